@@ -1,0 +1,3 @@
+//! The program `trunkline`.
+
+fn main() {}

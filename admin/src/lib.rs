@@ -1,0 +1,1 @@
+//! Configuration, daemon control, logs and output of the three programs.

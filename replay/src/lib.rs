@@ -1,0 +1,1 @@
+//! Replay: initial copy and batches beside the subscriber.

@@ -1,0 +1,3 @@
+//! The program `replay`.
+
+fn main() {}

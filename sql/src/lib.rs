@@ -1,0 +1,1 @@
+//! The queue and capture objects, and typed wrappers around them.

@@ -1,0 +1,1 @@
+//! The ticker: ticks, rotation and retry beside the provider.

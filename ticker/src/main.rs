@@ -1,0 +1,3 @@
+//! The program `ticker`.
+
+fn main() {}
