@@ -1,0 +1,29 @@
+-- Table trunkline.position: where each consumer of a provider's queue stands on this subscriber.
+--
+-- One row a consumer. It is written in the same transaction as the data of the
+-- batch, by compare-and-swap over (epoch, tick_id, tick_tag, tables_version):
+-- this is what makes delivery exactly once. Nothing but replay writes here.
+--
+--   epoch, tick_id, tick_tag   the tick whose snapshot the tables in state `ok` equal
+--   tables_version             grows when a table leaves state `ok` or is removed by
+--                              somebody else than the batch loop, so that a loop with
+--                              an old list of tables cannot commit
+--   paused                     the job keeps its position and applies nothing
+--   conflicts                  rows that were not as the change said, since the install
+--   last_error                 why the loop does not go on now; null when it does
+
+create table trunkline.position (
+    consumer        text        primary key,
+    job             text        not null,
+    queue           text        not null,
+    epoch           bigint      not null,
+    tick_id         bigint      not null,
+    tick_tag        bigint      not null,
+    tick_time       timestamptz not null,
+    tables_version  bigint      not null default 0,
+    paused          boolean     not null default false,
+    conflicts       bigint      not null default 0,
+    last_error      text,
+    last_error_at   timestamptz,
+    applied_at      timestamptz not null default now()
+) with (fillfactor = 50);

@@ -1,0 +1,41 @@
+-- Table trunkline.table_state: the replicated tables of each consumer, and how far each is.
+--
+-- Names are the provider's. States:
+--   -            registered, waits for its copy
+--   in-copy      its rows are being copied; nothing of the copy is committed yet
+--   catching-up  the copy is committed; its own events are applied up to tick_id
+--   wanna-sync   caught up to tick_id; the batch loop takes the last step
+--   ok           its position is the consumer's
+--   parked       cannot go on: error and advice say why. With tick_id its changes
+--                wait in the queue, held by a helper consumer; without, it has
+--                no copy yet and is copied again.
+-- A state is changed by compare-and-set on the old state, so two programs cannot both
+-- take the same step. `ok` and `parked` of a table in state `ok` are set by the batch
+-- loop alone; the other steps by the table's own task; rows are made by `add` and
+-- deleted by `remove`.
+--
+--   existing         rows that the table already holds: refuse, truncate, keep or trust (no copy)
+--   copied_snapshot  the copy's snapshot on the provider: an event that it shows is in the copy
+
+create table trunkline.table_state (
+    consumer         text        not null references trunkline.position (consumer),
+    schema_name      text        not null,
+    table_name       text        not null,
+    provider_oid     oid         not null,
+    state            text        not null default '-'
+        check (state in ('-', 'in-copy', 'catching-up', 'wanna-sync', 'ok', 'parked')),
+    existing         text        not null default 'refuse'
+        check (existing in ('refuse', 'truncate', 'keep', 'trust')),
+    tick_id          bigint,
+    copied_snapshot  text,
+    rows_copied      bigint      not null default 0,
+    bytes_copied     bigint      not null default 0,
+    rows_estimated   bigint      not null default 0,
+    conflicts        bigint      not null default 0,
+    error            text,
+    advice           text,
+    changed_at       timestamptz not null default now(),
+    started_at       timestamptz,
+    primary key (consumer, schema_name, table_name),
+    check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked'))
+);
