@@ -1,1 +1,9 @@
 //! The queue and capture objects, and typed wrappers around them.
+//!
+//! The base of every other package: it knows PostgreSQL and nothing of config files, terminals or log formats.
+
+pub mod error;
+pub mod install;
+pub mod manifest;
+
+pub use error::{Class, Error, classify};

@@ -1,0 +1,113 @@
+//! What can go wrong against a database, and what a caller should do about it. Pure.
+
+use tokio_postgres::error::SqlState;
+
+/// An error of this package. Says what was being done; the cause is its source.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server, or the connection to it, said no.
+    #[error("could not {doing}")]
+    Database {
+        /// What was being done, as an infinitive with its object: `tick queue db1-queue`.
+        doing: String,
+        /// What the server or the connection said.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// A schema that we would create is there already and is not ours.
+    #[error("schema {schema} exists already and was not installed by Trunkline")]
+    ForeignSchema {
+        /// Its name.
+        schema: String,
+    },
+    /// The database was installed or upgraded by a newer program.
+    #[error(
+        "component {component} is at upgrade step {installed}, this program knows up to {known}: use a newer program"
+    )]
+    NewerInstall {
+        /// The component's name.
+        component: String,
+        /// The step that the database records.
+        installed: i32,
+        /// The last step in this program.
+        known: i32,
+    },
+    /// The SQL files compiled into the program do not fit each other.
+    #[error("built wrong: {0}")]
+    Manifest(String),
+    /// A value from the server that cannot be: too few rows, a name that is no name.
+    #[error("unexpected answer from the server: {0}")]
+    Unexpected(String),
+}
+
+impl Error {
+    /// Wraps a driver error with what was being done, as an infinitive: `tick queue q1`.
+    pub fn database(doing: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Database { doing, source }
+    }
+
+    /// What the caller should do about it.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Database { source, .. } => classify(source),
+            Self::ForeignSchema { .. } | Self::NewerInstall { .. } => Class::Operator,
+            Self::Manifest(_) | Self::Unexpected(_) => Class::Bug,
+        }
+    }
+
+    /// The SQLSTATE that the server gave, if it was the server that said no.
+    #[must_use]
+    pub fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Database { source, .. } => source.code(),
+            Self::ForeignSchema { .. }
+            | Self::NewerInstall { .. }
+            | Self::Manifest(_)
+            | Self::Unexpected(_) => None,
+        }
+    }
+}
+
+/// What to do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Goes away by itself: back off, reconnect, go on.
+    Transient,
+    /// A person must act: stop or park, with advice.
+    Operator,
+    /// Our mistake: stop.
+    Bug,
+}
+
+/// The class of a driver error, by SQLSTATE; an error without one is the connection's and transient.
+#[must_use]
+pub fn classify(error: &tokio_postgres::Error) -> Class {
+    let Some(state) = error.code() else {
+        // No SQLSTATE: the socket, TLS or the protocol. A new connection may do better.
+        return Class::Transient;
+    };
+    let code = state.code();
+    match code {
+        // A read-only database: a standby that may be promoted, or a disk guard.
+        "25006" => return Class::Transient,
+        // The database does not exist (yet), or a backend cannot be started right now.
+        "3D000" | "53300" => return Class::Transient,
+        // A lock timeout, a busy object, a canceled statement: try again.
+        "55P03" | "55006" | "57014" => return Class::Transient,
+        // Out of disk: a person must make room, and what waits goes on by itself then.
+        "53100" => return Class::Transient,
+        _ => {}
+    }
+    match code.get(..2).unwrap_or_default() {
+        // 08 connection, 40 serialization and deadlock, 53 resources, 57 shutdown and restart, 58 system.
+        "08" | "40" | "53" | "57" | "58" => Class::Transient,
+        // 28 authentication, 42 names, rights and syntax, 22/23 data and constraints, 0A not supported,
+        // 55 wrong state of an object, 2F/38/39/P0 a function that said no, 44 a view's check.
+        "28" | "42" | "22" | "23" | "0A" | "55" | "2F" | "38" | "39" | "P0" | "44" | "3F" => {
+            Class::Operator
+        }
+        _ => Class::Bug,
+    }
+}

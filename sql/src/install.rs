@@ -1,0 +1,352 @@
+//! Puts the SQL objects into a database, and upgrades them. Touches schemas pgq and trunkline, and the three roles.
+//!
+//! One transaction under an advisory lock: it is all there or not there at all, and two installers take turns.
+
+use std::fmt::Write as _;
+
+use tokio_postgres::{Client, Transaction};
+
+use crate::error::Error;
+use crate::manifest::{Entry, Step, When, digest, entries, steps};
+
+/// Key of the advisory transaction lock that installers take. The letters "trunklin".
+const INSTALL_LOCK: i64 = 0x7472_756e_6b6c_696e;
+
+/// The base that every component stands on.
+const BASE: &str = "base";
+
+/// A part that can be installed by itself. Every component brings the base with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Component {
+    /// Schema pgq: the queue.
+    Pgq,
+    /// Capture; needs [`Component::Pgq`], list it first.
+    Provider,
+    /// Positions and table states of a subscriber.
+    Subscriber,
+}
+
+impl Component {
+    /// Its name in `trunkline.component` and of its manifest.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pgq => "pgq",
+            Self::Provider => "provider",
+            Self::Subscriber => "subscriber",
+        }
+    }
+
+    /// Whether a database that has it is a node of a replication.
+    fn makes_a_node(self) -> bool {
+        match self {
+            Self::Provider | Self::Subscriber => true,
+            Self::Pgq => false,
+        }
+    }
+}
+
+/// What an install did with one component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was not there.
+    Installed,
+    /// It was there with other contents; steps and functions were run.
+    Upgraded,
+    /// It was there and equal: nothing was run.
+    Unchanged,
+}
+
+/// What an install did.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Whether anything was changed.
+    pub changed: bool,
+    /// Each component by name, the base first, with what was done.
+    pub components: Vec<(&'static str, Outcome)>,
+    /// Objects of another node that had come with a dump were removed first.
+    pub removed_dump: bool,
+}
+
+/// Installs or upgrades components, in the order given, in one transaction.
+///
+/// # Errors
+/// [`Error::ForeignSchema`] for a schema pgq or trunkline that is not ours, [`Error::NewerInstall`] when the database
+/// is ahead of this program, [`Error::Database`] otherwise. Nothing is changed then. Dropping the future rolls back.
+pub async fn install(client: &mut Client, components: &[Component]) -> Result<Report, Error> {
+    let transaction = client
+        .build_transaction()
+        .isolation_level(tokio_postgres::IsolationLevel::ReadCommitted)
+        .start()
+        .await
+        .map_err(Error::database("begin the install"))?;
+    transaction
+        .batch_execute(&format!("{SETTINGS}{}", lock_statement()))
+        .await
+        .map_err(Error::database("lock the installation"))?;
+    let mut report = Report {
+        removed_dump: remove_dump(&transaction).await?,
+        ..Report::default()
+    };
+    let mut names = vec![BASE];
+    names.extend(components.iter().map(|component| component.name()));
+    for name in names {
+        let outcome = install_one(&transaction, name).await?;
+        report.components.push((name, outcome));
+    }
+    if components.iter().any(|one| one.makes_a_node()) {
+        let made = transaction
+            .execute(NODE_ROW, &[])
+            .await
+            .map_err(Error::database("name this node"))?;
+        report.changed |= made > 0;
+    }
+    report.changed |= report.removed_dump
+        || report
+            .components
+            .iter()
+            .any(|(_, outcome)| *outcome != Outcome::Unchanged);
+    transaction
+        .commit()
+        .await
+        .map_err(Error::database("commit the install"))?;
+    Ok(report)
+}
+
+/// Settings of the install's transaction: our files qualify every name, and NOTICEs are not for the operator.
+const SETTINGS: &str = "set local search_path = pg_catalog, pg_temp;\n\
+     set local client_min_messages = warning;\n\
+     set local statement_timeout = 0;\n\
+     set local check_function_bodies = on;\n";
+
+/// One row, random, made once. md5 of what is never the same twice: no extension needed on any version.
+const NODE_ROW: &str = "insert into trunkline.node (node_id) \
+     select greatest(1, ('x' || substr(pg_catalog.md5(pg_catalog.random()::text || pg_catalog.clock_timestamp()::text \
+     || pg_catalog.pg_backend_pid()::text || pg_catalog.txid_current()::text), 1, 16))::bit(64)::bigint & 9223372036854775807) \
+     where not exists (select from trunkline.node)";
+
+fn lock_statement() -> String {
+    format!("select pg_catalog.pg_advisory_xact_lock({INSTALL_LOCK});\n")
+}
+
+/// What `trunkline.component` says of one component.
+struct Recorded {
+    step: i32,
+    digest: String,
+}
+
+async fn install_one(
+    transaction: &Transaction<'_>,
+    component: &'static str,
+) -> Result<Outcome, Error> {
+    let files = entries(component)?;
+    let all_steps = steps()?;
+    let last_step = last_step(&all_steps);
+    let files_digest = digest(&files);
+    let (outcome, from_step) = match recorded(transaction, component).await? {
+        None => {
+            refuse_foreign_schema(transaction, component).await?;
+            (Outcome::Installed, last_step)
+        }
+        Some(old) if old.step > last_step => {
+            return Err(Error::NewerInstall {
+                component: component.to_owned(),
+                installed: old.step,
+                known: last_step,
+            });
+        }
+        Some(old) if old.step == last_step && old.digest == files_digest => {
+            return Ok(Outcome::Unchanged);
+        }
+        Some(old) => (Outcome::Upgraded, old.step),
+    };
+    for step in &all_steps {
+        if step.component == component && step.number > from_step {
+            run(transaction, step.path, step.sql).await?;
+        }
+    }
+    for file in &files {
+        if file.when == When::Each || outcome == Outcome::Installed {
+            run(transaction, file.path, file.sql).await?;
+        }
+    }
+    transaction
+        .batch_execute(&record_statement(component, last_step, &files_digest))
+        .await
+        .map_err(Error::database(format!("record component {component}")))?;
+    Ok(outcome)
+}
+
+async fn run(transaction: &Transaction<'_>, path: &str, sql: &str) -> Result<(), Error> {
+    transaction
+        .batch_execute(sql)
+        .await
+        .map_err(Error::database(format!("run {path}")))
+}
+
+fn last_step(steps: &[Step]) -> i32 {
+    steps.last().map_or(0, |step| step.number)
+}
+
+async fn recorded(
+    transaction: &Transaction<'_>,
+    component: &str,
+) -> Result<Option<Recorded>, Error> {
+    if !relation_exists(transaction, "trunkline.component").await? {
+        return Ok(None);
+    }
+    let row = transaction
+        .query_opt(
+            "select step, digest from trunkline.component where name = $1",
+            &[&component],
+        )
+        .await
+        .map_err(Error::database("read trunkline.component"))?;
+    row.map(|row| {
+        Ok(Recorded {
+            step: column(&row, 0)?,
+            digest: column(&row, 1)?,
+        })
+    })
+    .transpose()
+}
+
+/// A first install makes its schema; one that is there already belongs to somebody else.
+async fn refuse_foreign_schema(
+    transaction: &Transaction<'_>,
+    component: &str,
+) -> Result<(), Error> {
+    let schema = match component {
+        BASE => "trunkline",
+        "pgq" => "pgq",
+        _ => return Ok(()),
+    };
+    if schema_exists(transaction, schema).await? {
+        return Err(Error::ForeignSchema {
+            schema: schema.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Removes what a schema-only dump of another node brought along: its capture triggers would fire here, and its
+/// empty tables would be taken for an installation.
+///
+/// Our installer always leaves a row in `trunkline.component`; a table without one was filled by nobody. The queue
+/// goes too if it is ours (it has epochs) and holds no queue.
+async fn remove_dump(transaction: &Transaction<'_>) -> Result<bool, Error> {
+    let doing = || Error::database("look for objects that came with a dump");
+    if !relation_exists(transaction, "trunkline.component").await?
+        || !relation_exists(transaction, "trunkline.node").await?
+    {
+        return Ok(false);
+    }
+    let row = transaction
+        .query_one(
+            "select exists (select from trunkline.component) or exists (select from trunkline.node)",
+            &[],
+        )
+        .await
+        .map_err(doing())?;
+    if column(&row, 0)? {
+        return Ok(false);
+    }
+    transaction
+        .batch_execute("drop schema trunkline cascade")
+        .await
+        .map_err(Error::database(
+            "drop schema trunkline, which came with a dump",
+        ))?;
+    let row = transaction
+        .query_one(
+            "select exists (select from pg_catalog.pg_attribute a \
+               join pg_catalog.pg_class c on c.oid = a.attrelid \
+               join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+              where n.nspname = 'pgq' and c.relname = 'queue' and a.attname = 'queue_epoch')",
+            &[],
+        )
+        .await
+        .map_err(doing())?;
+    if column(&row, 0)? {
+        let row = transaction
+            .query_one("select exists (select from pgq.queue)", &[])
+            .await
+            .map_err(doing())?;
+        if !column::<bool>(&row, 0)? {
+            transaction
+                .batch_execute("drop schema pgq cascade")
+                .await
+                .map_err(Error::database("drop schema pgq, which came with a dump"))?;
+        }
+    }
+    Ok(true)
+}
+
+async fn relation_exists(transaction: &Transaction<'_>, name: &str) -> Result<bool, Error> {
+    let row = transaction
+        .query_one(
+            "select pg_catalog.to_regclass($1::text) is not null",
+            &[&name],
+        )
+        .await
+        .map_err(Error::database(format!("look for {name}")))?;
+    column(&row, 0)
+}
+
+async fn schema_exists(transaction: &Transaction<'_>, name: &str) -> Result<bool, Error> {
+    let row = transaction
+        .query_one(
+            "select exists (select from pg_catalog.pg_namespace where nspname = $1)",
+            &[&name],
+        )
+        .await
+        .map_err(Error::database(format!("look for schema {name}")))?;
+    column(&row, 0)
+}
+
+/// One column of a row, without a panic when the server sends something else.
+pub(crate) fn column<'a, T>(row: &'a tokio_postgres::Row, index: usize) -> Result<T, Error>
+where
+    T: tokio_postgres::types::FromSql<'a>,
+{
+    row.try_get(index)
+        .map_err(|error| Error::Unexpected(error.to_string()))
+}
+
+/// The statement that records a component. Its parts are our own constants: names, a number and hexadecimal digits.
+fn record_statement(component: &str, step: i32, digest: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "insert into trunkline.component (name, step, digest, program_version) \
+         values ('{component}', {step}, '{digest}', '{version}') \
+         on conflict (name) do update set step = excluded.step, digest = excluded.digest, \
+         program_version = excluded.program_version, installed_at = current_timestamp;\n"
+    )
+}
+
+/// A script for psql that makes a fresh install of the components: one transaction, refused where they are already.
+///
+/// # Errors
+/// [`Error::Manifest`] when the program was built wrong.
+pub fn print_sql(components: &[Component]) -> Result<String, Error> {
+    let mut script = String::from("\\set ON_ERROR_STOP on\nbegin;\n");
+    script.push_str(SETTINGS);
+    script.push_str(&lock_statement());
+    let last_step = last_step(&steps()?);
+    let mut names = vec![BASE];
+    names.extend(components.iter().map(|component| component.name()));
+    for name in names {
+        let files = entries(name)?;
+        for Entry { path, sql, .. } in &files {
+            // Writing to a String cannot fail.
+            let _ = writeln!(script, "\n-- {path}\n{sql}");
+        }
+        script.push_str(&record_statement(name, last_step, &digest(&files)));
+    }
+    if components.iter().any(|one| one.makes_a_node()) {
+        script.push_str(NODE_ROW);
+        script.push_str(";\n");
+    }
+    script.push_str("commit;\n");
+    Ok(script)
+}
