@@ -1,0 +1,207 @@
+//! Folds the changes of one table into the last state of each row. Pure: no IO, no clock.
+//!
+//! A change is a state ("the row with this key is now this", "no row has this key"), so of
+//! several changes of one key only the last one counts, and the first one says what the
+//! subscriber must hold beforehand.
+//!
+//! Keys are compared as text. Where equal keys can differ in text (`1.0` and `1.00`), the
+//! fold keeps the order of events instead: every event becomes a change set of its own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use indexmap::{IndexMap, map::Entry};
+use sql::shape::Shape;
+
+/// What a block of rows says about each of its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The key was new: the row now is as given.
+    Inserted,
+    /// A row had the key: it now is as given.
+    Updated,
+    /// A row had the key: none has it now.
+    Deleted,
+    /// The row now is as given; nothing is known of before.
+    Live,
+    /// No row has the key now; nothing is known of before.
+    Gone,
+}
+
+/// What the subscriber must hold under a key before the fold is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Row,
+    NoRow,
+    Unknown,
+}
+
+#[derive(Clone, Debug)]
+struct KeyState {
+    before: Before,
+    /// The row's text now; none: no row has the key.
+    now: Option<Bytes>,
+}
+
+/// What is to be done to one table, in this order: empty it, delete, update, put, insert.
+/// No key stands twice. Rows and keys are record text without the outer parentheses.
+#[derive(Debug)]
+pub struct ChangeSet {
+    /// The shape of rows and keys.
+    pub shape: Arc<Shape>,
+    /// Empty the table first.
+    pub truncate: bool,
+    /// Keys of rows that must be there and must go.
+    pub deletes: Vec<Bytes>,
+    /// Keys that no row may have afterwards.
+    pub gone: Vec<Bytes>,
+    /// New rows for keys that must be there.
+    pub updates: Vec<Bytes>,
+    /// New rows for keys that may be there or not.
+    pub puts: Vec<Bytes>,
+    /// New rows for keys that must not be there.
+    pub inserts: Vec<Bytes>,
+}
+
+impl ChangeSet {
+    fn new(shape: Arc<Shape>) -> ChangeSet {
+        ChangeSet {
+            shape,
+            truncate: false,
+            deletes: Vec::new(),
+            gone: Vec::new(),
+            updates: Vec::new(),
+            puts: Vec::new(),
+            inserts: Vec::new(),
+        }
+    }
+
+    /// Rows and keys in the set.
+    pub fn len(&self) -> usize {
+        self.deletes.len()
+            + self.gone.len()
+            + self.updates.len()
+            + self.puts.len()
+            + self.inserts.len()
+    }
+
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        !self.truncate && self.len() == 0
+    }
+}
+
+/// Memory that a key costs beside its text: the map's entry and its share of the index.
+const BYTES_PER_KEY: usize = 128;
+
+/// The changes of one table since the last flush.
+#[derive(Debug)]
+pub struct TableFold {
+    shape: Arc<Shape>,
+    by_text: bool,
+    truncate: bool,
+    keys: IndexMap<Bytes, KeyState, RandomState>,
+    /// Finished sets, where the order of events is kept.
+    done: Vec<ChangeSet>,
+    bytes: usize,
+}
+
+impl TableFold {
+    /// An empty fold of rows of this shape.
+    pub fn new(shape: Arc<Shape>) -> TableFold {
+        TableFold {
+            by_text: shape.key_text_is_equality(),
+            shape,
+            truncate: false,
+            keys: IndexMap::default(),
+            done: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// The shape of the rows in it.
+    pub fn shape(&self) -> &Arc<Shape> {
+        &self.shape
+    }
+
+    /// Bytes that the fold holds in memory, block buffers included.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes a block: pairs of key and row text (none for `Deleted` and `Gone`), and the
+    /// number of bytes that the block's buffer keeps alive.
+    pub fn block(
+        &mut self,
+        said: Said,
+        rows: impl Iterator<Item = (Bytes, Option<Bytes>)>,
+        buffer_bytes: usize,
+    ) {
+        let before = self.keys.len();
+        for (key, row) in rows {
+            self.change(said, key, row);
+        }
+        self.bytes += buffer_bytes + (self.keys.len() - before) * BYTES_PER_KEY;
+        if !self.by_text {
+            self.close_set();
+        }
+    }
+
+    fn change(&mut self, said: Said, key: Bytes, row: Option<Bytes>) {
+        let (before, known) = match said {
+            Said::Inserted => (Before::NoRow, true),
+            Said::Updated | Said::Deleted => (Before::Row, true),
+            Said::Live | Said::Gone => (Before::Unknown, false),
+        };
+        match self.keys.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(KeyState { before, now: row });
+            }
+            Entry::Occupied(mut entry) => {
+                let state = entry.get_mut();
+                state.now = row;
+                // A live read follows where a nested statement was logged before the one
+                // around it; then the first change that was logged need not be the first
+                // that happened, and it says nothing of before.
+                if !known {
+                    state.before = Before::Unknown;
+                }
+            }
+        }
+    }
+
+    /// The table was emptied: nothing that came before matters.
+    pub fn truncate(&mut self) {
+        self.keys.clear();
+        self.done.clear();
+        self.bytes = 0;
+        self.truncate = true;
+    }
+
+    fn close_set(&mut self) {
+        let mut set = ChangeSet::new(Arc::clone(&self.shape));
+        set.truncate = std::mem::take(&mut self.truncate);
+        for (key, state) in self.keys.drain(..) {
+            match (state.before, state.now) {
+                (Before::Row, Some(row)) => set.updates.push(row),
+                (Before::Row, None) => set.deletes.push(key),
+                (Before::NoRow, Some(row)) => set.inserts.push(row),
+                (Before::Unknown, Some(row)) => set.puts.push(row),
+                (Before::NoRow | Before::Unknown, None) => set.gone.push(key),
+            }
+        }
+        if !set.is_empty() {
+            self.done.push(set);
+        }
+    }
+
+    /// The change sets, to be applied one after the other. Mostly one.
+    pub fn into_sets(mut self) -> Vec<ChangeSet> {
+        self.close_set();
+        self.done
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use sql::shape::Shape;
+
+use super::{ChangeSet, Said, TableFold};
+
+fn shape(text_equal: bool) -> Arc<Shape> {
+    let json = format!(
+        r#"{{"shape":1,"table":{{"schema":"public","name":"t","oid":1}},"identity":"key",
+            "columns":[{{"name":"id","type":"pg_catalog.int4","key":1,"text_equal":{text_equal}}},
+                       {{"name":"v","type":"pg_catalog.text","key":null,"text_equal":true}}]}}"#
+    );
+    Arc::new(Shape::from_json(&json).unwrap())
+}
+
+fn one(said: Said, key: u32, row: Option<&str>) -> (Said, Bytes, Option<Bytes>) {
+    let key = key.to_string();
+    let row = row.map(|v| Bytes::from(format!("{key},{v}")));
+    (said, Bytes::from(key), row)
+}
+
+fn fold(shape: Arc<Shape>, changes: Vec<(Said, Bytes, Option<Bytes>)>) -> Vec<ChangeSet> {
+    let mut fold = TableFold::new(shape);
+    for (said, key, row) in changes {
+        fold.block(said, std::iter::once((key, row)), 10);
+    }
+    fold.into_sets()
+}
+
+fn words(rows: &[Bytes]) -> Vec<&str> {
+    rows.iter().map(|r| std::str::from_utf8(r).unwrap()).collect()
+}
+
+#[test]
+fn an_update_of_an_inserted_row_is_one_insert_of_the_last_state() {
+    let sets = fold(
+        shape(true),
+        vec![
+            one(Said::Inserted, 1, Some("a")),
+            one(Said::Updated, 1, Some("b")),
+        ],
+    );
+    assert_eq!(sets.len(), 1);
+    assert_eq!(words(&sets[0].inserts), ["1,b"]);
+    assert_eq!(sets[0].len(), 1);
+}
+
+#[test]
+fn a_row_that_was_deleted_and_inserted_again_is_an_update() {
+    let sets = fold(
+        shape(true),
+        vec![
+            one(Said::Deleted, 1, None),
+            one(Said::Inserted, 1, Some("b")),
+        ],
+    );
+    assert_eq!(words(&sets[0].updates), ["1,b"]);
+    assert_eq!(sets[0].len(), 1);
+}
+
+#[test]
+fn a_row_that_came_and_went_says_only_that_no_row_has_the_key() {
+    let sets = fold(
+        shape(true),
+        vec![
+            one(Said::Inserted, 1, Some("a")),
+            one(Said::Deleted, 1, None),
+        ],
+    );
+    assert_eq!(words(&sets[0].gone), ["1"]);
+    assert_eq!(sets[0].len(), 1);
+}
+
+#[test]
+fn a_live_read_takes_away_what_the_nested_statement_said_of_before() {
+    let sets = fold(
+        shape(true),
+        vec![
+            one(Said::Updated, 1, Some("a")),
+            one(Said::Live, 1, Some("b")),
+        ],
+    );
+    assert_eq!(words(&sets[0].puts), ["1,b"]);
+    assert_eq!(sets[0].len(), 1);
+}
+
+#[test]
+fn truncate_forgets_what_came_before_and_keeps_what_follows() {
+    let mut fold = TableFold::new(shape(true));
+    let row = |k: &'static str, v: &'static str| (Bytes::from(k), Some(Bytes::from(v)));
+    fold.block(Said::Updated, std::iter::once(row("1", "1,a")), 10);
+    fold.truncate();
+    fold.block(Said::Inserted, std::iter::once(row("2", "2,b")), 10);
+    let sets = fold.into_sets();
+    assert!(sets[0].truncate);
+    assert_eq!(words(&sets[0].inserts), ["2,b"]);
+    assert_eq!(sets[0].len(), 1);
+}
+
+#[test]
+fn keys_whose_text_is_not_equality_keep_the_order_of_events() {
+    let sets = fold(
+        shape(false),
+        vec![
+            one(Said::Deleted, 1, None),
+            one(Said::Inserted, 1, Some("b")),
+        ],
+    );
+    assert_eq!(sets.len(), 2);
+    assert_eq!(words(&sets[0].deletes), ["1"]);
+    assert_eq!(words(&sets[1].inserts), ["1,b"]);
+}
+
+/// Applies change sets to a table as the subscriber would, and counts broken expectations.
+fn apply(table: &mut BTreeMap<String, String>, sets: &[ChangeSet]) -> usize {
+    let key = |row: &Bytes| {
+        let text = std::str::from_utf8(row).unwrap();
+        (text.split(',').next().unwrap().to_owned(), text.to_owned())
+    };
+    let mut broken = 0;
+    for set in sets {
+        if set.truncate {
+            table.clear();
+        }
+        for k in &set.deletes {
+            broken += usize::from(table.remove(&key(k).0).is_none());
+        }
+        for k in &set.gone {
+            table.remove(&key(k).0);
+        }
+        for row in &set.updates {
+            let (k, row) = key(row);
+            broken += usize::from(table.insert(k, row).is_none());
+        }
+        for row in &set.puts {
+            let (k, row) = key(row);
+            table.insert(k, row);
+        }
+        for row in &set.inserts {
+            let (k, row) = key(row);
+            broken += usize::from(table.insert(k, row).is_some());
+        }
+    }
+    broken
+}
+
+#[test]
+fn any_history_cut_into_any_chunks_gives_the_provider_s_rows_and_no_conflict() {
+    for seed in 0..200u64 {
+        let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut next = |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % below
+        };
+        let mut provider: BTreeMap<String, String> = BTreeMap::new();
+        let mut subscriber = provider.clone();
+        let by_text = seed % 2 == 0;
+        let mut current = TableFold::new(shape(by_text));
+        for step in 0..300 {
+            let key = next(8).to_string();
+            let row = format!("{key},{step}");
+            let had = provider.contains_key(&key);
+            let (said, now) = match (had, next(3)) {
+                (true, 0) => (Said::Deleted, None),
+                (true, 1) => (Said::Updated, Some(row)),
+                (true, _) => (Said::Live, Some(row)),
+                (false, 0) => (Said::Gone, None),
+                (false, _) => (Said::Inserted, Some(row)),
+            };
+            match &now {
+                Some(row) => provider.insert(key.clone(), row.clone()),
+                None => provider.remove(&key),
+            };
+            let pair = (Bytes::from(key), now.map(Bytes::from));
+            current.block(said, std::iter::once(pair), 1);
+            if next(60) == 0 {
+                provider.clear();
+                current.truncate();
+            }
+            if next(20) == 0 {
+                let full = std::mem::replace(&mut current, TableFold::new(shape(by_text)));
+                assert_eq!(apply(&mut subscriber, &full.into_sets()), 0, "seed {seed}");
+                assert_eq!(subscriber, provider, "seed {seed}");
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What a table's state means for those who work on it. Pure; the stored rows are in
+//! `sql::table_state`.
+//!
+//! | from | to | by whom | durable because |
+//! |---|---|---|---|
+//! | `-`, `parked` without a tick | `in-copy` | the table's task | written before the copy |
+//! | `in-copy` | `catching-up` | the table's task | in the copy's own transaction |
+//! | `in-copy` | `parked` | the table's task | after the copy's rollback |
+//! | `catching-up`, `parked` with a tick | `catching-up` | the table's task | with the rows of each step |
+//! | `catching-up` | `wanna-sync` | the table's task | when it is level |
+//! | `wanna-sync` | `ok` | the batch loop | with the rows of the last step |
+//! | `ok`, `wanna-sync` | `parked` | the batch loop | after the batch's rollback |
+//! | any | row deleted | `remove` | by itself |
+//!
+//! After a crash each state says by itself what to do next: `in-copy` committed nothing and
+//! begins again; every other state goes on from its tick.
+
+use std::time::Duration;
+
+use sql::{
+    table_state::{State, TableRow},
+    tick::{SnapshotText, TickId},
+};
+
+/// How long a parked table rests between two tries.
+pub const PARKED_REST: Duration = Duration::from_secs(10);
+
+/// What the table's own task has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Copy the table from the beginning.
+    Copy,
+    /// Apply the table's own events from a tick on.
+    CatchUp(Place),
+    /// Nothing: the batch loop has it, or it rests.
+    None,
+}
+
+/// How far a table with a copy is while it is not `ok`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its own events are applied up to this tick.
+    pub tick: TickId,
+    /// Events that this snapshot shows are in the copy; none for a table that was `ok`.
+    pub copied: Option<SnapshotText>,
+}
+
+/// Where a table with rows on the subscriber stands; none for one without, or one in `ok`,
+/// whose place is the consumer's.
+pub fn place(row: &TableRow) -> Option<Place> {
+    row.tick.map(|tick| Place {
+        tick,
+        copied: row.copied_snapshot.clone(),
+    })
+}
+
+/// What the table's own task has to do now.
+pub fn duty(row: &TableRow) -> Duty {
+    let rested = row.seconds_in_state >= PARKED_REST.as_secs_f64();
+    match (row.state, place(row)) {
+        (State::Waiting | State::InCopy, _) => Duty::Copy,
+        (State::CatchingUp, Some(place)) => Duty::CatchUp(place),
+        (State::Parked, Some(place)) if rested => Duty::CatchUp(place),
+        (State::Parked, None) if rested => Duty::Copy,
+        (State::CatchingUp, None) => Duty::Copy,
+        (State::Parked | State::WannaSync | State::Ok, _) => Duty::None,
+    }
+}
+
+/// The place from which the batch loop, standing at `loop_tick`, takes a table over; none if
+/// it does not ask for it, or is ahead of the loop and waits for it.
+pub fn take_over(row: &TableRow, loop_tick: TickId) -> Option<Place> {
+    match row.state {
+        State::WannaSync => place(row).filter(|place| place.tick <= loop_tick),
+        State::Waiting | State::InCopy | State::CatchingUp | State::Ok | State::Parked => None,
+    }
+}
+
+/// The helper consumers that hold the queue for tables which are not `ok`.
+pub mod helper {
+    use sql::table_state::{State, TableRow};
+
+    /// The consumer that holds the queue for a table's copy and what follows it.
+    pub fn copy(consumer: &str, provider_oid: u32) -> String {
+        format!("{consumer}#copy:{provider_oid}")
+    }
+
+    /// The consumer that holds the queue for a table that was `ok` and is parked.
+    pub fn parked(consumer: &str, provider_oid: u32) -> String {
+        format!("{consumer}#parked:{provider_oid}")
+    }
+
+    /// Whether a consumer is one of `consumer`'s helpers, of whatever table.
+    pub fn is_helper_of(name: &str, consumer: &str) -> bool {
+        name.strip_prefix(consumer)
+            .and_then(|rest| rest.strip_prefix("#copy:").or(rest.strip_prefix("#parked:")))
+            .is_some_and(|oid| oid.bytes().all(|b| b.is_ascii_digit()))
+    }
+
+    /// The helper that a table needs now: a table with a copy snapshot is held by its copy's
+    /// helper until it is `ok`, one that was parked out of `ok` by its own.
+    pub fn needed(row: &TableRow, consumer: &str) -> Option<String> {
+        match row.state {
+            State::Ok => None,
+            State::Waiting | State::InCopy => Some(copy(consumer, row.provider_oid)),
+            State::CatchingUp | State::WannaSync | State::Parked => Some(
+                if row.tick.is_some() && row.copied_snapshot.is_none() {
+                    parked(consumer, row.provider_oid)
+                } else {
+                    copy(consumer, row.provider_oid)
+                },
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sql::{name::TableName, table_state::Existing};
+
+    use super::*;
+
+    fn row(state: State, tick: Option<i64>, copied: bool, seconds: f64) -> TableRow {
+        TableRow {
+            table: TableName::new("public", "t"),
+            provider_oid: 42,
+            state,
+            existing: Existing::Refuse,
+            tick: tick.map(TickId),
+            copied_snapshot: copied.then(|| SnapshotText("1:1:".into())),
+            rows_copied: 0,
+            bytes_copied: 0,
+            rows_estimated: 0,
+            error: None,
+            advice: None,
+            seconds_in_state: seconds,
+            seconds_since_start: None,
+        }
+    }
+
+    #[test]
+    fn after_a_crash_in_copy_the_copy_begins_again() {
+        assert_eq!(duty(&row(State::InCopy, None, false, 0.0)), Duty::Copy);
+    }
+
+    #[test]
+    fn a_parked_table_rests_and_then_goes_on_from_where_it_stood() {
+        assert_eq!(duty(&row(State::Parked, Some(5), false, 1.0)), Duty::None);
+        assert!(matches!(
+            duty(&row(State::Parked, Some(5), false, 11.0)),
+            Duty::CatchUp(Place { tick: TickId(5), .. })
+        ));
+        assert_eq!(duty(&row(State::Parked, None, false, 11.0)), Duty::Copy);
+    }
+
+    #[test]
+    fn the_loop_takes_no_table_that_is_ahead_of_it() {
+        let row = row(State::WannaSync, Some(5), true, 0.0);
+        assert_eq!(take_over(&row, TickId(4)), None);
+        assert!(take_over(&row, TickId(5)).is_some());
+    }
+
+    #[test]
+    fn every_table_that_is_not_ok_has_a_helper_and_helpers_are_recognised() {
+        for (state, tick, copied) in [
+            (State::Waiting, None, false),
+            (State::InCopy, None, false),
+            (State::CatchingUp, Some(5), true),
+            (State::WannaSync, Some(5), true),
+            (State::Parked, Some(5), false),
+            (State::Parked, None, false),
+        ] {
+            let name = helper::needed(&row(state, tick, copied, 0.0), "job/a").unwrap();
+            assert!(helper::is_helper_of(&name, "job/a"), "{name}");
+            assert!(!helper::is_helper_of(&name, "job"), "{name}");
+        }
+        assert_eq!(helper::needed(&row(State::Ok, None, false, 0.0), "job"), None);
+        assert!(!helper::is_helper_of("job#copy:x", "job"));
+    }
+}

@@ -1,0 +1,177 @@
+//! Rows of `trunkline.position` on a subscriber: where a consumer stands, moved only by
+//! compare-and-swap in the transaction that applies the data.
+
+use std::time::SystemTime;
+
+use tokio_postgres::{GenericClient, Row, Statement};
+
+use crate::tick::{Epoch, TickId, TickTag};
+
+/// A place in the history of a queue. The epoch tells one queue from another of the same
+/// name, the tag one tick from another of the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The queue's identity.
+    pub epoch: Epoch,
+    /// The last tick that is applied.
+    pub tick: TickId,
+    /// That tick's identity.
+    pub tag: TickTag,
+}
+
+/// What a subscriber stores about a consumer.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The place up to which everything is applied.
+    pub position: Position,
+    /// Grows when a table is taken out of the batch loop's hands by somebody else.
+    pub tables_version: i64,
+    /// The operator has paused the job.
+    pub paused: bool,
+    /// Rows that were not as the change said, since the install.
+    pub conflicts: i64,
+    /// Why the loop does not go on, if it does not.
+    pub last_error: Option<String>,
+    /// Seconds since the last tick that is applied was made, by the two servers' clocks.
+    pub seconds_behind: f64,
+}
+
+fn stored(row: &Row) -> Result<Stored, tokio_postgres::Error> {
+    Ok(Stored {
+        position: Position {
+            epoch: Epoch(row.try_get(0)?),
+            tick: TickId(row.try_get(1)?),
+            tag: TickTag(row.try_get(2)?),
+        },
+        tables_version: row.try_get(3)?,
+        paused: row.try_get(4)?,
+        conflicts: row.try_get(5)?,
+        last_error: row.try_get(6)?,
+        seconds_behind: row.try_get(7)?,
+    })
+}
+
+/// Where the consumer stands; none if `replay install` has not registered it here.
+pub async fn find(
+    client: &impl GenericClient,
+    consumer: &str,
+) -> Result<Option<Stored>, tokio_postgres::Error> {
+    let row = client
+        .query_opt(
+            "select epoch, tick_id, tick_tag, tables_version, paused, conflicts, last_error, \
+                 extract(epoch from clock_timestamp() - tick_time)::float8 \
+             from trunkline.position where consumer = $1",
+            &[&consumer],
+        )
+        .await?;
+    row.as_ref().map(stored).transpose()
+}
+
+/// Registers a consumer at a tick of the provider; false if it is there already, and then
+/// its position stays.
+pub async fn register(
+    client: &impl GenericClient,
+    consumer: &str,
+    job: &str,
+    queue: &str,
+    at: Position,
+) -> Result<bool, tokio_postgres::Error> {
+    let made = client
+        .execute(
+            "insert into trunkline.position \
+                 (consumer, job, queue, epoch, tick_id, tick_tag, tick_time) \
+             values ($1, $2, $3, $4, $5, $6, clock_timestamp()) on conflict do nothing",
+            &[
+                &consumer,
+                &job,
+                &queue,
+                &at.epoch.0,
+                &at.tick.0,
+                &at.tag.0,
+            ],
+        )
+        .await?;
+    Ok(made == 1)
+}
+
+/// A move of the position, to be made in the transaction that applies the data.
+#[derive(Clone, Copy, Debug)]
+pub struct Move {
+    /// Where the consumer must still stand.
+    pub from: Position,
+    /// The list of tables that the batch was applied under.
+    pub tables_version: i64,
+    /// The tick that the batch ends with.
+    pub to: TickId,
+    /// That tick's identity.
+    pub to_tag: TickTag,
+    /// When that tick was made, by the provider's clock.
+    pub to_time: SystemTime,
+    /// Conflicts that were found while the batch was applied.
+    pub conflicts: i64,
+}
+
+/// The prepared compare-and-swap of one session.
+pub struct Mover {
+    statement: Statement,
+}
+
+impl Mover {
+    /// Prepares the statement on a session to the subscriber.
+    pub async fn prepare(client: &impl GenericClient) -> Result<Mover, tokio_postgres::Error> {
+        let statement = client
+            .prepare(
+                "update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = $8, \
+                     conflicts = conflicts + $9, last_error = null, last_error_at = null, \
+                     applied_at = clock_timestamp() \
+                 where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
+                   and tables_version = $5",
+            )
+            .await?;
+        Ok(Mover { statement })
+    }
+
+    /// Moves the position. False if it is not where the move begins or if the tables have
+    /// changed: then the transaction must not commit.
+    pub async fn compare_and_swap(
+        &self,
+        client: &impl GenericClient,
+        consumer: &str,
+        step: &Move,
+    ) -> Result<bool, tokio_postgres::Error> {
+        let moved = client
+            .execute(
+                &self.statement,
+                &[
+                    &consumer,
+                    &step.from.epoch.0,
+                    &step.from.tick.0,
+                    &step.from.tag.0,
+                    &step.tables_version,
+                    &step.to.0,
+                    &step.to_tag.0,
+                    &step.to_time,
+                    &step.conflicts,
+                ],
+            )
+            .await?;
+        Ok(moved == 1)
+    }
+}
+
+/// Stores why the loop does not go on, for `status`; null when it does again.
+pub async fn show_error(
+    client: &impl GenericClient,
+    consumer: &str,
+    error: Option<&str>,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "update trunkline.position set last_error = $2, \
+                 last_error_at = case when $2 is null then null else clock_timestamp() end \
+             where consumer = $1 and last_error is distinct from $2",
+            &[&consumer, &error],
+        )
+        .await?;
+    Ok(())
+}

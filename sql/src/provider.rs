@@ -1,0 +1,376 @@
+//! The provider's functions that replay calls: reading batches, holding the queue, and
+//! making capture. One function here calls one function there.
+
+use std::time::SystemTime;
+
+use tokio_postgres::{GenericClient, Row, Statement};
+
+use crate::{
+    name::TableName,
+    position::Position,
+    tick::{Epoch, SnapshotText, TickId, TickTag},
+};
+
+/// What follows a tick in a queue, as of one look.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// The queue's identity.
+    pub epoch: Epoch,
+    /// The identity of the tick that was asked about; none if it is not kept any more.
+    pub tag_at_position: Option<TickTag>,
+    /// The newest tick.
+    pub last_tick: TickId,
+    /// What to apply next; none if there is nothing newer.
+    pub batch: Option<Batch>,
+}
+
+/// A batch: what one tick shows and an earlier one does not.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The tick that the batch ends with.
+    pub to: TickId,
+    /// That tick's identity.
+    pub to_tag: TickTag,
+    /// When that tick was made, by the provider's clock.
+    pub to_time: SystemTime,
+    /// The query that gives the batch's events in order: columns ev_id, ev_time, ev_txid,
+    /// ev_retry, ev_type, ev_data, ev_extra1 to ev_extra4.
+    pub events_sql: String,
+}
+
+/// Which events of a queue are wanted next.
+#[derive(Clone, Debug, Default)]
+pub struct Want<'a> {
+    /// How many events may be merged into one batch when there are many ticks to catch up
+    /// with. One tick's events come together however many they are.
+    pub max_events: i64,
+    /// A condition on event columns, in SQL.
+    pub filter: Option<&'a str>,
+    /// The last tick that the batch may reach.
+    pub up_to: Option<TickId>,
+}
+
+/// Asks for the batches of a queue; prepared once a session.
+pub struct BatchFinder {
+    statement: Statement,
+}
+
+impl BatchFinder {
+    /// Prepares the question on a session to the provider.
+    pub async fn prepare(client: &impl GenericClient) -> Result<Self, tokio_postgres::Error> {
+        let statement = client
+            .prepare(
+                "select epoch, from_tag, last_tick, to_tick, to_tag, to_time, events_sql \
+                 from trunkline.next_batch($1, $2, $3, $4, $5)",
+            )
+            .await?;
+        Ok(BatchFinder { statement })
+    }
+
+    /// What follows tick `from`. An unknown queue is the database's error.
+    pub async fn after(
+        &self,
+        client: &impl GenericClient,
+        queue: &str,
+        from: TickId,
+        want: &Want<'_>,
+    ) -> Result<Next, tokio_postgres::Error> {
+        let row = client
+            .query_one(
+                &self.statement,
+                &[
+                    &queue,
+                    &from.0,
+                    &want.max_events,
+                    &want.filter,
+                    &want.up_to.map(|tick| tick.0),
+                ],
+            )
+            .await?;
+        next(&row)
+    }
+}
+
+fn next(row: &Row) -> Result<Next, tokio_postgres::Error> {
+    let batch = match row.try_get::<_, Option<i64>>(3)? {
+        None => None,
+        Some(to) => Some(Batch {
+            to: TickId(to),
+            to_tag: TickTag(row.try_get(4)?),
+            to_time: row.try_get(5)?,
+            events_sql: row.try_get(6)?,
+        }),
+    };
+    Ok(Next {
+        epoch: Epoch(row.try_get(0)?),
+        tag_at_position: row.try_get::<_, Option<i64>>(1)?.map(TickTag),
+        last_tick: TickId(row.try_get(2)?),
+        batch,
+    })
+}
+
+/// The condition that keeps one table's events, and of those only what a copy's snapshot
+/// does not show.
+pub fn table_filter(table: &TableName, copied: Option<&SnapshotText>) -> String {
+    let name = quote_literal(&table.quoted());
+    match copied {
+        None => format!("ev_extra1 = {name}"),
+        Some(snapshot) => format!(
+            "ev_extra1 = {name} and not txid_visible_in_snapshot(ev_txid, {}::txid_snapshot)",
+            quote_literal(&snapshot.0)
+        ),
+    }
+}
+
+/// A text as an SQL string constant, safe with any `standard_conforming_strings`.
+pub fn quote_literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!(" E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
+/// Where a consumer is registered, as a position; none if it is not.
+pub async fn consumer_position(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+) -> Result<Option<Position>, tokio_postgres::Error> {
+    let row = client
+        .query_opt(
+            "select epoch, tick_id, tick_tag from trunkline.consumer_position($1, $2)",
+            &[&queue, &consumer],
+        )
+        .await?;
+    row.map(|row| {
+        Ok(Position {
+            epoch: Epoch(row.try_get(0)?),
+            tick: TickId(row.try_get(1)?),
+            tag: TickTag(row.try_get(2)?),
+        })
+    })
+    .transpose()
+}
+
+/// Moves a consumer forward, so that the queue can give events away. Never back.
+pub async fn advance(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+    tick: TickId,
+) -> Result<bool, tokio_postgres::Error> {
+    client
+        .query_one(
+            "select trunkline.advance($1, $2, $3)",
+            &[&queue, &consumer, &tick.0],
+        )
+        .await?
+        .try_get(0)
+}
+
+/// The lowest tick that shows everything that a snapshot shows; none if there is none yet.
+pub async fn tick_containing(
+    client: &impl GenericClient,
+    queue: &str,
+    snapshot: &SnapshotText,
+) -> Result<Option<TickId>, tokio_postgres::Error> {
+    let tick: Option<i64> = client
+        .query_one(
+            "select trunkline.tick_containing($1, $2::text::txid_snapshot)",
+            &[&queue, &snapshot.0],
+        )
+        .await?
+        .try_get(0)?;
+    Ok(tick.map(TickId))
+}
+
+/// The snapshot of the running transaction or statement.
+pub async fn current_snapshot(
+    client: &impl GenericClient,
+) -> Result<SnapshotText, tokio_postgres::Error> {
+    let text = client
+        .query_one("select txid_current_snapshot()::text", &[])
+        .await?
+        .try_get(0)?;
+    Ok(SnapshotText(text))
+}
+
+/// A table that could be replicated, or why it cannot.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The table.
+    pub table: TableName,
+    /// Its oid.
+    pub oid: u32,
+    /// Whether some consumer captures it already.
+    pub captured: bool,
+    /// Why it cannot be added, and what to do about that; none if it can.
+    pub refusal: Option<(String, Option<String>)>,
+}
+
+/// All tables of the provider that a user could mean by `add --all`.
+pub async fn candidates(
+    client: &impl GenericClient,
+    queue: &str,
+) -> Result<Vec<Candidate>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select schema_name, table_name, table_oid, captured, reason, hint \
+             from trunkline.candidates($1) order by schema_name, table_name",
+            &[&queue],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let reason: Option<String> = row.try_get(4)?;
+            let hint: Option<String> = row.try_get(5)?;
+            Ok(Candidate {
+                table: TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?),
+                oid: row.try_get(2)?,
+                captured: row.try_get(3)?,
+                refusal: reason.map(|reason| (reason, hint)),
+            })
+        })
+        .collect()
+}
+
+/// Makes capture of a table for a consumer, under the session's `lock_timeout`. True if it
+/// was not there before.
+pub async fn add_table(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+    table: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    client
+        .query_one(
+            "select added from trunkline.add_table($1, $2, $3, $4)",
+            &[&queue, &consumer, &table.schema, &table.name],
+        )
+        .await?
+        .try_get(0)
+}
+
+/// Ends capture of a table for a consumer; the last one takes the triggers away.
+pub async fn remove_table(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+    table: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    client
+        .query_one(
+            "select trunkline.remove_table($1, $2, $3, $4)",
+            &[&queue, &consumer, &table.schema, &table.name],
+        )
+        .await?
+        .try_get(0)
+}
+
+/// The definitions of shapes, newest last: all of a queue, or one.
+pub async fn shapes(
+    client: &impl GenericClient,
+    queue: &str,
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select definition from trunkline.shapes($1) order by shape_id",
+            &[&queue],
+        )
+        .await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// A sequence of the provider and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SequenceValue {
+    /// Its name.
+    pub sequence: TableName,
+    /// The last value given out, or the next one if `is_called` is false.
+    pub last_value: i64,
+    /// Whether `last_value` was given out.
+    pub is_called: bool,
+}
+
+/// The values of the sequences that a consumer carries over.
+pub async fn sequence_values(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+) -> Result<Vec<SequenceValue>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select schema_name, sequence_name, last_value, is_called \
+             from trunkline.sequence_values($1, $2)",
+            &[&queue, &consumer],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(SequenceValue {
+                sequence: TableName::new(
+                    row.try_get::<_, String>(0)?,
+                    row.try_get::<_, String>(1)?,
+                ),
+                last_value: row.try_get(2)?,
+                is_called: row.try_get(3)?,
+            })
+        })
+        .collect()
+}
+
+/// Sequences that could be carried over.
+pub async fn sequence_candidates(
+    client: &impl GenericClient,
+    queue: &str,
+) -> Result<Vec<TableName>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select schema_name, sequence_name from trunkline.sequence_candidates($1) \
+             order by 1, 2",
+            &[&queue],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(TableName::new(
+                row.try_get::<_, String>(0)?,
+                row.try_get::<_, String>(1)?,
+            ))
+        })
+        .collect()
+}
+
+/// Carries a sequence over for a consumer; false if it was already.
+pub async fn add_sequence(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+    sequence: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    client
+        .query_one(
+            "select trunkline.add_sequence($1, $2, $3, $4)",
+            &[&queue, &consumer, &sequence.schema, &sequence.name],
+        )
+        .await?
+        .try_get(0)
+}
+
+/// Ends that; false if it was not carried over.
+pub async fn remove_sequence(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+    sequence: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    client
+        .query_one(
+            "select trunkline.remove_sequence($1, $2, $3, $4)",
+            &[&queue, &consumer, &sequence.schema, &sequence.name],
+        )
+        .await?
+        .try_get(0)
+}

@@ -1,0 +1,358 @@
+//! Rows of `trunkline.table_state` on a subscriber: which tables a consumer replicates,
+//! and how far each is. Who may take which step is decided in `replay::table`.
+
+use std::{fmt, str::FromStr};
+
+use tokio_postgres::{
+    GenericClient, Row,
+    types::{FromSql, Type, accepts},
+};
+
+use crate::{
+    name::TableName,
+    tick::{SnapshotText, TickId},
+};
+
+/// The state of a table, as it is stored and printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// `-`: registered, its copy has not begun.
+    Waiting,
+    /// `in-copy`: rows are being copied, nothing is committed.
+    InCopy,
+    /// `catching-up`: the copy is committed, the table's own events follow.
+    CatchingUp,
+    /// `wanna-sync`: caught up, the batch loop takes the last step.
+    WannaSync,
+    /// `ok`: equal to the provider at the consumer's position.
+    Ok,
+    /// `parked`: cannot go on; error and advice say why.
+    Parked,
+}
+
+impl State {
+    /// All states, in the order of a table's life.
+    pub const ALL: [State; 6] = [
+        State::Waiting,
+        State::InCopy,
+        State::CatchingUp,
+        State::WannaSync,
+        State::Ok,
+        State::Parked,
+    ];
+
+    /// The stored and printed word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Waiting => "-",
+            State::InCopy => "in-copy",
+            State::CatchingUp => "catching-up",
+            State::WannaSync => "wanna-sync",
+            State::Ok => "ok",
+            State::Parked => "parked",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How `add` was told to treat rows that the subscriber's table already holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// The copy stops if there are any.
+    Refuse,
+    /// They are emptied away in the copy's transaction.
+    Truncate,
+    /// They stay; the copy merges by key.
+    Keep,
+    /// They are taken to be the provider's: nothing is copied.
+    Trust,
+}
+
+impl Existing {
+    const ALL: [Existing; 4] = [
+        Existing::Refuse,
+        Existing::Truncate,
+        Existing::Keep,
+        Existing::Trust,
+    ];
+
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Existing::Refuse => "refuse",
+            Existing::Truncate => "truncate",
+            Existing::Keep => "keep",
+            Existing::Trust => "trust",
+        }
+    }
+}
+
+/// A word in a column that none of the enum's variants has.
+#[derive(Debug, thiserror::Error)]
+#[error("`{word}` is no {what}: the row was written by a newer version")]
+pub struct UnknownWord {
+    what: &'static str,
+    word: String,
+}
+
+impl FromStr for State {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        State::ALL
+            .into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(|| UnknownWord {
+                what: "table state",
+                word: word.to_owned(),
+            })
+    }
+}
+
+impl FromStr for Existing {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        Existing::ALL
+            .into_iter()
+            .find(|existing| existing.as_str() == word)
+            .ok_or_else(|| UnknownWord {
+                what: "treatment of existing rows",
+                word: word.to_owned(),
+            })
+    }
+}
+
+macro_rules! from_sql_text {
+    ($type:ty) => {
+        impl<'a> FromSql<'a> for $type {
+            fn from_sql(
+                ty: &Type,
+                raw: &'a [u8],
+            ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+                Ok(<&str>::from_sql(ty, raw)?.parse()?)
+            }
+
+            accepts!(TEXT);
+        }
+    };
+}
+
+from_sql_text!(State);
+from_sql_text!(Existing);
+
+/// One row of `trunkline.table_state`.
+#[derive(Clone, Debug)]
+pub struct TableRow {
+    /// The table's name on the provider.
+    pub table: TableName,
+    /// The table's oid on the provider; it names the table's helper consumers.
+    pub provider_oid: u32,
+    /// Where the table is in its life.
+    pub state: State,
+    /// What to do with rows that were there before the copy.
+    pub existing: Existing,
+    /// The tick up to which the table's own events are applied, while it is not `ok`.
+    pub tick: Option<TickId>,
+    /// The copy's snapshot; events that it shows are in the copy.
+    pub copied_snapshot: Option<SnapshotText>,
+    /// Rows copied so far.
+    pub rows_copied: i64,
+    /// Bytes of COPY text copied so far.
+    pub bytes_copied: i64,
+    /// Rows that the provider's statistics promise.
+    pub rows_estimated: i64,
+    /// Why the table is parked.
+    pub error: Option<String>,
+    /// What to do about it.
+    pub advice: Option<String>,
+    /// Seconds since the state last changed, by the subscriber's clock.
+    pub seconds_in_state: f64,
+    /// Seconds since the copy began, by the subscriber's clock.
+    pub seconds_since_start: Option<f64>,
+}
+
+const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, tick_id, \
+    copied_snapshot, rows_copied, bytes_copied, rows_estimated, error, advice, \
+    extract(epoch from clock_timestamp() - changed_at)::float8 as seconds_in_state, \
+    extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start";
+
+fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
+    Ok(TableRow {
+        table: TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?),
+        provider_oid: row.try_get(2)?,
+        state: row.try_get(3)?,
+        existing: row.try_get(4)?,
+        tick: row.try_get::<_, Option<i64>>(5)?.map(TickId),
+        copied_snapshot: row.try_get::<_, Option<String>>(6)?.map(SnapshotText),
+        rows_copied: row.try_get(7)?,
+        bytes_copied: row.try_get(8)?,
+        rows_estimated: row.try_get(9)?,
+        error: row.try_get(10)?,
+        advice: row.try_get(11)?,
+        seconds_in_state: row.try_get(12)?,
+        seconds_since_start: row.try_get(13)?,
+    })
+}
+
+/// All tables of a consumer, by name.
+pub async fn list(
+    client: &impl GenericClient,
+    consumer: &str,
+) -> Result<Vec<TableRow>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            &format!(
+                "select {COLUMNS} from trunkline.table_state where consumer = $1 \
+                 order by schema_name, table_name"
+            ),
+            &[&consumer],
+        )
+        .await?;
+    rows.iter().map(table_row).collect()
+}
+
+/// One table of a consumer; none if it is not replicated.
+pub async fn find(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+) -> Result<Option<TableRow>, tokio_postgres::Error> {
+    let row = client
+        .query_opt(
+            &format!(
+                "select {COLUMNS} from trunkline.table_state \
+                 where consumer = $1 and schema_name = $2 and table_name = $3"
+            ),
+            &[&consumer, &table.schema, &table.name],
+        )
+        .await?;
+    row.as_ref().map(table_row).transpose()
+}
+
+/// Registers a table in state `-`; false if it is there already.
+pub async fn register(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    provider_oid: u32,
+    existing: Existing,
+) -> Result<bool, tokio_postgres::Error> {
+    let made = client
+        .execute(
+            "insert into trunkline.table_state \
+                 (consumer, schema_name, table_name, provider_oid, existing) \
+             values ($1, $2, $3, $4, $5) on conflict do nothing",
+            &[
+                &consumer,
+                &table.schema,
+                &table.name,
+                &provider_oid,
+                &existing.as_str(),
+            ],
+        )
+        .await?;
+    Ok(made == 1)
+}
+
+/// Deletes a table and makes a batch loop that still believes in it unable to commit.
+/// False if it was not there.
+pub async fn remove(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    let gone = client
+        .execute(
+            "with gone as ( \
+                 delete from trunkline.table_state \
+                 where consumer = $1 and schema_name = $2 and table_name = $3 \
+                 returning consumer) \
+             update trunkline.position p set tables_version = tables_version + 1 \
+             from gone where p.consumer = gone.consumer",
+            &[&consumer, &table.schema, &table.name],
+        )
+        .await?;
+    Ok(gone == 1)
+}
+
+/// A step from one stored state to another. What a field does not say stays as it is.
+#[derive(Clone, Debug)]
+pub struct Step<'a> {
+    /// The state that the row must still be in.
+    pub from: State,
+    /// The tick that the row must still be at.
+    pub from_tick: Option<TickId>,
+    /// The new state.
+    pub to: State,
+    /// The new tick; none where the state has none.
+    pub tick: Option<TickId>,
+    /// The copy's snapshot from now on.
+    pub copied_snapshot: Option<&'a SnapshotText>,
+    /// Error and advice of a parked table.
+    pub trouble: Option<(&'a str, &'a str)>,
+}
+
+/// Takes a step if the row still is where the step begins; false if somebody was faster.
+pub async fn take_step(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    step: &Step<'_>,
+) -> Result<bool, tokio_postgres::Error> {
+    let (error, advice) = step.trouble.unzip();
+    let changed = client
+        .execute(
+            "update trunkline.table_state set state = $4, tick_id = $5, copied_snapshot = $6, \
+                 error = $7, advice = $8, changed_at = clock_timestamp(), \
+                 started_at = case when $4 = 'in-copy' then clock_timestamp() else started_at end \
+             where consumer = $1 and schema_name = $2 and table_name = $3 \
+               and state = $9 and tick_id is not distinct from $10",
+            &[
+                &consumer,
+                &table.schema,
+                &table.name,
+                &step.to.as_str(),
+                &step.tick.map(|tick| tick.0),
+                &step.copied_snapshot.map(|snapshot| snapshot.0.as_str()),
+                &error,
+                &advice,
+                &step.from.as_str(),
+                &step.from_tick.map(|tick| tick.0),
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Writes how far a copy is; for showing only.
+pub async fn show_progress(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    rows: i64,
+    bytes: i64,
+    rows_estimated: Option<i64>,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "update trunkline.table_state set rows_copied = $4, bytes_copied = $5, \
+                 rows_estimated = coalesce($6, rows_estimated) \
+             where consumer = $1 and schema_name = $2 and table_name = $3",
+            &[
+                &consumer,
+                &table.schema,
+                &table.name,
+                &rows,
+                &bytes,
+                &rows_estimated,
+            ],
+        )
+        .await?;
+    Ok(())
+}

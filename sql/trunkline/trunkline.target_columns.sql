@@ -1,0 +1,88 @@
+-- Function trunkline.target_columns(i_schema, i_table)
+--
+-- What replay must know of a subscriber's table to write it: its columns, how their
+-- equality is written, and what it must not write.
+--
+-- Result: one row a column, in the table's order; none if there is no such table.
+--   column_name, type_name   the type with its schema, without modifiers
+--   generated                computed by the table itself: never written
+--   identity_always          an identity column that UPDATE cannot set
+--   equal_operator           equality as `operator(schema.name)`: that of the immediate
+--                            unique index with the column, else the one of the type's
+--                            default btree class; null if there is none
+--   unique_keys              for each immediate, valid, full unique index on plain
+--                            columns with this column: its number, so that a caller can
+--                            see whether a set of columns is such a key
+-- Tables: reads the catalog only.
+
+create or replace function trunkline.target_columns(
+    i_schema text,
+    i_table text,
+    out column_name text,
+    out type_name text,
+    out generated boolean,
+    out identity_always boolean,
+    out equal_operator text,
+    out unique_keys oid[])
+returns setof record
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    with target as (
+        select c.oid, c.relkind
+          from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = i_schema and c.relname = i_table and c.relkind in ('r', 'p')
+    ), unique_column as (
+        select i.indexrelid, k.attnum, i.indclass[k.place - 1] as opclass
+          from target
+          join pg_index i on i.indrelid = target.oid
+          cross join lateral unnest(i.indkey::int2[]) with ordinality k (attnum, place)
+          join pg_class ic on ic.oid = i.indexrelid
+         where i.indisunique and i.indisvalid and i.indimmediate
+           and i.indpred is null and i.indexprs is null
+           -- indclass has an entry a key column and none for INCLUDE columns
+           and k.place <= array_length(string_to_array(i.indclass::text, ' '), 1)
+    )
+    select a.attname::text,
+           format_type(a.atttypid, -1),
+           coalesce(to_jsonb(a) ->> 'attgenerated', '') <> '',
+           a.attidentity = 'a',
+           (select format('operator(%I.%s)', opn.nspname, op.oprname)
+              from pg_opclass oc
+              join pg_amop amop on amop.amopfamily = oc.opcfamily
+                               and amop.amoplefttype = oc.opcintype
+                               and amop.amoprighttype = oc.opcintype
+                               and amop.amopstrategy = 3
+              join pg_operator op on op.oid = amop.amopopr
+              join pg_namespace opn on opn.oid = op.oprnamespace
+             where oc.oid = coalesce(
+                 (select u.opclass from unique_column u where u.attnum = a.attnum limit 1),
+                 (select d.oid
+                    from pg_opclass d
+                   where d.opcmethod = (select am.oid from pg_am am where am.amname = 'btree')
+                     and d.opcdefault
+                     and (d.opcintype = ty.base
+                          or (ty.category = 'E' and d.opcintype = 'anyenum'::regtype)
+                          or (ty.category = 'A' and d.opcintype = 'anyarray'::regtype)
+                          or (ty.category = 'R' and d.opcintype = 'anyrange'::regtype)
+                          or exists (select 1 from pg_cast pc
+                                      where pc.castsource = ty.base and pc.casttarget = d.opcintype
+                                        and pc.castmethod = 'b' and pc.castcontext = 'i'))
+                   order by d.opcintype = ty.base desc limit 1))),
+           array(select u.indexrelid from unique_column u where u.attnum = a.attnum)
+      from target
+      join pg_attribute a on a.attrelid = target.oid and a.attnum > 0 and not a.attisdropped
+      cross join lateral (
+          with recursive up as (
+              select t.oid, t.typtype, t.typbasetype, t.typcategory
+                from pg_type t where t.oid = a.atttypid
+              union all
+              select t.oid, t.typtype, t.typbasetype, t.typcategory
+                from up join pg_type t on t.oid = up.typbasetype where up.typtype = 'd'
+          )
+          select up.oid as base, up.typcategory as category from up where up.typtype <> 'd'
+      ) ty
+     order by a.attnum;
+$$;
+
+revoke all on function trunkline.target_columns(text, text) from public;
