@@ -1,1 +1,38 @@
-//! Throw-away clusters and helpers for the tests.
+//! Real PostgreSQL servers, real daemons and real terminals for the tests and
+//! the benchmarks: throw-away clusters of any supported version, the built
+//! programs, whole replications, writers that never stop, and row by row
+//! comparison of both sides.
+//!
+//! Everything here reports by panicking, because its callers are tests: a
+//! message names what was run and what came back. Everything that is started
+//! is ended when its owner is dropped, and by a watchdog process when the test
+//! itself is killed.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "support code of tests: a panic is the report"
+)]
+
+mod cluster;
+mod compare;
+mod load;
+mod logs;
+mod port;
+mod process;
+mod programs;
+mod replication;
+mod scratch;
+mod server;
+mod wait;
+
+pub use cluster::{Cluster, ClusterBuilder, Stop};
+pub use compare::{Digest, compare, digest, same, tables_of};
+pub use load::{Load, Reader, Totals, Transfers, Writes};
+pub use logs::{assert_clean, unclean_lines};
+pub use process::{Output, peak_rss_kb, pid_alive, run, run_in, signal};
+pub use programs::Programs;
+pub use replication::{Node, Replication, ReplicationBuilder, TableState};
+pub use scratch::Scratch;
+pub use server::Server;
+pub use wait::{wait_until, wait_value};

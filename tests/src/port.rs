@@ -1,0 +1,65 @@
+//! Free loopback ports. Tests run as parallel processes, so "bind to port 0 and
+//! let go" is a race; here a port belongs to the process that holds the lock on
+//! its file.
+
+use std::fs::{File, OpenOptions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+/// Below the range that the kernel hands out for outgoing connections.
+const PORTS: std::ops::Range<u16> = 24_100..31_900;
+
+/// A port that no other test has, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Port {
+    number: u16,
+    _lock: File,
+}
+
+impl Port {
+    /// Takes a free port.
+    pub(crate) fn take() -> Self {
+        let dir = std::env::temp_dir().join("trunkline-test-ports");
+        std::fs::create_dir_all(&dir).expect("make the directory of port locks");
+        // Shared by root and ordinary users, as the temporary directory is.
+        let _ = std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o1777));
+        let span = PORTS.end - PORTS.start;
+        // Spread the processes, so that they do not walk the same locks.
+        let first = u16::try_from(std::process::id() % u32::from(span)).expect("below span");
+        for step in 0..span {
+            let number = PORTS.start + (first + step) % span;
+            let path = dir.join(number.to_string());
+            let Ok(lock) = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(path)
+            else {
+                continue;
+            };
+            if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok() {
+                return Self {
+                    number,
+                    _lock: lock,
+                };
+            }
+        }
+        panic!("no free port in {PORTS:?}");
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        let path = std::env::temp_dir()
+            .join("trunkline-test-ports")
+            .join(self.number.to_string());
+        // Unlinking under the lock is safe: one who opened the old file and
+        // locks it afterwards still has to bind the port.
+        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_dir(std::env::temp_dir().join("trunkline-test-ports"));
+    }
+}

@@ -1,0 +1,382 @@
+//! A whole replication in a fresh directory: provider, subscribers, config
+//! files, daemons, and the operator's commands. What a scenario test starts from.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::cluster::{Cluster, ClusterBuilder};
+use crate::compare::{Digest, same, tables_of};
+use crate::logs::assert_clean;
+use crate::process::{Output, kill9, pid_alive, run};
+use crate::programs::Programs;
+use crate::scratch::Scratch;
+use crate::server::Server;
+use crate::wait::wait_until;
+
+/// The database on every node.
+const DB: &str = "db1";
+
+/// One program with its config file, as it stands on one host.
+#[derive(Debug, Clone)]
+pub struct Node {
+    program: &'static str,
+    /// The config file.
+    pub config: PathBuf,
+    /// The daemon's pid file.
+    pub pidfile: PathBuf,
+    /// The daemon's log.
+    pub logfile: PathBuf,
+}
+
+impl Node {
+    /// A node whose config file names `JOB.pid` and `JOB.log` in `run/` and
+    /// `log/` of a scratch directory.
+    #[must_use]
+    pub fn new(program: &'static str, scratch: &Scratch, config: &Path, job_name: &str) -> Self {
+        Self {
+            program,
+            config: config.to_owned(),
+            pidfile: scratch.dir("run").join(format!("{job_name}.pid")),
+            logfile: scratch.dir("log").join(format!("{job_name}.log")),
+        }
+    }
+
+    /// The program with `-c CONFIG` and these arguments, to be changed and run.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(Programs::get().path(self.program));
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("PG") || name == "TRUNKLINE_CONFIG" {
+                command.env_remove(name);
+            }
+        }
+        command.arg("-c").arg(&self.config).args(args);
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run(&self, args: &[&str]) -> Output {
+        run(&mut self.command(args))
+    }
+
+    /// The daemon's process id, if it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        let text = std::fs::read_to_string(&self.pidfile).ok()?;
+        let pid = text.lines().next()?.trim().parse().ok()?;
+        pid_alive(pid).then_some(pid)
+    }
+
+    /// The running daemon's process id.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    #[must_use]
+    #[track_caller]
+    pub fn running(&self) -> i32 {
+        self.pid().unwrap_or_else(|| {
+            panic!("the daemon does not run; its log:\n{}", self.log());
+        })
+    }
+
+    /// SIGKILL to the daemon, and wait for its end. Nothing, if none runs.
+    pub fn kill9(&self) {
+        if let Some(pid) = self.pid() {
+            kill9(&[pid]);
+        }
+    }
+
+    /// The daemon's log; empty if there is none.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.logfile).unwrap_or_default()
+    }
+}
+
+/// The state of one table on one subscriber, as `replay tables` prints it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableState {
+    /// `schema.table`.
+    pub table: String,
+    /// `-`, `in-copy`, `catching-up`, `wanna-sync`, `ok` or `parked`.
+    pub state: String,
+    /// The subscriber's name, where there are several.
+    pub subscriber: Option<String>,
+}
+
+/// What a replication shall be.
+#[derive(Debug)]
+pub struct ReplicationBuilder {
+    provider: ClusterBuilder,
+    subscribers: Vec<ClusterBuilder>,
+    ticker_lines: String,
+    replay_lines: String,
+}
+
+impl ReplicationBuilder {
+    /// The provider's cluster (Debian's PostgreSQL 15 if not said).
+    #[must_use]
+    pub fn provider(mut self, cluster: ClusterBuilder) -> Self {
+        self.provider = cluster;
+        self
+    }
+
+    /// The subscribers' clusters (one of Debian's PostgreSQL 15 if not said).
+    /// Several are named s1, s2, ... in the config.
+    #[must_use]
+    pub fn subscribers(mut self, clusters: Vec<ClusterBuilder>) -> Self {
+        self.subscribers = clusters;
+        self
+    }
+
+    /// A further line of the `[ticker]` section.
+    #[must_use]
+    pub fn ticker_line(mut self, line: &str) -> Self {
+        self.ticker_lines.push_str(line);
+        self.ticker_lines.push('\n');
+        self
+    }
+
+    /// A further line of the `[replay]` section.
+    #[must_use]
+    pub fn replay_line(mut self, line: &str) -> Self {
+        self.replay_lines.push_str(line);
+        self.replay_lines.push('\n');
+        self
+    }
+
+    /// Starts the clusters with an empty database each and writes the config
+    /// files. Nothing of Trunkline is installed or started.
+    #[must_use]
+    pub fn make(self) -> Replication {
+        let scratch = Scratch::new();
+        let provider = self.provider.start();
+        provider.create_db(DB);
+        let subscribers: Vec<Cluster> = self
+            .subscribers
+            .into_iter()
+            .map(|builder| {
+                let cluster = builder.start();
+                cluster.create_db(DB);
+                cluster
+            })
+            .collect();
+        let daemon = |job: &str| {
+            format!(
+                "job_name = \"{job}\"\nlogfile = \"{}/%(job_name)s.log\"\npidfile = \"{}/%(job_name)s.pid\"\n",
+                scratch.dir("log").display(),
+                scratch.dir("run").display()
+            )
+        };
+        let ticker = scratch.file(
+            "etc/ticker.toml",
+            &format!(
+                "[ticker]\n{}db = \"{}\"\nqueues = [\"q1\"]\n{}",
+                daemon("ticker1"),
+                provider.conninfo(DB),
+                self.ticker_lines
+            ),
+        );
+        let targets = match subscribers.as_slice() {
+            [one] => format!("subscriber_db = \"{}\"\n", one.conninfo(DB)),
+            _ => String::new(),
+        };
+        let mut text = format!(
+            "[replay]\n{}provider_db = \"{}\"\n{targets}pgq_queue_name = \"q1\"\nretry_delay = 1\n{}",
+            daemon("replay1"),
+            provider.conninfo(DB),
+            self.replay_lines
+        );
+        if subscribers.len() > 1 {
+            for (number, cluster) in subscribers.iter().enumerate() {
+                text.push_str(&format!(
+                    "\n[[subscriber]]\nname = \"s{}\"\ndb = \"{}\"\n",
+                    number + 1,
+                    cluster.conninfo(DB)
+                ));
+            }
+        }
+        let replay = scratch.file("etc/replay.toml", &text);
+        Replication {
+            ticker: Node::new("ticker", &scratch, &ticker, "ticker1"),
+            replay: Node::new("replay", &scratch, &replay, "replay1"),
+            provider,
+            subscribers,
+            scratch,
+        }
+    }
+}
+
+/// A provider, its subscribers, one ticker and one replay.
+#[derive(Debug)]
+pub struct Replication {
+    /// The ticker of the provider.
+    pub ticker: Node,
+    /// The worker of the subscribers.
+    pub replay: Node,
+    /// The provider's cluster.
+    pub provider: Cluster,
+    /// The subscribers' clusters.
+    pub subscribers: Vec<Cluster>,
+    /// The directory of the config files, logs and pid files.
+    pub scratch: Scratch,
+}
+
+impl Replication {
+    /// A replication to be described: PostgreSQL 15 to PostgreSQL 15.
+    #[must_use]
+    pub fn builder() -> ReplicationBuilder {
+        let server = Server::debian15();
+        ReplicationBuilder {
+            provider: Cluster::builder(&server),
+            subscribers: vec![Cluster::builder(&server)],
+            ticker_lines: String::new(),
+            replay_lines: String::new(),
+        }
+    }
+
+    /// The name of the database on every node.
+    #[must_use]
+    pub fn db(&self) -> &'static str {
+        DB
+    }
+
+    /// Runs SQL on the provider.
+    #[track_caller]
+    pub fn on_provider(&self, sql: &str) -> String {
+        self.provider.psql(DB, sql)
+    }
+
+    /// Runs SQL on the first subscriber.
+    #[track_caller]
+    pub fn on_subscriber(&self, sql: &str) -> String {
+        self.subscribers[0].psql(DB, sql)
+    }
+
+    /// Runs SQL on the provider and on every subscriber.
+    #[track_caller]
+    pub fn everywhere(&self, sql: &str) {
+        self.provider.psql(DB, sql);
+        for subscriber in &self.subscribers {
+            subscriber.psql(DB, sql);
+        }
+    }
+
+    /// Copies the provider's schema to the subscribers with `pg_dump -s`.
+    #[track_caller]
+    pub fn copy_schema(&self) {
+        let dump = self.provider.dump_schema(DB);
+        let file = self.scratch.file("schema.sql", &dump);
+        for subscriber in &self.subscribers {
+            subscriber.psql_file(DB, &file).ok();
+        }
+    }
+
+    /// Installs both ends and starts both daemons.
+    #[track_caller]
+    pub fn start(&self) {
+        self.ticker.run(&["install"]).ok();
+        self.ticker.run(&["start", "-d"]).ok();
+        self.replay.run(&["install"]).ok();
+        self.replay.run(&["start", "-d"]).ok();
+    }
+
+    /// `add --all`, then waits until every table is `ok`.
+    #[track_caller]
+    pub fn add_all(&self) {
+        self.replay.run(&["add", "--all"]).ok();
+        self.wait_ok();
+    }
+
+    /// What `replay tables` prints, parsed.
+    #[track_caller]
+    pub fn tables(&self) -> Vec<TableState> {
+        parse_tables(&self.replay.run(&["tables"]).ok().stdout)
+    }
+
+    /// Waits until every table is `ok`.
+    #[track_caller]
+    pub fn wait_ok(&self) {
+        wait_until("all tables to be ok", Duration::from_secs(180), || {
+            let tables = self.tables();
+            !tables.is_empty() && tables.iter().all(|table| table.state == "ok")
+        });
+    }
+
+    /// Waits until what is committed on the provider now is applied everywhere.
+    #[track_caller]
+    pub fn sync(&self) {
+        self.replay.run(&["wait", "--timeout", "180"]).ok();
+    }
+
+    /// After a sync: every table of the provider is the same on every subscriber.
+    #[track_caller]
+    pub fn assert_same(&self) -> Vec<(String, Digest)> {
+        let tables = tables_of(&self.provider, DB);
+        let mut digests = Vec::new();
+        for subscriber in &self.subscribers {
+            for table in &tables {
+                digests.push((
+                    table.clone(),
+                    same((&self.provider, DB), (subscriber, DB), table),
+                ));
+            }
+        }
+        digests
+    }
+
+    /// Both logs have no line of WARN or ERROR but those that hold an allowed text.
+    #[track_caller]
+    pub fn assert_clean(&self, allowed: &[&str]) {
+        assert_clean(&self.ticker.logfile, allowed);
+        assert_clean(&self.replay.logfile, allowed);
+    }
+}
+
+impl Drop for Replication {
+    fn drop(&mut self) {
+        // A failed test's last words: the ends of the logs.
+        if std::thread::panicking() {
+            for node in [&self.ticker, &self.replay] {
+                let log = node.log();
+                let lines: Vec<&str> = log.lines().collect();
+                let tail = &lines[lines.len().saturating_sub(30)..];
+                eprintln!("--- end of {}\n{}", node.logfile.display(), tail.join("\n"));
+            }
+        }
+        self.replay.kill9();
+        self.ticker.kill9();
+    }
+}
+
+/// Parses the plain output of `replay tables`.
+#[track_caller]
+pub(crate) fn parse_tables(text: &str) -> Vec<TableState> {
+    let mut lines = text.lines();
+    let header = lines.next().unwrap_or_default();
+    assert!(
+        header == "Table State" || header == "Table State Subscriber",
+        "the header line of `replay tables` is {header:?}"
+    );
+    lines
+        .map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words.as_slice() {
+                [table, state] => TableState {
+                    table: (*table).to_owned(),
+                    state: (*state).to_owned(),
+                    subscriber: None,
+                },
+                [table, state, subscriber] => TableState {
+                    table: (*table).to_owned(),
+                    state: (*state).to_owned(),
+                    subscriber: Some((*subscriber).to_owned()),
+                },
+                _ => panic!("a line of `replay tables` is {line:?}"),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,72 @@
+//! The harness itself: clusters of every version start fast, differ from each
+//! other in nothing they share, and leave nothing behind.
+
+use std::time::{Duration, Instant};
+
+use tests::{Cluster, Load, Server, Stop, Transfers, compare, digest};
+
+#[test]
+fn a_cluster_starts_from_the_template_and_leaves_nothing_behind() {
+    drop(Cluster::start());
+    let started = Instant::now();
+    let cluster = Cluster::start();
+    println!("started in {:?}", started.elapsed());
+    assert_eq!(cluster.psql("postgres", "select 1"), "1");
+    let (data, pid) = (cluster.data(), cluster.pid().unwrap());
+    drop(cluster);
+    assert!(!data.exists());
+    assert!(!tests::pid_alive(pid));
+}
+
+#[test]
+fn a_cluster_survives_stop_start_and_kill9() {
+    let cluster = Cluster::builder(&Server::debian15()).durable().start();
+    cluster.psql("postgres", "create table t (id int)");
+    cluster.restart();
+    cluster.psql("postgres", "insert into t values (1)");
+    cluster.kill9();
+    assert!(cluster.pid().is_none());
+    cluster.start_again();
+    cluster.stop(Stop::Immediate);
+    cluster.start_again();
+    assert_eq!(cluster.psql("postgres", "select count(*) from t"), "1");
+}
+
+#[test]
+fn every_version_of_the_table_starts() {
+    let majors: Vec<u32> = match std::env::var_os("TRUNKLINE_FULL") {
+        Some(_) => Server::majors().collect(),
+        None => vec![10, 18],
+    };
+    for major in majors {
+        let cluster = Cluster::builder(&Server::version(major)).start();
+        let version = cluster.psql("postgres", "show server_version_num");
+        assert!(version.starts_with(&major.to_string()), "{version}");
+    }
+}
+
+#[test]
+fn compare_shows_the_rows_that_differ_and_transfers_keep_their_total() {
+    let (one, two) = (Cluster::start(), Cluster::start());
+    Transfers::create(&one, "postgres");
+    Transfers::create(&two, "postgres");
+    let table = "public.checking";
+    let digest_before = digest(&one, "postgres", table);
+    assert_eq!(
+        compare((&one, "postgres"), (&two, "postgres"), table),
+        Ok(digest_before)
+    );
+    two.psql("postgres", "update checking set balance = 7 where id = 3");
+    let difference = compare((&one, "postgres"), (&two, "postgres"), table).unwrap_err();
+    assert!(difference.contains("'(3,1000)'") && difference.contains("'(3,7)'"));
+
+    let reader = Transfers::read(&one, "postgres");
+    let load = Load::start(&one, "postgres", 2, Duration::ZERO, &Transfers::writes());
+    load.wait_for_more(500);
+    one.restart();
+    load.wait_for_more(500);
+    let totals = load.stop();
+    assert_eq!(totals.errors, Vec::<String>::new());
+    assert!(totals.disconnects > 0);
+    assert!(reader.stop().unwrap() > 0);
+}
