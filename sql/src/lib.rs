@@ -7,3 +7,12 @@ pub mod install;
 pub mod manifest;
 
 pub use error::{Class, Error, classify};
+
+pub mod connect;
+mod conninfo;
+mod passfile;
+mod service;
+mod session;
+mod settings;
+mod tls;
+mod verify;

@@ -1,0 +1,306 @@
+//! A connection at work: its settings, the task that drives it, notifications and cancelling.
+//! Only `connect` makes one.
+
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::future::poll_fn;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{
+    AsyncMessage, Client, Config, Connection, NoTls, Notification, SimpleQueryMessage, Socket,
+};
+
+use crate::connect::{Cause, Channel, ConnectInfo};
+use crate::tls::Connector;
+
+/// Makes the text of a value, and the meaning of a name, the same in every session, whatever the
+/// role's and the database's own settings are. One message, so one round trip.
+///
+/// The search path comes first: what follows it is looked up under it. The last two statements
+/// switch off time limits that older servers do not have, and say what kind of server this is.
+const SETUP: &str = "\
+set search_path = pg_catalog, pg_temp;
+set client_encoding = 'UTF8';
+set standard_conforming_strings = on;
+set DateStyle = 'ISO, MDY';
+set IntervalStyle = 'postgres';
+set TimeZone = 'UTC';
+set extra_float_digits = 3;
+set bytea_output = 'hex';
+set lc_monetary = 'C';
+set quote_all_identifiers = off;
+set array_nulls = on;
+set transform_null_equals = off;
+set xmloption = 'content';
+set statement_timeout = 0;
+set lock_timeout = 0;
+set idle_in_transaction_session_timeout = 0;
+set default_transaction_isolation = 'read committed';
+set default_transaction_deferrable = off;
+select pg_catalog.set_config(s.name, '0', false)
+  from pg_catalog.pg_settings s
+ where s.name in ('idle_session_timeout', 'transaction_timeout') and s.setting <> '0';
+select pg_catalog.pg_is_in_recovery() as in_recovery,
+       pg_catalog.current_setting('transaction_read_only') = 'on' as read_only";
+
+/// Notifications kept for a session that does not look; more are dropped, because a wake-up is a
+/// hint and a thousand of them say no more than one.
+const KEPT_NOTIFICATIONS: usize = 1024;
+
+/// How long a dropped session may take to say goodbye to the server.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What the server said of itself when the session was set up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ServerState {
+    pub(crate) in_recovery: bool,
+    pub(crate) read_only: bool,
+}
+
+/// A connection that is set up and driven.
+pub(crate) struct Wire {
+    client: Client,
+    driver: JoinHandle<()>,
+    notifications: mpsc::Receiver<Notification>,
+    /// Dropped to tell the driver that nobody waits for answers any more.
+    in_use: oneshot::Sender<()>,
+    connector: Connector,
+    pub(crate) state: ServerState,
+}
+
+/// A session: a [`tokio_postgres::Client`] and the task that drives its connection.
+///
+/// Every session has the settings of this module: ISO dates, UTC, exact floats, hex bytea,
+/// `search_path = pg_catalog, pg_temp`, no time limits, READ COMMITTED. Dropping it closes the
+/// connection; a statement that still runs is abandoned after a second (cancel it first, with
+/// [`Session::cancel_token`], to have it end on the server at once).
+pub struct Session {
+    client: Client,
+    notifications: mpsc::Receiver<Notification>,
+    connector: Connector,
+    _in_use: oneshot::Sender<()>,
+}
+
+impl Session {
+    pub(crate) fn new(wire: Wire) -> Session {
+        Session {
+            client: wire.client,
+            notifications: wire.notifications,
+            connector: wire.connector,
+            _in_use: wire.in_use,
+        }
+    }
+
+    /// The next notification of a channel that this session listens to; None: the connection has
+    /// ended. Cancel safe. Notifications are kept from the moment of LISTEN, the last thousand or
+    /// so; take each as a hint to look, not as a message.
+    pub async fn notification(&mut self) -> Option<Notification> {
+        self.notifications.recv().await
+    }
+
+    /// A handle that cancels the statement that this session runs at that moment.
+    pub fn cancel_token(&self) -> CancelToken {
+        CancelToken {
+            token: self.client.cancel_token(),
+            connector: self.connector.clone(),
+        }
+    }
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("closed", &self.client.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Cancels what a session runs, over a connection of its own with the session's TLS settings.
+#[derive(Clone)]
+pub struct CancelToken {
+    token: tokio_postgres::CancelToken,
+    connector: Connector,
+}
+
+impl CancelToken {
+    /// Asks the server to cancel. The server does not say whether there was anything to cancel;
+    /// an error means only that the request could not be delivered. Takes at most 10 s.
+    pub async fn cancel(&self) -> Result<(), tokio_postgres::Error> {
+        let request = async {
+            match &self.connector {
+                Connector::None => self.token.cancel_query(NoTls).await,
+                Connector::Rustls(tls) => self.token.cancel_query(tls.clone()).await,
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), request)
+            .await
+            .unwrap_or_else(|_| Err(tokio_postgres::Error::__private_api_timeout()))
+    }
+}
+
+/// Opens one connection, drives it and sets it up.
+pub(crate) async fn open(
+    config: &Config,
+    connector: &Connector,
+    channel: Channel,
+) -> Result<Wire, Cause> {
+    match (channel, connector) {
+        (Channel::Plain, _) | (_, Connector::None) => {
+            open_with(config, NoTls, Connector::None).await
+        }
+        (Channel::TlsIfOffered | Channel::Tls, Connector::Rustls(tls)) => {
+            open_with(config, tls.clone(), connector.clone()).await
+        }
+    }
+}
+
+async fn open_with<T>(config: &Config, tls: T, connector: Connector) -> Result<Wire, Cause>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+    T::TlsConnect: Send,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    let (client, connection) = config.connect(tls).await.map_err(Cause::Server)?;
+    let (sender, notifications) = mpsc::channel(KEPT_NOTIFICATIONS);
+    let (in_use, gone) = oneshot::channel();
+    let driver = tokio::spawn(drive(connection, sender, gone));
+    let answers = client.simple_query(SETUP).await.map_err(Cause::Server)?;
+    Ok(Wire {
+        state: server_state(&answers),
+        client,
+        driver,
+        notifications,
+        in_use,
+        connector,
+    })
+}
+
+fn server_state(answers: &[SimpleQueryMessage]) -> ServerState {
+    let yes = |name: &str| {
+        answers.iter().any(|answer| {
+            matches!(answer, SimpleQueryMessage::Row(row)
+                if row.try_get(name).is_ok_and(|value| value == Some("t")))
+        })
+    };
+    ServerState {
+        in_recovery: yes("in_recovery"),
+        read_only: yes("read_only"),
+    }
+}
+
+/// Moves bytes until the connection ends. When the session is dropped it says goodbye, and cuts
+/// the line if a statement is still running: nobody waits for its answer.
+async fn drive<T>(
+    mut connection: Connection<Socket, T>,
+    notifications: mpsc::Sender<Notification>,
+    gone: oneshot::Receiver<()>,
+) where
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let mut running = Box::pin(async {
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            match message {
+                Ok(AsyncMessage::Notification(notification)) => {
+                    // Full or unwatched: see KEPT_NOTIFICATIONS.
+                    let _ = notifications.try_send(notification);
+                }
+                Ok(AsyncMessage::Notice(notice)) => tracing::debug!(
+                    severity = notice.severity(),
+                    code = notice.code().code(),
+                    text = notice.message(),
+                    "notice from the server"
+                ),
+                Ok(_) => {}
+                // The session's next statement fails with this too, and is reported there.
+                Err(error) => {
+                    tracing::debug!(%error, "connection ended");
+                    break;
+                }
+            }
+        }
+    });
+    tokio::select! {
+        () = &mut running => return,
+        _ = gone => {}
+    }
+    let _ = tokio::time::timeout(GOODBYE, running).await;
+}
+
+/// A pool of sessions; see [`ConnectInfo::pool`].
+pub(crate) fn pool(
+    info: ConnectInfo,
+    application_name: &str,
+    size: usize,
+) -> Result<deadpool_postgres::Pool, String> {
+    let connect = PoolConnect {
+        info,
+        application_name: application_name.to_owned(),
+    };
+    let manager = deadpool_postgres::Manager::from_connect(
+        Config::new(),
+        connect,
+        deadpool_postgres::ManagerConfig {
+            recycling_method: deadpool_postgres::RecyclingMethod::Custom(SETUP.to_owned()),
+        },
+    );
+    deadpool_postgres::Pool::builder(manager)
+        .max_size(size)
+        .runtime(deadpool_postgres::Runtime::Tokio1)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+struct PoolConnect {
+    info: ConnectInfo,
+    application_name: String,
+}
+
+type Connecting<'a> = Pin<
+    Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>,
+>;
+
+impl deadpool_postgres::Connect for PoolConnect {
+    fn connect(&self, _: &Config) -> Connecting<'_> {
+        Box::pin(async {
+            let wire = self
+                .info
+                .open(&self.application_name)
+                .await
+                .map_err(|error| {
+                    tracing::debug!(%error, "pool could not connect");
+                    error.into_driver_error()
+                })?;
+            // The pool aborts the driver itself; here it must not end with `in_use`.
+            let Wire {
+                client,
+                driver,
+                in_use,
+                ..
+            } = wire;
+            let task = tokio::spawn(async move {
+                let _in_use = in_use;
+                let _ = driver.await;
+            });
+            Ok((client, task))
+        })
+    }
+}
