@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs them: the set for CI, or with --full
+# every version, seed and size. The last line counts what was left out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. etc/need.sh
+
+full=
+case ${1-} in
+    '') ;;
+    --full) full=1 ;;
+    *) echo "usage: bash etc/test.sh [--full]" >&2; exit 2 ;;
+esac
+
+need_debian /usr/lib/postgresql/15/bin/postgres=postgresql-15 \
+    /usr/lib/postgresql/15/bin/psql=postgresql-client-15 \
+    gcc=gcc /usr/include/stdio.h=libc6-dev npm=npm node=nodejs setpriv=util-linux
+need_rust
+
+runner=nextest
+if ! cargo nextest --version >/dev/null 2>&1; then
+    echo "cargo-nextest is missing: installing it (cargo install --locked cargo-nextest)"
+    if ! cargo install --quiet --locked cargo-nextest; then
+        echo "cargo-nextest could not be installed: running the tests with cargo test instead"
+        runner=test
+    fi
+fi
+
+# The programs under test, as users get them: optimised. The harness finds them
+# beside the tests of the same profile.
+profile=release
+cargo build --profile "$profile" --workspace --bins
+export TRUNKLINE_BUILT=1
+
+left_out=$(mktemp)
+trap 'rm -f "$left_out"' EXIT
+export TRUNKLINE_LEFT_OUT=$left_out
+
+listed=0
+if [ -n "$full" ]; then
+    export TRUNKLINE_FULL=1
+fi
+case $runner$full in
+    nextest) cargo nextest run --cargo-profile "$profile" --workspace --profile ci --no-fail-fast ;;
+    nextest1) cargo nextest run --cargo-profile "$profile" --workspace --profile full --no-fail-fast --run-ignored all ;;
+    test) cargo test --profile "$profile" --workspace --no-fail-fast -- --test-threads 3 ;;
+    test1) cargo test --profile "$profile" --workspace --no-fail-fast -- --test-threads 3 --include-ignored ;;
+esac
+
+# Tests that only --full runs are marked #[ignore]; tests that run with fewer
+# versions, seeds or sizes wrote a line for each kind that they cut.
+if [ -z "$full" ]; then
+    listed=$(grep -rhE '^[[:space:]]*#\[ignore' --include='*.rs' admin replay sql tests ticker benches | wc -l)
+    cut=$(awk '{ n[$2] += $1 } END { for (kind in n) printf ", %d %s", n[kind], kind }' "$left_out")
+    echo "left out of this shorter set: $listed tests$cut (bash etc/test.sh --full runs them)"
+else
+    echo "left out: nothing"
+fi
