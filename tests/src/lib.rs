@@ -32,7 +32,7 @@ pub use load::{Load, Reader, Totals, Transfers, Writes};
 pub use logs::{assert_clean, unclean_lines};
 pub use process::{Output, peak_rss_kb, pid_alive, run, run_in, signal};
 pub use programs::Programs;
-pub use replication::{Node, Replication, ReplicationBuilder, TableState};
+pub use replication::{Node, Replication, ReplicationBuilder, TableState, configure};
 pub use scratch::Scratch;
 pub use server::Server;
 pub use wait::{wait_until, wait_value};

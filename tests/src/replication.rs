@@ -96,6 +96,56 @@ impl Node {
     }
 }
 
+/// Writes the config files of a ticker and of a replay with one or several
+/// subscribers (then named s1, s2, ...) into a scratch directory. The further
+/// lines go into the `[ticker]` and `[replay]` sections.
+pub fn configure(
+    scratch: &Scratch,
+    dbname: &str,
+    provider: &Cluster,
+    subscribers: &[&Cluster],
+    ticker_lines: &str,
+    replay_lines: &str,
+) -> (Node, Node) {
+    let daemon = |job: &str| {
+        format!(
+            "job_name = \"{job}\"\nlogfile = \"{}/%(job_name)s.log\"\npidfile = \"{}/%(job_name)s.pid\"\n",
+            scratch.dir("log").display(),
+            scratch.dir("run").display()
+        )
+    };
+    let source = provider.conninfo(dbname);
+    let ticker = scratch.file(
+        "etc/ticker.toml",
+        &format!(
+            "[ticker]\n{}db = \"{source}\"\nqueues = [\"q1\"]\n{ticker_lines}",
+            daemon("ticker1"),
+        ),
+    );
+    let target = match subscribers {
+        [one] => format!("subscriber_db = \"{}\"\n", one.conninfo(dbname)),
+        _ => String::new(),
+    };
+    let mut text = format!(
+        "[replay]\n{}provider_db = \"{source}\"\n{target}pgq_queue_name = \"q1\"\nretry_delay = 1\n{replay_lines}",
+        daemon("replay1"),
+    );
+    if subscribers.len() > 1 {
+        for (number, cluster) in subscribers.iter().enumerate() {
+            text.push_str(&format!(
+                "\n[[subscriber]]\nname = \"s{}\"\ndb = \"{}\"\n",
+                number + 1,
+                cluster.conninfo(dbname)
+            ));
+        }
+    }
+    let replay = scratch.file("etc/replay.toml", &text);
+    (
+        Node::new("ticker", scratch, &ticker, "ticker1"),
+        Node::new("replay", scratch, &replay, "replay1"),
+    )
+}
+
 /// The state of one table on one subscriber, as `replay tables` prints it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableState {
@@ -164,45 +214,18 @@ impl ReplicationBuilder {
                 cluster
             })
             .collect();
-        let daemon = |job: &str| {
-            format!(
-                "job_name = \"{job}\"\nlogfile = \"{}/%(job_name)s.log\"\npidfile = \"{}/%(job_name)s.pid\"\n",
-                scratch.dir("log").display(),
-                scratch.dir("run").display()
-            )
-        };
-        let ticker = scratch.file(
-            "etc/ticker.toml",
-            &format!(
-                "[ticker]\n{}db = \"{}\"\nqueues = [\"q1\"]\n{}",
-                daemon("ticker1"),
-                provider.conninfo(DB),
-                self.ticker_lines
-            ),
+        let targets: Vec<&Cluster> = subscribers.iter().collect();
+        let (ticker, replay) = configure(
+            &scratch,
+            DB,
+            &provider,
+            &targets,
+            &self.ticker_lines,
+            &self.replay_lines,
         );
-        let targets = match subscribers.as_slice() {
-            [one] => format!("subscriber_db = \"{}\"\n", one.conninfo(DB)),
-            _ => String::new(),
-        };
-        let mut text = format!(
-            "[replay]\n{}provider_db = \"{}\"\n{targets}pgq_queue_name = \"q1\"\nretry_delay = 1\n{}",
-            daemon("replay1"),
-            provider.conninfo(DB),
-            self.replay_lines
-        );
-        if subscribers.len() > 1 {
-            for (number, cluster) in subscribers.iter().enumerate() {
-                text.push_str(&format!(
-                    "\n[[subscriber]]\nname = \"s{}\"\ndb = \"{}\"\n",
-                    number + 1,
-                    cluster.conninfo(DB)
-                ));
-            }
-        }
-        let replay = scratch.file("etc/replay.toml", &text);
         Replication {
-            ticker: Node::new("ticker", &scratch, &ticker, "ticker1"),
-            replay: Node::new("replay", &scratch, &replay, "replay1"),
+            ticker,
+            replay,
             provider,
             subscribers,
             scratch,
