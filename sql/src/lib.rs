@@ -16,3 +16,8 @@ mod session;
 mod settings;
 mod tls;
 mod verify;
+
+pub mod event;
+pub mod name;
+pub mod row;
+pub mod shape;
