@@ -1,0 +1,25 @@
+-- pgq.finish_batch(x_batch_id): the consumer is done with a batch: its position moves to the batch's end.
+-- Result: 1; 0 with a warning if there is no such open batch. Errors: registered by another role.
+-- Tables touched: updates subscription.
+create or replace function pgq.finish_batch(x_batch_id bigint) returns int4
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_sub pgq.subscription;
+begin
+    select * into v_sub from pgq.subscription s where s.sub_batch = x_batch_id for no key update;
+    if not found then
+        raise warning 'finish_batch: batch % not found', x_batch_id;
+        return 0;
+    end if;
+    if not pgq._is_owner(v_sub.sub_owner) then
+        raise exception 'the consumer of batch % was registered by another role', x_batch_id
+            using errcode = '42501', hint = 'Ask that role, or a member of pgq_admin.';
+    end if;
+    update pgq.subscription s
+       set sub_last_tick = s.sub_next_tick, sub_next_tick = null, sub_batch = null, sub_active = clock_timestamp()
+     where s.sub_batch = x_batch_id;
+    return 1;
+end
+$$;

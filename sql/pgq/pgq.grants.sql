@@ -1,0 +1,36 @@
+-- Rights in schema pgq: nobody may call a function but by what stands here. Run last, after every change of functions.
+-- Readers read all tables; nobody writes to one. Tables touched: grants on all tables and functions of the schema.
+do $$
+declare
+    v_grant record;
+    v_function regprocedure;
+begin
+    for v_function in
+        select p.oid from pg_catalog.pg_proc p where p.pronamespace = 'pgq'::regnamespace
+    loop
+        execute pg_catalog.format('revoke all on function %s from public, pgq_reader, pgq_writer, pgq_admin', v_function);
+        for v_grant in
+            select r.role_name
+              from (values
+                ('public',     '{version,get_queue_info,get_consumer_info,get_batch_info,quote_fqname,random_id,
+                                 snapshot_contains}'::name[]),
+                ('pgq_reader', '{register_consumer,register_consumer_at,unregister_consumer,next_batch,
+                                 next_batch_info,next_batch_custom,finish_batch,get_batch_events,get_batch_cursor,
+                                 batch_event_sql,batch_event_tables,event_retry,batch_retry,force_tick,
+                                 find_tick_helper,seq_getval}'),
+                ('pgq_writer', '{insert_event,current_event_table}'),
+                ('pgq_admin',  '{create_queue,drop_queue,set_queue_config,insert_event_raw,event_retry_raw,ticker,
+                                 queues_to_tick,maint_retry_events,maint_rotate_tables_step1,
+                                 maint_rotate_tables_step2,maint_reclaim_ticks,maint_operations,
+                                 maint_tables_to_vacuum,grant_perms,tune_storage,events_sql,seq_setval}')
+              ) r (role_name, functions)
+             where (select p.proname from pg_catalog.pg_proc p where p.oid = v_function) = any (r.functions)
+        loop
+            execute pg_catalog.format('grant execute on function %s to %s', v_function, v_grant.role_name);
+        end loop;
+    end loop;
+end
+$$;
+revoke all on pgq.queue, pgq.consumer, pgq.tick, pgq.subscription, pgq.event_template, pgq.retry_queue from public;
+grant select on pgq.queue, pgq.consumer, pgq.tick, pgq.subscription, pgq.event_template, pgq.retry_queue to pgq_reader;
+grant select on sequence pgq.batch_id_seq to pgq_reader;

@@ -1,0 +1,59 @@
+-- pgq.maint_operations(): what a maintenance run has to call now, in order.
+-- Result: setof (func_name, func_arg): a function of no or one argument; one that gives 1 wants to be called again at
+-- once; 'vacuum' with a table's name is a statement, not a function. Each call is a transaction of its own.
+-- Of queue_extra_maint only functions in schemas pgq, trunkline, pgq_node and londiste are listed: the caller runs them
+-- with its own rights.
+-- Tables touched: reads queue and tick, and the tables of pgq_node and londiste where they exist.
+create or replace function pgq.maint_operations(out func_name text, out func_arg text)
+returns setof record
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_due int4 := 0;
+begin
+    for func_name, func_arg in
+        select 'pgq.maint_rotate_tables_step1', q.queue_name from pgq.queue q
+         where q.queue_switch_step2 is not null
+           and q.queue_switch_time + q.queue_rotation_period < clock_timestamp()
+         order by q.queue_name
+    loop
+        v_due := v_due + 1;
+        return next;
+    end loop;
+    if v_due > 0 or exists (select from pgq.queue q where q.queue_switch_step2 is null) then
+        func_name := 'pgq.maint_rotate_tables_step2';
+        func_arg := null;
+        return next;
+    end if;
+    for func_name, func_arg in
+        select 'pgq.maint_reclaim_ticks', q.queue_name from pgq.queue q
+         where v_due > 0
+            or txid_snapshot_xmin((select t.tick_snapshot from pgq.tick t where t.tick_queue = q.queue_id
+                                    order by t.tick_queue, t.tick_id limit 1)) < q.queue_tick_txid
+         order by q.queue_name
+    loop
+        return next;
+    end loop;
+    return query
+        select e.name, q.queue_name
+          from pgq.queue q, unnest(q.queue_extra_maint) with ordinality e (name, place)
+         where e.name ~ '^(pgq|trunkline|pgq_node|londiste)\.[a-z_][a-z0-9_]*$'
+         order by q.queue_name, e.place;
+    return query select 'vacuum'::text, v.name from pgq.maint_tables_to_vacuum() v (name);
+    if to_regproc('pgq_node.maint_watermark') is not null then
+        return query execute
+            'select ''pgq_node.maint_watermark''::text, n.queue_name::text from pgq_node.node_info n '
+            'where n.node_type = ''root'' order by 2';
+    end if;
+    if to_regproc('londiste.root_check_seqs') is not null then
+        return query execute
+            'select distinct ''londiste.root_check_seqs''::text, s.queue_name::text '
+            'from londiste.seq_info s join pgq_node.node_info n on n.queue_name = s.queue_name '
+            'where s.local and n.node_type = ''root'' order by 2';
+    end if;
+    if to_regproc('londiste.periodic_maintenance') is not null then
+        return query select 'londiste.periodic_maintenance'::text, null::text;
+    end if;
+end
+$$;

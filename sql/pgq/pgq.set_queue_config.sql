@@ -1,0 +1,47 @@
+-- pgq.set_queue_config(x_queue_name, x_param_name, x_param_value): changes one setting of a queue.
+-- Settings: ticker_max_count (1 to 1000000 events), ticker_max_lag (0 to 1 day), ticker_idle_period (0 to 1 day),
+-- ticker_paused and external_ticker (boolean), rotation_period (1 second to 30 days).
+-- Result: 1. Errors: Invalid NULL value; No such event queue; cannot change parameter; a value that is no such value,
+-- or out of range (the message names the range).
+-- Tables touched: updates queue.
+create or replace function pgq.set_queue_config(x_queue_name text, x_param_name text, x_param_value text) returns int4
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_range text;
+    v_good  bool := true;
+begin
+    if x_queue_name is null or x_param_name is null or x_param_value is null then
+        raise exception 'Invalid NULL value' using errcode = '22004';
+    end if;
+    if not exists (select from pgq.queue q where q.queue_name = x_queue_name) then
+        raise exception 'No such event queue' using errcode = '42704', detail = x_queue_name;
+    end if;
+    case x_param_name
+    when 'ticker_max_count' then
+        v_range := '1 to 1000000';
+        v_good := x_param_value::int4 between 1 and 1000000;
+    when 'ticker_max_lag', 'ticker_idle_period' then
+        v_range := '0 to 1 day';
+        v_good := x_param_value::interval between interval '0' and interval '1 day';
+    when 'rotation_period' then
+        v_range := '1 second to 30 days';
+        v_good := x_param_value::interval between interval '1 second' and interval '30 days';
+    when 'ticker_paused', 'external_ticker' then
+        v_range := 'a boolean';
+        v_good := x_param_value::bool is not null;
+    else
+        raise exception 'cannot change parameter "%s"', x_param_name using errcode = '22023';
+    end case;
+    if not v_good then
+        raise exception 'value % of % is out of range: %', x_param_value, x_param_name, v_range
+            using errcode = '22023';
+    end if;
+    execute format('update pgq.queue q set %I = $1::%s where q.queue_name = $2', 'queue_' || x_param_name,
+                   (select a.atttypid::regtype from pg_attribute a
+                     where a.attrelid = 'pgq.queue'::regclass and a.attname = 'queue_' || x_param_name))
+      using x_param_value, x_queue_name;
+    return 1;
+end
+$$;

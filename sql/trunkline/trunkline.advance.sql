@@ -1,0 +1,25 @@
+-- trunkline.advance(i_queue, i_consumer, i_tick): the consumer needs nothing up to a tick any more.
+-- Result: whether its position moved; never back, and never beyond an existing tick. An open batch is dropped.
+-- Errors: Not subscriber to queue: Q/C; no such tick.
+-- Tables touched: locks and updates the subscription's row; also sub_active where the position stays.
+-- The position that counts is the subscriber's. This one only holds the queue, so it may come late, and seldom.
+create or replace function trunkline.advance(i_queue text, i_consumer text, i_tick bigint) returns bool
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_sub   pgq.subscription := pgq._subscription(i_queue, i_consumer);
+    v_moves bool := i_tick > v_sub.sub_last_tick;
+begin
+    if v_moves and not exists (select from pgq.tick t where t.tick_queue = v_sub.sub_queue and t.tick_id = i_tick) then
+        raise exception 'tick % of queue % does not exist', i_tick, i_queue using errcode = '42704';
+    end if;
+    update pgq.subscription s
+       set sub_last_tick = greatest(s.sub_last_tick, i_tick), sub_next_tick = null, sub_batch = null,
+           sub_active = clock_timestamp()
+     where s.sub_queue = v_sub.sub_queue and s.sub_consumer = v_sub.sub_consumer;
+    return v_moves;
+end
+$$;
+revoke all on function trunkline.advance(text, text, bigint) from public;
+grant execute on function trunkline.advance(text, text, bigint) to pgq_admin;

@@ -1,0 +1,70 @@
+-- trunkline.next_batch(i_queue, i_from_tick, i_max_events, i_where, i_upto_tick): what replay reads next.
+-- Arguments: the tick where it stands; the wished greatest number of events; a condition over the event columns,
+-- trusted SQL, or null; the last tick to take, or null.
+-- Result: one row; none if there is no such queue.
+--   epoch      identity of the queue
+--   from_tag   tag of i_from_tick; null: there is no such tick any more
+--   to_tick    the last tick at most i_max_events away, but at least the next one; null: nothing newer
+--   to_tag, to_time   of to_tick
+--   last_tick  the queue's last tick
+--   events_sql query for the events in between, as pgq.events_sql makes it; null where to_tick or from_tag is
+-- Reads only and locks nothing: the position is the subscriber's, and a replay asks this many times a second.
+-- Tables touched: reads queue and tick, by probes of their indexes.
+create or replace function trunkline.next_batch(
+    i_queue text, i_from_tick bigint, i_max_events bigint, i_where text default null, i_upto_tick bigint default null)
+returns table (epoch bigint, from_tag bigint, to_tick bigint, to_tag bigint, to_time timestamptz, last_tick bigint,
+               events_sql text)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id   int4;
+    v_from pgq.tick;
+    v_last pgq.tick;
+    v_to   pgq.tick;
+begin
+    select q.queue_id, q.queue_epoch into v_id, epoch from pgq.queue q where q.queue_name = i_queue;
+    if not found then
+        return;
+    end if;
+    select * into v_from from pgq.tick t where t.tick_queue = v_id and t.tick_id = i_from_tick;
+    from_tag := v_from.tick_tag;
+    select * into v_last from pgq.tick t where t.tick_queue = v_id
+     order by t.tick_queue desc, t.tick_id desc limit 1;
+    last_tick := v_last.tick_id;
+    if from_tag is null or v_last.tick_id <= i_from_tick or i_upto_tick <= i_from_tick then
+        return next;
+        return;
+    end if;
+    if v_last.tick_id <= coalesce(i_upto_tick, v_last.tick_id)
+       and v_last.tick_event_seq - v_from.tick_event_seq <= i_max_events then
+        -- The usual case: near the end.
+        v_to := v_last;
+    else
+        -- tick_event_seq never falls along the chain, so the index finds the last tick that is near enough at once.
+        select * into v_to from pgq.tick t
+         where t.tick_queue = v_id and t.tick_event_seq <= v_from.tick_event_seq + i_max_events
+         order by t.tick_queue desc, t.tick_event_seq desc, t.tick_id desc limit 1;
+        if v_to.tick_id > i_upto_tick then
+            select * into v_to from pgq.tick t
+             where t.tick_queue = v_id and t.tick_id <= i_upto_tick
+             order by t.tick_queue desc, t.tick_id desc limit 1;
+        end if;
+        if v_to.tick_id is null or v_to.tick_id <= i_from_tick then
+            select * into v_to from pgq.tick t
+             where t.tick_queue = v_id and t.tick_id > i_from_tick and t.tick_id <= coalesce(i_upto_tick, t.tick_id)
+             order by t.tick_queue, t.tick_id limit 1;
+        end if;
+    end if;
+    if v_to.tick_id is not null then
+        to_tick := v_to.tick_id;
+        to_tag := v_to.tick_tag;
+        to_time := v_to.tick_time;
+        events_sql := pgq._snapshot_events_sql(v_id, v_from.tick_snapshot, v_to.tick_snapshot,
+                                               ' and ev_owner is null' || coalesce(' and (' || i_where || ')', ''));
+    end if;
+    return next;
+end
+$$;
+revoke all on function trunkline.next_batch(text, bigint, bigint, text, bigint) from public;
+grant execute on function trunkline.next_batch(text, bigint, bigint, text, bigint) to pgq_admin;
