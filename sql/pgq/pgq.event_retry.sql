@@ -9,9 +9,10 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_sub pgq.subscription := pgq._subscription(x_queue, x_consumer);
+    v_sub pgq.subscription;
     v_id  bigint;
 begin
+    select * into v_sub from pgq._subscription(x_queue, x_consumer);
     perform pgq._refuse_retry(x_ev_type);
     v_id := coalesce(x_ev_id, nextval((select q.queue_event_seq from pgq.queue q
                                         where q.queue_id = v_sub.sub_queue)::regclass));

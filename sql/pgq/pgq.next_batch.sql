@@ -13,10 +13,11 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_sub  pgq.subscription := pgq._subscription(i_queue_name, i_consumer_name);
+    v_sub  pgq.subscription;
     v_prev pgq.tick;
     v_next record;
 begin
+    select * into v_sub from pgq._subscription(i_queue_name, i_consumer_name);
     select * into v_prev from pgq.tick t where t.tick_queue = v_sub.sub_queue and t.tick_id = v_sub.sub_last_tick;
     if not found then
         raise exception 'PgQ corruption: Consumer % on queue % does not see tick %',

@@ -8,9 +8,11 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_sub   pgq.subscription := pgq._subscription(i_queue, i_consumer);
-    v_moves bool := i_tick > v_sub.sub_last_tick;
+    v_sub   pgq.subscription;
+    v_moves bool;
 begin
+    select * into v_sub from pgq._subscription(i_queue, i_consumer);
+    v_moves := i_tick > v_sub.sub_last_tick;
     if v_moves and not exists (select from pgq.tick t where t.tick_queue = v_sub.sub_queue and t.tick_id = i_tick) then
         raise exception 'tick % of queue % does not exist', i_tick, i_queue using errcode = '42704';
     end if;
