@@ -2,9 +2,13 @@
 //!
 //! The base of every other package: it knows PostgreSQL and nothing of config files, terminals or log formats.
 
+pub mod consumer;
 pub mod error;
 pub mod install;
+pub mod maintenance;
 pub mod manifest;
+pub mod queue;
+pub mod tick;
 
 pub use error::{Class, Error, classify};
 

@@ -1,7 +1,7 @@
 -- trunkline.next_batch(i_queue, i_from_tick, i_max_events, i_where, i_upto_tick): what replay reads next.
 -- Arguments: the tick where it stands; the wished greatest number of events; a condition over the event columns,
 -- trusted SQL, or null; the last tick to take, or null.
--- Result: one row; none if there is no such queue.
+-- Errors: No such event queue. Result: one row.
 --   epoch      identity of the queue
 --   from_tag   tag of i_from_tick; null: there is no such tick any more
 --   to_tick    the last tick at most i_max_events away, but at least the next one; null: nothing newer
@@ -25,7 +25,7 @@ declare
 begin
     select q.queue_id, q.queue_epoch into v_id, epoch from pgq.queue q where q.queue_name = i_queue;
     if not found then
-        return;
+        raise exception 'No such event queue' using errcode = '42704', detail = coalesce(i_queue, 'null');
     end if;
     select * into v_from from pgq.tick t where t.tick_queue = v_id and t.tick_id = i_from_tick;
     from_tag := v_from.tick_tag;

@@ -1,0 +1,112 @@
+//! Queues: making, dropping, settings, and how they stand. Touches schema pgq through its functions only.
+
+use tokio_postgres::GenericClient;
+
+use crate::error::Error;
+use crate::install::column;
+use crate::tick::{Epoch, TickId};
+
+/// Makes a queue for replication, one that ticks at once; false: it was there. Source: `trunkline.create_queue`.
+pub async fn create(client: &impl GenericClient, queue: &str) -> Result<bool, Error> {
+    let row = client
+        .query_one("select trunkline.create_queue($1)", &[&queue])
+        .await
+        .map_err(Error::database(format!("make queue {queue}")))?;
+    Ok(column::<i32>(&row, 0)? == 1)
+}
+
+/// Drops a queue; `force` unregisters its consumers first. Source: `pgq.drop_queue`.
+pub async fn drop(client: &impl GenericClient, queue: &str, force: bool) -> Result<(), Error> {
+    client
+        .execute("select pgq.drop_queue($1, $2)", &[&queue, &force])
+        .await
+        .map_err(Error::database(format!("drop queue {queue}")))?;
+    Ok(())
+}
+
+/// Changes a setting, named without `queue_`: `ticker_max_lag`. Source: `pgq.set_queue_config`.
+pub async fn set(
+    client: &impl GenericClient,
+    queue: &str,
+    setting: &str,
+    value: &str,
+) -> Result<(), Error> {
+    client
+        .execute(
+            "select pgq.set_queue_config($1, $2, $3)",
+            &[&queue, &setting, &value],
+        )
+        .await
+        .map_err(Error::database(format!("set {setting} of queue {queue}")))?;
+    Ok(())
+}
+
+/// How a queue stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueInfo {
+    /// Its name.
+    pub name: String,
+    /// Its identity.
+    pub epoch: Epoch,
+    /// Its last tick; None: it never had one.
+    pub last_tick: Option<TickId>,
+    /// Seconds since that tick was made, by the server's clock.
+    pub tick_age_seconds: Option<f64>,
+    /// Events numbered since that tick; their transactions may be open still.
+    pub pending_events: Option<i64>,
+    /// Events a second over the last ticks.
+    pub events_per_second: Option<f64>,
+    /// How many consumers are registered.
+    pub consumers: i64,
+    /// Bytes on disk of its event tables with their indexes.
+    pub bytes: i64,
+    /// Its ticker is paused.
+    pub paused: bool,
+}
+
+/// How the database's queues stand, in order of their names. Needs pgq_reader.
+/// Source: `pgq.get_queue_info()`, pgq.queue and pgq.subscription.
+pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> {
+    let rows = client
+        .query(
+            "select i.queue_name, q.queue_epoch, i.last_tick_id, \
+                    extract(epoch from i.ticker_lag)::float8, i.ev_new, i.ev_per_sec, \
+                    (select count(*) from pgq.subscription s where s.sub_queue = q.queue_id), \
+                    (select coalesce(sum(pg_catalog.pg_total_relation_size(c.inhrelid)), 0)::bigint \
+                       from pg_catalog.pg_inherits c \
+                      where c.inhparent = q.queue_data_pfx::pg_catalog.regclass), \
+                    i.queue_ticker_paused \
+               from pgq.get_queue_info() i join pgq.queue q on q.queue_name = i.queue_name \
+              order by i.queue_name",
+            &[],
+        )
+        .await
+        .map_err(Error::database("list the queues"))?;
+    rows.iter()
+        .map(|row| {
+            Ok(QueueInfo {
+                name: column(row, 0)?,
+                epoch: Epoch(column(row, 1)?),
+                last_tick: column::<Option<i64>>(row, 2)?.map(TickId),
+                tick_age_seconds: column(row, 3)?,
+                pending_events: column(row, 4)?,
+                events_per_second: column(row, 5)?,
+                consumers: column(row, 6)?,
+                bytes: column(row, 7)?,
+                paused: column(row, 8)?,
+            })
+        })
+        .collect()
+}
+
+/// Whether schema pgq of ours is in this database. Source: the catalog.
+pub async fn is_installed(client: &impl GenericClient) -> Result<bool, Error> {
+    let row = client
+        .query_one(
+            "select pg_catalog.to_regprocedure('pgq.queues_to_tick(text)') is not null",
+            &[],
+        )
+        .await
+        .map_err(Error::database("look for schema pgq"))?;
+    column(&row, 0)
+}
