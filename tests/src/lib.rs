@@ -16,6 +16,7 @@
 
 mod cluster;
 mod compare;
+mod extent;
 mod load;
 mod logs;
 mod port;
@@ -28,11 +29,12 @@ mod wait;
 
 pub use cluster::{Cluster, ClusterBuilder, Stop};
 pub use compare::{Digest, compare, digest, same, tables_of};
+pub use extent::{choose, full};
 pub use load::{Load, Reader, Totals, Transfers, Writes};
 pub use logs::{assert_clean, unclean_lines};
 pub use process::{Output, peak_rss_kb, pid_alive, run, run_in, signal};
 pub use programs::Programs;
-pub use replication::{Node, Replication, ReplicationBuilder, TableState, configure};
+pub use replication::{Daemons, Node, Replication, ReplicationBuilder, TableState, configure};
 pub use scratch::Scratch;
-pub use server::Server;
+pub use server::{Server, is_root};
 pub use wait::{wait_until, wait_value};

@@ -29,6 +29,7 @@ struct Shared {
     stop: AtomicBool,
     committed: AtomicU64,
     disconnects: AtomicU64,
+    longest_micros: AtomicU64,
     errors: Mutex<Vec<String>>,
 }
 
@@ -39,6 +40,8 @@ pub struct Totals {
     pub committed: u64,
     /// How often a connection was lost or refused.
     pub disconnects: u64,
+    /// The longest time that a committed transaction took.
+    pub longest: Duration,
     /// What the server said to transactions that it refused.
     pub errors: Vec<String>,
 }
@@ -101,6 +104,7 @@ impl Load {
         Totals {
             committed: self.committed(),
             disconnects: self.shared.disconnects.load(Ordering::Relaxed),
+            longest: Duration::from_micros(self.shared.longest_micros.load(Ordering::Relaxed)),
             errors: self.shared.errors.lock().expect("the errors").clone(),
         }
     }
@@ -128,8 +132,11 @@ async fn write(writer: u64, conninfo: &str, pause: Duration, writes: &Writes, sh
         while !shared.stop.load(Ordering::Relaxed) {
             number += 1;
             let text = format!("begin; {}; commit", writes(&mut random, number));
+            let started = std::time::Instant::now();
             match client.batch_execute(&text).await {
                 Ok(()) => {
+                    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    shared.longest_micros.fetch_max(micros, Ordering::Relaxed);
                     shared.committed.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(error) if client.is_closed() || lost(&error) => {

@@ -74,7 +74,6 @@ impl Node {
     /// # Panics
     ///
     /// If it does not run.
-    #[must_use]
     #[track_caller]
     pub fn running(&self) -> i32 {
         self.pid().unwrap_or_else(|| {
@@ -93,6 +92,25 @@ impl Node {
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.logfile).unwrap_or_default()
+    }
+}
+
+/// Daemons that a test may have started: killed when this is dropped, the ends
+/// of their logs shown if the test failed.
+#[derive(Debug, Default)]
+pub struct Daemons(pub Vec<Node>);
+
+impl Drop for Daemons {
+    fn drop(&mut self) {
+        for node in &self.0 {
+            if std::thread::panicking() {
+                let log = node.log();
+                let lines: Vec<&str> = log.lines().collect();
+                let tail = &lines[lines.len().saturating_sub(30)..];
+                eprintln!("--- end of {}\n{}", node.logfile.display(), tail.join("\n"));
+            }
+            node.kill9();
+        }
     }
 }
 
@@ -224,6 +242,7 @@ impl ReplicationBuilder {
             &self.replay_lines,
         );
         Replication {
+            _daemons: Daemons(vec![replay.clone(), ticker.clone()]),
             ticker,
             replay,
             provider,
@@ -236,6 +255,8 @@ impl ReplicationBuilder {
 /// A provider, its subscribers, one ticker and one replay.
 #[derive(Debug)]
 pub struct Replication {
+    // The first field is dropped first: daemons end before their servers.
+    _daemons: Daemons,
     /// The ticker of the provider.
     pub ticker: Node,
     /// The worker of the subscribers.
@@ -356,22 +377,6 @@ impl Replication {
     pub fn assert_clean(&self, allowed: &[&str]) {
         assert_clean(&self.ticker.logfile, allowed);
         assert_clean(&self.replay.logfile, allowed);
-    }
-}
-
-impl Drop for Replication {
-    fn drop(&mut self) {
-        // A failed test's last words: the ends of the logs.
-        if std::thread::panicking() {
-            for node in [&self.ticker, &self.replay] {
-                let log = node.log();
-                let lines: Vec<&str> = log.lines().collect();
-                let tail = &lines[lines.len().saturating_sub(30)..];
-                eprintln!("--- end of {}\n{}", node.logfile.display(), tail.join("\n"));
-            }
-        }
-        self.replay.kill9();
-        self.ticker.kill9();
     }
 }
 

@@ -116,7 +116,9 @@ pub(crate) fn client(program: &str) -> Command {
     command
 }
 
-pub(crate) fn is_root() -> bool {
+/// Does the test run as root?
+#[must_use]
+pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 

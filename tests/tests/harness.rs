@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tests::{Cluster, Load, Server, Stop, Transfers, compare, digest};
+use tests::{Cluster, Load, Server, Stop, Transfers, choose, compare, digest};
 
 #[test]
 fn a_cluster_starts_from_the_template_and_leaves_nothing_behind() {
@@ -34,10 +34,7 @@ fn a_cluster_survives_stop_start_and_kill9() {
 
 #[test]
 fn every_version_of_the_table_starts() {
-    let majors: Vec<u32> = match std::env::var_os("TRUNKLINE_FULL") {
-        Some(_) => Server::majors().collect(),
-        None => vec![10, 18],
-    };
+    let majors = choose("versions", Server::majors().collect(), vec![10, 18]);
     for major in majors {
         let cluster = Cluster::builder(&Server::version(major)).start();
         let version = cluster.psql("postgres", "show server_version_num");

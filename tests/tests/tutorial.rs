@@ -1,0 +1,326 @@
+//! The tutorial of README.md, line by line, in a fresh directory with the sample
+//! configs of etc/, while writers never stop.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use tests::{
+    Cluster, Daemons, Load, Node, Output, Programs, Scratch, Writes, assert_clean, run_in, same,
+    tables_of,
+};
+
+const DB: &str = "db1";
+
+/// The place where the tutorial is played: two hosts with their config files.
+struct Place {
+    daemons: Daemons,
+    provider: Cluster,
+    scratch: Scratch,
+}
+
+impl Place {
+    /// Runs one command line of the tutorial, as typed, in the fresh directory.
+    #[track_caller]
+    fn types(&self, line: &str) -> Output {
+        println!("$ {line}");
+        let path = format!(
+            "{}:/usr/lib/postgresql/15/bin:{}",
+            Programs::get().dir().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let output = run_in(
+            Command::new("bash")
+                .args(["-c", line])
+                .current_dir(self.scratch.path())
+                .env("PATH", path)
+                .env_remove("TRUNKLINE_CONFIG"),
+            Duration::from_secs(180),
+        )
+        .ok();
+        println!("{}{}", output.stdout, output.stderr);
+        output
+    }
+
+    /// A sample config of etc/ with only connection strings and paths replaced,
+    /// and for a second job its name.
+    fn config(&mut self, sample: &str, file: &str, job: &str, replaced: &[(&str, &str)]) -> Node {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../etc")
+            .join(sample);
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut missing: Vec<&str> = replaced.iter().map(|(key, _)| *key).collect();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        for line in &mut lines {
+            let key = line.split('=').next().unwrap_or_default().trim().to_owned();
+            if let Some((key, value)) = replaced.iter().find(|(name, _)| *name == key) {
+                *line = format!("{key} = \"{value}\"");
+                missing.retain(|name| name != key);
+            }
+            for (sampled, here) in [("/var/log/trunkline", "log"), ("/run/trunkline", "run")] {
+                let here = self.scratch.dir(here);
+                *line = line.replace(sampled, here.to_str().unwrap());
+            }
+        }
+        assert_eq!(
+            missing,
+            Vec::<&str>::new(),
+            "keys that etc/{sample} does not have"
+        );
+        let config = self.scratch.file(file, &(lines.join("\n") + "\n"));
+        let program = if sample == "ticker.toml" {
+            "ticker"
+        } else {
+            "replay"
+        };
+        let node = Node::new(program, &self.scratch, &config, job);
+        self.daemons.0.push(node.clone());
+        node
+    }
+
+    /// Restores `pg_dump -s` of the provider, as it is now, on a subscriber.
+    fn restore(&self, subscriber: &Cluster) {
+        self.types(&format!(
+            "pg_dump -s '{}' | psql -qX -v ON_ERROR_STOP=1 -o /dev/null '{}'",
+            self.provider.conninfo(DB),
+            subscriber.conninfo(DB)
+        ));
+    }
+
+    /// Nothing is written any more: waits, then compares tables and sequences.
+    fn assert_equal(&self, config: &str, subscriber: &Cluster) {
+        self.types(&format!("replay -c {config} wait --timeout 120"));
+        let tables = tables_of(&self.provider, DB);
+        assert_eq!(tables.len(), 5);
+        for table in &tables {
+            let digest = same((&self.provider, DB), (subscriber, DB), table);
+            println!("{table}: {digest}");
+        }
+        assert_sequences(&self.provider, subscriber);
+    }
+}
+
+/// The next value of each sequence is the provider's, or ahead by at most one step.
+fn assert_sequences(provider: &Cluster, subscriber: &Cluster) {
+    let sequences = provider.psql(
+        DB,
+        "select quote_ident(schemaname) || '.' || quote_ident(sequencename) || ' ' || increment_by \
+         from pg_sequences where schemaname not in ('pgq', 'trunkline') order by 1",
+    );
+    assert!(sequences.lines().count() >= 3, "{sequences}");
+    for line in sequences.lines() {
+        let (name, step) = line.rsplit_once(' ').unwrap();
+        let step: i64 = step.parse().unwrap();
+        let next = |cluster: &Cluster| -> i64 {
+            cluster
+                .psql(
+                    DB,
+                    &format!(
+                        "select last_value + case when is_called then {step} else 0 end from {name}"
+                    ),
+                )
+                .parse()
+                .unwrap()
+        };
+        // Sequences are carried over in steps of time, so they may need a moment.
+        tests::wait_until(&format!("sequence {name}"), Duration::from_secs(60), || {
+            let ahead = next(subscriber) - next(provider);
+            (0..=step).contains(&ahead)
+        });
+    }
+}
+
+/// An application: customers, orders of theirs, a journal, tags whose keys
+/// change, and a table in a schema and with names that need quotes.
+const APPLICATION: &str = r#"
+    create table customers (id serial primary key, name text not null, balance numeric(12,2) not null default 0);
+    create table orders (id bigserial primary key, customer int not null references customers, placed timestamptz not null default now(), note text);
+    create index on orders (customer);
+    create table journal (id bigint generated by default as identity primary key, line text);
+    create table tags (tag text primary key, hits int not null default 0);
+    create schema "The App";
+    create table "The App"."Jan's ""table""" ("group" int, "Key" text, v jsonb, primary key ("group", "Key"));
+    insert into customers (name) select 'customer ' || i from generate_series(1, 2000) i;
+    insert into orders (customer, note) select 1 + i % 2000, repeat('x', i % 90) from generate_series(1, 30000) i;
+    insert into tags select 'tag ' || i from generate_series(1, 500) i;
+    insert into "The App"."Jan's ""table""" select i % 7, 'k' || i, jsonb_build_object('i', i) from generate_series(1, 1000) i;
+"#;
+
+fn application() -> Writes {
+    Arc::new(|random, number| {
+        let customer = random.random_range(1..=2000);
+        let tag = random.random_range(1..=500);
+        match random.random_range(0..6) {
+            0 => format!(
+                "insert into orders (customer, note) values ({customer}, 'order {number}'); \
+                 update customers set balance = balance + 1.50 where id = {customer}; \
+                 insert into journal (line) values (E'a line\\twith \\\\ and \\n and (\"quotes\",)')"
+            ),
+            1 => format!(
+                "update tags set tag = tag || '+', hits = hits + 1 where tag = (select min(tag) from tags where tag like 'tag {tag}%')"
+            ),
+            2 => format!(
+                "delete from orders where id = (select min(id) from orders where customer = {customer})"
+            ),
+            3 => format!(
+                "insert into \"The App\".\"Jan's \"\"table\"\"\" values ({}, 'k{tag}', '{{\"n\": {number}}}') \
+                 on conflict (\"group\", \"Key\") do update set v = excluded.v",
+                tag % 7
+            ),
+            4 => format!(
+                "insert into customers (name) select 'batch' || i from generate_series(1, {}) i",
+                tag % 50
+            ),
+            _ => format!(
+                "update customers set name = name || '.' where id between {customer} and {customer} + 20"
+            ),
+        }
+    })
+}
+
+#[test]
+fn the_tutorial_runs_as_written_while_writes_go_on() {
+    let mut place = Place {
+        daemons: Daemons::default(),
+        provider: Cluster::start(),
+        scratch: Scratch::new(),
+    };
+    let (first, second) = (Cluster::start(), Cluster::start());
+    for cluster in [&place.provider, &first, &second] {
+        cluster.create_db(DB);
+    }
+    place.provider.psql(DB, APPLICATION);
+    let source = place.provider.conninfo(DB);
+    let ticker = place.config(
+        "ticker.toml",
+        "etc/ticker.toml",
+        "db1-ticker",
+        &[("db", &source)],
+    );
+    let replay = place.config(
+        "replay.toml",
+        "etc/replay.toml",
+        "db1-replay",
+        &[
+            ("provider_db", &source),
+            ("subscriber_db", &first.conninfo(DB)),
+        ],
+    );
+    let writers = || {
+        Load::start(
+            &place.provider,
+            DB,
+            3,
+            Duration::from_millis(5),
+            &application(),
+        )
+    };
+    let load = writers();
+    load.wait_for_more(100);
+
+    // The provider's host.
+    place.types("ticker -c etc/ticker.toml install");
+    place.types("ticker -c etc/ticker.toml start -d");
+
+    // The subscriber's host. The dump holds the objects of `ticker install`.
+    place.restore(&first);
+    place.types("replay -c etc/replay.toml install");
+    place.types("replay -c etc/replay.toml start -d");
+    place.types("replay -c etc/replay.toml add --all");
+    place.types("replay -c etc/replay.toml add-seq --all");
+    place.types(
+        "while [ $(replay -c etc/replay.toml tables | tail -n+2 | awk '{print $2}' | grep -v ok | wc -l) -ne 0 ]; do sleep 1; done",
+    );
+    load.wait_for_more(200);
+    let totals = load.stop();
+    println!("longest transaction {:?}", totals.longest);
+    assert_eq!(totals.errors, Vec::<String>::new());
+    assert_eq!(totals.disconnects, 0);
+    assert!(
+        totals.longest < Duration::from_secs(3),
+        "a writer waited {:?}",
+        totals.longest
+    );
+    place.assert_equal("etc/replay.toml", &first);
+
+    // A second subscriber, later, to the same queue. Now the dump holds the
+    // capture triggers too.
+    let load = {
+        let name = second.conninfo(DB);
+        let copy = place.config(
+            "replay.toml",
+            "etc/replay2.toml",
+            "db1-replay2",
+            &[
+                ("job_name", "db1-replay2"),
+                ("provider_db", &source),
+                ("subscriber_db", &name),
+            ],
+        );
+        assert!(copy.pid().is_none());
+        let load = Load::start(
+            &place.provider,
+            DB,
+            3,
+            Duration::from_millis(5),
+            &application(),
+        );
+        load.wait_for_more(50);
+        place.restore(&second);
+        place.types("replay -c etc/replay2.toml install");
+        place.types("replay -c etc/replay2.toml start -d");
+        place.types("replay -c etc/replay2.toml add --all");
+        place.types("replay -c etc/replay2.toml add-seq --all");
+        place.types(
+            "while [ $(replay -c etc/replay2.toml tables | tail -n+2 | awk '{print $2}' | grep -v ok | wc -l) -ne 0 ]; do sleep 1; done",
+        );
+        load
+    };
+    load.wait_for_more(100);
+
+    // Stopped, more writes, started: it catches up.
+    place.types("replay -c etc/replay.toml stop");
+    assert!(replay.pid().is_none());
+    load.wait_for_more(300);
+    place.types("replay -c etc/replay.toml start -d");
+    load.wait_for_more(100);
+
+    // kill -9 of either daemon.
+    for round in 0..3 {
+        println!("kill -9, round {round}");
+        place.types("kill -9 $(cat run/db1-replay.pid)");
+        load.wait_for_more(50);
+        place.types("kill -9 $(cat run/db1-ticker.pid)");
+        load.wait_for_more(50);
+        place.types("replay -c etc/replay.toml start -d");
+        place.types("ticker -c etc/ticker.toml start -d");
+        load.wait_for_more(50);
+    }
+    let totals = load.stop();
+    assert_eq!(totals.errors, Vec::<String>::new());
+    assert_eq!(totals.disconnects, 0);
+    place.assert_equal("etc/replay.toml", &first);
+    place.assert_equal("etc/replay2.toml", &second);
+
+    // A TRUNCATE, then the end.
+    place.provider.psql(
+        DB,
+        "truncate journal; insert into journal (line) values ('first')",
+    );
+    place.assert_equal("etc/replay.toml", &first);
+    place.types("replay -c etc/replay.toml stop");
+    place.types("replay -c etc/replay2.toml stop");
+    place.types("ticker -c etc/ticker.toml stop");
+    for node in &place.daemons.0 {
+        assert!(node.pid().is_none());
+        assert_clean(&node.logfile, &[]);
+    }
+    assert!(
+        ticker.log().contains(" INFO db1-ticker "),
+        "{}",
+        ticker.log()
+    );
+}
