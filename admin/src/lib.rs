@@ -1,1 +1,9 @@
-//! Configuration, daemon control, logs and output of the three programs.
+//! Configuration, daemon control, logs and output of the three programs. Uses `sql` to connect;
+//! knows nothing of ticks or changes.
+
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod exit;
+pub mod log;
+pub mod output;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio_postgres::config as driver;
 use tokio_postgres::error::SqlState;
 
+use crate::conninfo;
 pub use crate::conninfo::ConninfoError;
 use crate::passfile::{self, Wanted};
 use crate::session::{self, Wire};
@@ -57,6 +58,14 @@ impl ConnectInfo {
     /// Name of the role.
     pub fn user(&self) -> &str {
         &self.0.user
+    }
+
+    /// Whether a connection string holds a password in clear text, so that the file it stands in
+    /// must be kept from others. One that is only `${NAME}` is no password.
+    pub fn names_password(text: &str) -> bool {
+        conninfo::password_of(text).is_some_and(|password| {
+            !(password.is_empty() || password.starts_with("${") && password.ends_with('}'))
+        })
     }
 
     /// Connects and sets the session up (see [`crate::session`]).

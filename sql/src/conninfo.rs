@@ -214,6 +214,11 @@ pub(crate) fn read(text: &str, env: Env<'_>) -> Result<Words, ConninfoError> {
     Ok(words)
 }
 
+/// The password that stands in the string itself; None also if the string is wrong.
+pub(crate) fn password_of(text: &str) -> Option<String> {
+    parse(text).ok()?.remove("password")
+}
+
 /// The words of the string alone.
 fn parse(text: &str) -> Result<Words, ConninfoError> {
     let rest = ["postgres://", "postgresql://"]

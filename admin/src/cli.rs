@@ -1,0 +1,87 @@
+//! What the three programs' command lines have in common.
+
+use std::path::PathBuf;
+
+use crate::config::DaemonConfig;
+use crate::exit::Exit;
+
+/// Options that every command takes, before it or after it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct CommonArgs {
+    /// Config file, else $TRUNKLINE_CONFIG, else /etc/trunkline/PROGRAM.toml
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Say more; twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// Environment variable that names the config file.
+pub const CONFIG_VARIABLE: &str = "TRUNKLINE_CONFIG";
+
+/// Directory of config files.
+pub const CONFIG_DIRECTORY: &str = "/etc/trunkline";
+
+impl CommonArgs {
+    /// The config file of `program`: the option, the environment, the usual place.
+    pub fn config_path(&self, program: &str) -> PathBuf {
+        self.named_config()
+            .unwrap_or_else(|| PathBuf::from(CONFIG_DIRECTORY).join(format!("{program}.toml")))
+    }
+
+    /// The config file if the command line or the environment names one.
+    pub fn named_config(&self) -> Option<PathBuf> {
+        let variable = || {
+            std::env::var_os(CONFIG_VARIABLE)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        self.config.clone().or_else(variable)
+    }
+
+    /// How much is said.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Verbose,
+            (false, _) => Verbosity::Everything,
+        }
+    }
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// What an operator wants to know.
+    Normal,
+    /// What a developer wants to know.
+    Verbose,
+    /// Everything, libraries included.
+    Everything,
+}
+
+/// Parses the command line. Help and version are printed and give `Err(Exit::Done)`; a wrong
+/// command line, or none at all, is explained on standard error and gives `Err(Exit::Usage)`.
+pub fn parse<P: clap::Parser>() -> Result<P, Exit> {
+    P::try_parse().map_err(|error| {
+        let _ = error.print();
+        if error.use_stderr() {
+            Exit::Usage
+        } else {
+            Exit::Done
+        }
+    })
+}
+
+/// Prints what is questionable in a config on standard error.
+pub fn warn(config: &DaemonConfig) {
+    for warning in &config.warnings {
+        eprintln!("warning: {}: {warning}", config.config_file.display());
+    }
+}

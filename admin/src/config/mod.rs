@@ -1,0 +1,89 @@
+//! Config files: TOML with the key names that SkyTools users know. A file is read whole, checked
+//! whole, and either gives a config or every problem it has, each with line and allowed range.
+//! Nothing here touches a database.
+
+mod daemon_keys;
+mod databases;
+mod document;
+mod names;
+mod replay;
+#[cfg(test)]
+mod tests;
+mod ticker;
+mod value;
+
+use std::path::{Path, PathBuf};
+
+pub use document::{ConfigErrors, Problem};
+pub use replay::{OnConflict, ReplayConfig, SubscriberConfig};
+pub use ticker::{Databases, TickerConfig};
+
+/// Most rotated logs that are kept.
+const MAX_LOG_COUNT: u64 = 1000;
+
+/// What every daemon's config says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaemonConfig {
+    /// Name in logs, in `application_name` and, for replay, of the consumer; one plain word.
+    pub job_name: String,
+    /// Where the log goes; None: standard error, which only a foreground daemon has.
+    pub logfile: Option<PathBuf>,
+    /// Locked while the daemon runs; holds its process id.
+    pub pidfile: PathBuf,
+    /// Bytes after which the log is rotated.
+    pub log_size: u64,
+    /// Rotated logs that are kept.
+    pub log_count: usize,
+    /// Form of a log line.
+    pub log_format: LogFormat,
+    /// The file that was read, as an absolute path.
+    pub config_file: PathBuf,
+    /// What an operator should mend but what does not stop us, such as a password that every
+    /// user can read; [`crate::cli::warn`] prints it.
+    pub warnings: Vec<String>,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `time LEVEL job message key=value ...`
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A file of either kind.
+#[derive(Debug, Clone)]
+pub enum AnyConfig {
+    /// It has a `[ticker]`.
+    Ticker(Box<TickerConfig>),
+    /// It has a `[replay]`.
+    Replay(Box<ReplayConfig>),
+}
+
+/// Reads a file of either kind; which one, its section says.
+pub fn load_any(path: &Path) -> Result<AnyConfig, ConfigErrors> {
+    let (text, mode) = document::read(path)?;
+    let kind = document::Document::parse(&text, &process_env);
+    if kind.has("ticker") {
+        let config = TickerConfig::parse(&text, mode, path, &process_env)?;
+        return Ok(AnyConfig::Ticker(Box::new(config)));
+    }
+    if kind.has("replay") {
+        let config = ReplayConfig::parse(&text, mode, path, &process_env)?;
+        return Ok(AnyConfig::Replay(Box::new(config)));
+    }
+    kind.report_missing("section [ticker] or [replay] is missing".into());
+    Err(ConfigErrors {
+        file: path.to_owned(),
+        problems: kind.into_problems(),
+    })
+}
+
+fn process_env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

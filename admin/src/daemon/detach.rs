@@ -1,0 +1,28 @@
+//! The only place that forks. Everything else about being a daemon (lock, pid file, readiness,
+//! log) is ours and stays if the crate behind this is replaced.
+
+use daemonize::{Daemonize, Outcome};
+
+/// Which process this is after the fork.
+pub(super) enum Side {
+    Parent,
+    Child,
+}
+
+/// Leaves the terminal: a new session, standard streams on /dev/null, files made by us never
+/// writable by others. Call while there is one thread. The working directory stays, because
+/// connection strings may name certificate files relative to it.
+pub(super) fn fork() -> anyhow::Result<Side> {
+    let directory = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let daemon = Daemonize::new().working_directory(directory).umask(0o027);
+    match daemon.execute() {
+        Outcome::Parent(result) => {
+            result?;
+            Ok(Side::Parent)
+        }
+        Outcome::Child(result) => {
+            result?;
+            Ok(Side::Child)
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A daemon's life: one per pid file, in the foreground or detached, told to stop by signals.
+//!
+//! The order of a start, and why: arguments and config first, so that a wrong one is exit code 2
+//! before anything else; the pid file's lock, so that a second start is exit code 5 at the
+//! terminal; the fork, while there is one thread; the log, which has a thread; the runtime, last.
+
+mod detach;
+mod pidfile;
+mod readiness;
+mod signals;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::cli::Verbosity;
+use crate::config::DaemonConfig;
+use crate::exit::{self, Exit, Failure};
+use crate::log;
+use detach::Side;
+use pidfile::PidFile;
+pub use pidfile::is_running;
+pub use readiness::Ready;
+use readiness::{Answer, Waiting};
+pub use signals::Signals;
+pub use signals::{reload, stop};
+
+/// Threads of the runtime: the work is waiting for databases, so a few serve many.
+const WORKER_THREADS: usize = 4;
+
+/// After `stop_now` a body has this long to return; then the process ends without it. With the
+/// three seconds before, TERM ends a daemon within five seconds whatever hangs.
+const LAST_CHANCE: Duration = Duration::from_millis(1500);
+
+/// What a daemon does between its start and its end; made by [`start`]'s caller.
+pub type Body = Pin<Box<dyn Future<Output = anyhow::Result<()>>>>;
+
+/// Runs a daemon to its end, or, with `detach`, leaves it running and returns in the parent.
+///
+/// Takes the pid file's lock, forks, opens the log, builds the runtime and runs what `body`
+/// makes; removes the pid file. In the foreground, and in the detached child, it returns when
+/// the body has ended: [`Exit::Done`], or the body's error, which has then been logged.
+///
+/// With `detach` the parent waits until the body reports through [`Ready`] (at most 30 s) and
+/// returns [`Exit::Done`], whatever it reports; an end before any report is the parent's failure.
+///
+/// Errors: [`Exit::Running`] if the pid file is locked; [`Exit::Failed`] if pid file, log or
+/// runtime cannot be had. Call before any thread is started.
+pub fn start<F>(
+    config: &DaemonConfig,
+    detach: bool,
+    verbosity: Verbosity,
+    body: F,
+) -> Result<Exit, Failure>
+where
+    F: FnOnce(Ready, Signals) -> Body,
+{
+    if detach && config.logfile.is_none() {
+        return Err(Failure::message(
+            Exit::Usage,
+            format!("{}: start -d needs a logfile", config.config_file.display()),
+        ));
+    }
+    let pidfile = PidFile::lock(&config.pidfile)?;
+    if !detach {
+        return run(config, false, verbosity, pidfile, Ready::none(), body);
+    }
+    let (waiting, answer) = readiness::pipe().context("could not make a pipe")?;
+    match detach::fork().context("could not detach")? {
+        Side::Parent => {
+            drop(answer);
+            // The lock stays with the child, which has the same open file.
+            pidfile.forget();
+            Ok(report(config, &waiting)?)
+        }
+        Side::Child => {
+            drop(waiting);
+            let ready = Ready::new(answer);
+            let result = run(config, true, verbosity, pidfile, ready.clone(), body);
+            if let Err(failure) = &result {
+                ready.failed(failure);
+            }
+            result
+        }
+    }
+}
+
+/// What the parent makes of the child's answer.
+fn report(config: &DaemonConfig, waiting: &Waiting) -> Result<Exit, Failure> {
+    let log = config.logfile.as_deref().unwrap_or(&config.pidfile);
+    match waiting.answer() {
+        Answer::Ready => Ok(Exit::Done),
+        Answer::NotYet(message) => {
+            eprint!("{message}");
+            Ok(Exit::Done)
+        }
+        Answer::Failed(code, text) => {
+            let failure = Failure::message(code, text.trim_end());
+            Err(failure.with_hint(format!("see {}", log.display())))
+        }
+        Answer::Silence => {
+            eprintln!("started, and still not ready; see {}", log.display());
+            Ok(Exit::Done)
+        }
+        Answer::Ended => Err(Failure::message(Exit::Failed, "ended before it was ready")
+            .with_hint(format!("see {}", log.display()))),
+    }
+}
+
+fn run<F>(
+    config: &DaemonConfig,
+    detached: bool,
+    verbosity: Verbosity,
+    mut pidfile: PidFile,
+    ready: Ready,
+    body: F,
+) -> Result<Exit, Failure>
+where
+    F: FnOnce(Ready, Signals) -> Body,
+{
+    pidfile.write_own_pid()?;
+    let guard = log::start_daemon_log(config, detached, verbosity).map_err(|error| {
+        Failure::new(Exit::Failed, error)
+            .with_hint("the directory must exist and this user must be able to write there")
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .enable_all()
+        .build()
+        .context("could not start the runtime")?;
+    let result = runtime.block_on(live(guard.reopen_handle(), ready, body));
+    // What is still waiting for a database is dropped: nothing is committed that did not return.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    match &result {
+        Ok(()) => tracing::info!("stopped"),
+        Err(error) => tracing::error!(
+            error = exit::one_line(error.as_ref()),
+            "stopped by an error"
+        ),
+    }
+    if guard.dropped_lines() > 0 {
+        tracing::warn!(
+            lines = guard.dropped_lines(),
+            "log lines were lost, the disk was too slow"
+        );
+    }
+    pidfile.remove();
+    drop(guard);
+    result.map(|()| Exit::Done).map_err(Failure::from)
+}
+
+/// The body, and its end by force if it does not listen.
+async fn live<F>(reopen: Option<log::Reopen>, ready: Ready, body: F) -> anyhow::Result<()>
+where
+    F: FnOnce(Ready, Signals) -> Body,
+{
+    let signals = signals::listen(reopen).context("could not listen to signals")?;
+    let stop_now = signals.stop_now.clone();
+    let forced = async move {
+        stop_now.cancelled().await;
+        tokio::time::sleep(LAST_CHANCE).await;
+    };
+    tracing::info!(
+        pid = std::process::id(),
+        version = env!("CARGO_PKG_VERSION"),
+        "started"
+    );
+    tokio::select! {
+        result = body(ready, signals) => result,
+        () = forced => {
+            tracing::warn!("did not stop in time, ending without waiting");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The pid file: its lock says that a daemon runs, its text says which process. The lock ends
+//! with the process, however it ends, so a file left behind by `kill -9` means nothing.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use nix::unistd::Pid;
+
+use crate::config::DaemonConfig;
+use crate::exit::{Exit, Failure};
+
+/// A locked file may be a daemon that is just ending, or one whose state is being asked for.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(30);
+
+/// A pid file that this process has locked.
+#[derive(Debug)]
+pub(super) struct PidFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl PidFile {
+    /// Makes or opens the file and locks it. A symbolic link is never followed: whoever can make
+    /// one must not choose which file we truncate.
+    pub(super) fn lock(path: &Path) -> Result<PidFile, Failure> {
+        for attempt in 0..LOCK_ATTEMPTS {
+            if attempt > 0 {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            let file = open(path, true).map_err(|error| unusable(path, &error))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => continue,
+                Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
+            }
+            // The one before us may have removed the file between our open and our lock; then
+            // the lock is on a file that nobody else will find.
+            if is_same_file(&file, path) {
+                return Ok(PidFile {
+                    path: path.to_owned(),
+                    file,
+                });
+            }
+        }
+        let pid = read_pid(path)
+            .map(|pid| format!(", pid {pid}"))
+            .unwrap_or_default();
+        Err(Failure::message(
+            Exit::Running,
+            format!("already running ({}{pid})", path.display()),
+        ))
+    }
+
+    /// Writes this process's id; after the fork, because it changes there.
+    pub(super) fn write_own_pid(&mut self) -> Result<(), Failure> {
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
+        };
+        write(&mut self.file).map_err(|error| unusable(&self.path, &error))
+    }
+
+    /// Removes the file while it is still locked, so that it is never somebody else's.
+    pub(super) fn remove(self) {
+        let _ = fs::remove_file(&self.path);
+    }
+
+    /// Leaves file and lock to the child.
+    pub(super) fn forget(self) {
+        drop(self.file);
+    }
+}
+
+/// The process that holds the pid file's lock; None: no daemon runs, whatever the file says.
+///
+/// Errors: the file exists and cannot be opened.
+pub fn is_running(config: &DaemonConfig) -> Result<Option<Pid>, Failure> {
+    let path = &config.pidfile;
+    for attempt in 0..LOCK_ATTEMPTS {
+        if attempt > 0 {
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        let file = match open(path, false) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unusable(path, &error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => return Ok(None),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
+        }
+        // Locked, and the id is written a moment later.
+        if let Some(pid) = read_pid(path) {
+            return Ok(Some(Pid::from_raw(pid)));
+        }
+    }
+    Err(Failure::message(
+        Exit::Failed,
+        format!("{} is locked but holds no process id", path.display()),
+    ))
+}
+
+fn open(path: &Path, make: bool) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(make)
+        .create(make)
+        .truncate(false)
+        .mode(0o644)
+        .custom_flags(OFlag::O_NOFOLLOW.bits() | OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("is not a plain file"));
+    }
+    if metadata.mode() & 0o002 != 0 {
+        return Err(io::Error::other("can be written by every user"));
+    }
+    Ok(file)
+}
+
+fn is_same_file(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(open), Ok(named)) => open.dev() == named.dev() && open.ino() == named.ino(),
+        _ => false,
+    }
+}
+
+fn read_pid(path: &Path) -> Option<i32> {
+    let mut text = String::new();
+    open(path, false)
+        .ok()?
+        .take(32)
+        .read_to_string(&mut text)
+        .ok()?;
+    text.trim().parse().ok().filter(|pid| *pid > 0)
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Failure {
+    let symlink = error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32);
+    let problem = if symlink {
+        "is a symbolic link, which is not followed".to_owned()
+    } else {
+        error.to_string()
+    };
+    let failure = Failure::message(
+        Exit::Failed,
+        format!("pid file {}: {problem}", path.display()),
+    );
+    if error.kind() == io::ErrorKind::NotFound {
+        return failure.with_hint("its directory does not exist");
+    }
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return failure.with_hint("the user that runs the daemon must be able to write there");
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("pid-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn a_second_lock_is_refused_and_a_stale_file_is_not() {
+        let path = path("lock");
+        fs::write(&path, "999999\n").unwrap();
+        let mut first = PidFile::lock(&path).unwrap();
+        first.write_own_pid().unwrap();
+        assert_eq!(PidFile::lock(&path).unwrap_err().exit, Exit::Running);
+        assert_eq!(read_pid(&path), i32::try_from(std::process::id()).ok());
+        first.remove();
+        assert!(!path.exists());
+        PidFile::lock(&path).unwrap().remove();
+    }
+
+    #[test]
+    fn a_symbolic_link_is_not_followed() {
+        let (link, target) = (path("link"), path("target"));
+        fs::write(&target, "precious").unwrap();
+        symlink(&target, &link).unwrap();
+        let failure = PidFile::lock(&link).unwrap_err();
+        assert!(failure.error.to_string().contains("symbolic link"));
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+        fs::remove_file(&link).unwrap();
+        fs::remove_file(&target).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_every_user_can_write_is_refused() {
+        let path = path("writable");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(PidFile::lock(&path).is_err());
+        fs::remove_file(&path).unwrap();
+    }
+}

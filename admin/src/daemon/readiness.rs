@@ -1,0 +1,142 @@
+//! The word from a detached child to the parent at the terminal: ready, not yet, or failed.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::exit::{Exit, Failure};
+
+/// How long the parent waits for a word.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longest message that is passed on.
+const MAX_MESSAGE_BYTES: u64 = 64 << 10;
+
+/// The daemon's side. The first word counts; later ones are ignored, and so is all of it in the
+/// foreground, where nobody waits.
+#[derive(Debug, Clone)]
+pub struct Ready(Arc<Mutex<Option<PipeWriter>>>);
+
+impl Ready {
+    pub(super) fn new(writer: PipeWriter) -> Ready {
+        Ready(Arc::new(Mutex::new(Some(writer))))
+    }
+
+    pub(super) fn none() -> Ready {
+        Ready(Arc::new(Mutex::new(None)))
+    }
+
+    /// Everything is there: `start -d` returns 0.
+    pub fn ready(&self) {
+        self.say("ready\n");
+    }
+
+    /// Something is missing and is tried again: `start -d` prints the message (what is missing,
+    /// and that it is tried again) on standard error and returns 0.
+    pub fn not_yet(&self, message: impl std::fmt::Display) {
+        self.say(&format!("later\n{}\n", message.to_string().trim_end()));
+    }
+
+    pub(super) fn failed(&self, failure: &Failure) {
+        let text = failure.to_text();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        self.say(&format!("failed {}\n{text}", failure.exit as u8));
+    }
+
+    fn say(&self, text: &str) {
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut writer) = writer.take() {
+            // The parent may have been killed; the daemon goes on without it.
+            let _ = writer.write_all(text.as_bytes());
+        }
+    }
+}
+
+/// The parent's side.
+pub(super) struct Waiting(PipeReader);
+
+/// What the child said.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Ready,
+    NotYet(String),
+    Failed(Exit, String),
+    /// Nothing for too long; it lives.
+    Silence,
+    /// It is gone without a word.
+    Ended,
+}
+
+pub(super) fn pipe() -> io::Result<(Waiting, PipeWriter)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((Waiting(reader), writer))
+}
+
+impl Waiting {
+    pub(super) fn answer(&self) -> Answer {
+        let Ok(reader) = self.0.try_clone() else {
+            return Answer::Silence;
+        };
+        let (sender, receiver) = mpsc::channel();
+        // A thread, because reading a pipe knows no time limit; it ends with this process.
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = reader.take(MAX_MESSAGE_BYTES).read_to_string(&mut text);
+            let _ = sender.send(text);
+        });
+        match receiver.recv_timeout(PATIENCE) {
+            Ok(text) => understand(&text),
+            Err(_) => Answer::Silence,
+        }
+    }
+}
+
+fn understand(text: &str) -> Answer {
+    let (word, message) = text.split_once('\n').unwrap_or((text, ""));
+    match word {
+        "ready" => Answer::Ready,
+        "later" => Answer::NotYet(message.to_owned()),
+        "" => Answer::Ended,
+        word => {
+            let code = match word.strip_prefix("failed ") {
+                Some("2") => Exit::Usage,
+                Some("4") => Exit::TimedOut,
+                Some("5") => Exit::Running,
+                _ => Exit::Failed,
+            };
+            Answer::Failed(code, message.to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_is_the_answer() {
+        let (waiting, writer) = pipe().unwrap();
+        let ready = Ready::new(writer);
+        ready.not_yet("host h1 does not answer; trying again");
+        ready.ready();
+        let message = "host h1 does not answer; trying again\n".to_owned();
+        assert_eq!(waiting.answer(), Answer::NotYet(message));
+    }
+
+    #[test]
+    fn a_failure_keeps_its_code_and_text() {
+        let (waiting, writer) = pipe().unwrap();
+        let failure = Failure::message(Exit::TimedOut, "x").with_hint("y");
+        Ready::new(writer).failed(&failure);
+        let text = "x\n  hint: y\n".to_owned();
+        assert_eq!(waiting.answer(), Answer::Failed(Exit::TimedOut, text));
+    }
+
+    #[test]
+    fn an_end_without_a_word_is_noticed() {
+        let (waiting, writer) = pipe().unwrap();
+        drop(Ready::new(writer));
+        assert_eq!(waiting.answer(), Answer::Ended);
+    }
+}

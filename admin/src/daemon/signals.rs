@@ -1,0 +1,152 @@
+//! Signals, from both ends: what a daemon makes of them, and the commands that send them.
+
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::pidfile::is_running;
+use crate::config::DaemonConfig;
+use crate::exit::{Exit, Failure};
+use crate::log::Reopen;
+
+/// TERM and INT wait this long for the statement in hand.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What the daemon is asked to do.
+#[derive(Debug, Clone)]
+pub struct Signals {
+    /// TERM or INT: finish the statement in hand, begin nothing new.
+    pub stop: CancellationToken,
+    /// QUIT, a second TERM or INT, or three seconds after the first: cancel what runs, return
+    /// at once. The process ends a second and a half later in any case. Implies `stop`.
+    pub stop_now: CancellationToken,
+    /// Grows with each HUP: read the config again. (The log has been reopened by then.)
+    pub reload: watch::Receiver<u64>,
+}
+
+/// Listens from now on; the task lives as long as the runtime.
+pub(super) fn listen(reopen: Option<Reopen>) -> io::Result<Signals> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    let stop = CancellationToken::new();
+    let stop_now = CancellationToken::new();
+    let (reloads, reload) = watch::channel(0);
+    let signals = Signals {
+        stop: stop.clone(),
+        stop_now: stop_now.clone(),
+        reload,
+    };
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = quit.recv() => {
+                    tracing::info!(signal = "QUIT", "stopping at once");
+                    stop.cancel();
+                    stop_now.cancel();
+                }
+                _ = term.recv() => ask_to_stop("TERM", &stop, &stop_now),
+                _ = int.recv() => ask_to_stop("INT", &stop, &stop_now),
+                _ = hup.recv() => {
+                    if let Some(reopen) = &reopen {
+                        reopen.request();
+                    }
+                    reloads.send_modify(|count| *count += 1);
+                }
+            }
+        }
+    });
+    Ok(signals)
+}
+
+fn ask_to_stop(name: &'static str, stop: &CancellationToken, stop_now: &CancellationToken) {
+    if stop.is_cancelled() {
+        // Asked twice: somebody is in a hurry.
+        stop_now.cancel();
+        return;
+    }
+    tracing::info!(signal = name, "stopping");
+    stop.cancel();
+    let stop_now = stop_now.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(GRACE).await;
+        stop_now.cancel();
+    });
+}
+
+/// Stops the daemon of this config and waits until its process has ended; `fast` cancels what it
+/// does at once. None: waits as long as it takes.
+///
+/// Errors: [`Exit::Running`] if nothing runs, [`Exit::TimedOut`] if it still runs after
+/// `timeout`, [`Exit::Failed`] if it is not ours to stop.
+pub fn stop(config: &DaemonConfig, fast: bool, timeout: Option<Duration>) -> Result<Exit, Failure> {
+    let pid = running(config)?;
+    let started = Instant::now();
+    send(
+        pid,
+        if fast {
+            Signal::SIGQUIT
+        } else {
+            Signal::SIGTERM
+        },
+    )?;
+    while is_running(config)? == Some(pid) || is_alive(pid) {
+        if timeout.is_some_and(|limit| started.elapsed() >= limit) {
+            return Err(Failure::message(
+                Exit::TimedOut,
+                format!("process {pid} has not ended yet"),
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(Exit::Done)
+}
+
+/// Makes the daemon of this config read its file again and reopen its log.
+///
+/// Errors: [`Exit::Running`] if nothing runs, [`Exit::Failed`] if it is not ours.
+pub fn reload(config: &DaemonConfig) -> Result<Exit, Failure> {
+    send(running(config)?, Signal::SIGHUP)?;
+    Ok(Exit::Done)
+}
+
+fn running(config: &DaemonConfig) -> Result<Pid, Failure> {
+    is_running(config)?.ok_or_else(|| {
+        Failure::message(
+            Exit::Running,
+            format!("not running ({})", config.pidfile.display()),
+        )
+    })
+}
+
+fn send(pid: Pid, signal: Signal) -> Result<(), Failure> {
+    match signal::kill(pid, signal) {
+        // Gone in this very moment: what was wanted, or nothing to reload.
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(Failure::message(
+            Exit::Failed,
+            format!("could not signal process {pid}: {}", errno.desc()),
+        )),
+    }
+}
+
+/// Whether the process still does anything: one that has ended and waits for its parent to
+/// notice (in a container without an init it may wait for ever) does not.
+fn is_alive(pid: Pid) -> bool {
+    if signal::kill(pid, None).is_err() {
+        return false;
+    }
+    let state = fs::read_to_string(format!("/proc/{pid}/stat"));
+    match state.as_deref().map(|text| text.rsplit_once(") ")) {
+        Ok(Some((_, rest))) => !rest.starts_with(['Z', 'X']),
+        Ok(None) | Err(_) => false,
+    }
+}

@@ -1,0 +1,223 @@
+//! How a program ends: its exit code, and its error printed once, with causes and advice.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use sql::connect::ConnectError;
+use tokio_postgres::error::DbError;
+
+use crate::config::ConfigErrors;
+
+/// The exit codes, which scripts rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Done in part, or differences found; each was named on standard error.
+    Part = 1,
+    /// Wrong command line or config; nothing was touched.
+    Usage = 2,
+    /// The database or the daemon said no.
+    Failed = 3,
+    /// The time was up; safe to repeat.
+    TimedOut = 4,
+    /// Already running, or not running.
+    Running = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what it was asked, and with which code it ends.
+///
+/// Made from any `anyhow::Error` with `?`, then with [`Exit::Failed`]; [`ConfigErrors`] end with
+/// [`Exit::Usage`].
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What went wrong, with its causes.
+    pub error: anyhow::Error,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with its exit code; a message, or an error with causes.
+    pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Failure {
+        let error = error.into();
+        let hint = hint_of(&error);
+        Failure { exit, error, hint }
+    }
+
+    /// A failure that is only a message.
+    pub fn message(exit: Exit, text: impl std::fmt::Display) -> Failure {
+        Failure::new(exit, anyhow::anyhow!("{text}"))
+    }
+
+    /// The same failure with advice.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Failure {
+        Failure {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// Prints the failure on standard error and gives the exit code.
+    pub fn print(&self) -> ExitCode {
+        // Standard error may be closed; there is nobody to tell then.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), self.to_text().as_bytes());
+        self.exit.into()
+    }
+
+    /// `error: ...`, each cause once as `  caused by: ...`, then `  hint: ...`.
+    pub fn to_text(&self) -> String {
+        let links = chain(self.error.as_ref());
+        let mut text = String::new();
+        for (index, link) in links.iter().enumerate() {
+            let head = if index == 0 { "error" } else { "  caused by" };
+            let _ = writeln!(text, "{head}: {}", indented(link));
+        }
+        if let Some(hint) = &self.hint {
+            let _ = writeln!(text, "  hint: {}", indented(hint));
+        }
+        text
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        let exit = match error.downcast_ref::<ConfigErrors>() {
+            Some(_) => Exit::Usage,
+            None => Exit::Failed,
+        };
+        Failure::new(exit, error)
+    }
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(error: ConfigErrors) -> Failure {
+        Failure::new(Exit::Usage, error)
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Failure {
+        Failure::new(Exit::Failed, error)
+    }
+}
+
+/// What main returns: the code of a result, its failure printed.
+pub fn finish(result: Result<Exit, Failure>) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.print(),
+    }
+}
+
+/// The texts of an error and its causes, each once: a link that only repeats a part of the one
+/// before says nothing new, and the driver's "db error" never does.
+pub fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    let mut link = Some(error);
+    while let Some(error) = link {
+        let text = match error.downcast_ref::<DbError>() {
+            Some(answer) => server_text(answer),
+            None => error.to_string(),
+        };
+        let repeats = texts.last().is_some_and(|last| last.contains(&text));
+        if !repeats && text != "db error" {
+            texts.push(text);
+        }
+        link = error.source();
+    }
+    texts
+}
+
+/// An error on one line, for a log field: the chain joined by colons.
+pub fn one_line(error: &(dyn Error + 'static)) -> String {
+    chain(error).join(": ").replace('\n', "; ")
+}
+
+fn server_text(answer: &DbError) -> String {
+    let mut text = format!("{} ({})", answer.message(), answer.code().code());
+    if let Some(detail) = answer.detail() {
+        let _ = write!(text, "\n{detail}");
+    }
+    if let Some(place) = answer.where_() {
+        let _ = write!(text, "\nin {place}");
+    }
+    text
+}
+
+fn hint_of(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|link| {
+        let connect = link.downcast_ref::<ConnectError>();
+        let server = link.downcast_ref::<DbError>();
+        connect
+            .and_then(ConnectError::hint)
+            .or_else(|| server.and_then(DbError::hint))
+            .map(str::to_owned)
+    })
+}
+
+/// Further lines stand under the first; control characters are shown, not obeyed by the terminal.
+fn indented(text: &str) -> String {
+    let mut result = String::new();
+    for (index, line) in text.lines().enumerate() {
+        if index > 0 {
+            result.push_str("\n    ");
+        }
+        for c in line.chars() {
+            if c.is_control() && c != '\t' {
+                result.extend(c.escape_unicode());
+            } else {
+                result.push(c);
+            }
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn each_cause_is_printed_once() {
+        let error = anyhow::anyhow!("disk full")
+            .context("writing x: disk full")
+            .context("copying");
+        let failure = Failure::from(error).with_hint("make room");
+        assert_eq!(
+            failure.to_text(),
+            "error: copying\n  caused by: writing x: disk full\n  hint: make room\n"
+        );
+        assert_eq!(failure.exit, Exit::Failed);
+    }
+
+    #[test]
+    fn an_error_cannot_draw_on_the_terminal() {
+        let error: anyhow::Result<()> = Err(anyhow::anyhow!("a\u{1b}[31mb")).context("x");
+        let text = Failure::from(error.unwrap_err()).to_text();
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_config_is_a_usage_error_through_any_context() {
+        let errors = ConfigErrors {
+            file: "f".into(),
+            problems: Vec::new(),
+        };
+        let error = anyhow::Error::new(errors).context("reading");
+        assert_eq!(Failure::from(error).exit, Exit::Usage);
+    }
+}

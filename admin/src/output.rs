@@ -1,0 +1,87 @@
+//! What commands print: JSON, plain words for scripts, tables for people.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Context as _;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use serde::Serialize;
+
+use crate::exit::Failure;
+
+/// Writes to standard output. A reader that has gone away (`| head`) is no failure.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow::Error::new(error)
+            .context("writing to standard output")
+            .into()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a value as indented JSON.
+pub fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).context("writing JSON")?;
+    print(&format!("{text}\n"))
+}
+
+/// Whether a person reads standard output.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Lines of words separated by one space, the header first, for scripts. No word may hold white
+/// space: names are written in the one-word form of [`sql::name`] by the caller.
+pub fn words(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut text = header.join(" ");
+    text.push('\n');
+    for row in rows {
+        text.push_str(&row.join(" "));
+        text.push('\n');
+    }
+    text
+}
+
+/// A table with lines around it, for a terminal. Control characters in cells are shown, not
+/// obeyed.
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header(header);
+    for row in rows {
+        table.add_row(row.iter().map(|cell| visible(cell)));
+    }
+    format!("{table}\n")
+}
+
+/// Text without characters that a terminal would obey.
+pub fn visible(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            result.extend(c.escape_default());
+        } else {
+            result.push(c);
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_separated_by_one_space() {
+        let rows = vec![vec!["public.t1".to_owned(), "ok".to_owned()]];
+        assert_eq!(
+            words(&["Table", "State"], &rows),
+            "Table State\npublic.t1 ok\n"
+        );
+    }
+
+    #[test]
+    fn a_cell_cannot_draw_on_the_terminal() {
+        let rows = vec![vec!["a\u{1b}[2Jb".to_owned()]];
+        assert!(!table(&["Name"], &rows).contains('\u{1b}'));
+    }
+}
