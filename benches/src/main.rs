@@ -4,6 +4,7 @@
 mod pair;
 mod peer;
 mod report;
+mod watch;
 mod workload;
 
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ enum Work {
     Kept,
     /// INSERT of 200,000 rows in one statement.
     CaptureBulk,
+    /// Time from a commit to its sight on the subscriber, at 200 tx/s.
+    Lag,
     /// All of these.
     All,
 }
@@ -63,10 +66,12 @@ fn main() -> anyhow::Result<()> {
         Work::BulkBacklog => vec![Box::new(workload::backlog::Backlog::Bulk)],
         Work::Kept => vec![Box::new(workload::kept::Kept)],
         Work::CaptureBulk => vec![Box::new(workload::capture_bulk::CaptureBulk)],
+        Work::Lag => vec![Box::new(workload::lag::Lag)],
         Work::All => vec![
             Box::new(workload::copy::Copy),
             Box::new(workload::kept::Kept),
             Box::new(workload::capture_bulk::CaptureBulk),
+            Box::new(workload::lag::Lag),
             Box::new(workload::backlog::Backlog::TpcB),
             Box::new(workload::backlog::Backlog::Bulk),
         ],

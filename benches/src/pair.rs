@@ -4,7 +4,9 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tests::{Cluster, Digest, Scratch, Server, run_in, same, tables_of, wait_until};
+use tests::{Cluster, Digest, Scratch, Server, run_in, same, tables_of};
+
+use crate::watch::Watch;
 
 /// The database on both servers.
 pub(crate) const DB: &str = "bench";
@@ -30,6 +32,8 @@ pub(crate) struct Pair {
     pub(crate) subscriber: Cluster,
     /// For the peer's files.
     pub(crate) scratch: Scratch,
+    writer: Watch,
+    reader: Watch,
 }
 
 /// `(table, digest)` of every table, equal on both sides.
@@ -48,13 +52,16 @@ impl Pair {
                 )
                 .start()
         };
+        let (provider, subscriber) = (start(), start());
+        provider.create_db(DB);
+        subscriber.create_db(DB);
         let pair = Self {
-            provider: start(),
-            subscriber: start(),
+            writer: Watch::new(&provider, DB),
+            reader: Watch::new(&subscriber, DB),
+            provider,
+            subscriber,
             scratch: Scratch::new(),
         };
-        pair.provider.create_db(DB);
-        pair.subscriber.create_db(DB);
         let scale = scale.to_string();
         pair.pgbench(&["-i", "-q", "-s", &scale]);
         pair.provider.psql(
@@ -90,18 +97,22 @@ impl Pair {
 
     /// Sets the marker on the provider and waits until it is on the subscriber:
     /// then everything committed before is applied, for any peer that applies
-    /// transactions in their order. Gives the time of the waiting.
+    /// transactions in their order. Gives the time from the commit on.
     pub(crate) fn wait_applied(&self) -> Duration {
         let n = self
-            .provider
-            .psql(DB, "update marker set n = n + 1 where id = 1 returning n");
+            .writer
+            .ask("update marker set n = n + 1 where id = 1 returning n::text");
         let started = Instant::now();
-        wait_until("the marker", Duration::from_secs(1800), || {
-            self.subscriber
-                .psql(DB, "select n from marker where id = 1")
-                == n
+        wait_closely("the marker", || {
+            self.reader.ask("select n::text from marker where id = 1") == n
         });
         started.elapsed()
+    }
+
+    /// Asks the subscriber in a session that is there already, so that asking
+    /// often costs little. One text column.
+    pub(crate) fn ask_subscriber(&self, sql: &str) -> String {
+        self.reader.ask(sql)
     }
 
     /// Compares every table of both sides.
@@ -117,5 +128,21 @@ impl Pair {
                 (table, digest)
             })
             .collect()
+    }
+}
+
+/// Looks every two milliseconds, for a time that is measured.
+///
+/// # Panics
+///
+/// After half an hour, naming `what`.
+pub(crate) fn wait_closely(what: &str, mut ready: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !ready() {
+        assert!(
+            started.elapsed() < Duration::from_secs(1800),
+            "waited half an hour in vain for {what}"
+        );
+        std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use anyhow::bail;
 
-use crate::pair::Pair;
+use crate::pair::{Pair, wait_closely};
 
 /// The peers that can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,11 +106,7 @@ impl Running {
     /// Waits until every table is in sync.
     pub(crate) fn wait_in_sync(&mut self) {
         let Self { pair, peer } = self;
-        tests::wait_until(
-            "all tables to be in sync",
-            std::time::Duration::from_secs(1800),
-            || peer.in_sync(pair),
-        );
+        wait_closely("all tables to be in sync", || peer.in_sync(pair));
     }
 }
 

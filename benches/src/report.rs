@@ -61,7 +61,7 @@ impl Measurement {
         [
             self.workload.to_owned(),
             self.peer.clone(),
-            optional(self.seconds.map(|seconds| format!("{seconds:.2} s"))),
+            optional(self.seconds.map(|seconds| format!("{seconds:.3} s"))),
             optional(self.rate.map(|(rate, unit)| format!("{rate:.0} {unit}"))),
             optional(self.ratio.map(|ratio| format!("{ratio:.2}"))),
             optional(self.peak_rss_kb.map(|kb| format!("{} MB", kb / 1024))),

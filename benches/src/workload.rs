@@ -4,6 +4,7 @@ pub(crate) mod backlog;
 pub(crate) mod capture_bulk;
 pub(crate) mod copy;
 pub(crate) mod kept;
+pub(crate) mod lag;
 
 use crate::peer::Name;
 use crate::report::Measurement;

@@ -23,11 +23,10 @@ impl Peer for Builtin {
     }
 
     fn in_sync(&mut self, pair: &Pair) -> bool {
-        pair.subscriber.psql(
-            DB,
-            "select count(*) filter (where srsubstate <> 'r') = 0 and count(*) > 0 \
+        pair.ask_subscriber(
+            "select (count(*) filter (where srsubstate <> 'r') = 0 and count(*) > 0)::text \
              from pg_subscription_rel",
-        ) == "t"
+        ) == "true"
     }
 
     fn stop_apply(&mut self, pair: &Pair) {
