@@ -25,3 +25,9 @@ pub mod event;
 pub mod name;
 pub mod row;
 pub mod shape;
+
+pub mod conflict;
+pub mod position;
+pub mod provider;
+pub mod sequence_state;
+pub mod table_state;

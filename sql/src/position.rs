@@ -105,8 +105,8 @@ pub struct Move {
     pub to: TickId,
     /// That tick's identity.
     pub to_tag: TickTag,
-    /// When that tick was made, by the provider's clock.
-    pub to_time: SystemTime,
+    /// When that tick was made, by the provider's clock; none if it stays the same tick.
+    pub to_time: Option<SystemTime>,
     /// Conflicts that were found while the batch was applied.
     pub conflicts: i64,
 }
@@ -121,7 +121,7 @@ impl Mover {
     pub async fn prepare(client: &impl GenericClient) -> Result<Mover, tokio_postgres::Error> {
         let statement = client
             .prepare(
-                "update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = $8, \
+                "update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = coalesce($8, tick_time), \
                      conflicts = conflicts + $9, last_error = null, last_error_at = null, \
                      applied_at = clock_timestamp() \
                  where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \

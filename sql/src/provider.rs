@@ -109,14 +109,16 @@ fn next(row: &Row) -> Result<Next, tokio_postgres::Error> {
     })
 }
 
-/// The condition that keeps one table's events, and of those only what a copy's snapshot
-/// does not show.
-pub fn table_filter(table: &TableName, copied: Option<&SnapshotText>) -> String {
-    let name = quote_literal(&table.quoted());
+/// The condition that keeps one table's events, under whatever name it had, and of those only
+/// what a copy's snapshot does not show.
+pub fn table_filter(table_oid: u32, copied: Option<&SnapshotText>) -> String {
+    let of_table = format!(
+        "ev_extra2 in (select shape_id::text from trunkline.shape where table_oid = {table_oid})"
+    );
     match copied {
-        None => format!("ev_extra1 = {name}"),
+        None => of_table,
         Some(snapshot) => format!(
-            "ev_extra1 = {name} and not txid_visible_in_snapshot(ev_txid, {}::txid_snapshot)",
+            "{of_table} and not txid_visible_in_snapshot(ev_txid, {}::txid_snapshot)",
             quote_literal(&snapshot.0)
         ),
     }
@@ -152,22 +154,6 @@ pub async fn consumer_position(
         })
     })
     .transpose()
-}
-
-/// Moves a consumer forward, so that the queue can give events away. Never back.
-pub async fn advance(
-    client: &impl GenericClient,
-    queue: &str,
-    consumer: &str,
-    tick: TickId,
-) -> Result<bool, tokio_postgres::Error> {
-    client
-        .query_one(
-            "select trunkline.advance($1, $2, $3)",
-            &[&queue, &consumer, &tick.0],
-        )
-        .await?
-        .try_get(0)
 }
 
 /// The lowest tick that shows everything that a snapshot shows; none if there is none yet.
@@ -236,6 +222,24 @@ pub async fn candidates(
         .collect()
 }
 
+/// The names of a table's columns that capture takes: all but generated ones.
+pub async fn captured_columns(
+    client: &impl GenericClient,
+    table_oid: u32,
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    // The column attgenerated is there from version 12 on.
+    let rows = client
+        .query(
+            "select a.attname::text from pg_catalog.pg_attribute a \
+             where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
+               and coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = '' \
+             order by a.attnum",
+            &[&table_oid],
+        )
+        .await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
 /// Makes capture of a table for a consumer, under the session's `lock_timeout`. True if it
 /// was not there before.
 pub async fn add_table(
@@ -269,15 +273,18 @@ pub async fn remove_table(
         .try_get(0)
 }
 
-/// The definitions of shapes, newest last: all of a queue, or one.
+/// The definitions of the shapes that a queue's events have, oldest first: of all tables, or
+/// of one.
 pub async fn shapes(
     client: &impl GenericClient,
     queue: &str,
+    table_oid: Option<u32>,
 ) -> Result<Vec<String>, tokio_postgres::Error> {
     let rows = client
         .query(
-            "select definition from trunkline.shapes($1) order by shape_id",
-            &[&queue],
+            "select definition from trunkline.shapes($1) \
+             where $2::oid is null or table_oid = $2 order by shape_id",
+            &[&queue, &table_oid],
         )
         .await?;
     rows.iter().map(|row| row.try_get(0)).collect()

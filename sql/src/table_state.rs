@@ -67,17 +67,14 @@ pub enum Existing {
     Refuse,
     /// They are emptied away in the copy's transaction.
     Truncate,
-    /// They stay; the copy merges by key.
-    Keep,
     /// They are taken to be the provider's: nothing is copied.
     Trust,
 }
 
 impl Existing {
-    const ALL: [Existing; 4] = [
+    const ALL: [Existing; 3] = [
         Existing::Refuse,
         Existing::Truncate,
-        Existing::Keep,
         Existing::Trust,
     ];
 
@@ -86,7 +83,6 @@ impl Existing {
         match self {
             Existing::Refuse => "refuse",
             Existing::Truncate => "truncate",
-            Existing::Keep => "keep",
             Existing::Trust => "trust",
         }
     }

@@ -14,7 +14,7 @@
 -- loop alone; the other steps by the table's own task; rows are made by `add` and
 -- deleted by `remove`.
 --
---   existing         rows that the table already holds: refuse, truncate, keep or trust (no copy)
+--   existing         rows that the table already holds: refuse, truncate or trust (no copy)
 --   copied_snapshot  the copy's snapshot on the provider: an event that it shows is in the copy
 
 create table trunkline.table_state (
@@ -25,7 +25,7 @@ create table trunkline.table_state (
     state            text        not null default '-'
         check (state in ('-', 'in-copy', 'catching-up', 'wanna-sync', 'ok', 'parked')),
     existing         text        not null default 'refuse'
-        check (existing in ('refuse', 'truncate', 'keep', 'trust')),
+        check (existing in ('refuse', 'truncate', 'trust')),
     tick_id          bigint,
     copied_snapshot  text,
     rows_copied      bigint      not null default 0,

@@ -7,6 +7,8 @@
 //! Keys are compared as text. Where equal keys can differ in text (`1.0` and `1.00`), the
 //! fold keeps the order of events instead: every event becomes a change set of its own.
 
+pub mod chunk;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

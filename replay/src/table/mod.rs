@@ -18,6 +18,7 @@
 use std::time::Duration;
 
 use sql::{
+    shape::Shape,
     table_state::{State, TableRow},
     tick::{SnapshotText, TickId},
 };
@@ -76,6 +77,32 @@ pub fn take_over(row: &TableRow, loop_tick: TickId) -> Option<Place> {
     }
 }
 
+/// Why a table cannot go on under its new shape, and what to do.
+#[derive(Debug)]
+pub struct Misfit {
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+/// Whether rows of a table can go on under a new shape.
+pub fn shape_can_go_on(shape: &Shape) -> Result<(), Misfit> {
+    if shape.dropped {
+        return Err(Misfit {
+            why: "it was dropped on the provider".into(),
+            advice: "remove the table from the job; if it was made again, add it again",
+        });
+    }
+    match &shape.problem {
+        None => Ok(()),
+        Some(problem) => Err(Misfit {
+            why: problem.clone(),
+            advice: "put the table right on the provider, and resync it",
+        }),
+    }
+}
+
 /// The helper consumers that hold the queue for tables which are not `ok`.
 pub mod helper {
     use sql::table_state::{State, TableRow};
@@ -101,10 +128,12 @@ pub mod helper {
     /// helper until it is `ok`, one that was parked out of `ok` by its own.
     pub fn needed(row: &TableRow, consumer: &str) -> Option<String> {
         match row.state {
-            State::Ok => None,
-            State::Waiting | State::InCopy => Some(copy(consumer, row.provider_oid)),
+            State::Ok | State::Waiting => None,
+            State::InCopy => Some(copy(consumer, row.provider_oid)),
+            // Without a tick nothing of the table is on the subscriber: it is copied again.
+            State::Parked if row.tick.is_none() => None,
             State::CatchingUp | State::WannaSync | State::Parked => Some(
-                if row.tick.is_some() && row.copied_snapshot.is_none() {
+                if row.copied_snapshot.is_none() {
                     parked(consumer, row.provider_oid)
                 } else {
                     copy(consumer, row.provider_oid)
@@ -161,14 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn every_table_that_is_not_ok_has_a_helper_and_helpers_are_recognised() {
+    fn every_table_that_needs_the_queue_has_a_helper_and_helpers_are_recognised() {
         for (state, tick, copied) in [
-            (State::Waiting, None, false),
             (State::InCopy, None, false),
             (State::CatchingUp, Some(5), true),
             (State::WannaSync, Some(5), true),
             (State::Parked, Some(5), false),
-            (State::Parked, None, false),
         ] {
             let name = helper::needed(&row(state, tick, copied, 0.0), "job/a").unwrap();
             assert!(helper::is_helper_of(&name, "job/a"), "{name}");

@@ -1,0 +1,338 @@
+//! The subscriber's table, as far as writing it needs to be known: which of a shape's columns
+//! it takes, how its key is compared, and the statements made of that.
+
+use std::sync::Arc;
+
+use sql::{
+    name::{TableName, quote_ident},
+    shape::Shape,
+};
+use tokio_postgres::{GenericClient, Row};
+
+use crate::trouble::Trouble;
+
+/// A column that is written.
+#[derive(Debug)]
+struct Column {
+    /// Its name, quoted.
+    name: String,
+    /// Its type, qualified, without modifiers.
+    type_name: String,
+    /// Equality, as `operator(schema.name)`, where the type has one.
+    equal: Option<String>,
+    identity_always: bool,
+}
+
+/// A table of the subscriber together with the shape whose rows it takes.
+#[derive(Debug)]
+pub struct Target {
+    /// The shape of the rows.
+    pub shape: Arc<Shape>,
+    /// The table's name on the subscriber.
+    pub name: TableName,
+    /// For each written column, its place in the shape's rows.
+    pub fields: Vec<usize>,
+    /// For each key column, its place in the shape's rows; in the order of the key.
+    pub key_fields: Vec<usize>,
+    columns: Vec<Column>,
+    /// For each key column, its index in `columns`.
+    key: Vec<usize>,
+    /// Columns that only the subscriber has keep their values through updates.
+    pub has_own_columns: bool,
+}
+
+struct Found {
+    name: String,
+    column: Column,
+    generated: bool,
+}
+
+fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
+    let name: String = row.try_get(0)?;
+    Ok(Found {
+        column: Column {
+            name: quote_ident(&name),
+            type_name: row.try_get(1)?,
+            equal: row.try_get(4)?,
+            identity_always: row.try_get(3)?,
+        },
+        generated: row.try_get(2)?,
+        name,
+    })
+}
+
+impl Target {
+    /// Looks the table up on the subscriber and matches its columns with the shape's by name.
+    ///
+    /// Errors: a [`Trouble::Table`] that names the table if it is missing, and each column
+    /// that it has no place for.
+    pub async fn find(client: &impl GenericClient, shape: &Arc<Shape>) -> Result<Target, Trouble> {
+        let table = &shape.table_name();
+        let rows = client
+            .query(
+                "select column_name, type_name, generated, identity_always, equal_operator \
+                 from trunkline.target_columns($1, $2)",
+                &[&table.schema, &table.name],
+            )
+            .await
+            .map_err(Trouble::at_table(
+                table,
+                "could not read its columns on the subscriber",
+            ))?;
+        let mut found = rows
+            .iter()
+            .map(found)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Trouble::at_table(table, "could not read its columns"))?;
+        if found.is_empty() && !shape.columns.is_empty() {
+            return Err(Trouble::misfit(
+                table,
+                "it does not exist on the subscriber".into(),
+                "create the table on the subscriber, or remove it from the job",
+            ));
+        }
+        let mut target = Target {
+            shape: Arc::clone(shape),
+            name: table.clone(),
+            fields: Vec::new(),
+            key_fields: shape.key_fields(),
+            columns: Vec::new(),
+            key: Vec::new(),
+            has_own_columns: false,
+        };
+        let mut missing = Vec::new();
+        for (field, wanted) in shape.columns.iter().enumerate() {
+            let Some(place) = found.iter().position(|f| f.name == wanted.name) else {
+                missing.push(quote_ident(&wanted.name));
+                continue;
+            };
+            let here = found.swap_remove(place);
+            if here.generated {
+                // The subscriber computes it; a key that it computes cannot be compared with.
+                if wanted.key.is_some() {
+                    missing.push(format!("{} (generated here)", here.column.name));
+                }
+                continue;
+            }
+            target.fields.push(field);
+            target.columns.push(here.column);
+        }
+        if !missing.is_empty() {
+            return Err(Trouble::misfit(
+                table,
+                format!("it has no column {} on the subscriber", missing.join(", ")),
+                "add the column on the subscriber, or remove the table from the job",
+            ));
+        }
+        target.has_own_columns = found.iter().any(|own| !own.generated);
+        target.key = target
+            .key_fields
+            .iter()
+            .filter_map(|key| target.fields.iter().position(|field| field == key))
+            .collect();
+        Ok(target)
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.columns.iter().map(|c| c.name.as_str()).collect();
+        names.join(", ")
+    }
+
+    fn key_names(&self, prefix: &str) -> String {
+        let names: Vec<String> = self
+            .key
+            .iter()
+            .map(|&k| format!("{prefix}{}", self.columns[k].name))
+            .collect();
+        names.join(", ")
+    }
+
+    /// The comparison of the table's key, under alias `t`, with `other(n)` for the nth key
+    /// column.
+    fn key_equals(&self, other: impl Fn(usize, &Column) -> String) -> String {
+        let terms: Vec<String> = self
+            .key
+            .iter()
+            .enumerate()
+            .map(|(n, &k)| {
+                let column = &self.columns[k];
+                let equal = column.equal.as_deref().unwrap_or("operator(pg_catalog.=)");
+                format!("t.{} {equal} {}", column.name, other(n, column))
+            })
+            .collect();
+        terms.join(" and ")
+    }
+
+    /// The columns that an UPDATE sets: all but the key where equal keys have equal text, for
+    /// then the key stays. None if nothing is left to set.
+    fn set_list(&self, value: impl Fn(usize, &Column) -> String) -> Option<String> {
+        let key_stays = self.shape.key_text_is_equality();
+        let terms: Vec<String> = self
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| !(key_stays && self.key.contains(n)))
+            .map(|(n, column)| format!("{} = {}", column.name, value(n, column)))
+            .collect();
+        (!terms.is_empty()).then(|| terms.join(", "))
+    }
+
+    /// Whether UPDATE can set what must be set: an identity column that is GENERATED ALWAYS
+    /// takes values from INSERT only.
+    pub fn can_update(&self) -> bool {
+        let key_stays = self.shape.key_text_is_equality();
+        self.columns
+            .iter()
+            .enumerate()
+            .all(|(n, c)| !c.identity_always || (key_stays && self.key.contains(&n)))
+    }
+
+    /// The statements for one row at a time. Parameters are the written columns in order; for
+    /// `delete` the key columns in order of the key.
+    pub fn row_statements(&self) -> RowStatements {
+        let table = self.name.quoted();
+        let value = |n: usize, c: &Column| format!("${}::{}", n + 1, c.type_name);
+        let values: Vec<String> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(n, c)| value(n, c))
+            .collect();
+        let insert = if self.columns.is_empty() {
+            format!("insert into {table} default values")
+        } else {
+            format!(
+                "insert into {table} ({}) overriding system value values ({})",
+                self.names(),
+                values.join(", ")
+            )
+        };
+        let by_row = self.key_equals(|n, c| value(self.key[n], c));
+        let by_key = self.key_equals(value);
+        // Where all columns are key there is nothing to set, and the row's presence is still
+        // to be checked: one key column is set to itself.
+        let set = self.set_list(value).unwrap_or_else(|| self.set_nothing());
+        RowStatements {
+            insert,
+            update: format!("update {table} t set {set} where {by_row}"),
+            delete: format!("delete from {table} t where {by_key}"),
+        }
+    }
+
+    fn set_nothing(&self) -> String {
+        self.key
+            .first()
+            .map(|&k| format!("{0} = t.{0}", self.columns[k].name))
+            .unwrap_or_default()
+    }
+
+    /// The statements over sets of rows, which stand in two staging tables of the session.
+    pub fn set_statements(&self) -> SetStatements {
+        let table = self.name.quoted();
+        let oid = self.shape.table.oid;
+        let rows = format!("pg_temp.trunkline_rows_{oid}");
+        let keys = format!("pg_temp.trunkline_keys_{oid}");
+        let (names, key_names) = (self.names(), self.key_names(""));
+        let staged = |_: usize, c: &Column| format!("s.{}", c.name);
+        let same_key = self.key_equals(staged);
+        let set = self.set_list(staged).unwrap_or_else(|| self.set_nothing());
+        let key_row = format!("row({})::text", self.key_names("s."));
+        SetStatements {
+            make: format!(
+                "create temp table if not exists trunkline_rows_{oid} as \
+                     select {names} from {table} with no data; \
+                 create temp table if not exists trunkline_keys_{oid} as \
+                     select {key_names} from {table} with no data"
+            ),
+            drop: format!("drop table if exists {rows}, {keys}"),
+            clear_rows: format!("truncate {rows}"),
+            clear_keys: format!("truncate {keys}"),
+            copy_rows: format!("copy {rows} ({names}) from stdin"),
+            copy_keys: format!("copy {keys} ({key_names}) from stdin"),
+            delete: format!("delete from {table} t using {keys} s where {same_key}"),
+            update: format!("update {table} t set {set} from {rows} s where {same_key}"),
+            insert: format!(
+                "insert into {table} ({names}) overriding system value \
+                 select {names} from {rows} s"
+            ),
+            insert_missing: format!(
+                "insert into {table} ({names}) overriding system value \
+                 select {names} from {rows} s \
+                 where not exists (select from {table} t where {same_key})"
+            ),
+            delete_rows: format!("delete from {table} t using {rows} s where {same_key}"),
+            missing_rows: format!(
+                "select {key_row} from {rows} s \
+                 where not exists (select from {table} t where {same_key})"
+            ),
+            missing_keys: format!(
+                "select {key_row} from {keys} s \
+                 where not exists (select from {table} t where {same_key})"
+            ),
+            existing_rows: format!("select {key_row} from {rows} s join {table} t on {same_key}"),
+        }
+    }
+
+    /// The statement that loads the written columns as COPY text.
+    pub fn copy_in(&self) -> String {
+        if self.columns.is_empty() {
+            // COPY needs no list where there is no column to write.
+            return format!("copy {} from stdin", self.name.quoted());
+        }
+        format!("copy {} ({}) from stdin", self.name.quoted(), self.names())
+    }
+
+    /// The provider's columns, quoted, in the order in which `copy_in` takes them.
+    pub fn copied_columns(&self) -> String {
+        let names: Vec<String> = self
+            .fields
+            .iter()
+            .map(|&field| quote_ident(&self.shape.columns[field].name))
+            .collect();
+        names.join(", ")
+    }
+}
+
+/// See [`Target::row_statements`].
+#[derive(Debug)]
+pub struct RowStatements {
+    /// Adds a row.
+    pub insert: String,
+    /// Sets the row with the same key.
+    pub update: String,
+    /// Deletes the row with a key.
+    pub delete: String,
+}
+
+/// See [`Target::set_statements`].
+#[derive(Debug)]
+pub struct SetStatements {
+    /// Makes the staging tables, if the session has not got them.
+    pub make: String,
+    /// Drops them.
+    pub drop: String,
+    /// Empties the staged rows.
+    pub clear_rows: String,
+    /// Empties the staged keys.
+    pub clear_keys: String,
+    /// Loads rows.
+    pub copy_rows: String,
+    /// Loads keys.
+    pub copy_keys: String,
+    /// Deletes the rows with the staged keys.
+    pub delete: String,
+    /// Sets the rows with the staged rows' keys.
+    pub update: String,
+    /// Adds the staged rows.
+    pub insert: String,
+    /// Adds those of the staged rows whose key is not there.
+    pub insert_missing: String,
+    /// Deletes the rows with the staged rows' keys.
+    pub delete_rows: String,
+    /// The keys of staged rows that are not there.
+    pub missing_rows: String,
+    /// The staged keys that are not there.
+    pub missing_keys: String,
+    /// The keys of staged rows that are there.
+    pub existing_rows: String,
+}

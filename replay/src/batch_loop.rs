@@ -1,0 +1,298 @@
+//! One batch from open to finished, for ever: the story of replay in one page.
+//!
+//! The only commit that exists takes the position with it. Between any two numbered steps the
+//! process may die: the batch is then read and applied again from its beginning, for nothing
+//! of it was committed, or it is all there and the position says so.
+
+use std::{collections::HashMap, time::Duration};
+
+use sql::{
+    connect::Session,
+    position::{self, Move, Position},
+    table_state::{self, State, Step, TableRow},
+};
+use tracing::{error, info};
+
+use crate::{
+    apply::Applier,
+    change::Change,
+    fold::chunk::Chunk,
+    sequences::Sequences,
+    source::reader::{Delivery, Header, Reader},
+    stats::Stats,
+    subscription::Subscription,
+    table::{self, helper},
+    take_over,
+    trouble::Trouble,
+};
+
+/// How often to look after tables, sequences and pause while no batch comes.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
+
+/// The loop of one subscriber, with its sessions open and its position read.
+pub struct BatchLoop<'a> {
+    pub(crate) sub: &'a Subscription,
+    pub(crate) applier: Applier,
+    /// For questions to the provider while the reader's session streams.
+    pub(crate) provider: Session,
+    pub(crate) position: Position,
+    pub(crate) tables_version: i64,
+    paused: bool,
+    /// Tables and pause are to be read again before the next batch. Between two looks a list
+    /// of tables that has become wrong is harmless: its version is part of every commit.
+    look_due: bool,
+    /// By the table's oid on the provider.
+    pub(crate) tables: HashMap<u32, TableRow>,
+    reader: Reader,
+    sequences: Sequences,
+    stats: &'a mut Stats,
+}
+
+/// Runs until asked to stop, or until trouble; the caller then opens everything anew.
+pub async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Trouble> {
+    let mut this = BatchLoop::open(sub, stats).await?;
+    let mut idle_look = tokio::time::interval(IDLE_LOOK);
+    loop {
+        this.at_border().await?;
+        tokio::select! {
+            delivery = this.reader.next(), if !this.paused => match delivery? {
+                Delivery::Begin(header) => this.batch(header).await?,
+                Delivery::Change(_) | Delivery::End => return Err(Trouble::Stale),
+            },
+            () = sub.for_loop.notified() => this.look_due = true,
+            _ = idle_look.tick() => {
+                this.look_due = true;
+                this.stats.tell_if_due();
+                this.sequences.carry(&this.provider, this.applier.session()).await?;
+            }
+            () = sub.stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+impl<'a> BatchLoop<'a> {
+    async fn open(
+        sub: &'a Subscription,
+        stats: &'a mut Stats,
+    ) -> Result<BatchLoop<'a>, Trouble> {
+        let apply = sub.subscriber_session("apply").await?;
+        let stored = position::find(&*apply, &sub.consumer)
+            .await
+            .map_err(Trouble::database("could not read the position"))?
+            .ok_or_else(|| not_installed(sub))?;
+        let (queue, provider) = futures::try_join!(
+            sub.provider_session("queue"),
+            sub.provider_session("admin")
+        )?;
+        let reader = Reader::start(queue, sub.feed(), stored.position);
+        let applier = Applier::new(apply, &sub.consumer, sub.settings.on_conflict).await?;
+        position::show_error(&**applier.session(), &sub.consumer, None)
+            .await
+            .map_err(Trouble::database("could not clear the last error"))?;
+        info!(consumer = %sub.consumer, tick = stored.position.tick.0, "batch loop started");
+        Ok(BatchLoop {
+            sequences: Sequences::new(&sub.settings.queue, &sub.consumer),
+            position: stored.position,
+            tables_version: stored.tables_version,
+            paused: stored.paused,
+            look_due: true,
+            tables: HashMap::new(),
+            sub,
+            applier,
+            provider,
+            reader,
+            stats,
+        })
+    }
+
+    /// Between two batches: reads pause and tables again, and takes tables over that want to.
+    async fn at_border(&mut self) -> Result<(), Trouble> {
+        if !std::mem::take(&mut self.look_due) {
+            return Ok(());
+        }
+        self.read_tables().await?;
+        let wanting: Vec<TableRow> = self
+            .tables
+            .values()
+            .filter(|row| table::take_over(row, self.position.tick).is_some())
+            .cloned()
+            .collect();
+        for row in wanting {
+            if let Some(place) = table::take_over(&row, self.position.tick) {
+                match take_over::run(self, &row, place).await {
+                    Ok(()) => {}
+                    Err(trouble @ Trouble::Table { .. }) => self.park(&row, trouble).await?,
+                    Err(other) => return Err(other),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_tables(&mut self) -> Result<(), Trouble> {
+        let session = self.applier.session();
+        let (stored, rows) = futures::try_join!(
+            position::find(&**session, &self.sub.consumer),
+            table_state::list(&**session, &self.sub.consumer),
+        )
+        .map_err(Trouble::database("could not read positions and tables"))?;
+        let stored = stored.ok_or_else(|| not_installed(self.sub))?;
+        if stored.position != self.position {
+            return Err(Trouble::Stale);
+        }
+        if stored.paused != self.paused {
+            self.paused = stored.paused;
+            info!(consumer = %self.sub.consumer, paused = self.paused, "pause changed");
+        }
+        self.tables_version = stored.tables_version;
+        self.tables = rows.into_iter().map(|row| (row.provider_oid, row)).collect();
+        Ok(())
+    }
+
+    /// Applies the batch that the reader has begun to hand over.
+    async fn batch(&mut self, header: Header) -> Result<(), Trouble> {
+        match self.apply(&header).await {
+            Ok(()) => Ok(()),
+            Err(Trouble::Table { table, doing, advice, source }) => {
+                let Some(row) = self.tables.values().find(|row| row.table == table).cloned() else {
+                    return Err(Trouble::Operator { doing: format!("table {table}: {doing}"), advice, source });
+                };
+                self.park(&row, Trouble::Table { table, doing, advice, source }).await?;
+                // The batch comes again, without that table.
+                let queue = self.sub.provider_session("queue").await?;
+                self.reader = Reader::start(queue, self.sub.feed(), self.position);
+                Ok(())
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn apply(&mut self, header: &Header) -> Result<(), Trouble> {
+        // 1 to 3, the write, its tick and the stream of its events, were the provider's and
+        // the reader's part. 4: the batch must begin where this subscriber stands.
+        if header.from != self.position {
+            return Err(Trouble::Stale);
+        }
+        self.applier.begin().await?;
+        let mut chunk = Chunk::default();
+        let mut events = 0u64;
+        loop {
+            // 5: the reader has decoded the event into a change.
+            match self.reader.next().await? {
+                Delivery::Change(change) => {
+                    events += 1;
+                    // 6 and 7: for a table that takes it now, keep the last state of each key.
+                    self.fold(change, &mut chunk)?;
+                }
+                Delivery::End => break,
+                Delivery::Begin(_) => return Err(Trouble::Stale),
+            }
+            if chunk.bytes() >= self.sub.settings.chunk_bytes {
+                self.applier.write(&chunk.take(), header.to.tick).await?;
+            }
+        }
+        // 8: sets and position in one transaction. Sequences first: no key that the batch
+        // brings may come out of the subscriber's sequence again.
+        self.sequences
+            .before_commit(&self.provider, self.applier.session())
+            .await?;
+        self.applier.write(&chunk.take(), header.to.tick).await?;
+        let step = self.move_to(header);
+        self.applier.commit_move(step).await?;
+        // 9: the table tasks tell the provider, so that it can give the events away.
+        self.position = header.to;
+        self.stats.batch(events, self.applier.rows(), header);
+        self.sub.for_tables.notify_one();
+        Ok(())
+    }
+
+    fn fold(&self, change: Change, chunk: &mut Chunk) -> Result<(), Trouble> {
+        match change {
+            Change::Rows(rows) => {
+                if self.takes(rows.shape.table.oid) {
+                    chunk.rows(rows);
+                }
+            }
+            Change::Truncate(shape) => {
+                if self.takes(shape.table.oid) {
+                    chunk.truncate(&shape);
+                }
+            }
+            Change::Shape(shape) => {
+                if let Some(row) = self.tables.get(&shape.table.oid) {
+                    if row.state == State::Ok {
+                        table::shape_can_go_on(&shape).map_err(|misfit| {
+                            Trouble::misfit(&row.table, misfit.why, misfit.advice)
+                        })?;
+                    }
+                }
+            }
+            Change::Foreign => {}
+        }
+        Ok(())
+    }
+
+    fn takes(&self, table_oid: u32) -> bool {
+        self.tables
+            .get(&table_oid)
+            .is_some_and(|row| row.state == State::Ok)
+    }
+
+    fn move_to(&self, header: &Header) -> Move {
+        Move {
+            from: header.from,
+            tables_version: self.tables_version,
+            to: header.to.tick,
+            to_tag: header.to.tag,
+            to_time: Some(header.to_time),
+            conflicts: 0,
+        }
+    }
+
+    /// Takes a table out of the loop where it stands, its changes held in the queue.
+    ///
+    /// The helper consumer comes first: if the process dies before the state is stored, a
+    /// helper is left over, and cleared away; the other way round events would be lost.
+    async fn park(&mut self, row: &TableRow, trouble: Trouble) -> Result<(), Trouble> {
+        // The failed transaction; on a broken session the next statement says so.
+        self.applier.rollback().await?;
+        let tick = row.tick.unwrap_or(self.position.tick);
+        let _reaping_waits = self.sub.helpers.lock().await;
+        if row.copied_snapshot.is_none() {
+            let helper = helper::parked(&self.sub.consumer, row.provider_oid);
+            sql::consumer::register_at(&*self.provider, &self.sub.settings.queue, &helper, tick)
+                .await
+                .map_err(Trouble::queue)?;
+        }
+        let (error, advice) = (trouble.chain(), trouble.advice().unwrap_or_default().to_owned());
+        let parked = table_state::take_step(
+            &**self.applier.session(),
+            &self.sub.consumer,
+            &row.table,
+            &Step {
+                from: row.state,
+                from_tick: row.tick,
+                to: State::Parked,
+                tick: Some(tick),
+                copied_snapshot: row.copied_snapshot.as_ref(),
+                trouble: Some((&error, &advice)),
+            },
+        )
+        .await
+        .map_err(Trouble::database("could not park a table"))?;
+        if !parked {
+            return Err(Trouble::Stale);
+        }
+        error!(table = %row.table, tick = tick.0, %error, %advice, "table parked");
+        self.sub.for_tables.notify_one();
+        self.read_tables().await
+    }
+}
+
+fn not_installed(sub: &Subscription) -> Trouble {
+    Trouble::Operator {
+        doing: format!("consumer {} is not installed on the subscriber", sub.consumer),
+        advice: "run `replay install`".into(),
+        source: anyhow::anyhow!("trunkline.position has no row of it"),
+    }
+}

@@ -1,0 +1,224 @@
+//! Events decoded into changes. Pure: knows neither tokio nor a database.
+
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use sql::{
+    event::{BadEvent, Event, Kind, RawEvent},
+    row::{self, BadBlock},
+    shape::{BadShape, Shape, ShapeId},
+};
+
+use crate::fold::Said;
+
+/// What an event says, with the shape that its rows have.
+#[derive(Debug)]
+pub enum Change {
+    /// Rows changed.
+    Rows(Rows),
+    /// The table was emptied.
+    Truncate(Arc<Shape>),
+    /// The table has this shape from here on.
+    Shape(Arc<Shape>),
+    /// An event of another program: nothing to replicate.
+    Foreign,
+}
+
+/// A block of rows, taken apart.
+#[derive(Debug)]
+pub struct Rows {
+    /// What the rows consist of.
+    pub shape: Arc<Shape>,
+    /// What is said of them.
+    pub said: Said,
+    /// Key and row of each, as record text without the outer parentheses; no row where the
+    /// event gives keys alone.
+    pub rows: Vec<(Bytes, Option<Bytes>)>,
+    /// Bytes that keys and rows keep in memory.
+    pub buffer_bytes: usize,
+}
+
+/// An event that cannot be decoded. Nothing after it could be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum Undecodable {
+    /// Its columns are not as capture writes them.
+    #[error(transparent)]
+    Event(#[from] BadEvent),
+    /// Its rows are not.
+    #[error("its rows cannot be read")]
+    Block(#[from] BadBlock),
+    /// A shape that is stored on the provider cannot be read.
+    #[error("a shape cannot be read")]
+    Shape(#[from] BadShape),
+    /// Its shape came neither with the queue nor from the provider's list.
+    #[error("shape {} of table {table} is not known", shape.0)]
+    UnknownShape {
+        /// The shape's number.
+        shape: ShapeId,
+        /// The table's name in the event.
+        table: String,
+    },
+}
+
+/// Decodes a queue's events in order; learns shapes from them as they come.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    shapes: HashMap<ShapeId, Arc<Shape>>,
+}
+
+impl Decoder {
+    /// A decoder that knows some shapes already, given as the provider stores them.
+    pub fn new(definitions: &[String]) -> Result<Decoder, Undecodable> {
+        let mut decoder = Decoder::default();
+        for definition in definitions {
+            decoder.learn(Shape::from_json(definition)?);
+        }
+        Ok(decoder)
+    }
+
+    fn learn(&mut self, shape: Shape) -> Arc<Shape> {
+        let shape = Arc::new(shape);
+        self.shapes.insert(shape.shape, Arc::clone(&shape));
+        shape
+    }
+
+    /// The newest shape of a table.
+    pub fn newest(&self, table_oid: u32) -> Option<&Arc<Shape>> {
+        self.shapes
+            .values()
+            .filter(|shape| shape.table.oid == table_oid)
+            .max_by_key(|shape| shape.shape)
+    }
+
+    /// Decodes the next event.
+    pub fn decode(&mut self, event: RawEvent<'_>) -> Result<Change, Undecodable> {
+        Ok(match event.parse()? {
+            Event::Rows {
+                table,
+                shape,
+                kind,
+                block,
+            } => {
+                let shape = self.known(shape, || table.to_string())?;
+                Change::Rows(rows(shape, kind, Bytes::copy_from_slice(block.as_bytes()))?)
+            }
+            Event::Truncate { table, shape } => {
+                Change::Truncate(self.known(shape, || table.to_string())?)
+            }
+            Event::Shape(shape) => Change::Shape(self.learn(*shape)),
+            Event::Other => Change::Foreign,
+        })
+    }
+
+    fn known(
+        &self,
+        shape: ShapeId,
+        table: impl Fn() -> String,
+    ) -> Result<Arc<Shape>, Undecodable> {
+        self.shapes
+            .get(&shape)
+            .cloned()
+            .ok_or_else(|| Undecodable::UnknownShape {
+                shape,
+                table: table(),
+            })
+    }
+}
+
+/// Takes a block apart. Keys and rows share the block's memory where they can.
+fn rows(shape: Arc<Shape>, kind: Kind, block: Bytes) -> Result<Rows, BadBlock> {
+    let key_fields = shape.key_fields();
+    let keys_only = kind.is_key_only();
+    let columns = if keys_only {
+        key_fields.len()
+    } else {
+        shape.columns.len()
+    };
+    let mut buffer_bytes = block.len();
+    let mut rows = Vec::new();
+    for text in row::rows(&block, columns) {
+        let text = text?;
+        let whole = block.slice_ref(text);
+        if keys_only {
+            rows.push((whole, None));
+            continue;
+        }
+        let key = match row::project(text, &key_fields) {
+            Cow::Borrowed(part) => block.slice_ref(part),
+            Cow::Owned(key) => {
+                buffer_bytes += key.len();
+                Bytes::from(key)
+            }
+        };
+        rows.push((key, Some(whole)));
+    }
+    Ok(Rows {
+        said: said(kind),
+        shape,
+        rows,
+        buffer_bytes,
+    })
+}
+
+fn said(kind: Kind) -> Said {
+    match kind {
+        Kind::Insert => Said::Inserted,
+        Kind::Update => Said::Updated,
+        Kind::Delete => Said::Deleted,
+        Kind::Live => Said::Live,
+        Kind::Gone => Said::Gone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: &str = r#"{"shape":7,"table":{"schema":"public","name":"t","oid":9},"identity":"key",
+        "columns":[{"name":"v","type":"text","key":null,"text_equal":true},
+                   {"name":"id","type":"integer","key":1,"text_equal":true}]}"#;
+
+    fn event<'a>(ev_type: &'a str, data: Option<&'a str>, kind: &'a str) -> RawEvent<'a> {
+        RawEvent {
+            ev_id: 1,
+            ev_type: Some(ev_type),
+            ev_data: data,
+            ev_extra1: Some("public.t"),
+            ev_extra2: Some("7"),
+            ev_extra3: Some(kind),
+        }
+    }
+
+    #[test]
+    fn keys_are_taken_from_wherever_they_stand_in_the_row() {
+        let mut decoder = Decoder::new(&[SHAPE.to_owned()]).unwrap();
+        let event = event("trunkline.1.rows", Some("(a,1)\n(\"b,c\",2)"), "update");
+        let Change::Rows(rows) = decoder.decode(event).unwrap() else {
+            panic!("not rows");
+        };
+        let keys: Vec<&[u8]> = rows.rows.iter().map(|(key, _)| &key[..]).collect();
+        assert_eq!(keys, [b"1", b"2"]);
+        assert_eq!(rows.said, Said::Updated);
+    }
+
+    #[test]
+    fn a_shape_is_learnt_from_the_queue_before_its_first_use() {
+        let mut decoder = Decoder::default();
+        let rows = event("trunkline.1.rows", Some("(1)"), "delete");
+        assert!(matches!(
+            decoder.decode(rows),
+            Err(Undecodable::UnknownShape { .. })
+        ));
+        decoder
+            .decode(event("trunkline.1.shape", Some(SHAPE), ""))
+            .unwrap();
+        assert!(matches!(decoder.decode(rows), Ok(Change::Rows(_))));
+    }
+
+    #[test]
+    fn another_program_s_event_is_no_change() {
+        let mut decoder = Decoder::default();
+        let other = event("custom", Some("drop table t"), "");
+        assert!(matches!(decoder.decode(other), Ok(Change::Foreign)));
+    }
+}

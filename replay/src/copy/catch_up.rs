@@ -1,0 +1,192 @@
+//! A table with a copy applies its own events, in ever smaller steps, until it is level with
+//! the queue; then it asks the batch loop to take it over.
+
+use sql::{
+    provider,
+    table_state::{self, State, Step, TableRow},
+};
+use tracing::{debug, error, info};
+
+use crate::{
+    apply::Applier,
+    source::table_reader::TableReader,
+    subscription::Subscription,
+    table::{Place, helper},
+    trouble::Trouble,
+};
+
+/// Applies the table's events from a place on until it is level. A table that cannot go on is
+/// parked where it stands.
+pub async fn run(sub: &Subscription, row: &TableRow, place: Place) -> Result<(), Trouble> {
+    let mut task = CatchUp::open(sub, row, place).await?;
+    match task.until_level().await {
+        Ok(()) => Ok(()),
+        // Removed from the job, or taken by somebody else: nothing is left to do here.
+        Err(Trouble::Stale) => Ok(()),
+        Err(trouble @ Trouble::Table { .. }) => task.park(&trouble).await,
+        Err(other) => Err(other),
+    }
+}
+
+struct CatchUp<'a> {
+    sub: &'a Subscription,
+    row: &'a TableRow,
+    state: State,
+    place: Place,
+    applier: Applier,
+    reader: TableReader,
+}
+
+impl<'a> CatchUp<'a> {
+    async fn open(
+        sub: &'a Subscription,
+        row: &'a TableRow,
+        place: Place,
+    ) -> Result<CatchUp<'a>, Trouble> {
+        let (provider, subscriber) = futures::try_join!(
+            sub.provider_session("catch-up"),
+            sub.subscriber_session("catch-up")
+        )?;
+        let applier = Applier::new(subscriber, &sub.consumer, sub.settings.on_conflict).await?;
+        let reader = TableReader::new(provider, &sub.settings.queue, row.provider_oid).await?;
+        // A copy that has just been committed is in `catching-up`, whatever the row said before.
+        let state = match row.state {
+            State::Parked => State::Parked,
+            State::Waiting | State::InCopy | State::CatchingUp | State::WannaSync | State::Ok => {
+                State::CatchingUp
+            }
+        };
+        Ok(CatchUp {
+            sub,
+            row,
+            state,
+            place,
+            applier,
+            reader,
+        })
+    }
+
+    async fn until_level(&mut self) -> Result<(), Trouble> {
+        loop {
+            if self.sub.stop.is_cancelled() {
+                return Ok(());
+            }
+            let found = self
+                .reader
+                .find(
+                    self.row,
+                    &self.place,
+                    None,
+                    self.sub.settings.max_batch_events,
+                )
+                .await?;
+            if let Some(batch) = found.batch {
+                self.applier.begin().await?;
+                self.reader
+                    .apply(
+                        &mut self.applier,
+                        self.row,
+                        &batch,
+                        self.sub.settings.chunk_bytes,
+                    )
+                    .await?;
+                let next = Place {
+                    tick: batch.to,
+                    copied: self.place.copied.clone(),
+                };
+                self.step(State::CatchingUp, next).await?;
+                self.tell_provider().await?;
+            }
+            if self.place.tick >= found.last_tick && self.shows_the_copy().await? {
+                break;
+            }
+            let mut ticks = self.sub.ticks.clone();
+            tokio::select! {
+                () = ticks.wait() => {}
+                () = self.sub.stop.cancelled() => {}
+            }
+        }
+        self.applier.begin().await?;
+        let here = self.place.clone();
+        self.step(State::WannaSync, here).await?;
+        info!(table = %self.row.table, tick = self.place.tick.0, "table caught up");
+        self.sub.for_loop.notify_one();
+        Ok(())
+    }
+
+    /// Whether the table's tick shows everything that the copy's snapshot shows: only then is
+    /// an event after the tick an event that is not in the copy.
+    async fn shows_the_copy(&self) -> Result<bool, Trouble> {
+        let Some(snapshot) = &self.place.copied else {
+            return Ok(true);
+        };
+        let first = provider::tick_containing(
+            &**self.reader.session(),
+            &self.sub.settings.queue,
+            snapshot,
+        )
+        .await
+        .map_err(Trouble::database("could not compare snapshots"))?;
+        Ok(first.is_some_and(|first| first <= self.place.tick))
+    }
+
+    /// Commits what is applied together with the table's new place.
+    async fn step(&mut self, to: State, place: Place) -> Result<(), Trouble> {
+        let step = Step {
+            from: self.state,
+            from_tick: Some(self.place.tick),
+            to,
+            tick: Some(place.tick),
+            copied_snapshot: place.copied.as_ref(),
+            trouble: None,
+        };
+        self.applier.commit_step(&self.row.table, &step).await?;
+        self.state = to;
+        self.place = place;
+        Ok(())
+    }
+
+    /// Lets the queue give away what the table has applied.
+    async fn tell_provider(&self) -> Result<(), Trouble> {
+        let consumer = if self.place.copied.is_some() {
+            helper::copy(&self.sub.consumer, self.row.provider_oid)
+        } else {
+            helper::parked(&self.sub.consumer, self.row.provider_oid)
+        };
+        sql::consumer::advance(
+            &**self.reader.session(),
+            &self.sub.settings.queue,
+            &consumer,
+            self.place.tick,
+        )
+        .await
+        .map_err(Trouble::queue)?;
+        Ok(())
+    }
+
+    async fn park(&mut self, trouble: &Trouble) -> Result<(), Trouble> {
+        self.applier.rollback().await?;
+        let (error, advice) = (trouble.chain(), trouble.advice().unwrap_or_default());
+        let parked = table_state::take_step(
+            &**self.applier.session(),
+            &self.sub.consumer,
+            &self.row.table,
+            &Step {
+                from: self.state,
+                from_tick: Some(self.place.tick),
+                to: State::Parked,
+                tick: Some(self.place.tick),
+                copied_snapshot: self.place.copied.as_ref(),
+                trouble: Some((&error, advice)),
+            },
+        )
+        .await
+        .map_err(Trouble::database("could not park a table"))?;
+        if parked && self.row.error.as_deref() != Some(&error) {
+            error!(table = %self.row.table, %error, %advice, "table parked");
+        } else {
+            debug!(table = %self.row.table, %error, "table stays parked");
+        }
+        Ok(())
+    }
+}

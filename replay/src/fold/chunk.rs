@@ -1,0 +1,69 @@
+//! The folds of all tables of a chunk, and when the chunk is full. Pure.
+
+use std::sync::Arc;
+
+use indexmap::{IndexMap, map::Entry};
+use sql::shape::Shape;
+
+use super::{ChangeSet, TableFold};
+use crate::change::Rows;
+
+/// Changes of any number of tables since the last flush, by the table's oid.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    tables: IndexMap<u32, TableFold>,
+    /// Sets of tables whose shape has changed within the chunk.
+    closed: Vec<ChangeSet>,
+    bytes: usize,
+}
+
+impl Chunk {
+    /// Takes a block of rows.
+    pub fn rows(&mut self, rows: Rows) {
+        let fold = fold_of(&mut self.tables, &mut self.closed, &rows.shape);
+        let before = fold.bytes();
+        fold.block(rows.said, rows.rows.into_iter(), rows.buffer_bytes);
+        self.bytes += fold.bytes() - before;
+    }
+
+    /// A table was emptied.
+    pub fn truncate(&mut self, shape: &Arc<Shape>) {
+        let fold = fold_of(&mut self.tables, &mut self.closed, shape);
+        self.bytes -= fold.bytes();
+        fold.truncate();
+    }
+
+    /// Bytes that the chunk holds in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes everything out: the sets to apply, those of one table in order.
+    pub fn take(&mut self) -> Vec<ChangeSet> {
+        self.bytes = 0;
+        let mut sets = std::mem::take(&mut self.closed);
+        for (_, fold) in std::mem::take(&mut self.tables) {
+            sets.extend(fold.into_sets());
+        }
+        sets
+    }
+}
+
+/// The fold for rows of a shape; one of another shape of the same table is closed first.
+fn fold_of<'a>(
+    tables: &'a mut IndexMap<u32, TableFold>,
+    closed: &mut Vec<ChangeSet>,
+    shape: &Arc<Shape>,
+) -> &'a mut TableFold {
+    match tables.entry(shape.table.oid) {
+        Entry::Vacant(entry) => entry.insert(TableFold::new(Arc::clone(shape))),
+        Entry::Occupied(entry) => {
+            let fold = entry.into_mut();
+            if fold.shape().shape != shape.shape {
+                let old = std::mem::replace(fold, TableFold::new(Arc::clone(shape)));
+                closed.extend(old.into_sets());
+            }
+            fold
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Sequences follow the provider's: before a batch commits, each has at least the value that
+//! it had when the batch's last tick was made, so none gives out a key that a replicated row
+//! holds.
+
+use std::collections::HashMap;
+
+use sql::{
+    connect::Session,
+    name::TableName,
+    provider::{self, SequenceValue},
+    sequence_state,
+};
+use tracing::error;
+
+use crate::trouble::Trouble;
+
+/// What a subscriber's sequences were set to.
+pub struct Sequences {
+    queue: String,
+    consumer: String,
+    /// The provider's values as they were carried over.
+    carried: HashMap<TableName, SequenceValue>,
+    /// Why a sequence could not be set, so that it is told once.
+    broken: HashMap<TableName, String>,
+}
+
+impl Sequences {
+    /// Nothing is known yet.
+    pub fn new(queue: &str, consumer: &str) -> Sequences {
+        Sequences {
+            queue: queue.to_owned(),
+            consumer: consumer.to_owned(),
+            carried: HashMap::new(),
+            broken: HashMap::new(),
+        }
+    }
+
+    /// To be called after a batch's last tick is known and before it commits. A job without
+    /// sequences pays nothing: new ones are found by `carry`.
+    pub async fn before_commit(
+        &mut self,
+        provider: &Session,
+        subscriber: &Session,
+    ) -> Result<(), Trouble> {
+        if self.carried.is_empty() {
+            return Ok(());
+        }
+        self.carry(provider, subscriber).await
+    }
+
+    /// Sets the sequences whose value has changed on the provider. A value that is set stays
+    /// even if the transaction around it is rolled back: then the sequence is ahead.
+    pub async fn carry(&mut self, provider: &Session, subscriber: &Session) -> Result<(), Trouble> {
+        let values = provider::sequence_values(&**provider, &self.queue, &self.consumer)
+            .await
+            .map_err(Trouble::database("could not read sequences of the provider"))?;
+        for value in values {
+            if self.carried.get(&value.sequence) != Some(&value) {
+                self.set(subscriber, value).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn set(&mut self, subscriber: &Session, value: SequenceValue) -> Result<(), Trouble> {
+        let name = value.sequence.clone();
+        let problem = sequence_state::set(&**subscriber, &self.consumer, &value)
+            .await
+            .map_err(Trouble::database("could not set a sequence"))?;
+        if let Some(problem) = &problem {
+            if self.broken.get(&name) != Some(problem) {
+                error!(sequence = %name, error = %problem, "sequence cannot be set");
+            }
+        }
+        match problem {
+            Some(problem) => self.broken.insert(name.clone(), problem),
+            None => self.broken.remove(&name),
+        };
+        self.carried.insert(name, value);
+        Ok(())
+    }
+}

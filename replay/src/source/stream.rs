@@ -1,0 +1,76 @@
+//! The events of one batch as a stream of changes: COPY out of the provider, decoded as it
+//! comes. Memory is one event at a time.
+
+use futures::StreamExt;
+use sql::{event::RawEvent, provider::Batch};
+use tokio_postgres::{
+    Client, CopyOutStream,
+    binary_copy::{BinaryCopyOutRow, BinaryCopyOutStream},
+    types::Type,
+};
+
+use crate::{
+    change::{Change, Decoder},
+    trouble::Trouble,
+};
+
+const COLUMNS: [Type; 6] = [
+    Type::INT8,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+];
+
+/// The events of an open batch, in order.
+pub struct Events {
+    rows: std::pin::Pin<Box<BinaryCopyOutStream>>,
+}
+
+impl Events {
+    /// Opens a batch's events on a session that does nothing else until they are read.
+    /// Dropping them half read makes the session useless: drop it too.
+    pub async fn open(client: &Client, batch: &Batch) -> Result<Events, Trouble> {
+        let copy = format!(
+            "copy (select ev_id, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3 \
+                   from ({}) e order by ev_id) to stdout (format binary)",
+            batch.events_sql
+        );
+        let stream: CopyOutStream = client
+            .copy_out(&copy)
+            .await
+            .map_err(Trouble::database("could not open a batch on the provider"))?;
+        Ok(Events {
+            rows: Box::pin(BinaryCopyOutStream::new(stream, &COLUMNS)),
+        })
+    }
+
+    /// The next change; none at the batch's end.
+    pub async fn next(&mut self, decoder: &mut Decoder) -> Result<Option<Change>, Trouble> {
+        let Some(row) = self.rows.next().await else {
+            return Ok(None);
+        };
+        let row = row.map_err(Trouble::database("could not read events of the provider"))?;
+        let event =
+            raw_event(&row).map_err(Trouble::database("could not read an event's columns"))?;
+        decoder.decode(event).map(Some).map_err(|error| Trouble::Operator {
+            doing: format!("could not decode event {}", event.ev_id),
+            advice: "capture on the provider and replay are of different versions, or the event \
+                     was written by hand: see its row in the queue's event tables"
+                .into(),
+            source: anyhow::Error::new(error),
+        })
+    }
+}
+
+fn raw_event(row: &BinaryCopyOutRow) -> Result<RawEvent<'_>, tokio_postgres::Error> {
+    Ok(RawEvent {
+        ev_id: row.try_get(0)?,
+        ev_type: row.try_get(1)?,
+        ev_data: row.try_get(2)?,
+        ev_extra1: row.try_get(3)?,
+        ev_extra2: row.try_get(4)?,
+        ev_extra3: row.try_get(5)?,
+    })
+}

@@ -1,0 +1,116 @@
+//! One table's own events between two ticks: how a table catches up with the others.
+
+use sql::{
+    connect::Session,
+    provider::{self, Batch, BatchFinder, Want},
+    table_state::TableRow,
+    tick::TickId,
+};
+
+use super::{shapes, stream::Events};
+use crate::{
+    apply::Applier,
+    change::{Change, Decoder},
+    fold::chunk::Chunk,
+    table::{self, Place},
+    trouble::Trouble,
+};
+
+/// A provider session that reads one table's events.
+pub struct TableReader {
+    session: Session,
+    finder: BatchFinder,
+    decoder: Decoder,
+    queue: String,
+}
+
+/// What a look for a table's next events found.
+#[derive(Debug)]
+pub struct Found {
+    /// The batch; none if there is no newer tick.
+    pub batch: Option<Batch>,
+    /// The provider's newest tick.
+    pub last_tick: TickId,
+}
+
+impl TableReader {
+    /// Prepares a session for one table.
+    pub async fn new(
+        session: Session,
+        queue: &str,
+        table_oid: u32,
+    ) -> Result<TableReader, Trouble> {
+        let finder = BatchFinder::prepare(&*session)
+            .await
+            .map_err(Trouble::database("could not ask the provider for batches"))?;
+        let decoder = shapes::decoder(&session, queue, Some(table_oid)).await?;
+        Ok(TableReader {
+            session,
+            finder,
+            decoder,
+            queue: queue.to_owned(),
+        })
+    }
+
+    /// The provider session, for what is to be asked between two batches.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Finds the table's events after its place, not beyond tick `up_to`.
+    pub async fn find(
+        &self,
+        row: &TableRow,
+        place: &Place,
+        up_to: Option<TickId>,
+        max_events: i64,
+    ) -> Result<Found, Trouble> {
+        let filter = provider::table_filter(row.provider_oid, place.copied.as_ref());
+        let want = Want {
+            max_events,
+            filter: Some(&filter),
+            up_to,
+        };
+        let next = self
+            .finder
+            .after(&*self.session, &self.queue, place.tick, &want)
+            .await
+            .map_err(Trouble::database("could not look for a table's events"))?;
+        if next.tag_at_position.is_none() {
+            return Err(Trouble::misfit(
+                &row.table,
+                format!("the provider no longer holds its events after tick {}", place.tick.0),
+                "the table needs a resync: remove it from the job and add it again",
+            ));
+        }
+        Ok(Found {
+            batch: next.batch,
+            last_tick: next.last_tick,
+        })
+    }
+
+    /// Writes a batch of the table's events in the applier's open transaction.
+    pub async fn apply(
+        &mut self,
+        applier: &mut Applier,
+        row: &TableRow,
+        batch: &Batch,
+        chunk_bytes: usize,
+    ) -> Result<(), Trouble> {
+        let mut events = Events::open(&self.session, batch).await?;
+        let mut chunk = Chunk::default();
+        while let Some(change) = events.next(&mut self.decoder).await? {
+            match change {
+                Change::Rows(rows) => chunk.rows(rows),
+                Change::Truncate(shape) => chunk.truncate(&shape),
+                Change::Shape(shape) => table::shape_can_go_on(&shape)
+                    .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?,
+                Change::Foreign => {}
+            }
+            if chunk.bytes() >= chunk_bytes {
+                applier.write(&chunk.take(), batch.to).await?;
+            }
+        }
+        applier.write(&chunk.take(), batch.to).await
+    }
+}

@@ -1,0 +1,100 @@
+//! Hears the provider's `NOTIFY trunkline_tick`. A hint without content: whoever waits looks
+//! for himself, and looks now and then without one, for `pgqd` sends none.
+
+use std::time::Duration;
+
+use sql::connect::ConnectInfo;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+/// How often to look where notifications come.
+const QUIET_LOOK: Duration = Duration::from_secs(1);
+
+/// The waiting side: one for each reader.
+#[derive(Clone)]
+pub struct Ticks {
+    heard: watch::Receiver<u64>,
+    loop_delay: Duration,
+}
+
+impl Ticks {
+    /// Waits until there may be a new tick: a notification, or `loop_delay` (a second where
+    /// notifications are known to come). Cancel safe.
+    pub async fn wait(&mut self) {
+        let look = if *self.heard.borrow() > 0 {
+            QUIET_LOOK.max(self.loop_delay)
+        } else {
+            self.loop_delay
+        };
+        tokio::select! {
+            changed = self.heard.changed() => {
+                if changed.is_err() {
+                    tokio::time::sleep(self.loop_delay).await;
+                }
+            }
+            () = tokio::time::sleep(look) => {}
+        }
+    }
+
+    /// Forgets the notifications so far. To be called before looking, so that one that comes
+    /// between the look and the wait is not lost.
+    pub fn mark(&mut self) {
+        self.heard.borrow_and_update();
+    }
+}
+
+/// The hearing side.
+pub struct Listener {
+    heard: watch::Sender<u64>,
+}
+
+impl Listener {
+    /// A listener, not yet connected, and what waits for it.
+    pub fn new(loop_delay: Duration) -> (Listener, Ticks) {
+        let (sender, heard) = watch::channel(0);
+        (Listener { heard: sender }, Ticks { heard, loop_delay })
+    }
+
+    /// Listens for ticks of a queue until stopped; connects again for ever.
+    pub async fn run(
+        self,
+        provider: ConnectInfo,
+        application_name: String,
+        queue: String,
+        stop: CancellationToken,
+    ) {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = self.listen(&provider, &application_name, &queue) => {}
+                () = stop.cancelled() => return,
+            }
+            // Without a connection nothing is heard: everybody looks every `loop_delay`.
+            self.heard.send_replace(0);
+            tokio::select! {
+                () = tokio::time::sleep(QUIET_LOOK) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn listen(&self, provider: &ConnectInfo, application_name: &str, queue: &str) {
+        let mut session = match provider.connect(application_name).await {
+            Ok(session) => session,
+            Err(error) => {
+                // The readers meet the same error and tell of it.
+                debug!(%error, "cannot listen for ticks");
+                return;
+            }
+        };
+        if let Err(error) = session.batch_execute("listen trunkline_tick").await {
+            debug!(%error, "cannot listen for ticks");
+            return;
+        }
+        while let Some(notification) = session.notification().await {
+            if notification.payload() == queue {
+                self.heard.send_modify(|count| *count += 1);
+            }
+        }
+    }
+}

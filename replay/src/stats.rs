@@ -1,0 +1,72 @@
+//! What the batch loop did since the last `stats` line.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tracing::info;
+
+use crate::source::reader::Header;
+
+/// Counters of one subscriber; they outlive reconnections.
+#[derive(Debug)]
+pub struct Stats {
+    consumer: String,
+    period: Duration,
+    since: Instant,
+    batches: u64,
+    events: u64,
+    rows: u64,
+    batches_ever: u64,
+    /// From the last applied tick's making to its commit, by the two machines' clocks.
+    lag: Duration,
+}
+
+impl Stats {
+    /// Nothing done yet. `period` is the time between two lines.
+    pub fn new(consumer: &str, period: Duration) -> Stats {
+        Stats {
+            consumer: consumer.to_owned(),
+            period,
+            since: Instant::now(),
+            batches: 0,
+            events: 0,
+            rows: 0,
+            batches_ever: 0,
+            lag: Duration::ZERO,
+        }
+    }
+
+    /// Counts a batch that was committed.
+    pub fn batch(&mut self, events: u64, rows: u64, header: &Header) {
+        self.batches += 1;
+        self.batches_ever += 1;
+        self.events += events;
+        self.rows += rows;
+        // A provider whose clock is ahead gives no negative lag.
+        self.lag = SystemTime::now()
+            .duration_since(header.to_time)
+            .unwrap_or_default();
+        self.tell_if_due();
+    }
+
+    /// Batches committed since the program began.
+    pub fn batches_ever(&self) -> u64 {
+        self.batches_ever
+    }
+
+    /// Writes the line when its time has come.
+    pub fn tell_if_due(&mut self) {
+        if self.since.elapsed() < self.period {
+            return;
+        }
+        info!(
+            consumer = %self.consumer,
+            batches = self.batches,
+            events = self.events,
+            rows = self.rows,
+            lag = format_args!("{:.3}", self.lag.as_secs_f64()),
+            "stats"
+        );
+        (self.batches, self.events, self.rows) = (0, 0, 0);
+        self.since = Instant::now();
+    }
+}

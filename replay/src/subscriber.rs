@@ -1,0 +1,177 @@
+//! One subscriber's life in the daemon: owned by one process at a time, its loops opened again
+//! after trouble, for ever.
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use sql::{connect::Session, position};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::{batch_loop, stats::Stats, subscription::Subscription, table_tasks, trouble::Trouble};
+
+/// How often a standby looks whether the owner is gone.
+const STANDBY_LOOK: Duration = Duration::from_secs(1);
+
+/// The shortest rest after trouble; each one in a row is longer, up to `retry_delay`.
+const FIRST_REST: Duration = Duration::from_millis(250);
+
+/// The first thing that a subscriber has to say: it runs (or waits as standby), or why not yet.
+pub type FirstWord = Result<(), String>;
+
+/// Times of a subscriber's loops.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// The longest rest between two tries after trouble.
+    pub retry_delay: Duration,
+    /// Between two `stats` lines.
+    pub stats_period: Duration,
+}
+
+/// Runs until asked to stop.
+pub async fn run(sub: Arc<Subscription>, times: Times, first: mpsc::Sender<FirstWord>) {
+    let mut life = Life {
+        stats: Stats::new(&sub.consumer, times.stats_period),
+        told: None,
+        first: Some(first),
+        sub,
+        times,
+    };
+    let mut rests = life.rests();
+    while !life.sub.stop.is_cancelled() {
+        let committed = life.stats.batches_ever();
+        let trouble = match life.own().await {
+            Ok(()) => return,
+            Err(trouble) => trouble,
+        };
+        // Failures are forgotten after a committed batch, not after a connect.
+        if life.stats.batches_ever() > committed {
+            rests = life.rests();
+        }
+        life.tell(&trouble).await;
+        let rest = rests.next().unwrap_or(times.retry_delay);
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = life.sub.stop.cancelled() => return,
+        }
+    }
+}
+
+struct Life {
+    sub: Arc<Subscription>,
+    times: Times,
+    stats: Stats,
+    /// The trouble that was told last, so that each is told once.
+    told: Option<String>,
+    first: Option<mpsc::Sender<FirstWord>>,
+}
+
+impl Life {
+    fn rests(&self) -> impl Iterator<Item = Duration> + use<> {
+        ExponentialBuilder::default()
+            .with_min_delay(FIRST_REST.min(self.times.retry_delay))
+            .with_max_delay(self.times.retry_delay)
+            .without_max_times()
+            .with_jitter()
+            .build()
+    }
+
+    /// Becomes the subscriber's owner and runs its loops until the ownership is lost.
+    async fn own(&mut self) -> Result<(), Trouble> {
+        let admin = self.sub.subscriber_session("admin").await?;
+        if !self.wait_for_ownership(&admin).await? {
+            return Ok(());
+        }
+        let sub = Arc::clone(&self.sub);
+        let mut tables = std::pin::pin!(table_tasks::run(Arc::clone(&sub), admin));
+        let mut rests = self.rests();
+        loop {
+            let committed = self.stats.batches_ever();
+            self.say_first(Ok(()));
+            let trouble = tokio::select! {
+                ended = batch_loop::run(&sub, &mut self.stats) => match ended {
+                    Ok(()) => return Ok(()),
+                    Err(trouble) => trouble,
+                },
+                // Without the session that holds the lock nothing may go on.
+                lost = &mut tables => return lost,
+            };
+            if matches!(trouble, Trouble::Stale) {
+                // Nothing is wrong: positions and tables are read again.
+                continue;
+            }
+            if self.stats.batches_ever() > committed {
+                rests = self.rests();
+            }
+            self.tell(&trouble).await;
+            let rest = rests.next().unwrap_or(self.times.retry_delay);
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                lost = &mut tables => return lost,
+                () = sub.stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for the advisory lock that one process holds for a consumer; false if asked to
+    /// stop meanwhile. The lock ends with the session.
+    async fn wait_for_ownership(&mut self, admin: &Session) -> Result<bool, Trouble> {
+        let mut standby = false;
+        loop {
+            let owned: bool = admin
+                .query_one(
+                    "select pg_try_advisory_lock(hashtext('trunkline replay'), hashtext($1))",
+                    &[&self.sub.consumer],
+                )
+                .await
+                .and_then(|row| row.try_get(0))
+                .map_err(Trouble::database("could not take the subscriber's lock"))?;
+            if owned {
+                if standby {
+                    info!(consumer = %self.sub.consumer, "standby takes over");
+                }
+                return Ok(true);
+            }
+            if !standby {
+                info!(consumer = %self.sub.consumer, "another replay owns the subscriber, waiting as standby");
+                standby = true;
+                self.say_first(Ok(()));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(STANDBY_LOOK) => {}
+                () = self.sub.stop.cancelled() => return Ok(false),
+            }
+        }
+    }
+
+    fn say_first(&mut self, word: FirstWord) {
+        if let Some(first) = self.first.take() {
+            // Nobody waits for it if the start was given up.
+            let _ = first.try_send(word);
+        }
+    }
+
+    /// Logs trouble once, and stores it on the subscriber for `status`, if that can be reached.
+    async fn tell(&mut self, trouble: &Trouble) {
+        let text = trouble.chain();
+        self.say_first(Err(text.clone()));
+        if self.told.as_ref() == Some(&text) {
+            return;
+        }
+        match trouble {
+            Trouble::Operator { advice, .. } | Trouble::Table { advice, .. } => {
+                error!(consumer = %self.sub.consumer, error = %text, %advice, "subscriber stopped");
+            }
+            Trouble::Passing { .. } | Trouble::Stale | Trouble::Stopped => {
+                warn!(consumer = %self.sub.consumer, error = %text, "subscriber waits");
+            }
+        }
+        if let Ok(admin) = self.sub.subscriber_session("admin").await {
+            if let Err(error) = position::show_error(&*admin, &self.sub.consumer, Some(&text)).await
+            {
+                warn!(consumer = %self.sub.consumer, %error, "the error is not shown in status");
+            }
+        }
+        self.told = Some(text);
+    }
+}

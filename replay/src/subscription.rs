@@ -1,0 +1,127 @@
+//! One subscriber of the job: whom it talks to, and what its tasks share. The truth is in the
+//! databases; what is here are names, settings and hints to look again.
+
+use std::{collections::VecDeque, sync::PoisonError};
+
+use sql::connect::{CancelToken, ConnectInfo, Session};
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::{
+    apply::OnConflict,
+    source::{reader::Feed, ticks::Ticks},
+    trouble::Trouble,
+};
+
+/// Sessions whose statements can be cancelled: more than are open at a time.
+const REMEMBERED_SESSIONS: usize = 256;
+
+/// Limits and habits of a job, from its config.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The job's name.
+    pub job: String,
+    /// The provider's queue.
+    pub queue: String,
+    /// Events merged into one batch when behind.
+    pub max_batch_events: i64,
+    /// Bytes of changes that are held in memory before they are written.
+    pub chunk_bytes: usize,
+    /// Tables copied at once.
+    pub parallel_copies: usize,
+    /// What happens when a row is not as its change says.
+    pub on_conflict: OnConflict,
+}
+
+/// One subscriber of a running job.
+pub struct Subscription {
+    /// The job's settings.
+    pub settings: Settings,
+    /// The consumer's name in the provider's queue.
+    pub consumer: String,
+    /// Where the provider is.
+    pub provider: ConnectInfo,
+    /// Where the subscriber is.
+    pub subscriber: ConnectInfo,
+    /// Sessions for reading tables that are copied.
+    pub copy_out: deadpool_postgres::Pool,
+    /// Sessions for writing them.
+    pub copy_in: deadpool_postgres::Pool,
+    /// Hints that there may be a new tick.
+    pub ticks: Ticks,
+    /// Hint for the batch loop: a table's state has changed.
+    pub for_loop: Notify,
+    /// Hint for the table tasks: a state or the position has changed.
+    pub for_tables: Notify,
+    /// Held while helper consumers are made or cleared away, so that one which was made for a
+    /// state that is not stored yet is not taken for a left-over.
+    pub helpers: Mutex<()>,
+    /// How to cancel what the newest sessions are doing.
+    pub statements: std::sync::Mutex<VecDeque<CancelToken>>,
+    /// The program is to end, as soon as what is in hand is finished.
+    pub stop: CancellationToken,
+}
+
+impl Subscription {
+    /// A session to the provider, named by its purpose.
+    pub async fn provider_session(&self, purpose: &str) -> Result<Session, Trouble> {
+        let session = self
+            .provider
+            .connect(&application_name(purpose, &self.settings.job))
+            .await
+            .map_err(Trouble::connect("provider"))?;
+        self.remember(&session);
+        Ok(session)
+    }
+
+    /// A session to the subscriber, named by its purpose.
+    pub async fn subscriber_session(&self, purpose: &str) -> Result<Session, Trouble> {
+        let session = self
+            .subscriber
+            .connect(&application_name(purpose, &self.settings.job))
+            .await
+            .map_err(Trouble::connect("subscriber"))?;
+        self.remember(&session);
+        Ok(session)
+    }
+
+    fn remember(&self, session: &Session) {
+        let mut statements = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        if statements.len() >= REMEMBERED_SESSIONS {
+            statements.pop_front();
+        }
+        statements.push_back(session.cancel_token());
+    }
+
+    /// Asks the servers to cancel what they are doing for this subscriber. A session that is
+    /// gone is asked in vain, and that is all.
+    pub async fn cancel_statements(&self) {
+        let tokens: Vec<CancelToken> = self
+            .statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+            .collect();
+        futures::future::join_all(tokens.iter().map(|token| async {
+            if let Err(error) = token.cancel().await {
+                debug!(%error, "a statement could not be cancelled");
+            }
+        }))
+        .await;
+    }
+
+    /// What a reader of the whole queue needs.
+    pub fn feed(&self) -> Feed {
+        Feed {
+            queue: self.settings.queue.clone(),
+            max_events: self.settings.max_batch_events,
+            ticks: self.ticks.clone(),
+        }
+    }
+}
+
+/// The name under which an operator finds a session in `pg_stat_activity`.
+pub fn application_name(purpose: &str, job: &str) -> String {
+    format!("trunkline {purpose} {job}")
+}

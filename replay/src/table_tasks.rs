@@ -1,0 +1,223 @@
+//! Looks after the tables that are not `ok` and after the provider's view of this subscriber:
+//! starts each table's own task, tells the provider how far everything is applied, and clears
+//! helper consumers away that nobody needs any more. Every turn reads the truth again; a turn
+//! that fails is taken again.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sql::{
+    connect::Session,
+    consumer,
+    position::{self, Stored},
+    table_state::{self, TableRow},
+};
+use tokio::task::{Id, JoinSet};
+use tracing::{debug, error, warn};
+
+use crate::{
+    copy,
+    subscription::Subscription,
+    table::{self, Duty, helper},
+    trouble::Trouble,
+};
+
+/// How often to look while no hint comes.
+const TURN: Duration = Duration::from_secs(1);
+
+/// A table whose task failed for a passing reason rests this long, doubled each time.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+/// The tables' tasks of one subscriber.
+struct Tasks {
+    running: JoinSet<Result<(), Trouble>>,
+    /// Which table each running task is for.
+    tables: HashMap<Id, u32>,
+    resting: HashMap<u32, Rest>,
+}
+
+/// A rest of a table after failures in a row.
+struct Rest {
+    until: Instant,
+    length: Duration,
+}
+
+/// Runs until asked to stop, or until the session to the subscriber is lost. Ends the tables'
+/// tasks when it ends.
+pub async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(), Trouble> {
+    let mut tasks = Tasks {
+        running: JoinSet::new(),
+        tables: HashMap::new(),
+        resting: HashMap::new(),
+    };
+    loop {
+        let trouble = match turns(&sub, &subscriber, &mut tasks).await {
+            Ok(()) => return Ok(()),
+            Err(trouble) => trouble,
+        };
+        if subscriber.is_closed() {
+            return Err(trouble);
+        }
+        // The batch loop meets the same trouble and tells the operator.
+        debug!(consumer = %sub.consumer, error = %trouble.chain(), "table tasks wait");
+        tokio::select! {
+            () = tokio::time::sleep(TURN) => {}
+            () = sub.stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+async fn turns(
+    sub: &Arc<Subscription>,
+    subscriber: &Session,
+    tasks: &mut Tasks,
+) -> Result<(), Trouble> {
+    let provider = sub.provider_session("admin").await?;
+    loop {
+        let Some((stored, rows)) = look(sub, subscriber).await? else {
+            // Not installed yet.
+            return Err(Trouble::Stale);
+        };
+        tasks.start(sub, &rows);
+        tell_provider(sub, &provider, subscriber, &stored).await?;
+        tokio::select! {
+            () = sub.for_tables.notified() => {}
+            () = tokio::time::sleep(TURN) => {}
+            Some(ended) = tasks.running.join_next_with_id(), if !tasks.running.is_empty() => {
+                tasks.ended(ended);
+            }
+            () = sub.stop.cancelled() => return Ok(()),
+        }
+        // Hints come with every batch; the provider is told a few times a second at most, so
+        // that its subscription row stays small under a held snapshot.
+        tokio::time::sleep(TURN / 4).await;
+    }
+}
+
+async fn look(
+    sub: &Subscription,
+    subscriber: &Session,
+) -> Result<Option<(Stored, Vec<TableRow>)>, Trouble> {
+    let read = Trouble::database("could not read positions and tables");
+    let (stored, rows) = futures::try_join!(
+        position::find(&**subscriber, &sub.consumer),
+        table_state::list(&**subscriber, &sub.consumer),
+    )
+    .map_err(read)?;
+    Ok(stored.map(|stored| (stored, rows)))
+}
+
+/// Moves the consumer to what the subscriber has durably applied, and clears helpers away.
+async fn tell_provider(
+    sub: &Subscription,
+    provider: &Session,
+    subscriber: &Session,
+    stored: &Stored,
+) -> Result<(), Trouble> {
+    let queue = &sub.settings.queue;
+    consumer::advance(&**provider, queue, &sub.consumer, stored.position.tick)
+        .await
+        .map_err(Trouble::queue)?;
+    let _nobody_parks_meanwhile = sub.helpers.lock().await;
+    let helpers: Vec<String> = consumer::list(&**provider)
+        .await
+        .map_err(Trouble::queue)?
+        .into_iter()
+        .filter(|one| one.queue == *queue && helper::is_helper_of(&one.name, &sub.consumer))
+        .map(|one| one.name)
+        .collect();
+    if helpers.is_empty() {
+        return Ok(());
+    }
+    // Read after the list: a helper on the list is needed if any state since then says so.
+    let Some((_, rows)) = look(sub, subscriber).await? else {
+        return Ok(());
+    };
+    let needed: HashSet<String> = rows
+        .iter()
+        .filter_map(|row| helper::needed(row, &sub.consumer))
+        .collect();
+    for name in helpers {
+        if !needed.contains(&name) {
+            consumer::unregister(&**provider, queue, &name)
+                .await
+                .map_err(Trouble::queue)?;
+            debug!(consumer = %name, "helper consumer cleared away");
+        }
+    }
+    Ok(())
+}
+
+impl Tasks {
+    /// Starts tasks for the tables that have something to do, the largest first, as many at
+    /// once as the settings allow.
+    fn start(&mut self, sub: &Arc<Subscription>, rows: &[TableRow]) {
+        while let Some(ended) = self.running.try_join_next_with_id() {
+            self.ended(ended);
+        }
+        let now = Instant::now();
+        let busy: HashSet<u32> = self.tables.values().copied().collect();
+        let mut waiting: Vec<(&TableRow, Duty)> = rows
+            .iter()
+            .filter(|row| !busy.contains(&row.provider_oid))
+            .filter(|row| {
+                self.resting
+                    .get(&row.provider_oid)
+                    .is_none_or(|rest| rest.until <= now)
+            })
+            .map(|row| (row, table::duty(row)))
+            .filter(|(_, duty)| *duty != Duty::None)
+            .collect();
+        // What is copied already first: it holds the queue.
+        waiting.sort_by_key(|(row, duty)| (*duty == Duty::Copy, -row.rows_estimated));
+        for (row, duty) in waiting {
+            if self.running.len() >= sub.settings.parallel_copies {
+                return;
+            }
+            let (sub, row) = (Arc::clone(sub), row.clone());
+            let oid = row.provider_oid;
+            let task = self.running.spawn(async move {
+                match duty {
+                    Duty::Copy => copy::run(&sub, &row).await,
+                    Duty::CatchUp(place) => copy::catch_up::run(&sub, &row, place).await,
+                    Duty::None => Ok(()),
+                }
+            });
+            self.tables.insert(task.id(), oid);
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Result<(), Trouble>), tokio::task::JoinError>) {
+        let (id, trouble) = match ended {
+            Ok((id, Ok(()))) => (id, None),
+            Ok((id, Err(trouble))) => (id, Some(trouble.chain())),
+            Err(broken) => {
+                error!(error = %broken, "a table's task broke off");
+                (broken.id(), Some(broken.to_string()))
+            }
+        };
+        let Some(oid) = self.tables.remove(&id) else {
+            return;
+        };
+        let Some(trouble) = trouble else {
+            self.resting.remove(&oid);
+            return;
+        };
+        let length = self
+            .resting
+            .get(&oid)
+            .map_or(FIRST_REST, |rest| (rest.length * 2).min(LONGEST_REST));
+        warn!(table_oid = oid, error = %trouble, seconds = length.as_secs(), "a table's task waits");
+        self.resting.insert(
+            oid,
+            Rest {
+                until: Instant::now() + length,
+                length,
+            },
+        );
+    }
+}

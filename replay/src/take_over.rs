@@ -1,0 +1,79 @@
+//! The last step of a table on its way to `ok`: the batch loop, at a border, applies the
+//! table's own events up to its position, and from the next batch on the table is its own.
+
+use sql::{
+    position::Move,
+    table_state::{State, Step, TableRow},
+};
+use tracing::info;
+
+use crate::{
+    batch_loop::BatchLoop,
+    source::table_reader::TableReader,
+    table::Place,
+    trouble::Trouble,
+};
+
+/// Takes over a table that is caught up to a tick at or before the loop's position. One
+/// transaction: the rows, the state `ok`, and proof that the position has not moved.
+pub async fn run(this: &mut BatchLoop<'_>, row: &TableRow, place: Place) -> Result<(), Trouble> {
+    let sub = this.sub;
+    this.applier.begin().await?;
+    if place.tick < this.position.tick {
+        let session = sub.provider_session("queue").await?;
+        let mut reader =
+            TableReader::new(session, &sub.settings.queue, row.provider_oid).await?;
+        let everything = i64::MAX;
+        let found = reader
+            .find(row, &place, Some(this.position.tick), everything)
+            .await?;
+        if let Some(batch) = found.batch {
+            reader
+                .apply(&mut this.applier, row, &batch, sub.settings.chunk_bytes)
+                .await?;
+        }
+    }
+    let stay = Move {
+        from: this.position,
+        tables_version: this.tables_version,
+        to: this.position.tick,
+        to_tag: this.position.tag,
+        to_time: None,
+        conflicts: 0,
+    };
+    let step = Step {
+        from: State::WannaSync,
+        from_tick: Some(place.tick),
+        to: State::Ok,
+        tick: None,
+        copied_snapshot: None,
+        trouble: None,
+    };
+    this.applier
+        .commit_step_at(&row.table, &step, stay)
+        .await?;
+    this.table_is_ok(row);
+    Ok(())
+}
+
+impl BatchLoop<'_> {
+    /// Notes that a table is in sync, and says so when it was the last one.
+    fn table_is_ok(&mut self, row: &TableRow) {
+        info!(
+            table = %row.table,
+            rows = row.rows_copied,
+            bytes = row.bytes_copied,
+            seconds = row.seconds_since_start.unwrap_or_default(),
+            "table in sync"
+        );
+        if let Some(known) = self.tables.get_mut(&row.provider_oid) {
+            known.state = State::Ok;
+            known.tick = None;
+            known.copied_snapshot = None;
+        }
+        if self.tables.values().all(|table| table.state == State::Ok) {
+            info!(consumer = %self.sub.consumer, tables = self.tables.len(), "all tables in sync");
+        }
+        self.sub.for_tables.notify_one();
+    }
+}

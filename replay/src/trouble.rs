@@ -1,0 +1,173 @@
+//! What stops replay, and for how long: the one error type of the daemon's loops.
+
+use sql::{Class, classify, connect::ConnectError, name::TableName};
+
+use crate::source::track::OffTrack;
+
+/// Something that ends a loop's turn. What it is for decides who handles it.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// Goes away by itself, or with a new connection: back off and go on.
+    #[error("{doing}")]
+    Passing {
+        /// What was being done, as "could not ...".
+        doing: String,
+        /// Why it failed.
+        #[source]
+        source: anyhow::Error,
+    },
+    /// One table cannot go on; the others can.
+    #[error("table {table}: {doing}")]
+    Table {
+        /// The table, by its name on the provider.
+        table: TableName,
+        /// What was being done, as "could not ...".
+        doing: String,
+        /// What an operator can do.
+        advice: String,
+        /// Why it failed.
+        #[source]
+        source: anyhow::Error,
+    },
+    /// The whole subscriber cannot go on until somebody acts.
+    #[error("{doing}")]
+    Operator {
+        /// What was being done, as "could not ...".
+        doing: String,
+        /// What an operator can do.
+        advice: String,
+        /// Why it failed.
+        #[source]
+        source: anyhow::Error,
+    },
+    /// What this loop believed of positions and tables is no longer so: read it again.
+    #[error("the subscriber's position or tables were changed by somebody else")]
+    Stale,
+    /// The program is to end.
+    #[error("asked to stop")]
+    Stopped,
+}
+
+impl Trouble {
+    /// Wraps a database error by its class.
+    pub fn database(doing: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
+        let doing = doing.into();
+        move |error| {
+            let (class, advice) = (classify(&error), advice(&error));
+            let source = anyhow::Error::new(error);
+            match class {
+                Class::Transient => Trouble::Passing { doing, source },
+                Class::Operator | Class::Bug => Trouble::Operator {
+                    doing,
+                    advice,
+                    source,
+                },
+            }
+        }
+    }
+
+    /// Wraps a database error that one table's rows or definition may be the reason of.
+    pub fn at_table(
+        table: &TableName,
+        doing: impl Into<String>,
+    ) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
+        let (table, doing) = (table.clone(), doing.into());
+        move |error| {
+            let (class, advice) = (classify(&error), advice(&error));
+            let source = anyhow::Error::new(error);
+            match class {
+                Class::Transient => Trouble::Passing {
+                    doing: format!("table {table}: {doing}"),
+                    source,
+                },
+                Class::Operator | Class::Bug => Trouble::Table {
+                    table,
+                    doing,
+                    advice,
+                    source,
+                },
+            }
+        }
+    }
+
+    /// Wraps a failed connection.
+    pub fn connect(node: &str) -> impl FnOnce(ConnectError) -> Trouble {
+        let doing = format!("could not connect to the {node}");
+        move |error| Trouble::Passing {
+            doing,
+            source: anyhow::Error::new(error),
+        }
+    }
+
+    /// A table whose definition on the subscriber does not take its rows.
+    pub fn misfit(table: &TableName, why: String, advice: impl Into<String>) -> Trouble {
+        Trouble::Table {
+            table: table.clone(),
+            doing: "the subscriber's table does not take its rows".into(),
+            advice: advice.into(),
+            source: anyhow::anyhow!(why),
+        }
+    }
+
+    /// Wraps an error of the queue's functions by its class.
+    pub fn queue(error: sql::Error) -> Trouble {
+        let doing = "the provider's queue said no".to_owned();
+        let class = error.class();
+        let source = anyhow::Error::new(error);
+        match class {
+            Class::Transient => Trouble::Passing { doing, source },
+            Class::Operator | Class::Bug => Trouble::Operator {
+                doing,
+                advice: "end the cause; it is tried again by itself".into(),
+                source,
+            },
+        }
+    }
+
+    /// The whole chain in one line, as `status` and logs show it.
+    pub fn chain(&self) -> String {
+        admin::exit::one_line(self)
+    }
+
+    /// What an operator can do, if anything.
+    pub fn advice(&self) -> Option<&str> {
+        match self {
+            Trouble::Table { advice, .. } | Trouble::Operator { advice, .. } => Some(advice),
+            Trouble::Passing { .. } | Trouble::Stale | Trouble::Stopped => None,
+        }
+    }
+}
+
+impl From<OffTrack> for Trouble {
+    fn from(off: OffTrack) -> Trouble {
+        Trouble::Operator {
+            doing: "stopped, nothing was applied".into(),
+            advice: off.advice().into(),
+            source: anyhow::Error::new(off),
+        }
+    }
+}
+
+/// Advice by SQLSTATE; the server's hint where it gives one.
+fn advice(error: &tokio_postgres::Error) -> String {
+    let Some(server) = error.as_db_error() else {
+        return "see the error".into();
+    };
+    if let Some(hint) = server.hint() {
+        return hint.to_owned();
+    }
+    match server.code().code() {
+        "42P01" => "create the table on the subscriber, or remove it from the job",
+        "42703" => "add the column on the subscriber",
+        "42501" => "grant the missing right to replay's role on the subscriber",
+        "23505" | "23P01" => "find the row in the way on the subscriber, or drop the constraint",
+        "23502" | "23503" | "23514" => {
+            "the subscriber's table is stricter than the provider's: change its constraint"
+        }
+        "22P02" | "42804" | "22003" | "22001" => {
+            "the subscriber's column has a type that does not take the value: change its type"
+        }
+        _ => "end the cause; it is tried again by itself",
+    }
+    .into()
+}

@@ -1,0 +1,191 @@
+//! The daemon: every subscriber of the config side by side, until a signal says otherwise.
+
+use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
+
+use admin::{
+    config::{ReplayConfig, SubscriberConfig},
+    daemon::{Body, Ready, Signals},
+};
+use tokio::{
+    sync::{Mutex, Notify, mpsc},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::{
+    source::ticks::{Listener, Ticks},
+    subscriber::{self, FirstWord, Times},
+    subscription::{Settings, Subscription, application_name},
+};
+
+/// How long `start -d` waits for the subscribers' first words.
+const FIRST_WORDS: Duration = Duration::from_secs(15);
+
+/// What the daemon does once its log and runtime are there.
+pub fn body(config: ReplayConfig) -> impl FnOnce(Ready, Signals) -> Body {
+    move |ready, signals| Box::pin(run(config, ready, signals))
+}
+
+/// Runs; each HUP reads the config again and starts the subscribers with it.
+async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> anyhow::Result<()> {
+    let path = config.daemon.config_file.clone();
+    loop {
+        let crew = Crew::start(&config, &signals.stop)?;
+        let crew = crew.run(&ready, &mut signals, &path).await;
+        match crew {
+            Some(new) => config = new,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The tasks of one reading of the config.
+struct Crew {
+    tasks: JoinSet<()>,
+    subscriptions: Vec<Arc<Subscription>>,
+    first: mpsc::Receiver<FirstWord>,
+    stop: CancellationToken,
+}
+
+impl Crew {
+    fn start(config: &ReplayConfig, stop: &CancellationToken) -> anyhow::Result<Crew> {
+        let stop = stop.child_token();
+        let (sender, first) = mpsc::channel(config.subscribers.len().max(1));
+        let (listener, ticks) = Listener::new(config.loop_delay);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(listener.run(
+            config.provider.clone(),
+            application_name("listen", &config.daemon.job_name),
+            config.queue.clone(),
+            stop.clone(),
+        ));
+        let times = Times {
+            retry_delay: config.retry_delay,
+            stats_period: config.stats_period,
+        };
+        let mut subscriptions = Vec::new();
+        for one in &config.subscribers {
+            let sub = Arc::new(subscription(config, one, ticks.clone(), stop.clone())?);
+            subscriptions.push(Arc::clone(&sub));
+            tasks.spawn(subscriber::run(sub, times, sender.clone()));
+        }
+        Ok(Crew {
+            tasks,
+            subscriptions,
+            first,
+            stop,
+        })
+    }
+
+    /// Runs until the program is to end (none) or to go on with a new config.
+    async fn run(
+        mut self,
+        ready: &Ready,
+        signals: &mut Signals,
+        path: &PathBuf,
+    ) -> Option<ReplayConfig> {
+        tokio::select! {
+            () = self.first_words(ready) => {}
+            () = signals.stop.cancelled() => {}
+        }
+        let new = loop {
+            tokio::select! {
+                () = signals.stop.cancelled() => break None,
+                changed = signals.reload.changed() => {
+                    if changed.is_err() {
+                        break None;
+                    }
+                    match ReplayConfig::load(path) {
+                        Ok(new) => {
+                            info!("config read again");
+                            break Some(new);
+                        }
+                        Err(error) => error!(%error, "bad config refused, the old one stays"),
+                    }
+                }
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Err(broken) = ended {
+                        // A task never ends by itself: the process that restarts us starts clean.
+                        error!(error = %broken, "a task broke off, stopping");
+                        break None;
+                    }
+                }
+            }
+        };
+        self.end(signals).await;
+        new
+    }
+
+    /// Lets what is in hand be finished; cancels it when told to stop at once.
+    async fn end(&mut self, signals: &Signals) {
+        self.stop.cancel();
+        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
+        tokio::select! {
+            () = all_ended => return,
+            () = signals.stop_now.cancelled() => {}
+        }
+        for sub in &self.subscriptions {
+            sub.cancel_statements().await;
+        }
+        self.tasks.shutdown().await;
+    }
+
+    /// Tells who started us how the subscribers began.
+    async fn first_words(&mut self, ready: &Ready) {
+        let mut troubles = Vec::new();
+        let all = async {
+            for _ in 0..self.subscriptions.len() {
+                if let Some(Err(trouble)) = self.first.recv().await {
+                    troubles.push(trouble);
+                }
+            }
+        };
+        if tokio::time::timeout(FIRST_WORDS, all).await.is_err() {
+            troubles.push("a subscriber has not answered yet".into());
+        }
+        if troubles.is_empty() {
+            ready.ready();
+        } else {
+            ready.not_yet(format_args!(
+                "{}\nstarted; it goes on trying",
+                troubles.join("\n")
+            ));
+        }
+    }
+}
+
+fn subscription(
+    config: &ReplayConfig,
+    one: &SubscriberConfig,
+    ticks: Ticks,
+    stop: CancellationToken,
+) -> anyhow::Result<Subscription> {
+    let job = &config.daemon.job_name;
+    let pool_size = config.parallel_copies;
+    Ok(Subscription {
+        settings: Settings {
+            job: job.clone(),
+            queue: config.queue.clone(),
+            max_batch_events: i64::try_from(config.max_batch_events).unwrap_or(i64::MAX),
+            chunk_bytes: usize::try_from(config.chunk_size).unwrap_or(usize::MAX),
+            parallel_copies: config.parallel_copies,
+            on_conflict: config.on_conflict,
+        },
+        consumer: one.consumer.clone(),
+        copy_out: config
+            .provider
+            .pool(&application_name("copy-out", job), pool_size)?,
+        copy_in: one
+            .db
+            .pool(&application_name("copy-in", job), pool_size)?,
+        provider: config.provider.clone(),
+        subscriber: one.db.clone(),
+        ticks,
+        for_loop: Notify::new(),
+        for_tables: Notify::new(),
+        helpers: Mutex::new(()),
+        statements: std::sync::Mutex::new(VecDeque::new()),
+        stop,
+    })
+}

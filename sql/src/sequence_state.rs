@@ -1,0 +1,92 @@
+//! Rows of `trunkline.sequence_state` on a subscriber: which sequences a consumer carries over.
+
+use tokio_postgres::GenericClient;
+
+use crate::{name::TableName, provider::SequenceValue};
+
+/// A sequence that is carried over.
+#[derive(Clone, Debug)]
+pub struct SequenceRow {
+    /// Its name, on the provider and here.
+    pub sequence: TableName,
+    /// Why it could not be set last time.
+    pub error: Option<String>,
+}
+
+/// All sequences of a consumer, by name.
+pub async fn list(
+    client: &impl GenericClient,
+    consumer: &str,
+) -> Result<Vec<SequenceRow>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select schema_name, sequence_name, error from trunkline.sequence_state \
+             where consumer = $1 order by schema_name, sequence_name",
+            &[&consumer],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(SequenceRow {
+                sequence: TableName::new(
+                    row.try_get::<_, String>(0)?,
+                    row.try_get::<_, String>(1)?,
+                ),
+                error: row.try_get(2)?,
+            })
+        })
+        .collect()
+}
+
+/// Registers a sequence; false if it is there already.
+pub async fn register(
+    client: &impl GenericClient,
+    consumer: &str,
+    sequence: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    let made = client
+        .execute(
+            "insert into trunkline.sequence_state (consumer, schema_name, sequence_name) \
+             values ($1, $2, $3) on conflict do nothing",
+            &[&consumer, &sequence.schema, &sequence.name],
+        )
+        .await?;
+    Ok(made == 1)
+}
+
+/// Deletes a sequence; false if it was not there.
+pub async fn remove(
+    client: &impl GenericClient,
+    consumer: &str,
+    sequence: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    let gone = client
+        .execute(
+            "delete from trunkline.sequence_state \
+             where consumer = $1 and schema_name = $2 and sequence_name = $3",
+            &[&consumer, &sequence.schema, &sequence.name],
+        )
+        .await?;
+    Ok(gone == 1)
+}
+
+/// Sets a sequence of the subscriber; the sequence's own error if it refused.
+pub async fn set(
+    client: &impl GenericClient,
+    consumer: &str,
+    value: &SequenceValue,
+) -> Result<Option<String>, tokio_postgres::Error> {
+    client
+        .query_one(
+            "select trunkline.set_sequence($1, $2, $3, $4, $5)",
+            &[
+                &consumer,
+                &value.sequence.schema,
+                &value.sequence.name,
+                &value.last_value,
+                &value.is_called,
+            ],
+        )
+        .await?
+        .try_get(0)
+}
