@@ -1,0 +1,105 @@
+-- Function trunkline.add_table(i_queue, i_consumer, i_schema, i_name): captures a table for a consumer.
+--
+-- The first consumer's call makes the triggers, under SHARE ROW EXCLUSIVE: it waits for the writers of the moment no
+-- longer than the session's lock_timeout, so the caller sets that short and tries again (55P03). Repeating it is harmless.
+-- The table's shape goes into the queue before any of its rows.
+--
+-- Result: shape_id, and added: false if the consumer had the table already.
+-- Errors: 42704 no such queue; 42P01 no such table; 0A000, 42501, 55000 as trunkline.refusal says, with a hint;
+--         25001 outside READ COMMITTED, whose snapshot could be older than the table's lock.
+-- Tables: reads and writes trunkline.captured, trunkline.shape; creates functions and triggers; logs an event.
+-- Users need SELECT and TRIGGER on the table and EXECUTE here (pgq_admin).
+create or replace function trunkline.add_table(
+    i_queue text,
+    i_consumer text,
+    i_schema text,
+    i_name text,
+    out shape_id bigint,
+    out added bool)
+returns setof record
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set client_min_messages = warning
+as $$
+declare
+    v_name      text := format('%I.%I', i_schema, i_name);
+    v_oid       oid := to_regclass(v_name);
+    v_queue_id  int4;
+    v_refusal   record;
+    v_captured  trunkline.captured;
+    v_plan      jsonb;
+    v_operation text;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'tables are added in READ COMMITTED transactions only' using errcode = '25001';
+    end if;
+    if i_consumer is null then
+        raise exception 'the consumer is null' using errcode = '22004';
+    end if;
+    select q.queue_id into v_queue_id from pgq.queue q where q.queue_name = i_queue for key share;
+    if not found then
+        raise exception 'queue % does not exist', quote_literal(i_queue) using errcode = '42704',
+            hint = 'Make it with `replay install` or `ticker install`.';
+    end if;
+    if v_oid is null then
+        raise exception 'table % does not exist', v_name using errcode = '42P01',
+            hint = 'Names are taken as they are, without folding to lower case.';
+    end if;
+    -- One at a time for each table: two consumers' first calls would both make the triggers.
+    perform pg_advisory_xact_lock(hashtext('trunkline.captured'), v_oid::bigint::bit(32)::int4);
+
+    select * into v_captured from trunkline.captured c where c.table_oid = v_oid and c.dropped_at is null for update;
+    if found then
+        if v_captured.queue_id <> v_queue_id then
+            raise exception 'table % is captured into another queue', v_name using errcode = '55000',
+                hint = format('Remove it there first: queue %s.',
+                              (select q.queue_name from pgq.queue q where q.queue_id = v_captured.queue_id));
+        end if;
+        added := i_consumer <> all (v_captured.consumers);
+        if added then
+            select * into v_refusal from trunkline.refusal(v_oid);
+            if found then
+                raise exception 'table % %', v_name, v_refusal.reason using errcode = v_refusal.code, hint = v_refusal.hint;
+            end if;
+            update trunkline.captured c set consumers = c.consumers || i_consumer where c.table_oid = v_oid;
+            perform trunkline.log_shape(v_queue_id, null, v_captured.shape_id, false);
+        end if;
+        shape_id := v_captured.shape_id;
+        return next;
+        return;
+    end if;
+
+    select * into v_refusal from trunkline.refusal(v_oid);
+    if found then
+        raise exception 'table % %', v_name, v_refusal.reason using errcode = v_refusal.code, hint = v_refusal.hint;
+    end if;
+    -- The first trigger takes the lock; what the functions are made from is read under it.
+    execute format('create or replace function trunkline.capture_%s_truncate() returns trigger language plpgsql as %L',
+                   v_oid, 'begin return null; end');
+    execute format('drop trigger if exists trunkline_truncate on %s', v_name);
+    execute format('create trigger trunkline_truncate after truncate on %s for each statement '
+                   'execute procedure trunkline.capture_%s_truncate()', v_name, v_oid);
+    v_plan := trunkline.capture_plan(v_oid, null);
+    if v_plan ->> 'problem' is not null or format('%I.%I', v_plan ->> 'schema', v_plan ->> 'name') <> v_name then
+        raise exception 'table % was changed at the same time', v_name using errcode = '55006', hint = 'Add it again.';
+    end if;
+    shape_id := trunkline.log_shape(v_queue_id, v_plan, null, false);
+    perform trunkline.make_capture(v_queue_id, v_plan, shape_id);
+    foreach v_operation in array array['insert', 'update', 'delete'] loop
+        execute format('drop trigger if exists trunkline_%s on %s', v_operation, v_name);
+        execute format('create trigger trunkline_%1$s after %1$s on %2$s referencing %4$s '
+                       'for each statement execute procedure trunkline.capture_%3$s_%1$s()',
+                       v_operation, v_name, v_oid,
+                       case v_operation when 'insert' then 'new table as newt' when 'delete' then 'old table as oldt'
+                                        else 'old table as oldt new table as newt' end);
+    end loop;
+    -- A dropped table's number may have come again.
+    delete from trunkline.captured c where c.table_oid = v_oid;
+    insert into trunkline.captured (table_oid, queue_id, schema_name, table_name, shape_id, consumers, plan)
+    values (v_oid, v_queue_id, i_schema, i_name, add_table.shape_id, array[i_consumer], v_plan);
+    added := true;
+    return next;
+end
+$$;
+revoke all on function trunkline.add_table(text, text, text, text) from public;
+grant execute on function trunkline.add_table(text, text, text, text) to pgq_admin;

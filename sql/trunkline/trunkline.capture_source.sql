@@ -1,0 +1,161 @@
+-- Function trunkline.capture_source(i_operation text, i_queue_id, i_plan jsonb, i_shape_id): the body of a table's capture
+-- function for insert, update, delete or truncate.
+--
+-- A statement trigger's transition tables hold the rows of its own statement, but it fires after the statements nested
+-- in it (of triggers, of functions in RETURNING) have logged theirs, so by then its rows may be stale. Therefore:
+--  * the first capture on a table within a client statement logs its transition rows;
+--  * every later one logs, for each key of its old and new rows, the live row with that key that this transaction
+--    wrote, or that there is none. age(xmin) <= 0: a REPEATABLE READ snapshot still shows rows that another session
+--    deleted, and what this transaction wrote cannot be anybody else's.
+-- The mark of the first is the setting trunkline.m_<oid>, for the transaction: statement_timestamp's binary form, which no
+-- setting can change. A capture without rows leaves no mark: an empty nested statement would make the outer one read
+-- live for nothing, and ON CONFLICT fires two triggers.
+-- A table with a foreign key whose actions write to it always logs live rows.
+--
+-- One row, the common case, takes one statement without window or aggregate; its plan cannot depend on the number of
+-- rows of the first call, because both sides are cut to one row. The others take the path of sets.
+--
+-- The statements use no name that a column can hide: columns stand behind an alias, and no alias or variable stands
+-- alone where a column could.
+-- Result: PL/pgSQL. Tables: none. Users must not: it is a part of trunkline.make_capture.
+create or replace function trunkline.capture_source(i_operation text, i_queue_id int4, i_plan jsonb, i_shape_id bigint)
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_queue  pgq.queue;
+    v_name   text := format('%L', format('%I.%I', i_plan ->> 'schema', i_plan ->> 'name'));
+    v_shape  text := format('%L', i_shape_id::text);
+    v_mark   text := format('trunkline.m_%s', i_plan ->> 'oid');
+    v_put    text;
+    v_row    text;
+    v_live   text;
+    v_old    text;
+    v_keys   text;
+    v_same   text;
+    v_found  text;
+    v_one    text;
+    v_set    text;
+    v_all    text;
+    v_read   text;
+    v_chain  text := '';
+    v_first  text;
+begin
+    select * into strict v_queue from pgq.queue q where q.queue_id = i_queue_id;
+    if i_operation = 'truncate' then
+        return format($f$
+declare
+    v_rows int8;
+begin
+    v_rows := trunkline.put_%s('trunkline.1.truncate', %s, %s, null, null);
+    return null;
+end
+$f$, i_queue_id, v_name, v_shape);
+    end if;
+
+    v_put := format($f$put_%s('trunkline.1.rows', %s, %s$f$, i_queue_id, v_name, v_shape);
+    select format('row(%s)::text', string_agg(format('n.%I', c.col ->> 'name'), ', ' order by c.place)),
+           format('row(%s)::text', string_agg(format('t.%I', c.col ->> 'name'), ', ' order by c.place))
+      into v_row, v_live
+      from jsonb_array_elements(i_plan -> 'columns') with ordinality c (col, place);
+    select format('row(%s)::text', string_agg(format('o.%I', k.key ->> 'name'), ', ' order by k.place)),
+           string_agg(format('o.%I as k%s', k.key ->> 'name', k.place), ', ' order by k.place),
+           string_agg(format('o.%I %s n.%I', k.key ->> 'name', k.key ->> 'operator', k.key ->> 'name'),
+                      ' and ' order by k.place),
+           string_agg(format('t.%I %s d.k%s', k.key ->> 'name', k.key ->> 'operator', k.place), ' and ' order by k.place),
+           format('row(%s)::text', string_agg(format('d.k%s', k.place), ', ' order by k.place))
+      into v_old, v_keys, v_same, v_found, v_read
+      from jsonb_array_elements(i_plan -> 'keys') with ordinality k (key, place);
+
+    -- Statements for transition rows: of one row, and of sets.
+    if i_operation = 'insert' then
+        v_one := format($f$%s, %s, %s, 'insert' from newt n where not exists (select from newt x offset 1)$f$,
+                        v_row, v_name, v_shape);
+        v_set := format('v_rows := %s;', trunkline.capture_blocks(v_put, '''insert''',
+                        format('select %s as x from newt n', v_row), ''));
+    elsif i_operation = 'delete' then
+        v_one := format($f$%s, %s, %s, 'delete' from oldt o where not exists (select from oldt x offset 1)$f$,
+                        v_old, v_name, v_shape);
+        v_set := format('v_rows := %s;', trunkline.capture_blocks(v_put, '''delete''',
+                        format('select %s as x from oldt o', v_old), ''));
+    else
+        v_one := format($f$%s, %s, %s, 'update'
+          from (select o.* from oldt o limit 1) o, (select n.* from newt n limit 1) n
+         where not exists (select from newt x offset 1) and %s$f$, v_row, v_name, v_shape, v_same);
+        -- NOT EXISTS planned for one row takes 25 s on 200,000; EXCEPT does not. Where keys did change, EXECUTE
+        -- plans for the rows that are there.
+        v_set := format($f$v_rows := %s;
+            if v_rows = 0 then
+                v_rows := %s;
+            else
+                execute %L into v_more;
+                v_rows := v_rows + v_more;
+                execute %L into v_more;
+                v_rows := v_rows + v_more;
+            end if;$f$,
+            trunkline.capture_blocks(v_put, '''delete''', format(
+                'select %s as x from (select %s from oldt o except select %s from newt o) d', v_read, v_keys, v_keys), ''),
+            trunkline.capture_blocks(v_put, '''update''', format('select %s as x from newt n', v_row), ''),
+            'select ' || trunkline.capture_blocks(v_put, '''update''', format(
+                'select %s as x from newt n where exists (select from oldt o where %s)', v_row, v_same), ''),
+            'select ' || trunkline.capture_blocks(v_put, '''insert''', format(
+                'select %s as x from newt n where not exists (select from oldt o where %s)', v_row, v_same), ''));
+    end if;
+
+    -- The statement for live rows. LATERAL with a limit is always looked up by key, whatever the first call had.
+    v_all := case i_operation
+        when 'insert' then format('select %s from newt o', v_keys)
+        when 'delete' then format('select distinct %s from oldt o', v_keys)
+        else format('select %s from oldt o union select %s from newt o', v_keys, v_keys)
+    end;
+    v_all := format('v_rows := %s;', trunkline.capture_blocks(v_put, 'b.kind', format(
+        'select case when l.x is null then ''gone'' else ''live'' end as kind, coalesce(l.x, %s) as x '
+        'from (%s) d left join lateral (select %s as x from only %I.%I t where %s and age(t.xmin) <= 0 limit 1) l '
+        'on true', v_read, v_all, v_live, i_plan ->> 'schema', i_plan ->> 'name', v_found), 'b.kind, '));
+    v_all := format($f$v_saved := trunkline.pin_plans();
+        %s
+        v_done := trunkline.unpin_plans(v_saved);$f$, v_all);
+
+    for i in 0 .. v_queue.queue_ntables - 1 loop
+        v_chain := v_chain || format($f$
+        %s v_table = left(v_mark, 11) || '%s' then
+            insert into %s_%s (ev_id, ev_time, ev_txid, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3)
+            select nextval('%s'::regclass), now(), v_txid, 'trunkline.1.rows', %s;
+            get diagnostics v_rows = row_count;$f$,
+            case when i = 0 then 'if' else 'elsif' end, i, v_queue.queue_data_pfx, i, v_queue.queue_event_seq, v_one);
+    end loop;
+    v_first := format($f$if current_setting('%1$s', true) is distinct from v_mark then%2$s
+        end if;
+        if v_rows = 0 then
+            v_saved := trunkline.pin_plans();
+            %3$s
+            v_done := trunkline.unpin_plans(v_saved);
+        end if;
+        if v_rows > 0 then
+            v_done := set_config('%1$s', v_mark, true);
+        end if;
+    else
+        %4$s
+    end if;$f$, v_mark, v_chain, v_set, v_all);
+
+    return format($f$
+declare
+    v_mark  text := encode(timestamptz_send(statement_timestamp()), 'hex');
+    v_table text := current_setting('trunkline.q_%1$s', true);
+    v_txid  int8 := txid_current();
+    v_rows  int8 := 0;
+    v_more  int8;
+    v_saved text[];
+    v_done  text;%2$s
+begin%3$s
+    %4$s%5$s
+    return null;
+end
+$f$, i_queue_id,
+        trunkline.capture_pins(i_plan, 'declare'), trunkline.capture_pins(i_plan, 'set'),
+        case when (i_plan ->> 'live')::bool then v_all else v_first end,
+        trunkline.capture_pins(i_plan, 'restore'));
+end
+$$;
+revoke all on function trunkline.capture_source(text, int4, jsonb, bigint) from public;

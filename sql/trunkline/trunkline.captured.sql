@@ -1,0 +1,23 @@
+-- Table trunkline.captured: the tables whose changes are logged, by oid, so that a renamed table stays the same one.
+--
+--   queue_id    where its events go; a queue with captured tables cannot be dropped, so that no writer ever
+--               meets a missing event table
+--   schema_name, table_name   as its events name it
+--   shape_id    the shape of the rows that its functions write
+--   consumers   who wants it; the last one to leave takes the triggers away
+--   plan        what the functions were made from (trunkline.capture_plan); compared to find changes
+--   problem     why its changes cannot be replicated from here on; null if all is well
+--   dropped_at  when the table was dropped; the row stays until the consumers have left
+-- Users must not write to it; add_table and remove_table do.
+create table trunkline.captured (
+    table_oid   oid         not null primary key,
+    queue_id    int4        not null references pgq.queue (queue_id),
+    schema_name text        not null,
+    table_name  text        not null,
+    shape_id    bigint      not null,
+    consumers   text[]      not null,
+    plan        jsonb       not null,
+    problem     text,
+    created_at  timestamptz not null default now(),
+    dropped_at  timestamptz
+);

@@ -1,0 +1,29 @@
+-- Function trunkline.make_capture(i_queue_id, i_plan jsonb, i_shape_id): makes or replaces a table's four capture functions.
+--
+-- Where the plan has no key columns there is nothing that could be logged: the functions then do nothing, and the
+-- plan's problem says so to the consumers.
+-- Result: none. Tables: creates functions trunkline.capture_<oid>_<operation>; triggers are add_table's.
+-- Users must not call it: the functions must write the shape that was logged last.
+create or replace function trunkline.make_capture(i_queue_id int4, i_plan jsonb, i_shape_id bigint) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_operation text;
+    v_body      text;
+begin
+    perform trunkline.make_put(i_queue_id);
+    foreach v_operation in array array['insert', 'update', 'delete', 'truncate'] loop
+        v_body := case when jsonb_typeof(i_plan -> 'keys') = 'array'
+                       then trunkline.capture_source(v_operation, i_queue_id, i_plan, i_shape_id)
+                       else 'begin return null; end' end;
+        execute format($f$
+create or replace function trunkline.capture_%s_%s() returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp%s
+as %L$f$, i_plan ->> 'oid', v_operation, trunkline.capture_pins(i_plan, 'clauses'), v_body);
+        execute format('revoke all on function trunkline.capture_%s_%s() from public', i_plan ->> 'oid', v_operation);
+    end loop;
+end
+$$;
+revoke all on function trunkline.make_capture(int4, jsonb, bigint) from public;

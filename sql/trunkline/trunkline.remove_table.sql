@@ -1,0 +1,43 @@
+-- Function trunkline.remove_table(i_queue, i_consumer, i_schema, i_name): a consumer does not want a table any more.
+--
+-- The last consumer's call drops the functions and with them the triggers, which takes ACCESS EXCLUSIVE on the table
+-- for a moment: the caller sets lock_timeout and tries again (55P03). Works for a table that is gone, too. The functions
+-- are dropped, not the triggers: who has made a trigger by the right TRIGGER may not drop it, but may drop its function.
+--
+-- Result: false if the consumer did not have the table.
+-- Tables: writes trunkline.captured; drops functions and triggers. Users: pgq_admin.
+create or replace function trunkline.remove_table(i_queue text, i_consumer text, i_schema text, i_name text) returns bool
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set client_min_messages = warning
+as $$
+declare
+    v_captured  trunkline.captured;
+    v_operation text;
+begin
+    select c.* into v_captured
+      from trunkline.captured c
+      join pgq.queue q on q.queue_id = c.queue_id
+     where q.queue_name = i_queue and i_consumer = any (c.consumers)
+       and (c.table_oid = to_regclass(format('%I.%I', i_schema, i_name))
+            or (c.schema_name = i_schema and c.table_name = i_name))
+     order by (c.table_oid = to_regclass(format('%I.%I', i_schema, i_name))) is true desc
+     limit 1
+       for update of c;
+    if not found then
+        return false;
+    end if;
+    if array_length(v_captured.consumers, 1) > 1 then
+        update trunkline.captured c set consumers = array_remove(c.consumers, i_consumer)
+         where c.table_oid = v_captured.table_oid;
+        return true;
+    end if;
+    foreach v_operation in array array['truncate', 'insert', 'update', 'delete'] loop
+        execute format('drop function if exists trunkline.capture_%s_%s() cascade', v_captured.table_oid, v_operation);
+    end loop;
+    delete from trunkline.captured c where c.table_oid = v_captured.table_oid;
+    return true;
+end
+$$;
+revoke all on function trunkline.remove_table(text, text, text, text) from public;
+grant execute on function trunkline.remove_table(text, text, text, text) to pgq_admin;
