@@ -67,3 +67,39 @@ fn compare_shows_the_rows_that_differ_and_transfers_keep_their_total() {
     assert!(totals.disconnects > 0);
     assert!(reader.stop().unwrap() > 0);
 }
+
+/// Not a test of its own: the victim of the next one, which sets the variable.
+#[test]
+fn a_victim_sleeps_when_asked_to() {
+    if std::env::var_os("TRUNKLINE_VICTIM").is_some() {
+        let cluster = Cluster::start();
+        println!(
+            "victim {} {}",
+            cluster.pid().unwrap(),
+            cluster.data().display()
+        );
+        std::thread::sleep(Duration::from_secs(60));
+    }
+}
+
+#[test]
+fn a_killed_test_leaves_nothing_behind() {
+    use std::io::{BufRead, BufReader};
+    let mut victim = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_victim_sleeps_when_asked_to", "--nocapture"])
+        .env("TRUNKLINE_VICTIM", "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let line = BufReader::new(victim.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+        .find_map(|line| line.split_once("victim ").map(|(_, rest)| rest.to_owned()))
+        .unwrap();
+    let (pid, data) = line.split_once(' ').unwrap();
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    tests::wait_until("the watchdog", Duration::from_secs(20), || {
+        !tests::pid_alive(pid.parse().unwrap()) && !std::path::Path::new(data).exists()
+    });
+}
