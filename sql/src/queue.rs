@@ -62,6 +62,8 @@ pub struct QueueInfo {
     pub bytes: i64,
     /// Its ticker is paused.
     pub paused: bool,
+    /// Seconds after which a quiet queue gets a tick all the same.
+    pub idle_period_seconds: f64,
 }
 
 /// How the database's queues stand, in order of their names. Needs pgq_reader.
@@ -75,7 +77,8 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> 
                     (select coalesce(sum(pg_catalog.pg_total_relation_size(c.inhrelid)), 0)::bigint \
                        from pg_catalog.pg_inherits c \
                       where c.inhparent = q.queue_data_pfx::pg_catalog.regclass), \
-                    i.queue_ticker_paused \
+                    i.queue_ticker_paused, \
+                    extract(epoch from i.queue_ticker_idle_period)::float8 \
                from pgq.get_queue_info() i join pgq.queue q on q.queue_name = i.queue_name \
               order by i.queue_name",
             &[],
@@ -94,6 +97,7 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> 
                 consumers: column(row, 6)?,
                 bytes: column(row, 7)?,
                 paused: column(row, 8)?,
+                idle_period_seconds: column(row, 9)?,
             })
         })
         .collect()

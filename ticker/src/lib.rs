@@ -1,1 +1,20 @@
-//! The ticker: ticks, rotation and retry beside the provider.
+//! The ticker: ticks, rotation and retry beside the provider, for any number of databases of one server.
+//!
+//! One supervisor ([`cli`] starts it) keeps a loop for each database; a loop ticks, and its upkeep rotates and retries
+//! on a connection of its own. Everything that is decided is read from the database on every turn.
+
+pub mod cli;
+
+mod database_loop;
+mod databases;
+mod install;
+mod pace;
+mod retry;
+mod rotate;
+mod stats;
+mod status;
+mod supervisor;
+mod tick;
+mod trouble;
+mod upkeep;
+mod watched;

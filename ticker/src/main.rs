@@ -1,3 +1,7 @@
 //! The program `ticker`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ticker::cli::main()
+}

@@ -1,0 +1,138 @@
+//! The command line of `ticker`: reads the config, then hands over. Touches no database itself.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use admin::cli::CommonArgs;
+use admin::config::TickerConfig;
+use admin::daemon;
+use admin::exit::{Exit, Failure, finish};
+use clap::{Parser, Subcommand};
+
+use crate::{install, status, supervisor};
+
+/// Ticks the queues of a provider: every tick is a batch that consumers can read.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ticker",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Put schemas pgq and trunkline, the roles and the config's queues into the databases; safe to repeat; upgrades
+    Install {
+        /// Print the SQL of a fresh install instead
+        #[arg(long)]
+        print_sql: bool,
+        /// Take over the queues of PgQ 3
+        #[arg(long)]
+        upgrade_from_pgq: bool,
+    },
+    /// Tick, in the foreground or with -d as a daemon
+    Start {
+        /// Detach from the terminal
+        #[arg(short, long)]
+        detach: bool,
+    },
+    /// Stop the daemon and wait until it has ended
+    Stop {
+        /// Cancel what it does at once
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Make the daemon read its config again and reopen its log
+    Reload,
+    /// Stop the daemon if it runs, and start it again, detached
+    Restart,
+    /// Say how the queues stand
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the config file
+    CheckConfig,
+}
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    match admin::cli::parse::<Arguments>() {
+        Ok(arguments) => finish(run(&arguments)),
+        Err(exit) => exit.into(),
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let common = &arguments.common;
+    if let Command::Install {
+        print_sql: true, ..
+    } = arguments.command
+    {
+        return install::print_sql();
+    }
+    let config = TickerConfig::load(&common.config_path("ticker"))?;
+    admin::cli::warn(&config.daemon);
+    match arguments.command {
+        Command::Install {
+            upgrade_from_pgq: true,
+            ..
+        } => Err(Failure::message(
+            Exit::Failed,
+            "taking over an installation of PgQ is not supported yet",
+        )),
+        Command::Install { .. } => command(common, install::run(&config)),
+        Command::Start { detach } => start(common, config, detach),
+        Command::Stop { fast } => daemon::stop(&config.daemon, fast, None),
+        Command::Reload => daemon::reload(&config.daemon),
+        Command::Restart => restart(common, config),
+        Command::Status { json } => command(common, status::run(&config, json)),
+        Command::CheckConfig => {
+            if !common.quiet {
+                admin::output::print(&format!("{}: ok\n", config.daemon.config_file.display()))?;
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn start(common: &CommonArgs, config: TickerConfig, detach: bool) -> Result<Exit, Failure> {
+    let daemon = config.daemon.clone();
+    daemon::start(&daemon, detach, common.verbosity(), |ready, signals| {
+        Box::pin(supervisor::run(config, ready, signals))
+    })
+}
+
+fn restart(common: &CommonArgs, config: TickerConfig) -> Result<Exit, Failure> {
+    match daemon::stop(&config.daemon, false, Some(RESTART_PATIENCE)) {
+        Ok(_) => {}
+        // Not running: nothing to stop.
+        Err(failure) if failure.exit == Exit::Running => {}
+        Err(failure) => return Err(failure),
+    }
+    start(common, config, true)
+}
+
+/// TERM ends a daemon within five seconds, whatever hangs; more means that something is wrong.
+const RESTART_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs a command that is no daemon: its log on standard error, one thread.
+fn command(
+    common: &CommonArgs,
+    body: impl Future<Output = Result<Exit, Failure>>,
+) -> Result<Exit, Failure> {
+    let _log = admin::log::start_command_log("ticker", common.verbosity());
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, error))?
+        .block_on(body)
+}

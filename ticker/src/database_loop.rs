@@ -1,0 +1,167 @@
+//! One database, from connect to connect: waits until it is ours, ticks it, and tries again when that breaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sql::connect::{ConnectInfo, Session};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::pace::Pace;
+use crate::stats::Stats;
+use crate::trouble::{Trouble, log_database};
+use crate::watched::Watched;
+use crate::{tick, upkeep};
+
+/// Key of the session's advisory lock that makes one ticker the only one of a database. The letters "trunktik".
+const TICKER_LOCK: i64 = 0x7472_756e_6b74_696b;
+
+/// Between two tries of a standby to become the one.
+const STANDBY_DELAY: Duration = Duration::from_secs(1);
+
+/// What a database's tasks share.
+#[derive(Clone)]
+pub(crate) struct Database {
+    /// How to get there.
+    pub(crate) connect: ConnectInfo,
+    /// The job's name, for `application_name`.
+    pub(crate) job_name: String,
+    /// Settings, replaced by a reload.
+    pub(crate) pace: watch::Receiver<Pace>,
+    /// Finish the statement in hand and end.
+    pub(crate) stop: CancellationToken,
+    /// End at once.
+    pub(crate) stop_now: CancellationToken,
+    /// The process's counters.
+    pub(crate) stats: Arc<Stats>,
+    /// Where the first outcome of a try is told: the database's name, and an error if there was one.
+    pub(crate) news: mpsc::UnboundedSender<(String, Option<String>)>,
+}
+
+impl Database {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        self.connect.dbname()
+    }
+
+    /// A session for a purpose; None: asked to stop meanwhile.
+    pub(crate) async fn session(&self, purpose: &str) -> Result<Option<Watched>, Trouble> {
+        let application_name = format!("trunkline {purpose} {}", self.job_name);
+        tokio::select! {
+            session = self.connect.connect(&application_name) => {
+                Ok(Some(Watched::new(session?, self.stop_now.clone())))
+            }
+            () = self.stop.cancelled() => Ok(None),
+        }
+    }
+
+    /// Sleeps; true: asked to stop meanwhile.
+    pub(crate) async fn sleep(&self, delay: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(delay) => false,
+            () = self.stop.cancelled() => true,
+        }
+    }
+
+    fn tell(&self, error: Option<String>) {
+        // Nobody listens any more once the start has been reported.
+        let _ = self.news.send((self.name().to_owned(), error));
+    }
+}
+
+/// Ticks the database until it is asked to stop, whatever breaks in between.
+pub(crate) async fn run(database: Database) {
+    let mut waits = database.pace.borrow().retries();
+    loop {
+        let mut worked = false;
+        let Err(trouble) = once(&database, &mut worked).await else {
+            return;
+        };
+        if database.stop.is_cancelled() {
+            // A statement that was canceled, or a connection that went down with us.
+            return;
+        }
+        database.stats.failed();
+        database.tell(Some(trouble.text()));
+        log_database(
+            database.name(),
+            trouble.class(),
+            &trouble.text(),
+            "database failed, trying again",
+        );
+        // A connection alone proves nothing; only work done makes us forget the failures before.
+        if worked {
+            waits = database.pace.borrow().retries();
+        }
+        let delay = waits.next().unwrap_or(database.pace.borrow().retry_delay);
+        if database.sleep(delay).await {
+            return;
+        }
+    }
+}
+
+/// One connection's life. Ok: asked to stop. `worked` is set when it got as far as ticking.
+async fn once(database: &Database, worked: &mut bool) -> Result<(), Trouble> {
+    let Some(session) = database.session("ticker").await? else {
+        return Ok(());
+    };
+    if !sql::queue::is_installed(&**session).await? {
+        return Err(Trouble::NotInstalled);
+    }
+    if !become_the_one(database, &session).await? {
+        return Ok(());
+    }
+    *worked = true;
+    tracing::info!(database = database.name(), "ticking");
+    database.tell(None);
+    let _counted = database.stats.ticking();
+
+    // The upkeep goes when the lock goes: its life ends with this session's.
+    let upkeep_database = Database {
+        stop: database.stop.child_token(),
+        ..database.clone()
+    };
+    let upkeep_stop = upkeep_database.stop.clone();
+    let upkeep = tokio::spawn(upkeep::run(upkeep_database));
+    let result = tick::run(database, &session).await;
+    upkeep_stop.cancel();
+    if let Err(error) = upkeep.await {
+        tracing::error!(
+            database = database.name(),
+            error = error.to_string(),
+            "upkeep ended by itself"
+        );
+    }
+    result.map_err(Trouble::from)
+}
+
+/// Takes the lock, waiting as a standby as long as another ticker has it; false: asked to stop.
+async fn become_the_one(database: &Database, session: &Session) -> Result<bool, Trouble> {
+    let mut waiting = false;
+    loop {
+        let row = session
+            .query_one(
+                "select pg_catalog.pg_try_advisory_lock($1)",
+                &[&TICKER_LOCK],
+            )
+            .await
+            .map_err(sql::Error::database("take the ticker's lock"))?;
+        let taken: bool = row
+            .try_get(0)
+            .map_err(sql::Error::database("take the ticker's lock"))?;
+        if taken {
+            return Ok(true);
+        }
+        if !waiting {
+            waiting = true;
+            tracing::info!(
+                database = database.name(),
+                "standby, another ticker ticks this database"
+            );
+            database.tell(None);
+        }
+        if database.sleep(STANDBY_DELAY).await {
+            return Ok(false);
+        }
+    }
+}

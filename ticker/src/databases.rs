@@ -1,0 +1,48 @@
+//! Which databases the config means. Reads pg_database where it says "all".
+
+use admin::config::{Databases, TickerConfig};
+use sql::connect::ConnectInfo;
+
+use crate::trouble::Trouble;
+
+/// The databases of the config, each with its connection. For "all": every database of the server that has the queue;
+/// one that cannot be looked at counts as having it, so that its trouble is seen.
+pub(crate) async fn named(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Trouble> {
+    match &config.databases {
+        Databases::FromDb => Ok(vec![config.db.clone()]),
+        Databases::Named(names) => Ok(names
+            .iter()
+            .map(|name| config.db.with_dbname(name))
+            .collect()),
+        Databases::All => all(config).await,
+    }
+}
+
+async fn all(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Trouble> {
+    let purpose = format!("trunkline databases {}", config.daemon.job_name);
+    let session = config.db.connect(&purpose).await?;
+    let rows = session
+        .query(
+            "select datname from pg_catalog.pg_database \
+              where datallowconn and not datistemplate \
+                and pg_catalog.has_database_privilege(oid, 'connect') order by datname",
+            &[],
+        )
+        .await
+        .map_err(sql::Error::database("list the databases"))?;
+    let mut found = Vec::new();
+    for row in rows {
+        let name: String = row
+            .try_get(0)
+            .map_err(sql::Error::database("list the databases"))?;
+        let info = config.db.with_dbname(&name);
+        let installed = match info.connect(&purpose).await {
+            Ok(session) => sql::queue::is_installed(&*session).await.unwrap_or(true),
+            Err(_) => true,
+        };
+        if installed {
+            found.push(info);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,96 @@
+//! How long to wait, as pure functions of the settings and of what happened.
+
+use std::time::Duration;
+
+use admin::config::TickerConfig;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+/// A database where nothing was ticked for this long is looked at less often.
+const BUSY_FOR: Duration = Duration::from_secs(2);
+
+/// How much less often.
+const IDLE_FACTOR: u32 = 10;
+
+/// The longest wait between two looks that we choose ourselves.
+const IDLE_DELAY_MAX: Duration = Duration::from_millis(500);
+
+/// First wait after a failure.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+
+/// The settings that a running loop follows; a reload replaces them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// Between two looks for queues to tick, while there are some.
+    pub(crate) loop_delay: Duration,
+    /// Between two rounds of maintenance.
+    pub(crate) maint_delay: Duration,
+    /// Longest wait before a failed database is tried again, and between two looks at the retry queue.
+    pub(crate) retry_delay: Duration,
+}
+
+impl Pace {
+    pub(crate) fn of(config: &TickerConfig) -> Self {
+        Self {
+            loop_delay: config.loop_delay,
+            maint_delay: config.maint_delay,
+            retry_delay: config.retry_delay,
+        }
+    }
+
+    /// The wait before the next look, given the time since a look found something to tick.
+    pub(crate) fn look_delay(&self, quiet_for: Duration) -> Duration {
+        if quiet_for < BUSY_FOR {
+            self.loop_delay
+        } else {
+            (self.loop_delay * IDLE_FACTOR).min(IDLE_DELAY_MAX.max(self.loop_delay))
+        }
+    }
+
+    /// Waits between tries, growing to `retry_delay`, with jitter, without an end.
+    pub(crate) fn retries(&self) -> ExponentialBackoff {
+        ExponentialBuilder::default()
+            .with_min_delay(FIRST_RETRY.min(self.retry_delay))
+            .with_max_delay(self.retry_delay)
+            .with_jitter()
+            .without_max_times()
+            .build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(loop_delay: Duration) -> Pace {
+        Pace {
+            loop_delay,
+            maint_delay: Duration::from_secs(600),
+            retry_delay: Duration::from_secs(30),
+        }
+    }
+
+    #[test]
+    fn a_quiet_database_is_looked_at_ten_times_less_often() {
+        let pace = pace(Duration::from_millis(20));
+        assert_eq!(pace.look_delay(Duration::ZERO), Duration::from_millis(20));
+        assert_eq!(
+            pace.look_delay(Duration::from_secs(9)),
+            Duration::from_millis(200)
+        );
+    }
+
+    #[test]
+    fn a_slow_pace_stays_what_the_config_says() {
+        let pace = pace(Duration::from_secs(5));
+        assert_eq!(
+            pace.look_delay(Duration::from_secs(9)),
+            Duration::from_secs(5)
+        );
+    }
+
+    #[test]
+    fn retries_never_end_and_stay_near_the_limit() {
+        let last = pace(Duration::from_millis(20)).retries().nth(500).unwrap();
+        assert!(last <= Duration::from_secs(60), "{last:?}");
+    }
+}

@@ -1,0 +1,29 @@
+//! A look at the retry queue: events whose time has come go back into their queues.
+
+use sql::Error;
+use sql::connect::Session;
+use sql::maintenance;
+
+use crate::database_loop::Database;
+use crate::upkeep::piece_failed;
+
+/// Calls in one round at most; each moves up to ten events. The next round goes on.
+const CALLS_MAX: usize = 10_000;
+
+/// Moves what is due.
+///
+/// # Errors
+/// The connection broke.
+pub(crate) async fn round(database: &Database, session: &Session) -> Result<(), Error> {
+    for _ in 0..CALLS_MAX {
+        if database.stop.is_cancelled() {
+            return Ok(());
+        }
+        match maintenance::retry_events(&**session).await {
+            Ok(0) => return Ok(()),
+            Ok(moved) => database.stats.retried(moved.unsigned_abs().into()),
+            Err(error) => return piece_failed(database, session, error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Counters of the whole process, for the `stats` line of the log.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What happened since the last line, and what is so now.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    ticks: AtomicU64,
+    errors: AtomicU64,
+    retried: AtomicU64,
+    ticking: AtomicU64,
+}
+
+impl Stats {
+    /// A tick was committed.
+    pub(crate) fn ticked(&self) {
+        self.ticks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Something failed that was logged.
+    pub(crate) fn failed(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Events were put back.
+    pub(crate) fn retried(&self, events: u64) {
+        self.retried.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// A database is ours to tick until the result is dropped.
+    pub(crate) fn ticking(&self) -> Ticking<'_> {
+        self.ticking.fetch_add(1, Ordering::Relaxed);
+        Ticking(self)
+    }
+
+    /// Writes the line and begins a new period.
+    pub(crate) fn log(&self) {
+        tracing::info!(
+            ticks = self.ticks.swap(0, Ordering::Relaxed),
+            databases = self.ticking.load(Ordering::Relaxed),
+            retried = self.retried.swap(0, Ordering::Relaxed),
+            errors = self.errors.swap(0, Ordering::Relaxed),
+            "stats"
+        );
+    }
+}
+
+/// Counts a database as ticked while it lives.
+pub(crate) struct Ticking<'a>(&'a Stats);
+
+impl Drop for Ticking<'_> {
+    fn drop(&mut self) {
+        self.0.ticking.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,107 @@
+//! The tick loop of one database: asks which queues are due, ticks each in a transaction of its own.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use backon::ExponentialBackoff;
+use sql::connect::Session;
+use sql::tick::TickStatements;
+use sql::{Class, Error};
+
+use crate::database_loop::Database;
+
+/// A queue whose tick failed, left alone for a while.
+struct Failing {
+    /// What was said last; the same error is logged once.
+    text: String,
+    waits: ExponentialBackoff,
+    next_try: Instant,
+}
+
+/// Ticks until it is asked to stop.
+///
+/// # Errors
+/// When no queue of the database can be looked at, or the connection broke. A queue that fails by itself is logged and
+/// tried again, and the others go on.
+pub(crate) async fn run(database: &Database, session: &Session) -> Result<(), Error> {
+    let statements = TickStatements::prepare(&**session).await?;
+    let mut failing: HashMap<String, Failing> = HashMap::new();
+    let mut last_work = Instant::now();
+    while !database.stop.is_cancelled() {
+        let started = Instant::now();
+        for queue in statements.due(&**session).await? {
+            if database.stop.is_cancelled() {
+                return Ok(());
+            }
+            if failing
+                .get(&queue)
+                .is_some_and(|one| one.next_try > Instant::now())
+            {
+                continue;
+            }
+            match statements.tick(&**session, &queue).await {
+                Ok(ticked) => {
+                    recovered(database, &mut failing, &queue);
+                    if let Some(tick) = ticked {
+                        last_work = Instant::now();
+                        database.stats.ticked();
+                        tracing::debug!(database = database.name(), queue, tick = tick.0, "tick");
+                    }
+                }
+                Err(error) if session.is_closed() => return Err(error),
+                Err(_) if database.stop.is_cancelled() => return Ok(()),
+                Err(error) => failed(database, &mut failing, queue, &error),
+            }
+        }
+        let pace = *database.pace.borrow();
+        let delay = pace.look_delay(last_work.elapsed());
+        // From start to start, so that slow looks do not make the ticks rarer; but never without a pause.
+        let rest = delay.saturating_sub(started.elapsed()).max(SHORTEST_PAUSE);
+        if database.sleep(rest).await {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The server gets this much time for others between two looks, however slow they are.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
+fn recovered(database: &Database, failing: &mut HashMap<String, Failing>, queue: &str) {
+    if failing.remove(queue).is_some() {
+        tracing::info!(database = database.name(), queue, "queue ticks again");
+    }
+}
+
+fn failed(
+    database: &Database,
+    failing: &mut HashMap<String, Failing>,
+    queue: String,
+    error: &Error,
+) {
+    database.stats.failed();
+    let text = admin::exit::one_line(error);
+    let name = database.name();
+    let entry = failing.entry(queue).or_insert_with_key(|_| Failing {
+        text: String::new(),
+        waits: database.pace.borrow().retries(),
+        next_try: Instant::now(),
+    });
+    let delay = entry
+        .waits
+        .next()
+        .unwrap_or(database.pace.borrow().retry_delay);
+    entry.next_try = Instant::now() + delay;
+    if entry.text != text {
+        // The queue's name is part of the error's text.
+        match error.class() {
+            Class::Transient => {
+                tracing::warn!(database = name, error = text, "queue failed, trying again")
+            }
+            Class::Operator | Class::Bug => {
+                tracing::error!(database = name, error = text, "queue failed, trying again");
+            }
+        }
+        entry.text = text;
+    }
+}

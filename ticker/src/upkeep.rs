@@ -1,0 +1,88 @@
+//! The upkeep of one database: rotation and maintenance, and retries, each at its own pace, on a session of its own,
+//! so that a slow one delays no tick.
+
+use std::time::{Duration, Instant};
+
+use sql::Error;
+use sql::connect::Session;
+
+use crate::database_loop::Database;
+use crate::trouble::{Trouble, log_database};
+use crate::{retry, rotate};
+
+/// Looks after the database until it is asked to stop; a broken session is replaced.
+pub(crate) async fn run(database: Database) {
+    let mut waits = database.pace.borrow().retries();
+    loop {
+        let mut worked = false;
+        let Err(trouble) = once(&database, &mut worked).await else {
+            return;
+        };
+        if database.stop.is_cancelled() {
+            return;
+        }
+        database.stats.failed();
+        log_database(
+            database.name(),
+            trouble.class(),
+            &trouble.text(),
+            "upkeep failed, trying again",
+        );
+        if worked {
+            waits = database.pace.borrow().retries();
+        }
+        let delay = waits.next().unwrap_or(database.pace.borrow().retry_delay);
+        if database.sleep(delay).await {
+            return;
+        }
+    }
+}
+
+async fn once(database: &Database, worked: &mut bool) -> Result<(), Trouble> {
+    let Some(session) = database.session("upkeep").await? else {
+        return Ok(());
+    };
+    let mut maintained: Option<Instant> = None;
+    let mut retried: Option<Instant> = None;
+    loop {
+        let pace = *database.pace.borrow();
+        if is_due(maintained, pace.maint_delay) {
+            rotate::round(database, &session).await?;
+            maintained = Some(Instant::now());
+        }
+        if is_due(retried, pace.retry_delay) {
+            retry::round(database, &session).await?;
+            retried = Some(Instant::now());
+        }
+        *worked = true;
+        if database.sleep(LOOK_DELAY).await {
+            return Ok(());
+        }
+    }
+}
+
+/// Between two looks at the clock; a reload changes the paces under us.
+const LOOK_DELAY: Duration = Duration::from_millis(100);
+
+fn is_due(last: Option<Instant>, delay: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= delay)
+}
+
+/// An error of one piece of work: the round ends if the connection is gone, else it is logged and the round goes on.
+pub(crate) fn piece_failed(
+    database: &Database,
+    session: &Session,
+    error: Error,
+) -> Result<(), Error> {
+    if session.is_closed() || database.stop.is_cancelled() {
+        return Err(error);
+    }
+    database.stats.failed();
+    log_database(
+        database.name(),
+        error.class(),
+        &admin::exit::one_line(&error),
+        "maintenance failed, trying again",
+    );
+    Ok(())
+}

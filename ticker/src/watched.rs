@@ -1,0 +1,46 @@
+//! A session whose running statement is canceled when the daemon must end at once.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use sql::connect::Session;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A cancel request may arrive between two statements; it is sent again while the session lives.
+const CANCEL_AGAIN: Duration = Duration::from_millis(200);
+
+/// A session and the task that cancels its statements when told to.
+pub(crate) struct Watched {
+    session: Session,
+    canceler: JoinHandle<()>,
+}
+
+impl Watched {
+    pub(crate) fn new(session: Session, stop_now: CancellationToken) -> Self {
+        let token = session.cancel_token();
+        let canceler = tokio::spawn(async move {
+            stop_now.cancelled().await;
+            loop {
+                // A server that does not take the request will not answer the statement either; the process ends.
+                let _ = token.cancel().await;
+                tokio::time::sleep(CANCEL_AGAIN).await;
+            }
+        });
+        Self { session, canceler }
+    }
+}
+
+impl Deref for Watched {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.canceler.abort();
+    }
+}
