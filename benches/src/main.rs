@@ -4,7 +4,6 @@
 mod pair;
 mod peer;
 mod report;
-mod watch;
 mod workload;
 
 use std::path::PathBuf;

@@ -4,9 +4,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tests::{Cluster, Digest, Scratch, Server, run_in, same, tables_of};
-
-use crate::watch::Watch;
+use tests::{Cluster, Digest, Scratch, Server, Session, run_in, same, tables_of};
 
 /// The database on both servers.
 pub(crate) const DB: &str = "bench";
@@ -32,8 +30,8 @@ pub(crate) struct Pair {
     pub(crate) subscriber: Cluster,
     /// For the peer's files.
     pub(crate) scratch: Scratch,
-    writer: Watch,
-    reader: Watch,
+    writer: Session,
+    reader: Session,
 }
 
 /// `(table, digest)` of every table, equal on both sides.
@@ -56,8 +54,8 @@ impl Pair {
         provider.create_db(DB);
         subscriber.create_db(DB);
         let pair = Self {
-            writer: Watch::new(&provider, DB),
-            reader: Watch::new(&subscriber, DB),
+            writer: Session::new(&provider, DB),
+            reader: Session::new(&subscriber, DB),
             provider,
             subscriber,
             scratch: Scratch::new(),

@@ -25,6 +25,7 @@ mod programs;
 mod replication;
 mod scratch;
 mod server;
+mod session;
 mod wait;
 
 pub use cluster::{Cluster, ClusterBuilder, Stop};
@@ -37,4 +38,5 @@ pub use programs::Programs;
 pub use replication::{Daemons, Node, Replication, ReplicationBuilder, TableState, configure};
 pub use scratch::Scratch;
 pub use server::{Server, is_root};
+pub use session::Session;
 pub use wait::{wait_until, wait_value};

@@ -5,9 +5,15 @@
 use std::fs::{File, OpenOptions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 /// Below the range that the kernel hands out for outgoing connections.
 const PORTS: std::ops::Range<u16> = 24_100..31_900;
+
+/// The directory of the locks, one file a port in use.
+pub(crate) fn locks() -> PathBuf {
+    std::env::temp_dir().join("trunkline-test-ports")
+}
 
 /// A port that no other test has, until it is dropped.
 #[derive(Debug)]
@@ -19,7 +25,7 @@ pub(crate) struct Port {
 impl Port {
     /// Takes a free port.
     pub(crate) fn take() -> Self {
-        let dir = std::env::temp_dir().join("trunkline-test-ports");
+        let dir = locks();
         std::fs::create_dir_all(&dir).expect("make the directory of port locks");
         // Shared by root and ordinary users, as the temporary directory is.
         let _ = std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o1777));
@@ -54,12 +60,10 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        let path = std::env::temp_dir()
-            .join("trunkline-test-ports")
-            .join(self.number.to_string());
+        let path = locks().join(self.number.to_string());
         // Unlinking under the lock is safe: one who opened the old file and
         // locks it afterwards still has to bind the port.
         let _ = std::fs::remove_file(path);
-        let _ = std::fs::remove_dir(std::env::temp_dir().join("trunkline-test-ports"));
+        let _ = std::fs::remove_dir(locks());
     }
 }

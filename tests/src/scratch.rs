@@ -34,11 +34,15 @@ for file in "$1"/*/data/postmaster.pid "$1"/run/*.pid "$1"/*/run/*.pid; do
     case $pid in ''|*[!0-9]*|0|1) continue ;; esac
     kill -QUIT "$pid" 2>/dev/null
     pids="$pids $pid"
+    # The fourth line of postmaster.pid is the port, whose lock file goes too.
+    port=$(sed -n 4p "$file")
+    [ -n "$port" ] && rm -f "$2/$port"
 done
 sleep 2
 for pid in $pids; do kill -KILL "$pid" 2>/dev/null; done
 sleep 0.2
 rm -rf "$1"
+rmdir "$2" 2>/dev/null
 "#;
 
 impl Scratch {
@@ -56,6 +60,7 @@ impl Scratch {
         let watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, "trunkline-watchdog"])
             .arg(&path)
+            .arg(crate::port::locks())
             .current_dir("/")
             // Its own group: a runner that kills the test's group must not
             // kill the one who cleans up after it.

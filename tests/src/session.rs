@@ -1,0 +1,63 @@
+//! One session that stays open, asked by a caller that blocks: to hold a lock or
+//! a transaction, or to look often without the cost of a connection.
+
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use crate::cluster::Cluster;
+
+/// A session and the runtime that drives it. Dropped: the session ends, and what
+/// it held is let go.
+#[derive(Debug)]
+pub struct Session {
+    runtime: Runtime,
+    client: Client,
+}
+
+impl Session {
+    /// Connects as user postgres.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot.
+    #[must_use]
+    pub fn new(cluster: &Cluster, dbname: &str) -> Self {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("make a runtime");
+        let client = runtime.block_on(cluster.connect(dbname));
+        Self { runtime, client }
+    }
+
+    /// A session in an open transaction that has run this, and holds its locks.
+    #[must_use]
+    #[track_caller]
+    pub fn holding(cluster: &Cluster, dbname: &str, sql: &str) -> Self {
+        let session = Self::new(cluster, dbname);
+        session.ask(&format!("begin; {sql}"));
+        session
+    }
+
+    /// Runs SQL and gives the first column of the first row as text; empty if
+    /// there is none.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    #[track_caller]
+    pub fn ask(&self, sql: &str) -> String {
+        self.runtime
+            .block_on(self.client.simple_query(sql))
+            .unwrap_or_else(|error| panic!("{error:?} in: {sql}"))
+            .iter()
+            .find_map(|message| {
+                if let SimpleQueryMessage::Row(row) = message {
+                    row.get(0).map(str::to_owned)
+                } else {
+                    None
+                }
+            })
+            .unwrap_or_default()
+    }
+}
