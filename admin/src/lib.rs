@@ -7,3 +7,4 @@ pub mod daemon;
 pub mod exit;
 pub mod log;
 pub mod output;
+pub mod status;

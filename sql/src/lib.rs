@@ -18,6 +18,7 @@ mod passfile;
 mod service;
 mod session;
 mod settings;
+pub mod standing;
 mod tls;
 mod verify;
 

@@ -1,0 +1,440 @@
+//! Asks the databases how they stand. A database that cannot be asked becomes a fact of the
+//! report, never an error of the whole; every question is bounded by the connection's timeouts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::{join, join_all};
+use sql::connect::{ConnectInfo, Session};
+use sql::queue::QueueInfo;
+use sql::standing::{self, SubscriberStanding};
+use sql::table_state::{self, State, TableRow};
+
+use super::report::{
+    ConsumerStatus, DatabaseStatus, ProviderStatus, QueueStatus, ReplayStatus, SubscriberState,
+    SubscriberStatus, TableStatus, TickerStatus,
+};
+use crate::config::{DaemonConfig, Databases, ReplayConfig, SubscriberConfig, TickerConfig};
+use crate::daemon::is_running;
+use crate::exit::one_line;
+
+/// An answer that takes longer is no answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Younger than this, what a subscriber shows counts as level: under load there always is a tick
+/// that is just being applied.
+const LEVEL_SECONDS: f64 = 2.0;
+
+/// How a ticker and the queues of its databases stand.
+pub async fn of_ticker(config: &TickerConfig) -> TickerStatus {
+    let name = format!("trunkline status {}", config.daemon.job_name);
+    let databases = match &config.databases {
+        Databases::FromDb => vec![database(&config.db, &name, &config.queues, false).await],
+        Databases::Named(names) => {
+            let infos: Vec<_> = names.iter().map(|db| config.db.with_dbname(db)).collect();
+            let asked = infos
+                .iter()
+                .map(|info| database(info, &name, &config.queues, false));
+            join_all(asked).await
+        }
+        Databases::All => all_databases(config, &name).await,
+    };
+    let pid = pid(&config.daemon);
+    TickerStatus {
+        job: config.daemon.job_name.clone(),
+        running: pid.is_some(),
+        pid,
+        databases,
+    }
+}
+
+/// Those databases of the server that have a queue.
+async fn all_databases(config: &TickerConfig, name: &str) -> Vec<DatabaseStatus> {
+    let listed = within(async {
+        let session = config.db.connect(name).await?;
+        Ok(standing::databases(&*session).await?)
+    });
+    match listed.await {
+        Err(error) => vec![DatabaseStatus {
+            name: config.db.dbname().to_owned(),
+            queues: Vec::new(),
+            error: Some(error),
+        }],
+        Ok(names) => {
+            let infos: Vec<_> = names.iter().map(|db| config.db.with_dbname(db)).collect();
+            let asked = infos.iter().map(|info| database(info, name, &[], true));
+            let mut all = join_all(asked).await;
+            all.retain(|database| database.error.is_some() || !database.queues.is_empty());
+            all
+        }
+    }
+}
+
+async fn database(
+    info: &ConnectInfo,
+    name: &str,
+    wanted: &[String],
+    may_lack_schema: bool,
+) -> DatabaseStatus {
+    let asked = within(async {
+        let session = info.connect(name).await?;
+        if !sql::queue::is_installed(&*session).await? {
+            if may_lack_schema {
+                return Ok(Vec::new());
+            }
+            anyhow::bail!("the queue is not installed here, run ticker install");
+        }
+        queues(&session).await
+    });
+    let (mut queues, error) = match asked.await {
+        Ok(queues) => (queues, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    if error.is_none() {
+        for name in wanted {
+            if !queues.iter().any(|queue| queue.name == *name) {
+                queues.push(missing_queue(name));
+            }
+        }
+    }
+    DatabaseStatus {
+        name: info.dbname().to_owned(),
+        queues,
+        error,
+    }
+}
+
+fn missing_queue(name: &str) -> QueueStatus {
+    QueueStatus {
+        name: name.to_owned(),
+        last_tick: None,
+        tick_age_seconds: None,
+        pending_events: None,
+        consumers: 0,
+        bytes: 0,
+        error: Some("not there, run ticker install".to_owned()),
+        consumer_list: Vec::new(),
+    }
+}
+
+async fn queues(session: &Session) -> anyhow::Result<Vec<QueueStatus>> {
+    let client: &tokio_postgres::Client = session;
+    let (queues, consumers) = join(sql::queue::list(client), sql::consumer::list(client)).await;
+    let consumers = consumers?;
+    let of_queue = |queue: QueueInfo| QueueStatus {
+        consumer_list: consumers
+            .iter()
+            .filter(|consumer| consumer.queue == queue.name)
+            .map(|consumer| ConsumerStatus {
+                name: consumer.name.clone(),
+                last_tick: consumer.last_tick.map(|tick| tick.0),
+                lag_seconds: consumer.lag_seconds,
+                last_seen_seconds: consumer.last_seen_seconds,
+                pending_events: consumer.pending_events,
+            })
+            .collect(),
+        last_tick: queue.last_tick.map(|tick| tick.0),
+        tick_age_seconds: queue.tick_age_seconds,
+        pending_events: queue.pending_events,
+        consumers: queue.consumers,
+        bytes: queue.bytes,
+        error: queue.paused.then(|| "its ticker is paused".to_owned()),
+        name: queue.name,
+    };
+    Ok(queues?.into_iter().map(of_queue).collect())
+}
+
+/// How a replay, its provider and its subscribers stand.
+pub async fn of_replay(config: &ReplayConfig) -> ReplayStatus {
+    let name = format!("trunkline status {}", config.daemon.job_name);
+    let asked = config.subscribers.iter().map(|subscriber| {
+        let name = &name;
+        async move { (subscriber, account(config, subscriber, name).await) }
+    });
+    let (provider, accounts) = join(provider(config, &name), join_all(asked)).await;
+    let pid = pid(&config.daemon);
+    let mut subscribers = Vec::new();
+    for (subscriber, account) in accounts {
+        subscribers.push(subscriber_status(subscriber, account, &provider, pid.is_some()).await);
+    }
+    ReplayStatus {
+        job: config.daemon.job_name.clone(),
+        queue: config.queue.clone(),
+        running: pid.is_some(),
+        pid,
+        provider: provider.status,
+        subscribers,
+    }
+}
+
+/// The provider's account, and a session to ask its clock with.
+struct Provider {
+    status: ProviderStatus,
+    epoch: Option<i64>,
+    pending_events: BTreeMap<String, i64>,
+    session: Option<Session>,
+}
+
+async fn provider(config: &ReplayConfig, name: &str) -> Provider {
+    let asked = within(async {
+        let session = config.provider.connect(name).await?;
+        if !sql::queue::is_installed(&*session).await? {
+            return Ok((session, None, Vec::new()));
+        }
+        let queues = sql::queue::list(&*session).await?;
+        let consumers = sql::consumer::list(&*session).await?;
+        let queue = queues.into_iter().find(|queue| queue.name == config.queue);
+        Ok((session, queue, consumers))
+    });
+    match asked.await {
+        Err(error) => Provider {
+            status: ProviderStatus {
+                error: Some(error),
+                ..ProviderStatus::default()
+            },
+            epoch: None,
+            pending_events: BTreeMap::new(),
+            session: None,
+        },
+        Ok((session, queue, consumers)) => Provider {
+            status: ProviderStatus {
+                reachable: true,
+                last_tick: queue.as_ref().and_then(|q| q.last_tick).map(|tick| tick.0),
+                error: match queue {
+                    Some(_) => None,
+                    None => Some(format!("there is no queue {}", config.queue)),
+                },
+            },
+            epoch: queue.map(|queue| queue.epoch.0),
+            pending_events: consumers
+                .into_iter()
+                .filter(|consumer| consumer.queue == config.queue)
+                .filter_map(|consumer| Some((consumer.name, consumer.pending_events?)))
+                .collect(),
+            session: Some(session),
+        },
+    }
+}
+
+/// A subscriber's own account; an error is one that keeps it from being asked.
+type Account = Result<Option<(SubscriberStanding, Vec<TableRow>)>, String>;
+
+async fn account(config: &ReplayConfig, subscriber: &SubscriberConfig, name: &str) -> Account {
+    let worker = format!("trunkline apply {}", config.daemon.job_name);
+    within(async {
+        let session = subscriber.db.connect(name).await?;
+        let standing = standing::subscriber(&*session, &subscriber.consumer, &worker).await?;
+        match standing {
+            None => Ok(None),
+            Some(standing) => {
+                let tables = table_state::list(&*session, &subscriber.consumer).await?;
+                Ok(Some((standing, tables)))
+            }
+        }
+    })
+    .await
+}
+
+async fn subscriber_status(
+    config: &SubscriberConfig,
+    account: Account,
+    provider: &Provider,
+    daemon: bool,
+) -> SubscriberStatus {
+    let mut status = SubscriberStatus {
+        name: config.name.clone(),
+        consumer: config.consumer.clone(),
+        reachable: account.is_ok(),
+        epoch: None,
+        tick: None,
+        lag_seconds: None,
+        lag_ticks: None,
+        pending_events: None,
+        state: SubscriberState::Unreachable,
+        paused: false,
+        conflicts: 0,
+        last_error: None,
+        tables: BTreeMap::new(),
+        table_list: Vec::new(),
+    };
+    let (standing, rows) = match account {
+        Err(error) => {
+            status.last_error = Some(error);
+            return status;
+        }
+        Ok(None) => {
+            status.state = SubscriberState::Stopped;
+            status.last_error = Some("not installed here, run replay install".to_owned());
+            return status;
+        }
+        Ok(Some(account)) => account,
+    };
+    status.epoch = Some(standing.epoch.0);
+    status.tick = Some(standing.tick.0);
+    status.paused = standing.paused;
+    status.conflicts = standing.conflicts;
+    for row in &rows {
+        *status.tables.entry(row.state.to_string()).or_default() += 1;
+    }
+    status.table_list = rows
+        .iter()
+        .filter(|row| row.state != State::Ok)
+        .map(|row| table(config, row))
+        .collect();
+    let same_queue = provider.epoch == Some(standing.epoch.0);
+    if let (true, Some(last)) = (same_queue, provider.status.last_tick) {
+        let ticks = (last - standing.tick.0).max(0);
+        status.lag_ticks = Some(ticks);
+        status.lag_seconds = match (ticks, &provider.session) {
+            (0, _) => Some(0.0),
+            (_, None) => None,
+            (_, Some(session)) => standing::seconds_since(&**session, standing.tick_time)
+                .await
+                .ok(),
+        };
+        // The consumer's own tick trails what is committed by one step.
+        status.pending_events = match ticks {
+            0 => Some(0),
+            _ => provider.pending_events.get(&config.consumer).copied(),
+        };
+    }
+    status.state = state(&standing, &status, daemon);
+    status.last_error = standing.last_error.or_else(|| {
+        let other = provider.epoch.is_some() && !same_queue;
+        other.then(|| "the provider's queue is another one than the one followed here".to_owned())
+    });
+    status
+}
+
+/// The one word, decided from the facts.
+fn state(
+    standing: &SubscriberStanding,
+    status: &SubscriberStatus,
+    daemon: bool,
+) -> SubscriberState {
+    let in_step = status
+        .table_list
+        .iter()
+        .all(|table| table.state == "parked");
+    if standing.paused {
+        SubscriberState::Paused
+    } else if standing.last_error.is_some() || !(daemon || standing.worker_connected) {
+        SubscriberState::Stopped
+    } else if !standing.worker_connected {
+        SubscriberState::Starting
+    } else if !in_step {
+        SubscriberState::Copying
+    } else if status.lag_ticks == Some(0) || status.lag_seconds.is_some_and(|s| s < LEVEL_SECONDS) {
+        SubscriberState::Level
+    } else {
+        SubscriberState::Behind
+    }
+}
+
+/// The tables of each subscriber, for `replay tables`. Err: that subscriber cannot be asked.
+pub async fn tables_of(
+    config: &ReplayConfig,
+) -> Vec<(&SubscriberConfig, Result<Vec<TableStatus>, String>)> {
+    let name = format!("trunkline tables {}", config.daemon.job_name);
+    let asked = config.subscribers.iter().map(|subscriber| {
+        let name = &name;
+        async move {
+            let account = account(config, subscriber, name).await;
+            let tables = match account {
+                Err(error) => Err(error),
+                Ok(None) => Ok(Vec::new()),
+                Ok(Some((_, rows))) => Ok(rows.iter().map(|row| table(subscriber, row)).collect()),
+            };
+            (subscriber, tables)
+        }
+    });
+    join_all(asked).await
+}
+
+fn table(config: &SubscriberConfig, row: &TableRow) -> TableStatus {
+    TableStatus {
+        subscriber: config.name.clone(),
+        table: row.table.to_string(),
+        state: row.state.to_string(),
+        rows_copied: Some(row.rows_copied),
+        bytes_copied: Some(row.bytes_copied),
+        rows_estimated: Some(row.rows_estimated),
+        error: row.error.clone(),
+        advice: row.advice.clone(),
+    }
+}
+
+fn pid(config: &DaemonConfig) -> Option<i32> {
+    // A pid file that may not be read says nothing about this host's daemon.
+    is_running(config).ok().flatten().map(|pid| pid.as_raw())
+}
+
+async fn within<T>(asked: impl Future<Output = anyhow::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(one_line(error.as_ref())),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use sql::tick::{Epoch, TickId};
+
+    use super::*;
+
+    fn standing() -> SubscriberStanding {
+        SubscriberStanding {
+            epoch: Epoch(1),
+            tick: TickId(5),
+            tick_time: SystemTime::UNIX_EPOCH,
+            paused: false,
+            conflicts: 0,
+            last_error: None,
+            worker_connected: true,
+        }
+    }
+
+    async fn word(standing: SubscriberStanding, last_tick: i64, daemon: bool) -> SubscriberState {
+        let provider = Provider {
+            status: ProviderStatus {
+                reachable: true,
+                last_tick: Some(last_tick),
+                error: None,
+            },
+            epoch: Some(1),
+            pending_events: BTreeMap::new(),
+            session: None,
+        };
+        let config = SubscriberConfig {
+            name: None,
+            db: "host=none user=u".parse().unwrap(),
+            consumer: "j".into(),
+        };
+        let account = Ok(Some((standing, Vec::new())));
+        subscriber_status(&config, account, &provider, daemon)
+            .await
+            .state
+    }
+
+    #[tokio::test]
+    async fn the_state_follows_from_the_facts() {
+        assert_eq!(word(standing(), 5, true).await, SubscriberState::Level);
+        assert_eq!(word(standing(), 9, true).await, SubscriberState::Behind);
+        let paused = SubscriberStanding {
+            paused: true,
+            ..standing()
+        };
+        assert_eq!(word(paused, 5, true).await, SubscriberState::Paused);
+        let idle = SubscriberStanding {
+            worker_connected: false,
+            ..standing()
+        };
+        assert_eq!(word(idle.clone(), 5, true).await, SubscriberState::Starting);
+        assert_eq!(word(idle, 5, false).await, SubscriberState::Stopped);
+        // Its daemon may run on another host.
+        assert_eq!(word(standing(), 5, false).await, SubscriberState::Level);
+    }
+}

@@ -1,0 +1,191 @@
+//! What `--json` prints, key by key. Scripts rely on these names; more may be added, none may go.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// `trunkline status --json`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Overview {
+    /// One a ticker config.
+    pub tickers: Vec<TickerStatus>,
+    /// One a replay config.
+    pub replays: Vec<ReplayStatus>,
+}
+
+/// `ticker status --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TickerStatus {
+    /// `job_name`.
+    pub job: String,
+    /// A daemon holds the pid file on this host.
+    pub running: bool,
+    /// Its process.
+    pub pid: Option<i32>,
+    /// One a database of the config.
+    pub databases: Vec<DatabaseStatus>,
+}
+
+/// A database with queues.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DatabaseStatus {
+    /// Its name; of the connection string, if the list of all databases could not be had.
+    pub name: String,
+    /// Its queues, by name.
+    pub queues: Vec<QueueStatus>,
+    /// Why the queues could not be asked.
+    pub error: Option<String>,
+}
+
+/// A queue.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QueueStatus {
+    /// Its name.
+    pub name: String,
+    /// Id of its last tick.
+    pub last_tick: Option<i64>,
+    /// Seconds since that tick.
+    pub tick_age_seconds: Option<f64>,
+    /// Events numbered since that tick.
+    pub pending_events: Option<i64>,
+    /// How many consumers are registered, helpers included.
+    pub consumers: i64,
+    /// Bytes on disk of its events.
+    pub bytes: i64,
+    /// What is wrong with it, such as a queue of the config that is not there.
+    pub error: Option<String>,
+    /// Where each consumer stands.
+    pub consumer_list: Vec<ConsumerStatus>,
+}
+
+/// A consumer of a queue, by the provider's account.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConsumerStatus {
+    /// Its name.
+    pub name: String,
+    /// The last tick that it finished.
+    pub last_tick: Option<i64>,
+    /// Age of that tick.
+    pub lag_seconds: Option<f64>,
+    /// Seconds since it last did anything.
+    pub last_seen_seconds: f64,
+    /// Events between that tick and the queue's last one.
+    pub pending_events: Option<i64>,
+}
+
+/// `replay status --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReplayStatus {
+    /// `job_name`.
+    pub job: String,
+    /// `pgq_queue_name`.
+    pub queue: String,
+    /// A daemon holds the pid file on this host.
+    pub running: bool,
+    /// Its process.
+    pub pid: Option<i32>,
+    /// The other end.
+    pub provider: ProviderStatus,
+    /// One a subscriber of the config.
+    pub subscribers: Vec<SubscriberStatus>,
+}
+
+/// The provider as seen from a replay.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ProviderStatus {
+    /// It was asked and answered.
+    pub reachable: bool,
+    /// Id of the queue's last tick.
+    pub last_tick: Option<i64>,
+    /// Why it could not be asked, or what is missing there.
+    pub error: Option<String>,
+}
+
+/// A subscriber.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SubscriberStatus {
+    /// Name of its `[[subscriber]]`; null with `subscriber_db`.
+    pub name: Option<String>,
+    /// Its consumer on the queue.
+    pub consumer: String,
+    /// It was asked and answered.
+    pub reachable: bool,
+    /// Identity of the queue that it follows.
+    pub epoch: Option<i64>,
+    /// The last tick that is applied.
+    pub tick: Option<i64>,
+    /// Age of what it shows: 0 when level, else seconds since its tick, by the provider's clock.
+    pub lag_seconds: Option<f64>,
+    /// Ticks that are not applied yet; null if the provider cannot be asked.
+    pub lag_ticks: Option<i64>,
+    /// Events that are not applied yet, by the provider's account.
+    pub pending_events: Option<i64>,
+    /// In one word.
+    pub state: SubscriberState,
+    /// The operator has paused it.
+    pub paused: bool,
+    /// Rows that were not as their change said.
+    pub conflicts: i64,
+    /// Why it does not go on, or why it cannot be asked.
+    pub last_error: Option<String>,
+    /// Number of tables in each state; states without tables are left out.
+    pub tables: BTreeMap<String, u64>,
+    /// The tables that are not `ok`, each with what is known.
+    pub table_list: Vec<TableStatus>,
+}
+
+/// A subscriber in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SubscriberState {
+    /// The daemon runs and has not connected to this subscriber yet.
+    Starting,
+    /// Some table is not in step yet.
+    Copying,
+    /// In step, some ticks late.
+    Behind,
+    /// Shows the provider's last tick, or one of the last seconds.
+    Level,
+    /// Told to pause.
+    Paused,
+    /// Does not go on: no daemon, or an error.
+    Stopped,
+    /// Cannot be asked.
+    Unreachable,
+}
+
+impl SubscriberState {
+    /// The word as printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SubscriberState::Starting => "starting",
+            SubscriberState::Copying => "copying",
+            SubscriberState::Behind => "behind",
+            SubscriberState::Level => "level",
+            SubscriberState::Paused => "paused",
+            SubscriberState::Stopped => "stopped",
+            SubscriberState::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// A table of a subscriber; one element of `replay tables --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TableStatus {
+    /// Name of the `[[subscriber]]`; null with `subscriber_db`.
+    pub subscriber: Option<String>,
+    /// The table's name as one word; `*` if the subscriber cannot be asked.
+    pub table: String,
+    /// `-`, `in-copy`, `catching-up`, `wanna-sync`, `ok`, `parked`, or `unreachable`.
+    pub state: String,
+    /// Rows copied so far.
+    pub rows_copied: Option<i64>,
+    /// Bytes copied so far.
+    pub bytes_copied: Option<i64>,
+    /// Rows that the provider's statistics promise.
+    pub rows_estimated: Option<i64>,
+    /// Why it is parked, or cannot be asked.
+    pub error: Option<String>,
+    /// What to do about it.
+    pub advice: Option<String>,
+}

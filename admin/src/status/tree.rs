@@ -1,0 +1,319 @@
+//! The picture of `trunkline status`: a plain tree. Pure.
+
+use super::report::{
+    DatabaseStatus, Overview, QueueStatus, ReplayStatus, SubscriberStatus, TableStatus,
+    TickerStatus,
+};
+use crate::output::visible;
+
+/// Tables that are named under a subscriber; of the others only the number is told.
+const NAMED_TABLES: usize = 50;
+
+/// A line and what hangs below it.
+struct Branch {
+    text: String,
+    twigs: Vec<Branch>,
+}
+
+impl Branch {
+    fn new(text: String) -> Branch {
+        Branch {
+            text,
+            twigs: Vec::new(),
+        }
+    }
+
+    fn draw(&self, picture: &mut String, before: &str) {
+        picture.push_str(&visible(&self.text));
+        picture.push('\n');
+        let last = self.twigs.len().saturating_sub(1);
+        for (index, twig) in self.twigs.iter().enumerate() {
+            let (here, below) = if index == last {
+                ("└─ ", "   ")
+            } else {
+                ("├─ ", "│  ")
+            };
+            picture.push_str(before);
+            picture.push_str(here);
+            twig.draw(picture, &format!("{before}{below}"));
+        }
+    }
+}
+
+/// Draws everything, tickers first.
+pub fn overview(all: &Overview) -> String {
+    let mut picture = String::new();
+    for ticker in &all.tickers {
+        ticker_branch(ticker).draw(&mut picture, "");
+    }
+    for replay in &all.replays {
+        replay_branch(replay).draw(&mut picture, "");
+    }
+    picture
+}
+
+fn daemon(running: bool, pid: Option<i32>) -> String {
+    match (running, pid) {
+        (true, Some(pid)) => format!("running, pid {pid}"),
+        (true, None) => "running".to_owned(),
+        (false, _) => "not running on this host".to_owned(),
+    }
+}
+
+fn ticker_branch(ticker: &TickerStatus) -> Branch {
+    let state = daemon(ticker.running, ticker.pid);
+    Branch {
+        text: format!("ticker {}: {state}", ticker.job),
+        twigs: ticker.databases.iter().map(database_branch).collect(),
+    }
+}
+
+fn database_branch(database: &DatabaseStatus) -> Branch {
+    let mut branch = Branch::new(format!("database {}", database.name));
+    branch.twigs = database.queues.iter().map(queue_branch).collect();
+    match &database.error {
+        Some(error) => branch.twigs.push(Branch::new(format!("error: {error}"))),
+        None if database.queues.is_empty() => branch.text.push_str(": no queues"),
+        None => {}
+    }
+    branch
+}
+
+fn queue_branch(queue: &QueueStatus) -> Branch {
+    let mut text = format!("queue {}:", queue.name);
+    if let Some(tick) = queue.last_tick {
+        let age = queue.tick_age_seconds.map(seconds).unwrap_or_default();
+        let events = queue.pending_events.unwrap_or(0);
+        text.push_str(&format!(
+            " tick {tick}, {age} ago, {events} events since, {}",
+            bytes(queue.bytes)
+        ));
+    } else if queue.error.is_none() {
+        text.push_str(" no tick yet");
+    }
+    if let Some(error) = &queue.error {
+        text.push_str(&format!(" {error}"));
+    }
+    let consumers = queue.consumer_list.iter().map(|consumer| {
+        let tick = or_none(consumer.last_tick);
+        let lag = consumer.lag_seconds.map_or("-".to_owned(), seconds);
+        let events = or_none(consumer.pending_events);
+        Branch::new(format!(
+            "consumer {}: tick {tick}, {lag} old, {events} events behind, seen {} ago",
+            consumer.name,
+            seconds(consumer.last_seen_seconds)
+        ))
+    });
+    Branch {
+        text,
+        twigs: consumers.collect(),
+    }
+}
+
+fn replay_branch(replay: &ReplayStatus) -> Branch {
+    let state = daemon(replay.running, replay.pid);
+    let mut provider = format!("provider, queue {}:", replay.queue);
+    match (replay.provider.reachable, replay.provider.last_tick) {
+        (false, _) => provider.push_str(" unreachable"),
+        (true, Some(tick)) => provider.push_str(&format!(" tick {tick}")),
+        (true, None) => provider.push_str(" no tick"),
+    }
+    if let Some(error) = &replay.provider.error {
+        provider.push_str(&format!(", error: {error}"));
+    }
+    let mut branch = Branch::new(format!("replay {}: {state}", replay.job));
+    branch.twigs.push(Branch::new(provider));
+    branch
+        .twigs
+        .extend(replay.subscribers.iter().map(subscriber_branch));
+    branch
+}
+
+fn subscriber_branch(subscriber: &SubscriberStatus) -> Branch {
+    let name = match &subscriber.name {
+        Some(name) => format!("subscriber {name}"),
+        None => "subscriber".to_owned(),
+    };
+    let mut text = format!("{name}: {}", subscriber.state.as_str());
+    if let Some(tick) = subscriber.tick {
+        text.push_str(&format!(", tick {tick}"));
+    }
+    if let Some(lag) = subscriber.lag_seconds {
+        text.push_str(&format!(", lag {}", seconds(lag)));
+    }
+    if let Some(events) = subscriber.pending_events {
+        text.push_str(&format!(", {events} events behind"));
+    }
+    if subscriber.conflicts > 0 {
+        text.push_str(&format!(", {} conflicts", subscriber.conflicts));
+    }
+    let mut branch = Branch::new(text);
+    if let Some(error) = &subscriber.last_error {
+        branch.twigs.push(Branch::new(format!("error: {error}")));
+    }
+    if subscriber.tick.is_some() {
+        branch.twigs.push(tables_branch(subscriber));
+    }
+    branch
+}
+
+fn tables_branch(subscriber: &SubscriberStatus) -> Branch {
+    let counts: Vec<_> = subscriber
+        .tables
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    let counts = if counts.is_empty() {
+        "none".to_owned()
+    } else {
+        counts.join(", ")
+    };
+    let mut branch = Branch::new(format!("tables: {counts}"));
+    let tables = &subscriber.table_list;
+    branch.twigs = tables.iter().take(NAMED_TABLES).map(table_branch).collect();
+    if tables.len() > NAMED_TABLES {
+        let more = tables.len() - NAMED_TABLES;
+        branch.twigs.push(Branch::new(format!("and {more} more")));
+    }
+    branch
+}
+
+fn table_branch(table: &TableStatus) -> Branch {
+    let mut text = format!("{} {}", table.table, table.state);
+    if let (Some(rows), Some(of)) = (table.rows_copied, table.rows_estimated)
+        && rows > 0
+    {
+        text.push_str(&format!(", {rows} rows"));
+        if of > rows {
+            text.push_str(&format!(" of about {of}"));
+        }
+    }
+    let mut branch = Branch::new(text);
+    let notes = [("error", &table.error), ("advice", &table.advice)];
+    for (word, note) in notes {
+        if let Some(note) = note {
+            branch.twigs.push(Branch::new(format!("{word}: {note}")));
+        }
+    }
+    branch
+}
+
+fn or_none(number: Option<i64>) -> String {
+    number.map_or("-".to_owned(), |number| number.to_string())
+}
+
+/// A time with as many digits as help: `0.25 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
+fn seconds(time: f64) -> String {
+    if time < 10.0 {
+        return format!("{time:.2} s");
+    }
+    // Far below 2^53 whatever a clock says.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded"
+    )]
+    let whole = time.clamp(0.0, 1e12) as u64;
+    match whole {
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+fn bytes(count: i64) -> String {
+    const UNITS: [(&str, i64); 3] = [("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)];
+    match UNITS.iter().find(|(_, size)| count >= *size) {
+        Some((unit, size)) => format!("{} {unit}", count / size),
+        None => format!("{count} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::report::*;
+
+    #[test]
+    fn the_tree_names_what_is_not_in_order() {
+        let overview = Overview {
+            tickers: vec![TickerStatus {
+                job: "t".into(),
+                running: true,
+                pid: Some(7),
+                databases: vec![DatabaseStatus {
+                    name: "db1".into(),
+                    error: None,
+                    queues: vec![QueueStatus {
+                        name: "q".into(),
+                        last_tick: Some(12),
+                        tick_age_seconds: Some(0.5),
+                        pending_events: Some(3),
+                        consumers: 1,
+                        bytes: 3 << 20,
+                        error: None,
+                        consumer_list: vec![ConsumerStatus {
+                            name: "j".into(),
+                            last_tick: Some(11),
+                            lag_seconds: Some(61.0),
+                            last_seen_seconds: 0.25,
+                            pending_events: Some(9),
+                        }],
+                    }],
+                }],
+            }],
+            replays: vec![ReplayStatus {
+                job: "j".into(),
+                queue: "q".into(),
+                running: false,
+                pid: None,
+                provider: ProviderStatus {
+                    reachable: true,
+                    last_tick: Some(12),
+                    error: None,
+                },
+                subscribers: vec![SubscriberStatus {
+                    name: Some("s1".into()),
+                    consumer: "j/s1".into(),
+                    reachable: true,
+                    epoch: Some(1),
+                    tick: Some(11),
+                    lag_seconds: Some(0.5),
+                    lag_ticks: Some(1),
+                    pending_events: Some(9),
+                    state: SubscriberState::Stopped,
+                    paused: false,
+                    conflicts: 2,
+                    last_error: Some("no\u{1b}[31m route".into()),
+                    tables: BTreeMap::from([("ok".into(), 3), ("parked".into(), 1)]),
+                    table_list: vec![TableStatus {
+                        subscriber: Some("s1".into()),
+                        table: "public.t1".into(),
+                        state: "parked".into(),
+                        rows_copied: Some(0),
+                        bytes_copied: Some(0),
+                        rows_estimated: Some(0),
+                        error: Some("column gone".into()),
+                        advice: Some("add it".into()),
+                    }],
+                }],
+            }],
+        };
+        let expected = "\
+ticker t: running, pid 7
+└─ database db1
+   └─ queue q: tick 12, 0.50 s ago, 3 events since, 3 MB
+      └─ consumer j: tick 11, 1 min 1 s old, 9 events behind, seen 0.25 s ago
+replay j: not running on this host
+├─ provider, queue q: tick 12
+└─ subscriber s1: stopped, tick 11, lag 0.50 s, 9 events behind, 2 conflicts
+   ├─ error: no\\u{1b}[31m route
+   └─ tables: 3 ok, 1 parked
+      └─ public.t1 parked
+         ├─ error: column gone
+         └─ advice: add it
+";
+        assert_eq!(super::overview(&overview), expected);
+    }
+}

@@ -1,0 +1,99 @@
+//! What a status display asks of both sides, one question a round trip. Reads only.
+
+use std::time::SystemTime;
+
+use tokio_postgres::GenericClient;
+
+use crate::error::Error;
+use crate::tick::{Epoch, TickId};
+
+/// How a consumer's subscriber stands, by the subscriber's own account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubscriberStanding {
+    /// The queue's identity that it follows.
+    pub epoch: Epoch,
+    /// The last tick that is applied.
+    pub tick: TickId,
+    /// When that tick was made, by the provider's clock.
+    pub tick_time: SystemTime,
+    /// The operator has paused the job.
+    pub paused: bool,
+    /// Rows that were not as their change said, since the install.
+    pub conflicts: i64,
+    /// Why the batch loop does not go on, if it does not.
+    pub last_error: Option<String>,
+    /// A batch loop of this job is connected to this database.
+    pub worker_connected: bool,
+}
+
+/// The standing of `consumer`; None: replay is not installed there, or not for this consumer.
+/// `worker` is the `application_name` of the batch loop. Source: trunkline.position and
+/// pg_stat_activity.
+pub async fn subscriber(
+    client: &impl GenericClient,
+    consumer: &str,
+    worker: &str,
+) -> Result<Option<SubscriberStanding>, Error> {
+    let doing = || format!("ask how consumer {consumer} stands");
+    let installed = client
+        .query_one(
+            "select pg_catalog.to_regclass('trunkline.position') is not null",
+            &[],
+        )
+        .await
+        .and_then(|row| row.try_get::<_, bool>(0))
+        .map_err(Error::database(doing()))?;
+    if !installed {
+        return Ok(None);
+    }
+    // The server cuts application_name at 63 bytes; left() of a name type does the same.
+    let row = client
+        .query_opt(
+            "select p.epoch, p.tick_id, p.tick_time, p.paused, p.conflicts, p.last_error, \
+                    exists (select from pg_catalog.pg_stat_activity a \
+                             where a.datname = pg_catalog.current_database() \
+                               and a.application_name = $2::text::name::text) \
+               from trunkline.position p where p.consumer = $1",
+            &[&consumer, &worker],
+        )
+        .await
+        .map_err(Error::database(doing()))?;
+    row.map(|row| {
+        Ok(SubscriberStanding {
+            epoch: Epoch(row.try_get(0)?),
+            tick: TickId(row.try_get(1)?),
+            tick_time: row.try_get(2)?,
+            paused: row.try_get(3)?,
+            conflicts: row.try_get(4)?,
+            last_error: row.try_get(5)?,
+            worker_connected: row.try_get(6)?,
+        })
+    })
+    .transpose()
+    .map_err(Error::database(doing()))
+}
+
+/// Seconds since `then`, by this server's clock; never negative.
+pub async fn seconds_since(client: &impl GenericClient, then: SystemTime) -> Result<f64, Error> {
+    client
+        .query_one(
+            "select greatest(0, extract(epoch from pg_catalog.clock_timestamp() - $1))::float8",
+            &[&then],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database("read the server's clock"))
+}
+
+/// Names of the databases of this server that take connections, templates left out, in order.
+pub async fn databases(client: &impl GenericClient) -> Result<Vec<String>, Error> {
+    client
+        .query(
+            "select datname::text from pg_catalog.pg_database \
+              where datallowconn and not datistemplate order by 1",
+            &[],
+        )
+        .await
+        .and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
+        .map_err(Error::database("list the databases"))
+}
