@@ -71,19 +71,14 @@ pub async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Trouble> {
 }
 
 impl<'a> BatchLoop<'a> {
-    async fn open(
-        sub: &'a Subscription,
-        stats: &'a mut Stats,
-    ) -> Result<BatchLoop<'a>, Trouble> {
+    async fn open(sub: &'a Subscription, stats: &'a mut Stats) -> Result<BatchLoop<'a>, Trouble> {
         let apply = sub.subscriber_session("apply").await?;
         let stored = position::find(&*apply, &sub.consumer)
             .await
             .map_err(Trouble::database("could not read the position"))?
             .ok_or_else(|| not_installed(sub))?;
-        let (queue, provider) = futures::try_join!(
-            sub.provider_session("queue"),
-            sub.provider_session("admin")
-        )?;
+        let (queue, provider) =
+            futures::try_join!(sub.provider_session("queue"), sub.provider_session("admin"))?;
         let reader = Reader::start(queue, sub.feed(), stored.position);
         let applier = Applier::new(apply, &sub.consumer, sub.settings.on_conflict).await?;
         position::show_error(&**applier.session(), &sub.consumer, None)
@@ -145,7 +140,10 @@ impl<'a> BatchLoop<'a> {
             info!(consumer = %self.sub.consumer, paused = self.paused, "pause changed");
         }
         self.tables_version = stored.tables_version;
-        self.tables = rows.into_iter().map(|row| (row.provider_oid, row)).collect();
+        self.tables = rows
+            .into_iter()
+            .map(|row| (row.provider_oid, row))
+            .collect();
         Ok(())
     }
 
@@ -153,11 +151,29 @@ impl<'a> BatchLoop<'a> {
     async fn batch(&mut self, header: Header) -> Result<(), Trouble> {
         match self.apply(&header).await {
             Ok(()) => Ok(()),
-            Err(Trouble::Table { table, doing, advice, source }) => {
+            Err(Trouble::Table {
+                table,
+                doing,
+                advice,
+                source,
+            }) => {
                 let Some(row) = self.tables.values().find(|row| row.table == table).cloned() else {
-                    return Err(Trouble::Operator { doing: format!("table {table}: {doing}"), advice, source });
+                    return Err(Trouble::Operator {
+                        doing: format!("table {table}: {doing}"),
+                        advice,
+                        source,
+                    });
                 };
-                self.park(&row, Trouble::Table { table, doing, advice, source }).await?;
+                self.park(
+                    &row,
+                    Trouble::Table {
+                        table,
+                        doing,
+                        advice,
+                        source,
+                    },
+                )
+                .await?;
                 // The batch comes again, without that table.
                 let queue = self.sub.provider_session("queue").await?;
                 self.reader = Reader::start(queue, self.sub.feed(), self.position);
@@ -264,7 +280,10 @@ impl<'a> BatchLoop<'a> {
                 .await
                 .map_err(Trouble::queue)?;
         }
-        let (error, advice) = (trouble.chain(), trouble.advice().unwrap_or_default().to_owned());
+        let (error, advice) = (
+            trouble.chain(),
+            trouble.advice().unwrap_or_default().to_owned(),
+        );
         let parked = table_state::take_step(
             &**self.applier.session(),
             &self.sub.consumer,
@@ -291,7 +310,10 @@ impl<'a> BatchLoop<'a> {
 
 fn not_installed(sub: &Subscription) -> Trouble {
     Trouble::Operator {
-        doing: format!("consumer {} is not installed on the subscriber", sub.consumer),
+        doing: format!(
+            "consumer {} is not installed on the subscriber",
+            sub.consumer
+        ),
         advice: "run `replay install`".into(),
         source: anyhow::anyhow!("trunkline.position has no row of it"),
     }

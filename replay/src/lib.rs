@@ -4,18 +4,20 @@
 //! provider's side), `change` and `fold` (pure), `table` (states, pure), `apply` (the
 //! subscriber's side) and `copy` (initial sync).
 
-pub mod apply;
-pub mod batch_loop;
-pub mod change;
-pub mod copy;
-pub mod fold;
+mod apply;
+mod batch_loop;
+mod change;
+pub mod cli;
+mod command;
+mod copy;
+mod fold;
 mod sequences;
-pub mod source;
+mod source;
 mod stats;
 mod subscriber;
 mod subscription;
-pub mod table;
+mod table;
 mod table_tasks;
 mod take_over;
 mod trouble;
-pub mod worker;
+mod worker;

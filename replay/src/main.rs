@@ -1,3 +1,5 @@
 //! The program `replay`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    replay::cli::main()
+}

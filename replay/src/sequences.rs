@@ -53,7 +53,9 @@ impl Sequences {
     pub async fn carry(&mut self, provider: &Session, subscriber: &Session) -> Result<(), Trouble> {
         let values = provider::sequence_values(&**provider, &self.queue, &self.consumer)
             .await
-            .map_err(Trouble::database("could not read sequences of the provider"))?;
+            .map_err(Trouble::database(
+                "could not read sequences of the provider",
+            ))?;
         for value in values {
             if self.carried.get(&value.sequence) != Some(&value) {
                 self.set(subscriber, value).await?;

@@ -87,7 +87,10 @@ impl Subscription {
     }
 
     fn remember(&self, session: &Session) {
-        let mut statements = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statements = self
+            .statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if statements.len() >= REMEMBERED_SESSIONS {
             statements.pop_front();
         }

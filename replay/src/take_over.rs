@@ -8,11 +8,11 @@ use sql::{
 use tracing::info;
 
 use crate::{
-    batch_loop::BatchLoop,
-    source::table_reader::TableReader,
-    table::Place,
-    trouble::Trouble,
+    batch_loop::BatchLoop, source::table_reader::TableReader, table::Place, trouble::Trouble,
 };
+
+/// More events than a queue can number, and no overflow when added to such a number.
+const EVERYTHING: i64 = 1 << 62;
 
 /// Takes over a table that is caught up to a tick at or before the loop's position. One
 /// transaction: the rows, the state `ok`, and proof that the position has not moved.
@@ -21,11 +21,9 @@ pub async fn run(this: &mut BatchLoop<'_>, row: &TableRow, place: Place) -> Resu
     this.applier.begin().await?;
     if place.tick < this.position.tick {
         let session = sub.provider_session("queue").await?;
-        let mut reader =
-            TableReader::new(session, &sub.settings.queue, row.provider_oid).await?;
-        let everything = i64::MAX;
+        let mut reader = TableReader::new(session, &sub.settings.queue, row.provider_oid).await?;
         let found = reader
-            .find(row, &place, Some(this.position.tick), everything)
+            .find(row, &place, Some(this.position.tick), EVERYTHING)
             .await?;
         if let Some(batch) = found.batch {
             reader
@@ -49,9 +47,7 @@ pub async fn run(this: &mut BatchLoop<'_>, row: &TableRow, place: Place) -> Resu
         copied_snapshot: None,
         trouble: None,
     };
-    this.applier
-        .commit_step_at(&row.table, &step, stay)
-        .await?;
+    this.applier.commit_step_at(&row.table, &step, stay).await?;
     this.table_is_ok(row);
     Ok(())
 }

@@ -176,9 +176,7 @@ fn subscription(
         copy_out: config
             .provider
             .pool(&application_name("copy-out", job), pool_size)?,
-        copy_in: one
-            .db
-            .pool(&application_name("copy-in", job), pool_size)?,
+        copy_in: one.db.pool(&application_name("copy-in", job), pool_size)?,
         provider: config.provider.clone(),
         subscriber: one.db.clone(),
         ticks,

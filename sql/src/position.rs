@@ -94,6 +94,38 @@ pub async fn register(
     Ok(made == 1)
 }
 
+/// Forgets a consumer that has no tables, with its sequences and conflicts.
+pub async fn remove(
+    client: &impl GenericClient,
+    consumer: &str,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "with s as (delete from trunkline.sequence_state where consumer = $1), \
+                  c as (delete from trunkline.conflict where consumer = $1) \
+             delete from trunkline.position where consumer = $1",
+            &[&consumer],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Pauses a consumer or lets it go on.
+pub async fn pause(
+    client: &impl GenericClient,
+    consumer: &str,
+    paused: bool,
+) -> Result<bool, tokio_postgres::Error> {
+    let changed = client
+        .execute(
+            "update trunkline.position set paused = $2 \
+             where consumer = $1 and paused is distinct from $2",
+            &[&consumer, &paused],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
 /// A move of the position, to be made in the transaction that applies the data.
 #[derive(Clone, Copy, Debug)]
 pub struct Move {

@@ -283,7 +283,9 @@ pub async fn shapes(
     let rows = client
         .query(
             "select definition from trunkline.shapes($1) \
-             where $2::oid is null or table_oid = $2 order by shape_id",
+             where $2::oid is null \
+                or (definition::pg_catalog.json #>> '{table,oid}')::oid = $2 \
+             order by shape_id",
             &[&queue, &table_oid],
         )
         .await?;

@@ -13,3 +13,5 @@ as $$
 $$;
 revoke all on function trunkline.shapes(text) from public;
 grant execute on function trunkline.shapes(text) to pgq_admin;
+-- A consumer of one table filters events by its shapes.
+grant select on trunkline.shape to pgq_admin;

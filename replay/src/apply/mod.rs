@@ -98,9 +98,7 @@ impl Applier {
         self.session
             .batch_execute("begin isolation level read committed; savepoint chunk")
             .await
-            .map_err(Trouble::database(
-                "could not begin on the subscriber",
-            ))
+            .map_err(Trouble::database("could not begin on the subscriber"))
     }
 
     /// Rows written since `begin`.
@@ -120,7 +118,10 @@ impl Applier {
             .batch_execute(&format!("truncate {}", names.join(", ")))
             .await;
         match truncated {
-            Ok(()) => self.run_at("release savepoint emptying", first, doing).await,
+            Ok(()) => {
+                self.run_at("release savepoint emptying", first, doing)
+                    .await
+            }
             Err(error) if error.code().is_some_and(|code| code.code() == "0A000") => {
                 self.run_at("rollback to savepoint emptying", first, doing)
                     .await?;
@@ -205,7 +206,9 @@ impl Applier {
                 Ok(false) => return Ok(false),
                 Err(error) => match classify(&error) {
                     sql::Class::Transient => {
-                        return Err(Trouble::database("could not write to the subscriber")(error));
+                        return Err(Trouble::database("could not write to the subscriber")(
+                            error,
+                        ));
                     }
                     // The careful way finds out whose fault it is.
                     sql::Class::Operator | sql::Class::Bug => return Ok(false),
@@ -243,8 +246,12 @@ impl Applier {
         let differences = match writer.write_carefully(set).await {
             Ok(differences) => differences,
             Err(error) if is_in_the_way(&error) && !writable.target.has_own_columns => {
-                self.run_at("rollback to savepoint careful", &table, "could not roll back")
-                    .await?;
+                self.run_at(
+                    "rollback to savepoint careful",
+                    &table,
+                    "could not roll back",
+                )
+                .await?;
                 writer.replace(set).await.map_err(at_table())?
             }
             Err(error) => return Err(at_table()(error)),
@@ -268,14 +275,17 @@ impl Applier {
             if self.on_conflict == OnConflict::Stop {
                 return Err(Trouble::misfit(
                     table,
-                    format!("{} of its rows {} on the subscriber", keys.len(), kind_says(kind)),
+                    format!(
+                        "{} of its rows {} on the subscriber",
+                        keys.len(),
+                        kind_says(kind)
+                    ),
                     "put the rows right on the subscriber, or set on_conflict = \"overwrite\"",
                 ));
             }
-            let hashes =
-                conflict::store(&*self.session, &self.consumer, table, kind, keys, tick)
-                    .await
-                    .map_err(Trouble::database("could not store conflicts"))?;
+            let hashes = conflict::store(&*self.session, &self.consumer, table, kind, keys, tick)
+                .await
+                .map_err(Trouble::database("could not store conflicts"))?;
             self.conflicts += i64::try_from(keys.len()).unwrap_or(i64::MAX);
             for hash in hashes.iter().take(LOGGED_CONFLICTS) {
                 warn!(%table, kind = kind.as_str(), key_hash = %hash, tick = tick.0, "conflict");
@@ -319,9 +329,13 @@ impl Applier {
             .await?;
         self.staged.remove(&shape.table.oid);
         self.staged_now.remove(&shape.table.oid);
-        let prepared = Prepared::prepare(&self.session, &target)
-            .await
-            .map_err(Trouble::at_table(&table, "could not prepare its statements"))?;
+        let prepared =
+            Prepared::prepare(&self.session, &target)
+                .await
+                .map_err(Trouble::at_table(
+                    &table,
+                    "could not prepare its statements",
+                ))?;
         let writable = Arc::new(Writable {
             prepared: target.can_update().then_some(prepared),
             target,

@@ -110,11 +110,7 @@ impl Decoder {
         })
     }
 
-    fn known(
-        &self,
-        shape: ShapeId,
-        table: impl Fn() -> String,
-    ) -> Result<Arc<Shape>, Undecodable> {
+    fn known(&self, shape: ShapeId, table: impl Fn() -> String) -> Result<Arc<Shape>, Undecodable> {
         self.shapes
             .get(&shape)
             .cloned()

@@ -120,13 +120,10 @@ impl<'a> CatchUp<'a> {
         let Some(snapshot) = &self.place.copied else {
             return Ok(true);
         };
-        let first = provider::tick_containing(
-            &**self.reader.session(),
-            &self.sub.settings.queue,
-            snapshot,
-        )
-        .await
-        .map_err(Trouble::database("could not compare snapshots"))?;
+        let first =
+            provider::tick_containing(&**self.reader.session(), &self.sub.settings.queue, snapshot)
+                .await
+                .map_err(Trouble::database("could not compare snapshots"))?;
         Ok(first.is_some_and(|first| first <= self.place.tick))
     }
 

@@ -95,7 +95,10 @@ async fn transfer(
     // 3
     let at_table = |doing: &'static str| Trouble::at_table(&row.table, doing);
     writing
-        .batch_execute(&format!("begin isolation level read committed; {}", REPLICA_SETTINGS))
+        .batch_execute(&format!(
+            "begin isolation level read committed; {}",
+            REPLICA_SETTINGS
+        ))
         .await
         .map_err(Trouble::database("could not begin a copy"))?;
     let copied = if row.existing == Existing::Trust {

@@ -31,10 +31,10 @@ pub async fn copy(
         target.copied_columns(),
         table.quoted()
     );
-    let out = reading
-        .copy_out(&from)
-        .await
-        .map_err(Trouble::at_table(table, "could not read it on the provider"))?;
+    let out = reading.copy_out(&from).await.map_err(Trouble::at_table(
+        table,
+        "could not read it on the provider",
+    ))?;
     let into = writing
         .copy_in::<_, Bytes>(&target.copy_in())
         .await
@@ -45,7 +45,10 @@ pub async fn copy(
     futures::pin_mut!(out, into);
     let mut copied = Copied::default();
     while let Some(line) = out.next().await {
-        let line = line.map_err(Trouble::at_table(table, "could not read it on the provider"))?;
+        let line = line.map_err(Trouble::at_table(
+            table,
+            "could not read it on the provider",
+        ))?;
         copied.rows += 1;
         copied.bytes += i64::try_from(line.len()).unwrap_or_default();
         // The sink gathers lines into pieces before it sends them.

@@ -29,7 +29,9 @@ fn fold(shape: Arc<Shape>, changes: Vec<(Said, Bytes, Option<Bytes>)>) -> Vec<Ch
 }
 
 fn words(rows: &[Bytes]) -> Vec<&str> {
-    rows.iter().map(|r| std::str::from_utf8(r).unwrap()).collect()
+    rows.iter()
+        .map(|r| std::str::from_utf8(r).unwrap())
+        .collect()
 }
 
 #[test]

@@ -15,10 +15,7 @@ use super::{
     ticks::Ticks,
     track::{self, ProviderView},
 };
-use crate::{
-    change::Change,
-    trouble::Trouble,
-};
+use crate::{change::Change, trouble::Trouble};
 
 /// Changes that wait to be applied. A change is a block: 256 kB at the most, or one row.
 const CHANNEL_CHANGES: usize = 32;
@@ -113,7 +110,9 @@ async fn read(
         let next = finder
             .after(&**session, &feed.queue, from.tick, &want)
             .await
-            .map_err(Trouble::database("could not look for a batch on the provider"))?;
+            .map_err(Trouble::database(
+                "could not look for a batch on the provider",
+            ))?;
         track::check(
             from,
             ProviderView {

@@ -54,13 +54,17 @@ impl Events {
         let row = row.map_err(Trouble::database("could not read events of the provider"))?;
         let event =
             raw_event(&row).map_err(Trouble::database("could not read an event's columns"))?;
-        decoder.decode(event).map(Some).map_err(|error| Trouble::Operator {
-            doing: format!("could not decode event {}", event.ev_id),
-            advice: "capture on the provider and replay are of different versions, or the event \
+        decoder
+            .decode(event)
+            .map(Some)
+            .map_err(|error| Trouble::Operator {
+                doing: format!("could not decode event {}", event.ev_id),
+                advice:
+                    "capture on the provider and replay are of different versions, or the event \
                      was written by hand: see its row in the queue's event tables"
-                .into(),
-            source: anyhow::Error::new(error),
-        })
+                        .into(),
+                source: anyhow::Error::new(error),
+            })
     }
 }
 

@@ -79,7 +79,10 @@ impl TableReader {
         if next.tag_at_position.is_none() {
             return Err(Trouble::misfit(
                 &row.table,
-                format!("the provider no longer holds its events after tick {}", place.tick.0),
+                format!(
+                    "the provider no longer holds its events after tick {}",
+                    place.tick.0
+                ),
                 "the table needs a resync: remove it from the job and add it again",
             ));
         }

@@ -120,7 +120,10 @@ pub mod helper {
     /// Whether a consumer is one of `consumer`'s helpers, of whatever table.
     pub fn is_helper_of(name: &str, consumer: &str) -> bool {
         name.strip_prefix(consumer)
-            .and_then(|rest| rest.strip_prefix("#copy:").or(rest.strip_prefix("#parked:")))
+            .and_then(|rest| {
+                rest.strip_prefix("#copy:")
+                    .or(rest.strip_prefix("#parked:"))
+            })
             .is_some_and(|oid| oid.bytes().all(|b| b.is_ascii_digit()))
     }
 
@@ -132,13 +135,13 @@ pub mod helper {
             State::InCopy => Some(copy(consumer, row.provider_oid)),
             // Without a tick nothing of the table is on the subscriber: it is copied again.
             State::Parked if row.tick.is_none() => None,
-            State::CatchingUp | State::WannaSync | State::Parked => Some(
-                if row.copied_snapshot.is_none() {
+            State::CatchingUp | State::WannaSync | State::Parked => {
+                Some(if row.copied_snapshot.is_none() {
                     parked(consumer, row.provider_oid)
                 } else {
                     copy(consumer, row.provider_oid)
-                },
-            ),
+                })
+            }
         }
     }
 }
@@ -177,7 +180,10 @@ mod tests {
         assert_eq!(duty(&row(State::Parked, Some(5), false, 1.0)), Duty::None);
         assert!(matches!(
             duty(&row(State::Parked, Some(5), false, 11.0)),
-            Duty::CatchUp(Place { tick: TickId(5), .. })
+            Duty::CatchUp(Place {
+                tick: TickId(5),
+                ..
+            })
         ));
         assert_eq!(duty(&row(State::Parked, None, false, 11.0)), Duty::Copy);
     }
@@ -201,7 +207,10 @@ mod tests {
             assert!(helper::is_helper_of(&name, "job/a"), "{name}");
             assert!(!helper::is_helper_of(&name, "job"), "{name}");
         }
-        assert_eq!(helper::needed(&row(State::Ok, None, false, 0.0), "job"), None);
+        assert_eq!(
+            helper::needed(&row(State::Ok, None, false, 0.0), "job"),
+            None
+        );
         assert!(!helper::is_helper_of("job#copy:x", "job"));
     }
 }

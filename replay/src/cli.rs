@@ -1,0 +1,167 @@
+//! The command line of `replay`: arguments in, one command out.
+
+use std::{process::ExitCode, time::Duration};
+
+use admin::{
+    cli::CommonArgs,
+    config::ReplayConfig,
+    daemon,
+    exit::{self, Exit, Failure},
+};
+use clap::{Parser, Subcommand};
+
+use crate::{
+    command::{self, Job, add::AddArgs, remove::RemoveArgs, sequences::SequenceArgs},
+    worker,
+};
+
+/// Replicates tables of a provider into one or more subscribers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "replay",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make queue, consumers and the subscribers' tables; safe to repeat
+    Install,
+    /// Copy and apply until stopped
+    Start {
+        /// Go into the background
+        #[arg(short, long)]
+        detach: bool,
+    },
+    /// End the running daemon
+    Stop {
+        /// Cancel what it is doing
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Make the daemon read its config and open its log again
+    Reload,
+    /// Stop, then start in the background
+    Restart,
+    /// Tell how job and subscribers stand
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Begin to replicate tables
+    Add(AddArgs),
+    /// Stop replicating tables; their rows stay
+    Remove(RemoveArgs),
+    /// Begin to carry sequences over
+    AddSeq(SequenceArgs),
+    /// Stop carrying sequences over; their values stay
+    RemoveSeq(SequenceArgs),
+    /// List the sequences that are carried over
+    Seqs,
+    /// List the state of each table
+    Tables {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Of one subscriber only
+        #[arg(long, value_name = "NAME")]
+        subscriber: Option<String>,
+    },
+    /// List the provider's tables that are not replicated
+    Missing,
+    /// Wait until all tables are ok and everything committed before the call is applied
+    Wait {
+        /// Give up after this time, with exit code 4
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<f64>,
+    },
+    /// Keep the position, apply nothing
+    Pause,
+    /// Go on after a pause
+    Resume,
+    /// Check the config file
+    CheckConfig,
+}
+
+/// Runs the program and gives its exit code.
+pub fn main() -> ExitCode {
+    match admin::cli::parse::<Cli>() {
+        Ok(cli) => exit::finish(run(cli)),
+        Err(exit) => exit.into(),
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    let config = ReplayConfig::load(&cli.common.config_path("replay"))?;
+    admin::cli::warn(&config.daemon);
+    match cli.command {
+        Command::CheckConfig => {
+            command::say(&cli.common, "the config is good")?;
+            Ok(Exit::Done)
+        }
+        Command::Start { detach } => start(&cli.common, config, detach),
+        Command::Stop { fast } => daemon::stop(&config.daemon, fast, None),
+        Command::Reload => daemon::reload(&config.daemon),
+        Command::Restart => {
+            if daemon::is_running(&config.daemon)?.is_some() {
+                daemon::stop(&config.daemon, false, None)?;
+            }
+            start(&cli.common, config, true)
+        }
+        online => run_online(Job::new(config, cli.common), online),
+    }
+}
+
+fn start(common: &CommonArgs, config: ReplayConfig, detach: bool) -> Result<Exit, Failure> {
+    let settings = config.daemon.clone();
+    daemon::start(&settings, detach, common.verbosity(), worker::body(config))
+}
+
+/// Commands that ask the databases.
+fn run_online(job: Job, command: Command) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, error))?;
+    runtime.block_on(async {
+        match command {
+            Command::Install => command::install::run(&job).await,
+            Command::Add(args) => command::add::run(&job, &args).await,
+            Command::Remove(args) => command::remove::run(&job, &args).await,
+            Command::AddSeq(args) => command::sequences::add(&job, &args).await,
+            Command::RemoveSeq(args) => command::sequences::remove(&job, &args).await,
+            Command::Seqs => command::sequences::list(&job).await,
+            Command::Tables { json, subscriber } => {
+                command::tables::run(&job, json, subscriber.as_deref()).await
+            }
+            Command::Missing => command::missing::run(&job).await,
+            Command::Wait { timeout } => command::wait::run(&job, limit(timeout)?).await,
+            Command::Pause => command::pause::run(&job, true).await,
+            Command::Resume => command::pause::run(&job, false).await,
+            Command::Status { json } => command::status::run(&job, json).await,
+            Command::Start { .. }
+            | Command::Stop { .. }
+            | Command::Reload
+            | Command::Restart
+            | Command::CheckConfig => Ok(Exit::Done),
+        }
+    })
+}
+
+fn limit(seconds: Option<f64>) -> Result<Option<Duration>, Failure> {
+    seconds
+        .map(|seconds| {
+            Duration::try_from_secs_f64(seconds).map_err(|error| {
+                Failure::message(Exit::Usage, format!("--timeout {seconds}: {error}"))
+            })
+        })
+        .transpose()
+}

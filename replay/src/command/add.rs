@@ -1,0 +1,344 @@
+//! `replay add`: capture on the provider, a row in state `-` on the subscriber; the running
+//! daemon copies. Everything is checked before anything is made, table by table.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use admin::{
+    config::SubscriberConfig,
+    exit::{self, Exit, Failure},
+};
+use anyhow::{Context as _, anyhow};
+use sql::{
+    connect::Session,
+    name::TableName,
+    provider::{self, Candidate},
+    table_state::{self, Existing},
+};
+
+use super::{
+    Job,
+    choose::{Choice, Chosen, Wanted},
+    label, stored, wait,
+};
+
+/// How long one try waits for a table's lock: writers queue behind it no longer than this.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long to try again before giving up.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The arguments of `add`.
+#[derive(Debug, clap::Args)]
+pub struct AddArgs {
+    /// Tables, as schema.table; * and ? match in unquoted names
+    #[arg(
+        value_name = "TABLE",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    tables: Vec<Wanted>,
+    /// All tables that can be replicated
+    #[arg(long)]
+    all: bool,
+    /// With --all: only schemas that match
+    #[arg(long, value_name = "PATTERN", requires = "all")]
+    schema: Option<String>,
+    /// Not the tables that match
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Option<String>,
+    /// The subscriber's rows are the provider's already: copy nothing
+    #[arg(long, conflicts_with = "truncate")]
+    expect_sync: bool,
+    /// Empty the subscriber's table before the copy
+    #[arg(long)]
+    truncate: bool,
+    /// Into one subscriber only
+    #[arg(long, value_name = "NAME")]
+    subscriber: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Wait until the tables are ok, at most so many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "")]
+    wait: Option<String>,
+}
+
+/// Runs the command.
+pub async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
+    let patience = wait_limit(args)?;
+    let provider = job.provider().await?;
+    let mut subscribers = Vec::new();
+    for one in job.subscribers(args.subscriber.as_deref())? {
+        subscribers.push(Side::open(job, one).await?);
+    }
+    let candidates = provider::candidates(&*provider, job.queue())
+        .await
+        .context("could not list the provider's tables")?;
+    let choice = Choice {
+        all: args.all,
+        wanted: &args.tables,
+        schema: args.schema.as_deref(),
+        exclude: args.exclude.as_deref(),
+    };
+    let chosen = choice.of(candidates, |candidate| &candidate.table);
+    let tally = add_chosen(job, args, &provider, &subscribers, chosen).await?;
+    let exit = tally.exit(args.all)?;
+    match patience {
+        Some(limit) if !args.dry_run => {
+            let waited = wait::for_tables(job, args.subscriber.as_deref(), limit).await?;
+            Ok(if waited == Exit::Done { exit } else { waited })
+        }
+        Some(_) | None => Ok(exit),
+    }
+}
+
+/// None: do not wait; a limit of none: for ever.
+fn wait_limit(args: &AddArgs) -> Result<Option<Option<Duration>>, Failure> {
+    match args.wait.as_deref() {
+        None => Ok(None),
+        Some("") => Ok(Some(None)),
+        Some(text) => text
+            .parse()
+            .ok()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .map(|limit| Some(Some(limit)))
+            .ok_or_else(|| {
+                Failure::message(
+                    Exit::Usage,
+                    format!("--wait {text}: not a number of seconds"),
+                )
+            }),
+    }
+}
+
+/// One subscriber as `add` sees it.
+struct Side<'a> {
+    config: &'a SubscriberConfig,
+    session: Session,
+    /// Tables that it replicates already.
+    known: HashSet<TableName>,
+}
+
+impl<'a> Side<'a> {
+    async fn open(job: &Job, config: &'a SubscriberConfig) -> Result<Side<'a>, Failure> {
+        let session = job.subscriber(config).await?;
+        stored(&session, config).await?;
+        let known = table_state::list(&*session, &config.consumer)
+            .await
+            .with_context(|| format!("could not read the tables of {}", label(config)))?;
+        Ok(Side {
+            config,
+            session,
+            known: known.into_iter().map(|row| row.table).collect(),
+        })
+    }
+
+    /// Why the subscriber's table cannot take the provider's rows; none if it can.
+    async fn refusal(
+        &self,
+        table: &TableName,
+        columns: &[String],
+        existing: Existing,
+    ) -> anyhow::Result<Option<String>> {
+        let place = label(self.config);
+        let rows = self
+            .session
+            .query(
+                "select column_name, generated from trunkline.target_columns($1, $2)",
+                &[&table.schema, &table.name],
+            )
+            .await
+            .with_context(|| format!("could not look at {table} on {place}"))?;
+        let mut here = HashMap::new();
+        for row in &rows {
+            here.insert(row.try_get::<_, String>(0)?, row.try_get::<_, bool>(1)?);
+        }
+        if here.is_empty() && !columns.is_empty() {
+            return Ok(Some(format!(
+                "does not exist on {place}: create it there first"
+            )));
+        }
+        let missing: Vec<String> = columns
+            .iter()
+            .filter(|column| !here.contains_key(*column))
+            .map(|column| sql::name::quote_ident(column))
+            .collect();
+        if !missing.is_empty() {
+            return Ok(Some(format!(
+                "has no column {} on {place}: add it there first",
+                missing.join(", ")
+            )));
+        }
+        if existing == Existing::Refuse {
+            let holds: bool = self
+                .session
+                .query_one(
+                    &format!("select exists (select from {})", table.quoted()),
+                    &[],
+                )
+                .await
+                .with_context(|| format!("could not read {table} on {place}"))?
+                .try_get(0)?;
+            if holds {
+                return Ok(Some(format!(
+                    "holds rows on {place}: --truncate empties it first, --expect-sync takes \
+                     them for the provider's"
+                )));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What became of the tables.
+#[derive(Default)]
+struct Tally {
+    added: usize,
+    refused: usize,
+    busy: usize,
+}
+
+impl Tally {
+    fn exit(&self, all: bool) -> Result<Exit, Failure> {
+        if self.busy > 0 && self.refused == 0 && self.added == 0 {
+            return Ok(Exit::TimedOut);
+        }
+        match (self.refused + self.busy, self.added) {
+            (0, _) => Ok(Exit::Done),
+            (_, 0) if !all => Ok(Exit::Failed),
+            _ => Ok(Exit::Part),
+        }
+    }
+
+    fn refuse(&mut self, table: &TableName, why: &str) {
+        self.refused += 1;
+        eprintln!("not added: {table}: {why}");
+    }
+}
+
+async fn add_chosen(
+    job: &Job,
+    args: &AddArgs,
+    provider: &Session,
+    subscribers: &[Side<'_>],
+    chosen: Chosen<Candidate>,
+) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    for table in &chosen.unknown {
+        tally.refuse(table, "does not exist on the provider");
+    }
+    for candidate in chosen.named.into_iter().chain(chosen.matched) {
+        if let Some((reason, hint)) = &candidate.refusal {
+            let hint = hint.as_ref().map(|hint| format!(" ({hint})"));
+            tally.refuse(
+                &candidate.table,
+                &format!("{reason}{}", hint.unwrap_or_default()),
+            );
+            continue;
+        }
+        let columns = provider::captured_columns(&**provider, candidate.oid)
+            .await
+            .with_context(|| format!("could not read the columns of {}", candidate.table))?;
+        for side in subscribers {
+            add_to(job, args, provider, side, &candidate, &columns, &mut tally).await?;
+        }
+    }
+    Ok(tally)
+}
+
+async fn add_to(
+    job: &Job,
+    args: &AddArgs,
+    provider: &Session,
+    side: &Side<'_>,
+    candidate: &Candidate,
+    columns: &[String],
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    let table = &candidate.table;
+    let suffix = match &side.config.name {
+        Some(name) => format!(" into {name}"),
+        None => String::new(),
+    };
+    if side.known.contains(table) {
+        if !args.all {
+            job.say(&format!("{table} is there{suffix}"))?;
+        }
+        return Ok(());
+    }
+    let existing = match (args.truncate, args.expect_sync) {
+        (true, _) => Existing::Truncate,
+        (false, true) => Existing::Trust,
+        (false, false) => Existing::Refuse,
+    };
+    if let Some(why) = side.refusal(table, columns, existing).await? {
+        tally.refuse(table, &why);
+        return Ok(());
+    }
+    if args.dry_run {
+        return job.say(&format!("{table} would be added{suffix}"));
+    }
+    match capture(job, provider, &side.config.consumer, table).await {
+        Ok(true) => {}
+        Ok(false) => {
+            tally.busy += 1;
+            eprintln!(
+                "not added: {table}: others hold locks on it on the provider, try again later"
+            );
+            return Ok(());
+        }
+        Err(error) => {
+            tally.refuse(table, &exit::one_line(error.as_ref()));
+            return Ok(());
+        }
+    }
+    table_state::register(
+        &*side.session,
+        &side.config.consumer,
+        table,
+        candidate.oid,
+        existing,
+    )
+    .await
+    .with_context(|| format!("could not register {table} on {}", label(side.config)))?;
+    tally.added += 1;
+    job.say(&format!("{table} added{suffix}"))
+}
+
+/// Makes capture. False if the table's lock could not be had in time.
+async fn capture(
+    job: &Job,
+    provider: &Session,
+    consumer: &str,
+    table: &TableName,
+) -> anyhow::Result<bool> {
+    provider
+        .batch_execute(&format!("set lock_timeout = {}", LOCK_TIMEOUT.as_millis()))
+        .await?;
+    let start = Instant::now();
+    loop {
+        match provider::add_table(&**provider, job.queue(), consumer, table).await {
+            Ok(_) => return Ok(true),
+            Err(error) if error.code().is_some_and(|code| code.code() == "55P03") => {
+                if start.elapsed() > LOCK_PATIENCE {
+                    return Ok(false);
+                }
+                // Whoever queued behind us goes first.
+                tokio::time::sleep(LOCK_TIMEOUT).await;
+            }
+            Err(error) => {
+                let hint = error
+                    .as_db_error()
+                    .and_then(|db| db.hint())
+                    .map(str::to_owned);
+                let error = anyhow::Error::new(error);
+                return Err(match hint {
+                    Some(hint) => anyhow!("{} ({hint})", exit::one_line(error.as_ref())),
+                    None => error,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Which tables a command line means: names, patterns, or all. Pure.
+
+use std::str::FromStr;
+
+use sql::name::{BadName, TableName};
+use wildmatch::WildMatch;
+
+/// A table as written on a command line. `*` and `?` match in unquoted names.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// One table.
+    Name(TableName),
+    /// Those that match.
+    Pattern(Pattern),
+}
+
+/// A pattern of schema and name.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    schema: WildMatch,
+    name: WildMatch,
+}
+
+impl Pattern {
+    /// A pattern `schema.name`; without a dot it is a name in schema public.
+    fn new(text: &str) -> Pattern {
+        let (schema, name) = text.split_once('.').unwrap_or(("public", text));
+        Pattern {
+            schema: WildMatch::new(&schema.to_ascii_lowercase()),
+            name: WildMatch::new(&name.to_ascii_lowercase()),
+        }
+    }
+
+    fn matches(&self, table: &TableName) -> bool {
+        self.schema.matches(&table.schema) && self.name.matches(&table.name)
+    }
+}
+
+impl FromStr for Wanted {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Wanted, BadName> {
+        if !text.contains('"') && text.contains(['*', '?']) {
+            return Ok(Wanted::Pattern(Pattern::new(text)));
+        }
+        text.parse().map(Wanted::Name)
+    }
+}
+
+/// What a command line chooses.
+#[derive(Clone, Debug, Default)]
+pub struct Choice<'a> {
+    /// Everything.
+    pub all: bool,
+    /// Names and patterns.
+    pub wanted: &'a [Wanted],
+    /// With `all`: only schemas that match.
+    pub schema: Option<&'a str>,
+    /// Not these.
+    pub exclude: Option<&'a str>,
+}
+
+/// What was chosen of what there is.
+#[derive(Debug)]
+pub struct Chosen<T> {
+    /// Found by name: the user means just this one.
+    pub named: Vec<T>,
+    /// Found by a pattern or by `all`.
+    pub matched: Vec<T>,
+    /// Names that nothing has.
+    pub unknown: Vec<TableName>,
+}
+
+impl Choice<'_> {
+    /// Chooses; each at most once, in the order of `there`.
+    pub fn of<T>(&self, there: Vec<T>, name: impl Fn(&T) -> &TableName) -> Chosen<T> {
+        let mut chosen = Chosen {
+            named: Vec::new(),
+            matched: Vec::new(),
+            unknown: self.unknown(&there, &name),
+        };
+        for item in there {
+            if self.names(name(&item)) {
+                chosen.named.push(item);
+            } else if self.matches(name(&item)) {
+                chosen.matched.push(item);
+            }
+        }
+        chosen
+    }
+
+    fn unknown<T>(&self, there: &[T], name: &impl Fn(&T) -> &TableName) -> Vec<TableName> {
+        self.wanted
+            .iter()
+            .filter_map(|wanted| match wanted {
+                Wanted::Name(table) => Some(table),
+                Wanted::Pattern(_) => None,
+            })
+            .filter(|table| !there.iter().any(|item| name(item) == *table))
+            .cloned()
+            .collect()
+    }
+
+    fn names(&self, table: &TableName) -> bool {
+        self.wanted
+            .iter()
+            .any(|wanted| matches!(wanted, Wanted::Name(name) if name == table))
+    }
+
+    fn matches(&self, table: &TableName) -> bool {
+        let by_pattern = self
+            .wanted
+            .iter()
+            .any(|wanted| matches!(wanted, Wanted::Pattern(pattern) if pattern.matches(table)));
+        let in_schema = self
+            .schema
+            .is_none_or(|schema| WildMatch::new(schema).matches(&table.schema));
+        let excluded = self
+            .exclude
+            .is_some_and(|exclude| Pattern::new(exclude).matches(table));
+        (by_pattern || self.all) && in_schema && !excluded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there() -> Vec<TableName> {
+        [
+            ("public", "a"),
+            ("public", "tmp_a"),
+            ("app_1", "a"),
+            ("app_1", "A*"),
+        ]
+        .map(|(schema, name)| TableName::new(schema, name))
+        .to_vec()
+    }
+
+    fn chosen(choice: &Choice<'_>) -> (Vec<String>, Vec<String>, usize) {
+        let chosen = choice.of(there(), |table| table);
+        let words = |tables: &[TableName]| tables.iter().map(ToString::to_string).collect();
+        (
+            words(&chosen.named),
+            words(&chosen.matched),
+            chosen.unknown.len(),
+        )
+    }
+
+    #[test]
+    fn all_takes_what_schema_and_exclude_leave() {
+        let choice = Choice {
+            all: true,
+            exclude: Some("*.tmp_*"),
+            ..Choice::default()
+        };
+        assert_eq!(chosen(&choice).1, ["public.a", "app_1.a", "app_1.\"A*\""]);
+        let choice = Choice {
+            all: true,
+            schema: Some("app_*"),
+            ..Choice::default()
+        };
+        assert_eq!(chosen(&choice).1, ["app_1.a", "app_1.\"A*\""]);
+    }
+
+    #[test]
+    fn a_star_in_quotes_is_a_character() {
+        let wanted = ["app_1.\"A*\"".parse().unwrap(), "b".parse().unwrap()];
+        let choice = Choice {
+            wanted: &wanted,
+            ..Choice::default()
+        };
+        assert_eq!(chosen(&choice), (vec!["app_1.\"A*\"".into()], vec![], 1));
+    }
+}

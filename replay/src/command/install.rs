@@ -1,0 +1,161 @@
+//! `replay install`: the queue on the provider if it is missing, our tables on each
+//! subscriber, and a consumer for each.
+
+use admin::{
+    config::SubscriberConfig,
+    exit::{Exit, Failure},
+};
+use anyhow::Context as _;
+use sql::{
+    connect::Session,
+    consumer,
+    install::{self, Component},
+    position, provider, queue, table_state,
+};
+
+use super::{Job, label};
+
+/// Runs the command. Each step is safe to repeat; a second run changes nothing.
+pub async fn run(job: &Job) -> Result<Exit, Failure> {
+    let provider = job.provider().await?;
+    let has_queue = queue::is_installed(&*provider)
+        .await
+        .context("could not ask the provider")?;
+    if !has_queue {
+        return Err(Failure::message(
+            Exit::Failed,
+            format!(
+                "the provider (database {}) has no schema pgq",
+                job.config.provider.dbname()
+            ),
+        )
+        .with_hint("run there: ticker install"));
+    }
+    let made = queue::create(&*provider, job.queue())
+        .await
+        .context("could not make the queue")?;
+    job.say(&format!(
+        "provider: queue {} {}",
+        job.queue(),
+        if made { "made" } else { "is there" }
+    ))?;
+    for one in &job.config.subscribers {
+        install_subscriber(job, &provider, one)
+            .await
+            .map_err(|failure| Failure {
+                error: failure
+                    .error
+                    .context(format!("could not install {}", label(one))),
+                ..failure
+            })?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn install_subscriber(
+    job: &Job,
+    provider: &Session,
+    one: &SubscriberConfig,
+) -> Result<(), Failure> {
+    let mut subscriber = job.subscriber(one).await?;
+    refuse_the_provider_itself(provider, &subscriber).await?;
+    let report = install::install(&mut subscriber, &[Component::Subscriber])
+        .await
+        .context("could not make schema trunkline")?;
+    if report.removed_dump {
+        job.say(&format!(
+            "{}: removed triggers and queue objects that came with a dump of the provider",
+            label(one)
+        ))?;
+    }
+    let registered = register(job, provider, &subscriber, one).await?;
+    job.say(&format!(
+        "{}: consumer {} {}",
+        label(one),
+        one.consumer,
+        if registered || report.changed {
+            "installed"
+        } else {
+            "is there"
+        }
+    ))
+}
+
+/// A table cannot be replicated onto itself.
+async fn refuse_the_provider_itself(
+    provider: &Session,
+    subscriber: &Session,
+) -> Result<(), Failure> {
+    // One server process has one start time, and one database in it one oid.
+    let identity = "select pg_catalog.pg_postmaster_start_time()::text || ' ' || oid \
+         from pg_catalog.pg_database where datname = pg_catalog.current_database()";
+    let ask = async |session: &Session| -> Result<String, Failure> {
+        Ok(session
+            .query_one(identity, &[])
+            .await
+            .and_then(|row| row.try_get(0))
+            .context("could not ask which database it is")?)
+    };
+    if ask(provider).await? == ask(subscriber).await? {
+        return Err(Failure::message(
+            Exit::Failed,
+            "provider_db and the subscriber are one database",
+        )
+        .with_hint("replicate into another database"));
+    }
+    Ok(())
+}
+
+/// Registers the consumer at the queue's newest tick and stores that as the subscriber's
+/// position; false if that was done before.
+async fn register(
+    job: &Job,
+    provider: &Session,
+    subscriber: &Session,
+    one: &SubscriberConfig,
+) -> Result<bool, Failure> {
+    let at_provider = provider::consumer_position(&**provider, job.queue(), &one.consumer)
+        .await
+        .context("could not ask the provider for the consumer")?;
+    let stored = position::find(&**subscriber, &one.consumer)
+        .await
+        .context("could not read the position")?;
+    match (at_provider, stored) {
+        (Some(_), Some(_)) => return Ok(false),
+        (None, Some(stored)) => {
+            let tables = table_state::list(&**subscriber, &one.consumer)
+                .await
+                .context("could not read the tables")?;
+            if !tables.is_empty() {
+                return Err(Failure::message(
+                    Exit::Failed,
+                    format!(
+                        "the provider has no consumer {} any more: what came after tick {} may \
+                         be lost to the subscriber's {} tables",
+                        one.consumer,
+                        stored.position.tick,
+                        tables.len()
+                    ),
+                )
+                .with_hint(
+                    "run: replay remove --all, replay install, replay add --all --truncate",
+                ));
+            }
+            position::remove(&**subscriber, &one.consumer)
+                .await
+                .context("could not remove an old position")?;
+        }
+        (Some(_) | None, None) => {}
+    }
+    consumer::register(&**provider, job.queue(), &one.consumer)
+        .await
+        .context("could not register the consumer")?;
+    let at = provider::consumer_position(&**provider, job.queue(), &one.consumer)
+        .await
+        .context("could not ask the provider for the consumer")?
+        .context("the provider lost the consumer at once")?;
+    position::register(&**subscriber, &one.consumer, job.name(), job.queue(), at)
+        .await
+        .context("could not store the position")?;
+    Ok(true)
+}

@@ -1,0 +1,135 @@
+//! The commands that ask the databases, one a file. They work beside a running daemon, which
+//! reads the databases for itself.
+
+pub mod add;
+mod choose;
+pub mod install;
+pub mod missing;
+pub mod pause;
+pub mod remove;
+pub mod sequences;
+pub mod status;
+pub mod tables;
+pub mod wait;
+
+use admin::{
+    cli::{CommonArgs, Verbosity},
+    config::{ReplayConfig, SubscriberConfig},
+    exit::{Exit, Failure},
+    output,
+};
+use anyhow::Context as _;
+use sql::{
+    connect::{ConnectError, Session},
+    position::{self, Stored},
+};
+
+use crate::subscription::application_name;
+
+/// A command's job: its config and how much it says.
+pub struct Job {
+    config: ReplayConfig,
+    common: CommonArgs,
+}
+
+impl Job {
+    /// The job of a config file.
+    pub fn new(config: ReplayConfig, common: CommonArgs) -> Job {
+        Job { config, common }
+    }
+
+    fn name(&self) -> &str {
+        &self.config.daemon.job_name
+    }
+
+    fn queue(&self) -> &str {
+        &self.config.queue
+    }
+
+    async fn provider(&self) -> Result<Session, ConnectError> {
+        self.config
+            .provider
+            .connect(&application_name("admin", self.name()))
+            .await
+    }
+
+    async fn subscriber(&self, one: &SubscriberConfig) -> Result<Session, ConnectError> {
+        one.db
+            .connect(&application_name("admin", self.name()))
+            .await
+    }
+
+    /// The subscribers that a command is about: all, or the one of that name.
+    fn subscribers(&self, name: Option<&str>) -> Result<Vec<&SubscriberConfig>, Failure> {
+        let chosen: Vec<&SubscriberConfig> = self
+            .config
+            .subscribers
+            .iter()
+            .filter(|one| name.is_none_or(|name| one.name.as_deref() == Some(name)))
+            .collect();
+        if chosen.is_empty() {
+            return Err(Failure::message(
+                Exit::Usage,
+                format!(
+                    "{}: no subscriber is named {}",
+                    self.config.daemon.config_file.display(),
+                    name.unwrap_or_default()
+                ),
+            ));
+        }
+        Ok(chosen)
+    }
+
+    /// Says what was done, unless told to be quiet.
+    fn say(&self, line: &str) -> Result<(), Failure> {
+        say(&self.common, line)
+    }
+}
+
+/// Says what was done, unless told to be quiet.
+pub fn say(common: &CommonArgs, line: &str) -> Result<(), Failure> {
+    match common.verbosity() {
+        Verbosity::Quiet => Ok(()),
+        Verbosity::Normal | Verbosity::Verbose | Verbosity::Everything => {
+            output::print(&format!("{line}\n"))
+        }
+    }
+}
+
+/// A subscriber's name in messages.
+fn label(one: &SubscriberConfig) -> String {
+    match &one.name {
+        Some(name) => format!("subscriber {name}"),
+        None => "the subscriber".into(),
+    }
+}
+
+/// The stored position of a subscriber, which `install` has made.
+async fn stored(subscriber: &Session, one: &SubscriberConfig) -> Result<Stored, Failure> {
+    let not_installed = || {
+        Failure::message(
+            Exit::Failed,
+            format!(
+                "consumer {} is not installed on {}",
+                one.consumer,
+                label(one)
+            ),
+        )
+        .with_hint("run: replay install")
+    };
+    let there = subscriber
+        .query_one(
+            "select pg_catalog.to_regclass('trunkline.position') is not null",
+            &[],
+        )
+        .await
+        .and_then(|row| row.try_get::<_, bool>(0))
+        .with_context(|| format!("could not ask {}", label(one)))?;
+    if !there {
+        return Err(not_installed());
+    }
+    position::find(&**subscriber, &one.consumer)
+        .await
+        .with_context(|| format!("could not read the position on {}", label(one)))?
+        .ok_or_else(not_installed)
+}

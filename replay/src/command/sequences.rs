@@ -1,0 +1,153 @@
+//! `replay add-seq`, `remove-seq` and `seqs`.
+
+use admin::{
+    exit::{Exit, Failure},
+    output,
+};
+use anyhow::Context as _;
+use sql::{provider, sequence_state};
+
+use super::{
+    Job,
+    choose::{Choice, Wanted},
+    label, stored,
+};
+
+/// The arguments of `add-seq` and `remove-seq`.
+#[derive(Debug, clap::Args)]
+pub struct SequenceArgs {
+    /// Sequences, as schema.sequence; * and ? match in unquoted names
+    #[arg(
+        value_name = "SEQ",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    sequences: Vec<Wanted>,
+    /// All sequences
+    #[arg(long)]
+    all: bool,
+}
+
+impl SequenceArgs {
+    fn choice(&self) -> Choice<'_> {
+        Choice {
+            all: self.all,
+            wanted: &self.sequences,
+            ..Choice::default()
+        }
+    }
+}
+
+/// Begins to carry sequences over.
+pub async fn add(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
+    let provider = job.provider().await?;
+    let there = provider::sequence_candidates(&*provider, job.queue())
+        .await
+        .context("could not list the provider's sequences")?;
+    let chosen = args.choice().of(there, |name| name);
+    let (mut added, mut refused) = (0, chosen.unknown.len());
+    for sequence in &chosen.unknown {
+        eprintln!("not added: {sequence}: is no sequence of the provider");
+    }
+    let chosen: Vec<_> = chosen.named.into_iter().chain(chosen.matched).collect();
+    for one in job.subscribers(None)? {
+        let subscriber = job.subscriber(one).await?;
+        stored(&subscriber, one).await?;
+        for sequence in &chosen {
+            let here: bool = subscriber
+                .query_one(
+                    "select exists (select from pg_catalog.pg_class c \
+                       join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                      where n.nspname = $1 and c.relname = $2 and c.relkind = 'S')",
+                    &[&sequence.schema, &sequence.name],
+                )
+                .await
+                .and_then(|row| row.try_get(0))
+                .with_context(|| format!("could not look for {sequence} on {}", label(one)))?;
+            if !here {
+                eprintln!("not added: {sequence}: does not exist on {}", label(one));
+                refused += 1;
+                continue;
+            }
+            sequence_state::register(&*subscriber, &one.consumer, sequence)
+                .await
+                .with_context(|| format!("could not register {sequence} on {}", label(one)))?;
+            let new = provider::add_sequence(&*provider, job.queue(), &one.consumer, sequence)
+                .await
+                .with_context(|| format!("could not add {sequence} on the provider"))?;
+            if new {
+                added += 1;
+                job.say(&format!("{sequence} added"))?;
+            }
+        }
+    }
+    Ok(match (refused, added) {
+        (0, _) => Exit::Done,
+        (_, 0) if !args.all => Exit::Failed,
+        _ => Exit::Part,
+    })
+}
+
+/// Stops carrying sequences over.
+pub async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
+    let provider = job.provider().await?;
+    let (mut removed, mut unknown) = (0, 0);
+    for one in job.subscribers(None)? {
+        let subscriber = job.subscriber(one).await?;
+        stored(&subscriber, one).await?;
+        let rows = sequence_state::list(&*subscriber, &one.consumer)
+            .await
+            .with_context(|| format!("could not read the sequences of {}", label(one)))?;
+        let chosen = args.choice().of(rows, |row| &row.sequence);
+        for sequence in &chosen.unknown {
+            eprintln!("not removed: {sequence}: is not carried over");
+        }
+        unknown += chosen.unknown.len();
+        for row in chosen.named.iter().chain(&chosen.matched) {
+            let sequence = &row.sequence;
+            provider::remove_sequence(&*provider, job.queue(), &one.consumer, sequence)
+                .await
+                .with_context(|| format!("could not remove {sequence} on the provider"))?;
+            sequence_state::remove(&*subscriber, &one.consumer, sequence)
+                .await
+                .with_context(|| format!("could not remove {sequence} from {}", label(one)))?;
+            removed += 1;
+            job.say(&format!("{sequence} removed"))?;
+        }
+    }
+    Ok(match (unknown, removed) {
+        (0, _) => Exit::Done,
+        (_, 0) => Exit::Failed,
+        _ => Exit::Part,
+    })
+}
+
+/// Lists what is carried over: `ok`, or why a sequence could not be set.
+pub async fn list(job: &Job) -> Result<Exit, Failure> {
+    let mut rows = Vec::new();
+    for one in job.subscribers(None)? {
+        let subscriber = job.subscriber(one).await?;
+        stored(&subscriber, one).await?;
+        let sequences = sequence_state::list(&*subscriber, &one.consumer)
+            .await
+            .with_context(|| format!("could not read the sequences of {}", label(one)))?;
+        for row in sequences {
+            let state = if row.error.is_none() { "ok" } else { "error" };
+            if let Some(error) = &row.error {
+                eprintln!("{}: {error}", row.sequence);
+            }
+            let mut words = vec![row.sequence.to_string(), state.to_owned()];
+            words.extend(one.name.clone());
+            rows.push(words);
+        }
+    }
+    rows.sort();
+    let several = job.config.subscribers.iter().any(|one| one.name.is_some());
+    let header: &[&str] = if several {
+        &["Sequence", "State", "Subscriber"]
+    } else {
+        &["Sequence", "State"]
+    };
+    output::print(&output::words(header, &rows))?;
+    Ok(Exit::Done)
+}
