@@ -113,9 +113,31 @@ impl<'a> Document<'a> {
         };
         for error in errors {
             let line = error.span().map(|span| document.line(span.start));
-            document.report(line, one_line(error.message()));
+            let message = one_line(error.message());
+            document.report(
+                line,
+                match error.span().and_then(|span| document.key_at(&span)) {
+                    Some(key) => format!("{key}: {message}"),
+                    None => message,
+                },
+            );
         }
         document
+    }
+
+    /// The key that a span covers, if it begins its line: then it is no value, which could be
+    /// a password.
+    fn key_at(&self, span: &std::ops::Range<usize>) -> Option<&'a str> {
+        let begins_line = self
+            .text
+            .get(..span.start)?
+            .chars()
+            .rev()
+            .find(|c| !matches!(c, ' ' | '\t'))
+            .is_none_or(|c| c == '\n');
+        let key = self.text.get(span.clone())?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        (begins_line && !key.is_empty() && key.len() <= 64 && key.chars().all(plain)).then_some(key)
     }
 
     /// The table `[name]`; a missing one is reported.
