@@ -121,30 +121,29 @@ $f$, i_queue_id, v_name, v_shape);
         v_chain := v_chain || format($f$
         %s v_table = left(v_mark, 11) || '%s' then
             insert into %s_%s (ev_id, ev_time, ev_txid, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3)
-            select nextval('%s'::regclass), now(), v_txid, 'trunkline.1.rows', %s;
-            get diagnostics v_rows = row_count;$f$,
+            select nextval('%s'::regclass), now(), txid_current(), 'trunkline.1.rows', %s;$f$,
             case when i = 0 then 'if' else 'elsif' end, i, v_queue.queue_data_pfx, i, v_queue.queue_event_seq, v_one);
     end loop;
+    -- FOUND is the one-row statement's; it is false where none of the chain ran.
     v_first := format($f$if current_setting('%1$s', true) is distinct from v_mark then%2$s
         end if;
-        if v_rows = 0 then
+        if found then
+            v_done := set_config('%1$s', v_mark, true);
+        elsif exists (select from %5$s) then
             v_saved := trunkline.pin_plans();
             %3$s
             v_done := trunkline.unpin_plans(v_saved);
-        end if;
-        if v_rows > 0 then
             v_done := set_config('%1$s', v_mark, true);
         end if;
     else
         %4$s
-    end if;$f$, v_mark, v_chain, v_set, v_all);
+    end if;$f$, v_mark, v_chain, v_set, v_all, case i_operation when 'delete' then 'oldt' else 'newt' end);
 
     return format($f$
 declare
     v_mark  text := encode(timestamptz_send(statement_timestamp()), 'hex');
     v_table text := current_setting('trunkline.q_%1$s', true);
-    v_txid  int8 := txid_current();
-    v_rows  int8 := 0;
+    v_rows  int8;
     v_more  int8;
     v_saved text[];
     v_done  text;%2$s
