@@ -30,7 +30,7 @@ use crate::{
 const IDLE_LOOK: Duration = Duration::from_secs(1);
 
 /// The loop of one subscriber, with its sessions open and its position read.
-pub struct BatchLoop<'a> {
+pub(crate) struct BatchLoop<'a> {
     pub(crate) sub: &'a Subscription,
     pub(crate) applier: Applier,
     /// For questions to the provider while the reader's session streams.
@@ -49,7 +49,7 @@ pub struct BatchLoop<'a> {
 }
 
 /// Runs until asked to stop, or until trouble; the caller then opens everything anew.
-pub async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Trouble> {
+pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Trouble> {
     let mut this = BatchLoop::open(sub, stats).await?;
     let mut idle_look = tokio::time::interval(IDLE_LOOK);
     loop {
@@ -235,12 +235,11 @@ impl<'a> BatchLoop<'a> {
                 }
             }
             Change::Shape(shape) => {
-                if let Some(row) = self.tables.get(&shape.table.oid) {
-                    if row.state == State::Ok {
-                        table::shape_can_go_on(&shape).map_err(|misfit| {
-                            Trouble::misfit(&row.table, misfit.why, misfit.advice)
-                        })?;
-                    }
+                if let Some(row) = self.tables.get(&shape.table.oid)
+                    && row.state == State::Ok
+                {
+                    table::shape_can_go_on(&shape)
+                        .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?;
                 }
             }
             Change::Foreign => {}

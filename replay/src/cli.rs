@@ -32,8 +32,6 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make queue, consumers and the subscribers' tables; safe to repeat
-    Install,
     /// Copy and apply until stopped
     Start {
         /// Go into the background
@@ -50,6 +48,17 @@ enum Command {
     Reload,
     /// Stop, then start in the background
     Restart,
+    /// Check the config file
+    CheckConfig,
+    #[command(flatten)]
+    Online(Online),
+}
+
+/// Commands that ask the databases.
+#[derive(Debug, Subcommand)]
+enum Online {
+    /// Make queue, consumers and the subscribers' tables; safe to repeat
+    Install,
     /// Tell how job and subscribers stand
     Status {
         /// As JSON
@@ -87,8 +96,6 @@ enum Command {
     Pause,
     /// Go on after a pause
     Resume,
-    /// Check the config file
-    CheckConfig,
 }
 
 /// Runs the program and gives its exit code.
@@ -116,7 +123,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             }
             start(&cli.common, config, true)
         }
-        online => run_online(Job::new(config, cli.common), online),
+        Command::Online(online) => run_online(&Job::new(config, cli.common), online),
     }
 }
 
@@ -125,33 +132,27 @@ fn start(common: &CommonArgs, config: ReplayConfig, detach: bool) -> Result<Exit
     daemon::start(&settings, detach, common.verbosity(), worker::body(config))
 }
 
-/// Commands that ask the databases.
-fn run_online(job: Job, command: Command) -> Result<Exit, Failure> {
+fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Failed, error))?;
     runtime.block_on(async {
         match command {
-            Command::Install => command::install::run(&job).await,
-            Command::Add(args) => command::add::run(&job, &args).await,
-            Command::Remove(args) => command::remove::run(&job, &args).await,
-            Command::AddSeq(args) => command::sequences::add(&job, &args).await,
-            Command::RemoveSeq(args) => command::sequences::remove(&job, &args).await,
-            Command::Seqs => command::sequences::list(&job).await,
-            Command::Tables { json, subscriber } => {
-                command::tables::run(&job, json, subscriber.as_deref()).await
+            Online::Install => command::install::run(job).await,
+            Online::Add(args) => command::add::run(job, &args).await,
+            Online::Remove(args) => command::remove::run(job, &args).await,
+            Online::AddSeq(args) => command::sequences::add(job, &args).await,
+            Online::RemoveSeq(args) => command::sequences::remove(job, &args).await,
+            Online::Seqs => command::sequences::list(job).await,
+            Online::Tables { json, subscriber } => {
+                command::tables::run(job, json, subscriber.as_deref()).await
             }
-            Command::Missing => command::missing::run(&job).await,
-            Command::Wait { timeout } => command::wait::run(&job, limit(timeout)?).await,
-            Command::Pause => command::pause::run(&job, true).await,
-            Command::Resume => command::pause::run(&job, false).await,
-            Command::Status { json } => command::status::run(&job, json).await,
-            Command::Start { .. }
-            | Command::Stop { .. }
-            | Command::Reload
-            | Command::Restart
-            | Command::CheckConfig => Ok(Exit::Done),
+            Online::Missing => command::missing::run(job).await,
+            Online::Wait { timeout } => command::wait::run(job, limit(timeout)?).await,
+            Online::Pause => command::pause::run(job, true).await,
+            Online::Resume => command::pause::run(job, false).await,
+            Online::Status { json } => command::status::run(job, json).await,
         }
     })
 }

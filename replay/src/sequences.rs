@@ -15,7 +15,7 @@ use tracing::error;
 use crate::trouble::Trouble;
 
 /// What a subscriber's sequences were set to.
-pub struct Sequences {
+pub(crate) struct Sequences {
     queue: String,
     consumer: String,
     /// The provider's values as they were carried over.
@@ -26,7 +26,7 @@ pub struct Sequences {
 
 impl Sequences {
     /// Nothing is known yet.
-    pub fn new(queue: &str, consumer: &str) -> Sequences {
+    pub(crate) fn new(queue: &str, consumer: &str) -> Sequences {
         Sequences {
             queue: queue.to_owned(),
             consumer: consumer.to_owned(),
@@ -37,7 +37,7 @@ impl Sequences {
 
     /// To be called after a batch's last tick is known and before it commits. A job without
     /// sequences pays nothing: new ones are found by `carry`.
-    pub async fn before_commit(
+    pub(crate) async fn before_commit(
         &mut self,
         provider: &Session,
         subscriber: &Session,
@@ -50,7 +50,11 @@ impl Sequences {
 
     /// Sets the sequences whose value has changed on the provider. A value that is set stays
     /// even if the transaction around it is rolled back: then the sequence is ahead.
-    pub async fn carry(&mut self, provider: &Session, subscriber: &Session) -> Result<(), Trouble> {
+    pub(crate) async fn carry(
+        &mut self,
+        provider: &Session,
+        subscriber: &Session,
+    ) -> Result<(), Trouble> {
         let values = provider::sequence_values(&**provider, &self.queue, &self.consumer)
             .await
             .map_err(Trouble::database(
@@ -69,10 +73,10 @@ impl Sequences {
         let problem = sequence_state::set(&**subscriber, &self.consumer, &value)
             .await
             .map_err(Trouble::database("could not set a sequence"))?;
-        if let Some(problem) = &problem {
-            if self.broken.get(&name) != Some(problem) {
-                error!(sequence = %name, error = %problem, "sequence cannot be set");
-            }
+        if let Some(problem) = &problem
+            && self.broken.get(&name) != Some(problem)
+        {
+            error!(sequence = %name, error = %problem, "sequence cannot be set");
         }
         match problem {
             Some(problem) => self.broken.insert(name.clone(), problem),

@@ -8,7 +8,7 @@ use crate::source::reader::Header;
 
 /// Counters of one subscriber; they outlive reconnections.
 #[derive(Debug)]
-pub struct Stats {
+pub(crate) struct Stats {
     consumer: String,
     period: Duration,
     since: Instant,
@@ -22,7 +22,7 @@ pub struct Stats {
 
 impl Stats {
     /// Nothing done yet. `period` is the time between two lines.
-    pub fn new(consumer: &str, period: Duration) -> Stats {
+    pub(crate) fn new(consumer: &str, period: Duration) -> Stats {
         Stats {
             consumer: consumer.to_owned(),
             period,
@@ -36,7 +36,7 @@ impl Stats {
     }
 
     /// Counts a batch that was committed.
-    pub fn batch(&mut self, events: u64, rows: u64, header: &Header) {
+    pub(crate) fn batch(&mut self, events: u64, rows: u64, header: &Header) {
         self.batches += 1;
         self.batches_ever += 1;
         self.events += events;
@@ -49,12 +49,12 @@ impl Stats {
     }
 
     /// Batches committed since the program began.
-    pub fn batches_ever(&self) -> u64 {
+    pub(crate) fn batches_ever(&self) -> u64 {
         self.batches_ever
     }
 
     /// Writes the line when its time has come.
-    pub fn tell_if_due(&mut self) {
+    pub(crate) fn tell_if_due(&mut self) {
         if self.since.elapsed() < self.period {
             return;
         }

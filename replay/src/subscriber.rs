@@ -17,11 +17,11 @@ const STANDBY_LOOK: Duration = Duration::from_secs(1);
 const FIRST_REST: Duration = Duration::from_millis(250);
 
 /// The first thing that a subscriber has to say: it runs (or waits as standby), or why not yet.
-pub type FirstWord = Result<(), String>;
+pub(crate) type FirstWord = Result<(), String>;
 
 /// Times of a subscriber's loops.
 #[derive(Clone, Copy, Debug)]
-pub struct Times {
+pub(crate) struct Times {
     /// The longest rest between two tries after trouble.
     pub retry_delay: Duration,
     /// Between two `stats` lines.
@@ -29,7 +29,7 @@ pub struct Times {
 }
 
 /// Runs until asked to stop.
-pub async fn run(sub: Arc<Subscription>, times: Times, first: mpsc::Sender<FirstWord>) {
+pub(crate) async fn run(sub: Arc<Subscription>, times: Times, first: mpsc::Sender<FirstWord>) {
     let mut life = Life {
         stats: Stats::new(&sub.consumer, times.stats_period),
         told: None,
@@ -162,15 +162,14 @@ impl Life {
             Trouble::Operator { advice, .. } | Trouble::Table { advice, .. } => {
                 error!(consumer = %self.sub.consumer, error = %text, %advice, "subscriber stopped");
             }
-            Trouble::Passing { .. } | Trouble::Stale | Trouble::Stopped => {
+            Trouble::Passing { .. } | Trouble::Stale => {
                 warn!(consumer = %self.sub.consumer, error = %text, "subscriber waits");
             }
         }
-        if let Ok(admin) = self.sub.subscriber_session("admin").await {
-            if let Err(error) = position::show_error(&*admin, &self.sub.consumer, Some(&text)).await
-            {
-                warn!(consumer = %self.sub.consumer, %error, "the error is not shown in status");
-            }
+        if let Ok(admin) = self.sub.subscriber_session("admin").await
+            && let Err(error) = position::show_error(&*admin, &self.sub.consumer, Some(&text)).await
+        {
+            warn!(consumer = %self.sub.consumer, %error, "the error is not shown in status");
         }
         self.told = Some(text);
     }

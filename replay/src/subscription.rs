@@ -19,7 +19,7 @@ const REMEMBERED_SESSIONS: usize = 256;
 
 /// Limits and habits of a job, from its config.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The job's name.
     pub job: String,
     /// The provider's queue.
@@ -35,7 +35,7 @@ pub struct Settings {
 }
 
 /// One subscriber of a running job.
-pub struct Subscription {
+pub(crate) struct Subscription {
     /// The job's settings.
     pub settings: Settings,
     /// The consumer's name in the provider's queue.
@@ -65,7 +65,7 @@ pub struct Subscription {
 
 impl Subscription {
     /// A session to the provider, named by its purpose.
-    pub async fn provider_session(&self, purpose: &str) -> Result<Session, Trouble> {
+    pub(crate) async fn provider_session(&self, purpose: &str) -> Result<Session, Trouble> {
         let session = self
             .provider
             .connect(&application_name(purpose, &self.settings.job))
@@ -76,7 +76,7 @@ impl Subscription {
     }
 
     /// A session to the subscriber, named by its purpose.
-    pub async fn subscriber_session(&self, purpose: &str) -> Result<Session, Trouble> {
+    pub(crate) async fn subscriber_session(&self, purpose: &str) -> Result<Session, Trouble> {
         let session = self
             .subscriber
             .connect(&application_name(purpose, &self.settings.job))
@@ -99,7 +99,7 @@ impl Subscription {
 
     /// Asks the servers to cancel what they are doing for this subscriber. A session that is
     /// gone is asked in vain, and that is all.
-    pub async fn cancel_statements(&self) {
+    pub(crate) async fn cancel_statements(&self) {
         let tokens: Vec<CancelToken> = self
             .statements
             .lock()
@@ -115,7 +115,7 @@ impl Subscription {
     }
 
     /// What a reader of the whole queue needs.
-    pub fn feed(&self) -> Feed {
+    pub(crate) fn feed(&self) -> Feed {
         Feed {
             queue: self.settings.queue.clone(),
             max_events: self.settings.max_batch_events,
@@ -125,6 +125,6 @@ impl Subscription {
 }
 
 /// The name under which an operator finds a session in `pg_stat_activity`.
-pub fn application_name(purpose: &str, job: &str) -> String {
+pub(crate) fn application_name(purpose: &str, job: &str) -> String {
     format!("trunkline {purpose} {job}")
 }

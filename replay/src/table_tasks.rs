@@ -48,7 +48,7 @@ struct Rest {
 
 /// Runs until asked to stop, or until the session to the subscriber is lost. Ends the tables'
 /// tasks when it ends.
-pub async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(), Trouble> {
+pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(), Trouble> {
     let mut tasks = Tasks {
         running: JoinSet::new(),
         tables: HashMap::new(),

@@ -16,7 +16,11 @@ const EVERYTHING: i64 = 1 << 62;
 
 /// Takes over a table that is caught up to a tick at or before the loop's position. One
 /// transaction: the rows, the state `ok`, and proof that the position has not moved.
-pub async fn run(this: &mut BatchLoop<'_>, row: &TableRow, place: Place) -> Result<(), Trouble> {
+pub(crate) async fn run(
+    this: &mut BatchLoop<'_>,
+    row: &TableRow,
+    place: Place,
+) -> Result<(), Trouble> {
     let sub = this.sub;
     this.applier.begin().await?;
     if place.tick < this.position.tick {

@@ -6,7 +6,7 @@ use crate::source::track::OffTrack;
 
 /// Something that ends a loop's turn. What it is for decides who handles it.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// Goes away by itself, or with a new connection: back off and go on.
     #[error("{doing}")]
     Passing {
@@ -43,14 +43,13 @@ pub enum Trouble {
     /// What this loop believed of positions and tables is no longer so: read it again.
     #[error("the subscriber's position or tables were changed by somebody else")]
     Stale,
-    /// The program is to end.
-    #[error("asked to stop")]
-    Stopped,
 }
 
 impl Trouble {
     /// Wraps a database error by its class.
-    pub fn database(doing: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
+    pub(crate) fn database(
+        doing: impl Into<String>,
+    ) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
         let doing = doing.into();
         move |error| {
             let (class, advice) = (classify(&error), advice(&error));
@@ -67,7 +66,7 @@ impl Trouble {
     }
 
     /// Wraps a database error that one table's rows or definition may be the reason of.
-    pub fn at_table(
+    pub(crate) fn at_table(
         table: &TableName,
         doing: impl Into<String>,
     ) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
@@ -91,7 +90,7 @@ impl Trouble {
     }
 
     /// Wraps a failed connection.
-    pub fn connect(node: &str) -> impl FnOnce(ConnectError) -> Trouble {
+    pub(crate) fn connect(node: &str) -> impl FnOnce(ConnectError) -> Trouble {
         let doing = format!("could not connect to the {node}");
         move |error| Trouble::Passing {
             doing,
@@ -100,7 +99,7 @@ impl Trouble {
     }
 
     /// A table whose definition on the subscriber does not take its rows.
-    pub fn misfit(table: &TableName, why: String, advice: impl Into<String>) -> Trouble {
+    pub(crate) fn misfit(table: &TableName, why: String, advice: impl Into<String>) -> Trouble {
         Trouble::Table {
             table: table.clone(),
             doing: "the subscriber's table does not take its rows".into(),
@@ -110,7 +109,7 @@ impl Trouble {
     }
 
     /// Wraps an error of the queue's functions by its class.
-    pub fn queue(error: sql::Error) -> Trouble {
+    pub(crate) fn queue(error: sql::Error) -> Trouble {
         let doing = "the provider's queue said no".to_owned();
         let class = error.class();
         let source = anyhow::Error::new(error);
@@ -125,15 +124,15 @@ impl Trouble {
     }
 
     /// The whole chain in one line, as `status` and logs show it.
-    pub fn chain(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         admin::exit::one_line(self)
     }
 
     /// What an operator can do, if anything.
-    pub fn advice(&self) -> Option<&str> {
+    pub(crate) fn advice(&self) -> Option<&str> {
         match self {
             Trouble::Table { advice, .. } | Trouble::Operator { advice, .. } => Some(advice),
-            Trouble::Passing { .. } | Trouble::Stale | Trouble::Stopped => None,
+            Trouble::Passing { .. } | Trouble::Stale => None,
         }
     }
 }

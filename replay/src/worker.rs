@@ -1,6 +1,6 @@
 //! The daemon: every subscriber of the config side by side, until a signal says otherwise.
 
-use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
 
 use admin::{
     config::{ReplayConfig, SubscriberConfig},
@@ -23,7 +23,7 @@ use crate::{
 const FIRST_WORDS: Duration = Duration::from_secs(15);
 
 /// What the daemon does once its log and runtime are there.
-pub fn body(config: ReplayConfig) -> impl FnOnce(Ready, Signals) -> Body {
+pub(crate) fn body(config: ReplayConfig) -> impl FnOnce(Ready, Signals) -> Body {
     move |ready, signals| Box::pin(run(config, ready, signals))
 }
 
@@ -83,7 +83,7 @@ impl Crew {
         mut self,
         ready: &Ready,
         signals: &mut Signals,
-        path: &PathBuf,
+        path: &Path,
     ) -> Option<ReplayConfig> {
         tokio::select! {
             () = self.first_words(ready) => {}

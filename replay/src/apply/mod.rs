@@ -3,7 +3,7 @@
 
 mod rows;
 mod sets;
-pub mod target;
+pub(crate) mod target;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -37,7 +37,7 @@ const ROW_BY_ROW_LIMIT: usize = 100;
 const LOGGED_CONFLICTS: usize = 5;
 
 /// What happens when a row is not as its change says.
-pub use admin::config::OnConflict;
+pub(crate) use admin::config::OnConflict;
 
 /// A target with what is made of it once a session.
 struct Writable {
@@ -47,7 +47,7 @@ struct Writable {
 }
 
 /// Writes to one subscriber over one session.
-pub struct Applier {
+pub(crate) struct Applier {
     session: Session,
     consumer: String,
     on_conflict: OnConflict,
@@ -64,7 +64,7 @@ pub struct Applier {
 impl Applier {
     /// Takes a session for writing: replication role, so that the subscriber's own triggers
     /// and foreign keys do not act a second time, and durable commits.
-    pub async fn new(
+    pub(crate) async fn new(
         session: Session,
         consumer: &str,
         on_conflict: OnConflict,
@@ -87,12 +87,12 @@ impl Applier {
     }
 
     /// The session, for reading and writing what belongs into the same transaction.
-    pub fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &Session {
         &self.session
     }
 
     /// Opens the transaction.
-    pub async fn begin(&mut self) -> Result<(), Trouble> {
+    pub(crate) async fn begin(&mut self) -> Result<(), Trouble> {
         self.conflicts = 0;
         self.rows = 0;
         self.session
@@ -102,7 +102,7 @@ impl Applier {
     }
 
     /// Rows written since `begin`.
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.rows
     }
 
@@ -144,7 +144,7 @@ impl Applier {
 
     /// Writes a chunk: the change sets of any number of tables, those of one table in order.
     /// `tick` is what conflicts are stored under.
-    pub async fn write(&mut self, sets: &[ChangeSet], tick: TickId) -> Result<(), Trouble> {
+    pub(crate) async fn write(&mut self, sets: &[ChangeSet], tick: TickId) -> Result<(), Trouble> {
         let mut writable = Vec::with_capacity(sets.len());
         for set in sets {
             writable.push(self.writable(&set.shape).await?);
@@ -162,7 +162,7 @@ impl Applier {
         let work: Vec<(&ChangeSet, &Writable)> = sets
             .iter()
             .zip(writable.iter().map(Arc::as_ref))
-            .filter(|(set, _)| set.len() > 0)
+            .filter(|(set, _)| !set.is_empty())
             .collect();
         if !self.write_quickly(&work).await? {
             self.session
@@ -346,20 +346,24 @@ impl Applier {
     }
 
     /// Ends the transaction by moving the consumer's position.
-    pub async fn commit_move(&mut self, step: Move) -> Result<(), Trouble> {
+    pub(crate) async fn commit_move(&mut self, step: Move) -> Result<(), Trouble> {
         self.swap_position(step).await?;
         self.commit().await
     }
 
     /// Ends the transaction by a step of a table's state.
-    pub async fn commit_step(&mut self, table: &TableName, step: &Step<'_>) -> Result<(), Trouble> {
+    pub(crate) async fn commit_step(
+        &mut self,
+        table: &TableName,
+        step: &Step<'_>,
+    ) -> Result<(), Trouble> {
         self.take_step(table, step).await?;
         self.commit().await
     }
 
     /// Ends the transaction by a step of a table's state at a position of the consumer that
     /// must be as given.
-    pub async fn commit_step_at(
+    pub(crate) async fn commit_step_at(
         &mut self,
         table: &TableName,
         step: &Step<'_>,
@@ -401,7 +405,7 @@ impl Applier {
 
     /// Ends the transaction without a trace. What was learnt of tables is forgotten too, as
     /// they may have changed.
-    pub async fn rollback(&mut self) -> Result<(), Trouble> {
+    pub(crate) async fn rollback(&mut self) -> Result<(), Trouble> {
         self.staged_now.clear();
         self.writable.clear();
         self.session
@@ -413,11 +417,11 @@ impl Applier {
 
 /// Makes a transaction apply changes as a replica: the subscriber's own triggers and foreign
 /// keys do not act a second time, a hidden row is an error, and the commit is durable.
-pub const REPLICA_SETTINGS: &str = "set local session_replication_role = replica; \
+pub(crate) const REPLICA_SETTINGS: &str = "set local session_replication_role = replica; \
      set local synchronous_commit = on; set local row_security = off";
 
 /// Makes a session apply changes as a replica.
-pub async fn become_replica(session: &Session) -> Result<(), Trouble> {
+pub(crate) async fn become_replica(session: &Session) -> Result<(), Trouble> {
     session
         .batch_execute(&REPLICA_SETTINGS.replace("set local", "set"))
         .await

@@ -191,23 +191,25 @@ impl SetWriter<'_> {
         let messages = self.client.simple_query(statement).await?;
         Ok(messages
             .iter()
-            .filter_map(|message| match message {
-                SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
-                _ => None,
+            .map(|message| {
+                if let SimpleQueryMessage::CommandComplete(rows) = message {
+                    *rows
+                } else {
+                    0
+                }
             })
             .sum())
     }
 
     async fn keys(&self, statement: &str) -> Result<Vec<String>, Error> {
         let messages = self.client.simple_query(statement).await?;
-        messages
-            .iter()
-            .filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some(row.try_get(0)),
-                _ => None,
-            })
-            .map(|key| key.map(|key| key.unwrap_or_default().to_owned()))
-            .collect()
+        let mut keys = Vec::new();
+        for message in &messages {
+            if let SimpleQueryMessage::Row(row) = message {
+                keys.extend(row.try_get(0)?.map(str::to_owned));
+            }
+        }
+        Ok(keys)
     }
 }
 

@@ -25,7 +25,7 @@ struct Column {
 
 /// A table of the subscriber together with the shape whose rows it takes.
 #[derive(Debug)]
-pub struct Target {
+pub(crate) struct Target {
     /// The shape of the rows.
     pub shape: Arc<Shape>,
     /// The table's name on the subscriber.
@@ -66,7 +66,10 @@ impl Target {
     ///
     /// Errors: a [`Trouble::Table`] that names the table if it is missing, and each column
     /// that it has no place for.
-    pub async fn find(client: &impl GenericClient, shape: &Arc<Shape>) -> Result<Target, Trouble> {
+    pub(crate) async fn find(
+        client: &impl GenericClient,
+        shape: &Arc<Shape>,
+    ) -> Result<Target, Trouble> {
         let table = &shape.table_name();
         let rows = client
             .query(
@@ -179,7 +182,7 @@ impl Target {
 
     /// Whether UPDATE can set what must be set: an identity column that is GENERATED ALWAYS
     /// takes values from INSERT only.
-    pub fn can_update(&self) -> bool {
+    pub(crate) fn can_update(&self) -> bool {
         let key_stays = self.shape.key_text_is_equality();
         self.columns
             .iter()
@@ -189,7 +192,7 @@ impl Target {
 
     /// The statements for one row at a time. Parameters are the written columns in order; for
     /// `delete` the key columns in order of the key.
-    pub fn row_statements(&self) -> RowStatements {
+    pub(crate) fn row_statements(&self) -> RowStatements {
         let table = self.name.quoted();
         let value = |n: usize, c: &Column| format!("${}::{}", n + 1, c.type_name);
         let values: Vec<String> = self
@@ -227,7 +230,7 @@ impl Target {
     }
 
     /// The statements over sets of rows, which stand in two staging tables of the session.
-    pub fn set_statements(&self) -> SetStatements {
+    pub(crate) fn set_statements(&self) -> SetStatements {
         let table = self.name.quoted();
         let oid = self.shape.table.oid;
         let rows = format!("pg_temp.trunkline_rows_{oid}");
@@ -274,7 +277,7 @@ impl Target {
     }
 
     /// The statement that loads the written columns as COPY text.
-    pub fn copy_in(&self) -> String {
+    pub(crate) fn copy_in(&self) -> String {
         if self.columns.is_empty() {
             // COPY needs no list where there is no column to write.
             return format!("copy {} from stdin", self.name.quoted());
@@ -283,7 +286,7 @@ impl Target {
     }
 
     /// The provider's columns, quoted, in the order in which `copy_in` takes them.
-    pub fn copied_columns(&self) -> String {
+    pub(crate) fn copied_columns(&self) -> String {
         let names: Vec<String> = self
             .fields
             .iter()
@@ -295,7 +298,7 @@ impl Target {
 
 /// See [`Target::row_statements`].
 #[derive(Debug)]
-pub struct RowStatements {
+pub(crate) struct RowStatements {
     /// Adds a row.
     pub insert: String,
     /// Sets the row with the same key.
@@ -306,7 +309,7 @@ pub struct RowStatements {
 
 /// See [`Target::set_statements`].
 #[derive(Debug)]
-pub struct SetStatements {
+pub(crate) struct SetStatements {
     /// Makes the staging tables, if the session has not got them.
     pub make: String,
     /// Drops them.

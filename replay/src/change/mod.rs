@@ -13,7 +13,7 @@ use crate::fold::Said;
 
 /// What an event says, with the shape that its rows have.
 #[derive(Debug)]
-pub enum Change {
+pub(crate) enum Change {
     /// Rows changed.
     Rows(Rows),
     /// The table was emptied.
@@ -26,7 +26,7 @@ pub enum Change {
 
 /// A block of rows, taken apart.
 #[derive(Debug)]
-pub struct Rows {
+pub(crate) struct Rows {
     /// What the rows consist of.
     pub shape: Arc<Shape>,
     /// What is said of them.
@@ -40,7 +40,7 @@ pub struct Rows {
 
 /// An event that cannot be decoded. Nothing after it could be trusted.
 #[derive(Debug, thiserror::Error)]
-pub enum Undecodable {
+pub(crate) enum Undecodable {
     /// Its columns are not as capture writes them.
     #[error(transparent)]
     Event(#[from] BadEvent),
@@ -62,13 +62,13 @@ pub enum Undecodable {
 
 /// Decodes a queue's events in order; learns shapes from them as they come.
 #[derive(Debug, Default)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     shapes: HashMap<ShapeId, Arc<Shape>>,
 }
 
 impl Decoder {
     /// A decoder that knows some shapes already, given as the provider stores them.
-    pub fn new(definitions: &[String]) -> Result<Decoder, Undecodable> {
+    pub(crate) fn new(definitions: &[String]) -> Result<Decoder, Undecodable> {
         let mut decoder = Decoder::default();
         for definition in definitions {
             decoder.learn(Shape::from_json(definition)?);
@@ -83,7 +83,7 @@ impl Decoder {
     }
 
     /// The newest shape of a table.
-    pub fn newest(&self, table_oid: u32) -> Option<&Arc<Shape>> {
+    pub(crate) fn newest(&self, table_oid: u32) -> Option<&Arc<Shape>> {
         self.shapes
             .values()
             .filter(|shape| shape.table.oid == table_oid)
@@ -91,7 +91,7 @@ impl Decoder {
     }
 
     /// Decodes the next event.
-    pub fn decode(&mut self, event: RawEvent<'_>) -> Result<Change, Undecodable> {
+    pub(crate) fn decode(&mut self, event: RawEvent<'_>) -> Result<Change, Undecodable> {
         Ok(match event.parse()? {
             Event::Rows {
                 table,

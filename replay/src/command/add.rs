@@ -31,7 +31,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The arguments of `add`.
 #[derive(Debug, clap::Args)]
-pub struct AddArgs {
+pub(crate) struct AddArgs {
     /// Tables, as schema.table; * and ? match in unquoted names
     #[arg(
         value_name = "TABLE",
@@ -66,7 +66,7 @@ pub struct AddArgs {
 }
 
 /// Runs the command.
-pub async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
+pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     let patience = wait_limit(args)?;
     let provider = job.provider().await?;
     let mut subscribers = Vec::new();

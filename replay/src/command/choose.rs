@@ -7,7 +7,7 @@ use wildmatch::WildMatch;
 
 /// A table as written on a command line. `*` and `?` match in unquoted names.
 #[derive(Clone, Debug)]
-pub enum Wanted {
+pub(super) enum Wanted {
     /// One table.
     Name(TableName),
     /// Those that match.
@@ -16,7 +16,7 @@ pub enum Wanted {
 
 /// A pattern of schema and name.
 #[derive(Clone, Debug)]
-pub struct Pattern {
+pub(super) struct Pattern {
     schema: WildMatch,
     name: WildMatch,
 }
@@ -49,7 +49,7 @@ impl FromStr for Wanted {
 
 /// What a command line chooses.
 #[derive(Clone, Debug, Default)]
-pub struct Choice<'a> {
+pub(super) struct Choice<'a> {
     /// Everything.
     pub all: bool,
     /// Names and patterns.
@@ -62,7 +62,7 @@ pub struct Choice<'a> {
 
 /// What was chosen of what there is.
 #[derive(Debug)]
-pub struct Chosen<T> {
+pub(super) struct Chosen<T> {
     /// Found by name: the user means just this one.
     pub named: Vec<T>,
     /// Found by a pattern or by `all`.
@@ -73,7 +73,7 @@ pub struct Chosen<T> {
 
 impl Choice<'_> {
     /// Chooses; each at most once, in the order of `there`.
-    pub fn of<T>(&self, there: Vec<T>, name: impl Fn(&T) -> &TableName) -> Chosen<T> {
+    pub(super) fn of<T>(&self, there: Vec<T>, name: impl Fn(&T) -> &TableName) -> Chosen<T> {
         let mut chosen = Chosen {
             named: Vec::new(),
             matched: Vec::new(),

@@ -16,7 +16,7 @@ use sql::{
 use super::{Job, label};
 
 /// Runs the command. Each step is safe to repeat; a second run changes nothing.
-pub async fn run(job: &Job) -> Result<Exit, Failure> {
+pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     let has_queue = queue::is_installed(&*provider)
         .await

@@ -12,7 +12,7 @@ use sql::{name::TableName, provider, table_state};
 use super::{Job, label, stored};
 
 /// Runs the command: one line a table, with why it cannot be added, if so.
-pub async fn run(job: &Job) -> Result<Exit, Failure> {
+pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     let candidates = provider::candidates(&*provider, job.queue())
         .await

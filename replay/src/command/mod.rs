@@ -1,16 +1,16 @@
 //! The commands that ask the databases, one a file. They work beside a running daemon, which
 //! reads the databases for itself.
 
-pub mod add;
+pub(crate) mod add;
 mod choose;
-pub mod install;
-pub mod missing;
-pub mod pause;
-pub mod remove;
-pub mod sequences;
-pub mod status;
-pub mod tables;
-pub mod wait;
+pub(crate) mod install;
+pub(crate) mod missing;
+pub(crate) mod pause;
+pub(crate) mod remove;
+pub(crate) mod sequences;
+pub(crate) mod status;
+pub(crate) mod tables;
+pub(crate) mod wait;
 
 use admin::{
     cli::{CommonArgs, Verbosity},
@@ -27,14 +27,14 @@ use sql::{
 use crate::subscription::application_name;
 
 /// A command's job: its config and how much it says.
-pub struct Job {
+pub(crate) struct Job {
     config: ReplayConfig,
     common: CommonArgs,
 }
 
 impl Job {
     /// The job of a config file.
-    pub fn new(config: ReplayConfig, common: CommonArgs) -> Job {
+    pub(crate) fn new(config: ReplayConfig, common: CommonArgs) -> Job {
         Job { config, common }
     }
 
@@ -87,7 +87,7 @@ impl Job {
 }
 
 /// Says what was done, unless told to be quiet.
-pub fn say(common: &CommonArgs, line: &str) -> Result<(), Failure> {
+pub(crate) fn say(common: &CommonArgs, line: &str) -> Result<(), Failure> {
     match common.verbosity() {
         Verbosity::Quiet => Ok(()),
         Verbosity::Normal | Verbosity::Verbose | Verbosity::Everything => {

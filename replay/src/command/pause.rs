@@ -7,7 +7,7 @@ use sql::position;
 use super::{Job, label, stored};
 
 /// Runs the command on all subscribers.
-pub async fn run(job: &Job, paused: bool) -> Result<Exit, Failure> {
+pub(crate) async fn run(job: &Job, paused: bool) -> Result<Exit, Failure> {
     let word = if paused { "paused" } else { "going on" };
     for one in job.subscribers(None)? {
         let subscriber = job.subscriber(one).await?;

@@ -13,7 +13,7 @@ use super::{
 
 /// The arguments of `remove`.
 #[derive(Debug, clap::Args)]
-pub struct RemoveArgs {
+pub(crate) struct RemoveArgs {
     /// Tables, as schema.table; * and ? match in unquoted names
     #[arg(
         value_name = "TABLE",
@@ -33,7 +33,7 @@ pub struct RemoveArgs {
 }
 
 /// Runs the command. Safe to repeat: capture that an interrupted run left is found again.
-pub async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
+pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
     let provider = if args.keep_capture {
         None
     } else {

@@ -15,7 +15,7 @@ use super::{
 
 /// The arguments of `add-seq` and `remove-seq`.
 #[derive(Debug, clap::Args)]
-pub struct SequenceArgs {
+pub(crate) struct SequenceArgs {
     /// Sequences, as schema.sequence; * and ? match in unquoted names
     #[arg(
         value_name = "SEQ",
@@ -39,7 +39,7 @@ impl SequenceArgs {
 }
 
 /// Begins to carry sequences over.
-pub async fn add(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
+pub(crate) async fn add(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     let there = provider::sequence_candidates(&*provider, job.queue())
         .await
@@ -89,7 +89,7 @@ pub async fn add(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
 }
 
 /// Stops carrying sequences over.
-pub async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
+pub(crate) async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     let (mut removed, mut unknown) = (0, 0);
     for one in job.subscribers(None)? {
@@ -123,7 +123,7 @@ pub async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
 }
 
 /// Lists what is carried over: `ok`, or why a sequence could not be set.
-pub async fn list(job: &Job) -> Result<Exit, Failure> {
+pub(crate) async fn list(job: &Job) -> Result<Exit, Failure> {
     let mut rows = Vec::new();
     for one in job.subscribers(None)? {
         let subscriber = job.subscriber(one).await?;

@@ -9,7 +9,7 @@ use admin::{
 use super::Job;
 
 /// Runs the command.
-pub async fn run(job: &Job, json: bool) -> Result<Exit, Failure> {
+pub(crate) async fn run(job: &Job, json: bool) -> Result<Exit, Failure> {
     let replay = status::of_replay(&job.config).await;
     let asked = replay.provider.reachable && replay.subscribers.iter().all(|one| one.reachable);
     if json {

@@ -11,7 +11,7 @@ use admin::{
 use super::Job;
 
 /// Runs the command.
-pub async fn run(job: &Job, json: bool, subscriber: Option<&str>) -> Result<Exit, Failure> {
+pub(crate) async fn run(job: &Job, json: bool, subscriber: Option<&str>) -> Result<Exit, Failure> {
     let mut asked = job.config.clone();
     asked.subscribers = job.subscribers(subscriber)?.into_iter().cloned().collect();
     let (mut tables, mut unreachable) = (Vec::new(), Vec::new());

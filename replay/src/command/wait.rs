@@ -20,7 +20,7 @@ use super::{Job, label, stored};
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs the command.
-pub async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Failure> {
+pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Failure> {
     let deadline = limit.map(|limit| Instant::now() + limit);
     let provider = job.provider().await?;
     let snapshot = provider::current_snapshot(&*provider)
@@ -53,7 +53,7 @@ pub async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Failure> {
 }
 
 /// Waits until the tables of one or all subscribers are ok.
-pub async fn for_tables(
+pub(crate) async fn for_tables(
     job: &Job,
     subscriber: Option<&str>,
     limit: Option<Duration>,

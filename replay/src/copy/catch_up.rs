@@ -17,7 +17,7 @@ use crate::{
 
 /// Applies the table's events from a place on until it is level. A table that cannot go on is
 /// parked where it stands.
-pub async fn run(sub: &Subscription, row: &TableRow, place: Place) -> Result<(), Trouble> {
+pub(crate) async fn run(sub: &Subscription, row: &TableRow, place: Place) -> Result<(), Trouble> {
     let mut task = CatchUp::open(sub, row, place).await?;
     match task.until_level().await {
         Ok(()) => Ok(()),

@@ -9,7 +9,7 @@
 //! A crash before the commit of 3 leaves nothing, and the copy begins anew; after it, step 4
 //! goes on from the stored tick.
 
-pub mod catch_up;
+pub(crate) mod catch_up;
 mod progress;
 mod stream;
 
@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 /// Copies a table and catches up with it. Errors of the table park it; others come back and
 /// are tried again.
-pub async fn run(sub: &Subscription, row: &TableRow) -> Result<(), Trouble> {
+pub(crate) async fn run(sub: &Subscription, row: &TableRow) -> Result<(), Trouble> {
     match copy(sub, row).await {
         Ok(Some(place)) => catch_up::run(sub, row, place).await,
         Ok(None) => Ok(()),

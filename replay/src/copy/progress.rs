@@ -12,7 +12,7 @@ use crate::subscription::Subscription;
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// The progress of one table's copy.
-pub struct Progress<'a> {
+pub(super) struct Progress<'a> {
     sub: &'a Subscription,
     row: &'a TableRow,
     rows_estimated: i64,
@@ -21,7 +21,11 @@ pub struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     /// Nothing copied, nothing shown. `rows_estimated` is what the provider's statistics say.
-    pub fn new(sub: &'a Subscription, row: &'a TableRow, rows_estimated: i64) -> Progress<'a> {
+    pub(super) fn new(
+        sub: &'a Subscription,
+        row: &'a TableRow,
+        rows_estimated: i64,
+    ) -> Progress<'a> {
         Progress {
             sub,
             row,
@@ -31,7 +35,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Stores the progress if the last time was long ago. A failure costs the display only.
-    pub async fn show_if_due(&mut self, admin: &Client, copied: Copied) {
+    pub(super) async fn show_if_due(&mut self, admin: &Client, copied: Copied) {
         if self.shown.is_some_and(|shown| shown.elapsed() < PERIOD) {
             return;
         }

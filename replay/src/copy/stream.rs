@@ -10,7 +10,7 @@ use crate::{apply::target::Target, trouble::Trouble};
 
 /// What a copy has moved.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Copied {
+pub(super) struct Copied {
     /// Rows.
     pub rows: i64,
     /// Bytes of COPY text.
@@ -18,7 +18,7 @@ pub struct Copied {
 }
 
 /// Copies a table's rows as its reading transaction sees them. `admin` shows the progress.
-pub async fn copy(
+pub(super) async fn copy(
     target: &Target,
     reading: &Client,
     writing: &Client,

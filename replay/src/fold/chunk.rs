@@ -10,7 +10,7 @@ use crate::change::Rows;
 
 /// Changes of any number of tables since the last flush, by the table's oid.
 #[derive(Debug, Default)]
-pub struct Chunk {
+pub(crate) struct Chunk {
     tables: IndexMap<u32, TableFold>,
     /// Sets of tables whose shape has changed within the chunk.
     closed: Vec<ChangeSet>,
@@ -19,7 +19,7 @@ pub struct Chunk {
 
 impl Chunk {
     /// Takes a block of rows.
-    pub fn rows(&mut self, rows: Rows) {
+    pub(crate) fn rows(&mut self, rows: Rows) {
         let fold = fold_of(&mut self.tables, &mut self.closed, &rows.shape);
         let before = fold.bytes();
         fold.block(rows.said, rows.rows.into_iter(), rows.buffer_bytes);
@@ -27,19 +27,19 @@ impl Chunk {
     }
 
     /// A table was emptied.
-    pub fn truncate(&mut self, shape: &Arc<Shape>) {
+    pub(crate) fn truncate(&mut self, shape: &Arc<Shape>) {
         let fold = fold_of(&mut self.tables, &mut self.closed, shape);
         self.bytes -= fold.bytes();
         fold.truncate();
     }
 
     /// Bytes that the chunk holds in memory.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Takes everything out: the sets to apply, those of one table in order.
-    pub fn take(&mut self) -> Vec<ChangeSet> {
+    pub(crate) fn take(&mut self) -> Vec<ChangeSet> {
         self.bytes = 0;
         let mut sets = std::mem::take(&mut self.closed);
         for (_, fold) in std::mem::take(&mut self.tables) {

@@ -7,7 +7,7 @@
 //! Keys are compared as text. Where equal keys can differ in text (`1.0` and `1.00`), the
 //! fold keeps the order of events instead: every event becomes a change set of its own.
 
-pub mod chunk;
+pub(crate) mod chunk;
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use sql::shape::Shape;
 
 /// What a block of rows says about each of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub(crate) enum Said {
     /// The key was new: the row now is as given.
     Inserted,
     /// A row had the key: it now is as given.
@@ -49,7 +49,7 @@ struct KeyState {
 /// What is to be done to one table, in this order: empty it, delete, update, put, insert.
 /// No key stands twice. Rows and keys are record text without the outer parentheses.
 #[derive(Debug)]
-pub struct ChangeSet {
+pub(crate) struct ChangeSet {
     /// The shape of rows and keys.
     pub shape: Arc<Shape>,
     /// Empty the table first.
@@ -80,7 +80,7 @@ impl ChangeSet {
     }
 
     /// Rows and keys in the set.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.deletes.len()
             + self.gone.len()
             + self.updates.len()
@@ -89,7 +89,7 @@ impl ChangeSet {
     }
 
     /// Whether nothing is to be done.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.truncate && self.len() == 0
     }
 }
@@ -99,7 +99,7 @@ const BYTES_PER_KEY: usize = 128;
 
 /// The changes of one table since the last flush.
 #[derive(Debug)]
-pub struct TableFold {
+pub(crate) struct TableFold {
     shape: Arc<Shape>,
     by_text: bool,
     truncate: bool,
@@ -111,7 +111,7 @@ pub struct TableFold {
 
 impl TableFold {
     /// An empty fold of rows of this shape.
-    pub fn new(shape: Arc<Shape>) -> TableFold {
+    pub(crate) fn new(shape: Arc<Shape>) -> TableFold {
         TableFold {
             by_text: shape.key_text_is_equality(),
             shape,
@@ -123,18 +123,18 @@ impl TableFold {
     }
 
     /// The shape of the rows in it.
-    pub fn shape(&self) -> &Arc<Shape> {
+    pub(crate) fn shape(&self) -> &Arc<Shape> {
         &self.shape
     }
 
     /// Bytes that the fold holds in memory, block buffers included.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Takes a block: pairs of key and row text (none for `Deleted` and `Gone`), and the
     /// number of bytes that the block's buffer keeps alive.
-    pub fn block(
+    pub(crate) fn block(
         &mut self,
         said: Said,
         rows: impl Iterator<Item = (Bytes, Option<Bytes>)>,
@@ -174,7 +174,7 @@ impl TableFold {
     }
 
     /// The table was emptied: nothing that came before matters.
-    pub fn truncate(&mut self) {
+    pub(crate) fn truncate(&mut self) {
         self.keys.clear();
         self.done.clear();
         self.bytes = 0;
@@ -199,7 +199,7 @@ impl TableFold {
     }
 
     /// The change sets, to be applied one after the other. Mostly one.
-    pub fn into_sets(mut self) -> Vec<ChangeSet> {
+    pub(crate) fn into_sets(mut self) -> Vec<ChangeSet> {
         self.close_set();
         self.done
     }

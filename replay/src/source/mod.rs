@@ -1,8 +1,8 @@
 //! The provider's side: finds batches, reads their events, and hears of ticks. Only reads.
 
-pub mod reader;
-pub mod shapes;
-pub mod stream;
-pub mod table_reader;
-pub mod ticks;
-pub mod track;
+pub(crate) mod reader;
+pub(crate) mod shapes;
+pub(crate) mod stream;
+pub(crate) mod table_reader;
+pub(crate) mod ticks;
+pub(crate) mod track;

@@ -5,7 +5,6 @@ use sql::{
     connect::Session,
     position::Position,
     provider::{BatchFinder, Want},
-    tick::TickId,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -22,7 +21,7 @@ const CHANNEL_CHANGES: usize = 32;
 
 /// What the reader hands over, in this order: `Begin`, any number of `Change`s, `End`.
 #[derive(Debug)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// A batch begins.
     Begin(Header),
     /// A change of the batch.
@@ -33,19 +32,17 @@ pub enum Delivery {
 
 /// A batch as the provider announces it.
 #[derive(Clone, Debug)]
-pub struct Header {
+pub(crate) struct Header {
     /// The position that the batch begins at.
     pub from: Position,
     /// The position that it ends at.
     pub to: Position,
     /// When its last tick was made, by the provider's clock.
     pub to_time: std::time::SystemTime,
-    /// The provider's newest tick when the batch was found.
-    pub last_tick: TickId,
 }
 
 /// What the reader reads.
-pub struct Feed {
+pub(crate) struct Feed {
     /// The queue.
     pub queue: String,
     /// Events merged into one batch when behind.
@@ -55,7 +52,7 @@ pub struct Feed {
 }
 
 /// A reader at work. Dropping it ends its task and its session.
-pub struct Reader {
+pub(crate) struct Reader {
     deliveries: mpsc::Receiver<Result<Delivery, Trouble>>,
     task: JoinHandle<()>,
 }
@@ -68,7 +65,7 @@ impl Drop for Reader {
 
 impl Reader {
     /// Starts to read after a position, over a session of its own.
-    pub fn start(session: Session, feed: Feed, from: Position) -> Reader {
+    pub(crate) fn start(session: Session, feed: Feed, from: Position) -> Reader {
         let (sender, deliveries) = mpsc::channel(CHANNEL_CHANGES);
         let task = tokio::spawn(async move {
             if let Err(trouble) = read(&session, feed, from, &sender).await {
@@ -80,7 +77,7 @@ impl Reader {
     }
 
     /// The next delivery. Cancel safe.
-    pub async fn next(&mut self) -> Result<Delivery, Trouble> {
+    pub(crate) async fn next(&mut self) -> Result<Delivery, Trouble> {
         match self.deliveries.recv().await {
             Some(delivery) => delivery,
             None => Err(Trouble::Passing {
@@ -133,7 +130,6 @@ async fn read(
                 tag: batch.to_tag,
             },
             to_time: batch.to_time,
-            last_tick: next.last_tick,
         };
         from = header.to;
         let mut events = Events::open(session, &batch).await?;

@@ -7,7 +7,7 @@ use crate::{change::Decoder, trouble::Trouble};
 
 /// A decoder that knows the shapes so far, of all tables or of one. A shape that comes later
 /// comes as an event before its first use.
-pub async fn decoder(
+pub(crate) async fn decoder(
     session: &Client,
     queue: &str,
     table_oid: Option<u32>,

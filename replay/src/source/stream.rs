@@ -24,14 +24,14 @@ const COLUMNS: [Type; 6] = [
 ];
 
 /// The events of an open batch, in order.
-pub struct Events {
+pub(crate) struct Events {
     rows: std::pin::Pin<Box<BinaryCopyOutStream>>,
 }
 
 impl Events {
     /// Opens a batch's events on a session that does nothing else until they are read.
     /// Dropping them half read makes the session useless: drop it too.
-    pub async fn open(client: &Client, batch: &Batch) -> Result<Events, Trouble> {
+    pub(crate) async fn open(client: &Client, batch: &Batch) -> Result<Events, Trouble> {
         let copy = format!(
             "copy (select ev_id, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3 \
                    from ({}) e order by ev_id) to stdout (format binary)",
@@ -47,7 +47,7 @@ impl Events {
     }
 
     /// The next change; none at the batch's end.
-    pub async fn next(&mut self, decoder: &mut Decoder) -> Result<Option<Change>, Trouble> {
+    pub(crate) async fn next(&mut self, decoder: &mut Decoder) -> Result<Option<Change>, Trouble> {
         let Some(row) = self.rows.next().await else {
             return Ok(None);
         };

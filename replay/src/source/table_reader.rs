@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A provider session that reads one table's events.
-pub struct TableReader {
+pub(crate) struct TableReader {
     session: Session,
     finder: BatchFinder,
     decoder: Decoder,
@@ -26,7 +26,7 @@ pub struct TableReader {
 
 /// What a look for a table's next events found.
 #[derive(Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// The batch; none if there is no newer tick.
     pub batch: Option<Batch>,
     /// The provider's newest tick.
@@ -35,7 +35,7 @@ pub struct Found {
 
 impl TableReader {
     /// Prepares a session for one table.
-    pub async fn new(
+    pub(crate) async fn new(
         session: Session,
         queue: &str,
         table_oid: u32,
@@ -53,12 +53,12 @@ impl TableReader {
     }
 
     /// The provider session, for what is to be asked between two batches.
-    pub fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &Session {
         &self.session
     }
 
     /// Finds the table's events after its place, not beyond tick `up_to`.
-    pub async fn find(
+    pub(crate) async fn find(
         &self,
         row: &TableRow,
         place: &Place,
@@ -93,7 +93,7 @@ impl TableReader {
     }
 
     /// Writes a batch of the table's events in the applier's open transaction.
-    pub async fn apply(
+    pub(crate) async fn apply(
         &mut self,
         applier: &mut Applier,
         row: &TableRow,

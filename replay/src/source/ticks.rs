@@ -13,7 +13,7 @@ const QUIET_LOOK: Duration = Duration::from_secs(1);
 
 /// The waiting side: one for each reader.
 #[derive(Clone)]
-pub struct Ticks {
+pub(crate) struct Ticks {
     heard: watch::Receiver<u64>,
     loop_delay: Duration,
 }
@@ -21,7 +21,7 @@ pub struct Ticks {
 impl Ticks {
     /// Waits until there may be a new tick: a notification, or `loop_delay` (a second where
     /// notifications are known to come). Cancel safe.
-    pub async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         let look = if *self.heard.borrow() > 0 {
             QUIET_LOOK.max(self.loop_delay)
         } else {
@@ -39,25 +39,25 @@ impl Ticks {
 
     /// Forgets the notifications so far. To be called before looking, so that one that comes
     /// between the look and the wait is not lost.
-    pub fn mark(&mut self) {
+    pub(crate) fn mark(&mut self) {
         self.heard.borrow_and_update();
     }
 }
 
 /// The hearing side.
-pub struct Listener {
+pub(crate) struct Listener {
     heard: watch::Sender<u64>,
 }
 
 impl Listener {
     /// A listener, not yet connected, and what waits for it.
-    pub fn new(loop_delay: Duration) -> (Listener, Ticks) {
+    pub(crate) fn new(loop_delay: Duration) -> (Listener, Ticks) {
         let (sender, heard) = watch::channel(0);
         (Listener { heard: sender }, Ticks { heard, loop_delay })
     }
 
     /// Listens for ticks of a queue until stopped; connects again for ever.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         provider: ConnectInfo,
         application_name: String,

@@ -7,7 +7,7 @@ use sql::{
 
 /// What the provider says about the place where a subscriber stands.
 #[derive(Clone, Copy, Debug)]
-pub struct ProviderView {
+pub(crate) struct ProviderView {
     /// The queue's identity now.
     pub epoch: Epoch,
     /// The identity of the tick that the subscriber stands at; none if it is no longer kept.
@@ -18,7 +18,7 @@ pub struct ProviderView {
 
 /// A position that cannot be gone on from. Nothing is applied until an operator decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OffTrack {
+pub(crate) enum OffTrack {
     /// The queue was dropped and made again, or its provider was restored and adopted.
     #[error(
         "the queue is another one than the subscriber's position belongs to \
@@ -60,7 +60,7 @@ pub enum OffTrack {
 
 impl OffTrack {
     /// What an operator can do about it.
-    pub fn advice(self) -> &'static str {
+    pub(crate) fn advice(self) -> &'static str {
         match self {
             OffTrack::OtherEpoch { .. } | OffTrack::Ahead { .. } | OffTrack::OtherTick { .. } => {
                 "if the provider was restored from a backup or its queue was made anew, remove \
@@ -74,7 +74,7 @@ impl OffTrack {
 }
 
 /// Checks a position against what the provider says of it.
-pub fn check(stored: Position, provider: ProviderView) -> Result<(), OffTrack> {
+pub(crate) fn check(stored: Position, provider: ProviderView) -> Result<(), OffTrack> {
     if stored.epoch != provider.epoch {
         return Err(OffTrack::OtherEpoch {
             stored: stored.epoch.0,

@@ -24,11 +24,11 @@ use sql::{
 };
 
 /// How long a parked table rests between two tries.
-pub const PARKED_REST: Duration = Duration::from_secs(10);
+pub(crate) const PARKED_REST: Duration = Duration::from_secs(10);
 
 /// What the table's own task has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Duty {
+pub(crate) enum Duty {
     /// Copy the table from the beginning.
     Copy,
     /// Apply the table's own events from a tick on.
@@ -39,7 +39,7 @@ pub enum Duty {
 
 /// How far a table with a copy is while it is not `ok`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// Its own events are applied up to this tick.
     pub tick: TickId,
     /// Events that this snapshot shows are in the copy; none for a table that was `ok`.
@@ -48,7 +48,7 @@ pub struct Place {
 
 /// Where a table with rows on the subscriber stands; none for one without, or one in `ok`,
 /// whose place is the consumer's.
-pub fn place(row: &TableRow) -> Option<Place> {
+pub(crate) fn place(row: &TableRow) -> Option<Place> {
     row.tick.map(|tick| Place {
         tick,
         copied: row.copied_snapshot.clone(),
@@ -56,7 +56,7 @@ pub fn place(row: &TableRow) -> Option<Place> {
 }
 
 /// What the table's own task has to do now.
-pub fn duty(row: &TableRow) -> Duty {
+pub(crate) fn duty(row: &TableRow) -> Duty {
     let rested = row.seconds_in_state >= PARKED_REST.as_secs_f64();
     match (row.state, place(row)) {
         (State::Waiting | State::InCopy, _) => Duty::Copy,
@@ -70,7 +70,7 @@ pub fn duty(row: &TableRow) -> Duty {
 
 /// The place from which the batch loop, standing at `loop_tick`, takes a table over; none if
 /// it does not ask for it, or is ahead of the loop and waits for it.
-pub fn take_over(row: &TableRow, loop_tick: TickId) -> Option<Place> {
+pub(crate) fn take_over(row: &TableRow, loop_tick: TickId) -> Option<Place> {
     match row.state {
         State::WannaSync => place(row).filter(|place| place.tick <= loop_tick),
         State::Waiting | State::InCopy | State::CatchingUp | State::Ok | State::Parked => None,
@@ -79,7 +79,7 @@ pub fn take_over(row: &TableRow, loop_tick: TickId) -> Option<Place> {
 
 /// Why a table cannot go on under its new shape, and what to do.
 #[derive(Debug)]
-pub struct Misfit {
+pub(crate) struct Misfit {
     /// Why.
     pub why: String,
     /// What to do.
@@ -87,7 +87,7 @@ pub struct Misfit {
 }
 
 /// Whether rows of a table can go on under a new shape.
-pub fn shape_can_go_on(shape: &Shape) -> Result<(), Misfit> {
+pub(crate) fn shape_can_go_on(shape: &Shape) -> Result<(), Misfit> {
     if shape.dropped {
         return Err(Misfit {
             why: "it was dropped on the provider".into(),
@@ -104,21 +104,21 @@ pub fn shape_can_go_on(shape: &Shape) -> Result<(), Misfit> {
 }
 
 /// The helper consumers that hold the queue for tables which are not `ok`.
-pub mod helper {
+pub(crate) mod helper {
     use sql::table_state::{State, TableRow};
 
     /// The consumer that holds the queue for a table's copy and what follows it.
-    pub fn copy(consumer: &str, provider_oid: u32) -> String {
+    pub(crate) fn copy(consumer: &str, provider_oid: u32) -> String {
         format!("{consumer}#copy:{provider_oid}")
     }
 
     /// The consumer that holds the queue for a table that was `ok` and is parked.
-    pub fn parked(consumer: &str, provider_oid: u32) -> String {
+    pub(crate) fn parked(consumer: &str, provider_oid: u32) -> String {
         format!("{consumer}#parked:{provider_oid}")
     }
 
     /// Whether a consumer is one of `consumer`'s helpers, of whatever table.
-    pub fn is_helper_of(name: &str, consumer: &str) -> bool {
+    pub(crate) fn is_helper_of(name: &str, consumer: &str) -> bool {
         name.strip_prefix(consumer)
             .and_then(|rest| {
                 rest.strip_prefix("#copy:")
@@ -129,7 +129,7 @@ pub mod helper {
 
     /// The helper that a table needs now: a table with a copy snapshot is held by its copy's
     /// helper until it is `ok`, one that was parked out of `ok` by its own.
-    pub fn needed(row: &TableRow, consumer: &str) -> Option<String> {
+    pub(crate) fn needed(row: &TableRow, consumer: &str) -> Option<String> {
         match row.state {
             State::Ok | State::Waiting => None,
             State::InCopy => Some(copy(consumer, row.provider_oid)),
