@@ -28,7 +28,7 @@ fi
 
 # The programs under test, as users get them: optimised. The harness finds them
 # beside the tests of the same profile.
-profile=release
+profile=ci
 cargo build --profile "$profile" --workspace --bins
 export TRUNKLINE_BUILT=1
 
