@@ -138,8 +138,8 @@ run ticker -c etc/ticker.toml start -d
 
 echo
 echo "== On the subscriber's host"
-printf '\n$ pg_dump -s "%s" | psql -qX "%s"\n' "$provider" "$subscriber"
-pg_dump -s "$provider" | psql -qX -v ON_ERROR_STOP=1 -o /dev/null "$subscriber"
+printf '\n$ pg_dump -s -N pgq -N trunkline "%s" | psql -qX "%s"\n' "$provider" "$subscriber"
+pg_dump -s -N pgq -N trunkline "$provider" | psql -qX -v ON_ERROR_STOP=1 -o /dev/null "$subscriber"
 run replay -c etc/replay.toml install
 run replay -c etc/replay.toml start -d
 run replay -c etc/replay.toml add --all
