@@ -12,6 +12,7 @@ create or replace function pgq.get_batch_cursor(
 returns setof record
 language plpgsql volatile
 set enable_seqscan = off
+set max_parallel_workers_per_gather = 0
 as $$
 declare
     v_cursor refcursor := i_cursor_name;

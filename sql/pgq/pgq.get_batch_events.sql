@@ -9,8 +9,19 @@ returns setof record
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set max_parallel_workers_per_gather = 0
 as $$
 begin
     return query execute pgq.batch_event_sql(i_batch_id);
+end
+$$;
+
+-- Event tables have no statistics, so the estimates of large ones cross the line where queries are compiled first, which
+-- takes longer than a batch. The setting exists from version 11 on.
+do $$
+begin
+    if pg_catalog.current_setting('server_version_num')::int4 >= 110000 then
+        alter function pgq.get_batch_events(bigint) set jit = off;
+    end if;
 end
 $$;

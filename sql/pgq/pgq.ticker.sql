@@ -13,6 +13,10 @@ as $$
 declare
     v_queue pgq.queue;
 begin
+    -- Before the lock, which a caller with an old snapshot would not get after a rotation.
+    if pgq._is_stale_ticker(i_queue_name) then
+        return null;
+    end if;
     if not exists (select from pgq.queues_to_tick(i_queue_name)) then
         select * into v_queue from pgq.queue q where q.queue_name = i_queue_name;
         if not found then
@@ -32,6 +36,17 @@ begin
     end if;
     return pgq._insert_tick(v_queue, null, null, null);
 end
+$$;
+
+-- pgq._is_stale_ticker(i_queue_name): whether the caller may not tick the queue: its transaction's snapshot is fixed and
+-- the queue has ticks, so that the last one may be younger. Result: bool. Tables touched: reads queue and tick.
+create or replace function pgq._is_stale_ticker(i_queue_name text) returns bool
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select current_setting('transaction_isolation') <> 'read committed'
+       and exists (select from pgq.queue q join pgq.tick t on t.tick_queue = q.queue_id
+                    where q.queue_name = i_queue_name)
 $$;
 
 -- pgq.ticker(): makes a tick for every queue that is due. Result: how many were made.
@@ -67,6 +82,9 @@ declare
     v_queue pgq.queue;
     v_tick  bigint;
 begin
+    if pgq._is_stale_ticker(i_queue_name) then
+        return null;
+    end if;
     select * into v_queue from pgq.queue q
      where q.queue_name = i_queue_name and q.queue_external_ticker and not q.queue_ticker_paused
        for no key update;

@@ -126,7 +126,7 @@ const NODE_ROW: &str = "insert into trunkline.node (node_id) \
      where not exists (select from trunkline.node)";
 
 fn lock_statement() -> String {
-    format!("select pg_catalog.pg_advisory_xact_lock({INSTALL_LOCK});\n")
+    format!("do $$ begin perform pg_catalog.pg_advisory_xact_lock({INSTALL_LOCK}); end $$;\n")
 }
 
 /// What `trunkline.component` says of one component.
