@@ -36,9 +36,9 @@ begin
         or (select count(*) from trunkline.usable_keys(i_table)) = 1
      order by (k.index_oid = (i_old ->> 'key_index')::oid) is true desc, k.is_primary desc, k.is_identity desc
      limit 1;
-    v_keys := coalesce(trunkline.key_columns(v_index), i_old -> 'keys');
+    v_keys := coalesce(trunkline.key_columns(v_index), nullif(i_old -> 'keys', 'null'));
     select jsonb_agg(k.key || jsonb_build_object('name', a.attname) order by k.place) into v_keys
-      from jsonb_array_elements(case when jsonb_typeof(v_keys) = 'array' then v_keys end) with ordinality k (key, place)
+      from jsonb_array_elements(v_keys) with ordinality k (key, place)
       join pg_attribute a on a.attrelid = i_table and a.attnum = (k.key ->> 'attnum')::int2 and not a.attisdropped
     having count(*) = jsonb_array_length(v_keys);
 

@@ -12,6 +12,11 @@
 -- live for nothing, and ON CONFLICT fires two triggers.
 -- A table with a foreign key whose actions write to it always logs live rows.
 --
+-- What insert, update and delete say of the time before holds for the database, and for a reader of events unless the
+-- statement was nested: then the outer one, logged later, may have changed the key first, and its live row takes the
+-- claim back. A reader who folds keys sees that; for keys that cannot be compared as text the order of events is all
+-- there is, so nothing is claimed in triggers there.
+--
 -- One row, the common case, takes one statement without window or aggregate; its plan cannot depend on the number of
 -- rows of the first call, because both sides are cut to one row. The others take the path of sets.
 --
@@ -41,6 +46,9 @@ declare
     v_read   text;
     v_chain  text := '';
     v_first  text;
+    v_new    text := '''insert''';
+    v_kept   text := '''update''';
+    v_lost   text := '''delete''';
 begin
     select * into strict v_queue from pgq.queue q where q.queue_id = i_queue_id;
     if i_operation = 'truncate' then
@@ -68,21 +76,28 @@ $f$, i_queue_id, v_name, v_shape);
       into v_old, v_keys, v_same, v_found, v_read
       from jsonb_array_elements(i_plan -> 'keys') with ordinality k (key, place);
 
+    if exists (select from jsonb_array_elements(i_plan -> 'columns') c (col)
+                where c.col ->> 'key' is not null and not (c.col ->> 'text_equal')::bool) then
+        v_new := 'case when pg_trigger_depth() = 1 then ''insert'' else ''live'' end';
+        v_kept := 'case when pg_trigger_depth() = 1 then ''update'' else ''live'' end';
+        v_lost := 'case when pg_trigger_depth() = 1 then ''delete'' else ''gone'' end';
+    end if;
+
     -- Statements for transition rows: of one row, and of sets.
     if i_operation = 'insert' then
-        v_one := format($f$%s, %s, %s, 'insert' from newt n where not exists (select from newt x offset 1)$f$,
-                        v_row, v_name, v_shape);
-        v_set := format('v_rows := %s;', trunkline.capture_blocks(v_put, '''insert''',
+        v_one := format($f$%s, %s, %s, %s from newt n where not exists (select from newt x offset 1)$f$,
+                        v_row, v_name, v_shape, v_new);
+        v_set := format('v_rows := %s;', trunkline.capture_blocks(v_put, v_new,
                         format('select %s as x from newt n', v_row), ''));
     elsif i_operation = 'delete' then
-        v_one := format($f$%s, %s, %s, 'delete' from oldt o where not exists (select from oldt x offset 1)$f$,
-                        v_old, v_name, v_shape);
-        v_set := format('v_rows := %s;', trunkline.capture_blocks(v_put, '''delete''',
+        v_one := format($f$%s, %s, %s, %s from oldt o where not exists (select from oldt x offset 1)$f$,
+                        v_old, v_name, v_shape, v_lost);
+        v_set := format('v_rows := %s;', trunkline.capture_blocks(v_put, v_lost,
                         format('select %s as x from oldt o', v_old), ''));
     else
-        v_one := format($f$%s, %s, %s, 'update'
+        v_one := format($f$%s, %s, %s, %s
           from (select o.* from oldt o limit 1) o, (select n.* from newt n limit 1) n
-         where not exists (select from newt x offset 1) and %s$f$, v_row, v_name, v_shape, v_same);
+         where not exists (select from newt x offset 1) and %s$f$, v_row, v_name, v_shape, v_kept, v_same);
         -- NOT EXISTS planned for one row takes 25 s on 200,000; EXCEPT does not. Where keys did change, EXECUTE
         -- plans for the rows that are there.
         v_set := format($f$v_rows := %s;
@@ -94,12 +109,12 @@ $f$, i_queue_id, v_name, v_shape);
                 execute %L into v_more;
                 v_rows := v_rows + v_more;
             end if;$f$,
-            trunkline.capture_blocks(v_put, '''delete''', format(
+            trunkline.capture_blocks(v_put, v_lost, format(
                 'select %s as x from (select %s from oldt o except select %s from newt o) d', v_read, v_keys, v_keys), ''),
-            trunkline.capture_blocks(v_put, '''update''', format('select %s as x from newt n', v_row), ''),
-            'select ' || trunkline.capture_blocks(v_put, '''update''', format(
+            trunkline.capture_blocks(v_put, v_kept, format('select %s as x from newt n', v_row), ''),
+            'select ' || trunkline.capture_blocks(v_put, v_kept, format(
                 'select %s as x from newt n where exists (select from oldt o where %s)', v_row, v_same), ''),
-            'select ' || trunkline.capture_blocks(v_put, '''insert''', format(
+            'select ' || trunkline.capture_blocks(v_put, v_new, format(
                 'select %s as x from newt n where not exists (select from oldt o where %s)', v_row, v_same), ''));
     end if;
 

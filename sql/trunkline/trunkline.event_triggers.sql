@@ -1,7 +1,7 @@
 -- Event triggers trunkline_ddl_command_end and trunkline_sql_drop, where the installing role may make them (a superuser).
 -- ENABLE ALWAYS: a schema change counts in every session, whatever its session_replication_role.
 -- Elsewhere there are none, trunkline.capture_mode() says so, and a captured table must be removed before a schema change.
--- Commands that cannot change a captured table are not listed: CREATE TEMP TABLE must cost nothing.
+-- Commands that cannot change a captured table are not listed. CREATE TABLE is: a child takes rows that no trigger of ours sees.
 do $do$
 begin
     if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then

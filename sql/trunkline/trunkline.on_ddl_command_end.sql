@@ -20,7 +20,8 @@ begin
            and (exists (select from command e
                          where e.classid = 'pg_class'::regclass
                            and (e.objid = c.table_oid
-                                or exists (select from pg_index i where i.indexrelid = e.objid and i.indrelid = c.table_oid)))
+                                or exists (select from pg_index i where i.indexrelid = e.objid and i.indrelid = c.table_oid)
+                                or exists (select from pg_inherits h where h.inhrelid = e.objid and h.inhparent = c.table_oid)))
                 or exists (select from command e where e.classid not in ('pg_class'::regclass, 'pg_trigger'::regclass))
                 or exists (select from command e join pg_trigger t on t.oid = e.objid
                             where e.classid = 'pg_trigger'::regclass and t.tgrelid = c.table_oid))

@@ -32,10 +32,11 @@ begin
          where c.table_oid = v_captured.table_oid;
         return true;
     end if;
+    -- The row first: the event trigger must not take this for somebody's theft of triggers.
+    delete from trunkline.captured c where c.table_oid = v_captured.table_oid;
     foreach v_operation in array array['truncate', 'insert', 'update', 'delete'] loop
         execute format('drop function if exists trunkline.capture_%s_%s() cascade', v_captured.table_oid, v_operation);
     end loop;
-    delete from trunkline.captured c where c.table_oid = v_captured.table_oid;
     return true;
 end
 $$;

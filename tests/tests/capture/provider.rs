@@ -1,0 +1,334 @@
+//! A provider with a queue, and a mirror of its captured tables that is fed from the queue's events alone.
+
+use std::collections::BTreeMap;
+
+use sql::event::{Event, Kind, RawEvent};
+use sql::install::{Component, install};
+use sql::name::TableName;
+use sql::row;
+use sql::shape::{Shape, ShapeId};
+use tests::{Cluster, Server};
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+/// How the mirror's session reads tables: as capture functions write them.
+const PINNED: &str = "set datestyle = 'ISO, MDY'; set intervalstyle = postgres; set timezone = 'UTC';
+    set extra_float_digits = 1; set bytea_output = hex; set lc_monetary = 'C'; set search_path = pg_catalog;
+    set quote_all_identifiers = off";
+
+/// A table's rows by their keys, both as record text.
+pub(crate) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+pub(crate) struct Provider {
+    pub(crate) cluster: Cluster,
+    /// A session for whatever a test does.
+    pub(crate) client: Client,
+    reader: Client,
+    shapes: BTreeMap<ShapeId, Shape>,
+    latest: BTreeMap<u32, Shape>,
+    tables: BTreeMap<TableName, Rows>,
+    last_event: i64,
+    /// Claims that the mirror contradicts, until a live read of the same transaction takes them back.
+    contradicted: BTreeMap<(TableName, Vec<u8>), String>,
+    /// Complain about claims on the state before a change that the mirror contradicts.
+    pub(crate) check_claims: bool,
+}
+
+/// One event, in short: the kind (or `truncate`, `shape`) and the rows' text.
+pub(crate) type Short = (String, String);
+
+impl Provider {
+    pub(crate) async fn start() -> Provider {
+        Provider::on(&Server::debian15()).await
+    }
+
+    pub(crate) async fn on(server: &Server) -> Provider {
+        let cluster = Cluster::builder(server).start();
+        cluster.create_db("p");
+        let mut client = cluster.connect("p").await;
+        install(&mut client, &[Component::Pgq, Component::Provider])
+            .await
+            .expect("install");
+        client
+            .batch_execute("select pgq.create_queue('q')")
+            .await
+            .expect("create the queue");
+        let reader = cluster.connect("p").await;
+        let digits = if server.major() < 12 {
+            PINNED.replace("digits = 1", "digits = 3")
+        } else {
+            PINNED.to_owned()
+        };
+        reader.batch_execute(&digits).await.expect("pin settings");
+        Provider {
+            cluster,
+            client,
+            reader,
+            shapes: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            last_event: 0,
+            contradicted: BTreeMap::new(),
+            check_claims: true,
+        }
+    }
+
+    pub(crate) async fn run(&self, sql: &str) {
+        if let Err(error) = self.client.batch_execute(sql).await {
+            panic!("{error:?}\n{sql}");
+        }
+    }
+
+    /// The first column of the only row.
+    pub(crate) async fn ask(&self, sql: &str) -> String {
+        ask(&self.client, sql).await
+    }
+
+    /// Captures a table whose name needs no quotes.
+    pub(crate) async fn add(&self, table: &str) {
+        let table: TableName = table.parse().unwrap();
+        self.client
+            .query_one(
+                "select added from trunkline.add_table('q', 'job', $1, $2)",
+                &[&table.schema, &table.name],
+            )
+            .await
+            .unwrap_or_else(|error| panic!("add {table}: {error:?}"));
+    }
+
+    /// The events since the last look, fed to the mirror.
+    pub(crate) async fn events(&mut self) -> Vec<Short> {
+        let rows = self
+            .reader
+            .query(
+                "select ev_id, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3 from pgq.event_1
+                  where ev_id > $1 order by ev_id",
+                &[&self.last_event],
+            )
+            .await
+            .expect("read events");
+        let mut short = Vec::new();
+        for found in &rows {
+            self.last_event = found.get(0);
+            let raw = RawEvent {
+                ev_id: self.last_event,
+                ev_type: found.get(1),
+                ev_data: found.get(2),
+                ev_extra1: found.get(3),
+                ev_extra2: found.get(4),
+                ev_extra3: found.get(5),
+            };
+            short.push(self.feed(raw.parse().expect("an event of capture")));
+        }
+        let contradicted = std::mem::take(&mut self.contradicted);
+        assert!(
+            contradicted.is_empty() || !self.check_claims,
+            "{contradicted:#?}"
+        );
+        short
+    }
+
+    fn feed(&mut self, event: Event<'_>) -> Short {
+        match event {
+            Event::Shape(shape) => {
+                let name = shape.table_name();
+                let old = self.latest.insert(shape.table.oid, (*shape).clone());
+                if let Some(old) = old
+                    && let Some(rows) = self.tables.remove(&old.table_name())
+                    && !shape.dropped
+                {
+                    let rows = rows
+                        .into_values()
+                        .map(|row| reshape(&row, &old, &shape))
+                        .collect();
+                    self.tables.insert(name, rows);
+                }
+                let said = shape.problem.clone().unwrap_or_default();
+                self.shapes.insert(shape.shape, *shape);
+                ("shape".to_owned(), said)
+            }
+            Event::Truncate { table, .. } => {
+                self.tables.entry(table).or_default().clear();
+                ("truncate".to_owned(), String::new())
+            }
+            Event::Rows {
+                table,
+                shape,
+                kind,
+                block,
+            } => {
+                self.change(table, shape, kind, block);
+                (format!("{kind:?}").to_lowercase(), block.to_owned())
+            }
+            Event::Other => panic!("a foreign event"),
+        }
+    }
+
+    fn change(&mut self, table: TableName, shape: ShapeId, kind: Kind, block: &str) {
+        let shape = self.shapes.get(&shape).expect("a shape precedes its rows");
+        assert_eq!(shape.table_name(), table);
+        let key_fields = shape.key_fields();
+        let columns = if kind.is_key_only() {
+            key_fields.len()
+        } else {
+            shape.columns.len()
+        };
+        let rows = self.tables.entry(table.clone()).or_default();
+        let mut seen = 0;
+        for found in row::rows(block.as_bytes(), columns) {
+            let found = found.expect("a row of the shape");
+            seen += 1;
+            let key = if kind.is_key_only() {
+                found.to_vec()
+            } else {
+                row::project(found, &key_fields).into_owned()
+            };
+            let before = if kind.is_key_only() {
+                rows.remove(&key)
+            } else {
+                rows.insert(key.clone(), found.to_vec())
+            };
+            let claimed = match kind {
+                Kind::Insert => before.is_none(),
+                Kind::Update | Kind::Delete => before.is_some(),
+                Kind::Live | Kind::Gone => {
+                    self.contradicted.remove(&(table.clone(), key.clone()));
+                    true
+                }
+            };
+            if !claimed {
+                let text = format!(
+                    "{kind:?} of {}, but there was {before:?}",
+                    String::from_utf8_lossy(found)
+                );
+                self.contradicted.insert((table.clone(), key), text);
+            }
+        }
+        assert!((1..=200).contains(&seen), "a block of {seen} rows");
+    }
+
+    /// What the queue says the table holds.
+    pub(crate) fn mirrored(&self, table: &str) -> Rows {
+        self.tables
+            .get(&table.parse().unwrap())
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Reads the events and requires that the mirror of each captured table is what the table holds.
+    pub(crate) async fn check(&mut self, context: &str) {
+        self.events().await;
+        let current: Vec<Shape> = self
+            .reader
+            .query(
+                "select s.definition::text from trunkline.captured c join trunkline.shape s using (shape_id)
+                  where c.dropped_at is null",
+                &[],
+            )
+            .await
+            .expect("list captured tables")
+            .iter()
+            .map(|found| Shape::from_json(found.get(0)).expect("a shape"))
+            .collect();
+        for shape in current {
+            let name = shape.table_name();
+            let held = self.held(&shape).await;
+            let told = self.tables.get(&name).cloned().unwrap_or_default();
+            if held != told {
+                let text = |rows: &Rows| {
+                    rows.values()
+                        .map(|row| String::from_utf8_lossy(row).into_owned())
+                        .collect::<Vec<_>>()
+                        .join("\n  ")
+                };
+                panic!(
+                    "{context}: {name} holds\n  {}\nbut its events say\n  {}",
+                    text(&held),
+                    text(&told)
+                );
+            }
+        }
+    }
+
+    async fn held(&self, shape: &Shape) -> Rows {
+        let columns: Vec<String> = shape
+            .columns
+            .iter()
+            .map(|c| format!("n.{}", sql::name::quote_ident(&c.name)))
+            .collect();
+        let key: Vec<String> = shape
+            .key_fields()
+            .iter()
+            .map(|&field| columns[field].clone())
+            .collect();
+        self.reader
+            .query(
+                &format!(
+                    "select row({})::text, row({})::text from {} n",
+                    key.join(", "),
+                    columns.join(", "),
+                    shape.table_name().quoted()
+                ),
+                &[],
+            )
+            .await
+            .unwrap_or_else(|error| panic!("read {}: {error:?}", shape.table_name()))
+            .iter()
+            .map(|found| (inner(found.get(0)), inner(found.get(1))))
+            .collect()
+    }
+}
+
+fn inner(record: &str) -> Vec<u8> {
+    record[1..record.len() - 1].as_bytes().to_vec()
+}
+
+/// The first column of the only row.
+pub(crate) async fn ask(client: &Client, sql: &str) -> String {
+    let messages = client
+        .simple_query(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
+    messages
+        .iter()
+        .find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+        .unwrap_or_default()
+}
+
+/// The SQLSTATE, message and hint of a statement that must fail.
+pub(crate) async fn refused(client: &Client, sql: &str) -> (String, String, String) {
+    let error = client.batch_execute(sql).await.expect_err(sql);
+    let error = error.as_db_error().expect("an error of the database");
+    (
+        error.code().code().to_owned(),
+        error.message().to_owned(),
+        error.hint().unwrap_or_default().to_owned(),
+    )
+}
+
+/// Short events from literals.
+pub(crate) fn said(events: &[(&str, &str)]) -> Vec<Short> {
+    events
+        .iter()
+        .map(|(kind, rows)| ((*kind).to_owned(), (*rows).to_owned()))
+        .collect()
+}
+
+/// A row of an old shape as one of a new shape: columns go by name, new ones are NULL.
+fn reshape(row: &[u8], old: &Shape, new: &Shape) -> (Vec<u8>, Vec<u8>) {
+    let fields: Vec<&[u8]> = row::fields(row)
+        .map(|field| field.map_or(&b""[..], |field| field.raw()))
+        .collect();
+    let values: Vec<&[u8]> = new
+        .columns
+        .iter()
+        .map(|column| {
+            let place = old.columns.iter().position(|old| old.name == column.name);
+            place.map_or(&b""[..], |place| fields[place])
+        })
+        .collect();
+    let row = values.join(&b',');
+    (row::project(&row, &new.key_fields()).into_owned(), row)
+}

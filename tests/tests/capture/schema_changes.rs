@@ -1,0 +1,246 @@
+//! Schema changes of captured tables: each row says which shape it has, and no value goes to a wrong column.
+
+use crate::provider::Provider;
+
+#[tokio::test]
+async fn columns_come_and_go_within_and_between_transactions() {
+    let mut p = Provider::start().await;
+    p.run("create table t (id int primary key, a text, b int)")
+        .await;
+    p.add("t").await;
+    assert_eq!(
+        p.ask("select trunkline.capture_mode()").await,
+        "event trigger"
+    );
+    p.run("insert into t values (1, 'a', 1)").await;
+    for sql in [
+        "alter table t add c text default 'x'; update t set c = 'c', a = 'b'",
+        "alter table t drop b; insert into t values (2, 'a', 'c')",
+        "begin; insert into t values (3, 'q', 'r'); savepoint s; alter table t drop a; insert into t values (4, 'gone');
+         rollback to s; insert into t values (5, 'a', 'c'); commit",
+        "begin; update t set a = 'A'; alter table t add b int; update t set b = id; commit",
+        "alter table t rename a to z; update t set z = 'renamed'",
+        "alter table t alter b type text using 'n' || b; update t set b = b || '!'; insert into t (id) values (9)",
+        "alter table t add g text; update t set g = 1",
+        "truncate t; alter table t drop g",
+    ] {
+        p.events().await;
+        p.run(sql).await;
+        // A new column's default and a new type change rows without an event; the updates above touch them all.
+        p.check(sql).await;
+    }
+}
+
+#[tokio::test]
+async fn open_sessions_with_cached_plans_go_on() {
+    let mut p = Provider::start().await;
+    p.run("create table t (id int primary key, a int)").await;
+    p.add("t").await;
+    let writer = p.cluster.connect("p").await;
+    let insert = writer
+        .prepare("insert into t (id) values ($1)")
+        .await
+        .unwrap();
+    for id in 0..7 {
+        writer.execute(&insert, &[&id]).await.unwrap();
+    }
+    p.run("alter table t alter id type bigint; alter table t add b text default 'new'; update t set b = b").await;
+    writer
+        .batch_execute("insert into t values (100, 1, 'x')")
+        .await
+        .unwrap();
+    p.check("after").await;
+}
+
+#[tokio::test]
+async fn names_follow_renames_and_swaps() {
+    let mut p = Provider::start().await;
+    p.run("create schema s; create table t (id int primary key, v text); create table u (id int primary key, v text)").await;
+    p.add("t").await;
+    p.add("u").await;
+    p.run("insert into t values (1, 't'); insert into u values (1, 'u')")
+        .await;
+    p.run("alter table t set schema s; insert into s.t values (2, 't')")
+        .await;
+    p.check("schema").await;
+    p.run("alter schema s rename to s2; update s2.t set v = 'tt'")
+        .await;
+    p.check("schema's name").await;
+    p.run("begin; alter table s2.t set schema public; alter table t rename to old; alter table u rename to t; alter table old rename to u; commit").await;
+    p.check_claims = false;
+    p.run("insert into t values (5, 'was u'); insert into u values (5, 'was t')")
+        .await;
+    p.check("swap").await;
+    assert_eq!(p.mirrored("t").len(), 2);
+    assert_eq!(p.mirrored("u").len(), 3);
+}
+
+#[tokio::test]
+async fn a_dropped_table_is_said_to_be_dropped_and_its_name_may_come_again() {
+    let mut p = Provider::start().await;
+    p.run("create table t (id int primary key)").await;
+    p.add("t").await;
+    p.events().await;
+    p.run("begin; drop table t; create table t (id int primary key, other text); insert into t values (1, 'x'); commit").await;
+    assert_eq!(p.events().await.len(), 1, "the new table is another one");
+    assert_eq!(
+        p.ask(
+            "select definition ->> 'dropped' from trunkline.shape order by shape_id desc limit 1"
+        )
+        .await,
+        "true"
+    );
+    assert_eq!(
+        p.ask("select (dropped_at is not null)::text from trunkline.captured")
+            .await,
+        "true"
+    );
+    assert_eq!(
+        p.ask("select count(*) from pg_proc where proname like 'capture\\_%\\_insert'")
+            .await,
+        "0"
+    );
+    p.add("t").await;
+    p.run("insert into t values (2, 'y')").await;
+    p.check_claims = false;
+    p.events().await;
+    p.run("drop schema public cascade").await;
+    assert_eq!(
+        p.ask("select count(*) from trunkline.captured where dropped_at is null")
+            .await,
+        "0"
+    );
+}
+
+#[tokio::test]
+async fn a_key_may_change_and_a_lost_key_is_a_problem_and_no_error() {
+    let mut p = Provider::start().await;
+    p.run("create table t (id int primary key, b int not null, v text); insert into t values (1, 10, 'x')").await;
+    p.run("create table keep as select * from t; truncate t")
+        .await;
+    p.add("t").await;
+    p.run("insert into t select * from keep").await;
+    p.run("alter table t drop constraint t_pkey").await;
+    assert_eq!(
+        p.ask("select problem from trunkline.captured").await,
+        "it has lost its key"
+    );
+    p.run("insert into t values (2, 20, 'y'); update t set v = 'z' where id = 1")
+        .await;
+    assert!(
+        p.events()
+            .await
+            .iter()
+            .any(|(kind, said)| kind == "shape" && said.contains("lost its key"))
+    );
+    p.run("alter table t add primary key (b)").await;
+    assert_eq!(
+        p.ask("select problem is null from trunkline.captured")
+            .await,
+        "t"
+    );
+    assert_eq!(p.ask("select definition #>> '{columns,1,key}' from trunkline.shape order by shape_id desc limit 1").await, "1");
+    p.run("alter table t drop b").await;
+    p.run("insert into t values (3, 'w'); update t set v = 'q'; delete from t")
+        .await;
+    assert_eq!(
+        p.ask("select problem from trunkline.captured").await,
+        "it has lost its key"
+    );
+}
+
+#[tokio::test]
+async fn what_hides_or_silences_changes_is_a_problem() {
+    let p = Provider::start().await;
+    p.run("create table t (id int primary key)").await;
+    p.add("t").await;
+    for (sql, word, back) in [
+        (
+            "alter table t set unlogged",
+            "unlogged",
+            "alter table t set logged",
+        ),
+        (
+            "alter table t disable trigger all",
+            "disabled",
+            "alter table t enable trigger all",
+        ),
+        (
+            "alter table t disable trigger trunkline_insert",
+            "disabled",
+            "alter table t enable trigger trunkline_insert",
+        ),
+        (
+            "create table child () inherits (t)",
+            "inheritance",
+            "drop table child",
+        ),
+    ] {
+        p.run(sql).await;
+        let problem = p.ask("select problem from trunkline.captured").await;
+        assert!(problem.contains(word), "{sql}: {problem:?}");
+        p.run(back).await;
+        p.run("alter table t set (fillfactor = 90)").await;
+        assert_eq!(
+            p.ask("select problem is null from trunkline.captured")
+                .await,
+            "t",
+            "{back}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_key_with_actions_that_comes_later_changes_the_capture() {
+    let mut p = Provider::start().await;
+    p.run("create table a (id int primary key); create table t (id int primary key, a int)")
+        .await;
+    p.add("t").await;
+    p.run("insert into a values (1); insert into t values (1, 1)")
+        .await;
+    p.run("alter table t add foreign key (a) references a on update cascade")
+        .await;
+    p.events().await;
+    p.run("update a set id = 2").await;
+    assert_eq!(p.events().await, [("live".to_owned(), "(1,2)".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_role_without_superuser_installs_and_says_that_it_sees_no_schema_changes() {
+    let p = Provider::start().await;
+    p.run("create role owner login").await;
+    p.run("create database d owner owner").await;
+    p.run("grant pgq_admin, pgq_reader, pgq_writer to owner")
+        .await;
+    let mut owner = p.cluster.connect("d").await;
+    owner
+        .batch_execute("set session authorization owner")
+        .await
+        .unwrap();
+    sql::install::install(
+        &mut owner,
+        &[
+            sql::install::Component::Pgq,
+            sql::install::Component::Provider,
+        ],
+    )
+    .await
+    .unwrap();
+    owner
+        .batch_execute("select pgq.create_queue('q'); create schema app; create table app.t (id int primary key);
+                        select trunkline.add_table('q', 'job', 'app', 't'); insert into app.t values (1)")
+        .await
+        .unwrap();
+    assert_eq!(
+        crate::provider::ask(&owner, "select trunkline.capture_mode()").await,
+        "none"
+    );
+    assert_eq!(
+        crate::provider::ask(
+            &owner,
+            "select count(*) from pgq.event_1 where ev_type = 'trunkline.1.rows'"
+        )
+        .await,
+        "1"
+    );
+}
