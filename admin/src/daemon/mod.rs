@@ -120,7 +120,24 @@ fn run<F>(
 where
     F: FnOnce(Ready, Signals) -> Body,
 {
-    pidfile.write_own_pid()?;
+    let result = pidfile
+        .write_own_pid()
+        .and_then(|()| logged(config, detached, verbosity, ready, body));
+    pidfile.remove();
+    result
+}
+
+/// Opens the log, builds the runtime and runs the body in it.
+fn logged<F>(
+    config: &DaemonConfig,
+    detached: bool,
+    verbosity: Verbosity,
+    ready: Ready,
+    body: F,
+) -> Result<Exit, Failure>
+where
+    F: FnOnce(Ready, Signals) -> Body,
+{
     let guard = log::start_daemon_log(config, detached, verbosity).map_err(|error| {
         Failure::new(Exit::Failed, error)
             .with_hint("the directory must exist and this user must be able to write there")
@@ -146,7 +163,6 @@ where
             "log lines were lost, the disk was too slow"
         );
     }
-    pidfile.remove();
     drop(guard);
     result.map(|()| Exit::Done).map_err(Failure::from)
 }

@@ -21,6 +21,9 @@ use crate::exit::one_line;
 /// An answer that takes longer is no answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// What a subscriber without our tables, or without this consumer, comes to.
+const NOT_INSTALLED: &str = "not installed here, run replay install";
+
 /// Younger than this, what a subscriber shows counts as level: under load there always is a tick
 /// that is just being applied.
 const LEVEL_SECONDS: f64 = 2.0;
@@ -264,7 +267,7 @@ async fn subscriber_status(
         }
         Ok(None) => {
             status.state = SubscriberState::Stopped;
-            status.last_error = Some("not installed here, run replay install".to_owned());
+            status.last_error = Some(NOT_INSTALLED.to_owned());
             return status;
         }
         Ok(Some(account)) => account,
@@ -331,7 +334,8 @@ fn state(
     }
 }
 
-/// The tables of each subscriber, for `replay tables`. Err: that subscriber cannot be asked.
+/// The tables of each subscriber, for `replay tables`. Err: that subscriber cannot be asked, or
+/// replay is not installed there.
 pub async fn tables_of(
     config: &ReplayConfig,
 ) -> Vec<(&SubscriberConfig, Result<Vec<TableStatus>, String>)> {
@@ -342,7 +346,7 @@ pub async fn tables_of(
             let account = account(config, subscriber, name).await;
             let tables = match account {
                 Err(error) => Err(error),
-                Ok(None) => Ok(Vec::new()),
+                Ok(None) => Err(NOT_INSTALLED.to_owned()),
                 Ok(Some((_, rows))) => Ok(rows.iter().map(|row| table(subscriber, row)).collect()),
             };
             (subscriber, tables)
