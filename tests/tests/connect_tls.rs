@@ -198,6 +198,7 @@ async fn certificates_made_by_hand_are_believed_as_by_libpq() {
 
     serve(&cluster, &authority.issue("v1", "localhost", "", 30));
     let (found, error) = outcome(&conninfo(&cluster, "require", "sslrootcert=/none")).await;
+    println!("V1 {:?}", outcome(&conninfo(&cluster, "verify-full", &root)).await);
     assert_eq!(found, Tls, "version 1, unchecked: {error}");
 
     openssl(

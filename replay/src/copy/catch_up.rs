@@ -4,6 +4,7 @@
 use sql::{
     provider,
     table_state::{self, State, Step, TableRow},
+    tick,
 };
 use tracing::{debug, error, info};
 
@@ -35,6 +36,7 @@ struct CatchUp<'a> {
     place: Place,
     applier: Applier,
     reader: TableReader,
+    asked_for_tick: bool,
 }
 
 impl<'a> CatchUp<'a> {
@@ -63,6 +65,7 @@ impl<'a> CatchUp<'a> {
             place,
             applier,
             reader,
+            asked_for_tick: false,
         })
     }
 
@@ -97,8 +100,11 @@ impl<'a> CatchUp<'a> {
                 self.step(State::CatchingUp, next).await?;
                 self.tell_provider().await?;
             }
-            if self.place.tick >= found.last_tick && self.shows_the_copy().await? {
-                break;
+            if self.place.tick >= found.last_tick {
+                if self.shows_the_copy().await? {
+                    break;
+                }
+                self.ask_for_tick().await?;
             }
             let mut ticks = self.sub.ticks.clone();
             tokio::select! {
@@ -125,6 +131,16 @@ impl<'a> CatchUp<'a> {
                 .await
                 .map_err(Trouble::database("could not compare snapshots"))?;
         Ok(first.is_some_and(|first| first <= self.place.tick))
+    }
+
+    /// Asks for a tick, once: a quiet queue has the next one only after its idle period.
+    async fn ask_for_tick(&mut self) -> Result<(), Trouble> {
+        if !std::mem::replace(&mut self.asked_for_tick, true) {
+            tick::force(&**self.reader.session(), &self.sub.settings.queue)
+                .await
+                .map_err(Trouble::queue)?;
+        }
+        Ok(())
     }
 
     /// Commits what is applied together with the table's new place.

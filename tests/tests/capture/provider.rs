@@ -37,8 +37,14 @@ pub(crate) struct Provider {
 pub(crate) type Short = (String, String);
 
 impl Provider {
+    /// On PostgreSQL 15, or the version that `TRUNKLINE_PG` names.
     pub(crate) async fn start() -> Provider {
-        Provider::on(&Server::debian15()).await
+        match std::env::var("TRUNKLINE_PG") {
+            Ok(version) => {
+                Provider::on(&Server::version(version.parse().expect("a major version"))).await
+            }
+            Err(_) => Provider::on(&Server::debian15()).await,
+        }
     }
 
     pub(crate) async fn on(server: &Server) -> Provider {
