@@ -21,6 +21,7 @@ mod settings;
 pub mod standing;
 mod tls;
 mod verify;
+mod verify_v1;
 
 pub mod event;
 pub mod name;

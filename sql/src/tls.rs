@@ -117,12 +117,14 @@ fn verifier(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Ve
     let mut store = RootCertStore::empty();
     // An old or odd certificate among good ones is passed over; it may still be pinned below.
     store.add_parsable_certificates(certificates.iter().cloned());
+    let lists = revocation_lists(settings)?;
+    let without_revocation = lists.is_empty();
     let authorities = if store.is_empty() {
         None
     } else {
         let builder =
             WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
-                .with_crls(revocation_lists(settings)?);
+                .with_crls(lists);
         let built = builder.build().map_err(|error| TlsError::File {
             what: "sslcrl",
             path: settings.crl.clone().unwrap_or_default(),
@@ -134,6 +136,7 @@ fn verifier(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Ve
         authorities,
         pinned: certificates,
         check_name: settings.mode == SslMode::VerifyFull,
+        without_revocation,
     };
     Ok(Verifier::new(Some(trust), algorithms))
 }

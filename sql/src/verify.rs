@@ -1,8 +1,9 @@
 //! Checks a server's certificate as libpq does. Pure: what is trusted was read by `tls`.
 //!
-//! Two things differ from what a web browser does, because PostgreSQL servers have certificates
-//! that were made by hand: the root file may hold the server's own self-signed certificate, and
-//! the host's name may stand in the subject's common name instead of an alternative name.
+//! Three things differ from what a web browser does, because PostgreSQL servers have certificates
+//! that were made by hand: the root file may hold the server's own self-signed certificate, the
+//! host's name may stand in the subject's common name instead of an alternative name, and the
+//! certificate may be of version 1 (see `verify_v1`).
 
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
+use crate::verify_v1;
+
 /// What is trusted, and how far the check goes.
 #[derive(Debug)]
 pub(crate) struct Trust {
@@ -31,6 +34,21 @@ pub(crate) struct Trust {
     pub(crate) pinned: Vec<CertificateDer<'static>>,
     /// verify-full: the certificate must also be made out to this host.
     pub(crate) check_name: bool,
+    /// There are no revocation lists; with some, only `authorities` can look into them.
+    pub(crate) without_revocation: bool,
+}
+
+impl Trust {
+    fn check_name(
+        &self,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.check_name {
+            check_name(certificate, name)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
 }
 
 /// The check of one connection's certificate.
@@ -61,11 +79,12 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         };
         if trust.pinned.contains(end_entity) {
-            check_dates(end_entity, now)?;
-            if trust.check_name {
-                check_name(end_entity, server_name)?;
-            }
-            return Ok(ServerCertVerified::assertion());
+            check_dates(&parse(end_entity)?, now)?;
+            return trust.check_name(end_entity, server_name);
+        }
+        if trust.without_revocation && verify_v1::is_version_1(end_entity) {
+            verify_v1::verify(end_entity, &trust.pinned, now, &self.algorithms)?;
+            return trust.check_name(end_entity, server_name);
         }
         let Some(authorities) = &trust.authorities else {
             return Err(CertificateError::UnknownIssuer.into());
@@ -136,12 +155,12 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, Error> {
+pub(crate) fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, Error> {
     Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding.into())
 }
 
-fn check_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
-    let validity = parse(certificate)?.tbs_certificate.validity;
+pub(crate) fn check_dates(certificate: &Certificate, now: UnixTime) -> Result<(), Error> {
+    let validity = certificate.tbs_certificate.validity;
     if now.as_secs() < validity.not_before.to_unix_duration().as_secs() {
         return Err(CertificateError::NotValidYet.into());
     }
@@ -154,10 +173,11 @@ fn check_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Er
 fn check_name(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), Error> {
     let by_alternative_name = ParsedCertificate::try_from(certificate)
         .and_then(|parsed| verify_server_name(&parsed, name));
-    match by_alternative_name {
-        Err(error) if !common_name_fits(certificate, name) => Err(error),
-        _ => Ok(()),
+    if by_alternative_name.is_ok() || common_name_fits(certificate, name) {
+        return Ok(());
     }
+    // A version 1 certificate fails above for its version; what is wrong is the name.
+    Err(CertificateError::NotValidForName.into())
 }
 
 /// libpq's rule: the common name counts only if there is no alternative name that names a host.

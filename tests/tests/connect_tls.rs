@@ -34,7 +34,12 @@ struct Authority {
 
 impl Authority {
     fn new(scratch: &Scratch, name: &str) -> Authority {
-        let dir = scratch.dir(name);
+        Authority::named(scratch, name, name)
+    }
+
+    /// One whose name is not its directory's.
+    fn named(scratch: &Scratch, dir: &str, name: &str) -> Authority {
+        let dir = scratch.dir(dir);
         openssl(
             &dir,
             &format!(
@@ -137,11 +142,31 @@ async fn outcome(conninfo: &str) -> (Outcome, String) {
     }
 }
 
-/// One row of the table: what each mode does, in the order of MODES.
+/// What libpq itself does with the same string.
+fn libpq(cluster: &Cluster, conninfo: &str) -> Outcome {
+    let output = run(cluster
+        .client("psql", "postgres")
+        .env("HOME", "/nonexistent")
+        .args(["-XAtqw", "-d", conninfo, "-c"])
+        .arg("select ssl from pg_stat_ssl where pid = pg_backend_pid()"));
+    match (output.code, output.text()) {
+        (0, "t") => Tls,
+        (0, _) => Plain,
+        _ => Refused,
+    }
+}
+
+/// One row of the table: what each mode does, in the order of MODES, and libpq does too.
 async fn expect(cluster: &Cluster, case: &str, more: &str, expected: [Outcome; 6]) {
     for (mode, expected) in MODES.iter().zip(expected) {
-        let (found, error) = outcome(&conninfo(cluster, mode, more)).await;
+        let conninfo = conninfo(cluster, mode, more);
+        let (found, error) = outcome(&conninfo).await;
         assert_eq!(found, expected, "{case}, sslmode={mode}: {error}");
+        assert_eq!(
+            libpq(cluster, &conninfo),
+            expected,
+            "{case}, sslmode={mode}, libpq"
+        );
     }
 }
 
@@ -197,9 +222,37 @@ async fn certificates_made_by_hand_are_believed_as_by_libpq() {
     expect(&cluster, "host in the common name only", &root, all).await;
 
     serve(&cluster, &authority.issue("v1", "localhost", "", 30));
-    let (found, error) = outcome(&conninfo(&cluster, "require", "sslrootcert=/none")).await;
-    println!("V1 {:?}", outcome(&conninfo(&cluster, "verify-full", &root)).await);
-    assert_eq!(found, Tls, "version 1, unchecked: {error}");
+    expect(&cluster, "version 1", &root, all).await;
+    let no_root = "sslrootcert=/nonexistent/root.crt";
+    let unchecked = [Plain, Plain, Tls, Tls, Refused, Refused];
+    expect(&cluster, "version 1, no root file", no_root, unchecked).await;
+    let impostor = Authority::named(&scratch, "impostor", "ours");
+    let distrusted = [Plain, Plain, Plain, Refused, Refused, Refused];
+    let false_root = format!("sslrootcert={}", impostor.root().display());
+    expect(
+        &cluster,
+        "version 1, namesake of the authority",
+        &false_root,
+        distrusted,
+    )
+    .await;
+    serve(&cluster, &authority.issue("v1name", "elsewhere", "", 30));
+    let wrong_name = [Plain, Plain, Tls, Tls, Tls, Refused];
+    expect(&cluster, "version 1, wrong name", &root, wrong_name).await;
+    serve(&cluster, &authority.issue("v1old", "localhost", "", -1));
+    expect(&cluster, "version 1, expired", &root, distrusted).await;
+    // One of version 1 may be trusted, but not to sign others.
+    let leaf = authority.issue("v1leaf", "leaf", "", 30);
+    std::fs::copy(&leaf.cert, impostor.dir.join("ca.crt")).unwrap();
+    std::fs::copy(&leaf.key, impostor.dir.join("ca.key")).unwrap();
+    serve(&cluster, &impostor.issue("below", "localhost", "", 30));
+    expect(
+        &cluster,
+        "version 1, signed by no authority",
+        &root,
+        distrusted,
+    )
+    .await;
 
     openssl(
         &authority.dir,
@@ -213,7 +266,6 @@ async fn certificates_made_by_hand_are_believed_as_by_libpq() {
     serve(&cluster, &own);
     let own_root = format!("sslrootcert={}", own.cert.display());
     expect(&cluster, "self-signed and in the root file", &own_root, all).await;
-    let distrusted = [Plain, Plain, Plain, Refused, Refused, Refused];
     expect(&cluster, "self-signed and unknown", &root, distrusted).await;
 }
 
