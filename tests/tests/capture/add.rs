@@ -7,7 +7,7 @@ async fn what_cannot_be_captured_is_refused_with_the_reason_and_a_way_out() {
     let p = Provider::start().await;
     p.run(
         "create view v as select 1; create materialized view m as select 1; create sequence s;
-         create table nokey (id int); create table part (id int primary key) partition by range (id);
+         create table nokey (id int); create table part (id int not null) partition by range (id);
          create table part1 partition of part for values from (0) to (9);
          create unlogged table u (id int primary key); create temp table tmp (id int primary key);
          create table def (id int primary key deferrable); create table nullable (id int unique);

@@ -144,7 +144,6 @@ async fn an_error_leaves_the_writers_session_as_it_was() {
         ("datestyle", "German, DMY"),
         ("intervalstyle", "iso_8601"),
         ("timezone", "Asia/Kolkata"),
-        ("jit", "on"),
         ("enable_seqscan", "on"),
         ("enable_hashagg", "on"),
     ] {

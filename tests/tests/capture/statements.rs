@@ -143,15 +143,18 @@ async fn writing_ctes_merge_and_copy_are_captured_once() {
            delete from t where id = 6")
         .await;
     p.check("three parts").await;
-    p.run(
-        "merge into t using (values (5, 'm'), (30, 'n'), (7, null)) s (id, v) on t.id = s.id
+    if p.cluster.version() >= 15 {
+        p.run(
+            "merge into t using (values (5, 'm'), (30, 'n'), (7, null)) s (id, v) on t.id = s.id
            when matched and s.v is null then delete when matched then update set v = s.v
            when not matched then insert values (s.id, s.v)",
-    )
-    .await;
-    p.check("merge").await;
+        )
+        .await;
+        p.check("merge").await;
+    }
     p.run("copy arch to '/dev/null'; copy t (id, v) from program 'seq 100 1200 | sed ''s/$/\\tcopied/'''").await;
     p.check("copy").await;
+    // MERGE puts one row in and takes one out.
     assert_eq!(p.mirrored("t").len(), 7 + 1101);
 }
 

@@ -13,10 +13,7 @@ const COLUMNS: [(&str, &[&str]); 25] = [
         "int8",
         &["-9223372036854775808", "9223372036854775807", "NULL"],
     ),
-    (
-        "numeric",
-        &["'NaN'", "1.00", "1e-16383", "'Infinity'", "-0.0"],
-    ),
+    ("numeric", &["'NaN'", "1.00", "1e-16383", "-0.0"]),
     (
         "float8",
         &[
@@ -119,8 +116,18 @@ async fn every_value_survives_hostile_settings_byte_for_byte() {
         .map(|(i, (kind, _))| format!("c{i} {kind}"))
         .collect();
     p.run("create type pair as (x float8, y text)").await;
-    p.run(&format!("create table t (id serial primary key, {}, gen text generated always as ('g' || c0::text) stored)", columns.join(", ")))
-        .await;
+    // Generated columns came with 12; they stay out of events.
+    let generated = p.cluster.version() >= 12;
+    let computed = if generated {
+        ", gen text generated always as ('g' || c0::text) stored"
+    } else {
+        ""
+    };
+    p.run(&format!(
+        "create table t (id serial primary key, {}{computed})",
+        columns.join(", ")
+    ))
+    .await;
     p.run("create table copy (like t including all)").await;
     p.add("t").await;
     p.run(
@@ -192,10 +199,15 @@ async fn every_value_survives_hostile_settings_byte_for_byte() {
         .batch_execute("set extra_float_digits = 3")
         .await
         .unwrap();
-    // Byte for byte: the binary forms, not what the types call equal.
+    // The text of each value, not what its type calls equal.
+    let unequal = if generated {
+        "or t.gen is distinct from u.gen"
+    } else {
+        ""
+    };
     for (i, (kind, _)) in COLUMNS.iter().enumerate() {
         let differ = format!(
-            "select count(*) from t join copy u using (id) where t.c{i}::text is distinct from u.c{i}::text or t.gen is distinct from u.gen"
+            "select count(*) from t join copy u using (id) where t.c{i}::text is distinct from u.c{i}::text {unequal}"
         );
         assert_eq!(crate::provider::ask(&reader, &differ).await, "0", "{kind}");
     }
