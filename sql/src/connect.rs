@@ -1,7 +1,6 @@
 //! How every connection is made: which server, which user, with or without TLS, and the session
 //! settings that make text mean the same everywhere. Nothing else opens a connection.
 
-use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -13,6 +12,8 @@ use std::time::Duration;
 use tokio_postgres::config as driver;
 use tokio_postgres::error::SqlState;
 
+pub use crate::connect_error::ConnectError;
+use crate::connect_error::{Attempt, Cause};
 use crate::conninfo;
 pub use crate::conninfo::ConninfoError;
 use crate::passfile::{self, Wanted};
@@ -68,7 +69,7 @@ impl ConnectInfo {
         })
     }
 
-    /// Connects and sets the session up (see [`crate::session`]).
+    /// Connects and sets the session up (see [`Session`]).
     ///
     /// The hosts of the string are tried in turn, each address of a name for `connect_timeout`
     /// (10 s by default), login included. Errors: [`ConnectError`], which says what was tried.
@@ -229,11 +230,7 @@ impl ConnectInfo {
     }
 
     fn failed_at(&self, attempts: Vec<Attempt>) -> ConnectError {
-        ConnectError {
-            dbname: self.0.dbname.clone(),
-            user: self.0.user.clone(),
-            attempts,
-        }
+        ConnectError::new(&self.0.dbname, &self.0.user, attempts)
     }
 }
 
@@ -380,141 +377,5 @@ fn may_try_other_channel(cause: &Cause) -> bool {
         },
         Cause::Tls(_) => true,
         Cause::Timeout(_) | Cause::Resolve(_) | Cause::WrongServer(_) | Cause::Pool(_) => false,
-    }
-}
-
-/// Why no connection could be made: what was tried, with host, port, database, user and cause.
-///
-/// One line, the causes included, so [`std::error::Error::source`] is none; the driver's error is
-/// at [`ConnectError::server_error`].
-#[derive(Debug)]
-pub struct ConnectError {
-    dbname: String,
-    user: String,
-    attempts: Vec<Attempt>,
-}
-
-#[derive(Debug)]
-struct Attempt {
-    place: String,
-    cause: Cause,
-}
-
-/// Why one attempt failed.
-#[derive(Debug)]
-pub(crate) enum Cause {
-    Tls(TlsError),
-    Server(tokio_postgres::Error),
-    Timeout(Duration),
-    Resolve(String),
-    WrongServer(&'static str),
-    Pool(String),
-}
-
-impl ConnectError {
-    /// The driver's error of the last attempt, to be classified by SQLSTATE; none if the attempt
-    /// did not get as far as the server.
-    pub fn server_error(&self) -> Option<&tokio_postgres::Error> {
-        match &self.attempts.last()?.cause {
-            Cause::Server(error) => Some(error),
-            Cause::Tls(_)
-            | Cause::Timeout(_)
-            | Cause::Resolve(_)
-            | Cause::WrongServer(_)
-            | Cause::Pool(_) => None,
-        }
-    }
-
-    /// SQLSTATE of the server's answer, if it gave one.
-    pub fn code(&self) -> Option<&SqlState> {
-        self.server_error().and_then(tokio_postgres::Error::code)
-    }
-
-    /// What an operator can do about it.
-    pub fn hint(&self) -> Option<&'static str> {
-        let cause = &self.attempts.last()?.cause;
-        match cause {
-            Cause::Server(error) => server_hint(error),
-            Cause::Tls(error) => error.hint(),
-            Cause::Timeout(_) => Some("is a firewall in the way, or the server overloaded?"),
-            Cause::Resolve(_) | Cause::WrongServer(_) | Cause::Pool(_) => None,
-        }
-    }
-
-    /// The error as the driver has it, for callers whose signature is the driver's.
-    pub(crate) fn into_driver_error(self) -> tokio_postgres::Error {
-        match self.attempts.into_iter().next_back().map(|last| last.cause) {
-            Some(Cause::Server(error)) => error,
-            _ => tokio_postgres::Error::__private_api_timeout(),
-        }
-    }
-}
-
-fn server_hint(error: &tokio_postgres::Error) -> Option<&'static str> {
-    if let Some(code) = error.code() {
-        return match *code {
-            SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Some(
-                "check user and password (PGPASSFILE or ~/.pgpass, mode 0600) and the server's pg_hba.conf",
-            ),
-            SqlState::INVALID_CATALOG_NAME => Some("check dbname"),
-            SqlState::TOO_MANY_CONNECTIONS => Some("raise max_connections or end idle sessions"),
-            _ => None,
-        };
-    }
-    let refused = innermost(error)
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| {
-            matches!(
-                error.kind(),
-                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
-            )
-        });
-    refused.then_some("is the server running there, and listening on this port?")
-}
-
-/// The error at the end of the chain, which is the one that says something.
-fn innermost<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> &'a (dyn std::error::Error + 'static) {
-    let mut last = error;
-    while let Some(next) = last.source() {
-        last = next;
-    }
-    last
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "could not connect to database {} as {}",
-            self.dbname, self.user
-        )?;
-        for (index, attempt) in self.attempts.iter().enumerate() {
-            let between = if index == 0 { " at" } else { "; at" };
-            write!(f, "{between} {}: {}", attempt.place, attempt.cause)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConnectError {}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Cause::Tls(error) => error.fmt(f),
-            Cause::Server(error) => match error.as_db_error() {
-                Some(answer) => {
-                    write!(f, "{} ({})", answer.message(), answer.code().code())
-                }
-                None if error.source().is_some() => write!(f, "{}", innermost(error)),
-                None => error.fmt(f),
-            },
-            Cause::Timeout(limit) => write!(f, "no answer within {} s", limit.as_secs()),
-            Cause::Resolve(problem) => f.write_str(problem),
-            Cause::WrongServer(wanted) => write!(f, "not {wanted} (target_session_attrs)"),
-            Cause::Pool(problem) => f.write_str(problem),
-        }
     }
 }

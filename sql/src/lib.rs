@@ -13,7 +13,9 @@ pub mod tick;
 pub use error::{Class, Error, classify};
 
 pub mod connect;
+mod connect_error;
 mod conninfo;
+mod keywords;
 mod passfile;
 mod service;
 mod session;

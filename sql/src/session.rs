@@ -14,7 +14,8 @@ use tokio_postgres::{
     AsyncMessage, Client, Config, Connection, NoTls, Notification, SimpleQueryMessage, Socket,
 };
 
-use crate::connect::{Cause, Channel, ConnectInfo};
+use crate::connect::{Channel, ConnectInfo};
+use crate::connect_error::Cause;
 use crate::tls::Connector;
 
 /// Makes the text of a value, and the meaning of a name, the same in every session, whatever the

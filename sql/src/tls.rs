@@ -66,6 +66,25 @@ impl TlsError {
     }
 }
 
+/// What an operator can do about a handshake that failed.
+pub(crate) fn handshake_hint(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
+    };
+    let rustls::Error::InvalidCertificate(problem) = error else {
+        return None;
+    };
+    if matches!(problem, Expired | ExpiredContext { .. }) {
+        Some("renew the server's certificate")
+    } else if matches!(problem, NotValidForName | NotValidForNameContext { .. }) {
+        Some("connect by the name in the server's certificate, or use sslmode=verify-ca")
+    } else if matches!(problem, UnknownIssuer) {
+        Some("put the authority that signed the server's certificate into the file of sslrootcert")
+    } else {
+        None
+    }
+}
+
 /// What a connection needs to speak TLS, or nothing.
 #[derive(Clone)]
 pub(crate) enum Connector {

@@ -166,6 +166,7 @@ async fn a_password_comes_from_the_string_or_a_private_file_and_is_never_shown()
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
     let error = with_file.connect("x").await.unwrap_err();
     assert!(error.to_string().contains("password missing"), "{error}");
+    assert!(error.hint().unwrap().contains("PGPASSFILE"));
 }
 
 #[tokio::test]

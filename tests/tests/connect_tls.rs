@@ -191,6 +191,11 @@ async fn each_sslmode_believes_whom_libpq_believes() {
     // With a root file even prefer checks the chain, and goes on without TLS if it is wrong.
     let distrusted = [Plain, Plain, Plain, Refused, Refused, Refused];
     expect(&cluster, "other authority", &other_root, distrusted).await;
+    let distrusting: ConnectInfo = conninfo(&cluster, "verify-full", &other_root)
+        .parse()
+        .unwrap();
+    let error = distrusting.connect("x").await.unwrap_err();
+    assert!(error.hint().unwrap().contains("sslrootcert"), "{error}");
 
     let names = "subjectAltName=DNS:db.example.org";
     serve(&cluster, &authority.issue("name", "localhost", names, 30));

@@ -5,6 +5,7 @@
 mod daemon_keys;
 mod databases;
 mod document;
+mod file;
 mod names;
 mod replay;
 #[cfg(test)]
@@ -14,7 +15,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-pub use document::{ConfigErrors, Problem};
+pub use file::{ConfigErrors, Problem};
 pub use replay::{OnConflict, ReplayConfig, SubscriberConfig};
 pub use ticker::{Databases, TickerConfig};
 
@@ -63,7 +64,7 @@ pub enum AnyConfig {
 
 /// Reads a file of either kind; which one, its section says.
 pub fn load_any(path: &Path) -> Result<AnyConfig, ConfigErrors> {
-    let (text, mode) = document::read(path)?;
+    let (text, mode) = file::read(path)?;
     let kind = document::Document::parse(&text, &process_env);
     if kind.has("ticker") {
         let config = TickerConfig::parse(&text, mode, path, &process_env)?;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use sql::connect::ConnectInfo;
 
 use super::databases::{self, Found};
-use super::document::{self, ConfigErrors, Document, Section};
+use super::document::{Document, Section};
+use super::file::{self, ConfigErrors};
 use super::value::{self, NumberRange, TimeRange};
 use super::{DaemonConfig, absolute, daemon_keys, names, process_env};
 
@@ -88,7 +89,7 @@ const MAX_SUBSCRIBERS: usize = 100;
 impl ReplayConfig {
     /// Reads and checks a file. Errors: all problems at once. Touches no database.
     pub fn load(path: &Path) -> Result<ReplayConfig, ConfigErrors> {
-        let (text, mode) = document::read(path)?;
+        let (text, mode) = file::read(path)?;
         ReplayConfig::parse(&text, mode, path, &process_env)
     }
 

@@ -301,3 +301,25 @@ fn a_file_that_is_no_plain_small_text_is_refused() {
     assert!(load_any(&path).is_ok());
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+mod any_text {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn is_read_or_refused_with_lines_that_exist(text in "(\\[replay\\]\n)?([a-z_]{1,12} ?= ?\\PC{0,20}\n){0,6}\\PC{0,40}") {
+            match ReplayConfig::parse(&text, 0o600, Path::new("x"), &env) {
+                Ok(_) => {}
+                Err(errors) => {
+                    prop_assert!(!errors.problems.is_empty());
+                    let lines = text.lines().count().max(1);
+                    for problem in &errors.problems {
+                        prop_assert!(problem.line.is_none_or(|line| (1..=lines + 1).contains(&line)));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -6,7 +6,8 @@ use std::time::Duration;
 use sql::connect::ConnectInfo;
 
 use super::databases::{self, Found};
-use super::document::{self, ConfigErrors, Document, Section};
+use super::document::{Document, Section};
+use super::file::{self, ConfigErrors};
 use super::value::TimeRange;
 use super::{DaemonConfig, absolute, daemon_keys, names, process_env};
 
@@ -58,7 +59,7 @@ const RETRY_DELAY: TimeRange = TimeRange::millis(100, 86_400_000);
 impl TickerConfig {
     /// Reads and checks a file. Errors: all problems at once. Touches no database.
     pub fn load(path: &Path) -> Result<TickerConfig, ConfigErrors> {
-        let (text, mode) = document::read(path)?;
+        let (text, mode) = file::read(path)?;
         TickerConfig::parse(&text, mode, path, &process_env)
     }
 

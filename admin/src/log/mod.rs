@@ -2,7 +2,7 @@
 //!
 //! A text line is: time in RFC 3339 with milliseconds, level, `job_name`, a constant lower-case
 //! message, then `key=value` facts. Whatever a value holds, it cannot end its line or look like
-//! another field (see [`line`]).
+//! another field (see [`mod@line`]).
 //!
 //! Where a foreground daemon logs: to its `logfile` if there is one, and to standard error too if
 //! that is a terminal (a person watches) or if there is no `logfile` (a service manager does).
