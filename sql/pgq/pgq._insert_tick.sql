@@ -7,9 +7,11 @@
 -- Order is everything here, and each line is a statement of its own, because under READ COMMITTED a statement's
 -- snapshot is as old as its start:
 --   1. the last tick, seen under the lock: the chain's end;
---   2. the event sequence: an event numbered up to it is seen by the snapshot of line 3 or was written by a transaction
+--   2. the event sequence: an event numbered up to it is seen by the snapshot of line 4 or was written by a transaction
 --      that is open in it (a writer takes its transaction id before its number);
---   3. the snapshot; 4. the time, so that a tick is never older than what it sees.
+--   3. the own transaction id, greater than that of every such writer: the snapshot's xmax is not, because transactions
+--      that run above the last completed one are neither in its list nor below its xmax;
+--   4. the snapshot; 5. the time, so that a tick is never older than what it sees.
 -- Read the sequence after the snapshot instead, and an event that is numbered and committed in between is below the
 -- number, outside the snapshot, in no open transaction, and waits for the idle period.
 create or replace function pgq._insert_tick(
@@ -21,6 +23,7 @@ declare
     v_last     record;
     v_first    bool;
     v_seq      bigint;
+    v_own      bigint;
     v_snapshot txid_snapshot;
     v_time     timestamptz;
     v_open     bigint[];
@@ -36,6 +39,7 @@ begin
         return null;
     end if;
     v_seq := coalesce(i_event_seq, pg_sequence_last_value(i_queue.queue_event_seq::regclass), 0);
+    v_own := txid_current();
     select txid_current_snapshot() into v_snapshot;
     v_time := coalesce(i_time, clock_timestamp());
     if not v_first and not pgq.snapshot_contains(v_snapshot, v_last.tick_snapshot) then
@@ -52,6 +56,13 @@ begin
     -- numbered since the last tick, they are among those of the last tick: the list only shrinks, and ends.
     if v_first or v_seq > v_last.tick_event_seq then
         v_open := array(select txid_snapshot_xip(v_snapshot));
+        if v_own - txid_snapshot_xmax(v_snapshot) <= 1000 then
+            v_open := v_open || array(select generate_series(txid_snapshot_xmax(v_snapshot), v_own - 1));
+        elsif not v_first and i_event_seq is null then
+            -- Too many to list: a transaction with thousands of savepoints. Say that an event is missing, so that the
+            -- next look at the queue makes a tick.
+            v_seq := v_seq - 1;
+        end if;
     elsif v_last.tick_open is not null then
         v_open := array(select x from unnest(v_last.tick_open) x
                          where not txid_visible_in_snapshot(x, v_snapshot));

@@ -1,4 +1,5 @@
 //! Rotation: space comes back, and no event is lost to it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod queue_setup;
 

@@ -1,5 +1,10 @@
 //! What tests of the queue start from: a database with the queue installed, and what they all ask of it.
 #![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "support code of tests: a panic is the report"
+)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
