@@ -79,7 +79,7 @@ fn killed_while_it_writes_the_position() {
     let held = Session::holding(
         subscriber,
         DB,
-        "lock table trunkline.consumer_position in share mode",
+        "lock table trunkline.position in share mode",
     );
     write(&replication, 3);
     wait_stuck(subscriber, FOR_A_LOCK);
