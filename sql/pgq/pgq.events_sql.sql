@@ -2,8 +2,8 @@
 -- Arguments: the queue's name; two of its ticks; a condition over the event columns, trusted SQL, or null.
 -- Result: text of a SELECT of ev_id, ev_time, ev_txid, ev_retry, ev_type, ev_data, ev_extra1 to ev_extra4 ordered by
 -- ev_id; events for one subscription only (retries) are not in it. Null if the queue or a tick does not exist.
--- Run it with enable_seqscan = off, max_parallel_workers_per_gather = 0 and (from version 11) jit = off: event tables
--- are never analyzed, and the estimates are guesses.
+-- Event tables are never analyzed, so estimates of big ones are guesses: run it with max_parallel_workers_per_gather = 0
+-- and, from version 11 on, jit = off.
 -- Tables touched: reads queue and tick. For pgq_admin, because the condition is not checked.
 create or replace function pgq.events_sql(
     i_queue text, i_from_tick bigint, i_to_tick bigint, i_where text default null) returns text
