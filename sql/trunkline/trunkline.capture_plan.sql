@@ -6,7 +6,7 @@
 --
 -- Result: {"schema", "name", "oid", "columns": [{"attnum", "name", "type", "key", "text_equal"}],
 --          "key_index", "keys": [{"attnum", "name", "operator"}] or null,
---          "live": log live rows always, "settings": [...], "problem": null or text}; null if there is no such table.
+--          "fixed_key": all of the key's types have a fixed length, "live": log live rows always, "settings": [...], "problem": null or text}; null if there is no such table.
 -- Generated columns are left out: the subscriber computes its own.
 -- Tables: reads the catalog only. Users must not: nothing to fear.
 create or replace function trunkline.capture_plan(i_table oid, i_old jsonb) returns jsonb
@@ -21,6 +21,7 @@ declare
     v_columns  jsonb;
     v_types    oid[];
     v_live     bool;
+    v_fixed    bool;
     v_problem  text;
 begin
     select * into v_class from pg_class c where c.oid = i_table;
@@ -55,6 +56,10 @@ begin
      where a.attrelid = i_table and a.attnum > 0 and not a.attisdropped
        and coalesce(to_jsonb(a) ->> 'attgenerated', '') = '';
 
+    select bool_and(a.attlen > 0) into v_fixed
+      from jsonb_array_elements(v_keys) k (key)
+      join pg_attribute a on a.attrelid = i_table and a.attnum = (k.key ->> 'attnum')::int2;
+
     -- All referential actions of one client statement share one transition table, whatever changed in between.
     v_live := exists (
         select from pg_constraint c
@@ -78,7 +83,8 @@ begin
 
     return jsonb_build_object(
         'schema', v_schema, 'name', v_class.relname, 'oid', i_table::bigint,
-        'columns', coalesce(v_columns, '[]'), 'key_index', v_index::bigint, 'keys', v_keys, 'live', v_live,
+        'columns', coalesce(v_columns, '[]'), 'key_index', v_index::bigint, 'keys', v_keys, 'fixed_key', coalesce(v_fixed, false),
+        'live', v_live,
         'settings', to_jsonb(trunkline.output_settings(v_types)), 'problem', v_problem);
 end
 $$;

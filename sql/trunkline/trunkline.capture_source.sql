@@ -17,8 +17,8 @@
 -- claim back. A reader who folds keys sees that; for keys that cannot be compared as text the order of events is all
 -- there is, so nothing is claimed in triggers there.
 --
--- One row, the common case, takes one statement without window or aggregate; its plan cannot depend on the number of
--- rows of the first call, because both sides are cut to one row. The others take the path of sets.
+-- One row, the common case, takes one statement without join, window or aggregate, so that its plan cannot depend on
+-- the number of rows of the first call. The others take the path of sets.
 --
 -- The statements use no name that a column can hide: columns stand behind an alias, and no alias or variable stands
 -- alone where a column could.
@@ -44,6 +44,7 @@ declare
     v_set    text;
     v_all    text;
     v_read   text;
+    v_pair   text;
     v_chain  text := '';
     v_first  text;
     v_new    text := '''insert''';
@@ -72,8 +73,10 @@ $f$, i_queue_id, v_name, v_shape);
            string_agg(format('o.%I %s n.%I', k.key ->> 'name', k.key ->> 'operator', k.key ->> 'name'),
                       ' and ' order by k.place),
            string_agg(format('t.%I %s d.k%s', k.key ->> 'name', k.key ->> 'operator', k.place), ' and ' order by k.place),
-           format('row(%s)::text', string_agg(format('d.k%s', k.place), ', ' order by k.place))
-      into v_old, v_keys, v_same, v_found, v_read
+           format('row(%s)::text', string_agg(format('d.k%s', k.place), ', ' order by k.place)),
+           format(case count(*) when 1 then '%s' else 'row(%s)' end,
+                  string_agg(format('d.%I', k.key ->> 'name'), ', ' order by k.place))
+      into v_old, v_keys, v_same, v_found, v_read, v_pair
       from jsonb_array_elements(i_plan -> 'keys') with ordinality k (key, place);
 
     if exists (select from jsonb_array_elements(i_plan -> 'columns') c (col)
@@ -95,20 +98,34 @@ $f$, i_queue_id, v_name, v_shape);
         v_set := format('v_rows := %s;', trunkline.capture_blocks(v_put, v_lost,
                         format('select %s as x from oldt o', v_old), ''));
     else
-        v_one := format($f$%s, %s, %s, %s
-          from (select o.* from oldt o limit 1) o, (select n.* from newt n limit 1) n
-         where not exists (select from newt x offset 1) and %s$f$, v_row, v_name, v_shape, v_kept, v_same);
-        -- NOT EXISTS planned for one row takes 25 s on 200,000; EXCEPT does not. Where keys did change, EXECUTE
-        -- plans for the rows that are there.
-        v_set := format($f$v_rows := %s;
-            if v_rows = 0 then
-                v_rows := %s;
+        v_one := format($f$%s, %s, %s, %s from newt n
+         where not exists (select from newt x offset 1) and %s$f$, v_row, v_name, v_shape, v_kept,
+            case when jsonb_array_length(i_plan -> 'keys') = 1
+                 then format('(select o.%I from oldt o limit 1) %s n.%1$I', i_plan #>> '{keys,0,name}',
+                             i_plan #>> '{keys,0,operator}')
+                 else format('exists (select from (select o.* from oldt o limit 1) o where %s)', v_same) end);
+        -- Both tables hold their rows in the order of the updates, so where no key changed their keys are equal side by
+        -- side. That is a proof, whatever the order was, and takes a tenth of the time of EXCEPT. It is looked for where
+        -- keys are of fixed length: a million of them are far from the 1 GB that an array may have.
+        -- Else EXCEPT: NOT EXISTS planned for one row takes 25 s on 200,000. Where keys did change, EXECUTE plans for
+        -- the rows that are there.
+        v_set := format($f$if %1$s then
+                v_rows := 0;
             else
-                execute %L into v_more;
+                v_rows := %2$s;
+            end if;
+            if v_rows = 0 then
+                v_rows := %3$s;
+            else
+                execute %4$L into v_more;
                 v_rows := v_rows + v_more;
-                execute %L into v_more;
+                execute %5$L into v_more;
                 v_rows := v_rows + v_more;
             end if;$f$,
+            case when (i_plan ->> 'fixed_key')::bool then format(
+                '(select array_agg(%1$s) from (select o.* from oldt o limit 1000001) d)'
+                ' = (select array_agg(%1$s) from (select o.* from newt o limit 1000001) d)'
+                ' and not exists (select from newt x offset 1000000)', v_pair) else 'false' end,
             trunkline.capture_blocks(v_put, v_lost, format(
                 'select %s as x from (select %s from oldt o except select %s from newt o) d', v_read, v_keys, v_keys), ''),
             trunkline.capture_blocks(v_put, v_kept, format('select %s as x from newt n', v_row), ''),
