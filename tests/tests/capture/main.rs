@@ -1,4 +1,10 @@
 //! Capture on real servers: what statements log, folded, must be what the tables hold. Never touches a subscriber.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "support code of tests: a panic is the report"
+)]
 
 mod add;
 mod nesting;

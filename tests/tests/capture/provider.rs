@@ -285,7 +285,7 @@ impl Provider {
 }
 
 fn inner(record: &str) -> Vec<u8> {
-    record[1..record.len() - 1].as_bytes().to_vec()
+    record.as_bytes()[1..record.len() - 1].to_vec()
 }
 
 /// The first column of the only row.
@@ -296,9 +296,12 @@ pub(crate) async fn ask(client: &Client, sql: &str) -> String {
         .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
     messages
         .iter()
-        .find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
+        .find_map(|message| {
+            if let SimpleQueryMessage::Row(row) = message {
+                row.get(0).map(str::to_owned)
+            } else {
+                None
+            }
         })
         .unwrap_or_default()
 }

@@ -90,17 +90,21 @@ async fn forged_settings_and_stale_choices_lose_nothing() {
     p.events().await;
     let oid = p.ask("select 't'::regclass::oid").await;
     let second = "left(encode(timestamptz_send(statement_timestamp()), 'hex'), 11)";
-    let mut expected = 0;
-    for forged in [
+    for (id, forged) in [
         "''".to_owned(),
         "'x'".to_owned(),
         format!("{second} || '7'"),
         format!("{second} || '2'"),
         format!("{second} || '; drop'"),
-    ] {
-        p.run(&format!("select set_config('trunkline.q_1', {forged}, false); insert into t values ({expected}, 0)")).await;
-        p.run(&format!("select set_config('trunkline.m_{oid}', {forged}, false); update t set v = v + 1 where id = {expected}")).await;
-        expected += 1;
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        p.run(&format!(
+            "select set_config('trunkline.q_1', {forged}, false); insert into t values ({id}, 0)"
+        ))
+        .await;
+        p.run(&format!("select set_config('trunkline.m_{oid}', {forged}, false); update t set v = v + 1 where id = {id}")).await;
         p.check(&forged).await;
     }
     p.run("begin; insert into t values (100, 0); reset all; update t set v = 5 where id = 100; commit").await;
