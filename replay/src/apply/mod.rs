@@ -329,15 +329,18 @@ impl Applier {
             .await?;
         self.staged.remove(&shape.table.oid);
         self.staged_now.remove(&shape.table.oid);
-        let prepared =
-            Prepared::prepare(&self.session, &target)
-                .await
-                .map_err(Trouble::at_table(
-                    &table,
-                    "could not prepare its statements",
-                ))?;
+        // The server refuses an UPDATE of a GENERATED ALWAYS column when it is prepared.
+        let prepared = if target.can_update() {
+            let prepared = Prepared::prepare(&self.session, &target).await;
+            Some(prepared.map_err(Trouble::at_table(
+                &table,
+                "could not prepare its statements",
+            ))?)
+        } else {
+            None
+        };
         let writable = Arc::new(Writable {
-            prepared: target.can_update().then_some(prepared),
+            prepared,
             target,
             sets,
         });
