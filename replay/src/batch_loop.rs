@@ -84,7 +84,7 @@ impl<'a> BatchLoop<'a> {
         position::show_error(&**applier.session(), &sub.consumer, None)
             .await
             .map_err(Trouble::database("could not clear the last error"))?;
-        info!(consumer = %sub.consumer, tick = stored.position.tick.0, "batch loop started");
+        info!(consumer = %sub.consumer, tick = stored.position.tick.id.0, "batch loop started");
         Ok(BatchLoop {
             sequences: Sequences::new(&sub.settings.queue, &sub.consumer),
             position: stored.position,
@@ -109,11 +109,11 @@ impl<'a> BatchLoop<'a> {
         let wanting: Vec<TableRow> = self
             .tables
             .values()
-            .filter(|row| table::take_over(row, self.position.tick).is_some())
+            .filter(|row| table::take_over(row, self.position.tick.id).is_some())
             .cloned()
             .collect();
         for row in wanting {
-            if let Some(place) = table::take_over(&row, self.position.tick) {
+            if let Some(place) = table::take_over(&row, self.position.tick.id) {
                 match take_over::run(self, &row, place).await {
                     Ok(()) => {}
                     Err(trouble @ Trouble::Table { .. }) => self.park(&row, trouble).await?,
@@ -204,7 +204,7 @@ impl<'a> BatchLoop<'a> {
                 Delivery::Begin(_) => return Err(Trouble::Stale),
             }
             if chunk.bytes() >= self.sub.settings.chunk_bytes {
-                self.applier.write(&chunk.take(), header.to.tick).await?;
+                self.applier.write(&chunk.take(), header.to.tick.id).await?;
             }
         }
         // 8: sets and position in one transaction. Sequences first: no key that the batch
@@ -212,7 +212,7 @@ impl<'a> BatchLoop<'a> {
         self.sequences
             .before_commit(&self.provider, self.applier.session())
             .await?;
-        self.applier.write(&chunk.take(), header.to.tick).await?;
+        self.applier.write(&chunk.take(), header.to.tick.id).await?;
         let step = self.move_to(header);
         self.applier.commit_move(step).await?;
         // 9: the table tasks tell the provider, so that it can give the events away.
@@ -258,7 +258,6 @@ impl<'a> BatchLoop<'a> {
             from: header.from,
             tables_version: self.tables_version,
             to: header.to.tick,
-            to_tag: header.to.tag,
             to_time: Some(header.to_time),
             conflicts: 0,
         }
@@ -275,7 +274,7 @@ impl<'a> BatchLoop<'a> {
         let _reaping_waits = self.sub.helpers.lock().await;
         if row.copied_snapshot.is_none() {
             let helper = helper::parked(&self.sub.consumer, row.provider_oid);
-            sql::consumer::register_at(&*self.provider, &self.sub.settings.queue, &helper, tick)
+            sql::consumer::register_at(&*self.provider, &self.sub.settings.queue, &helper, tick.id)
                 .await
                 .map_err(Trouble::queue)?;
         }
@@ -301,7 +300,7 @@ impl<'a> BatchLoop<'a> {
         if !parked {
             return Err(Trouble::Stale);
         }
-        error!(table = %row.table, tick = tick.0, %error, %advice, "table parked");
+        error!(table = %row.table, tick = tick.id.0, %error, %advice, "table parked");
         self.sub.for_tables.notify_one();
         self.read_tables().await
     }

@@ -15,7 +15,7 @@ use sql::{
     position::{self, Stored},
     table_state::{self, TableRow},
 };
-use tokio::task::{Id, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tracing::{debug, error, warn};
 
 use crate::{
@@ -36,7 +36,7 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 struct Tasks {
     running: JoinSet<Result<(), Trouble>>,
     /// Which table each running task is for.
-    tables: HashMap<Id, u32>,
+    tables: HashMap<Id, (u32, AbortHandle)>,
     resting: HashMap<u32, Rest>,
 }
 
@@ -82,6 +82,7 @@ async fn turns(
             // Not installed yet.
             return Err(Trouble::Stale);
         };
+        tasks.end_removed(&rows);
         tasks.start(sub, &rows);
         tell_provider(sub, &provider, subscriber, &stored).await?;
         tokio::select! {
@@ -119,7 +120,7 @@ async fn tell_provider(
     stored: &Stored,
 ) -> Result<(), Trouble> {
     let queue = &sub.settings.queue;
-    consumer::advance(&**provider, queue, &sub.consumer, stored.position.tick)
+    consumer::advance(&**provider, queue, &sub.consumer, stored.position.tick.id)
         .await
         .map_err(Trouble::queue)?;
     let _nobody_parks_meanwhile = sub.helpers.lock().await;
@@ -153,6 +154,16 @@ async fn tell_provider(
 }
 
 impl Tasks {
+    /// Ends the tasks of tables that were removed from the job: their locks on the provider
+    /// would keep capture from being taken away.
+    fn end_removed(&self, rows: &[TableRow]) {
+        for (oid, task) in self.tables.values() {
+            if !rows.iter().any(|row| row.provider_oid == *oid) {
+                task.abort();
+            }
+        }
+    }
+
     /// Starts tasks for the tables that have something to do, the largest first, as many at
     /// once as the settings allow.
     fn start(&mut self, sub: &Arc<Subscription>, rows: &[TableRow]) {
@@ -160,7 +171,7 @@ impl Tasks {
             self.ended(ended);
         }
         let now = Instant::now();
-        let busy: HashSet<u32> = self.tables.values().copied().collect();
+        let busy: HashSet<u32> = self.tables.values().map(|(oid, _)| *oid).collect();
         let mut waiting: Vec<(&TableRow, Duty)> = rows
             .iter()
             .filter(|row| !busy.contains(&row.provider_oid))
@@ -187,7 +198,7 @@ impl Tasks {
                     Duty::None => Ok(()),
                 }
             });
-            self.tables.insert(task.id(), oid);
+            self.tables.insert(task.id(), (oid, task));
         }
     }
 
@@ -195,12 +206,13 @@ impl Tasks {
         let (id, trouble) = match ended {
             Ok((id, Ok(()))) => (id, None),
             Ok((id, Err(trouble))) => (id, Some(trouble.chain())),
+            Err(broken) if broken.is_cancelled() => (broken.id(), None),
             Err(broken) => {
                 error!(error = %broken, "a table's task broke off");
                 (broken.id(), Some(broken.to_string()))
             }
         };
-        let Some(oid) = self.tables.remove(&id) else {
+        let Some((oid, _)) = self.tables.remove(&id) else {
             return;
         };
         let Some(trouble) = trouble else {

@@ -23,11 +23,17 @@ pub(crate) async fn run(
 ) -> Result<(), Trouble> {
     let sub = this.sub;
     this.applier.begin().await?;
-    if place.tick < this.position.tick {
+    if place.tick.id < this.position.tick.id {
         let session = sub.provider_session("queue").await?;
-        let mut reader = TableReader::new(session, &sub.settings.queue, row.provider_oid).await?;
+        let mut reader = TableReader::new(
+            session,
+            &sub.settings.queue,
+            this.position.epoch,
+            row.provider_oid,
+        )
+        .await?;
         let found = reader
-            .find(row, &place, Some(this.position.tick), EVERYTHING)
+            .find(row, &place, Some(this.position.tick.id), EVERYTHING)
             .await?;
         if let Some(batch) = found.batch {
             reader
@@ -39,7 +45,6 @@ pub(crate) async fn run(
         from: this.position,
         tables_version: this.tables_version,
         to: this.position.tick,
-        to_tag: this.position.tag,
         to_time: None,
         conflicts: 0,
     };

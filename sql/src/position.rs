@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use tokio_postgres::{GenericClient, Row, Statement};
 
-use crate::tick::{Epoch, TickId, TickTag};
+use crate::tick::{Epoch, Tick, TickId, TickTag};
 
 /// A place in the history of a queue. The epoch tells one queue from another of the same
 /// name, the tag one tick from another of the same number.
@@ -14,9 +14,7 @@ pub struct Position {
     /// The queue's identity.
     pub epoch: Epoch,
     /// The last tick that is applied.
-    pub tick: TickId,
-    /// That tick's identity.
-    pub tag: TickTag,
+    pub tick: Tick,
 }
 
 /// What a subscriber stores about a consumer.
@@ -40,8 +38,10 @@ fn stored(row: &Row) -> Result<Stored, tokio_postgres::Error> {
     Ok(Stored {
         position: Position {
             epoch: Epoch(row.try_get(0)?),
-            tick: TickId(row.try_get(1)?),
-            tag: TickTag(row.try_get(2)?),
+            tick: Tick {
+                id: TickId(row.try_get(1)?),
+                tag: TickTag(row.try_get(2)?),
+            },
         },
         tables_version: row.try_get(3)?,
         paused: row.try_get(4)?,
@@ -86,8 +86,8 @@ pub async fn register(
                 &job,
                 &queue,
                 &at.epoch.0,
-                &at.tick.0,
-                &at.tag.0,
+                &at.tick.id.0,
+                &at.tick.tag.0,
             ],
         )
         .await?;
@@ -134,9 +134,7 @@ pub struct Move {
     /// The list of tables that the batch was applied under.
     pub tables_version: i64,
     /// The tick that the batch ends with.
-    pub to: TickId,
-    /// That tick's identity.
-    pub to_tag: TickTag,
+    pub to: Tick,
     /// When that tick was made, by the provider's clock; none if it stays the same tick.
     pub to_time: Option<SystemTime>,
     /// Conflicts that were found while the batch was applied.
@@ -177,11 +175,11 @@ impl Mover {
                 &[
                     &consumer,
                     &step.from.epoch.0,
-                    &step.from.tick.0,
-                    &step.from.tag.0,
+                    &step.from.tick.id.0,
+                    &step.from.tick.tag.0,
                     &step.tables_version,
-                    &step.to.0,
-                    &step.to_tag.0,
+                    &step.to.id.0,
+                    &step.to.tag.0,
                     &step.to_time,
                     &step.conflicts,
                 ],

@@ -8,7 +8,7 @@ use tokio_postgres::{GenericClient, Row, Statement};
 use crate::{
     name::TableName,
     position::Position,
-    tick::{Epoch, SnapshotText, TickId, TickTag},
+    tick::{Epoch, SnapshotText, Tick, TickId, TickTag},
 };
 
 /// What follows a tick in a queue, as of one look.
@@ -28,9 +28,7 @@ pub struct Next {
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The tick that the batch ends with.
-    pub to: TickId,
-    /// That tick's identity.
-    pub to_tag: TickTag,
+    pub to: Tick,
     /// When that tick was made, by the provider's clock.
     pub to_time: SystemTime,
     /// The query that gives the batch's events in order: columns ev_id, ev_time, ev_txid,
@@ -95,8 +93,10 @@ fn next(row: &Row) -> Result<Next, tokio_postgres::Error> {
     let batch = match row.try_get::<_, Option<i64>>(3)? {
         None => None,
         Some(to) => Some(Batch {
-            to: TickId(to),
-            to_tag: TickTag(row.try_get(4)?),
+            to: Tick {
+                id: TickId(to),
+                tag: TickTag(row.try_get(4)?),
+            },
             to_time: row.try_get(5)?,
             events_sql: row.try_get(6)?,
         }),
@@ -149,8 +149,10 @@ pub async fn consumer_position(
     row.map(|row| {
         Ok(Position {
             epoch: Epoch(row.try_get(0)?),
-            tick: TickId(row.try_get(1)?),
-            tag: TickTag(row.try_get(2)?),
+            tick: Tick {
+                id: TickId(row.try_get(1)?),
+                tag: TickTag(row.try_get(2)?),
+            },
         })
     })
     .transpose()

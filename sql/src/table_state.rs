@@ -10,7 +10,7 @@ use tokio_postgres::{
 
 use crate::{
     name::TableName,
-    tick::{SnapshotText, TickId},
+    tick::{SnapshotText, Tick, TickId, TickTag},
 };
 
 /// The state of a table, as it is stored and printed.
@@ -72,11 +72,7 @@ pub enum Existing {
 }
 
 impl Existing {
-    const ALL: [Existing; 3] = [
-        Existing::Refuse,
-        Existing::Truncate,
-        Existing::Trust,
-    ];
+    const ALL: [Existing; 3] = [Existing::Refuse, Existing::Truncate, Existing::Trust];
 
     /// The stored word.
     pub fn as_str(self) -> &'static str {
@@ -154,7 +150,7 @@ pub struct TableRow {
     /// What to do with rows that were there before the copy.
     pub existing: Existing,
     /// The tick up to which the table's own events are applied, while it is not `ok`.
-    pub tick: Option<TickId>,
+    pub tick: Option<Tick>,
     /// The copy's snapshot; events that it shows are in the copy.
     pub copied_snapshot: Option<SnapshotText>,
     /// Rows copied so far.
@@ -173,7 +169,7 @@ pub struct TableRow {
     pub seconds_since_start: Option<f64>,
 }
 
-const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, tick_id, \
+const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, tick_id, tick_tag, \
     copied_snapshot, rows_copied, bytes_copied, rows_estimated, error, advice, \
     extract(epoch from clock_timestamp() - changed_at)::float8 as seconds_in_state, \
     extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start";
@@ -184,15 +180,22 @@ fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
         provider_oid: row.try_get(2)?,
         state: row.try_get(3)?,
         existing: row.try_get(4)?,
-        tick: row.try_get::<_, Option<i64>>(5)?.map(TickId),
-        copied_snapshot: row.try_get::<_, Option<String>>(6)?.map(SnapshotText),
-        rows_copied: row.try_get(7)?,
-        bytes_copied: row.try_get(8)?,
-        rows_estimated: row.try_get(9)?,
-        error: row.try_get(10)?,
-        advice: row.try_get(11)?,
-        seconds_in_state: row.try_get(12)?,
-        seconds_since_start: row.try_get(13)?,
+        tick: tick(row.try_get(5)?, row.try_get(6)?),
+        copied_snapshot: row.try_get::<_, Option<String>>(7)?.map(SnapshotText),
+        rows_copied: row.try_get(8)?,
+        bytes_copied: row.try_get(9)?,
+        rows_estimated: row.try_get(10)?,
+        error: row.try_get(11)?,
+        advice: row.try_get(12)?,
+        seconds_in_state: row.try_get(13)?,
+        seconds_since_start: row.try_get(14)?,
+    })
+}
+
+fn tick(id: Option<i64>, tag: Option<i64>) -> Option<Tick> {
+    Some(Tick {
+        id: TickId(id?),
+        tag: TickTag(tag?),
     })
 }
 
@@ -283,11 +286,11 @@ pub struct Step<'a> {
     /// The state that the row must still be in.
     pub from: State,
     /// The tick that the row must still be at.
-    pub from_tick: Option<TickId>,
+    pub from_tick: Option<Tick>,
     /// The new state.
     pub to: State,
     /// The new tick; none where the state has none.
-    pub tick: Option<TickId>,
+    pub tick: Option<Tick>,
     /// The copy's snapshot from now on.
     pub copied_snapshot: Option<&'a SnapshotText>,
     /// Error and advice of a parked table.
@@ -304,22 +307,25 @@ pub async fn take_step(
     let (error, advice) = step.trouble.unzip();
     let changed = client
         .execute(
-            "update trunkline.table_state set state = $4, tick_id = $5, copied_snapshot = $6, \
-                 error = $7, advice = $8, changed_at = clock_timestamp(), \
+            "update trunkline.table_state set state = $4, tick_id = $5, tick_tag = $12, \
+                 copied_snapshot = $6, error = $7, advice = $8, changed_at = clock_timestamp(), \
                  started_at = case when $4 = 'in-copy' then clock_timestamp() else started_at end \
              where consumer = $1 and schema_name = $2 and table_name = $3 \
-               and state = $9 and tick_id is not distinct from $10",
+               and state = $9 and tick_id is not distinct from $10 \
+               and tick_tag is not distinct from $11",
             &[
                 &consumer,
                 &table.schema,
                 &table.name,
                 &step.to.as_str(),
-                &step.tick.map(|tick| tick.0),
+                &step.tick.map(|tick| tick.id.0),
                 &step.copied_snapshot.map(|snapshot| snapshot.0.as_str()),
                 &error,
                 &advice,
                 &step.from.as_str(),
-                &step.from_tick.map(|tick| tick.0),
+                &step.from_tick.map(|tick| tick.id.0),
+                &step.from_tick.map(|tick| tick.tag.0),
+                &step.tick.map(|tick| tick.tag.0),
             ],
         )
         .await?;

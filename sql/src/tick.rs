@@ -15,6 +15,15 @@ pub struct TickId(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TickTag(pub i64);
 
+/// A tick by number and identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tick {
+    /// Its number.
+    pub id: TickId,
+    /// Its identity.
+    pub tag: TickTag,
+}
+
 /// Random identity of a queue, new at each making of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub i64);

@@ -14,6 +14,7 @@
 -- loop alone; the other steps by the table's own task; rows are made by `add` and
 -- deleted by `remove`.
 --
+--   tick_id, tick_tag  while the table is not `ok`: up to where its own events are applied
 --   existing         rows that the table already holds: refuse, truncate or trust (no copy)
 --   copied_snapshot  the copy's snapshot on the provider: an event that it shows is in the copy
 
@@ -27,6 +28,7 @@ create table trunkline.table_state (
     existing         text        not null default 'refuse'
         check (existing in ('refuse', 'truncate', 'trust')),
     tick_id          bigint,
+    tick_tag         bigint,
     copied_snapshot  text,
     rows_copied      bigint      not null default 0,
     bytes_copied     bigint      not null default 0,
@@ -37,5 +39,6 @@ create table trunkline.table_state (
     changed_at       timestamptz not null default now(),
     started_at       timestamptz,
     primary key (consumer, schema_name, table_name),
-    check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked'))
+    check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked')),
+    check ((tick_id is null) = (tick_tag is null))
 );

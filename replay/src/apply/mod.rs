@@ -1,6 +1,7 @@
 //! The subscriber's side: writes change sets in one transaction, which ends by moving a
 //! position. Nothing else writes replicated tables, but for the initial copy.
 
+pub(crate) mod empty;
 mod rows;
 mod sets;
 pub(crate) mod target;
@@ -106,35 +107,6 @@ impl Applier {
         self.rows
     }
 
-    /// Empties tables, in one statement, so that foreign keys among them are no hindrance.
-    /// Where a foreign key of another table points at one of them, its rows are deleted.
-    async fn truncate(&self, tables: &[TableName]) -> Result<(), Trouble> {
-        let names: Vec<String> = tables.iter().map(TableName::quoted).collect();
-        let doing = "could not empty it";
-        let first = &tables[0];
-        self.run_at("savepoint emptying", first, doing).await?;
-        let truncated = self
-            .session
-            .batch_execute(&format!("truncate {}", names.join(", ")))
-            .await;
-        match truncated {
-            Ok(()) => {
-                self.run_at("release savepoint emptying", first, doing)
-                    .await
-            }
-            Err(error) if error.code().is_some_and(|code| code.code() == "0A000") => {
-                self.run_at("rollback to savepoint emptying", first, doing)
-                    .await?;
-                for table in tables {
-                    self.run_at(&format!("delete from {}", table.quoted()), table, doing)
-                        .await?;
-                }
-                Ok(())
-            }
-            Err(error) => Err(Trouble::at_table(first, doing)(error)),
-        }
-    }
-
     async fn run_at(&self, sql: &str, table: &TableName, doing: &str) -> Result<(), Trouble> {
         self.session
             .batch_execute(sql)
@@ -156,7 +128,7 @@ impl Applier {
             .map(|(_, writable)| writable.target.name.clone())
             .collect();
         if !emptied.is_empty() {
-            self.truncate(&emptied).await?;
+            empty::tables(&self.session, &emptied).await?;
         }
         self.mark_chunk().await?;
         let work: Vec<(&ChangeSet, &Writable)> = sets

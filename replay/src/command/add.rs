@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use admin::{
@@ -21,13 +21,8 @@ use sql::{
 use super::{
     Job,
     choose::{Choice, Chosen, Wanted},
-    label, stored, wait,
+    label, patience, stored, wait,
 };
-
-/// How long one try waits for a table's lock: writers queue behind it no longer than this.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
-/// How long to try again before giving up.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The arguments of `add`.
 #[derive(Debug, clap::Args)]
@@ -314,31 +309,22 @@ async fn capture(
     consumer: &str,
     table: &TableName,
 ) -> anyhow::Result<bool> {
-    provider
-        .batch_execute(&format!("set lock_timeout = {}", LOCK_TIMEOUT.as_millis()))
-        .await?;
-    let start = Instant::now();
-    loop {
-        match provider::add_table(&**provider, job.queue(), consumer, table).await {
-            Ok(_) => return Ok(true),
-            Err(error) if error.code().is_some_and(|code| code.code() == "55P03") => {
-                if start.elapsed() > LOCK_PATIENCE {
-                    return Ok(false);
-                }
-                // Whoever queued behind us goes first.
-                tokio::time::sleep(LOCK_TIMEOUT).await;
-            }
-            Err(error) => {
-                let hint = error
-                    .as_db_error()
-                    .and_then(|db| db.hint())
-                    .map(str::to_owned);
-                let error = anyhow::Error::new(error);
-                return Err(match hint {
-                    Some(hint) => anyhow!("{} ({hint})", exit::one_line(error.as_ref())),
-                    None => error,
-                });
-            }
+    patience::prepare(provider).await?;
+    let made = patience::with_lock(async || {
+        provider::add_table(&**provider, job.queue(), consumer, table).await
+    });
+    match made.await {
+        Ok(made) => Ok(made.is_some()),
+        Err(error) => {
+            let hint = error
+                .as_db_error()
+                .and_then(|db| db.hint())
+                .map(str::to_owned);
+            let error = anyhow::Error::new(error);
+            Err(match hint {
+                Some(hint) => anyhow!("{} ({hint})", exit::one_line(error.as_ref())),
+                None => error,
+            })
         }
     }
 }

@@ -133,7 +133,7 @@ async fn register(
                         "the provider has no consumer {} any more: what came after tick {} may \
                          be lost to the subscriber's {} tables",
                         one.consumer,
-                        stored.position.tick,
+                        stored.position.tick.id,
                         tables.len()
                     ),
                 )

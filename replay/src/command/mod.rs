@@ -5,6 +5,7 @@ pub(crate) mod add;
 mod choose;
 pub(crate) mod install;
 pub(crate) mod missing;
+mod patience;
 pub(crate) mod pause;
 pub(crate) mod remove;
 pub(crate) mod sequences;

@@ -8,7 +8,7 @@ use sql::{name::TableName, provider, table_state};
 use super::{
     Job,
     choose::{Choice, Wanted},
-    label, stored,
+    label, patience, stored,
 };
 
 /// The arguments of `remove`.
@@ -38,8 +38,7 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
         None
     } else {
         let session = job.provider().await?;
-        session
-            .batch_execute("set lock_timeout = '10s'")
+        patience::prepare(&session)
             .await
             .context("could not ask the provider")?;
         Some(session)
@@ -75,11 +74,19 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
         for (n, table) in gone.iter().enumerate() {
             let captured = match &provider {
                 None => false,
-                Some(provider) => {
-                    provider::remove_table(&**provider, job.queue(), &one.consumer, table)
-                        .await
-                        .with_context(|| format!("could not end capture of {table}"))?
-                }
+                Some(provider) => patience::with_lock(async || {
+                    provider::remove_table(&**provider, job.queue(), &one.consumer, table).await
+                })
+                .await
+                .with_context(|| format!("could not end capture of {table}"))?
+                .ok_or_else(|| {
+                    Failure::message(
+                        Exit::TimedOut,
+                        format!(
+                            "{table}: others hold locks on it on the provider, try again later"
+                        ),
+                    )
+                })?,
             };
             if n < known || captured {
                 removed += 1;

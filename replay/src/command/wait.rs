@@ -81,7 +81,7 @@ async fn applied(
             table_state::list(&**subscriber, &one.consumer),
         )
         .with_context(|| format!("could not ask {}", label(one)))?;
-        let there = stored.map(|stored| stored.position.tick);
+        let there = stored.map(|stored| stored.position.tick.id);
         let behind = tick.is_some() && there < tick;
         let waiting: Vec<&TableRow> = tables.iter().filter(|row| row.state != State::Ok).collect();
         if !behind && waiting.is_empty() {

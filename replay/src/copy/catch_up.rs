@@ -2,7 +2,7 @@
 //! the queue; then it asks the batch loop to take it over.
 
 use sql::{
-    provider,
+    position, provider,
     table_state::{self, State, Step, TableRow},
     tick,
 };
@@ -50,7 +50,13 @@ impl<'a> CatchUp<'a> {
             sub.subscriber_session("catch-up")
         )?;
         let applier = Applier::new(subscriber, &sub.consumer, sub.settings.on_conflict).await?;
-        let reader = TableReader::new(provider, &sub.settings.queue, row.provider_oid).await?;
+        let stored = position::find(&**applier.session(), &sub.consumer)
+            .await
+            .map_err(Trouble::database("could not read the position"))?
+            .ok_or(Trouble::Stale)?;
+        let queue = &sub.settings.queue;
+        let epoch = stored.position.epoch;
+        let reader = TableReader::new(provider, queue, epoch, row.provider_oid).await?;
         // A copy that has just been committed is in `catching-up`, whatever the row said before.
         let state = match row.state {
             State::Parked => State::Parked,
@@ -100,7 +106,7 @@ impl<'a> CatchUp<'a> {
                 self.step(State::CatchingUp, next).await?;
                 self.tell_provider().await?;
             }
-            if self.place.tick >= found.last_tick {
+            if self.place.tick.id >= found.last_tick {
                 if self.shows_the_copy().await? {
                     break;
                 }
@@ -115,7 +121,7 @@ impl<'a> CatchUp<'a> {
         self.applier.begin().await?;
         let here = self.place.clone();
         self.step(State::WannaSync, here).await?;
-        info!(table = %self.row.table, tick = self.place.tick.0, "table caught up");
+        info!(table = %self.row.table, tick = self.place.tick.id.0, "table caught up");
         self.sub.for_loop.notify_one();
         Ok(())
     }
@@ -130,7 +136,7 @@ impl<'a> CatchUp<'a> {
             provider::tick_containing(&**self.reader.session(), &self.sub.settings.queue, snapshot)
                 .await
                 .map_err(Trouble::database("could not compare snapshots"))?;
-        Ok(first.is_some_and(|first| first <= self.place.tick))
+        Ok(first.is_some_and(|first| first <= self.place.tick.id))
     }
 
     /// Asks for a tick, once: a quiet queue has the next one only after its idle period.
@@ -170,7 +176,7 @@ impl<'a> CatchUp<'a> {
             &**self.reader.session(),
             &self.sub.settings.queue,
             &consumer,
-            self.place.tick,
+            self.place.tick.id,
         )
         .await
         .map_err(Trouble::queue)?;

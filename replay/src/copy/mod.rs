@@ -9,23 +9,23 @@
 //! A crash before the commit of 3 leaves nothing, and the copy begins anew; after it, step 4
 //! goes on from the stored tick.
 
+mod borrowed;
 pub(crate) mod catch_up;
 mod progress;
 mod stream;
 
-use deadpool_postgres::{Object, Pool};
 use sql::{
     consumer, provider,
     shape::Shape,
     table_state::{self, Existing, State, Step, TableRow},
-    tick::{SnapshotText, TickId},
+    tick::{SnapshotText, Tick},
 };
 use tokio_postgres::Client;
 use tracing::{error, info};
 
-use self::{progress::Progress, stream::Copied};
+use self::{borrowed::Borrowed, progress::Progress, stream::Copied};
 use crate::{
-    apply::{REPLICA_SETTINGS, target::Target},
+    apply::{REPLICA_SETTINGS, empty, target::Target},
     source::shapes,
     subscription::Subscription,
     table::{Place, helper},
@@ -61,22 +61,14 @@ async fn copy(sub: &Subscription, row: &TableRow) -> Result<Option<Place>, Troub
     {
         return Ok(None);
     }
-    let reading = session(&sub.copy_out, "provider").await?;
-    let writing = session(&sub.copy_in, "subscriber").await?;
-    let result = transfer(sub, row, &admin, &reading, &writing).await;
-    if !matches!(result, Ok(Some(_))) {
-        // Sessions with a half-finished COPY or transaction do not go back to the pool.
-        drop(Object::take(reading));
-        drop(Object::take(writing));
+    let reading = Borrowed::from(&sub.copy_out, "provider").await?;
+    let writing = Borrowed::from(&sub.copy_in, "subscriber").await?;
+    let place = transfer(sub, row, &admin, reading.client()?, writing.client()?).await?;
+    if place.is_some() {
+        reading.give_back();
+        writing.give_back();
     }
-    result
-}
-
-async fn session(pool: &Pool, node: &str) -> Result<Object, Trouble> {
-    pool.get().await.map_err(|error| Trouble::Passing {
-        doing: format!("could not connect to the {node} for a copy"),
-        source: anyhow::Error::new(error),
-    })
+    Ok(place)
 }
 
 async fn transfer(
@@ -155,11 +147,7 @@ async fn transfer(
 
 /// Registers the table's helper consumer at the provider's newest tick, and says which it is.
 /// A helper that an earlier try left is made anew: it stands further back than needed.
-async fn hold_queue(
-    sub: &Subscription,
-    row: &TableRow,
-    reading: &Client,
-) -> Result<TickId, Trouble> {
+async fn hold_queue(sub: &Subscription, row: &TableRow, reading: &Client) -> Result<Tick, Trouble> {
     let queue = &sub.settings.queue;
     let name = helper::copy(&sub.consumer, row.provider_oid);
     consumer::unregister(reading, queue, &name)
@@ -244,10 +232,7 @@ async fn make_room(row: &TableRow, target: &Target, writing: &Client) -> Result<
             }
             Ok(())
         }
-        Existing::Truncate => writing
-            .batch_execute(&format!("truncate {}", target.name.quoted()))
-            .await
-            .map_err(at_table("could not empty it on the subscriber")),
+        Existing::Truncate => empty::tables(writing, &[target.name.clone()]).await,
         Existing::Trust => Ok(()),
     }
 }

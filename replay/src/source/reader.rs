@@ -105,7 +105,7 @@ async fn read(
     loop {
         feed.ticks.mark();
         let next = finder
-            .after(&**session, &feed.queue, from.tick, &want)
+            .after(&**session, &feed.queue, from.tick.id, &want)
             .await
             .map_err(Trouble::database(
                 "could not look for a batch on the provider",
@@ -127,7 +127,6 @@ async fn read(
             to: Position {
                 epoch: from.epoch,
                 tick: batch.to,
-                tag: batch.to_tag,
             },
             to_time: batch.to_time,
         };

@@ -2,12 +2,17 @@
 
 use sql::{
     connect::Session,
+    position::Position,
     provider::{self, Batch, BatchFinder, Want},
     table_state::TableRow,
-    tick::TickId,
+    tick::{Epoch, TickId},
 };
 
-use super::{shapes, stream::Events};
+use super::{
+    shapes,
+    stream::Events,
+    track::{self, OffTrack, ProviderView},
+};
 use crate::{
     apply::Applier,
     change::{Change, Decoder},
@@ -22,6 +27,7 @@ pub(crate) struct TableReader {
     finder: BatchFinder,
     decoder: Decoder,
     queue: String,
+    epoch: Epoch,
 }
 
 /// What a look for a table's next events found.
@@ -34,10 +40,11 @@ pub(crate) struct Found {
 }
 
 impl TableReader {
-    /// Prepares a session for one table.
+    /// Prepares a session for one table of a subscriber whose position has this epoch.
     pub(crate) async fn new(
         session: Session,
         queue: &str,
+        epoch: Epoch,
         table_oid: u32,
     ) -> Result<TableReader, Trouble> {
         let finder = BatchFinder::prepare(&*session)
@@ -49,6 +56,7 @@ impl TableReader {
             finder,
             decoder,
             queue: queue.to_owned(),
+            epoch,
         })
     }
 
@@ -73,18 +81,29 @@ impl TableReader {
         };
         let next = self
             .finder
-            .after(&*self.session, &self.queue, place.tick, &want)
+            .after(&*self.session, &self.queue, place.tick.id, &want)
             .await
             .map_err(Trouble::database("could not look for a table's events"))?;
-        if next.tag_at_position.is_none() {
-            return Err(Trouble::misfit(
-                &row.table,
-                format!(
-                    "the provider no longer holds its events after tick {}",
-                    place.tick.0
-                ),
-                "the table needs a resync: remove it from the job and add it again",
-            ));
+        let stands = Position {
+            epoch: self.epoch,
+            tick: place.tick,
+        };
+        let seen = ProviderView {
+            epoch: next.epoch,
+            tag_at_position: next.tag_at_position,
+            last_tick: next.last_tick,
+        };
+        match track::check(stands, seen) {
+            Ok(()) => {}
+            // The other tables are not concerned: what this one waits for was given away.
+            Err(lost @ OffTrack::Behind { .. }) => {
+                return Err(Trouble::misfit(
+                    &row.table,
+                    lost.to_string(),
+                    "the table needs a resync: remove it from the job and add it again",
+                ));
+            }
+            Err(off) => return Err(off.into()),
         }
         Ok(Found {
             batch: next.batch,
@@ -111,9 +130,9 @@ impl TableReader {
                 Change::Foreign => {}
             }
             if chunk.bytes() >= chunk_bytes {
-                applier.write(&chunk.take(), batch.to).await?;
+                applier.write(&chunk.take(), batch.to.id).await?;
             }
         }
-        applier.write(&chunk.take(), batch.to).await
+        applier.write(&chunk.take(), batch.to.id).await
     }
 }

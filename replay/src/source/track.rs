@@ -82,28 +82,32 @@ pub(crate) fn check(stored: Position, provider: ProviderView) -> Result<(), OffT
         });
     }
     match provider.tag_at_position {
-        Some(tag) if tag == stored.tag => Ok(()),
+        Some(tag) if tag == stored.tick.tag => Ok(()),
         Some(_) => Err(OffTrack::OtherTick {
-            stored: stored.tick.0,
+            stored: stored.tick.id.0,
         }),
-        None if stored.tick > provider.last_tick => Err(OffTrack::Ahead {
-            stored: stored.tick.0,
+        None if stored.tick.id > provider.last_tick => Err(OffTrack::Ahead {
+            stored: stored.tick.id.0,
             newest: provider.last_tick.0,
         }),
         None => Err(OffTrack::Behind {
-            stored: stored.tick.0,
+            stored: stored.tick.id.0,
         }),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sql::tick::Tick;
+
     use super::*;
 
     const AT: Position = Position {
         epoch: Epoch(7),
-        tick: TickId(10),
-        tag: TickTag(99),
+        tick: Tick {
+            id: TickId(10),
+            tag: TickTag(99),
+        },
     };
 
     fn view(epoch: i64, tag: Option<i64>, last: i64) -> ProviderView {

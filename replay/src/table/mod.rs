@@ -20,7 +20,7 @@ use std::time::Duration;
 use sql::{
     shape::Shape,
     table_state::{State, TableRow},
-    tick::{SnapshotText, TickId},
+    tick::{SnapshotText, Tick, TickId},
 };
 
 /// How long a parked table rests between two tries.
@@ -41,7 +41,7 @@ pub(crate) enum Duty {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Its own events are applied up to this tick.
-    pub tick: TickId,
+    pub tick: Tick,
     /// Events that this snapshot shows are in the copy; none for a table that was `ok`.
     pub copied: Option<SnapshotText>,
 }
@@ -72,7 +72,7 @@ pub(crate) fn duty(row: &TableRow) -> Duty {
 /// it does not ask for it, or is ahead of the loop and waits for it.
 pub(crate) fn take_over(row: &TableRow, loop_tick: TickId) -> Option<Place> {
     match row.state {
-        State::WannaSync => place(row).filter(|place| place.tick <= loop_tick),
+        State::WannaSync => place(row).filter(|place| place.tick.id <= loop_tick),
         State::Waiting | State::InCopy | State::CatchingUp | State::Ok | State::Parked => None,
     }
 }
@@ -148,9 +148,16 @@ pub(crate) mod helper {
 
 #[cfg(test)]
 mod tests {
-    use sql::{name::TableName, table_state::Existing};
+    use sql::{name::TableName, table_state::Existing, tick::TickTag};
 
     use super::*;
+
+    fn at(id: i64) -> Tick {
+        Tick {
+            id: TickId(id),
+            tag: TickTag(id * 7),
+        }
+    }
 
     fn row(state: State, tick: Option<i64>, copied: bool, seconds: f64) -> TableRow {
         TableRow {
@@ -158,7 +165,7 @@ mod tests {
             provider_oid: 42,
             state,
             existing: Existing::Refuse,
-            tick: tick.map(TickId),
+            tick: tick.map(at),
             copied_snapshot: copied.then(|| SnapshotText("1:1:".into())),
             rows_copied: 0,
             bytes_copied: 0,
@@ -180,10 +187,7 @@ mod tests {
         assert_eq!(duty(&row(State::Parked, Some(5), false, 1.0)), Duty::None);
         assert!(matches!(
             duty(&row(State::Parked, Some(5), false, 11.0)),
-            Duty::CatchUp(Place {
-                tick: TickId(5),
-                ..
-            })
+            Duty::CatchUp(Place { tick, .. }) if tick == at(5)
         ));
         assert_eq!(duty(&row(State::Parked, None, false, 11.0)), Duty::Copy);
     }

@@ -1,0 +1,43 @@
+//! A pool's session that goes back only when its work is done: one with a half-finished COPY
+//! or transaction is closed instead, also when its task is aborted.
+
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::Client;
+
+use crate::trouble::Trouble;
+
+/// A session on loan.
+pub(super) struct Borrowed(Option<Object>);
+
+impl Borrowed {
+    /// Takes a session of the pool; `node` is for the error.
+    pub(super) async fn from(pool: &Pool, node: &str) -> Result<Borrowed, Trouble> {
+        let object = pool.get().await.map_err(|error| Trouble::Passing {
+            doing: format!("could not connect to the {node} for a copy"),
+            source: anyhow::Error::new(error),
+        })?;
+        Ok(Borrowed(Some(object)))
+    }
+
+    /// The session.
+    pub(super) fn client(&self) -> Result<&Client, Trouble> {
+        // Only `give_back`, which consumes the loan, takes the session out.
+        self.0
+            .as_ref()
+            .map(|object| &***object)
+            .ok_or(Trouble::Stale)
+    }
+
+    /// The work is done: the next one may have the session.
+    pub(super) fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        if let Some(object) = self.0.take() {
+            drop(Object::take(object));
+        }
+    }
+}
