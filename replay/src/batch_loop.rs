@@ -84,9 +84,11 @@ impl<'a> BatchLoop<'a> {
         position::show_error(&**applier.session(), &sub.consumer, None)
             .await
             .map_err(Trouble::database("could not clear the last error"))?;
+        let mut sequences = Sequences::new(&sub.settings.queue, &sub.consumer);
+        sequences.carry(&provider, applier.session()).await?;
         info!(consumer = %sub.consumer, tick = stored.position.tick.id.0, "batch loop started");
         Ok(BatchLoop {
-            sequences: Sequences::new(&sub.settings.queue, &sub.consumer),
+            sequences,
             position: stored.position,
             tables_version: stored.tables_version,
             paused: stored.paused,
@@ -138,6 +140,12 @@ impl<'a> BatchLoop<'a> {
         if stored.paused != self.paused {
             self.paused = stored.paused;
             info!(consumer = %self.sub.consumer, paused = self.paused, "pause changed");
+        }
+        if stored.tables_version != self.tables_version {
+            // A new sequence counts from here on: it must not be behind what commits next.
+            self.sequences
+                .carry(&self.provider, self.applier.session())
+                .await?;
         }
         self.tables_version = stored.tables_version;
         self.tables = rows

@@ -38,7 +38,8 @@ pub async fn list(
         .collect()
 }
 
-/// Registers a sequence; false if it is there already.
+/// Registers a sequence that the provider carries already; false if it is there. The batch
+/// loop cannot commit before it has looked at the new list.
 pub async fn register(
     client: &impl GenericClient,
     consumer: &str,
@@ -46,8 +47,11 @@ pub async fn register(
 ) -> Result<bool, tokio_postgres::Error> {
     let made = client
         .execute(
-            "insert into trunkline.sequence_state (consumer, schema_name, sequence_name) \
-             values ($1, $2, $3) on conflict do nothing",
+            "with made as ( \
+                 insert into trunkline.sequence_state (consumer, schema_name, sequence_name) \
+                 values ($1, $2, $3) on conflict do nothing returning consumer) \
+             update trunkline.position p set tables_version = tables_version + 1 \
+             from made where p.consumer = made.consumer",
             &[&consumer, &sequence.schema, &sequence.name],
         )
         .await?;

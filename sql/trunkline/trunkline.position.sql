@@ -5,9 +5,9 @@
 -- this is what makes delivery exactly once. Nothing but replay writes here.
 --
 --   epoch, tick_id, tick_tag   the tick whose snapshot the tables in state `ok` equal
---   tables_version             grows when a table leaves state `ok` or is removed by
---                              somebody else than the batch loop, so that a loop with
---                              an old list of tables cannot commit
+--   tables_version             grows when somebody else than the batch loop removes a
+--                              table or adds a sequence, so that a loop with an old
+--                              list cannot commit
 --   paused                     the job keeps its position and applies nothing
 --   conflicts                  rows that were not as the change said, since the install
 --   last_error                 why the loop does not go on now; null when it does

@@ -69,12 +69,12 @@ pub(crate) async fn add(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure>
                 refused += 1;
                 continue;
             }
-            sequence_state::register(&*subscriber, &one.consumer, sequence)
-                .await
-                .with_context(|| format!("could not register {sequence} on {}", label(one)))?;
             let new = provider::add_sequence(&*provider, job.queue(), &one.consumer, sequence)
                 .await
                 .with_context(|| format!("could not add {sequence} on the provider"))?;
+            sequence_state::register(&*subscriber, &one.consumer, sequence)
+                .await
+                .with_context(|| format!("could not register {sequence} on {}", label(one)))?;
             if new {
                 added += 1;
                 job.say(&format!("{sequence} added"))?;
