@@ -232,7 +232,7 @@ async fn make_room(row: &TableRow, target: &Target, writing: &Client) -> Result<
             }
             Ok(())
         }
-        Existing::Truncate => empty::tables(writing, &[target.name.clone()]).await,
+        Existing::Truncate => empty::tables(writing, std::slice::from_ref(&target.name)).await,
         Existing::Trust => Ok(()),
     }
 }

@@ -1,12 +1,15 @@
 //! COPY from the provider to COPY into the subscriber, without a stop in between and without
 //! holding more than what the two sockets do.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
 use tokio_postgres::Client;
 
 use super::progress::Progress;
 use crate::{apply::target::Target, trouble::Trouble};
+
+/// Rows are sent on in pieces of about this size.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// What a copy has moved.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,26 +46,35 @@ pub(super) async fn copy(
             "could not write it on the subscriber",
         ))?;
     futures::pin_mut!(out, into);
+    let cannot_write = || Trouble::at_table(table, "could not write it on the subscriber");
     let mut copied = Copied::default();
-    while let Some(line) = out.next().await {
-        let line = line.map_err(Trouble::at_table(
+    // A row comes as a message of its own; sent on one by one, messages would cost more than
+    // rows.
+    let mut piece = BytesMut::with_capacity(2 * PIECE_BYTES);
+    while let Some(row) = out.next().await {
+        let row = row.map_err(Trouble::at_table(
             table,
             "could not read it on the provider",
         ))?;
         copied.rows += 1;
-        copied.bytes += i64::try_from(line.len()).unwrap_or_default();
-        // The sink gathers lines into pieces before it sends them.
-        into.feed(line).await.map_err(Trouble::at_table(
-            table,
-            "could not write it on the subscriber",
-        ))?;
-        if copied.rows % 1024 == 0 {
+        copied.bytes += i64::try_from(row.len()).unwrap_or_default();
+        if row.len() >= PIECE_BYTES {
+            // Not gathered: a row of 100 MB is in memory once.
+            into.feed(piece.split().freeze())
+                .await
+                .map_err(cannot_write())?;
+            into.feed(row).await.map_err(cannot_write())?;
+        } else {
+            piece.extend_from_slice(&row);
+        }
+        if piece.len() >= PIECE_BYTES {
+            into.feed(piece.split().freeze())
+                .await
+                .map_err(cannot_write())?;
             progress.show_if_due(admin, copied).await;
         }
     }
-    into.finish().await.map_err(Trouble::at_table(
-        table,
-        "could not write it on the subscriber",
-    ))?;
+    into.feed(piece.freeze()).await.map_err(cannot_write())?;
+    into.finish().await.map_err(cannot_write())?;
     Ok(copied)
 }
