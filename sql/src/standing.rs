@@ -1,4 +1,5 @@
-//! What a status display asks of both sides, one question a round trip. Reads only.
+//! What is asked from outside the work, mostly for a status: which databases a server has, how a subscriber stands.
+//! One question a round trip. Reads only.
 
 use std::time::SystemTime;
 
@@ -85,12 +86,13 @@ pub async fn seconds_since(client: &impl GenericClient, then: SystemTime) -> Res
         .map_err(Error::database("read the server's clock"))
 }
 
-/// Names of the databases of this server that take connections, templates left out, in order.
+/// Names of the databases of this server that this role may connect to, templates left out, in order.
 pub async fn databases(client: &impl GenericClient) -> Result<Vec<String>, Error> {
     client
         .query(
             "select datname::text from pg_catalog.pg_database \
-              where datallowconn and not datistemplate order by 1",
+              where datallowconn and not datistemplate \
+                and pg_catalog.has_database_privilege(oid, 'connect') order by 1",
             &[],
         )
         .await

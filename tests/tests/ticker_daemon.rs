@@ -313,7 +313,7 @@ fn a_ticker_rotates_retries_and_stops_whatever_hangs() {
         session.ask("select queue_cur_table from pgq.queue") != "0"
     });
     let status = node.run(&["status"]).ok();
-    prints(&status, &["t1 running", "q"]);
+    prints(&status, &["ticker t1: running, pid", "queue q: tick"]);
 
     // Somebody holds the queue's row: the statement in hand is canceled after the grace.
     let holder = Session::holding(&cluster, "postgres", "select * from pgq.queue for update");

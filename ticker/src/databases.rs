@@ -1,4 +1,4 @@
-//! Which databases the config means. Reads pg_database where it says "all".
+//! Which databases the config means. Asks the server where it says "all".
 
 use admin::config::{Databases, TickerConfig};
 use sql::connect::ConnectInfo;
@@ -21,20 +21,8 @@ pub(crate) async fn named(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Tro
 async fn all(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Trouble> {
     let purpose = format!("trunkline databases {}", config.daemon.job_name);
     let session = config.db.connect(&purpose).await?;
-    let rows = session
-        .query(
-            "select datname from pg_catalog.pg_database \
-              where datallowconn and not datistemplate \
-                and pg_catalog.has_database_privilege(oid, 'connect') order by datname",
-            &[],
-        )
-        .await
-        .map_err(sql::Error::database("list the databases"))?;
     let mut found = Vec::new();
-    for row in rows {
-        let name: String = row
-            .try_get(0)
-            .map_err(sql::Error::database("list the databases"))?;
+    for name in sql::standing::databases(&*session).await? {
         let info = config.db.with_dbname(&name);
         let installed = match info.connect(&purpose).await {
             Ok(session) => sql::queue::is_installed(&*session).await.unwrap_or(true),

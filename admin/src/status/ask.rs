@@ -28,6 +28,9 @@ const NOT_INSTALLED: &str = "not installed here, run replay install";
 /// that is just being applied.
 const LEVEL_SECONDS: f64 = 2.0;
 
+/// A queue whose last tick is older than its idle period by this much is not being ticked.
+const LATE_SECONDS: f64 = 15.0;
+
 /// How a ticker and the queues of its databases stand.
 pub async fn of_ticker(config: &TickerConfig) -> TickerStatus {
     let name = format!("trunkline status {}", config.daemon.job_name);
@@ -141,10 +144,24 @@ async fn queues(session: &Session) -> anyhow::Result<Vec<QueueStatus>> {
         pending_events: queue.pending_events,
         consumers: queue.consumers,
         bytes: queue.bytes,
-        error: queue.paused.then(|| "its ticker is paused".to_owned()),
+        error: problem(&queue),
         name: queue.name,
     };
     Ok(queues?.into_iter().map(of_queue).collect())
+}
+
+/// What is wrong with a queue, as far as the queue itself shows it.
+fn problem(queue: &QueueInfo) -> Option<String> {
+    let Some(age) = queue.tick_age_seconds else {
+        return Some("it has no tick".to_owned());
+    };
+    if queue.paused {
+        Some("its ticker is paused".to_owned())
+    } else if age > queue.idle_period_seconds + LATE_SECONDS {
+        Some(format!("no tick for {age:.0} s, see the ticker's log"))
+    } else {
+        None
+    }
 }
 
 /// How a replay, its provider and its subscribers stand.

@@ -88,11 +88,10 @@ fn queue_branch(queue: &QueueStatus) -> Branch {
             " tick {tick}, {age} ago, {events} events since, {}",
             bytes(queue.bytes)
         ));
-    } else if queue.error.is_none() {
-        text.push_str(" no tick yet");
     }
     if let Some(error) = &queue.error {
-        text.push_str(&format!(" {error}"));
+        let after = if queue.last_tick.is_some() { "," } else { "" };
+        text.push_str(&format!("{after} {error}"));
     }
     let consumers = queue.consumer_list.iter().map(|consumer| {
         let tick = or_none(consumer.last_tick);
