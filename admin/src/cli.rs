@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
+
 use crate::config::DaemonConfig;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
+use crate::{log, output};
 
 /// Options that every command takes, before it or after it.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -77,6 +80,38 @@ pub fn parse<P: clap::Parser>() -> Result<P, Exit> {
             Exit::Done
         }
     })
+}
+
+/// Runs a command that is no daemon: its log on standard error, one thread.
+///
+/// Errors: those of the command, and [`Exit::Failed`] without a runtime.
+pub fn run_command(
+    program: &str,
+    common: &CommonArgs,
+    command: impl Future<Output = Result<Exit, Failure>>,
+) -> Result<Exit, Failure> {
+    let _log = log::start_command_log(program, common.verbosity());
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("could not start the runtime")?
+        .block_on(command)
+}
+
+/// Says what was done, unless told to be quiet.
+pub fn say(common: &CommonArgs, line: &str) -> Result<(), Failure> {
+    match common.verbosity() {
+        Verbosity::Quiet => Ok(()),
+        Verbosity::Normal | Verbosity::Verbose | Verbosity::Everything => {
+            output::print(&format!("{line}\n"))
+        }
+    }
+}
+
+/// `check-config`, of a file that was read without problems.
+pub fn say_config_is_ok(common: &CommonArgs, config: &DaemonConfig) -> Result<Exit, Failure> {
+    say(common, &format!("{}: ok", config.config_file.display()))?;
+    Ok(Exit::Done)
 }
 
 /// Prints what is questionable in a config on standard error.

@@ -8,6 +8,7 @@ use sql::connect::ConnectError;
 use tokio_postgres::error::DbError;
 
 use crate::config::ConfigErrors;
+use crate::output::visible;
 
 /// The exit codes, which scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,22 +168,10 @@ fn hint_of(error: &anyhow::Error) -> Option<String> {
     })
 }
 
-/// Further lines stand under the first; control characters are shown, not obeyed by the terminal.
+/// Further lines stand under the first.
 fn indented(text: &str) -> String {
-    let mut result = String::new();
-    for (index, line) in text.lines().enumerate() {
-        if index > 0 {
-            result.push_str("\n    ");
-        }
-        for c in line.chars() {
-            if c.is_control() && c != '\t' {
-                result.extend(c.escape_unicode());
-            } else {
-                result.push(c);
-            }
-        }
-    }
-    result
+    let lines: Vec<String> = text.lines().map(visible).collect();
+    lines.join("\n    ")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use admin::{
-    cli::CommonArgs,
+    cli::{CommonArgs, run_command, say_config_is_ok},
     config::ReplayConfig,
     daemon,
     exit::{self, Exit, Failure},
@@ -110,17 +110,12 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     let config = ReplayConfig::load(&cli.common.config_path("replay"))?;
     admin::cli::warn(&config.daemon);
     match cli.command {
-        Command::CheckConfig => {
-            command::say(&cli.common, "the config is good")?;
-            Ok(Exit::Done)
-        }
+        Command::CheckConfig => say_config_is_ok(&cli.common, &config.daemon),
         Command::Start { detach } => start(&cli.common, config, detach),
-        Command::Stop { fast } => daemon::stop(&config.daemon, fast, None),
+        Command::Stop { fast } => daemon::stop(&config.daemon, fast),
         Command::Reload => daemon::reload(&config.daemon),
         Command::Restart => {
-            if daemon::is_running(&config.daemon)?.is_some() {
-                daemon::stop(&config.daemon, false, None)?;
-            }
+            daemon::stop_for_restart(&config.daemon)?;
             start(&cli.common, config, true)
         }
         Command::Online(online) => run_online(&Job::new(config, cli.common), online),
@@ -133,11 +128,7 @@ fn start(common: &CommonArgs, config: ReplayConfig, detach: bool) -> Result<Exit
 }
 
 fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failed, error))?;
-    runtime.block_on(async {
+    run_command("replay", job.common(), async {
         match command {
             Online::Install => command::install::run(job).await,
             Online::Add(args) => command::add::run(job, &args).await,

@@ -1,37 +1,48 @@
 //! The queue and capture objects, and typed wrappers around them.
 //!
 //! The base of every other package: it knows PostgreSQL and nothing of config files, terminals or log formats.
+//! A module's line below says what it may touch; more is at the top of its file.
 
-pub mod consumer;
-pub mod error;
-pub mod install;
-pub mod maintenance;
-pub mod manifest;
-pub mod queue;
-pub mod tick;
+// What everything else uses. Pure: no database, no files.
+pub mod error; // what can go wrong against a database, and what to do about it
+pub mod event; // an event's columns, parsed once
+pub mod name; // names of tables and sequences
+pub mod row; // rows inside an event
+pub mod shape; // what the columns of a row are
+
+// Connections: `connect` alone opens one, and only the modules of this group may use each other.
+pub mod connect; // the network
+mod connect_error; // pure: why not, and what to do
+mod conninfo; // the service file and the environment
+mod keywords; // pure: a table
+mod passfile; // the password file
+mod service; // the service file
+mod session; // the settings of the session that it drives
+mod settings; // the names of the system's user and home
+mod tls; // certificate files
+mod verify; // pure: is this the server that was meant
+mod verify_v1; // pure: the same for certificates of version 1
+
+// The SQL objects: made, upgraded and dropped here and nowhere else.
+pub mod install; // schemas pgq and trunkline, and the roles, in one transaction
+pub mod manifest; // pure: the SQL files compiled into the program
+
+// The provider's queue, schema pgq, through its functions: no table is written from here.
+pub mod consumer; // subscriptions
+pub mod maintenance; // rotation, retries and vacuum, as the queue asks for them
+pub mod queue; // queues and their settings
+pub mod tick; // ticks
+
+// The provider's capture, schema trunkline, through its functions: no table is written from here.
+pub mod provider; // captured tables and sequences, shapes, batches
+
+// The subscriber's tables, schema trunkline: replay's alone, each in its caller's transaction.
+pub mod conflict; // trunkline.conflict, and the counter in table_state
+pub mod position; // trunkline.position; `remove` takes all that belongs to a consumer
+pub mod sequence_state; // trunkline.sequence_state, the sequences, and the version of lists in position
+pub mod table_state; // trunkline.table_state, and the version of lists in position
+
+// Both sides, for whoever asks how they stand: reads only.
+pub mod standing;
 
 pub use error::{Class, Error, classify};
-
-pub mod connect;
-mod connect_error;
-mod conninfo;
-mod keywords;
-mod passfile;
-mod service;
-mod session;
-mod settings;
-pub mod standing;
-mod tls;
-mod verify;
-mod verify_v1;
-
-pub mod event;
-pub mod name;
-pub mod row;
-pub mod shape;
-
-pub mod conflict;
-pub mod position;
-pub mod provider;
-pub mod sequence_state;
-pub mod table_state;

@@ -32,6 +32,14 @@ impl TableName {
         }
     }
 
+    /// The name that a row's first two columns are: the schema, then the name in it.
+    pub(crate) fn of(row: &tokio_postgres::Row) -> Result<TableName, tokio_postgres::Error> {
+        Ok(TableName {
+            schema: row.try_get(0)?,
+            name: row.try_get(1)?,
+        })
+    }
+
     /// The name for use in SQL, and as events carry it: each part quoted where it must be.
     pub fn quoted(&self) -> String {
         format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name))

@@ -17,6 +17,19 @@ pub struct Position {
     pub tick: Tick,
 }
 
+impl Position {
+    /// The position that a row's first three columns are: epoch, tick id, tag.
+    pub(crate) fn of(row: &Row) -> Result<Position, tokio_postgres::Error> {
+        Ok(Position {
+            epoch: Epoch(row.try_get(0)?),
+            tick: Tick {
+                id: TickId(row.try_get(1)?),
+                tag: TickTag(row.try_get(2)?),
+            },
+        })
+    }
+}
+
 /// What a subscriber stores about a consumer.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -36,19 +49,24 @@ pub struct Stored {
 
 fn stored(row: &Row) -> Result<Stored, tokio_postgres::Error> {
     Ok(Stored {
-        position: Position {
-            epoch: Epoch(row.try_get(0)?),
-            tick: Tick {
-                id: TickId(row.try_get(1)?),
-                tag: TickTag(row.try_get(2)?),
-            },
-        },
+        position: Position::of(row)?,
         tables_version: row.try_get(3)?,
         paused: row.try_get(4)?,
         conflicts: row.try_get(5)?,
         last_error: row.try_get(6)?,
         seconds_behind: row.try_get(7)?,
     })
+}
+
+/// Whether replay is installed in this database at all. Source: the catalog.
+pub async fn is_installed(client: &impl GenericClient) -> Result<bool, tokio_postgres::Error> {
+    client
+        .query_one(
+            "select pg_catalog.to_regclass('trunkline.position') is not null",
+            &[],
+        )
+        .await?
+        .try_get(0)
 }
 
 /// Where the consumer stands; none if `replay install` has not registered it here.

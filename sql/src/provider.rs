@@ -146,16 +146,7 @@ pub async fn consumer_position(
             &[&queue, &consumer],
         )
         .await?;
-    row.map(|row| {
-        Ok(Position {
-            epoch: Epoch(row.try_get(0)?),
-            tick: Tick {
-                id: TickId(row.try_get(1)?),
-                tag: TickTag(row.try_get(2)?),
-            },
-        })
-    })
-    .transpose()
+    row.as_ref().map(Position::of).transpose()
 }
 
 /// The lowest tick that shows everything that a snapshot shows; none if there is none yet.
@@ -215,7 +206,7 @@ pub async fn candidates(
             let reason: Option<String> = row.try_get(4)?;
             let hint: Option<String> = row.try_get(5)?;
             Ok(Candidate {
-                table: TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?),
+                table: TableName::of(row)?,
                 oid: row.try_get(2)?,
                 captured: row.try_get(3)?,
                 refusal: reason.map(|reason| (reason, hint)),
@@ -250,13 +241,8 @@ pub async fn add_table(
     consumer: &str,
     table: &TableName,
 ) -> Result<bool, tokio_postgres::Error> {
-    client
-        .query_one(
-            "select added from trunkline.add_table($1, $2, $3, $4)",
-            &[&queue, &consumer, &table.schema, &table.name],
-        )
-        .await?
-        .try_get(0)
+    let call = "select added from trunkline.add_table($1, $2, $3, $4)";
+    changed(client, call, queue, consumer, table).await
 }
 
 /// Ends capture of a table for a consumer; the last one takes the triggers away.
@@ -266,13 +252,8 @@ pub async fn remove_table(
     consumer: &str,
     table: &TableName,
 ) -> Result<bool, tokio_postgres::Error> {
-    client
-        .query_one(
-            "select trunkline.remove_table($1, $2, $3, $4)",
-            &[&queue, &consumer, &table.schema, &table.name],
-        )
-        .await?
-        .try_get(0)
+    let call = "select trunkline.remove_table($1, $2, $3, $4)";
+    changed(client, call, queue, consumer, table).await
 }
 
 /// The definitions of the shapes that a queue's events have, oldest first: of all tables, or
@@ -321,10 +302,7 @@ pub async fn sequence_values(
     rows.iter()
         .map(|row| {
             Ok(SequenceValue {
-                sequence: TableName::new(
-                    row.try_get::<_, String>(0)?,
-                    row.try_get::<_, String>(1)?,
-                ),
+                sequence: TableName::of(row)?,
                 last_value: row.try_get(2)?,
                 is_called: row.try_get(3)?,
             })
@@ -344,14 +322,7 @@ pub async fn sequence_candidates(
             &[&queue],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(TableName::new(
-                row.try_get::<_, String>(0)?,
-                row.try_get::<_, String>(1)?,
-            ))
-        })
-        .collect()
+    rows.iter().map(TableName::of).collect()
 }
 
 /// Carries a sequence over for a consumer; false if it was already.
@@ -361,13 +332,8 @@ pub async fn add_sequence(
     consumer: &str,
     sequence: &TableName,
 ) -> Result<bool, tokio_postgres::Error> {
-    client
-        .query_one(
-            "select trunkline.add_sequence($1, $2, $3, $4)",
-            &[&queue, &consumer, &sequence.schema, &sequence.name],
-        )
-        .await?
-        .try_get(0)
+    let call = "select trunkline.add_sequence($1, $2, $3, $4)";
+    changed(client, call, queue, consumer, sequence).await
 }
 
 /// Ends that; false if it was not carried over.
@@ -377,11 +343,20 @@ pub async fn remove_sequence(
     consumer: &str,
     sequence: &TableName,
 ) -> Result<bool, tokio_postgres::Error> {
+    let call = "select trunkline.remove_sequence($1, $2, $3, $4)";
+    changed(client, call, queue, consumer, sequence).await
+}
+
+/// Makes one of the calls by which a consumer begins or ends to want something; whether that changed anything.
+async fn changed(
+    client: &impl GenericClient,
+    call: &str,
+    queue: &str,
+    consumer: &str,
+    name: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
     client
-        .query_one(
-            "select trunkline.remove_sequence($1, $2, $3, $4)",
-            &[&queue, &consumer, &sequence.schema, &sequence.name],
-        )
+        .query_one(call, &[&queue, &consumer, &name.schema, &name.name])
         .await?
         .try_get(0)
 }

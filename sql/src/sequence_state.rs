@@ -28,10 +28,7 @@ pub async fn list(
     rows.iter()
         .map(|row| {
             Ok(SequenceRow {
-                sequence: TableName::new(
-                    row.try_get::<_, String>(0)?,
-                    row.try_get::<_, String>(1)?,
-                ),
+                sequence: TableName::of(row)?,
                 error: row.try_get(2)?,
             })
         })

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use tokio_postgres::GenericClient;
 
 use crate::error::Error;
+use crate::position;
 use crate::tick::{Epoch, TickId};
 
 /// How a consumer's subscriber stands, by the subscriber's own account.
@@ -36,15 +37,8 @@ pub async fn subscriber(
     worker: &str,
 ) -> Result<Option<SubscriberStanding>, Error> {
     let doing = || format!("ask how consumer {consumer} stands");
-    let installed = client
-        .query_one(
-            "select pg_catalog.to_regclass('trunkline.position') is not null",
-            &[],
-        )
-        .await
-        .and_then(|row| row.try_get::<_, bool>(0))
-        .map_err(Error::database(doing()))?;
-    if !installed {
+    let installed = position::is_installed(client).await;
+    if !installed.map_err(Error::database(doing()))? {
         return Ok(None);
     }
     // The server cuts application_name at 63 bytes; left() of a name type does the same.

@@ -92,36 +92,23 @@ pub struct UnknownWord {
     word: String,
 }
 
-impl FromStr for State {
-    type Err = UnknownWord;
+/// An enum whose `as_str` is the word of a text column, read back by looking through its `ALL`.
+macro_rules! stored_word {
+    ($type:ty, $what:literal) => {
+        impl FromStr for $type {
+            type Err = UnknownWord;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        State::ALL
-            .into_iter()
-            .find(|state| state.as_str() == word)
-            .ok_or_else(|| UnknownWord {
-                what: "table state",
-                word: word.to_owned(),
-            })
-    }
-}
+            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+                <$type>::ALL
+                    .into_iter()
+                    .find(|one| one.as_str() == word)
+                    .ok_or_else(|| UnknownWord {
+                        what: $what,
+                        word: word.to_owned(),
+                    })
+            }
+        }
 
-impl FromStr for Existing {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        Existing::ALL
-            .into_iter()
-            .find(|existing| existing.as_str() == word)
-            .ok_or_else(|| UnknownWord {
-                what: "treatment of existing rows",
-                word: word.to_owned(),
-            })
-    }
-}
-
-macro_rules! from_sql_text {
-    ($type:ty) => {
         impl<'a> FromSql<'a> for $type {
             fn from_sql(
                 ty: &Type,
@@ -135,8 +122,8 @@ macro_rules! from_sql_text {
     };
 }
 
-from_sql_text!(State);
-from_sql_text!(Existing);
+stored_word!(State, "table state");
+stored_word!(Existing, "treatment of existing rows");
 
 /// One row of `trunkline.table_state`.
 #[derive(Clone, Debug)]
@@ -176,7 +163,7 @@ const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, t
 
 fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
     Ok(TableRow {
-        table: TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?),
+        table: TableName::of(row)?,
         provider_oid: row.try_get(2)?,
         state: row.try_get(3)?,
         existing: row.try_get(4)?,

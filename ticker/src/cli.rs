@@ -1,9 +1,8 @@
 //! The command line of `ticker`: reads the config, then hands over. Touches no database itself.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use admin::cli::CommonArgs;
+use admin::cli::{CommonArgs, run_command, say_config_is_ok};
 use admin::config::TickerConfig;
 use admin::daemon;
 use admin::exit::{Exit, Failure, finish};
@@ -89,18 +88,13 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             Exit::Failed,
             "taking over an installation of PgQ is not supported yet",
         )),
-        Command::Install { .. } => command(common, install::run(&config)),
+        Command::Install { .. } => run_command("ticker", common, install::run(&config)),
         Command::Start { detach } => start(common, config, detach),
-        Command::Stop { fast } => daemon::stop(&config.daemon, fast, None),
+        Command::Stop { fast } => daemon::stop(&config.daemon, fast),
         Command::Reload => daemon::reload(&config.daemon),
         Command::Restart => restart(common, config),
-        Command::Status { json } => command(common, status::run(&config, json)),
-        Command::CheckConfig => {
-            if !common.quiet {
-                admin::output::print(&format!("{}: ok\n", config.daemon.config_file.display()))?;
-            }
-            Ok(Exit::Done)
-        }
+        Command::Status { json } => run_command("ticker", common, status::run(&config, json)),
+        Command::CheckConfig => say_config_is_ok(common, &config.daemon),
     }
 }
 
@@ -112,27 +106,6 @@ fn start(common: &CommonArgs, config: TickerConfig, detach: bool) -> Result<Exit
 }
 
 fn restart(common: &CommonArgs, config: TickerConfig) -> Result<Exit, Failure> {
-    match daemon::stop(&config.daemon, false, Some(RESTART_PATIENCE)) {
-        Ok(_) => {}
-        // Not running: nothing to stop.
-        Err(failure) if failure.exit == Exit::Running => {}
-        Err(failure) => return Err(failure),
-    }
+    daemon::stop_for_restart(&config.daemon)?;
     start(common, config, true)
-}
-
-/// TERM ends a daemon within five seconds, whatever hangs; more means that something is wrong.
-const RESTART_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Runs a command that is no daemon: its log on standard error, one thread.
-fn command(
-    common: &CommonArgs,
-    body: impl Future<Output = Result<Exit, Failure>>,
-) -> Result<Exit, Failure> {
-    let _log = admin::log::start_command_log("ticker", common.verbosity());
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failed, error))?
-        .block_on(body)
 }

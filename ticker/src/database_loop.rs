@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::pace::Pace;
 use crate::stats::Stats;
-use crate::trouble::{Trouble, log_database};
+use crate::tries::Tries;
+use crate::trouble::Trouble;
 use crate::watched::Watched;
 use crate::{tick, upkeep};
 
@@ -71,30 +72,12 @@ impl Database {
 
 /// Ticks the database until it is asked to stop, whatever breaks in between.
 pub(crate) async fn run(database: Database) {
-    let mut waits = database.pace.borrow().retries();
-    loop {
-        let mut worked = false;
-        let Err(trouble) = once(&database, &mut worked).await else {
-            return;
-        };
-        if database.stop.is_cancelled() {
-            // A statement that was canceled, or a connection that went down with us.
-            return;
+    let mut tries = Tries::new(&database, "database failed, trying again");
+    while let Err(trouble) = once(&database, &mut tries.worked).await {
+        if !database.stop.is_cancelled() {
+            database.tell(Some(trouble.text()));
         }
-        database.stats.failed();
-        database.tell(Some(trouble.text()));
-        log_database(
-            database.name(),
-            trouble.class(),
-            &trouble.text(),
-            "database failed, trying again",
-        );
-        // A connection alone proves nothing; only work done makes us forget the failures before.
-        if worked {
-            waits = database.pace.borrow().retries();
-        }
-        let delay = waits.next().unwrap_or(database.pace.borrow().retry_delay);
-        if database.sleep(delay).await {
+        if tries.is_over(trouble).await {
             return;
         }
     }

@@ -15,6 +15,7 @@ mod stats;
 mod status;
 mod supervisor;
 mod tick;
+mod tries;
 mod trouble;
 mod upkeep;
 mod watched;

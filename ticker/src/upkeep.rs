@@ -7,32 +7,15 @@ use sql::Error;
 use sql::connect::Session;
 
 use crate::database_loop::Database;
+use crate::tries::Tries;
 use crate::trouble::{Trouble, log_database};
 use crate::{retry, rotate};
 
 /// Looks after the database until it is asked to stop; a broken session is replaced.
 pub(crate) async fn run(database: Database) {
-    let mut waits = database.pace.borrow().retries();
-    loop {
-        let mut worked = false;
-        let Err(trouble) = once(&database, &mut worked).await else {
-            return;
-        };
-        if database.stop.is_cancelled() {
-            return;
-        }
-        database.stats.failed();
-        log_database(
-            database.name(),
-            trouble.class(),
-            &trouble.text(),
-            "upkeep failed, trying again",
-        );
-        if worked {
-            waits = database.pace.borrow().retries();
-        }
-        let delay = waits.next().unwrap_or(database.pace.borrow().retry_delay);
-        if database.sleep(delay).await {
+    let mut tries = Tries::new(&database, "upkeep failed, trying again");
+    while let Err(trouble) = once(&database, &mut tries.worked).await {
+        if tries.is_over(trouble).await {
             return;
         }
     }

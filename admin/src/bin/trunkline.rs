@@ -8,8 +8,8 @@ use std::time::Duration;
 use admin::cli::{self, CONFIG_DIRECTORY, CommonArgs};
 use admin::config::{self, AnyConfig, ConfigErrors, Problem};
 use admin::exit::{self, Exit, Failure};
+use admin::output;
 use admin::status::{self, Overview};
-use admin::{log, output};
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -67,12 +67,8 @@ fn run(args: &Args) -> Result<Exit, Failure> {
     match &args.command {
         Command::Status { json, watch } => {
             let configs = load_configs(&args.common)?;
-            let _log = log::start_command_log("trunkline", args.common.verbosity());
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .context("could not start the runtime")?;
-            runtime.block_on(print_status(&configs, *json, *watch))
+            let printed = print_status(&configs, *json, *watch);
+            cli::run_command("trunkline", &args.common, printed)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::file::Problem;
+use super::file::{ConfigErrors, Problem};
 use super::value::{self, NumberRange, TimeRange};
 
 /// A parsed file and what is wrong with it so far.
@@ -148,12 +149,18 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// All problems, sorted by line.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    /// What was read from the file, if nothing was wrong with it; else all problems, by line.
+    pub(super) fn close<T>(self, read: Option<T>, file: &Path) -> Result<T, ConfigErrors> {
         let mut problems = self.problems.into_inner();
         problems.sort();
         problems.dedup();
-        problems
+        match read {
+            Some(read) if problems.is_empty() => Ok(read),
+            _ => Err(ConfigErrors {
+                file: file.to_owned(),
+                problems,
+            }),
+        }
     }
 
     fn root_entry(&self, name: &str) -> Option<Entry<'_>> {

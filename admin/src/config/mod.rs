@@ -75,10 +75,7 @@ pub fn load_any(path: &Path) -> Result<AnyConfig, ConfigErrors> {
         return Ok(AnyConfig::Replay(Box::new(config)));
     }
     kind.report_missing("section [ticker] or [replay] is missing".into());
-    Err(ConfigErrors {
-        file: path.to_owned(),
-        problems: kind.into_problems(),
-    })
+    kind.close(None, path)
 }
 
 fn process_env(name: &str) -> Option<String> {

@@ -106,14 +106,7 @@ impl ReplayConfig {
             document.only_sections(&["replay", "subscriber"]);
         }
         let config = read(&document, absolute(path), mode);
-        let problems = document.into_problems();
-        match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(ConfigErrors {
-                file: path.to_owned(),
-                problems,
-            }),
-        }
+        document.close(config, path)
     }
 }
 

@@ -76,14 +76,7 @@ impl TickerConfig {
             document.only_sections(&["ticker"]);
         }
         let config = read(&document.section("ticker"), absolute(path), mode);
-        let problems = document.into_problems();
-        match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(ConfigErrors {
-                file: path.to_owned(),
-                problems,
-            }),
-        }
+        document.close(config, path)
     }
 }
 

@@ -24,8 +24,7 @@ use pidfile::PidFile;
 pub use pidfile::is_running;
 pub use readiness::Ready;
 use readiness::{Answer, Waiting};
-pub use signals::Signals;
-pub use signals::{reload, stop};
+pub use signals::{Signals, reload, stop, stop_for_restart};
 
 /// Threads of the runtime: the work is waiting for databases, so a few serve many.
 const WORKER_THREADS: usize = 4;

@@ -19,6 +19,9 @@ use crate::log::Reopen;
 /// TERM and INT wait this long for the statement in hand.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// TERM ends a daemon within five seconds, whatever hangs; more means that something is wrong.
+const RESTART_PATIENCE: Duration = Duration::from_secs(30);
+
 /// What the daemon is asked to do.
 #[derive(Debug, Clone)]
 pub struct Signals {
@@ -82,12 +85,29 @@ fn ask_to_stop(name: &'static str, stop: &CancellationToken, stop_now: &Cancella
     });
 }
 
-/// Stops the daemon of this config and waits until its process has ended; `fast` cancels what it
-/// does at once. None: waits as long as it takes.
+/// Stops the daemon of this config and waits until its process has ended, as long as it takes;
+/// `fast` cancels what it does at once.
 ///
-/// Errors: [`Exit::Running`] if nothing runs, [`Exit::TimedOut`] if it still runs after
-/// `timeout`, [`Exit::Failed`] if it is not ours to stop.
-pub fn stop(config: &DaemonConfig, fast: bool, timeout: Option<Duration>) -> Result<Exit, Failure> {
+/// Errors: [`Exit::Running`] if nothing runs, [`Exit::Failed`] if it is not ours to stop.
+pub fn stop(config: &DaemonConfig, fast: bool) -> Result<Exit, Failure> {
+    stop_within(config, fast, None)
+}
+
+/// Stops the daemon of this config if it runs, so that it can be started again.
+///
+/// Errors: [`Exit::TimedOut`] if it does not end, [`Exit::Failed`] if it is not ours to stop.
+pub fn stop_for_restart(config: &DaemonConfig) -> Result<(), Failure> {
+    match stop_within(config, false, Some(RESTART_PATIENCE)) {
+        Err(failure) if failure.exit != Exit::Running => Err(failure),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn stop_within(
+    config: &DaemonConfig,
+    fast: bool,
+    timeout: Option<Duration>,
+) -> Result<Exit, Failure> {
     let pid = running(config)?;
     let started = Instant::now();
     send(

@@ -14,10 +14,9 @@ pub(crate) mod tables;
 pub(crate) mod wait;
 
 use admin::{
-    cli::{CommonArgs, Verbosity},
+    cli::{self, CommonArgs},
     config::{ReplayConfig, SubscriberConfig},
     exit::{Exit, Failure},
-    output,
 };
 use anyhow::Context as _;
 use sql::{
@@ -37,6 +36,11 @@ impl Job {
     /// The job of a config file.
     pub(crate) fn new(config: ReplayConfig, common: CommonArgs) -> Job {
         Job { config, common }
+    }
+
+    /// The options that every command takes.
+    pub(crate) fn common(&self) -> &CommonArgs {
+        &self.common
     }
 
     fn name(&self) -> &str {
@@ -83,17 +87,7 @@ impl Job {
 
     /// Says what was done, unless told to be quiet.
     fn say(&self, line: &str) -> Result<(), Failure> {
-        say(&self.common, line)
-    }
-}
-
-/// Says what was done, unless told to be quiet.
-pub(crate) fn say(common: &CommonArgs, line: &str) -> Result<(), Failure> {
-    match common.verbosity() {
-        Verbosity::Quiet => Ok(()),
-        Verbosity::Normal | Verbosity::Verbose | Verbosity::Everything => {
-            output::print(&format!("{line}\n"))
-        }
+        cli::say(&self.common, line)
     }
 }
 
@@ -118,13 +112,8 @@ async fn stored(subscriber: &Session, one: &SubscriberConfig) -> Result<Stored, 
         )
         .with_hint("run: replay install")
     };
-    let there = subscriber
-        .query_one(
-            "select pg_catalog.to_regclass('trunkline.position') is not null",
-            &[],
-        )
+    let there = position::is_installed(&**subscriber)
         .await
-        .and_then(|row| row.try_get::<_, bool>(0))
         .with_context(|| format!("could not ask {}", label(one)))?;
     if !there {
         return Err(not_installed());
