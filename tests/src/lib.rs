@@ -38,5 +38,5 @@ pub use programs::Programs;
 pub use replication::{Daemons, Node, Replication, ReplicationBuilder, TableState, configure};
 pub use scratch::Scratch;
 pub use server::{Server, is_root};
-pub use session::Session;
+pub use session::{Session, ask};
 pub use wait::{wait_until, wait_value};

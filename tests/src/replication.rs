@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::cluster::{Cluster, ClusterBuilder};
 use crate::compare::{Digest, same, tables_of};
+use crate::load::{Load, Writes};
 use crate::logs::assert_clean;
 use crate::process::{Output, kill9, pid_alive, run};
 use crate::programs::Programs;
@@ -252,6 +253,20 @@ impl ReplicationBuilder {
     }
 }
 
+impl ReplicationBuilder {
+    /// Makes it, with the tables that `sql` makes on the provider, all in state `ok`.
+    #[must_use]
+    #[track_caller]
+    pub fn running(self, sql: &str) -> Replication {
+        let replication = self.make();
+        replication.on_provider(sql);
+        replication.copy_schema();
+        replication.start();
+        replication.add_all();
+        replication
+    }
+}
+
 /// A provider, its subscribers, one ticker and one replay.
 #[derive(Debug)]
 pub struct Replication {
@@ -280,6 +295,13 @@ impl Replication {
             ticker_lines: String::new(),
             replay_lines: String::new(),
         }
+    }
+
+    /// PostgreSQL 15 to PostgreSQL 15, with the tables that `sql` makes on the provider, all in state `ok`.
+    #[must_use]
+    #[track_caller]
+    pub fn running(sql: &str) -> Replication {
+        Self::builder().running(sql)
     }
 
     /// The name of the database on every node.
@@ -341,6 +363,15 @@ impl Replication {
         parse_tables(&self.replay.run(&["tables"]).ok().stdout)
     }
 
+    /// The state of one table, of the first subscriber where there are several; `unknown` if it is not replicated.
+    #[track_caller]
+    pub fn state(&self, table: &str) -> String {
+        self.tables()
+            .into_iter()
+            .find(|row| row.table == table)
+            .map_or_else(|| "unknown".into(), |row| row.state)
+    }
+
     /// Waits until every table is `ok`.
     #[track_caller]
     pub fn wait_ok(&self) {
@@ -370,6 +401,28 @@ impl Replication {
             }
         }
         digests
+    }
+
+    /// What every scenario ends with: everything is applied, both sides are the same, and the logs are clean but for
+    /// lines that hold an allowed text.
+    #[track_caller]
+    pub fn assert_followed(&self, allowed: &[&str]) {
+        self.sync();
+        self.assert_same();
+        self.assert_clean(allowed);
+    }
+
+    /// Every row of the first subscriber was as its change said.
+    #[track_caller]
+    pub fn assert_no_conflicts(&self) {
+        let conflicts = self.on_subscriber("select sum(conflicts) from trunkline.position");
+        assert_eq!(conflicts, "0", "conflicts");
+    }
+
+    /// Starts writers on the provider, each with a pause after each transaction.
+    #[must_use]
+    pub fn load(&self, writers: u64, pause: Duration, writes: &Writes) -> Load {
+        Load::start(&self.provider, DB, writers, pause, writes)
     }
 
     /// Both logs have no line of WARN or ERROR but those that hold an allowed text.

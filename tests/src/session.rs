@@ -47,17 +47,28 @@ impl Session {
     /// If it fails.
     #[track_caller]
     pub fn ask(&self, sql: &str) -> String {
-        self.runtime
-            .block_on(self.client.simple_query(sql))
-            .unwrap_or_else(|error| panic!("{error:?} in: {sql}"))
-            .iter()
-            .find_map(|message| {
-                if let SimpleQueryMessage::Row(row) = message {
-                    row.get(0).map(str::to_owned)
-                } else {
-                    None
-                }
-            })
-            .unwrap_or_default()
+        self.runtime.block_on(ask(&self.client, sql))
     }
+}
+
+/// Runs SQL and gives the first column of the first row as text; empty if there
+/// is none.
+///
+/// # Panics
+///
+/// If it fails.
+pub async fn ask(client: &Client, sql: &str) -> String {
+    client
+        .simple_query(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{error:?} in: {sql}"))
+        .iter()
+        .find_map(|message| {
+            if let SimpleQueryMessage::Row(row) = message {
+                row.get(0).map(str::to_owned)
+            } else {
+                None
+            }
+        })
+        .unwrap_or_default()
 }

@@ -6,29 +6,15 @@ use std::time::Duration;
 
 use tests::{Replication, wait_until};
 
-/// A replication of the tables that `sql` makes on the provider.
-fn replicating(sql: &str) -> Replication {
-    let replication = Replication::builder().make();
-    replication.on_provider(sql);
-    replication.copy_schema();
-    replication.start();
-    replication.add_all();
-    replication
-}
-
+/// Everything is applied, and no row was another one than its change said.
 fn synced_and_clean(replication: &Replication) {
-    replication.sync();
-    replication.assert_same();
-    replication.assert_clean(&[]);
-    assert_eq!(
-        replication.on_subscriber("select conflicts from trunkline.position"),
-        "0"
-    );
+    replication.assert_followed(&[]);
+    replication.assert_no_conflicts();
 }
 
 #[test]
 fn every_form_of_statement_small_and_large_arrives() {
-    let replication = replicating(
+    let replication = Replication::running(
         "create table t (id int primary key, v text, n numeric); \
          create table pair (a int, b text, v text, primary key (b, a))",
     );
@@ -63,7 +49,7 @@ fn every_form_of_statement_small_and_large_arrives() {
 #[test]
 fn unique_values_that_are_swapped_in_one_statement_arrive() {
     // On the provider the check waits for the end of the statement; on the subscriber it does not.
-    let replication = replicating(
+    let replication = Replication::running(
         "create table t (id int primary key, u int); \
          insert into t select g, g from generate_series(1, 300) g",
     );
@@ -80,7 +66,7 @@ fn unique_values_that_are_swapped_in_one_statement_arrive() {
 
 #[test]
 fn linked_tables_are_truncated_and_a_foreign_key_of_the_subscriber_is_no_hindrance() {
-    let replication = replicating(
+    let replication = Replication::running(
         "create table parent (id int primary key); \
          create table child (id int primary key, parent int references parent); \
          insert into parent select generate_series(1, 10); \
@@ -101,7 +87,7 @@ fn linked_tables_are_truncated_and_a_foreign_key_of_the_subscriber_is_no_hindran
 
 #[test]
 fn keys_that_are_equal_and_read_differently_are_one_row() {
-    let replication = replicating(
+    let replication = Replication::running(
         "create table amount (n numeric primary key, v text); \
          create table ratio (f float8 primary key, v text); \
          create table span (i interval primary key, v text); \
@@ -128,7 +114,7 @@ fn keys_that_are_equal_and_read_differently_are_one_row() {
 
 #[test]
 fn identity_columns_take_the_provider_s_values() {
-    let replication = replicating(
+    let replication = Replication::running(
         "create table t (id int generated always as identity primary key, \
                          n int generated always as identity, v text)",
     );
@@ -168,7 +154,7 @@ fn columns_of_the_subscriber_s_own_keep_their_values() {
 
 #[test]
 fn rows_that_differ_are_overwritten_counted_and_shown() {
-    let replication = replicating(
+    let replication = Replication::running(
         "create table t (id int primary key, v text); \
          insert into t select g, 'a' from generate_series(1, 1000) g",
     );
@@ -205,14 +191,11 @@ fn rows_that_differ_are_overwritten_counted_and_shown() {
 fn a_conflict_stops_the_table_where_that_is_wanted_and_the_others_go_on() {
     let replication = Replication::builder()
         .replay_line("on_conflict = \"stop\"")
-        .make();
-    replication.on_provider(
-        "create table a (id int primary key, v text); create table b (id int primary key, v text); \
-         insert into a values (1, 'x'); insert into b values (1, 'x')",
-    );
-    replication.copy_schema();
-    replication.start();
-    replication.add_all();
+        .running(
+            "create table a (id int primary key, v text); \
+             create table b (id int primary key, v text); \
+             insert into a values (1, 'x'); insert into b values (1, 'x')",
+        );
     replication.on_subscriber("delete from a");
     replication.on_provider("update a set v = 'y'; update b set v = 'y'");
     let state = |table: &str| {
@@ -246,14 +229,12 @@ fn a_conflict_stops_the_table_where_that_is_wanted_and_the_others_go_on() {
     replication.on_provider("update a set v = 'later'; insert into a values (2, 'new')");
     replication.on_subscriber("insert into a values (1, 'x')");
     replication.wait_ok();
-    replication.sync();
-    replication.assert_same();
-    replication.assert_clean(&["table parked table=public.a"]);
+    replication.assert_followed(&["table parked table=public.a"]);
 }
 
 #[test]
 fn triggers_that_write_the_same_row_again_arrive_in_their_last_state() {
-    let replication = replicating(
+    let replication = Replication::running(
         "create table t (id int primary key, v text, hits int default 0); \
          create table audit (id bigserial primary key, what text); \
          create function again() returns trigger language plpgsql as $$ \
@@ -265,14 +246,12 @@ fn triggers_that_write_the_same_row_again_arrive_in_their_last_state() {
     replication.on_provider("insert into t (id, v) select g, 'a' from generate_series(1, 20) g");
     replication.on_provider("update t set v = 'b' where id <= 10");
     replication.on_provider("insert into t (id, v) values (100, 'single')");
-    replication.sync();
-    replication.assert_same();
-    replication.assert_clean(&[]);
+    replication.assert_followed(&[]);
 }
 
 #[test]
 fn events_of_another_program_in_the_queue_are_left_alone() {
-    let replication = replicating("create table t (id int primary key)");
+    let replication = Replication::running("create table t (id int primary key)");
     replication.on_provider("select pgq.insert_event('q1', 'custom', 'drop table t')");
     replication.on_provider("insert into t values (1)");
     synced_and_clean(&replication);

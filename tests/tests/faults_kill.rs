@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tests::{Load, Replication, Transfers, Writes, choose, wait_until};
+use tests::{Replication, Transfers, Writes, choose, wait_until};
 
 /// A seed of one's own, printed, or the one of `TRUNKLINE_SEED` again.
 fn seeded() -> StdRng {
@@ -52,13 +52,7 @@ fn kill9_of_replay_loses_nothing_applies_nothing_twice_and_shows_no_halves() {
     // Without it a row that is applied twice would be refused; now it would show.
     replication.on_subscriber("alter table journal drop constraint journal_pkey");
     let reader = Transfers::read(&replication.subscribers[0], replication.db());
-    let load = Load::start(
-        &replication.provider,
-        replication.db(),
-        3,
-        Duration::from_millis(3),
-        &writes(),
-    );
+    let load = replication.load(3, Duration::from_millis(3), &writes());
     let rounds = choose("kills", vec![(); 100], vec![(); 20]).len();
     for _ in 0..rounds {
         nap(&mut random, 20..500);
@@ -86,13 +80,7 @@ fn kill9_of_replay_loses_nothing_applies_nothing_twice_and_shows_no_halves() {
 fn kill9_of_the_ticker_stops_nothing_for_good() {
     let mut random = seeded();
     let replication = running();
-    let load = Load::start(
-        &replication.provider,
-        replication.db(),
-        2,
-        Duration::from_millis(3),
-        &writes(),
-    );
+    let load = replication.load(2, Duration::from_millis(3), &writes());
     let rounds = choose("kills", vec![(); 100], vec![(); 20]).len();
     for _ in 0..rounds {
         nap(&mut random, 20..300);
@@ -100,9 +88,7 @@ fn kill9_of_the_ticker_stops_nothing_for_good() {
         replication.ticker.run(&["start", "-d"]).ok();
     }
     assert_eq!(load.stop().errors, Vec::<String>::new());
-    replication.sync();
-    replication.assert_same();
-    replication.assert_clean(&[]);
+    replication.assert_followed(&[]);
 }
 
 #[test]
@@ -122,9 +108,7 @@ fn kill9_while_tables_are_copied_ends_in_equal_tables_with_all_their_indexes() {
          where connamespace = 'public'::regnamespace order by 1";
     let before = replication.on_subscriber(catalog);
     replication.start();
-    let load = Load::start(
-        &replication.provider,
-        replication.db(),
+    let load = replication.load(
         2,
         Duration::from_millis(5),
         &(Arc::new(|random: &mut StdRng, number: u64| {

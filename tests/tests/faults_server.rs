@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use tests::{Cluster, Load, Replication, Server, Stop, Transfers};
+use tests::{Cluster, Replication, Server, Stop, Transfers};
 
 /// What the logs may say of a server that went away: each a WARN of ours, for
 /// the operator to see, until it is back.
@@ -43,13 +43,7 @@ enum Who {
 fn crash_and_compare(who: Who) {
     let replication = durable();
     let reader = Transfers::read(&replication.subscribers[0], replication.db());
-    let load = Load::start(
-        &replication.provider,
-        replication.db(),
-        3,
-        Duration::from_millis(3),
-        &Transfers::writes(),
-    );
+    let load = replication.load(3, Duration::from_millis(3), &Transfers::writes());
     for round in 0..4 {
         load.wait_for_more(200);
         let clusters = match who {
@@ -97,13 +91,7 @@ fn both_servers_crash_under_load_and_nothing_is_lost() {
 fn every_session_of_ticker_and_replay_may_be_terminated() {
     let replication = durable();
     let reader = Transfers::read(&replication.subscribers[0], replication.db());
-    let load = Load::start(
-        &replication.provider,
-        replication.db(),
-        2,
-        Duration::from_millis(3),
-        &Transfers::writes(),
-    );
+    let load = replication.load(2, Duration::from_millis(3), &Transfers::writes());
     let end = |cluster: &Cluster, how: &str| {
         cluster.psql(
             replication.db(),

@@ -8,14 +8,6 @@ use tests::{Cluster, Replication, Server, Session, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
-fn state(replication: &Replication, table: &str) -> String {
-    replication
-        .tables()
-        .into_iter()
-        .find(|row| row.table == table)
-        .map_or_else(|| "unknown".into(), |row| row.state)
-}
-
 /// Changes every kind of thing about a table's rows again and again, in a session of its own,
 /// until dropped.
 fn churn(replication: &Replication, table: &str) -> std::thread::JoinHandle<()> {
@@ -58,10 +50,7 @@ fn tables_that_change_all_the_time_are_copied_and_meet_the_others() {
     }
     replication.sync();
     replication.assert_same();
-    assert_eq!(
-        replication.on_subscriber("select conflicts from trunkline.position"),
-        "0"
-    );
+    replication.assert_no_conflicts();
     assert_eq!(
         replication.on_provider("select count(*) from pgq.consumer where co_name like '%#%'"),
         "0",
@@ -93,33 +82,28 @@ fn rows_of_a_transaction_that_was_open_before_the_copy_are_there_once() {
     );
     replication.replay.run(&["start", "-d"]).ok();
     wait_until("t to be copied", SOON, || {
-        state(&replication, "public.t") != "-"
+        replication.state("public.t") != "-"
     });
     writer.ask("commit");
     replication.on_provider("insert into t values (2, 'after')");
     replication.wait_ok();
-    replication.sync();
-    replication.assert_same();
-    replication.assert_clean(&[]);
+    replication.assert_followed(&[]);
 }
 
 #[test]
 fn a_table_dropped_on_the_subscriber_is_parked_and_comes_back() {
-    let replication = Replication::builder().make();
-    replication
-        .on_provider("create table a (id int primary key); create table b (id int primary key)");
-    replication.copy_schema();
-    replication.start();
-    replication.add_all();
+    let replication = Replication::running(
+        "create table a (id int primary key); create table b (id int primary key)",
+    );
     replication.on_subscriber("alter table a rename to hidden");
     replication.on_provider("insert into a values (1); insert into b values (1)");
     wait_until("a to be parked", SOON, || {
-        state(&replication, "public.a") == "parked"
+        replication.state("public.a") == "parked"
     });
     wait_until("b to go on", SOON, || {
         replication.on_subscriber("select count(*) from b") == "1"
     });
-    assert_eq!(state(&replication, "public.b"), "ok");
+    assert_eq!(replication.state("public.b"), "ok");
     let log = replication.replay.log();
     assert!(
         log.contains("table parked table=public.a") && log.contains("does not exist"),
@@ -128,24 +112,18 @@ fn a_table_dropped_on_the_subscriber_is_parked_and_comes_back() {
     replication.on_provider("insert into a values (2)");
     replication.on_subscriber("alter table hidden rename to a");
     replication.wait_ok();
-    replication.sync();
-    replication.assert_same();
-    replication.assert_clean(&["table parked table=public.a"]);
+    replication.assert_followed(&["table parked table=public.a"]);
 }
 
 #[test]
 fn a_parked_table_goes_on_where_it_stood_after_kill_and_restart() {
-    let replication = Replication::builder().make();
-    replication.on_provider(
+    let replication = Replication::running(
         "create table a (id int primary key, v text); create table b (id int primary key)",
     );
-    replication.copy_schema();
-    replication.start();
-    replication.add_all();
     replication.on_subscriber("alter table a add constraint short check (length(v) < 5)");
     replication.on_provider("insert into a values (1, 'fits'), (2, 'too long')");
     wait_until("a to be parked", SOON, || {
-        state(&replication, "public.a") == "parked"
+        replication.state("public.a") == "parked"
     });
     for round in 0..5 {
         replication.on_provider(&format!(
@@ -157,23 +135,18 @@ fn a_parked_table_goes_on_where_it_stood_after_kill_and_restart() {
     assert_eq!(replication.on_subscriber("select count(*) from a"), "0");
     replication.on_subscriber("alter table a drop constraint short");
     replication.wait_ok();
-    replication.sync();
-    replication.assert_same();
-    replication.assert_clean(&["table parked table=public.a"]);
+    replication.assert_followed(&["table parked table=public.a"]);
 }
 
 #[test]
 fn a_table_dropped_on_the_provider_is_never_ok_in_silence() {
-    let replication = Replication::builder().make();
-    replication
-        .on_provider("create table a (id int primary key); create table b (id int primary key)");
-    replication.copy_schema();
-    replication.start();
-    replication.add_all();
+    let replication = Replication::running(
+        "create table a (id int primary key); create table b (id int primary key)",
+    );
     replication
         .on_provider("drop table a; create table a (id int primary key); insert into a values (1)");
     wait_until("a to be parked", SOON, || {
-        state(&replication, "public.a") == "parked"
+        replication.state("public.a") == "parked"
     });
     replication.on_provider("insert into b values (1)");
     wait_until("b to go on", SOON, || {
@@ -182,20 +155,14 @@ fn a_table_dropped_on_the_provider_is_never_ok_in_silence() {
     replication.replay.run(&["remove", "a"]).ok();
     replication.replay.run(&["add", "a"]).ok();
     replication.wait_ok();
-    replication.sync();
-    replication.assert_same();
-    replication.assert_clean(&["table parked table=public.a"]);
+    replication.assert_followed(&["table parked table=public.a"]);
 }
 
 #[test]
 fn a_table_may_be_removed_and_added_again_while_others_go_on() {
-    let replication = Replication::builder().make();
-    replication.on_provider(
+    let replication = Replication::running(
         "create table a (id int primary key, v text); create table b (id int primary key)",
     );
-    replication.copy_schema();
-    replication.start();
-    replication.add_all();
     let triggers =
         "select count(*) from pg_trigger where tgrelid = 'a'::regclass and not tgisinternal";
     for round in 0..3 {
@@ -236,10 +203,7 @@ fn expect_sync_copies_nothing_and_goes_on_from_there() {
     replication.on_provider("update t set v = 'next'; insert into t values (2, 'new')");
     replication.sync();
     replication.assert_same();
-    assert_eq!(
-        replication.on_subscriber("select conflicts from trunkline.position"),
-        "0"
-    );
+    replication.assert_no_conflicts();
     replication.assert_clean(&[]);
 }
 
@@ -248,11 +212,10 @@ fn one_dead_subscriber_delays_no_other_and_catches_up() {
     let server = Server::debian15();
     let replication = Replication::builder()
         .subscribers(vec![Cluster::builder(&server), Cluster::builder(&server)])
-        .make();
-    replication.on_provider("create table t (id int primary key, v text); insert into t select g, 'a' from generate_series(1, 100) g");
-    replication.copy_schema();
-    replication.start();
-    replication.add_all();
+        .running(
+            "create table t (id int primary key, v text); \
+             insert into t select g, 'a' from generate_series(1, 100) g",
+        );
     replication.subscribers[1].stop(tests::Stop::Immediate);
     replication.on_provider("update t set v = 'b'");
     wait_until("the living subscriber to go on", SOON, || {
@@ -268,22 +231,16 @@ fn one_dead_subscriber_delays_no_other_and_catches_up() {
         "{tables}"
     );
     replication.subscribers[1].start_again();
-    replication.sync();
-    replication.assert_same();
-    replication.assert_clean(&["subscriber waits", "a table's task"]);
+    replication.assert_followed(&["subscriber waits", "a table's task"]);
 }
 
 #[test]
 fn sequences_are_never_behind_the_keys_that_arrive() {
-    let replication = Replication::builder().make();
-    replication.on_provider(
+    let replication = Replication::running(
         "create table t (id bigserial primary key); \
          create sequence down increment -5 minvalue -1000 maxvalue -1 start -1; \
          create sequence untouched start 42",
     );
-    replication.copy_schema();
-    replication.start();
-    replication.add_all();
     replication.replay.run(&["add-seq", "--all"]).ok();
     replication.on_provider("insert into t select from generate_series(1, 100)");
     replication.on_provider("select nextval('down') from generate_series(1, 4)");
@@ -307,11 +264,7 @@ fn sequences_are_never_behind_the_keys_that_arrive() {
 
 #[test]
 fn a_pause_keeps_the_position_and_a_resume_goes_on() {
-    let replication = Replication::builder().make();
-    replication.on_provider("create table t (id int primary key)");
-    replication.copy_schema();
-    replication.start();
-    replication.add_all();
+    let replication = Replication::running("create table t (id int primary key)");
     replication.replay.run(&["pause"]).ok();
     wait_until("the pause", SOON, || {
         replication.replay.log().contains("paused=true")
@@ -320,7 +273,5 @@ fn a_pause_keeps_the_position_and_a_resume_goes_on() {
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(replication.on_subscriber("select count(*) from t"), "0");
     replication.replay.run(&["resume"]).ok();
-    replication.sync();
-    replication.assert_same();
-    replication.assert_clean(&[]);
+    replication.assert_followed(&[]);
 }

@@ -131,7 +131,7 @@ async fn a_row_that_another_session_deleted_is_not_taken_for_ours() {
     p.run("delete from t").await;
     other.batch_execute("select renew()").await.unwrap();
     assert_eq!(
-        crate::provider::ask(&other, "select count(*) from t").await,
+        tests::ask(&other, "select count(*) from t").await,
         "3",
         "the snapshot shows the dead rows"
     );

@@ -7,8 +7,8 @@ use sql::install::{Component, install};
 use sql::name::TableName;
 use sql::row;
 use sql::shape::{Shape, ShapeId};
-use tests::{Cluster, Server};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tests::{Cluster, Server, ask};
+use tokio_postgres::Client;
 
 /// How the mirror's session reads tables: as capture functions write them.
 const PINNED: &str = "set datestyle = 'ISO, MDY'; set intervalstyle = postgres; set timezone = 'UTC';
@@ -286,24 +286,6 @@ impl Provider {
 
 fn inner(record: &str) -> Vec<u8> {
     record.as_bytes()[1..record.len() - 1].to_vec()
-}
-
-/// The first column of the only row.
-pub(crate) async fn ask(client: &Client, sql: &str) -> String {
-    let messages = client
-        .simple_query(sql)
-        .await
-        .unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
-    messages
-        .iter()
-        .find_map(|message| {
-            if let SimpleQueryMessage::Row(row) = message {
-                row.get(0).map(str::to_owned)
-            } else {
-                None
-            }
-        })
-        .unwrap_or_default()
 }
 
 /// The SQLSTATE, message and hint of a statement that must fail.

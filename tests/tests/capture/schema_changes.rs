@@ -232,11 +232,11 @@ async fn a_role_without_superuser_installs_and_says_that_it_sees_no_schema_chang
         .await
         .unwrap();
     assert_eq!(
-        crate::provider::ask(&owner, "select trunkline.capture_mode()").await,
+        tests::ask(&owner, "select trunkline.capture_mode()").await,
         "none"
     );
     assert_eq!(
-        crate::provider::ask(
+        tests::ask(
             &owner,
             "select count(*) from pgq.event_1 where ev_type = 'trunkline.1.rows'"
         )

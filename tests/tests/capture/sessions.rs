@@ -1,6 +1,8 @@
 //! Who writes: roles with no right of ours, hostile search paths, replica sessions, forged settings, stale choices.
 
-use crate::provider::{Provider, ask, refused};
+use tests::ask;
+
+use crate::provider::{Provider, refused};
 
 #[tokio::test]
 async fn a_role_with_rights_on_the_table_alone_is_captured_and_can_do_nothing_else() {

@@ -209,7 +209,7 @@ async fn every_value_survives_hostile_settings_byte_for_byte() {
         let differ = format!(
             "select count(*) from t join copy u using (id) where t.c{i}::text is distinct from u.c{i}::text {unequal}"
         );
-        assert_eq!(crate::provider::ask(&reader, &differ).await, "0", "{kind}");
+        assert_eq!(tests::ask(&reader, &differ).await, "0", "{kind}");
     }
 }
 
