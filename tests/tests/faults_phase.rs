@@ -56,15 +56,11 @@ fn assert_exactly_once(replication: &Replication) {
     replication.assert_clean(&[]);
 }
 
-#[test]
-fn killed_while_it_applies() {
+/// Kills replay in the statement that waits for this lock on the subscriber.
+fn kill_where_it_waits_for(lock: &str) {
     let replication = running();
     let subscriber = &replication.subscribers[0];
-    let held = Session::holding(
-        subscriber,
-        DB,
-        "lock table journal in access exclusive mode",
-    );
+    let held = Session::holding(subscriber, DB, lock);
     write(&replication, 3);
     wait_stuck(subscriber, FOR_A_LOCK);
     replication.replay.kill9();
@@ -73,19 +69,13 @@ fn killed_while_it_applies() {
 }
 
 #[test]
+fn killed_while_it_applies() {
+    kill_where_it_waits_for("lock table journal in access exclusive mode");
+}
+
+#[test]
 fn killed_while_it_writes_the_position() {
-    let replication = running();
-    let subscriber = &replication.subscribers[0];
-    let held = Session::holding(
-        subscriber,
-        DB,
-        "lock table trunkline.position in share mode",
-    );
-    write(&replication, 3);
-    wait_stuck(subscriber, FOR_A_LOCK);
-    replication.replay.kill9();
-    drop(held);
-    assert_exactly_once(&replication);
+    kill_where_it_waits_for("lock table trunkline.position in share mode");
 }
 
 #[test]
