@@ -54,10 +54,10 @@ pub(crate) struct Applier {
     on_conflict: OnConflict,
     mover: Mover,
     writable: HashMap<ShapeId, Arc<Writable>>,
-    /// Tables whose staging tables a committed transaction of this session has made.
-    staged: HashSet<u32>,
+    /// Shapes whose staging tables a committed transaction of this session has made.
+    staged: HashSet<ShapeId>,
     /// The same, made by the transaction that is open.
-    staged_now: HashSet<u32>,
+    staged_now: HashSet<ShapeId>,
     conflicts: i64,
     rows: u64,
 }
@@ -270,14 +270,14 @@ impl Applier {
     }
 
     async fn make_staging(&mut self, writable: &Writable) -> Result<(), Trouble> {
-        let oid = writable.target.shape.table.oid;
-        if self.staged.contains(&oid) || self.staged_now.contains(&oid) {
+        let shape = writable.target.shape.shape;
+        if self.staged.contains(&shape) || self.staged_now.contains(&shape) {
             return Ok(());
         }
         let table = writable.target.shape.table_name();
         self.run_at(&writable.sets.make, &table, "could not make staging tables")
             .await?;
-        self.staged_now.insert(oid);
+        self.staged_now.insert(shape);
         Ok(())
     }
 
@@ -295,12 +295,12 @@ impl Applier {
             ));
         }
         let sets = target.set_statements();
-        // The shape may follow another one of the same table: its staging tables are outdated.
+        // Looked up once more, the table may have changed: its staging tables are outdated.
         let table = shape.table_name();
         self.run_at(&sets.drop, &table, "could not drop staging tables")
             .await?;
-        self.staged.remove(&shape.table.oid);
-        self.staged_now.remove(&shape.table.oid);
+        self.staged.remove(&shape.shape);
+        self.staged_now.remove(&shape.shape);
         // The server refuses an UPDATE of a GENERATED ALWAYS column when it is prepared.
         let prepared = if target.can_update() {
             let prepared = Prepared::prepare(&self.session, &target).await;

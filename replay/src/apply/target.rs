@@ -232,9 +232,10 @@ impl Target {
     /// The statements over sets of rows, which stand in two staging tables of the session.
     pub(crate) fn set_statements(&self) -> SetStatements {
         let table = self.name.quoted();
-        let oid = self.shape.table.oid;
-        let rows = format!("pg_temp.trunkline_rows_{oid}");
-        let keys = format!("pg_temp.trunkline_keys_{oid}");
+        // One chunk may hold rows of several shapes of a table.
+        let shape = self.shape.shape.0;
+        let rows = format!("pg_temp.trunkline_rows_{shape}");
+        let keys = format!("pg_temp.trunkline_keys_{shape}");
         let (names, key_names) = (self.names(), self.key_names(""));
         let staged = |_: usize, c: &Column| format!("s.{}", c.name);
         let same_key = self.key_equals(staged);
@@ -242,9 +243,9 @@ impl Target {
         let key_row = format!("row({})::text", self.key_names("s."));
         SetStatements {
             make: format!(
-                "create temp table if not exists trunkline_rows_{oid} as \
+                "create temp table if not exists trunkline_rows_{shape} as \
                      select {names} from {table} with no data; \
-                 create temp table if not exists trunkline_keys_{oid} as \
+                 create temp table if not exists trunkline_keys_{shape} as \
                      select {key_names} from {table} with no data"
             ),
             drop: format!("drop table if exists {rows}, {keys}"),

@@ -26,11 +26,14 @@ impl Chunk {
         self.bytes += fold.bytes() - before;
     }
 
-    /// A table was emptied.
+    /// A table was emptied: what came before does not matter, also under an older shape. Tables
+    /// are emptied before any set of a chunk is written, so such a set would put its rows back.
     pub(crate) fn truncate(&mut self, shape: &Arc<Shape>) {
         let fold = fold_of(&mut self.tables, &mut self.closed, shape);
         self.bytes -= fold.bytes();
         fold.truncate();
+        self.closed
+            .retain(|set| set.shape.table.oid != shape.table.oid);
     }
 
     /// Bytes that the chunk holds in memory.

@@ -3,7 +3,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use sql::shape::Shape;
 
-use super::{ChangeSet, Said, TableFold};
+use super::{ChangeSet, Said, TableFold, chunk::Chunk};
+use crate::change::Rows;
 
 fn shape(text_equal: bool) -> Arc<Shape> {
     let json = format!(
@@ -188,5 +189,34 @@ fn any_history_cut_into_any_chunks_gives_the_provider_s_rows_and_no_conflict() {
                 assert_eq!(subscriber, provider, "seed {seed}");
             }
         }
+    }
+}
+
+#[test]
+fn a_truncate_forgets_the_rows_before_it_under_an_older_shape_too() {
+    let old = shape(true);
+    let mut new = Shape::clone(&old);
+    new.shape.0 += 1;
+    let new = Arc::new(new);
+    let rows = |shape: &Arc<Shape>, key: u32| {
+        let (said, key, row) = one(Said::Inserted, key, Some("a"));
+        Rows {
+            shape: Arc::clone(shape),
+            said,
+            rows: vec![(key, row)],
+            buffer_bytes: 10,
+        }
+    };
+    for before in [vec![&old], vec![&old, &new]] {
+        let mut chunk = Chunk::default();
+        for shape in before {
+            chunk.rows(rows(shape, 1));
+        }
+        chunk.truncate(&new);
+        chunk.rows(rows(&new, 3));
+        let sets = chunk.take();
+        assert_eq!(sets.len(), 1);
+        assert!(sets[0].truncate);
+        assert_eq!(words(&sets[0].inserts), ["3,a"]);
     }
 }
