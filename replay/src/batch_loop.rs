@@ -9,6 +9,7 @@ use std::{collections::HashMap, time::Duration};
 use sql::{
     connect::Session,
     position::{self, Move, Position},
+    provider,
     table_state::{self, State, Step, TableRow},
 };
 use tracing::{error, info};
@@ -16,9 +17,12 @@ use tracing::{error, info};
 use crate::{
     apply::Applier,
     change::Change,
-    fold::chunk::Chunk,
+    fold::{ChangeSet, chunk::Chunk},
     sequences::Sequences,
-    source::reader::{Delivery, Header, Reader},
+    source::{
+        reader::{Delivery, Header, Reader},
+        track::OffTrack,
+    },
     stats::Stats,
     subscription::Subscription,
     table::{self, helper},
@@ -43,7 +47,8 @@ pub(crate) struct BatchLoop<'a> {
     look_due: bool,
     /// By the table's oid on the provider.
     pub(crate) tables: HashMap<u32, TableRow>,
-    reader: Reader,
+    /// None while paused.
+    reader: Option<Reader>,
     sequences: Sequences,
     stats: &'a mut Stats,
 }
@@ -55,7 +60,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
     loop {
         this.at_border().await?;
         tokio::select! {
-            delivery = this.reader.next(), if !this.paused => match delivery? {
+            delivery = this.next(), if !this.paused => match delivery? {
                 Delivery::Begin(header) => this.batch(header).await?,
                 Delivery::Change(_) | Delivery::End => return Err(Trouble::Stale),
             },
@@ -79,7 +84,8 @@ impl<'a> BatchLoop<'a> {
             .ok_or_else(|| not_installed(sub))?;
         let (queue, provider) =
             futures::try_join!(sub.provider_session("queue"), sub.provider_session("admin"))?;
-        let reader = Reader::start(queue, sub.feed(), stored.position);
+        hold_queue(sub, &provider, stored.position).await?;
+        let reader = (!stored.paused).then(|| Reader::start(queue, sub.feed(), stored.position));
         let applier = Applier::new(apply, &sub.consumer, sub.settings.on_conflict).await?;
         position::show_error(&**applier.session(), &sub.consumer, None)
             .await
@@ -140,6 +146,11 @@ impl<'a> BatchLoop<'a> {
         if stored.paused != self.paused {
             self.paused = stored.paused;
             info!(consumer = %self.sub.consumer, paused = self.paused, "pause changed");
+            // A batch half read would hold a snapshot and locks on the provider all the while.
+            self.reader = None;
+            if !self.paused {
+                self.read_on().await?;
+            }
         }
         if stored.tables_version != self.tables_version {
             // A new sequence counts from here on: it must not be behind what commits next.
@@ -153,6 +164,21 @@ impl<'a> BatchLoop<'a> {
             .map(|row| (row.provider_oid, row))
             .collect();
         Ok(())
+    }
+
+    /// Reads from the position on.
+    async fn read_on(&mut self) -> Result<(), Trouble> {
+        let queue = self.sub.provider_session("queue").await?;
+        self.reader = Some(Reader::start(queue, self.sub.feed(), self.position));
+        Ok(())
+    }
+
+    /// The reader's next delivery; while paused there is none. Cancel safe.
+    async fn next(&mut self) -> Result<Delivery, Trouble> {
+        match &mut self.reader {
+            Some(reader) => reader.next().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Applies the batch that the reader has begun to hand over.
@@ -183,9 +209,7 @@ impl<'a> BatchLoop<'a> {
                 )
                 .await?;
                 // The batch comes again, without that table.
-                let queue = self.sub.provider_session("queue").await?;
-                self.reader = Reader::start(queue, self.sub.feed(), self.position);
-                Ok(())
+                self.read_on().await
             }
             Err(other) => Err(other),
         }
@@ -202,7 +226,7 @@ impl<'a> BatchLoop<'a> {
         let mut events = 0u64;
         loop {
             // 5: the reader has decoded the event into a change.
-            match self.reader.next().await? {
+            match self.next().await? {
                 Delivery::Change(change) => {
                     events += 1;
                     // 6 and 7: for a table that takes it now, keep the last state of each key.
@@ -212,7 +236,7 @@ impl<'a> BatchLoop<'a> {
                 Delivery::Begin(_) => return Err(Trouble::Stale),
             }
             if chunk.bytes() >= self.sub.settings.chunk_bytes {
-                self.applier.write(&chunk.take(), header.to.tick.id).await?;
+                self.write(&mut chunk, header).await?;
             }
         }
         // 8: sets and position in one transaction. Sequences first: no key that the batch
@@ -220,7 +244,7 @@ impl<'a> BatchLoop<'a> {
         self.sequences
             .before_commit(&self.provider, self.applier.session())
             .await?;
-        self.applier.write(&chunk.take(), header.to.tick.id).await?;
+        self.write(&mut chunk, header).await?;
         let step = self.move_to(header);
         self.applier.commit_move(step).await?;
         // 9: the table tasks tell the provider, so that it can give the events away.
@@ -228,6 +252,44 @@ impl<'a> BatchLoop<'a> {
         self.stats.batch(events, self.applier.rows(), header);
         self.sub.for_tables.notify_one();
         Ok(())
+    }
+
+    async fn write(&mut self, chunk: &mut Chunk, header: &Header) -> Result<(), Trouble> {
+        let sets = chunk.take();
+        let written = self.applier.write(&sets, header.to.tick.id).await;
+        written.map_err(|trouble| self.under_its_stored_name(trouble, &sets))
+    }
+
+    /// A table that was renamed on the provider is written under its new name, and known here
+    /// by the name that it was added under: trouble with it is that table's alone.
+    fn under_its_stored_name(&self, trouble: Trouble, sets: &[ChangeSet]) -> Trouble {
+        match trouble {
+            Trouble::Table {
+                table: written,
+                doing,
+                advice,
+                source,
+            } => {
+                let known = sets
+                    .iter()
+                    .find(|set| set.shape.table_name() == written)
+                    .and_then(|set| self.tables.get(&set.shape.table.oid))
+                    .map(|row| row.table.clone());
+                let (table, doing) = match known {
+                    Some(known) if known != written => {
+                        (known, format!("now {written} on the provider: {doing}"))
+                    }
+                    Some(_) | None => (written, doing),
+                };
+                Trouble::Table {
+                    table,
+                    doing,
+                    advice,
+                    source,
+                }
+            }
+            other @ (Trouble::Passing { .. } | Trouble::Operator { .. } | Trouble::Stale) => other,
+        }
     }
 
     fn fold(&self, change: Change, chunk: &mut Chunk) -> Result<(), Trouble> {
@@ -312,6 +374,44 @@ impl<'a> BatchLoop<'a> {
         self.sub.for_tables.notify_one();
         self.read_tables().await
     }
+}
+
+/// Makes sure that the queue keeps what follows the subscriber's position. The provider may
+/// believe the subscriber further on than it is, where that was restored from a backup, and
+/// would give events away under the reader's hands.
+async fn hold_queue(
+    sub: &Subscription,
+    provider: &Session,
+    stands: Position,
+) -> Result<(), Trouble> {
+    let queue = &sub.settings.queue;
+    let known = provider::consumer_position(&**provider, queue, &sub.consumer)
+        .await
+        .map_err(Trouble::database(
+            "could not ask the provider for the consumer",
+        ))?
+        .ok_or_else(|| Trouble::no_consumer(&sub.consumer, stands.tick.id))?;
+    // A position off the provider's track is the reader's to tell.
+    if known.epoch == stands.epoch && known.tick.id > stands.tick.id {
+        match sql::consumer::register_at(&**provider, queue, &sub.consumer, stands.tick.id).await {
+            Ok(_) => {}
+            Err(error) if error.class() == sql::Class::Transient => {
+                return Err(Trouble::queue(error));
+            }
+            Err(gone) => {
+                return Err(Trouble::Operator {
+                    doing: "stopped, nothing was applied".into(),
+                    advice: OffTrack::Behind {
+                        stored: stands.tick.id.0,
+                    }
+                    .advice()
+                    .into(),
+                    source: anyhow::Error::new(gone),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn not_installed(sub: &Subscription) -> Trouble {

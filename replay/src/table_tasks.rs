@@ -13,6 +13,7 @@ use sql::{
     connect::Session,
     consumer,
     position::{self, Stored},
+    provider,
     table_state::{self, TableRow},
 };
 use tokio::task::{AbortHandle, Id, JoinSet};
@@ -54,19 +55,47 @@ pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(
         tables: HashMap::new(),
         resting: HashMap::new(),
     };
+    let mut told = None;
     loop {
-        let trouble = match turns(&sub, &subscriber, &mut tasks).await {
+        let trouble = match turns(&sub, &subscriber, &mut tasks, &mut told).await {
             Ok(()) => return Ok(()),
             Err(trouble) => trouble,
         };
         if subscriber.is_closed() {
             return Err(trouble);
         }
-        // The batch loop meets the same trouble and tells the operator.
-        debug!(consumer = %sub.consumer, error = %trouble.chain(), "table tasks wait");
+        tell(&sub, &subscriber, &trouble, &mut told).await;
         tokio::select! {
             () = tokio::time::sleep(TURN) => {}
             () = sub.stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+/// Logs trouble that only an operator can end, once, and shows it in `status`: the batch loop
+/// may go on without meeting it, while nothing holds the queue.
+async fn tell(
+    sub: &Subscription,
+    subscriber: &Session,
+    trouble: &Trouble,
+    told: &mut Option<String>,
+) {
+    let text = trouble.chain();
+    match trouble {
+        Trouble::Operator { advice, .. } | Trouble::Table { advice, .. } => {
+            if told.as_ref() != Some(&text) {
+                error!(consumer = %sub.consumer, error = %text, %advice, "table tasks wait");
+            }
+            if let Err(error) =
+                position::show_error(&**subscriber, &sub.consumer, Some(&text)).await
+            {
+                debug!(consumer = %sub.consumer, %error, "the error is not shown in status");
+            }
+            *told = Some(text);
+        }
+        // The batch loop meets it too.
+        Trouble::Passing { .. } | Trouble::Stale => {
+            debug!(consumer = %sub.consumer, error = %text, "table tasks wait");
         }
     }
 }
@@ -75,6 +104,7 @@ async fn turns(
     sub: &Arc<Subscription>,
     subscriber: &Session,
     tasks: &mut Tasks,
+    told: &mut Option<String>,
 ) -> Result<(), Trouble> {
     let provider = sub.provider_session("admin").await?;
     loop {
@@ -85,6 +115,11 @@ async fn turns(
         tasks.end_removed(&rows);
         tasks.start(sub, &rows);
         tell_provider(sub, &provider, subscriber, &stored).await?;
+        if told.take().is_some() {
+            position::show_error(&**subscriber, &sub.consumer, None)
+                .await
+                .map_err(Trouble::database("could not clear the last error"))?;
+        }
         tokio::select! {
             () = sub.for_tables.notified() => {}
             () = tokio::time::sleep(TURN) => {}
@@ -120,9 +155,14 @@ async fn tell_provider(
     stored: &Stored,
 ) -> Result<(), Trouble> {
     let queue = &sub.settings.queue;
-    consumer::advance(&**provider, queue, &sub.consumer, stored.position.tick.id)
-        .await
-        .map_err(Trouble::queue)?;
+    let stands = stored.position.tick.id;
+    if let Err(error) = consumer::advance(&**provider, queue, &sub.consumer, stands).await {
+        let known = provider::consumer_position(&**provider, queue, &sub.consumer).await;
+        return Err(match known {
+            Ok(None) => Trouble::no_consumer(&sub.consumer, stands),
+            Ok(Some(_)) | Err(_) => Trouble::queue(error),
+        });
+    }
     let _nobody_parks_meanwhile = sub.helpers.lock().await;
     let helpers: Vec<String> = consumer::list(&**provider)
         .await

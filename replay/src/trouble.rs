@@ -1,6 +1,6 @@
 //! What stops replay, and for how long: the one error type of the daemon's loops.
 
-use sql::{Class, classify, connect::ConnectError, name::TableName};
+use sql::{Class, classify, connect::ConnectError, name::TableName, tick::TickId};
 
 use crate::source::track::OffTrack;
 
@@ -105,6 +105,17 @@ impl Trouble {
             doing: "the subscriber's table does not take its rows".into(),
             advice: advice.into(),
             source: anyhow::anyhow!(why),
+        }
+    }
+
+    /// Nothing holds the queue for a subscriber.
+    pub(crate) fn no_consumer(consumer: &str, stands: TickId) -> Trouble {
+        Trouble::Operator {
+            doing: format!("the provider has no consumer {consumer} any more"),
+            advice: "run `replay install`: it registers the consumer where the subscriber stands, \
+                     or says that events are lost"
+                .into(),
+            source: anyhow::anyhow!("nothing holds the events that follow tick {stands}"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The daemon: every subscriber of the config side by side, until a signal says otherwise.
 
-use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use admin::{
     config::{ReplayConfig, SubscriberConfig},
@@ -27,12 +27,11 @@ pub(crate) fn body(config: ReplayConfig) -> impl FnOnce(Ready, Signals) -> Body 
     move |ready, signals| Box::pin(run(config, ready, signals))
 }
 
-/// Runs; each HUP reads the config again and starts the subscribers with it.
+/// Runs; each HUP reads the config again, and starts the subscribers anew if it has changed.
 async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> anyhow::Result<()> {
-    let path = config.daemon.config_file.clone();
     loop {
         let crew = Crew::start(&config, &signals.stop)?;
-        let crew = crew.run(&ready, &mut signals, &path).await;
+        let crew = crew.run(&ready, &mut signals, &config).await;
         match crew {
             Some(new) => config = new,
             None => return Ok(()),
@@ -83,7 +82,7 @@ impl Crew {
         mut self,
         ready: &Ready,
         signals: &mut Signals,
-        path: &Path,
+        config: &ReplayConfig,
     ) -> Option<ReplayConfig> {
         tokio::select! {
             () = self.first_words(ready) => {}
@@ -96,9 +95,11 @@ impl Crew {
                     if changed.is_err() {
                         break None;
                     }
-                    match ReplayConfig::load(path) {
+                    match ReplayConfig::load(&config.daemon.config_file) {
+                        // A HUP for the log's sake must not begin a long copy anew.
+                        Ok(new) if new == *config => info!(changed = false, "config read again"),
                         Ok(new) => {
-                            info!("config read again");
+                            info!(changed = true, "config read again");
                             break Some(new);
                         }
                         Err(error) => error!(%error, "bad config refused, the old one stays"),

@@ -3,7 +3,7 @@
 -- trusted SQL, or null; the last tick to take, or null.
 -- Errors: No such event queue. Result: one row.
 --   epoch      identity of the queue
---   from_tag   tag of i_from_tick; null: there is no such tick any more
+--   from_tag   tag of i_from_tick; null: there is no such tick any more, or events that follow it were truncated
 --   to_tick    the last tick at most i_max_events away, but at least the next one; null: nothing newer
 --   to_tag, to_time   of to_tick
 --   last_tick  the queue's last tick
@@ -19,16 +19,20 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_id   int4;
+    v_gone bigint;
     v_from pgq.tick;
     v_last pgq.tick;
     v_to   pgq.tick;
 begin
-    select q.queue_id, q.queue_epoch into v_id, epoch from pgq.queue q where q.queue_name = i_queue;
+    select q.queue_id, q.queue_epoch, q.queue_truncated_txid into v_id, epoch, v_gone from pgq.queue q where q.queue_name = i_queue;
     if not found then
         raise exception 'No such event queue' using errcode = '42704', detail = coalesce(i_queue, 'null');
     end if;
     select * into v_from from pgq.tick t where t.tick_queue = v_id and t.tick_id = i_from_tick;
-    from_tag := v_from.tick_tag;
+    -- Rotation leaves ticks for a while after the events that follow them.
+    if txid_snapshot_xmin(v_from.tick_snapshot) > v_gone then
+        from_tag := v_from.tick_tag;
+    end if;
     select * into v_last from pgq.tick t where t.tick_queue = v_id
      order by t.tick_queue desc, t.tick_id desc limit 1;
     last_tick := v_last.tick_id;

@@ -12,7 +12,7 @@ use super::value::{self, NumberRange, TimeRange};
 use super::{DaemonConfig, absolute, daemon_keys, names, process_env};
 
 /// Everything that `etc/replay.toml` says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReplayConfig {
     /// Name, files and log.
     pub daemon: DaemonConfig,
@@ -39,7 +39,7 @@ pub struct ReplayConfig {
 }
 
 /// One subscriber database.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SubscriberConfig {
     /// Name of the `[[subscriber]]`; None with `subscriber_db`.
     pub name: Option<String>,

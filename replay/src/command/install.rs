@@ -10,7 +10,9 @@ use sql::{
     connect::Session,
     consumer,
     install::{self, Component},
-    position, provider, queue, table_state,
+    position::{self, Position},
+    provider::{self, BatchFinder},
+    queue, table_state,
 };
 
 use super::{Job, label};
@@ -107,7 +109,9 @@ async fn refuse_the_provider_itself(
 }
 
 /// Registers the consumer at the queue's newest tick and stores that as the subscriber's
-/// position; false if that was done before.
+/// position; false if that was done before. A position of a subscriber without tables that is
+/// not on the provider's history, or that nothing holds, is made anew; where there are tables,
+/// the consumer is put back to where they stand, if the queue still has what follows.
 async fn register(
     job: &Job,
     provider: &Session,
@@ -121,25 +125,19 @@ async fn register(
         .await
         .context("could not read the position")?;
     match (at_provider, stored) {
-        (Some(_), Some(_)) => return Ok(false),
-        (None, Some(stored)) => {
-            let tables = table_state::list(&**subscriber, &one.consumer)
+        (Some(_), Some(stored)) => {
+            if !has_no_tables(subscriber, one).await?
+                || on_track(job, provider, stored.position).await?
+            {
+                return Ok(false);
+            }
+            position::remove(&**subscriber, &one.consumer)
                 .await
-                .context("could not read the tables")?;
-            if !tables.is_empty() {
-                return Err(Failure::message(
-                    Exit::Failed,
-                    format!(
-                        "the provider has no consumer {} any more: what came after tick {} may \
-                         be lost to the subscriber's {} tables",
-                        one.consumer,
-                        stored.position.tick.id,
-                        tables.len()
-                    ),
-                )
-                .with_hint(
-                    "run: replay remove --all, replay install, replay add --all --truncate",
-                ));
+                .context("could not remove an old position")?;
+        }
+        (None, Some(stored)) => {
+            if !has_no_tables(subscriber, one).await? {
+                return put_back(job, provider, one, stored.position).await;
             }
             position::remove(&**subscriber, &one.consumer)
                 .await
@@ -158,4 +156,59 @@ async fn register(
         .await
         .context("could not store the position")?;
     Ok(true)
+}
+
+async fn has_no_tables(subscriber: &Session, one: &SubscriberConfig) -> Result<bool, Failure> {
+    let tables = table_state::list(&**subscriber, &one.consumer)
+        .await
+        .context("could not read the tables")?;
+    Ok(tables.is_empty())
+}
+
+/// Whether a position lies on the provider's history and the queue knows it.
+async fn on_track(job: &Job, provider: &Session, stands: Position) -> Result<bool, Failure> {
+    let finder = BatchFinder::prepare(&**provider)
+        .await
+        .context("could not ask the provider")?;
+    let next = finder
+        .after(
+            &**provider,
+            job.queue(),
+            stands.tick.id,
+            &provider::Want::default(),
+        )
+        .await
+        .context("could not ask the provider")?;
+    Ok(next.epoch == stands.epoch && next.tag_at_position == Some(stands.tick.tag))
+}
+
+/// Registers a consumer that the provider has lost where its subscriber stands.
+async fn put_back(
+    job: &Job,
+    provider: &Session,
+    one: &SubscriberConfig,
+    stands: Position,
+) -> Result<bool, Failure> {
+    let lost = |why: anyhow::Error| {
+        Failure::new(
+            Exit::Failed,
+            why.context(format!(
+                "the provider has no consumer {} any more, and what came after tick {} is lost",
+                one.consumer, stands.tick.id
+            )),
+        )
+        .with_hint("run: replay remove --all, replay install, replay add --all --truncate")
+    };
+    if !on_track(job, provider, stands).await? {
+        return Err(lost(anyhow::anyhow!(
+            "the provider's queue does not know that tick"
+        )));
+    }
+    match consumer::register_at(&**provider, job.queue(), &one.consumer, stands.tick.id).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.class() == sql::Class::Transient => {
+            Err(error).context("could not register the consumer")?
+        }
+        Err(error) => Err(lost(error.into())),
+    }
 }

@@ -63,11 +63,12 @@ impl OffTrack {
     pub(crate) fn advice(self) -> &'static str {
         match self {
             OffTrack::OtherEpoch { .. } | OffTrack::Ahead { .. } | OffTrack::OtherTick { .. } => {
-                "if the provider was restored from a backup or its queue was made anew, remove \
-                 the job's tables, uninstall and install the job again, and copy the tables again"
+                "if the provider was restored from a backup or its queue was made anew, copy the \
+                 tables again: replay remove --all, replay install, replay add --all --truncate"
             }
             OffTrack::Behind { .. } => {
-                "remove the job's tables and add them again, so that they are copied"
+                "copy the tables again: replay remove --all, replay install, \
+                 replay add --all --truncate"
             }
         }
     }
