@@ -228,6 +228,14 @@ impl Applier {
             }
             Err(error) => return Err(at_table()(error)),
         };
+        if differences.unruly {
+            return Err(Trouble::misfit(
+                &table,
+                "its statements did not touch each row once".into(),
+                "look for triggers (ENABLE ALWAYS or REPLICA) and rules of the subscriber's table \
+                 that take rows away, and for a key that it holds more than once",
+            ));
+        }
         self.run_at("release savepoint careful", &table, "could not go on")
             .await?;
         self.note(&table, differences, tick).await

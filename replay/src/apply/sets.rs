@@ -21,6 +21,9 @@ const COPY_PIECE_BYTES: usize = 64 * 1024;
 pub(super) struct Differences {
     pub(super) missing: Vec<String>,
     pub(super) existing: Vec<String>,
+    /// A statement did not touch each row once: a trigger or rule of the subscriber's takes
+    /// rows away, or its table holds a key more than once. No order of statements mends that.
+    pub(super) unruly: bool,
 }
 
 impl Differences {
@@ -60,12 +63,14 @@ impl SetWriter<'_> {
                 return Ok(false);
             }
         }
-        if !set.puts.is_empty() {
-            self.put(&set.puts).await?;
+        if !set.puts.is_empty() && !self.put(&set.puts).await? {
+            return Ok(false);
         }
         if !set.inserts.is_empty() {
-            self.stage_rows(&set.inserts).await?;
-            self.run(&sql.insert).await?;
+            let staged = self.stage_rows(&set.inserts).await?;
+            if self.run(&sql.insert).await? != staged {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
@@ -75,32 +80,28 @@ impl SetWriter<'_> {
         let sql = self.statements;
         let mut differences = Differences::default();
         if !set.deletes.is_empty() {
-            self.stage_keys(&set.deletes).await?;
+            let staged = self.stage_keys(&set.deletes).await?;
             differences.missing = self.keys(&sql.missing_keys).await?;
-            self.run(&sql.delete).await?;
+            let deleted = self.run(&sql.delete).await?;
+            differences.unruly |= deleted + count(&differences.missing) != staged;
         }
         if !set.gone.is_empty() {
             self.stage_keys(&set.gone).await?;
             self.run(&sql.delete).await?;
         }
         if !set.updates.is_empty() {
-            self.stage_rows(&set.updates).await?;
-            differences
-                .missing
-                .append(&mut self.keys(&sql.missing_rows).await?);
-            self.update(&sql.insert_missing).await?;
-            self.run(&sql.insert_missing).await?;
+            let staged = self.stage_rows(&set.updates).await?;
+            let mut missing = self.keys(&sql.missing_rows).await?;
+            differences.unruly |= !self.put_staged(staged).await?;
+            differences.missing.append(&mut missing);
         }
         if !set.puts.is_empty() {
-            self.put(&set.puts).await?;
+            differences.unruly |= !self.put(&set.puts).await?;
         }
         if !set.inserts.is_empty() {
-            self.stage_rows(&set.inserts).await?;
+            let staged = self.stage_rows(&set.inserts).await?;
             differences.existing = self.keys(&sql.existing_rows).await?;
-            if !differences.existing.is_empty() {
-                self.update(&sql.insert_missing).await?;
-            }
-            self.run(&sql.insert_missing).await?;
+            differences.unruly |= !self.put_staged(staged).await?;
         }
         Ok(differences)
     }
@@ -135,18 +136,29 @@ impl SetWriter<'_> {
             .cloned()
             .collect();
         if !all.is_empty() {
-            self.stage_rows(&all).await?;
+            let staged = self.stage_rows(&all).await?;
             self.run(&sql.delete_rows).await?;
-            self.run(&sql.insert).await?;
+            differences.unruly |= self.run(&sql.insert).await? != staged;
         }
         Ok(differences)
     }
 
-    async fn put(&self, rows: &[Bytes]) -> Result<(), Error> {
-        self.stage_rows(rows).await?;
-        self.update(&self.statements.insert_missing).await?;
-        self.run(&self.statements.insert_missing).await?;
-        Ok(())
+    async fn put(&self, rows: &[Bytes]) -> Result<bool, Error> {
+        let staged = self.stage_rows(rows).await?;
+        self.put_staged(staged).await
+    }
+
+    /// Sets the staged rows that are there, adds the others. False if that were not as many
+    /// as are staged.
+    async fn put_staged(&self, staged: u64) -> Result<bool, Error> {
+        let sql = self.statements;
+        if self.target.can_update() {
+            let there = self.run(&sql.update).await?;
+            let added = self.run(&sql.insert_missing).await?;
+            return Ok(there + added == staged);
+        }
+        self.run(&sql.delete_rows).await?;
+        Ok(self.run(&sql.insert).await? == staged)
     }
 
     /// Sets the staged rows that are there; `insert` puts them back where UPDATE cannot set
@@ -211,6 +223,10 @@ impl SetWriter<'_> {
         }
         Ok(keys)
     }
+}
+
+fn count(keys: &[String]) -> u64 {
+    keys.len() as u64
 }
 
 /// Whether an error says that rows are in each other's way, so that another order may do.

@@ -75,6 +75,14 @@ pub(super) async fn copy(
         }
     }
     into.feed(piece.freeze()).await.map_err(cannot_write())?;
-    into.finish().await.map_err(cannot_write())?;
+    let kept = into.finish().await.map_err(cannot_write())?;
+    if i64::try_from(kept).ok() != Some(copied.rows) {
+        return Err(Trouble::misfit(
+            table,
+            format!("of {} rows {kept} stayed", copied.rows),
+            "look for triggers (ENABLE ALWAYS or REPLICA) of the subscriber's table that take \
+             rows away",
+        ));
+    }
     Ok(copied)
 }
