@@ -69,10 +69,31 @@ fn a_table_renamed_on_the_provider_is_parked_and_the_others_go_on() {
     wait_until("the other table's row", SOON, || {
         replication.on_subscriber("select count(*) from other") == "1"
     });
+    let twice = replication.replay.run(&["add", "renamed"]);
+    assert!(twice.code(3).stderr.contains("remove public.t"));
     // Renamed here too, it goes on where it stood.
     replication.on_subscriber("alter table t rename to renamed");
     replication.wait_ok();
     replication.on_provider("update renamed set v = 'y'");
+    replication.sync();
+    replication.assert_same();
+    replication.assert_clean(&["table parked"]);
+}
+
+#[test]
+fn a_table_made_again_under_its_name_is_not_taken_for_the_old_one() {
+    let replication = replicating("create table t (id int primary key); insert into t values (1)");
+    replication.on_provider("drop table t; create table t (id int primary key)");
+    replication.on_provider("insert into t values (2)");
+    wait_until("the dropped table to be parked", SOON, || {
+        state(&replication, "public.t") == "parked"
+    });
+    let named = replication.replay.run(&["add", "t", "--truncate"]);
+    assert!(named.code(3).stderr.contains("another table"));
+    replication.replay.run(&["add", "--all"]).code(1);
+    replication.replay.run(&["remove", "t"]).ok();
+    replication.replay.run(&["add", "t", "--truncate"]).ok();
+    replication.wait_ok();
     replication.sync();
     replication.assert_same();
     replication.assert_clean(&["table parked"]);

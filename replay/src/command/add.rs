@@ -1,10 +1,7 @@
 //! `replay add`: capture on the provider, a row in state `-` on the subscriber; the running
 //! daemon copies. Everything is checked before anything is made, table by table.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use admin::{
     config::SubscriberConfig,
@@ -112,8 +109,8 @@ fn wait_limit(args: &AddArgs) -> Result<Option<Option<Duration>>, Failure> {
 struct Side<'a> {
     config: &'a SubscriberConfig,
     session: Session,
-    /// Tables that it replicates already.
-    known: HashSet<TableName>,
+    /// Tables that it replicates already, with their oids on the provider.
+    known: HashMap<TableName, u32>,
 }
 
 impl<'a> Side<'a> {
@@ -126,7 +123,10 @@ impl<'a> Side<'a> {
         Ok(Side {
             config,
             session,
-            known: known.into_iter().map(|row| row.table).collect(),
+            known: known
+                .into_iter()
+                .map(|row| (row.table, row.provider_oid))
+                .collect(),
         })
     }
 
@@ -257,10 +257,27 @@ async fn add_to(
         Some(name) => format!(" into {name}"),
         None => String::new(),
     };
-    if side.known.contains(table) {
-        if !args.all {
-            job.say(&format!("{table} is there{suffix}"))?;
+    match side.known.get(table) {
+        Some(oid) if *oid == candidate.oid => {
+            if !args.all {
+                job.say(&format!("{table} is there{suffix}"))?;
+            }
+            return Ok(());
         }
+        Some(_) => {
+            tally.refuse(
+                table,
+                "another table was replicated under that name: remove it, and add this one",
+            );
+            return Ok(());
+        }
+        None => {}
+    }
+    if let Some((before, _)) = side.known.iter().find(|(_, oid)| **oid == candidate.oid) {
+        tally.refuse(
+            table,
+            &format!("is replicated under its name of before: remove {before}, and add this one"),
+        );
         return Ok(());
     }
     let existing = match (args.truncate, args.expect_sync) {
