@@ -5,7 +5,7 @@
 -- are dropped, not the triggers: who has made a trigger by the right TRIGGER may not drop it, but may drop its function.
 --
 -- Result: false if the consumer did not have the table.
--- Tables: writes trunkline.captured; drops functions and triggers. Users: pgq_admin.
+-- Tables: writes trunkline.captured and trunkline.shape; logs an event; drops functions and triggers. Users: pgq_admin.
 create or replace function trunkline.remove_table(i_queue text, i_consumer text, i_schema text, i_name text) returns bool
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -34,6 +34,12 @@ begin
     end if;
     -- The row first: the event trigger must not take this for somebody's theft of triggers.
     delete from trunkline.captured c where c.table_oid = v_captured.table_oid;
+    -- What is written from here on is in no event. A subscriber that was put back from a backup of before, where the
+    -- table was ok, must not read over that gap to the events of a later capture.
+    if v_captured.dropped_at is null then
+        perform trunkline.log_shape(v_captured.queue_id,
+            v_captured.plan || jsonb_build_object('problem', 'its capture was ended'), null, false);
+    end if;
     foreach v_operation in array array['truncate', 'insert', 'update', 'delete'] loop
         execute format('drop function if exists trunkline.capture_%s_%s() cascade', v_captured.table_oid, v_operation);
     end loop;

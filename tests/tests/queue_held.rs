@@ -150,6 +150,31 @@ fn a_subscriber_that_was_put_back_from_a_backup_holds_the_queue_again_and_catche
 }
 
 #[test]
+fn a_table_that_was_not_captured_for_a_while_is_never_ok_on_a_subscriber_from_before() {
+    let replication = replicating();
+    replication.sync();
+    stop(&replication);
+    back_up(&replication.subscribers[0], replication.db());
+    replication.replay.run(&["remove", "t"]).ok();
+    replication.on_provider("insert into t values (2, 'in no event')");
+    start(&replication);
+    replication.replay.run(&["add", "t", "--truncate"]).ok();
+    replication.wait_ok();
+    replication.on_provider("insert into t values (3)");
+    replication.sync();
+    replication.assert_same();
+    stop(&replication);
+    put_back(&replication.subscribers[0], replication.db());
+    start(&replication);
+    wait_until("the table to be parked", SOON, || {
+        replication
+            .on_subscriber("select error from trunkline.table_state where state = 'parked'")
+            .contains("its capture was ended")
+    });
+    assert_eq!(replication.on_subscriber("select count(*) from t"), "1");
+}
+
+#[test]
 fn after_a_provider_was_put_back_from_a_backup_the_advice_brings_everything_back() {
     let replication = replicating();
     replication.sync();
