@@ -10,14 +10,15 @@ use sql::{
     connect::Session,
     position::{self, Move, Position},
     provider,
-    table_state::{self, State, Step, TableRow},
+    table_state::{self, State, TableRow},
 };
-use tracing::{error, info};
+use tracing::info;
 
 use crate::{
     apply::Applier,
     change::Change,
     fold::{ChangeSet, chunk::Chunk},
+    parking::{self, Parking},
     sequences::Sequences,
     source::{
         reader::{Delivery, Header, Reader},
@@ -338,8 +339,8 @@ impl<'a> BatchLoop<'a> {
     /// The helper consumer comes first: if the process dies before the state is stored, a
     /// helper is left over, and cleared away; the other way round events would be lost.
     async fn park(&mut self, row: &TableRow, trouble: Trouble) -> Result<(), Trouble> {
-        // The failed transaction; on a broken session the next statement says so.
-        self.applier.rollback().await?;
+        // A COPY that the server refuses at its begin takes the session with it.
+        let usable = self.applier.rollback().await.is_ok();
         let tick = row.tick.unwrap_or(self.position.tick);
         let _reaping_waits = self.sub.helpers.lock().await;
         if row.copied_snapshot.is_none() {
@@ -348,29 +349,16 @@ impl<'a> BatchLoop<'a> {
                 .await
                 .map_err(Trouble::queue)?;
         }
-        let (error, advice) = (
-            trouble.chain(),
-            trouble.advice().unwrap_or_default().to_owned(),
-        );
-        let parked = table_state::take_step(
-            &**self.applier.session(),
-            &self.sub.consumer,
-            &row.table,
-            &Step {
-                from: row.state,
-                from_tick: row.tick,
-                to: State::Parked,
-                tick: Some(tick),
-                copied_snapshot: row.copied_snapshot.as_ref(),
-                trouble: Some((&error, &advice)),
-            },
-        )
-        .await
-        .map_err(Trouble::database("could not park a table"))?;
-        if !parked {
+        let parking = Parking {
+            table: &row.table,
+            from: (row.state, row.tick),
+            tick: Some(tick),
+            copied: row.copied_snapshot.as_ref(),
+            told: None,
+        };
+        if !parking::park(self.sub, parking, &trouble).await? || !usable {
             return Err(Trouble::Stale);
         }
-        error!(table = %row.table, tick = tick.id.0, %error, %advice, "table parked");
         self.sub.for_tables.notify_one();
         self.read_tables().await
     }

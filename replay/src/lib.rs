@@ -11,6 +11,7 @@ pub mod cli;
 mod command;
 mod copy;
 mod fold;
+mod parking;
 mod sequences;
 mod source;
 mod stats;

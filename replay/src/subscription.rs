@@ -1,7 +1,7 @@
 //! One subscriber of the job: whom it talks to, and what its tasks share. The truth is in the
 //! databases; what is here are names, settings and hints to look again.
 
-use std::{collections::VecDeque, sync::PoisonError};
+use std::{collections::HashMap, sync::PoisonError};
 
 use sql::connect::{CancelToken, ConnectInfo, Session};
 use tokio::sync::{Mutex, Notify};
@@ -14,8 +14,12 @@ use crate::{
     trouble::Trouble,
 };
 
-/// Sessions whose statements can be cancelled: more than are open at a time.
-const REMEMBERED_SESSIONS: usize = 256;
+/// Whom a session is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    Provider,
+    Subscriber,
+}
 
 /// Limits and habits of a job, from its config.
 #[derive(Clone, Debug)]
@@ -57,44 +61,43 @@ pub(crate) struct Subscription {
     /// Held while helper consumers are made or cleared away, so that one which was made for a
     /// state that is not stored yet is not taken for a left-over.
     pub helpers: Mutex<()>,
-    /// How to cancel what the newest sessions are doing.
-    pub statements: std::sync::Mutex<VecDeque<CancelToken>>,
+    /// How to cancel what the newest session of each purpose is doing.
+    pub(crate) statements: std::sync::Mutex<HashMap<(Side, &'static str), CancelToken>>,
     /// The program is to end, as soon as what is in hand is finished.
     pub stop: CancellationToken,
 }
 
 impl Subscription {
     /// A session to the provider, named by its purpose.
-    pub(crate) async fn provider_session(&self, purpose: &str) -> Result<Session, Trouble> {
+    pub(crate) async fn provider_session(&self, purpose: &'static str) -> Result<Session, Trouble> {
         let session = self
             .provider
             .connect(&application_name(purpose, &self.settings.job))
             .await
             .map_err(Trouble::connect("provider"))?;
-        self.remember(&session);
+        self.remember(Side::Provider, purpose, &session);
         Ok(session)
     }
 
     /// A session to the subscriber, named by its purpose.
-    pub(crate) async fn subscriber_session(&self, purpose: &str) -> Result<Session, Trouble> {
+    pub(crate) async fn subscriber_session(
+        &self,
+        purpose: &'static str,
+    ) -> Result<Session, Trouble> {
         let session = self
             .subscriber
             .connect(&application_name(purpose, &self.settings.job))
             .await
             .map_err(Trouble::connect("subscriber"))?;
-        self.remember(&session);
+        self.remember(Side::Subscriber, purpose, &session);
         Ok(session)
     }
 
-    fn remember(&self, session: &Session) {
-        let mut statements = self
-            .statements
+    fn remember(&self, side: Side, purpose: &'static str, session: &Session) {
+        self.statements
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if statements.len() >= REMEMBERED_SESSIONS {
-            statements.pop_front();
-        }
-        statements.push_back(session.cancel_token());
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((side, purpose), session.cancel_token());
     }
 
     /// Asks the servers to cancel what they are doing for this subscriber. A session that is
@@ -104,7 +107,8 @@ impl Subscription {
             .statements
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
+            .drain()
+            .map(|(_, token)| token)
             .collect();
         futures::future::join_all(tokens.iter().map(|token| async {
             if let Err(error) = token.cancel().await {

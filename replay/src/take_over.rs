@@ -24,7 +24,7 @@ pub(crate) async fn run(
     let sub = this.sub;
     this.applier.begin().await?;
     if place.tick.id < this.position.tick.id {
-        let session = sub.provider_session("queue").await?;
+        let session = sub.provider_session("take-over").await?;
         let mut reader = TableReader::new(
             session,
             &sub.settings.queue,

@@ -1,6 +1,6 @@
 //! The daemon: every subscriber of the config side by side, until a signal says otherwise.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use admin::{
     config::{ReplayConfig, SubscriberConfig},
@@ -184,7 +184,7 @@ fn subscription(
         for_loop: Notify::new(),
         for_tables: Notify::new(),
         helpers: Mutex::new(()),
-        statements: std::sync::Mutex::new(VecDeque::new()),
+        statements: std::sync::Mutex::new(HashMap::new()),
         stop,
     })
 }

@@ -187,6 +187,8 @@ pub struct Candidate {
     pub captured: bool,
     /// Why it cannot be added, and what to do about that; none if it can.
     pub refusal: Option<(String, Option<String>)>,
+    /// The columns by which its rows are told apart; empty if it cannot be added.
+    pub key: Vec<String>,
 }
 
 /// All tables of the provider that a user could mean by `add --all`.
@@ -196,7 +198,7 @@ pub async fn candidates(
 ) -> Result<Vec<Candidate>, tokio_postgres::Error> {
     let rows = client
         .query(
-            "select schema_name, table_name, table_oid, captured, reason, hint \
+            "select schema_name, table_name, table_oid, captured, reason, hint, key_columns \
              from trunkline.candidates($1) order by schema_name, table_name",
             &[&queue],
         )
@@ -210,6 +212,9 @@ pub async fn candidates(
                 oid: row.try_get(2)?,
                 captured: row.try_get(3)?,
                 refusal: reason.map(|reason| (reason, hint)),
+                key: row
+                    .try_get::<_, Option<Vec<String>>>(6)?
+                    .unwrap_or_default(),
             })
         })
         .collect()

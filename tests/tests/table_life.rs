@@ -275,3 +275,27 @@ fn a_pause_keeps_the_position_and_a_resume_goes_on() {
     replication.replay.run(&["resume"]).ok();
     replication.assert_followed(&[]);
 }
+
+#[test]
+fn a_table_whose_key_is_not_unique_on_the_subscriber_is_refused() {
+    let replication = Replication::builder().make();
+    replication.on_provider("create table t (b int, a int, v text, primary key (b, a))");
+    replication.on_subscriber("create table t (a int, b int, v text, unique (a, b, v))");
+    replication.start();
+    replication
+        .replay
+        .run(&["add", "t"])
+        .code(3)
+        .says(&["public.t", "no unique index on just its key (b, a)"]);
+    assert_eq!(
+        replication.on_provider("select count(*) from trunkline.captured"),
+        "0",
+        "nothing is half done"
+    );
+    replication.on_subscriber("create unique index on t (a, b)");
+    replication.replay.run(&["add", "t", "--wait"]).ok();
+    replication.on_provider("insert into t values (1, 2, 'x')");
+    replication.sync();
+    replication.assert_same();
+    replication.assert_clean(&[]);
+}

@@ -18,7 +18,7 @@ use sql::{
 use super::{
     Job,
     choose::{Choice, Chosen, Wanted},
-    label, patience, stored, wait,
+    fit, label, patience, stored, wait,
 };
 
 /// The arguments of `add`.
@@ -129,62 +129,6 @@ impl<'a> Side<'a> {
                 .collect(),
         })
     }
-
-    /// Why the subscriber's table cannot take the provider's rows; none if it can.
-    async fn refusal(
-        &self,
-        table: &TableName,
-        columns: &[String],
-        existing: Existing,
-    ) -> anyhow::Result<Option<String>> {
-        let place = label(self.config);
-        let rows = self
-            .session
-            .query(
-                "select column_name, generated from trunkline.target_columns($1, $2)",
-                &[&table.schema, &table.name],
-            )
-            .await
-            .with_context(|| format!("could not look at {table} on {place}"))?;
-        let mut here = HashMap::new();
-        for row in &rows {
-            here.insert(row.try_get::<_, String>(0)?, row.try_get::<_, bool>(1)?);
-        }
-        if here.is_empty() && !columns.is_empty() {
-            return Ok(Some(format!(
-                "does not exist on {place}: create it there first"
-            )));
-        }
-        let missing: Vec<String> = columns
-            .iter()
-            .filter(|column| !here.contains_key(*column))
-            .map(|column| sql::name::quote_ident(column))
-            .collect();
-        if !missing.is_empty() {
-            return Ok(Some(format!(
-                "has no column {} on {place}: add it there first",
-                missing.join(", ")
-            )));
-        }
-        if existing == Existing::Refuse {
-            let holds: bool = self
-                .session
-                .query_one(
-                    &format!("select exists (select from {})", table.quoted()),
-                    &[],
-                )
-                .await
-                .with_context(|| format!("could not read {table} on {place}"))?
-                .try_get(0)?;
-            if holds {
-                return Ok(Some(format!(
-                    "holds rows on {place}: --truncate empties it first, --expect-sync takes \
-                     them for the provider's"
-                )));
-            }
-        }
-        Ok(None)
-    }
 }
 
 /// What became of the tables.
@@ -285,7 +229,8 @@ async fn add_to(
         (false, true) => Existing::Trust,
         (false, false) => Existing::Refuse,
     };
-    if let Some(why) = side.refusal(table, columns, existing).await? {
+    let place = label(side.config);
+    if let Some(why) = fit::refusal(&side.session, &place, candidate, columns, existing).await? {
         tally.refuse(table, &why);
         return Ok(());
     }

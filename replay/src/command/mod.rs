@@ -3,6 +3,7 @@
 
 pub(crate) mod add;
 mod choose;
+mod fit;
 pub(crate) mod install;
 pub(crate) mod missing;
 mod patience;

@@ -3,13 +3,14 @@
 
 use sql::{
     position, provider,
-    table_state::{self, State, Step, TableRow},
+    table_state::{State, Step, TableRow},
     tick,
 };
-use tracing::{debug, error, info};
+use tracing::info;
 
 use crate::{
     apply::Applier,
+    parking::{self, Parking},
     source::table_reader::TableReader,
     subscription::Subscription,
     table::{Place, helper},
@@ -184,28 +185,15 @@ impl<'a> CatchUp<'a> {
     }
 
     async fn park(&mut self, trouble: &Trouble) -> Result<(), Trouble> {
-        self.applier.rollback().await?;
-        let (error, advice) = (trouble.chain(), trouble.advice().unwrap_or_default());
-        let parked = table_state::take_step(
-            &**self.applier.session(),
-            &self.sub.consumer,
-            &self.row.table,
-            &Step {
-                from: self.state,
-                from_tick: Some(self.place.tick),
-                to: State::Parked,
-                tick: Some(self.place.tick),
-                copied_snapshot: self.place.copied.as_ref(),
-                trouble: Some((&error, advice)),
-            },
-        )
-        .await
-        .map_err(Trouble::database("could not park a table"))?;
-        if parked && self.row.error.as_deref() != Some(&error) {
-            error!(table = %self.row.table, %error, %advice, "table parked");
-        } else {
-            debug!(table = %self.row.table, %error, "table stays parked");
-        }
-        Ok(())
+        // Whether or not the session still is of use: it is dropped with this task.
+        let _ = self.applier.rollback().await;
+        let parking = Parking {
+            table: &self.row.table,
+            from: (self.state, Some(self.place.tick)),
+            tick: Some(self.place.tick),
+            copied: self.place.copied.as_ref(),
+            told: self.row.error.as_deref(),
+        };
+        parking::park(self.sub, parking, trouble).await.map(|_| ())
     }
 }

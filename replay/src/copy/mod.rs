@@ -21,11 +21,12 @@ use sql::{
     tick::{SnapshotText, Tick},
 };
 use tokio_postgres::Client;
-use tracing::{error, info};
+use tracing::info;
 
 use self::{borrowed::Borrowed, progress::Progress, stream::Copied};
 use crate::{
     apply::{REPLICA_SETTINGS, empty, target::Target},
+    parking::{self, Parking},
     source::shapes,
     subscription::Subscription,
     table::{Place, helper},
@@ -239,25 +240,12 @@ async fn make_room(row: &TableRow, target: &Target, writing: &Client) -> Result<
 
 /// Parks a table whose copy failed. It holds no committed rows of the copy.
 async fn park(sub: &Subscription, row: &TableRow, trouble: &Trouble) -> Result<(), Trouble> {
-    let admin = sub.subscriber_session("copy-admin").await?;
-    let (error, advice) = (trouble.chain(), trouble.advice().unwrap_or_default());
-    let parked = table_state::take_step(
-        &*admin,
-        &sub.consumer,
-        &row.table,
-        &Step {
-            from: State::InCopy,
-            from_tick: None,
-            to: State::Parked,
-            tick: None,
-            copied_snapshot: None,
-            trouble: Some((&error, advice)),
-        },
-    )
-    .await
-    .map_err(Trouble::database("could not park a table"))?;
-    if parked && row.error.as_deref() != Some(&error) {
-        error!(table = %row.table, %error, %advice, "table parked");
-    }
-    Ok(())
+    let parking = Parking {
+        table: &row.table,
+        from: (State::InCopy, None),
+        tick: None,
+        copied: None,
+        told: row.error.as_deref(),
+    };
+    parking::park(sub, parking, trouble).await.map(|_| ())
 }

@@ -100,7 +100,7 @@ impl TableReader {
                 return Err(Trouble::misfit(
                     &row.table,
                     lost.to_string(),
-                    "the table needs a resync: remove it from the job and add it again",
+                    "the table needs a resync: replay remove TABLE, replay add TABLE --truncate",
                 ));
             }
             Err(off) => return Err(off.into()),

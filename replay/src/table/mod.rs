@@ -98,7 +98,8 @@ pub(crate) fn shape_can_go_on(shape: &Shape) -> Result<(), Misfit> {
         None => Ok(()),
         Some(problem) => Err(Misfit {
             why: problem.clone(),
-            advice: "put the table right on the provider, and resync it",
+            advice: "put the table right on the provider, then copy it again: replay remove TABLE, \
+                     replay add TABLE --truncate",
         }),
     }
 }

@@ -1,0 +1,145 @@
+//! Whether a subscriber's table takes the rows of a provider's table, as `add` asks before it
+//! makes anything.
+
+use anyhow::Context as _;
+use sql::{
+    connect::Session,
+    name::{TableName, quote_ident},
+    provider::Candidate,
+    table_state::Existing,
+};
+use tokio_postgres::Row;
+
+/// A column of the subscriber's table.
+struct Here {
+    name: String,
+    generated: bool,
+    /// Unique indexes that the column is a key column of.
+    unique_keys: Vec<u32>,
+}
+
+impl Here {
+    fn of(row: &Row) -> Result<Here, tokio_postgres::Error> {
+        Ok(Here {
+            name: row.try_get(0)?,
+            generated: row.try_get(1)?,
+            unique_keys: row.try_get(2)?,
+        })
+    }
+}
+
+/// Why the table cannot take the rows, and what to do; none if it can. `place` is the
+/// subscriber's name in messages, `columns` what the provider captures.
+pub(super) async fn refusal(
+    subscriber: &Session,
+    place: &str,
+    candidate: &Candidate,
+    columns: &[String],
+    existing: Existing,
+) -> anyhow::Result<Option<String>> {
+    let table = &candidate.table;
+    let rows = subscriber
+        .query(
+            "select column_name, generated, unique_keys from trunkline.target_columns($1, $2)",
+            &[&table.schema, &table.name],
+        )
+        .await
+        .with_context(|| format!("could not look at {table} on {place}"))?;
+    let here = rows
+        .iter()
+        .map(Here::of)
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(|| format!("could not look at {table} on {place}"))?;
+    if here.is_empty() && !columns.is_empty() {
+        return Ok(Some(format!(
+            "does not exist on {place}: create it there first"
+        )));
+    }
+    let missing = quoted(
+        columns
+            .iter()
+            .filter(|column| !here.iter().any(|one| one.name == **column)),
+    );
+    if !missing.is_empty() {
+        return Ok(Some(format!(
+            "has no column {missing} on {place}: add it there first"
+        )));
+    }
+    if here
+        .iter()
+        .any(|one| one.generated && candidate.key.contains(&one.name))
+    {
+        return Ok(Some(format!(
+            "computes a column of the key by itself on {place}: make it an ordinary column"
+        )));
+    }
+    if !has_unique_key(&here, &candidate.key) {
+        return Ok(Some(format!(
+            "has no unique index on just its key ({}) on {place}, so a key could come twice: \
+             create one there first",
+            quoted(candidate.key.iter())
+        )));
+    }
+    if existing == Existing::Refuse && holds_rows(subscriber, table, place).await? {
+        return Ok(Some(format!(
+            "holds rows on {place}: --truncate empties it first, --expect-sync takes them for \
+             the provider's"
+        )));
+    }
+    Ok(None)
+}
+
+fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<String> = names.map(|name| quote_ident(name)).collect();
+    names.join(", ")
+}
+
+/// Whether some unique index has the key's columns and no other.
+fn has_unique_key(here: &[Here], key: &[String]) -> bool {
+    let indexes = here.iter().flat_map(|one| &one.unique_keys);
+    indexes.into_iter().any(|index| {
+        let in_index = |one: &&Here| one.unique_keys.contains(index);
+        here.iter().filter(in_index).count() == key.len()
+            && here
+                .iter()
+                .filter(in_index)
+                .all(|one| key.contains(&one.name))
+    })
+}
+
+async fn holds_rows(subscriber: &Session, table: &TableName, place: &str) -> anyhow::Result<bool> {
+    subscriber
+        .query_one(
+            &format!("select exists (select from {})", table.quoted()),
+            &[],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .with_context(|| format!("could not read {table} on {place}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here(columns: &[(&str, &[u32])]) -> Vec<Here> {
+        columns
+            .iter()
+            .map(|(name, keys)| Here {
+                name: (*name).into(),
+                generated: false,
+                unique_keys: keys.to_vec(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn only_an_index_on_just_the_key_keeps_a_key_from_coming_twice() {
+        let key = ["b".to_owned(), "a".to_owned()];
+        assert!(has_unique_key(&here(&[("a", &[1]), ("b", &[1, 2])]), &key));
+        assert!(!has_unique_key(&here(&[("a", &[]), ("b", &[])]), &key));
+        assert!(!has_unique_key(&here(&[("a", &[]), ("b", &[2])]), &key));
+        let wider = here(&[("a", &[1]), ("b", &[1]), ("c", &[1])]);
+        assert!(!has_unique_key(&wider, &key));
+    }
+}

@@ -1,0 +1,53 @@
+//! Parks a table that cannot go on, with the reason and what to do. One way for the batch loop,
+//! a catch-up and a copy; over a session of its own, for the one that met the trouble may be
+//! useless.
+
+use sql::{
+    name::TableName,
+    table_state::{self, State, Step},
+    tick::{SnapshotText, Tick},
+};
+use tracing::{debug, error};
+
+use crate::{subscription::Subscription, trouble::Trouble};
+
+/// A table as its stored row must still be, and where it shall stand.
+pub(crate) struct Parking<'a> {
+    pub(crate) table: &'a TableName,
+    /// The state and the tick that the row is in now.
+    pub(crate) from: (State, Option<Tick>),
+    /// The tick from which its own events follow; none if it is to be copied again.
+    pub(crate) tick: Option<Tick>,
+    /// The copy's snapshot, if its copy is not outlived yet.
+    pub(crate) copied: Option<&'a SnapshotText>,
+    /// The error that was told when it was parked before, so that each is told once.
+    pub(crate) told: Option<&'a str>,
+}
+
+/// Stores the state `parked`; false if the row is not as it was any more.
+pub(crate) async fn park(
+    sub: &Subscription,
+    parking: Parking<'_>,
+    trouble: &Trouble,
+) -> Result<bool, Trouble> {
+    let session = sub.subscriber_session("parking").await?;
+    let (error, advice) = (trouble.chain(), trouble.advice().unwrap_or_default());
+    let step = Step {
+        from: parking.from.0,
+        from_tick: parking.from.1,
+        to: State::Parked,
+        tick: parking.tick,
+        copied_snapshot: parking.copied,
+        trouble: Some((&error, advice)),
+    };
+    let parked = table_state::take_step(&*session, &sub.consumer, parking.table, &step)
+        .await
+        .map_err(Trouble::database("could not park a table"))?;
+    let tick = parking.tick.map(|tick| tick.id.0);
+    if !parked || parking.told == Some(&error) {
+        debug!(table = %parking.table, tick, %error, parked, "table stays parked");
+    } else {
+        error!(table = %parking.table, tick, %error, %advice, "table parked");
+    }
+    Ok(parked)
+}
