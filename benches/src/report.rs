@@ -120,7 +120,7 @@ impl Report {
                 "cores": cores,
                 "postgresql": "Debian's 15, provider and subscriber on the same machine",
                 "settings": SETTINGS.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
-                "load": "pgbench sessions with synchronous_commit=off",
+                "load": "pgbench (simple protocol, as it is by default) with synchronous_commit=off",
                 "scale": plan.scale,
                 "rounds": plan.rounds,
                 "seconds_of_a_round": plan.seconds,

@@ -12,7 +12,7 @@ pub(crate) struct Kept;
 /// One run of pgbench: transactions a second, without the time of connecting.
 fn tps(pair: &Pair, seconds: u32) -> anyhow::Result<f64> {
     let seconds = seconds.to_string();
-    let output = pair.pgbench(&["-n", "-c", "2", "-M", "prepared", "-T", &seconds]);
+    let output = pair.pgbench(&["-n", "-c", "2", "-T", &seconds]);
     output
         .lines()
         .find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
