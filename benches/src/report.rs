@@ -118,6 +118,8 @@ impl Report {
             about: json!({
                 "cpu": cpu,
                 "cores": cores,
+                // Somebody else's work on the machine shows here.
+                "load_average_at_start": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim(),
                 "postgresql": "Debian's 15, provider and subscriber on the same machine",
                 "settings": SETTINGS.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
                 "load": "pgbench (simple protocol, as it is by default) with synchronous_commit=off",
@@ -156,11 +158,12 @@ impl Report {
                 .map_or_else(String::new, Value::to_string)
         };
         format!(
-            "# Benchmark of {}\n\nMachine: {}, {} cores. PostgreSQL: {}. Settings of both servers, the same for every peer: {}. \
+            "# Benchmark of {}\n\nMachine: {}, {} cores, load average at the start {}. PostgreSQL: {}. Settings of both servers, the same for every peer: {}. \
              Load: {}. pgbench scale {}, {} rounds (the median counts), {} s a round of TPC-B. Only ratios within this run mean anything.\n\n{table}\n",
             self.time.strftime("%F %R %Z"),
             text("cpu"),
             text("cores"),
+            text("load_average_at_start"),
             text("postgresql"),
             text("settings"),
             text("load"),
