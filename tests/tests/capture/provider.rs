@@ -1,6 +1,7 @@
 //! A provider with a queue, and a mirror of its captured tables that is fed from the queue's events alone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sql::event::{Event, Kind, RawEvent};
 use sql::install::{Component, install};
@@ -19,14 +20,16 @@ const PINNED: &str = "set datestyle = 'ISO, MDY'; set intervalstyle = postgres; 
 pub(crate) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 pub(crate) struct Provider {
-    pub(crate) cluster: Cluster,
+    pub(crate) cluster: Arc<Cluster>,
+    db: String,
     /// A session for whatever a test does.
     pub(crate) client: Client,
     reader: Client,
     shapes: BTreeMap<ShapeId, Shape>,
     latest: BTreeMap<u32, Shape>,
     tables: BTreeMap<TableName, Rows>,
-    last_event: i64,
+    /// What the mirror has seen: events that this snapshot does not show are new, in the order of their numbers.
+    seen: String,
     /// Claims that the mirror contradicts, until a live read of the same transaction takes them back.
     contradicted: BTreeMap<(TableName, Vec<u8>), String>,
     /// Complain about claims on the state before a change that the mirror contradicts.
@@ -36,21 +39,28 @@ pub(crate) struct Provider {
 /// One event, in short: the kind (or `truncate`, `shape`) and the rows' text.
 pub(crate) type Short = (String, String);
 
+/// PostgreSQL 15, or the version that `TRUNKLINE_PG` names.
+pub(crate) fn server() -> Server {
+    match std::env::var("TRUNKLINE_PG") {
+        Ok(version) => Server::version(version.parse().expect("a major version")),
+        Err(_) => Server::debian15(),
+    }
+}
+
 impl Provider {
     /// On PostgreSQL 15, or the version that `TRUNKLINE_PG` names.
     pub(crate) async fn start() -> Provider {
-        match std::env::var("TRUNKLINE_PG") {
-            Ok(version) => {
-                Provider::on(&Server::version(version.parse().expect("a major version"))).await
-            }
-            Err(_) => Provider::on(&Server::debian15()).await,
-        }
+        Provider::on(&server()).await
     }
 
     pub(crate) async fn on(server: &Server) -> Provider {
-        let cluster = Cluster::builder(server).start();
-        cluster.create_db("p");
-        let mut client = cluster.connect("p").await;
+        Provider::in_db(&Arc::new(Cluster::builder(server).start()), "p").await
+    }
+
+    /// In a new database of a cluster that others use too.
+    pub(crate) async fn in_db(cluster: &Arc<Cluster>, db: &str) -> Provider {
+        cluster.create_db(db);
+        let mut client = cluster.connect(db).await;
         install(&mut client, &[Component::Pgq, Component::Provider])
             .await
             .expect("install");
@@ -58,21 +68,22 @@ impl Provider {
             .batch_execute("select pgq.create_queue('q')")
             .await
             .expect("create the queue");
-        let reader = cluster.connect("p").await;
-        let digits = if server.major() < 12 {
+        let reader = cluster.connect(db).await;
+        let digits = if cluster.version() < 12 {
             PINNED.replace("digits = 1", "digits = 3")
         } else {
             PINNED.to_owned()
         };
         reader.batch_execute(&digits).await.expect("pin settings");
         Provider {
-            cluster,
+            cluster: Arc::clone(cluster),
+            db: db.to_owned(),
             client,
             reader,
             shapes: BTreeMap::new(),
             latest: BTreeMap::new(),
             tables: BTreeMap::new(),
-            last_event: 0,
+            seen: "1:1:".to_owned(),
             contradicted: BTreeMap::new(),
             check_claims: true,
         }
@@ -101,22 +112,42 @@ impl Provider {
             .unwrap_or_else(|error| panic!("add {table}: {error:?}"));
     }
 
+    /// A session of its own with another transaction each time, as the writers have.
+    pub(crate) async fn another(&self) -> Client {
+        self.cluster.connect(&self.db).await
+    }
+
     /// The events since the last look, fed to the mirror.
     pub(crate) async fn events(&mut self) -> Vec<Short> {
+        self.look().await;
+        let short = self.new_events().await;
+        self.reader.batch_execute("commit").await.expect("commit");
+        short
+    }
+
+    async fn look(&self) {
+        let begin = "begin isolation level repeatable read";
+        self.reader.batch_execute(begin).await.expect(begin);
+    }
+
+    /// What the reader's snapshot shows and the one before did not: a batch, as consumers get it.
+    async fn new_events(&mut self) -> Vec<Short> {
+        let now = ask(&self.reader, "select txid_current_snapshot()").await;
+        let seen = std::mem::replace(&mut self.seen, now);
         let rows = self
             .reader
             .query(
                 "select ev_id, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3 from pgq.event_1
-                  where ev_id > $1 order by ev_id",
-                &[&self.last_event],
+                  where ev_txid >= txid_snapshot_xmin($1::text::txid_snapshot)
+                    and not txid_visible_in_snapshot(ev_txid, $1::text::txid_snapshot) order by ev_id",
+                &[&seen],
             )
             .await
             .expect("read events");
         let mut short = Vec::new();
         for found in &rows {
-            self.last_event = found.get(0);
             let raw = RawEvent {
-                ev_id: self.last_event,
+                ev_id: found.get(0),
                 ev_type: found.get(1),
                 ev_data: found.get(2),
                 ev_extra1: found.get(3),
@@ -188,6 +219,7 @@ impl Provider {
             } else {
                 row::project(found, &key_fields).into_owned()
             };
+            let key = canonical(shape, key);
             let before = if kind.is_key_only() {
                 rows.remove(&key)
             } else {
@@ -222,7 +254,8 @@ impl Provider {
 
     /// Reads the events and requires that the mirror of each captured table is what the table holds.
     pub(crate) async fn check(&mut self, context: &str) {
-        self.events().await;
+        self.look().await;
+        self.new_events().await;
         let current: Vec<Shape> = self
             .reader
             .query(
@@ -253,6 +286,7 @@ impl Provider {
                 );
             }
         }
+        self.reader.batch_execute("commit").await.expect("commit");
     }
 
     async fn held(&self, shape: &Shape) -> Rows {
@@ -279,9 +313,31 @@ impl Provider {
             .await
             .unwrap_or_else(|error| panic!("read {}: {error:?}", shape.table_name()))
             .iter()
-            .map(|found| (inner(found.get(0)), inner(found.get(1))))
+            .map(|found| (canonical(shape, inner(found.get(0))), inner(found.get(1))))
             .collect()
     }
+}
+
+/// One text for all spellings of a key: the mirror has no SQL to compare numeric and citext by.
+fn canonical(shape: &Shape, key: Vec<u8>) -> Vec<u8> {
+    if shape.key_text_is_equality() {
+        return key;
+    }
+    let types = shape.key_fields();
+    let values: Vec<Vec<u8>> = row::fields(&key)
+        .zip(types)
+        .map(|(value, field)| {
+            let raw = value.map_or(&b""[..], |value| value.raw());
+            match shape.columns[field].type_name.as_str() {
+                "numeric" if raw.contains(&b'.') => {
+                    let text = String::from_utf8_lossy(raw);
+                    text.trim_end_matches('0').trim_end_matches('.').into()
+                }
+                _ => raw.to_ascii_lowercase(),
+            }
+        })
+        .collect();
+    values.join(&b',')
 }
 
 fn inner(record: &str) -> Vec<u8> {

@@ -1,233 +1,117 @@
-//! Random tables, triggers and statements from a seed: after every transaction the folded events are the tables.
+//! Random tables, triggers, statements and sessions from a seed: after every commit the folded events are the tables.
 //!
-//! `TRUNKLINE_SEED=n cargo test -p tests --test capture random` replays one seed and prints its statements.
+//! `TRUNKLINE_SEED=n cargo test -p tests --test capture random` replays one seed and prints its statements;
+//! `TRUNKLINE_SEEDS=a..b` runs a range of them.
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use tests::choose;
+mod statement;
+mod turns;
+mod world;
 
-use crate::provider::Provider;
+use std::sync::{Arc, Mutex};
 
-const TRANSACTIONS: usize = 40;
+use rand::RngExt;
+use tests::{Cluster, choose, full};
+
+use crate::provider::{Provider, server};
+use turns::Turns;
+use world::World;
+
+/// Rounds of a seed: each is a transaction, or a few at once in sessions of their own.
+fn rounds() -> usize {
+    if full() { 40 } else { 8 }
+}
+
+/// Seeds that run at once, each in a database of its own.
+const LANES: usize = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn random_statements_under_random_triggers_log_what_the_tables_hold() {
-    let mut p = Provider::start().await;
+async fn random_statements_of_random_sessions_log_what_the_tables_hold() {
+    let cluster = Arc::new(
+        Cluster::builder(&server())
+            .set("deadlock_timeout", "20ms")
+            .start(),
+    );
     if let Ok(seed) = std::env::var("TRUNKLINE_SEED") {
-        return one_seed(&mut p, seed.parse().expect("a number"), true).await;
+        let mut lane = Lane::new(&cluster, "p").await;
+        return lane.seed(seed.parse().expect("a number"), 40, true).await;
     }
-    for seed in choose("seeds", (1..=1000).collect(), (1..=20).collect()) {
-        one_seed(&mut p, seed, false).await;
-    }
-}
-
-async fn one_seed(p: &mut Provider, seed: u64, print: bool) {
-    println!("seed {seed}");
-    let mut world = World {
-        random: StdRng::seed_from_u64(seed),
-        schema: format!("s{seed}"),
-        moving_ctes: seed.is_multiple_of(2),
+    let seeds = match std::env::var("TRUNKLINE_SEEDS") {
+        Ok(range) => {
+            let (from, to) = range.split_once("..").expect("a range a..b");
+            (from.parse().expect("a number")..to.parse().expect("a number")).collect()
+        }
+        Err(_) => choose("seeds", seeds(1000), seeds(50)),
     };
-    // A CTE that deletes a key and another that inserts it may fire in either order.
-    p.check_claims = !world.moving_ctes;
-    let setup = world.setup();
-    if print {
-        println!("{setup}");
+    println!("seeds {seeds:?}");
+    let seeds = Arc::new(Mutex::new(seeds.into_iter()));
+    let mut lanes = tokio::task::JoinSet::new();
+    for number in 0..LANES {
+        let (cluster, seeds) = (Arc::clone(&cluster), Arc::clone(&seeds));
+        lanes.spawn(async move {
+            let mut lane = Lane::new(&cluster, &format!("p{number}")).await;
+            loop {
+                let seed = seeds.lock().expect("the list of seeds").next();
+                let Some(seed) = seed else { return };
+                lane.seed(seed, rounds(), false).await;
+            }
+        });
     }
-    p.run(&setup).await;
-    for table in TABLES {
-        p.add(&format!("{}.{table}", world.schema)).await;
-    }
-    let mut committed = 0;
-    for number in 0..TRANSACTIONS {
-        let statements = world.transaction();
-        let mut savepoint = None;
-        for statement in &statements {
-            let done = p.client.batch_execute(statement).await;
-            if print {
-                println!(
-                    "{statement}; -- {:?}",
-                    done.as_ref()
-                        .err()
-                        .and_then(|e| e.as_db_error())
-                        .map(|e| e.message())
-                );
-            }
-            if let (Err(_), Some(savepoint)) = (&done, &savepoint) {
-                let _ = p
-                    .client
-                    .batch_execute(&format!("rollback to {savepoint}"))
-                    .await;
-            }
-            if let Some(name) = statement.strip_prefix("savepoint ") {
-                savepoint = Some(name.to_owned());
-            }
-            committed += usize::from(statement == "commit" && done.is_ok());
+    while let Some(lane) = lanes.join_next().await {
+        if let Err(error) = lane {
+            std::panic::resume_unwind(error.into_panic());
         }
-        let _ = p.client.batch_execute("rollback").await;
-        p.check(&format!(
-            "seed {seed}, transaction {number}: {}",
-            statements.join("; ")
-        ))
-        .await;
     }
-    assert!(committed > 0);
-    // The next seed's tables are captured alone.
-    p.run(&format!("drop schema {} cascade", world.schema))
-        .await;
 }
 
-const TABLES: [&str; 3] = ["t", "u", "c"];
-
-struct World {
-    random: StdRng,
-    schema: String,
-    moving_ctes: bool,
+/// The first so many seeds, the same in every run, and as many that no run had before.
+fn seeds(each: u64) -> Vec<u64> {
+    let new = rand::rng().random_range(1_000_000..u64::MAX / 2);
+    (1..=each).chain(new..new + each).collect()
 }
 
-impl World {
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.random.random_range(0..from.len())]
+/// A database with a queue, and the sessions that write.
+struct Lane {
+    provider: Provider,
+    turns: Turns,
+}
+
+impl Lane {
+    async fn new(cluster: &Arc<Cluster>, db: &str) -> Lane {
+        let provider = Provider::in_db(cluster, db).await;
+        let turns = Turns::new(&provider).await;
+        Lane { provider, turns }
     }
 
-    fn number(&mut self) -> i32 {
-        self.random.random_range(1..9)
-    }
-
-    fn table(&mut self) -> String {
-        let table = self.pick(&TABLES);
-        format!("{}.{table}", self.schema)
-    }
-
-    /// Tables `t`, `u` and `c`, all with columns id, v, w; `c.w` refers to `t.id` with random actions.
-    fn setup(&mut self) -> String {
-        let schema = self.schema.clone();
-        let update = self.pick(&["no action", "cascade", "set null", "set default"]);
-        let delete = self.pick(&["no action", "cascade", "set null", "set default"]);
-        let key = self.pick(&["id", "w, id", "id, w"]);
-        let (update, delete) = if key == "id" {
-            (update, delete)
-        } else {
-            (self.pick(&["no action", "cascade"]), "cascade")
-        };
-        let own = self.pick(&[
-            "",
-            "references SCHEMA.u on update cascade on delete set null",
-            "references SCHEMA.u on delete cascade",
-        ]);
-        let mut sql = format!(
-            "create schema {schema};
-             create table {schema}.t (id int primary key, v text, w int);
-             create table {schema}.u (id int primary key, v text, w int {});
-             create table {schema}.c (id int, v text, w int references {schema}.t on update {update} on delete {delete},
-                                      primary key ({key}));",
-            own.replace("SCHEMA", &schema)
+    async fn seed(&mut self, seed: u64, rounds: usize, print: bool) {
+        let version = self.provider.cluster.version();
+        let mut world = World::new(seed, version);
+        let setup = world.setup();
+        if print {
+            println!("{setup}");
+        }
+        self.provider.run(&setup).await;
+        self.provider.check_claims = world.check_claims;
+        self.turns.print = print;
+        for table in world.tables() {
+            self.provider.add(&table).await;
+        }
+        let mut committed = 0;
+        for round in 0..rounds {
+            let transactions = world.transactions();
+            let order = world.order(&transactions);
+            let context = format!("seed {seed}, round {round}");
+            committed += self
+                .turns
+                .take(&mut self.provider, transactions, &order, &context)
+                .await;
+        }
+        assert!(
+            committed > 0 || rounds < 40,
+            "seed {seed} committed nothing"
         );
-        for number in 0..self.random.random_range(0..4) {
-            sql.push_str(&self.trigger(number));
-        }
-        sql
-    }
-
-    fn trigger(&mut self, number: u32) -> String {
-        let (schema, table) = (self.schema.clone(), self.table());
-        let event = self.pick(&[
-            "insert",
-            "update",
-            "delete",
-            "insert or update",
-            "insert or update or delete",
-        ]);
-        let (when, level) = match self.random.random_range(0..4) {
-            0 => ("before", "row"),
-            1 => ("before", "statement"),
-            2 => ("after", "row"),
-            _ => ("after", "statement"),
-        };
-        let mut body = String::new();
-        for _ in 0..self.random.random_range(1..3) {
-            let statement = match self.random.random_range(0..4) {
-                0 if level == "row" => format!(
-                    "delete from {} where id = coalesce(new.id, old.id)",
-                    self.table()
-                ),
-                1 if level == "row" => format!(
-                    "update {} set v = v || '!' where id = coalesce(new.id, old.id)",
-                    self.table()
-                ),
-                _ => self.statement(),
-            };
-            body.push_str(&format!(
-                "begin {statement}; exception when others then null; end; "
-            ));
-        }
-        format!(
-            "create function {schema}.f{number}() returns trigger language plpgsql as $f$ begin
-                if pg_trigger_depth() < 3 then {body} end if;
-                {} end $f$;
-             create trigger f{number} {when} {event} on {table} for each {level} execute procedure {schema}.f{number}();",
-            if level == "row" { "if tg_op = 'DELETE' then return old; end if; return new;" } else { "return null;" }
-        )
-    }
-
-    fn statement(&mut self) -> String {
-        let table = self.table();
-        let (a, b, c) = (self.number(), self.number(), self.number());
-        match self.random.random_range(0..if self.moving_ctes { 13 } else { 11 }) {
-            0 => format!("insert into {table} values ({a}, 'i{b}', {c})"),
-            1 => format!("insert into {table} select i, 'g{b}', {c} from generate_series({a}, {a} + {b} % 3) i"),
-            2 => format!("insert into {table} values ({a}, 'c', {b}), ({b} + 10, 'c', {b}) on conflict do nothing"),
-            3 if !table.ends_with(".c") => format!(
-                "insert into {table} as x values ({a}, 'c', {b}), ({a} + 1, 'd', {c}) on conflict (id) do update
-                 set v = x.v || 'u', w = excluded.w"
-            ),
-            3 | 4 => format!("update {table} set v = v || '{c}' where id between {a} and {a} + {b}"),
-            5 => format!("update {table} set id = {a} where id = {b}"),
-            6 => format!("update {table} set id = id + 10 where id < {a}"),
-            7 => format!("update {table} set id = id - 10 where id > 10"),
-            8 => format!("update {table} set w = {a} where id > {b}"),
-            9 => format!("delete from {table} where id = {a}"),
-            10 => format!("delete from {table} where id between {a} and {a} + 2"),
-            11 => format!(
-                "with d as (delete from {table} where id < {a} returning *) insert into {} select id + {b}, v, w from d",
-                self.table()
-            ),
-            _ => format!(
-                "with d as (update {table} set id = id + 1 where id = {a} returning *), e as (delete from {} where id = {b})
-                 insert into {} select * from d",
-                self.table(),
-                self.table()
-            ),
-        }
-    }
-
-    fn transaction(&mut self) -> Vec<String> {
-        let level = self.pick(&["read committed", "repeatable read", "serializable"]);
-        let mut statements = vec![format!("begin isolation level {level}")];
-        for number in 0..self.random.random_range(1..5) {
-            // Errors must not end the transaction.
-            statements.push(format!("savepoint s{number}"));
-            let statement = match self.random.random_range(0..8) {
-                0 => format!(
-                    "do $$ begin {}; {}; {}; end $$",
-                    self.statement(),
-                    self.statement(),
-                    self.statement()
-                ),
-                1 => format!("{}; {}", self.statement(), self.statement()),
-                2 if self.random.random_range(0..4) == 0 => {
-                    format!("truncate {} cascade", self.table())
-                }
-                _ => self.statement(),
-            };
-            statements.push(statement);
-            if self.random.random_range(0..5) == 0 {
-                statements.push(format!("rollback to s{number}"));
-            }
-        }
-        if self.random.random_range(0..8) > 0 {
-            statements.push("commit".to_owned());
-        }
-        statements
+        // The next seed's tables are captured alone.
+        self.provider
+            .run(&format!("drop schema {} cascade", world.schema()))
+            .await;
     }
 }

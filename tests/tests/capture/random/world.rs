@@ -1,0 +1,270 @@
+//! What a seed makes: tables that refer to each other, triggers and functions that write, and transactions.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::turns::SESSIONS;
+
+/// Three tables `t`, `u` and `c` with columns id, v, w in a schema of the seed's own; `c` refers to `t`.
+pub(super) struct World {
+    pub(super) random: StdRng,
+    pub(super) version: u32,
+    schema: String,
+    seed: u64,
+    /// int, or numeric in many spellings.
+    numeric: bool,
+    /// `c` has two foreign keys to `t`, both in its primary key.
+    pub(super) twice: bool,
+    /// Statements with CTEs that move keys between parts.
+    pub(super) moving_ctes: bool,
+    functions: u32,
+    prepared: u32,
+    /// What events say of the time before is as the mirror has it.
+    pub(super) check_claims: bool,
+}
+
+const TABLES: [&str; 3] = ["t", "u", "c"];
+const ACTIONS: [&str; 4] = ["no action", "cascade", "set null", "set default"];
+
+impl World {
+    pub(super) fn new(seed: u64, version: u32) -> World {
+        let mut random = StdRng::seed_from_u64(seed);
+        // A CTE that deletes a key and another that inserts it may fire in either order.
+        let moving_ctes = random.random_range(0..2) == 0;
+        let numeric = random.random_range(0..4) == 0;
+        World {
+            version,
+            schema: format!("s{seed}"),
+            seed,
+            numeric,
+            twice: random.random_range(0..4) == 0,
+            moving_ctes,
+            functions: 0,
+            prepared: 0,
+            check_claims: !moving_ctes,
+            random,
+        }
+    }
+
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    pub(super) fn tables(&self) -> Vec<String> {
+        TABLES
+            .iter()
+            .map(|table| format!("{}.{table}", self.schema))
+            .collect()
+    }
+
+    pub(super) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.random.random_range(0..from.len())]
+    }
+
+    /// True in one of so many calls.
+    pub(super) fn one_in(&mut self, many: u32) -> bool {
+        self.random.random_range(0..many) == 0
+    }
+
+    /// A small number as SQL spells it.
+    pub(super) fn number(&mut self) -> String {
+        let number = self.random.random_range(1..9);
+        let digits = if self.numeric {
+            self.pick(&["", "", ".0", ".00"])
+        } else {
+            ""
+        };
+        format!("{number}{digits}")
+    }
+
+    pub(super) fn table(&mut self) -> String {
+        let table = self.pick(&TABLES);
+        format!("{}.{table}", self.schema)
+    }
+
+    /// A function that writes, to be called with a key; empty if there is none.
+    pub(super) fn function(&mut self) -> Option<String> {
+        (self.functions > 0).then(|| {
+            format!(
+                "{}.w{}",
+                self.schema,
+                self.random.random_range(0..self.functions)
+            )
+        })
+    }
+
+    /// The tables, their foreign keys, functions and triggers.
+    pub(super) fn setup(&mut self) -> String {
+        let schema = self.schema.clone();
+        let kind = if self.numeric { "numeric" } else { "int" };
+        let mut sql = format!("create schema {schema};");
+        let deferred = self.pick(&["", "", "deferrable initially deferred"]);
+        let own = match self.random.random_range(0..4) {
+            0 => format!("references {schema}.u on update cascade on delete set null {deferred}"),
+            1 => format!("references {schema}.u on delete cascade {deferred}"),
+            2 => format!("default 1 references {schema}.u on update cascade on delete set default"),
+            _ => String::new(),
+        };
+        sql.push_str(&format!(
+            "create table {schema}.t (id {kind} primary key, v text, w {kind});
+             create table {schema}.u (id {kind} primary key, v text, w {kind} {own});"
+        ));
+        let key = self.pick(&["id", "w, id", "id, w"]);
+        let (update, delete) = if key == "id" && !self.twice {
+            (self.pick(&ACTIONS), self.pick(&ACTIONS))
+        } else {
+            (self.pick(&["no action", "cascade"]), "cascade")
+        };
+        let actions =
+            format!("references {schema}.t on update {update} on delete {delete} {deferred}");
+        let (first, key) = if self.twice {
+            (actions.as_str(), if key == "id" { "id, w" } else { key })
+        } else {
+            ("", key)
+        };
+        sql.push_str(&format!(
+            "create table {schema}.c (id {kind} {first}, v text, w {kind} {actions}, primary key ({key}));"
+        ));
+        for number in 0..self.random.random_range(0..3) {
+            let body = self.body(false);
+            sql.push_str(&format!(
+                "create function {schema}.w{number}(i {kind}) returns {kind} language plpgsql as $f$ begin
+                 {body} return i; end $f$;"
+            ));
+            self.functions = number + 1;
+        }
+        for number in 0..self.random.random_range(0..4) {
+            sql.push_str(&self.trigger(number));
+        }
+        sql
+    }
+
+    /// One or two statements, each with its exceptions caught; of a row trigger also on the row's own key.
+    fn body(&mut self, of_row: bool) -> String {
+        let mut body = String::new();
+        for _ in 0..self.random.random_range(1..3) {
+            let table = self.table();
+            let statement = match self.random.random_range(0..4) {
+                0 if of_row => format!("delete from {table} where id = coalesce(new.id, old.id)"),
+                1 if of_row => {
+                    format!("update {table} set v = v || '!' where id = coalesce(new.id, old.id)")
+                }
+                _ => self.plain_statement(),
+            };
+            body.push_str(&format!(
+                "begin {statement}; exception when others then null; end; "
+            ));
+        }
+        body
+    }
+
+    fn trigger(&mut self, number: u32) -> String {
+        let (schema, table) = (self.schema.clone(), self.table());
+        let event = self.pick(&[
+            "insert",
+            "update",
+            "delete",
+            "insert or update",
+            "insert or update or delete",
+        ]);
+        let (kind, when, level) = match self.random.random_range(0..5) {
+            0 => ("trigger", "before", "each row"),
+            1 => ("trigger", "before", "each statement"),
+            2 => ("trigger", "after", "each row"),
+            3 => ("constraint trigger", "after", "each row"),
+            _ => ("trigger", "after", "each statement"),
+        };
+        let body = self.body(level == "each row");
+        let end = if level == "each row" {
+            "if tg_op = 'DELETE' then return old; end if; return new;"
+        } else {
+            "return null;"
+        };
+        let (deferred, once_more) = if kind == "trigger" {
+            ("", "pg_trigger_depth() < 3".to_owned())
+        } else {
+            // What a deferred trigger writes queues it again, at the same depth.
+            let left =
+                format!("coalesce(nullif(current_setting('{schema}.left', true), ''), '3')::int");
+            (
+                "deferrable initially deferred",
+                format!(
+                    "{left} > 0 and set_config('{schema}.left', ({left} - 1)::text, true) is not null"
+                ),
+            )
+        };
+        format!(
+            "create function {schema}.f{number}() returns trigger language plpgsql as $f$ begin
+                if {once_more} then {body} end if; {end} end $f$;
+             create {kind} f{number} {when} {event} on {table} {deferred} for {level}
+                execute procedure {schema}.f{number}();"
+        )
+    }
+
+    /// What one round does: a transaction alone, or several at once.
+    pub(super) fn transactions(&mut self) -> Vec<Vec<String>> {
+        let sessions = if self.one_in(3) {
+            self.random.random_range(2..=SESSIONS)
+        } else {
+            1
+        };
+        (0..sessions).map(|_| self.transaction()).collect()
+    }
+
+    /// Whose turn it is, as numbers to be taken modulo the sessions that can go on.
+    pub(super) fn order(&mut self, transactions: &[Vec<String>]) -> Vec<usize> {
+        let statements = transactions.iter().map(Vec::len).sum::<usize>();
+        (0..=statements)
+            .map(|_| self.random.random_range(0..6))
+            .collect()
+    }
+
+    fn transaction(&mut self) -> Vec<String> {
+        if self.one_in(6) {
+            return vec![self.statement()];
+        }
+        let level = self.pick(&["read committed", "repeatable read", "serializable"]);
+        let mut statements = vec![format!("begin isolation level {level}")];
+        for number in 0..self.random.random_range(1..5) {
+            // Errors must not end the transaction.
+            statements.push(format!("savepoint s{number}"));
+            let statement = match self.random.random_range(0..9) {
+                0 => format!(
+                    "do $$ begin {}; {}; {}; end $$",
+                    self.statement(),
+                    self.statement(),
+                    self.statement()
+                ),
+                1 => format!(
+                    "do $$ begin {}; begin {}; {}; perform 1 / 0; exception when others then null; end; {}; end $$",
+                    self.statement(),
+                    self.statement(),
+                    self.statement(),
+                    self.statement()
+                ),
+                2 => format!("{}; {}", self.statement(), self.statement()),
+                3 if self.one_in(4) => format!("truncate {} cascade", self.table()),
+                4 if self.one_in(3) => "set constraints all immediate".to_owned(),
+                _ => self.statement(),
+            };
+            statements.push(statement);
+            match self.random.random_range(0..8) {
+                0 => statements.push(format!("rollback to s{number}")),
+                1 => statements.push(format!("release s{number}")),
+                _ => {}
+            }
+        }
+        match self.random.random_range(0..10) {
+            0 => statements.push("rollback".to_owned()),
+            1 => {
+                self.prepared += 1;
+                let name = format!("'x{}_{}'", self.seed, self.prepared);
+                let end = self.pick(&["commit", "commit", "rollback"]);
+                statements.push(format!("prepare transaction {name}"));
+                statements.push(format!("{end} prepared {name}"));
+            }
+            _ => statements.push("commit".to_owned()),
+        }
+        statements
+    }
+}
