@@ -53,6 +53,64 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     format!("{table}\n")
 }
 
+/// Rows for whoever reads standard output: a table on a terminal, else words.
+pub fn listing(header: &[&str], rows: &[Vec<String>]) -> String {
+    if is_terminal() {
+        return table(header, rows);
+    }
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| cell.replace(' ', "")).collect())
+        .collect();
+    words(header, &rows)
+}
+
+/// A name as one word: white space and control characters are written `\u{20}`.
+pub fn word(name: &str) -> String {
+    let mut result = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_whitespace() || c.is_control() {
+            result.extend(c.escape_unicode());
+        } else {
+            result.push(c);
+        }
+    }
+    result
+}
+
+/// A time with as many digits as help: `0.25 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
+pub fn seconds(time: f64) -> String {
+    if time < 10.0 {
+        return format!("{time:.2} s");
+    }
+    // Far below 2^53 whatever a clock says.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded"
+    )]
+    let whole = time.clamp(0.0, 1e12) as u64;
+    match whole {
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// A number of bytes in its largest whole unit: `12 kB`.
+pub fn bytes(count: i64) -> String {
+    const UNITS: [(&str, i64); 3] = [("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)];
+    match UNITS.iter().find(|(_, size)| count >= *size) {
+        Some((unit, size)) => format!("{} {unit}", count / size),
+        None => format!("{count} bytes"),
+    }
+}
+
+/// A number that may be unknown: `-` then.
+pub fn or_none(number: Option<i64>) -> String {
+    number.map_or("-".to_owned(), |number| number.to_string())
+}
+
 /// Text without characters that a terminal would obey.
 pub fn visible(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
@@ -77,6 +135,11 @@ mod tests {
             words(&["Table", "State"], &rows),
             "Table State\npublic.t1 ok\n"
         );
+    }
+
+    #[test]
+    fn a_name_is_one_word() {
+        assert_eq!(word("a b\n-ä"), "a\\u{20}b\\u{a}-ä");
     }
 
     #[test]

@@ -98,16 +98,36 @@ pub struct ConsumerInfo {
     pub last_seen_seconds: f64,
     /// Events numbered between that tick and the queue's last one.
     pub pending_events: Option<i64>,
+    /// The batch that it has open.
+    pub batch: Option<i64>,
 }
 
 /// How the database's consumers stand, in order of queue and name. Source: `pgq.get_consumer_info()`.
 pub async fn list(client: &impl GenericClient) -> Result<Vec<ConsumerInfo>, Error> {
+    infos(client, None, None).await
+}
+
+/// How one consumer stands; None: there is none. Source: `pgq.get_consumer_info(queue, consumer)`.
+pub async fn find(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+) -> Result<Option<ConsumerInfo>, Error> {
+    let found = infos(client, Some(queue), Some(consumer)).await?;
+    Ok(found.into_iter().next())
+}
+
+async fn infos(
+    client: &impl GenericClient,
+    queue: Option<&str>,
+    consumer: Option<&str>,
+) -> Result<Vec<ConsumerInfo>, Error> {
     let rows = client
         .query(
             "select queue_name, consumer_name, last_tick, extract(epoch from lag)::float8, \
-                    extract(epoch from last_seen)::float8, pending_events \
-               from pgq.get_consumer_info()",
-            &[],
+                    extract(epoch from last_seen)::float8, pending_events, current_batch \
+               from pgq.get_consumer_info($1, $2)",
+            &[&queue, &consumer],
         )
         .await
         .map_err(Error::database("list the consumers"))?;
@@ -120,6 +140,7 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<ConsumerInfo>, Erro
                 lag_seconds: column(row, 3)?,
                 last_seen_seconds: column(row, 4)?,
                 pending_events: column(row, 5)?,
+                batch: column(row, 6)?,
             })
         })
         .collect()

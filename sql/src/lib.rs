@@ -25,6 +25,7 @@ mod verify_v1; // pure: the same for certificates of version 1
 
 // The SQL objects: made, upgraded and dropped here and nowhere else.
 pub mod install; // schemas pgq and trunkline, and the roles, in one transaction
+pub mod installed; // reads trunkline.component and the catalog: what is there, and how it compares
 pub mod manifest; // pure: the SQL files compiled into the program
 
 // The provider's queue, schema pgq, through its functions: no table is written from here.

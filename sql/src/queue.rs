@@ -15,6 +15,16 @@ pub async fn create(client: &impl GenericClient, queue: &str) -> Result<bool, Er
     Ok(column::<i32>(&row, 0)? == 1)
 }
 
+/// Makes a queue with PgQ's thresholds, which tick a few times a minute; false: it was there.
+/// Source: `pgq.create_queue`.
+pub async fn create_plain(client: &impl GenericClient, queue: &str) -> Result<bool, Error> {
+    let row = client
+        .query_one("select pgq.create_queue($1)", &[&queue])
+        .await
+        .map_err(Error::database(format!("make queue {queue}")))?;
+    Ok(column::<i32>(&row, 0)? == 1)
+}
+
 /// Drops a queue; `force` unregisters its consumers first. Source: `pgq.drop_queue`.
 pub async fn drop(client: &impl GenericClient, queue: &str, force: bool) -> Result<(), Error> {
     client
@@ -62,8 +72,24 @@ pub struct QueueInfo {
     pub bytes: i64,
     /// Its ticker is paused.
     pub paused: bool,
+    /// Its ticks come from elsewhere.
+    pub external_ticker: bool,
+    /// Nobody may insert events.
+    pub insert_disabled: bool,
+    /// Events that make a tick due.
+    pub max_count: i32,
+    /// Seconds after which an event makes a tick due.
+    pub max_lag_seconds: f64,
     /// Seconds after which a quiet queue gets a tick all the same.
     pub idle_period_seconds: f64,
+    /// How many event tables take turns.
+    pub tables: i32,
+    /// The table that takes events now, from 0 on.
+    pub current_table: i32,
+    /// Seconds between two rotations, if nothing holds them up.
+    pub rotation_period_seconds: f64,
+    /// Seconds since the last rotation, by the server's clock.
+    pub rotated_seconds_ago: f64,
 }
 
 /// How the database's queues stand, in order of their names. Needs pgq_reader.
@@ -77,8 +103,12 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> 
                     (select coalesce(sum(pg_catalog.pg_total_relation_size(c.inhrelid)), 0)::bigint \
                        from pg_catalog.pg_inherits c \
                       where c.inhparent = q.queue_data_pfx::pg_catalog.regclass), \
-                    i.queue_ticker_paused, \
-                    extract(epoch from i.queue_ticker_idle_period)::float8 \
+                    i.queue_ticker_paused, i.queue_external_ticker, q.queue_disable_insert, \
+                    i.queue_ticker_max_count, extract(epoch from i.queue_ticker_max_lag)::float8, \
+                    extract(epoch from i.queue_ticker_idle_period)::float8, \
+                    i.queue_ntables, i.queue_cur_table, \
+                    extract(epoch from i.queue_rotation_period)::float8, \
+                    greatest(0, extract(epoch from clock_timestamp() - i.queue_switch_time))::float8 \
                from pgq.get_queue_info() i join pgq.queue q on q.queue_name = i.queue_name \
               order by i.queue_name",
             &[],
@@ -97,10 +127,30 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> 
                 consumers: column(row, 6)?,
                 bytes: column(row, 7)?,
                 paused: column(row, 8)?,
-                idle_period_seconds: column(row, 9)?,
+                external_ticker: column(row, 9)?,
+                insert_disabled: column(row, 10)?,
+                max_count: column(row, 11)?,
+                max_lag_seconds: column(row, 12)?,
+                idle_period_seconds: column(row, 13)?,
+                tables: column(row, 14)?,
+                current_table: column(row, 15)?,
+                rotation_period_seconds: column(row, 16)?,
+                rotated_seconds_ago: column(row, 17)?,
             })
         })
         .collect()
+}
+
+/// Whether there is a queue of this name. Source: `pgq.get_queue_info`.
+pub async fn exists(client: &impl GenericClient, queue: &str) -> Result<bool, Error> {
+    let row = client
+        .query_one(
+            "select exists (select from pgq.get_queue_info($1))",
+            &[&queue],
+        )
+        .await
+        .map_err(Error::database(format!("look for queue {queue}")))?;
+    column(&row, 0)
 }
 
 /// Whether schema pgq of ours is in this database. Source: the catalog.

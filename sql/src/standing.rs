@@ -22,6 +22,8 @@ pub struct SubscriberStanding {
     pub paused: bool,
     /// Rows that were not as their change said, since the install.
     pub conflicts: i64,
+    /// Of these, those found in the last day; older ones are kept up to a number only.
+    pub recent_conflicts: i64,
     /// Why the batch loop does not go on, if it does not.
     pub last_error: Option<String>,
     /// A batch loop of this job is connected to this database.
@@ -29,8 +31,8 @@ pub struct SubscriberStanding {
 }
 
 /// The standing of `consumer`; None: replay is not installed there, or not for this consumer.
-/// `worker` is the `application_name` of the batch loop. Source: trunkline.position and
-/// pg_stat_activity.
+/// `worker` is the `application_name` of the batch loop. Source: trunkline.position,
+/// trunkline.conflict and pg_stat_activity.
 pub async fn subscriber(
     client: &impl GenericClient,
     consumer: &str,
@@ -47,7 +49,9 @@ pub async fn subscriber(
             "select p.epoch, p.tick_id, p.tick_time, p.paused, p.conflicts, p.last_error, \
                     exists (select from pg_catalog.pg_stat_activity a \
                              where a.datname = pg_catalog.current_database() \
-                               and a.application_name = $2::text::name::text) \
+                               and a.application_name = $2::text::name::text), \
+                    (select count(*) from trunkline.conflict c \
+                      where c.consumer = p.consumer and c.found_at > now() - interval '1 day') \
                from trunkline.position p where p.consumer = $1",
             &[&consumer, &worker],
         )
@@ -62,6 +66,7 @@ pub async fn subscriber(
             conflicts: row.try_get(4)?,
             last_error: row.try_get(5)?,
             worker_connected: row.try_get(6)?,
+            recent_conflicts: row.try_get(7)?,
         })
     })
     .transpose()
@@ -92,4 +97,29 @@ pub async fn databases(client: &impl GenericClient) -> Result<Vec<String>, Error
         .await
         .and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
         .map_err(Error::database("list the databases"))
+}
+
+/// What makes a database another one than any other, whatever name or address it was reached by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseIdentity {
+    cluster: i64,
+    database: u32,
+}
+
+/// Which database this is. Source: the control file and the catalog.
+pub async fn identity(client: &impl GenericClient) -> Result<DatabaseIdentity, Error> {
+    client
+        .query_one(
+            "select c.system_identifier, d.oid from pg_catalog.pg_control_system() c, pg_catalog.pg_database d \
+              where d.datname = pg_catalog.current_database()",
+            &[],
+        )
+        .await
+        .and_then(|row| {
+            Ok(DatabaseIdentity {
+                cluster: row.try_get(0)?,
+                database: row.try_get(1)?,
+            })
+        })
+        .map_err(Error::database("ask which database this is"))
 }

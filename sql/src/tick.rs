@@ -114,3 +114,66 @@ pub async fn force(client: &impl GenericClient, queue: &str) -> Result<Option<Ti
         .map_err(Error::database(format!("force a tick of queue {queue}")))?;
     Ok(column::<Option<i64>>(&row, 0)?.map(TickId))
 }
+
+/// Which tick of a queue is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TickAt {
+    /// The oldest one after which no event is gone.
+    First,
+    /// The newest one.
+    Last,
+    /// The one with this number.
+    Id(TickId),
+}
+
+/// The number of the tick that is meant; None: the queue, or such a tick, is not there. Needs pgq_reader.
+/// Source: pgq.tick and pgq.queue.
+pub async fn find(
+    client: &impl GenericClient,
+    queue: &str,
+    at: TickAt,
+) -> Result<Option<TickId>, Error> {
+    let (id, order) = match at {
+        TickAt::First => (None, "asc"),
+        TickAt::Last => (None, "desc"),
+        TickAt::Id(id) => (Some(id.0), "asc"),
+    };
+    let row = client
+        .query_opt(
+            &format!(
+                "select t.tick_id from pgq.tick t join pgq.queue q on q.queue_id = t.tick_queue \
+                  where q.queue_name = $1 and t.tick_id = coalesce($2::bigint, t.tick_id) \
+                    and ($2 is not null \
+                         or pg_catalog.txid_snapshot_xmin(t.tick_snapshot) > q.queue_truncated_txid) \
+                  order by t.tick_id {order} limit 1"
+            ),
+            &[&queue, &id],
+        )
+        .await
+        .map_err(Error::database(format!("look for a tick of queue {queue}")))?;
+    row.map(|row| column(&row, 0).map(TickId)).transpose()
+}
+
+/// Events numbered between two ticks of a queue, negative backwards; None: a tick is not there any more.
+/// Needs pgq_reader. Source: pgq.tick.
+pub async fn events_between(
+    client: &impl GenericClient,
+    queue: &str,
+    from: TickId,
+    to: TickId,
+) -> Result<Option<i64>, Error> {
+    let row = client
+        .query_one(
+            "select (select t.tick_event_seq from pgq.tick t \
+                      where t.tick_queue = q.queue_id and t.tick_id = $3) \
+                  - (select t.tick_event_seq from pgq.tick t \
+                      where t.tick_queue = q.queue_id and t.tick_id = $2) \
+               from pgq.queue q where q.queue_name = $1",
+            &[&queue, &from.0, &to.0],
+        )
+        .await
+        .map_err(Error::database(format!(
+            "count events between ticks of queue {queue}"
+        )))?;
+    column(&row, 0)
+}

@@ -11,12 +11,7 @@ use admin::status::{self, Overview};
 /// Standard output cannot be written.
 pub(crate) async fn run(config: &TickerConfig, json: bool) -> Result<Exit, Failure> {
     let ticker = status::of_ticker(config).await;
-    let asked = ticker.databases.iter().all(|one| one.error.is_none());
-    let exit = match (asked, ticker.running) {
-        (false, _) => Exit::Failed,
-        (true, false) => Exit::Running,
-        (true, true) => Exit::Done,
-    };
+    let exit = ticker.exit_code();
     if json {
         output::print_json(&ticker)?;
     } else {

@@ -11,8 +11,8 @@ use sql::standing::{self, SubscriberStanding};
 use sql::table_state::{self, State, TableRow};
 
 use super::report::{
-    ConsumerStatus, DatabaseStatus, ProviderStatus, QueueStatus, ReplayStatus, SubscriberState,
-    SubscriberStatus, TableStatus, TickerStatus,
+    ConsumerStatus, DatabaseStatus, ProviderStatus, QueuePace, QueueStatus, ReplayStatus,
+    SubscriberState, SubscriberStatus, TableStatus, TickerStatus,
 };
 use crate::config::{DaemonConfig, Databases, ReplayConfig, SubscriberConfig, TickerConfig};
 use crate::daemon::is_running;
@@ -119,12 +119,14 @@ fn missing_queue(name: &str) -> QueueStatus {
         consumers: 0,
         bytes: 0,
         error: Some("not there, run ticker install".to_owned()),
+        pace: None,
         consumer_list: Vec::new(),
     }
 }
 
-async fn queues(session: &Session) -> anyhow::Result<Vec<QueueStatus>> {
-    let client: &tokio_postgres::Client = session;
+/// How the queues of a database stand, with their consumers. Errors: the queue is not installed there, or it cannot
+/// be asked.
+pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<QueueStatus>> {
     let (queues, consumers) = join(sql::queue::list(client), sql::consumer::list(client)).await;
     let consumers = consumers?;
     let of_queue = |queue: QueueInfo| QueueStatus {
@@ -137,6 +139,7 @@ async fn queues(session: &Session) -> anyhow::Result<Vec<QueueStatus>> {
                 lag_seconds: consumer.lag_seconds,
                 last_seen_seconds: consumer.last_seen_seconds,
                 pending_events: consumer.pending_events,
+                batch: consumer.batch,
             })
             .collect(),
         last_tick: queue.last_tick.map(|tick| tick.0),
@@ -145,6 +148,19 @@ async fn queues(session: &Session) -> anyhow::Result<Vec<QueueStatus>> {
         consumers: queue.consumers,
         bytes: queue.bytes,
         error: problem(&queue),
+        pace: Some(QueuePace {
+            events_per_second: queue.events_per_second,
+            tables: queue.tables,
+            current_table: queue.current_table,
+            rotation_period_seconds: queue.rotation_period_seconds,
+            rotated_seconds_ago: queue.rotated_seconds_ago,
+            ticker_max_count: queue.max_count,
+            ticker_max_lag_seconds: queue.max_lag_seconds,
+            ticker_idle_period_seconds: queue.idle_period_seconds,
+            ticker_paused: queue.paused,
+            external_ticker: queue.external_ticker,
+            insert_disabled: queue.insert_disabled,
+        }),
         name: queue.name,
     };
     Ok(queues?.into_iter().map(of_queue).collect())
@@ -157,7 +173,7 @@ fn problem(queue: &QueueInfo) -> Option<String> {
     };
     if queue.paused {
         Some("its ticker is paused".to_owned())
-    } else if age > queue.idle_period_seconds + LATE_SECONDS {
+    } else if age > queue.idle_period_seconds + LATE_SECONDS && !queue.external_ticker {
         Some(format!("no tick for {age:.0} s, see the ticker's log"))
     } else {
         None
@@ -273,6 +289,7 @@ async fn subscriber_status(
         state: SubscriberState::Unreachable,
         paused: false,
         conflicts: 0,
+        recent_conflicts: 0,
         last_error: None,
         tables: BTreeMap::new(),
         table_list: Vec::new(),
@@ -293,6 +310,7 @@ async fn subscriber_status(
     status.tick = Some(standing.tick.0);
     status.paused = standing.paused;
     status.conflicts = standing.conflicts;
+    status.recent_conflicts = standing.recent_conflicts;
     for row in &rows {
         *status.tables.entry(row.state.to_string()).or_default() += 1;
     }
@@ -413,6 +431,7 @@ mod tests {
             tick_time: SystemTime::UNIX_EPOCH,
             paused: false,
             conflicts: 0,
+            recent_conflicts: 0,
             last_error: None,
             worker_connected: true,
         }

@@ -5,9 +5,9 @@ mod ask;
 mod report;
 mod tree;
 
-pub use ask::{of_replay, of_ticker, tables_of};
+pub use ask::{of_replay, of_ticker, queues, tables_of};
 pub use report::{
-    ConsumerStatus, DatabaseStatus, Overview, ProviderStatus, QueueStatus, ReplayStatus,
+    ConsumerStatus, DatabaseStatus, Overview, ProviderStatus, QueuePace, QueueStatus, ReplayStatus,
     SubscriberState, SubscriberStatus, TableStatus, TickerStatus,
 };
 pub use tree::overview as draw;

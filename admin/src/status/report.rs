@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::exit::Exit;
+
 /// `trunkline status --json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Overview {
@@ -11,6 +13,24 @@ pub struct Overview {
     pub tickers: Vec<TickerStatus>,
     /// One a replay config.
     pub replays: Vec<ReplayStatus>,
+}
+
+impl Overview {
+    /// Whether every database answered and has what is expected there.
+    pub fn is_asked(&self) -> bool {
+        self.tickers.iter().all(TickerStatus::is_asked)
+            && self.replays.iter().all(ReplayStatus::is_asked)
+    }
+}
+
+/// The exit code of a daemon's own `status`: [`Exit::Failed`] if something could not be asked,
+/// [`Exit::Running`] if the daemon does not run on this host.
+fn exit_code(asked: bool, running: bool) -> Exit {
+    match (asked, running) {
+        (false, _) => Exit::Failed,
+        (true, false) => Exit::Running,
+        (true, true) => Exit::Done,
+    }
 }
 
 /// `ticker status --json`.
@@ -24,6 +44,18 @@ pub struct TickerStatus {
     pub pid: Option<i32>,
     /// One a database of the config.
     pub databases: Vec<DatabaseStatus>,
+}
+
+impl TickerStatus {
+    /// Whether every database answered and has the queue.
+    pub fn is_asked(&self) -> bool {
+        self.databases.iter().all(|one| one.error.is_none())
+    }
+
+    /// With which code `ticker status` ends.
+    pub fn exit_code(&self) -> Exit {
+        exit_code(self.is_asked(), self.running)
+    }
 }
 
 /// A database with queues.
@@ -54,8 +86,38 @@ pub struct QueueStatus {
     pub bytes: i64,
     /// What is wrong with it, such as a queue of the config that is not there.
     pub error: Option<String>,
+    /// How it ticks and rotates; null for a queue that is not there.
+    #[serde(flatten)]
+    pub pace: Option<QueuePace>,
     /// Where each consumer stands.
     pub consumer_list: Vec<ConsumerStatus>,
+}
+
+/// How a queue ticks and rotates.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QueuePace {
+    /// Events a second over the last ticks; null before the second one.
+    pub events_per_second: Option<f64>,
+    /// Event tables that take turns.
+    pub tables: i32,
+    /// The table that takes events now, from 0 on.
+    pub current_table: i32,
+    /// Seconds between two rotations, if nothing holds them up.
+    pub rotation_period_seconds: f64,
+    /// Seconds since the last rotation.
+    pub rotated_seconds_ago: f64,
+    /// Events that make a tick due.
+    pub ticker_max_count: i32,
+    /// Seconds after which an event makes a tick due.
+    pub ticker_max_lag_seconds: f64,
+    /// Seconds after which a quiet queue gets a tick all the same.
+    pub ticker_idle_period_seconds: f64,
+    /// No ticks are made.
+    pub ticker_paused: bool,
+    /// Ticks come from elsewhere.
+    pub external_ticker: bool,
+    /// Nobody may insert events.
+    pub insert_disabled: bool,
 }
 
 /// A consumer of a queue, by the provider's account.
@@ -71,6 +133,8 @@ pub struct ConsumerStatus {
     pub last_seen_seconds: f64,
     /// Events between that tick and the queue's last one.
     pub pending_events: Option<i64>,
+    /// The batch that it has open.
+    pub batch: Option<i64>,
 }
 
 /// `replay status --json`.
@@ -88,6 +152,21 @@ pub struct ReplayStatus {
     pub provider: ProviderStatus,
     /// One a subscriber of the config.
     pub subscribers: Vec<SubscriberStatus>,
+}
+
+impl ReplayStatus {
+    /// Whether the provider, its queue and every subscriber answered.
+    pub fn is_asked(&self) -> bool {
+        let provider = &self.provider;
+        provider.reachable
+            && provider.error.is_none()
+            && self.subscribers.iter().all(|one| one.reachable)
+    }
+
+    /// With which code `replay status` ends.
+    pub fn exit_code(&self) -> Exit {
+        exit_code(self.is_asked(), self.running)
+    }
 }
 
 /// The provider as seen from a replay.
@@ -126,6 +205,8 @@ pub struct SubscriberStatus {
     pub paused: bool,
     /// Rows that were not as their change said.
     pub conflicts: i64,
+    /// Of these, those found in the last day.
+    pub recent_conflicts: i64,
     /// Why it does not go on, or why it cannot be asked.
     pub last_error: Option<String>,
     /// Number of tables in each state; states without tables are left out.

@@ -4,7 +4,7 @@ use super::report::{
     DatabaseStatus, Overview, QueueStatus, ReplayStatus, SubscriberStatus, TableStatus,
     TickerStatus,
 };
-use crate::output::visible;
+use crate::output::{bytes, or_none, seconds, visible};
 
 /// Tables that are named under a subscriber; of the others only the number is told.
 const NAMED_TABLES: usize = 50;
@@ -197,37 +197,6 @@ fn table_branch(table: &TableStatus) -> Branch {
     branch
 }
 
-fn or_none(number: Option<i64>) -> String {
-    number.map_or("-".to_owned(), |number| number.to_string())
-}
-
-/// A time with as many digits as help: `0.25 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
-fn seconds(time: f64) -> String {
-    if time < 10.0 {
-        return format!("{time:.2} s");
-    }
-    // Far below 2^53 whatever a clock says.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bounded"
-    )]
-    let whole = time.clamp(0.0, 1e12) as u64;
-    match whole {
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
-    }
-}
-
-fn bytes(count: i64) -> String {
-    const UNITS: [(&str, i64); 3] = [("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)];
-    match UNITS.iter().find(|(_, size)| count >= *size) {
-        Some((unit, size)) => format!("{} {unit}", count / size),
-        None => format!("{count} bytes"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -252,12 +221,14 @@ mod tests {
                         consumers: 1,
                         bytes: 3 << 20,
                         error: None,
+                        pace: None,
                         consumer_list: vec![ConsumerStatus {
                             name: "j".into(),
                             last_tick: Some(11),
                             lag_seconds: Some(61.0),
                             last_seen_seconds: 0.25,
                             pending_events: Some(9),
+                            batch: None,
                         }],
                     }],
                 }],
@@ -284,6 +255,7 @@ mod tests {
                     state: SubscriberState::Stopped,
                     paused: false,
                     conflicts: 2,
+                    recent_conflicts: 2,
                     last_error: Some("no\u{1b}[31m route".into()),
                     tables: BTreeMap::from([("ok".into(), 3), ("parked".into(), 1)]),
                     table_list: vec![TableStatus {

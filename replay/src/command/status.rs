@@ -1,4 +1,4 @@
-//! `replay status`: how job, provider and subscribers stand.
+//! `replay status`: how job, provider and subscribers stand, with an exit code that tells whether the daemon runs.
 
 use admin::{
     exit::{Exit, Failure},
@@ -8,10 +8,10 @@ use admin::{
 
 use super::Job;
 
-/// Runs the command.
+/// Prints the state. [`Exit::Failed`] if a side could not be asked, [`Exit::Running`] if the daemon does not run.
 pub(crate) async fn run(job: &Job, json: bool) -> Result<Exit, Failure> {
     let replay = status::of_replay(&job.config).await;
-    let asked = replay.provider.reachable && replay.subscribers.iter().all(|one| one.reachable);
+    let exit = replay.exit_code();
     if json {
         output::print_json(&replay)?;
     } else {
@@ -20,5 +20,5 @@ pub(crate) async fn run(job: &Job, json: bool) -> Result<Exit, Failure> {
             replays: vec![replay],
         }))?;
     }
-    Ok(if asked { Exit::Done } else { Exit::Failed })
+    Ok(exit)
 }

@@ -1,5 +1,11 @@
-//! The program `trunkline`: how everything stands, for operators and their scripts.
+//! The program `trunkline`: how everything stands, health checks, queues and consumers, for operators and their scripts.
 
+mod check;
+mod consumer;
+mod places;
+mod queue;
+
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,13 +13,18 @@ use std::time::Duration;
 
 use admin::cli::{self, CONFIG_DIRECTORY, CommonArgs};
 use admin::config::{self, AnyConfig, ConfigErrors, Problem};
-use admin::exit::{self, Exit, Failure};
+use admin::exit::{Exit, Failure};
 use admin::output;
 use admin::status::{self, Overview};
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// Status of queues, consumers, subscribers and tables
+use crate::check::CheckArgs;
+use crate::consumer::ConsumerCommand;
+use crate::places::PlaceArgs;
+use crate::queue::QueueCommand;
+
+/// Status and health of queues and replication; queues and consumers made, changed and removed
 #[derive(Debug, Parser)]
 #[command(
     name = "trunkline",
@@ -32,7 +43,7 @@ struct Args {
 enum Command {
     /// Queues, ticks, consumers, subscribers, tables and lag, as a tree
     ///
-    /// Reads the config named with -c, a ticker's or a replay's, else every file of
+    /// Reads the config named with -c, a ticker's or a replay's or a directory of them, else every file of
     /// /etc/trunkline/*.toml. Exit code 3 if a database could not be asked.
     Status {
         /// Print JSON: {"tickers": [...], "replays": [...]}
@@ -42,6 +53,31 @@ enum Command {
         #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
               value_parser = clap::value_parser!(u64).range(1..=3600))]
         watch: Option<u64>,
+    },
+    /// Health for monitoring: exit code 0 ok, 1 warning, 2 critical, 3 unknown, as Nagios wants it
+    ///
+    /// Of the config named with -c, a ticker's or a replay's, else of every file of /etc/trunkline/*.toml. The limits
+    /// of a check, if none are given: ticker, by each queue's idle period (warning 15 s above it); consumers 300 and
+    /// 3600 s; rotation, by each queue's period (warning at twice of it and 15 min); replication 60 and 600 s. A table
+    /// that is parked is critical, one that is not ok or a conflict of the last day a warning.
+    Check(CheckArgs),
+    /// Queues: list, create, drop, set, info
+    ///
+    /// A queue is looked for in the database of the config file (a replay's provider); with several, in each of them.
+    Queue {
+        #[command(flatten)]
+        place: PlaceArgs,
+        #[command(subcommand)]
+        command: QueueCommand,
+    },
+    /// Consumers of queues: list, register, unregister, move
+    ///
+    /// A replay's consumer only holds the queue for it: where replay stands, its subscriber knows.
+    Consumer {
+        #[command(flatten)]
+        place: PlaceArgs,
+        #[command(subcommand)]
+        command: ConsumerCommand,
     },
     /// Print the completions of a shell
     Completions {
@@ -55,21 +91,64 @@ enum Command {
     },
 }
 
+/// What `check` ends with when it could not be done, whatever the reason: 2 would be "critical".
+const UNKNOWN: u8 = 3;
+
 fn main() -> ExitCode {
     let args = match cli::parse::<Args>() {
         Ok(args) => args,
+        Err(Exit::Usage) if means_check(std::env::args_os().skip(1)) => return UNKNOWN.into(),
         Err(exit) => return exit.into(),
     };
-    exit::finish(run(&args))
+    run(&args).unwrap_or_else(|failure| failure.print())
 }
 
-fn run(args: &Args) -> Result<Exit, Failure> {
-    match &args.command {
+/// Whether a command line that could not be parsed is a `check`: its first word that is no option.
+fn means_check(mut args: impl Iterator<Item = OsString>) -> bool {
+    while let Some(arg) = args.next() {
+        if arg == "-c" || arg == "--config" {
+            args.next();
+        } else if !arg.as_encoded_bytes().starts_with(b"-") {
+            return arg == "check";
+        }
+    }
+    false
+}
+
+fn run_check(args: &CheckArgs, common: &CommonArgs) -> ExitCode {
+    let mut code = UNKNOWN;
+    let done = load_configs(common).and_then(|configs| {
+        cli::run_command("trunkline", common, async {
+            code = check::run(args, &configs).await?;
+            Ok(Exit::Done)
+        })
+    });
+    if let Err(failure) = done {
+        failure.print();
+        // Nagios shows standard output only; that it cannot be written has been said.
+        let _ = output::print(&check::not_done(&failure));
+    }
+    code.into()
+}
+
+fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let done = match &args.command {
         Command::Status { json, watch } => {
             let configs = load_configs(&args.common)?;
             let printed = print_status(&configs, *json, *watch);
             cli::run_command("trunkline", &args.common, printed)
         }
+        Command::Queue { place, command } => {
+            let configs = load_configs(&args.common)?;
+            let done = queue::run(command, place, &configs, &args.common);
+            cli::run_command("trunkline", &args.common, done)
+        }
+        Command::Consumer { place, command } => {
+            let configs = load_configs(&args.common)?;
+            let done = consumer::run(command, place, &configs, &args.common);
+            cli::run_command("trunkline", &args.common, done)
+        }
+        Command::Check(check) => return Ok(run_check(check, &args.common)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "trunkline", &mut script);
@@ -81,14 +160,16 @@ fn run(args: &Args) -> Result<Exit, Failure> {
                 .with_context(|| format!("could not write manual pages to {}", dir.display()))?;
             Ok(Exit::Done)
         }
-    }
+    };
+    done.map(ExitCode::from)
 }
 
-/// The named file, or all of the usual directory; problems of all files at once.
+/// The named file, or all files of the named directory, or of the usual one; problems of all files at once.
 fn load_configs(common: &CommonArgs) -> Result<Vec<AnyConfig>, Failure> {
     let paths = match common.named_config() {
+        Some(path) if path.is_dir() => configs_in(&path)?,
         Some(path) => vec![path],
-        None => usual_configs()?,
+        None => configs_in(Path::new(CONFIG_DIRECTORY))?,
     };
     let mut configs = Vec::new();
     let mut wrong: Option<Failure> = None;
@@ -111,8 +192,7 @@ fn load_configs(common: &CommonArgs) -> Result<Vec<AnyConfig>, Failure> {
     wrong.map_or(Ok(configs), Err)
 }
 
-fn usual_configs() -> Result<Vec<PathBuf>, Failure> {
-    let directory = Path::new(CONFIG_DIRECTORY);
+fn configs_in(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let none = |text: String| {
         Failure::from(ConfigErrors {
             file: directory.to_owned(),
@@ -153,7 +233,9 @@ async fn print_status(
             output::print(&status::draw(&overview))?;
         }
         match watch {
-            None => return Ok(exit_code(&overview)),
+            // A daemon that does not run is a fact of the picture.
+            None if overview.is_asked() => return Ok(Exit::Done),
+            None => return Ok(Exit::Failed),
             Some(seconds) => {
                 if !clear && !json {
                     output::print("\n")?;
@@ -173,19 +255,4 @@ async fn ask(configs: &[AnyConfig]) -> Overview {
         }
     }
     overview
-}
-
-/// 3 if anything could not be asked or is not installed; a daemon that does not run is a fact.
-fn exit_code(overview: &Overview) -> Exit {
-    let databases = overview.tickers.iter().flat_map(|ticker| &ticker.databases);
-    let unasked = databases.clone().any(|database| database.error.is_some())
-        || overview.replays.iter().any(|replay| {
-            !replay.provider.reachable
-                || replay.provider.error.is_some()
-                || replay
-                    .subscribers
-                    .iter()
-                    .any(|subscriber| !subscriber.reachable)
-        });
-    if unasked { Exit::Failed } else { Exit::Done }
 }

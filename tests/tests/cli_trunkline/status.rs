@@ -1,28 +1,15 @@
-//! The program `trunkline`: its status tells the truth about both sides, in both forms.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+//! The status tells the truth about both sides, in both forms.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::{Programs, Replication, Scratch, Stop, run, wait_until};
+use tests::{Replication, Scratch, Stop, run, wait_until};
+
+use crate::trunkline;
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn trunkline() -> Command {
-    let mut command = Command::new(Programs::get().path("trunkline"));
-    for name in [
-        "PGHOST",
-        "PGPORT",
-        "PGUSER",
-        "PGPASSFILE",
-        "TRUNKLINE_CONFIG",
-    ] {
-        command.env_remove(name);
-    }
-    command
-}
 
 fn status(config: &Path, code: i32) -> Value {
     let output = run(trunkline().arg("-c").arg(config).args(["status", "--json"])).code(code);
@@ -35,6 +22,7 @@ fn status_tells_the_truth_when_idle_behind_paused_and_disconnected() {
     replication.everywhere("create table t (id int primary key, v text)");
     let (ticker, replay) = (&replication.ticker, &replication.replay);
 
+    replay.run(&["status"]).code(3);
     let before = status(&ticker.config, 3);
     let database = &before["tickers"][0]["databases"][0];
     assert!(
@@ -76,6 +64,9 @@ fn status_tells_the_truth_when_idle_behind_paused_and_disconnected() {
 
     replay.run(&["stop"]).ok();
     assert_eq!(subscriber(0)["state"], "stopped");
+    // The daemon's own status says with its code that it does not run, as the ticker's does.
+    let own = replay.run(&["status", "--json"]).code(5);
+    assert!(own.stdout.contains("\"running\": false"), "{}", own.stdout);
     replication.on_provider("insert into t select i, 'x' from generate_series(1, 1000) i");
     wait_until("ticks that are not applied", LIMIT, || {
         subscriber(0)["lag_ticks"].as_i64().unwrap() > 0
@@ -189,4 +180,35 @@ fn completions_and_manual_pages_are_made() {
     assert!(scratch.path().join("trunkline.1").exists());
     assert!(scratch.path().join("trunkline-status.1").exists());
     run(trunkline().arg("man").arg("/nonexistent/dir")).code(3);
+}
+
+#[test]
+fn a_watched_status_is_printed_again_until_it_is_stopped() {
+    let scratch = Scratch::new();
+    let config = scratch.file(
+        "t.toml",
+        "[ticker]\njob_name = \"t\"\ndb = \"host=/nonexistent dbname=x user=u\"\npidfile = \"/tmp/none.pid\"\n",
+    );
+    let printed = scratch.file("out", "");
+    let mut child = trunkline()
+        .arg("-c")
+        .arg(&config)
+        .args(["status", "--watch", "1"])
+        .stdout(std::fs::File::create(&printed).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("three pictures", LIMIT, || {
+        let text = std::fs::read_to_string(&printed).unwrap();
+        text.matches("ticker t: not running").count() >= 3
+    });
+    // An unreachable database ends it no more than anything else does.
+    assert!(child.try_wait().unwrap().is_none());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    run(trunkline()
+        .arg("-c")
+        .arg(&config)
+        .args(["status", "--watch", "0"]))
+    .code(2);
 }

@@ -1,0 +1,229 @@
+//! What the checks find of queues and their consumers. Pure: judges what status tells.
+
+use admin::output::{bytes, seconds};
+use admin::status::{ConsumerStatus, QueuePace, QueueStatus};
+
+use super::finding::{Check, Finding, Level, Limits, Unit};
+
+/// A tick may be this late on a loaded machine.
+const TICK_GRACE_SECONDS: f64 = 15.0;
+
+/// Rotation is looked at every `maint_delay`, 600 s if the config does not say.
+const ROTATION_GRACE_SECONDS: f64 = 900.0;
+
+/// Limits of a consumer's lag where the operator gives none.
+const CONSUMER_LIMITS: (f64, f64) = (300.0, 3600.0);
+
+/// What one of the checks finds of the queues of a database.
+pub(crate) fn findings(
+    check: Check,
+    database: &str,
+    queues: &[QueueStatus],
+    limits: Limits,
+) -> Vec<Finding> {
+    let of = |queue: &QueueStatus| format!("{database}/{}", queue.name);
+    let mut found = Vec::new();
+    for queue in queues {
+        let Some(pace) = &queue.pace else { continue };
+        match check {
+            Check::Ticker => found.push(ticker(of(queue), queue, pace, limits)),
+            Check::Consumers => found.extend(queue.consumer_list.iter().filter_map(|consumer| {
+                self::consumer(
+                    format!("{}/{}", of(queue), consumer.name),
+                    queue,
+                    consumer,
+                    limits,
+                )
+            })),
+            Check::Rotation => found.push(rotation(of(queue), queue, pace, limits)),
+            Check::Size => found.push(Finding::measured(
+                check,
+                of(queue),
+                queue.bytes as f64,
+                limits,
+                bytes(queue.bytes),
+            )),
+            Check::Replication | Check::Versions => {}
+        }
+    }
+    found
+}
+
+fn ticker(of: String, queue: &QueueStatus, pace: &QueuePace, limits: Limits) -> Finding {
+    let Some(age) = queue.tick_age_seconds else {
+        let text = "it has no tick".to_owned();
+        return Finding::new(Check::Ticker, of, Level::Critical, text);
+    };
+    // An outside ticker keeps its own time; the operator's limits hold for it all the same.
+    let usual = if pace.external_ticker {
+        Limits::default()
+    } else {
+        let idle = pace.ticker_idle_period_seconds;
+        Limits::new(
+            idle + TICK_GRACE_SECONDS,
+            2.0 * idle + 4.0 * TICK_GRACE_SECONDS,
+        )
+    };
+    let mut message = format!("last tick {} ago", seconds(age));
+    let mut least = Level::Ok;
+    if pace.ticker_paused {
+        message.push_str(", its ticker is paused");
+        least = Level::Warning;
+    }
+    Finding::measured(Check::Ticker, of, age, limits.or(usual), message)
+        .at_least(least)
+        .count(
+            "new_events",
+            queue.pending_events.unwrap_or(0) as f64,
+            Unit::Count,
+        )
+}
+
+/// None for an idle member of a cooperating consumer, which has no position.
+fn consumer(
+    of: String,
+    queue: &QueueStatus,
+    consumer: &ConsumerStatus,
+    limits: Limits,
+) -> Option<Finding> {
+    // A queue that is not ticked makes every consumer's last tick old; that is the ticker's trouble.
+    let lag = if consumer.last_tick? >= queue.last_tick? {
+        0.0
+    } else {
+        consumer.lag_seconds?
+    };
+    let events = consumer.pending_events.unwrap_or(0);
+    let message = format!(
+        "lag {}, {events} events, seen {} ago",
+        seconds(lag),
+        seconds(consumer.last_seen_seconds)
+    );
+    let limits = limits.or(Limits::new(CONSUMER_LIMITS.0, CONSUMER_LIMITS.1));
+    Some(
+        Finding::measured(Check::Consumers, of, lag, limits, message).count(
+            "pending_events",
+            events as f64,
+            Unit::Count,
+        ),
+    )
+}
+
+fn rotation(of: String, queue: &QueueStatus, pace: &QueuePace, limits: Limits) -> Finding {
+    let (age, period) = (pace.rotated_seconds_ago, pace.rotation_period_seconds);
+    let usual = Limits::new(
+        2.0 * period + ROTATION_GRACE_SECONDS,
+        4.0 * period + ROTATION_GRACE_SECONDS,
+    );
+    let message = format!(
+        "rotated {} ago, every {}, {} kept",
+        seconds(age),
+        seconds(period),
+        bytes(queue.bytes)
+    );
+    Finding::measured(Check::Rotation, of, age, limits.or(usual), message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue() -> QueueStatus {
+        QueueStatus {
+            name: "q".into(),
+            last_tick: Some(10),
+            tick_age_seconds: Some(30.0),
+            pending_events: Some(2),
+            consumers: 1,
+            bytes: 5000,
+            error: None,
+            pace: Some(QueuePace {
+                events_per_second: Some(1.0),
+                tables: 3,
+                current_table: 0,
+                rotation_period_seconds: 7200.0,
+                rotated_seconds_ago: 100.0,
+                ticker_max_count: 500,
+                ticker_max_lag_seconds: 3.0,
+                ticker_idle_period_seconds: 60.0,
+                ticker_paused: false,
+                external_ticker: false,
+                insert_disabled: false,
+            }),
+            consumer_list: vec![ConsumerStatus {
+                name: "c".into(),
+                last_tick: Some(10),
+                lag_seconds: Some(9999.0),
+                last_seen_seconds: 1.0,
+                pending_events: Some(0),
+                batch: None,
+            }],
+        }
+    }
+
+    fn only(check: Check, queue: QueueStatus, limits: Limits) -> Finding {
+        let mut found = findings(check, "db", &[queue], limits);
+        assert_eq!(found.len(), 1);
+        found.remove(0)
+    }
+
+    #[test]
+    fn a_tick_is_late_by_the_queues_own_idle_period() {
+        let aged = |age: f64| QueueStatus {
+            tick_age_seconds: Some(age),
+            ..queue()
+        };
+        let level = |age| only(Check::Ticker, aged(age), Limits::default()).status;
+        assert_eq!(level(70.0), Level::Ok);
+        assert_eq!(level(80.0), Level::Warning);
+        assert_eq!(level(200.0), Level::Critical);
+        let given = Limits {
+            warn: None,
+            crit: Some(20.0),
+        };
+        assert_eq!(only(Check::Ticker, queue(), given).status, Level::Critical);
+        let never = QueueStatus {
+            tick_age_seconds: None,
+            ..queue()
+        };
+        let finding = only(Check::Ticker, never, Limits::default());
+        assert_eq!(finding.status, Level::Critical);
+    }
+
+    #[test]
+    fn a_paused_ticker_is_a_warning_and_an_external_one_is_not_late() {
+        let mut paused = queue();
+        paused.pace.as_mut().unwrap().ticker_paused = true;
+        let finding = only(Check::Ticker, paused, Limits::default());
+        assert_eq!(finding.status, Level::Warning);
+        let mut external = queue();
+        external.tick_age_seconds = Some(1e6);
+        external.pace.as_mut().unwrap().external_ticker = true;
+        let finding = only(Check::Ticker, external, Limits::default());
+        assert_eq!(finding.status, Level::Ok);
+    }
+
+    #[test]
+    fn a_consumer_that_stands_at_the_last_tick_does_not_lag_however_old_it_is() {
+        let level = only(Check::Consumers, queue(), Limits::default());
+        assert_eq!(level.status, Level::Ok);
+        let mut behind = queue();
+        behind.consumer_list[0].last_tick = Some(9);
+        let finding = only(Check::Consumers, behind, Limits::default());
+        assert_eq!(
+            (finding.status, finding.of.as_str()),
+            (Level::Critical, "db/q/c")
+        );
+        let mut idle_member = queue();
+        idle_member.consumer_list[0].last_tick = None;
+        assert!(findings(Check::Consumers, "db", &[idle_member], Limits::default()).is_empty());
+    }
+
+    #[test]
+    fn a_rotation_that_is_held_up_is_told_with_the_bytes() {
+        let mut held = queue();
+        held.pace.as_mut().unwrap().rotated_seconds_ago = 20_000.0;
+        let finding = only(Check::Rotation, held, Limits::default());
+        assert_eq!(finding.status, Level::Warning);
+        assert!(finding.message.contains("4 kB"), "{}", finding.message);
+    }
+}

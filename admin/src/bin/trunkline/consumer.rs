@@ -1,0 +1,289 @@
+//! `trunkline consumer`: consumers listed, registered, removed and moved. Changes them through schema pgq's functions
+//! only.
+
+use std::str::FromStr;
+
+use admin::cli::{CommonArgs, say};
+use admin::config::AnyConfig;
+use admin::exit::{Exit, Failure};
+use admin::output;
+use admin::status::{self, ConsumerStatus};
+use anyhow::Context as _;
+use clap::Subcommand;
+use serde::Serialize;
+use sql::tick::{self, TickAt, TickId};
+use tokio_postgres::Transaction;
+
+use crate::places::{self, Place, PlaceArgs};
+use crate::queue::part;
+
+/// What is done with consumers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConsumerCommand {
+    /// One line a consumer: how far behind it is, and when it was seen last
+    ///
+    /// Lag is the age of the last tick that it finished; Pending are the events after that tick, up to the queue's
+    /// last one. Exit code 1 if some database could not be asked.
+    List {
+        /// Of this queue only
+        queue: Option<String>,
+        /// As JSON: an array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Register a consumer at the queue's last tick
+    Register {
+        /// The queue
+        queue: String,
+        /// The consumer's name
+        consumer: String,
+        /// Begin after this tick: a number, `first` (the oldest after which no event is gone), or `last`
+        #[arg(long, value_name = "TICK")]
+        at: Option<Tick>,
+    },
+    /// Remove a consumer: events that only it waited for are given up
+    Unregister {
+        /// The queue
+        queue: String,
+        /// The consumer's name
+        consumer: String,
+    },
+    /// Move a consumer: what comes next is what follows this tick; an open batch is dropped
+    ///
+    /// Refused where events after the tick are gone. Forward, events are skipped; back, they come again.
+    Move {
+        /// The queue
+        queue: String,
+        /// The consumer's name
+        consumer: String,
+        /// A tick's number, `first` (the oldest after which no event is gone), or `last`
+        tick: Tick,
+    },
+}
+
+/// A tick as the command line names it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tick(TickAt);
+
+impl FromStr for Tick {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Tick, String> {
+        match text {
+            "first" => Ok(Tick(TickAt::First)),
+            "last" => Ok(Tick(TickAt::Last)),
+            _ => text
+                .parse()
+                .map(|id| Tick(TickAt::Id(TickId(id))))
+                .map_err(|_| "a tick is a number, `first` or `last`".to_owned()),
+        }
+    }
+}
+
+/// A consumer and where it is.
+#[derive(Serialize)]
+pub(crate) struct ConsumerRow<'a> {
+    pub(crate) database: &'a str,
+    pub(crate) queue: &'a str,
+    #[serde(flatten)]
+    pub(crate) consumer: &'a ConsumerStatus,
+}
+
+pub(crate) const HEADER: [&str; 8] = [
+    "Database", "Queue", "Consumer", "Lag", "LastSeen", "Pending", "LastTick", "Batch",
+];
+
+pub(crate) fn cells(row: &ConsumerRow<'_>) -> Vec<String> {
+    let consumer = row.consumer;
+    vec![
+        output::word(row.database),
+        output::word(row.queue),
+        output::word(&consumer.name),
+        consumer.lag_seconds.map_or("-".into(), output::seconds),
+        output::seconds(consumer.last_seen_seconds),
+        output::or_none(consumer.pending_events),
+        output::or_none(consumer.last_tick),
+        output::or_none(consumer.batch),
+    ]
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    command: &ConsumerCommand,
+    place: &PlaceArgs,
+    configs: &[AnyConfig],
+    common: &CommonArgs,
+) -> Result<Exit, Failure> {
+    match command {
+        ConsumerCommand::List { queue, json } => {
+            list(configs, place, queue.as_deref(), *json).await
+        }
+        ConsumerCommand::Register {
+            queue,
+            consumer,
+            at,
+        } => {
+            let place = places::with_queue(configs, place, queue).await?;
+            register(place, queue, consumer, *at, common).await
+        }
+        ConsumerCommand::Unregister { queue, consumer } => {
+            let place = places::with_queue(configs, place, queue).await?;
+            unregister(&place, queue, consumer, common).await
+        }
+        ConsumerCommand::Move {
+            queue,
+            consumer,
+            tick,
+        } => {
+            let place = places::with_queue(configs, place, queue).await?;
+            move_to(place, queue, consumer, *tick, common).await
+        }
+    }
+}
+
+async fn list(
+    configs: &[AnyConfig],
+    args: &PlaceArgs,
+    only: Option<&str>,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let (places, failures) = places::all(configs, args).await;
+    let mut found = Vec::new();
+    for place in &places {
+        let mut queues = status::queues(&place.session).await?;
+        queues.retain(|queue| only.is_none_or(|name| name == queue.name));
+        found.push((place.name.as_str(), queues));
+    }
+    if let Some(name) = only
+        && failures.is_empty()
+        && found.iter().all(|(_, queues)| queues.is_empty())
+    {
+        let text = format!("there is no queue {name}");
+        return Err(Failure::message(Exit::Failed, text));
+    }
+    let mut rows = Vec::new();
+    for (database, queues) in &found {
+        for queue in queues {
+            rows.extend(queue.consumer_list.iter().map(|consumer| ConsumerRow {
+                database,
+                queue: &queue.name,
+                consumer,
+            }));
+        }
+    }
+    if json {
+        output::print_json(&rows)?;
+    } else {
+        let cells: Vec<_> = rows.iter().map(cells).collect();
+        output::print(&output::listing(&HEADER, &cells))?;
+    }
+    Ok(part(&places, &failures))
+}
+
+async fn register(
+    mut place: Place,
+    queue: &str,
+    consumer: &str,
+    at: Option<Tick>,
+    common: &CommonArgs,
+) -> Result<Exit, Failure> {
+    let transaction = place.session.transaction().await.context("begin")?;
+    let old = sql::consumer::find(&transaction, queue, consumer).await;
+    if let Some(old) = old.map_err(anyhow::Error::from)? {
+        let stands = output::or_none(old.last_tick.map(|tick| tick.0));
+        let text =
+            format!("consumer {consumer} of queue {queue} is registered already, at tick {stands}");
+        if at.is_none() {
+            say(common, &format!("{}: {text}", place.name))?;
+            return Ok(Exit::Done);
+        }
+        let failure = Failure::message(Exit::Failed, text);
+        return Err(failure.with_hint("`trunkline consumer move` takes it to another tick"));
+    }
+    let Tick(at) = at.unwrap_or(Tick(TickAt::Last));
+    let to = resolve(&transaction, queue, at).await?;
+    let made = sql::consumer::register_at(&transaction, queue, consumer, to).await;
+    made.map_err(anyhow::Error::from)?;
+    transaction.commit().await.context("commit")?;
+    let text = format!("consumer {consumer} of queue {queue} registered at tick {to}");
+    say(common, &format!("{}: {text}", place.name))?;
+    Ok(Exit::Done)
+}
+
+async fn unregister(
+    place: &Place,
+    queue: &str,
+    consumer: &str,
+    common: &CommonArgs,
+) -> Result<Exit, Failure> {
+    let removed = sql::consumer::unregister(&*place.session, queue, consumer).await;
+    if !removed.map_err(anyhow::Error::from)? {
+        return Err(no_consumer(queue, consumer));
+    }
+    let text = format!("consumer {consumer} of queue {queue} removed");
+    say(common, &format!("{}: {text}", place.name))?;
+    Ok(Exit::Done)
+}
+
+async fn move_to(
+    mut place: Place,
+    queue: &str,
+    consumer: &str,
+    Tick(at): Tick,
+    common: &CommonArgs,
+) -> Result<Exit, Failure> {
+    let transaction = place.session.transaction().await.context("begin")?;
+    let old = sql::consumer::find(&transaction, queue, consumer).await;
+    let Some(old) = old.map_err(anyhow::Error::from)? else {
+        return Err(no_consumer(queue, consumer));
+    };
+    let to = resolve(&transaction, queue, at).await?;
+    let moved = sql::consumer::register_at(&transaction, queue, consumer, to).await;
+    moved.map_err(anyhow::Error::from)?;
+    let events = match old.last_tick {
+        None => None,
+        Some(from) => tick::events_between(&transaction, queue, from, to)
+            .await
+            .map_err(anyhow::Error::from)?,
+    };
+    transaction.commit().await.context("commit")?;
+    let from = output::or_none(old.last_tick.map(|tick| tick.0));
+    let effect = match events {
+        Some(skipped @ 1..) => format!(", {skipped} events skipped"),
+        Some(again @ ..=-1) => format!(", {} events come again", again.unsigned_abs()),
+        Some(0) | None => String::new(),
+    };
+    let text =
+        format!("consumer {consumer} of queue {queue} moved from tick {from} to {to}{effect}");
+    say(common, &format!("{}: {text}", place.name))?;
+    Ok(Exit::Done)
+}
+
+async fn resolve(
+    transaction: &Transaction<'_>,
+    queue: &str,
+    at: TickAt,
+) -> Result<TickId, Failure> {
+    let found = tick::find(transaction, queue, at).await;
+    if let Some(tick) = found.map_err(anyhow::Error::from)? {
+        return Ok(tick);
+    }
+    let text = match at {
+        TickAt::Id(tick) => format!("queue {queue} has no tick {tick}"),
+        TickAt::First | TickAt::Last => format!("queue {queue} has no tick to begin at"),
+    };
+    let first = tick::find(transaction, queue, TickAt::First).await;
+    let last = tick::find(transaction, queue, TickAt::Last).await;
+    let failure = Failure::message(Exit::Failed, text);
+    Err(match (first, last) {
+        (Ok(Some(first)), Ok(Some(last))) => failure.with_hint(format!(
+            "ticks from {first} to {last} can be gone to; numbers in between may be missing"
+        )),
+        _ => failure.with_hint("is the ticker running?"),
+    })
+}
+
+fn no_consumer(queue: &str, consumer: &str) -> Failure {
+    let text = format!("queue {queue} has no consumer {consumer}");
+    Failure::message(Exit::Failed, text)
+}
