@@ -59,7 +59,7 @@ enum Command {
 enum Online {
     /// Make queue, consumers and the subscribers' tables; safe to repeat
     Install,
-    /// Tell how job and subscribers stand
+    /// Tell how job and subscribers stand; exit code 5 if the daemon does not run on this host
     Status {
         /// As JSON
         #[arg(long)]

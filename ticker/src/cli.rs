@@ -52,7 +52,7 @@ enum Command {
     Reload,
     /// Stop the daemon if it runs, and start it again, detached
     Restart,
-    /// Say how the queues stand
+    /// Say how the queues stand; exit code 5 if the daemon does not run on this host
     Status {
         /// As JSON
         #[arg(long)]
