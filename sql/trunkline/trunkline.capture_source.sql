@@ -5,8 +5,8 @@
 -- in it (of triggers, of functions in RETURNING) have logged theirs, so by then its rows may be stale. Therefore:
 --  * the first capture on a table within a client statement logs its transition rows;
 --  * every later one logs, for each key of its old and new rows, the live row with that key that this transaction
---    wrote, or that there is none. age(xmin) <= 0: a REPEATABLE READ snapshot still shows rows that another session
---    deleted, and what this transaction wrote cannot be anybody else's.
+--    wrote, or that there is none. A REPEATABLE READ snapshot still shows rows that another session deleted; in READ
+--    COMMITTED a row with a key that this transaction wrote can only be its own.
 -- The mark of the first is the setting trunkline.m_<oid>, for the transaction: statement_timestamp's binary form, which no
 -- setting can change. A capture without rows leaves no mark: an empty nested statement would make the outer one read
 -- live for nothing, and ON CONFLICT fires two triggers.
@@ -143,7 +143,9 @@ $f$, i_queue_id, v_name, v_shape);
     end;
     v_all := format('v_rows := %s;', trunkline.capture_blocks(v_put, 'b.kind', format(
         'select case when l.x is null then ''gone'' else ''live'' end as kind, coalesce(l.x, %s) as x '
-        'from (%s) d left join lateral (select %s as x from only %I.%I t where %s and age(t.xmin) <= 0 limit 1) l '
+        'from (%s) d left join lateral (select %s as x from only %I.%I t where %s '
+        'and (current_setting(''transaction_isolation'') in (''read committed'', ''read uncommitted'') '
+        'or trunkline.wrote(t.xmin)) limit 1) l '
         'on true', v_read, v_all, v_live, i_plan ->> 'schema', i_plan ->> 'name', v_found), 'b.kind, '));
     v_all := format($f$v_saved := trunkline.pin_plans();
         %s

@@ -141,6 +141,33 @@ async fn a_row_that_another_session_deleted_is_not_taken_for_ours() {
 }
 
 #[tokio::test]
+async fn a_row_of_a_younger_transaction_that_is_gone_is_not_taken_for_ours() {
+    let mut p = Provider::start().await;
+    p.run(
+        "create table t (id int primary key, v text); create table first (id int);
+         create function renew() returns void language plpgsql as $$ begin
+            insert into t values (1, 'new'), (2, 'new'); delete from t where id = 1 and v = 'new'; end $$",
+    )
+    .await;
+    p.add("t").await;
+    let other = p.another().await;
+    // The lock takes a transaction id and no snapshot: what others write now has a greater id and is in the snapshot.
+    other
+        .batch_execute(
+            "begin isolation level repeatable read; lock table first in access exclusive mode",
+        )
+        .await
+        .unwrap();
+    p.run("insert into t values (1, 'younger')").await;
+    assert_eq!(tests::ask(&other, "select age(xmin) < 0 from t").await, "t");
+    p.run("delete from t").await;
+    other.batch_execute("select renew()").await.unwrap();
+    other.batch_execute("commit").await.unwrap();
+    p.check("after both").await;
+    assert_eq!(p.mirrored("t").len(), 1);
+}
+
+#[tokio::test]
 async fn tables_that_write_to_each_other_keep_marks_of_their_own() {
     let mut p = Provider::start().await;
     p.run(
