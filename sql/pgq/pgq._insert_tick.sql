@@ -1,6 +1,8 @@
 -- pgq._insert_tick(...): takes a snapshot and adds it to a queue's chain of ticks. For pgq.ticker() only.
 -- Arguments: the queue; the tick's number and time, null for the next one and for now; the event sequence, null to
--- read it. Result: the tick's number, or null if the caller's snapshot is older than the last tick (nothing is made).
+-- read it. Result: the tick's number, or null if the caller's snapshot may be older than the last tick (nothing is made).
+-- Errors: Invalid PgQ state: a snapshot taken under the lock sees all that the last tick sees, unless the transaction
+-- counter went back, as it does when a dump is restored into another server.
 -- Tables touched: inserts into tick, takes a number of the tick sequence; notifies trunkline_tick.
 -- Users must not: call it without holding the queue's row lock, taken in an earlier statement.
 --
@@ -43,13 +45,12 @@ begin
     select txid_current_snapshot() into v_snapshot;
     v_time := coalesce(i_time, clock_timestamp());
     if not v_first and not pgq.snapshot_contains(v_snapshot, v_last.tick_snapshot) then
-        if txid_snapshot_xmax(v_snapshot) < txid_snapshot_xmin(v_last.tick_snapshot) then
-            raise exception 'Invalid PgQ state: old xmin=%, new xmax=%',
-                txid_snapshot_xmin(v_last.tick_snapshot), txid_snapshot_xmax(v_snapshot)
-                using errcode = '55000',
-                      hint = 'The transaction counter went back: the database was restored from a dump of another server.';
-        end if;
-        return null;
+        raise exception 'Invalid PgQ state: old xmin=%, new xmax=%',
+            txid_snapshot_xmin(v_last.tick_snapshot), txid_snapshot_xmax(v_snapshot)
+            using errcode = '55000',
+                  detail = format('Queue %s has ticks of transactions that this server has not run: the database was '
+                                  'restored into another server.', i_queue.queue_name),
+                  hint = format('select pgq.adopt_queue(%L)', i_queue.queue_name);
     end if;
 
     -- Which transactions may hold events that are numbered up to v_seq and not seen by the snapshot. If no event was

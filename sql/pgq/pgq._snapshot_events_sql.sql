@@ -10,7 +10,10 @@
 --   * each transaction that was open at i_from and is seen by i_to, by its number; with the range that they span, which
 --     says nothing more, but keeps the planner, which has no statistics here, from reading the table for a long list.
 -- Every table is read. The tables of the moment would not do: a REPEATABLE READ writer whose snapshot is older than a
--- rotation writes into a table that is no longer the current one.
+-- rotation writes into a table that is no longer the current one. Only tables without a page are left out: both ticks exist,
+-- so whatever is between them has been written by now.
+-- The query is run later than it is made. If rotation has truncated its events in between (the consumer was detached,
+-- unregistered, moved), it fails instead of giving less: once its tables are locked, _events_from looks for that.
 create or replace function pgq._snapshot_events_sql(
     i_queue_id int4, i_from txid_snapshot, i_to txid_snapshot, i_filter text) returns text
 language plpgsql stable security definer
@@ -37,7 +40,27 @@ begin
                                 v_columns, t.name, v_late[1], v_late[array_upper(v_late, 1)], v_late, i_filter) end,
                       ' union all ')
       into v_parts
-      from pgq._event_tables(v_queue.queue_data_pfx, v_queue.queue_ntables) as t(name);
-    return format('select %s from (%s) ev order by ev_id', v_columns, v_parts);
+      from pgq._event_tables(v_queue.queue_data_pfx, v_queue.queue_ntables) as t(name)
+     where pg_relation_size(t.name::regclass) > 0;
+    v_parts := coalesce(v_parts, format('select %s from %s where false', v_columns, v_queue.queue_data_pfx));
+    return format('select %s from (%s) ev where (select pgq._events_from(%s, %s)) order by ev_id',
+                  v_columns, v_parts, i_queue_id, txid_snapshot_xmin(i_from));
+end
+$$;
+
+-- pgq._events_from(i_queue_id, i_txid): whether no event from this transaction id on was truncated. Result: true.
+-- Errors: events of queue Q were truncated. Tables touched: reads queue.
+-- Volatile, so that it sees what was committed before it is called, even where the calling query's snapshot is older.
+create or replace function pgq._events_from(i_queue_id int4, i_txid bigint) returns bool
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (select from pgq.queue q where q.queue_id = i_queue_id and q.queue_truncated_txid >= i_txid) then
+        raise exception 'events of queue % were truncated',
+            (select q.queue_name from pgq.queue q where q.queue_id = i_queue_id) using errcode = '55000',
+            hint = 'Nothing held them for this reader any more. Load its data anew.';
+    end if;
+    return true;
 end
 $$;

@@ -11,7 +11,7 @@ begin
     select pgq._snapshot_events_sql(s.sub_queue, f.tick_snapshot, t.tick_snapshot,
                                     format(' and (ev_owner is null or ev_owner = %s)', s.sub_id))
       into v_sql
-      from pgq.subscription s
+      from pgq._subscription_of(x_batch_id) s
       join pgq.tick f on f.tick_queue = s.sub_queue and f.tick_id = s.sub_last_tick
       join pgq.tick t on t.tick_queue = s.sub_queue and t.tick_id = s.sub_next_tick
      where s.sub_batch = x_batch_id;
@@ -29,6 +29,6 @@ language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
     select pgq._event_tables(q.queue_data_pfx, q.queue_ntables)
-      from pgq.subscription s join pgq.queue q on q.queue_id = s.sub_queue
+      from pgq._subscription_of(x_batch_id) s join pgq.queue q on q.queue_id = s.sub_queue
      where s.sub_batch = x_batch_id
 $$;

@@ -10,7 +10,6 @@ declare
     v_id    int4;
     v_pfx   text;
     v_queue pgq.queue;
-    v_table text;
 begin
     if i_queue_name is null then
         raise exception 'Invalid NULL value' using errcode = '22004';
@@ -31,11 +30,8 @@ begin
     execute format('create sequence %s cache 1', v_queue.queue_event_seq);
     execute format('create sequence %s cache 1', v_queue.queue_tick_seq);
     execute format('create table %s () inherits (pgq.event_template)', v_pfx);
-    for v_table in select pgq._event_tables(v_pfx, v_queue.queue_ntables) loop
-        execute format('create table %s () inherits (%s)', v_table, v_pfx);
-        execute format('alter table %s alter column ev_id set default nextval(%L::regclass)',
-                       v_table, v_queue.queue_event_seq);
-        execute format('create index %I on %s (ev_txid)', split_part(v_table, '.', 2) || '_txid_idx', v_table);
+    for i in 0 .. v_queue.queue_ntables - 1 loop
+        perform pgq._make_event_table(v_queue, i);
     end loop;
     perform pgq.grant_perms(i_queue_name);
     perform pgq.tune_storage(i_queue_name);

@@ -1,5 +1,6 @@
 -- pgq.drop_queue(i_queue_name, i_force): drops a queue with its tables.
--- Result: 1. Errors: No such event queue; cannot drop queue, consumers still attached (without i_force).
+-- Result: 1. Errors: No such event queue; cannot drop queue, consumers still attached (without i_force); cannot drop
+-- queue, tables are captured into it (their names in the detail), whose writers would fail without it.
 -- Tables touched: deletes from queue, tick, subscription, retry_queue, consumer; drops the queue's objects.
 create or replace function pgq.drop_queue(x_queue_name text, x_force bool) returns int4
 language plpgsql volatile security definer
@@ -9,10 +10,20 @@ declare
     v_queue    pgq.queue;
     v_consumer text;
     v_table    text;
+    v_captured text;
 begin
     select * into v_queue from pgq.queue q where q.queue_name = x_queue_name for update;
     if not found then
         raise exception 'No such event queue' using errcode = '42704', detail = coalesce(x_queue_name, 'null');
+    end if;
+    if to_regclass('trunkline.captured') is not null then
+        execute 'select string_agg(format(''%I.%I'', c.schema_name, c.table_name), '', '' order by 1) '
+                'from trunkline.captured c where c.queue_id = $1' into v_captured using v_queue.queue_id;
+        if v_captured is not null then
+            raise exception 'cannot drop queue, tables are captured into it' using errcode = '55006',
+                detail = format('%s: %s', x_queue_name, v_captured),
+                hint = 'End that first, for each consumer: replay remove --all, or trunkline.remove_table().';
+        end if;
     end if;
     if x_force then
         for v_consumer in select c.co_name from pgq.subscription s join pgq.consumer c on c.co_id = s.sub_consumer

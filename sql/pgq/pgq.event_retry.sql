@@ -50,8 +50,8 @@ declare
     v_found int4 := 0;
     v_added int4 := 0;
 begin
-    select * into v_sub from pgq.subscription s where s.sub_batch = i_batch_id;
-    if not found then
+    v_sub := pgq._subscription_of(i_batch_id);
+    if v_sub.sub_batch is null then
         raise exception '%', case when i_ev_id is null then format('batch_retry: batch %s not found', i_batch_id)
                                   else 'batch not found' end using errcode = '42704';
     end if;

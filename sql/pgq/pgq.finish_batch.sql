@@ -8,8 +8,10 @@ as $$
 declare
     v_sub pgq.subscription;
 begin
-    select * into v_sub from pgq.subscription s where s.sub_batch = x_batch_id for no key update;
-    if not found then
+    v_sub := pgq._subscription_of(x_batch_id);
+    v_sub := pgq._lock_subscription(v_sub.sub_queue, v_sub.sub_consumer);
+    -- Somebody may have finished it while we waited for the lock.
+    if v_sub.sub_batch is distinct from x_batch_id or x_batch_id is null then
         raise warning 'finish_batch: batch % not found', x_batch_id;
         return 0;
     end if;
@@ -17,9 +19,7 @@ begin
         raise exception 'the consumer of batch % was registered by another role', x_batch_id
             using errcode = '42501', hint = 'Ask that role, or a member of pgq_admin.';
     end if;
-    update pgq.subscription s
-       set sub_last_tick = s.sub_next_tick, sub_next_tick = null, sub_batch = null, sub_active = clock_timestamp()
-     where s.sub_batch = x_batch_id;
+    perform pgq._set_position(v_sub, v_sub.sub_next_tick, null, null);
     return 1;
 end
 $$;

@@ -12,7 +12,7 @@ begin
     select q.queue_name, c.co_name, f.tick_time, t.tick_time, s.sub_last_tick, s.sub_next_tick,
            current_timestamp - t.tick_time, f.tick_event_seq, t.tick_event_seq
       into queue_name, consumer_name, batch_start, batch_end, prev_tick_id, tick_id, lag, seq_start, seq_end
-      from pgq.subscription s
+      from pgq._subscription_of(x_batch_id) s
       join pgq.queue q on q.queue_id = s.sub_queue
       join pgq.consumer c on c.co_id = s.sub_consumer
       join pgq.tick f on f.tick_queue = s.sub_queue and f.tick_id = s.sub_last_tick

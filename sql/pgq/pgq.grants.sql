@@ -17,11 +17,12 @@ begin
                 ('pgq_reader', '{register_consumer,register_consumer_at,unregister_consumer,next_batch,
                                  next_batch_info,next_batch_custom,finish_batch,get_batch_events,get_batch_cursor,
                                  batch_event_sql,batch_event_tables,event_retry,batch_retry,force_tick,
-                                 find_tick_helper,seq_getval}'),
+                                 find_tick_helper,seq_getval,get_holder_info,_events_from}'),
                 ('pgq_writer', '{insert_event,current_event_table}'),
                 ('pgq_admin',  '{create_queue,drop_queue,set_queue_config,insert_event_raw,event_retry_raw,ticker,
                                  queues_to_tick,maint_retry_events,maint_rotate_tables_step1,
-                                 maint_rotate_tables_step2,maint_reclaim_ticks,maint_operations,
+                                 maint_rotate_tables_step2,maint_truncate_tables,maint_reclaim_ticks,
+                                 maint_retention,maint_operations,adopt_queue,
                                  maint_tables_to_vacuum,grant_perms,tune_storage,events_sql,seq_setval}')
               ) r (role_name, functions)
              where (select p.proname from pg_catalog.pg_proc p where p.oid = v_function) = any (r.functions)

@@ -14,8 +14,7 @@ declare
 begin
     for func_name, func_arg in
         select 'pgq.maint_rotate_tables_step1', q.queue_name from pgq.queue q
-         where q.queue_switch_step2 is not null
-           and q.queue_switch_time + q.queue_rotation_period < clock_timestamp()
+         where q.queue_switch_step2 is not null and pgq._is_rotation_due(q)
          order by q.queue_name
     loop
         v_due := v_due + 1;
@@ -26,15 +25,20 @@ begin
         func_arg := null;
         return next;
     end if;
-    for func_name, func_arg in
-        select 'pgq.maint_reclaim_ticks', q.queue_name from pgq.queue q
-         where v_due > 0
-            or txid_snapshot_xmin((select t.tick_snapshot from pgq.tick t where t.tick_queue = q.queue_id
-                                    order by t.tick_queue, t.tick_id limit 1)) < q.queue_tick_txid
-         order by q.queue_name
-    loop
-        return next;
-    end loop;
+    return query
+        select 'pgq.' || o.name, q.queue_name
+          from pgq.queue q
+         cross join lateral (values
+                ('maint_truncate_tables', q.queue_ntables > 3),
+                ('maint_reclaim_ticks', v_due > 0
+                    or txid_snapshot_xmin((select t.tick_snapshot from pgq.tick t
+                                            where t.tick_queue = q.queue_id and t.tick_id >= q.queue_first_tick
+                                            order by t.tick_queue, t.tick_id limit 1)) < q.queue_tick_txid),
+                ('maint_retention', (q.queue_retention_age > interval '0' or q.queue_retention_bytes > 0)
+                    and exists (select from pgq.subscription s where s.sub_queue = q.queue_id))
+               ) o (name, is_due)
+         where o.is_due
+         order by o.name desc, q.queue_name;
     return query
         select e.name, q.queue_name
           from pgq.queue q, unnest(q.queue_extra_maint) with ordinality e (name, place)

@@ -43,9 +43,7 @@ begin
             return;
         end if;
         batch_id := nextval('pgq.batch_id_seq');
-        update pgq.subscription s
-           set sub_batch = batch_id, sub_next_tick = v_next.tick_id, sub_active = clock_timestamp()
-         where s.sub_queue = v_sub.sub_queue and s.sub_consumer = v_sub.sub_consumer;
+        perform pgq._set_position(v_sub, v_sub.sub_last_tick, batch_id, v_next.tick_id);
     end if;
     cur_tick_id := v_next.tick_id;
     cur_tick_time := v_next.tick_time;

@@ -1,8 +1,9 @@
 -- pgq.register_consumer_at(x_queue_name, x_consumer_name, x_tick_pos): makes a consumer, or moves one.
 -- Arguments: x_tick_pos: the tick after which it reads; null: the last tick for a new one, no move for an old one.
--- Result: 1 new, 0 it was there (an open batch is dropped when it is moved).
+-- Result: 1 new, 0 it was there (an open batch is dropped when it is moved). One that was detached comes back when it is
+-- moved, if what follows that tick is still there.
 -- Errors: Event queue not created yet; cannot reposition, tick not found: N (or its events are gone); No ticks for this
--- queue; registered by another role.
+-- queue; registered by another role; detached.
 -- Tables touched: locks the queue's row; inserts into consumer, inserts into or updates subscription.
 --
 -- Why the lock: a rotation looks at the consumers, then truncates. Without it, a consumer registered in between stands
@@ -32,6 +33,7 @@ begin
        for no key update of s;
     if found then
         if x_tick_pos is null then
+            perform pgq._refuse_detached(v_sub, x_queue_name, x_consumer_name);
             return 0;
         end if;
         if not pgq._is_owner(v_sub.sub_owner) then
@@ -54,7 +56,8 @@ begin
 
     if v_sub.sub_id is not null then
         update pgq.subscription s
-           set sub_last_tick = v_tick.tick_id, sub_batch = null, sub_next_tick = null, sub_active = clock_timestamp()
+           set sub_last_tick = v_tick.tick_id, sub_batch = null, sub_next_tick = null, sub_active = clock_timestamp(),
+               sub_over_since = null, sub_detached = null, sub_detached_why = null
          where s.sub_queue = v_sub.sub_queue and s.sub_consumer = v_sub.sub_consumer;
         return 0;
     end if;

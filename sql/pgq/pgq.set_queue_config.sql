@@ -1,6 +1,9 @@
 -- pgq.set_queue_config(x_queue_name, x_param_name, x_param_value): changes one setting of a queue.
 -- Settings: ticker_max_count (1 to 1000000 events), ticker_max_lag (0 to 1 day), ticker_idle_period (0 to 1 day),
--- ticker_paused and external_ticker (boolean), rotation_period (1 second to 30 days).
+-- ticker_paused and external_ticker (boolean), rotation_period (1 second to 30 days), max_tables (3 to 100 event tables,
+-- which rotation may add up to), retention_age (0 to 10 years: how old a consumer's oldest undone event may be),
+-- retention_bytes (0 to 1 PB, as 1000000 or '5 GB': how much may follow its position), 0 for no limit, and
+-- retention_action: warn, or detach the consumer (pgq.maint_retention).
 -- Result: 1. Errors: Invalid NULL value; No such event queue; cannot change parameter; a value that is no such value,
 -- or out of range (the message names the range).
 -- Tables touched: updates queue.
@@ -31,6 +34,19 @@ begin
     when 'ticker_paused', 'external_ticker' then
         v_range := 'a boolean';
         v_good := x_param_value::bool is not null;
+    when 'max_tables' then
+        v_range := '3 to 100';
+        v_good := x_param_value::int4 between 3 and 100;
+    when 'retention_age' then
+        v_range := '0 to 10 years';
+        v_good := x_param_value::interval between interval '0' and interval '10 years';
+    when 'retention_bytes' then
+        v_range := '0 to 1 PB';
+        x_param_value := pg_size_bytes(x_param_value);
+        v_good := x_param_value::bigint between 0 and 1125899906842624;
+    when 'retention_action' then
+        v_range := 'warn or detach';
+        v_good := x_param_value in ('warn', 'detach');
     else
         raise exception 'cannot change parameter "%s"', x_param_name using errcode = '22023';
     end case;

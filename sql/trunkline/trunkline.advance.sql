@@ -16,10 +16,7 @@ begin
     if v_moves and not exists (select from pgq.tick t where t.tick_queue = v_sub.sub_queue and t.tick_id = i_tick) then
         raise exception 'tick % of queue % does not exist', i_tick, i_queue using errcode = '42704';
     end if;
-    update pgq.subscription s
-       set sub_last_tick = greatest(s.sub_last_tick, i_tick), sub_next_tick = null, sub_batch = null,
-           sub_active = clock_timestamp()
-     where s.sub_queue = v_sub.sub_queue and s.sub_consumer = v_sub.sub_consumer;
+    perform pgq._set_position(v_sub, greatest(v_sub.sub_last_tick, i_tick), null, null);
     return v_moves;
 end
 $$;

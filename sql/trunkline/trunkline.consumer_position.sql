@@ -3,7 +3,7 @@
 -- Where a consumer is registered, as the position that a subscriber stores.
 --
 -- Result: one row (epoch, tick_id, tick_tag), none if the queue or the consumer is
---         unknown.
+--         unknown, or the consumer was detached.
 -- Tables: reads pgq.queue, pgq.subscription, pgq.consumer, pgq.tick.
 -- Users must not take it for the subscriber's position: the subscriber is ahead of it
 -- by what it has applied and not yet told.
@@ -23,7 +23,7 @@ as $$
       join pgq.subscription s on s.sub_queue = q.queue_id
       join pgq.consumer c on c.co_id = s.sub_consumer
       join pgq.tick t on t.tick_queue = q.queue_id and t.tick_id = s.sub_last_tick
-     where q.queue_name = i_queue and c.co_name = i_consumer;
+     where q.queue_name = i_queue and c.co_name = i_consumer and s.sub_detached is null;
 $$;
 
 revoke all on function trunkline.consumer_position(text, text) from public;

@@ -18,7 +18,8 @@ begin
     end if;
     -- The answer is in v_low .. v_high, and v_high is a tick that contains the snapshot.
     v_high := v_tick.tick_id;
-    select t.tick_id into v_low from pgq.tick t where t.tick_queue = v_id order by t.tick_queue, t.tick_id limit 1;
+    select t.tick_id into v_low from pgq.queue q join pgq.tick t on t.tick_queue = q.queue_id and t.tick_id >= q.queue_first_tick
+     where q.queue_id = v_id order by t.tick_queue, t.tick_id limit 1;
     while v_low < v_high loop
         -- The last tick up to the middle; numbers have gaps, but v_low is one, so there is one.
         select t.tick_id, t.tick_snapshot into v_tick from pgq.tick t

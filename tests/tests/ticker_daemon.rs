@@ -85,7 +85,7 @@ fn a_ticker_is_installed_started_seen_and_stopped() {
     assert!(queue["last_tick"].as_i64().unwrap() > 1);
     let purposes = session.ask(
         "select string_agg(application_name, ',' order by application_name) from pg_stat_activity \
-         where application_name like 'trunkline %'",
+         where application_name ~ 'trunkline (ticker|upkeep)'",
     );
     assert_eq!(purposes, "trunkline ticker t1,trunkline upkeep t1");
     wait_until("a stats line", SOON, || node.log().contains("stats ticks="));
