@@ -251,7 +251,7 @@ impl<'a> BatchLoop<'a> {
         // 9: the table tasks tell the provider, so that it can give the events away.
         self.position = header.to;
         self.stats.batch(events, self.applier.rows(), header);
-        self.sub.for_tables.notify_one();
+        self.sub.for_provider.notify_one();
         Ok(())
     }
 
@@ -343,7 +343,7 @@ impl<'a> BatchLoop<'a> {
         let usable = self.applier.rollback().await.is_ok();
         let tick = row.tick.unwrap_or(self.position.tick);
         let _reaping_waits = self.sub.helpers.lock().await;
-        if row.copied_snapshot.is_none() {
+        if row.copied.is_none() {
             let helper = helper::parked(&self.sub.consumer, row.provider_oid);
             sql::consumer::register_at(&*self.provider, &self.sub.settings.queue, &helper, tick.id)
                 .await
@@ -353,7 +353,7 @@ impl<'a> BatchLoop<'a> {
             table: &row.table,
             from: (row.state, row.tick),
             tick: Some(tick),
-            copied: row.copied_snapshot.as_ref(),
+            copied: row.copied.as_ref(),
             told: None,
         };
         if !parking::park(self.sub, parking, &trouble).await? || !usable {

@@ -4,8 +4,8 @@
 
 use sql::{
     name::TableName,
-    table_state::{self, State, Step},
-    tick::{SnapshotText, Tick},
+    table_state::{self, Copied, State, Step},
+    tick::Tick,
 };
 use tracing::{debug, error};
 
@@ -18,8 +18,8 @@ pub(crate) struct Parking<'a> {
     pub(crate) from: (State, Option<Tick>),
     /// The tick from which its own events follow; none if it is to be copied again.
     pub(crate) tick: Option<Tick>,
-    /// The copy's snapshot, if its copy is not outlived yet.
-    pub(crate) copied: Option<&'a SnapshotText>,
+    /// The copy that its rows are of, if that is not outlived yet.
+    pub(crate) copied: Option<&'a Copied>,
     /// The error that was told when it was parked before, so that each is told once.
     pub(crate) told: Option<&'a str>,
 }
@@ -37,7 +37,7 @@ pub(crate) async fn park(
         from_tick: parking.from.1,
         to: State::Parked,
         tick: parking.tick,
-        copied_snapshot: parking.copied,
+        copied: parking.copied,
         trouble: Some((&error, advice)),
     };
     let parked = table_state::take_step(&*session, &sub.consumer, parking.table, &step)

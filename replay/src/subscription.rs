@@ -1,16 +1,22 @@
 //! One subscriber of the job: whom it talks to, and what its tasks share. The truth is in the
 //! databases; what is here are names, settings and hints to look again.
 
-use std::{collections::HashMap, sync::PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+};
 
 use sql::connect::{CancelToken, ConnectInfo, Session};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
     apply::OnConflict,
-    source::{reader::Feed, ticks::Ticks},
+    source::{
+        reader::Feed,
+        ticks::{Requests, Ticks},
+    },
     trouble::Trouble,
 };
 
@@ -32,7 +38,7 @@ pub(crate) struct Settings {
     pub max_batch_events: i64,
     /// Bytes of changes that are held in memory before they are written.
     pub chunk_bytes: usize,
-    /// Tables copied at once.
+    /// Streams that copy at once, of all tables together.
     pub parallel_copies: usize,
     /// What happens when a row is not as its change says.
     pub on_conflict: OnConflict,
@@ -48,16 +54,27 @@ pub(crate) struct Subscription {
     pub provider: ConnectInfo,
     /// Where the subscriber is.
     pub subscriber: ConnectInfo,
+    /// One permit a stream that copies, or a session that builds an index: `parallel_copies`.
+    /// Who has waited longest gets the next, so a new table waits for one part at most.
+    pub streams: Arc<Semaphore>,
+    /// One permit a table whose rows are being copied; as many as streams.
+    pub tables: Arc<Semaphore>,
+    /// One permit a table that catches up: each has two sessions.
+    pub catch_ups: Semaphore,
     /// Sessions for reading tables that are copied.
     pub copy_out: deadpool_postgres::Pool,
     /// Sessions for writing them.
     pub copy_in: deadpool_postgres::Pool,
     /// Hints that there may be a new tick.
     pub ticks: Ticks,
+    /// Hints that a command has changed the list of tables.
+    pub requests: Requests,
     /// Hint for the batch loop: a table's state has changed.
     pub for_loop: Notify,
-    /// Hint for the table tasks: a state or the position has changed.
+    /// Hint for the table tasks: a table's state has changed.
     pub for_tables: Notify,
+    /// Hint for the table tasks: the position has moved, and the provider may be told.
+    pub for_provider: Notify,
     /// Held while helper consumers are made or cleared away, so that one which was made for a
     /// state that is not stored yet is not taken for a left-over.
     pub helpers: Mutex<()>,

@@ -14,13 +14,13 @@ use sql::{
     consumer,
     position::{self, Stored},
     provider,
-    table_state::{self, TableRow},
+    table_state::{self, State, TableRow},
 };
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tracing::{debug, error, warn};
 
 use crate::{
-    copy,
+    copy::{self, tend::Tending},
     subscription::Subscription,
     table::{self, Duty, helper},
     trouble::Trouble,
@@ -28,6 +28,10 @@ use crate::{
 
 /// How often to look while no hint comes.
 const TURN: Duration = Duration::from_secs(1);
+
+/// The provider is told a few times a second at most, so that its subscription row stays small
+/// under a held snapshot.
+const BETWEEN_TELLS: Duration = Duration::from_millis(250);
 
 /// A table whose task failed for a passing reason rests this long, doubled each time.
 const FIRST_REST: Duration = Duration::from_secs(1);
@@ -39,6 +43,9 @@ struct Tasks {
     /// Which table each running task is for.
     tables: HashMap<Id, (u32, AbortHandle)>,
     resting: HashMap<u32, Rest>,
+    /// How large the tables that wait for their copy are on the provider, in bytes.
+    sizes: HashMap<u32, i64>,
+    tending: Tending,
 }
 
 /// A rest of a table after failures in a row.
@@ -54,6 +61,8 @@ pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(
         running: JoinSet::new(),
         tables: HashMap::new(),
         resting: HashMap::new(),
+        sizes: HashMap::new(),
+        tending: Tending::default(),
     };
     let mut told = None;
     loop {
@@ -107,30 +116,41 @@ async fn turns(
     told: &mut Option<String>,
 ) -> Result<(), Trouble> {
     let provider = sub.provider_session("admin").await?;
+    let mut requests = sub.requests.clone();
+    let mut provider_told: Option<Instant> = None;
     loop {
         let Some((stored, rows)) = look(sub, subscriber).await? else {
             // Not installed yet.
             return Err(Trouble::Stale);
         };
         tasks.end_removed(&rows);
+        tasks.measure(sub, &provider, subscriber, &rows).await?;
         tasks.start(sub, &rows);
-        tell_provider(sub, &provider, subscriber, &stored).await?;
+        tasks.tending.turn(sub, subscriber, &rows).await?;
+        if provider_told.is_none_or(|told| told.elapsed() >= BETWEEN_TELLS) {
+            tell_provider(sub, &provider, subscriber, &stored).await?;
+            provider_told = Some(Instant::now());
+        }
         if told.take().is_some() {
             position::show_error(&**subscriber, &sub.consumer, None)
                 .await
                 .map_err(Trouble::database("could not clear the last error"))?;
         }
+        let moved = async {
+            sub.for_provider.notified().await;
+            let rest = provider_told.map_or(Duration::ZERO, |told| told.elapsed());
+            tokio::time::sleep(BETWEEN_TELLS.saturating_sub(rest)).await;
+        };
         tokio::select! {
             () = sub.for_tables.notified() => {}
+            () = requests.wait() => {}
+            () = moved => {}
             () = tokio::time::sleep(TURN) => {}
             Some(ended) = tasks.running.join_next_with_id(), if !tasks.running.is_empty() => {
                 tasks.ended(ended);
             }
             () = sub.stop.cancelled() => return Ok(()),
         }
-        // Hints come with every batch; the provider is told a few times a second at most, so
-        // that its subscription row stays small under a held snapshot.
-        tokio::time::sleep(TURN / 4).await;
     }
 }
 
@@ -204,8 +224,57 @@ impl Tasks {
         }
     }
 
-    /// Starts tasks for the tables that have something to do, the largest first, as many at
-    /// once as the settings allow.
+    /// Asks how large the tables are whose copy has not begun, each once.
+    async fn measure(
+        &mut self,
+        sub: &Subscription,
+        provider: &Session,
+        subscriber: &Session,
+        rows: &[TableRow],
+    ) -> Result<(), Trouble> {
+        let wanted: HashMap<u32, &TableRow> = rows
+            .iter()
+            .filter(|row| row.state == State::Waiting)
+            .map(|row| (row.provider_oid, row))
+            .collect();
+        self.sizes.retain(|oid, _| wanted.contains_key(oid));
+        let new: Vec<u32> = wanted
+            .keys()
+            .filter(|oid| !self.sizes.contains_key(oid))
+            .copied()
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let read = Trouble::database("could not read the sizes of tables on the provider");
+        let sizes = provider::table_sizes(&**provider, &new)
+            .await
+            .map_err(read)?;
+        for size in sizes {
+            self.sizes.insert(size.table_oid, size.bytes);
+            let Some(row) = wanted.get(&size.table_oid) else {
+                continue;
+            };
+            table_state::show_progress(
+                &**subscriber,
+                &sub.consumer,
+                &row.table,
+                0,
+                0,
+                Some(size.rows_estimated),
+            )
+            .await
+            .map_err(Trouble::database("could not write a table's size"))?;
+        }
+        // What does not exist has no size, and is not asked about again.
+        for oid in new {
+            self.sizes.entry(oid).or_insert(0);
+        }
+        Ok(())
+    }
+
+    /// Starts tasks for the tables that have something to do, the largest first. Of those whose
+    /// rows are copied, as many at once as the settings allow.
     fn start(&mut self, sub: &Arc<Subscription>, rows: &[TableRow]) {
         while let Some(ended) = self.running.try_join_next_with_id() {
             self.ended(ended);
@@ -224,20 +293,26 @@ impl Tasks {
             .filter(|(_, duty)| *duty != Duty::None)
             .collect();
         // What is copied already first: it holds the queue.
-        waiting.sort_by_key(|(row, duty)| (*duty == Duty::Copy, -row.rows_estimated));
+        waiting.sort_by_key(|(row, duty)| {
+            let bytes = self.sizes.get(&row.provider_oid).copied();
+            (*duty == Duty::Copy, -bytes.unwrap_or_default())
+        });
         for (row, duty) in waiting {
-            if self.running.len() >= sub.settings.parallel_copies {
-                return;
-            }
             let (sub, row) = (Arc::clone(sub), row.clone());
             let oid = row.provider_oid;
-            let task = self.running.spawn(async move {
-                match duty {
-                    Duty::Copy => copy::run(&sub, &row).await,
-                    Duty::CatchUp(place) => copy::catch_up::run(&sub, &row, place).await,
-                    Duty::None => Ok(()),
+            let task = match duty {
+                Duty::Copy => {
+                    let Ok(slot) = Arc::clone(&sub.tables).try_acquire_owned() else {
+                        return;
+                    };
+                    self.running
+                        .spawn(async move { copy::run(&sub, &row, slot).await })
                 }
-            });
+                Duty::CatchUp(place) => self
+                    .running
+                    .spawn(async move { copy::go_on(&sub, &row, place).await }),
+                Duty::None => continue,
+            };
             self.tables.insert(task.id(), (oid, task));
         }
     }

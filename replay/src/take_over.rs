@@ -53,7 +53,7 @@ pub(crate) async fn run(
         from_tick: Some(place.tick),
         to: State::Ok,
         tick: None,
-        copied_snapshot: None,
+        copied: None,
         trouble: None,
     };
     this.applier.commit_step_at(&row.table, &step, stay).await?;
@@ -74,7 +74,7 @@ impl BatchLoop<'_> {
         if let Some(known) = self.tables.get_mut(&row.provider_oid) {
             known.state = State::Ok;
             known.tick = None;
-            known.copied_snapshot = None;
+            known.copied = None;
         }
         if self.tables.values().all(|table| table.state == State::Ok) {
             info!(consumer = %self.sub.consumer, tables = self.tables.len(), "all tables in sync");

@@ -7,20 +7,23 @@ use admin::{
     daemon::{Body, Ready, Signals},
 };
 use tokio::{
-    sync::{Mutex, Notify, mpsc},
+    sync::{Mutex, Notify, Semaphore, mpsc},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::{
-    source::ticks::{Listener, Ticks},
+    source::ticks::{Listener, Requests, Ticks},
     subscriber::{self, FirstWord, Times},
     subscription::{Settings, Subscription, application_name},
 };
 
 /// How long `start -d` waits for the subscribers' first words.
 const FIRST_WORDS: Duration = Duration::from_secs(15);
+
+/// Tables that catch up at the same time, at least.
+const CATCH_UPS: usize = 4;
 
 /// What the daemon does once its log and runtime are there.
 pub(crate) fn body(config: ReplayConfig) -> impl FnOnce(Ready, Signals) -> Body {
@@ -51,7 +54,7 @@ impl Crew {
     fn start(config: &ReplayConfig, stop: &CancellationToken) -> anyhow::Result<Crew> {
         let stop = stop.child_token();
         let (sender, first) = mpsc::channel(config.subscribers.len().max(1));
-        let (listener, ticks) = Listener::new(config.loop_delay);
+        let (listener, ticks, requests) = Listener::new(config.loop_delay);
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.run(
             config.provider.clone(),
@@ -65,7 +68,8 @@ impl Crew {
         };
         let mut subscriptions = Vec::new();
         for one in &config.subscribers {
-            let sub = Arc::new(subscription(config, one, ticks.clone(), stop.clone())?);
+            let hints = (ticks.clone(), requests.clone());
+            let sub = Arc::new(subscription(config, one, hints, stop.clone())?);
             subscriptions.push(Arc::clone(&sub));
             tasks.spawn(subscriber::run(sub, times, sender.clone()));
         }
@@ -159,11 +163,11 @@ impl Crew {
 fn subscription(
     config: &ReplayConfig,
     one: &SubscriberConfig,
-    ticks: Ticks,
+    (ticks, requests): (Ticks, Requests),
     stop: CancellationToken,
 ) -> anyhow::Result<Subscription> {
     let job = &config.daemon.job_name;
-    let pool_size = config.parallel_copies;
+    let streams = config.parallel_copies;
     Ok(Subscription {
         settings: Settings {
             job: job.clone(),
@@ -174,15 +178,20 @@ fn subscription(
             on_conflict: config.on_conflict,
         },
         consumer: one.consumer.clone(),
+        streams: Arc::new(Semaphore::new(streams)),
+        tables: Arc::new(Semaphore::new(streams)),
+        catch_ups: Semaphore::new(streams.max(CATCH_UPS)),
         copy_out: config
             .provider
-            .pool(&application_name("copy-out", job), pool_size)?,
-        copy_in: one.db.pool(&application_name("copy-in", job), pool_size)?,
+            .pool(&application_name("copy-out", job), streams)?,
+        copy_in: one.db.pool(&application_name("copy-in", job), streams)?,
         provider: config.provider.clone(),
         subscriber: one.db.clone(),
         ticks,
+        requests,
         for_loop: Notify::new(),
         for_tables: Notify::new(),
+        for_provider: Notify::new(),
         helpers: Mutex::new(()),
         statements: std::sync::Mutex::new(HashMap::new()),
         stop,

@@ -39,6 +39,8 @@ pub mod provider; // captured tables and sequences, shapes, batches
 
 // The subscriber's tables, schema trunkline: replay's alone, each in its caller's transaction.
 pub mod conflict; // trunkline.conflict, and the counter in table_state
+pub mod copy_attempt; // trunkline.copied_range, and what table_state says of a copy's tries
+pub mod kept_ddl; // trunkline.kept_ddl
 pub mod position; // trunkline.position; `remove` takes all that belongs to a consumer
 pub mod sequence_state; // trunkline.sequence_state, the sequences, and the version of lists in position
 pub mod table_state; // trunkline.table_state, and the version of lists in position

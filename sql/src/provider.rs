@@ -54,6 +54,22 @@ pub struct BatchFinder {
 }
 
 impl BatchFinder {
+    /// The tick with that number, with its identity now; none if the queue does not have it.
+    pub async fn tick(
+        &self,
+        client: &impl GenericClient,
+        queue: &str,
+        id: TickId,
+    ) -> Result<Option<Tick>, tokio_postgres::Error> {
+        let nothing = Want {
+            max_events: 0,
+            filter: None,
+            up_to: Some(id),
+        };
+        let next = self.after(client, queue, id, &nothing).await?;
+        Ok(next.tag_at_position.map(|tag| Tick { id, tag }))
+    }
+
     /// Prepares the question on a session to the provider.
     pub async fn prepare(client: &impl GenericClient) -> Result<Self, tokio_postgres::Error> {
         let statement = client
@@ -218,6 +234,61 @@ pub async fn candidates(
             })
         })
         .collect()
+}
+
+/// How large a table is.
+#[derive(Clone, Copy, Debug)]
+pub struct TableSize {
+    /// The table's oid.
+    pub table_oid: u32,
+    /// Bytes of its rows, those of its partitions together.
+    pub bytes: i64,
+    /// Rows, by the server's statistics.
+    pub rows_estimated: i64,
+}
+
+/// The sizes of tables; those that do not exist are left out.
+pub async fn table_sizes(
+    client: &impl GenericClient,
+    table_oids: &[u32],
+) -> Result<Vec<TableSize>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "with recursive tree as ( \
+                 select c.oid as root, c.oid, c.relkind from pg_catalog.pg_class c \
+                 where c.oid = any ($1) \
+                 union all \
+                 select t.root, c.oid, c.relkind from tree t \
+                   join pg_catalog.pg_inherits i on t.relkind = 'p' and i.inhparent = t.oid \
+                   join pg_catalog.pg_class c on c.oid = i.inhrelid) \
+             select t.root, \
+                    coalesce(sum(pg_catalog.pg_relation_size(t.oid)) \
+                        filter (where t.relkind <> 'p'), 0)::int8, \
+                    coalesce(sum(greatest(c.reltuples, 0)) \
+                        filter (where t.relkind <> 'p'), 0)::int8 \
+             from tree t join pg_catalog.pg_class c on c.oid = t.oid group by t.root",
+            &[&table_oids],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(TableSize {
+                table_oid: row.try_get(0)?,
+                bytes: row.try_get(1)?,
+                rows_estimated: row.try_get(2)?,
+            })
+        })
+        .collect()
+}
+
+/// Tells running replays of a queue that their lists of tables have changed. A hint: they look
+/// now and then without one.
+pub async fn hint_tables(
+    client: &impl GenericClient,
+    queue: &str,
+) -> Result<(), tokio_postgres::Error> {
+    let sql = "select pg_catalog.pg_notify('trunkline_tables', $1)";
+    client.execute(sql, &[&queue]).await.map(|_| ())
 }
 
 /// The names of a table's columns that capture takes: all but generated ones.

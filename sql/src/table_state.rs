@@ -69,10 +69,20 @@ pub enum Existing {
     Truncate,
     /// They are taken to be the provider's: nothing is copied.
     Trust,
+    /// They stay; those whose key the provider has become the provider's.
+    Keep,
+    /// They stay until the copy is complete, and are exchanged in its last transaction.
+    Swap,
 }
 
 impl Existing {
-    const ALL: [Existing; 3] = [Existing::Refuse, Existing::Truncate, Existing::Trust];
+    const ALL: [Existing; 5] = [
+        Existing::Refuse,
+        Existing::Truncate,
+        Existing::Trust,
+        Existing::Keep,
+        Existing::Swap,
+    ];
 
     /// The stored word.
     pub fn as_str(self) -> &'static str {
@@ -80,6 +90,8 @@ impl Existing {
             Existing::Refuse => "refuse",
             Existing::Truncate => "truncate",
             Existing::Trust => "trust",
+            Existing::Keep => "keep",
+            Existing::Swap => "swap",
         }
     }
 }
@@ -125,6 +137,16 @@ macro_rules! stored_word {
 stored_word!(State, "table state");
 stored_word!(Existing, "treatment of existing rows");
 
+/// What a copy showed, and the proof of where it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// The copy's snapshot; events that it shows are in the copy.
+    pub snapshot: SnapshotText,
+    /// A tick that shows all that the snapshot shows, made by the server that was copied: a
+    /// provider without it is not the one that was copied.
+    pub shown_by: Tick,
+}
+
 /// One row of `trunkline.table_state`.
 #[derive(Clone, Debug)]
 pub struct TableRow {
@@ -138,8 +160,12 @@ pub struct TableRow {
     pub existing: Existing,
     /// The tick up to which the table's own events are applied, while it is not `ok`.
     pub tick: Option<Tick>,
-    /// The copy's snapshot; events that it shows are in the copy.
-    pub copied_snapshot: Option<SnapshotText>,
+    /// The copy that the table's rows are of, while it is not `ok`.
+    pub copied: Option<Copied>,
+    /// The number of the copy's last try.
+    pub attempt: i64,
+    /// What the table holds is of an unfinished try.
+    pub loading: bool,
     /// Rows copied so far.
     pub rows_copied: i64,
     /// Bytes of COPY text copied so far.
@@ -157,7 +183,7 @@ pub struct TableRow {
 }
 
 const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, tick_id, tick_tag, \
-    copied_snapshot, rows_copied, bytes_copied, rows_estimated, error, advice, \
+    copied_snapshot, copied_tick_id, copied_tick_tag, copy_attempt, loading, rows_copied, bytes_copied, rows_estimated, error, advice, \
     extract(epoch from clock_timestamp() - changed_at)::float8 as seconds_in_state, \
     extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start";
 
@@ -168,14 +194,23 @@ fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
         state: row.try_get(3)?,
         existing: row.try_get(4)?,
         tick: tick(row.try_get(5)?, row.try_get(6)?),
-        copied_snapshot: row.try_get::<_, Option<String>>(7)?.map(SnapshotText),
-        rows_copied: row.try_get(8)?,
-        bytes_copied: row.try_get(9)?,
-        rows_estimated: row.try_get(10)?,
-        error: row.try_get(11)?,
-        advice: row.try_get(12)?,
-        seconds_in_state: row.try_get(13)?,
-        seconds_since_start: row.try_get(14)?,
+        copied: copied(row.try_get(7)?, tick(row.try_get(8)?, row.try_get(9)?)),
+        attempt: row.try_get(10)?,
+        loading: row.try_get(11)?,
+        rows_copied: row.try_get(12)?,
+        bytes_copied: row.try_get(13)?,
+        rows_estimated: row.try_get(14)?,
+        error: row.try_get(15)?,
+        advice: row.try_get(16)?,
+        seconds_in_state: row.try_get(17)?,
+        seconds_since_start: row.try_get(18)?,
+    })
+}
+
+fn copied(snapshot: Option<String>, shown_by: Option<Tick>) -> Option<Copied> {
+    Some(Copied {
+        snapshot: SnapshotText(snapshot?),
+        shown_by: shown_by?,
     })
 }
 
@@ -278,8 +313,8 @@ pub struct Step<'a> {
     pub to: State,
     /// The new tick; none where the state has none.
     pub tick: Option<Tick>,
-    /// The copy's snapshot from now on.
-    pub copied_snapshot: Option<&'a SnapshotText>,
+    /// The copy that its rows are of from now on.
+    pub copied: Option<&'a Copied>,
     /// Error and advice of a parked table.
     pub trouble: Option<(&'a str, &'a str)>,
 }
@@ -292,11 +327,12 @@ pub async fn take_step(
     step: &Step<'_>,
 ) -> Result<bool, tokio_postgres::Error> {
     let (error, advice) = step.trouble.unzip();
+    let shown_by = step.copied.map(|copied| copied.shown_by);
     let changed = client
         .execute(
             "update trunkline.table_state set state = $4, tick_id = $5, tick_tag = $12, \
-                 copied_snapshot = $6, error = $7, advice = $8, changed_at = clock_timestamp(), \
-                 started_at = case when $4 = 'in-copy' then clock_timestamp() else started_at end \
+                 copied_snapshot = $6, copied_tick_id = $13, copied_tick_tag = $14, \
+                 error = $7, advice = $8, changed_at = clock_timestamp() \
              where consumer = $1 and schema_name = $2 and table_name = $3 \
                and state = $9 and tick_id is not distinct from $10 \
                and tick_tag is not distinct from $11",
@@ -306,13 +342,15 @@ pub async fn take_step(
                 &table.name,
                 &step.to.as_str(),
                 &step.tick.map(|tick| tick.id.0),
-                &step.copied_snapshot.map(|snapshot| snapshot.0.as_str()),
+                &step.copied.map(|copied| copied.snapshot.0.as_str()),
                 &error,
                 &advice,
                 &step.from.as_str(),
                 &step.from_tick.map(|tick| tick.id.0),
                 &step.from_tick.map(|tick| tick.tag.0),
                 &step.tick.map(|tick| tick.tag.0),
+                &shown_by.map(|tick| tick.id.0),
+                &shown_by.map(|tick| tick.tag.0),
             ],
         )
         .await?;

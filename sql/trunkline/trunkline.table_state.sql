@@ -2,7 +2,8 @@
 --
 -- Names are the provider's. States:
 --   -            registered, waits for its copy
---   in-copy      its rows are being copied; nothing of the copy is committed yet
+--   in-copy      its rows are being copied; with tick_id all of them are in, and what
+--                trunkline.kept_ddl keeps of the table is being built
 --   catching-up  the copy is committed; its own events are applied up to tick_id
 --   wanna-sync   caught up to tick_id; the batch loop takes the last step
 --   ok           its position is the consumer's
@@ -15,8 +16,13 @@
 -- deleted by `remove`.
 --
 --   tick_id, tick_tag  while the table is not `ok`: up to where its own events are applied
---   existing         rows that the table already holds: refuse, truncate or trust (no copy)
+--   existing         rows that the table already holds: refuse, truncate, trust (no copy),
+--                    keep (merged by key) or swap (there until the copy is complete)
 --   copied_snapshot  the copy's snapshot on the provider: an event that it shows is in the copy
+--   copied_tick_id, copied_tick_tag  a tick that shows all that the snapshot shows: the proof,
+--                    until the table has passed it, that the provider is the copied one
+--   copy_attempt     grows with each try, so that a left-over of an earlier one loads nothing
+--   loading          what the table holds is of an unfinished try: the next one empties it
 
 create table trunkline.table_state (
     consumer         text        not null references trunkline.position (consumer),
@@ -26,7 +32,7 @@ create table trunkline.table_state (
     state            text        not null default '-'
         check (state in ('-', 'in-copy', 'catching-up', 'wanna-sync', 'ok', 'parked')),
     existing         text        not null default 'refuse'
-        check (existing in ('refuse', 'truncate', 'trust')),
+        check (existing in ('refuse', 'truncate', 'trust', 'keep', 'swap')),
     tick_id          bigint,
     tick_tag         bigint,
     copied_snapshot  text,
@@ -38,7 +44,13 @@ create table trunkline.table_state (
     advice           text,
     changed_at       timestamptz not null default now(),
     started_at       timestamptz,
+    copied_tick_id   bigint,
+    copied_tick_tag  bigint,
+    copy_attempt     bigint      not null default 0,
+    loading          boolean     not null default false,
     primary key (consumer, schema_name, table_name),
     check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked')),
-    check ((tick_id is null) = (tick_tag is null))
+    check ((tick_id is null) = (tick_tag is null)),
+    check ((copied_snapshot is null) = (copied_tick_id is null)),
+    check ((copied_tick_id is null) = (copied_tick_tag is null))
 );

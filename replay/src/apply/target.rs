@@ -277,13 +277,69 @@ impl Target {
         }
     }
 
-    /// The statement that loads the written columns as COPY text.
-    pub(crate) fn copy_in(&self) -> String {
+    /// The statement that loads the written columns by COPY into a table that has them.
+    pub(crate) fn copy_in(&self, into: &TableName) -> String {
         if self.columns.is_empty() {
             // COPY needs no list where there is no column to write.
-            return format!("copy {} from stdin", self.name.quoted());
+            return format!("copy {} from stdin", into.quoted());
         }
-        format!("copy {} ({}) from stdin", self.name.quoted(), self.names())
+        format!("copy {} ({}) from stdin", into.quoted(), self.names())
+    }
+
+    /// A query over the written columns.
+    pub(crate) fn select_written(&self) -> String {
+        format!("select {} from {}", self.names(), self.name.quoted())
+    }
+
+    /// The statements that bring in the rows of a table with the written columns: rows with
+    /// the same key become equal, missing ones are added, and with `only_these` all others go.
+    /// Rows that are equal already are not touched.
+    pub(crate) fn merge_statements(&self, aside: &TableName, only_these: bool) -> Vec<String> {
+        let (table, aside, names) = (self.name.quoted(), aside.quoted(), self.names());
+        let insert = format!(
+            "insert into {table} ({names}) overriding system value select {names} from {aside} s"
+        );
+        if self.key.is_empty() {
+            let clear = only_these.then(|| format!("delete from {table}"));
+            return clear.into_iter().chain([insert]).collect();
+        }
+        let staged = |_: usize, c: &Column| format!("s.{}", c.name);
+        let same_key = self.key_equals(staged);
+        let all_of = |alias: &str| {
+            let all: Vec<String> = self
+                .columns
+                .iter()
+                .map(|c| format!("{alias}.{}", c.name))
+                .collect();
+            format!("row({})", all.join(", "))
+        };
+        // By their images: every type has one, not every type has an equality.
+        let differs = format!("{} operator(pg_catalog.*<>) {}", all_of("t"), all_of("s"));
+        let others = only_these.then(|| {
+            format!(
+                "delete from {table} t where not exists (select from {aside} s where {same_key})"
+            )
+        });
+        // A row that is taken out and put in again is never in the way of another one; but
+        // columns that only the subscriber has keep their values only through an update.
+        let changed = match self.set_list(staged) {
+            Some(set) if self.has_own_columns && self.can_update() => {
+                format!("update {table} t set {set} from {aside} s where {same_key} and {differs}")
+            }
+            Some(_) | None => {
+                format!("delete from {table} t using {aside} s where {same_key} and {differs}")
+            }
+        };
+        let missing = format!("{insert} where not exists (select from {table} t where {same_key})");
+        others.into_iter().chain([changed, missing]).collect()
+    }
+
+    /// The written columns' names, unquoted.
+    pub(crate) fn copied_names(&self) -> Vec<&str> {
+        self.fields
+            .iter()
+            .map(|&field| self.shape.columns[field].name.as_str())
+            .collect()
     }
 
     /// The provider's columns, quoted, in the order in which `copy_in` takes them.

@@ -76,6 +76,11 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     };
     let chosen = choice.of(candidates, |candidate| &candidate.table);
     let tally = add_chosen(job, args, &provider, &subscribers, chosen).await?;
+    if tally.added > 0 {
+        provider::hint_tables(&*provider, job.queue())
+            .await
+            .context("could not tell the daemon")?;
+    }
     let exit = tally.exit(args.all)?;
     match patience {
         Some(limit) if !args.dry_run => {

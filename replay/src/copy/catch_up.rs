@@ -2,9 +2,8 @@
 //! the queue; then it asks the batch loop to take it over.
 
 use sql::{
-    position, provider,
+    position,
     table_state::{State, Step, TableRow},
-    tick,
 };
 use tracing::info;
 
@@ -37,7 +36,6 @@ struct CatchUp<'a> {
     place: Place,
     applier: Applier,
     reader: TableReader,
-    asked_for_tick: bool,
 }
 
 impl<'a> CatchUp<'a> {
@@ -58,7 +56,7 @@ impl<'a> CatchUp<'a> {
         let queue = &sub.settings.queue;
         let epoch = stored.position.epoch;
         let reader = TableReader::new(provider, queue, epoch, row.provider_oid).await?;
-        // A copy that has just been committed is in `catching-up`, whatever the row said before.
+        // A copy that is complete is in `catching-up`, whatever the row said before.
         let state = match row.state {
             State::Parked => State::Parked,
             State::Waiting | State::InCopy | State::CatchingUp | State::WannaSync | State::Ok => {
@@ -72,15 +70,16 @@ impl<'a> CatchUp<'a> {
             place,
             applier,
             reader,
-            asked_for_tick: false,
         })
     }
 
     async fn until_level(&mut self) -> Result<(), Trouble> {
+        let mut ticks = self.sub.ticks.clone();
         loop {
             if self.sub.stop.is_cancelled() {
                 return Ok(());
             }
+            ticks.mark();
             let found = self
                 .reader
                 .find(
@@ -107,13 +106,18 @@ impl<'a> CatchUp<'a> {
                 self.step(State::CatchingUp, next).await?;
                 self.tell_provider().await?;
             }
-            if self.place.tick.id >= found.last_tick {
-                if self.shows_the_copy().await? {
-                    break;
-                }
-                self.ask_for_tick().await?;
+            // Only after a tick that shows all of the copy is an event one that is not in it.
+            let shows_the_copy = self
+                .place
+                .copied
+                .as_ref()
+                .is_none_or(|copied| copied.shown_by.id <= self.place.tick.id);
+            if self.place.tick.id >= found.last_tick && shows_the_copy {
+                break;
             }
-            let mut ticks = self.sub.ticks.clone();
+            if self.place.tick.id < found.last_tick {
+                continue;
+            }
             tokio::select! {
                 () = ticks.wait() => {}
                 () = self.sub.stop.cancelled() => {}
@@ -127,29 +131,6 @@ impl<'a> CatchUp<'a> {
         Ok(())
     }
 
-    /// Whether the table's tick shows everything that the copy's snapshot shows: only then is
-    /// an event after the tick an event that is not in the copy.
-    async fn shows_the_copy(&self) -> Result<bool, Trouble> {
-        let Some(snapshot) = &self.place.copied else {
-            return Ok(true);
-        };
-        let first =
-            provider::tick_containing(&**self.reader.session(), &self.sub.settings.queue, snapshot)
-                .await
-                .map_err(Trouble::database("could not compare snapshots"))?;
-        Ok(first.is_some_and(|first| first <= self.place.tick.id))
-    }
-
-    /// Asks for a tick, once: a quiet queue has the next one only after its idle period.
-    async fn ask_for_tick(&mut self) -> Result<(), Trouble> {
-        if !std::mem::replace(&mut self.asked_for_tick, true) {
-            tick::force(&**self.reader.session(), &self.sub.settings.queue)
-                .await
-                .map_err(Trouble::queue)?;
-        }
-        Ok(())
-    }
-
     /// Commits what is applied together with the table's new place.
     async fn step(&mut self, to: State, place: Place) -> Result<(), Trouble> {
         let step = Step {
@@ -157,7 +138,7 @@ impl<'a> CatchUp<'a> {
             from_tick: Some(self.place.tick),
             to,
             tick: Some(place.tick),
-            copied_snapshot: place.copied.as_ref(),
+            copied: place.copied.as_ref(),
             trouble: None,
         };
         self.applier.commit_step(&self.row.table, &step).await?;

@@ -1,65 +1,107 @@
 //! COPY from the provider to COPY into the subscriber, without a stop in between and without
 //! holding more than what the two sockets do.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use bytes::{Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
+use sql::name::TableName;
 use tokio_postgres::Client;
 
-use super::progress::Progress;
-use crate::{apply::target::Target, trouble::Trouble};
+use crate::trouble::Trouble;
 
 /// Rows are sent on in pieces of about this size.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// What a copy has moved.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Copied {
-    /// Rows.
-    pub rows: i64,
-    /// Bytes of COPY text.
-    pub bytes: i64,
+/// What a copy has moved, all its streams together.
+#[derive(Debug, Default)]
+pub(super) struct Gauge {
+    rows: AtomicI64,
+    bytes: AtomicI64,
 }
 
-/// Copies a table's rows as its reading transaction sees them. `admin` shows the progress.
+impl Gauge {
+    /// Rows and bytes so far.
+    pub(super) fn read(&self) -> (i64, i64) {
+        (
+            self.rows.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
+        )
+    }
+}
+
+/// What one stream has moved; taken back from the whole if it does not come to its end.
+struct Share<'a> {
+    of: &'a Gauge,
+    rows: i64,
+    bytes: i64,
+}
+
+impl Share<'_> {
+    fn add(&mut self, rows: i64, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or_default();
+        self.rows += rows;
+        self.bytes += bytes;
+        self.of.rows.fetch_add(rows, Ordering::Relaxed);
+        self.of.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn keep(&mut self) {
+        self.rows = 0;
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.of.rows.fetch_sub(self.rows, Ordering::Relaxed);
+        self.of.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A COPY on either side, and the table to name in errors.
+pub(super) struct Pipe<'a> {
+    /// `copy ... to stdout`.
+    pub(super) from: &'a str,
+    /// `copy ... from stdin`.
+    pub(super) into: &'a str,
+    /// Rows travel in binary form: a trailer follows the last one.
+    pub(super) binary: bool,
+    /// The table, by its name on the provider.
+    pub(super) table: &'a TableName,
+}
+
+/// Moves the rows that the reading transaction sees, and counts them.
 pub(super) async fn copy(
-    target: &Target,
+    pipe: &Pipe<'_>,
     reading: &Client,
     writing: &Client,
-    admin: &Client,
-    mut progress: Progress<'_>,
-) -> Result<Copied, Trouble> {
-    let table = &target.shape.table_name();
-    let from = format!(
-        "copy (select {} from only {}) to stdout",
-        target.copied_columns(),
-        table.quoted()
-    );
-    let out = reading.copy_out(&from).await.map_err(Trouble::at_table(
-        table,
-        "could not read it on the provider",
-    ))?;
+    gauge: &Gauge,
+) -> Result<(), Trouble> {
+    let cannot_read = || Trouble::at_table(pipe.table, "could not read it on the provider");
+    let cannot_write = || Trouble::at_table(pipe.table, "could not write it on the subscriber");
+    let out = reading.copy_out(pipe.from).await.map_err(cannot_read())?;
     let into = writing
-        .copy_in::<_, Bytes>(&target.copy_in())
+        .copy_in::<_, Bytes>(pipe.into)
         .await
-        .map_err(Trouble::at_table(
-            table,
-            "could not write it on the subscriber",
-        ))?;
+        .map_err(cannot_write())?;
     futures::pin_mut!(out, into);
-    let cannot_write = || Trouble::at_table(table, "could not write it on the subscriber");
-    let mut copied = Copied::default();
+    let mut share = Share {
+        of: gauge,
+        rows: 0,
+        bytes: 0,
+    };
     // A row comes as a message of its own; sent on one by one, messages would cost more than
     // rows.
     let mut piece = BytesMut::with_capacity(2 * PIECE_BYTES);
+    let mut messages = 0;
+    let mut rows = 0;
     while let Some(row) = out.next().await {
-        let row = row.map_err(Trouble::at_table(
-            table,
-            "could not read it on the provider",
-        ))?;
-        copied.rows += 1;
-        copied.bytes += i64::try_from(row.len()).unwrap_or_default();
+        let row = row.map_err(cannot_read())?;
+        rows += 1;
         if row.len() >= PIECE_BYTES {
             // Not gathered: a row of 100 MB is in memory once.
+            share.add(0, row.len());
             into.feed(piece.split().freeze())
                 .await
                 .map_err(cannot_write())?;
@@ -68,21 +110,26 @@ pub(super) async fn copy(
             piece.extend_from_slice(&row);
         }
         if piece.len() >= PIECE_BYTES {
+            share.add(rows, piece.len());
+            messages += std::mem::take(&mut rows);
             into.feed(piece.split().freeze())
                 .await
                 .map_err(cannot_write())?;
-            progress.show_if_due(admin, copied).await;
         }
     }
+    messages += rows;
+    let sent = if pipe.binary { messages - 1 } else { messages };
+    share.add(sent - share.rows, piece.len());
     into.feed(piece.freeze()).await.map_err(cannot_write())?;
     let kept = into.finish().await.map_err(cannot_write())?;
-    if i64::try_from(kept).ok() != Some(copied.rows) {
+    if i64::try_from(kept).ok() != Some(sent) {
         return Err(Trouble::misfit(
-            table,
-            format!("of {} rows {kept} stayed", copied.rows),
+            pipe.table,
+            format!("of {sent} rows {kept} stayed"),
             "look for triggers (ENABLE ALWAYS or REPLICA) of the subscriber's table that take \
              rows away",
         ));
     }
-    Ok(copied)
+    share.keep();
+    Ok(())
 }

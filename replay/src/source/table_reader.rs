@@ -65,6 +65,34 @@ impl TableReader {
         &self.session
     }
 
+    /// A copy shows more than the tick that its table's events begin at. Until the table has
+    /// passed a tick that shows all of it, that tick must be there: a standby that was behind
+    /// when it took over has the first one, and gives out transaction numbers that the copy's
+    /// snapshot takes for its own.
+    async fn check_copy(&self, row: &TableRow, place: &Place) -> Result<(), Trouble> {
+        let shown_by = match &place.copied {
+            Some(copied) if place.tick.id < copied.shown_by.id => copied.shown_by,
+            Some(_) | None => return Ok(()),
+        };
+        let there = self
+            .finder
+            .tick(&*self.session, &self.queue, shown_by.id)
+            .await
+            .map_err(Trouble::database("could not look for a table's events"))?;
+        if there == Some(shown_by) {
+            return Ok(());
+        }
+        Err(Trouble::misfit(
+            &row.table,
+            format!(
+                "its copy was made of a provider with tick {}, which this one does not have: \
+                 the provider went back in time",
+                shown_by.id
+            ),
+            "the table needs a resync: replay resync TABLE",
+        ))
+    }
+
     /// Finds the table's events after its place, not beyond tick `up_to`.
     pub(crate) async fn find(
         &self,
@@ -73,7 +101,10 @@ impl TableReader {
         up_to: Option<TickId>,
         max_events: i64,
     ) -> Result<Found, Trouble> {
-        let filter = provider::table_filter(row.provider_oid, place.copied.as_ref());
+        let filter = provider::table_filter(
+            row.provider_oid,
+            place.copied.as_ref().map(|copied| &copied.snapshot),
+        );
         let want = Want {
             max_events,
             filter: Some(&filter),
@@ -100,11 +131,12 @@ impl TableReader {
                 return Err(Trouble::misfit(
                     &row.table,
                     lost.to_string(),
-                    "the table needs a resync: replay remove TABLE, replay add TABLE --truncate",
+                    "the table needs a resync: replay resync TABLE",
                 ));
             }
             Err(off) => return Err(off.into()),
         }
+        self.check_copy(row, place).await?;
         Ok(Found {
             batch: next.batch,
             last_tick: next.last_tick,

@@ -1,4 +1,5 @@
-//! Hears the provider's `NOTIFY trunkline_tick`. A hint without content: whoever waits looks
+//! Hears the provider's `NOTIFY trunkline_tick`, and `NOTIFY trunkline_tables`, by which a
+//! command says that it has changed the list of tables. A hint without content: whoever waits looks
 //! for himself, and looks now and then without one, for `pgqd` sends none.
 
 use std::time::Duration;
@@ -10,6 +11,9 @@ use tracing::debug;
 
 /// How often to look where notifications come.
 const QUIET_LOOK: Duration = Duration::from_secs(1);
+
+/// The channel of commands.
+pub(crate) const TABLES: &str = "trunkline_tables";
 
 /// The waiting side: one for each reader.
 #[derive(Clone)]
@@ -44,16 +48,35 @@ impl Ticks {
     }
 }
 
+/// Hints that a command has changed the list of tables.
+#[derive(Clone)]
+pub(crate) struct Requests(watch::Receiver<u64>);
+
+impl Requests {
+    /// Waits for a hint; for ever if nobody listens any more. Cancel safe.
+    pub(crate) async fn wait(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// The hearing side.
 pub(crate) struct Listener {
     heard: watch::Sender<u64>,
+    requested: watch::Sender<u64>,
 }
 
 impl Listener {
     /// A listener, not yet connected, and what waits for it.
-    pub(crate) fn new(loop_delay: Duration) -> (Listener, Ticks) {
+    pub(crate) fn new(loop_delay: Duration) -> (Listener, Ticks, Requests) {
         let (sender, heard) = watch::channel(0);
-        (Listener { heard: sender }, Ticks { heard, loop_delay })
+        let (requested, requests) = watch::channel(0);
+        let listener = Listener {
+            heard: sender,
+            requested,
+        };
+        (listener, Ticks { heard, loop_delay }, Requests(requests))
     }
 
     /// Listens for ticks of a queue until stopped; connects again for ever.
@@ -87,14 +110,23 @@ impl Listener {
                 return;
             }
         };
-        if let Err(error) = session.batch_execute("listen trunkline_tick").await {
+        if let Err(error) = session
+            .batch_execute(&format!("listen trunkline_tick; listen {TABLES}"))
+            .await
+        {
             debug!(%error, "cannot listen for ticks");
             return;
         }
         while let Some(notification) = session.notification().await {
-            if notification.payload() == queue {
-                self.heard.send_modify(|count| *count += 1);
+            if notification.payload() != queue {
+                continue;
             }
+            let hint = if notification.channel() == TABLES {
+                &self.requested
+            } else {
+                &self.heard
+            };
+            hint.send_modify(|count| *count += 1);
         }
     }
 }

@@ -3,24 +3,26 @@
 //!
 //! | from | to | by whom | durable because |
 //! |---|---|---|---|
-//! | `-`, `parked` without a tick | `in-copy` | the table's task | written before the copy |
-//! | `in-copy` | `catching-up` | the table's task | in the copy's own transaction |
-//! | `in-copy` | `parked` | the table's task | after the copy's rollback |
+//! | `-`, `parked` without a tick | `in-copy` | the table's task | with the emptying, and what is taken away |
+//! | `in-copy` | `in-copy` with a tick | the table's task | after the last part |
+//! | `in-copy` with a tick | `catching-up` | the table's task | when its indexes are back |
+//! | `in-copy` | `parked` | the table's task | after the copy's clearing away |
 //! | `catching-up`, `parked` with a tick | `catching-up` | the table's task | with the rows of each step |
 //! | `catching-up` | `wanna-sync` | the table's task | when it is level |
 //! | `wanna-sync` | `ok` | the batch loop | with the rows of the last step |
 //! | `ok`, `wanna-sync` | `parked` | the batch loop | after the batch's rollback |
 //! | any | row deleted | `remove` | by itself |
 //!
-//! After a crash each state says by itself what to do next: `in-copy` committed nothing and
-//! begins again; every other state goes on from its tick.
+//! After a crash each state says by itself what to do next: `in-copy` without a tick empties
+//! the table and begins again; every other state goes on from its tick, once the indexes that
+//! the copy took away are back.
 
 use std::time::Duration;
 
 use sql::{
     shape::Shape,
-    table_state::{State, TableRow},
-    tick::{SnapshotText, Tick, TickId},
+    table_state::{Copied, State, TableRow},
+    tick::{Tick, TickId},
 };
 
 /// How long a parked table rests between two tries.
@@ -31,7 +33,7 @@ pub(crate) const PARKED_REST: Duration = Duration::from_secs(10);
 pub(crate) enum Duty {
     /// Copy the table from the beginning.
     Copy,
-    /// Apply the table's own events from a tick on.
+    /// Bring back what its copy took away, then apply the table's own events from a tick on.
     CatchUp(Place),
     /// Nothing: the batch loop has it, or it rests.
     None,
@@ -42,8 +44,8 @@ pub(crate) enum Duty {
 pub(crate) struct Place {
     /// Its own events are applied up to this tick.
     pub tick: Tick,
-    /// Events that this snapshot shows are in the copy; none for a table that was `ok`.
-    pub copied: Option<SnapshotText>,
+    /// The copy that its rows are of; none for a table that was `ok`.
+    pub copied: Option<Copied>,
 }
 
 /// Where a table with rows on the subscriber stands; none for one without, or one in `ok`,
@@ -51,7 +53,7 @@ pub(crate) struct Place {
 pub(crate) fn place(row: &TableRow) -> Option<Place> {
     row.tick.map(|tick| Place {
         tick,
-        copied: row.copied_snapshot.clone(),
+        copied: row.copied.clone(),
     })
 }
 
@@ -59,8 +61,8 @@ pub(crate) fn place(row: &TableRow) -> Option<Place> {
 pub(crate) fn duty(row: &TableRow) -> Duty {
     let rested = row.seconds_in_state >= PARKED_REST.as_secs_f64();
     match (row.state, place(row)) {
-        (State::Waiting | State::InCopy, _) => Duty::Copy,
-        (State::CatchingUp, Some(place)) => Duty::CatchUp(place),
+        (State::Waiting, _) | (State::InCopy, None) => Duty::Copy,
+        (State::InCopy | State::CatchingUp, Some(place)) => Duty::CatchUp(place),
         (State::Parked, Some(place)) if rested => Duty::CatchUp(place),
         (State::Parked, None) if rested => Duty::Copy,
         (State::CatchingUp, None) => Duty::Copy,
@@ -98,8 +100,7 @@ pub(crate) fn shape_can_go_on(shape: &Shape) -> Result<(), Misfit> {
         None => Ok(()),
         Some(problem) => Err(Misfit {
             why: problem.clone(),
-            advice: "put the table right on the provider, then copy it again: replay remove TABLE, \
-                     replay add TABLE --truncate",
+            advice: "put the table right on the provider, then copy it again: replay resync TABLE",
         }),
     }
 }
@@ -136,20 +137,22 @@ pub(crate) mod helper {
             State::InCopy => Some(copy(consumer, row.provider_oid)),
             // Without a tick nothing of the table is on the subscriber: it is copied again.
             State::Parked if row.tick.is_none() => None,
-            State::CatchingUp | State::WannaSync | State::Parked => {
-                Some(if row.copied_snapshot.is_none() {
-                    parked(consumer, row.provider_oid)
-                } else {
-                    copy(consumer, row.provider_oid)
-                })
-            }
+            State::CatchingUp | State::WannaSync | State::Parked => Some(if row.copied.is_none() {
+                parked(consumer, row.provider_oid)
+            } else {
+                copy(consumer, row.provider_oid)
+            }),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sql::{name::TableName, table_state::Existing, tick::TickTag};
+    use sql::{
+        name::TableName,
+        table_state::Existing,
+        tick::{SnapshotText, TickTag},
+    };
 
     use super::*;
 
@@ -167,7 +170,12 @@ mod tests {
             state,
             existing: Existing::Refuse,
             tick: tick.map(at),
-            copied_snapshot: copied.then(|| SnapshotText("1:1:".into())),
+            copied: copied.then(|| Copied {
+                snapshot: SnapshotText("1:1:".into()),
+                shown_by: at(5),
+            }),
+            attempt: 1,
+            loading: false,
             rows_copied: 0,
             bytes_copied: 0,
             rows_estimated: 0,
@@ -179,8 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn after_a_crash_in_copy_the_copy_begins_again() {
+    fn after_a_crash_in_copy_the_copy_begins_again_unless_all_rows_are_in() {
         assert_eq!(duty(&row(State::InCopy, None, false, 0.0)), Duty::Copy);
+        assert!(matches!(
+            duty(&row(State::InCopy, Some(5), true, 0.0)),
+            Duty::CatchUp(_)
+        ));
     }
 
     #[test]

@@ -1,0 +1,202 @@
+//! Loads the parts of a table by several streams: each part is one COPY out under the shared
+//! snapshot, one COPY in, and one transaction of the subscriber. A part that fails for a
+//! passing reason is loaded again while the snapshot lives; the others stay.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use sql::{
+    connect::Session,
+    copy_attempt::{Attempt, Claim},
+    name::TableName,
+};
+use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
+use tracing::{debug, warn};
+
+use super::{
+    borrowed::Borrowed,
+    plan::Part,
+    progress::Progress,
+    source::Source,
+    stream::{self, Gauge, Pipe},
+};
+use crate::{apply::REPLICA_SETTINGS, subscription::Subscription, trouble::Trouble};
+
+/// Parts of one table that may fail before the copy is given up and begins anew.
+const FAILURES: u32 = 10;
+
+/// Before a part that failed is loaded again.
+const REST: Duration = Duration::from_millis(500);
+
+/// How often progress is looked at while parts are loaded.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What all parts of a table's copy share.
+pub(super) struct Load {
+    pub(super) sub: Arc<Subscription>,
+    pub(super) attempt: Attempt,
+    /// The select of each relation of the source, without a condition.
+    pub(super) selects: Vec<String>,
+    /// The table that is loaded.
+    pub(super) into: TableName,
+    /// `copy ... from stdin`, without the form.
+    pub(super) copy_in: String,
+    /// Rows travel in binary form.
+    pub(super) binary: bool,
+    /// The shared snapshot's name.
+    pub(super) exported: String,
+    /// The session that exported it, where it reads the only part itself.
+    pub(super) reads_itself: Option<Arc<Session>>,
+    /// Rows and bytes so far.
+    pub(super) gauge: Gauge,
+}
+
+/// Loads all parts.
+pub(super) async fn run(
+    load: &Arc<Load>,
+    source: &Source,
+    parts: Vec<Part>,
+    progress: &mut Progress<'_>,
+) -> Result<(), Trouble> {
+    let mut waiting: VecDeque<Part> = parts.into();
+    let mut running: JoinSet<(Part, Result<(), Trouble>)> = JoinSet::new();
+    let mut failures = 0;
+    let mut look = tokio::time::interval(LOOK);
+    // One request at a time, kept between turns: it keeps its place among those who wait.
+    let mut stream = Box::pin(Arc::clone(&load.sub.streams).acquire_owned());
+    while !(waiting.is_empty() && running.is_empty()) {
+        tokio::select! {
+            permit = &mut stream, if !waiting.is_empty() => {
+                let permit = permit.map_err(|_| Trouble::Stale)?;
+                stream = Box::pin(Arc::clone(&load.sub.streams).acquire_owned());
+                if let Some(part) = waiting.pop_front() {
+                    running.spawn(one(Arc::clone(load), part, permit));
+                }
+            }
+            Some(ended) = running.join_next() => {
+                let (part, result) = ended.map_err(broken)?;
+                let Err(trouble) = result else { continue };
+                if !matches!(trouble, Trouble::Passing { .. }) {
+                    return Err(trouble);
+                }
+                failures += 1;
+                if failures > FAILURES || !source.is_alive().await {
+                    return Err(trouble);
+                }
+                warn!(
+                    table = %load.attempt.table,
+                    part = part.number,
+                    error = %trouble.chain(),
+                    "a part of a copy is loaded again"
+                );
+                tokio::time::sleep(REST).await;
+                waiting.push_back(part);
+            }
+            _ = look.tick() => progress.show_if_due(&load.gauge).await,
+        }
+    }
+    Ok(())
+}
+
+fn broken(error: tokio::task::JoinError) -> Trouble {
+    Trouble::Passing {
+        doing: "a stream of a copy broke off".into(),
+        source: anyhow::Error::new(error),
+    }
+}
+
+async fn one(
+    load: Arc<Load>,
+    part: Part,
+    stream: OwnedSemaphorePermit,
+) -> (Part, Result<(), Trouble>) {
+    let result = load.part(&part).await;
+    drop(stream);
+    (part, result)
+}
+
+impl Load {
+    async fn part(&self, part: &Part) -> Result<(), Trouble> {
+        let table = &self.attempt.table;
+        let cannot_write = || Trouble::at_table(table, "could not write it on the subscriber");
+        let into = Borrowed::from(&self.sub.copy_in, "subscriber").await?;
+        let writing = into.client()?;
+        // The lock before the claim: a later try empties the table, and waits for this
+        // transaction to end, or has done so already, and then the claim says that it is over.
+        writing
+            .batch_execute(&format!(
+                "begin isolation level read committed; {REPLICA_SETTINGS}; \
+                 lock table {} in row exclusive mode",
+                self.into.quoted()
+            ))
+            .await
+            .map_err(cannot_write())?;
+        let claim = self
+            .attempt
+            .claim(writing, part.number)
+            .await
+            .map_err(Trouble::database("could not claim a part of a copy"))?;
+        match claim {
+            Claim::Yours => {}
+            Claim::Loaded => {
+                debug!(%table, part = part.number, "the part's commit was in doubt, and is there");
+                return Ok(());
+            }
+            Claim::Over => return Err(Trouble::Stale),
+        }
+        if let Some(session) = &self.reads_itself {
+            self.stream(part, session, writing).await?;
+        } else {
+            let from = Borrowed::from(&self.sub.copy_out, "provider").await?;
+            let reading = from.client()?;
+            self.join_snapshot(reading).await?;
+            self.stream(part, reading, writing).await?;
+            // Nothing hangs on this answer: the transaction has only read.
+            if reading.batch_execute("commit").await.is_ok() {
+                from.give_back();
+            }
+        }
+        writing
+            .batch_execute("commit")
+            .await
+            .map_err(cannot_write())?;
+        into.give_back();
+        Ok(())
+    }
+
+    async fn stream(
+        &self,
+        part: &Part,
+        reading: &tokio_postgres::Client,
+        writing: &tokio_postgres::Client,
+    ) -> Result<(), Trouble> {
+        let select = self.selects.get(part.relation).ok_or(Trouble::Stale)?;
+        let form = if self.binary { " (format binary)" } else { "" };
+        let pipe = Pipe {
+            from: &format!("copy ({select}{}) to stdout{form}", part.condition()),
+            into: &format!("{}{form}", self.copy_in),
+            binary: self.binary,
+            table: &self.attempt.table,
+        };
+        stream::copy(&pipe, reading, writing, &self.gauge).await
+    }
+
+    /// Begins a reading transaction under the shared snapshot. If that is gone, so is the
+    /// copy: it begins anew.
+    async fn join_snapshot(&self, reading: &tokio_postgres::Client) -> Result<(), Trouble> {
+        let exported = sql::provider::quote_literal(&self.exported);
+        reading
+            .batch_execute(&format!(
+                "begin isolation level repeatable read read only; \
+                 set transaction snapshot {exported}; \
+                 set local row_security = off"
+            ))
+            .await
+            .map_err(|error| Trouble::Passing {
+                doing: format!(
+                    "table {}: could not join the copy's snapshot",
+                    self.attempt.table
+                ),
+                source: anyhow::Error::new(error),
+            })
+    }
+}

@@ -1,0 +1,251 @@
+//! Brings back what a copy took away from a table: first all that can be built by itself, by
+//! several sessions at once, then constraints, marks and comments in one transaction, then
+//! the foreign keys that refer to the table, each by itself.
+
+use std::sync::Arc;
+
+use sql::{
+    kept_ddl::{self, Kept},
+    name::TableName,
+};
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, error::SqlState};
+use tracing::{info, warn};
+
+use super::{borrowed::Borrowed, room};
+use crate::{apply::REPLICA_SETTINGS, subscription::Subscription, trouble::Trouble};
+
+/// Building an index gets at least this much `maintenance_work_mem`; more where the server's
+/// own setting is more.
+const WORK_MEM_KB: i64 = 256 * 1024;
+
+/// Brings back what is kept of a table. Nothing to do where nothing was taken away.
+pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<(), Trouble> {
+    let session = sub.subscriber_session("copy-in").await?;
+    let kept = of_table(sub, &session, table).await?;
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let started = std::time::Instant::now();
+    let mut builds: JoinSet<Result<(), Trouble>> = JoinSet::new();
+    for one in kept.iter().filter(|one| !one.build.is_empty()) {
+        let (sub, one) = (Arc::clone(sub), one.clone());
+        builds.spawn(async move {
+            let _stream = sub.streams.acquire().await.map_err(|_| Trouble::Stale)?;
+            let borrowed = Borrowed::from(&sub.copy_in, "subscriber").await?;
+            build(borrowed.client()?, &one).await?;
+            borrowed.give_back();
+            Ok(())
+        });
+    }
+    let mut failed = None;
+    while let Some(ended) = builds.join_next().await {
+        let result = ended.map_err(|error| Trouble::Passing {
+            doing: "the building of an index broke off".into(),
+            source: anyhow::Error::new(error),
+        })?;
+        // The others go on: what is built stays.
+        failed = failed.or(result.err());
+    }
+    if let Some(trouble) = failed {
+        return Err(trouble);
+    }
+    let (keys, mut own): (Vec<&Kept>, Vec<&Kept>) =
+        kept.iter().partition(|one| one.is_foreign_key());
+    // In the order in which they were taken away: the same order of locks and of names.
+    own.sort_by_key(|one| one.id);
+    attach(&session, &own).await?;
+    for key in keys.iter().filter(|key| !key.attach.is_empty()) {
+        attach(&session, std::slice::from_ref(key)).await?;
+    }
+    info!(%table, objects = kept.len(), seconds = started.elapsed().as_secs_f64(), "indexes and constraints are back");
+    Ok(())
+}
+
+async fn of_table(
+    sub: &Subscription,
+    session: &Client,
+    table: &TableName,
+) -> Result<Vec<Kept>, Trouble> {
+    let kept = kept_ddl::list(session, &sub.consumer)
+        .await
+        .map_err(Trouble::database("could not read what copies took away"))?;
+    Ok(kept.into_iter().filter(|one| one.table == *table).collect())
+}
+
+fn cannot(one: &Kept) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
+    Trouble::at_table(
+        &one.table,
+        format!(
+            "could not bring back {}, which its copy had taken away",
+            one.label()
+        ),
+    )
+}
+
+/// Runs one object's statements in a transaction, with the row locked. What exists already as
+/// it was, because somebody made it by hand, counts as brought back.
+pub(super) async fn build(session: &Client, one: &Kept) -> Result<(), Trouble> {
+    session
+        .batch_execute(&format!(
+            "begin isolation level read committed; {REPLICA_SETTINGS}; \
+             select set_config('maintenance_work_mem', greatest(setting::int8, {WORK_MEM_KB})::text, true) \
+               from pg_settings where name = 'maintenance_work_mem'; \
+             savepoint build"
+        ))
+        .await
+        .map_err(Trouble::database("could not begin on the subscriber"))?;
+    let lost = !exists(session, &one.on).await.map_err(cannot(one))?;
+    if lost {
+        kept_ddl::forget(session, one.id)
+            .await
+            .map_err(cannot(one))?;
+    } else if kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
+        for statement in &one.build {
+            let Err(error) = session.batch_execute(statement).await else {
+                continue;
+            };
+            session
+                .batch_execute("rollback to savepoint build")
+                .await
+                .map_err(Trouble::database("could not roll back on the subscriber"))?;
+            if !is_there(session, one, &error).await? {
+                return give_up(session, one, error).await;
+            }
+        }
+        kept_ddl::built(session, one.id)
+            .await
+            .map_err(cannot(one))?;
+    }
+    room::commit(session, &one.table).await
+}
+
+/// Stores why an object could not be brought back, and gives that back as the table's trouble.
+async fn give_up(
+    session: &Client,
+    one: &Kept,
+    error: tokio_postgres::Error,
+) -> Result<(), Trouble> {
+    let trouble = cannot(one)(error);
+    if let Trouble::Table { .. } = trouble {
+        let stored = kept_ddl::show_error(session, one.id, &trouble.chain()).await;
+        if stored.is_ok() && session.batch_execute("commit").await.is_ok() {
+            return Err(trouble);
+        }
+    }
+    // The session is of no use after a failed transaction; the caller throws it away.
+    let _ = session.batch_execute("rollback").await;
+    Err(trouble)
+}
+
+/// Whether an index of the name is there and is the one that was taken away.
+async fn is_there(
+    session: &Client,
+    one: &Kept,
+    error: &tokio_postgres::Error,
+) -> Result<bool, Trouble> {
+    if error.code() != Some(&SqlState::DUPLICATE_TABLE) {
+        return Ok(false);
+    }
+    let index = TableName::new(one.on.schema.clone(), one.name.clone());
+    session
+        .query_one(
+            "select coalesce(pg_get_indexdef(to_regclass($1)) = any ($2), false)",
+            &[&index.quoted(), &one.build],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(cannot(one))
+}
+
+/// Runs what is to be run when all of a table is built, in one transaction, under its lock.
+pub(super) async fn attach(session: &Client, all: &[&Kept]) -> Result<(), Trouble> {
+    let patience = room::Patience::new(session);
+    loop {
+        match try_attach(session, all).await {
+            Ok(()) => return Ok(()),
+            Err(trouble) => patience.again(trouble).await?,
+        }
+    }
+}
+
+async fn try_attach(session: &Client, all: &[&Kept]) -> Result<(), Trouble> {
+    let Some(first) = all.first() else {
+        return Ok(());
+    };
+    room::begin(session).await?;
+    for one in all {
+        if !kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
+            continue;
+        }
+        if !exists(session, &one.on).await.map_err(cannot(one))? {
+            warn!(table = %one.on, object = %one.label(), "what a copy had taken away is gone with its table");
+            kept_ddl::forget(session, one.id)
+                .await
+                .map_err(cannot(one))?;
+            continue;
+        }
+        let made_by_hand = has_constraint(session, one).await.map_err(cannot(one))?;
+        let attach: &[String] = if made_by_hand { &[] } else { &one.attach };
+        for statement in attach {
+            session
+                .batch_execute(statement)
+                .await
+                .map_err(cannot(one))?;
+        }
+        kept_ddl::attached(session, one.id)
+            .await
+            .map_err(cannot(one))?;
+    }
+    room::commit(session, &first.table).await
+}
+
+/// Whether the constraint is there already: somebody made it by hand.
+async fn has_constraint(session: &Client, one: &Kept) -> Result<bool, tokio_postgres::Error> {
+    if one.kind == "index" {
+        return Ok(false);
+    }
+    session
+        .query_one(
+            "select exists (select from pg_constraint \
+                 where conrelid = to_regclass($1) and conname = $2)",
+            &[&one.on.quoted(), &one.name],
+        )
+        .await?
+        .try_get(0)
+}
+
+async fn exists(session: &Client, table: &TableName) -> Result<bool, tokio_postgres::Error> {
+    session
+        .query_one("select to_regclass($1) is not null", &[&table.quoted()])
+        .await?
+        .try_get(0)
+}
+
+/// Validates a foreign key both of whose tables are in. It waits as long as it takes.
+pub(crate) async fn validate(sub: &Subscription, one: &Kept) -> Result<(), Trouble> {
+    let session = sub.subscriber_session("copy-in").await?;
+    let statements = one.validate.as_deref().unwrap_or_default();
+    session
+        .batch_execute("begin isolation level read committed")
+        .await
+        .map_err(cannot(one))?;
+    if !kept_ddl::lock(&*session, one.id)
+        .await
+        .map_err(cannot(one))?
+    {
+        return Ok(());
+    }
+    if exists(&session, &one.on).await.map_err(cannot(one))? {
+        for statement in statements {
+            session
+                .batch_execute(statement)
+                .await
+                .map_err(cannot(one))?;
+        }
+    }
+    kept_ddl::forget(&*session, one.id)
+        .await
+        .map_err(cannot(one))?;
+    room::commit(&session, &one.table).await
+}

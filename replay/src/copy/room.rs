@@ -1,0 +1,335 @@
+//! The subscriber's table before and after its load: what it holds, what stands on it, and the
+//! try that loads it. Each function is one transaction.
+
+use std::time::{Duration, Instant};
+
+use sql::{
+    connect::Session,
+    copy_attempt::Attempt,
+    kept_ddl::{self, Left},
+    name::TableName,
+    table_state::{Copied, Existing, TableRow},
+    tick::Tick,
+};
+use tokio_postgres::error::SqlState;
+use tracing::{debug, info};
+
+use crate::{
+    apply::{REPLICA_SETTINGS, empty, target::Target},
+    subscription::Subscription,
+    trouble::Trouble,
+};
+
+/// How long one try waits for a table's lock on the subscriber: readers queue behind it.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Between two tries.
+const LOCK_REST: Duration = Duration::from_millis(200);
+
+/// For how long to try, before the table rests.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Tries a transaction that takes a table's lock until it gets it.
+pub(super) struct Patience<'a> {
+    session: &'a tokio_postgres::Client,
+    started: Instant,
+}
+
+impl<'a> Patience<'a> {
+    pub(super) fn new(session: &'a tokio_postgres::Client) -> Patience<'a> {
+        Patience {
+            session,
+            started: Instant::now(),
+        }
+    }
+
+    /// Rolls back what has failed. Gives the trouble back unless it was the lock's, and
+    /// another try may have more luck.
+    pub(super) async fn again(&self, trouble: Trouble) -> Result<(), Trouble> {
+        self.session
+            .batch_execute("rollback")
+            .await
+            .map_err(Trouble::database("could not roll back on the subscriber"))?;
+        if !is_lock_timeout(&trouble) || self.started.elapsed() > LOCK_PATIENCE {
+            return Err(trouble);
+        }
+        tokio::time::sleep(LOCK_REST).await;
+        Ok(())
+    }
+}
+
+fn is_lock_timeout(trouble: &Trouble) -> bool {
+    let source = match trouble {
+        Trouble::Passing { source, .. } => source,
+        Trouble::Table { .. } | Trouble::Operator { .. } | Trouble::Stale => return false,
+    };
+    source
+        .downcast_ref::<tokio_postgres::Error>()
+        .and_then(tokio_postgres::Error::code)
+        == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
+/// Begins a transaction of [`Patience`].
+pub(super) async fn begin(session: &tokio_postgres::Client) -> Result<(), Trouble> {
+    session
+        .batch_execute(&format!(
+            "begin isolation level read committed; {REPLICA_SETTINGS}; \
+             set local lock_timeout = {}",
+            LOCK_TIMEOUT.as_millis()
+        ))
+        .await
+        .map_err(Trouble::database("could not begin on the subscriber"))
+}
+
+pub(super) async fn commit(
+    session: &tokio_postgres::Client,
+    table: &TableName,
+) -> Result<(), Trouble> {
+    session
+        .batch_execute("commit")
+        .await
+        .map_err(Trouble::at_table(
+            table,
+            "could not commit on the subscriber",
+        ))
+}
+
+/// What the copy does with rows that the table holds. What an unfinished try has loaded is
+/// nobody's: it goes, whatever is to be done with rows that were there before.
+fn treatment(row: &TableRow) -> Existing {
+    if row.loading {
+        Existing::Truncate
+    } else {
+        row.existing
+    }
+}
+
+/// The table that parts are loaded into.
+pub(super) fn loaded_table(row: &TableRow, target: &Target) -> TableName {
+    match treatment(row) {
+        Existing::Refuse | Existing::Truncate | Existing::Trust => target.name.clone(),
+        Existing::Keep | Existing::Swap => aside(row),
+    }
+}
+
+/// Where rows are loaded that are not to be seen before all are in. It is written to the
+/// server's log like any other: an unlogged one would be empty after a crash.
+fn aside(row: &TableRow) -> TableName {
+    TableName::new("trunkline", format!("copy_{}", row.provider_oid))
+}
+
+/// Begins a try: empties the table, or refuses to; takes indexes away if asked to, and
+/// stores how they come back.
+pub(super) async fn make(
+    sub: &Subscription,
+    row: &TableRow,
+    target: &Target,
+    session: &Session,
+    take_indexes_away: bool,
+) -> Result<Attempt, Trouble> {
+    let patience = Patience::new(session);
+    loop {
+        match try_make(sub, row, target, session, take_indexes_away).await {
+            Ok(attempt) => return Ok(attempt),
+            Err(trouble) => patience.again(trouble).await?,
+        }
+    }
+}
+
+async fn try_make(
+    sub: &Subscription,
+    row: &TableRow,
+    target: &Target,
+    session: &Session,
+    take_indexes_away: bool,
+) -> Result<Attempt, Trouble> {
+    begin(session).await?;
+    let treatment = treatment(row);
+    let (loading, empties) = match treatment {
+        Existing::Refuse => {
+            refuse_rows(row, target, session).await?;
+            (true, false)
+        }
+        Existing::Truncate => (true, true),
+        Existing::Trust | Existing::Keep | Existing::Swap => (false, false),
+    };
+    let attempt = Attempt::begin(&**session, &sub.consumer, row, loading)
+        .await
+        .map_err(Trouble::database("could not begin a try"))?
+        .ok_or(Trouble::Stale)?;
+    if loading && take_indexes_away {
+        let left = kept_ddl::keep(&**session, &sub.consumer, &target.name)
+            .await
+            .map_err(Trouble::at_table(
+                &row.table,
+                "could not take its indexes away on the subscriber",
+            ))?;
+        tell_left(row, &left);
+    }
+    if empties {
+        empty::tables(session, std::slice::from_ref(&target.name)).await?;
+    }
+    if matches!(treatment, Existing::Keep | Existing::Swap) {
+        make_aside(row, target, session).await?;
+    }
+    commit(session, &row.table).await?;
+    Ok(attempt)
+}
+
+/// Said once, not with every try.
+fn tell_left(row: &TableRow, left: &[Left]) {
+    for Left { object, reason } in left {
+        let object = object.as_deref().unwrap_or("all");
+        if row.attempt == 0 {
+            info!(table = %row.table, index = object, %reason, "index stays in place while its table is copied");
+        } else {
+            debug!(table = %row.table, index = object, %reason, "index stays in place");
+        }
+    }
+}
+
+async fn refuse_rows(row: &TableRow, target: &Target, session: &Session) -> Result<(), Trouble> {
+    let holds: bool = session
+        .query_one(
+            &format!("select exists (select from {})", target.name.quoted()),
+            &[],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Trouble::at_table(
+            &row.table,
+            "could not read it on the subscriber",
+        ))?;
+    if holds {
+        return Err(Trouble::misfit(
+            &row.table,
+            "it holds rows on the subscriber".into(),
+            "empty the table, or copy it with: replay resync TABLE (empties it), or remove it \
+             from the job and add it with --keep-rows or --expect-sync",
+        ));
+    }
+    Ok(())
+}
+
+async fn make_aside(row: &TableRow, target: &Target, session: &Session) -> Result<(), Trouble> {
+    let aside = aside(row).quoted();
+    session
+        .batch_execute(&format!(
+            "drop table if exists {aside}; create table {aside} as {} with no data",
+            target.select_written()
+        ))
+        .await
+        .map_err(Trouble::at_table(
+            &row.table,
+            "could not make a table beside it on the subscriber",
+        ))
+}
+
+/// Ends the load: rows that were loaded beside the table come in, and from now on the table
+/// has a place in the queue. Stale if the try is over.
+pub(super) async fn complete(
+    row: &TableRow,
+    target: &Target,
+    session: &Session,
+    attempt: &Attempt,
+    place: (Tick, &Copied),
+    moved: (i64, i64),
+) -> Result<(), Trouble> {
+    let beside = match treatment(row) {
+        Existing::Refuse | Existing::Truncate | Existing::Trust => None,
+        Existing::Keep => Some(false),
+        Existing::Swap => Some(true),
+    };
+    if beside.is_some() {
+        // Without statistics the join of two large tables may be planned row by row.
+        session
+            .batch_execute(&format!("analyze {}", aside(row).quoted()))
+            .await
+            .map_err(Trouble::at_table(
+                &row.table,
+                "could not analyze what was copied",
+            ))?;
+    }
+    let patience = Patience::new(session);
+    loop {
+        match try_complete(row, target, session, attempt, place, moved, beside).await {
+            Ok(()) => return Ok(()),
+            Err(trouble) => patience.again(trouble).await?,
+        }
+    }
+}
+
+async fn try_complete(
+    row: &TableRow,
+    target: &Target,
+    session: &Session,
+    attempt: &Attempt,
+    place: (Tick, &Copied),
+    moved: (i64, i64),
+    beside: Option<bool>,
+) -> Result<(), Trouble> {
+    begin(session).await?;
+    if let Some(only_these) = beside {
+        let statements = target.merge_statements(&aside(row), only_these);
+        for statement in &statements {
+            session
+                .batch_execute(statement)
+                .await
+                .map_err(Trouble::at_table(
+                    &row.table,
+                    "could not bring the copied rows in on the subscriber",
+                ))?;
+        }
+        session
+            .batch_execute(&format!("drop table {}", aside(row).quoted()))
+            .await
+            .map_err(Trouble::at_table(&row.table, "could not clear away"))?;
+    }
+    let done = attempt
+        .complete(&**session, place.0, place.1, moved.0, moved.1)
+        .await
+        .map_err(Trouble::database("could not write a table's state"))?;
+    if !done {
+        return Err(Trouble::Stale);
+    }
+    commit(session, &row.table).await
+}
+
+/// Gives a try up: what it has loaded goes.
+pub(super) async fn clear(
+    row: &TableRow,
+    session: &Session,
+    attempt: &Attempt,
+) -> Result<(), Trouble> {
+    let patience = Patience::new(session);
+    loop {
+        match try_clear(row, session, attempt).await {
+            Ok(()) => return Ok(()),
+            Err(trouble) => patience.again(trouble).await?,
+        }
+    }
+}
+
+async fn try_clear(row: &TableRow, session: &Session, attempt: &Attempt) -> Result<(), Trouble> {
+    begin(session).await?;
+    let begun = attempt
+        .abandon(&**session)
+        .await
+        .map_err(Trouble::database("could not give a try up"))?;
+    if !begun {
+        return Err(Trouble::Stale);
+    }
+    match treatment(row) {
+        Existing::Refuse | Existing::Truncate => {
+            empty::tables(session, std::slice::from_ref(&row.table)).await?;
+        }
+        Existing::Trust => {}
+        Existing::Keep | Existing::Swap => {
+            session
+                .batch_execute(&format!("drop table if exists {}", aside(row).quoted()))
+                .await
+                .map_err(Trouble::at_table(&row.table, "could not clear away"))?;
+        }
+    }
+    commit(session, &row.table).await
+}

@@ -1,0 +1,235 @@
+//! The provider's side of a table's copy: the queue is held, the table locked, and only then
+//! the snapshot taken that all parts of the copy share. Lives until the last part is read.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sql::{
+    connect::Session,
+    consumer,
+    name::TableName,
+    provider::{self, BatchFinder},
+    shape::Shape,
+    table_state::{Copied, TableRow},
+    tick::{self, SnapshotText, Tick},
+};
+
+use super::plan::Relation;
+use crate::{source::shapes, subscription::Subscription, table::helper, trouble::Trouble};
+
+/// A table that is open for copying.
+pub(super) struct Source {
+    /// The session that exported the snapshot; without it no further part can be read.
+    pub(super) session: Arc<Session>,
+    /// The helper consumer's tick: what the copy does not show follows after it.
+    pub(super) tick: Tick,
+    /// What the table's rows are now.
+    pub(super) shape: Arc<Shape>,
+    snapshot: SnapshotText,
+    /// The snapshot's name for other sessions.
+    pub(super) exported: String,
+    /// What is to be read: the table, or its leaves.
+    pub(super) relations: Vec<Relation>,
+    /// Bytes of a page.
+    pub(super) page_bytes: i64,
+    /// Whether the server finds a range of pages without reading the rest.
+    pub(super) reads_ranges: bool,
+    /// Rows, by the provider's statistics.
+    pub(super) rows_estimated: i64,
+    /// The type of each column, by its name.
+    pub(super) types: HashMap<String, u32>,
+}
+
+impl Source {
+    /// Opens a table. Waits for its lock as long as it takes: nobody queues behind one who
+    /// only wants to read.
+    pub(super) async fn open(sub: &Subscription, row: &TableRow) -> Result<Source, Trouble> {
+        let session = sub.provider_session("copy-out").await?;
+        let tick = hold_queue(sub, row, &session).await?;
+        let at_table = |doing: &'static str| Trouble::at_table(&row.table, doing);
+        // The lock first: TRUNCATE and a rewriting ALTER are not seen by snapshots.
+        session
+            .batch_execute(&format!(
+                "begin isolation level repeatable read read only; \
+                 lock table {} in access share mode; \
+                 set local row_security = off",
+                row.table.quoted()
+            ))
+            .await
+            .map_err(at_table("could not lock it on the provider"))?;
+        let snapshot = session
+            .query_one(
+                "select txid_current_snapshot()::text, pg_export_snapshot(), \
+                        current_setting('server_version_num')::int >= 140000, \
+                        current_setting('block_size')::int8",
+                &[],
+            )
+            .await
+            .map_err(Trouble::database("could not take a snapshot"))?;
+        let shape = newest_shape(sub, row, &session).await?;
+        let read = || at_table("could not read its definition on the provider");
+        let relations = relations(&session, row.provider_oid)
+            .await
+            .map_err(read())?;
+        Ok(Source {
+            tick,
+            shape,
+            snapshot: SnapshotText(snapshot.try_get(0).map_err(read())?),
+            exported: snapshot.try_get(1).map_err(read())?,
+            reads_ranges: snapshot.try_get(2).map_err(read())?,
+            page_bytes: snapshot.try_get(3).map_err(read())?,
+            relations,
+            rows_estimated: rows_estimated(&session, row.provider_oid)
+                .await
+                .map_err(read())?,
+            types: column_types(&session, row.provider_oid)
+                .await
+                .map_err(read())?,
+            session: Arc::new(session),
+        })
+    }
+
+    /// Ends the snapshot and waits for a tick that shows all that it shows.
+    ///
+    /// The session is the one of the snapshot, so the tick is one of the server that was
+    /// copied. A standby that takes over without that tick has not got all that was copied:
+    /// whoever goes on from here finds the tick, or knows.
+    pub(super) async fn close(self, sub: &Subscription) -> Result<Copied, Trouble> {
+        let failed = || Trouble::database("could not end the copy's snapshot");
+        self.session
+            .batch_execute("commit")
+            .await
+            .map_err(failed())?;
+        let queue = &sub.settings.queue;
+        let finder = BatchFinder::prepare(&**self.session)
+            .await
+            .map_err(failed())?;
+        let mut ticks = sub.ticks.clone();
+        let mut asked = false;
+        loop {
+            ticks.mark();
+            let first = provider::tick_containing(&**self.session, queue, &self.snapshot)
+                .await
+                .map_err(failed())?;
+            if let Some(id) = first
+                && let Some(shown_by) = finder
+                    .tick(&**self.session, queue, id)
+                    .await
+                    .map_err(failed())?
+            {
+                return Ok(Copied {
+                    snapshot: self.snapshot,
+                    shown_by,
+                });
+            }
+            if !std::mem::replace(&mut asked, true) {
+                // A quiet queue has the next tick only after its idle period.
+                tick::force(&**self.session, queue)
+                    .await
+                    .map_err(Trouble::queue)?;
+            }
+            ticks.wait().await;
+        }
+    }
+
+    /// Whether other sessions can still read the snapshot.
+    pub(super) async fn is_alive(&self) -> bool {
+        self.session.simple_query("select 1").await.is_ok()
+    }
+}
+
+/// Registers the table's helper consumer at the provider's newest tick, and says which it is.
+/// A helper that an earlier try left is made anew: it stands further back than needed.
+async fn hold_queue(
+    sub: &Subscription,
+    row: &TableRow,
+    session: &Session,
+) -> Result<Tick, Trouble> {
+    let queue = &sub.settings.queue;
+    let name = helper::copy(&sub.consumer, row.provider_oid);
+    consumer::unregister(&**session, queue, &name)
+        .await
+        .map_err(Trouble::queue)?;
+    consumer::register(&**session, queue, &name)
+        .await
+        .map_err(Trouble::queue)?;
+    let position = provider::consumer_position(&**session, queue, &name)
+        .await
+        .map_err(Trouble::database("could not register a helper consumer"))?;
+    position.map(|at| at.tick).ok_or(Trouble::Stale)
+}
+
+async fn newest_shape(
+    sub: &Subscription,
+    row: &TableRow,
+    session: &Session,
+) -> Result<Arc<Shape>, Trouble> {
+    let decoder = shapes::decoder(session, &sub.settings.queue, Some(row.provider_oid)).await?;
+    let shape = decoder.newest(row.provider_oid).ok_or_else(|| {
+        Trouble::misfit(
+            &row.table,
+            "the provider does not capture it".into(),
+            "remove the table from the job and add it again",
+        )
+    })?;
+    crate::table::shape_can_go_on(shape)
+        .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?;
+    Ok(Arc::clone(shape))
+}
+
+/// The table, or where it is partitioned the leaves that hold its rows.
+async fn relations(session: &Session, oid: u32) -> Result<Vec<Relation>, tokio_postgres::Error> {
+    let rows = session
+        .query(
+            "with recursive tree as ( \
+                 select c.oid, c.relkind from pg_class c where c.oid = $1 \
+                 union all \
+                 select c.oid, c.relkind from tree t \
+                   join pg_inherits i on t.relkind = 'p' and i.inhparent = t.oid \
+                   join pg_class c on c.oid = i.inhrelid) \
+             select n.nspname::text, c.relname::text, \
+                    pg_relation_size(c.oid) / current_setting('block_size')::int8 \
+             from tree t join pg_class c on c.oid = t.oid \
+             join pg_namespace n on n.oid = c.relnamespace \
+             where t.relkind <> 'p' order by 3 desc, 1, 2",
+            &[&oid],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Relation {
+                name: TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?),
+                pages: row.try_get(2)?,
+            })
+        })
+        .collect()
+}
+
+async fn rows_estimated(session: &Session, oid: u32) -> Result<i64, tokio_postgres::Error> {
+    let estimate: f32 = session
+        .query_one(
+            "select reltuples from pg_catalog.pg_class where oid = $1",
+            &[&oid],
+        )
+        .await?
+        .try_get(0)?;
+    // -1 says that nobody has looked yet.
+    #[expect(clippy::cast_possible_truncation, reason = "an estimate")]
+    Ok(estimate.max(0.0) as i64)
+}
+
+/// The types of a table's columns, by name.
+pub(super) async fn column_types(
+    session: &tokio_postgres::Client,
+    oid: u32,
+) -> Result<HashMap<String, u32>, tokio_postgres::Error> {
+    let rows = session
+        .query(
+            "select attname::text, atttypid from pg_catalog.pg_attribute \
+             where attrelid = $1 and attnum > 0 and not attisdropped",
+            &[&oid],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
+}

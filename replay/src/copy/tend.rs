@@ -1,0 +1,188 @@
+//! Looks after what copies took away and no copy brings back any more: foreign keys that wait
+//! until both of their tables are in, and objects of tables that were removed from the job
+//! meanwhile. One thing at a time, beside the tables' tasks.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sql::{
+    kept_ddl::{self, Kept},
+    name::TableName,
+    table_state::{State, TableRow},
+};
+use tokio::task::JoinSet;
+use tokio_postgres::Client;
+use tracing::{error, info};
+
+use super::restore;
+use crate::{subscription::Subscription, trouble::Trouble};
+
+/// What could not be brought back rests this long: its rows do not keep it, and somebody has
+/// to change them.
+const REST: Duration = Duration::from_secs(600);
+
+/// Something to be brought back now.
+#[derive(Clone, Debug)]
+enum Due {
+    /// All that is kept of a table that is not the job's any more.
+    Table(TableName, i64),
+    /// A foreign key, both of whose tables are in.
+    ForeignKey(Kept),
+}
+
+impl Due {
+    fn id(&self) -> i64 {
+        match self {
+            Due::Table(_, id) => *id,
+            Due::ForeignKey(kept) => kept.id,
+        }
+    }
+}
+
+/// What is to be brought back now, by the states of the job's tables.
+fn due(kept: Vec<Kept>, rows: &[TableRow]) -> Vec<Due> {
+    let state = |table: &TableName| {
+        let row = rows.iter().find(|row| row.table == *table);
+        row.map(|row| row.state)
+    };
+    // A table that is not replicated has its rows.
+    let is_in = |table: &TableName| state(table).is_none_or(|state| state == State::Ok);
+    kept.into_iter()
+        .filter_map(|one| {
+            let whole = one.build.is_empty() && one.attach.is_empty();
+            if !whole {
+                return state(&one.table)
+                    .is_none()
+                    .then(|| Due::Table(one.table.clone(), one.id));
+            }
+            (is_in(&one.table) && is_in(&one.on)).then_some(Due::ForeignKey(one))
+        })
+        .collect()
+}
+
+/// The work in hand, and what rests.
+#[derive(Default)]
+pub(crate) struct Tending {
+    running: JoinSet<(i64, Result<(), Trouble>)>,
+    resting: HashMap<i64, Instant>,
+}
+
+impl Tending {
+    /// Looks, and begins with the next thing if nothing is in hand.
+    pub(crate) async fn turn(
+        &mut self,
+        sub: &Arc<Subscription>,
+        subscriber: &Client,
+        rows: &[TableRow],
+    ) -> Result<(), Trouble> {
+        while let Some(ended) = self.running.try_join_next() {
+            if let Ok((id, Err(trouble))) = ended {
+                error!(consumer = %sub.consumer, error = %trouble.chain(), advice = trouble.advice().unwrap_or_default(), "not brought back yet");
+                self.resting.insert(id, Instant::now() + REST);
+            }
+        }
+        if !self.running.is_empty() {
+            return Ok(());
+        }
+        let kept = kept_ddl::list(subscriber, &sub.consumer)
+            .await
+            .map_err(Trouble::database("could not read what copies took away"))?;
+        let now = Instant::now();
+        self.resting.retain(|_, until| *until > now);
+        let next = due(kept, rows)
+            .into_iter()
+            .find(|due| !self.resting.contains_key(&due.id()));
+        if let Some(due) = next {
+            let sub = Arc::clone(sub);
+            self.running.spawn(async move {
+                let id = due.id();
+                let result = bring_back(&sub, due).await;
+                sub.for_tables.notify_one();
+                (id, result)
+            });
+        }
+        Ok(())
+    }
+}
+
+async fn bring_back(sub: &Arc<Subscription>, due: Due) -> Result<(), Trouble> {
+    match due {
+        Due::Table(table, _) => restore::table(sub, &table).await,
+        Due::ForeignKey(kept) => {
+            restore::validate(sub, &kept).await?;
+            info!(table = %kept.on, constraint = %kept.name, "foreign key validated");
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sql::table_state::Existing;
+
+    use super::*;
+
+    fn table(name: &str) -> TableName {
+        TableName::new("public", name)
+    }
+
+    fn row(name: &str, state: State) -> TableRow {
+        TableRow {
+            table: table(name),
+            provider_oid: 1,
+            state,
+            existing: Existing::Refuse,
+            tick: None,
+            copied: None,
+            attempt: 1,
+            loading: false,
+            rows_copied: 0,
+            bytes_copied: 0,
+            rows_estimated: 0,
+            error: None,
+            advice: None,
+            seconds_in_state: 0.0,
+            seconds_since_start: None,
+        }
+    }
+
+    fn foreign_key(attached: bool) -> Kept {
+        let attach = if attached {
+            vec![]
+        } else {
+            vec!["alter table".into()]
+        };
+        Kept {
+            id: 7,
+            table: table("parent"),
+            kind: "foreign key".into(),
+            name: "fk".into(),
+            on: table("child"),
+            bytes: 0,
+            build: vec![],
+            attach,
+            validate: Some(vec!["validate".into()]),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_foreign_key_waits_until_both_of_its_tables_are_in() {
+        let rows = |parent, child| [row("parent", parent), row("child", child)];
+        let waits = |rows: &[TableRow]| due(vec![foreign_key(true)], rows).is_empty();
+        assert!(waits(&rows(State::Ok, State::InCopy)));
+        assert!(waits(&rows(State::CatchingUp, State::Ok)));
+        assert!(!waits(&rows(State::Ok, State::Ok)));
+        assert!(!waits(&[row("parent", State::Ok)]), "child is the user's");
+    }
+
+    #[test]
+    fn what_a_copy_still_has_to_bring_back_is_left_to_it_unless_the_table_is_removed() {
+        let unfinished = || vec![foreign_key(false)];
+        assert!(due(unfinished(), &[row("parent", State::InCopy)]).is_empty());
+        assert!(matches!(due(unfinished(), &[])[..], [Due::Table(..)]));
+    }
+}

@@ -1,0 +1,152 @@
+//! Rows of `trunkline.kept_ddl` on a subscriber: indexes and constraints that a copy has taken
+//! away. Each call is one statement of its caller's transaction.
+
+use tokio_postgres::{GenericClient, Row};
+
+use crate::name::TableName;
+
+/// What a copy has taken away.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The row's number.
+    pub id: i64,
+    /// The table whose copy took it away.
+    pub table: TableName,
+    /// `index`, `constraint` or `foreign key`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The table that it stands on.
+    pub on: TableName,
+    /// Its size in bytes when it was taken away.
+    pub bytes: i64,
+    /// Statements that build it, in one transaction; none: it is built.
+    pub build: Vec<String>,
+    /// Statements for when all of the table is built; none: done.
+    pub attach: Vec<String>,
+    /// Statements for when both tables of a foreign key are in.
+    pub validate: Option<Vec<String>>,
+    /// Why it could not be brought back last time.
+    pub error: Option<String>,
+}
+
+impl Kept {
+    /// Whether it refers to the table from outside, or from the table itself.
+    pub fn is_foreign_key(&self) -> bool {
+        self.kind == "foreign key"
+    }
+
+    /// For messages: `index t_a_idx on public.t`.
+    pub fn label(&self) -> String {
+        format!("{} {} on {}", self.kind, self.name, self.on)
+    }
+}
+
+fn kept(row: &Row) -> Result<Kept, tokio_postgres::Error> {
+    Ok(Kept {
+        table: TableName::of(row)?,
+        id: row.try_get(2)?,
+        kind: row.try_get(3)?,
+        name: row.try_get(4)?,
+        on: TableName::new(row.try_get::<_, String>(5)?, row.try_get::<_, String>(6)?),
+        bytes: row.try_get(7)?,
+        build: row.try_get(8)?,
+        attach: row.try_get(9)?,
+        validate: row.try_get(10)?,
+        error: row.try_get(11)?,
+    })
+}
+
+/// What was left where it is, and why.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// The index or constraint; none: all of the table's.
+    pub object: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// All that is kept of a consumer's tables: indexes and constraints before foreign keys, and
+/// of them the largest first.
+pub async fn list(
+    client: &impl GenericClient,
+    consumer: &str,
+) -> Result<Vec<Kept>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select schema_name, table_name, kept_id, kind, name, on_schema, on_table, bytes, \
+                 build, attach, validate, error from trunkline.kept_ddl where consumer = $1 \
+             order by kind = 'foreign key', bytes desc, kept_id",
+            &[&consumer],
+        )
+        .await?;
+    rows.iter().map(kept).collect()
+}
+
+/// Takes a table's indexes and constraints away and stores them; gives what was left.
+pub async fn keep(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+) -> Result<Vec<Left>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select object, reason from trunkline.keep_ddl($1, $2, $3)",
+            &[&consumer, &table.schema, &table.name],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Left {
+                object: row.try_get(0)?,
+                reason: row.try_get(1)?,
+            })
+        })
+        .collect()
+}
+
+/// Takes the row's lock, so that of two programs one brings the object back. False if it is
+/// back already.
+pub async fn lock(client: &impl GenericClient, id: i64) -> Result<bool, tokio_postgres::Error> {
+    let row = client
+        .query_opt(
+            "select kept_id from trunkline.kept_ddl where kept_id = $1 for update",
+            &[&id],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Notes that it is built.
+pub async fn built(client: &impl GenericClient, id: i64) -> Result<(), tokio_postgres::Error> {
+    let sql = "update trunkline.kept_ddl set build = '{}', error = null where kept_id = $1";
+    client.execute(sql, &[&id]).await.map(|_| ())
+}
+
+/// Notes that it is attached; with nothing left to validate it is forgotten.
+pub async fn attached(client: &impl GenericClient, id: i64) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "delete from trunkline.kept_ddl where kept_id = $1 and validate is null",
+            &[&id],
+        )
+        .await?;
+    let sql = "update trunkline.kept_ddl set attach = '{}', error = null where kept_id = $1";
+    client.execute(sql, &[&id]).await.map(|_| ())
+}
+
+/// Forgets it: it is back, or what it stood on is gone.
+pub async fn forget(client: &impl GenericClient, id: i64) -> Result<(), tokio_postgres::Error> {
+    let sql = "delete from trunkline.kept_ddl where kept_id = $1";
+    client.execute(sql, &[&id]).await.map(|_| ())
+}
+
+/// Stores why it could not be brought back.
+pub async fn show_error(
+    client: &impl GenericClient,
+    id: i64,
+    error: &str,
+) -> Result<(), tokio_postgres::Error> {
+    let sql = "update trunkline.kept_ddl set error = $2 where kept_id = $1";
+    client.execute(sql, &[&id, &error]).await.map(|_| ())
+}
