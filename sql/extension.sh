@@ -1,41 +1,175 @@
 #!/bin/sh
-# Writes the extensions pgq and trunkline into a directory, from the same files that the programs install:
-#   sh sql/extension.sh "$(pg_config --sharedir)/extension"
-# Then CREATE EXTENSION trunkline CASCADE does what `ticker install` and `replay install` do. Upgrades of an extension
-# are the server's; `install` is for databases where it made the objects itself.
+# Writes the extensions pgq, pgq_coop, pgq_ext and trunkline into a directory, from the same files that the programs install:
+#   sh sql/extension.sh "$(pg_config --sharedir)/extension"          (or: make extension DIR=...)
+# Then CREATE EXTENSION trunkline CASCADE does what `ticker install` and `replay install` do, and CREATE EXTENSION pgq is
+# the queue alone. An extension's objects are upgraded by the server (ALTER EXTENSION ... UPDATE, pgq first), from every
+# version in sql/released.txt; `install` finds them in order or says so.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 target=${1:?usage: extension.sh DIRECTORY}
+version=$(sed -n 's/^version *= *"\(.*\)"/\1/p' "$here/../Cargo.toml" | head -n 1)
 
-# The files of a component, in install order.
-component() {
-    sed -n 's/^\(once\|each\) *//p' "$here/manifest/$1.txt" | while read -r file; do
-        printf '\n-- %s\n' "$file"
+# The version of an extension in a release of Trunkline. Those of PgQ's names never equal one of PgQ's own.
+version_of() { # extension, release
+    case $1 in
+        trunkline) echo "$2" ;;
+        *) echo "3.5+trunkline$2" ;;
+    esac
+}
+
+components_of() { # extension
+    case $1 in
+        trunkline) echo base provider subscriber ;;
+        *) echo "$1" ;;
+    esac
+}
+
+# The files of a component, in install order: all, or those that every upgrade runs.
+files_of() { # component, "once each" or "each"
+    for_when=$(echo "$2" | sed 's/ /\\|/')
+    sed -n "s/^\\($for_when\\) *//p" "$here/manifest/$1.txt"
+}
+
+steps() {
+    find "$here/upgrade" -name '[0-9]*.sql' -exec basename {} \; | sort
+}
+
+last_step() {
+    step=$(steps | tail -n 1 | cut -d- -f1 | sed 's/^0*//')
+    echo "${step:-0}"
+}
+
+show() { # file
+    printf '\n-- %s\n' "$1"
+    cat "$here/$1"
+}
+
+# As sql/src/manifest.rs computes it.
+digest() { # component
+    files_of "$1" 'once each' | while read -r file; do
+        printf '%s\0' "$file"
         cat "$here/$file"
-    done
+        printf '\0'
+    done | sha256sum | cut -d' ' -f1
 }
 
-# An empty digest says that no program's files were compared.
-record() {
-    step=$(find "$here/upgrade" -name '[0-9]*.sql' -exec basename {} \; | sort | tail -n 1 | cut -d- -f1 | sed 's/^0*//')
-    echo "insert into trunkline.component (name, step, digest, program_version) values ('$1', ${step:-0}, '', 'extension');"
+# Extension trunkline has the table; it notes its own components and what of the others is there. They note themselves if
+# they come, or are upgraded, later.
+record() { # extension, component
+    if [ "$1" = trunkline ]; then
+        case $2 in
+            base | provider | subscriber) there='true' ;;
+            *) there="exists (select from pg_catalog.pg_extension where extname = '$2' and extversion = '$(version_of "$2" "$version")')" ;;
+        esac
+    else
+        there="pg_catalog.to_regclass('trunkline.component') is not null"
+    fi
+    cat <<END
+do \$\$
+begin
+    if $there then
+        insert into trunkline.component (name, step, digest, program_version)
+        values ('$2', $(last_step), '$(digest "$2")', '$version')
+        on conflict (name) do update set step = excluded.step, digest = excluded.digest,
+            program_version = excluded.program_version, installed_at = current_timestamp;
+    end if;
+end
+\$\$;
+END
 }
 
-{
-    printf '%s\n' '\echo Use "CREATE EXTENSION pgq" to load this file. \quit'
-    component pgq
-    for table in queue consumer tick subscription event_template retry_queue batch_id_seq; do
-        echo "select pg_catalog.pg_extension_config_dump('pgq.$table', '');"
+# trunkline stands on the pgq of its own version, not on an older one nor on PgQ's.
+needs_pgq() {
+    wanted=$(version_of pgq "$version")
+    cat <<END
+do \$\$
+declare
+    v_version text := (select extversion from pg_catalog.pg_extension where extname = 'pgq');
+begin
+    if v_version <> '$wanted' then
+        raise exception 'extension pgq is version %, and must be $wanted', v_version
+            using errcode = '55000', hint = 'Try ALTER EXTENSION pgq UPDATE.';
+    end if;
+end
+\$\$;
+END
+}
+
+# Tables and sequences whose rows a dump takes along: all that hold more than an install puts there.
+kept() { # extension
+    case $1 in
+        pgq)
+            for table in queue queue_queue_id_seq consumer consumer_co_id_seq tick subscription subscription_sub_id_seq \
+                event_template retry_queue batch_id_seq; do
+                echo "pgq.$table"
+            done
+            ;;
+        trunkline)
+            for table in captured shape captured_sequence position table_state sequence_state conflict \
+                conflict_conflict_id_seq; do
+                echo "trunkline.$table"
+            done
+            ;;
+        pgq_ext)
+            for table in completed_batch completed_event completed_tick; do
+                echo "pgq_ext.$table"
+            done
+            ;;
+    esac
+}
+
+first_line() { # extension, command
+    printf '\\echo Use "%s" to load this file. \\quit\n' "$2"
+    # Every name in the files is qualified but for those of the system.
+    echo 'set local search_path = pg_catalog, pg_temp;'
+}
+
+last_lines() { # extension
+    for table in $(kept "$1"); do
+        echo "select pg_catalog.pg_extension_config_dump('$table', '');"
     done
-} > "$target/pgq--3.5.sql"
-{
-    printf '%s\n' '\echo Use "CREATE EXTENSION trunkline" to load this file. \quit'
-    for name in base provider subscriber; do
-        component "$name"
+    for component in $(components_of "$1"); do
+        record "$1" "$component"
     done
-    for name in base pgq provider subscriber; do
-        record "$name"
+    [ "$1" = trunkline ] && for component in pgq pgq_coop pgq_ext; do
+        record "$1" "$component"
     done
-    echo "insert into trunkline.node (node_id) values (pgq.random_id());"
-} > "$target/trunkline--0.1.0.sql"
-cp "$here/pgq.control" "$here/trunkline.control" "$target/"
+    return 0
+}
+
+install_script() { # extension
+    first_line "$1" "CREATE EXTENSION $1"
+    [ "$1" = trunkline ] && needs_pgq
+    for component in $(components_of "$1"); do
+        files_of "$component" 'once each' | while read -r file; do show "$file"; done
+    done
+    last_lines "$1"
+    [ "$1" = trunkline ] && echo "insert into trunkline.node (node_id) values (pgq.random_id());"
+    return 0
+}
+
+# From a release whose last upgrade step is known: the later steps, then what every upgrade runs.
+upgrade_script() { # extension, last step of the old release
+    first_line "$1" "ALTER EXTENSION $1 UPDATE"
+    [ "$1" = trunkline ] && needs_pgq
+    for component in $(components_of "$1"); do
+        steps | while read -r step; do
+            number=$(echo "$step" | cut -d- -f1 | sed 's/^0*//')
+            [ "$number" -gt "$2" ] || continue
+            [ "$(sed -n '1s/^-- component: *//p' "$here/upgrade/$step")" = "$component" ] || continue
+            show "upgrade/$step"
+        done
+        files_of "$component" each | while read -r file; do show "$file"; done
+    done
+    last_lines "$1"
+}
+
+for extension in pgq pgq_coop pgq_ext trunkline; do
+    current=$(version_of "$extension" "$version")
+    install_script "$extension" > "$target/$extension--$current.sql"
+    sed "s/@VERSION@/$current/" "$here/$extension.control" > "$target/$extension.control"
+    grep -v '^#' "$here/released.txt" | while read -r release step; do
+        [ "$release" = "$version" ] && continue
+        upgrade_script "$extension" "$step" > "$target/$extension--$(version_of "$extension" "$release")--$current.sql"
+    done
+done

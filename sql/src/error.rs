@@ -20,6 +20,16 @@ pub enum Error {
         /// Its name.
         schema: String,
     },
+    /// The schema belongs to an extension, and what it holds is not this program's.
+    #[error("schema {schema} belongs to extension {extension}, whose objects are not changed from here: {advice}")]
+    Extension {
+        /// The schema.
+        schema: String,
+        /// The extension's name.
+        extension: String,
+        /// What to do.
+        advice: String,
+    },
     /// The database was installed or upgraded by a newer program.
     #[error(
         "component {component} is at upgrade step {installed}, this program knows up to {known}: use a newer program"
@@ -52,7 +62,9 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Database { source, .. } => classify(source),
-            Self::ForeignSchema { .. } | Self::NewerInstall { .. } => Class::Operator,
+            Self::ForeignSchema { .. } | Self::Extension { .. } | Self::NewerInstall { .. } => {
+                Class::Operator
+            }
             Self::Manifest(_) | Self::Unexpected(_) => Class::Bug,
         }
     }
@@ -63,6 +75,7 @@ impl Error {
         match self {
             Self::Database { source, .. } => source.code(),
             Self::ForeignSchema { .. }
+            | Self::Extension { .. }
             | Self::NewerInstall { .. }
             | Self::Manifest(_)
             | Self::Unexpected(_) => None,

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use tokio_postgres::{Client, Transaction};
 
 use crate::error::Error;
+use crate::installed::{Extension, extension_of, schema_of};
 use crate::manifest::{Entry, Step, When, digest, entries, steps};
 
 /// Key of the advisory transaction lock that installers take. The letters "trunklin".
@@ -71,8 +72,9 @@ pub struct Report {
 /// Installs or upgrades components, in the order given, in one transaction.
 ///
 /// # Errors
-/// [`Error::ForeignSchema`] for a schema pgq or trunkline that is not ours, [`Error::NewerInstall`] when the database
-/// is ahead of this program, [`Error::Database`] otherwise. Nothing is changed then. Dropping the future rolls back.
+/// [`Error::ForeignSchema`] for a schema pgq or trunkline that is not ours, [`Error::Extension`] for one that an extension
+/// of another version made, [`Error::NewerInstall`] when the database is ahead of this program, [`Error::Database`]
+/// otherwise. Nothing is changed then. Dropping the future rolls back.
 pub async fn install(client: &mut Client, components: &[Component]) -> Result<Report, Error> {
     let transaction = client
         .build_transaction()
@@ -158,7 +160,10 @@ async fn install_one(
         Some(old) if old.step == last_step && old.digest == files_digest => {
             return Ok(Outcome::Unchanged);
         }
-        Some(old) => (Outcome::Upgraded, old.step),
+        Some(old) => {
+            refuse_extension(transaction, component).await?;
+            (Outcome::Upgraded, old.step)
+        }
     };
     for step in &all_steps {
         if step.component == component && step.number > from_step {
@@ -221,12 +226,37 @@ async fn refuse_foreign_schema(
         "pgq" => "pgq",
         _ => return Ok(()),
     };
-    if schema_exists(transaction, schema).await? {
-        return Err(Error::ForeignSchema {
-            schema: schema.to_owned(),
-        });
+    if !schema_exists(transaction, schema).await? {
+        return Ok(());
     }
-    Ok(())
+    Err(match extension_of(transaction, schema).await? {
+        Some(extension) if extension.is_ours() => Error::Extension {
+            schema: schema.to_owned(),
+            extension: extension.name,
+            advice: "run CREATE EXTENSION trunkline, which brings the rest".to_owned(),
+        },
+        _ => Error::ForeignSchema {
+            schema: schema.to_owned(),
+        },
+    })
+}
+
+/// What an extension made is the server's to upgrade: changed from here, its objects would not be what its files say,
+/// and new ones would not be its own.
+async fn refuse_extension(transaction: &Transaction<'_>, component: &str) -> Result<(), Error> {
+    let schema = schema_of(component);
+    match extension_of(transaction, schema).await? {
+        None => Ok(()),
+        Some(Extension { name, version }) => Err(Error::Extension {
+            schema: schema.to_owned(),
+            advice: format!(
+                "it is version {version}; put the extension files of this program's version ({}) on the server, then \
+                 run ALTER EXTENSION {name} UPDATE",
+                env!("CARGO_PKG_VERSION")
+            ),
+            extension: name,
+        }),
+    }
 }
 
 /// Removes what a schema-only dump of another node brought along: its capture triggers would fire here, and its
@@ -240,6 +270,9 @@ async fn remove_dump(transaction: &Transaction<'_>) -> Result<bool, Error> {
         || !relation_exists(transaction, "trunkline.node").await?
     {
         return Ok(false);
+    }
+    if extension_of(transaction, "trunkline").await?.is_some() {
+        return remove_dump_of_extension(transaction).await;
     }
     let row = transaction
         .query_one(
@@ -280,6 +313,16 @@ async fn remove_dump(transaction: &Transaction<'_>) -> Result<bool, Error> {
         }
     }
     Ok(true)
+}
+
+/// The same where the objects are an extension's, which CREATE EXTENSION made anew: only what was made for each queue
+/// and table came with the dump. Without a queue they are nobody's.
+async fn remove_dump_of_extension(transaction: &Transaction<'_>) -> Result<bool, Error> {
+    let row = transaction
+        .query_one(REMOVE_GENERATED, &[])
+        .await
+        .map_err(Error::database("remove objects that came with a dump"))?;
+    column(&row, 0)
 }
 
 async fn relation_exists(transaction: &Transaction<'_>, name: &str) -> Result<bool, Error> {

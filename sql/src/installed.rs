@@ -61,7 +61,9 @@ pub async fn components(client: &impl GenericClient) -> Result<Vec<Installed>, E
         found.push(Installed {
             age: age(&component, column(row, 1)?, column(row, 2)?)?,
             program_version: column(row, 3)?,
-            extension: extension_of(client, schema_of(&component)).await?,
+            extension: extension_of(client, schema_of(&component))
+                .await?
+                .map(|extension| extension.name),
             component,
         });
     }
@@ -80,10 +82,25 @@ pub(crate) fn age(component: &str, step: i32, recorded: &str) -> Result<Age, Err
 }
 
 /// The schema that a component's objects are in.
-pub(crate) fn schema_of(component: &str) -> &'static str {
+pub(crate) fn schema_of(component: &str) -> &str {
     match component {
-        "pgq" => "pgq",
-        _ => "trunkline",
+        "base" | "provider" | "subscriber" => "trunkline",
+        other => other,
+    }
+}
+
+/// An extension of this database.
+pub(crate) struct Extension {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: String,
+}
+
+impl Extension {
+    /// Whether our files made it, and not PgQ's, whose extensions have the same names.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.name == "trunkline" || self.version.contains("trunkline")
     }
 }
 
@@ -91,10 +108,10 @@ pub(crate) fn schema_of(component: &str) -> &'static str {
 pub(crate) async fn extension_of(
     client: &impl GenericClient,
     schema: &str,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<Extension>, Error> {
     let row = client
         .query_opt(
-            "select e.extname::text from pg_catalog.pg_depend d \
+            "select e.extname::text, e.extversion from pg_catalog.pg_depend d \
                join pg_catalog.pg_extension e on e.oid = d.refobjid \
                join pg_catalog.pg_namespace n on n.oid = d.objid \
               where d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass \
@@ -106,5 +123,11 @@ pub(crate) async fn extension_of(
         .map_err(Error::database(format!(
             "ask which extension made schema {schema}"
         )))?;
-    row.map(|row| column(&row, 0)).transpose()
+    row.map(|row| {
+        Ok(Extension {
+            name: column(&row, 0)?,
+            version: column(&row, 1)?,
+        })
+    })
+    .transpose()
 }
