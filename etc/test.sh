@@ -14,7 +14,8 @@ esac
 
 need_debian /usr/lib/postgresql/15/bin/postgres=postgresql-15 \
     /usr/lib/postgresql/15/bin/psql=postgresql-client-15 \
-    gcc=gcc /usr/include/stdio.h=libc6-dev npm=npm node=nodejs setpriv=util-linux
+    gcc=gcc /usr/include/stdio.h=libc6-dev npm=npm node=nodejs setpriv=util-linux \
+    make=make strip=binutils dpkg-deb=dpkg
 need_rust
 
 runner=nextest

@@ -236,34 +236,3 @@ async fn nobody_may_call_what_he_was_not_granted() {
     );
     assert!(reader.execute("select pgq.ticker('q')", &[]).await.is_err());
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_sql_can_be_put_on_a_server_as_extensions() {
-    let scratch = Scratch::new();
-    let directory = scratch.dir("share/extension");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/extension.sh");
-    let mut write = std::process::Command::new("sh");
-    tests::run(write.arg(script).arg(&directory)).ok();
-    // Version 18 looks for extensions where it is told to.
-    let path = format!("{}:$system", scratch.path().join("share").display());
-    let cluster = Cluster::builder(&Server::version(18))
-        .set("extension_control_path", path)
-        .start();
-    let client = cluster.connect("postgres").await;
-    client
-        .batch_execute("create extension trunkline cascade")
-        .await
-        .unwrap();
-    sql::queue::create(&client, "q").await.unwrap();
-    sql::consumer::register(&client, "q", "c").await.unwrap();
-    queue_setup::event(&client, "x").await;
-    queue_setup::tick(&client).await.unwrap();
-    assert_eq!(queue_setup::consume(&client, "c").await.len(), 1);
-    assert_eq!(
-        number(&client, "select count(*) from trunkline.node").await,
-        1
-    );
-    let loose = "select count(*) from pg_proc p where p.pronamespace in ('pgq'::regnamespace, 'trunkline'::regnamespace) \
-                 and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')";
-    assert_eq!(number(&client, loose).await, 0);
-}

@@ -13,6 +13,11 @@ const LOOSE: &str = "select count(*) from (select oid, pronamespace from pg_proc
      where n.nspname in ('pgq', 'pgq_coop', 'pgq_ext', 'trunkline') and not exists \
      (select from pg_depend d where d.objid = o.oid and d.deptype in ('e', 'i', 'a'))";
 
+/// Of these, those that no queue and no table was the reason for.
+const LOOSE_STATIC: &str = "select count(*) from pg_proc p join pg_namespace n on n.oid = p.pronamespace \
+     where n.nspname in ('pgq', 'pgq_coop', 'pgq_ext', 'trunkline') and p.proname !~ '_[0-9]+(_|$)' and not exists \
+     (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')";
+
 /// Builds the packages of these servers; the programs too if they are wanted.
 fn packages(scratch: &Scratch, versions: &str, programs: &str) -> PathBuf {
     let out = scratch.dir("deb");
@@ -266,6 +271,13 @@ fn alter_extension_update_brings_an_older_release_up_and_keeps_queues_and_rights
         2,
         "-- component: provider\nalter table trunkline.captured add column tried int4 default 8;\n",
     );
+    let changed = sources.join("sql/pgq/pgq.version.sql");
+    let text = std::fs::read_to_string(&changed).unwrap();
+    std::fs::write(
+        &changed,
+        text.replace("3.5-trunkline", "3.5-trunkline-later"),
+    )
+    .unwrap();
     set_version(&sources, "0.1.1");
     write_files(&sources, &directory);
 
@@ -275,6 +287,10 @@ fn alter_extension_update_brings_an_older_release_up_and_keeps_queues_and_rights
     cluster.psql(
         "postgres",
         "alter extension pgq update; alter extension trunkline update",
+    );
+    assert_eq!(
+        cluster.psql("postgres", "select pgq.version()"),
+        "3.5-trunkline-later"
     );
     assert_eq!(
         cluster.psql("postgres", "select queue_tried from pgq.queue"),
@@ -319,11 +335,16 @@ fn alter_extension_update_brings_an_older_release_up_and_keeps_queues_and_rights
     );
     cluster.psql("postgres", "select pgq.ticker('q')");
     assert_eq!(pending(&cluster, "postgres", "q"), "before after");
+    // What was made for the queue and the table is the dump's to keep, as before.
+    let generated = "select count(*) from pg_depend d join pg_proc p on p.oid = d.objid \
+                     where d.deptype = 'e' and p.proname ~ '_[0-9]+(_|$)'";
+    assert_eq!(cluster.psql("postgres", generated), "0");
+    assert_eq!(cluster.psql("postgres", LOOSE_STATIC), "0");
 
     // The program is of another version than the objects: it changes nothing and says whose turn it is.
     ticker(&cluster, "postgres", &scratch, &["install"])
         .code(3)
-        .says(&["0.1.1"]);
+        .says(&["use a newer program"]);
     // At the same step, other functions: also.
     cluster.psql(
         "postgres",
