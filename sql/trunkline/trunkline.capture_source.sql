@@ -17,11 +17,12 @@
 -- claim back. A reader who folds keys sees that; for keys that cannot be compared as text the order of events is all
 -- there is, so nothing is claimed in triggers there.
 --
--- One row, the common case, takes one statement without join, window or aggregate, so that its plan cannot depend on
--- the number of rows of the first call. The others take the path of sets.
+-- One row, the common case, takes one statement without window or aggregate, which reads and sets the mark, too: each
+-- expression of PL/pgSQL's own costs a snapshot and more. LIMIT 1 keeps the plan from looking costly enough for jit, which
+-- would be compiled at each call from then on. The others take the path of sets.
 --
--- The statements use no name that a column can hide: columns stand behind an alias, and no alias or variable stands
--- alone where a column could.
+-- The statements use no name that a column can hide: columns stand behind an alias, no alias stands alone where a
+-- column could, and a name without an alias is a variable (variable_conflict).
 -- Result: PL/pgSQL. Tables: none. Users must not: it is a part of trunkline.make_capture.
 create or replace function trunkline.capture_source(i_operation text, i_queue_id int4, i_plan jsonb, i_shape_id bigint)
 returns text
@@ -98,12 +99,9 @@ $f$, i_queue_id, v_name, v_shape);
         v_set := format('v_rows := %s;', trunkline.capture_blocks(v_put, v_lost,
                         format('select %s as x from oldt o', v_old), ''));
     else
-        v_one := format($f$%s, %s, %s, %s from newt n
-         where not exists (select from newt x offset 1) and %s$f$, v_row, v_name, v_shape, v_kept,
-            case when jsonb_array_length(i_plan -> 'keys') = 1
-                 then format('(select o.%I from oldt o limit 1) %s n.%1$I', i_plan #>> '{keys,0,name}',
-                             i_plan #>> '{keys,0,operator}')
-                 else format('exists (select from (select o.* from oldt o limit 1) o where %s)', v_same) end);
+        -- IS TRUE keeps the planner from a join that needs to sort or hash: it is one row with one row.
+        v_one := format($f$%s, %s, %s, %s from newt n, oldt o
+             where not exists (select from newt x offset 1) and (%s) is true$f$, v_row, v_name, v_shape, v_kept, v_same);
         -- Both tables hold their rows in the order of the updates, so where no key changed their keys are equal side by
         -- side. That is a proof, whatever the order was, and takes a tenth of the time of EXCEPT. It is looked for where
         -- keys are of fixed length: a million of them are far from the 1 GB that an array may have.
@@ -153,27 +151,29 @@ $f$, i_queue_id, v_name, v_shape);
 
     for i in 0 .. v_queue.queue_ntables - 1 loop
         v_chain := v_chain || format($f$
-        %s v_table = left(v_mark, 11) || '%s' then
-            insert into %s_%s (ev_id, ev_time, ev_txid, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3)
-            select nextval('%s'::regclass), now(), txid_current(), 'trunkline.1.rows', %s;$f$,
-            case when i = 0 then 'if' else 'elsif' end, i, v_queue.queue_data_pfx, i, v_queue.queue_event_seq, v_one);
+    %1$s v_table = left(v_mark, 11) || '%2$s' then
+        insert into %3$s_%2$s (ev_id, ev_time, ev_txid, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3)
+        select nextval('%4$s'::regclass), now(), txid_current(), 'trunkline.1.rows', %5$s
+               and current_setting('%6$s', true) is distinct from v_mark and set_config('%6$s', v_mark, true) <> ''
+         limit 1;$f$,
+            case when i = 0 then 'if' else 'elsif' end, i, v_queue.queue_data_pfx, v_queue.queue_event_seq, v_one, v_mark);
     end loop;
     -- FOUND is the one-row statement's; it is false where none of the chain ran.
-    v_first := format($f$if current_setting('%1$s', true) is distinct from v_mark then%2$s
-        end if;
-        if found then
-            v_done := set_config('%1$s', v_mark, true);
+    v_first := format($f$%2$s
+    end if;
+    if not found then
+        if current_setting('%1$s', true) = v_mark then
+            %4$s
         elsif exists (select from %5$s) then
             v_saved := trunkline.pin_plans();
             %3$s
             v_done := trunkline.unpin_plans(v_saved);
             v_done := set_config('%1$s', v_mark, true);
         end if;
-    else
-        %4$s
     end if;$f$, v_mark, v_chain, v_set, v_all, case i_operation when 'delete' then 'oldt' else 'newt' end);
 
     return format($f$
+#variable_conflict use_variable
 declare
     v_mark  text := encode(timestamptz_send(statement_timestamp()), 'hex');
     v_table text := current_setting('trunkline.q_%1$s', true);
