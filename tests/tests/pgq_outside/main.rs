@@ -1,7 +1,9 @@
 //! The queue as others meet it: as an extension from packages, under the real pgqd, and with the real Python client.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod clients;
 mod extension;
+mod stage;
 
 use std::path::PathBuf;
 
