@@ -30,6 +30,7 @@ pub mod manifest; // pure: the SQL files compiled into the program
 
 // The provider's queue, schema pgq, through its functions: no table is written from here.
 pub mod consumer; // subscriptions
+pub mod holder; // who keeps the space of queues from being used again
 pub mod maintenance; // rotation, retries and vacuum, as the queue asks for them
 pub mod queue; // queues and their settings
 pub mod tick; // ticks

@@ -86,6 +86,14 @@ pub struct QueueInfo {
     pub tables: i32,
     /// The table that takes events now, from 0 on.
     pub current_table: i32,
+    /// Event tables that rotation may add up to.
+    pub max_tables: i32,
+    /// Seconds that a consumer's oldest undone event may be old; 0: no limit.
+    pub retention_age_seconds: f64,
+    /// Bytes that may follow a consumer's position; 0: no limit.
+    pub retention_bytes: i64,
+    /// What happens to a consumer above a limit: `warn` or `detach`.
+    pub retention_action: String,
     /// Seconds between two rotations, if nothing holds them up.
     pub rotation_period_seconds: f64,
     /// Seconds since the last rotation, by the server's clock.
@@ -108,7 +116,9 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> 
                     extract(epoch from i.queue_ticker_idle_period)::float8, \
                     i.queue_ntables, i.queue_cur_table, \
                     extract(epoch from i.queue_rotation_period)::float8, \
-                    greatest(0, extract(epoch from clock_timestamp() - i.queue_switch_time))::float8 \
+                    greatest(0, extract(epoch from clock_timestamp() - i.queue_switch_time))::float8, \
+                    q.queue_max_tables, extract(epoch from q.queue_retention_age)::float8, \
+                    q.queue_retention_bytes, q.queue_retention_action \
                from pgq.get_queue_info() i join pgq.queue q on q.queue_name = i.queue_name \
               order by i.queue_name",
             &[],
@@ -136,6 +146,10 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> 
                 current_table: column(row, 15)?,
                 rotation_period_seconds: column(row, 16)?,
                 rotated_seconds_ago: column(row, 17)?,
+                max_tables: column(row, 18)?,
+                retention_age_seconds: column(row, 19)?,
+                retention_bytes: column(row, 20)?,
+                retention_action: column(row, 21)?,
             })
         })
         .collect()

@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::{join, join_all, join3};
 use sql::connect::{ConnectInfo, Session};
 use sql::queue::QueueInfo;
 use sql::standing::{self, SubscriberStanding};
 use sql::table_state::{self, State, TableRow};
 
 use super::report::{
-    ConsumerStatus, DatabaseStatus, ProviderStatus, QueuePace, QueueStatus, ReplayStatus,
-    SubscriberState, SubscriberStatus, TableStatus, TickerStatus,
+    ConsumerStatus, DatabaseStatus, HolderStatus, ProviderStatus, QueuePace, QueueStatus,
+    ReplayStatus, SubscriberState, SubscriberStatus, TableStatus, TickerStatus,
 };
 use crate::config::{DaemonConfig, Databases, ReplayConfig, SubscriberConfig, TickerConfig};
 use crate::daemon::is_running;
@@ -121,14 +121,20 @@ fn missing_queue(name: &str) -> QueueStatus {
         error: Some("not there, run ticker install".to_owned()),
         pace: None,
         consumer_list: Vec::new(),
+        holder_list: Vec::new(),
     }
 }
 
 /// How the queues of a database stand, with their consumers. Errors: the queue is not installed there, or it cannot
 /// be asked.
 pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<QueueStatus>> {
-    let (queues, consumers) = join(sql::queue::list(client), sql::consumer::list(client)).await;
-    let consumers = consumers?;
+    let (queues, consumers, holders) = join3(
+        sql::queue::list(client),
+        sql::consumer::list(client),
+        sql::holder::list(client),
+    )
+    .await;
+    let (consumers, holders) = (consumers?, holders?);
     let of_queue = |queue: QueueInfo| QueueStatus {
         consumer_list: consumers
             .iter()
@@ -140,6 +146,20 @@ pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<Queue
                 last_seen_seconds: consumer.last_seen_seconds,
                 pending_events: consumer.pending_events,
                 batch: consumer.batch,
+            })
+            .collect(),
+        holder_list: holders
+            .iter()
+            .filter(|holder| holder.queue == queue.name)
+            .map(|holder| HolderStatus {
+                kind: holder.kind.as_str(),
+                name: holder.name.clone(),
+                held_seconds: holder.held_seconds,
+                held_bytes: holder.held_bytes,
+                over_limit: holder.over_limit,
+                pid: holder.pid,
+                xid: holder.xid,
+                detail: holder.detail.clone(),
             })
             .collect(),
         last_tick: queue.last_tick.map(|tick| tick.0),
@@ -160,6 +180,10 @@ pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<Queue
             ticker_paused: queue.paused,
             external_ticker: queue.external_ticker,
             insert_disabled: queue.insert_disabled,
+            max_tables: queue.max_tables,
+            retention_age_seconds: queue.retention_age_seconds,
+            retention_bytes: queue.retention_bytes,
+            retention_action: queue.retention_action,
         }),
         name: queue.name,
     };

@@ -7,7 +7,7 @@ mod tree;
 
 pub use ask::{of_replay, of_ticker, queues, tables_of};
 pub use report::{
-    ConsumerStatus, DatabaseStatus, Overview, ProviderStatus, QueuePace, QueueStatus, ReplayStatus,
-    SubscriberState, SubscriberStatus, TableStatus, TickerStatus,
+    ConsumerStatus, DatabaseStatus, HolderStatus, Overview, ProviderStatus, QueuePace, QueueStatus,
+    ReplayStatus, SubscriberState, SubscriberStatus, TableStatus, TickerStatus,
 };
 pub use tree::overview as draw;

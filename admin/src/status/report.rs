@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::output;
 
 /// `trunkline status --json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -91,6 +92,8 @@ pub struct QueueStatus {
     pub pace: Option<QueuePace>,
     /// Where each consumer stands.
     pub consumer_list: Vec<ConsumerStatus>,
+    /// What keeps its space from being used again, the oldest first.
+    pub holder_list: Vec<HolderStatus>,
 }
 
 /// How a queue ticks and rotates.
@@ -100,6 +103,8 @@ pub struct QueuePace {
     pub events_per_second: Option<f64>,
     /// Event tables that take turns.
     pub tables: i32,
+    /// Event tables that rotation may add up to, while something holds them all.
+    pub max_tables: i32,
     /// The table that takes events now, from 0 on.
     pub current_table: i32,
     /// Seconds between two rotations, if nothing holds them up.
@@ -118,6 +123,58 @@ pub struct QueuePace {
     pub external_ticker: bool,
     /// Nobody may insert events.
     pub insert_disabled: bool,
+    /// Seconds that a consumer's oldest undone event may be old; 0: no limit.
+    pub retention_age_seconds: f64,
+    /// Bytes that may follow a consumer's position; 0: no limit.
+    pub retention_bytes: i64,
+    /// What happens to a consumer above a limit: `warn` or `detach`.
+    pub retention_action: String,
+}
+
+/// What keeps a queue's space from being used again.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HolderStatus {
+    /// `consumer`, `transaction`, `prepared`, `lock`, `ticker` or `detached`.
+    pub kind: &'static str,
+    /// The consumer, the gid of a prepared transaction, else the session's `application_name`.
+    pub name: Option<String>,
+    /// Seconds since it waits or is open; null: the installing role may not see that.
+    pub held_seconds: Option<f64>,
+    /// About how many bytes it holds.
+    pub held_bytes: Option<i64>,
+    /// A consumer above a limit of the queue.
+    pub over_limit: bool,
+    /// Process id of the session.
+    pub pid: Option<i32>,
+    /// Number of the transaction.
+    pub xid: Option<i64>,
+    /// Database and state of a session; why a consumer was detached.
+    pub detail: Option<String>,
+}
+
+impl HolderStatus {
+    /// In one line: what it is, since when and how much it holds.
+    pub fn describe(&self) -> String {
+        let mut text = self.kind.to_owned();
+        if let Some(name) = &self.name {
+            text.push_str(&format!(" {name}"));
+        }
+        let facts = [
+            self.pid.map(|pid| format!("pid {pid}")),
+            self.xid.map(|xid| format!("xid {xid}")),
+            self.held_seconds
+                .map(|time| format!("for {}", output::seconds(time))),
+            self.held_bytes
+                .filter(|bytes| *bytes > 0)
+                .map(output::bytes),
+            self.over_limit.then(|| "above the limit".to_owned()),
+            self.detail.clone(),
+        ];
+        for fact in facts.into_iter().flatten() {
+            text.push_str(&format!(", {fact}"));
+        }
+        text
+    }
 }
 
 /// A consumer of a queue, by the provider's account.

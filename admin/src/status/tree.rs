@@ -103,10 +103,10 @@ fn queue_branch(queue: &QueueStatus) -> Branch {
             seconds(consumer.last_seen_seconds)
         ))
     });
-    Branch {
-        text,
-        twigs: consumers.collect(),
-    }
+    let mut twigs: Vec<Branch> = consumers.collect();
+    let held = queue.holder_list.iter();
+    twigs.extend(held.map(|holder| Branch::new(format!("held by {}", holder.describe()))));
+    Branch { text, twigs }
 }
 
 fn replay_branch(replay: &ReplayStatus) -> Branch {
@@ -230,6 +230,16 @@ mod tests {
                             pending_events: Some(9),
                             batch: None,
                         }],
+                        holder_list: vec![HolderStatus {
+                            kind: "transaction",
+                            name: Some("psql".into()),
+                            held_seconds: Some(3700.0),
+                            held_bytes: Some(5 << 20),
+                            over_limit: false,
+                            pid: Some(77),
+                            xid: Some(1234),
+                            detail: Some("database db1, idle in transaction".into()),
+                        }],
                     }],
                 }],
             }],
@@ -275,7 +285,8 @@ mod tests {
 ticker t: running, pid 7
 └─ database db1
    └─ queue q: tick 12, 0.50 s ago, 3 events since, 3 MB
-      └─ consumer j: tick 11, 1 min 1 s old, 9 events behind, seen 0.25 s ago
+      ├─ consumer j: tick 11, 1 min 1 s old, 9 events behind, seen 0.25 s ago
+      └─ held by transaction psql, pid 77, xid 1234, for 1 h 1 min, 5 MB, database db1, idle in transaction
 replay j: not running on this host
 ├─ provider, queue q: tick 12
 └─ subscriber s1: stopped, tick 11, lag 0.50 s, 9 events behind, 2 conflicts

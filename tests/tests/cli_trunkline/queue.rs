@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::{Cluster, Output, Scratch, run, wait_until};
+use tests::{Cluster, Output, Scratch, Session, run, wait_until};
 
 use crate::trunkline;
 
@@ -66,6 +66,13 @@ impl Desk {
             self.last_tick(queue) > before
         });
         self.last_tick(queue)
+    }
+
+    /// Makes a rotation due, and does it as far as it can be done.
+    fn rotate(&self, queue: &str) {
+        self.sql("update pgq.queue set queue_switch_time = now() - interval '1 year'");
+        self.sql(&format!("select pgq.maint_rotate_tables_step1('{queue}')"));
+        self.sql("select pgq.maint_rotate_tables_step2()");
     }
 
     fn last_tick(&self, queue: &str) -> i64 {
@@ -298,9 +305,7 @@ fn a_tick_whose_events_are_truncated_is_not_gone_back_to() {
         desk.sql("select pgq.insert_event('q', 't', 'x')");
         desk.tick("q");
         desk.run(&["consumer", "move", "q", "keeper", "last"]).ok();
-        desk.sql("update pgq.queue set queue_switch_time = now() - interval '1 year'");
-        desk.sql("select pgq.maint_rotate_tables_step1('q')");
-        desk.sql("select pgq.maint_rotate_tables_step2()");
+        desk.rotate("q");
     }
     assert!(
         desk.sql("select queue_truncated_txid from pgq.queue")
@@ -314,6 +319,55 @@ fn a_tick_whose_events_are_truncated_is_not_gone_back_to() {
     desk.run(&["consumer", "move", "q", "keeper", "first"]).ok();
     desk.run(&["consumer", "register", "q", "late", "--at", "first"])
         .ok();
+}
+
+#[test]
+fn what_holds_a_queue_is_named() {
+    let desk = Desk::new();
+    desk.run(&["queue", "create", "q"]).ok();
+    let check = |args: &[&str]| desk.run(&[&["check", "holders"], args].concat());
+    check(&["--warn", "0"]).ok();
+    let open = Session::holding(
+        &desk.cluster,
+        "db1",
+        "set local application_name = 'the culprit'; select txid_current()",
+    );
+    for _ in 0..3 {
+        desk.sql("select pgq.insert_event('q', 't', 'x')");
+        desk.tick("q");
+        desk.rotate("q");
+    }
+    let info = desk.json(&["queue", "info", "q", "--json"]);
+    let holder = &info["holder_list"][0];
+    assert_eq!(holder["kind"], "transaction", "{info}");
+    assert_eq!(
+        holder["pid"].to_string(),
+        open.ask("select pg_backend_pid()")
+    );
+    assert!(holder["held_seconds"].as_f64().unwrap() > 0.0);
+    assert!(holder["held_bytes"].as_i64().unwrap() > 0);
+    let text = desk.run(&["queue", "info", "q"]).ok().stdout;
+    assert!(
+        text.contains("held by    transaction the culprit, pid "),
+        "{text}"
+    );
+    let tree = desk.run(&["status"]).ok().stdout;
+    assert!(tree.contains("held by transaction the culprit"), "{tree}");
+    check(&[]).ok();
+    let warned = check(&["--warn", "0"]).code(1);
+    assert!(
+        warned
+            .stdout
+            .contains("WARNING holders db1/q: held by transaction the culprit"),
+        "{}",
+        warned.stdout
+    );
+    drop(open);
+    desk.tick("q");
+    desk.rotate("q");
+    wait_until("nothing to hold it", Duration::from_secs(20), || {
+        check(&["--warn", "0"]).code == 0
+    });
 }
 
 #[test]

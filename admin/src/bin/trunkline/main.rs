@@ -58,7 +58,8 @@ enum Command {
     ///
     /// Of the config named with -c, a ticker's or a replay's, else of every file of /etc/trunkline/*.toml. The limits
     /// of a check, if none are given: ticker, by each queue's idle period (warning 15 s above it); consumers 300 and
-    /// 3600 s; rotation, by each queue's period (warning at twice of it and 15 min); replication 60 and 600 s. A table
+    /// 3600 s; rotation, by each queue's period (warning at twice of it and 15 min); holders 1 and 6
+    /// hours; replication 60 and 600 s. A table
     /// that is parked is critical, one that is not ok or a conflict of the last day a warning.
     Check(CheckArgs),
     /// Queues: list, create, drop, set, info

@@ -361,11 +361,29 @@ fn sheet(row: &QueueRow<'_>) -> String {
                 seconds(pace.rotated_seconds_ago)
             ),
         ));
+        let age = match pace.retention_age_seconds {
+            0.0 => "any age".to_owned(),
+            age => seconds(age),
+        };
+        let held = match pace.retention_bytes {
+            0 => "any size".to_owned(),
+            held => output::bytes(held),
+        };
+        lines.push((
+            "limits",
+            format!(
+                "a consumer may hold {age}, {held}, then {}; up to {} tables",
+                pace.retention_action, pace.max_tables
+            ),
+        ));
         if pace.insert_disabled {
             lines.push(("inserts", "disabled".to_owned()));
         }
     }
     lines.push(("size", output::bytes(queue.bytes)));
+    for holder in &queue.holder_list {
+        lines.push(("held by", holder.describe()));
+    }
     let width = lines.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
     let mut text = String::new();
     for (key, value) in lines {

@@ -51,6 +51,8 @@ pub(crate) enum Check {
     Rotation,
     /// Bytes that each queue's events take on disk; all is well without --warn or --crit
     Size,
+    /// Since when something keeps a queue's space from being used again, in seconds
+    Holders,
     /// Lag of each subscriber, in seconds; tables that are not ok, conflicts of the last day
     Replication,
     /// Whether what is installed fits these programs
@@ -65,6 +67,7 @@ impl Check {
             Check::Consumers => "consumers",
             Check::Rotation => "rotation",
             Check::Size => "size",
+            Check::Holders => "holders",
             Check::Replication => "replication",
             Check::Versions => "versions",
         }
@@ -78,6 +81,7 @@ impl Check {
             Check::Consumers => measured("consumer_lag", Unit::Seconds),
             Check::Rotation => measured("rotation_age", Unit::Seconds),
             Check::Size => measured("queue_size", Unit::Bytes),
+            Check::Holders => measured("held", Unit::Seconds),
             Check::Replication => measured("replication_lag", Unit::Seconds),
             Check::Versions => None,
         }

@@ -1,7 +1,7 @@
 //! What the checks find of queues and their consumers. Pure: judges what status tells.
 
 use admin::output::{bytes, seconds};
-use admin::status::{ConsumerStatus, QueuePace, QueueStatus};
+use admin::status::{ConsumerStatus, HolderStatus, QueuePace, QueueStatus};
 
 use super::finding::{Check, Finding, Level, Limits, Unit};
 
@@ -43,10 +43,52 @@ pub(crate) fn findings(
                 limits,
                 bytes(queue.bytes),
             )),
+            Check::Holders => found.push(holders(of(queue), queue, limits)),
             Check::Replication | Check::Versions => {}
         }
     }
     found
+}
+
+/// Limits of a holder's age where the operator gives none.
+const HOLDER_LIMITS: (f64, f64) = (3600.0, 21_600.0);
+
+/// The oldest holder counts. A consumer above the queue's limit is a warning, one that was detached critical: it has lost
+/// events.
+fn holders(of: String, queue: &QueueStatus, limits: Limits) -> Finding {
+    let holding = || {
+        queue
+            .holder_list
+            .iter()
+            .filter(|one| one.kind != "detached")
+    };
+    let oldest = holding()
+        .filter_map(|one| one.held_seconds)
+        .fold(0.0, f64::max);
+    let held = holding()
+        .filter_map(|one| one.held_bytes)
+        .max()
+        .unwrap_or(0);
+    let message = match queue.holder_list.as_slice() {
+        [] => "nothing holds it".to_owned(),
+        list => {
+            let all: Vec<_> = list.iter().map(HolderStatus::describe).collect();
+            format!("held by {}", all.join("; "))
+        }
+    };
+    let least = queue
+        .holder_list
+        .iter()
+        .map(|one| match (one.kind, one.over_limit) {
+            ("detached", _) => Level::Critical,
+            (_, true) => Level::Warning,
+            (_, false) => Level::Ok,
+        });
+    let least = least.max().unwrap_or(Level::Ok);
+    let limits = limits.or(Limits::new(HOLDER_LIMITS.0, HOLDER_LIMITS.1));
+    Finding::measured(Check::Holders, of, oldest, limits, message)
+        .at_least(least)
+        .count("held", held as f64, Unit::Bytes)
 }
 
 fn ticker(of: String, queue: &QueueStatus, pace: &QueuePace, limits: Limits) -> Finding {
@@ -148,6 +190,10 @@ mod tests {
                 ticker_paused: false,
                 external_ticker: false,
                 insert_disabled: false,
+                max_tables: 12,
+                retention_age_seconds: 86_400.0,
+                retention_bytes: 0,
+                retention_action: "warn".into(),
             }),
             consumer_list: vec![ConsumerStatus {
                 name: "c".into(),
@@ -157,6 +203,7 @@ mod tests {
                 pending_events: Some(0),
                 batch: None,
             }],
+            holder_list: Vec::new(),
         }
     }
 
@@ -216,6 +263,37 @@ mod tests {
         let mut idle_member = queue();
         idle_member.consumer_list[0].last_tick = None;
         assert!(findings(Check::Consumers, "db", &[idle_member], Limits::default()).is_empty());
+    }
+
+    #[test]
+    fn the_oldest_holder_counts_and_a_detached_consumer_is_critical() {
+        let holder = |kind, held_seconds, over_limit| HolderStatus {
+            kind,
+            name: Some("x".into()),
+            held_seconds: Some(held_seconds),
+            held_bytes: Some(100),
+            over_limit,
+            pid: None,
+            xid: None,
+            detail: None,
+        };
+        let level = |list: Vec<HolderStatus>| {
+            let held = QueueStatus {
+                holder_list: list,
+                ..queue()
+            };
+            only(Check::Holders, held, Limits::default()).status
+        };
+        assert_eq!(level(vec![]), Level::Ok);
+        assert_eq!(level(vec![holder("lock", 60.0, false)]), Level::Ok);
+        let two = vec![
+            holder("lock", 60.0, false),
+            holder("transaction", 4000.0, false),
+        ];
+        assert_eq!(level(two), Level::Warning);
+        assert_eq!(level(vec![holder("prepared", 1e5, false)]), Level::Critical);
+        assert_eq!(level(vec![holder("consumer", 1.0, true)]), Level::Warning);
+        assert_eq!(level(vec![holder("detached", 1.0, true)]), Level::Critical);
     }
 
     #[test]

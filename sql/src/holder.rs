@@ -1,0 +1,103 @@
+//! Who keeps the space of queues from being used again. Reads through schema pgq's functions only.
+
+use tokio_postgres::GenericClient;
+
+use crate::error::Error;
+use crate::install::column;
+
+/// What kind of thing holds a queue; the queue's SQL has the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HolderKind {
+    /// A consumer that has not done the events, or is above the queue's limit.
+    Consumer,
+    /// A transaction that is open since before the events.
+    Transaction,
+    /// The same, prepared for two-phase commit.
+    Prepared,
+    /// A session with a lock on a table that could be emptied.
+    Lock,
+    /// No tick has been made since.
+    Ticker,
+    /// A consumer that held too much and holds nothing any more.
+    Detached,
+}
+
+impl HolderKind {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HolderKind::Consumer => "consumer",
+            HolderKind::Transaction => "transaction",
+            HolderKind::Prepared => "prepared",
+            HolderKind::Lock => "lock",
+            HolderKind::Ticker => "ticker",
+            HolderKind::Detached => "detached",
+        }
+    }
+
+    fn of(word: &str) -> Result<HolderKind, Error> {
+        [
+            HolderKind::Consumer,
+            HolderKind::Transaction,
+            HolderKind::Prepared,
+            HolderKind::Lock,
+            HolderKind::Ticker,
+            HolderKind::Detached,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == word)
+        .ok_or_else(|| Error::Unexpected(format!("a queue is held by a {word}")))
+    }
+}
+
+/// A holder of a queue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Holder {
+    /// The queue.
+    pub queue: String,
+    /// What it is.
+    pub kind: HolderKind,
+    /// The consumer, the gid of a prepared transaction, else the session's `application_name`.
+    pub name: Option<String>,
+    /// Seconds since it waits or is open, by the server's clock; None: the installing role may not see that.
+    pub held_seconds: Option<f64>,
+    /// About how many bytes it holds; what two hold counts for both.
+    pub held_bytes: Option<i64>,
+    /// A consumer above `retention_age` or `retention_bytes`.
+    pub over_limit: bool,
+    /// Process id of the session.
+    pub pid: Option<i32>,
+    /// Number of the transaction.
+    pub xid: Option<i64>,
+    /// Database and state of a session; why a consumer was detached.
+    pub detail: Option<String>,
+}
+
+/// The holders of the database's queues, by queue, the oldest first. Needs pgq_reader. Source: `pgq.get_holder_info()`.
+pub async fn list(client: &impl GenericClient) -> Result<Vec<Holder>, Error> {
+    let rows = client
+        .query(
+            "select queue_name, holder_kind, holder_name, \
+                    greatest(0, extract(epoch from clock_timestamp() - held_since))::float8, \
+                    held_bytes, coalesce(over_limit, false), pid, xid, detail \
+               from pgq.get_holder_info()",
+            &[],
+        )
+        .await
+        .map_err(Error::database("ask who holds the queues"))?;
+    rows.iter()
+        .map(|row| {
+            Ok(Holder {
+                queue: column(row, 0)?,
+                kind: HolderKind::of(column(row, 1)?)?,
+                name: column(row, 2)?,
+                held_seconds: column(row, 3)?,
+                held_bytes: column(row, 4)?,
+                over_limit: column(row, 5)?,
+                pid: column(row, 6)?,
+                xid: column(row, 7)?,
+                detail: column(row, 8)?,
+            })
+        })
+        .collect()
+}
