@@ -15,7 +15,9 @@ esac
 need_debian /usr/lib/postgresql/15/bin/postgres=postgresql-15 \
     /usr/lib/postgresql/15/bin/psql=postgresql-client-15 \
     gcc=gcc /usr/include/stdio.h=libc6-dev npm=npm node=nodejs setpriv=util-linux \
-    make=make strip=binutils dpkg-deb=dpkg
+    make=make strip=binutils dpkg-deb=dpkg \
+    pgqd=pgqd /usr/lib/python3/dist-packages/pgq=python3-pgq \
+    /usr/lib/python3/dist-packages/psycopg2=python3-psycopg2
 need_rust
 
 runner=nextest

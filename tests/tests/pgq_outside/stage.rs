@@ -45,12 +45,6 @@ impl Guest {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// SIGKILL, as the kernel would.
-    pub(crate) fn kill9(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
     /// SIGINT: skytools' way to stop after the loop in hand.
     pub(crate) fn interrupt(mut self) {
         signal(i32::try_from(self.child.id()).unwrap(), Signal::SIGINT);
