@@ -3,6 +3,8 @@
 //! Source: `sql/FORMAT.md`. An event of another program is [`Event::Other`]; one that carries our name and is
 //! not what capture writes is an error, because nothing that follows it could be trusted.
 
+use serde::Deserialize;
+
 use crate::{
     name::{BadName, TableName},
     shape::{BadShape, Shape, ShapeId},
@@ -51,8 +53,87 @@ pub enum Event<'a> {
         /// The shape at that time.
         shape: ShapeId,
     },
+    /// Something of a table that is no row.
+    Mark {
+        /// The table.
+        table: TableName,
+        /// The shape that its rows have from here on.
+        shape: ShapeId,
+        /// What it is.
+        mark: Mark,
+    },
     /// An event of another program: counted and left alone.
     Other,
+}
+
+/// What is said of a table's rows without giving them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Rows changed in a way that no event tells: the table must be copied again.
+    Resync {
+        /// Why.
+        why: String,
+    },
+    /// All rows that lay in a partition are gone.
+    Emptied(Part),
+    /// A column has one value in all rows; null if there is none.
+    Filled {
+        /// The column.
+        column: String,
+        /// The value's text.
+        value: Option<String>,
+    },
+    /// Values were set in all rows, one by one: rows that have this checksum have got them.
+    Digest {
+        /// The columns that were summed up.
+        columns: Vec<String>,
+        /// How many rows there are.
+        rows: i64,
+        /// The sum of the rows' hashes.
+        sum: String,
+    },
+    /// Rows were changed in a way that the table's identity leaves out.
+    Ignored {
+        /// `update` or `delete`.
+        operation: String,
+        /// How many.
+        rows: i64,
+    },
+}
+
+/// A partition, and how its rows can be told from the others.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Part {
+    /// The partition's name.
+    pub part: PartName,
+    /// Its bound, as PostgreSQL writes it.
+    pub bound: Option<String>,
+    /// A condition on the table's columns that holds for its rows and for no others; none if
+    /// there is none that means the same on another server.
+    #[serde(rename = "where")]
+    pub condition: Option<String>,
+}
+
+/// The name of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct PartName {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The JSON of marks, one of them at a time.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MarkData {
+    why: String,
+    column: Option<String>,
+    value: Option<String>,
+    columns: Vec<String>,
+    rows: Option<i64>,
+    sum: Option<String>,
+    operation: Option<String>,
 }
 
 /// What an event says of its rows.
@@ -68,14 +149,20 @@ pub enum Kind {
     Live,
     /// Keys; no row has the key now, nothing is said of before.
     Gone,
+    /// Keys; a row has the key now, and is too large for an event: it is to be fetched.
+    Large,
+    /// Whole rows that are there once more each; of a table without a key.
+    Plus,
+    /// Whole rows that are there once less each; of a table without a key.
+    Minus,
 }
 
 impl Kind {
     /// Whether the rows are keys alone.
     pub fn is_key_only(self) -> bool {
         match self {
-            Kind::Delete | Kind::Gone => true,
-            Kind::Insert | Kind::Update | Kind::Live => false,
+            Kind::Delete | Kind::Gone | Kind::Large => true,
+            Kind::Insert | Kind::Update | Kind::Live | Kind::Plus | Kind::Minus => false,
         }
     }
 
@@ -86,6 +173,9 @@ impl Kind {
             "delete" => Some(Kind::Delete),
             "live" => Some(Kind::Live),
             "gone" => Some(Kind::Gone),
+            "large" => Some(Kind::Large),
+            "plus" => Some(Kind::Plus),
+            "minus" => Some(Kind::Minus),
             _ => None,
         }
     }
@@ -123,6 +213,12 @@ pub enum Why {
     /// The shape cannot be read.
     #[error("its shape is wrong")]
     Shape(#[from] BadShape),
+    /// The kind of mark is unknown.
+    #[error("ev_extra3 {0:?} is no kind of mark that this version knows")]
+    MarkKind(String),
+    /// The mark's data is not what its kind asks for.
+    #[error("its data is not that of a mark")]
+    Mark(#[from] serde_json::Error),
 }
 
 impl<'a> RawEvent<'a> {
@@ -149,6 +245,11 @@ impl<'a> RawEvent<'a> {
                 table: self.table()?,
                 shape: self.shape_id()?,
             }),
+            Some("trunkline.1.mark") => Ok(Event::Mark {
+                table: self.table()?,
+                shape: self.shape_id()?,
+                mark: self.mark()?,
+            }),
             Some("trunkline.1.shape") => {
                 let json = self.ev_data.ok_or(Why::Missing("ev_data"))?;
                 Ok(Event::Shape(Box::new(Shape::from_json(json)?)))
@@ -172,6 +273,32 @@ impl<'a> RawEvent<'a> {
     fn kind(&self) -> Result<Kind, Why> {
         let text = self.ev_extra3.ok_or(Why::Missing("ev_extra3"))?;
         Kind::parse(text).ok_or_else(|| Why::Kind(text.to_owned()))
+    }
+
+    fn mark(&self) -> Result<Mark, Why> {
+        let json = self.ev_data.ok_or(Why::Missing("ev_data"))?;
+        let kind = self.ev_extra3.ok_or(Why::Missing("ev_extra3"))?;
+        if kind == "emptied" {
+            return Ok(Mark::Emptied(serde_json::from_str(json)?));
+        }
+        let data: MarkData = serde_json::from_str(json)?;
+        match kind {
+            "resync" => Ok(Mark::Resync { why: data.why }),
+            "filled" => Ok(Mark::Filled {
+                column: data.column.ok_or(Why::Missing("column"))?,
+                value: data.value,
+            }),
+            "digest" => Ok(Mark::Digest {
+                columns: data.columns,
+                rows: data.rows.ok_or(Why::Missing("rows"))?,
+                sum: data.sum.ok_or(Why::Missing("sum"))?,
+            }),
+            "ignored" => Ok(Mark::Ignored {
+                operation: data.operation.ok_or(Why::Missing("operation"))?,
+                rows: data.rows.ok_or(Why::Missing("rows"))?,
+            }),
+            _ => Err(Why::MarkKind(kind.to_owned())),
+        }
     }
 }
 
@@ -201,6 +328,45 @@ mod tests {
                 block: "(1,a)",
             }
         );
+    }
+
+    #[test]
+    fn marks_are_read_by_their_kind_and_must_hold_what_it_asks_for() {
+        let mark = |kind, data| {
+            let raw = RawEvent {
+                ev_type: Some("trunkline.1.mark"),
+                ev_extra3: Some(kind),
+                ev_data: Some(data),
+                ..rows()
+            };
+            match raw.parse() {
+                Ok(Event::Mark { mark, .. }) => Ok(mark),
+                Ok(other) => panic!("{other:?}"),
+                Err(bad) => Err(bad),
+            }
+        };
+        assert_eq!(
+            mark("filled", r#"{"column": "d", "value": null}"#).unwrap(),
+            Mark::Filled {
+                column: "d".into(),
+                value: None
+            }
+        );
+        let part = r#"{"part": {"schema": "s", "name": "p"}, "bound": "DEFAULT", "where": "(a > 1)"}"#;
+        let Mark::Emptied(part) = mark("emptied", part).unwrap() else {
+            panic!("not emptied");
+        };
+        assert_eq!(part.condition.as_deref(), Some("(a > 1)"));
+        for (kind, data) in [
+            ("filled", "{}"),
+            ("digest", r#"{"rows": 1}"#),
+            ("ignored", r#"{"rows": 1}"#),
+            ("emptied", "{}"),
+            ("resync", "no JSON"),
+            ("other", "{}"),
+        ] {
+            assert!(mark(kind, data).is_err(), "{kind}");
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub struct Shape {
     pub table: ShapeTable,
     /// How rows are told apart.
     pub identity: Identity,
+    /// Its rows lie in partitions: the table is read as a whole.
+    #[serde(default)]
+    pub partitioned: bool,
     /// The captured columns, in the order of the values in a row.
     pub columns: Vec<Column>,
     /// The table is gone; no events of it follow.
@@ -45,6 +48,10 @@ pub struct ShapeTable {
 pub enum Identity {
     /// By the key columns.
     Key,
+    /// By all columns; equal rows are counted.
+    Full,
+    /// Not at all: rows are added, other changes are counted and left out.
+    InsertOnly,
 }
 
 /// A captured column.
@@ -101,6 +108,14 @@ impl Shape {
         TableName::new(self.table.schema.clone(), self.table.name.clone())
     }
 
+    /// Whether rows are told apart by a key.
+    pub fn has_key(&self) -> bool {
+        match self.identity {
+            Identity::Key => true,
+            Identity::Full | Identity::InsertOnly => false,
+        }
+    }
+
     /// The places of the key's columns in a row, from 0, in the key's order.
     pub fn key_fields(&self) -> Vec<usize> {
         let mut places: Vec<(u16, usize)> = self
@@ -134,7 +149,7 @@ impl Shape {
         {
             return Some("the places of the key columns are not 1, 2 and so on");
         }
-        if places.is_empty() && !self.dropped && self.problem.is_none() {
+        if places.is_empty() && self.has_key() && !self.dropped && self.problem.is_none() {
             return Some("it has no key");
         }
         let mut names: Vec<&str> = self

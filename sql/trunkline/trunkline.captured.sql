@@ -6,6 +6,8 @@
 --   shape_id    the shape of the rows that its functions write
 --   consumers   who wants it; the last one to leave takes the triggers away
 --   plan        what the functions were made from (trunkline.capture_plan); compared to find changes
+--   rewritten   what the command at hand has written into the rows by itself: bits of pg_event_trigger_table_rewrite_reason()
+--   file_nodes  the files of its rows (trunkline.file_nodes) when it was last looked at; a rewrite changes them
 --   problem     why its changes cannot be replicated from here on; null if all is well
 --   dropped_at  when the table was dropped; the row stays until the consumers have left
 -- Users must not write to it; add_table and remove_table do.
@@ -17,6 +19,8 @@ create table trunkline.captured (
     shape_id    bigint      not null,
     consumers   text[]      not null,
     plan        jsonb       not null,
+    rewritten   int4        not null default 0,
+    file_nodes  text,
     problem     text,
     created_at  timestamptz not null default now(),
     dropped_at  timestamptz

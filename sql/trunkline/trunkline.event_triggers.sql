@@ -1,6 +1,6 @@
--- Event triggers trunkline_ddl_command_end and trunkline_sql_drop, where the installing role may make them (a superuser).
+-- Event triggers trunkline_ddl_command_end, trunkline_sql_drop and trunkline_table_rewrite, where the installing role may make them (a superuser).
 -- ENABLE ALWAYS: a schema change counts in every session, whatever its session_replication_role.
--- Elsewhere there are none, trunkline.capture_mode() says so, and a captured table must be removed before a schema change.
+-- Elsewhere there are none, and trunkline.capture_mode() says so.
 -- Commands that cannot change a captured table are not listed. CREATE TABLE is: a child takes rows that no trigger of ours sees.
 do $do$
 begin
@@ -9,6 +9,7 @@ begin
     end if;
     drop event trigger if exists trunkline_ddl_command_end;
     drop event trigger if exists trunkline_sql_drop;
+    drop event trigger if exists trunkline_table_rewrite;
     create event trigger trunkline_ddl_command_end on ddl_command_end
         when tag in ('ALTER TABLE', 'ALTER INDEX', 'ALTER VIEW', 'ALTER FOREIGN TABLE', 'ALTER SEQUENCE',
                      'ALTER MATERIALIZED VIEW', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER SCHEMA', 'ALTER EXTENSION',
@@ -16,7 +17,10 @@ begin
         execute procedure trunkline.on_ddl_command_end();
     create event trigger trunkline_sql_drop on sql_drop
         execute procedure trunkline.on_sql_drop();
+    create event trigger trunkline_table_rewrite on table_rewrite
+        execute procedure trunkline.on_table_rewrite();
     alter event trigger trunkline_ddl_command_end enable always;
     alter event trigger trunkline_sql_drop enable always;
+    alter event trigger trunkline_table_rewrite enable always;
 end
 $do$;

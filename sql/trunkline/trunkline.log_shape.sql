@@ -18,16 +18,7 @@ declare
 begin
     if v_id is null then
         v_id := nextval('trunkline.shape_id_seq');
-        v_definition := jsonb_build_object(
-            'shape', v_id,
-            'table', jsonb_build_object('schema', i_plan -> 'schema', 'name', i_plan -> 'name', 'oid', i_plan -> 'oid'),
-            'identity', 'key',
-            'live', i_plan -> 'live',
-            'columns', (select coalesce(jsonb_agg(c.col - 'attnum' order by c.place), '[]')
-                          from jsonb_array_elements(i_plan -> 'columns') with ordinality c (col, place)));
-        if i_plan ->> 'problem' is not null then
-            v_definition := v_definition || jsonb_build_object('problem', i_plan -> 'problem');
-        end if;
+        v_definition := jsonb_build_object('shape', v_id) || trunkline.shape_definition(i_plan);
         if i_dropped then
             v_definition := v_definition || jsonb_build_object('dropped', true);
         end if;

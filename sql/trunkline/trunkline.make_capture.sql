@@ -1,4 +1,4 @@
--- Function trunkline.make_capture(i_queue_id, i_plan jsonb, i_shape_id): makes or replaces a table's four capture functions.
+-- Function trunkline.make_capture(i_queue_id, i_plan jsonb, i_shape_id): makes or replaces a table's capture functions.
 --
 -- Where the plan has no key columns there is nothing that could be logged: the functions then do nothing, and the
 -- plan's problem says so to the consumers.
@@ -13,8 +13,9 @@ declare
     v_body      text;
 begin
     perform trunkline.make_put(i_queue_id);
-    foreach v_operation in array array['insert', 'update', 'delete', 'truncate'] loop
-        v_body := case when jsonb_typeof(i_plan -> 'keys') = 'array'
+    foreach v_operation in array case when (i_plan ->> 'rows')::bool then array['row', 'truncate']
+                                      else array['insert', 'update', 'delete', 'truncate'] end loop
+        v_body := case when jsonb_typeof(i_plan -> 'keys') = 'array' or i_plan ->> 'identity' <> 'key' or v_operation = 'truncate'
                        then trunkline.capture_source(v_operation, i_queue_id, i_plan, i_shape_id)
                        else 'begin return null; end' end;
         execute format($f$

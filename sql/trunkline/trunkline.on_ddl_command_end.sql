@@ -17,14 +17,16 @@ begin
         select c.table_oid
           from trunkline.captured c
          where c.dropped_at is null
-           and (exists (select from command e
-                         where e.classid = 'pg_class'::regclass
-                           and (e.objid = c.table_oid
-                                or exists (select from pg_index i where i.indexrelid = e.objid and i.indrelid = c.table_oid)
-                                or exists (select from pg_inherits h where h.inhrelid = e.objid and h.inhparent = c.table_oid)))
-                or exists (select from command e where e.classid not in ('pg_class'::regclass, 'pg_trigger'::regclass))
-                or exists (select from command e join pg_trigger t on t.oid = e.objid
-                            where e.classid = 'pg_trigger'::regclass and t.tgrelid = c.table_oid))
+           and (exists (select from command e where e.classid not in ('pg_class'::regclass, 'pg_trigger'::regclass))
+                or c.table_oid in (
+                    -- A partition or a child concerns the tables above it; what is detached is known by what it was.
+                    select a from command e
+                      left join pg_index i on e.classid = 'pg_class'::regclass and i.indexrelid = e.objid
+                      left join pg_trigger t on e.classid = 'pg_trigger'::regclass and t.oid = e.objid
+                      cross join lateral trunkline.ancestors(coalesce(i.indrelid, t.tgrelid, e.objid)) a
+                    union all
+                    select k.root_oid from command e join trunkline.captured_part k on k.part_oid = e.objid
+                     where e.classid = 'pg_class'::regclass))
          order by c.table_oid
     loop
         perform trunkline.refresh_capture(v_table);
@@ -34,11 +36,3 @@ exception when others then
 end
 $$;
 revoke all on function trunkline.on_ddl_command_end() from public;
--- Catalogs that were never analyzed look large to the planner: compiling the query cost a fifth of a second a command.
-do $do$
-begin
-    if current_setting('jit', true) is not null then
-        alter function trunkline.on_ddl_command_end() set jit = off;
-    end if;
-end
-$do$;

@@ -1,10 +1,12 @@
--- Function trunkline.refusal(i_table oid): why a table cannot be captured for the session's user; no row if it can.
+-- Function trunkline.refusal(i_table oid, i_wanted jsonb): why a table cannot be captured for the session's user; no row if it can.
 --
+-- Arguments: i_wanted the identity, as trunkline.wanted_identity gives it, or a plan.
 -- Result: code (SQLSTATE), reason (goes behind the table's name), hint (what to do).
 -- Tables: reads the catalog, trunkline.table_state if this database is a subscriber too.
 -- Users must not take silence for good: add_table looks again under the table's lock.
 create or replace function trunkline.refusal(
     i_table oid,
+    i_wanted jsonb,
     out code text,
     out reason text,
     out hint text)
@@ -16,6 +18,7 @@ declare
     v_class  pg_class;
     v_schema text;
     v_job    text;
+    v_bad    text;
 begin
     select * into v_class from pg_class c where c.oid = i_table;
     select n.nspname into v_schema from pg_namespace n where n.oid = v_class.relnamespace;
@@ -43,29 +46,58 @@ begin
     elsif v_class.relpersistence = 'u' then
         reason := 'is unlogged';
         hint := 'A crash empties it without an event: ALTER TABLE ... SET LOGGED.';
-    elsif v_class.relkind = 'p' or v_class.relispartition
-       or exists (select from pg_inherits h where h.inhrelid = i_table or h.inhparent = i_table) then
-        reason := 'is part of a partitioned table or an inheritance tree';
-        hint := 'Such tables are not supported yet.';
+    elsif v_class.relispartition then
+        reason := format('is a partition of %s', (select h.inhparent::regclass from pg_inherits h where h.inhrelid = i_table));
+        hint := 'Add the partitioned table: it is captured with all its partitions.';
+    elsif exists (select from trunkline.parts(i_table) p join pg_class c on c.oid = p.part_oid
+                   where c.relkind not in ('r', 'p') or c.relpersistence <> 'p') then
+        reason := format('has a partition that is unlogged, temporary or foreign: %s',
+            (select string_agg(p.part_oid::regclass::text, ', ' order by p.part_oid) from trunkline.parts(i_table) p join pg_class c on c.oid = p.part_oid
+              where c.relkind not in ('r', 'p') or c.relpersistence <> 'p'));
+        hint := 'Changes made there are not seen: detach it, or make an ordinary table of it.';
+    elsif coalesce(i_wanted ->> 'identity', 'key') <> 'key' then
+        null;
+    elsif jsonb_typeof(i_wanted -> 'wanted') = 'array' then
+        v_bad := trunkline.uncovered(i_table, array(select w::int2 from jsonb_array_elements_text(i_wanted -> 'wanted') w));
+        if v_bad is not null then
+            code := '55000';
+            reason := 'cannot be told apart by these columns: they ' || v_bad;
+            hint := 'Name columns that hold a unique index on NOT NULL columns, or choose the identity full.';
+        end if;
     elsif not exists (select from trunkline.usable_keys(i_table)) then
         code := '55000';
-        reason := case when exists (select from pg_index i where i.indrelid = i_table and i.indisprimary and not i.indimmediate)
-            then 'has no usable key: its primary key is deferrable' else 'has no usable key' end;
-        hint := 'Give it a primary key, or a unique index on NOT NULL columns, that is not deferrable.';
+        reason := 'has no usable key' || case
+            when exists (select from pg_index i where i.indrelid = i_table and i.indisprimary and not i.indimmediate)
+                then ': its primary key is deferrable'
+            when exists (select from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam
+                          where i.indrelid = i_table and i.indisprimary and a.amname <> 'btree')
+                then ': its primary key is of periods (WITHOUT OVERLAPS)'
+            else '' end;
+        hint := 'Give it a primary key, or a unique index on NOT NULL columns, that is not deferrable; or choose an identity: '
+                'columns that are unique, full (by all columns), insert-only.';
     elsif (select count(*) > 1 and not bool_or(k.is_primary or k.is_identity) from trunkline.usable_keys(i_table) k) then
         code := '55000';
         reason := 'has several unique indexes and no primary key';
-        hint := 'Say which one tells its rows apart: ALTER TABLE ... REPLICA IDENTITY USING INDEX.';
+        hint := 'Say which one tells its rows apart: ALTER TABLE ... REPLICA IDENTITY USING INDEX, or an identity of columns.';
+    end if;
+    if reason is not null then
+        return next;
+        return;
+    end if;
+    select string_agg(p.part_oid::regclass::text, ', ' order by p.part_oid) into v_bad
+      from trunkline.parts(i_table) p
+     where not (has_table_privilege(session_user, p.part_oid, 'TRIGGER') and has_table_privilege(p.part_oid, 'TRIGGER'));
+    code := '42501';
+    if v_bad is not null then
+        reason := format('has partitions that cannot be captured by role %I or %I', session_user, current_user);
+        hint := format('GRANT TRIGGER ON %s TO %I, %I.', v_bad, session_user, current_user);
     elsif not has_table_privilege(session_user, i_table, 'SELECT') or not has_table_privilege(session_user, i_table, 'TRIGGER') then
-        code := '42501';
         reason := format('cannot be captured by role %I', session_user);
         hint := format('GRANT SELECT, TRIGGER ON %I.%I TO %I.', v_schema, v_class.relname, session_user);
     elsif not has_table_privilege(i_table, 'SELECT') or not has_table_privilege(i_table, 'TRIGGER') then
-        code := '42501';
         reason := format('cannot be captured by role %I, which owns the capture functions', current_user);
         hint := format('GRANT SELECT, TRIGGER ON %I.%I TO %I.', v_schema, v_class.relname, current_user);
     elsif row_security_active(i_table) then
-        code := '42501';
         reason := format('has row level security that hides rows from role %I', current_user);
         hint := format('ALTER ROLE %I BYPASSRLS, or add the table with the capture functions owned by its owner.', current_user);
     else
@@ -76,10 +108,11 @@ begin
         if v_job is null then
             return;
         end if;
+        code := '0A000';
         reason := format('is written by replication job %s', v_job);
         hint := 'Cascades and replication in both directions are not supported yet.';
     end if;
     return next;
 end
 $$;
-revoke all on function trunkline.refusal(oid) from public;
+revoke all on function trunkline.refusal(oid, jsonb) from public;

@@ -1,12 +1,15 @@
--- Function trunkline.remove_table(i_queue, i_consumer, i_schema, i_name): a consumer does not want a table any more.
+-- Function trunkline.remove_table(i_queue, i_consumer, i_schema, i_name, i_oid): a consumer does not want a table any more.
 --
 -- The last consumer's call drops the functions and with them the triggers, which takes ACCESS EXCLUSIVE on the table
 -- for a moment: the caller sets lock_timeout and tries again (55P03). Works for a table that is gone, too. The functions
 -- are dropped, not the triggers: who has made a trigger by the right TRIGGER may not drop it, but may drop its function.
 --
+-- i_oid, if it is known, finds a table that was renamed; the name is for one that nobody knows the oid of.
 -- Result: false if the consumer did not have the table.
 -- Tables: writes trunkline.captured and trunkline.shape; logs an event; drops functions and triggers. Users: pgq_admin.
-create or replace function trunkline.remove_table(i_queue text, i_consumer text, i_schema text, i_name text) returns bool
+create or replace function trunkline.remove_table(
+    i_queue text, i_consumer text, i_schema text, i_name text, i_oid oid default null)
+returns bool
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
@@ -19,8 +22,9 @@ begin
       from trunkline.captured c
       join pgq.queue q on q.queue_id = c.queue_id
      where q.queue_name = i_queue and i_consumer = any (c.consumers)
-       and (c.table_oid = to_regclass(format('%I.%I', i_schema, i_name))
-            or (c.schema_name = i_schema and c.table_name = i_name))
+       and case when i_oid is not null then c.table_oid = i_oid
+                else c.table_oid = to_regclass(format('%I.%I', i_schema, i_name))
+                     or (c.schema_name = i_schema and c.table_name = i_name) end
      order by (c.table_oid = to_regclass(format('%I.%I', i_schema, i_name))) is true desc
      limit 1
        for update of c;
@@ -40,11 +44,11 @@ begin
         perform trunkline.log_shape(v_captured.queue_id,
             v_captured.plan || jsonb_build_object('problem', 'its capture was ended'), null, false);
     end if;
-    foreach v_operation in array array['truncate', 'insert', 'update', 'delete'] loop
+    foreach v_operation in array array['truncate', 'insert', 'update', 'delete', 'row'] loop
         execute format('drop function if exists trunkline.capture_%s_%s() cascade', v_captured.table_oid, v_operation);
     end loop;
     return true;
 end
 $$;
-revoke all on function trunkline.remove_table(text, text, text, text) from public;
-grant execute on function trunkline.remove_table(text, text, text, text) to pgq_admin;
+revoke all on function trunkline.remove_table(text, text, text, text, oid) from public;
+grant execute on function trunkline.remove_table(text, text, text, text, oid) to pgq_admin;

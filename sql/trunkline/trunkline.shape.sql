@@ -1,4 +1,7 @@
--- Table trunkline.shape: every shape that a captured table ever had; what its event says (sql/FORMAT.md).
+-- Table trunkline.shape: the shapes of captured tables that some event may still name; what their events say (sql/FORMAT.md).
+--
+--   logged_txid  the transaction that logged it
+--   after_txid   events of the table's older shapes are of transactions before this one; null if that is not known
 -- Users must not write to it; trunkline.log_shape does. Numbers never come again.
 create sequence trunkline.shape_id_seq;
 create table trunkline.shape (
@@ -6,6 +9,9 @@ create table trunkline.shape (
     queue_id   int4        not null,
     table_oid  oid         not null,
     created_at timestamptz not null default now(),
+    logged_txid bigint     not null default txid_current(),
+    after_txid bigint,
     definition jsonb       not null
 );
 create index shape_queue_idx on trunkline.shape (queue_id);
+create index shape_table_idx on trunkline.shape (table_oid);

@@ -1,0 +1,66 @@
+-- Function trunkline.capture_words(i_queue_id, i_plan jsonb, i_shape_id): the pieces of SQL that capture statements of a
+-- table are put together from.
+--
+-- Rows stand behind the alias n (new), o (old), t (the table) or d (keys, as columns k1, k2, ...), so that no column can
+-- hide a name of ours.
+--
+-- Result: name, shape     constants
+--         put             a call of put_N up to the shape, for trunkline.capture_blocks
+--         new_row, old_row, live_row     a row's text
+--         old_key, new_key, read_key     a key's text, read_key of d
+--         keys            the key columns of o, named as those of d
+--         same, matched   key of o equals that of n, key of t equals that of d
+--         pair            a key of d whose columns have the table's names
+--         source          the table as FROM wants it
+--         new_large, live_large     whether a row is too large for an event; null if none can be
+-- Tables: none. Users must not: it is a part of trunkline.make_capture.
+create or replace function trunkline.capture_words(
+    i_queue_id int4, i_plan jsonb, i_shape_id bigint,
+    out name text, out shape text, out put text, out new_row text, out old_row text, out live_row text, out old_key text,
+    out new_key text, out read_key text, out keys text, out same text, out matched text, out pair text, out source text,
+    out new_large text, out live_large text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_keys jsonb := nullif(i_plan -> 'keys', 'null');
+begin
+    name := format('%L', format('%I.%I', i_plan ->> 'schema', i_plan ->> 'name'));
+    shape := format('%L', i_shape_id::text);
+    put := format($f$put_%s('trunkline.1.rows', %s, %s$f$, i_queue_id, name, shape);
+    source := format('%s%I.%I', case when (i_plan ->> 'partitioned')::bool then '' else 'only ' end,
+                     i_plan ->> 'schema', i_plan ->> 'name');
+    select string_agg(format('n.%I', c.col ->> 'name'), ', ' order by c.place) into new_row
+      from jsonb_array_elements(i_plan -> 'columns') with ordinality c (col, place);
+    new_row := format('row(%s)::text', new_row);
+    select format('row(%s)::text', string_agg(format('o.%I', c.col ->> 'name'), ', ' order by c.place)),
+           format('row(%s)::text', string_agg(format('t.%I', c.col ->> 'name'), ', ' order by c.place))
+      into old_row, live_row
+      from jsonb_array_elements(i_plan -> 'columns') with ordinality c (col, place);
+    select format('row(%s)::text', string_agg(format('o.%I', k.key ->> 'name'), ', ' order by k.place)),
+           format('row(%s)::text', string_agg(format('n.%I', k.key ->> 'name'), ', ' order by k.place)),
+           string_agg(format('o.%I as k%s', k.key ->> 'name', k.place), ', ' order by k.place),
+           string_agg(format('o.%I %s n.%I', k.key ->> 'name', k.key ->> 'operator', k.key ->> 'name'), ' and ' order by k.place),
+           string_agg(format('t.%I %s d.k%s', k.key ->> 'name', k.key ->> 'operator', k.place), ' and ' order by k.place),
+           format('row(%s)::text', string_agg(format('d.k%s', k.place), ', ' order by k.place)),
+           format(case count(*) when 1 then '%s' else 'row(%s)' end,
+                  string_agg(format('d.%I', k.key ->> 'name'), ', ' order by k.place))
+      into old_key, new_key, keys, same, matched, read_key, pair
+      from jsonb_array_elements(v_keys) with ordinality k (key, place);
+    -- As text a row is at most twice as long as what is added up here, plus its short values: quotes and backslashes are
+    -- doubled, a byte of bytea is two digits. 200 MB leave room below the 1 GB that a value and its message may have.
+    select format('(%s > 200000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 'n')),
+           format('(%s > 200000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 't'))
+      into new_large, live_large
+      from (select a.alias, c.place, format(case c.large ->> 'how'
+                   when 'text' then 'coalesce(octet_length(%1$s.%2$I), 0)::int8'
+                   when 'bytes' then 'coalesce(octet_length(%1$s.%2$I), 0)::int8 * 2'
+                   else 'case when pg_column_size(%1$s.%2$I) > 200000000 then 200000001 '
+                        'when pg_column_size(%1$s.%2$I) > 1000000 then octet_length(row(%1$s.%2$I)::text) else 0 end'
+                   end, a.alias, c.large ->> 'name') as size
+              from jsonb_array_elements(i_plan -> 'large') with ordinality c (large, place)
+              cross join (values ('n'), ('t')) a (alias)) l
+    having count(*) > 0;
+end
+$$;
+revoke all on function trunkline.capture_words(int4, jsonb, bigint) from public;

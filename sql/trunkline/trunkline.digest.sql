@@ -1,0 +1,30 @@
+-- Function trunkline.digest(i_schema, i_name, i_columns text[]): a checksum of columns of a table that does not depend on
+-- the order of the rows, to be compared between two servers of whatever version and encoding.
+--
+-- Floats count with 15 digits, because servers before version 12 write the rest differently.
+-- An inheritance child's rows are its own.
+-- Result: rows, and the sum of a 64-bit hash of each row. Tables: reads the named one, with the rights of the caller.
+-- Users: anybody who may read the table.
+create or replace function trunkline.digest(i_schema text, i_name text, i_columns text[], out rows bigint, out sum numeric)
+returns record
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO, MDY'
+set intervalstyle = 'postgres'
+set timezone = 'UTC'
+set extra_float_digits = 0
+set bytea_output = 'hex'
+set lc_monetary = 'C'
+set quote_all_identifiers = off
+as $$
+declare
+    v_table text := format('%I.%I', i_schema, i_name);
+begin
+    execute format(
+        'select count(*), coalesce(sum((''x'' || substr(md5(convert_to(row(%s)::text, ''UTF8'')), 1, 16))::bit(64)::bigint), 0) from %s%s n',
+        (select string_agg(format('n.%I', c), ', ' order by c collate "C") from unnest(i_columns) c),
+        case (select c.relkind from pg_class c where c.oid = to_regclass(v_table)) when 'p' then '' else 'only ' end, v_table)
+       into rows, sum;
+end
+$$;
+revoke all on function trunkline.digest(text, text, text[]) from public;

@@ -1,0 +1,31 @@
+-- Function trunkline.make_triggers(i_root oid, i_table oid, i_rows bool): hangs the capture functions of i_root on a table: itself or a
+-- partition of it. i_rows: row triggers. The truncate trigger may be there already.
+create or replace function trunkline.make_triggers(i_root oid, i_table oid, i_rows bool) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_name      text;
+    v_operation text;
+begin
+    select format('%I.%I', n.nspname, c.relname) into v_name
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = i_table;
+    if not exists (select from pg_trigger t where t.tgrelid = i_table and t.tgname = 'trunkline_truncate') then
+        execute format('create trigger trunkline_truncate after truncate on %s for each statement '
+                       'execute procedure trunkline.capture_%s_truncate()', v_name, i_root);
+    end if;
+    if i_rows then
+        execute format('create trigger trunkline_row after insert or update or delete on %s for each row '
+                       'execute procedure trunkline.capture_%s_row()', v_name, i_root);
+        return;
+    end if;
+    foreach v_operation in array array['insert', 'update', 'delete'] loop
+        execute format('create trigger trunkline_%1$s after %1$s on %2$s referencing %4$s '
+                       'for each statement execute procedure trunkline.capture_%3$s_%1$s()',
+                       v_operation, v_name, i_root,
+                       case v_operation when 'insert' then 'new table as newt' when 'delete' then 'old table as oldt'
+                                        else 'old table as oldt new table as newt' end);
+    end loop;
+end
+$$;
+revoke all on function trunkline.make_triggers(oid, oid, bool) from public;

@@ -1,0 +1,50 @@
+-- Function trunkline.upkeep(): keeps capture in step with the tables where no event trigger does, and forgets shapes that no
+-- event can name any more. To be called now and then by the ticker, outside of any transaction of its own.
+--
+-- A captured table whose plan or partitions are not what its functions were made from is refreshed, at most 200 ms behind
+-- its writers' locks; one that is locked longer waits for the next call. Where event triggers are at work there is nothing to find.
+-- Shapes: after a shape is committed, transactions with numbers not given out yet can only write it or newer ones; once the queue
+-- has given away all events of transactions before, the table's older shapes are named by none.
+-- Result: what was done, a line each; none: nothing. Errors: 25001 outside READ COMMITTED.
+-- Tables: reads and writes trunkline.captured, trunkline.captured_part, trunkline.shape; logs events. Users: pgq_admin.
+create or replace function trunkline.upkeep() returns setof text
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set client_min_messages = warning
+set lock_timeout = '200 ms'
+as $$
+declare
+    v_captured trunkline.captured;
+    v_pruned   bigint;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'upkeep is done in READ COMMITTED transactions only' using errcode = '25001';
+    end if;
+    for v_captured in select c.* from trunkline.captured c where c.dropped_at is null order by c.table_oid loop
+        if not exists (select from pg_class c where c.oid = v_captured.table_oid) then
+            perform trunkline.note_drop(v_captured);
+            return next format('%I.%I was dropped', v_captured.schema_name, v_captured.table_name);
+        elsif v_captured.plan <> trunkline.capture_plan(v_captured.table_oid, v_captured.plan)
+           or trunkline.parts_differ(v_captured.table_oid) then
+            if trunkline.refresh_capture(v_captured.table_oid) then
+                return next format('%I.%I has changed', v_captured.schema_name, v_captured.table_name);
+            end if;
+        elsif v_captured.file_nodes is distinct from trunkline.file_nodes(v_captured.table_oid) then
+            update trunkline.captured c set file_nodes = trunkline.file_nodes(c.table_oid) where c.table_oid = v_captured.table_oid;
+        end if;
+    end loop;
+    update trunkline.shape s set after_txid = txid_snapshot_xmax(txid_current_snapshot())
+      from trunkline.captured c
+     where c.shape_id = s.shape_id and s.after_txid is null;
+    delete from trunkline.shape s
+     using trunkline.shape n, pgq.queue q
+     where n.table_oid = s.table_oid and n.queue_id = s.queue_id and n.shape_id > s.shape_id
+       and q.queue_id = n.queue_id and n.after_txid <= q.queue_tick_txid;
+    get diagnostics v_pruned = row_count;
+    if v_pruned > 0 then
+        return next format('%s shapes that nothing names any more', v_pruned);
+    end if;
+end
+$$;
+revoke all on function trunkline.upkeep() from public;
+grant execute on function trunkline.upkeep() to pgq_admin;
