@@ -4,12 +4,15 @@
 //! process may die: the batch is then read and applied again from its beginning, for nothing
 //! of it was committed, or it is all there and the position says so.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use sql::{
     connect::Session,
+    event::Mark,
+    name::TableName,
     position::{self, Move, Position},
     provider,
+    shape::Shape,
     table_state::{self, State, TableRow},
 };
 use tracing::info;
@@ -17,7 +20,7 @@ use tracing::info;
 use crate::{
     apply::Applier,
     change::Change,
-    fold::{ChangeSet, chunk::Chunk},
+    fold::chunk::Chunk,
     parking::{self, Parking},
     sequences::Sequences,
     source::{
@@ -48,6 +51,8 @@ pub(crate) struct BatchLoop<'a> {
     look_due: bool,
     /// By the table's oid on the provider.
     pub(crate) tables: HashMap<u32, TableRow>,
+    /// The tables that the batch in hand writes, by their names of now on the provider.
+    names: HashMap<TableName, u32>,
     /// None while paused.
     reader: Option<Reader>,
     sequences: Sequences,
@@ -101,6 +106,7 @@ impl<'a> BatchLoop<'a> {
             paused: stored.paused,
             look_due: true,
             tables: HashMap::new(),
+            names: HashMap::new(),
             sub,
             applier,
             provider,
@@ -223,6 +229,7 @@ impl<'a> BatchLoop<'a> {
             return Err(Trouble::Stale);
         }
         self.applier.begin().await?;
+        self.names.clear();
         let mut chunk = Chunk::default();
         let mut events = 0u64;
         loop {
@@ -231,7 +238,10 @@ impl<'a> BatchLoop<'a> {
                 Delivery::Change(change) => {
                     events += 1;
                     // 6 and 7: for a table that takes it now, keep the last state of each key.
-                    self.fold(change, &mut chunk)?;
+                    if let Some((shape, mark)) = self.fold(change, &mut chunk)? {
+                        self.write(&mut chunk, header).await?;
+                        self.mark(&shape, &mark, header).await?;
+                    }
                 }
                 Delivery::End => break,
                 Delivery::Begin(_) => return Err(Trouble::Stale),
@@ -247,7 +257,8 @@ impl<'a> BatchLoop<'a> {
             .await?;
         self.write(&mut chunk, header).await?;
         let step = self.move_to(header);
-        self.applier.commit_move(step).await?;
+        let committed = self.applier.commit_move(step).await;
+        committed.map_err(|trouble| self.under_its_stored_name(trouble))?;
         // 9: the table tasks tell the provider, so that it can give the events away.
         self.position = header.to;
         self.stats.batch(events, self.applier.rows(), header);
@@ -257,13 +268,28 @@ impl<'a> BatchLoop<'a> {
 
     async fn write(&mut self, chunk: &mut Chunk, header: &Header) -> Result<(), Trouble> {
         let sets = chunk.take();
+        for set in &sets {
+            self.names
+                .insert(set.shape.table_name(), set.shape.table.oid);
+        }
         let written = self.applier.write(&sets, header.to.tick.id).await;
-        written.map_err(|trouble| self.under_its_stored_name(trouble, &sets))
+        written.map_err(|trouble| self.under_its_stored_name(trouble))
+    }
+
+    async fn mark(
+        &mut self,
+        shape: &Arc<Shape>,
+        mark: &Mark,
+        header: &Header,
+    ) -> Result<(), Trouble> {
+        self.names.insert(shape.table_name(), shape.table.oid);
+        let marked = self.applier.mark(shape, mark, header.to.tick.id).await;
+        marked.map_err(|trouble| self.under_its_stored_name(trouble))
     }
 
     /// A table that was renamed on the provider is written under its new name, and known here
     /// by the name that it was added under: trouble with it is that table's alone.
-    fn under_its_stored_name(&self, trouble: Trouble, sets: &[ChangeSet]) -> Trouble {
+    fn under_its_stored_name(&self, trouble: Trouble) -> Trouble {
         match trouble {
             Trouble::Table {
                 table: written,
@@ -271,10 +297,10 @@ impl<'a> BatchLoop<'a> {
                 advice,
                 source,
             } => {
-                let known = sets
-                    .iter()
-                    .find(|set| set.shape.table_name() == written)
-                    .and_then(|set| self.tables.get(&set.shape.table.oid))
+                let known = self
+                    .names
+                    .get(&written)
+                    .and_then(|oid| self.tables.get(oid))
                     .map(|row| row.table.clone());
                 let (table, doing) = match known {
                     Some(known) if known != written => {
@@ -293,7 +319,13 @@ impl<'a> BatchLoop<'a> {
         }
     }
 
-    fn fold(&self, change: Change, chunk: &mut Chunk) -> Result<(), Trouble> {
+    /// Takes a change into the chunk. A mark is given back: it is applied when what came before
+    /// it is written.
+    fn fold(
+        &self,
+        change: Change,
+        chunk: &mut Chunk,
+    ) -> Result<Option<(Arc<Shape>, Mark)>, Trouble> {
         match change {
             Change::Rows(rows) => {
                 if self.takes(rows.shape.table.oid) {
@@ -313,9 +345,21 @@ impl<'a> BatchLoop<'a> {
                         .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?;
                 }
             }
+            Change::Mark(shape, mark) => {
+                if self.takes(shape.table.oid) {
+                    return Ok(Some((shape, mark)));
+                }
+            }
+            Change::Large(rows) => {
+                if let Some(row) = self.tables.get(&rows.shape.table.oid)
+                    && row.state == State::Ok
+                {
+                    return Err(table::too_large(&row.table));
+                }
+            }
             Change::Foreign => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     fn takes(&self, table_oid: u32) -> bool {

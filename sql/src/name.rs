@@ -79,6 +79,29 @@ impl FromStr for TableName {
     }
 }
 
+/// A list of column names with commas between them, each written as a part of a table's name.
+///
+/// # Errors
+/// [`BadName`] for the first that is none.
+pub fn columns(text: &str) -> Result<Vec<String>, BadName> {
+    let mut quoted = false;
+    let pieces = text.split(|c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    });
+    pieces
+        .map(|piece| match part(piece.trim()) {
+            Ok((name, "")) => Ok(name),
+            Ok(_) => Err("a column has one part"),
+            Err(why) => Err(why),
+        })
+        .collect::<Result<_, _>>()
+        .map_err(|why| BadName {
+            text: text.to_owned(),
+            why,
+        })
+}
+
 /// An identifier for use in SQL, quoted where it must be; equals the server's `quote_ident`.
 pub fn quote_ident(name: &str) -> String {
     if is_bare(name) {

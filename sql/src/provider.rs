@@ -203,20 +203,53 @@ pub struct Candidate {
     pub captured: bool,
     /// Why it cannot be added, and what to do about that; none if it can.
     pub refusal: Option<(String, Option<String>)>,
-    /// The columns by which its rows are told apart; empty if it cannot be added.
+    /// The columns by which its rows are told apart; empty if it cannot be added, or if its
+    /// rows are not told apart by a key.
     pub key: Vec<String>,
+    /// It is a partition, and comes with the table that it is a partition of.
+    pub is_part: bool,
 }
 
-/// All tables of the provider that a user could mean by `add --all`.
+/// How the rows of a table are to be told apart, as `add` is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WantedIdentity {
+    /// As the table itself says: by its primary key, or the like.
+    #[default]
+    Own,
+    /// By these columns.
+    Columns(Vec<String>),
+    /// By all columns.
+    Full,
+    /// Not at all: rows are only added.
+    InsertOnly,
+}
+
+impl WantedIdentity {
+    /// The two arguments that the provider's functions take for it.
+    fn arguments(&self) -> (Option<&'static str>, Option<&[String]>) {
+        match self {
+            WantedIdentity::Own => (None, None),
+            WantedIdentity::Columns(columns) => (Some("key"), Some(columns)),
+            WantedIdentity::Full => (Some("full"), None),
+            WantedIdentity::InsertOnly => (Some("insert-only"), None),
+        }
+    }
+}
+
+/// All tables of the provider that a user could mean by `add --all`, and which of them can be
+/// added with this identity.
 pub async fn candidates(
     client: &impl GenericClient,
     queue: &str,
+    identity: &WantedIdentity,
 ) -> Result<Vec<Candidate>, tokio_postgres::Error> {
+    let (identity, columns) = identity.arguments();
     let rows = client
         .query(
-            "select schema_name, table_name, table_oid, captured, reason, hint, key_columns \
-             from trunkline.candidates($1) order by schema_name, table_name",
-            &[&queue],
+            "select schema_name, table_name, table_oid, captured, reason, hint, key_columns, \
+                    is_part \
+             from trunkline.candidates($1, $2, $3) order by schema_name, table_name",
+            &[&queue, &identity, &columns],
         )
         .await?;
     rows.iter()
@@ -231,6 +264,7 @@ pub async fn candidates(
                 key: row
                     .try_get::<_, Option<Vec<String>>>(6)?
                     .unwrap_or_default(),
+                is_part: row.try_get(7)?,
             })
         })
         .collect()
@@ -316,20 +350,48 @@ pub async fn add_table(
     queue: &str,
     consumer: &str,
     table: &TableName,
+    identity: &WantedIdentity,
 ) -> Result<bool, tokio_postgres::Error> {
-    let call = "select added from trunkline.add_table($1, $2, $3, $4)";
-    changed(client, call, queue, consumer, table).await
+    let (identity, columns) = identity.arguments();
+    client
+        .query_one(
+            "select added from trunkline.add_table($1, $2, $3, $4, $5, $6)",
+            &[
+                &queue,
+                &consumer,
+                &table.schema,
+                &table.name,
+                &identity,
+                &columns,
+            ],
+        )
+        .await?
+        .try_get(0)
 }
 
-/// Ends capture of a table for a consumer; the last one takes the triggers away.
+/// Ends capture of a table for a consumer; the last one takes the triggers away. By its oid,
+/// if it is known: then the name may be one of before.
 pub async fn remove_table(
     client: &impl GenericClient,
     queue: &str,
     consumer: &str,
     table: &TableName,
+    oid: Option<u32>,
 ) -> Result<bool, tokio_postgres::Error> {
-    let call = "select trunkline.remove_table($1, $2, $3, $4)";
-    changed(client, call, queue, consumer, table).await
+    client
+        .query_one(
+            "select trunkline.remove_table($1, $2, $3, $4, $5)",
+            &[&queue, &consumer, &table.schema, &table.name, &oid],
+        )
+        .await?
+        .try_get(0)
+}
+
+/// Keeps capture in step with the tables where no event trigger does, and forgets shapes that
+/// nothing names. Gives what was done, a line each.
+pub async fn upkeep(client: &impl GenericClient) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = client.query("select trunkline.upkeep()", &[]).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// The definitions of the shapes that a queue's events have, oldest first: of all tables, or

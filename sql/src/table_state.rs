@@ -172,6 +172,8 @@ pub struct TableRow {
     pub bytes_copied: i64,
     /// Rows that the provider's statistics promise.
     pub rows_estimated: i64,
+    /// Changes that the table's identity left out.
+    pub ignored: i64,
     /// Why the table is parked.
     pub error: Option<String>,
     /// What to do about it.
@@ -185,7 +187,7 @@ pub struct TableRow {
 const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, tick_id, tick_tag, \
     copied_snapshot, copied_tick_id, copied_tick_tag, copy_attempt, loading, rows_copied, bytes_copied, rows_estimated, error, advice, \
     extract(epoch from clock_timestamp() - changed_at)::float8 as seconds_in_state, \
-    extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start";
+    extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start, ignored";
 
 fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
     Ok(TableRow {
@@ -204,6 +206,7 @@ fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
         advice: row.try_get(16)?,
         seconds_in_state: row.try_get(17)?,
         seconds_since_start: row.try_get(18)?,
+        ignored: row.try_get(19)?,
     })
 }
 
@@ -379,6 +382,24 @@ pub async fn show_progress(
                 &bytes,
                 &rows_estimated,
             ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Counts changes that the table's identity leaves out, in the transaction that would have
+/// applied them.
+pub async fn count_ignored(
+    client: &impl GenericClient,
+    consumer: &str,
+    provider_oid: u32,
+    rows: i64,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "update trunkline.table_state set ignored = ignored + $3 \
+             where consumer = $1 and provider_oid = $2",
+            &[&consumer, &provider_oid, &rows],
         )
         .await?;
     Ok(())

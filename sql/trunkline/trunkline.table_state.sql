@@ -18,6 +18,7 @@
 --   tick_id, tick_tag  while the table is not `ok`: up to where its own events are applied
 --   existing         rows that the table already holds: refuse, truncate, trust (no copy),
 --                    keep (merged by key) or swap (there until the copy is complete)
+--   ignored          changes that its identity leaves out (insert-only: updates and deletes)
 --   copied_snapshot  the copy's snapshot on the provider: an event that it shows is in the copy
 --   copied_tick_id, copied_tick_tag  a tick that shows all that the snapshot shows: the proof,
 --                    until the table has passed it, that the provider is the copied one
@@ -48,6 +49,7 @@ create table trunkline.table_state (
     copied_tick_tag  bigint,
     copy_attempt     bigint      not null default 0,
     loading          boolean     not null default false,
+    ignored          bigint      not null default 0,
     primary key (consumer, schema_name, table_name),
     check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked')),
     check ((tick_id is null) = (tick_tag is null)),

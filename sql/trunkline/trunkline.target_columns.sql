@@ -6,10 +6,13 @@
 -- Result: one row a column, in the table's order; none if there is no such table.
 --   column_name, type_name   the type with its schema, without modifiers
 --   generated                computed by the table itself: never written
---   identity_always          an identity column that UPDATE cannot set
+--   identity_always          a column that UPDATE cannot set: GENERATED ALWAYS AS IDENTITY, or, before PostgreSQL 11, one that
+--                            the table is partitioned by, for rows do not move there
 --   equal_operator           equality as `operator(schema.name)`: that of the immediate
 --                            unique index with the column, else the one of the type's
 --                            default btree class; null if there is none
+--   not_null                 it never is NULL
+--   partitioned              the table is
 --   unique_keys              for each immediate, valid, full unique index on plain
 --                            columns with this column: its number, so that a caller can
 --                            see whether a set of columns is such a key
@@ -23,7 +26,9 @@ create or replace function trunkline.target_columns(
     out generated boolean,
     out identity_always boolean,
     out equal_operator text,
-    out unique_keys oid[])
+    out unique_keys oid[],
+    out not_null boolean,
+    out partitioned boolean)
 returns setof record
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -37,7 +42,9 @@ as $$
           from target
           join pg_index i on i.indrelid = target.oid
           cross join lateral unnest(i.indkey::int2[]) with ordinality k (attnum, place)
+          -- A key of periods (WITHOUT OVERLAPS) is no btree, and says nothing of equality.
           join pg_class ic on ic.oid = i.indexrelid
+          join pg_am ia on ia.oid = ic.relam and ia.amname = 'btree'
          where i.indisunique and i.indisvalid and i.indimmediate
            and i.indpred is null and i.indexprs is null
            -- indclass has an entry a key column and none for INCLUDE columns
@@ -46,7 +53,8 @@ as $$
     select a.attname::text,
            format_type(a.atttypid, -1),
            coalesce(to_jsonb(a) ->> 'attgenerated', '') <> '',
-           a.attidentity = 'a',
+           a.attidentity = 'a' or (current_setting('server_version_num')::int < 110000 and exists (
+               select from pg_partitioned_table pt where pt.partrelid = target.oid and a.attnum = any (pt.partattrs::int2[]))),
            (select format('operator(%I.%s)', opn.nspname, op.oprname)
               from pg_opclass oc
               join pg_amop amop on amop.amopfamily = oc.opcfamily
@@ -69,7 +77,8 @@ as $$
                                       where pc.castsource = ty.base and pc.casttarget = d.opcintype
                                         and pc.castmethod = 'b' and pc.castcontext = 'i'))
                    order by d.opcintype = ty.base desc limit 1))),
-           array(select u.indexrelid from unique_column u where u.attnum = a.attnum)
+           array(select u.indexrelid from unique_column u where u.attnum = a.attnum),
+           a.attnotnull, target.relkind = 'p'
       from target
       join pg_attribute a on a.attrelid = target.oid and a.attnum > 0 and not a.attisdropped
       cross join lateral (

@@ -2,8 +2,10 @@
 //! position. Nothing else writes replicated tables, but for the initial copy.
 
 pub(crate) mod empty;
+mod marks;
 mod rows;
 mod sets;
+mod sums;
 pub(crate) mod target;
 
 use std::{
@@ -26,7 +28,8 @@ use tracing::warn;
 use self::{
     rows::{Pipeline, Prepared},
     sets::{Differences, SetWriter, is_in_the_way},
-    target::{SetStatements, Target},
+    sums::Pending,
+    target::{SetStatements, SumStatements, Target},
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 
@@ -44,6 +47,7 @@ pub(crate) use admin::config::OnConflict;
 struct Writable {
     target: Target,
     sets: SetStatements,
+    sums: SumStatements,
     prepared: Option<Prepared>,
 }
 
@@ -58,6 +62,8 @@ pub(crate) struct Applier {
     staged: HashSet<ShapeId>,
     /// The same, made by the transaction that is open.
     staged_now: HashSet<ShapeId>,
+    /// Sums that are staged and not written yet.
+    pending: Pending,
     conflicts: i64,
     rows: u64,
 }
@@ -82,6 +88,7 @@ impl Applier {
             writable: HashMap::new(),
             staged: HashSet::new(),
             staged_now: HashSet::new(),
+            pending: Pending::default(),
             conflicts: 0,
             rows: 0,
         })
@@ -96,6 +103,7 @@ impl Applier {
     pub(crate) async fn begin(&mut self) -> Result<(), Trouble> {
         self.conflicts = 0;
         self.rows = 0;
+        self.pending.clear();
         self.session
             .batch_execute("begin isolation level read committed; savepoint chunk")
             .await
@@ -130,6 +138,9 @@ impl Applier {
         if !emptied.is_empty() {
             empty::tables(&self.session, &emptied).await?;
         }
+        for (set, writable) in sets.iter().zip(&writable) {
+            self.make_room_for_sums(set, writable, tick).await?;
+        }
         self.mark_chunk().await?;
         let work: Vec<(&ChangeSet, &Writable)> = sets
             .iter()
@@ -146,8 +157,61 @@ impl Applier {
                 self.write_carefully(set, writable, tick).await?;
             }
         }
+        for (set, writable) in sets.iter().zip(&writable) {
+            if !set.sums.is_empty() {
+                self.pending.add(writable);
+            }
+        }
         self.rows += work.iter().map(|(set, _)| set.len() as u64).sum::<u64>();
         Ok(())
+    }
+
+    /// Before sums of a table are staged: those of an older shape are written, and what was
+    /// staged of a table that was emptied is forgotten.
+    async fn make_room_for_sums(
+        &mut self,
+        set: &ChangeSet,
+        writable: &Writable,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        if set.shape.has_key() {
+            return Ok(());
+        }
+        let table = set.shape.table_name();
+        if set.truncate {
+            for old in self.pending.take(set.shape.table.oid, None) {
+                self.run_at(&old.sums.clear, &table, "could not empty a staging table")
+                    .await?;
+            }
+        }
+        for old in self.pending.take(set.shape.table.oid, Some(set)) {
+            self.write_sums(&old, tick).await?;
+        }
+        self.make_staging(writable).await
+    }
+
+    /// Writes all sums that are staged: the transactions that they are of are complete.
+    pub(crate) async fn settle(&mut self, tick: TickId) -> Result<(), Trouble> {
+        for writable in self.pending.take_all() {
+            self.write_sums(&writable, tick).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_sums(&mut self, writable: &Writable, tick: TickId) -> Result<(), Trouble> {
+        let table = writable.target.shape.table_name();
+        let written = sums::write(&self.session, writable)
+            .await
+            .map_err(Trouble::at_table(
+                &table,
+                "could not write its rows on the subscriber",
+            ))?;
+        let differences = Differences {
+            missing: written.missing,
+            unruly: written.unruly,
+            ..Differences::default()
+        };
+        self.judge(&table, differences, tick).await
     }
 
     async fn mark_chunk(&self) -> Result<(), Trouble> {
@@ -171,7 +235,10 @@ impl Applier {
             } else {
                 let (set, writable) = work[start];
                 self.make_staging(writable).await?;
-                writer(&self.session, writable).write_quickly(set).await
+                match sums::stage(&self.session, writable, set).await {
+                    Ok(()) => writer(&self.session, writable).write_quickly(set).await,
+                    Err(error) => Err(error),
+                }
             };
             match clean {
                 Ok(true) => start += small.max(1),
@@ -214,6 +281,9 @@ impl Applier {
         self.make_staging(writable).await?;
         self.run_at("savepoint careful", &table, "could not set a savepoint")
             .await?;
+        sums::stage(&self.session, writable, set)
+            .await
+            .map_err(at_table())?;
         let writer = writer(&self.session, writable);
         let differences = match writer.write_carefully(set).await {
             Ok(differences) => differences,
@@ -228,17 +298,28 @@ impl Applier {
             }
             Err(error) => return Err(at_table()(error)),
         };
+        self.run_at("release savepoint careful", &table, "could not go on")
+            .await?;
+        self.judge(&table, differences, tick).await
+    }
+
+    /// Stops a table whose rows do not stay as they are written; notes the conflicts of any
+    /// other.
+    async fn judge(
+        &mut self,
+        table: &TableName,
+        differences: Differences,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
         if differences.unruly {
             return Err(Trouble::misfit(
-                &table,
+                table,
                 "its statements did not touch each row once".into(),
                 "look for triggers (ENABLE ALWAYS or REPLICA) and rules of the subscriber's table \
                  that take rows away, and for a key that it holds more than once",
             ));
         }
-        self.run_at("release savepoint careful", &table, "could not go on")
-            .await?;
-        self.note(&table, differences, tick).await
+        self.note(table, differences, tick).await
     }
 
     /// Stores, counts and logs conflicts, or stops the table, as the job is configured.
@@ -283,7 +364,12 @@ impl Applier {
             return Ok(());
         }
         let table = writable.target.shape.table_name();
-        self.run_at(&writable.sets.make, &table, "could not make staging tables")
+        let make = if writable.target.shape.has_key() {
+            &writable.sets.make
+        } else {
+            &writable.sums.make
+        };
+        self.run_at(make, &table, "could not make staging tables")
             .await?;
         self.staged_now.insert(shape);
         Ok(())
@@ -295,22 +381,24 @@ impl Applier {
             return Ok(Arc::clone(writable));
         }
         let target = Target::find(&*self.session, shape).await?;
-        if target.shape.key_fields().is_empty() {
+        let has_key = target.shape.has_key();
+        if has_key && target.shape.key_fields().is_empty() {
             return Err(Trouble::misfit(
                 &shape.table_name(),
                 "its shape has no key".into(),
                 "give the table a primary key on the provider",
             ));
         }
-        let sets = target.set_statements();
+        let (sets, sums) = (target.set_statements(), target.sum_statements());
         // Looked up once more, the table may have changed: its staging tables are outdated.
         let table = shape.table_name();
-        self.run_at(&sets.drop, &table, "could not drop staging tables")
+        let drop = if has_key { &sets.drop } else { &sums.drop };
+        self.run_at(drop, &table, "could not drop staging tables")
             .await?;
         self.staged.remove(&shape.shape);
         self.staged_now.remove(&shape.shape);
         // The server refuses an UPDATE of a GENERATED ALWAYS column when it is prepared.
-        let prepared = if target.can_update() {
+        let prepared = if has_key && target.can_update() {
             let prepared = Prepared::prepare(&self.session, &target).await;
             Some(prepared.map_err(Trouble::at_table(
                 &table,
@@ -323,6 +411,7 @@ impl Applier {
             prepared,
             target,
             sets,
+            sums,
         });
         self.writable.insert(shape.shape, Arc::clone(&writable));
         Ok(writable)
@@ -330,6 +419,7 @@ impl Applier {
 
     /// Ends the transaction by moving the consumer's position.
     pub(crate) async fn commit_move(&mut self, step: Move) -> Result<(), Trouble> {
+        self.settle(step.to.id).await?;
         self.swap_position(step).await?;
         self.commit().await
     }
@@ -340,6 +430,9 @@ impl Applier {
         table: &TableName,
         step: &Step<'_>,
     ) -> Result<(), Trouble> {
+        if let Some(tick) = step.tick {
+            self.settle(tick.id).await?;
+        }
         self.take_step(table, step).await?;
         self.commit().await
     }
@@ -352,6 +445,7 @@ impl Applier {
         step: &Step<'_>,
         at: Move,
     ) -> Result<(), Trouble> {
+        self.settle(at.to.id).await?;
         self.take_step(table, step).await?;
         self.swap_position(at).await?;
         self.commit().await
@@ -390,6 +484,7 @@ impl Applier {
     /// they may have changed.
     pub(crate) async fn rollback(&mut self) -> Result<(), Trouble> {
         self.staged_now.clear();
+        self.pending.clear();
         self.writable.clear();
         self.session
             .batch_execute("rollback")

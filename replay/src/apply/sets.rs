@@ -175,27 +175,24 @@ impl SetWriter<'_> {
     async fn stage_keys(&self, keys: &[Bytes]) -> Result<u64, Error> {
         let fields: Vec<usize> = (0..self.target.key_fields.len()).collect();
         self.run(&self.statements.clear_keys).await?;
-        self.copy(&self.statements.copy_keys, keys, &fields).await
+        copy_rows(
+            self.client,
+            &self.statements.copy_keys,
+            keys.iter(),
+            &fields,
+        )
+        .await
     }
 
     async fn stage_rows(&self, rows: &[Bytes]) -> Result<u64, Error> {
         self.run(&self.statements.clear_rows).await?;
-        self.copy(&self.statements.copy_rows, rows, &self.target.fields)
-            .await
-    }
-
-    async fn copy(&self, statement: &str, rows: &[Bytes], fields: &[usize]) -> Result<u64, Error> {
-        let sink = self.client.copy_in::<_, Bytes>(statement).await?;
-        futures::pin_mut!(sink);
-        let mut piece = BytesMut::with_capacity(2 * COPY_PIECE_BYTES);
-        for text in rows {
-            row::to_copy_text(text, fields, &mut piece);
-            if piece.len() >= COPY_PIECE_BYTES {
-                sink.feed(piece.split().freeze()).await?;
-            }
-        }
-        sink.feed(piece.freeze()).await?;
-        sink.finish().await
+        copy_rows(
+            self.client,
+            &self.statements.copy_rows,
+            rows.iter(),
+            &self.target.fields,
+        )
+        .await
     }
 
     /// Runs a statement in one round trip and gives the rows that it touched.
@@ -223,6 +220,26 @@ impl SetWriter<'_> {
         }
         Ok(keys)
     }
+}
+
+/// Loads rows by a COPY statement; how many.
+pub(super) async fn copy_rows(
+    client: &Client,
+    statement: &str,
+    rows: impl Iterator<Item = &Bytes>,
+    fields: &[usize],
+) -> Result<u64, Error> {
+    let sink = client.copy_in::<_, Bytes>(statement).await?;
+    futures::pin_mut!(sink);
+    let mut piece = BytesMut::with_capacity(2 * COPY_PIECE_BYTES);
+    for text in rows {
+        row::to_copy_text(text, fields, &mut piece);
+        if piece.len() >= COPY_PIECE_BYTES {
+            sink.feed(piece.split().freeze()).await?;
+        }
+    }
+    sink.feed(piece.freeze()).await?;
+    sink.finish().await
 }
 
 fn count(keys: &[String]) -> u64 {

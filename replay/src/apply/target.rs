@@ -21,6 +21,7 @@ struct Column {
     /// Equality, as `operator(schema.name)`, where the type has one.
     equal: Option<String>,
     identity_always: bool,
+    not_null: bool,
 }
 
 /// A table of the subscriber together with the shape whose rows it takes.
@@ -39,12 +40,14 @@ pub(crate) struct Target {
     key: Vec<usize>,
     /// Columns that only the subscriber has keep their values through updates.
     pub has_own_columns: bool,
+    partitioned: bool,
 }
 
 struct Found {
     name: String,
     column: Column,
     generated: bool,
+    partitioned: bool,
 }
 
 fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
@@ -55,8 +58,10 @@ fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
             type_name: row.try_get(1)?,
             equal: row.try_get(4)?,
             identity_always: row.try_get(3)?,
+            not_null: row.try_get(5)?,
         },
         generated: row.try_get(2)?,
+        partitioned: row.try_get(6)?,
         name,
     })
 }
@@ -73,7 +78,8 @@ impl Target {
         let table = &shape.table_name();
         let rows = client
             .query(
-                "select column_name, type_name, generated, identity_always, equal_operator \
+                "select column_name, type_name, generated, identity_always, equal_operator, \
+                        not_null, partitioned \
                  from trunkline.target_columns($1, $2)",
                 &[&table.schema, &table.name],
             )
@@ -102,6 +108,7 @@ impl Target {
             columns: Vec::new(),
             key: Vec::new(),
             has_own_columns: false,
+            partitioned: found.first().is_some_and(|column| column.partitioned),
         };
         let mut missing = Vec::new();
         for (field, wanted) in shape.columns.iter().enumerate() {
@@ -277,6 +284,109 @@ impl Target {
         }
     }
 
+    /// The statements that bring the rows of a table without a key to the sum of what was added
+    /// and taken away, which stand in two staging tables of the session.
+    ///
+    /// A row is told by the text of all its columns, as this server writes it. Columns that
+    /// are never NULL are also compared by their own equality, so that an index can serve.
+    pub(crate) fn sum_statements(&self) -> SumStatements {
+        let table = self.name.quoted();
+        let shape = self.shape.shape.0;
+        let (plus, minus) = (
+            format!("pg_temp.trunkline_plus_{shape}"),
+            format!("pg_temp.trunkline_minus_{shape}"),
+        );
+        let names = self.names();
+        let list = if names.is_empty() {
+            String::new()
+        } else {
+            format!(" ({names})")
+        };
+        let of = |alias: &str| {
+            let columns: Vec<String> = self
+                .columns
+                .iter()
+                .map(|column| format!("{alias}.{}", column.name))
+                .collect();
+            columns.join(", ")
+        };
+        let text = |alias: &str| format!("row({})::text", of(alias));
+        let sums = format!(
+            "sums (k, n) as (select u.k, sum(u.n) from (\
+                 select {}, 1 from {plus} s union all select {}, -1 from {minus} s) u (k, n) \
+             group by u.k having sum(u.n) <> 0)",
+            text("s"),
+            text("s")
+        );
+        let goal = |from: &str| {
+            format!(
+                "goal (k, r) as (select distinct on (k) b.k, b.r \
+                 from (select {}, s from {from} s) b (k, r))",
+                text("s")
+            )
+        };
+        let same: String = self
+            .columns
+            .iter()
+            .filter(|column| column.not_null)
+            .filter_map(|column| {
+                let equal = column.equal.as_deref()?;
+                Some(format!("t.{0} {equal} (goal.r).{0} and ", column.name))
+            })
+            .collect();
+        let doomed = format!(
+            "doomed (id, part) as (select f.id, f.part from (\
+                 select t.ctid, t.tableoid, sums.n, row_number() over (partition by sums.k) \
+                 from sums join goal on goal.k = sums.k join {table} t on {same}{} = goal.k \
+                 where sums.n < 0) f (id, part, n, place) where f.place <= -f.n)",
+            text("t")
+        );
+        // A row's place is its own in one table only.
+        let chosen = if self.partitioned {
+            "using doomed d where t.ctid = d.id and t.tableoid = d.part"
+        } else {
+            "where t.ctid = any (array(select d.id from doomed d))"
+        };
+        SumStatements {
+            make: format!(
+                "create temp table if not exists trunkline_plus_{shape} as \
+                     select {names} from {table} with no data; \
+                 create temp table if not exists trunkline_minus_{shape} as \
+                     select {names} from {table} with no data"
+            ),
+            drop: format!("drop table if exists {plus}, {minus}"),
+            clear: format!("truncate {plus}, {minus}"),
+            copy_plus: format!("copy {plus}{list} from stdin"),
+            copy_minus: format!("copy {minus}{list} from stdin"),
+            take_away: format!(
+                "with {sums}, {}, {doomed}, gone (k) as (delete from {table} t {chosen} returning {}) \
+                 select w.k from (select sums.k, -sums.n as n from sums where sums.n < 0) w \
+                 left join (select gone.k, count(*) as n from gone group by gone.k) g on g.k = w.k \
+                 cross join lateral generate_series(1, (w.n - coalesce(g.n, 0))::int8)",
+                goal(&minus),
+                text("t")
+            ),
+            to_add: format!("with {sums} select coalesce(sum(sums.n), 0)::int8 from sums where sums.n > 0"),
+            add: format!(
+                "with {sums}, {} insert into {table}{list} overriding system value select {} \
+                 from sums join goal on goal.k = sums.k \
+                 cross join lateral generate_series(1, sums.n::int8) where sums.n > 0",
+                goal(&plus),
+                of("(goal.r)")
+            ),
+        }
+    }
+
+    /// The quoted name and the type of a written column; none if there is no such column, or
+    /// the subscriber computes it.
+    pub(crate) fn written_column(&self, name: &str) -> Option<(&str, &str)> {
+        let quoted = quote_ident(name);
+        self.columns
+            .iter()
+            .find(|column| column.name == quoted)
+            .map(|column| (column.name.as_str(), column.type_name.as_str()))
+    }
+
     /// The statement that loads the written columns by COPY into a table that has them.
     pub(crate) fn copy_in(&self, into: &TableName) -> String {
         if self.columns.is_empty() {
@@ -395,4 +505,25 @@ pub(crate) struct SetStatements {
     pub missing_keys: String,
     /// The keys of staged rows that are there.
     pub existing_rows: String,
+}
+
+/// See [`Target::sum_statements`].
+#[derive(Debug)]
+pub(crate) struct SumStatements {
+    /// Makes the staging tables, if the session has not got them.
+    pub make: String,
+    /// Drops them.
+    pub drop: String,
+    /// Empties them.
+    pub clear: String,
+    /// Loads rows that were added.
+    pub copy_plus: String,
+    /// Loads rows that were taken away.
+    pub copy_minus: String,
+    /// Deletes the rows whose sum is below zero; gives the text of each that was not there.
+    pub take_away: String,
+    /// How many rows are to be added.
+    pub to_add: String,
+    /// Adds the rows whose sum is above zero.
+    pub add: String,
 }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use sql::{
-    event::{BadEvent, Event, Kind, RawEvent},
+    event::{BadEvent, Event, Kind, Mark, RawEvent},
     row::{self, BadBlock},
     shape::{BadShape, Shape, ShapeId},
 };
@@ -20,6 +20,10 @@ pub(crate) enum Change {
     Truncate(Arc<Shape>),
     /// The table has this shape from here on.
     Shape(Arc<Shape>),
+    /// Something of the table that is no row.
+    Mark(Arc<Shape>, Mark),
+    /// Rows that are too large for an event, by their keys.
+    Large(Rows),
     /// An event of another program: nothing to replicate.
     Foreign,
 }
@@ -32,7 +36,7 @@ pub(crate) struct Rows {
     /// What is said of them.
     pub said: Said,
     /// Key and row of each, as record text without the outer parentheses; no row where the
-    /// event gives keys alone.
+    /// event gives keys alone, and where the whole row stands for a key.
     pub rows: Vec<(Bytes, Option<Bytes>)>,
     /// Bytes that keys and rows keep in memory.
     pub buffer_bytes: usize,
@@ -100,12 +104,25 @@ impl Decoder {
                 block,
             } => {
                 let shape = self.known(shape, || table.to_string())?;
-                Change::Rows(rows(shape, kind, Bytes::copy_from_slice(block.as_bytes()))?)
+                let rows = rows(shape, kind, Bytes::copy_from_slice(block.as_bytes()))?;
+                match kind {
+                    Kind::Large => Change::Large(rows),
+                    Kind::Insert
+                    | Kind::Update
+                    | Kind::Delete
+                    | Kind::Live
+                    | Kind::Gone
+                    | Kind::Plus
+                    | Kind::Minus => Change::Rows(rows),
+                }
             }
             Event::Truncate { table, shape } => {
                 Change::Truncate(self.known(shape, || table.to_string())?)
             }
             Event::Shape(shape) => Change::Shape(self.learn(*shape)),
+            Event::Mark { table, shape, mark } => {
+                Change::Mark(self.known(shape, || table.to_string())?, mark)
+            }
             Event::Other => Change::Foreign,
         })
     }
@@ -139,6 +156,11 @@ fn rows(shape: Arc<Shape>, kind: Kind, block: Bytes) -> Result<Rows, BadBlock> {
             rows.push((whole, None));
             continue;
         }
+        if !shape.has_key() {
+            // All of the row tells it apart.
+            rows.push((whole, None));
+            continue;
+        }
         let key = match row::project(text, &key_fields) {
             Cow::Borrowed(part) => block.slice_ref(part),
             Cow::Owned(key) => {
@@ -162,7 +184,10 @@ fn said(kind: Kind) -> Said {
         Kind::Update => Said::Updated,
         Kind::Delete => Said::Deleted,
         Kind::Live => Said::Live,
-        Kind::Gone => Said::Gone,
+        // A large row is as good as none until it is fetched.
+        Kind::Gone | Kind::Large => Said::Gone,
+        Kind::Plus => Said::More,
+        Kind::Minus => Said::Less,
     }
 }
 

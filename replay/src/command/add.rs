@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use sql::{
     connect::Session,
     name::TableName,
-    provider::{self, Candidate},
+    provider::{self, Candidate, WantedIdentity},
     table_state::{self, Existing},
 };
 
@@ -46,6 +46,11 @@ pub(crate) struct AddArgs {
     /// Empty the subscriber's table before the copy
     #[arg(long)]
     truncate: bool,
+    /// How rows are told apart, where the table has no key or another one is wanted: columns
+    /// (a,b) that a unique index makes unique; full: by all columns; insert-only: updates and
+    /// deletes are counted and left out
+    #[arg(long, value_name = "COLS|full|insert-only", value_parser = identity)]
+    identity: Option<WantedIdentity>,
     /// Into one subscriber only
     #[arg(long, value_name = "NAME")]
     subscriber: Option<String>,
@@ -57,6 +62,17 @@ pub(crate) struct AddArgs {
     wait: Option<String>,
 }
 
+/// Reads `--identity`.
+fn identity(text: &str) -> Result<WantedIdentity, String> {
+    match text {
+        "full" => Ok(WantedIdentity::Full),
+        "insert-only" => Ok(WantedIdentity::InsertOnly),
+        columns => sql::name::columns(columns)
+            .map(WantedIdentity::Columns)
+            .map_err(|bad| bad.to_string()),
+    }
+}
+
 /// Runs the command.
 pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     let patience = wait_limit(args)?;
@@ -65,7 +81,8 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     for one in job.subscribers(args.subscriber.as_deref())? {
         subscribers.push(Side::open(job, one).await?);
     }
-    let candidates = provider::candidates(&*provider, job.queue())
+    let identity = args.identity.clone().unwrap_or_default();
+    let candidates = provider::candidates(&*provider, job.queue(), &identity)
         .await
         .context("could not list the provider's tables")?;
     let choice = Choice {
@@ -173,7 +190,9 @@ async fn add_chosen(
     for table in &chosen.unknown {
         tally.refuse(table, "does not exist on the provider");
     }
-    for candidate in chosen.named.into_iter().chain(chosen.matched) {
+    // A partition comes with its table; whoever names one is told.
+    let matched = chosen.matched.into_iter().filter(|one| !one.is_part);
+    for candidate in chosen.named.into_iter().chain(matched) {
         if let Some((reason, hint)) = &candidate.refusal {
             let hint = hint.as_ref().map(|hint| format!(" ({hint})"));
             tally.refuse(
@@ -242,7 +261,8 @@ async fn add_to(
     if args.dry_run {
         return job.say(&format!("{table} would be added{suffix}"));
     }
-    match capture(job, provider, &side.config.consumer, table).await {
+    let identity = args.identity.clone().unwrap_or_default();
+    match capture(job, provider, &side.config.consumer, table, &identity).await {
         Ok(true) => {}
         Ok(false) => {
             tally.busy += 1;
@@ -275,10 +295,11 @@ async fn capture(
     provider: &Session,
     consumer: &str,
     table: &TableName,
+    identity: &WantedIdentity,
 ) -> anyhow::Result<bool> {
     patience::prepare(provider).await?;
     let made = patience::with_lock(async || {
-        provider::add_table(&**provider, job.queue(), consumer, table).await
+        provider::add_table(&**provider, job.queue(), consumer, table, identity).await
     });
     match made.await {
         Ok(made) => Ok(made.is_some()),

@@ -73,7 +73,7 @@ pub(super) async fn refusal(
             "computes a column of the key by itself on {place}: make it an ordinary column"
         )));
     }
-    if !has_unique_key(&here, &candidate.key) {
+    if !candidate.key.is_empty() && !has_unique_key(&here, &candidate.key) {
         return Ok(Some(format!(
             "has no unique index on just its key ({}) on {place}, so a key could come twice: \
              create one there first",

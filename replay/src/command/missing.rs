@@ -7,14 +7,18 @@ use admin::{
     output,
 };
 use anyhow::Context as _;
-use sql::{name::TableName, provider, table_state};
+use sql::{
+    name::TableName,
+    provider::{self, WantedIdentity},
+    table_state,
+};
 
 use super::{Job, label, stored};
 
 /// Runs the command: one line a table, with why it cannot be added, if so.
 pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
-    let candidates = provider::candidates(&*provider, job.queue())
+    let candidates = provider::candidates(&*provider, job.queue(), &WantedIdentity::Own)
         .await
         .context("could not list the provider's tables")?;
     let mut everywhere: Option<HashSet<TableName>> = None;
@@ -34,7 +38,7 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     }
     let replicated = everywhere.unwrap_or_default();
     for candidate in candidates {
-        if replicated.contains(&candidate.table) {
+        if candidate.is_part || replicated.contains(&candidate.table) {
             continue;
         }
         let line = match candidate.refusal {

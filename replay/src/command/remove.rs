@@ -56,26 +56,26 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
             .await
             .with_context(|| format!("could not read the tables of {}", label(one)))?;
         let chosen = choice.of(rows, |row| &row.table);
-        let there: Vec<TableName> = chosen
+        let there: Vec<(TableName, Option<u32>)> = chosen
             .named
             .into_iter()
             .chain(chosen.matched)
-            .map(|row| row.table)
+            .map(|row| (row.table, Some(row.provider_oid)))
             .collect();
-        for table in &there {
+        for (table, _) in &there {
             table_state::remove(&*subscriber, &one.consumer, table)
                 .await
                 .with_context(|| format!("could not remove {table} from {}", label(one)))?;
         }
         let mut gone = there;
         let left_over = chosen.unknown.len();
-        gone.extend(chosen.unknown.iter().cloned());
+        gone.extend(chosen.unknown.iter().cloned().map(|table| (table, None)));
         let known = gone.len() - left_over;
-        for (n, table) in gone.iter().enumerate() {
+        for (n, (table, oid)) in gone.iter().enumerate() {
             let captured = match &provider {
                 None => false,
                 Some(provider) => patience::with_lock(async || {
-                    provider::remove_table(&**provider, job.queue(), &one.consumer, table).await
+                    provider::remove_table(&**provider, job.queue(), &one.consumer, table, *oid).await
                 })
                 .await
                 .with_context(|| format!("could not end capture of {table}"))?

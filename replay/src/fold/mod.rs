@@ -29,6 +29,10 @@ pub(crate) enum Said {
     Live,
     /// No row has the key now; nothing is known of before.
     Gone,
+    /// The row, which stands for a key, is there once more.
+    More,
+    /// The row, which stands for a key, is there once less.
+    Less,
 }
 
 /// What the subscriber must hold under a key before the fold is applied.
@@ -64,6 +68,9 @@ pub(crate) struct ChangeSet {
     pub puts: Vec<Bytes>,
     /// New rows for keys that must not be there.
     pub inserts: Vec<Bytes>,
+    /// Rows of a table without a key: how many times more, or less, each is to be there. A sum
+    /// over whole transactions only: a part of one may take away what its rest adds.
+    pub sums: Vec<(Bytes, i64)>,
 }
 
 impl ChangeSet {
@@ -76,6 +83,7 @@ impl ChangeSet {
             updates: Vec::new(),
             puts: Vec::new(),
             inserts: Vec::new(),
+            sums: Vec::new(),
         }
     }
 
@@ -86,6 +94,7 @@ impl ChangeSet {
             + self.updates.len()
             + self.puts.len()
             + self.inserts.len()
+            + self.sums.len()
     }
 
     /// Whether nothing is to be done.
@@ -104,6 +113,8 @@ pub(crate) struct TableFold {
     by_text: bool,
     truncate: bool,
     keys: IndexMap<Bytes, KeyState, RandomState>,
+    /// By whole rows, for a table without a key.
+    sums: IndexMap<Bytes, i64, RandomState>,
     /// Finished sets, where the order of events is kept.
     done: Vec<ChangeSet>,
     bytes: usize,
@@ -117,6 +128,7 @@ impl TableFold {
             shape,
             truncate: false,
             keys: IndexMap::default(),
+            sums: IndexMap::default(),
             done: Vec::new(),
             bytes: 0,
         }
@@ -140,12 +152,12 @@ impl TableFold {
         rows: impl Iterator<Item = (Bytes, Option<Bytes>)>,
         buffer_bytes: usize,
     ) {
-        let before = self.keys.len();
+        let before = self.keys.len() + self.sums.len();
         for (key, row) in rows {
             self.change(said, key, row);
         }
-        self.bytes += buffer_bytes + (self.keys.len() - before) * BYTES_PER_KEY;
-        if !self.by_text {
+        self.bytes += buffer_bytes + (self.keys.len() + self.sums.len() - before) * BYTES_PER_KEY;
+        if !self.by_text && self.shape.has_key() {
             self.close_set();
         }
     }
@@ -155,6 +167,11 @@ impl TableFold {
             Said::Inserted => (Before::NoRow, true),
             Said::Updated | Said::Deleted => (Before::Row, true),
             Said::Live | Said::Gone => (Before::Unknown, false),
+            Said::More | Said::Less => {
+                let one = if said == Said::More { 1 } else { -1 };
+                *self.sums.entry(key).or_insert(0) += one;
+                return;
+            }
         };
         match self.keys.entry(key) {
             Entry::Vacant(entry) => {
@@ -176,6 +193,7 @@ impl TableFold {
     /// The table was emptied: nothing that came before matters.
     pub(crate) fn truncate(&mut self) {
         self.keys.clear();
+        self.sums.clear();
         self.done.clear();
         self.bytes = 0;
         self.truncate = true;
@@ -193,6 +211,7 @@ impl TableFold {
                 (Before::NoRow | Before::Unknown, None) => set.gone.push(key),
             }
         }
+        set.sums = self.sums.drain(..).filter(|(_, n)| *n != 0).collect();
         if !set.is_empty() {
             self.done.push(set);
         }

@@ -159,6 +159,11 @@ impl TableReader {
                 Change::Truncate(shape) => chunk.truncate(&shape),
                 Change::Shape(shape) => table::shape_can_go_on(&shape)
                     .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?,
+                Change::Mark(shape, mark) => {
+                    applier.write(&chunk.take(), batch.to.id).await?;
+                    applier.mark(&shape, &mark, batch.to.id).await?;
+                }
+                Change::Large(_) => return Err(table::too_large(&row.table)),
                 Change::Foreign => {}
             }
             if chunk.bytes() >= chunk_bytes {

@@ -20,10 +20,13 @@
 use std::time::Duration;
 
 use sql::{
+    name::TableName,
     shape::Shape,
     table_state::{Copied, State, TableRow},
     tick::{Tick, TickId},
 };
+
+use crate::trouble::Trouble;
 
 /// How long a parked table rests between two tries.
 pub(crate) const PARKED_REST: Duration = Duration::from_secs(10);
@@ -105,6 +108,15 @@ pub(crate) fn shape_can_go_on(shape: &Shape) -> Result<(), Misfit> {
     }
 }
 
+/// A row was written that does not fit into an event.
+pub(crate) fn too_large(table: &TableName) -> Trouble {
+    Trouble::misfit(
+        table,
+        "a row of more than 200 MB was written on the provider".into(),
+        "copy the table again: replay resync TABLE",
+    )
+}
+
 /// The helper consumers that hold the queue for tables which are not `ok`.
 pub(crate) mod helper {
     use sql::table_state::{State, TableRow};
@@ -149,7 +161,6 @@ pub(crate) mod helper {
 #[cfg(test)]
 mod tests {
     use sql::{
-        name::TableName,
         table_state::Existing,
         tick::{SnapshotText, TickTag},
     };
@@ -179,6 +190,7 @@ mod tests {
             rows_copied: 0,
             bytes_copied: 0,
             rows_estimated: 0,
+            ignored: 0,
             error: None,
             advice: None,
             seconds_in_state: seconds,

@@ -1,0 +1,160 @@
+//! What is said of a table's rows without giving them: applied where that is possible, found to
+//! hold, or a reason to copy the table again.
+
+use sql::{
+    event::{Mark, Part},
+    name::TableName,
+    provider::quote_literal,
+    shape::Shape,
+    table_state,
+    tick::TickId,
+};
+use tracing::warn;
+
+use super::{Applier, empty, target::Target};
+use crate::trouble::Trouble;
+use std::sync::Arc;
+
+const COPY_AGAIN: &str = "copy the table again: replay resync TABLE";
+
+/// Whether a table lies, with a bound, below another one that is partitioned.
+const IS_SAME_PART: &str = "with recursive above (one) as ( \
+         select c.oid from pg_catalog.pg_class c \
+           join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+          where n.nspname = $1 and c.relname = $2 and c.relispartition \
+            and pg_catalog.pg_get_expr(c.relpartbound, c.oid) = $3 \
+         union all \
+         select i.inhparent from above a join pg_catalog.pg_inherits i on i.inhrelid = a.one) \
+     select exists (select from above a \
+                      join pg_catalog.pg_class c on c.oid = a.one \
+                      join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                     where n.nspname = $4 and c.relname = $5)";
+
+impl Applier {
+    /// Applies a mark. What came before it must be written: the caller has flushed its chunk.
+    ///
+    /// # Errors
+    /// [`Trouble::Table`] where the subscriber's rows cannot be known to be right after it.
+    pub(crate) async fn mark(
+        &mut self,
+        shape: &Arc<Shape>,
+        mark: &Mark,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        let table = shape.table_name();
+        match mark {
+            Mark::Resync { why } => Err(needs_copy(&table, why.clone(), COPY_AGAIN)),
+            Mark::Ignored { operation, rows } => {
+                warn!(%table, %operation, rows, tick = tick.0, "changes left out");
+                table_state::count_ignored(&*self.session, &self.consumer, shape.table.oid, *rows)
+                    .await
+                    .map_err(Trouble::database("could not count changes that are left out"))
+            }
+            Mark::Emptied(part) => {
+                self.settle(tick).await?;
+                self.empty_part(&table, part).await
+            }
+            Mark::Filled { column, value } => {
+                self.settle(tick).await?;
+                let target = Target::find(&*self.session, shape).await?;
+                self.fill(&table, &target, column, value.as_deref()).await
+            }
+            Mark::Digest { columns, rows, sum } => {
+                self.settle(tick).await?;
+                self.compare(&table, columns, *rows, sum).await
+            }
+        }
+    }
+
+    /// Deletes the rows that lay in a partition of the provider's: empties the same partition
+    /// here, or deletes by its condition.
+    async fn empty_part(&self, table: &TableName, part: &Part) -> Result<(), Trouble> {
+        let at_table = |doing: &'static str| Trouble::at_table(table, doing);
+        let here: bool = self
+            .session
+            .query_one(
+                IS_SAME_PART,
+                &[
+                    &part.part.schema,
+                    &part.part.name,
+                    &part.bound,
+                    &table.schema,
+                    &table.name,
+                ],
+            )
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(at_table("could not look for a partition on the subscriber"))?;
+        let name = TableName::new(part.part.schema.clone(), part.part.name.clone());
+        if here {
+            return empty::tables(&self.session, std::slice::from_ref(&name)).await;
+        }
+        let Some(condition) = &part.condition else {
+            return Err(needs_copy(
+                table,
+                format!("its partition {name} was emptied or taken away, and its rows cannot be told from the others"),
+                COPY_AGAIN,
+            ));
+        };
+        let delete = format!("delete from {} t where {condition}", table.quoted());
+        self.run_at(&delete, table, "could not delete a partition's rows")
+            .await
+    }
+
+    /// Sets a column to one value in all rows that have another one.
+    async fn fill(
+        &self,
+        table: &TableName,
+        target: &Target,
+        column: &str,
+        value: Option<&str>,
+    ) -> Result<(), Trouble> {
+        // A generated column is the subscriber's own.
+        let Some((name, type_name)) = target.written_column(column) else {
+            return Ok(());
+        };
+        let value = value.map_or_else(|| "null".to_owned(), quote_literal);
+        let fill = format!(
+            "update {0} t set {name} = {value}::{type_name} \
+             where row(t.{name})::text is distinct from row({value}::{type_name})::text",
+            table.quoted()
+        );
+        self.run_at(&fill, table, "could not set a new column")
+            .await
+    }
+
+    /// Whether rows that the provider changed by a definition have changed here, too.
+    async fn compare(
+        &self,
+        table: &TableName,
+        columns: &[String],
+        rows: i64,
+        sum: &str,
+    ) -> Result<(), Trouble> {
+        let at_table = Trouble::at_table(table, "could not compare its rows");
+        let (rows_here, sum_here): (i64, String) = self
+            .session
+            .query_one(
+                "select rows, sum::text from trunkline.digest($1, $2, $3)",
+                &[&table.schema, &table.name, &columns],
+            )
+            .await
+            .and_then(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .map_err(at_table)?;
+        if (rows_here, sum_here.as_str()) == (rows, sum) {
+            return Ok(());
+        }
+        Err(needs_copy(
+            table,
+            format!(
+                "a change of its definition on the provider has set values (of {}) that the subscriber's rows do not have",
+                columns.join(", ")
+            ),
+            "run the same statement on the subscriber, or copy the table again: replay resync TABLE",
+        ))
+    }
+}
+
+fn needs_copy(table: &TableName, why: String, advice: &str) -> Trouble {
+    Trouble::misfit(table, why, advice)
+}

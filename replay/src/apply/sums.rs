@@ -1,0 +1,97 @@
+//! Tables without a key: what was added and what was taken away is gathered over a whole batch
+//! in two staging tables, and only the sum is written, at the batch's end.
+//!
+//! Within a transaction a row may be taken away by an event that comes before the one that adds
+//! it (a statement within another is logged first), so no part of one can be written.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio_postgres::{Client, Error};
+
+use super::{Writable, sets::copy_rows};
+use crate::fold::ChangeSet;
+
+/// Which tables have sums that are staged and not written.
+#[derive(Default)]
+pub(super) struct Pending(Vec<Arc<Writable>>);
+
+impl Pending {
+    /// Notes that a table has.
+    pub(super) fn add(&mut self, writable: &Arc<Writable>) {
+        let shape = writable.target.shape.shape;
+        if !self.0.iter().any(|one| one.target.shape.shape == shape) {
+            self.0.push(Arc::clone(writable));
+        }
+    }
+
+    /// Takes out a table's, of whatever shape but `but`.
+    pub(super) fn take(&mut self, table_oid: u32, but: Option<&ChangeSet>) -> Vec<Arc<Writable>> {
+        let but = but.map(|set| set.shape.shape);
+        let (taken, kept) = self.0.drain(..).partition(|one| {
+            let shape = &one.target.shape;
+            shape.table.oid == table_oid && Some(shape.shape) != but
+        });
+        self.0 = kept;
+        taken
+    }
+
+    /// Takes out all.
+    pub(super) fn take_all(&mut self) -> Vec<Arc<Writable>> {
+        std::mem::take(&mut self.0)
+    }
+
+    /// Forgets all: the transaction was rolled back.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Stages a set's sums.
+pub(super) async fn stage(
+    client: &Client,
+    writable: &Writable,
+    set: &ChangeSet,
+) -> Result<(), Error> {
+    let repeated = |wanted: fn(i64) -> i64| {
+        set.sums.iter().flat_map(move |(row, n)| {
+            let times = usize::try_from(wanted(*n)).unwrap_or_default();
+            std::iter::repeat_n(row, times)
+        })
+    };
+    let fields = &writable.target.fields;
+    let plus: Vec<&Bytes> = repeated(|n| n).collect();
+    if !plus.is_empty() {
+        copy_rows(client, &writable.sums.copy_plus, plus.into_iter(), fields).await?;
+    }
+    let minus: Vec<&Bytes> = repeated(|n| -n).collect();
+    if !minus.is_empty() {
+        copy_rows(client, &writable.sums.copy_minus, minus.into_iter(), fields).await?;
+    }
+    Ok(())
+}
+
+/// What writing a table's sums came to.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The text of rows that were to be taken away and were not there.
+    pub(super) missing: Vec<String>,
+    /// A trigger or rule of the subscriber's keeps rows away.
+    pub(super) unruly: bool,
+}
+
+/// Writes a table's sums and empties its staging tables.
+pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Written, Error> {
+    let sql = &writable.sums;
+    let mut written = Written::default();
+    for row in client.query(sql.take_away.as_str(), &[]).await? {
+        written.missing.push(row.try_get(0)?);
+    }
+    let wanted: i64 = client.query_one(sql.to_add.as_str(), &[]).await?.try_get(0)?;
+    if wanted > 0 {
+        let added = client.execute(sql.add.as_str(), &[]).await?;
+        written.unruly = i64::try_from(added).ok() != Some(wanted);
+    }
+    client.batch_execute(&sql.clear).await?;
+    Ok(written)
+}
