@@ -7,6 +7,7 @@
 --   consumers   who wants it; the last one to leave takes the triggers away
 --   plan        what the functions were made from (trunkline.capture_plan); compared to find changes
 --   rewritten   what the command at hand has written into the rows by itself: bits of pg_event_trigger_table_rewrite_reason()
+--   refreshing  its triggers are being made anew by this transaction: not somebody's theft
 --   file_nodes  the files of its rows (trunkline.file_nodes) when it was last looked at; a rewrite changes them
 --   problem     why its changes cannot be replicated from here on; null if all is well
 --   dropped_at  when the table was dropped; the row stays until the consumers have left
@@ -19,9 +20,10 @@ create table trunkline.captured (
     shape_id    bigint      not null,
     consumers   text[]      not null,
     plan        jsonb       not null,
-    rewritten   int4        not null default 0,
-    file_nodes  text,
     problem     text,
     created_at  timestamptz not null default now(),
-    dropped_at  timestamptz
+    dropped_at  timestamptz,
+    rewritten   int4        not null default 0,
+    refreshing  bool        not null default false,
+    file_nodes  text
 );

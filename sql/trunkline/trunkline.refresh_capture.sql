@@ -15,15 +15,18 @@ declare
     v_plan     jsonb;
     v_shape    bigint;
     v_why      text;
+    v_changed  bool;
 begin
     select * into v_captured from trunkline.captured c where c.table_oid = i_table and c.dropped_at is null;
-    if not found then
+    if not found or v_captured.refreshing then
         return false;
     end if;
     v_plan := trunkline.capture_plan(i_table, v_captured.plan);
-    if v_plan is null then
+    if v_plan is null
+       or (v_plan = v_captured.plan and v_captured.rewritten = 0 and not (v_plan ->> 'partitioned')::bool) then
         return false;
     end if;
+    update trunkline.captured c set refreshing = true where c.table_oid = i_table;
     v_shape := v_captured.shape_id;
     if v_plan <> v_captured.plan then
         -- Rows of the same shape may need other functions: of a new fingerprint, of a foreign key's actions.
@@ -52,7 +55,9 @@ begin
                rewritten = 0, file_nodes = trunkline.file_nodes(i_table), problem = v_plan ->> 'problem'
          where c.table_oid = i_table;
     end if;
-    return trunkline.refresh_parts(i_table) or v_plan <> v_captured.plan;
+    v_changed := trunkline.refresh_parts(i_table);
+    update trunkline.captured c set refreshing = false where c.table_oid = i_table;
+    return v_changed or v_plan <> v_captured.plan;
 exception when others then
     raise warning 'capture of %: %', i_table::regclass, sqlerrm
         using hint = 'Changes of this table may be lost to replication until it is copied again.';

@@ -9,9 +9,9 @@ create table trunkline.shape (
     queue_id   int4        not null,
     table_oid  oid         not null,
     created_at timestamptz not null default now(),
+    definition jsonb       not null,
     logged_txid bigint     not null default txid_current(),
-    after_txid bigint,
-    definition jsonb       not null
+    after_txid bigint
 );
 create index shape_queue_idx on trunkline.shape (queue_id);
 create index shape_table_idx on trunkline.shape (table_oid);

@@ -14,7 +14,8 @@ async fn what_cannot_be_captured_is_refused_with_the_reason_and_a_way_out() {
          create table partial (id int not null); create unique index on partial (id) where id > 0;
          create table expr (id int not null); create unique index on expr ((id + 1));
          create table two (a int not null unique, b int not null unique);
-         create table up (id int primary key); create table down (primary key (id)) inherits (up)",
+         create table partu (id int not null) partition by range (id);
+         create unlogged table partu1 partition of partu for values from (0) to (9)",
     )
     .await;
     for (schema, name, code, word) in [
@@ -25,9 +26,9 @@ async fn what_cannot_be_captured_is_refused_with_the_reason_and_a_way_out() {
         ("pg_catalog", "pg_class", "0A000", "system"),
         ("pgq", "queue", "0A000", "Trunkline"),
         ("trunkline", "captured", "0A000", "Trunkline"),
-        ("public", "part", "0A000", "partitioned"),
-        ("public", "part1", "0A000", "partitioned"),
-        ("public", "up", "0A000", "inheritance"),
+        ("public", "part", "55000", "key"),
+        ("public", "part1", "0A000", "a partition of public.part"),
+        ("public", "partu", "0A000", "unlogged"),
         ("public", "u", "0A000", "unlogged"),
         ("pg_temp", "tmp", "0A000", "temporary"),
         ("public", "nokey", "55000", "key"),
@@ -53,7 +54,7 @@ async fn what_cannot_be_captured_is_refused_with_the_reason_and_a_way_out() {
     assert_eq!(
         refused(
             &p.client,
-            "select trunkline.add_table('nothere', 'job', 'public', 'up')"
+            "select trunkline.add_table('nothere', 'job', 'public', 'nokey')"
         )
         .await
         .0,

@@ -1,9 +1,9 @@
 //! A provider with a queue, and a mirror of its captured tables that is fed from the queue's events alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sql::event::{Event, Kind, RawEvent};
+use sql::event::{Event, Kind, Mark, RawEvent};
 use sql::install::{Component, install};
 use sql::name::TableName;
 use sql::row;
@@ -28,6 +28,12 @@ pub(crate) struct Provider {
     shapes: BTreeMap<ShapeId, Shape>,
     latest: BTreeMap<u32, Shape>,
     tables: BTreeMap<TableName, Rows>,
+    /// Rows of tables without a key, and how many there are of each.
+    sums: BTreeMap<TableName, BTreeMap<Vec<u8>, i64>>,
+    /// Tables that were copied instead of followed since the last look: what is said of before is not checked.
+    copied: BTreeSet<TableName>,
+    /// The marks so far.
+    pub(crate) marks: Vec<(TableName, Mark)>,
     /// What the mirror has seen: events that this snapshot does not show are new, in the order of their numbers.
     seen: String,
     /// Claims that the mirror contradicts, until a live read of the same transaction takes them back.
@@ -83,6 +89,9 @@ impl Provider {
             shapes: BTreeMap::new(),
             latest: BTreeMap::new(),
             tables: BTreeMap::new(),
+            sums: BTreeMap::new(),
+            copied: BTreeSet::new(),
+            marks: Vec::new(),
             seen: "1:1:".to_owned(),
             contradicted: BTreeMap::new(),
             check_claims: true,
@@ -115,6 +124,18 @@ impl Provider {
     /// A session of its own with another transaction each time, as the writers have.
     pub(crate) async fn another(&self) -> Client {
         self.cluster.connect(&self.db).await
+    }
+
+    /// Captures a table by an identity: `key` with columns, `full` or `insert-only`.
+    pub(crate) async fn add_by(&self, table: &str, identity: &str, columns: Option<&[&str]>) {
+        let table: TableName = table.parse().unwrap();
+        self.client
+            .query_one(
+                "select added from trunkline.add_table('q', 'job', $1, $2, $3, $4)",
+                &[&table.schema, &table.name, &identity, &columns],
+            )
+            .await
+            .unwrap_or_else(|error| panic!("add {table}: {error:?}"));
     }
 
     /// The events since the last look, fed to the mirror.
@@ -154,8 +175,9 @@ impl Provider {
                 ev_extra2: found.get(4),
                 ev_extra3: found.get(5),
             };
-            short.push(self.feed(raw.parse().expect("an event of capture")));
+            short.push(self.feed(raw.parse().expect("an event of capture")).await);
         }
+        self.copied.clear();
         let contradicted = std::mem::take(&mut self.contradicted);
         assert!(
             contradicted.is_empty() || !self.check_claims,
@@ -164,7 +186,7 @@ impl Provider {
         short
     }
 
-    fn feed(&mut self, event: Event<'_>) -> Short {
+    async fn feed(&mut self, event: Event<'_>) -> Short {
         match event {
             Event::Shape(shape) => {
                 let name = shape.table_name();
@@ -184,6 +206,7 @@ impl Provider {
                 ("shape".to_owned(), said)
             }
             Event::Truncate { table, .. } => {
+                self.sums.remove(&table);
                 self.tables.entry(table).or_default().clear();
                 ("truncate".to_owned(), String::new())
             }
@@ -196,7 +219,75 @@ impl Provider {
                 self.change(table, shape, kind, block);
                 (format!("{kind:?}").to_lowercase(), block.to_owned())
             }
+            Event::Mark { table, shape, mark } => {
+                self.mark(&table, shape, &mark).await;
+                let said = format!("{mark:?}");
+                self.marks.push((table, mark));
+                ("mark".to_owned(), said)
+            }
             Event::Other => panic!("a foreign event"),
+        }
+    }
+
+    /// Does to the mirror what a mark says; one that asks for a copy, or for rows that were changed by
+    /// the same command, is a copy.
+    async fn mark(&mut self, table: &TableName, shape: ShapeId, mark: &Mark) {
+        let shape = self
+            .shapes
+            .get(&shape)
+            .expect("a shape precedes its marks")
+            .clone();
+        match mark {
+            Mark::Filled { column, value } => {
+                let place = shape.columns.iter().position(|one| one.name == *column);
+                let place = place.expect("a column of the shape");
+                let value = match value {
+                    None => String::new(),
+                    Some(value) => {
+                        let row = "select row($1::text)::text";
+                        let row: String = self
+                            .reader
+                            .query_one(row, &[value])
+                            .await
+                            .unwrap()
+                            .get(0);
+                        row[1..row.len() - 1].to_owned()
+                    }
+                };
+                for row in self.tables.entry(table.clone()).or_default().values_mut() {
+                    let mut fields: Vec<Vec<u8>> = row::fields(row)
+                        .map(|field| field.map_or(&b""[..], |field| field.raw()).to_vec())
+                        .collect();
+                    fields[place] = value.clone().into_bytes();
+                    *row = fields.join(&b',');
+                }
+            }
+            Mark::Emptied(part) => {
+                let condition = part.condition.as_deref().expect("a condition");
+                let rows = self.tables.entry(table.clone()).or_default();
+                let texts: Vec<String> = rows
+                    .values()
+                    .map(|row| format!("({})", String::from_utf8_lossy(row)))
+                    .collect();
+                let ask = format!(
+                    "select c.ok from unnest($1::text[]) with ordinality u (r, n)
+                      cross join lateral (select {condition} from (select (u.r::{}).*) c) c (ok) order by u.n",
+                    table.quoted()
+                );
+                let gone = self.reader.query(&ask, &[&texts]).await.expect(&ask);
+                let keys: Vec<Vec<u8>> = rows.keys().cloned().collect();
+                for (key, gone) in keys.into_iter().zip(gone) {
+                    if gone.get::<_, Option<bool>>(0) == Some(true) {
+                        rows.remove(&key);
+                    }
+                }
+            }
+            Mark::Digest { .. } | Mark::Resync { .. } => {
+                let held = self.held(&shape).await;
+                self.tables.insert(table.clone(), held);
+                self.copied.insert(table.clone());
+            }
+            Mark::Ignored { .. } => {}
         }
     }
 
@@ -219,6 +310,12 @@ impl Provider {
             } else {
                 row::project(found, &key_fields).into_owned()
             };
+            if let Kind::Plus | Kind::Minus = kind {
+                let sums = self.sums.entry(table.clone()).or_default();
+                *sums.entry(found.to_vec()).or_default() += if kind == Kind::Plus { 1 } else { -1 };
+                sums.retain(|_, n| *n != 0);
+                continue;
+            }
             let key = canonical(shape, key);
             let before = if kind.is_key_only() {
                 rows.remove(&key)
@@ -228,12 +325,13 @@ impl Provider {
             let claimed = match kind {
                 Kind::Insert => before.is_none(),
                 Kind::Update | Kind::Delete => before.is_some(),
+                Kind::Large | Kind::Plus | Kind::Minus => true,
                 Kind::Live | Kind::Gone => {
                     self.contradicted.remove(&(table.clone(), key.clone()));
                     true
                 }
             };
-            if !claimed {
+            if !claimed && !self.copied.contains(&table) {
                 let text = format!(
                     "{kind:?} of {}, but there was {before:?}",
                     String::from_utf8_lossy(found)
@@ -270,6 +368,12 @@ impl Provider {
             .collect();
         for shape in current {
             let name = shape.table_name();
+            if !shape.has_key() {
+                let held = self.counted(&shape).await;
+                let told = self.sums.get(&name).cloned().unwrap_or_default();
+                assert_eq!(held, told, "{context}: {name}");
+                continue;
+            }
             let held = self.held(&shape).await;
             let told = self.tables.get(&name).cloned().unwrap_or_default();
             if held != told {
@@ -289,6 +393,26 @@ impl Provider {
         self.reader.batch_execute("commit").await.expect("commit");
     }
 
+    async fn counted(&self, shape: &Shape) -> BTreeMap<Vec<u8>, i64> {
+        let columns: Vec<String> = shape
+            .columns
+            .iter()
+            .map(|c| format!("n.{}", sql::name::quote_ident(&c.name)))
+            .collect();
+        let table = shape.table_name().quoted();
+        let ask = format!(
+            "select row({})::text, count(*) from only {table} n group by 1",
+            columns.join(", ")
+        );
+        self.reader
+            .query(&ask, &[])
+            .await
+            .expect(&ask)
+            .iter()
+            .map(|found| (inner(found.get(0)), found.get(1)))
+            .collect()
+    }
+
     async fn held(&self, shape: &Shape) -> Rows {
         let columns: Vec<String> = shape
             .columns
@@ -303,9 +427,10 @@ impl Provider {
         self.reader
             .query(
                 &format!(
-                    "select row({})::text, row({})::text from {} n",
+                    "select row({})::text, row({})::text from {}{} n",
                     key.join(", "),
                     columns.join(", "),
+                    if shape.partitioned { "" } else { "only " },
                     shape.table_name().quoted()
                 ),
                 &[],
