@@ -352,7 +352,8 @@ mod tests {
                 value: None
             }
         );
-        let part = r#"{"part": {"schema": "s", "name": "p"}, "bound": "DEFAULT", "where": "(a > 1)"}"#;
+        let part =
+            r#"{"part": {"schema": "s", "name": "p"}, "bound": "DEFAULT", "where": "(a > 1)"}"#;
         let Mark::Emptied(part) = mark("emptied", part).unwrap() else {
             panic!("not emptied");
         };

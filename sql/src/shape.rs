@@ -59,6 +59,9 @@ pub enum Identity {
 pub struct Column {
     /// Its name.
     pub name: String,
+    /// Its number in the table, which stays when it is renamed and never comes again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attnum: Option<i16>,
     /// Its type with modifiers, as `format_type` writes it with a search_path of pg_catalog alone.
     #[serde(rename = "type")]
     pub type_name: String,

@@ -48,7 +48,9 @@ impl Applier {
                 warn!(%table, %operation, rows, tick = tick.0, "changes left out");
                 table_state::count_ignored(&*self.session, &self.consumer, shape.table.oid, *rows)
                     .await
-                    .map_err(Trouble::database("could not count changes that are left out"))
+                    .map_err(Trouble::database(
+                        "could not count changes that are left out",
+                    ))
             }
             Mark::Emptied(part) => {
                 self.settle(tick).await?;
@@ -92,7 +94,9 @@ impl Applier {
         let Some(condition) = &part.condition else {
             return Err(needs_copy(
                 table,
-                format!("its partition {name} was emptied or taken away, and its rows cannot be told from the others"),
+                format!(
+                    "its partition {name} was emptied or taken away, and its rows cannot be told from the others"
+                ),
                 COPY_AGAIN,
             ));
         };

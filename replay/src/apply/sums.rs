@@ -87,7 +87,10 @@ pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Writte
     for row in client.query(sql.take_away.as_str(), &[]).await? {
         written.missing.push(row.try_get(0)?);
     }
-    let wanted: i64 = client.query_one(sql.to_add.as_str(), &[]).await?.try_get(0)?;
+    let wanted: i64 = client
+        .query_one(sql.to_add.as_str(), &[])
+        .await?
+        .try_get(0)?;
     if wanted > 0 {
         let added = client.execute(sql.add.as_str(), &[]).await?;
         written.unruly = i64::try_from(added).ok() != Some(wanted);

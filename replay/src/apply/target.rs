@@ -366,7 +366,9 @@ impl Target {
                 goal(&minus),
                 text("t")
             ),
-            to_add: format!("with {sums} select coalesce(sum(sums.n), 0)::int8 from sums where sums.n > 0"),
+            to_add: format!(
+                "with {sums} select coalesce(sum(sums.n), 0)::int8 from sums where sums.n > 0"
+            ),
             add: format!(
                 "with {sums}, {} insert into {table}{list} overriding system value select {} \
                  from sums join goal on goal.k = sums.k \

@@ -75,7 +75,8 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
             let captured = match &provider {
                 None => false,
                 Some(provider) => patience::with_lock(async || {
-                    provider::remove_table(&**provider, job.queue(), &one.consumer, table, *oid).await
+                    provider::remove_table(&**provider, job.queue(), &one.consumer, table, *oid)
+                        .await
                 })
                 .await
                 .with_context(|| format!("could not end capture of {table}"))?

@@ -7,9 +7,12 @@
 )]
 
 mod add;
+mod identity;
 mod nesting;
+mod parts;
 mod provider;
 mod random;
+mod rewrites;
 mod schema_changes;
 mod sequences;
 mod sessions;

@@ -30,7 +30,7 @@ pub(crate) struct Provider {
     tables: BTreeMap<TableName, Rows>,
     /// Rows of tables without a key, and how many there are of each.
     sums: BTreeMap<TableName, BTreeMap<Vec<u8>, i64>>,
-    /// Tables that were copied instead of followed since the last look: what is said of before is not checked.
+    /// Tables to be copied at the next check: until then what is said of before is not checked.
     copied: BTreeSet<TableName>,
     /// The marks so far.
     pub(crate) marks: Vec<(TableName, Mark)>,
@@ -96,6 +96,33 @@ impl Provider {
             contradicted: BTreeMap::new(),
             check_claims: true,
         }
+    }
+
+    /// Takes the event triggers away, as where no superuser installed: capture then compares the catalog itself.
+    pub(crate) async fn without_event_triggers(self) -> Provider {
+        self.run(
+            "drop event trigger trunkline_ddl_command_end; drop event trigger trunkline_sql_drop;
+             drop event trigger trunkline_table_rewrite",
+        )
+        .await;
+        assert_eq!(
+            self.ask("select trunkline.capture_mode()").await,
+            "fingerprint"
+        );
+        self
+    }
+
+    /// Upkeep, where schema changes are not followed at once.
+    pub(crate) async fn look_after(&self) {
+        if self.ask("select trunkline.capture_mode()").await == "fingerprint" {
+            self.upkeep().await;
+        }
+    }
+
+    /// What the ticker does every few seconds.
+    pub(crate) async fn upkeep(&self) -> String {
+        self.ask("select coalesce(string_agg(u, ', '), '') from trunkline.upkeep() u")
+            .await
     }
 
     pub(crate) async fn run(&self, sql: &str) {
@@ -177,7 +204,6 @@ impl Provider {
             };
             short.push(self.feed(raw.parse().expect("an event of capture")).await);
         }
-        self.copied.clear();
         let contradicted = std::mem::take(&mut self.contradicted);
         assert!(
             contradicted.is_empty() || !self.check_claims,
@@ -245,12 +271,8 @@ impl Provider {
                     None => String::new(),
                     Some(value) => {
                         let row = "select row($1::text)::text";
-                        let row: String = self
-                            .reader
-                            .query_one(row, &[value])
-                            .await
-                            .unwrap()
-                            .get(0);
+                        let row: String =
+                            self.reader.query_one(row, &[value]).await.unwrap().get(0);
                         row[1..row.len() - 1].to_owned()
                     }
                 };
@@ -283,8 +305,6 @@ impl Provider {
                 }
             }
             Mark::Digest { .. } | Mark::Resync { .. } => {
-                let held = self.held(&shape).await;
-                self.tables.insert(table.clone(), held);
                 self.copied.insert(table.clone());
             }
             Mark::Ignored { .. } => {}
@@ -342,6 +362,37 @@ impl Provider {
         assert!((1..=200).contains(&seen), "a block of {seen} rows");
     }
 
+    /// Runs a statement that logs a mark, which must contain a text when printed; the mirror is not told of it.
+    pub(crate) async fn events_of_marks(&self, sql: &str, text: &str) {
+        let last = self
+            .ask("select coalesce(max(ev_id), 0) from pgq.event_1")
+            .await;
+        self.run(sql).await;
+        let rows = self
+            .client
+            .query(
+                &format!("select ev_data, ev_extra1, ev_extra2, ev_extra3 from pgq.event_1 where ev_id > {last} and ev_type = 'trunkline.1.mark'"),
+                &[],
+            )
+            .await
+            .expect("read events");
+        let marks: Vec<String> = rows
+            .iter()
+            .map(|found| {
+                let raw = RawEvent {
+                    ev_type: Some("trunkline.1.mark"),
+                    ev_data: found.get(0),
+                    ev_extra1: found.get(1),
+                    ev_extra2: found.get(2),
+                    ev_extra3: found.get(3),
+                    ..RawEvent::default()
+                };
+                format!("{:?}", raw.parse().expect("a mark"))
+            })
+            .collect();
+        assert!(marks.iter().any(|mark| mark.contains(text)), "{marks:#?}");
+    }
+
     /// What the queue says the table holds.
     pub(crate) fn mirrored(&self, table: &str) -> Rows {
         self.tables
@@ -354,17 +405,17 @@ impl Provider {
     pub(crate) async fn check(&mut self, context: &str) {
         self.look().await;
         self.new_events().await;
+        // The shape that the events gave last: without event triggers the table's own is made later.
         let current: Vec<Shape> = self
             .reader
             .query(
-                "select s.definition::text from trunkline.captured c join trunkline.shape s using (shape_id)
-                  where c.dropped_at is null",
+                "select c.table_oid from trunkline.captured c where c.dropped_at is null",
                 &[],
             )
             .await
             .expect("list captured tables")
             .iter()
-            .map(|found| Shape::from_json(found.get(0)).expect("a shape"))
+            .map(|found| self.latest[&found.get::<_, u32>(0)].clone())
             .collect();
         for shape in current {
             let name = shape.table_name();
@@ -375,6 +426,9 @@ impl Provider {
                 continue;
             }
             let held = self.held(&shape).await;
+            if self.copied.remove(&name) {
+                self.tables.insert(name.clone(), held.clone());
+            }
             let told = self.tables.get(&name).cloned().unwrap_or_default();
             if held != told {
                 let text = |rows: &Rows| {
@@ -488,7 +542,7 @@ pub(crate) fn said(events: &[(&str, &str)]) -> Vec<Short> {
         .collect()
 }
 
-/// A row of an old shape as one of a new shape: columns go by name, new ones are NULL.
+/// A row of an old shape as one of a new shape: columns keep their numbers, new ones are NULL.
 fn reshape(row: &[u8], old: &Shape, new: &Shape) -> (Vec<u8>, Vec<u8>) {
     let fields: Vec<&[u8]> = row::fields(row)
         .map(|field| field.map_or(&b""[..], |field| field.raw()))
@@ -497,7 +551,10 @@ fn reshape(row: &[u8], old: &Shape, new: &Shape) -> (Vec<u8>, Vec<u8>) {
         .columns
         .iter()
         .map(|column| {
-            let place = old.columns.iter().position(|old| old.name == column.name);
+            let place = old
+                .columns
+                .iter()
+                .position(|old| old.attnum == column.attnum);
             place.map_or(&b""[..], |place| fields[place])
         })
         .collect();
