@@ -80,3 +80,29 @@ pub async fn retry_events(client: &impl GenericClient) -> Result<i32, Error> {
         .map_err(Error::database("put back events to be retried"))?;
     column(&row, 0)
 }
+
+/// Keeps capture in step with its tables where no event trigger does; with `thorough` it also looks at what their
+/// fingerprints do not show, and forgets shapes that no event names. Gives what was done, a line each; nothing where
+/// there is no capture.
+/// Source: `trunkline.upkeep()`.
+pub async fn look_after_capture(
+    client: &impl GenericClient,
+    thorough: bool,
+) -> Result<Vec<String>, Error> {
+    let doing = || Error::database("look after captured tables");
+    let there = client
+        .query_one(
+            "select pg_catalog.to_regprocedure('trunkline.upkeep(boolean)') is not null",
+            &[],
+        )
+        .await
+        .map_err(doing())?;
+    if !column::<bool>(&there, 0)? {
+        return Ok(Vec::new());
+    }
+    let rows = client
+        .query("select trunkline.upkeep($1)", &[&thorough])
+        .await
+        .map_err(doing())?;
+    rows.iter().map(|row| column(row, 0)).collect()
+}

@@ -387,13 +387,6 @@ pub async fn remove_table(
         .try_get(0)
 }
 
-/// Keeps capture in step with the tables where no event trigger does, and forgets shapes that
-/// nothing names. Gives what was done, a line each.
-pub async fn upkeep(client: &impl GenericClient) -> Result<Vec<String>, tokio_postgres::Error> {
-    let rows = client.query("select trunkline.upkeep()", &[]).await?;
-    rows.iter().map(|row| row.try_get(0)).collect()
-}
-
 /// The definitions of the shapes that a queue's events have, oldest first: of all tables, or
 /// of one.
 pub async fn shapes(

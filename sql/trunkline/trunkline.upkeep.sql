@@ -1,13 +1,15 @@
--- Function trunkline.upkeep(): keeps capture in step with the tables where no event trigger does, and forgets shapes that no
+-- Function trunkline.upkeep(i_thorough bool): keeps capture in step with the tables where no event trigger does, and forgets shapes that no
 -- event can name any more. To be called now and then by the ticker, outside of any transaction of its own.
 --
 -- A captured table whose plan or partitions are not what its functions were made from is refreshed, at most 200 ms behind
 -- its writers' locks; one that is locked longer waits for the next call. Where event triggers are at work there is nothing to find.
 -- Shapes: after a shape is committed, transactions with numbers not given out yet can only write it or newer ones; once the queue
 -- has given away all events of transactions before, the table's older shapes are named by none.
+-- Arguments: i_thorough false: only what can be seen by a look at each table's fingerprint and partitions, and where event
+-- triggers are at work nothing at all; cheap enough for every few seconds.
 -- Result: what was done, a line each; none: nothing. Errors: 25001 outside READ COMMITTED.
 -- Tables: reads and writes trunkline.captured, trunkline.captured_part, trunkline.shape; logs events. Users: pgq_admin.
-create or replace function trunkline.upkeep() returns setof text
+create or replace function trunkline.upkeep(i_thorough bool default true) returns setof text
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
@@ -20,11 +22,15 @@ begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'upkeep is done in READ COMMITTED transactions only' using errcode = '25001';
     end if;
+    if not i_thorough and trunkline.capture_mode() = 'events' then
+        return;
+    end if;
     for v_captured in select c.* from trunkline.captured c where c.dropped_at is null order by c.table_oid loop
         if not exists (select from pg_class c where c.oid = v_captured.table_oid) then
             perform trunkline.note_drop(v_captured);
             return next format('%I.%I was dropped', v_captured.schema_name, v_captured.table_name);
-        elsif v_captured.plan <> trunkline.capture_plan(v_captured.table_oid, v_captured.plan)
+        elsif (i_thorough and v_captured.plan <> trunkline.capture_plan(v_captured.table_oid, v_captured.plan))
+           or v_captured.plan ->> 'fingerprint' <> trunkline.fingerprint(v_captured.table_oid, (v_captured.plan ->> 'key_index')::oid)
            or trunkline.parts_differ(v_captured.table_oid) then
             if trunkline.refresh_capture(v_captured.table_oid) then
                 return next format('%I.%I has changed', v_captured.schema_name, v_captured.table_name);
@@ -33,6 +39,9 @@ begin
             update trunkline.captured c set file_nodes = trunkline.file_nodes(c.table_oid) where c.table_oid = v_captured.table_oid;
         end if;
     end loop;
+    if not i_thorough then
+        return;
+    end if;
     update trunkline.shape s set after_txid = txid_snapshot_xmax(txid_current_snapshot())
       from trunkline.captured c
      where c.shape_id = s.shape_id and s.after_txid is null;
@@ -46,5 +55,5 @@ begin
     end if;
 end
 $$;
-revoke all on function trunkline.upkeep() from public;
-grant execute on function trunkline.upkeep() to pgq_admin;
+revoke all on function trunkline.upkeep(bool) from public;
+grant execute on function trunkline.upkeep(bool) to pgq_admin;

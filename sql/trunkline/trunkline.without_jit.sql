@@ -9,7 +9,7 @@ begin
     end if;
     foreach v_function in array array[
             'trunkline.on_ddl_command_end()', 'trunkline.on_sql_drop()', 'trunkline.on_table_rewrite()',
-            'trunkline.upkeep()', 'trunkline.capture_changed(oid,oid,text,text)', 'trunkline.candidates(text,text,text[])',
+            'trunkline.upkeep(bool)', 'trunkline.capture_changed(oid,oid,text,text)', 'trunkline.candidates(text,text,text[])',
             'trunkline.add_table(text,text,text,text,text,text[])']::regprocedure[] loop
         execute format('alter function %s set jit = off', v_function);
     end loop;

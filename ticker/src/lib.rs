@@ -11,6 +11,7 @@ mod install;
 mod pace;
 mod retry;
 mod rotate;
+mod shapes;
 mod stats;
 mod status;
 mod supervisor;

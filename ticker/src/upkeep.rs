@@ -1,4 +1,4 @@
-//! The upkeep of one database: rotation and maintenance, and retries, each at its own pace, on a session of its own,
+//! The upkeep of one database: rotation and maintenance, retries, and looks at captured tables, each at its own pace, on a session of its own,
 //! so that a slow one delays no tick.
 
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use sql::connect::Session;
 use crate::database_loop::Database;
 use crate::tries::Tries;
 use crate::trouble::{Trouble, log_database};
-use crate::{retry, rotate};
+use crate::{retry, rotate, shapes};
 
 /// Looks after the database until it is asked to stop; a broken session is replaced.
 pub(crate) async fn run(database: Database) {
@@ -27,6 +27,8 @@ async fn once(database: &Database, worked: &mut bool) -> Result<(), Trouble> {
     };
     let mut maintained: Option<Instant> = None;
     let mut retried: Option<Instant> = None;
+    let mut looked: Option<Instant> = None;
+    let mut looked_closely: Option<Instant> = None;
     loop {
         let pace = *database.pace.borrow();
         if is_due(maintained, pace.maint_delay) {
@@ -37,6 +39,14 @@ async fn once(database: &Database, worked: &mut bool) -> Result<(), Trouble> {
             retry::round(database, &session).await?;
             retried = Some(Instant::now());
         }
+        if is_due(looked, SHAPES_DELAY) {
+            let thorough = is_due(looked_closely, CLOSE_LOOK_DELAY);
+            shapes::round(database, &session, thorough).await?;
+            looked = Some(Instant::now());
+            if thorough {
+                looked_closely = looked;
+            }
+        }
         *worked = true;
         if database.sleep(LOOK_DELAY).await {
             return Ok(());
@@ -46,6 +56,13 @@ async fn once(database: &Database, worked: &mut bool) -> Result<(), Trouble> {
 
 /// Between two looks at the clock; a reload changes the paces under us.
 const LOOK_DELAY: Duration = Duration::from_millis(100);
+
+/// Between two looks at captured tables: so long may a schema change make their writers slow where no event trigger
+/// tells of it.
+const SHAPES_DELAY: Duration = Duration::from_secs(3);
+
+/// Between two looks at everything that captured tables depend on.
+const CLOSE_LOOK_DELAY: Duration = Duration::from_secs(60);
 
 fn is_due(last: Option<Instant>, delay: Duration) -> bool {
     last.is_none_or(|last| last.elapsed() >= delay)
