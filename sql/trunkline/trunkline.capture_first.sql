@@ -35,12 +35,9 @@ begin
         v_set := format('v_rows := %s;', trunkline.capture_blocks(v_words.put, v_lost,
                         format('select %s as x from oldt o', v_words.old_key), ''));
     else
-        v_one := format('%s, %s, %s, %s from newt n where not exists (select from newt x offset 1) and %s%s',
-            v_words.new_row, v_words.name, v_words.shape, v_kept,
-            case when jsonb_array_length(i_plan -> 'keys') = 1
-                 then format('(select o.%I from oldt o limit 1) %s n.%1$I', i_plan #>> '{keys,0,name}',
-                             i_plan #>> '{keys,0,operator}')
-                 else format('exists (select from (select o.* from oldt o limit 1) o where %s)', v_words.same) end, v_fits);
+        -- IS TRUE keeps the planner from a join that needs to sort or hash: it is one row with one row.
+        v_one := format('%s, %s, %s, %s from newt n, oldt o where not exists (select from newt x offset 1) and (%s) is true%s',
+                        v_words.new_row, v_words.name, v_words.shape, v_kept, v_words.same, v_fits);
         v_set := trunkline.capture_updates(i_queue_id, i_plan, i_shape_id, v_new, v_kept, v_lost);
     end if;
     if v_words.new_large is not null and i_operation <> 'delete' then
@@ -51,18 +48,18 @@ begin
                             format('select %s as x from newt n where %s', v_words.new_key, v_words.new_large), ''));
     end if;
     -- FOUND is the one-row statement's; it is false where none of the chain ran.
-    return format($f$if current_setting('trunkline.m_%1$s', true) is distinct from v_mark then%2$s
-        if found then
-            v_done := set_config('trunkline.m_%1$s', v_mark, true);
+    return format($f$%2$s
+    if not found then
+        if current_setting('trunkline.m_%1$s', true) = v_mark then
+            %4$s
         elsif exists (select from %5$s) then
             v_saved := trunkline.pin_plans();
             %3$s
             v_done := trunkline.unpin_plans(v_saved);
             v_done := set_config('trunkline.m_%1$s', v_mark, true);
         end if;
-    else
-        %4$s
-    end if;$f$, i_plan ->> 'oid', trunkline.capture_chain(i_queue_id, v_one), v_set, i_live,
+    end if;$f$, i_plan ->> 'oid',
+        trunkline.capture_chain(i_queue_id, v_one, format('trunkline.m_%s', i_plan ->> 'oid')), v_set, i_live,
         case i_operation when 'delete' then 'oldt' else 'newt' end);
 end
 $$;

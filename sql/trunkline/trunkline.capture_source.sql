@@ -18,11 +18,11 @@
 -- claim back. A reader who folds keys sees that; for keys that cannot be compared as text the order of events is all
 -- there is, so nothing is claimed in triggers there.
 --
--- One row, the common case, takes one statement without join, window or aggregate, so that its plan cannot depend on
--- the number of rows of the first call. The others take the path of sets.
+-- One row, the common case, takes one statement without window or aggregate (trunkline.capture_chain). The others take the
+-- path of sets.
 --
--- The statements use no name that a column can hide: columns stand behind an alias, and no alias or variable stands
--- alone where a column could.
+-- The statements use no name that a column can hide: columns stand behind an alias, no alias stands alone where a
+-- column could, and a name without an alias is a variable (variable_conflict).
 -- Result: PL/pgSQL. Tables: none. Users must not: it is a part of trunkline.make_capture.
 create or replace function trunkline.capture_source(i_operation text, i_queue_id int4, i_plan jsonb, i_shape_id bigint)
 returns text
@@ -46,7 +46,7 @@ begin
     elsif i_plan ->> 'identity' <> 'key' then
         v_body := trunkline.capture_chain(i_queue_id, case i_operation when 'insert' then format($f$%s, %s, %s, 'plus' from newt n
              where not exists (select from newt x offset 1)%s$f$, v_words.new_row, v_words.name, v_words.shape,
-                                          coalesce(' and not ' || v_words.new_large, '')) end)
+                                          coalesce(' and not ' || v_words.new_large, '')) end, null)
                || format($f$if not found and exists (select from %s) then
             v_saved := trunkline.pin_plans();
             v_rows := (%s);
@@ -61,6 +61,7 @@ begin
                        else trunkline.capture_first(i_operation, i_queue_id, i_plan, i_shape_id, v_live) end;
     end if;
     return format($f$
+#variable_conflict use_variable
 declare
     v_mark  text := encode(timestamptz_send(statement_timestamp()), 'hex');
     v_table text := current_setting('trunkline.q_%1$s', true);

@@ -142,6 +142,7 @@ mod tests {
             rows_copied: 0,
             bytes_copied: 0,
             rows_estimated: 0,
+            ignored: 0,
             error: None,
             advice: None,
             seconds_in_state: 0.0,
