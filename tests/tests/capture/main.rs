@@ -7,6 +7,7 @@
 )]
 
 mod add;
+mod format;
 mod identity;
 mod nesting;
 mod parts;
