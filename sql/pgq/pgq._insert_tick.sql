@@ -47,8 +47,7 @@ begin
     if not v_first and not pgq.snapshot_contains(v_snapshot, v_last.tick_snapshot) then
         raise exception 'Invalid PgQ state: old xmin=%, new xmax=%',
             txid_snapshot_xmin(v_last.tick_snapshot), txid_snapshot_xmax(v_snapshot)
-            using errcode = '55000',
-                  detail = format('Queue %s has ticks of transactions that this server has not run: the database was '
+            using detail = format('Queue %s has ticks of transactions that this server has not run: the database was '
                                   'restored into another server.', i_queue.queue_name),
                   hint = format('select pgq.adopt_queue(%L)', i_queue.queue_name);
     end if;

@@ -12,7 +12,8 @@ begin
       from pgq.queue q cross join pgq.consumer c cross join lateral pgq._lock_subscription(q.queue_id, c.co_id) s
      where q.queue_name = i_queue_name and c.co_name = i_consumer_name;
     if v_sub.sub_id is null then
-        raise exception 'Not subscriber to queue: %/%', i_queue_name, i_consumer_name using errcode = '42704';
+        raise exception 'Not subscriber to queue: %/%', coalesce(i_queue_name, 'NULL'),
+            coalesce(i_consumer_name, 'NULL');
     end if;
     if not pgq._is_owner(v_sub.sub_owner) then
         raise exception 'consumer % of queue % was registered by another role', i_consumer_name, i_queue_name

@@ -94,13 +94,9 @@ $$;
 
 -- pgq._is_member(i_sub): whether a subscription is a member of a cooperating consumer, which stands nowhere by itself.
 create or replace function pgq._is_member(i_sub pgq.subscription) returns bool
-language sql stable
+language sql immutable
 set search_path = pg_catalog, pg_temp
-as $$
-    -- A member has both ticks or none; the head, whose batches the members hold, has its position only.
-    select (i_sub.sub_last_tick is null) = (i_sub.sub_next_tick is null)
-       and (select count(*) from pgq.subscription s where s.sub_id = i_sub.sub_id) > 1
-$$;
+as $$ select coalesce(i_sub.sub_head <> i_sub.sub_consumer, false) $$;
 
 -- pgq._rewrite_events(i_queue): of a queue restored from a dump, empties the event tables and writes again, for each
 -- consumer, what it has not done; deletes all ticks. For pgq.adopt_queue() only.

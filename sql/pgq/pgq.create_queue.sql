@@ -12,7 +12,7 @@ declare
     v_queue pgq.queue;
 begin
     if i_queue_name is null then
-        raise exception 'Invalid NULL value' using errcode = '22004';
+        raise exception 'Invalid NULL value';
     end if;
     if exists (select from pgq.queue q where q.queue_name = i_queue_name) then
         return 0;

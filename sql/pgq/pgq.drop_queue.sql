@@ -14,7 +14,7 @@ declare
 begin
     select * into v_queue from pgq.queue q where q.queue_name = x_queue_name for update;
     if not found then
-        raise exception 'No such event queue' using errcode = '42704', detail = coalesce(x_queue_name, 'null');
+        raise exception 'No such event queue' using detail = coalesce(x_queue_name, 'null');
     end if;
     if to_regclass('trunkline.captured') is not null then
         execute 'select string_agg(format(''%I.%I'', c.schema_name, c.table_name), '', '' order by 1) '
@@ -31,7 +31,7 @@ begin
             perform pgq.unregister_consumer(x_queue_name, v_consumer);
         end loop;
     elsif exists (select from pgq.subscription s where s.sub_queue = v_queue.queue_id) then
-        raise exception 'cannot drop queue, consumers still attached' using errcode = '55006', detail = x_queue_name;
+        raise exception 'cannot drop queue, consumers still attached' using detail = x_queue_name;
     end if;
     for v_table in select pgq._event_tables(v_queue.queue_data_pfx, v_queue.queue_ntables) loop
         execute format('drop table %s', v_table);

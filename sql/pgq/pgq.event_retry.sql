@@ -12,13 +12,18 @@ declare
     v_sub pgq.subscription;
     v_id  bigint;
 begin
-    select * into v_sub from pgq._subscription(x_queue, x_consumer);
+    begin
+        v_sub := pgq._subscription(x_queue, x_consumer);
+    exception
+        when raise_exception then
+            raise exception 'consumer not registered';
+    end;
     perform pgq._refuse_retry(x_ev_type);
     v_id := coalesce(x_ev_id, nextval((select q.queue_event_seq from pgq.queue q
                                         where q.queue_id = v_sub.sub_queue)::regclass));
     insert into pgq.retry_queue (ev_retry_after, ev_queue, ev_id, ev_time, ev_owner, ev_retry, ev_type, ev_data,
                                  ev_extra1, ev_extra2, ev_extra3, ev_extra4)
-    values (x_retry_after, v_sub.sub_queue, v_id, coalesce(x_ev_time, now()), v_sub.sub_id, coalesce(x_ev_retry, 0),
+    values (x_retry_after, v_sub.sub_queue, v_id, x_ev_time, v_sub.sub_id, x_ev_retry,
             x_ev_type, x_ev_data, x_ev_extra1, x_ev_extra2, x_ev_extra3, x_ev_extra4);
     return v_id;
 end
@@ -52,8 +57,9 @@ declare
 begin
     v_sub := pgq._subscription_of(i_batch_id);
     if v_sub.sub_batch is null then
-        raise exception '%', case when i_ev_id is null then format('batch_retry: batch %s not found', i_batch_id)
-                                  else 'batch not found' end using errcode = '42704';
+        raise exception '%', case when i_ev_id is null then
+                                      format('batch_retry: batch %s not found', coalesce(i_batch_id::text, '<NULL>'))
+                                  else 'event not found' end;
     end if;
     if not pgq._is_owner(v_sub.sub_owner) then
         raise exception 'the consumer of batch % was registered by another role', i_batch_id
@@ -62,6 +68,8 @@ begin
     for v_event in execute format('select * from (%s) ev %s order by ev_id', pgq.batch_event_sql(i_batch_id),
                                   'where ev_id = ' || i_ev_id) loop
         v_found := v_found + 1;
+        continue when exists (select from pgq.retry_queue r
+                               where r.ev_owner = v_sub.sub_id and r.ev_id = v_event.ev_id);
         perform pgq._refuse_retry(v_event.ev_type);
         insert into pgq.retry_queue (ev_retry_after, ev_queue, ev_id, ev_time, ev_owner, ev_retry, ev_type, ev_data,
                                      ev_extra1, ev_extra2, ev_extra3, ev_extra4)
@@ -74,7 +82,7 @@ begin
         end if;
     end loop;
     if i_ev_id is not null and v_found = 0 then
-        raise exception 'event not found' using errcode = '42704', detail = i_ev_id::text;
+        raise exception 'event not found' using detail = i_ev_id::text;
     end if;
     return v_added;
 end
@@ -90,7 +98,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if x_event_id is null then
-        raise exception 'event not found' using errcode = '42704', detail = 'null';
+        raise exception 'event not found';
     end if;
     return pgq._batch_retry(x_batch_id, x_event_id, x_retry_time);
 end

@@ -19,7 +19,9 @@ begin
         raise exception 'the consumer of batch % was registered by another role', x_batch_id
             using errcode = '42501', hint = 'Ask that role, or a member of pgq_admin.';
     end if;
-    perform pgq._set_position(v_sub, v_sub.sub_next_tick, null, null);
+    -- A sub-consumer has no position: its head's moved when it got the batch.
+    perform pgq._set_position(v_sub, case when v_sub.sub_head <> v_sub.sub_consumer then null
+                                          else v_sub.sub_next_tick end, null, null);
     return 1;
 end
 $$;

@@ -25,7 +25,7 @@ begin
     if i_extra_where is not null then
         v_sql := pg_catalog.format('select * from (%s) ev where %s order by ev_id', v_sql, i_extra_where);
     end if;
-    open v_cursor no scroll for execute v_sql;
+    execute pg_catalog.format('declare %I no scroll cursor for %s', i_cursor_name, v_sql);
     for v_count in 1 .. i_quick_limit loop
         fetch v_cursor into ev_id, ev_time, ev_txid, ev_retry, ev_type, ev_data,
                             ev_extra1, ev_extra2, ev_extra3, ev_extra4;

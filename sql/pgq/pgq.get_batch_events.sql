@@ -1,8 +1,8 @@
--- pgq.get_batch_events(i_batch_id): the events of an open batch, ordered by ev_id.
+-- pgq.get_batch_events(x_batch_id): the events of an open batch, ordered by ev_id.
 -- Result: setof (ev_id, ev_time, ev_txid, ev_retry, ev_type, ev_data, ev_extra1 to ev_extra4).
 -- Errors: batch not found. Tables touched: reads the queue's event tables.
 create or replace function pgq.get_batch_events(
-    i_batch_id bigint,
+    x_batch_id bigint,
     out ev_id bigint, out ev_time timestamptz, out ev_txid bigint, out ev_retry int4, out ev_type text,
     out ev_data text, out ev_extra1 text, out ev_extra2 text, out ev_extra3 text, out ev_extra4 text)
 returns setof record
@@ -12,7 +12,7 @@ set enable_seqscan = off
 set max_parallel_workers_per_gather = 0
 as $$
 begin
-    return query execute pgq.batch_event_sql(i_batch_id);
+    return query execute pgq.batch_event_sql(x_batch_id);
 end
 $$;
 

@@ -5,7 +5,7 @@ create or replace function pgq.get_batch_info(
     x_batch_id bigint,
     out queue_name text, out consumer_name text, out batch_start timestamptz, out batch_end timestamptz,
     out prev_tick_id bigint, out tick_id bigint, out lag interval, out seq_start bigint, out seq_end bigint)
-language plpgsql stable security definer
+language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin

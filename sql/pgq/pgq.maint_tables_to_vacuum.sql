@@ -1,7 +1,7 @@
 -- pgq.maint_tables_to_vacuum(): tables that need VACUUM by hand because autovacuum is off.
 -- Result: setof text, qualified names; nothing where autovacuum is on. Tables touched: none.
 create or replace function pgq.maint_tables_to_vacuum() returns setof text
-language sql stable security definer
+language sql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
     select n.name

@@ -2,7 +2,7 @@
 -- next batch, or gives the one that is open.
 -- Arguments: i_min_lag: the batch's end must be this old; i_min_count, i_min_interval: see find_tick_helper; nulls: the
 -- next tick. Result: one row; all nulls when there is nothing to do yet.
--- Errors: Not subscriber to queue: Q/C; registered by another role; PgQ corruption: ... does not see tick.
+-- Errors: Not subscriber to queue: Q/C; registered by another role; it has sub-consumers; PgQ corruption: ... does not see tick.
 -- Tables touched: locks and updates the subscription's row, reads tick, takes a number of batch_id_seq.
 create or replace function pgq.next_batch_custom(
     i_queue_name text, i_consumer_name text, i_min_lag interval, i_min_count int4, i_min_interval interval,
@@ -13,44 +13,31 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_sub  pgq.subscription;
-    v_prev pgq.tick;
-    v_next record;
+    v_sub   pgq.subscription;
+    v_ticks record;
 begin
-    select * into v_sub from pgq._subscription(i_queue_name, i_consumer_name);
-    select * into v_prev from pgq.tick t where t.tick_queue = v_sub.sub_queue and t.tick_id = v_sub.sub_last_tick;
-    if not found then
-        raise exception 'PgQ corruption: Consumer % on queue % does not see tick %',
-            i_consumer_name, i_queue_name, v_sub.sub_last_tick using errcode = 'XX001';
+    v_sub := pgq._subscription(i_queue_name, i_consumer_name);
+    if v_sub.sub_head is not null then
+        raise exception 'consumer % of queue % has sub-consumers', i_consumer_name, i_queue_name
+            using errcode = '55000', hint = 'Its batches are handed out by pgq_coop.next_batch.';
     end if;
     if v_sub.sub_batch is not null then
-        select t.tick_id, t.tick_time, t.tick_event_seq into v_next
-          from pgq.tick t where t.tick_queue = v_sub.sub_queue and t.tick_id = v_sub.sub_next_tick;
-        batch_id := v_sub.sub_batch;
+        v_ticks := pgq._batch_ticks(v_sub);
     else
-        if i_min_count is null and i_min_interval is null then
-            select t.tick_id, t.tick_time, t.tick_event_seq into v_next
-              from pgq.tick t
-             where t.tick_queue = v_sub.sub_queue and t.tick_id > v_sub.sub_last_tick
-             order by t.tick_queue, t.tick_id limit 1;
-        else
-            select h.next_tick_id as tick_id, h.next_tick_time as tick_time, h.next_tick_seq as tick_event_seq
-              into v_next
-              from pgq.find_tick_helper(v_sub.sub_queue, v_prev.tick_id, v_prev.tick_time, v_prev.tick_event_seq,
-                                        i_min_count, i_min_interval) h;
-        end if;
-        if v_next.tick_id is null or clock_timestamp() - v_next.tick_time < i_min_lag then
+        v_ticks := pgq._next_ticks(v_sub, i_min_lag, i_min_count, i_min_interval);
+        if v_ticks.cur_tick_id is null then
             return;
         end if;
-        batch_id := nextval('pgq.batch_id_seq');
-        perform pgq._set_position(v_sub, v_sub.sub_last_tick, batch_id, v_next.tick_id);
+        v_sub.sub_batch := nextval('pgq.batch_id_seq');
+        perform pgq._set_position(v_sub, v_sub.sub_last_tick, v_sub.sub_batch, v_ticks.cur_tick_id);
     end if;
-    cur_tick_id := v_next.tick_id;
-    cur_tick_time := v_next.tick_time;
-    cur_tick_event_seq := v_next.tick_event_seq;
-    prev_tick_id := v_prev.tick_id;
-    prev_tick_time := v_prev.tick_time;
-    prev_tick_event_seq := v_prev.tick_event_seq;
+    batch_id := v_sub.sub_batch;
+    cur_tick_id := v_ticks.cur_tick_id;
+    prev_tick_id := v_ticks.prev_tick_id;
+    cur_tick_time := v_ticks.cur_tick_time;
+    prev_tick_time := v_ticks.prev_tick_time;
+    cur_tick_event_seq := v_ticks.cur_tick_event_seq;
+    prev_tick_event_seq := v_ticks.prev_tick_event_seq;
 end
 $$;
 

@@ -20,12 +20,9 @@ declare
     v_co_id int4;
     v_sub   pgq.subscription;
 begin
-    if x_consumer_name is null then
-        raise exception 'Invalid NULL value' using errcode = '22004';
-    end if;
     select * into v_queue from pgq.queue q where q.queue_name = x_queue_name for no key update;
     if not found then
-        raise exception 'Event queue not created yet' using errcode = '42704', detail = coalesce(x_queue_name, 'null');
+        raise exception 'Event queue not created yet' using detail = coalesce(x_queue_name, 'null');
     end if;
     select s.* into v_sub
       from pgq.subscription s join pgq.consumer c on c.co_id = s.sub_consumer
@@ -46,9 +43,9 @@ begin
      where t.tick_queue = v_queue.queue_id and (x_tick_pos is null or t.tick_id = x_tick_pos)
      order by t.tick_queue desc, t.tick_id desc limit 1;
     if not found and x_tick_pos is null then
-        raise exception 'No ticks for this queue.  Please run ticker on database.' using errcode = '55000';
+        raise exception 'No ticks for this queue.  Please run ticker on database.';
     elsif not found then
-        raise exception 'cannot reposition, tick not found: %', x_tick_pos using errcode = '42704';
+        raise exception 'cannot reposition, tick not found: %', x_tick_pos;
     elsif txid_snapshot_xmin(v_tick.tick_snapshot) <= v_queue.queue_truncated_txid then
         raise exception 'cannot reposition, events after tick % were truncated', v_tick.tick_id
             using errcode = '55000', hint = 'Take a later tick, and copy the data anew.';
@@ -71,8 +68,8 @@ begin
 end
 $$;
 
--- pgq.register_consumer(x_queue_name, x_consumer_name): a new consumer at the last tick; 0 if it is there.
-create or replace function pgq.register_consumer(x_queue_name text, x_consumer_name text) returns int4
+-- pgq.register_consumer(x_queue_name, x_consumer_id): a new consumer at the last tick; 0 if it is there.
+create or replace function pgq.register_consumer(x_queue_name text, x_consumer_id text) returns int4
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp
-as $$ select pgq.register_consumer_at(x_queue_name, x_consumer_name, null) $$;
+as $$ select pgq.register_consumer_at(x_queue_name, x_consumer_id, null) $$;

@@ -4,8 +4,8 @@
 -- which rotation may add up to), retention_age (0 to 10 years: how old a consumer's oldest undone event may be),
 -- retention_bytes (0 to 1 PB, as 1000000 or '5 GB': how much may follow its position), 0 for no limit, and
 -- retention_action: warn, or detach the consumer (pgq.maint_retention).
--- Result: 1. Errors: Invalid NULL value; No such event queue; cannot change parameter; a value that is no such value,
--- or out of range (the message names the range).
+-- Result: 1. Errors: Invalid NULL value; No such event queue; cannot change parameter; query string argument of EXECUTE is
+-- null (the value); a value that is no such value, or out of range (the message names the range).
 -- Tables touched: updates queue.
 create or replace function pgq.set_queue_config(x_queue_name text, x_param_name text, x_param_value text) returns int4
 language plpgsql volatile security definer
@@ -15,11 +15,11 @@ declare
     v_range text;
     v_good  bool := true;
 begin
-    if x_queue_name is null or x_param_name is null or x_param_value is null then
-        raise exception 'Invalid NULL value' using errcode = '22004';
+    if x_queue_name is null or x_param_name is null then
+        raise exception 'Invalid NULL value';
     end if;
     if not exists (select from pgq.queue q where q.queue_name = x_queue_name) then
-        raise exception 'No such event queue' using errcode = '42704', detail = x_queue_name;
+        raise exception 'No such event queue' using detail = x_queue_name;
     end if;
     case x_param_name
     when 'ticker_max_count' then
@@ -48,8 +48,12 @@ begin
         v_range := 'warn or detach';
         v_good := x_param_value in ('warn', 'detach');
     else
-        raise exception 'cannot change parameter "%s"', x_param_name using errcode = '22023';
+        raise exception 'cannot change parameter "%s"', x_param_name;
     end case;
+    if x_param_value is null then
+        -- What PgQ says here.
+        raise exception 'query string argument of EXECUTE is null' using errcode = '22004';
+    end if;
     if not v_good then
         raise exception 'value % of % is out of range: %', x_param_value, x_param_name, v_range
             using errcode = '22023';

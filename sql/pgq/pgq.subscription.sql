@@ -4,6 +4,7 @@
 -- sub_over_since: when its backlog was first found above the queue's limit, and has been at each look since.
 -- sub_detached: it was above for too long: it holds nothing any more, and can do nothing until it is registered anew;
 -- sub_detached_why says what the limit was.
+-- sub_head: of a cooperating consumer: the sub_consumer of the head, for the head itself too; else null.
 -- No index holds sub_batch, as PgQ's does: see pgq._subscription_of.
 -- Users must not: write to it.
 create sequence pgq.batch_id_seq;
@@ -19,6 +20,7 @@ create table pgq.subscription (
     sub_over_since   timestamptz,
     sub_detached     timestamptz,
     sub_detached_why text,
+    sub_head         int4,
     constraint subscription_pkey primary key (sub_queue, sub_consumer),
     constraint sub_queue_fkey foreign key (sub_queue) references pgq.queue (queue_id),
     constraint sub_consumer_fkey foreign key (sub_consumer) references pgq.consumer (co_id)

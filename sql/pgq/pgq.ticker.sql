@@ -20,13 +20,13 @@ begin
     if not exists (select from pgq.queues_to_tick(i_queue_name)) then
         select * into v_queue from pgq.queue q where q.queue_name = i_queue_name;
         if not found then
-            raise exception 'no such queue' using errcode = '42704', detail = coalesce(i_queue_name, 'null');
+            raise exception 'no such queue' using detail = coalesce(i_queue_name, 'null');
         end if;
         if v_queue.queue_external_ticker then
-            raise exception 'This queue has external tick source.' using errcode = '55000', detail = i_queue_name;
+            raise exception 'This queue has external tick source.' using detail = i_queue_name;
         end if;
         if v_queue.queue_ticker_paused then
-            raise exception 'Ticker has been paused for this queue' using errcode = '55000', detail = i_queue_name;
+            raise exception 'Ticker has been paused for this queue' using detail = i_queue_name;
         end if;
         return null;
     end if;
@@ -89,7 +89,7 @@ begin
      where q.queue_name = i_queue_name and q.queue_external_ticker and not q.queue_ticker_paused
        for no key update;
     if not found then
-        raise exception 'queue not found or ticker disabled: %', i_queue_name using errcode = '42704';
+        raise exception 'queue not found or ticker disabled: %', i_queue_name;
     end if;
     v_tick := pgq._insert_tick(v_queue, i_tick_id, i_orig_timestamp, i_event_seq);
     if v_tick is not null then

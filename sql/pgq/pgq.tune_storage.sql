@@ -1,8 +1,8 @@
 -- pgq.tune_storage(i_queue_name): storage settings of a queue's event tables: filled to the brim and never vacuumed,
 -- because rows are neither updated nor deleted; space comes back by TRUNCATE.
--- Result: 0. Errors: no such queue. Tables touched: alters the event tables.
+-- Result: 1; 0 if there is no such queue. Tables touched: alters the event tables.
 create or replace function pgq.tune_storage(i_queue_name text) returns int4
-language plpgsql volatile security definer
+language plpgsql volatile strict security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -13,9 +13,6 @@ begin
         execute format('alter table %s set (fillfactor = 100, autovacuum_enabled = off, '
                        'toast.autovacuum_enabled = off)', v_table);
     end loop;
-    if not found then
-        raise exception 'No such event queue' using errcode = '42704', detail = coalesce(i_queue_name, 'null');
-    end if;
-    return 0;
+    return found::int4;
 end
 $$;

@@ -21,6 +21,10 @@ const BASE: &str = "base";
 pub enum Component {
     /// Schema pgq: the queue.
     Pgq,
+    /// Schema pgq_coop: cooperating consumers; needs [`Component::Pgq`], list it first.
+    Coop,
+    /// Schema pgq_ext: what consumers have done, in their target databases.
+    Ext,
     /// Capture; needs [`Component::Pgq`], list it first.
     Provider,
     /// Positions and table states of a subscriber.
@@ -33,6 +37,8 @@ impl Component {
     pub fn name(self) -> &'static str {
         match self {
             Self::Pgq => "pgq",
+            Self::Coop => "pgq_coop",
+            Self::Ext => "pgq_ext",
             Self::Provider => "provider",
             Self::Subscriber => "subscriber",
         }
@@ -42,7 +48,7 @@ impl Component {
     fn makes_a_node(self) -> bool {
         match self {
             Self::Provider | Self::Subscriber => true,
-            Self::Pgq => false,
+            Self::Pgq | Self::Coop | Self::Ext => false,
         }
     }
 }
@@ -223,7 +229,7 @@ async fn refuse_foreign_schema(
 ) -> Result<(), Error> {
     let schema = match component {
         BASE => "trunkline",
-        "pgq" => "pgq",
+        "pgq" | "pgq_coop" | "pgq_ext" => component,
         _ => return Ok(()),
     };
     if !schema_exists(transaction, schema).await? {

@@ -8,7 +8,12 @@ use sql::install::{Component, Outcome, Report};
 use crate::databases;
 use crate::trouble::Trouble;
 
-const COMPONENTS: [Component; 2] = [Component::Pgq, Component::Provider];
+const COMPONENTS: [Component; 4] = [
+    Component::Pgq,
+    Component::Coop,
+    Component::Ext,
+    Component::Provider,
+];
 
 /// Prints the SQL of a fresh install.
 pub(crate) fn print_sql() -> Result<Exit, Failure> {
