@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 target=${1:?usage: extension.sh DIRECTORY}
 version=$(sed -n 's/^version *= *"\(.*\)"/\1/p' "$here/../Cargo.toml" | head -n 1)
 
-extensions='pgq trunkline'
+extensions='pgq pgq_coop pgq_ext trunkline'
 
 # The version of an extension in a release of Trunkline. Those of PgQ's names never equal one of PgQ's own.
 version_of() { # extension, release
@@ -142,7 +142,7 @@ kept() { # extension
             done
             ;;
         pgq_ext)
-            for table in completed_batch completed_event completed_tick; do
+            for table in completed_batch completed_event partial_batch completed_tick; do
                 echo "pgq_ext.$table"
             done
             ;;

@@ -37,9 +37,9 @@ begin
     elsif v_schema in ('pg_catalog', 'information_schema') or v_schema like 'pg\_toast%' then
         reason := 'is a system table';
         hint := 'System tables are never replicated.';
-    elsif v_schema in ('pgq', 'trunkline') then
+    elsif v_schema in ('pgq', 'pgq_coop', 'pgq_ext', 'trunkline') then
         reason := 'belongs to Trunkline';
-        hint := 'The tables of schemas pgq and trunkline are never replicated.';
+        hint := 'The tables of its schemas (pgq, pgq_coop, pgq_ext, trunkline) are never replicated.';
     elsif v_class.relpersistence = 't' then
         reason := 'is a temporary table';
         hint := 'Make an ordinary table of it.';

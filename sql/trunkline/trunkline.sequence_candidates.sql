@@ -12,7 +12,7 @@ as $$
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
      where c.relkind = 'S' and c.relpersistence <> 't'
-       and n.nspname not in ('pg_catalog', 'information_schema', 'pgq', 'trunkline')
+       and n.nspname not in ('pg_catalog', 'information_schema', 'pgq', 'pgq_coop', 'pgq_ext', 'trunkline')
        and not exists (select from pg_depend d
                         where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
        and has_sequence_privilege(session_user, c.oid, 'SELECT');

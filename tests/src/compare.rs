@@ -138,7 +138,7 @@ pub fn tables_of(cluster: &Cluster, dbname: &str) -> Vec<String> {
             "select quote_ident(n.nspname) || '.' || quote_ident(c.relname) \
              from pg_class c join pg_namespace n on n.oid = c.relnamespace \
              where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence = 'p' \
-             and n.nspname not in ('pg_catalog', 'information_schema', 'pgq', 'trunkline') \
+             and n.nspname not in ('pg_catalog', 'information_schema', 'pgq', 'pgq_coop', 'pgq_ext', 'trunkline') \
              order by 1",
         )
         .lines()

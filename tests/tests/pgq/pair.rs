@@ -21,7 +21,7 @@ pub(crate) struct Side {
 
 /// Both databases, a session on each.
 pub(crate) struct Pair {
-    pub(crate) cluster: Cluster,
+    _cluster: Cluster,
     pub(crate) theirs: Side,
     pub(crate) ours: Side,
 }
@@ -51,7 +51,7 @@ impl Pair {
         let mut ours = Side::connect(&cluster, "ours").await;
         install(&mut ours.client, &OURS).await.unwrap();
         Self {
-            cluster,
+            _cluster: cluster,
             theirs,
             ours,
         }
