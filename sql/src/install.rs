@@ -99,6 +99,9 @@ pub async fn install(client: &mut Client, components: &[Component]) -> Result<Re
     let mut names = vec![BASE];
     names.extend(components.iter().map(|component| component.name()));
     for name in names {
+        if left_alone(&transaction, name).await? {
+            continue;
+        }
         let outcome = install_one(&transaction, name).await?;
         report.components.push((name, outcome));
     }
@@ -141,6 +144,18 @@ fn lock_statement() -> String {
 struct Recorded {
     step: i32,
     digest: String,
+}
+
+/// What goes with the queue but is not needed: where extensions make the objects it is for CREATE EXTENSION to bring, and
+/// a schema pgq_ext of PgQ's has the same functions.
+async fn left_alone(transaction: &Transaction<'_>, component: &str) -> Result<bool, Error> {
+    if !["pgq_coop", "pgq_ext"].contains(&component)
+        || recorded(transaction, component).await?.is_some()
+    {
+        return Ok(false);
+    }
+    Ok(extension_of(transaction, "trunkline").await?.is_some()
+        || (component == "pgq_ext" && schema_exists(transaction, component).await?))
 }
 
 async fn install_one(
@@ -318,7 +333,44 @@ async fn remove_dump(transaction: &Transaction<'_>) -> Result<bool, Error> {
                 .map_err(Error::database("drop schema pgq, which came with a dump"))?;
         }
     }
+    for schema in ["pgq_coop", "pgq_ext"] {
+        remove_dumped_schema(transaction, schema).await?;
+    }
     Ok(true)
+}
+
+/// One of the schemas that go with the queue, if it is ours and holds nothing.
+async fn remove_dumped_schema(transaction: &Transaction<'_>, schema: &str) -> Result<(), Error> {
+    let doing = || Error::database(format!("drop schema {schema}, which came with a dump"));
+    let row = transaction
+        .query_one(
+            "select exists (select from pg_catalog.pg_namespace n where n.nspname = $1 \
+                and pg_catalog.obj_description(n.oid, 'pg_namespace') like 'Trunkline: %')",
+            &[&schema],
+        )
+        .await
+        .map_err(doing())?;
+    if !column::<bool>(&row, 0)? {
+        return Ok(());
+    }
+    if schema == "pgq_ext" {
+        let row = transaction
+            .query_one(
+                "select exists (select from pgq_ext.completed_batch) \
+                     or exists (select from pgq_ext.completed_event) \
+                     or exists (select from pgq_ext.completed_tick)",
+                &[],
+            )
+            .await
+            .map_err(doing())?;
+        if column(&row, 0)? {
+            return Ok(());
+        }
+    }
+    transaction
+        .batch_execute(&format!("drop schema {schema} cascade"))
+        .await
+        .map_err(doing())
 }
 
 /// The same where the objects are an extension's, which CREATE EXTENSION made anew: only what was made for each queue
@@ -346,6 +398,7 @@ const GENERATED_WITHOUT_QUEUE: &str = "\
           from pg_catalog.pg_proc p \
          where p.pronamespace = 'trunkline'::pg_catalog.regnamespace \
            and p.proname ~ '^(capture|put)_[0-9]+' \
+            or p.pronamespace = 'pgq'::pg_catalog.regnamespace and p.proname ~ '^_insert_[0-9]+$' \
         union all \
         select 2, c.oid, pg_catalog.format('drop table %s cascade', c.oid::pg_catalog.regclass) \
           from pg_catalog.pg_class c \
