@@ -304,6 +304,8 @@ impl<'a> RawEvent<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn rows() -> RawEvent<'static> {
@@ -412,6 +414,53 @@ mod tests {
         ];
         for raw in bad {
             assert_eq!(raw.parse().unwrap_err().to_string(), "event 42");
+        }
+    }
+
+    /// Texts near to what capture writes, and any text.
+    fn text() -> impl Strategy<Value = Option<String>> {
+        prop_oneof![
+            Just(None),
+            "\\PC{0,40}".prop_map(Some),
+            "trunkline\\.[0-9]\\.(rows|shape|truncate|mark|ddl)?".prop_map(Some),
+            "(insert|update|delete|live|gone)?".prop_map(Some),
+            "-?[0-9]{0,20}".prop_map(Some),
+            "(\"?[a-z \"]{0,6}\"?\\.?){0,3}".prop_map(Some),
+            "(\\((\"?[a-z,\\\\\" \n]{0,5}\"?,?){0,4}\\)\n?){0,3}".prop_map(Some),
+            r#"\{("shape": ?-?[0-9]{1,20},? ?|"identity": "key",|"columns": \[\],|"table": \{"schema": "", "name": "", "oid": 1\},|"dropped": true,?){0,5}\}"#
+                .prop_map(Some),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+        #[test]
+        fn any_event_is_read_or_refused_and_so_are_its_rows(
+            ev_type in text(), ev_data in text(), extra in (text(), text(), text()), columns in 0..5usize
+        ) {
+            let raw = RawEvent {
+                ev_id: 1,
+                ev_type: ev_type.as_deref(),
+                ev_data: ev_data.as_deref(),
+                ev_extra1: extra.0.as_deref(),
+                ev_extra2: extra.1.as_deref(),
+                ev_extra3: extra.2.as_deref(),
+            };
+            let ours = raw.ev_type.is_some_and(|name| name.starts_with(PREFIX));
+            match raw.parse() {
+                Ok(event) => prop_assert_eq!(ours, event != Event::Other),
+                Err(error) => {
+                    prop_assert!(ours);
+                    prop_assert_eq!(error.ev_id, 1);
+                }
+            }
+            for row in crate::row::rows(ev_data.as_deref().unwrap_or_default().as_bytes(), columns) {
+                let Ok(row) = row else { continue };
+                prop_assert!(crate::row::fields(row).count() == columns.max(1));
+                let mut copy = bytes::BytesMut::new();
+                crate::row::to_copy_text(row, &(0..columns).collect::<Vec<_>>(), &mut copy);
+                prop_assert_eq!(copy.iter().filter(|&&byte| byte == b'\n').count(), 1);
+            }
         }
     }
 }

@@ -61,8 +61,14 @@ impl<'a> Rows<'a> {
                     at += 1;
                 }
                 Some(b'"') => {
+                    if at > inner && self.block.get(at - 1) != Some(&b',') {
+                        return Err(bad(at, "a double quote must begin a field"));
+                    }
                     at = closing_quote(self.block, at)
                         .ok_or_else(|| bad(at, "a double quote is not closed"))?;
+                    if !matches!(self.block.get(at), None | Some(b',' | b')')) {
+                        return Err(bad(at, "a field must end with its double quote"));
+                    }
                 }
                 Some(b')') => break,
                 Some(_) => {
@@ -466,6 +472,8 @@ mod tests {
             (b"(1,2)\n", 6),
             (b"(1\n,2)", 2),
             (b"(1,2)\n(1)", 6),
+            (b"(1, \"2\")", 4),
+            (b"(\"1\"x,2)", 4),
         ] {
             let error = rows(block, 2).find_map(Result::err).unwrap();
             assert_eq!(error.offset, offset, "{}", String::from_utf8_lossy(block));
