@@ -19,12 +19,11 @@ use tracing::info;
 
 use crate::{
     apply::Applier,
-    change::Change,
-    fold::chunk::Chunk,
+    fold::ChangeSet,
     parking::{self, Parking},
     sequences::Sequences,
     source::{
-        reader::{Delivery, Header, Reader},
+        reader::{Delivery, Header, Part, Reader},
         track::OffTrack,
     },
     stats::Stats,
@@ -68,7 +67,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
         tokio::select! {
             delivery = this.next(), if !this.paused => match delivery? {
                 Delivery::Begin(header) => this.batch(header).await?,
-                Delivery::Change(_) | Delivery::End => return Err(Trouble::Stale),
+                Delivery::Part(_) => return Err(Trouble::Stale),
             },
             () = sub.for_loop.notified() => this.look_due = true,
             _ = idle_look.tick() => {
@@ -230,49 +229,47 @@ impl<'a> BatchLoop<'a> {
         }
         self.applier.begin().await?;
         self.names.clear();
-        let mut chunk = Chunk::default();
-        let mut events = 0u64;
-        loop {
-            // 5: the reader has decoded the event into a change.
-            match self.next().await? {
-                Delivery::Change(change) => {
-                    events += 1;
-                    // 6 and 7: for a table that takes it now, keep the last state of each key.
-                    if let Some((shape, mark)) = self.fold(change, &mut chunk)? {
-                        self.write(&mut chunk, header).await?;
-                        self.mark(&shape, &mark, header).await?;
-                    }
+        let mut events = 0;
+        // 5 to 7: the reader has decoded events into changes and folded these into sets, and
+        // knows no table's state: 6, only tables that take their changes now get them.
+        while let Delivery::Part(mut part) = self.next().await? {
+            events += part.events;
+            self.check(&part)?;
+            part.sets.retain(|set| self.takes(set.shape.table.oid));
+            if !part.last {
+                self.write(&part.sets, header).await?;
+                if let Some((shape, mark)) = &part.mark
+                    && self.takes(shape.table.oid)
+                {
+                    self.mark(shape, mark, header).await?;
                 }
-                Delivery::End => break,
-                Delivery::Begin(_) => return Err(Trouble::Stale),
+                continue;
             }
-            if chunk.bytes() >= self.sub.settings.chunk_bytes {
-                self.write(&mut chunk, header).await?;
-            }
+            // 8: sets and position in one transaction. Sequences first: no key that the batch
+            // brings may come out of the subscriber's sequence again.
+            self.sequences
+                .before_commit(&self.provider, self.applier.session())
+                .await?;
+            self.write(&part.sets, header).await?;
+            let step = self.move_to(header);
+            let committed = self.applier.commit_move(step).await;
+            committed.map_err(|trouble| self.under_its_stored_name(trouble))?;
+            // 9: the table tasks tell the provider, so that it can give the events away.
+            self.position = header.to;
+            self.stats.batch(events, self.applier.rows(), header);
+            self.sub.for_provider.notify_one();
+            return Ok(());
         }
-        // 8: sets and position in one transaction. Sequences first: no key that the batch
-        // brings may come out of the subscriber's sequence again.
-        self.sequences
-            .before_commit(&self.provider, self.applier.session())
-            .await?;
-        self.write(&mut chunk, header).await?;
-        let step = self.move_to(header);
-        let committed = self.applier.commit_move(step).await;
-        committed.map_err(|trouble| self.under_its_stored_name(trouble))?;
-        // 9: the table tasks tell the provider, so that it can give the events away.
-        self.position = header.to;
-        self.stats.batch(events, self.applier.rows(), header);
-        self.sub.for_provider.notify_one();
-        Ok(())
+        // Another batch before this one's last part.
+        Err(Trouble::Stale)
     }
 
-    async fn write(&mut self, chunk: &mut Chunk, header: &Header) -> Result<(), Trouble> {
-        let sets = chunk.take();
-        for set in &sets {
+    async fn write(&mut self, sets: &[ChangeSet], header: &Header) -> Result<(), Trouble> {
+        for set in sets {
             self.names
                 .insert(set.shape.table_name(), set.shape.table.oid);
         }
-        let written = self.applier.write(&sets, header.to.tick.id).await;
+        let written = self.applier.write(sets, header.to.tick.id).await;
         written.map_err(|trouble| self.under_its_stored_name(trouble))
     }
 
@@ -319,53 +316,26 @@ impl<'a> BatchLoop<'a> {
         }
     }
 
-    /// Takes a change into the chunk. A mark is given back: it is applied when what came before
-    /// it is written.
-    fn fold(
-        &self,
-        change: Change,
-        chunk: &mut Chunk,
-    ) -> Result<Option<(Arc<Shape>, Mark)>, Trouble> {
-        match change {
-            Change::Rows(rows) => {
-                if self.takes(rows.shape.table.oid) {
-                    chunk.rows(rows);
-                }
+    /// Whether tables that are `ok` can go on with what a part of a batch says beside rows.
+    fn check(&self, part: &Part) -> Result<(), Trouble> {
+        for shape in &part.shapes {
+            if let Some(row) = self.ok_table(shape.table.oid) {
+                table::shape_can_go_on(shape)
+                    .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?;
             }
-            Change::Truncate(shape) => {
-                if self.takes(shape.table.oid) {
-                    chunk.truncate(&shape);
-                }
-            }
-            Change::Shape(shape) => {
-                if let Some(row) = self.tables.get(&shape.table.oid)
-                    && row.state == State::Ok
-                {
-                    table::shape_can_go_on(&shape)
-                        .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?;
-                }
-            }
-            Change::Mark(shape, mark) => {
-                if self.takes(shape.table.oid) {
-                    return Ok(Some((shape, mark)));
-                }
-            }
-            Change::Large(rows) => {
-                if let Some(row) = self.tables.get(&rows.shape.table.oid)
-                    && row.state == State::Ok
-                {
-                    return Err(table::too_large(&row.table));
-                }
-            }
-            Change::Foreign => {}
         }
-        Ok(None)
+        let large = part.large.iter().find_map(|oid| self.ok_table(*oid));
+        large.map_or(Ok(()), |row| Err(table::too_large(&row.table)))
     }
 
     fn takes(&self, table_oid: u32) -> bool {
+        self.ok_table(table_oid).is_some()
+    }
+
+    fn ok_table(&self, table_oid: u32) -> Option<&TableRow> {
         self.tables
             .get(&table_oid)
-            .is_some_and(|row| row.state == State::Ok)
+            .filter(|row| row.state == State::Ok)
     }
 
     fn move_to(&self, header: &Header) -> Move {

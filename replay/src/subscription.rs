@@ -140,6 +140,7 @@ impl Subscription {
         Feed {
             queue: self.settings.queue.clone(),
             max_events: self.settings.max_batch_events,
+            chunk_bytes: self.settings.chunk_bytes,
             ticks: self.ticks.clone(),
         }
     }

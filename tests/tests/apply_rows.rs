@@ -256,3 +256,80 @@ fn events_of_another_program_in_the_queue_are_left_alone() {
     replication.on_provider("insert into t values (1)");
     synced_and_clean(&replication);
 }
+
+#[test]
+fn batches_leave_nothing_in_the_catalog_of_the_subscriber() {
+    let replication = Replication::running(
+        "create table t (id int primary key, v text); \
+         insert into t select g, 'first' from generate_series(1, 1000) g",
+    );
+    let batch = |n: i32| {
+        replication.on_provider(&format!(
+            "update t set v = 'round {n}' where id <= 500; \
+             delete from t where id > 800; \
+             insert into t select g, 'new' from generate_series(801, 1000) g"
+        ));
+        replication.sync();
+    };
+    // A TRUNCATE of a staging table would give it a new row here.
+    let catalog = || {
+        replication.on_subscriber(
+            "select string_agg(concat_ws(' ', relname, ctid, xmin, relfilenode), ',' order by relname) \
+               from pg_class where relname like 'trunkline\\_rows\\_%' or relname like 'trunkline\\_keys\\_%'",
+        )
+    };
+    batch(0);
+    let before = catalog();
+    assert!(before.contains("trunkline_rows_"), "{before}");
+    for n in 1..=5 {
+        batch(n);
+    }
+    assert_eq!(catalog(), before);
+    synced_and_clean(&replication);
+}
+
+#[test]
+fn a_table_that_refuses_to_be_loaded_is_parked_with_the_reason_and_goes_on_by_itself() {
+    let replication = Replication::running(
+        "create table t (id int primary key, v text); create table other (id int primary key)",
+    );
+    let load = |from: i32| {
+        replication.on_provider(&format!(
+            "insert into t select g, 'v' from generate_series({from}, {from} + 499) g; \
+             insert into other select g from generate_series({from}, {from} + 499) g"
+        ));
+    };
+    load(1);
+    replication.sync();
+    // The applier knows the table by now, and its COPY meets one that is not there.
+    replication.on_subscriber("alter table t rename to away");
+    load(1001);
+    wait_until("t to be parked", Duration::from_secs(30), || {
+        replication.state("public.t") == "parked"
+    });
+    wait_until("the other table to go on", Duration::from_secs(30), || {
+        replication.on_subscriber("select count(*) from other") == "1000"
+    });
+    let tables = replication.replay.run(&["tables", "--json"]).ok().stdout;
+    assert!(tables.contains("does not exist"), "{tables}");
+    replication.on_subscriber("alter table away rename to t");
+    replication.wait_ok();
+    replication.assert_followed(&["table parked table=public.t"]);
+}
+
+#[test]
+fn a_rule_that_acts_on_a_replica_s_inserts_acts_on_few_rows_and_on_many() {
+    let replication = Replication::running("create table t (id int primary key)");
+    replication.on_subscriber(
+        "create table seen (id int); \
+         create rule seen as on insert to t do also insert into seen values (new.id); \
+         alter table t enable replica rule seen",
+    );
+    replication.on_provider("insert into t values (1)");
+    replication.on_provider("insert into t select generate_series(2, 1000)");
+    replication.sync();
+    assert_eq!(
+        replication.on_subscriber("select count(*), sum(id) from seen"),
+        replication.on_provider("select count(*), sum(id) from t")
+    );
+}

@@ -139,7 +139,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         daemon_keys::STATS_PERIOD,
         Duration::from_secs(30),
     );
-    let max_batch_events = section.number("max_batch_events", BATCH_EVENTS, 20_000);
+    let max_batch_events = section.number("max_batch_events", BATCH_EVENTS, 100_000);
     let chunk_size = section.size("chunk_size", CHUNK_SIZE, 16 << 20);
     Some(ReplayConfig {
         daemon,

@@ -27,15 +27,19 @@ use tracing::warn;
 
 use self::{
     rows::{Pipeline, Prepared},
-    sets::{Differences, SetWriter, is_in_the_way},
+    sets::{Differences, Failed, SetWriter, Stage, Staged, is_in_the_way, is_known_loaded},
     sums::Pending,
-    target::{SetStatements, SumStatements, Target},
+    target::{SetStatements, Staging, SumStatements, Target},
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 
 /// Sets with at most this many rows go one prepared statement a row. Measured: about 25
 /// microseconds a row against 2 milliseconds and 6 microseconds a row through staging.
 const ROW_BY_ROW_LIMIT: usize = 100;
+
+/// Shapes whose staging tables a session keeps. The server looks at each of them at the end of
+/// every transaction.
+const KEPT_STAGING: usize = 50;
 
 /// Conflicts of one set that are logged one by one; the rest is counted in one line.
 const LOGGED_CONFLICTS: usize = 5;
@@ -46,7 +50,8 @@ pub(crate) use admin::config::OnConflict;
 /// A target with what is made of it once a session.
 struct Writable {
     target: Target,
-    sets: SetStatements,
+    known: SetStatements,
+    unknown: SetStatements,
     sums: SumStatements,
     prepared: Option<Prepared>,
 }
@@ -59,9 +64,11 @@ pub(crate) struct Applier {
     mover: Mover,
     writable: HashMap<ShapeId, Arc<Writable>>,
     /// Shapes whose staging tables a committed transaction of this session has made.
-    staged: HashSet<ShapeId>,
+    made: HashSet<(ShapeId, Staging)>,
     /// The same, made by the transaction that is open.
-    staged_now: HashSet<ShapeId>,
+    made_now: HashSet<(ShapeId, Staging)>,
+    /// What the staging tables hold in the transaction that is open.
+    staged: HashMap<ShapeId, [Staged; 2]>,
     /// Sums that are staged and not written yet.
     pending: Pending,
     conflicts: i64,
@@ -86,8 +93,9 @@ impl Applier {
             on_conflict,
             mover,
             writable: HashMap::new(),
-            staged: HashSet::new(),
-            staged_now: HashSet::new(),
+            made: HashSet::new(),
+            made_now: HashSet::new(),
+            staged: HashMap::new(),
             pending: Pending::default(),
             conflicts: 0,
             rows: 0,
@@ -104,8 +112,16 @@ impl Applier {
         self.conflicts = 0;
         self.rows = 0;
         self.pending.clear();
+        self.staged.clear();
+        let mut begin = String::new();
+        if self.made.len() > KEPT_STAGING {
+            for (shape, _) in self.made.drain() {
+                begin.push_str(&target::drop_staging(shape));
+            }
+        }
+        begin.push_str("begin isolation level read committed; savepoint chunk");
         self.session
-            .batch_execute("begin isolation level read committed; savepoint chunk")
+            .batch_execute(&begin)
             .await
             .map_err(Trouble::database("could not begin on the subscriber"))
     }
@@ -152,7 +168,7 @@ impl Applier {
                 .batch_execute("rollback to savepoint chunk")
                 .await
                 .map_err(Trouble::database("could not roll a chunk back"))?;
-            self.staged_now.clear();
+            self.made_now.clear();
             for (set, writable) in &work {
                 self.write_carefully(set, writable, tick).await?;
             }
@@ -187,7 +203,16 @@ impl Applier {
         for old in self.pending.take(set.shape.table.oid, Some(set)) {
             self.write_sums(&old, tick).await?;
         }
-        self.make_staging(writable).await
+        self.make(writable, Staging::Sums).await?;
+        if self.pending.take_written(set.shape.shape) {
+            self.run_at(
+                &writable.sums.clear,
+                &table,
+                "could not empty a staging table",
+            )
+            .await?;
+        }
+        Ok(())
     }
 
     /// Writes all sums that are staged: the transactions that they are of are complete.
@@ -206,6 +231,7 @@ impl Applier {
                 &table,
                 "could not write its rows on the subscriber",
             ))?;
+        self.pending.written(writable.target.shape.shape);
         let differences = Differences {
             missing: written.missing,
             unruly: written.unruly,
@@ -231,19 +257,25 @@ impl Applier {
                 .take_while(|(set, writable)| is_small(set, writable))
                 .count();
             let clean = if small > 0 {
-                self.write_rows(&work[start..start + small]).await
+                self.write_rows(&work[start..start + small])
+                    .await
+                    .map_err(Failed::Statement)
             } else {
                 let (set, writable) = work[start];
-                self.make_staging(writable).await?;
+                self.make_staging(set, writable).await?;
                 match sums::stage(&self.session, writable, set).await {
-                    Ok(()) => writer(&self.session, writable).write_quickly(set).await,
-                    Err(error) => Err(error),
+                    Ok(()) => self.writer(writable).write_quickly(set).await,
+                    Err(error) => Err(Failed::Statement(error)),
                 }
             };
             match clean {
                 Ok(true) => start += small.max(1),
                 Ok(false) => return Ok(false),
-                Err(error) => match classify(&error) {
+                Err(Failed::Refused(error)) => {
+                    let table = work[start].0.shape.table_name();
+                    return Err(Trouble::at_table(&table, "could not load its rows")(error));
+                }
+                Err(Failed::Statement(error)) => match classify(&error) {
                     sql::Class::Transient => {
                         return Err(Trouble::database("could not write to the subscriber")(
                             error,
@@ -278,13 +310,19 @@ impl Applier {
     ) -> Result<(), Trouble> {
         let table = set.shape.table_name();
         let at_table = || Trouble::at_table(&table, "could not write its rows on the subscriber");
-        self.make_staging(writable).await?;
+        if set.shape.has_key() {
+            self.make(writable, Staging::Known).await?;
+            self.make(writable, Staging::Unknown).await?;
+        } else {
+            // The rollback before this took them away if they are new.
+            self.make(writable, Staging::Sums).await?;
+        }
         self.run_at("savepoint careful", &table, "could not set a savepoint")
             .await?;
         sums::stage(&self.session, writable, set)
             .await
             .map_err(at_table())?;
-        let writer = writer(&self.session, writable);
+        let mut writer = self.writer(writable);
         let differences = match writer.write_carefully(set).await {
             Ok(differences) => differences,
             Err(error) if is_in_the_way(&error) && !writable.target.has_own_columns => {
@@ -294,6 +332,7 @@ impl Applier {
                     "could not roll back",
                 )
                 .await?;
+                let mut writer = self.writer(writable);
                 writer.replace(set).await.map_err(at_table())?
             }
             Err(error) => return Err(at_table()(error)),
@@ -358,21 +397,47 @@ impl Applier {
         Ok(())
     }
 
-    async fn make_staging(&mut self, writable: &Writable) -> Result<(), Trouble> {
-        let shape = writable.target.shape.shape;
-        if self.staged.contains(&shape) || self.staged_now.contains(&shape) {
+    /// Makes the staging tables that a set is written through, if the session has not got them.
+    async fn make_staging(&mut self, set: &ChangeSet, writable: &Writable) -> Result<(), Trouble> {
+        if !is_known_loaded(set, &writable.target) {
+            self.make(writable, Staging::Known).await?;
+        }
+        if !(set.gone.is_empty() && set.puts.is_empty()) {
+            self.make(writable, Staging::Unknown).await?;
+        }
+        Ok(())
+    }
+
+    async fn make(&mut self, writable: &Writable, staging: Staging) -> Result<(), Trouble> {
+        let made = (writable.target.shape.shape, staging);
+        if self.made.contains(&made) || self.made_now.contains(&made) {
             return Ok(());
         }
-        let table = writable.target.shape.table_name();
-        let make = if writable.target.shape.has_key() {
-            &writable.sets.make
-        } else {
-            &writable.sums.make
+        let sql = match staging {
+            Staging::Known => &writable.known.make,
+            Staging::Unknown => &writable.unknown.make,
+            Staging::Sums => &writable.sums.make,
         };
-        self.run_at(make, &table, "could not make staging tables")
+        let table = writable.target.shape.table_name();
+        self.run_at(sql, &table, "could not make staging tables")
             .await?;
-        self.staged_now.insert(shape);
+        self.made_now.insert(made);
         Ok(())
+    }
+
+    fn writer<'a>(&'a mut self, writable: &'a Writable) -> SetWriter<'a> {
+        let staged = self.staged.entry(writable.target.shape.shape).or_default();
+        let [known, unknown] = staged;
+        let stage = |statements, staged| Stage {
+            client: &self.session,
+            target: &writable.target,
+            statements,
+            staged,
+        };
+        SetWriter {
+            known: stage(&writable.known, known),
+            unknown: stage(&writable.unknown, unknown),
+        }
     }
 
     /// The target of a shape, looked up once a session.
@@ -389,14 +454,16 @@ impl Applier {
                 "give the table a primary key on the provider",
             ));
         }
-        let (sets, sums) = (target.set_statements(), target.sum_statements());
         // Looked up once more, the table may have changed: its staging tables are outdated.
         let table = shape.table_name();
-        let drop = if has_key { &sets.drop } else { &sums.drop };
-        self.run_at(drop, &table, "could not drop staging tables")
-            .await?;
-        self.staged.remove(&shape.shape);
-        self.staged_now.remove(&shape.shape);
+        self.run_at(
+            &target::drop_staging(shape.shape),
+            &table,
+            "could not drop staging tables",
+        )
+        .await?;
+        self.made.retain(|(made, _)| *made != shape.shape);
+        self.made_now.retain(|(made, _)| *made != shape.shape);
         // The server refuses an UPDATE of a GENERATED ALWAYS column when it is prepared.
         let prepared = if has_key && target.can_update() {
             let prepared = Prepared::prepare(&self.session, &target).await;
@@ -409,9 +476,10 @@ impl Applier {
         };
         let writable = Arc::new(Writable {
             prepared,
+            known: target.set_statements(Staging::Known),
+            unknown: target.set_statements(Staging::Unknown),
+            sums: target.sum_statements(),
             target,
-            sets,
-            sums,
         });
         self.writable.insert(shape.shape, Arc::clone(&writable));
         Ok(writable)
@@ -476,14 +544,14 @@ impl Applier {
             .batch_execute("commit")
             .await
             .map_err(Trouble::database("could not commit on the subscriber"))?;
-        self.staged.extend(self.staged_now.drain());
+        self.made.extend(self.made_now.drain());
         Ok(())
     }
 
     /// Ends the transaction without a trace. What was learnt of tables is forgotten too, as
     /// they may have changed.
     pub(crate) async fn rollback(&mut self) -> Result<(), Trouble> {
-        self.staged_now.clear();
+        self.made_now.clear();
         self.pending.clear();
         self.writable.clear();
         self.session
@@ -516,14 +584,6 @@ pub(crate) async fn become_replica(session: &Session) -> Result<(), Trouble> {
                 source: anyhow::Error::new(error),
             }
         })
-}
-
-fn writer<'a>(session: &'a Session, writable: &'a Writable) -> SetWriter<'a> {
-    SetWriter {
-        client: session,
-        target: &writable.target,
-        statements: &writable.sets,
-    }
 }
 
 fn is_small(set: &ChangeSet, writable: &Writable) -> bool {

@@ -1,4 +1,5 @@
-//! Large change sets: rows and keys are staged by COPY and written by statements over sets.
+//! Large change sets: new rows are loaded by COPY; other rows and keys are staged by COPY and
+//! written by statements over sets.
 //!
 //! The quick way takes it that the subscriber holds what the changes say, and checks the
 //! counts. The careful way finds the rows that differ, stores them as conflicts and lets the
@@ -8,7 +9,7 @@
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
 use sql::{conflict::Kind, row};
-use tokio_postgres::{Client, Error, SimpleQueryMessage, error::SqlState};
+use tokio_postgres::{Client, CopyInSink, Error, SimpleQueryMessage, error::SqlState};
 
 use super::target::{SetStatements, Target};
 use crate::fold::ChangeSet;
@@ -35,100 +36,148 @@ impl Differences {
     }
 }
 
-/// Writes sets of one target through the staging tables of a session.
-pub(super) struct SetWriter<'a> {
+/// What staging tables hold, in the transaction that is open. They empty themselves at its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Staged {
+    rows: bool,
+    keys: bool,
+}
+
+/// Why a set could not be written.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The server did not begin the COPY into the table itself. tokio-postgres gives the session
+    /// up after that, so nothing else can be tried over it.
+    Refused(Error),
+    /// A statement failed; the session goes on after a rollback.
+    Statement(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed::Statement(error)
+    }
+}
+
+/// The staging tables of a target for rows and keys of one kind, with the statements over them.
+pub(super) struct Stage<'a> {
     pub(super) client: &'a Client,
     pub(super) target: &'a Target,
     pub(super) statements: &'a SetStatements,
+    pub(super) staged: &'a mut Staged,
+}
+
+/// Writes sets of one target, through staging tables where it must. Rows and keys of which
+/// nothing is known have tables of their own, so that a small batch stages once in each and
+/// none must be emptied in between.
+pub(super) struct SetWriter<'a> {
+    /// For `deletes`, `updates` and `inserts`.
+    pub(super) known: Stage<'a>,
+    /// For `gone` and `puts`.
+    pub(super) unknown: Stage<'a>,
+}
+
+/// Whether [`SetWriter::write_quickly`] loads all that it knows of the subscriber's rows, so
+/// that it needs no staging table for that.
+pub(super) fn is_known_loaded(set: &ChangeSet, target: &Target) -> bool {
+    let staged = set.deletes.len() + set.updates.len();
+    staged == 0 && (target.takes_copy || set.inserts.is_empty())
 }
 
 impl SetWriter<'_> {
     /// Writes a set that is taken to fit. False if a count was not as expected: then the
     /// caller rolls back to before the call.
-    pub(super) async fn write_quickly(&self, set: &ChangeSet) -> Result<bool, Error> {
-        let sql = self.statements;
+    pub(super) async fn write_quickly(&mut self, set: &ChangeSet) -> Result<bool, Failed> {
+        let (known, unknown) = (&mut self.known, &mut self.unknown);
+        let sql = known.statements;
         if !set.deletes.is_empty() {
-            let staged = self.stage_keys(&set.deletes).await?;
-            if self.run(&sql.delete).await? != staged {
+            let staged = known.stage_keys(&set.deletes).await?;
+            if known.run(&sql.delete).await? != staged {
                 return Ok(false);
             }
         }
         if !set.gone.is_empty() {
-            self.stage_keys(&set.gone).await?;
-            self.run(&sql.delete).await?;
+            unknown.stage_keys(&set.gone).await?;
+            unknown.run(&unknown.statements.delete).await?;
         }
         if !set.updates.is_empty() {
-            let staged = self.stage_rows(&set.updates).await?;
-            if self.update(&sql.insert).await? != staged {
+            let staged = known.stage_rows(&set.updates).await?;
+            if known.update(&sql.insert).await? != staged {
                 return Ok(false);
             }
         }
-        if !set.puts.is_empty() && !self.put(&set.puts).await? {
+        if !set.puts.is_empty() && !unknown.put(&set.puts).await? {
             return Ok(false);
         }
-        if !set.inserts.is_empty() {
-            let staged = self.stage_rows(&set.inserts).await?;
-            if self.run(&sql.insert).await? != staged {
-                return Ok(false);
-            }
+        if set.inserts.is_empty() {
+            return Ok(true);
         }
-        Ok(true)
+        if known.target.takes_copy {
+            let sink = known.client.copy_in::<_, Bytes>(&sql.load);
+            let sink = sink.await.map_err(Failed::Refused)?;
+            let loaded = feed(sink, &set.inserts, &known.target.fields).await?;
+            return Ok(loaded == set.inserts.len() as u64);
+        }
+        let staged = known.stage_rows(&set.inserts).await?;
+        Ok(known.run(&sql.insert).await? == staged)
     }
 
     /// Writes a set whose rows may differ, and says which did.
-    pub(super) async fn write_carefully(&self, set: &ChangeSet) -> Result<Differences, Error> {
-        let sql = self.statements;
+    pub(super) async fn write_carefully(&mut self, set: &ChangeSet) -> Result<Differences, Error> {
+        let (known, unknown) = (&mut self.known, &mut self.unknown);
+        let sql = known.statements;
         let mut differences = Differences::default();
         if !set.deletes.is_empty() {
-            let staged = self.stage_keys(&set.deletes).await?;
-            differences.missing = self.keys(&sql.missing_keys).await?;
-            let deleted = self.run(&sql.delete).await?;
+            let staged = known.stage_keys(&set.deletes).await?;
+            differences.missing = known.keys(&sql.missing_keys).await?;
+            let deleted = known.run(&sql.delete).await?;
             differences.unruly |= deleted + count(&differences.missing) != staged;
         }
         if !set.gone.is_empty() {
-            self.stage_keys(&set.gone).await?;
-            self.run(&sql.delete).await?;
+            unknown.stage_keys(&set.gone).await?;
+            unknown.run(&unknown.statements.delete).await?;
         }
         if !set.updates.is_empty() {
-            let staged = self.stage_rows(&set.updates).await?;
-            let mut missing = self.keys(&sql.missing_rows).await?;
-            differences.unruly |= !self.put_staged(staged).await?;
+            let staged = known.stage_rows(&set.updates).await?;
+            let mut missing = known.keys(&sql.missing_rows).await?;
+            differences.unruly |= !known.put_staged(staged).await?;
             differences.missing.append(&mut missing);
         }
         if !set.puts.is_empty() {
-            differences.unruly |= !self.put(&set.puts).await?;
+            differences.unruly |= !unknown.put(&set.puts).await?;
         }
         if !set.inserts.is_empty() {
-            let staged = self.stage_rows(&set.inserts).await?;
-            differences.existing = self.keys(&sql.existing_rows).await?;
-            differences.unruly |= !self.put_staged(staged).await?;
+            let staged = known.stage_rows(&set.inserts).await?;
+            differences.existing = known.keys(&sql.existing_rows).await?;
+            differences.unruly |= !known.put_staged(staged).await?;
         }
         Ok(differences)
     }
 
     /// Deletes every row that the set is about and inserts those that stay. For a table
     /// without columns of its own, whose values would be lost.
-    pub(super) async fn replace(&self, set: &ChangeSet) -> Result<Differences, Error> {
-        let sql = self.statements;
+    pub(super) async fn replace(&mut self, set: &ChangeSet) -> Result<Differences, Error> {
+        let known = &mut self.known;
+        let sql = known.statements;
         let mut differences = Differences::default();
         for (keys, must_exist) in [(&set.deletes, true), (&set.gone, false)] {
             if !keys.is_empty() {
-                self.stage_keys(keys).await?;
+                known.stage_keys(keys).await?;
                 if must_exist {
-                    differences.missing = self.keys(&sql.missing_keys).await?;
+                    differences.missing = known.keys(&sql.missing_keys).await?;
                 }
-                self.run(&sql.delete).await?;
+                known.run(&sql.delete).await?;
             }
         }
         if !set.updates.is_empty() {
-            self.stage_rows(&set.updates).await?;
+            known.stage_rows(&set.updates).await?;
             differences
                 .missing
-                .append(&mut self.keys(&sql.missing_rows).await?);
+                .append(&mut known.keys(&sql.missing_rows).await?);
         }
         if !set.inserts.is_empty() {
-            self.stage_rows(&set.inserts).await?;
-            differences.existing = self.keys(&sql.existing_rows).await?;
+            known.stage_rows(&set.inserts).await?;
+            differences.existing = known.keys(&sql.existing_rows).await?;
         }
         let all: Vec<Bytes> = [&set.updates, &set.puts, &set.inserts]
             .into_iter()
@@ -136,14 +185,16 @@ impl SetWriter<'_> {
             .cloned()
             .collect();
         if !all.is_empty() {
-            let staged = self.stage_rows(&all).await?;
-            self.run(&sql.delete_rows).await?;
-            differences.unruly |= self.run(&sql.insert).await? != staged;
+            let staged = known.stage_rows(&all).await?;
+            known.run(&sql.delete_rows).await?;
+            differences.unruly |= known.run(&sql.insert).await? != staged;
         }
         Ok(differences)
     }
+}
 
-    async fn put(&self, rows: &[Bytes]) -> Result<bool, Error> {
+impl Stage<'_> {
+    async fn put(&mut self, rows: &[Bytes]) -> Result<bool, Error> {
         let staged = self.stage_rows(rows).await?;
         self.put_staged(staged).await
     }
@@ -172,27 +223,21 @@ impl SetWriter<'_> {
         Ok(there)
     }
 
-    async fn stage_keys(&self, keys: &[Bytes]) -> Result<u64, Error> {
+    async fn stage_keys(&mut self, keys: &[Bytes]) -> Result<u64, Error> {
         let fields: Vec<usize> = (0..self.target.key_fields.len()).collect();
-        self.run(&self.statements.clear_keys).await?;
-        copy_rows(
-            self.client,
-            &self.statements.copy_keys,
-            keys.iter(),
-            &fields,
-        )
-        .await
+        if std::mem::replace(&mut self.staged.keys, true) {
+            self.run(&self.statements.clear_keys).await?;
+        }
+        let sink = self.client.copy_in(&self.statements.copy_keys).await?;
+        feed(sink, keys, &fields).await
     }
 
-    async fn stage_rows(&self, rows: &[Bytes]) -> Result<u64, Error> {
-        self.run(&self.statements.clear_rows).await?;
-        copy_rows(
-            self.client,
-            &self.statements.copy_rows,
-            rows.iter(),
-            &self.target.fields,
-        )
-        .await
+    async fn stage_rows(&mut self, rows: &[Bytes]) -> Result<u64, Error> {
+        if std::mem::replace(&mut self.staged.rows, true) {
+            self.run(&self.statements.clear_rows).await?;
+        }
+        let sink = self.client.copy_in(&self.statements.copy_rows).await?;
+        feed(sink, rows, &self.target.fields).await
     }
 
     /// Runs a statement in one round trip and gives the rows that it touched.
@@ -222,14 +267,12 @@ impl SetWriter<'_> {
     }
 }
 
-/// Loads rows by a COPY statement; how many.
-pub(super) async fn copy_rows(
-    client: &Client,
-    statement: &str,
-    rows: impl Iterator<Item = &Bytes>,
+/// Sends fields of rows as COPY text and ends the COPY. The number of rows that it took.
+pub(super) async fn feed(
+    sink: CopyInSink<Bytes>,
+    rows: impl IntoIterator<Item = &Bytes>,
     fields: &[usize],
 ) -> Result<u64, Error> {
-    let sink = client.copy_in::<_, Bytes>(statement).await?;
     futures::pin_mut!(sink);
     let mut piece = BytesMut::with_capacity(2 * COPY_PIECE_BYTES);
     for text in rows {

@@ -4,46 +4,66 @@
 //! Within a transaction a row may be taken away by an event that comes before the one that adds
 //! it (a statement within another is logged first), so no part of one can be written.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
+use sql::shape::ShapeId;
 use tokio_postgres::{Client, Error};
 
-use super::{Writable, sets::copy_rows};
+use super::{Writable, sets::feed};
 use crate::fold::ChangeSet;
 
 /// Which tables have sums that are staged and not written.
 #[derive(Default)]
-pub(super) struct Pending(Vec<Arc<Writable>>);
+pub(super) struct Pending {
+    staged: Vec<Arc<Writable>>,
+    /// Shapes whose staging tables still hold what the open transaction has written.
+    written: HashSet<ShapeId>,
+}
 
 impl Pending {
     /// Notes that a table has.
     pub(super) fn add(&mut self, writable: &Arc<Writable>) {
         let shape = writable.target.shape.shape;
-        if !self.0.iter().any(|one| one.target.shape.shape == shape) {
-            self.0.push(Arc::clone(writable));
+        if !self
+            .staged
+            .iter()
+            .any(|one| one.target.shape.shape == shape)
+        {
+            self.staged.push(Arc::clone(writable));
         }
     }
 
     /// Takes out a table's, of whatever shape but `but`.
     pub(super) fn take(&mut self, table_oid: u32, but: Option<&ChangeSet>) -> Vec<Arc<Writable>> {
         let but = but.map(|set| set.shape.shape);
-        let (taken, kept) = self.0.drain(..).partition(|one| {
+        let (taken, kept) = self.staged.drain(..).partition(|one| {
             let shape = &one.target.shape;
             shape.table.oid == table_oid && Some(shape.shape) != but
         });
-        self.0 = kept;
+        self.staged = kept;
         taken
     }
 
     /// Takes out all.
     pub(super) fn take_all(&mut self) -> Vec<Arc<Writable>> {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.staged)
     }
 
     /// Forgets all: the transaction was rolled back.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.staged.clear();
+        self.written.clear();
+    }
+
+    /// Notes that a shape's sums are written.
+    pub(super) fn written(&mut self, shape: ShapeId) {
+        self.written.insert(shape);
+    }
+
+    /// Whether a shape's staging tables are to be emptied before the next sums are staged.
+    pub(super) fn take_written(&mut self, shape: ShapeId) -> bool {
+        self.written.remove(&shape)
     }
 }
 
@@ -62,11 +82,13 @@ pub(super) async fn stage(
     let fields = &writable.target.fields;
     let plus: Vec<&Bytes> = repeated(|n| n).collect();
     if !plus.is_empty() {
-        copy_rows(client, &writable.sums.copy_plus, plus.into_iter(), fields).await?;
+        let sink = client.copy_in(&writable.sums.copy_plus).await?;
+        feed(sink, plus, fields).await?;
     }
     let minus: Vec<&Bytes> = repeated(|n| -n).collect();
     if !minus.is_empty() {
-        copy_rows(client, &writable.sums.copy_minus, minus.into_iter(), fields).await?;
+        let sink = client.copy_in(&writable.sums.copy_minus).await?;
+        feed(sink, minus, fields).await?;
     }
     Ok(())
 }
@@ -80,7 +102,7 @@ pub(super) struct Written {
     pub(super) unruly: bool,
 }
 
-/// Writes a table's sums and empties its staging tables.
+/// Writes a table's sums. They stay in its staging tables till the transaction ends.
 pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Written, Error> {
     let sql = &writable.sums;
     let mut written = Written::default();
@@ -95,6 +117,5 @@ pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Writte
         let added = client.execute(sql.add.as_str(), &[]).await?;
         written.unruly = i64::try_from(added).ok() != Some(wanted);
     }
-    client.batch_execute(&sql.clear).await?;
     Ok(written)
 }

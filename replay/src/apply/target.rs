@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sql::{
     name::{TableName, quote_ident},
-    shape::Shape,
+    shape::{Shape, ShapeId},
 };
 use tokio_postgres::{GenericClient, Row};
 
@@ -41,6 +41,9 @@ pub(crate) struct Target {
     /// Columns that only the subscriber has keep their values through updates.
     pub has_own_columns: bool,
     partitioned: bool,
+    /// COPY does to it what INSERT does. Not so where a rule of the subscriber's acts on a
+    /// replica's INSERT: COPY passes rules by.
+    pub takes_copy: bool,
 }
 
 struct Found {
@@ -64,6 +67,23 @@ fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
         partitioned: row.try_get(6)?,
         name,
     })
+}
+
+async fn has_replica_rule(client: &impl GenericClient, table: &TableName) -> Result<bool, Trouble> {
+    client
+        .query_one(
+            "select exists (select from pg_rewrite r \
+                             join pg_class c on c.oid = r.ev_class \
+                             join pg_namespace n on n.oid = c.relnamespace \
+                            where n.nspname = $1 and c.relname = $2 and r.ev_enabled in ('A', 'R'))",
+            &[&table.schema, &table.name],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Trouble::at_table(
+            table,
+            "could not read its rules on the subscriber",
+        ))
 }
 
 impl Target {
@@ -109,6 +129,7 @@ impl Target {
             key: Vec::new(),
             has_own_columns: false,
             partitioned: found.first().is_some_and(|column| column.partitioned),
+            takes_copy: !has_replica_rule(client, table).await?,
         };
         let mut missing = Vec::new();
         for (field, wanted) in shape.columns.iter().enumerate() {
@@ -237,12 +258,14 @@ impl Target {
     }
 
     /// The statements over sets of rows, which stand in two staging tables of the session.
-    pub(crate) fn set_statements(&self) -> SetStatements {
+    pub(crate) fn set_statements(&self, staging: Staging) -> SetStatements {
         let table = self.name.quoted();
         // One chunk may hold rows of several shapes of a table.
-        let shape = self.shape.shape.0;
-        let rows = format!("pg_temp.trunkline_rows_{shape}");
-        let keys = format!("pg_temp.trunkline_keys_{shape}");
+        let [rows_name, keys_name] = staging.names(self.shape.shape);
+        let (rows, keys) = (
+            format!("pg_temp.{rows_name}"),
+            format!("pg_temp.{keys_name}"),
+        );
         let (names, key_names) = (self.names(), self.key_names(""));
         let staged = |_: usize, c: &Column| format!("s.{}", c.name);
         let same_key = self.key_equals(staged);
@@ -250,14 +273,14 @@ impl Target {
         let key_row = format!("row({})::text", self.key_names("s."));
         SetStatements {
             make: format!(
-                "create temp table if not exists trunkline_rows_{shape} as \
+                "create temp table if not exists {rows_name} on commit delete rows as \
                      select {names} from {table} with no data; \
-                 create temp table if not exists trunkline_keys_{shape} as \
+                 create temp table if not exists {keys_name} on commit delete rows as \
                      select {key_names} from {table} with no data"
             ),
-            drop: format!("drop table if exists {rows}, {keys}"),
             clear_rows: format!("truncate {rows}"),
             clear_keys: format!("truncate {keys}"),
+            load: self.copy_in(&self.name),
             copy_rows: format!("copy {rows} ({names}) from stdin"),
             copy_keys: format!("copy {keys} ({key_names}) from stdin"),
             delete: format!("delete from {table} t using {keys} s where {same_key}"),
@@ -291,10 +314,10 @@ impl Target {
     /// are never NULL are also compared by their own equality, so that an index can serve.
     pub(crate) fn sum_statements(&self) -> SumStatements {
         let table = self.name.quoted();
-        let shape = self.shape.shape.0;
+        let [plus_name, minus_name] = Staging::Sums.names(self.shape.shape);
         let (plus, minus) = (
-            format!("pg_temp.trunkline_plus_{shape}"),
-            format!("pg_temp.trunkline_minus_{shape}"),
+            format!("pg_temp.{plus_name}"),
+            format!("pg_temp.{minus_name}"),
         );
         let names = self.names();
         let list = if names.is_empty() {
@@ -349,12 +372,11 @@ impl Target {
         };
         SumStatements {
             make: format!(
-                "create temp table if not exists trunkline_plus_{shape} as \
+                "create temp table if not exists {plus_name} on commit delete rows as \
                      select {names} from {table} with no data; \
-                 create temp table if not exists trunkline_minus_{shape} as \
+                 create temp table if not exists {minus_name} on commit delete rows as \
                      select {names} from {table} with no data"
             ),
-            drop: format!("drop table if exists {plus}, {minus}"),
             clear: format!("truncate {plus}, {minus}"),
             copy_plus: format!("copy {plus}{list} from stdin"),
             copy_minus: format!("copy {minus}{list} from stdin"),
@@ -465,6 +487,42 @@ impl Target {
     }
 }
 
+/// Which staging tables of a shape: those for rows and keys of which it is known whether the
+/// subscriber has them, those for rows as they are now and keys that are gone, or those for sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Staging {
+    /// For deletes, updates and inserts.
+    Known,
+    /// For live rows and keys that are gone.
+    Unknown,
+    /// For rows that were added and taken away, of a table without a key.
+    Sums,
+}
+
+impl Staging {
+    /// The names of the tables for rows and for keys.
+    fn names(self, shape: ShapeId) -> [String; 2] {
+        let (rows, keys) = match self {
+            Staging::Known => ("rows", "keys"),
+            Staging::Unknown => ("live", "gone"),
+            Staging::Sums => ("plus", "minus"),
+        };
+        [rows, keys].map(|what| format!("trunkline_{what}_{}", shape.0))
+    }
+}
+
+/// The statement that drops a shape's staging tables, if there are any.
+pub(crate) fn drop_staging(shape: ShapeId) -> String {
+    let names =
+        [Staging::Known, Staging::Unknown, Staging::Sums].map(|staging| staging.names(shape));
+    let names: Vec<String> = names
+        .iter()
+        .flatten()
+        .map(|name| format!("pg_temp.{name}"))
+        .collect();
+    format!("drop table if exists {}; ", names.join(", "))
+}
+
 /// See [`Target::row_statements`].
 #[derive(Debug)]
 pub(crate) struct RowStatements {
@@ -479,14 +537,15 @@ pub(crate) struct RowStatements {
 /// See [`Target::set_statements`].
 #[derive(Debug)]
 pub(crate) struct SetStatements {
-    /// Makes the staging tables, if the session has not got them.
+    /// Makes the staging tables, if the session has not got them. They are emptied at the end of
+    /// each transaction, which, unlike TRUNCATE, writes nothing to the catalog.
     pub make: String,
-    /// Drops them.
-    pub drop: String,
-    /// Empties the staged rows.
+    /// Empties the staged rows, where one transaction stages more than once.
     pub clear_rows: String,
     /// Empties the staged keys.
     pub clear_keys: String,
+    /// Loads rows into the table itself.
+    pub load: String,
     /// Loads rows.
     pub copy_rows: String,
     /// Loads keys.
@@ -514,8 +573,6 @@ pub(crate) struct SetStatements {
 pub(crate) struct SumStatements {
     /// Makes the staging tables, if the session has not got them.
     pub make: String,
-    /// Drops them.
-    pub drop: String,
     /// Empties them.
     pub clear: String,
     /// Loads rows that were added.

@@ -67,7 +67,14 @@ pub(crate) enum Undecodable {
 /// Decodes a queue's events in order; learns shapes from them as they come.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    shapes: HashMap<ShapeId, Arc<Shape>>,
+    shapes: HashMap<ShapeId, Known>,
+}
+
+/// A shape with what every event of it asks for.
+#[derive(Clone, Debug)]
+struct Known {
+    shape: Arc<Shape>,
+    key_fields: Arc<[usize]>,
 }
 
 impl Decoder {
@@ -82,7 +89,11 @@ impl Decoder {
 
     fn learn(&mut self, shape: Shape) -> Arc<Shape> {
         let shape = Arc::new(shape);
-        self.shapes.insert(shape.shape, Arc::clone(&shape));
+        let known = Known {
+            key_fields: shape.key_fields().into(),
+            shape: Arc::clone(&shape),
+        };
+        self.shapes.insert(shape.shape, known);
         shape
     }
 
@@ -90,6 +101,7 @@ impl Decoder {
     pub(crate) fn newest(&self, table_oid: u32) -> Option<&Arc<Shape>> {
         self.shapes
             .values()
+            .map(|known| &known.shape)
             .filter(|shape| shape.table.oid == table_oid)
             .max_by_key(|shape| shape.shape)
     }
@@ -103,8 +115,8 @@ impl Decoder {
                 kind,
                 block,
             } => {
-                let shape = self.known(shape, || table.to_string())?;
-                let rows = rows(shape, kind, Bytes::copy_from_slice(block.as_bytes()))?;
+                let known = self.known(shape, || table.to_owned())?;
+                let rows = rows(known, kind, Bytes::copy_from_slice(block.as_bytes()))?;
                 match kind {
                     Kind::Large => Change::Large(rows),
                     Kind::Insert
@@ -117,20 +129,21 @@ impl Decoder {
                 }
             }
             Event::Truncate { table, shape } => {
-                Change::Truncate(self.known(shape, || table.to_string())?)
+                let known = self.known(shape, || table.to_string())?;
+                Change::Truncate(Arc::clone(&known.shape))
             }
             Event::Shape(shape) => Change::Shape(self.learn(*shape)),
             Event::Mark { table, shape, mark } => {
-                Change::Mark(self.known(shape, || table.to_string())?, mark)
+                let known = self.known(shape, || table.to_string())?;
+                Change::Mark(Arc::clone(&known.shape), mark)
             }
             Event::Other => Change::Foreign,
         })
     }
 
-    fn known(&self, shape: ShapeId, table: impl Fn() -> String) -> Result<Arc<Shape>, Undecodable> {
+    fn known(&self, shape: ShapeId, table: impl Fn() -> String) -> Result<&Known, Undecodable> {
         self.shapes
             .get(&shape)
-            .cloned()
             .ok_or_else(|| Undecodable::UnknownShape {
                 shape,
                 table: table(),
@@ -139,8 +152,8 @@ impl Decoder {
 }
 
 /// Takes a block apart. Keys and rows share the block's memory where they can.
-fn rows(shape: Arc<Shape>, kind: Kind, block: Bytes) -> Result<Rows, BadBlock> {
-    let key_fields = shape.key_fields();
+fn rows(known: &Known, kind: Kind, block: Bytes) -> Result<Rows, BadBlock> {
+    let Known { shape, key_fields } = known;
     let keys_only = kind.is_key_only();
     let columns = if keys_only {
         key_fields.len()
@@ -161,7 +174,7 @@ fn rows(shape: Arc<Shape>, kind: Kind, block: Bytes) -> Result<Rows, BadBlock> {
             rows.push((whole, None));
             continue;
         }
-        let key = match row::project(text, &key_fields) {
+        let key = match row::project(text, key_fields) {
             Cow::Borrowed(part) => block.slice_ref(part),
             Cow::Owned(key) => {
                 buffer_bytes += key.len();
@@ -172,7 +185,7 @@ fn rows(shape: Arc<Shape>, kind: Kind, block: Bytes) -> Result<Rows, BadBlock> {
     }
     Ok(Rows {
         said: said(kind),
-        shape,
+        shape: Arc::clone(shape),
         rows,
         buffer_bytes,
     })

@@ -9,7 +9,7 @@
 
 pub(crate) mod chunk;
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
@@ -202,15 +202,22 @@ impl TableFold {
     fn close_set(&mut self) {
         let mut set = ChangeSet::new(Arc::clone(&self.shape));
         set.truncate = std::mem::take(&mut self.truncate);
+        let mut updates = Vec::new();
         for (key, state) in self.keys.drain(..) {
             match (state.before, state.now) {
-                (Before::Row, Some(row)) => set.updates.push(row),
+                (Before::Row, Some(row)) => updates.push((key, row)),
                 (Before::Row, None) => set.deletes.push(key),
                 (Before::NoRow, Some(row)) => set.inserts.push(row),
                 (Before::Unknown, Some(row)) => set.puts.push(row),
                 (Before::NoRow | Before::Unknown, None) => set.gone.push(key),
             }
         }
+        // Neighbours in the subscriber's index are written one after the other: the server finds
+        // their pages in its cache and prunes each page once, and writers of the same rows lock
+        // them in one order. New rows keep the order in which they came.
+        updates.sort_unstable_by(|(a, _), (b, _)| near(a, b));
+        set.updates = updates.into_iter().map(|(_, row)| row).collect();
+        set.deletes.sort_unstable_by(near);
         set.sums = self.sums.drain(..).filter(|(_, n)| *n != 0).collect();
         if !set.is_empty() {
             self.done.push(set);
@@ -222,6 +229,11 @@ impl TableFold {
         self.close_set();
         self.done
     }
+}
+
+/// An order of keys' texts that is the order of whole numbers, and near that of most other keys.
+fn near(a: &Bytes, b: &Bytes) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 #[cfg(test)]

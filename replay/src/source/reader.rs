@@ -1,10 +1,14 @@
-//! Reads batch after batch ahead of who applies them, through a bounded channel: while one
-//! batch is written to the subscriber the next one is fetched and decoded.
+//! Reads batch after batch ahead of who applies them, and folds them: while one part of a batch
+//! is written to the subscriber, the next one is fetched, decoded and folded.
+
+use std::sync::Arc;
 
 use sql::{
     connect::Session,
+    event::Mark,
     position::Position,
     provider::{BatchFinder, Want},
+    shape::Shape,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -14,20 +18,40 @@ use super::{
     ticks::Ticks,
     track::{self, ProviderView},
 };
-use crate::{change::Change, trouble::Trouble};
+use crate::{
+    change::{Change, Decoder},
+    fold::{ChangeSet, chunk::Chunk},
+    trouble::Trouble,
+};
 
-/// Changes that wait to be applied. A change is a block: 256 kB at the most, or one row.
-const CHANNEL_CHANGES: usize = 32;
+/// Folded parts that wait to be applied. With the one that is being folded and the one that
+/// is being written, three times `chunk_size` is held in memory.
+const CHANNEL_PARTS: usize = 1;
 
-/// What the reader hands over, in this order: `Begin`, any number of `Change`s, `End`.
+/// What the reader hands over, in this order: `Begin`, then parts, one at least.
 #[derive(Debug)]
 pub(crate) enum Delivery {
     /// A batch begins.
     Begin(Header),
-    /// A change of the batch.
-    Change(Change),
+    /// Changes of the batch, folded.
+    Part(Part),
+}
+
+/// A part of a batch, `chunk_size` at the most and one event more.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    /// The change sets of all tables, those of one table in order.
+    pub sets: Vec<ChangeSet>,
+    /// The shapes that tables have got.
+    pub shapes: Vec<Arc<Shape>>,
+    /// The tables of which a row is too large to be in the queue, by their oids.
+    pub large: Vec<u32>,
+    /// What capture marks of a table, behind the sets.
+    pub mark: Option<(Arc<Shape>, Mark)>,
+    /// Events read.
+    pub events: u64,
     /// The batch is complete.
-    End,
+    pub last: bool,
 }
 
 /// A batch as the provider announces it.
@@ -47,6 +71,8 @@ pub(crate) struct Feed {
     pub queue: String,
     /// Events merged into one batch when behind.
     pub max_events: i64,
+    /// Bytes of changes held in memory before they are handed over.
+    pub chunk_bytes: usize,
     /// Tells when to look for new ticks.
     pub ticks: Ticks,
 }
@@ -66,7 +92,7 @@ impl Drop for Reader {
 impl Reader {
     /// Starts to read after a position, over a session of its own.
     pub(crate) fn start(session: Session, feed: Feed, from: Position) -> Reader {
-        let (sender, deliveries) = mpsc::channel(CHANNEL_CHANGES);
+        let (sender, deliveries) = mpsc::channel(CHANNEL_PARTS);
         let task = tokio::spawn(async move {
             if let Err(trouble) = read(&session, feed, from, &sender).await {
                 // Nobody listens any more only if the reader was dropped.
@@ -131,19 +157,44 @@ async fn read(
             to_time: batch.to_time,
         };
         from = header.to;
-        let mut events = Events::open(session, &batch).await?;
-        if !deliver(sender, Delivery::Begin(header)).await {
-            return Ok(());
-        }
-        while let Some(change) = events.next(&mut decoder).await? {
-            if !deliver(sender, Delivery::Change(change)).await {
-                return Ok(());
-            }
-        }
-        if !deliver(sender, Delivery::End).await {
+        let events = Events::open(session, &batch).await?;
+        if !deliver(sender, Delivery::Begin(header)).await
+            || !read_batch(events, &mut decoder, feed.chunk_bytes, sender).await?
+        {
             return Ok(());
         }
     }
+}
+
+/// Hands a batch's changes over, part by part. False if nobody wants them any more.
+async fn read_batch(
+    mut events: Events,
+    decoder: &mut Decoder,
+    chunk_bytes: usize,
+    sender: &mpsc::Sender<Result<Delivery, Trouble>>,
+) -> Result<bool, Trouble> {
+    let mut chunk = Chunk::default();
+    let mut part = Part::default();
+    while let Some(change) = events.next(decoder).await? {
+        part.events += 1;
+        match change {
+            Change::Rows(rows) => chunk.rows(rows),
+            Change::Truncate(shape) => chunk.truncate(&shape),
+            Change::Shape(shape) => part.shapes.push(shape),
+            Change::Large(rows) => part.large.push(rows.shape.table.oid),
+            Change::Mark(shape, mark) => part.mark = Some((shape, mark)),
+            Change::Foreign => {}
+        }
+        if chunk.bytes() >= chunk_bytes || part.mark.is_some() {
+            part.sets = chunk.take();
+            if !deliver(sender, Delivery::Part(std::mem::take(&mut part))).await {
+                return Ok(false);
+            }
+        }
+    }
+    part.sets = chunk.take();
+    part.last = true;
+    Ok(deliver(sender, Delivery::Part(part)).await)
 }
 
 /// False if nobody wants it any more.

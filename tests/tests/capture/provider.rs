@@ -242,7 +242,7 @@ impl Provider {
                 kind,
                 block,
             } => {
-                self.change(table, shape, kind, block);
+                self.change(table.parse().unwrap(), shape, kind, block);
                 (format!("{kind:?}").to_lowercase(), block.to_owned())
             }
             Event::Mark { table, shape, mark } => {
