@@ -1,0 +1,159 @@
+//! What a copy takes away from a table comes back as it was: every kind of index and constraint,
+//! on the oldest and the newest server.
+
+use tests::{Cluster, Replication, Server, choose, wait_until};
+
+use crate::{SOON, catalog::CATALOG};
+
+/// A table with every kind of index, and tables that refer to it. Large enough to be loaded
+/// without its indexes.
+const RICH: &str = "\
+    create table parent (id int primary key, code text not null, place point, span int4range, v text, n int); \
+    create unique index parent_code on parent (code) include (v) with (fillfactor = 70); \
+    create index parent_partial on parent (n desc nulls first) where n > 10; \
+    create index parent_expression on parent ((lower(v)), (n + 1)); \
+    create index parent_gist on parent using gist (place); \
+    create index parent_hash on parent using hash (v); \
+    create index parent_like on parent (v text_pattern_ops, code collate \"C\"); \
+    alter table parent add constraint parent_late unique (code, n) deferrable initially deferred; \
+    alter table parent add constraint parent_span exclude using btree (id with =); \
+    alter table parent cluster on parent_code; \
+    comment on index parent_code is 'it''s the code'; \
+    comment on constraint parent_pkey on parent is 'the key'; \
+    create table child (id int primary key, parent int, constraint child_parent foreign key (parent) references parent \
+        on delete cascade deferrable initially deferred); \
+    create table loose (id int primary key, parent int); \
+    alter table loose add constraint loose_parent foreign key (parent) references parent (id) on update set null not valid; \
+    comment on constraint child_parent on child is 'family'; \
+    create table self (id int primary key, up int references self, v text)";
+
+const ROWS: &str = "\
+    insert into parent select i, 'c' || i, point(i, i), int4range(i * 2, i * 2 + 1), repeat('v', 40), i % 100 \
+        from generate_series(1, 50000) i; \
+    insert into child select i, i from generate_series(1, 1000) i; \
+    insert into loose select i, i from generate_series(1, 1000) i; \
+    insert into self select i, nullif(i / 2, 0), repeat('v', 60) from generate_series(1, 60000) i";
+
+/// What only some versions have, and what belongs to the subscriber alone.
+fn of_version(major: u32) -> String {
+    let mut sql = String::from(
+        "create index parent_elsewhere on parent (n) tablespace elsewhere; \
+         create unique index parent_identity on parent (code, id); \
+         alter table parent replica identity using index parent_identity; \
+         create view grouped as select id, v, count(*) from self group by id; \
+         create table split (id int, parent int) partition by range (id); \
+         create table split_1 partition of split for values from (0) to (1000); ",
+    );
+    if major >= 11 {
+        sql.push_str(
+            "alter index parent_expression alter column 1 set statistics 77; \
+             alter table split add constraint split_parent foreign key (parent) references parent; \
+             comment on constraint split_parent on split is 'in one step'; ",
+        );
+    }
+    if major >= 15 {
+        sql.push_str("create unique index parent_nulls on parent (n, id) nulls not distinct; ");
+    }
+    sql
+}
+
+#[test]
+fn every_kind_of_index_and_constraint_comes_back_as_it_was() {
+    for major in choose("versions", vec![10, 12, 13, 14, 16, 17, 18], vec![10, 18]) {
+        println!("subscriber of version {major}");
+        every_kind(major);
+    }
+}
+
+fn every_kind(major: u32) {
+    let replication = Replication::builder()
+        .subscribers(vec![Cluster::builder(&Server::version(major))])
+        .make();
+    replication.on_provider(
+        "create table parent (id int primary key, code text not null, place point, span int4range, v text, n int); \
+         create table child (id int primary key, parent int); \
+         create table loose (id int primary key, parent int); \
+         create table self (id int primary key, up int, v text)",
+    );
+    replication.on_provider(ROWS);
+    let elsewhere = replication.subscribers[0].socket_dir().join("elsewhere");
+    replication.on_subscriber(&format!(
+        "copy (select 1) to program 'mkdir {}'",
+        elsewhere.display()
+    ));
+    replication.on_subscriber(&format!(
+        "create tablespace elsewhere location '{}'",
+        elsewhere.display()
+    ));
+    let rich = if major < 11 {
+        RICH.replace("include (v) ", "")
+    } else {
+        RICH.into()
+    };
+    replication.on_subscriber(&rich);
+    replication.on_subscriber(&of_version(major));
+    // An index that was left invalid stays so: it could not come back as it is.
+    replication.on_subscriber("insert into self values (-1, null, 'x'), (-2, null, 'x')");
+    let invalid = replication.subscribers[0].try_psql(
+        replication.db(),
+        "create unique index concurrently self_invalid on self (v)",
+    );
+    assert_ne!(invalid.code, 0);
+    replication.on_subscriber("delete from self");
+    let before = replication.on_subscriber(CATALOG);
+    replication.start();
+    replication
+        .replay
+        .run(&["add", "parent", "child", "loose", "self"])
+        .ok();
+    replication.wait_ok();
+    let log = replication.replay.log();
+    assert!(
+        log.contains("indexes and constraints are back table=public.parent objects="),
+        "{log}"
+    );
+    // The view needs self's primary key.
+    assert!(
+        log.contains(
+            "index stays in place while its table is copied table=public.self index=self_pkey"
+        ),
+        "{log}"
+    );
+    replication.sync();
+    wait_until("the foreign keys to be validated", SOON, || {
+        replication.on_subscriber("select count(*) from trunkline.kept_ddl") == "0"
+    });
+    same_lines(&before, &replication.on_subscriber(CATALOG));
+    for table in ["parent", "child", "loose", "self"] {
+        tests::same(
+            (&replication.provider, replication.db()),
+            (&replication.subscribers[0], replication.db()),
+            &format!("public.{table}"),
+        );
+    }
+    // Statistics are there.
+    assert_ne!(
+        replication.on_subscriber("select count(*) from pg_stats where tablename = 'parent'"),
+        "0"
+    );
+    replication.assert_clean(&[]);
+}
+
+/// Shows what is missing and what is new, not two pages of text.
+#[track_caller]
+pub(crate) fn same_lines(before: &str, after: &str) {
+    let only = |these: &str, those: &str| -> Vec<String> {
+        let those: Vec<&str> = those.lines().collect();
+        these
+            .lines()
+            .filter(|line| !those.contains(line))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert!(
+        before == after,
+        "gone: {:#?}\nnew: {:#?}",
+        only(before, after),
+        only(after, before)
+    );
+}

@@ -1,0 +1,12 @@
+//! The initial copy: parts and streams, indexes and constraints taken away and brought back,
+//! copies that die at each step, copies of tables that change or go away, and copying again.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod catalog;
+mod ddl;
+mod steps;
+
+use std::time::Duration;
+
+/// A wait that only a broken program makes long.
+const SOON: Duration = Duration::from_secs(120);
