@@ -11,7 +11,14 @@ use admin::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    command::{self, Job, add::AddArgs, remove::RemoveArgs, sequences::SequenceArgs},
+    command::{
+        self, Job,
+        add::AddArgs,
+        remove::RemoveArgs,
+        restore_ddl::RestoreArgs,
+        resync::ResyncArgs,
+        sequences::{ListArgs, SequenceArgs},
+    },
     worker,
 };
 
@@ -69,12 +76,16 @@ enum Online {
     Add(AddArgs),
     /// Stop replicating tables; their rows stay
     Remove(RemoveArgs),
+    /// Copy tables again
+    Resync(ResyncArgs),
+    /// Bring back indexes and constraints that a copy took away
+    RestoreDdl(RestoreArgs),
     /// Begin to carry sequences over
     AddSeq(SequenceArgs),
     /// Stop carrying sequences over; their values stay
     RemoveSeq(SequenceArgs),
     /// List the sequences that are carried over
-    Seqs,
+    Seqs(ListArgs),
     /// List the state of each table
     Tables {
         /// As JSON
@@ -133,9 +144,11 @@ fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
             Online::Install => command::install::run(job).await,
             Online::Add(args) => command::add::run(job, &args).await,
             Online::Remove(args) => command::remove::run(job, &args).await,
+            Online::Resync(args) => command::resync::run(job, &args).await,
+            Online::RestoreDdl(args) => command::restore_ddl::run(job, &args).await,
             Online::AddSeq(args) => command::sequences::add(job, &args).await,
             Online::RemoveSeq(args) => command::sequences::remove(job, &args).await,
-            Online::Seqs => command::sequences::list(job).await,
+            Online::Seqs(args) => command::sequences::list(job, &args).await,
             Online::Tables { json, subscriber } => {
                 command::tables::run(job, json, subscriber.as_deref()).await
             }

@@ -275,13 +275,14 @@ pub async fn candidates(
 pub struct TableSize {
     /// The table's oid.
     pub table_oid: u32,
-    /// Bytes of its rows, those of its partitions together.
+    /// Bytes of its rows, those of its partitions together, by the server's statistics.
     pub bytes: i64,
     /// Rows, by the server's statistics.
     pub rows_estimated: i64,
 }
 
-/// The sizes of tables; those that do not exist are left out.
+/// The sizes of tables; those that do not exist are left out. From the catalog alone: to ask a
+/// table itself would wait for whoever has it locked.
 pub async fn table_sizes(
     client: &impl GenericClient,
     table_oids: &[u32],
@@ -296,7 +297,8 @@ pub async fn table_sizes(
                    join pg_catalog.pg_inherits i on t.relkind = 'p' and i.inhparent = t.oid \
                    join pg_catalog.pg_class c on c.oid = i.inhrelid) \
              select t.root, \
-                    coalesce(sum(pg_catalog.pg_relation_size(t.oid)) \
+                    coalesce(sum(c.relpages::int8 \
+                        * pg_catalog.current_setting('block_size')::int8) \
                         filter (where t.relkind <> 'p'), 0)::int8, \
                     coalesce(sum(greatest(c.reltuples, 0)) \
                         filter (where t.relkind <> 'p'), 0)::int8 \

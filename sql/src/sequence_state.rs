@@ -91,3 +91,43 @@ pub async fn set(
         .await?
         .try_get(0)
 }
+
+/// How a sequence counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Its name.
+    pub sequence: TableName,
+    /// Type, step, bounds and whether it cycles, in words.
+    pub counts: String,
+}
+
+/// How sequences count on a server; those that are not there are left out.
+pub async fn definitions(
+    client: &impl GenericClient,
+    sequences: &[TableName],
+) -> Result<Vec<Definition>, tokio_postgres::Error> {
+    let schemas: Vec<&str> = sequences.iter().map(|one| one.schema.as_str()).collect();
+    let names: Vec<&str> = sequences.iter().map(|one| one.name.as_str()).collect();
+    let rows = client
+        .query(
+            "select n.nspname::text, c.relname::text, \
+                    pg_catalog.format('%s by %s from %s to %s%s', \
+                        pg_catalog.format_type(s.seqtypid, null), s.seqincrement, s.seqmin, s.seqmax, \
+                        case when s.seqcycle then ', cycling' else '' end) \
+             from pg_catalog.pg_sequence s \
+             join pg_catalog.pg_class c on c.oid = s.seqrelid \
+             join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+             where (n.nspname::text, c.relname::text) in ( \
+                 select w.s, w.n from unnest($1::text[], $2::text[]) w (s, n))",
+            &[&schemas, &names],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Definition {
+                sequence: TableName::of(row)?,
+                counts: row.try_get(2)?,
+            })
+        })
+        .collect()
+}

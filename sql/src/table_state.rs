@@ -305,6 +305,32 @@ pub async fn remove(
     Ok(gone == 1)
 }
 
+/// Has a table copied again, from whatever state, and makes a batch loop that still believes
+/// in it unable to commit. What an unfinished copy has loaded goes in any case. False if it was
+/// not there.
+pub async fn resync(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    existing: Existing,
+) -> Result<bool, tokio_postgres::Error> {
+    let done = client
+        .execute(
+            "with again as ( \
+                 update trunkline.table_state set state = '-', existing = $4, tick_id = null, \
+                     tick_tag = null, copied_snapshot = null, copied_tick_id = null, \
+                     copied_tick_tag = null, error = null, advice = null, rows_copied = 0, \
+                     bytes_copied = 0, changed_at = clock_timestamp() \
+                 where consumer = $1 and schema_name = $2 and table_name = $3 \
+                 returning consumer) \
+             update trunkline.position p set tables_version = tables_version + 1 \
+             from again where p.consumer = again.consumer",
+            &[&consumer, &table.schema, &table.name, &existing.as_str()],
+        )
+        .await?;
+    Ok(done == 1)
+}
+
 /// A step from one stored state to another. What a field does not say stays as it is.
 #[derive(Clone, Debug)]
 pub struct Step<'a> {

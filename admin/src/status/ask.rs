@@ -415,6 +415,12 @@ pub async fn tables_of(
 }
 
 fn table(config: &SubscriberConfig, row: &TableRow) -> TableStatus {
+    let loads = row.state == State::InCopy && row.tick.is_none();
+    let rate = row
+        .seconds_since_start
+        .filter(|seconds| loads && *seconds > 0.0)
+        .map(|seconds| row.rows_copied as f64 / seconds);
+    let left = (row.rows_estimated - row.rows_copied).max(0) as f64;
     TableStatus {
         subscriber: config.name.clone(),
         table: row.table.to_string(),
@@ -422,6 +428,8 @@ fn table(config: &SubscriberConfig, row: &TableRow) -> TableStatus {
         rows_copied: Some(row.rows_copied),
         bytes_copied: Some(row.bytes_copied),
         rows_estimated: Some(row.rows_estimated),
+        rows_per_second: rate,
+        seconds_left: rate.filter(|rate| *rate > 0.0).map(|rate| left / rate),
         error: row.error.clone(),
         advice: row.advice.clone(),
     }

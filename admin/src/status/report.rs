@@ -322,6 +322,10 @@ pub struct TableStatus {
     pub bytes_copied: Option<i64>,
     /// Rows that the provider's statistics promise.
     pub rows_estimated: Option<i64>,
+    /// Rows copied in a second so far, while it is copied.
+    pub rows_per_second: Option<f64>,
+    /// Seconds until its rows are in, at that rate, while it is copied.
+    pub seconds_left: Option<f64>,
     /// Why it is parked, or cannot be asked.
     pub error: Option<String>,
     /// What to do about it.

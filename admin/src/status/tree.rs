@@ -275,6 +275,8 @@ mod tests {
                         rows_copied: Some(0),
                         bytes_copied: Some(0),
                         rows_estimated: Some(0),
+                        rows_per_second: None,
+                        seconds_left: None,
                         error: Some("column gone".into()),
                         advice: Some("add it".into()),
                     }],

@@ -445,9 +445,9 @@ impl Target {
                 .iter()
                 .map(|c| format!("{alias}.{}", c.name))
                 .collect();
-            format!("row({})", all.join(", "))
+            format!("row({})::pg_catalog.record", all.join(", "))
         };
-        // By their images: every type has one, not every type has an equality.
+        // By their images, as records: every type has one, not every type has an equality.
         let differs = format!("{} operator(pg_catalog.*<>) {}", all_of("t"), all_of("s"));
         let others = only_these.then(|| {
             format!(

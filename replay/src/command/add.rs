@@ -1,7 +1,7 @@
 //! `replay add`: capture on the provider, a row in state `-` on the subscriber; the running
 //! daemon copies. Everything is checked before anything is made, table by table.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use admin::{
     config::SubscriberConfig,
@@ -51,6 +51,9 @@ pub(crate) struct AddArgs {
     /// deletes are counted and left out
     #[arg(long, value_name = "COLS|full|insert-only", value_parser = identity)]
     identity: Option<WantedIdentity>,
+    /// Keep the subscriber's rows; those with the provider's keys become the provider's
+    #[arg(long, conflicts_with_all = ["truncate", "expect_sync"])]
+    keep_rows: bool,
     /// Into one subscriber only
     #[arg(long, value_name = "NAME")]
     subscriber: Option<String>,
@@ -75,7 +78,7 @@ fn identity(text: &str) -> Result<WantedIdentity, String> {
 
 /// Runs the command.
 pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
-    let patience = wait_limit(args)?;
+    let patience = wait::limit(args.wait.as_deref())?;
     let provider = job.provider().await?;
     let mut subscribers = Vec::new();
     for one in job.subscribers(args.subscriber.as_deref())? {
@@ -105,25 +108,6 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
             Ok(if waited == Exit::Done { exit } else { waited })
         }
         Some(_) | None => Ok(exit),
-    }
-}
-
-/// None: do not wait; a limit of none: for ever.
-fn wait_limit(args: &AddArgs) -> Result<Option<Option<Duration>>, Failure> {
-    match args.wait.as_deref() {
-        None => Ok(None),
-        Some("") => Ok(Some(None)),
-        Some(text) => text
-            .parse()
-            .ok()
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .map(|limit| Some(Some(limit)))
-            .ok_or_else(|| {
-                Failure::message(
-                    Exit::Usage,
-                    format!("--wait {text}: not a number of seconds"),
-                )
-            }),
     }
 }
 
@@ -248,10 +232,11 @@ async fn add_to(
         );
         return Ok(());
     }
-    let existing = match (args.truncate, args.expect_sync) {
-        (true, _) => Existing::Truncate,
-        (false, true) => Existing::Trust,
-        (false, false) => Existing::Refuse,
+    let existing = match (args.truncate, args.expect_sync, args.keep_rows) {
+        (true, _, _) => Existing::Truncate,
+        (false, true, _) => Existing::Trust,
+        (false, false, true) => Existing::Keep,
+        (false, false, false) => Existing::Refuse,
     };
     let place = label(side.config);
     if let Some(why) = fit::refusal(&side.session, &place, candidate, columns, existing).await? {

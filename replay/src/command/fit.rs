@@ -80,10 +80,15 @@ pub(super) async fn refusal(
             quoted(candidate.key.iter())
         )));
     }
+    if existing == Existing::Keep && candidate.key.is_empty() {
+        return Ok(Some(
+            "has no key to merge rows by: --truncate empties it first".into(),
+        ));
+    }
     if existing == Existing::Refuse && holds_rows(subscriber, table, place).await? {
         return Ok(Some(format!(
-            "holds rows on {place}: --truncate empties it first, --expect-sync takes them for \
-             the provider's"
+            "holds rows on {place}: --truncate empties it first, --keep-rows merges by key, \
+             --expect-sync takes them for the provider's"
         )));
     }
     Ok(None)

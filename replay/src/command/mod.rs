@@ -9,6 +9,8 @@ pub(crate) mod missing;
 mod patience;
 pub(crate) mod pause;
 pub(crate) mod remove;
+pub(crate) mod restore_ddl;
+pub(crate) mod resync;
 pub(crate) mod sequences;
 pub(crate) mod status;
 pub(crate) mod tables;

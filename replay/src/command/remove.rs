@@ -1,15 +1,25 @@
 //! `replay remove`: first the subscriber, so that nothing is applied any more, then capture on
 //! the provider. Rows stay where they are.
 
-use admin::exit::{Exit, Failure};
+use admin::{
+    config::SubscriberConfig,
+    exit::{self, Exit, Failure},
+};
 use anyhow::Context as _;
-use sql::{name::TableName, provider, table_state};
+use sql::{
+    connect::Session,
+    kept_ddl,
+    name::TableName,
+    provider,
+    table_state::{self, TableRow},
+};
 
 use super::{
     Job,
     choose::{Choice, Wanted},
     label, patience, stored,
 };
+use crate::copy::{restore, room};
 
 /// The arguments of `remove`.
 #[derive(Debug, clap::Args)]
@@ -56,16 +66,13 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
             .await
             .with_context(|| format!("could not read the tables of {}", label(one)))?;
         let chosen = choice.of(rows, |row| &row.table);
-        let there: Vec<(TableName, Option<u32>)> = chosen
-            .named
-            .into_iter()
-            .chain(chosen.matched)
-            .map(|row| (row.table, Some(row.provider_oid)))
+        let rows: Vec<TableRow> = chosen.named.into_iter().chain(chosen.matched).collect();
+        let there: Vec<(TableName, Option<u32>)> = rows
+            .iter()
+            .map(|row| (row.table.clone(), Some(row.provider_oid)))
             .collect();
-        for (table, _) in &there {
-            table_state::remove(&*subscriber, &one.consumer, table)
-                .await
-                .with_context(|| format!("could not remove {table} from {}", label(one)))?;
+        for table in &rows {
+            remove_from(&subscriber, one, table).await?;
         }
         let mut gone = there;
         let left_over = chosen.unknown.len();
@@ -105,4 +112,31 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
         (_, 0) => Exit::Failed,
         _ => Exit::Part,
     })
+}
+
+/// Takes a table out of the job on one subscriber, and brings back what an unfinished copy
+/// took away from it. The rows of such a copy go.
+async fn remove_from(
+    subscriber: &Session,
+    one: &SubscriberConfig,
+    row: &TableRow,
+) -> Result<(), Failure> {
+    let table = &row.table;
+    room::forget(subscriber, &one.consumer, row)
+        .await
+        .map_err(|trouble| Failure::message(Exit::Failed, trouble.chain()))?;
+    let kept = kept_ddl::list(&**subscriber, &one.consumer)
+        .await
+        .with_context(|| format!("could not read what was taken away on {}", label(one)))?;
+    let of_table: Vec<_> = kept.into_iter().filter(|one| one.table == *table).collect();
+    // A foreign key that waits to be validated goes on waiting; the daemon looks after it.
+    for (object, result) in restore::by_hand(subscriber, of_table, false).await {
+        if let Err(trouble) = result {
+            eprintln!(
+                "not brought back: {object}: {} (replay restore-ddl tries again)",
+                exit::one_line(&trouble)
+            );
+        }
+    }
+    Ok(())
 }

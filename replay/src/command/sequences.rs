@@ -1,11 +1,12 @@
 //! `replay add-seq`, `remove-seq` and `seqs`.
 
 use admin::{
+    config::SubscriberConfig,
     exit::{Exit, Failure},
     output,
 };
 use anyhow::Context as _;
-use sql::{provider, sequence_state};
+use sql::{connect::Session, name::TableName, provider, sequence_state};
 
 use super::{
     Job,
@@ -122,18 +123,35 @@ pub(crate) async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failu
     })
 }
 
-/// Lists what is carried over: `ok`, or why a sequence could not be set.
-pub(crate) async fn list(job: &Job) -> Result<Exit, Failure> {
+/// The arguments of `seqs`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    /// Set them to the provider's values now
+    #[arg(long)]
+    sync: bool,
+}
+
+/// Lists what is carried over: `ok`, or why a sequence could not be set. Warns of those that
+/// count otherwise on the subscriber.
+pub(crate) async fn list(job: &Job, args: &ListArgs) -> Result<Exit, Failure> {
+    let provider = job.provider().await?;
     let mut rows = Vec::new();
+    let mut errors = 0;
     for one in job.subscribers(None)? {
         let subscriber = job.subscriber(one).await?;
         stored(&subscriber, one).await?;
+        if args.sync {
+            sync(job, &provider, &subscriber, one).await?;
+        }
         let sequences = sequence_state::list(&*subscriber, &one.consumer)
             .await
             .with_context(|| format!("could not read the sequences of {}", label(one)))?;
+        let names: Vec<TableName> = sequences.iter().map(|row| row.sequence.clone()).collect();
+        warn_of_differences(&provider, &subscriber, one, &names).await?;
         for row in sequences {
             let state = if row.error.is_none() { "ok" } else { "error" };
             if let Some(error) = &row.error {
+                errors += 1;
                 eprintln!("{}: {error}", row.sequence);
             }
             let mut words = vec![row.sequence.to_string(), state.to_owned()];
@@ -149,5 +167,57 @@ pub(crate) async fn list(job: &Job) -> Result<Exit, Failure> {
         &["Sequence", "State"]
     };
     output::print(&output::words(header, &rows))?;
-    Ok(Exit::Done)
+    Ok(if args.sync && errors > 0 {
+        Exit::Part
+    } else {
+        Exit::Done
+    })
+}
+
+/// Sets all sequences of a subscriber to what they are on the provider now.
+async fn sync(
+    job: &Job,
+    provider: &Session,
+    subscriber: &Session,
+    one: &SubscriberConfig,
+) -> Result<(), Failure> {
+    let values = provider::sequence_values(&**provider, job.queue(), &one.consumer)
+        .await
+        .context("could not read the provider's sequences")?;
+    for value in &values {
+        sequence_state::set(&**subscriber, &one.consumer, value)
+            .await
+            .with_context(|| format!("could not set {} on {}", value.sequence, label(one)))?;
+    }
+    Ok(())
+}
+
+/// A sequence with another step, type or bounds may give out other values than the provider's
+/// would, or none at all.
+async fn warn_of_differences(
+    provider: &Session,
+    subscriber: &Session,
+    one: &SubscriberConfig,
+    names: &[TableName],
+) -> Result<(), Failure> {
+    let (here, there) = futures::try_join!(
+        sequence_state::definitions(&**provider, names),
+        sequence_state::definitions(&**subscriber, names),
+    )
+    .context("could not read how sequences count")?;
+    for ours in &here {
+        let theirs = there.iter().find(|theirs| theirs.sequence == ours.sequence);
+        if let Some(theirs) = theirs
+            && theirs.counts != ours.counts
+        {
+            eprintln!(
+                "warning: {}: {} on the provider, {} on {}",
+                ours.sequence,
+                ours.counts,
+                theirs.counts,
+                label(one)
+            );
+        }
+    }
+    Ok(())
 }

@@ -86,29 +86,96 @@ fn for_people(
     three_columns: bool,
 ) -> String {
     let mut header = header(three_columns);
-    header.extend(["Rows", "Bytes", "Done", "Error"]);
+    header.extend(["Rows", "Bytes", "Done", "Rows/s", "Left", "Error"]);
     let mut rows = words(tables, unreachable, three_columns);
     for (line, table) in rows.iter_mut().zip(tables) {
-        let number = |n: Option<i64>| n.map(|n| n.to_string()).unwrap_or_default();
-        line.push(number(table.rows_copied));
-        line.push(number(table.bytes_copied));
-        line.push(share(table));
+        line.extend(progress(&[table]));
         line.push(table.error.clone().unwrap_or_default());
+    }
+    let copying: Vec<&TableStatus> = tables.iter().filter(|table| waits(table)).collect();
+    if !copying.is_empty() {
+        let all: Vec<&TableStatus> = tables.iter().collect();
+        let mut line = vec![format!("{} tables", all.len()), String::new()];
+        line.extend(three_columns.then(String::new));
+        line.extend(progress(&all));
+        line.push(String::new());
+        rows.push(line);
     }
     output::table(&header, &rows)
 }
 
-/// How much of a running copy is done, by the provider's estimate.
-fn share(table: &TableStatus) -> String {
-    match (
-        table.state.as_str(),
-        table.rows_copied,
-        table.rows_estimated,
-    ) {
-        ("in-copy", Some(copied), Some(all)) if all > 0 => {
-            format!("{} %", (copied.saturating_mul(100) / all).min(99))
+/// Whether rows of the table are still to be copied.
+fn waits(table: &TableStatus) -> bool {
+    matches!(table.state.as_str(), "-" | "in-copy")
+}
+
+/// Rows, bytes, share, rate and time left of one table, or of all together. The last three only
+/// while something is copied.
+fn progress(tables: &[&TableStatus]) -> [String; 5] {
+    let sum = |value: &dyn Fn(&TableStatus) -> Option<i64>| -> i64 {
+        tables.iter().filter_map(|table| value(table)).sum()
+    };
+    let rows = sum(&|table| table.rows_copied);
+    let bytes = sum(&|table| table.bytes_copied);
+    // A table that is in has all its rows, whatever the statistics say.
+    let expected = sum(&|table| {
+        if waits(table) {
+            table.rows_estimated.max(table.rows_copied)
+        } else {
+            table.rows_copied
         }
-        _ => String::new(),
+    });
+    let mut cells = [
+        rows.to_string(),
+        size(bytes),
+        String::new(),
+        String::new(),
+        String::new(),
+    ];
+    if tables.iter().any(|table| table.state == "in-copy") && expected > 0 {
+        let rate: f64 = tables
+            .iter()
+            .filter_map(|table| table.rows_per_second)
+            .sum();
+        cells[2] = share(rows, expected);
+        if rate > 0.0 {
+            cells[3] = format!("{rate:.0}");
+            cells[4] = time((expected - rows).max(0) as f64 / rate);
+        }
+    }
+    cells
+}
+
+/// A bar and per cent, by the provider's estimate: never all before it is so.
+fn share(rows: i64, expected: i64) -> String {
+    let percent = (rows.saturating_mul(100) / expected).clamp(0, 99);
+    let full = usize::try_from(percent / 10).unwrap_or_default();
+    format!("{}{} {percent} %", "#".repeat(full), ".".repeat(10 - full))
+}
+
+fn size(bytes: i64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 10_000.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.0} {}", UNITS[unit])
+}
+
+fn time(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).floor();
+    if minutes < 1.0 {
+        format!("{seconds:.0} s")
+    } else if minutes < 60.0 {
+        format!("{minutes:.0} min {:.0} s", seconds - minutes * 60.0)
+    } else {
+        format!(
+            "{:.0} h {:.0} min",
+            (minutes / 60.0).floor(),
+            minutes % 60.0
+        )
     }
 }
 
@@ -124,6 +191,8 @@ mod tests {
             rows_copied: Some(5),
             bytes_copied: Some(50),
             rows_estimated: Some(10),
+            rows_per_second: Some(1.0),
+            seconds_left: Some(5.0),
             error: None,
             advice: None,
         }
@@ -143,7 +212,30 @@ mod tests {
     }
 
     #[test]
-    fn people_see_how_far_a_copy_is() {
-        assert!(for_people(&[table("public.t", "in-copy")], &[], false).contains("50 %"));
+    fn people_see_how_far_a_copy_is_and_all_of_them_together() {
+        let tables = [
+            table("public.t", "in-copy"),
+            table("public.u", "-"),
+            table("public.v", "ok"),
+        ];
+        let text = for_people(&tables, &[], false);
+        let line = |name: &str| {
+            let found = text.lines().find(|line| line.contains(name)).unwrap();
+            found.to_owned()
+        };
+        assert!(line("public.t").contains("#####..... 50 %"), "{text}");
+        assert!(line("public.t").contains("5 s"), "{text}");
+        assert!(!line("public.v").contains('%'), "{text}");
+        // 15 of 10 + 10 + 5 rows, at the rates of all.
+        assert!(line("3 tables").contains("######.... 60 %"), "{text}");
+    }
+
+    #[test]
+    fn times_and_sizes_are_short() {
+        assert_eq!(time(59.4), "59 s");
+        assert_eq!(time(61.0), "1 min 1 s");
+        assert_eq!(time(7_260.0), "2 h 1 min");
+        assert_eq!(size(9_999), "9999 B");
+        assert_eq!(size(131_072_000), "125 MB");
     }
 }

@@ -19,6 +19,25 @@ use super::{Job, label, stored};
 
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What `--wait` says. None: do not wait; a limit of none: for ever.
+pub(super) fn limit(wait: Option<&str>) -> Result<Option<Option<Duration>>, Failure> {
+    match wait {
+        None => Ok(None),
+        Some("") => Ok(Some(None)),
+        Some(text) => text
+            .parse()
+            .ok()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .map(|limit| Some(Some(limit)))
+            .ok_or_else(|| {
+                Failure::message(
+                    Exit::Usage,
+                    format!("--wait {text}: not a number of seconds"),
+                )
+            }),
+    }
+}
+
 /// Runs the command.
 pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Failure> {
     let deadline = limit.map(|limit| Instant::now() + limit);

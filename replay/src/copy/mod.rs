@@ -17,7 +17,7 @@ mod load;
 mod plan;
 mod progress;
 pub(crate) mod restore;
-mod room;
+pub(crate) mod room;
 mod source;
 mod stream;
 pub(crate) mod tend;

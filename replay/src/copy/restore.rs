@@ -23,7 +23,8 @@ const WORK_MEM_KB: i64 = 256 * 1024;
 pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<(), Trouble> {
     let session = sub.subscriber_session("copy-in").await?;
     let kept = of_table(sub, &session, table).await?;
-    if kept.is_empty() {
+    let objects = kept.len();
+    if objects == 0 {
         return Ok(());
     }
     let started = std::time::Instant::now();
@@ -47,18 +48,21 @@ pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<
         // The others go on: what is built stays.
         failed = failed.or(result.err());
     }
-    if let Some(trouble) = failed {
-        return Err(trouble);
-    }
-    let (keys, mut own): (Vec<&Kept>, Vec<&Kept>) =
-        kept.iter().partition(|one| one.is_foreign_key());
+    let kept = of_table(sub, &session, table).await?;
+    let (keys, mut own): (Vec<&Kept>, Vec<&Kept>) = kept
+        .iter()
+        .filter(|one| one.build.is_empty())
+        .partition(|one| one.is_foreign_key());
     // In the order in which they were taken away: the same order of locks and of names.
     own.sort_by_key(|one| one.id);
     attach(&session, &own).await?;
+    if let Some(trouble) = failed {
+        return Err(trouble);
+    }
     for key in keys.iter().filter(|key| !key.attach.is_empty()) {
         attach(&session, std::slice::from_ref(key)).await?;
     }
-    info!(%table, objects = kept.len(), seconds = started.elapsed().as_secs_f64(), "indexes and constraints are back");
+    info!(%table, objects, seconds = started.elapsed().as_secs_f64(), "indexes and constraints are back");
     Ok(())
 }
 
@@ -74,18 +78,40 @@ async fn of_table(
 }
 
 fn cannot(one: &Kept) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
-    Trouble::at_table(
-        &one.table,
-        format!(
-            "could not bring back {}, which its copy had taken away",
-            one.label()
-        ),
-    )
+    let doing = format!(
+        "could not bring back {}, which its copy had taken away",
+        one.label()
+    );
+    let table = one.table.clone();
+    move |error| {
+        let of_rows = error
+            .code()
+            .is_some_and(|state| state.code().starts_with("23"));
+        match Trouble::at_table(&table, doing)(error) {
+            Trouble::Table {
+                table,
+                doing,
+                source,
+                ..
+            } if of_rows => Trouble::Table {
+                table,
+                doing,
+                source,
+                advice: "its rows do not keep it: change them on the subscriber, and it is tried \
+                         again by itself; or on the provider, and then: replay resync TABLE"
+                    .into(),
+            },
+            other @ (Trouble::Passing { .. }
+            | Trouble::Table { .. }
+            | Trouble::Operator { .. }
+            | Trouble::Stale) => other,
+        }
+    }
 }
 
 /// Runs one object's statements in a transaction, with the row locked. What exists already as
 /// it was, because somebody made it by hand, counts as brought back.
-pub(super) async fn build(session: &Client, one: &Kept) -> Result<(), Trouble> {
+async fn build(session: &Client, one: &Kept) -> Result<(), Trouble> {
     session
         .batch_execute(&format!(
             "begin isolation level read committed; {REPLICA_SETTINGS}; \
@@ -159,7 +185,7 @@ async fn is_there(
 }
 
 /// Runs what is to be run when all of a table is built, in one transaction, under its lock.
-pub(super) async fn attach(session: &Client, all: &[&Kept]) -> Result<(), Trouble> {
+async fn attach(session: &Client, all: &[&Kept]) -> Result<(), Trouble> {
     let patience = room::Patience::new(session);
     loop {
         match try_attach(session, all).await {
@@ -223,29 +249,67 @@ async fn exists(session: &Client, table: &TableName) -> Result<bool, tokio_postg
 }
 
 /// Validates a foreign key both of whose tables are in. It waits as long as it takes.
-pub(crate) async fn validate(sub: &Subscription, one: &Kept) -> Result<(), Trouble> {
+pub(super) async fn validate(sub: &Subscription, one: &Kept) -> Result<(), Trouble> {
     let session = sub.subscriber_session("copy-in").await?;
+    let validated = try_validate(&session, one).await;
+    if let Err(trouble @ Trouble::Table { .. }) = &validated {
+        // For whoever looks; the session's transaction has failed.
+        let session = sub.subscriber_session("copy-in").await?;
+        kept_ddl::show_error(&*session, one.id, &trouble.chain())
+            .await
+            .map_err(cannot(one))?;
+    }
+    validated
+}
+
+async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
     let statements = one.validate.as_deref().unwrap_or_default();
     session
         .batch_execute("begin isolation level read committed")
         .await
         .map_err(cannot(one))?;
-    if !kept_ddl::lock(&*session, one.id)
-        .await
-        .map_err(cannot(one))?
-    {
-        return Ok(());
-    }
-    if exists(&session, &one.on).await.map_err(cannot(one))? {
-        for statement in statements {
-            session
-                .batch_execute(statement)
-                .await
-                .map_err(cannot(one))?;
+    if kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
+        if exists(session, &one.on).await.map_err(cannot(one))? {
+            for statement in statements {
+                session
+                    .batch_execute(statement)
+                    .await
+                    .map_err(cannot(one))?;
+            }
         }
+        kept_ddl::forget(session, one.id)
+            .await
+            .map_err(cannot(one))?;
     }
-    kept_ddl::forget(&*session, one.id)
-        .await
-        .map_err(cannot(one))?;
-    room::commit(&session, &one.table).await
+    room::commit(session, &one.table).await
+}
+
+/// Brings back what is given, one after the other over one session, and says of each how it
+/// went. Foreign keys that have to be validated are, if asked for.
+pub(crate) async fn by_hand(
+    session: &Client,
+    kept: Vec<Kept>,
+    validates: bool,
+) -> Vec<(String, Result<(), Trouble>)> {
+    let mut done = Vec::new();
+    for one in kept {
+        let result = one_by_hand(session, &one, validates).await;
+        if result.is_err() {
+            // Of a session that is lost the next one tells.
+            let _ = session.batch_execute("rollback").await;
+        }
+        done.push((one.label(), result));
+    }
+    done
+}
+
+async fn one_by_hand(session: &Client, one: &Kept, validates: bool) -> Result<(), Trouble> {
+    if !one.build.is_empty() {
+        build(session, one).await?;
+    }
+    attach(session, &[one]).await?;
+    if validates && one.validate.is_some() {
+        try_validate(session, one).await?;
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use sql::{
     copy_attempt::Attempt,
     kept_ddl::{self, Left},
     name::TableName,
-    table_state::{Copied, Existing, TableRow},
+    table_state::{self, Copied, Existing, TableRow},
     tick::Tick,
 };
 use tokio_postgres::error::SqlState;
@@ -331,5 +331,47 @@ async fn try_clear(row: &TableRow, session: &Session, attempt: &Attempt) -> Resu
                 .map_err(Trouble::at_table(&row.table, "could not clear away"))?;
         }
     }
+    commit(session, &row.table).await
+}
+
+/// How long a command waits for the table of a copy that it ends: its parts end first.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Takes a table out of the job whose copy is unfinished: what that has loaded goes with it.
+pub(crate) async fn forget(
+    session: &tokio_postgres::Client,
+    consumer: &str,
+    row: &TableRow,
+) -> Result<(), Trouble> {
+    let at_table = |doing: &'static str| Trouble::at_table(&row.table, doing);
+    let there: bool = session
+        .query_one("select to_regclass($1) is not null", &[&row.table.quoted()])
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(at_table("could not read it on the subscriber"))?;
+    let lock = if there && row.loading {
+        // Before the row: parts lock in this order too.
+        format!("lock table {} in access exclusive mode", row.table.quoted())
+    } else {
+        String::new()
+    };
+    session
+        .batch_execute(&format!(
+            "begin isolation level read committed; {REPLICA_SETTINGS}; \
+             set local lock_timeout = {}; {lock}",
+            COMMAND_PATIENCE.as_millis()
+        ))
+        .await
+        .map_err(at_table("could not lock it on the subscriber"))?;
+    table_state::remove(session, consumer, &row.table)
+        .await
+        .map_err(at_table("could not remove it"))?;
+    if there && row.loading {
+        empty::tables(session, std::slice::from_ref(&row.table)).await?;
+    }
+    session
+        .batch_execute(&format!("drop table if exists {}", aside(row).quoted()))
+        .await
+        .map_err(at_table("could not clear away"))?;
     commit(session, &row.table).await
 }

@@ -2,8 +2,11 @@
 //! copies that die at each step, copies of tables that change or go away, and copying again.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod again;
 mod catalog;
+mod changes;
 mod ddl;
+mod shapes;
 mod steps;
 
 use std::time::Duration;

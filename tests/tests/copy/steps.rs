@@ -47,7 +47,7 @@ const STEPS: [Step; 7] = [
         there: FOR_US,
     },
     Step {
-        name: "before a part is claimed",
+        name: "before a try begins",
         when: "select true",
         hold: "lock table trunkline.copied_range in share row exclusive mode",
         there: FOR_US,

@@ -1,0 +1,60 @@
+//! `replay restore-ddl`: brings back by hand what copies took away. The daemon does so by
+//! itself; this is for one that does not run, or for what it could not bring back.
+
+use admin::exit::{self, Exit, Failure};
+use anyhow::Context as _;
+use sql::kept_ddl;
+
+use super::{
+    Job,
+    choose::{Choice, Wanted},
+    label, stored,
+};
+use crate::copy::restore;
+
+/// The arguments of `restore-ddl`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RestoreArgs {
+    /// Tables, as schema.table; * and ? match in unquoted names. All, if none is named
+    #[arg(value_name = "TABLE")]
+    tables: Vec<Wanted>,
+}
+
+/// Runs the command on all subscribers. Safe to repeat, also beside a running daemon.
+pub(crate) async fn run(job: &Job, args: &RestoreArgs) -> Result<Exit, Failure> {
+    let choice = Choice {
+        all: args.tables.is_empty(),
+        wanted: &args.tables,
+        ..Choice::default()
+    };
+    let (mut back, mut failed) = (0, 0);
+    for one in job.subscribers(None)? {
+        let subscriber = job.subscriber(one).await?;
+        stored(&subscriber, one).await?;
+        let kept = kept_ddl::list(&*subscriber, &one.consumer)
+            .await
+            .with_context(|| format!("could not read what was taken away on {}", label(one)))?;
+        let chosen = choice.of(kept, |one| &one.table);
+        let wanted: Vec<_> = chosen.named.into_iter().chain(chosen.matched).collect();
+        for (object, result) in restore::by_hand(&subscriber, wanted, true).await {
+            match result {
+                Ok(()) => {
+                    back += 1;
+                    job.say(&format!("{object} is back"))?;
+                }
+                Err(trouble) => {
+                    failed += 1;
+                    eprintln!("not brought back: {object}: {}", exit::one_line(&trouble));
+                }
+            }
+        }
+    }
+    if back + failed == 0 {
+        job.say("nothing was taken away")?;
+    }
+    Ok(match (failed, back) {
+        (0, _) => Exit::Done,
+        (_, 0) => Exit::Failed,
+        _ => Exit::Part,
+    })
+}
