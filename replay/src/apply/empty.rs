@@ -18,15 +18,18 @@ pub(crate) async fn tables(client: &Client, tables: &[TableName]) -> Result<(), 
             "could not empty it on the subscriber",
         ))
     };
-    let names: Vec<String> = tables.iter().map(TableName::quoted).collect();
+    let names = own_rows(client, tables).await.map_err(Trouble::at_table(
+        first,
+        "could not look at it on the subscriber",
+    ))?;
     run("savepoint emptying", first).await?;
     let truncate = format!("truncate {}", names.join(", "));
     match client.batch_execute(&truncate).await {
         Ok(()) => run("release savepoint emptying", first).await,
         Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
             run("rollback to savepoint emptying", first).await?;
-            for table in tables {
-                run(&format!("delete from {}", table.quoted()), table).await?;
+            for (table, name) in tables.iter().zip(&names) {
+                run(&format!("delete from {name}"), table).await?;
             }
             Ok(())
         }
@@ -35,4 +38,32 @@ pub(crate) async fn tables(client: &Client, tables: &[TableName]) -> Result<(), 
             "could not empty it on the subscriber",
         )(error)),
     }
+}
+
+/// The tables as TRUNCATE and DELETE want them: without their children, whose rows are their
+/// own, but with their partitions.
+async fn own_rows(
+    client: &Client,
+    tables: &[TableName],
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let schemas: Vec<&str> = tables.iter().map(|one| one.schema.as_str()).collect();
+    let names: Vec<&str> = tables.iter().map(|one| one.name.as_str()).collect();
+    let rows = client
+        .query(
+            "select exists (select from pg_catalog.pg_class c \
+                              join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                             where n.nspname = t.schema and c.relname = t.name and c.relkind = 'p') \
+               from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) with ordinality t (schema, name, place) \
+              order by t.place",
+            &[&schemas, &names],
+        )
+        .await?;
+    tables
+        .iter()
+        .zip(rows)
+        .map(|(table, row)| {
+            let only = if row.try_get(0)? { "" } else { "only " };
+            Ok(format!("{only}{}", table.quoted()))
+        })
+        .collect()
 }

@@ -54,7 +54,8 @@ impl Applier {
             }
             Mark::Emptied(part) => {
                 self.settle(tick).await?;
-                self.empty_part(&table, part).await
+                let target = Target::find(&*self.session, shape).await?;
+                self.empty_part(&table, &target, part).await
             }
             Mark::Filled { column, value } => {
                 self.settle(tick).await?;
@@ -70,7 +71,12 @@ impl Applier {
 
     /// Deletes the rows that lay in a partition of the provider's: empties the same partition
     /// here, or deletes by its condition.
-    async fn empty_part(&self, table: &TableName, part: &Part) -> Result<(), Trouble> {
+    async fn empty_part(
+        &self,
+        table: &TableName,
+        target: &Target,
+        part: &Part,
+    ) -> Result<(), Trouble> {
         let at_table = |doing: &'static str| Trouble::at_table(table, doing);
         let here: bool = self
             .session
@@ -100,7 +106,7 @@ impl Applier {
                 COPY_AGAIN,
             ));
         };
-        let delete = format!("delete from {} t where {condition}", table.quoted());
+        let delete = format!("delete from {} t where {condition}", target.own_rows());
         self.run_at(&delete, table, "could not delete a partition's rows")
             .await
     }
@@ -119,9 +125,9 @@ impl Applier {
         };
         let value = value.map_or_else(|| "null".to_owned(), quote_literal);
         let fill = format!(
-            "update {0} t set {name} = {value}::{type_name} \
+            "update {} t set {name} = {value}::{type_name} \
              where row(t.{name})::text is distinct from row({value}::{type_name})::text",
-            table.quoted()
+            target.own_rows()
         );
         self.run_at(&fill, table, "could not set a new column")
             .await

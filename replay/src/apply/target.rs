@@ -164,6 +164,13 @@ impl Target {
         Ok(target)
     }
 
+    /// The table where rows are read, changed or deleted: without its children's, which are
+    /// rows of other tables, but with those of its partitions.
+    pub(crate) fn own_rows(&self) -> String {
+        let only = if self.partitioned { "" } else { "only " };
+        format!("{only}{}", self.name.quoted())
+    }
+
     fn names(&self) -> String {
         let names: Vec<&str> = self.columns.iter().map(|c| c.name.as_str()).collect();
         names.join(", ")
@@ -221,7 +228,7 @@ impl Target {
     /// The statements for one row at a time. Parameters are the written columns in order; for
     /// `delete` the key columns in order of the key.
     pub(crate) fn row_statements(&self) -> RowStatements {
-        let table = self.name.quoted();
+        let (table, own) = (self.name.quoted(), self.own_rows());
         let value = |n: usize, c: &Column| format!("${}::{}", n + 1, c.type_name);
         let values: Vec<String> = self
             .columns
@@ -245,8 +252,8 @@ impl Target {
         let set = self.set_list(value).unwrap_or_else(|| self.set_nothing());
         RowStatements {
             insert,
-            update: format!("update {table} t set {set} where {by_row}"),
-            delete: format!("delete from {table} t where {by_key}"),
+            update: format!("update {own} t set {set} where {by_row}"),
+            delete: format!("delete from {own} t where {by_key}"),
         }
     }
 
@@ -259,7 +266,7 @@ impl Target {
 
     /// The statements over sets of rows, which stand in two staging tables of the session.
     pub(crate) fn set_statements(&self, staging: Staging) -> SetStatements {
-        let table = self.name.quoted();
+        let (table, own) = (self.name.quoted(), self.own_rows());
         // One chunk may hold rows of several shapes of a table.
         let [rows_name, keys_name] = staging.names(self.shape.shape);
         let (rows, keys) = (
@@ -283,8 +290,8 @@ impl Target {
             load: self.copy_in(&self.name),
             copy_rows: format!("copy {rows} ({names}) from stdin"),
             copy_keys: format!("copy {keys} ({key_names}) from stdin"),
-            delete: format!("delete from {table} t using {keys} s where {same_key}"),
-            update: format!("update {table} t set {set} from {rows} s where {same_key}"),
+            delete: format!("delete from {own} t using {keys} s where {same_key}"),
+            update: format!("update {own} t set {set} from {rows} s where {same_key}"),
             insert: format!(
                 "insert into {table} ({names}) overriding system value \
                  select {names} from {rows} s"
@@ -292,18 +299,18 @@ impl Target {
             insert_missing: format!(
                 "insert into {table} ({names}) overriding system value \
                  select {names} from {rows} s \
-                 where not exists (select from {table} t where {same_key})"
+                 where not exists (select from {own} t where {same_key})"
             ),
-            delete_rows: format!("delete from {table} t using {rows} s where {same_key}"),
+            delete_rows: format!("delete from {own} t using {rows} s where {same_key}"),
             missing_rows: format!(
                 "select {key_row} from {rows} s \
-                 where not exists (select from {table} t where {same_key})"
+                 where not exists (select from {own} t where {same_key})"
             ),
             missing_keys: format!(
                 "select {key_row} from {keys} s \
-                 where not exists (select from {table} t where {same_key})"
+                 where not exists (select from {own} t where {same_key})"
             ),
-            existing_rows: format!("select {key_row} from {rows} s join {table} t on {same_key}"),
+            existing_rows: format!("select {key_row} from {rows} s join {own} t on {same_key}"),
         }
     }
 
@@ -313,7 +320,7 @@ impl Target {
     /// A row is told by the text of all its columns, as this server writes it. Columns that
     /// are never NULL are also compared by their own equality, so that an index can serve.
     pub(crate) fn sum_statements(&self) -> SumStatements {
-        let table = self.name.quoted();
+        let (table, own) = (self.name.quoted(), self.own_rows());
         let [plus_name, minus_name] = Staging::Sums.names(self.shape.shape);
         let (plus, minus) = (
             format!("pg_temp.{plus_name}"),
@@ -360,7 +367,7 @@ impl Target {
         let doomed = format!(
             "doomed (id, part) as (select f.id, f.part from (\
                  select t.ctid, t.tableoid, sums.n, row_number() over (partition by sums.k) \
-                 from sums join goal on goal.k = sums.k join {table} t on {same}{} = goal.k \
+                 from sums join goal on goal.k = sums.k join {own} t on {same}{} = goal.k \
                  where sums.n < 0) f (id, part, n, place) where f.place <= -f.n)",
             text("t")
         );
@@ -381,7 +388,7 @@ impl Target {
             copy_plus: format!("copy {plus}{list} from stdin"),
             copy_minus: format!("copy {minus}{list} from stdin"),
             take_away: format!(
-                "with {sums}, {}, {doomed}, gone (k) as (delete from {table} t {chosen} returning {}) \
+                "with {sums}, {}, {doomed}, gone (k) as (delete from {own} t {chosen} returning {}) \
                  select w.k from (select sums.k, -sums.n as n from sums where sums.n < 0) w \
                  left join (select gone.k, count(*) as n from gone group by gone.k) g on g.k = w.k \
                  cross join lateral generate_series(1, (w.n - coalesce(g.n, 0))::int8)",
@@ -422,19 +429,20 @@ impl Target {
 
     /// A query over the written columns.
     pub(crate) fn select_written(&self) -> String {
-        format!("select {} from {}", self.names(), self.name.quoted())
+        format!("select {} from {}", self.names(), self.own_rows())
     }
 
     /// The statements that bring in the rows of a table with the written columns: rows with
     /// the same key become equal, missing ones are added, and with `only_these` all others go.
     /// Rows that are equal already are not touched.
     pub(crate) fn merge_statements(&self, aside: &TableName, only_these: bool) -> Vec<String> {
-        let (table, aside, names) = (self.name.quoted(), aside.quoted(), self.names());
+        let (table, own) = (self.name.quoted(), self.own_rows());
+        let (aside, names) = (aside.quoted(), self.names());
         let insert = format!(
             "insert into {table} ({names}) overriding system value select {names} from {aside} s"
         );
         if self.key.is_empty() {
-            let clear = only_these.then(|| format!("delete from {table}"));
+            let clear = only_these.then(|| format!("delete from {own}"));
             return clear.into_iter().chain([insert]).collect();
         }
         let staged = |_: usize, c: &Column| format!("s.{}", c.name);
@@ -450,21 +458,19 @@ impl Target {
         // By their images, as records: every type has one, not every type has an equality.
         let differs = format!("{} operator(pg_catalog.*<>) {}", all_of("t"), all_of("s"));
         let others = only_these.then(|| {
-            format!(
-                "delete from {table} t where not exists (select from {aside} s where {same_key})"
-            )
+            format!("delete from {own} t where not exists (select from {aside} s where {same_key})")
         });
         // A row that is taken out and put in again is never in the way of another one; but
         // columns that only the subscriber has keep their values only through an update.
         let changed = match self.set_list(staged) {
             Some(set) if self.has_own_columns && self.can_update() => {
-                format!("update {table} t set {set} from {aside} s where {same_key} and {differs}")
+                format!("update {own} t set {set} from {aside} s where {same_key} and {differs}")
             }
             Some(_) | None => {
-                format!("delete from {table} t using {aside} s where {same_key} and {differs}")
+                format!("delete from {own} t using {aside} s where {same_key} and {differs}")
             }
         };
-        let missing = format!("{insert} where not exists (select from {table} t where {same_key})");
+        let missing = format!("{insert} where not exists (select from {own} t where {same_key})");
         others.into_iter().chain([changed, missing]).collect()
     }
 

@@ -191,7 +191,7 @@ fn tell_left(row: &TableRow, left: &[Left]) {
 async fn refuse_rows(row: &TableRow, target: &Target, session: &Session) -> Result<(), Trouble> {
     let holds: bool = session
         .query_one(
-            &format!("select exists (select from {})", target.name.quoted()),
+            &format!("select exists (select from {})", target.own_rows()),
             &[],
         )
         .await

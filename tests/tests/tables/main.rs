@@ -1,0 +1,11 @@
+//! Replication of tables of every kind, whole: copied, followed, compared.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "support code of tests: a panic is the report"
+)]
+
+mod identity;
+mod partitions;
+mod rewrites;
