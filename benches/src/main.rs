@@ -53,6 +53,8 @@ enum Work {
     CaptureBulk,
     /// Time from a commit to its sight on the subscriber, at 200 tx/s.
     Lag,
+    /// The queue alone, against PgQ 3.5.
+    Queue,
     /// All of these.
     All,
 }
@@ -66,6 +68,7 @@ fn main() -> anyhow::Result<()> {
         Work::Kept => vec![Box::new(workload::kept::Kept)],
         Work::CaptureBulk => vec![Box::new(workload::capture_bulk::CaptureBulk)],
         Work::Lag => vec![Box::new(workload::lag::Lag)],
+        Work::Queue => vec![Box::new(workload::queue::Queue)],
         Work::All => vec![
             Box::new(workload::copy::Copy),
             Box::new(workload::kept::Kept),
@@ -73,6 +76,7 @@ fn main() -> anyhow::Result<()> {
             Box::new(workload::lag::Lag),
             Box::new(workload::backlog::Backlog::TpcB),
             Box::new(workload::backlog::Backlog::Bulk),
+            Box::new(workload::queue::Queue),
         ],
     };
     let plan = workload::Plan {

@@ -12,7 +12,7 @@ use crate::workload::Plan;
 
 /// One workload of one peer.
 pub(crate) struct Measurement {
-    workload: &'static str,
+    workload: String,
     peer: String,
     /// The median of the rounds.
     pub(crate) seconds: Option<f64>,
@@ -32,9 +32,9 @@ pub(crate) struct Measurement {
 
 impl Measurement {
     /// An empty measurement of what this peer does.
-    pub(crate) fn new(workload: &'static str, peer: impl ToString) -> Self {
+    pub(crate) fn new(workload: impl Into<String>, peer: impl ToString) -> Self {
         Self {
-            workload,
+            workload: workload.into(),
             peer: peer.to_string(),
             seconds: None,
             rate: None,
@@ -47,7 +47,7 @@ impl Measurement {
     }
 
     /// An empty measurement of the tables without any replication.
-    pub(crate) fn base(workload: &'static str) -> Self {
+    pub(crate) fn base(workload: impl Into<String>) -> Self {
         Self::new(workload, "uncaptured")
     }
 
@@ -59,7 +59,7 @@ impl Measurement {
     fn cells(&self) -> [String; 8] {
         let optional = |value: Option<String>| value.unwrap_or_default();
         [
-            self.workload.to_owned(),
+            self.workload.clone(),
             self.peer.clone(),
             optional(self.seconds.map(|seconds| format!("{seconds:.3} s"))),
             optional(self.rate.map(|(rate, unit)| format!("{rate:.0} {unit}"))),
@@ -144,7 +144,7 @@ impl Report {
             "peer",
             "median",
             "rate",
-            "of uncaptured",
+            "ratio",
             "peak RSS",
             "rows = checksum, equal on both sides",
             "note",

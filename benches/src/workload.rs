@@ -5,6 +5,7 @@ pub(crate) mod capture_bulk;
 pub(crate) mod copy;
 pub(crate) mod kept;
 pub(crate) mod lag;
+pub(crate) mod queue;
 
 use crate::peer::Name;
 use crate::report::Measurement;
