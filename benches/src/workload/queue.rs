@@ -133,15 +133,28 @@ impl Desk {
             cluster,
             scratch,
         };
-        for queue in 0..100 {
-            desk.worker
-                .ask(&format!("select pgq.create_queue('q{queue}')"));
-            desk.worker.ask(&format!(
-                "update pgq.queue set queue_ticker_max_count = 1 where queue_name = 'q{queue}'"
+        desk
+    }
+
+    /// Makes queues of this name with numbers from 1 on; each ticks as soon as it has an event.
+    fn make(&self, name: &str, count: u32) {
+        for number in 1..=count {
+            let queue = format!("{name}{number}");
+            self.worker
+                .ask(&format!("select pgq.create_queue('{queue}')"));
+            self.worker.ask(&format!(
+                "select pgq.set_queue_config('{queue}', 'ticker_max_count', '1')"
             ));
         }
-        // Inserts meet the ticker that would be there; what counts ticks makes its own, and uses other queues.
-        desk
+    }
+
+    /// Drops them again, so that a round leaves no queue to the next.
+    fn drop_all(&self) {
+        while self
+            .worker
+            .ask("select pgq.drop_queue(min(queue_name), true) from pgq.queue having count(*) > 0")
+            == "1"
+        {}
     }
 
     /// Seconds of CPU that the worker's backend has used.
@@ -161,35 +174,33 @@ impl Desk {
             Phase::InsertAlone | Phase::InsertSeries | Phase::InsertMany => self.insert(phase),
             Phase::Read => self.read(round),
             Phase::Tick(queues) => Ok(self.tick(queues)),
-            Phase::NextBatch(consumers) => Ok(self.next_batches(consumers, round)),
+            Phase::NextBatch(consumers) => Ok(self.next_batches(consumers)),
         }
     }
 
     fn insert(&self, phase: Phase) -> anyhow::Result<(f64, Digest)> {
+        self.make("q", 1);
         let daemon = self.daemon()?;
-        let before = self.events("q0");
         let statement = match (phase, self.maker) {
             (Phase::InsertAlone, _) => format!(
                 "do $$ begin for g in 1 .. {ALONE} loop \
-                     perform pgq.insert_event('q0', 'type', {DATA}); commit; end loop; end $$"
+                     perform pgq.insert_event('q1', 'type', {DATA}); commit; end loop; end $$"
             ),
             (Phase::InsertMany, Maker::Trunkline) => format!(
-                "select pgq.insert_events('q0', array_agg('type'::text order by g), array_agg({DATA} order by g)) \
+                "select pgq.insert_events('q1', array_agg('type'::text order by g), array_agg({DATA} order by g)) \
                    from generate_series(1, {SERIES}) g"
             ),
             _ => format!(
-                "select count(pgq.insert_event('q0', 'type', {DATA})) from generate_series(1, {SERIES}) g"
+                "select count(pgq.insert_event('q1', 'type', {DATA})) from generate_series(1, {SERIES}) g"
             ),
         };
         let start = self.cpu();
         self.worker.ask(&statement);
         let used = self.cpu() - start;
         drop(daemon);
-        let after = self.events("q0");
-        self.worker
-            .ask("truncate pgq.event_1_0, pgq.event_1_1, pgq.event_1_2");
-        anyhow::ensure!(before.rows == 0, "events of the round before are left");
-        Ok((used, after))
+        let there = self.events("q1");
+        self.drop_all();
+        Ok((used, there))
     }
 
     /// The events of a queue in its tables: how many, and a sum of their data.
@@ -211,6 +222,7 @@ impl Desk {
     }
 
     fn read(&self, round: u32) -> anyhow::Result<(f64, Digest)> {
+        self.make("q", 1);
         self.worker
             .ask("select pgq.register_consumer('q1', 'reader')");
         for _ in 0..READ_BATCHES {
@@ -235,6 +247,7 @@ impl Desk {
             rows += seen.rows;
             sum += seen.sum.parse::<i128>()?;
         }
+        self.drop_all();
         let expected = u64::from(READ_BATCHES * READ_EVENTS);
         anyhow::ensure!(
             rows == expected,
@@ -250,16 +263,18 @@ impl Desk {
     }
 
     fn tick(&self, queues: u32) -> (f64, Digest) {
+        self.make("q", queues);
         let (mut used, mut made) = (0.0, 0);
         for _ in 0..TICKS / queues {
             self.worker.ask(&format!(
-                "select count(pgq.insert_event('q' || g, 'type', 'x')) from generate_series(0, {queues} - 1) g"
+                "select count(pgq.insert_event('q' || g, 'type', 'x')) from generate_series(1, {queues}) g"
             ));
             let start = self.cpu();
             let ticks = self.worker.ask("select pgq.ticker()");
             used += self.cpu() - start;
             made += ticks.parse().unwrap_or(0);
         }
+        self.drop_all();
         let digest = Digest {
             rows: made,
             sum: String::new(),
@@ -267,23 +282,21 @@ impl Desk {
         (used, digest)
     }
 
-    fn next_batches(&self, consumers: u32, round: u32) -> (f64, Digest) {
-        let queue = format!("q{}", 2 + consumers.ilog10());
-        let group = format!("{consumers}-{round}");
+    fn next_batches(&self, consumers: u32) -> (f64, Digest) {
+        self.make("q", 1);
         self.worker.ask(&format!(
-            "select count(pgq.register_consumer('{queue}', 'c{group}-' || g)) from generate_series(1, {consumers}) g"
+            "select count(pgq.register_consumer('q1', 'c' || g)) from generate_series(1, {consumers}) g"
         ));
         let (mut used, mut done) = (0.0, 0);
         for _ in 0..BATCHES / consumers {
             self.worker
-                .ask(&format!("select pgq.insert_event('{queue}', 'type', 'x')"));
-            self.worker.ask(&format!("select pgq.ticker('{queue}')"));
+                .ask(&format!("select pgq.insert_event('q1', 'type', 'x')"));
+            self.worker.ask("select pgq.ticker('q1')");
             for consumer in 1..=consumers {
-                let name = format!("c{group}-{consumer}");
                 let start = self.cpu();
                 let batch = self
                     .worker
-                    .ask(&format!("select pgq.next_batch('{queue}', '{name}')"));
+                    .ask(&format!("select pgq.next_batch('q1', 'c{consumer}')"));
                 if !batch.is_empty() {
                     self.worker
                         .ask(&format!("select pgq.finish_batch({batch})"));
@@ -292,9 +305,7 @@ impl Desk {
                 used += self.cpu() - start;
             }
         }
-        self.worker.ask(&format!(
-            "select count(pgq.unregister_consumer('{queue}', 'c{group}-' || g)) from generate_series(1, {consumers}) g"
-        ));
+        self.drop_all();
         let digest = Digest {
             rows: done,
             sum: String::new(),

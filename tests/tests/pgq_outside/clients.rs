@@ -74,7 +74,7 @@ fn the_real_pgqd_and_python_consumers_of_every_fetch_size_lose_and_double_nothin
         assert_same(name, stage.taken(name), &expected);
         assert_quiet(name, &guest.log());
         guest.interrupt();
-        stage.unregister("plain", name);
+        stage.unregister("plain", name, "");
     }
     assert_eq!(
         stage.sql("select count(*) from pgq.get_consumer_info()"),
@@ -83,4 +83,100 @@ fn the_real_pgqd_and_python_consumers_of_every_fetch_size_lose_and_double_nothin
     assert_eq!(stage.sql("select count(*) from pgq.retry_queue"), "0");
     assert_quiet("pgqd", &pgqd.log());
     pgqd.interrupt();
+}
+
+#[test]
+fn cooperating_python_consumers_share_the_events_and_take_over_from_one_that_was_killed() {
+    let stage = Stage::new();
+    let pgqd = stage.pgqd();
+    let member = |name: &str, more: &str| {
+        format!(
+            "consumer_name = team\nsubconsumer_name = {name}\nsubconsumer_timeout = 2 seconds\n{more}"
+        )
+    };
+    let one = stage.consumer("shared", "one", &member("one", "stumble = yes"));
+    let mut expected = Vec::new();
+    let mut insert = |data: String| {
+        stage.sql(&format!("select pgq.insert_event('q', 'kept', '{data}')"));
+        expected.push(format!("kept {data} None"));
+    };
+    insert("first".to_owned());
+    wait_until("the first event", LIMIT, || {
+        stage.taken("one").contains(&"kept first None".to_owned())
+    });
+    insert("poison".to_owned());
+    wait_until("the member to stumble", LIMIT, || {
+        stage.taken("one").contains(&"stumbled".to_owned())
+    });
+    one.kill9();
+    // Its batch is open still; the others go on with what follows, and with the batch once its member is known to be dead.
+    let others =
+        ["two", "three"].map(|name| (name, stage.consumer("shared", name, &member(name, ""))));
+    for number in 0..60 {
+        insert(format!("then-{number}"));
+    }
+    let taken = || -> Vec<String> {
+        let all = ["one", "two", "three"]
+            .iter()
+            .flat_map(|name| stage.taken(name));
+        all.filter(|line| line != "stumbled").collect()
+    };
+    wait_until("every event", LIMIT, || taken().len() >= expected.len());
+    assert_same("team", taken(), &expected);
+    for (name, guest) in others {
+        assert!(!stage.taken(name).is_empty(), "{name} had no share");
+        assert_quiet(name, &guest.log());
+        guest.interrupt();
+    }
+    assert_eq!(
+        stage.sql("select pgq.unregister_consumer('q', 'team') > 0"),
+        "t"
+    );
+    assert_eq!(stage.sql("select count(*) from pgq.subscription"), "0");
+    assert_quiet("pgqd", &pgqd.log());
+}
+
+#[test]
+fn python_consumers_that_write_elsewhere_are_killed_and_write_each_event_once() {
+    let stage = Stage::new();
+    let pgqd = stage.pgqd();
+    for (kind, name) in [("serial", "onward-serial"), ("remote", "onward-remote")] {
+        let target = name.replace('-', "_");
+        stage.cluster.create_db(&target);
+        stage.extend(&target);
+        stage
+            .cluster
+            .psql(&target, "create table arrived (ev_id bigint, data text)");
+        let lines = format!("target_db = {}", stage.cluster.conninfo(&target));
+        let guest = stage.consumer(kind, name, &format!("{lines}\nstumble = yes"));
+        stage.sql("select pgq.insert_event('q', 'kept', g::text) from generate_series(1, 50) g");
+        wait_until("the first events", LIMIT, || {
+            stage.cluster.psql(&target, "select count(*) from arrived") == "50"
+        });
+        stage.sql("select pgq.insert_event('q', 'kept', 'before'), pgq.insert_event('q', 'kept', 'poison'), pgq.insert_event('q', 'kept', 'after')");
+        wait_until("it to stumble", LIMIT, || {
+            stage.taken(name).contains(&"stumbled".to_owned())
+        });
+        // In the middle of a batch, with half of it written and nothing committed.
+        guest.kill9();
+        let guest = stage.restart(kind, name, &lines);
+        stage.sql("select pgq.insert_event('q', 'kept', g::text) from generate_series(51, 100) g");
+        wait_until("the rest", LIMIT, || {
+            stage
+                .cluster
+                .psql(&target, "select count(*) >= 103 from arrived")
+                == "t"
+        });
+        assert_eq!(
+            stage.cluster.psql(
+                &target,
+                "select count(*), count(distinct ev_id), count(distinct data) from arrived"
+            ),
+            "103|103|103"
+        );
+        assert_quiet(name, &guest.log());
+        guest.interrupt();
+        stage.unregister(kind, name, &lines);
+    }
+    assert_quiet("pgqd", &pgqd.log());
 }

@@ -2,6 +2,7 @@
 consume.py KIND OUTPUT [skytools' own arguments]. Each event that is taken is a line of OUTPUT: type, data, retry."""
 
 import sys
+import time
 
 import pgq
 
@@ -10,6 +11,12 @@ kind, output = sys.argv[1], open(sys.argv[2], "a", buffering=1)
 
 def note(ev):
     print(ev.ev_type, ev.ev_data, ev.retry, file=output)
+
+
+def stumble():
+    print("stumbled", file=output)
+    while True:
+        time.sleep(60)
 
 
 class Plain(pgq.Consumer):
@@ -24,15 +31,17 @@ class Plain(pgq.Consumer):
 
 
 class Shared(pgq.CoopConsumer):
-    """Stops for good in the middle of a batch with 'poison' in it, if it is the member that is told to."""
+    """Stops for good in the middle of a batch with 'poison' in it, if it is the member that is told to; what it takes it
+    notes at the batch's end, when it is done."""
 
-    def process_event(self, db, ev):
-        if ev.ev_data == "poison" and self.cf.get("stumble", "") == "yes":
-            print("stumbled", file=output)
-            while True:
-                self.sleep(60)
-        note(ev)
-        ev.tag_done()
+    def process_batch(self, db, batch_id, event_list):
+        events = list(event_list)
+        for ev in events:
+            if ev.ev_data == "poison" and self.cf.get("stumble", "") == "yes":
+                stumble()
+            ev.tag_done()
+        for ev in events:
+            note(ev)
 
 
 class Onward:
@@ -43,9 +52,7 @@ class Onward:
         for ev in event_list:
             curs.execute("insert into arrived (ev_id, data) values (%s, %s)", [ev.id, ev.ev_data])
             if ev.ev_data == "poison" and self.cf.get("stumble", "") == "yes":
-                print("stumbled", file=output)
-                while True:
-                    self.sleep(60)
+                stumble()
             ev.tag_done()
 
 

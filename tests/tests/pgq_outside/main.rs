@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod clients;
+mod examples;
 mod extension;
 mod stage;
 

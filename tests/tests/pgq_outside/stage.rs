@@ -13,7 +13,7 @@ use crate::repository;
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Debian's Python: the one that has its packages.
-const PYTHON: &str = "/usr/bin/python3";
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
 /// A program of others: ended when it is dropped.
 pub(crate) struct Guest {
@@ -43,6 +43,12 @@ impl Guest {
 
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// SIGKILL, as the kernel's out-of-memory killer would.
+    pub(crate) fn kill9(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// SIGINT: skytools' way to stop after the loop in hand.
@@ -124,6 +130,13 @@ impl Stage {
         self.cluster.psql("source", text)
     }
 
+    /// Puts what a consumer's target remembers (schema pgq_ext) into another database.
+    pub(crate) fn extend(&self, dbname: &str) {
+        let script = sql::install::print_sql(&[sql::install::Component::Ext]).unwrap();
+        let file = self.scratch.file("pgq_ext.sql", &script);
+        self.cluster.psql_file(dbname, &file).ok();
+    }
+
     /// The real pgqd, as fast as it goes.
     pub(crate) fn pgqd(&self) -> Guest {
         let home = self.scratch.path();
@@ -148,7 +161,7 @@ impl Stage {
         let config = self.scratch.file(
             &format!("{name}.ini"),
             &format!(
-                "[consumer]\njob_name = {name}\nsource_db = {}\nqueue_name = q\nconsumer_name = {name}\n\
+                "[consumer]\njob_name = {name}\nsource_db = {}\nqueue_name = q\n\
                  loop_delay = 0.05\nexception_sleep = 1\npidfile = {}/run/{name}.pid\nuse_skylog = 0\n{lines}\n",
                 self.cluster.conninfo("source"),
                 home.display()
@@ -182,8 +195,8 @@ impl Stage {
     }
 
     /// The client's own command to leave.
-    pub(crate) fn unregister(&self, kind: &str, name: &str) {
-        run(&mut self.python(kind, name, "", &["--unregister"])).ok();
+    pub(crate) fn unregister(&self, kind: &str, name: &str, lines: &str) {
+        run(&mut self.python(kind, name, lines, &["--unregister"])).ok();
     }
 
     /// What a consumer has taken, a line an event, in order.
