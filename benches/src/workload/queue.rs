@@ -120,7 +120,7 @@ impl Desk {
         }
         let worker = Session::new(&cluster, DB);
         let pid = worker.ask("select pg_backend_pid()");
-        let desk = Desk {
+        Desk {
             maker,
             held,
             pid,
@@ -132,8 +132,7 @@ impl Desk {
             }),
             cluster,
             scratch,
-        };
-        desk
+        }
     }
 
     /// Makes queues of this name with numbers from 1 on; each ticks as soon as it has an event.
@@ -290,7 +289,7 @@ impl Desk {
         let (mut used, mut done) = (0.0, 0);
         for _ in 0..BATCHES / consumers {
             self.worker
-                .ask(&format!("select pgq.insert_event('q1', 'type', 'x')"));
+                .ask("select pgq.insert_event('q1', 'type', 'x')");
             self.worker.ask("select pgq.ticker('q1')");
             for consumer in 1..=consumers {
                 let start = self.cpu();
