@@ -9,6 +9,7 @@ use tests::{Daemons, Node, Output, run, wait_until};
 use crate::repository;
 use crate::stage::{LIMIT, PYTHON, Stage};
 
+#[allow(unreachable_pub, reason = "written as a library is")]
 #[path = "../../../etc/examples/consumer.rs"]
 mod consumer_rs;
 

@@ -115,7 +115,11 @@ fn a_package_brings_the_extensions_to_a_server_and_a_dump_of_them_restores() {
         ticker(&cluster, "postgres", &scratch, &["install"])
             .code(3)
             .says(&["extension pgq", "CREATE EXTENSION trunkline"]);
-        cluster.psql("postgres", "create extension trunkline");
+        // With the cooperating consumers there before the rest, and the targets' notes after it.
+        cluster.psql(
+            "postgres",
+            "create extension pgq_coop; create extension trunkline; create extension pgq_ext",
+        );
         assert_eq!(cluster.psql("postgres", LOOSE), "0", "{major}");
         let installed = ticker(&cluster, "postgres", &scratch, &["install"])
             .ok()
@@ -328,7 +332,8 @@ fn alter_extension_update_brings_an_older_release_up_and_keeps_queues_and_rights
         ),
         "f"
     );
-    assert_eq!(cluster.psql("postgres", "select count(*) from pg_event_trigger where evtname like 'trunkline_%' and evtenabled = 'A'"), "2");
+    assert_eq!(cluster.psql("postgres", "select count(*) > 1 and bool_and(evtenabled = 'A') from pg_event_trigger where evtname like 'trunkline_%'"),
+        "t");
     cluster.psql(
         "postgres",
         "insert into t values (1); select pgq.insert_event('q', 'mine', 'after')",
