@@ -8,6 +8,7 @@ fn main() {
         "trunkline",
         "manifest",
         "upgrade",
+        "takeover",
     ] {
         println!("cargo:rerun-if-changed={directory}");
     }

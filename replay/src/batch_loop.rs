@@ -391,8 +391,15 @@ async fn hold_queue(
         .await
         .map_err(Trouble::database(
             "could not ask the provider for the consumer",
-        ))?
-        .ok_or_else(|| Trouble::no_consumer(&sub.consumer, stands.tick.id))?;
+        ))?;
+    let Some(known) = known else {
+        // The queue's own words for it: there is none, or it was detached.
+        return match sql::consumer::advance(&**provider, queue, &sub.consumer, stands.tick.id).await
+        {
+            Err(why) => Err(Trouble::no_consumer(&sub.consumer, stands.tick.id, why)),
+            Ok(_) => Err(Trouble::Stale),
+        };
+    };
     // A position off the provider's track is the reader's to tell.
     if known.epoch == stands.epoch && known.tick.id > stands.tick.id {
         match sql::consumer::register_at(&**provider, queue, &sub.consumer, stands.tick.id).await {

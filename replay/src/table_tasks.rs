@@ -179,7 +179,7 @@ async fn tell_provider(
     if let Err(error) = consumer::advance(&**provider, queue, &sub.consumer, stands).await {
         let known = provider::consumer_position(&**provider, queue, &sub.consumer).await;
         return Err(match known {
-            Ok(None) => Trouble::no_consumer(&sub.consumer, stands),
+            Ok(None) => Trouble::no_consumer(&sub.consumer, stands, error),
             Ok(Some(_)) | Err(_) => Trouble::queue(error),
         });
     }

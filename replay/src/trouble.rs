@@ -108,14 +108,17 @@ impl Trouble {
         }
     }
 
-    /// Nothing holds the queue for a subscriber.
-    pub(crate) fn no_consumer(consumer: &str, stands: TickId) -> Trouble {
+    /// Nothing holds the queue for a subscriber, as the queue's error says: it was unregistered, or detached for
+    /// holding too much.
+    pub(crate) fn no_consumer(consumer: &str, stands: TickId, why: sql::Error) -> Trouble {
         Trouble::Operator {
             doing: format!("the provider has no consumer {consumer} any more"),
             advice: "run `replay install`: it registers the consumer where the subscriber stands, \
                      or says that events are lost"
                 .into(),
-            source: anyhow::anyhow!("nothing holds the events that follow tick {stands}"),
+            source: anyhow::Error::new(why).context(format!(
+                "nothing holds the events that follow tick {stands}"
+            )),
         }
     }
 

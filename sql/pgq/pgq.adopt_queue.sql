@@ -2,7 +2,7 @@
 -- Arguments: the queue; i_forward: how many numbers of ticks, events and batches are skipped, more than were given out between the
 -- backup and the end of the old server, so that none of them comes again as another one.
 -- Result: the queue's new epoch. Errors: No such event queue; not READ COMMITTED; lock_not_available: somebody has a lock on
--- an event table: call it again.
+-- an event table for ten seconds: call it again.
 -- Tables touched: locks the queue's row and event tables; updates queue and subscription; inserts a tick; after a restore into
 -- another server also replaces all ticks and rewrites the event tables.
 -- Users must not: call it on a queue that was not restored: all subscribers of its replications would have to copy again.
@@ -22,7 +22,6 @@ set lock_timeout = '200ms'
 as $$
 declare
     v_queue  pgq.queue;
-    v_table  text;
     v_tick   bigint;
     v_alien  bool;
     v_seq    text;
@@ -33,15 +32,12 @@ begin
     if i_forward is null or i_forward not between 1 and 1000000000000 then
         raise exception 'i_forward is out of range: 1 to 1000000000000' using errcode = '22023';
     end if;
-    -- Tables first, then the queue's row, as rotation takes them.
-    for v_table in select pgq._event_tables(q.queue_data_pfx, q.queue_ntables) from pgq.queue q
-                    where q.queue_name = i_queue_name loop
-        execute format('lock table only %s in access exclusive mode', v_table);
-    end loop;
-    select * into v_queue from pgq.queue q where q.queue_name = i_queue_name for update;
+    select * into v_queue from pgq.queue q where q.queue_name = i_queue_name;
     if not found then
         raise exception 'No such event queue' using errcode = '42704', detail = coalesce(i_queue_name, 'null');
     end if;
+    perform pgq._lock_queue(v_queue);
+    select * into v_queue from pgq.queue q where q.queue_name = i_queue_name;
     v_alien := pgq._has_alien_txids(v_queue);
     foreach v_seq in array array[v_queue.queue_event_seq, v_queue.queue_tick_seq, 'pgq.batch_id_seq'] loop
         perform pgq.seq_setval(v_seq, pgq.seq_getval(v_seq) + i_forward);

@@ -5,6 +5,7 @@
 create or replace function pgq.drop_queue(x_queue_name text, x_force bool) returns int4
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '200ms'
 as $$
 declare
     v_queue    pgq.queue;
@@ -12,7 +13,7 @@ declare
     v_table    text;
     v_captured text;
 begin
-    select * into v_queue from pgq.queue q where q.queue_name = x_queue_name for update;
+    select * into v_queue from pgq.queue q where q.queue_name = x_queue_name;
     if not found then
         raise exception 'No such event queue' using detail = coalesce(x_queue_name, 'null');
     end if;
@@ -25,6 +26,7 @@ begin
                 hint = 'End that first, for each consumer: replay remove --all, or trunkline.remove_table().';
         end if;
     end if;
+    perform pgq._lock_queue(v_queue);
     if x_force then
         for v_consumer in select c.co_name from pgq.subscription s join pgq.consumer c on c.co_id = s.sub_consumer
                            where s.sub_queue = v_queue.queue_id order by 1 loop
@@ -42,6 +44,38 @@ begin
     delete from pgq.tick t where t.tick_queue = v_queue.queue_id;
     delete from pgq.queue q where q.queue_id = v_queue.queue_id;
     return 1;
+end
+$$;
+
+-- pgq._lock_queue(i_queue): takes all locks that dropping a queue needs. Errors: lock_not_available, after ten seconds of
+-- tries; No such event queue: somebody else dropped it. Tables touched: locks the queue's tables, sequences and row.
+-- Writers, tickers and rotation hold these locks in orders of their own. Whatever is not to be had in 200 ms is let go
+-- with all the others, so that nobody ever waits in a ring for a second, which is a deadlock to the server.
+create or replace function pgq._lock_queue(i_queue pgq.queue) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    for i in 1 .. 40 loop
+        begin
+            -- LOCK takes no sequence. This changes nothing and holds nextval() off.
+            execute format('alter sequence %s cache 1', i_queue.queue_event_seq);
+            execute format('alter sequence %s cache 1', i_queue.queue_tick_seq);
+            execute format('lock table %s in access exclusive mode', i_queue.queue_data_pfx);
+            perform from pgq.queue q where q.queue_id = i_queue.queue_id for update;
+            if not found then
+                raise exception 'No such event queue' using errcode = '42704', detail = i_queue.queue_name;
+            end if;
+            return;
+        exception
+            when lock_not_available then
+                if i = 40 then
+                    raise exception 'queue % is in use', i_queue.queue_name using errcode = '55P03',
+                        hint = 'Transactions that have written or read its events are open.';
+                end if;
+        end;
+        perform pg_sleep(0.05);
+    end loop;
 end
 $$;
 

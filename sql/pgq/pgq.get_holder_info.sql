@@ -113,7 +113,7 @@ begin
                  where k.locktype = 'relation' and k.granted and k.relation = any (v_free)
                    and k.database = (select d.oid from pg_database d where d.datname = current_database())) l
           join pg_stat_activity a on a.pid = l.pid
-         where l.pid <> pg_backend_pid() and coalesce(a.xact_start < clock_timestamp() - interval '5 seconds', true)
+         where l.pid <> pg_backend_pid() and coalesce(a.xact_start < clock_timestamp() - interval '1 second', true)
          group by l.pid;
     end if;
 

@@ -71,6 +71,19 @@ impl Error {
         }
     }
 
+    /// The hint that the server gave, if it was the server that said no, and had one.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Database { source, .. } => source.as_db_error()?.hint(),
+            Self::ForeignSchema { .. }
+            | Self::Extension { .. }
+            | Self::NewerInstall { .. }
+            | Self::Manifest(_)
+            | Self::Unexpected(_) => None,
+        }
+    }
+
     /// The SQLSTATE that the server gave, if it was the server that said no.
     #[must_use]
     pub fn code(&self) -> Option<&SqlState> {

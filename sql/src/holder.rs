@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::install::column;
 
 /// What kind of thing holds a queue; the queue's SQL has the words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HolderKind {
     /// A consumer that has not done the events, or is above the queue's limit.
     Consumer,
@@ -73,8 +73,12 @@ pub struct Holder {
     pub detail: Option<String>,
 }
 
-/// The holders of the database's queues, by queue, the oldest first. Needs pgq_reader. Source: `pgq.get_holder_info()`.
+/// The holders of the database's queues, by queue, the oldest first; none of PgQ's queues, which cannot tell.
+/// Needs pgq_reader. Source: `pgq.get_holder_info()`.
 pub async fn list(client: &impl GenericClient) -> Result<Vec<Holder>, Error> {
+    if !crate::queue::is_installed(client).await? {
+        return Ok(Vec::new());
+    }
     let rows = client
         .query(
             "select queue_name, holder_kind, holder_name, \

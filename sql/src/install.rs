@@ -3,18 +3,23 @@
 //! One transaction under an advisory lock: it is all there or not there at all, and two installers take turns.
 
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
 use crate::error::Error;
 use crate::installed::{Extension, extension_of, schema_of};
-use crate::manifest::{Entry, Step, When, digest, entries, steps};
+use crate::manifest::{Entry, Step, When, digest, entries, steps, takeover};
 
 /// Key of the advisory transaction lock that installers take. The letters "trunklin".
 const INSTALL_LOCK: i64 = 0x7472_756e_6b6c_696e;
 
 /// The base that every component stands on.
 const BASE: &str = "base";
+
+/// The queue.
+const PGQ: &str = "pgq";
 
 /// A part that can be installed by itself. Every component brings the base with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,8 @@ pub enum Outcome {
     Upgraded,
     /// It was there and equal: nothing was run.
     Unchanged,
+    /// It was there as a part of PgQ, and was made ours.
+    TakenOver,
 }
 
 /// What an install did.
@@ -75,13 +82,60 @@ pub struct Report {
     pub removed_dump: bool,
 }
 
+/// What becomes of a PgQ 3 that is installed where our schema pgq shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverPgq {
+    /// It is refused, as everything else is that we did not make.
+    Refuse,
+    /// It becomes ours, with its queues, consumers, events and rights. Anything else is refused as before.
+    TakeOver,
+}
+
+/// Installs or upgrades components, in the order given, in one transaction; over no PgQ.
+///
+/// # Errors
+/// As [`install_over`].
+pub async fn install(client: &mut Client, components: &[Component]) -> Result<Report, Error> {
+    install_over(client, components, OverPgq::Refuse).await
+}
+
 /// Installs or upgrades components, in the order given, in one transaction.
 ///
 /// # Errors
 /// [`Error::ForeignSchema`] for a schema pgq or trunkline that is not ours, [`Error::Extension`] for one that an extension
 /// of another version made, [`Error::NewerInstall`] when the database is ahead of this program, [`Error::Database`]
 /// otherwise. Nothing is changed then. Dropping the future rolls back.
-pub async fn install(client: &mut Client, components: &[Component]) -> Result<Report, Error> {
+pub async fn install_over(
+    client: &mut Client,
+    components: &[Component],
+    over: OverPgq,
+) -> Result<Report, Error> {
+    let started = Instant::now();
+    loop {
+        match attempt(client, components, over).await {
+            // A takeover asks for locks in moments, so that no writer waits behind it for others.
+            Err(error)
+                if over == OverPgq::TakeOver
+                    && error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+                    && started.elapsed() < LOCK_PATIENCE =>
+            {
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// How long a takeover tries to get the locks on PgQ's tables, and how long it lets others pass in between.
+const LOCK_PATIENCE: Duration = Duration::from_secs(20);
+const LOCK_PAUSE: Duration = Duration::from_millis(500);
+
+/// One transaction of an install.
+async fn attempt(
+    client: &mut Client,
+    components: &[Component],
+    over: OverPgq,
+) -> Result<Report, Error> {
     let transaction = client
         .build_transaction()
         .isolation_level(tokio_postgres::IsolationLevel::ReadCommitted)
@@ -102,7 +156,14 @@ pub async fn install(client: &mut Client, components: &[Component]) -> Result<Re
         if left_alone(&transaction, name).await? {
             continue;
         }
-        let outcome = install_one(&transaction, name).await?;
+        // What stands on pgq and came with PgQ is taken over with it, and not by itself.
+        let with_pgq = report.components.contains(&(PGQ, Outcome::TakenOver));
+        let over = if name == PGQ || with_pgq {
+            over
+        } else {
+            OverPgq::Refuse
+        };
+        let outcome = install_one(&transaction, name, over).await?;
         report.components.push((name, outcome));
     }
     if components.iter().any(|one| one.makes_a_node()) {
@@ -161,12 +222,16 @@ async fn left_alone(transaction: &Transaction<'_>, component: &str) -> Result<bo
 async fn install_one(
     transaction: &Transaction<'_>,
     component: &'static str,
+    over: OverPgq,
 ) -> Result<Outcome, Error> {
     let files = entries(component)?;
     let all_steps = steps()?;
     let last_step = last_step(&all_steps);
     let files_digest = digest(&files);
     let (outcome, from_step) = match recorded(transaction, component).await? {
+        None if over == OverPgq::TakeOver && is_of_pgq(transaction, component).await? => {
+            (Outcome::TakenOver, last_step)
+        }
         None => {
             refuse_foreign_schema(transaction, component).await?;
             (Outcome::Installed, last_step)
@@ -191,10 +256,23 @@ async fn install_one(
             run(transaction, step.path, step.sql).await?;
         }
     }
+    let takes_over = outcome == Outcome::TakenOver;
+    if takes_over && component == PGQ {
+        run_takeover(transaction, "before.sql").await?;
+    }
     for file in &files {
         if file.when == When::Each || outcome == Outcome::Installed {
             run(transaction, file.path, file.sql).await?;
+        } else if takes_over {
+            run_takeover(
+                transaction,
+                file.path.rsplit('/').next().unwrap_or_default(),
+            )
+            .await?;
         }
+    }
+    if takes_over && component == PGQ {
+        run_takeover(transaction, "after.sql").await?;
     }
     transaction
         .batch_execute(&record_statement(component, last_step, &files_digest))
@@ -208,6 +286,20 @@ async fn run(transaction: &Transaction<'_>, path: &str, sql: &str) -> Result<(),
         .batch_execute(sql)
         .await
         .map_err(Error::database(format!("run {path}")))
+}
+
+/// Runs a file of the takeover, if there is one of that name: a table that needs no change has none.
+async fn run_takeover(transaction: &Transaction<'_>, name: &str) -> Result<(), Error> {
+    match takeover(name) {
+        Some(sql) => run(transaction, &format!("takeover/{name}"), sql).await,
+        None => Ok(()),
+    }
+}
+
+/// Whether a component's schema is there, and may be PgQ's: `takeover/before.sql` looks closer.
+async fn is_of_pgq(transaction: &Transaction<'_>, component: &str) -> Result<bool, Error> {
+    let schema = schema_of(component);
+    Ok(schema != schema_of(BASE) && schema_exists(transaction, schema).await?)
 }
 
 fn last_step(steps: &[Step]) -> i32 {

@@ -12,6 +12,7 @@ static PGQ_COOP: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/pgq_coop");
 static PGQ_EXT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/pgq_ext");
 static TRUNKLINE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/trunkline");
 static MANIFEST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifest");
+static TAKEOVER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/takeover");
 static UPGRADE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/upgrade");
 
 /// When a file of a manifest runs.
@@ -107,6 +108,12 @@ pub fn steps() -> Result<Vec<Step>, Error> {
     }
     found.sort_by_key(|step| step.number);
     Ok(found)
+}
+
+/// A file of the takeover of PgQ, by its name; None: there is none, and nothing to do.
+#[must_use]
+pub fn takeover(name: &str) -> Option<&'static str> {
+    TAKEOVER.get_file(name)?.contents_utf8()
 }
 
 /// SHA-256 over the paths and texts of a component's files, in lowercase hexadecimal digits.

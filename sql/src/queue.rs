@@ -56,8 +56,8 @@ pub async fn set(
 pub struct QueueInfo {
     /// Its name.
     pub name: String,
-    /// Its identity.
-    pub epoch: Epoch,
+    /// Its identity; None: a queue of PgQ, which has none.
+    pub epoch: Option<Epoch>,
     /// Its last tick; None: it never had one.
     pub last_tick: Option<TickId>,
     /// Seconds since that tick was made, by the server's clock.
@@ -100,12 +100,12 @@ pub struct QueueInfo {
     pub rotated_seconds_ago: f64,
 }
 
-/// How the database's queues stand, in order of their names. Needs pgq_reader.
+/// How the database's queues stand, in order of their names; queues of PgQ lack what only ours have. Needs pgq_reader.
 /// Source: `pgq.get_queue_info()`, pgq.queue and pgq.subscription.
 pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> {
     let rows = client
         .query(
-            "select i.queue_name, q.queue_epoch, i.last_tick_id, \
+            "select i.queue_name, (o.own ->> 'queue_epoch')::bigint, i.last_tick_id, \
                     extract(epoch from i.ticker_lag)::float8, i.ev_new, i.ev_per_sec, \
                     (select count(*) from pgq.subscription s where s.sub_queue = q.queue_id), \
                     (select coalesce(sum(pg_catalog.pg_total_relation_size(c.inhrelid)), 0)::bigint \
@@ -117,9 +117,12 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> 
                     i.queue_ntables, i.queue_cur_table, \
                     extract(epoch from i.queue_rotation_period)::float8, \
                     greatest(0, extract(epoch from clock_timestamp() - i.queue_switch_time))::float8, \
-                    q.queue_max_tables, extract(epoch from q.queue_retention_age)::float8, \
-                    q.queue_retention_bytes, q.queue_retention_action \
+                    coalesce((o.own ->> 'queue_max_tables')::int4, i.queue_ntables), \
+                    coalesce(extract(epoch from (o.own ->> 'queue_retention_age')::interval), 0)::float8, \
+                    coalesce((o.own ->> 'queue_retention_bytes')::bigint, 0), \
+                    coalesce(o.own ->> 'queue_retention_action', 'warn') \
                from pgq.get_queue_info() i join pgq.queue q on q.queue_name = i.queue_name \
+              cross join lateral (select pg_catalog.to_jsonb(q) as own) o \
               order by i.queue_name",
             &[],
         )
@@ -129,7 +132,7 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> 
         .map(|row| {
             Ok(QueueInfo {
                 name: column(row, 0)?,
-                epoch: Epoch(column(row, 1)?),
+                epoch: column::<Option<i64>>(row, 1)?.map(Epoch),
                 last_tick: column::<Option<i64>>(row, 2)?.map(TickId),
                 tick_age_seconds: column(row, 3)?,
                 pending_events: column(row, 4)?,
@@ -167,14 +170,36 @@ pub async fn exists(client: &impl GenericClient, queue: &str) -> Result<bool, Er
     column(&row, 0)
 }
 
-/// Whether schema pgq of ours is in this database. Source: the catalog.
-pub async fn is_installed(client: &impl GenericClient) -> Result<bool, Error> {
+/// Who made the schema pgq of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maker {
+    /// We did.
+    Trunkline,
+    /// It is PgQ 3: the same functions for ticking and maintenance, none of what we added.
+    PgQ,
+}
+
+/// Who made this database's schema pgq; None: there is none that can be ticked. Source: the catalog.
+pub async fn maker(client: &impl GenericClient) -> Result<Option<Maker>, Error> {
     let row = client
         .query_one(
-            "select pg_catalog.to_regprocedure('pgq.queues_to_tick(text)') is not null",
+            "select pg_catalog.to_regprocedure('pgq.queues_to_tick(text)') is not null, \
+                    pg_catalog.to_regprocedure('pgq.ticker(text)') is not null \
+                    and pg_catalog.to_regprocedure('pgq.maint_operations()') is not null",
             &[],
         )
         .await
         .map_err(Error::database("look for schema pgq"))?;
-    column(&row, 0)
+    Ok(if column(&row, 0)? {
+        Some(Maker::Trunkline)
+    } else if column(&row, 1)? {
+        Some(Maker::PgQ)
+    } else {
+        None
+    })
+}
+
+/// Whether schema pgq of ours is in this database. Source: the catalog.
+pub async fn is_installed(client: &impl GenericClient) -> Result<bool, Error> {
+    Ok(maker(client).await? == Some(Maker::Trunkline))
 }

@@ -6,6 +6,7 @@ use tokio_postgres::{GenericClient, Statement};
 
 use crate::error::Error;
 use crate::install::column;
+use crate::queue::Maker;
 
 /// Number of a tick in its queue. Grows along the chain, with gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,14 +65,19 @@ pub struct TickStatements {
 }
 
 impl TickStatements {
-    /// Prepares them. Errors: [`Error::Database`], also where schema pgq is not installed.
-    pub async fn prepare(client: &impl GenericClient) -> Result<Self, Error> {
+    /// Prepares them. PgQ does not tell which queues are due: there, each is asked by the call that would tick it.
+    /// Errors: [`Error::Database`], also where schema pgq is not installed.
+    pub async fn prepare(client: &impl GenericClient, maker: Maker) -> Result<Self, Error> {
         let doing = || Error::database("prepare the ticker's statements");
+        let due = match maker {
+            Maker::Trunkline => "select pgq.queues_to_tick()",
+            Maker::PgQ => {
+                "select queue_name from pgq.get_queue_info() \
+                  where not queue_external_ticker and not queue_ticker_paused order by 1"
+            }
+        };
         Ok(Self {
-            due: client
-                .prepare("select pgq.queues_to_tick()")
-                .await
-                .map_err(doing())?,
+            due: client.prepare(due).await.map_err(doing())?,
             tick: client
                 .prepare("select pgq.ticker($1)")
                 .await
@@ -79,7 +85,8 @@ impl TickStatements {
         })
     }
 
-    /// Names of the queues that are due for a tick now. Reads only. Source: `pgq.queues_to_tick()`.
+    /// Names of the queues that are due for a tick now, or of all that may be. Reads only.
+    /// Source: `pgq.queues_to_tick()`; of PgQ `pgq.get_queue_info()`.
     pub async fn due(&self, client: &impl GenericClient) -> Result<Vec<String>, Error> {
         client
             .query(&self.due, &[])
@@ -176,4 +183,69 @@ pub async fn events_between(
             "count events between ticks of queue {queue}"
         )))?;
     column(&row, 0)
+}
+
+/// What a queue says of its newest tick and of an older one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Last {
+    /// The queue's identity.
+    pub epoch: Epoch,
+    /// Its newest tick.
+    pub newest: Tick,
+    /// The identity of the tick that was asked about; None if it is not kept any more, or not there yet.
+    pub tag: Option<TickTag>,
+}
+
+/// The newest tick of each queue of a database, with the queue's identity. Source: pgq.queue and pgq.tick.
+pub async fn newest(client: &impl GenericClient) -> Result<Vec<(String, (Epoch, Tick))>, Error> {
+    let rows = client
+        .query(
+            "select q.queue_name, q.queue_epoch, t.tick_id, t.tick_tag \
+               from pgq.queue q cross join lateral ( \
+                    select o.tick_id, o.tick_tag from pgq.tick o where o.tick_queue = q.queue_id \
+                     order by o.tick_queue desc, o.tick_id desc limit 1) t",
+            &[],
+        )
+        .await
+        .map_err(Error::database("look for the newest ticks"))?;
+    rows.iter()
+        .map(|row| Ok((column(row, 0)?, (Epoch(column(row, 1)?), tick_at(row, 2)?))))
+        .collect()
+}
+
+/// What a queue says of its newest tick and of tick `of`; None: there is no such queue, or it has no tick.
+/// Source: pgq.queue and pgq.tick.
+pub async fn last(
+    client: &impl GenericClient,
+    queue: &str,
+    of: TickId,
+) -> Result<Option<Last>, Error> {
+    let row = client
+        .query_opt(
+            "select q.queue_epoch, t.tick_id, t.tick_tag, \
+                    (select o.tick_tag from pgq.tick o where o.tick_queue = q.queue_id and o.tick_id = $2) \
+               from pgq.queue q cross join lateral ( \
+                    select o.tick_id, o.tick_tag from pgq.tick o where o.tick_queue = q.queue_id \
+                     order by o.tick_queue desc, o.tick_id desc limit 1) t \
+              where q.queue_name = $1",
+            &[&queue, &of.0],
+        )
+        .await
+        .map_err(Error::database(format!("look for ticks of queue {queue}")))?;
+    row.map(|row| {
+        Ok(Last {
+            epoch: Epoch(column(&row, 0)?),
+            newest: tick_at(&row, 1)?,
+            tag: column::<Option<i64>>(&row, 3)?.map(TickTag),
+        })
+    })
+    .transpose()
+}
+
+/// The tick whose number and tag stand in two columns of a row.
+fn tick_at(row: &tokio_postgres::Row, index: usize) -> Result<Tick, Error> {
+    Ok(Tick {
+        id: TickId(column(row, index)?),
+        tag: TickTag(column(row, index + 1)?),
+    })
 }

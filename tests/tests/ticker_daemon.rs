@@ -350,7 +350,7 @@ fn the_command_line_keeps_its_exit_codes() {
     );
     node.run(&["install", "--upgrade-from-pgq"])
         .code(3)
-        .says(&["not supported yet"]);
+        .says(&["127.0.0.1"]);
     node.run(&[]).code(2);
     node.run(&["dance"]).code(2);
     node.run(&["reload"]).code(5);

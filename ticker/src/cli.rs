@@ -7,6 +7,7 @@ use admin::config::TickerConfig;
 use admin::daemon;
 use admin::exit::{Exit, Failure, finish};
 use clap::{Parser, Subcommand};
+use sql::install::OverPgq;
 
 use crate::{install, status, supervisor};
 
@@ -32,7 +33,7 @@ enum Command {
         /// Print the SQL of a fresh install instead
         #[arg(long)]
         print_sql: bool,
-        /// Take over the queues of PgQ 3
+        /// Make a PgQ 3 that is installed there ours, with its queues, consumers, events and triggers
         #[arg(long)]
         upgrade_from_pgq: bool,
     },
@@ -82,13 +83,15 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     admin::cli::warn(&config.daemon);
     match arguments.command {
         Command::Install {
-            upgrade_from_pgq: true,
-            ..
-        } => Err(Failure::message(
-            Exit::Failed,
-            "taking over an installation of PgQ is not supported yet",
-        )),
-        Command::Install { .. } => run_command("ticker", common, install::run(&config)),
+            upgrade_from_pgq, ..
+        } => {
+            let over = if upgrade_from_pgq {
+                OverPgq::TakeOver
+            } else {
+                OverPgq::Refuse
+            };
+            run_command("ticker", common, install::run(&config, over))
+        }
         Command::Start { detach } => start(common, config, detach),
         Command::Stop { fast } => daemon::stop(&config.daemon, fast),
         Command::Reload => daemon::reload(&config.daemon),

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sql::connect::{ConnectInfo, Session};
+use sql::queue::Maker;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::history::History;
 use crate::pace::Pace;
 use crate::stats::Stats;
 use crate::tries::Tries;
@@ -73,7 +75,8 @@ impl Database {
 /// Ticks the database until it is asked to stop, whatever breaks in between.
 pub(crate) async fn run(database: Database) {
     let mut tries = Tries::new(&database, "database failed, trying again");
-    while let Err(trouble) = once(&database, &mut tries.worked).await {
+    let mut history = History::default();
+    while let Err(trouble) = once(&database, &mut history, &mut tries.worked).await {
         if !database.stop.is_cancelled() {
             database.tell(Some(trouble.text()));
         }
@@ -84,18 +87,32 @@ pub(crate) async fn run(database: Database) {
 }
 
 /// One connection's life. Ok: asked to stop. `worked` is set when it got as far as ticking.
-async fn once(database: &Database, worked: &mut bool) -> Result<(), Trouble> {
+async fn once(
+    database: &Database,
+    history: &mut History,
+    worked: &mut bool,
+) -> Result<(), Trouble> {
     let Some(session) = database.session("ticker").await? else {
         return Ok(());
     };
-    if !sql::queue::is_installed(&**session).await? {
-        return Err(Trouble::NotInstalled);
-    }
+    let maker = sql::queue::maker(&**session)
+        .await?
+        .ok_or(Trouble::NotInstalled)?;
     if !become_the_one(database, &session).await? {
         return Ok(());
     }
     *worked = true;
-    tracing::info!(database = database.name(), "ticking");
+    match maker {
+        Maker::Trunkline => {
+            tracing::info!(database = database.name(), "ticking");
+            history.check(database.name(), &session).await?;
+        }
+        // The same interface, and nothing beyond it: no epochs, no tags, no list of what is due.
+        Maker::PgQ => tracing::info!(
+            database = database.name(),
+            "ticking queues of PgQ, not of Trunkline"
+        ),
+    }
     database.tell(None);
     let _counted = database.stats.ticking();
 
@@ -106,7 +123,7 @@ async fn once(database: &Database, worked: &mut bool) -> Result<(), Trouble> {
     };
     let upkeep_stop = upkeep_database.stop.clone();
     let upkeep = tokio::spawn(upkeep::run(upkeep_database));
-    let result = tick::run(database, &session).await;
+    let result = tick::run(database, &session, maker, history).await;
     upkeep_stop.cancel();
     if let Err(error) = upkeep.await {
         tracing::error!(

@@ -25,7 +25,7 @@ async fn all(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Trouble> {
     for name in sql::standing::databases(&*session).await? {
         let info = config.db.with_dbname(&name);
         let installed = match info.connect(&purpose).await {
-            Ok(session) => sql::queue::is_installed(&*session).await.unwrap_or(true),
+            Ok(session) => !matches!(sql::queue::maker(&*session).await, Ok(None)),
             Err(_) => true,
         };
         if installed {

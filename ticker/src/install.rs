@@ -3,7 +3,7 @@
 use admin::config::{Databases, TickerConfig};
 use admin::exit::{Exit, Failure};
 use sql::connect::ConnectInfo;
-use sql::install::{Component, Outcome, Report};
+use sql::install::{Component, Outcome, OverPgq, Report};
 
 use crate::databases;
 use crate::trouble::Trouble;
@@ -26,7 +26,7 @@ pub(crate) fn print_sql() -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// The only database failed, or all did. [`Exit::Part`]: some did; each was named on standard error.
-pub(crate) async fn run(config: &TickerConfig) -> Result<Exit, Failure> {
+pub(crate) async fn run(config: &TickerConfig, over: OverPgq) -> Result<Exit, Failure> {
     let targets = databases::named(config)
         .await
         .map_err(|trouble| Failure::from(anyhow::Error::from(trouble)))?;
@@ -38,7 +38,7 @@ pub(crate) async fn run(config: &TickerConfig) -> Result<Exit, Failure> {
     }
     let mut failures = Vec::new();
     for target in &targets {
-        match one(target, config).await {
+        match one(target, config, over).await {
             Ok(text) => admin::output::print(&text)?,
             Err(trouble) => failures.push((target.dbname(), failure(target, trouble))),
         }
@@ -64,18 +64,25 @@ fn failure(target: &ConnectInfo, trouble: Trouble) -> Failure {
         anyhow::Error::from(trouble).context(format!("could not install in database {name}")),
     );
     if foreign {
-        failure.with_hint("it may be PgQ's; Trunkline will not touch what it did not make")
+        failure.with_hint(
+            "if it is PgQ's: ticker install --upgrade-from-pgq makes it Trunkline's, with its queues and consumers; \
+             anything else has to be renamed or dropped",
+        )
     } else {
         failure
     }
 }
 
 /// Installs into one database and makes its queues; says what was done, a line each.
-async fn one(target: &ConnectInfo, config: &TickerConfig) -> Result<String, Trouble> {
+async fn one(
+    target: &ConnectInfo,
+    config: &TickerConfig,
+    over: OverPgq,
+) -> Result<String, Trouble> {
     let name = target.dbname();
     let purpose = format!("trunkline install {}", config.daemon.job_name);
     let mut session = target.connect(&purpose).await?;
-    let report = sql::install::install(&mut session, &COMPONENTS).await?;
+    let report = sql::install::install_over(&mut session, &COMPONENTS, over).await?;
     let mut text = format!("database {name}: {}\n", summary(&report));
     for queue in &config.queues {
         let made = sql::queue::create(&*session, queue).await?;
@@ -96,6 +103,8 @@ fn summary(report: &Report) -> &'static str {
         "nothing to do"
     } else if report.removed_dump {
         "installed, after removing objects that came with a dump"
+    } else if any(Outcome::TakenOver) {
+        "installed, with the queues and consumers of PgQ"
     } else if any(Outcome::Upgraded) {
         "upgraded"
     } else {

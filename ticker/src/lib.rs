@@ -7,6 +7,8 @@ pub mod cli;
 
 mod database_loop;
 mod databases;
+mod history;
+mod holders;
 mod install;
 mod pace;
 mod retry;

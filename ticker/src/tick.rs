@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use backon::ExponentialBackoff;
 use sql::connect::Session;
+use sql::queue::Maker;
 use sql::tick::TickStatements;
 use sql::{Class, Error};
 
 use crate::database_loop::Database;
+use crate::history::History;
 
 /// A queue whose tick failed, left alone for a while.
 struct Failing {
@@ -23,12 +25,18 @@ struct Failing {
 /// # Errors
 /// When no queue of the database can be looked at, or the connection broke. A queue that fails by itself is logged and
 /// tried again, and the others go on.
-pub(crate) async fn run(database: &Database, session: &Session) -> Result<(), Error> {
-    let statements = TickStatements::prepare(&**session).await?;
+pub(crate) async fn run(
+    database: &Database,
+    session: &Session,
+    maker: Maker,
+    history: &mut History,
+) -> Result<(), Error> {
+    let statements = TickStatements::prepare(&**session, maker).await?;
     let mut failing: HashMap<String, Failing> = HashMap::new();
     let mut last_work = Instant::now();
     while !database.stop.is_cancelled() {
         let started = Instant::now();
+        let mut ticked_any = false;
         for queue in statements.due(&**session).await? {
             if database.stop.is_cancelled() {
                 return Ok(());
@@ -44,6 +52,7 @@ pub(crate) async fn run(database: &Database, session: &Session) -> Result<(), Er
                     recovered(database, &mut failing, &queue);
                     if let Some(tick) = ticked {
                         last_work = Instant::now();
+                        ticked_any = true;
                         database.stats.ticked();
                         tracing::debug!(database = database.name(), queue, tick = tick.0, "tick");
                     }
@@ -52,6 +61,9 @@ pub(crate) async fn run(database: &Database, session: &Session) -> Result<(), Er
                 Err(_) if database.stop.is_cancelled() => return Ok(()),
                 Err(error) => failed(database, &mut failing, queue, &error),
             }
+        }
+        if ticked_any && maker == Maker::Trunkline {
+            history.note_if_due(session).await?;
         }
         let pace = *database.pace.borrow();
         let delay = pace.look_delay(last_work.elapsed());
@@ -99,7 +111,13 @@ fn failed(
                 tracing::warn!(database = name, error = text, "queue failed, trying again")
             }
             Class::Operator | Class::Bug => {
-                tracing::error!(database = name, error = text, "queue failed, trying again");
+                let advice = error.hint();
+                tracing::error!(
+                    database = name,
+                    error = text,
+                    advice,
+                    "queue failed, trying again"
+                );
             }
         }
         entry.text = text;

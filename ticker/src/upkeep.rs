@@ -7,6 +7,7 @@ use sql::Error;
 use sql::connect::Session;
 
 use crate::database_loop::Database;
+use crate::holders::Holders;
 use crate::tries::Tries;
 use crate::trouble::{Trouble, log_database};
 use crate::{retry, rotate, shapes};
@@ -14,14 +15,19 @@ use crate::{retry, rotate, shapes};
 /// Looks after the database until it is asked to stop; a broken session is replaced.
 pub(crate) async fn run(database: Database) {
     let mut tries = Tries::new(&database, "upkeep failed, trying again");
-    while let Err(trouble) = once(&database, &mut tries.worked).await {
+    let mut holders = Holders::default();
+    while let Err(trouble) = once(&database, &mut holders, &mut tries.worked).await {
         if tries.is_over(trouble).await {
             return;
         }
     }
 }
 
-async fn once(database: &Database, worked: &mut bool) -> Result<(), Trouble> {
+async fn once(
+    database: &Database,
+    holders: &mut Holders,
+    worked: &mut bool,
+) -> Result<(), Trouble> {
     let Some(session) = database.session("upkeep").await? else {
         return Ok(());
     };
@@ -33,6 +39,9 @@ async fn once(database: &Database, worked: &mut bool) -> Result<(), Trouble> {
         let pace = *database.pace.borrow();
         if is_due(maintained, pace.maint_delay) {
             rotate::round(database, &session).await?;
+            if let Err(error) = holders.tell(database, &session).await {
+                piece_failed(database, &session, error)?;
+            }
             maintained = Some(Instant::now());
         }
         if is_due(retried, pace.retry_delay) {

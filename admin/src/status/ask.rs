@@ -84,7 +84,7 @@ async fn database(
 ) -> DatabaseStatus {
     let asked = within(async {
         let session = info.connect(name).await?;
-        if !sql::queue::is_installed(&*session).await? {
+        if sql::queue::maker(&*session).await?.is_none() {
             if may_lack_schema {
                 return Ok(Vec::new());
             }
@@ -265,7 +265,7 @@ async fn provider(config: &ReplayConfig, name: &str) -> Provider {
                     None => Some(format!("there is no queue {}", config.queue)),
                 },
             },
-            epoch: queue.map(|queue| queue.epoch.0),
+            epoch: queue.and_then(|queue| queue.epoch).map(|epoch| epoch.0),
             pending_events: consumers
                 .into_iter()
                 .filter(|consumer| consumer.queue == config.queue)

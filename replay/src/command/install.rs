@@ -145,6 +145,12 @@ async fn register(
         }
         (Some(_) | None, None) => {}
     }
+    // One that was detached for holding too much is still there by name, and is not to be taken up again.
+    if at_provider.is_none() {
+        consumer::unregister(&**provider, job.queue(), &one.consumer)
+            .await
+            .context("could not unregister the consumer")?;
+    }
     consumer::register(&**provider, job.queue(), &one.consumer)
         .await
         .context("could not register the consumer")?;

@@ -5,6 +5,7 @@ use sql::{
     position,
     table_state::{State, Step, TableRow},
 };
+use tokio_postgres::error::SqlState;
 use tracing::info;
 
 use crate::{
@@ -161,7 +162,15 @@ impl<'a> CatchUp<'a> {
             self.place.tick.id,
         )
         .await
-        .map_err(Trouble::queue)?;
+        .map_err(|error| match error.code() {
+            // The helper held too much and was detached: what the table still needs may go at any time.
+            Some(state) if *state == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => Trouble::misfit(
+                &self.row.table,
+                admin::exit::one_line(&error),
+                "the table needs a resync: replay resync TABLE",
+            ),
+            Some(_) | None => Trouble::queue(error),
+        })?;
         Ok(())
     }
 

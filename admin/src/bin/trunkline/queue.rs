@@ -243,7 +243,8 @@ async fn drop_queue(
     common: &CommonArgs,
 ) -> Result<Exit, Failure> {
     if let Err(error) = sql::queue::drop(&*place.session, queue, force).await {
-        let attached = !force && error.code().is_some_and(|code| code.code() == "55006");
+        // PgQ's own error, without a code of its own; captured tables and a queue in use have theirs.
+        let attached = !force && error.code().is_some_and(|code| code.code() == "P0001");
         let failure = Failure::from(anyhow::Error::from(error));
         return Err(if attached {
             failure.with_hint(
