@@ -41,8 +41,10 @@ struct Args {
 /// A workload, or all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Work {
-    /// Initial copy of the pgbench tables.
+    /// Initial copy of the pgbench tables, and the same rows moved by hand.
     Copy,
+    /// The same of ten times the rows, with three more indexes.
+    CopyIndexed,
     /// A backlog of 20,000 TPC-B transactions.
     Backlog,
     /// A backlog of three bulk statements over 450,000 rows.
@@ -62,7 +64,8 @@ enum Work {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let workloads: Vec<Box<dyn Workload>> = match args.work {
-        Work::Copy => vec![Box::new(workload::copy::Copy)],
+        Work::Copy => vec![Box::new(workload::copy::Copy::Plain)],
+        Work::CopyIndexed => vec![Box::new(workload::copy::Copy::Indexed)],
         Work::Backlog => vec![Box::new(workload::backlog::Backlog::TpcB)],
         Work::BulkBacklog => vec![Box::new(workload::backlog::Backlog::Bulk)],
         Work::Kept => vec![Box::new(workload::kept::Kept)],
@@ -70,7 +73,7 @@ fn main() -> anyhow::Result<()> {
         Work::Lag => vec![Box::new(workload::lag::Lag)],
         Work::Queue => vec![Box::new(workload::queue::Queue)],
         Work::All => vec![
-            Box::new(workload::copy::Copy),
+            Box::new(workload::copy::Copy::Plain),
             Box::new(workload::kept::Kept),
             Box::new(workload::capture_bulk::CaptureBulk),
             Box::new(workload::lag::Lag),
