@@ -41,12 +41,16 @@ $$;
 -- pgq._is_stale_ticker(i_queue_name): whether the caller may not tick the queue: its transaction's snapshot is fixed and
 -- the queue has ticks, so that the last one may be younger. Result: bool. Tables touched: reads queue and tick.
 create or replace function pgq._is_stale_ticker(i_queue_name text) returns bool
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select current_setting('transaction_isolation') <> 'read committed'
-       and exists (select from pgq.queue q join pgq.tick t on t.tick_queue = q.queue_id
-                    where q.queue_name = i_queue_name)
+begin
+    if current_setting('transaction_isolation') = 'read committed' then
+        return false;
+    end if;
+    return exists (select from pgq.queue q join pgq.tick t on t.tick_queue = q.queue_id
+                    where q.queue_name = i_queue_name);
+end
 $$;
 
 -- pgq.ticker(): makes a tick for every queue that is due. Result: how many were made.
