@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use queue_setup::{assert_chain, consume, event, number, pause, rotate, tick, with_queue};
-use tests::{Cluster, Server, choose};
+use tests::{Cluster, Server, choose, full};
 use tokio_postgres::Client;
 
 /// Commits single events, some after a while, some taken back; the numbers of those committed.
@@ -75,7 +75,8 @@ async fn four_tickers_at_once_lose_no_event_and_give_none_twice() {
     let mut maintenance = 0;
     let started = Instant::now();
     let mut seen = std::collections::BTreeMap::new();
-    while started.elapsed() < Duration::from_secs(2) {
+    let seconds = if full() { 30 } else { 2 };
+    while started.elapsed() < Duration::from_secs(seconds) {
         for (id, times) in consume(&client, "c").await {
             *seen.entry(id).or_insert(0) += times;
         }
