@@ -194,3 +194,97 @@ async fn concurrent_writers_log_in_the_order_of_the_row_locks() {
         "t"
     );
 }
+
+#[tokio::test]
+async fn row_level_security_hides_no_change_from_capture_whoever_writes() {
+    let mut p = Provider::start().await;
+    p.run(
+        "create role tenant login; create table t (id int primary key, who text, v int) ;
+         alter table t enable row level security, force row level security;
+         create policy own on t using (who = current_user) with check (who = current_user);
+         grant select, insert, update, delete on t to tenant; insert into t values (1, 'other', 0)",
+    )
+    .await;
+    p.run("create table keep as select * from t; truncate t")
+        .await;
+    p.add("t").await;
+    p.run("insert into t select * from keep").await;
+    let tenant = p.another().await;
+    tenant
+        .batch_execute("set session authorization tenant")
+        .await
+        .unwrap();
+    for sql in [
+        "insert into t values (2, 'tenant', 0), (3, 'tenant', 0)",
+        "update t set v = v + 1",
+        "do $$ begin update t set v = 5 where id = 2; update t set v = 6; delete from t where id = 3; end $$",
+        "delete from t",
+    ] {
+        tenant.batch_execute(sql).await.unwrap();
+        p.check(sql).await;
+    }
+    assert_eq!(p.mirrored("t").len(), 1, "the row that it cannot see stays");
+    // Where the functions' owner would not see all rows, a live read could take one for gone: refused.
+    p.run("create role owner login").await;
+    p.run("create database d owner owner").await;
+    p.run("grant pgq_admin, pgq_reader, pgq_writer to owner")
+        .await;
+    let mut owner = p.cluster.connect("d").await;
+    owner
+        .batch_execute("set session authorization owner")
+        .await
+        .unwrap();
+    let components = [
+        sql::install::Component::Pgq,
+        sql::install::Component::Provider,
+    ];
+    sql::install::install(&mut owner, &components)
+        .await
+        .unwrap();
+    owner
+        .batch_execute(
+            "select pgq.create_queue('q'); create schema app; create table app.t (id int primary key);
+             alter table app.t enable row level security, force row level security",
+        )
+        .await
+        .unwrap();
+    let add = "select trunkline.add_table('q', 'job', 'app', 't')";
+    let (code, message, _) = refused(&owner, add).await;
+    assert_eq!(code, "42501");
+    assert!(message.contains("row level security"), "{message}");
+    owner
+        .batch_execute(&format!(
+            "alter table app.t no force row level security; {add}; insert into app.t values (1)"
+        ))
+        .await
+        .unwrap();
+    owner
+        .batch_execute("alter table app.t force row level security")
+        .await
+        .unwrap();
+    let said = ask(&owner, "select string_agg(u, '') from trunkline.upkeep() u").await;
+    assert!(said.contains("app.t"), "{said}");
+    assert!(
+        ask(&owner, "select problem from trunkline.captured")
+            .await
+            .contains("row level security")
+    );
+}
+
+#[tokio::test]
+async fn a_row_of_more_than_200_mb_is_named_by_its_key_and_fails_no_statement() {
+    let p = Provider::start().await;
+    p.run("create table b (id int primary key, t text, v int); create table f (t text)")
+        .await;
+    p.add("b").await;
+    p.add_by("f", "full", None).await;
+    p.run("insert into b values (1, repeat('x', 210000000), 0)")
+        .await;
+    p.run("update b set v = 1; do $$ begin update b set v = 2; update b set v = 3; end $$")
+        .await;
+    p.run("insert into f values (repeat('x', 210000000))").await;
+    assert_eq!(
+        p.ask("select string_agg(coalesce(ev_extra3, 'shape') || coalesce(left(ev_data, 3), ''), ' ' order by ev_id) from pgq.event_1 where ev_type <> 'trunkline.1.shape'").await,
+        "large(1) large(1) large(1) large(1) resync{\"w"
+    );
+}
