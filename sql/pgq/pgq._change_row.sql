@@ -2,7 +2,6 @@
 -- JSON already). Columns that are ignored are left out. Result: text. Tables touched: none.
 create or replace function pgq._change_row(i_kind text, i_names text[], i_values text[], i_ignored text[]) returns text
 language plpgsql immutable
-set search_path = pg_catalog, pg_temp
 as $$
 begin
     if i_kind = 'j' then
@@ -11,8 +10,11 @@ begin
                   from unnest(i_names, i_values) with ordinality c (name, value, place)
                  where c.name = any (i_ignored) is not true);
     end if;
-    return (select coalesce(string_agg(pgq._urlencode(c.name) || coalesce('=' || pgq._urlencode(c.value), ''), '&'
-                                       order by c.place), '')
+    -- Most names and values are plain.
+    return (select coalesce(string_agg(
+                       case when c.name ~ '[^0-9A-Za-z_.-]' then pgq._urlencode(c.name) else c.name end
+                       || coalesce('=' || case when c.value ~ '[^0-9A-Za-z_.-]' then pgq._urlencode(c.value)
+                                               else c.value end, ''), '&' order by c.place), '')
               from unnest(i_names, i_values) with ordinality c (name, value, place)
              where c.name = any (i_ignored) is not true);
 end
@@ -23,7 +25,6 @@ $$;
 create or replace function pgq._change_sql(
     i_op text, i_names text[], i_old text[], i_new text[], i_key text[], i_ignored text[]) returns text
 language plpgsql immutable
-set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_key record;
@@ -60,7 +61,6 @@ $$;
 -- Tables touched: reads the catalog, for JSON.
 create or replace function pgq._change_type(i_kind text, i_op text, i_table oid, i_key text[]) returns text
 language plpgsql stable
-set search_path = pg_catalog, pg_temp
 as $$
 begin
     if i_kind = 's' then
@@ -79,7 +79,6 @@ $$;
 -- hundred times as long.
 create or replace function pgq._urlencode(i_text text) returns text
 language plpgsql immutable strict
-set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_text text := i_text;

@@ -10,6 +10,8 @@
 -- the old row's DELETE and the new row's INSERT; SQL says both keys in one UPDATE. What the session does to the text of
 -- values (DateStyle and the like) is undone before it is read, where the table has a type that depends on it; by hand,
 -- because up to version 13 a SET clause sends a message to the client for each row.
+-- On version 10 a variable of a row type cannot hold a null of a composite type: such a column's null is logged as a row
+-- of nulls there.
 create or replace function pgq._log_change(
     i_kind text, i_op text, i_when text, i_table oid, i_arguments text[], i_path text,
     i_old anyelement, i_new anyelement) returns bool
@@ -34,7 +36,7 @@ begin
         return false;
     end if;
     v_says := pgq._trigger_arguments(i_arguments);
-    v_columns := pgq._trigger_columns(i_table, i_kind, i_op = 'UPDATE' and i_when = 'BEFORE');
+    v_columns := pgq._trigger_columns(i_table, i_kind, i_op, i_op = 'UPDATE' and i_when = 'BEFORE');
     v_key := coalesce(v_says.pkey, v_columns.key);
     v_match := case when v_says.pkey is null then v_key else pgq._name_list(array_to_string(v_key, ',')) end;
     if i_op <> 'INSERT' and (v_key = '{}' or v_key = array['']) then
@@ -54,6 +56,9 @@ begin
         v_pins := pgq._pin_output();
     end if;
     execute v_columns.read_values into v_old, v_new using i_old, i_new;
+    if i_op <> 'UPDATE' then
+        v_new := v_old;
+    end if;
     if v_pins is not null then
         perform set_config(p.name, p.value, true) from unnest(v_pins[1:5], v_pins[6:10]) p (name, value)
           where p.value is not null;
@@ -119,7 +124,7 @@ begin
     elsif v_says.deny then
         perform pgq._refuse_change(i_table, i_op, v_says.queue_name);
     end if;
-    v_columns := pgq._trigger_columns(i_table, i_kind, false);
+    v_columns := pgq._trigger_columns(i_table, i_kind, i_op, false);
     perform pgq.insert_event(v_says.queue_name,
                              case i_kind when 'j' then pgq._change_type('j', i_op, i_table, v_columns.key) else 'R' end,
                              case i_kind when 'j' then '{}' else '' end, v_columns.table_name, null, null, null);

@@ -9,7 +9,6 @@ create or replace function pgq._trigger_arguments(
     out queue_name text, out skip bool, out backup bool, out deny bool, out ignored text[], out pkey text[],
     out condition text, out places int4[], out expressions text[])
 language plpgsql immutable
-set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_argument text;
@@ -62,7 +61,6 @@ $$;
 -- pgq._name_list(i_list): the names of a list with commas, without the white space around them. Result: text[].
 create or replace function pgq._name_list(i_list text) returns text[]
 language sql immutable
-set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(array_agg(btrim(n.name, E' \t\r\n') order by n.place), array[''])
       from unnest(string_to_array(i_list, ',')) with ordinality n (name, place)

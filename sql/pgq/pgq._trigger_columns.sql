@@ -1,15 +1,15 @@
--- pgq._trigger_columns(i_table, i_kind, i_before): what logutriga and its like must know of a table.
+-- pgq._trigger_columns(i_table, i_kind, i_op, i_before): what logutriga and its like must know of a table.
 -- Result: one row: SCHEMA.TABLE, not quoted; the names of the columns in order; those of the primary key, in its order;
--- the query that reads the values of two rows ($1, $2) as two arrays of text, each by its type's output function (j: as
--- JSON: booleans and integers as such, dates and times in ISO form, all else as strings); plain: no value's text
--- depends on the session's settings. i_before: an UPDATE that is not done yet: a generated column of the new row is
--- empty then, and is read from the old row.
--- Tables touched: reads the catalog.
+-- the query that reads the values of two rows ($1, $2; of the first one only, but for an UPDATE) as two arrays of text,
+-- each value by its type's output function (j: as JSON: booleans and integers as such, dates and times in ISO form, all
+-- else as strings); plain: no value's text depends on the session's settings. i_before: an UPDATE that is not done yet: a
+-- generated column of the new row is empty then, and is read from the old row.
+-- Tables touched: reads the catalog. No SET clause, here and in the other helpers: each costs 2 microseconds, and _log_change
+-- has it.
 create or replace function pgq._trigger_columns(
-    i_table oid, i_kind text, i_before bool,
+    i_table oid, i_kind text, i_op text, i_before bool,
     out table_name text, out names text[], out key text[], out read_values text, out plain bool)
 language plpgsql stable
-set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_values text;
@@ -32,14 +32,17 @@ begin
           from pg_attribute a
          where a.attrelid = i_table and a.attnum > 0 and not a.attisdropped)
     select array_agg(c.attname::text order by c.attnum),
-           string_agg(format(c.value, c.attname, 1), ', ' order by c.attnum),
-           string_agg(format(c.value, c.attname, case when c.is_old then 1 else 2 end), ', ' order by c.attnum),
+           coalesce(string_agg(format(c.value, c.attname, 1), ', ' order by c.attnum), ''),
+           case when i_op = 'UPDATE' then
+               coalesce(string_agg(format(c.value, c.attname, case when c.is_old then 1 else 2 end), ', '
+                                   order by c.attnum), '') end,
            -- bool, "char", name, int8, int2, int4, text, oid, json, uuid, bpchar, varchar, numeric, jsonb
            coalesce(bool_and(c.atttypid = any ('{16,18,19,20,21,23,25,26,114,2950,1042,1043,1700,3802}'::oid[])), true)
       into names, v_values, v_new, plain
       from c;
     names := coalesce(names, '{}');
-    read_values := format('select array[%s]::text[], array[%s]::text[]', coalesce(v_values, ''), coalesce(v_new, ''));
+    read_values := case when i_op = 'UPDATE' then format('select array[%s]::text[], array[%s]::text[]', v_values, v_new)
+                        else format('select array[%s]::text[], null::text[]', v_values) end;
     key := array(select a.attname::text
                    from pg_constraint k
                   cross join unnest(k.conkey) with ordinality u (attnum, place)

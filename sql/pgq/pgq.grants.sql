@@ -14,9 +14,9 @@ begin
         for v_grant in
             select r.role_name
               from (values
-                ('public',     '{version,get_queue_info,get_consumer_info,get_batch_info}'::name[]),
+                ('public',     '{version,get_queue_info,get_consumer_info}'::name[]),
                 ('pgq_reader', '{register_consumer,register_consumer_at,unregister_consumer,next_batch,
-                                 next_batch_info,next_batch_custom,finish_batch,get_batch_events,get_batch_cursor,
+                                 next_batch_info,next_batch_custom,finish_batch,get_batch_info,get_batch_events,get_batch_cursor,
                                  batch_event_sql,batch_event_tables,event_retry,batch_retry,force_tick,
                                  find_tick_helper,seq_getval,quote_fqname,snapshot_contains,get_holder_info,
                                  _events_from}'),
@@ -39,7 +39,7 @@ end
 $$;
 revoke all on pgq.queue, pgq.consumer, pgq.tick, pgq.subscription, pgq.event_template, pgq.retry_queue
   from public, pgq_reader, pgq_writer, pgq_admin;
-grant select on pgq.queue, pgq.consumer, pgq.tick, pgq.subscription to public, pgq_reader;
+grant select on pgq.queue, pgq.consumer, pgq.tick, pgq.subscription to public, pgq_reader, pgq_admin;
 grant select on pgq.event_template to pgq_reader;
 grant insert, update, delete on pgq.consumer, pgq.tick, pgq.subscription to pgq_admin;
 grant select, insert, update, delete on pgq.retry_queue to pgq_admin;
@@ -47,4 +47,4 @@ grant update (queue_rotation_period, queue_external_ticker, queue_disable_insert
               queue_ticker_max_count, queue_ticker_max_lag, queue_ticker_idle_period, queue_per_tx_limit,
               queue_extra_maint, queue_max_tables, queue_retention_age, queue_retention_bytes,
               queue_retention_action) on pgq.queue to pgq_admin;
-grant select on sequence pgq.batch_id_seq to pgq_reader;
+revoke all on sequence pgq.batch_id_seq from public, pgq_reader;

@@ -23,13 +23,13 @@ begin
         return 0;
     end if;
     v_head := pgq._subscription(i_queue_name, i_consumer_name);
-    if v_head.sub_batch is not null then
-        raise exception 'consumer % of queue % has an open batch', i_consumer_name, i_queue_name
-            using errcode = '55006', hint = 'Finish it first: the batches of a cooperating consumer are its workers''.';
-    end if;
     if v_head.sub_head <> v_head.sub_consumer then
         raise exception 'consumer % of queue % is a sub-consumer itself', i_consumer_name, i_queue_name
             using errcode = '55000';
+    end if;
+    if v_head.sub_batch is not null then
+        raise exception 'consumer % of queue % has an open batch', i_consumer_name, i_queue_name
+            using errcode = '55006', hint = 'Finish it first: the batches of a cooperating consumer are its workers''.';
     end if;
     insert into pgq.consumer (co_name) values (v_name)
     on conflict (co_name) do update set co_name = excluded.co_name

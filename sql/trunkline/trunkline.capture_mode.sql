@@ -13,3 +13,5 @@ as $$
                          and e.evtenabled = 'A') = 3
                 then 'events' else 'fingerprint' end;
 $$;
+revoke all on function trunkline.capture_mode() from public;
+grant execute on function trunkline.capture_mode() to pgq_reader;

@@ -191,7 +191,7 @@ async fn nobody_may_call_what_he_was_not_granted() {
                 where p.pronamespace = 'pgq'::regnamespace and has_function_privilege('nobody', p.oid, 'execute')";
     assert_eq!(
         queue_setup::value(&client, open).await.unwrap(),
-        "get_batch_info get_consumer_info get_queue_info version"
+        "get_consumer_info get_queue_info version"
     );
     let loose = "select count(*) from pg_proc p where p.prosecdef \
                  and p.pronamespace in ('pgq'::regnamespace, 'trunkline'::regnamespace) \

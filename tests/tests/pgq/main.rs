@@ -1,10 +1,17 @@
-//! Schema pgq against PgQ 3.5 itself: the same calls on both, step by step, and the catalogs side by side.
+//! Schema pgq against PgQ 3.5 itself: the same calls on both, step by step, and the catalogs side by side; its companions
+//! pgq_coop and pgq_ext; who may do what; cases of the queue by their id.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod cases;
+mod catalog;
+mod companions;
 mod differences;
+mod one;
 mod pair;
+mod rights;
 mod script;
 
+use differences::DIFFERENCES;
 use pair::Pair;
 
 macro_rules! scripts {
@@ -16,6 +23,15 @@ macro_rules! scripts {
                 script::run(&mut pair, $file, include_str!(concat!("scripts/", $file))).await;
             }
         )*
+
+        #[test]
+        fn each_listed_difference_is_shown_by_a_step() {
+            let scripts = [$(include_str!(concat!("scripts/", $file))),*].concat();
+            for (name, reason) in DIFFERENCES {
+                let shown = format!("--! differs {name}\n");
+                assert!(scripts.contains(&shown), "{name} ({reason}) is shown by no step");
+            }
+        }
     };
 }
 
