@@ -64,7 +64,7 @@ begin
             execute format('lock table %s in access exclusive mode', i_queue.queue_data_pfx);
             perform from pgq.queue q where q.queue_id = i_queue.queue_id for update;
             if not found then
-                raise exception 'No such event queue' using errcode = '42704', detail = i_queue.queue_name;
+                raise exception 'No such event queue' using detail = i_queue.queue_name;
             end if;
             return;
         exception
