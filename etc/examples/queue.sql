@@ -21,8 +21,9 @@ begin
 end
 $$;
 
--- Consume: open a batch (null: nothing new), read it, ask for an event to come again in a minute, and finish it.
-select pgq.next_batch('jobs', 'mailer') as batch \gset
+-- Consume: open a batch, read it, ask for an event to come again in a minute, and finish it. next_batch opens the next
+-- one, which may be empty (null: nothing new); this asks for one with an event at least.
+select batch_id as batch from pgq.next_batch_custom('jobs', 'mailer', null, 1, null) \gset
 select ev_id, ev_type, ev_data from pgq.get_batch_events(:batch);
 select pgq.event_retry(:batch, ev_id, 60) from pgq.get_batch_events(:batch) where ev_type = 'goodbye';
 select pgq.finish_batch(:batch);

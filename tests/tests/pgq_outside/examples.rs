@@ -15,8 +15,9 @@ mod consumer_rs;
 
 /// A database `app` with the queue installed, and a ticker on it.
 struct App {
-    stage: Stage,
+    // Dropped first: they are found by pid files of the stage.
     _daemons: Daemons,
+    stage: Stage,
 }
 
 impl App {
@@ -38,8 +39,8 @@ impl App {
         ticker.run(&["install"]).ok();
         ticker.run(&["start", "-d"]).ok();
         App {
-            stage,
             _daemons: daemons,
+            stage,
         }
     }
 
