@@ -194,6 +194,9 @@ fn a_replay_that_was_detached_stops_and_the_advice_brings_everything_back() {
         "create table t (id int primary key, v text); insert into t values (1)",
     );
     replication.sync();
+    wait_until("the copy's helper to be gone", SOON, || {
+        replication.on_provider("select count(*) from pgq.get_consumer_info('q1')") == "1"
+    });
     replication.replay.run(&["stop"]).ok();
     replication
         .on_provider("insert into t select g, repeat('x', 500) from generate_series(2, 2000) g");
