@@ -6,6 +6,7 @@ mod again;
 mod catalog;
 mod changes;
 mod ddl;
+mod parts;
 mod shapes;
 mod steps;
 

@@ -1,0 +1,96 @@
+//! A large table is copied in parts: a part that fails is loaded again while the snapshot lives, and
+//! without it the table begins anew by itself (SY-05).
+
+use tests::{Replication, Session, wait_until};
+
+use crate::SOON;
+
+/// A table of several parts, with key and index, while others write to it.
+fn large() -> Replication {
+    let replication = Replication::builder().make();
+    replication.on_provider(
+        "create table t (id int primary key, v text, n int); create index t_n on t (n); \
+         insert into t select i, repeat('v', 100), i from generate_series(1, 250000) i",
+    );
+    replication.copy_schema();
+    replication.start();
+    replication
+}
+
+const END_SESSIONS: &str = "select count(*) from (select pg_terminate_backend(pid) \
+    from pg_stat_activity where application_name like 'trunkline copy-";
+
+/// Copies the table while its second part is held back, ends sessions when all others are in,
+/// and lets the part go on. Gives the number of tries.
+fn copied_although(ended: impl Fn(&Replication)) -> (Replication, String) {
+    let replication = large();
+    let held = Session::holding(
+        &replication.subscribers[0],
+        replication.db(),
+        "insert into trunkline.copied_range values ('replay1', 'public', 't', 1)",
+    );
+    replication.replay.run(&["add", "t"]).ok();
+    wait_until("the other parts to be in", SOON, || {
+        replication.on_subscriber("select count(*) >= 2 from trunkline.copied_range") == "t"
+    });
+    replication
+        .on_provider("update t set n = -n where id % 10 = 0; delete from t where id % 1000 = 1");
+    ended(&replication);
+    drop(held);
+    replication.wait_ok();
+    replication.sync();
+    replication.assert_same();
+    assert_eq!(
+        replication.on_subscriber("select count(*) from pg_indexes where tablename = 't'"),
+        "2"
+    );
+    let tries = replication.on_subscriber("select copy_attempt from trunkline.table_state");
+    (replication, tries)
+}
+
+#[test]
+fn a_part_that_fails_is_loaded_again_and_the_others_stay() {
+    let (replication, tries) = copied_although(|replication| {
+        let ended = replication.on_subscriber(&format!(
+            "{END_SESSIONS}in%' and wait_event_type = 'Lock') ended"
+        ));
+        assert_eq!(ended, "1");
+    });
+    assert_eq!(tries, "1");
+    let log = replication.replay.log();
+    assert!(
+        log.contains("is loaded again table=public.t part=1"),
+        "{log}"
+    );
+    replication.assert_clean(&["a part of a copy is loaded again"]);
+}
+
+#[test]
+fn a_copy_whose_snapshot_is_gone_begins_anew_by_itself() {
+    let (replication, tries) = copied_although(|replication| {
+        let ended = replication.on_provider(&format!(
+            "{END_SESSIONS}out%' and state like 'idle in%') ended"
+        ));
+        assert_eq!(ended, "1");
+        // The part that waited finds no snapshot.
+        replication.on_subscriber(&format!(
+            "{END_SESSIONS}in%' and wait_event_type = 'Lock') ended"
+        ));
+    });
+    assert_eq!(tries, "2");
+    replication.assert_clean(&["a part of a copy is loaded again", "a table's task waits"]);
+}
+
+#[test]
+fn a_subscriber_that_crashes_half_way_through_a_copy_loses_nothing() {
+    let (replication, _) = copied_although(|replication| {
+        replication.subscribers[0].kill9();
+        replication.subscribers[0].start_again();
+    });
+    replication.assert_clean(&[
+        "a part of a copy is loaded again",
+        "a table's task waits",
+        "subscriber waits",
+        "not cleared away yet",
+    ]);
+}
