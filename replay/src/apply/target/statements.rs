@@ -1,0 +1,290 @@
+//! The statements that write a target: made of its columns, run by the writers.
+
+use sql::shape::ShapeId;
+
+use super::{Column, Target};
+
+impl Target {
+    /// The statements for one row at a time. Parameters are the written columns in order; for
+    /// `delete` the key columns in order of the key.
+    pub(crate) fn row_statements(&self) -> RowStatements {
+        let (table, own) = (self.name.quoted(), self.own_rows());
+        let value = |n: usize, c: &Column| format!("${}::{}", n + 1, c.type_name);
+        let values: Vec<String> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(n, c)| value(n, c))
+            .collect();
+        let insert = if self.columns.is_empty() {
+            format!("insert into {table} default values")
+        } else {
+            format!(
+                "insert into {table} ({}) overriding system value values ({})",
+                self.names(),
+                values.join(", ")
+            )
+        };
+        let by_row = self.key_equals(|n, c| value(self.key[n], c));
+        let by_key = self.key_equals(value);
+        // Where all columns are key there is nothing to set, and the row's presence is still
+        // to be checked: one key column is set to itself.
+        let set = self.set_list(value).unwrap_or_else(|| self.set_nothing());
+        RowStatements {
+            insert,
+            update: format!("update {own} t set {set} where {by_row}"),
+            delete: format!("delete from {own} t where {by_key}"),
+        }
+    }
+
+    fn set_nothing(&self) -> String {
+        self.key
+            .first()
+            .map(|&k| format!("{0} = t.{0}", self.columns[k].name))
+            .unwrap_or_default()
+    }
+
+    /// The statements over sets of rows, which stand in two staging tables of the session.
+    pub(crate) fn set_statements(&self, staging: Staging) -> SetStatements {
+        let (table, own) = (self.name.quoted(), self.own_rows());
+        // One chunk may hold rows of several shapes of a table.
+        let [rows_name, keys_name] = staging.names(self.shape.shape);
+        let (rows, keys) = (
+            format!("pg_temp.{rows_name}"),
+            format!("pg_temp.{keys_name}"),
+        );
+        let (names, key_names) = (self.names(), self.key_names(""));
+        let staged = |_: usize, c: &Column| format!("s.{}", c.name);
+        let same_key = self.key_equals(staged);
+        let set = self.set_list(staged).unwrap_or_else(|| self.set_nothing());
+        let key_row = format!("row({})::text", self.key_names("s."));
+        SetStatements {
+            make: format!(
+                "create temp table if not exists {rows_name} on commit delete rows as \
+                     select {names} from {table} with no data; \
+                 create temp table if not exists {keys_name} on commit delete rows as \
+                     select {key_names} from {table} with no data"
+            ),
+            clear_rows: format!("truncate {rows}"),
+            clear_keys: format!("truncate {keys}"),
+            load: self.copy_in(&self.name),
+            copy_rows: format!("copy {rows} ({names}) from stdin"),
+            copy_keys: format!("copy {keys} ({key_names}) from stdin"),
+            delete: format!("delete from {own} t using {keys} s where {same_key}"),
+            update: format!("update {own} t set {set} from {rows} s where {same_key}"),
+            insert: format!(
+                "insert into {table} ({names}) overriding system value \
+                 select {names} from {rows} s"
+            ),
+            insert_missing: format!(
+                "insert into {table} ({names}) overriding system value \
+                 select {names} from {rows} s \
+                 where not exists (select from {own} t where {same_key})"
+            ),
+            delete_rows: format!("delete from {own} t using {rows} s where {same_key}"),
+            missing_rows: format!(
+                "select {key_row} from {rows} s \
+                 where not exists (select from {own} t where {same_key})"
+            ),
+            missing_keys: format!(
+                "select {key_row} from {keys} s \
+                 where not exists (select from {own} t where {same_key})"
+            ),
+            existing_rows: format!("select {key_row} from {rows} s join {own} t on {same_key}"),
+        }
+    }
+
+    /// The statements that bring the rows of a table without a key to the sum of what was added
+    /// and taken away, which stand in two staging tables of the session.
+    ///
+    /// A row is told by the text of all its columns, as this server writes it. Columns that
+    /// are never NULL are also compared by their own equality, so that an index can serve.
+    pub(crate) fn sum_statements(&self) -> SumStatements {
+        let (table, own) = (self.name.quoted(), self.own_rows());
+        let [plus_name, minus_name] = Staging::Sums.names(self.shape.shape);
+        let (plus, minus) = (
+            format!("pg_temp.{plus_name}"),
+            format!("pg_temp.{minus_name}"),
+        );
+        let names = self.names();
+        let list = if names.is_empty() {
+            String::new()
+        } else {
+            format!(" ({names})")
+        };
+        let of = |alias: &str| {
+            let columns: Vec<String> = self
+                .columns
+                .iter()
+                .map(|column| format!("{alias}.{}", column.name))
+                .collect();
+            columns.join(", ")
+        };
+        let text = |alias: &str| format!("row({})::text", of(alias));
+        let sums = format!(
+            "sums (k, n) as (select u.k, sum(u.n) from (\
+                 select {}, 1 from {plus} s union all select {}, -1 from {minus} s) u (k, n) \
+             group by u.k having sum(u.n) <> 0)",
+            text("s"),
+            text("s")
+        );
+        let goal = |from: &str| {
+            format!(
+                "goal (k, r) as (select distinct on (k) b.k, b.r \
+                 from (select {}, s from {from} s) b (k, r))",
+                text("s")
+            )
+        };
+        let same: String = self
+            .columns
+            .iter()
+            .filter(|column| column.not_null)
+            .filter_map(|column| {
+                let equal = column.equal.as_deref()?;
+                Some(format!("t.{0} {equal} (goal.r).{0} and ", column.name))
+            })
+            .collect();
+        let doomed = format!(
+            "doomed (id, part) as (select f.id, f.part from (\
+                 select t.ctid, t.tableoid, sums.n, row_number() over (partition by sums.k) \
+                 from sums join goal on goal.k = sums.k join {own} t on {same}{} = goal.k \
+                 where sums.n < 0) f (id, part, n, place) where f.place <= -f.n)",
+            text("t")
+        );
+        // A row's place is its own in one table only.
+        let chosen = if self.partitioned {
+            "using doomed d where t.ctid = d.id and t.tableoid = d.part"
+        } else {
+            "where t.ctid = any (array(select d.id from doomed d))"
+        };
+        SumStatements {
+            make: format!(
+                "create temp table if not exists {plus_name} on commit delete rows as \
+                     select {names} from {table} with no data; \
+                 create temp table if not exists {minus_name} on commit delete rows as \
+                     select {names} from {table} with no data"
+            ),
+            clear: format!("truncate {plus}, {minus}"),
+            copy_plus: format!("copy {plus}{list} from stdin"),
+            copy_minus: format!("copy {minus}{list} from stdin"),
+            take_away: format!(
+                "with {sums}, {}, {doomed}, gone (k) as (delete from {own} t {chosen} returning {}) \
+                 select w.k from (select sums.k, -sums.n as n from sums where sums.n < 0) w \
+                 left join (select gone.k, count(*) as n from gone group by gone.k) g on g.k = w.k \
+                 cross join lateral generate_series(1, (w.n - coalesce(g.n, 0))::int8)",
+                goal(&minus),
+                text("t")
+            ),
+            to_add: format!(
+                "with {sums} select coalesce(sum(sums.n), 0)::int8 from sums where sums.n > 0"
+            ),
+            add: format!(
+                "with {sums}, {} insert into {table}{list} overriding system value select {} \
+                 from sums join goal on goal.k = sums.k \
+                 cross join lateral generate_series(1, sums.n::int8) where sums.n > 0",
+                goal(&plus),
+                of("(goal.r)")
+            ),
+        }
+    }
+}
+
+/// Which staging tables of a shape: those for rows and keys of which it is known whether the
+/// subscriber has them, those for rows as they are now and keys that are gone, or those for sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Staging {
+    /// For deletes, updates and inserts.
+    Known,
+    /// For live rows and keys that are gone.
+    Unknown,
+    /// For rows that were added and taken away, of a table without a key.
+    Sums,
+}
+
+impl Staging {
+    /// The names of the tables for rows and for keys.
+    fn names(self, shape: ShapeId) -> [String; 2] {
+        let (rows, keys) = match self {
+            Staging::Known => ("rows", "keys"),
+            Staging::Unknown => ("live", "gone"),
+            Staging::Sums => ("plus", "minus"),
+        };
+        [rows, keys].map(|what| format!("trunkline_{what}_{}", shape.0))
+    }
+}
+
+/// The statement that drops a shape's staging tables, if there are any.
+pub(crate) fn drop_staging(shape: ShapeId) -> String {
+    let names =
+        [Staging::Known, Staging::Unknown, Staging::Sums].map(|staging| staging.names(shape));
+    let names: Vec<String> = names
+        .iter()
+        .flatten()
+        .map(|name| format!("pg_temp.{name}"))
+        .collect();
+    format!("drop table if exists {}; ", names.join(", "))
+}
+
+/// See [`Target::row_statements`].
+#[derive(Debug)]
+pub(crate) struct RowStatements {
+    /// Adds a row.
+    pub insert: String,
+    /// Sets the row with the same key.
+    pub update: String,
+    /// Deletes the row with a key.
+    pub delete: String,
+}
+
+/// See [`Target::set_statements`].
+#[derive(Debug)]
+pub(crate) struct SetStatements {
+    /// Makes the staging tables, if the session has not got them. They are emptied at the end of
+    /// each transaction, which, unlike TRUNCATE, writes nothing to the catalog.
+    pub make: String,
+    /// Empties the staged rows, where one transaction stages more than once.
+    pub clear_rows: String,
+    /// Empties the staged keys.
+    pub clear_keys: String,
+    /// Loads rows into the table itself.
+    pub load: String,
+    /// Loads rows.
+    pub copy_rows: String,
+    /// Loads keys.
+    pub copy_keys: String,
+    /// Deletes the rows with the staged keys.
+    pub delete: String,
+    /// Sets the rows with the staged rows' keys.
+    pub update: String,
+    /// Adds the staged rows.
+    pub insert: String,
+    /// Adds those of the staged rows whose key is not there.
+    pub insert_missing: String,
+    /// Deletes the rows with the staged rows' keys.
+    pub delete_rows: String,
+    /// The keys of staged rows that are not there.
+    pub missing_rows: String,
+    /// The staged keys that are not there.
+    pub missing_keys: String,
+    /// The keys of staged rows that are there.
+    pub existing_rows: String,
+}
+
+/// See [`Target::sum_statements`].
+#[derive(Debug)]
+pub(crate) struct SumStatements {
+    /// Makes the staging tables, if the session has not got them.
+    pub make: String,
+    /// Empties them.
+    pub clear: String,
+    /// Loads rows that were added.
+    pub copy_plus: String,
+    /// Loads rows that were taken away.
+    pub copy_minus: String,
+    /// Deletes the rows whose sum is below zero; gives the text of each that was not there.
+    pub take_away: String,
+    /// How many rows are to be added.
+    pub to_add: String,
+    /// Adds the rows whose sum is above zero.
+    pub add: String,
+}
