@@ -53,12 +53,28 @@ begin
                sub_next_tick = null, sub_batch = null
          where s.sub_queue = v_queue.queue_id;
         update pgq.queue q set queue_first_tick = v_tick where q.queue_id = v_queue.queue_id;
-        -- The tick does not show this transaction and lists none that is as young. One event number more, and the next
-        -- look of a ticker sees that something waits for it.
+        -- What was written anew comes after the tick: it must not show this transaction, and would where a younger one has
+        -- ended already, because a snapshot does not list the transaction that takes it.
+        update pgq.tick t set tick_snapshot = pgq._snapshot_before(t.tick_snapshot, txid_current())
+         where t.tick_queue = v_queue.queue_id and t.tick_id = v_tick;
+        -- One event number more, and the next look of a ticker sees that something waits for it.
         perform nextval(v_queue.queue_event_seq::regclass);
     end if;
     return (select q.queue_epoch from pgq.queue q where q.queue_id = v_queue.queue_id);
 end
+$$;
+
+-- pgq._snapshot_before(i_snapshot, i_txid): a snapshot in which a transaction is still running.
+-- Result: i_snapshot where it does not show i_txid, else the same with i_txid among those that run. Tables touched: none.
+create or replace function pgq._snapshot_before(i_snapshot txid_snapshot, i_txid bigint) returns txid_snapshot
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when txid_visible_in_snapshot(i_txid, i_snapshot)
+                then concat_ws(':', least(txid_snapshot_xmin(i_snapshot), i_txid), txid_snapshot_xmax(i_snapshot),
+                               (select string_agg(x::text, ',' order by x)
+                                  from (select txid_snapshot_xip(i_snapshot) union all select i_txid) l (x)))::txid_snapshot
+                else i_snapshot end
 $$;
 
 -- pgq._has_alien_txids(i_queue): whether ticks or events of a queue are of transactions that this server has not run.

@@ -164,7 +164,15 @@ async fn a_dump_restored_into_another_server_is_named_and_adopted_without_losing
         log.contains("queue failed, trying again")
             && log.contains("advice=\"select pgq.adopt_queue('q')\"")
     });
+    // A transaction that is younger than the adopting one ends before it: snapshots that the
+    // adopting one takes then show its own number as one of the past.
+    client
+        .batch_execute("begin; select txid_current()")
+        .await
+        .unwrap();
+    new.psql("restored", "create table younger ()");
     let epoch = number(&client, "pgq.adopt_queue('q')").await;
+    client.batch_execute("commit").await.unwrap();
     assert_eq!(
         number(&client, "select queue_epoch from pgq.queue").await,
         epoch
