@@ -123,6 +123,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now   bigint := txid_current();
+    -- The first number that no event of this server can have: its writers are locked out. The own number is too low a
+    -- limit, it may be older than what others wrote before the lock.
+    v_next  bigint := txid_snapshot_xmax(txid_current_snapshot());
     v_table text;
 begin
     create temporary table trunkline_adopted on commit drop as
@@ -137,10 +140,10 @@ begin
               left join pgq.tick t on t.tick_queue = s.sub_queue and t.tick_id = s.sub_next_tick
              where (e.ev_owner is null or e.ev_owner = s.sub_id) and left(e.ev_type, 10) is distinct from 'trunkline.'
                and not (txid_visible_in_snapshot(e.ev_txid, f.tick_snapshot)
-                        and (e.ev_txid > $2 or (e.ev_id <= f.tick_event_seq and e.ev_owner is null)))
+                        and (e.ev_txid >= $2 or (e.ev_id <= f.tick_event_seq and e.ev_owner is null)))
                and (t.tick_id is null or not pgq._is_member(s)
                     or txid_visible_in_snapshot(e.ev_txid, t.tick_snapshot))
-             order by s.sub_id, e.ev_id$f$, v_table) using i_queue.queue_id, v_now;
+             order by s.sub_id, e.ev_id$f$, v_table) using i_queue.queue_id, v_next;
         execute format('truncate only %s', v_table);
     end loop;
     execute format($f$
