@@ -25,14 +25,14 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_table  text := format('%I.%I', i_schema, i_table);
-    v_oid    oid := to_regclass(v_table);
+    v_oid    oid;
     v_class  record;
     v_index  record;
     v_fk     record;
     v_build  text[];
     v_attach text[];
 begin
-    select c.relkind, c.relowner, c.relnamespace into v_class from pg_class c where c.oid = v_oid;
+    select c.relkind, c.relowner, c.relnamespace into v_class from pg_class c where c.oid = to_regclass(v_table);
     if v_class.relkind is distinct from 'r' then
         return;
     end if;
@@ -46,6 +46,9 @@ begin
         return next;
         return;
     end if;
+    -- The lock first: who drops the table, or one of its indexes, meanwhile has ended before the catalog is read.
+    execute format('lock table only %s in access exclusive mode', v_table);
+    v_oid := to_regclass(v_table);
     for v_index in
         select i.indexrelid as oid, ic.relname as name, i.indisclustered, i.indisreplident, i.indisexclusion,
                pg_relation_size(i.indexrelid) as bytes, t.spcname,

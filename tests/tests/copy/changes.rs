@@ -54,9 +54,42 @@ fn what_happens_while_a_copy_waits_for_its_lock_is_in_the_copy_once() {
     replication.assert_followed(&[]);
 }
 
+/// Waits until t is parked for want of the subscriber's table while the other goes on, and
+/// gives it back.
+fn parked_for_want_of_its_table(replication: &Replication) {
+    wait_until("t to be parked", SOON, || {
+        replication.state("public.t") == "parked"
+    });
+    other_goes_on(replication);
+    let error = replication.replay.run(&["tables", "--json"]).ok().stdout;
+    assert!(error.contains("does not exist"), "{error}");
+    replication.on_subscriber("create table t (id int primary key, v text, n int)");
+    replication.wait_ok();
+}
+
+/// Waits until a new row of the other table is on the subscriber.
+fn other_goes_on(replication: &Replication) {
+    let rows = "select count(*) from other";
+    replication.on_provider("insert into other select count(*) from other");
+    let wanted = replication.on_provider(rows);
+    wait_until("other to go on", SOON, || {
+        replication.on_subscriber(rows) == wanted
+    });
+}
+
 #[test]
 fn a_table_dropped_while_it_is_copied_is_parked_and_the_others_go_on() {
     let replication = Replication::running(TWO);
+    // On the subscriber, while the copy waits to take its indexes away.
+    let dropper = Session::holding(
+        &replication.subscribers[0],
+        replication.db(),
+        "drop table t",
+    );
+    replication.replay.run(&["resync", "t"]).ok();
+    waiting_for_its_lock(&replication.subscribers[0], replication.db());
+    dropper.ask("commit");
+    parked_for_want_of_its_table(&replication);
     // On the subscriber: the next part finds no table.
     let held = Session::holding(
         &replication.subscribers[0],
@@ -68,19 +101,8 @@ fn a_table_dropped_while_it_is_copied_is_parked_and_the_others_go_on() {
         replication.state("public.t") == "in-copy"
     });
     drop(held);
-    let dropper = Session::new(&replication.subscribers[0], replication.db());
     dropper.ask("drop table t");
-    wait_until("t to be parked", SOON, || {
-        replication.state("public.t") == "parked"
-    });
-    replication.on_provider("insert into other values (1)");
-    wait_until("other to go on", SOON, || {
-        replication.on_subscriber("select count(*) from other") == "1"
-    });
-    let error = replication.replay.run(&["tables", "--json"]).ok().stdout;
-    assert!(error.contains("does not exist"), "{error}");
-    replication.on_subscriber("create table t (id int primary key, v text, n int)");
-    replication.wait_ok();
+    parked_for_want_of_its_table(&replication);
     replication.sync();
     replication.assert_same();
     // On the provider: the copy's lock comes first, and then the table is gone.
@@ -94,10 +116,7 @@ fn a_table_dropped_while_it_is_copied_is_parked_and_the_others_go_on() {
         error.contains("dropped on the provider") || error.contains("does not exist"),
         "{error}"
     );
-    replication.on_provider("insert into other values (2)");
-    wait_until("other to go on", SOON, || {
-        replication.on_subscriber("select count(*) from other") == "2"
-    });
+    other_goes_on(&replication);
     replication.assert_clean(&[
         "table parked table=public.t",
         "not cleared away yet",
