@@ -105,11 +105,12 @@ pub(crate) struct Report {
 impl Report {
     /// An empty report of a run with this plan.
     pub(crate) fn new(plan: &Plan) -> Self {
-        let cpu = std::fs::read_to_string("/proc/cpuinfo")
-            .unwrap_or_default()
+        // A machine that does not tell is measured all the same; the report then says so.
+        let told = |file| std::fs::read_to_string(file).unwrap_or_else(|error| error.to_string());
+        let cpu = told("/proc/cpuinfo")
             .lines()
             .find_map(|line| line.strip_prefix("model name"))
-            .map_or_else(String::new, |name| {
+            .map_or("unknown".to_owned(), |name| {
                 name.trim_start_matches([' ', '\t', ':']).to_owned()
             });
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -119,7 +120,7 @@ impl Report {
                 "cpu": cpu,
                 "cores": cores,
                 // Somebody else's work on the machine shows here.
-                "load_average_at_start": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim(),
+                "load_average_at_start": told("/proc/loadavg").trim(),
                 "postgresql": "Debian's 15, provider and subscriber on the same machine",
                 "settings": SETTINGS.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
                 "load": "pgbench (simple protocol, as it is by default) with synchronous_commit=off",

@@ -188,8 +188,10 @@ fn suggestion<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(steps, candidate)| *steps <= 2.min(candidate.len() / 2))
         .min()
-        .map(|(_, candidate)| format!(", did you mean {candidate:?}?"))
-        .unwrap_or_default()
+        // A name that is like none gets no suggestion.
+        .map_or_else(String::new, |(_, candidate)| {
+            format!(", did you mean {candidate:?}?")
+        })
 }
 
 /// One section, asked for its keys one by one. What is wrong is reported and replaced by the
@@ -439,8 +441,10 @@ fn float(number: &toml::de::DeFloat<'_>) -> Option<f64> {
 }
 
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(40) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
+    let begin: String = text.chars().take(40).collect();
+    if begin.len() < text.len() {
+        format!("{begin}...")
+    } else {
+        begin
     }
 }

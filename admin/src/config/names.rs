@@ -12,6 +12,7 @@ const FORM: &str = "must be 1 to 255 bytes without control characters";
 /// The list `queues`.
 pub(super) fn queues(section: &Section<'_>) -> Vec<String> {
     const KEY: &str = "queues";
+    // Not given: no queue is made. Given and wrong: it is reported, and nothing is done.
     let texts = section.texts(KEY).unwrap_or_default();
     let list: Vec<String> = texts.into_iter().map(|text| text.value).collect();
     if list.iter().any(|name| !is_queue_name(name)) {

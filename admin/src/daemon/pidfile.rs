@@ -47,9 +47,8 @@ impl PidFile {
                 });
             }
         }
-        let pid = read_pid(path)
-            .map(|pid| format!(", pid {pid}"))
-            .unwrap_or_default();
+        // The other one may not have written its number yet.
+        let pid = read_pid(path).map_or_else(String::new, |pid| format!(", pid {pid}"));
         Err(Failure::message(
             Exit::Running,
             format!("already running ({}{pid})", path.display()),

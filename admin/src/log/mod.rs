@@ -80,8 +80,7 @@ pub fn start_daemon_log(
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
             .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+            .map_or_else(|| "unknown".to_owned(), ToString::to_string);
         tracing::error!(place, "panic, please report this bug");
     }));
     Ok(guard)
@@ -156,7 +155,10 @@ impl JobLayer {
     /// what they warn about we handle and report ourselves.
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
         const OURS: [&str; 5] = ["sql", "admin", "ticker", "replay", "trunkline"];
-        let package = metadata.target().split("::").next().unwrap_or_default();
+        let target = metadata.target();
+        let package = target
+            .split_once("::")
+            .map_or(target, |(package, _)| package);
         let most = match (self.verbosity, OURS.contains(&package)) {
             (Verbosity::Quiet, true) => Level::WARN,
             (Verbosity::Normal, true) => Level::INFO,

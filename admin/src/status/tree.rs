@@ -82,8 +82,9 @@ fn database_branch(database: &DatabaseStatus) -> Branch {
 fn queue_branch(queue: &QueueStatus) -> Branch {
     let mut text = format!("queue {}:", queue.name);
     if let Some(tick) = queue.last_tick {
-        let age = queue.tick_age_seconds.map(seconds).unwrap_or_default();
-        let events = queue.pending_events.unwrap_or(0);
+        // What the server did not tell is a dash, not a nought.
+        let age = queue.tick_age_seconds.map_or("-".to_owned(), seconds);
+        let events = or_none(queue.pending_events);
         text.push_str(&format!(
             " tick {tick}, {age} ago, {events} events since, {}",
             bytes(queue.bytes)

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use anyhow::Context;
 use tests::{Cluster, Digest, Node, Scratch, Server, Session};
 
 use crate::pair::{DB, SETTINGS};
@@ -157,14 +158,12 @@ impl Desk {
     }
 
     /// Seconds of CPU that the worker's backend has used.
-    fn cpu(&self) -> f64 {
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/schedstat", self.pid)).unwrap_or_default();
-        let nanoseconds = stat
-            .split(' ')
-            .next()
-            .and_then(|word| word.parse::<f64>().ok());
-        nanoseconds.unwrap_or(f64::NAN) / 1e9
+    fn cpu(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.pid))
+            .context("the kernel tells no CPU time of a process")?;
+        let word = stat.split(' ').next().context("schedstat is empty")?;
+        let nanoseconds: f64 = word.parse().context("schedstat holds no number")?;
+        Ok(nanoseconds / 1e9)
     }
 
     /// CPU of the work alone, and what was there to be checked: how many, and a sum.
@@ -172,8 +171,8 @@ impl Desk {
         match phase {
             Phase::InsertAlone | Phase::InsertSeries | Phase::InsertMany => self.insert(phase),
             Phase::Read => self.read(round),
-            Phase::Tick(queues) => Ok(self.tick(queues)),
-            Phase::NextBatch(consumers) => Ok(self.next_batches(consumers)),
+            Phase::Tick(queues) => self.tick(queues),
+            Phase::NextBatch(consumers) => self.next_batches(consumers),
         }
     }
 
@@ -193,9 +192,9 @@ impl Desk {
                 "select count(pgq.insert_event('q1', 'type', {DATA})) from generate_series(1, {SERIES}) g"
             ),
         };
-        let start = self.cpu();
+        let start = self.cpu()?;
         self.worker.ask(&statement);
-        let used = self.cpu() - start;
+        let used = self.cpu()? - start;
         drop(daemon);
         let there = self.events("q1");
         self.drop_all();
@@ -232,7 +231,7 @@ impl Desk {
         }
         let (mut used, mut rows, mut sum) = (0.0, 0, 0_i128);
         loop {
-            let start = self.cpu();
+            let start = self.cpu()?;
             let batch = self.worker.ask("select pgq.next_batch('q1', 'reader')");
             if batch.is_empty() {
                 break;
@@ -242,7 +241,7 @@ impl Desk {
             ));
             self.worker
                 .ask(&format!("select pgq.finish_batch({batch})"));
-            used += self.cpu() - start;
+            used += self.cpu()? - start;
             rows += seen.rows;
             sum += seen.sum.parse::<i128>()?;
         }
@@ -261,16 +260,16 @@ impl Desk {
         ))
     }
 
-    fn tick(&self, queues: u32) -> (f64, Digest) {
+    fn tick(&self, queues: u32) -> anyhow::Result<(f64, Digest)> {
         self.make("q", queues);
         let (mut used, mut made) = (0.0, 0);
         for _ in 0..TICKS / queues {
             self.worker.ask(&format!(
                 "select count(pgq.insert_event('q' || g, 'type', 'x')) from generate_series(1, {queues}) g"
             ));
-            let start = self.cpu();
+            let start = self.cpu()?;
             let ticks = self.worker.ask("select pgq.ticker()");
-            used += self.cpu() - start;
+            used += self.cpu()? - start;
             made += ticks.parse().unwrap_or(0);
         }
         self.drop_all();
@@ -278,10 +277,10 @@ impl Desk {
             rows: made,
             sum: String::new(),
         };
-        (used, digest)
+        Ok((used, digest))
     }
 
-    fn next_batches(&self, consumers: u32) -> (f64, Digest) {
+    fn next_batches(&self, consumers: u32) -> anyhow::Result<(f64, Digest)> {
         self.make("q", 1);
         self.worker.ask(&format!(
             "select count(pgq.register_consumer('q1', 'c' || g)) from generate_series(1, {consumers}) g"
@@ -292,7 +291,7 @@ impl Desk {
                 .ask("select pgq.insert_event('q1', 'type', 'x')");
             self.worker.ask("select pgq.ticker('q1')");
             for consumer in 1..=consumers {
-                let start = self.cpu();
+                let start = self.cpu()?;
                 let batch = self
                     .worker
                     .ask(&format!("select pgq.next_batch('q1', 'c{consumer}')"));
@@ -301,7 +300,7 @@ impl Desk {
                         .ask(&format!("select pgq.finish_batch({batch})"));
                     done += 1;
                 }
-                used += self.cpu() - start;
+                used += self.cpu()? - start;
             }
         }
         self.drop_all();
@@ -309,7 +308,7 @@ impl Desk {
             rows: done,
             sum: String::new(),
         };
-        (used, digest)
+        Ok((used, digest))
     }
 
     /// The maker's own ticker, while the value lives.

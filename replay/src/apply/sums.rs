@@ -73,19 +73,17 @@ pub(super) async fn stage(
     writable: &Writable,
     set: &ChangeSet,
 ) -> Result<(), Error> {
-    let repeated = |wanted: fn(i64) -> i64| {
-        set.sums.iter().flat_map(move |(row, n)| {
-            let times = usize::try_from(wanted(*n)).unwrap_or_default();
-            std::iter::repeat_n(row, times)
-        })
+    let repeated = |is_wanted: fn(i64) -> bool| {
+        let sums = set.sums.iter().filter(move |(_, n)| is_wanted(*n));
+        sums.flat_map(|(row, n)| (0..n.unsigned_abs()).map(move |_| row))
     };
     let fields = &writable.target.fields;
-    let plus: Vec<&Bytes> = repeated(|n| n).collect();
+    let plus: Vec<&Bytes> = repeated(i64::is_positive).collect();
     if !plus.is_empty() {
         let sink = client.copy_in(&writable.sums.copy_plus).await?;
         feed(sink, plus, fields).await?;
     }
-    let minus: Vec<&Bytes> = repeated(|n| -n).collect();
+    let minus: Vec<&Bytes> = repeated(i64::is_negative).collect();
     if !minus.is_empty() {
         let sink = client.copy_in(&writable.sums.copy_minus).await?;
         feed(sink, minus, fields).await?;
