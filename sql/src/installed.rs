@@ -37,15 +37,7 @@ pub struct Installed {
 /// # Errors
 /// [`Error::Database`], or [`Error::Manifest`] when the program was built wrong.
 pub async fn components(client: &impl GenericClient) -> Result<Vec<Installed>, Error> {
-    let doing = || Error::database("ask what is installed");
-    let there = client
-        .query_one(
-            "select pg_catalog.to_regclass('trunkline.component') is not null",
-            &[],
-        )
-        .await
-        .map_err(doing())?;
-    if !column::<bool>(&there, 0)? {
+    if !relation_exists(client, "trunkline.component").await? {
         return Ok(Vec::new());
     }
     let rows = client
@@ -54,7 +46,7 @@ pub async fn components(client: &impl GenericClient) -> Result<Vec<Installed>, E
             &[],
         )
         .await
-        .map_err(doing())?;
+        .map_err(Error::database("ask what is installed"))?;
     let mut found = Vec::new();
     for row in &rows {
         let component: String = column(row, 0)?;
@@ -130,4 +122,31 @@ pub(crate) async fn extension_of(
         })
     })
     .transpose()
+}
+
+/// Whether a table of this name is there; the name as SQL reads it.
+pub(crate) async fn relation_exists(
+    client: &impl GenericClient,
+    name: &str,
+) -> Result<bool, Error> {
+    let row = client
+        .query_one(
+            "select pg_catalog.to_regclass($1::text) is not null",
+            &[&name],
+        )
+        .await
+        .map_err(Error::database(format!("look for {name}")))?;
+    column(&row, 0)
+}
+
+/// Whether a schema of this name is there; the bare name.
+pub(crate) async fn schema_exists(client: &impl GenericClient, name: &str) -> Result<bool, Error> {
+    let row = client
+        .query_one(
+            "select exists (select from pg_catalog.pg_namespace where nspname = $1)",
+            &[&name],
+        )
+        .await
+        .map_err(Error::database(format!("look for schema {name}")))?;
+    column(&row, 0)
 }

@@ -24,6 +24,7 @@ mod verify; // pure: is this the server that was meant
 mod verify_v1; // pure: the same for certificates of version 1
 
 // The SQL objects: made, upgraded and dropped here and nowhere else.
+mod dump; // drops what came with a dump of another node
 pub mod install; // schemas pgq and trunkline, and the roles, in one transaction
 pub mod installed; // reads trunkline.component and the catalog: what is there, and how it compares
 pub mod manifest; // pure: the SQL files compiled into the program
