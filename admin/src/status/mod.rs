@@ -1,13 +1,17 @@
 //! How everything stands: asked from the databases, not from the daemons, because a daemon that
-//! hangs answers nothing. `report` has the shapes, `ask` the questions, `tree` the picture.
+//! hangs answers nothing. `queues` asks for a ticker, `subscribers` for a
+//! replay, in the manner of `ask`; `report` has the shapes, `tree` the picture.
 
 mod ask;
+mod queues;
 mod report;
+mod subscribers;
 mod tree;
 
-pub use ask::{of_replay, of_ticker, queues, tables_of};
+pub use queues::{of_ticker, queues};
 pub use report::{
     ConsumerStatus, DatabaseStatus, HolderStatus, Overview, ProviderStatus, QueuePace, QueueStatus,
     ReplayStatus, SubscriberState, SubscriberStatus, TableStatus, TickerStatus,
 };
+pub use subscribers::{of_replay, tables_of};
 pub use tree::overview as draw;
