@@ -7,11 +7,16 @@
 use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
-use sql::shape::ShapeId;
+use sql::{shape::ShapeId, tick::TickId};
 use tokio_postgres::{Client, Error};
 
-use super::{Writable, sets::feed};
-use crate::fold::ChangeSet;
+use super::{
+    Applier,
+    sets::{Differences, feed},
+    target::Staging,
+    writable::Writable,
+};
+use crate::{fold::ChangeSet, trouble::Trouble};
 
 /// Which tables have sums that are staged and not written.
 #[derive(Default)]
@@ -116,4 +121,60 @@ pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Writte
         written.unruly = i64::try_from(added).ok() != Some(wanted);
     }
     Ok(written)
+}
+
+impl Applier {
+    /// Before sums of a table are staged: those of an older shape are written, and what was
+    /// staged of a table that was emptied is forgotten.
+    pub(super) async fn make_room_for_sums(
+        &mut self,
+        set: &ChangeSet,
+        writable: &Writable,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        if set.shape.has_key() {
+            return Ok(());
+        }
+        let table = set.shape.table_name();
+        if set.truncate {
+            for old in self.pending.take(set.shape.table.oid, None) {
+                self.run_at(&old.sums.clear, &table, "could not empty a staging table")
+                    .await?;
+            }
+        }
+        for old in self.pending.take(set.shape.table.oid, Some(set)) {
+            self.write_sums(&old, tick).await?;
+        }
+        self.make(writable, Staging::Sums).await?;
+        if self.pending.take_written(set.shape.shape) {
+            self.run_at(
+                &writable.sums.clear,
+                &table,
+                "could not empty a staging table",
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn write_sums(
+        &mut self,
+        writable: &Writable,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        let table = writable.target.shape.table_name();
+        let written = write(&self.session, writable)
+            .await
+            .map_err(Trouble::at_table(
+                &table,
+                "could not write its rows on the subscriber",
+            ))?;
+        self.pending.written(writable.target.shape.shape);
+        let differences = Differences {
+            missing: written.missing,
+            unruly: written.unruly,
+            ..Differences::default()
+        };
+        self.judge(&table, differences, tick).await
+    }
 }

@@ -1,0 +1,88 @@
+//! The ends of a transaction on the subscriber: with a position that moves by
+//! compare-and-swap, with a table's state that does, or without a trace.
+
+use sql::{
+    name::TableName,
+    position::Move,
+    table_state::{self, Step},
+};
+
+use super::Applier;
+use crate::trouble::Trouble;
+
+impl Applier {
+    /// Ends the transaction by moving the consumer's position.
+    pub(crate) async fn commit_move(&mut self, step: Move) -> Result<(), Trouble> {
+        self.settle(step.to.id).await?;
+        self.swap_position(step).await?;
+        self.commit().await
+    }
+
+    /// Ends the transaction by a step of a table's state.
+    pub(crate) async fn commit_step(
+        &mut self,
+        table: &TableName,
+        step: &Step<'_>,
+    ) -> Result<(), Trouble> {
+        if let Some(tick) = step.tick {
+            self.settle(tick.id).await?;
+        }
+        self.take_step(table, step).await?;
+        self.commit().await
+    }
+
+    /// Ends the transaction by a step of a table's state at a position of the consumer that
+    /// must be as given.
+    pub(crate) async fn commit_step_at(
+        &mut self,
+        table: &TableName,
+        step: &Step<'_>,
+        at: Move,
+    ) -> Result<(), Trouble> {
+        self.settle(at.to.id).await?;
+        self.take_step(table, step).await?;
+        self.swap_position(at).await?;
+        self.commit().await
+    }
+
+    async fn swap_position(&self, step: Move) -> Result<(), Trouble> {
+        let step = Move {
+            conflicts: self.conflicts,
+            ..step
+        };
+        let moved = self
+            .mover
+            .compare_and_swap(&*self.session, &self.consumer, &step)
+            .await
+            .map_err(Trouble::database("could not write the position"))?;
+        if moved { Ok(()) } else { Err(Trouble::Stale) }
+    }
+
+    async fn take_step(&self, table: &TableName, step: &Step<'_>) -> Result<(), Trouble> {
+        let taken = table_state::take_step(&*self.session, &self.consumer, table, step)
+            .await
+            .map_err(Trouble::database("could not write a table's state"))?;
+        if taken { Ok(()) } else { Err(Trouble::Stale) }
+    }
+
+    async fn commit(&mut self) -> Result<(), Trouble> {
+        self.session
+            .batch_execute("commit")
+            .await
+            .map_err(Trouble::database("could not commit on the subscriber"))?;
+        self.made.extend(self.made_now.drain());
+        Ok(())
+    }
+
+    /// Ends the transaction without a trace. What was learnt of tables is forgotten too, as
+    /// they may have changed.
+    pub(crate) async fn rollback(&mut self) -> Result<(), Trouble> {
+        self.made_now.clear();
+        self.pending.clear();
+        self.writable.clear();
+        self.session
+            .batch_execute("rollback")
+            .await
+            .map_err(Trouble::database("could not roll back on the subscriber"))
+    }
+}

@@ -1,0 +1,122 @@
+//! How a chunk is written: quickly, on the word of its changes, or carefully, where the quick
+//! way met a row that is not as its change says.
+
+use sql::{classify, tick::TickId};
+
+use super::{
+    Applier,
+    rows::Pipeline,
+    sets::{Failed, is_in_the_way},
+    sums,
+    target::Staging,
+    writable::Writable,
+};
+use crate::{fold::ChangeSet, trouble::Trouble};
+
+/// Sets with at most this many rows go one prepared statement a row. Measured: about 25
+/// microseconds a row against 2 milliseconds and 6 microseconds a row through staging.
+const ROW_BY_ROW_LIMIT: usize = 100;
+
+impl Applier {
+    /// Writes sets that are taken to fit; false if one did not, and then the chunk is to be
+    /// rolled back.
+    pub(super) async fn write_quickly(
+        &mut self,
+        work: &[(&ChangeSet, &Writable)],
+    ) -> Result<bool, Trouble> {
+        let mut start = 0;
+        while start < work.len() {
+            let small = work[start..]
+                .iter()
+                .take_while(|(set, writable)| is_small(set, writable))
+                .count();
+            let clean = if small > 0 {
+                self.write_rows(&work[start..start + small])
+                    .await
+                    .map_err(Failed::Statement)
+            } else {
+                let (set, writable) = work[start];
+                self.make_staging(set, writable).await?;
+                match sums::stage(&self.session, writable, set).await {
+                    Ok(()) => self.writer(writable).write_quickly(set).await,
+                    Err(error) => Err(Failed::Statement(error)),
+                }
+            };
+            match clean {
+                Ok(true) => start += small.max(1),
+                Ok(false) => return Ok(false),
+                Err(Failed::Refused(error)) => {
+                    let table = work[start].0.shape.table_name();
+                    return Err(Trouble::at_table(&table, "could not load its rows")(error));
+                }
+                Err(Failed::Statement(error)) => match classify(&error) {
+                    sql::Class::Transient => {
+                        return Err(Trouble::database("could not write to the subscriber")(
+                            error,
+                        ));
+                    }
+                    // The careful way finds out whose fault it is.
+                    sql::Class::Operator | sql::Class::Bug => return Ok(false),
+                },
+            }
+        }
+        Ok(true)
+    }
+
+    pub(super) async fn write_rows(
+        &self,
+        work: &[(&ChangeSet, &Writable)],
+    ) -> Result<bool, tokio_postgres::Error> {
+        let mut pipeline = Pipeline::new(&self.session);
+        for (set, writable) in work {
+            if let Some(prepared) = &writable.prepared {
+                pipeline.add(&writable.target, prepared, set);
+            }
+        }
+        pipeline.run().await
+    }
+
+    pub(super) async fn write_carefully(
+        &mut self,
+        set: &ChangeSet,
+        writable: &Writable,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        let table = set.shape.table_name();
+        let at_table = || Trouble::at_table(&table, "could not write its rows on the subscriber");
+        if set.shape.has_key() {
+            self.make(writable, Staging::Known).await?;
+            self.make(writable, Staging::Unknown).await?;
+        } else {
+            // The rollback before this took them away if they are new.
+            self.make(writable, Staging::Sums).await?;
+        }
+        self.run_at("savepoint careful", &table, "could not set a savepoint")
+            .await?;
+        sums::stage(&self.session, writable, set)
+            .await
+            .map_err(at_table())?;
+        let mut writer = self.writer(writable);
+        let differences = match writer.write_carefully(set).await {
+            Ok(differences) => differences,
+            Err(error) if is_in_the_way(&error) && !writable.target.has_own_columns => {
+                self.run_at(
+                    "rollback to savepoint careful",
+                    &table,
+                    "could not roll back",
+                )
+                .await?;
+                let mut writer = self.writer(writable);
+                writer.replace(set).await.map_err(at_table())?
+            }
+            Err(error) => return Err(at_table()(error)),
+        };
+        self.run_at("release savepoint careful", &table, "could not go on")
+            .await?;
+        self.judge(&table, differences, tick).await
+    }
+}
+
+fn is_small(set: &ChangeSet, writable: &Writable) -> bool {
+    set.len() <= ROW_BY_ROW_LIMIT && set.puts.is_empty() && writable.prepared.is_some()
+}
