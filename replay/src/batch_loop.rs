@@ -23,7 +23,8 @@ use crate::{
     parking::{self, Parking},
     sequences::Sequences,
     source::{
-        reader::{Delivery, Header, Part, Reader},
+        reader::{Delivery, Header, Part},
+        readers::Reader,
         track::OffTrack,
     },
     stats::Stats,
@@ -67,6 +68,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
         tokio::select! {
             delivery = this.next(), if !this.paused => match delivery? {
                 Delivery::Begin(header) => this.batch(header).await?,
+                Delivery::LetGo => this.read_on(),
                 Delivery::Part(_) => return Err(Trouble::Stale),
             },
             () = sub.for_loop.notified() => this.look_due = true,
@@ -87,10 +89,9 @@ impl<'a> BatchLoop<'a> {
             .await
             .map_err(Trouble::database("could not read the position"))?
             .ok_or_else(|| not_installed(sub))?;
-        let (queue, provider) =
-            futures::try_join!(sub.provider_session("queue"), sub.provider_session("admin"))?;
+        let provider = sub.provider_session("admin").await?;
         hold_queue(sub, &provider, stored.position).await?;
-        let reader = (!stored.paused).then(|| Reader::start(queue, sub.feed(), stored.position));
+        let reader = (!stored.paused).then(|| sub.readers.read_after(stored.position));
         let applier = Applier::new(apply, &sub.consumer, sub.settings.on_conflict).await?;
         position::show_error(&**applier.session(), &sub.consumer, None)
             .await
@@ -155,7 +156,7 @@ impl<'a> BatchLoop<'a> {
             // A batch half read would hold a snapshot and locks on the provider all the while.
             self.reader = None;
             if !self.paused {
-                self.read_on().await?;
+                self.read_on();
             }
         }
         if stored.tables_version != self.tables_version {
@@ -173,10 +174,10 @@ impl<'a> BatchLoop<'a> {
     }
 
     /// Reads from the position on.
-    async fn read_on(&mut self) -> Result<(), Trouble> {
-        let queue = self.sub.provider_session("queue").await?;
-        self.reader = Some(Reader::start(queue, self.sub.feed(), self.position));
-        Ok(())
+    fn read_on(&mut self) {
+        // Who reads for us now must not count us any more.
+        self.reader = None;
+        self.reader = Some(self.sub.readers.read_after(self.position));
     }
 
     /// The reader's next delivery; while paused there is none. Cancel safe.
@@ -215,7 +216,8 @@ impl<'a> BatchLoop<'a> {
                 )
                 .await?;
                 // The batch comes again, without that table.
-                self.read_on().await
+                self.read_on();
+                Ok(())
             }
             Err(other) => Err(other),
         }
@@ -232,12 +234,21 @@ impl<'a> BatchLoop<'a> {
         let mut events = 0;
         // 5 to 7: the reader has decoded events into changes and folded these into sets, and
         // knows no table's state: 6, only tables that take their changes now get them.
-        while let Delivery::Part(mut part) = self.next().await? {
+        loop {
+            let part = match self.next().await? {
+                Delivery::Part(part) => part,
+                Delivery::LetGo => {
+                    self.applier.rollback().await?;
+                    self.read_on();
+                    return Ok(());
+                }
+                // Another batch before this one's last part.
+                Delivery::Begin(_) => return Err(Trouble::Stale),
+            };
             events += part.events;
             self.check(&part)?;
-            part.sets.retain(|set| self.takes(set.shape.table.oid));
             if !part.last {
-                self.write(&part.sets, header).await?;
+                self.write(&part, header).await?;
                 if let Some((shape, mark)) = &part.mark
                     && self.takes(shape.table.oid)
                 {
@@ -250,7 +261,7 @@ impl<'a> BatchLoop<'a> {
             self.sequences
                 .before_commit(&self.provider, self.applier.session())
                 .await?;
-            self.write(&part.sets, header).await?;
+            self.write(&part, header).await?;
             let step = self.move_to(header);
             let committed = self.applier.commit_move(step).await;
             committed.map_err(|trouble| self.under_its_stored_name(trouble))?;
@@ -260,16 +271,19 @@ impl<'a> BatchLoop<'a> {
             self.sub.for_provider.notify_one();
             return Ok(());
         }
-        // Another batch before this one's last part.
-        Err(Trouble::Stale)
     }
 
-    async fn write(&mut self, sets: &[ChangeSet], header: &Header) -> Result<(), Trouble> {
-        for set in sets {
+    async fn write(&mut self, part: &Part, header: &Header) -> Result<(), Trouble> {
+        let sets: Vec<&ChangeSet> = part
+            .sets
+            .iter()
+            .filter(|set| self.takes(set.shape.table.oid))
+            .collect();
+        for set in &sets {
             self.names
                 .insert(set.shape.table_name(), set.shape.table.oid);
         }
-        let written = self.applier.write(sets, header.to.tick.id).await;
+        let written = self.applier.write(&sets, header.to.tick.id).await;
         written.map_err(|trouble| self.under_its_stored_name(trouble))
     }
 

@@ -14,7 +14,7 @@ use tracing::debug;
 use crate::{
     apply::OnConflict,
     source::{
-        reader::Feed,
+        readers::Readers,
         ticks::{Requests, Ticks},
     },
     trouble::Trouble,
@@ -65,6 +65,8 @@ pub(crate) struct Subscription {
     pub copy_out: deadpool_postgres::Pool,
     /// Sessions for writing them.
     pub copy_in: deadpool_postgres::Pool,
+    /// Who reads the queue, for all subscribers of the job.
+    pub readers: Arc<Readers>,
     /// Hints that there may be a new tick.
     pub ticks: Ticks,
     /// Hints that a command has changed the list of tables.
@@ -133,16 +135,6 @@ impl Subscription {
             }
         }))
         .await;
-    }
-
-    /// What a reader of the whole queue needs.
-    pub(crate) fn feed(&self) -> Feed {
-        Feed {
-            queue: self.settings.queue.clone(),
-            max_events: self.settings.max_batch_events,
-            chunk_bytes: self.settings.chunk_bytes,
-            ticks: self.ticks.clone(),
-        }
     }
 }
 

@@ -14,7 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::{
-    source::ticks::{Listener, Requests, Ticks},
+    source::{
+        reader::Feed,
+        readers::Readers,
+        ticks::{Listener, Requests, Ticks},
+    },
     subscriber::{self, FirstWord, Times},
     subscription::{Settings, Subscription, application_name},
 };
@@ -45,6 +49,7 @@ async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> an
 /// The tasks of one reading of the config.
 struct Crew {
     tasks: JoinSet<()>,
+    readers: Arc<Readers>,
     subscriptions: Vec<Arc<Subscription>>,
     first: mpsc::Receiver<FirstWord>,
     stop: CancellationToken,
@@ -66,15 +71,22 @@ impl Crew {
             retry_delay: config.retry_delay,
             stats_period: config.stats_period,
         };
+        let readers = Arc::new(readers(config, &ticks));
         let mut subscriptions = Vec::new();
         for one in &config.subscribers {
-            let hints = (ticks.clone(), requests.clone());
-            let sub = Arc::new(subscription(config, one, hints, stop.clone())?);
+            let shared = Shared {
+                readers: Arc::clone(&readers),
+                ticks: ticks.clone(),
+                requests: requests.clone(),
+                stop: stop.clone(),
+            };
+            let sub = Arc::new(subscription(config, one, shared)?);
             subscriptions.push(Arc::clone(&sub));
             tasks.spawn(subscriber::run(sub, times, sender.clone()));
         }
         Ok(Crew {
             tasks,
+            readers,
             subscriptions,
             first,
             stop,
@@ -130,6 +142,7 @@ impl Crew {
             () = all_ended => return,
             () = signals.stop_now.cancelled() => {}
         }
+        self.readers.cancel_statements().await;
         for sub in &self.subscriptions {
             sub.cancel_statements().await;
         }
@@ -160,11 +173,38 @@ impl Crew {
     }
 }
 
+/// What the subscribers of a job share.
+struct Shared {
+    readers: Arc<Readers>,
+    ticks: Ticks,
+    requests: Requests,
+    stop: CancellationToken,
+}
+
+fn readers(config: &ReplayConfig, ticks: &Ticks) -> Readers {
+    let feed = Feed {
+        queue: config.queue.clone(),
+        max_events: i64::try_from(config.max_batch_events).unwrap_or(i64::MAX),
+        chunk_bytes: chunk_bytes(config),
+        ticks: ticks.clone(),
+    };
+    let name = application_name("queue", &config.daemon.job_name);
+    Readers::new(
+        config.provider.clone(),
+        name,
+        feed,
+        config.subscribers.len(),
+    )
+}
+
+fn chunk_bytes(config: &ReplayConfig) -> usize {
+    usize::try_from(config.chunk_size).unwrap_or(usize::MAX)
+}
+
 fn subscription(
     config: &ReplayConfig,
     one: &SubscriberConfig,
-    (ticks, requests): (Ticks, Requests),
-    stop: CancellationToken,
+    shared: Shared,
 ) -> anyhow::Result<Subscription> {
     let job = &config.daemon.job_name;
     let streams = config.parallel_copies;
@@ -173,7 +213,7 @@ fn subscription(
             job: job.clone(),
             queue: config.queue.clone(),
             max_batch_events: i64::try_from(config.max_batch_events).unwrap_or(i64::MAX),
-            chunk_bytes: usize::try_from(config.chunk_size).unwrap_or(usize::MAX),
+            chunk_bytes: chunk_bytes(config),
             parallel_copies: config.parallel_copies,
             on_conflict: config.on_conflict,
         },
@@ -187,13 +227,14 @@ fn subscription(
         copy_in: one.db.pool(&application_name("copy-in", job), streams)?,
         provider: config.provider.clone(),
         subscriber: one.db.clone(),
-        ticks,
-        requests,
+        readers: shared.readers,
+        ticks: shared.ticks,
+        requests: shared.requests,
         for_loop: Notify::new(),
         for_tables: Notify::new(),
         for_provider: Notify::new(),
         helpers: Mutex::new(()),
         statements: std::sync::Mutex::new(HashMap::new()),
-        stop,
+        stop: shared.stop,
     })
 }

@@ -14,6 +14,7 @@ mod writable;
 mod writing;
 
 use std::{
+    borrow::Borrow,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
@@ -117,9 +118,14 @@ impl Applier {
 
     /// Writes a chunk: the change sets of any number of tables, those of one table in order.
     /// `tick` is what conflicts are stored under.
-    pub(crate) async fn write(&mut self, sets: &[ChangeSet], tick: TickId) -> Result<(), Trouble> {
+    pub(crate) async fn write(
+        &mut self,
+        sets: &[impl Borrow<ChangeSet>],
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        let sets: Vec<&ChangeSet> = sets.iter().map(Borrow::borrow).collect();
         let mut writable = Vec::with_capacity(sets.len());
-        for set in sets {
+        for set in &sets {
             writable.push(self.writable(&set.shape).await?);
         }
         let emptied: Vec<TableName> = sets
@@ -137,6 +143,7 @@ impl Applier {
         self.mark_chunk().await?;
         let work: Vec<(&ChangeSet, &Writable)> = sets
             .iter()
+            .copied()
             .zip(writable.iter().map(Arc::as_ref))
             .filter(|(set, _)| !set.is_empty())
             .collect();

@@ -1,6 +1,7 @@
 //! The provider's side: finds batches, reads their events, and hears of ticks. Only reads.
 
 pub(crate) mod reader;
+pub(crate) mod readers;
 pub(crate) mod shapes;
 pub(crate) mod stream;
 pub(crate) mod table_reader;

@@ -3,16 +3,8 @@
 
 use std::sync::Arc;
 
-use sql::{
-    connect::Session,
-    event::Mark,
-    position::Position,
-    provider::{BatchFinder, Want},
-    shape::Shape,
-};
-use tokio::{sync::mpsc, task::JoinHandle};
-
 use super::{
+    readers::{Patience, Seat},
     shapes,
     stream::Events,
     ticks::Ticks,
@@ -23,18 +15,22 @@ use crate::{
     fold::{ChangeSet, chunk::Chunk},
     trouble::Trouble,
 };
-
-/// Folded parts that wait to be applied. With the one that is being folded and the one that
-/// is being written, three times `chunk_size` is held in memory.
-const CHANNEL_PARTS: usize = 1;
+use sql::{
+    event::Mark,
+    position::Position,
+    provider::{BatchFinder, Want},
+    shape::Shape,
+};
 
 /// What the reader hands over, in this order: `Begin`, then parts, one at least.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Delivery {
     /// A batch begins.
     Begin(Header),
     /// Changes of the batch, folded.
-    Part(Part),
+    Part(Arc<Part>),
+    /// Nothing more comes: read on from the position.
+    LetGo,
 }
 
 /// A part of a batch, `chunk_size` at the most and one event more.
@@ -48,10 +44,19 @@ pub(crate) struct Part {
     pub large: Vec<u32>,
     /// What capture marks of a table, behind the sets.
     pub mark: Option<(Arc<Shape>, Mark)>,
+    /// Bytes that the sets hold in memory, about.
+    pub bytes: usize,
     /// Events read.
     pub events: u64,
     /// The batch is complete.
     pub last: bool,
+}
+
+impl Part {
+    fn fill(&mut self, chunk: &mut Chunk) {
+        self.bytes = chunk.bytes();
+        self.sets = chunk.take();
+    }
 }
 
 /// A batch as the provider announces it.
@@ -66,6 +71,7 @@ pub(crate) struct Header {
 }
 
 /// What the reader reads.
+#[derive(Clone)]
 pub(crate) struct Feed {
     /// The queue.
     pub queue: String,
@@ -77,53 +83,19 @@ pub(crate) struct Feed {
     pub ticks: Ticks,
 }
 
-/// A reader at work. Dropping it ends its task and its session.
-pub(crate) struct Reader {
-    deliveries: mpsc::Receiver<Result<Delivery, Trouble>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.task.abort();
+/// Reads for the members of a room, from a position that they all stand at.
+pub(super) async fn run(seat: Seat, feed: Feed, from: Position) {
+    if let Err(trouble) = read(&seat, feed, from).await {
+        seat.fail(trouble);
     }
 }
 
-impl Reader {
-    /// Starts to read after a position, over a session of its own.
-    pub(crate) fn start(session: Session, feed: Feed, from: Position) -> Reader {
-        let (sender, deliveries) = mpsc::channel(CHANNEL_PARTS);
-        let task = tokio::spawn(async move {
-            if let Err(trouble) = read(&session, feed, from, &sender).await {
-                // Nobody listens any more only if the reader was dropped.
-                let _ = sender.send(Err(trouble)).await;
-            }
-        });
-        Reader { deliveries, task }
-    }
-
-    /// The next delivery. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Result<Delivery, Trouble> {
-        match self.deliveries.recv().await {
-            Some(delivery) => delivery,
-            None => Err(Trouble::Passing {
-                doing: "the reader ended".into(),
-                source: anyhow::anyhow!("its task is gone"),
-            }),
-        }
-    }
-}
-
-async fn read(
-    session: &Session,
-    mut feed: Feed,
-    mut from: Position,
-    sender: &mpsc::Sender<Result<Delivery, Trouble>>,
-) -> Result<(), Trouble> {
-    let finder = BatchFinder::prepare(&**session)
+async fn read(seat: &Seat, mut feed: Feed, mut from: Position) -> Result<(), Trouble> {
+    let session = seat.session().await?;
+    let finder = BatchFinder::prepare(&*session)
         .await
         .map_err(Trouble::database("could not ask the provider for batches"))?;
-    let mut decoder = shapes::decoder(session, &feed.queue, None).await?;
+    let mut decoder = shapes::decoder(&session, &feed.queue, None).await?;
     let want = Want {
         max_events: feed.max_events,
         ..Want::default()
@@ -131,7 +103,7 @@ async fn read(
     loop {
         feed.ticks.mark();
         let next = finder
-            .after(&**session, &feed.queue, from.tick.id, &want)
+            .after(&*session, &feed.queue, from.tick.id, &want)
             .await
             .map_err(Trouble::database(
                 "could not look for a batch on the provider",
@@ -145,6 +117,9 @@ async fn read(
             },
         )?;
         let Some(batch) = next.batch else {
+            if seat.merge(from) {
+                return Ok(());
+            }
             feed.ticks.wait().await;
             continue;
         };
@@ -157,12 +132,14 @@ async fn read(
             to_time: batch.to_time,
         };
         from = header.to;
-        let events = Events::open(session, &batch).await?;
-        if !deliver(sender, Delivery::Begin(header)).await
-            || !read_batch(events, &mut decoder, feed.chunk_bytes, sender).await?
+        let mut patience = seat.begin();
+        let events = Events::open(&session, &batch).await?;
+        if !seat.deliver(Delivery::Begin(header), &mut patience).await
+            || !read_batch(events, &mut decoder, feed.chunk_bytes, seat, &mut patience).await?
         {
             return Ok(());
         }
+        seat.end(from);
     }
 }
 
@@ -171,7 +148,8 @@ async fn read_batch(
     mut events: Events,
     decoder: &mut Decoder,
     chunk_bytes: usize,
-    sender: &mpsc::Sender<Result<Delivery, Trouble>>,
+    seat: &Seat,
+    patience: &mut Patience,
 ) -> Result<bool, Trouble> {
     let mut chunk = Chunk::default();
     let mut part = Part::default();
@@ -186,18 +164,14 @@ async fn read_batch(
             Change::Foreign => {}
         }
         if chunk.bytes() >= chunk_bytes || part.mark.is_some() {
-            part.sets = chunk.take();
-            if !deliver(sender, Delivery::Part(std::mem::take(&mut part))).await {
+            part.fill(&mut chunk);
+            let full = Delivery::Part(Arc::new(std::mem::take(&mut part)));
+            if !seat.deliver(full, patience).await {
                 return Ok(false);
             }
         }
     }
-    part.sets = chunk.take();
+    part.fill(&mut chunk);
     part.last = true;
-    Ok(deliver(sender, Delivery::Part(part)).await)
-}
-
-/// False if nobody wants it any more.
-async fn deliver(sender: &mpsc::Sender<Result<Delivery, Trouble>>, delivery: Delivery) -> bool {
-    sender.send(Ok(delivery)).await.is_ok()
+    Ok(seat.deliver(Delivery::Part(Arc::new(part)), patience).await)
 }

@@ -1,0 +1,566 @@
+//! One reader for all subscribers of a job that stand at the same place: the provider sends each
+//! batch once, and it is decoded and folded once. A subscriber that falls behind the others is
+//! let go, reads by itself, and is taken in again where it meets them.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sql::{
+    connect::{CancelToken, ConnectInfo, Session},
+    position::Position,
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::AbortHandle,
+};
+
+use super::reader::{self, Delivery, Feed};
+use crate::trouble::Trouble;
+
+/// Deliveries that wait for the fastest member. With the part that is being folded and the one
+/// that is being written, three times `chunk_size` is held in memory.
+const AHEAD: usize = 1;
+
+/// Times `chunk_size` that wait for a member that is slower than the fastest one.
+const BEHIND_CHUNKS: usize = 2;
+
+/// What a delivery counts at least, in bytes.
+const DELIVERY_BYTES: usize = 1 << 10;
+
+/// How long a new reader waits for the job's other subscribers: at a start they all come at once.
+const GATHERING: Duration = Duration::from_millis(50);
+
+/// The readers of a job.
+pub(crate) struct Readers {
+    provider: ConnectInfo,
+    application_name: String,
+    feed: Feed,
+    subscribers: usize,
+    rooms: Mutex<Rooms>,
+    /// A member has taken a delivery, or gone.
+    taken: Notify,
+}
+
+#[derive(Default)]
+struct Rooms {
+    open: Vec<Room>,
+    last_id: u64,
+}
+
+/// A reader's members and where they stand.
+struct Room {
+    id: u64,
+    /// The border between two batches that the reader is at; none while it reads a batch.
+    border: Option<Position>,
+    members: Vec<Member>,
+    task: Option<AbortHandle>,
+    statement: Option<CancelToken>,
+}
+
+/// A subscriber, as its reader sees it.
+struct Member {
+    id: u64,
+    deliveries: mpsc::UnboundedSender<Result<Delivery, Trouble>>,
+    backlog: Arc<Backlog>,
+}
+
+/// What a member has not done yet.
+#[derive(Default)]
+struct Backlog {
+    /// Deliveries that wait for it.
+    waiting: AtomicUsize,
+    /// Their bytes, and those of the one in its hand.
+    bytes: AtomicUsize,
+}
+
+/// A member's end. Dropping it leaves the reader; the last one ends its task and its session.
+pub(crate) struct Reader {
+    readers: Arc<Readers>,
+    id: u64,
+    deliveries: mpsc::UnboundedReceiver<Result<Delivery, Trouble>>,
+    backlog: Arc<Backlog>,
+    in_hand: usize,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.readers.leave(self.id);
+    }
+}
+
+impl Reader {
+    /// The next delivery. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Result<Delivery, Trouble> {
+        let done = std::mem::take(&mut self.in_hand);
+        self.backlog.bytes.fetch_sub(done, Ordering::Relaxed);
+        let delivery = match self.deliveries.recv().await {
+            Some(delivery) => delivery?,
+            None => {
+                return Err(Trouble::Passing {
+                    doing: "the reader ended".into(),
+                    source: anyhow::anyhow!("its task is gone"),
+                });
+            }
+        };
+        self.in_hand = bytes(&delivery);
+        self.backlog.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.readers.taken.notify_waiters();
+        Ok(delivery)
+    }
+}
+
+impl Readers {
+    /// The readers of a job with so many subscribers; none reads yet.
+    pub(crate) fn new(
+        provider: ConnectInfo,
+        application_name: String,
+        feed: Feed,
+        subscribers: usize,
+    ) -> Readers {
+        Readers {
+            provider,
+            application_name,
+            feed,
+            subscribers,
+            rooms: Mutex::default(),
+            taken: Notify::new(),
+        }
+    }
+
+    /// Reads after a position: with those who stand there, or over a session of its own.
+    pub(crate) fn read_after(self: &Arc<Self>, from: Position) -> Reader {
+        let mut rooms = self.rooms();
+        let (member, reader) = self.member(&mut rooms);
+        match rooms.at_border(from, None) {
+            Some(room) => room.members.push(member),
+            None => {
+                let room = member.id;
+                let task = tokio::spawn(reader::run(self.sit(room), self.feed.clone(), from));
+                rooms.open.push(Room {
+                    id: room,
+                    border: Some(from),
+                    members: vec![member],
+                    task: Some(task.abort_handle()),
+                    statement: None,
+                });
+            }
+        }
+        reader
+    }
+
+    /// Both ends of what a reader and a new member have between them.
+    fn member(self: &Arc<Self>, rooms: &mut Rooms) -> (Member, Reader) {
+        let (sender, deliveries) = mpsc::unbounded_channel();
+        let backlog = Arc::new(Backlog::default());
+        rooms.last_id += 1;
+        let member = Member {
+            id: rooms.last_id,
+            deliveries: sender,
+            backlog: Arc::clone(&backlog),
+        };
+        let reader = Reader {
+            readers: Arc::clone(self),
+            id: rooms.last_id,
+            deliveries,
+            backlog,
+            in_hand: 0,
+        };
+        (member, reader)
+    }
+
+    /// Asks the provider to cancel what it does for readers.
+    pub(crate) async fn cancel_statements(&self) {
+        let statements: Vec<CancelToken> = {
+            let mut rooms = self.rooms();
+            let open = rooms.open.iter_mut();
+            open.filter_map(|room| room.statement.take()).collect()
+        };
+        for statement in statements {
+            if let Err(error) = statement.cancel().await {
+                tracing::debug!(%error, "a reader's statement could not be cancelled");
+            }
+        }
+    }
+
+    fn sit(self: &Arc<Self>, room: u64) -> Seat {
+        Seat {
+            readers: Arc::clone(self),
+            room,
+        }
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, Rooms> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leave(&self, member: u64) {
+        let mut rooms = self.rooms();
+        for room in &mut rooms.open {
+            room.members.retain(|one| one.id != member);
+            if room.members.is_empty()
+                && let Some(task) = room.task.take()
+            {
+                task.abort();
+            }
+        }
+        rooms.open.retain(|room| !room.members.is_empty());
+        self.taken.notify_waiters();
+    }
+}
+
+impl Rooms {
+    /// A room other than this one whose reader is between two batches at a position.
+    fn at_border(&mut self, position: Position, other_than: Option<u64>) -> Option<&mut Room> {
+        self.open
+            .iter_mut()
+            .find(|room| room.border == Some(position) && Some(room.id) != other_than)
+    }
+
+    fn room(&mut self, id: u64) -> Option<&mut Room> {
+        self.open.iter_mut().find(|room| room.id == id)
+    }
+}
+
+/// The reader's task in its room. Dropping it closes the room.
+pub(super) struct Seat {
+    readers: Arc<Readers>,
+    room: u64,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.readers
+            .rooms()
+            .open
+            .retain(|room| room.id != self.room);
+    }
+}
+
+impl Seat {
+    /// A session for reading. Waits a moment for the job's other subscribers.
+    pub(super) async fn session(&self) -> Result<Session, Trouble> {
+        let members: usize = {
+            let rooms = self.readers.rooms();
+            rooms.open.iter().map(|room| room.members.len()).sum()
+        };
+        if members < self.readers.subscribers {
+            tokio::time::sleep(GATHERING).await;
+        }
+        let name = &self.readers.application_name;
+        let session = self.readers.provider.connect(name).await;
+        let session = session.map_err(Trouble::connect("provider"))?;
+        if let Some(room) = self.readers.rooms().room(self.room) {
+            room.statement = Some(session.cancel_token());
+        }
+        Ok(session)
+    }
+
+    /// There is no batch after this position: if another reader waits there too, the members
+    /// go over to it. True if they did, and this reader ends.
+    pub(super) fn merge(&self, at: Position) -> bool {
+        let mut rooms = self.readers.rooms();
+        if rooms.at_border(at, Some(self.room)).is_none() {
+            return false;
+        }
+        let members = match rooms.room(self.room) {
+            Some(room) => {
+                room.border = None;
+                std::mem::take(&mut room.members)
+            }
+            None => return true,
+        };
+        if let Some(other) = rooms.at_border(at, Some(self.room)) {
+            other.members.extend(members);
+        }
+        true
+    }
+
+    /// A batch begins: who comes now cannot join, until its end.
+    pub(super) fn begin(&self) -> Patience {
+        self.set_border(None);
+        Patience {
+            began: Instant::now(),
+            spent: Duration::ZERO,
+        }
+    }
+
+    /// A batch has been handed over; its end is the next border.
+    pub(super) fn end(&self, at: Position) {
+        self.set_border(Some(at));
+    }
+
+    fn set_border(&self, border: Option<Position>) {
+        if let Some(room) = self.readers.rooms().room(self.room) {
+            room.border = border;
+        }
+    }
+
+    /// Hands a delivery to every member, as soon as the fastest one wants it. The others get
+    /// what is left of the batch's patience, and then they are let go. False if nobody is left.
+    pub(super) async fn deliver(&self, delivery: Delivery, patience: &mut Patience) -> bool {
+        let size = bytes(&delivery);
+        let limit = self.readers.feed.chunk_bytes.saturating_mul(BEHIND_CHUNKS);
+        loop {
+            let mut taken = std::pin::pin!(self.readers.taken.notified());
+            taken.as_mut().enable();
+            let rest = {
+                let mut rooms = self.readers.rooms();
+                let Some(room) = rooms.room(self.room) else {
+                    return false;
+                };
+                let wanted = room.members.iter().any(Member::wants);
+                let rest = patience.rest();
+                if wanted
+                    && (rest.is_zero() || !room.members.iter().any(|m| m.is_behind(size, limit)))
+                {
+                    room.members.retain(|member| {
+                        let stays = !member.is_behind(size, limit);
+                        let sent = if stays {
+                            delivery.clone()
+                        } else {
+                            Delivery::LetGo
+                        };
+                        member.send(Ok(sent), if stays { size } else { 0 });
+                        stays
+                    });
+                    return true;
+                }
+                wanted.then_some(rest)
+            };
+            match rest {
+                None => taken.await,
+                Some(rest) => {
+                    let since = Instant::now();
+                    // Either way it is looked at again.
+                    let _ = tokio::time::timeout(rest, taken).await;
+                    patience.spent += since.elapsed();
+                }
+            }
+        }
+    }
+
+    /// Tells one member what went wrong; the others read on by themselves, and meet it or not.
+    pub(super) fn fail(&self, trouble: Trouble) {
+        let mut rooms = self.readers.rooms();
+        let Some(room) = rooms.room(self.room) else {
+            return;
+        };
+        let mut trouble = Some(trouble);
+        for member in room.members.drain(..) {
+            let last = trouble.take().map_or(Ok(Delivery::LetGo), Err);
+            member.send(last, 0);
+        }
+    }
+}
+
+impl Member {
+    fn wants(&self) -> bool {
+        self.backlog.waiting.load(Ordering::Relaxed) < AHEAD
+    }
+
+    fn is_behind(&self, more: usize, limit: usize) -> bool {
+        !self.wants()
+            && self
+                .backlog
+                .bytes
+                .load(Ordering::Relaxed)
+                .saturating_add(more)
+                > limit
+    }
+
+    fn send(&self, delivery: Result<Delivery, Trouble>, size: usize) {
+        self.backlog.waiting.fetch_add(1, Ordering::Relaxed);
+        self.backlog.bytes.fetch_add(size, Ordering::Relaxed);
+        // Who does not listen any more has left, or is about to.
+        let _ = self.deliveries.send(delivery);
+    }
+}
+
+/// How long a batch may wait for members that are slower than the fastest: a tenth of the time
+/// that it takes, and a moment.
+pub(super) struct Patience {
+    began: Instant,
+    spent: Duration,
+}
+
+impl Patience {
+    const MOMENT: Duration = Duration::from_millis(100);
+
+    fn rest(&self) -> Duration {
+        (Patience::MOMENT + self.began.elapsed() / 10).saturating_sub(self.spent)
+    }
+}
+
+fn bytes(delivery: &Delivery) -> usize {
+    match delivery {
+        Delivery::Part(part) => part.bytes.max(DELIVERY_BYTES),
+        Delivery::Begin(_) | Delivery::LetGo => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sql::tick::{Epoch, Tick, TickId, TickTag};
+
+    use super::*;
+    use crate::source::{reader::Part, ticks::Listener};
+
+    const CHUNK: usize = 1 << 20;
+
+    fn at(tick: i64) -> Position {
+        Position {
+            epoch: Epoch(1),
+            tick: Tick {
+                id: TickId(tick),
+                tag: TickTag(tick),
+            },
+        }
+    }
+
+    fn readers() -> Arc<Readers> {
+        let (_, ticks, _) = Listener::new(Duration::from_secs(1));
+        let feed = Feed {
+            queue: "q".into(),
+            max_events: 1,
+            chunk_bytes: CHUNK,
+            ticks,
+        };
+        let nowhere = "host=127.0.0.1 port=1 dbname=x".parse().unwrap();
+        Arc::new(Readers::new(nowhere, "test".into(), feed, 2))
+    }
+
+    /// A room at a border, its members' ends and its reader's seat, of which the test is the reader.
+    fn room(readers: &Arc<Readers>, border: Position, members: usize) -> (Seat, Vec<Reader>) {
+        let mut rooms = readers.rooms();
+        let (members, ends): (Vec<Member>, Vec<Reader>) =
+            (0..members).map(|_| readers.member(&mut rooms)).unzip();
+        let id = members[0].id;
+        rooms.open.push(Room {
+            id,
+            border: Some(border),
+            members,
+            task: None,
+            statement: None,
+        });
+        (readers.sit(id), ends)
+    }
+
+    fn part(bytes: usize) -> Delivery {
+        Delivery::Part(Arc::new(Part {
+            bytes,
+            ..Part::default()
+        }))
+    }
+
+    async fn gives_part(reader: &mut Reader) -> bool {
+        matches!(reader.next().await, Ok(Delivery::Part(_)))
+    }
+
+    #[tokio::test]
+    async fn every_member_gets_the_same_part() {
+        let (seat, mut ends) = room(&readers(), at(1), 2);
+        assert!(seat.deliver(part(CHUNK), &mut seat.begin()).await);
+        let mut parts = Vec::new();
+        for end in &mut ends {
+            match end.next().await {
+                Ok(Delivery::Part(part)) => parts.push(part),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(Arc::ptr_eq(&parts[0], &parts[1]));
+    }
+
+    #[tokio::test]
+    async fn a_single_member_is_waited_for_and_never_let_go() {
+        let (seat, mut ends) = room(&readers(), at(1), 1);
+        let reads = async {
+            let mut patience = seat.begin();
+            for _ in 0..10 {
+                assert!(seat.deliver(part(2 * CHUNK), &mut patience).await);
+            }
+        };
+        let applies = async {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                assert!(gives_part(&mut ends[0]).await);
+            }
+        };
+        tokio::join!(reads, applies);
+    }
+
+    #[tokio::test]
+    async fn a_member_that_does_nothing_is_let_go_and_the_other_gets_all() {
+        let (seat, mut ends) = room(&readers(), at(1), 2);
+        let mut dead = ends.remove(0);
+        let reads = async {
+            let mut patience = seat.begin();
+            for _ in 0..10 {
+                assert!(seat.deliver(part(CHUNK), &mut patience).await);
+            }
+        };
+        let applies = async {
+            for _ in 0..10 {
+                assert!(gives_part(&mut ends[0]).await);
+            }
+        };
+        tokio::join!(reads, applies);
+        for _ in 0..BEHIND_CHUNKS {
+            assert!(gives_part(&mut dead).await);
+        }
+        assert!(matches!(dead.next().await, Ok(Delivery::LetGo)));
+        assert!(dead.next().await.is_err(), "nothing comes after it");
+    }
+
+    #[tokio::test]
+    async fn readers_that_wait_at_one_place_become_one() {
+        let readers = readers();
+        let (first, mut ends) = room(&readers, at(1), 1);
+        let (second, more) = room(&readers, at(2), 1);
+        ends.extend(more);
+        assert!(!first.merge(at(1)));
+        first.end(at(2));
+        assert!(first.merge(at(2)));
+        assert!(
+            !second.merge(at(2)),
+            "nobody waits in the room that was left"
+        );
+        drop(first);
+        assert!(second.deliver(part(1), &mut second.begin()).await);
+        for end in &mut ends {
+            assert!(gives_part(end).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_a_batch_is_read_reads_alone() {
+        let readers = readers();
+        let (seat, _ends) = room(&readers, at(1), 1);
+        let with_it = readers.read_after(at(1));
+        assert_eq!(readers.rooms().open.len(), 1);
+        seat.begin();
+        let alone = readers.read_after(at(1));
+        assert_eq!(readers.rooms().open.len(), 2);
+        drop((with_it, alone));
+        assert_eq!(readers.rooms().open.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn trouble_is_told_to_one_and_the_others_read_on() {
+        let (seat, mut ends) = room(&readers(), at(1), 2);
+        seat.fail(Trouble::Stale);
+        assert!(matches!(ends[0].next().await, Err(Trouble::Stale)));
+        assert!(matches!(ends[1].next().await, Ok(Delivery::LetGo)));
+    }
+
+    #[tokio::test]
+    async fn a_reader_whose_members_have_left_ends() {
+        let (seat, ends) = room(&readers(), at(1), 2);
+        drop(ends);
+        assert!(!seat.deliver(part(1), &mut seat.begin()).await);
+    }
+}
