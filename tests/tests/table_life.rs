@@ -235,6 +235,49 @@ fn one_dead_subscriber_delays_no_other_and_catches_up() {
 }
 
 #[test]
+fn a_subscriber_that_is_stuck_delays_no_other_and_reads_with_it_again() {
+    let server = Server::debian15();
+    let replication = Replication::builder()
+        .subscribers(vec![Cluster::builder(&server), Cluster::builder(&server)])
+        .replay_line("chunk_size = \"64 kB\"")
+        .running("create table t (id int primary key, v text)");
+    let one_reads = || {
+        wait_until("one session to read for both", SOON, || {
+            replication.on_provider(
+                "select count(*) from pg_stat_activity where application_name like 'trunkline queue %'",
+            ) == "1"
+        });
+    };
+    one_reads();
+    let held = Session::holding(
+        &replication.subscribers[1],
+        replication.db(),
+        "lock table t in access exclusive mode",
+    );
+    // Far more than may wait for a subscriber, in one batch and in several.
+    for from in [1, 20_001, 40_001] {
+        replication.on_provider(&format!(
+            "insert into t select g, repeat('v', 50) from generate_series({from}, {from} + 19999) g"
+        ));
+        let rows = replication.on_provider("select count(*) from t");
+        wait_until("the other subscriber to go on", SOON, || {
+            replication.on_subscriber("select count(*) from t") == rows
+        });
+    }
+    assert_eq!(
+        held.ask("select count(*) from t"),
+        "0",
+        "it was stuck all the while"
+    );
+    drop(held);
+    replication.sync();
+    replication.assert_same();
+    one_reads();
+    replication.on_provider("update t set v = 'w' where id % 2 = 0");
+    replication.assert_followed(&[]);
+}
+
+#[test]
 fn sequences_are_never_behind_the_keys_that_arrive() {
     let replication = Replication::running(
         "create table t (id bigserial primary key); \
