@@ -33,6 +33,15 @@ const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnectInfo(Arc<Settings>);
 
+/// A connection as another program's libpq takes it. No [`fmt::Debug`]: it holds the password.
+pub struct Libpq {
+    /// A connection string without the password: it may stand on a command line.
+    pub conninfo: String,
+    /// The password, for the program's environment (`PGPASSWORD`). None: libpq looks for it
+    /// in the password file, as we do.
+    pub password: Option<String>,
+}
+
 impl FromStr for ConnectInfo {
     type Err = ConninfoError;
 
@@ -67,6 +76,28 @@ impl ConnectInfo {
         conninfo::password_of(text).is_some_and(|password| {
             !(password.is_empty() || password.starts_with("${") && password.ends_with('}'))
         })
+    }
+
+    /// The same connection for a program that uses libpq, such as `pg_dump`.
+    pub fn for_libpq(&self) -> Libpq {
+        let named = [("user", &self.0.user), ("dbname", &self.0.dbname)];
+        let given = self
+            .0
+            .given
+            .iter()
+            .map(|(keyword, value)| (*keyword, value));
+        let words: Vec<String> = named
+            .into_iter()
+            .chain(given)
+            .map(|(keyword, value)| {
+                let value = value.replace('\\', r"\\").replace('\'', r"\'");
+                format!("{keyword}='{value}'")
+            })
+            .collect();
+        Libpq {
+            conninfo: words.join(" "),
+            password: self.0.password.as_ref().map(|secret| secret.0.clone()),
+        }
     }
 
     /// Connects and sets the session up (see [`Session`]).

@@ -19,6 +19,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_COUNT: u32 = 3;
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(25);
 
+/// Words that do not stand in [`Settings::given`].
+const NOT_GIVEN_ON: [&str; 5] = ["dbname", "user", "password", "sslpassword", "service"];
+
 /// Most hosts that one string may list.
 const MAX_HOSTS: usize = 32;
 
@@ -148,6 +151,9 @@ pub(crate) struct Settings {
     pub(crate) target: Target,
     pub(crate) binding: Binding,
     pub(crate) tls: TlsSettings,
+    /// The words as they were given, for programs that use libpq: without database, user,
+    /// password, and the service, which is read already.
+    pub(crate) given: Vec<(&'static str, String)>,
 }
 
 impl Settings {
@@ -188,6 +194,12 @@ impl Settings {
                 Some(_) => return Err(value("channel_binding", "disable, prefer or require")),
             },
             tls: tls(&words, env)?,
+            given: words
+                .0
+                .iter()
+                .filter(|(keyword, _)| !NOT_GIVEN_ON.contains(keyword))
+                .map(|(keyword, value)| (*keyword, value.clone()))
+                .collect(),
         })
     }
 }

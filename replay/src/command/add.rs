@@ -1,7 +1,7 @@
 //! `replay add`: capture on the provider, a row in state `-` on the subscriber; the running
 //! daemon copies. Everything is checked before anything is made, table by table.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use admin::{
     config::SubscriberConfig,
@@ -18,7 +18,7 @@ use sql::{
 use super::{
     Job,
     choose::{Choice, Chosen, Wanted},
-    fit, label, patience, stored, wait,
+    create, fit, label, patience, stored, wait,
 };
 
 /// The arguments of `add`.
@@ -54,6 +54,11 @@ pub(crate) struct AddArgs {
     /// Keep the subscriber's rows; those with the provider's keys become the provider's
     #[arg(long, conflicts_with_all = ["truncate", "expect_sync"])]
     keep_rows: bool,
+    /// Make tables that the subscriber lacks as they are on the provider, with their sequences and
+    /// the types, functions and extensions that they need (by pg_dump; owned by replay's role,
+    /// without triggers and rights)
+    #[arg(long)]
+    create: bool,
     /// Into one subscriber only
     #[arg(long, value_name = "NAME")]
     subscriber: Option<String>,
@@ -80,7 +85,7 @@ fn identity(text: &str) -> Result<WantedIdentity, String> {
 pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     let patience = wait::limit(args.wait.as_deref())?;
     let provider = job.provider().await?;
-    let mut subscribers = Vec::new();
+    let mut subscribers: Vec<Side<'_>> = Vec::new();
     for one in job.subscribers(args.subscriber.as_deref())? {
         subscribers.push(Side::open(job, one).await?);
     }
@@ -95,7 +100,7 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
         exclude: args.exclude.as_deref(),
     };
     let chosen = choice.of(candidates, |candidate| &candidate.table);
-    let tally = add_chosen(job, args, &provider, &subscribers, chosen).await?;
+    let tally = add_chosen(job, args, &provider, &mut subscribers, chosen).await?;
     if tally.added > 0 {
         provider::hint_tables(&*provider, job.queue())
             .await
@@ -117,6 +122,8 @@ struct Side<'a> {
     session: Session,
     /// Tables that it replicates already, with their oids on the provider.
     known: HashMap<TableName, u32>,
+    /// Tables that were made, or with `--dry-run` would be.
+    created: HashSet<TableName>,
 }
 
 impl<'a> Side<'a> {
@@ -133,6 +140,7 @@ impl<'a> Side<'a> {
                 .into_iter()
                 .map(|row| (row.table, row.provider_oid))
                 .collect(),
+            created: HashSet::new(),
         })
     }
 }
@@ -167,7 +175,7 @@ async fn add_chosen(
     job: &Job,
     args: &AddArgs,
     provider: &Session,
-    subscribers: &[Side<'_>],
+    subscribers: &mut [Side<'_>],
     chosen: Chosen<Candidate>,
 ) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
@@ -176,7 +184,19 @@ async fn add_chosen(
     }
     // A partition comes with its table; whoever names one is told.
     let matched = chosen.matched.into_iter().filter(|one| !one.is_part);
-    for candidate in chosen.named.into_iter().chain(matched) {
+    let candidates: Vec<Candidate> = chosen.named.into_iter().chain(matched).collect();
+    if args.create {
+        for side in &mut *subscribers {
+            let new: Vec<&Candidate> = candidates
+                .iter()
+                .filter(|one| one.refusal.is_none() && !side.known.contains_key(&one.table))
+                .collect();
+            let subscriber = (&side.session, side.config);
+            side.created =
+                create::missing_tables(job, provider, subscriber, &new, args.dry_run).await?;
+        }
+    }
+    for candidate in candidates {
         if let Some((reason, hint)) = &candidate.refusal {
             let hint = hint.as_ref().map(|hint| format!(" ({hint})"));
             tally.refuse(
@@ -188,7 +208,7 @@ async fn add_chosen(
         let columns = provider::captured_columns(&**provider, candidate.oid)
             .await
             .with_context(|| format!("could not read the columns of {}", candidate.table))?;
-        for side in subscribers {
+        for side in &*subscribers {
             add_to(job, args, provider, side, &candidate, &columns, &mut tally).await?;
         }
     }
@@ -239,7 +259,10 @@ async fn add_to(
         (false, false, false) => Existing::Refuse,
     };
     let place = label(side.config);
-    if let Some(why) = fit::refusal(&side.session, &place, candidate, columns, existing).await? {
+    let would_be_made = args.dry_run && side.created.contains(table);
+    if !would_be_made
+        && let Some(why) = fit::refusal(&side.session, &place, candidate, columns, existing).await?
+    {
         tally.refuse(table, &why);
         return Ok(());
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod add;
 mod choose;
+mod create;
 mod fit;
 pub(crate) mod install;
 pub(crate) mod missing;

@@ -1,0 +1,372 @@
+//! `replay add --create`: tables that the subscriber lacks are made there as they are on the
+//! provider, with their sequences and what else they cannot be made without.
+//!
+//! 1 `pg_dump` writes the provider's schema into an archive · 2 of its list, what the tables
+//! need and is not there yet is chosen (`archive`) · 3 `pg_restore` writes that as SQL · 4 which
+//! runs in one transaction. Whoever dies before its commit leaves nothing behind.
+
+mod archive;
+mod pg_dump;
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use admin::{
+    config::SubscriberConfig,
+    exit::{self, Exit, Failure},
+};
+use anyhow::{Context as _, anyhow};
+use sql::{
+    connect::Session,
+    name::{TableName, quote_ident},
+    provider::Candidate,
+};
+use tokio_postgres::error::SqlState;
+
+use self::{
+    archive::{Address, Archive, Needed, Wanted},
+    pg_dump::PgDump,
+};
+use super::{Job, label};
+use crate::subscription::application_name;
+
+/// How long one try waits for a lock: others queue behind it. A foreign key locks the table
+/// that it refers to.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// For how long to try.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Before the entries: as `pg_dump` itself would have it. What the archive says of the session
+/// is left out, because an older server does not know all of it.
+const SESSION: &str = "set local check_function_bodies = off; set local xmloption = content; \
+     set local client_min_messages = warning; set local standard_conforming_strings = on; \
+     set local search_path = ''; ";
+
+/// Makes those of the tables that the subscriber lacks, and says so; gives them. `dry_run`: only says so.
+pub(super) async fn missing_tables(
+    job: &Job,
+    provider: &Session,
+    (subscriber, one): (&Session, &SubscriberConfig),
+    candidates: &[&Candidate],
+    dry_run: bool,
+) -> Result<HashSet<TableName>, Failure> {
+    let missing = missing(subscriber, candidates)
+        .await
+        .with_context(|| format!("could not look for tables on {}", label(one)))?;
+    let names = missing.iter().map(|one| one.table.clone()).collect();
+    if missing.is_empty() {
+        return Ok(names);
+    }
+    if dry_run {
+        for candidate in &missing {
+            job.say(&format!(
+                "{} would be made on {}",
+                candidate.table,
+                label(one)
+            ))?;
+        }
+        return Ok(names);
+    }
+    let (provider_major, subscriber_major) = futures::try_join!(major(provider), major(subscriber))
+        .context("could not ask a version")?;
+    let pg_dump = PgDump::find(provider_major).await?;
+    let making = Making {
+        job,
+        provider,
+        subscriber,
+        one,
+    };
+    let archive = making.dump(&pg_dump).await?;
+    let list = pg_dump
+        .list(&archive)
+        .await
+        .context("could not list the dump")?;
+    let needed = making.needed(&list, &missing).await?;
+    let script = pg_dump
+        .script(&archive, &needed.entries)
+        .await
+        .context("could not read the dump")?;
+    making.run(&for_server(&script, subscriber_major)).await?;
+    for candidate in &missing {
+        job.say(&format!("{} made on {}", candidate.table, label(one)))?;
+    }
+    making.tell_left_out(&needed.left_out).await?;
+    Ok(names)
+}
+
+async fn missing<'a>(
+    subscriber: &Session,
+    candidates: &[&'a Candidate],
+) -> Result<Vec<&'a Candidate>, tokio_postgres::Error> {
+    let names: Vec<String> = candidates.iter().map(|one| one.table.quoted()).collect();
+    let there = subscriber
+        .query_one(
+            "select array(select to_regclass(name) is not null \
+                            from unnest($1::text[]) with ordinality n (name, place) order by place)",
+            &[&names],
+        )
+        .await?
+        .try_get::<_, Vec<bool>>(0)?;
+    let missing = candidates.iter().zip(there).filter(|(_, there)| !there);
+    Ok(missing.map(|(candidate, _)| *candidate).collect())
+}
+
+async fn major(session: &Session) -> Result<u32, tokio_postgres::Error> {
+    let number: i32 = session
+        .query_one("select current_setting('server_version_num')::int4", &[])
+        .await?
+        .try_get(0)?;
+    Ok(u32::try_from(number / 10_000).unwrap_or_default())
+}
+
+/// The entries of `pg_restore`'s script without what stands around them, and without what a
+/// server of this version does not know.
+fn for_server(script: &str, major: u32) -> String {
+    let start = script.find("\n--\n-- Name: ").unwrap_or_default();
+    let end = script
+        .rfind("\n--\n-- PostgreSQL database dump complete\n")
+        .unwrap_or(script.len());
+    let entries = script.get(start..end).unwrap_or_default();
+    if major >= 12 {
+        return entries.to_owned();
+    }
+    entries.replace("\nSET default_table_access_method = heap;\n", "\n")
+}
+
+/// Tables being made on one subscriber.
+struct Making<'a> {
+    job: &'a Job,
+    provider: &'a Session,
+    subscriber: &'a Session,
+    one: &'a SubscriberConfig,
+}
+
+impl Making<'_> {
+    async fn dump(&self, pg_dump: &PgDump) -> Result<std::fs::File, Failure> {
+        let unreadable = self
+            .provider
+            .query(
+                "select n.nspname::text, c.relname::text from pg_catalog.pg_class c \
+                   join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                  where c.relkind in ('r', 'p') and c.relpersistence <> 't' and n.nspname !~ '^pg_' \
+                    and n.nspname not in ('information_schema', 'pgq', 'pgq_ext', 'pgq_coop', 'trunkline') \
+                    and not (has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'))",
+                &[],
+            )
+            .await
+            .context("could not list the provider's tables")?;
+        let mut without = Vec::new();
+        for row in &unreadable {
+            let name = |at| {
+                row.try_get::<_, String>(at)
+                    .context("could not read a name")
+            };
+            without.push(format!(
+                "{}.{}",
+                in_pattern(&name(0)?),
+                in_pattern(&name(1)?)
+            ));
+        }
+        let config = &self.job.config;
+        Ok(pg_dump
+            .dump(
+                &config.provider.for_libpq(),
+                &application_name("pg_dump", self.job.name()),
+                &without,
+            )
+            .await
+            .context("could not dump the provider's schema")?)
+    }
+
+    /// What the tables need and is not there.
+    async fn needed(&self, list: &str, missing: &[&Candidate]) -> Result<Needed, Failure> {
+        let unclear = || {
+            anyhow!(
+                "the provider's tables have changed meanwhile, or pg_restore lists them in an unknown way"
+            )
+        };
+        let archive = Archive::read(list).with_context(unclear)?;
+        let oids: Vec<u32> = missing.iter().map(|one| one.oid).collect();
+        let wanted = self
+            .wanted(&oids)
+            .await
+            .context("could not read the tables' partitions")?;
+        let all = archive
+            .needed(&wanted, &HashSet::new())
+            .with_context(unclear)?;
+        let there = self.there(&all.maybe_there).await?;
+        Ok(archive.needed(&wanted, &there).with_context(unclear)?)
+    }
+
+    async fn wanted(&self, oids: &[u32]) -> Result<Wanted, tokio_postgres::Error> {
+        let row = self
+            .provider
+            .query_one(
+                "with recursive tree as ( \
+                     select c.oid, c.relkind from pg_catalog.pg_class c where c.oid = any ($1) \
+                     union all \
+                     select c.oid, c.relkind from tree t \
+                       join pg_catalog.pg_inherits i on t.relkind = 'p' and i.inhparent = t.oid \
+                       join pg_catalog.pg_class c on c.oid = i.inhrelid) \
+                 select array(select oid from tree), \
+                        array(select k.oid from pg_catalog.pg_constraint k join tree t on t.oid = k.conrelid \
+                               where k.contype = 'f')",
+                &[&oids],
+            )
+            .await?;
+        let foreign_keys: Vec<u32> = row.try_get(1)?;
+        Ok(Wanted {
+            tables: row.try_get(0)?,
+            foreign_keys: foreign_keys.into_iter().collect(),
+        })
+    }
+
+    /// Which of the provider's objects the subscriber has, by name.
+    async fn there(&self, objects: &[(u32, Address)]) -> Result<HashSet<u32>, Failure> {
+        let (catalogs, oids): (Vec<u32>, Vec<u32>) =
+            objects.iter().map(|(_, address)| *address).unzip();
+        let addresses = self
+            .provider
+            .query(
+                "select a.type, a.object_names, a.object_args \
+                   from unnest($1::oid[], $2::oid[]) with ordinality o (catalog, oid, place) \
+                  cross join lateral pg_identify_object_as_address(o.catalog, o.oid, 0) a \
+                  order by o.place",
+                &[&catalogs, &oids],
+            )
+            .await
+            .context("could not read the names of what the tables need")?;
+        let mut there = HashSet::new();
+        for ((number, _), row) in objects.iter().zip(&addresses) {
+            if self.has(row).await? {
+                there.insert(*number);
+            }
+        }
+        Ok(there)
+    }
+
+    async fn has(&self, address: &tokio_postgres::Row) -> Result<bool, Failure> {
+        let read = || "could not read the name of what a table needs";
+        let kind: String = address.try_get(0).with_context(read)?;
+        let names: Vec<String> = address.try_get(1).with_context(read)?;
+        let arguments: Vec<String> = address.try_get(2).with_context(read)?;
+        let found = self
+            .subscriber
+            .query_one(
+                "select (pg_get_object_address($1, $2, $3)).objid",
+                &[&kind, &names, &arguments],
+            )
+            .await;
+        match found {
+            Ok(_) => Ok(true),
+            Err(error) => match error.code() {
+                Some(
+                    &SqlState::UNDEFINED_OBJECT
+                    | &SqlState::UNDEFINED_TABLE
+                    | &SqlState::UNDEFINED_FUNCTION
+                    | &SqlState::INVALID_SCHEMA_NAME
+                    | &SqlState::WRONG_OBJECT_TYPE,
+                ) => Ok(false),
+                Some(_) | None => Err(error)
+                    .with_context(|| {
+                        format!(
+                            "could not look for {kind} {} on {}",
+                            names.join("."),
+                            label(self.one)
+                        )
+                    })
+                    .map_err(Failure::from),
+            },
+        }
+    }
+
+    /// Runs the entries in one transaction of a session of its own.
+    async fn run(&self, entries: &str) -> Result<(), Failure> {
+        let failed = || {
+            format!(
+                "could not make the tables on {}: nothing was made",
+                label(self.one)
+            )
+        };
+        let started = Instant::now();
+        loop {
+            let session = self.job.subscriber(self.one).await?;
+            let script = format!(
+                "begin; set local lock_timeout = {}; {SESSION}\n{entries}\n; commit",
+                LOCK_TIMEOUT.as_millis()
+            );
+            let Err(error) = session.batch_execute(&script).await else {
+                return Ok(());
+            };
+            let locked = error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
+            if !locked || started.elapsed() > LOCK_PATIENCE {
+                let code = if locked { Exit::TimedOut } else { Exit::Failed };
+                let text = exit::one_line(&error);
+                return Err(Failure::new(code, anyhow!("{text}").context(failed())));
+            }
+            tokio::time::sleep(LOCK_TIMEOUT).await;
+        }
+    }
+
+    async fn tell_left_out(&self, keys: &[Address]) -> Result<(), Failure> {
+        let oids: Vec<u32> = keys.iter().map(|(_, oid)| *oid).collect();
+        let rows = self
+            .provider
+            .query(
+                "select k.conname::text, n.nspname::text, c.relname::text, f.nspname::text, r.relname::text \
+                   from pg_catalog.pg_constraint k \
+                   join pg_catalog.pg_class c on c.oid = k.conrelid \
+                   join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                   join pg_catalog.pg_class r on r.oid = k.confrelid \
+                   join pg_catalog.pg_namespace f on f.oid = r.relnamespace \
+                  where k.oid = any ($1) order by 2, 3, 1",
+                &[&oids],
+            )
+            .await
+            .context("could not read the names of foreign keys")?;
+        for row in &rows {
+            let text = |at| {
+                row.try_get::<_, String>(at)
+                    .context("could not read a name")
+            };
+            let on = TableName::new(text(1)?, text(2)?);
+            let to = TableName::new(text(3)?, text(4)?);
+            eprintln!(
+                "not made: foreign key {} of {on}: {to} is not on {}",
+                quote_ident(&text(0)?),
+                label(self.one)
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A name that stands for itself in a pattern of `pg_dump`.
+fn in_pattern(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_entries_of_a_script_are_run() {
+        let script = "--\n-- PostgreSQL database dump\n--\n\n\\restrict x\n\nSET transaction_timeout = 0;\n\
+             \n--\n-- Name: t; Type: TABLE; Schema: public; Owner: -\n--\n\nSET default_table_access_method = heap;\n\n\
+             create table t ();\n\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict x\n";
+        let newer = for_server(script, 12);
+        assert!(
+            newer.contains("create table t ();") && newer.contains("= heap"),
+            "{newer}"
+        );
+        assert!(
+            !newer.contains("restrict") && !newer.contains("transaction_timeout"),
+            "{newer}"
+        );
+        assert!(!for_server(script, 11).contains("heap"));
+    }
+}

@@ -1,0 +1,215 @@
+//! Finds a `pg_dump` that knows the provider's version, and runs it and its `pg_restore`. What
+//! they write goes into files without a name, so that nothing is left behind, whatever ends us.
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, Write as _},
+    os::fd::AsRawFd as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use admin::exit::{Exit, Failure};
+use anyhow::{Context as _, anyhow, bail};
+use sql::connect::Libpq;
+use tokio::process::Command;
+
+/// How long `pg_dump` waits for a table that somebody alters.
+const LOCK_WAIT_MS: u32 = 60_000;
+
+/// Directories of the versions, as Debian and Red Hat have them.
+const PARENTS: [(&str, &str); 2] = [("/usr/lib/postgresql", ""), ("/usr", "pgsql-")];
+
+/// A `pg_dump` with the `pg_restore` beside it.
+#[derive(Clone, Debug)]
+pub(super) struct PgDump {
+    directory: PathBuf,
+    major: u32,
+}
+
+impl PgDump {
+    /// The oldest one that is at least as new as the provider: of what it writes, a subscriber
+    /// understands the most. Error: which package has one.
+    pub(super) async fn find(provider_major: u32) -> Result<PgDump, Failure> {
+        let mut found: Vec<PgDump> = Vec::new();
+        for directory in directories() {
+            if let Some(major) = major_of(&directory.join("pg_dump")).await
+                && directory.join("pg_restore").exists()
+            {
+                found.push(PgDump { directory, major });
+            }
+        }
+        let newest = found.iter().map(|one| one.major).max();
+        let fits = found.into_iter().filter(|one| one.major >= provider_major);
+        fits.min_by_key(|one| one.major).ok_or_else(|| {
+            let seen = newest.map_or_else(
+                || "none was found".to_owned(),
+                |major| format!("the newest one found is of version {major}"),
+            );
+            Failure::message(
+                Exit::Failed,
+                format!("--create needs a pg_dump of version {provider_major} or newer: {seen}"),
+            )
+            .with_hint(format!(
+                "install the package postgresql-client-{provider_major}"
+            ))
+        })
+    }
+
+    /// Dumps the schema of a database, but for some tables. The password, if there is one,
+    /// stands in the child's environment: arguments are there for everybody to read.
+    pub(super) async fn dump(
+        &self,
+        from: &Libpq,
+        application_name: &str,
+        without_tables: &[String],
+    ) -> anyhow::Result<File> {
+        let archive = tempfile::tempfile().context("could not make a temporary file")?;
+        let mut command = Command::new(self.directory.join("pg_dump"));
+        command
+            .args(["--schema-only", "--format=custom", "--encoding=UTF8"])
+            .arg(format!("--lock-wait-timeout={LOCK_WAIT_MS}"))
+            .args([
+                "-N",
+                "pgq",
+                "-N",
+                "pgq_ext",
+                "-N",
+                "pgq_coop",
+                "-N",
+                "trunkline",
+            ])
+            .args(without_tables.iter().flat_map(|table| ["-T", table]))
+            .arg("--dbname")
+            .arg(&from.conninfo)
+            .env("PGAPPNAME", application_name)
+            .stdout(archive.try_clone().context("could not share a file")?);
+        if let Some(password) = &from.password {
+            command.env("PGPASSWORD", password);
+        }
+        finish(command, "pg_dump").await?;
+        Ok(archive)
+    }
+
+    /// What the archive lists, with what each entry depends on.
+    pub(super) async fn list(&self, archive: &File) -> anyhow::Result<String> {
+        let mut command = Command::new(self.directory.join("pg_restore"));
+        command.args(["--list", "--verbose"]).arg(path_of(archive));
+        written(command).await
+    }
+
+    /// The SQL of some entries, in this order, without owners and rights.
+    pub(super) async fn script(&self, archive: &File, entries: &[u32]) -> anyhow::Result<String> {
+        let mut list = tempfile::tempfile().context("could not make a temporary file")?;
+        for number in entries {
+            writeln!(list, "{number};").context("could not write a temporary file")?;
+        }
+        let mut command = Command::new(self.directory.join("pg_restore"));
+        command
+            .args([
+                "--no-owner",
+                "--no-acl",
+                "--no-tablespaces",
+                "--no-security-labels",
+            ])
+            .arg("--use-list")
+            .arg(path_of(&list))
+            .args(["--file", "/dev/stdout"])
+            .arg(path_of(archive));
+        written(command).await
+    }
+}
+
+/// A path under which a child can open a file that has no name.
+fn path_of(file: &File) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
+}
+
+/// Runs a command and gives what it has written.
+async fn written(mut command: Command) -> anyhow::Result<String> {
+    let mut output = tempfile::tempfile().context("could not make a temporary file")?;
+    command.stdout(output.try_clone().context("could not share a file")?);
+    finish(command, "pg_restore").await?;
+    let mut text = String::new();
+    output
+        .rewind()
+        .and_then(|()| output.read_to_string(&mut text))
+        .context("could not read what pg_restore has written")?;
+    Ok(text)
+}
+
+async fn finish(mut command: Command, name: &str) -> anyhow::Result<()> {
+    let child = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("could not run {name}"))?;
+    let ended = child
+        .wait_with_output()
+        .await
+        .with_context(|| format!("could not wait for {name}"))?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    if lines.is_empty() {
+        bail!("{name} failed ({})", ended.status);
+    }
+    Err(anyhow!("{}", lines.join("; ")))
+}
+
+/// Where to look: a version's own directory before PATH, where Debian has a script that chooses
+/// a version by itself.
+fn directories() -> Vec<PathBuf> {
+    let mut directories = Vec::new();
+    for (parent, prefix) in PARENTS {
+        let Ok(there) = std::fs::read_dir(parent) else {
+            continue;
+        };
+        let versions = there.filter_map(Result::ok).filter(|entry| {
+            let name = entry.file_name();
+            let version = name.to_string_lossy();
+            let version = version.strip_prefix(prefix).unwrap_or_default();
+            version.starts_with(|first: char| first.is_ascii_digit())
+        });
+        directories.extend(versions.map(|entry| entry.path().join("bin")));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    directories.extend(std::env::split_paths(&path));
+    directories
+}
+
+/// The major version of a `pg_dump`; none if it is none.
+async fn major_of(program: &Path) -> Option<u32> {
+    if !program.exists() {
+        return None;
+    }
+    let mut command = Command::new(program);
+    let output = command.arg("--version").kill_on_drop(true).output().await;
+    version_in(&String::from_utf8_lossy(&output.ok()?.stdout))
+}
+
+/// Reads `pg_dump (PostgreSQL) 15.4 (Debian ...)`, also of a beta, and of 9.6.
+fn version_in(text: &str) -> Option<u32> {
+    let version = text.split_once("(PostgreSQL) ")?.1;
+    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_every_packager_writes_them() {
+        assert_eq!(
+            version_in("pg_dump (PostgreSQL) 15.4 (Debian 15.4-1)\n"),
+            Some(15)
+        );
+        assert_eq!(version_in("pg_dump (PostgreSQL) 19beta1\n"), Some(19));
+        assert_eq!(version_in("pg_dump (PostgreSQL) 9.6.24\n"), Some(9));
+        assert_eq!(version_in("busybox\n"), None);
+    }
+}
