@@ -91,11 +91,10 @@ fn tables_are_made_with_all_they_need_whatever_they_are_called_and_nothing_of_ou
         "public.unrelated is not on",
     ]);
     let tables = |sql: &str| {
-        let all = sql.replace(
+        sql.replace(
             "x (o)",
             "x (o) where o !~ 'unrelated' and o !~ '^(relation|column) (noted|citext)'",
-        );
-        all
+        )
     };
     same_lines(
         &replication.on_provider(&tables(OBJECTS)),
