@@ -5,6 +5,7 @@
 //! subscriber's side) and `copy` (initial sync).
 
 mod apply;
+mod auto_add;
 mod batch_loop;
 mod change;
 pub mod cli;

@@ -8,7 +8,9 @@ use sql::{connect::Session, position};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-use crate::{batch_loop, stats::Stats, subscription::Subscription, table_tasks, trouble::Trouble};
+use crate::{
+    auto_add, batch_loop, stats::Stats, subscription::Subscription, table_tasks, trouble::Trouble,
+};
 
 /// How often a standby looks whether the owner is gone.
 const STANDBY_LOOK: Duration = Duration::from_secs(1);
@@ -83,7 +85,13 @@ impl Life {
             return Ok(());
         }
         let sub = Arc::clone(&self.sub);
-        let mut tables = std::pin::pin!(table_tasks::run(Arc::clone(&sub), admin));
+        let tables = async {
+            tokio::select! {
+                ended = table_tasks::run(Arc::clone(&sub), admin) => ended,
+                () = auto_add::run(&sub) => Err(Trouble::Stale),
+            }
+        };
+        let mut tables = std::pin::pin!(tables);
         let mut rests = self.rests();
         loop {
             let committed = self.stats.batches_ever();

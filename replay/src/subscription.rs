@@ -13,6 +13,7 @@ use tracing::debug;
 
 use crate::{
     apply::OnConflict,
+    command::choose::AutoAdd,
     source::{
         readers::Readers,
         ticks::{Requests, Ticks},
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub parallel_copies: usize,
     /// What happens when a row is not as its change says.
     pub on_conflict: OnConflict,
+    /// Tables that are added when they are there.
+    pub auto_add: AutoAdd,
 }
 
 /// One subscriber of a running job.

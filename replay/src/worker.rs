@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::{
+    command::choose::AutoAdd,
     source::{
         reader::Feed,
         readers::Readers,
@@ -216,6 +217,7 @@ fn subscription(
             chunk_bytes: chunk_bytes(config),
             parallel_copies: config.parallel_copies,
             on_conflict: config.on_conflict,
+            auto_add: AutoAdd::read(&config.auto_add)?,
         },
         consumer: one.consumer.clone(),
         streams: Arc::new(Semaphore::new(streams)),

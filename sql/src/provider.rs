@@ -345,6 +345,26 @@ pub async fn captured_columns(
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
+/// The user's tables with their oids, without partitions: a cheap look, which says nothing of whether they can be
+/// captured.
+pub async fn tables(
+    client: &impl GenericClient,
+) -> Result<Vec<(u32, TableName)>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select n.nspname::text, c.relname::text, c.oid \
+               from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+              where c.relkind in ('r', 'p') and c.relpersistence <> 't' and not c.relispartition \
+                and n.nspname not in ('pg_catalog', 'information_schema', 'pgq', 'pgq_coop', 'pgq_ext', 'trunkline') \
+                and n.nspname !~ '^pg_(toast|temp)'",
+            &[],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(2)?, TableName::of(row)?)))
+        .collect()
+}
+
 /// Makes capture of a table for a consumer, under the session's `lock_timeout`. True if it
 /// was not there before.
 pub async fn add_table(

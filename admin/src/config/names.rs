@@ -1,6 +1,8 @@
-//! Keys that hold names of queues.
+//! Keys that hold names of queues and tables.
 
 use std::collections::BTreeSet;
+
+use sql::name::TableName;
 
 use super::document::Section;
 
@@ -35,6 +37,32 @@ pub(super) fn queue(section: &Section<'_>, key: &str) -> Option<String> {
         return None;
     }
     Some(name)
+}
+
+/// A list of tables: `schema.table`, as on a command line, with `*` and `?` in unquoted names,
+/// or with `!` before it for what is left out.
+pub(super) fn tables(section: &Section<'_>, key: &str) -> Vec<String> {
+    let texts = section.texts(key).unwrap_or_default();
+    let list: Vec<String> = texts.into_iter().map(|text| text.value).collect();
+    for one in &list {
+        let name = one.strip_prefix('!').unwrap_or(one);
+        let is_pattern = !name.contains('"') && name.contains(['*', '?']);
+        let is_good = if is_pattern {
+            name.matches('.').count() == 1
+        } else {
+            name.parse::<TableName>().is_ok()
+        };
+        if !is_good {
+            section.problem(
+                key,
+                "each must be schema.table, where * and ? match, with ! before it to leave it out",
+            );
+        }
+    }
+    if !list.is_empty() && list.iter().all(|one| one.starts_with('!')) {
+        section.problem(key, "must name what to add, not only what to leave out");
+    }
+    list
 }
 
 fn is_queue_name(name: &str) -> bool {

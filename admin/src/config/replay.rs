@@ -26,6 +26,9 @@ pub struct ReplayConfig {
     pub parallel_copies: usize,
     /// What happens when a row is not as its change says.
     pub on_conflict: OnConflict,
+    /// Tables of the provider that the worker adds by itself: names and patterns, those that
+    /// begin with `!` are left out (`auto_add`). Empty: none.
+    pub auto_add: Vec<String>,
     /// Before a failed connection or table is tried again.
     pub retry_delay: Duration,
     /// Between two looks at the queue if no notification comes.
@@ -58,18 +61,19 @@ pub enum OnConflict {
     Stop,
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "provider_db",
     "subscriber_db",
     "pgq_queue_name",
     "parallel_copies",
     "on_conflict",
+    "auto_add",
     "retry_delay",
     "loop_delay",
     "max_batch_events",
     "chunk_size",
 ];
-const NOT_YET: [&str; 3] = ["auto_add", "allow_execute", "http_listen"];
+const NOT_YET: [&str; 2] = ["allow_execute", "http_listen"];
 
 const LOOP_DELAY: TimeRange = TimeRange::millis(1, 3_600_000);
 const RETRY_DELAY: TimeRange = TimeRange::millis(100, 86_400_000);
@@ -132,6 +136,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         ],
         OnConflict::Overwrite,
     );
+    let auto_add = names::tables(section, "auto_add");
     let retry_delay = section.time("retry_delay", RETRY_DELAY, Duration::from_secs(30));
     let loop_delay = section.time("loop_delay", LOOP_DELAY, Duration::from_secs(1));
     let stats_period = section.time(
@@ -148,6 +153,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         subscribers,
         parallel_copies: usize::try_from(parallel_copies).unwrap_or(1),
         on_conflict,
+        auto_add,
         retry_delay,
         loop_delay,
         stats_period,

@@ -7,7 +7,7 @@ use wildmatch::WildMatch;
 
 /// A table as written on a command line. `*` and `?` match in unquoted names.
 #[derive(Clone, Debug)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// One table.
     Name(TableName),
     /// Those that match.
@@ -16,7 +16,7 @@ pub(super) enum Wanted {
 
 /// A pattern of schema and name.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     schema: WildMatch,
     name: WildMatch,
 }
@@ -44,6 +44,48 @@ impl FromStr for Wanted {
             return Ok(Wanted::Pattern(Pattern::new(text)));
         }
         text.parse().map(Wanted::Name)
+    }
+}
+
+impl Wanted {
+    /// Whether a table is meant.
+    fn means(&self, table: &TableName) -> bool {
+        match self {
+            Wanted::Name(name) => name == table,
+            Wanted::Pattern(pattern) => pattern.matches(table),
+        }
+    }
+}
+
+/// Tables that the worker adds by itself (`auto_add`).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AutoAdd {
+    wanted: Vec<Wanted>,
+    left_out: Vec<Wanted>,
+}
+
+impl AutoAdd {
+    /// Reads the list of the config; `!` stands before what is left out.
+    pub(crate) fn read(list: &[String]) -> Result<AutoAdd, BadName> {
+        let mut rule = AutoAdd::default();
+        for one in list {
+            match one.strip_prefix('!') {
+                Some(name) => rule.left_out.push(name.parse()?),
+                None => rule.wanted.push(one.parse()?),
+            }
+        }
+        Ok(rule)
+    }
+
+    /// Whether nothing is added.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
+    /// Whether a table is to be added.
+    pub(crate) fn takes(&self, table: &TableName) -> bool {
+        let means = |one: &Wanted| one.means(table);
+        self.wanted.iter().any(means) && !self.left_out.iter().any(means)
     }
 }
 
@@ -161,6 +203,24 @@ mod tests {
             ..Choice::default()
         };
         assert_eq!(chosen(&choice).1, ["app_1.a", "app_1.\"A*\""]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_left_out_wherever_it_stands() {
+        let rule = |list: &[&str]| {
+            let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+            AutoAdd::read(&list).unwrap()
+        };
+        let taken = |rule: &AutoAdd| -> Vec<String> {
+            let taken = there().into_iter().filter(|table| rule.takes(table));
+            taken.map(|table| table.to_string()).collect()
+        };
+        assert_eq!(
+            taken(&rule(&["!*.tmp_*", "*.*", "!app_1.\"A*\""])),
+            ["public.a", "app_1.a"]
+        );
+        assert_eq!(taken(&rule(&["app_1.\"A*\""])), ["app_1.\"A*\""]);
+        assert!(taken(&AutoAdd::default()).is_empty());
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Here {
 
 /// Why the table cannot take the rows, and what to do; none if it can. `place` is the
 /// subscriber's name in messages, `columns` what the provider captures.
-pub(super) async fn refusal(
+pub(crate) async fn refusal(
     subscriber: &Session,
     place: &str,
     candidate: &Candidate,
@@ -52,7 +52,7 @@ pub(super) async fn refusal(
         .with_context(|| format!("could not look at {table} on {place}"))?;
     if here.is_empty() && !columns.is_empty() {
         return Ok(Some(format!(
-            "does not exist on {place}: create it there first"
+            "does not exist on {place}: create it there first, or add it with --create"
         )));
     }
     let missing = quoted(

@@ -2,12 +2,12 @@
 //! reads the databases for itself.
 
 pub(crate) mod add;
-mod choose;
+pub(crate) mod choose;
 mod create;
-mod fit;
+pub(crate) mod fit;
 pub(crate) mod install;
 pub(crate) mod missing;
-mod patience;
+pub(crate) mod patience;
 pub(crate) mod pause;
 pub(crate) mod remove;
 pub(crate) mod restore_ddl;

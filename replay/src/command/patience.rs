@@ -12,7 +12,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sets the session's `lock_timeout` for `with_lock`.
-pub(super) async fn prepare(session: &Session) -> Result<(), Error> {
+pub(crate) async fn prepare(session: &Session) -> Result<(), Error> {
     session
         .batch_execute(&format!("set lock_timeout = {}", LOCK_TIMEOUT.as_millis()))
         .await
@@ -20,7 +20,7 @@ pub(super) async fn prepare(session: &Session) -> Result<(), Error> {
 
 /// Runs a statement that takes a table's lock until it gets it. None if it could not be had in
 /// a minute.
-pub(super) async fn with_lock<T>(
+pub(crate) async fn with_lock<T>(
     mut statement: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Result<Option<T>, Error> {
     let start = Instant::now();

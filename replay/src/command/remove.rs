@@ -16,7 +16,7 @@ use sql::{
 
 use super::{
     Job,
-    choose::{Choice, Wanted},
+    choose::{AutoAdd, Choice, Wanted},
     label, patience, stored,
 };
 use crate::copy::{restore, room};
@@ -53,6 +53,7 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
             .context("could not ask the provider")?;
         Some(session)
     };
+    let auto_add = AutoAdd::read(&job.config.auto_add).context("auto_add")?;
     let choice = Choice {
         all: args.all,
         wanted: &args.tables,
@@ -99,6 +100,11 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
             if n < known || captured {
                 removed += 1;
                 job.say(&format!("{table} removed"))?;
+                if auto_add.takes(table) {
+                    eprintln!(
+                        "warning: {table}: auto_add adds it again, unless \"!{table}\" leaves it out there"
+                    );
+                }
             } else {
                 unknown.push(table.clone());
             }

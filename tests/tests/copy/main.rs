@@ -5,6 +5,7 @@
 mod again;
 mod catalog;
 mod changes;
+mod choice;
 mod create;
 mod ddl;
 mod parts;

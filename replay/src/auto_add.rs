@@ -1,0 +1,204 @@
+//! Adds tables of the provider that the config's `auto_add` matches, whenever they are made. As
+//! `replay add` does: everything is checked before anything is made. What cannot be added is said
+//! once, and tried again.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    time::{Duration, Instant},
+};
+
+use sql::{
+    connect::Session,
+    name::TableName,
+    provider::{self, Candidate, WantedIdentity},
+    table_state::{self, Existing},
+};
+use tokio_postgres::error::SqlState;
+use tracing::{debug, error, info};
+
+use crate::{
+    command::{fit, patience},
+    subscription::Subscription,
+    trouble::Trouble,
+};
+
+/// Between two looks at the provider's list of tables.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What cannot be added is looked at again after this time.
+const REST: Duration = Duration::from_secs(5);
+
+/// Adds what is there, until it is dropped; it never ends by itself. Its trouble is its own:
+/// batches and copies go on.
+pub(crate) async fn run(sub: &Subscription) {
+    if sub.settings.auto_add.is_empty() {
+        return std::future::pending().await;
+    }
+    let mut adding = Adding {
+        sub,
+        resting: HashMap::new(),
+    };
+    loop {
+        let Err(trouble) = adding.looks().await;
+        // The loops meet it too, and tell.
+        debug!(consumer = %sub.consumer, error = %trouble.chain(), "auto_add waits");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Why a table was not added, and since when.
+struct Rest {
+    why: String,
+    since: Instant,
+}
+
+struct Adding<'a> {
+    sub: &'a Subscription,
+    /// By oid: another table may have the name by now.
+    resting: HashMap<u32, Rest>,
+}
+
+impl Adding<'_> {
+    /// Looks again and again, until a session is lost or something fails.
+    async fn looks(&mut self) -> Result<Infallible, Trouble> {
+        let sub = self.sub;
+        let provider = sub.provider_session("auto-add").await?;
+        let subscriber = sub.subscriber_session("auto-add").await?;
+        patience::prepare(&provider)
+            .await
+            .map_err(Trouble::database("could not set a limit for locks"))?;
+        loop {
+            self.look(&provider, &subscriber).await?;
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn look(&mut self, provider: &Session, subscriber: &Session) -> Result<(), Trouble> {
+        let sub = self.sub;
+        let rule = &sub.settings.auto_add;
+        let there = provider::tables(&**provider)
+            .await
+            .map_err(Trouble::database("could not list the provider's tables"))?;
+        let known: HashMap<u32, TableName> = table_state::list(&**subscriber, &sub.consumer)
+            .await
+            .map_err(Trouble::database("could not read the job's tables"))?
+            .into_iter()
+            .map(|row| (row.provider_oid, row.table))
+            .collect();
+        let new: Vec<u32> = there
+            .into_iter()
+            .filter(|(oid, table)| !known.contains_key(oid) && rule.takes(table))
+            .map(|(oid, _)| oid)
+            .collect();
+        self.resting.retain(|oid, _| new.contains(oid));
+        let rests = |rest: &Rest| rest.since.elapsed() < REST;
+        if new
+            .iter()
+            .all(|oid| self.resting.get(oid).is_some_and(rests))
+        {
+            return Ok(());
+        }
+        // What a table can be captured by is costly to say: asked only where one is missing.
+        let candidates =
+            provider::candidates(&**provider, &sub.settings.queue, &WantedIdentity::Own)
+                .await
+                .map_err(Trouble::database("could not look at the provider's tables"))?;
+        for candidate in candidates {
+            if !new.contains(&candidate.oid) || self.resting.get(&candidate.oid).is_some_and(rests)
+            {
+                continue;
+            }
+            let outcome = if known.values().any(|table| *table == candidate.table) {
+                Outcome::Refused("another table was replicated under that name: remove it".into())
+            } else {
+                add(sub, provider, subscriber, &candidate).await?
+            };
+            self.note(&candidate, outcome);
+        }
+        sub.for_tables.notify_one();
+        Ok(())
+    }
+
+    fn note(&mut self, candidate: &Candidate, outcome: Outcome) {
+        let table = &candidate.table;
+        let why = match outcome {
+            Outcome::Added => return info!(%table, "table added"),
+            Outcome::Busy => return debug!(%table, "auto_add waits for a table's lock"),
+            Outcome::Refused(why) => why,
+        };
+        let told = self.resting.get(&candidate.oid);
+        if told.is_none_or(|told| told.why != why) {
+            error!(%table, error = %why, advice = "or leave it out: \"!SCHEMA.TABLE\" in auto_add, and reload", "auto_add cannot add a table");
+        }
+        let rest = Rest {
+            why,
+            since: Instant::now(),
+        };
+        self.resting.insert(candidate.oid, rest);
+    }
+}
+
+/// What became of a table.
+enum Outcome {
+    Added,
+    /// Others hold locks on it: the next look tries again, and nobody waits behind us.
+    Busy,
+    /// Why it cannot be added.
+    Refused(String),
+}
+
+/// Adds a table.
+async fn add(
+    sub: &Subscription,
+    provider: &Session,
+    subscriber: &Session,
+    candidate: &Candidate,
+) -> Result<Outcome, Trouble> {
+    let table = &candidate.table;
+    if let Some((reason, hint)) = &candidate.refusal {
+        let hint = hint.as_ref().map(|hint| format!(" ({hint})"));
+        return Ok(Outcome::Refused(format!(
+            "{reason}{}",
+            hint.unwrap_or_default()
+        )));
+    }
+    let columns = provider::captured_columns(&**provider, candidate.oid)
+        .await
+        .map_err(Trouble::database("could not read a table's columns"))?;
+    let fits = fit::refusal(
+        subscriber,
+        "the subscriber",
+        candidate,
+        &columns,
+        Existing::Refuse,
+    );
+    if let Some(why) = fits.await.map_err(|source| Trouble::Passing {
+        doing: format!("could not look at {table} on the subscriber"),
+        source,
+    })? {
+        return Ok(Outcome::Refused(why));
+    }
+    let identity = WantedIdentity::Own;
+    let (queue, consumer) = (&sub.settings.queue, &sub.consumer);
+    let made = provider::add_table(&**provider, queue, consumer, table, &identity).await;
+    if let Err(error) = made {
+        if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+            return Ok(Outcome::Busy);
+        }
+        if provider.is_closed() {
+            return Err(Trouble::database("could not make capture")(error));
+        }
+        return Ok(Outcome::Refused(admin::exit::one_line(&error)));
+    }
+    table_state::register(
+        &**subscriber,
+        &sub.consumer,
+        table,
+        candidate.oid,
+        Existing::Refuse,
+    )
+    .await
+    .map_err(Trouble::database("could not register a table"))?;
+    Ok(Outcome::Added)
+}
