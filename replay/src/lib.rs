@@ -12,6 +12,7 @@ pub mod cli;
 mod command;
 mod copy;
 mod fold;
+mod http;
 mod parking;
 mod sequences;
 mod source;

@@ -1,10 +1,27 @@
 //! What the batch loop did since the last `stats` line.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
 
 use tracing::info;
 
 use crate::source::reader::Header;
+
+/// What was done for one subscriber since the config was read; for whoever wants to look.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    /// Batches applied.
+    pub batches: AtomicU64,
+    /// Events read.
+    pub events: AtomicU64,
+    /// Rows written.
+    pub rows: AtomicU64,
+}
 
 /// Counters of one subscriber; they outlive reconnections.
 #[derive(Debug)]
@@ -15,14 +32,14 @@ pub(crate) struct Stats {
     batches: u64,
     events: u64,
     rows: u64,
-    batches_ever: u64,
+    totals: Arc<Totals>,
     /// From the last applied tick's making to its commit, by the two machines' clocks.
     lag: Duration,
 }
 
 impl Stats {
     /// Nothing done yet. `period` is the time between two lines.
-    pub(crate) fn new(consumer: &str, period: Duration) -> Stats {
+    pub(crate) fn new(consumer: &str, period: Duration, totals: Arc<Totals>) -> Stats {
         Stats {
             consumer: consumer.to_owned(),
             period,
@@ -30,7 +47,7 @@ impl Stats {
             batches: 0,
             events: 0,
             rows: 0,
-            batches_ever: 0,
+            totals,
             lag: Duration::ZERO,
         }
     }
@@ -38,9 +55,11 @@ impl Stats {
     /// Counts a batch that was committed.
     pub(crate) fn batch(&mut self, events: u64, rows: u64, header: &Header) {
         self.batches += 1;
-        self.batches_ever += 1;
         self.events += events;
         self.rows += rows;
+        self.totals.batches.fetch_add(1, Ordering::Relaxed);
+        self.totals.events.fetch_add(events, Ordering::Relaxed);
+        self.totals.rows.fetch_add(rows, Ordering::Relaxed);
         // A provider whose clock is ahead gives no negative lag.
         self.lag = SystemTime::now()
             .duration_since(header.to_time)
@@ -48,9 +67,9 @@ impl Stats {
         self.tell_if_due();
     }
 
-    /// Batches committed since the program began.
+    /// Batches committed since the config was read.
     pub(crate) fn batches_ever(&self) -> u64 {
-        self.batches_ever
+        self.totals.batches.load(Ordering::Relaxed)
     }
 
     /// Writes the line when its time has come.

@@ -33,7 +33,7 @@ pub(crate) struct Times {
 /// Runs until asked to stop.
 pub(crate) async fn run(sub: Arc<Subscription>, times: Times, first: mpsc::Sender<FirstWord>) {
     let mut life = Life {
-        stats: Stats::new(&sub.consumer, times.stats_period),
+        stats: Stats::new(&sub.consumer, times.stats_period, Arc::clone(&sub.totals)),
         told: None,
         first: Some(first),
         sub,

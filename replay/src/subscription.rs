@@ -18,6 +18,7 @@ use crate::{
         readers::Readers,
         ticks::{Requests, Ticks},
     },
+    stats::Totals,
     trouble::Trouble,
 };
 
@@ -70,6 +71,8 @@ pub(crate) struct Subscription {
     pub copy_in: deadpool_postgres::Pool,
     /// Who reads the queue, for all subscribers of the job.
     pub readers: Arc<Readers>,
+    /// What was done for it so far.
+    pub totals: Arc<Totals>,
     /// Hints that there may be a new tick.
     pub ticks: Ticks,
     /// Hints that a command has changed the list of tables.

@@ -15,6 +15,7 @@ use tracing::{error, info};
 
 use crate::{
     command::choose::AutoAdd,
+    http,
     source::{
         reader::Feed,
         readers::Readers,
@@ -49,6 +50,8 @@ async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> an
 
 /// The tasks of one reading of the config.
 struct Crew {
+    /// First words to come.
+    words: usize,
     tasks: JoinSet<()>,
     readers: Arc<Readers>,
     subscriptions: Vec<Arc<Subscription>>,
@@ -59,7 +62,8 @@ struct Crew {
 impl Crew {
     fn start(config: &ReplayConfig, stop: &CancellationToken) -> anyhow::Result<Crew> {
         let stop = stop.child_token();
-        let (sender, first) = mpsc::channel(config.subscribers.len().max(1));
+        let words = config.subscribers.len() + usize::from(config.http_listen.is_some());
+        let (sender, first) = mpsc::channel(words.max(1));
         let (listener, ticks, requests) = Listener::new(config.loop_delay);
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.run(
@@ -85,7 +89,16 @@ impl Crew {
             subscriptions.push(Arc::clone(&sub));
             tasks.spawn(subscriber::run(sub, times, sender.clone()));
         }
+        if let Some(listen) = &config.http_listen {
+            let counted = subscriptions
+                .iter()
+                .map(|sub| (sub.consumer.clone(), Arc::clone(&sub.totals)))
+                .collect();
+            let (config, listen) = (config.clone(), listen.clone());
+            tasks.spawn(http::run(config, listen, counted, sender, stop.clone()));
+        }
         Ok(Crew {
+            words,
             tasks,
             readers,
             subscriptions,
@@ -154,7 +167,7 @@ impl Crew {
     async fn first_words(&mut self, ready: &Ready) {
         let mut troubles = Vec::new();
         let all = async {
-            for _ in 0..self.subscriptions.len() {
+            for _ in 0..self.words {
                 if let Some(Err(trouble)) = self.first.recv().await {
                     troubles.push(trouble);
                 }
@@ -230,6 +243,7 @@ fn subscription(
         provider: config.provider.clone(),
         subscriber: one.db.clone(),
         readers: shared.readers,
+        totals: Arc::default(),
         ticks: shared.ticks,
         requests: shared.requests,
         for_loop: Notify::new(),

@@ -33,6 +33,7 @@ pub use compare::{Digest, compare, digest, same, tables_of};
 pub use extent::{choose, full};
 pub use load::{Load, Reader, Totals, Transfers, Writes};
 pub use logs::{assert_clean, unclean_lines};
+pub use port::Port;
 pub use process::{Output, peak_rss_kb, pid_alive, run, run_in, signal};
 pub use programs::Programs;
 pub use replication::{Daemons, Node, Replication, ReplicationBuilder, TableState, configure};

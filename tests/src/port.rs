@@ -17,14 +17,19 @@ pub(crate) fn locks() -> PathBuf {
 
 /// A port that no other test has, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     _lock: File,
 }
 
 impl Port {
     /// Takes a free port.
-    pub(crate) fn take() -> Self {
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[must_use]
+    pub fn take() -> Self {
         let dir = locks();
         std::fs::create_dir_all(&dir).expect("make the directory of port locks");
         // Shared by root and ordinary users, as the temporary directory is.
@@ -53,7 +58,9 @@ impl Port {
         panic!("no free port in {PORTS:?}");
     }
 
-    pub(crate) fn number(&self) -> u16 {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
         self.number
     }
 }

@@ -71,6 +71,23 @@ fn is_queue_name(name: &str) -> bool {
         && !name.contains(|c: char| c.is_control())
 }
 
+/// An address and a port to listen on, as `127.0.0.1:8017`, `[::1]:8017` or `localhost:8017`.
+pub(super) fn address(section: &Section<'_>, key: &str) -> Option<String> {
+    let text = section.text(key)?;
+    let parts = text.value.rsplit_once(':');
+    let is_good = parts.is_some_and(|(host, port)| {
+        let host_is_good = !host.is_empty() && !host.contains(char::is_whitespace);
+        let is_v6 = host.starts_with('[') && host.ends_with(']');
+        host_is_good && (is_v6 || !host.contains(':')) && port.parse::<u16>().is_ok_and(|p| p > 0)
+    });
+    if !is_good {
+        let problem = "must be an address and a port (1 to 65535), as \"127.0.0.1:8017\"";
+        section.problem(key, problem);
+        return None;
+    }
+    Some(text.value)
+}
+
 pub(super) fn has_duplicate(names: &[String]) -> bool {
     let distinct: BTreeSet<&String> = names.iter().collect();
     distinct.len() < names.len()

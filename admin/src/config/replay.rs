@@ -39,6 +39,8 @@ pub struct ReplayConfig {
     pub max_batch_events: u64,
     /// Bytes of changes that are held in memory before they are written.
     pub chunk_size: u64,
+    /// Address and port of the status page and the metrics; None: there are none.
+    pub http_listen: Option<String>,
 }
 
 /// One subscriber database.
@@ -61,7 +63,7 @@ pub enum OnConflict {
     Stop,
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "provider_db",
     "subscriber_db",
     "pgq_queue_name",
@@ -72,8 +74,9 @@ const KEYS: [&str; 10] = [
     "loop_delay",
     "max_batch_events",
     "chunk_size",
+    "http_listen",
 ];
-const NOT_YET: [&str; 2] = ["allow_execute", "http_listen"];
+const NOT_YET: [&str; 1] = ["allow_execute"];
 
 const LOOP_DELAY: TimeRange = TimeRange::millis(1, 3_600_000);
 const RETRY_DELAY: TimeRange = TimeRange::millis(100, 86_400_000);
@@ -146,6 +149,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     );
     let max_batch_events = section.number("max_batch_events", BATCH_EVENTS, 100_000);
     let chunk_size = section.size("chunk_size", CHUNK_SIZE, 16 << 20);
+    let http_listen = names::address(section, "http_listen");
     Some(ReplayConfig {
         daemon,
         provider: provider?,
@@ -159,6 +163,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         stats_period,
         max_batch_events,
         chunk_size,
+        http_listen,
     })
 }
 

@@ -92,7 +92,7 @@ fn every_problem_is_named_with_its_line_in_one_go() {
         "etc/replay.toml:8: [replay] parallel_copies: 0 is out of range (1 to 64)",
         "etc/replay.toml:9: [replay] on_conflict: \"ignore\" is not one of \"overwrite\", \"stop\"",
         "etc/replay.toml:10: [replay] retry_dely: unknown key, did you mean \"retry_delay\"?",
-        "etc/replay.toml:11: [replay] http_listen: is not supported by this version",
+        "etc/replay.toml:11: [replay] http_listen: must be an address and a port (1 to 65535)",
         "etc/replay.toml:12: [replay] logfile: must be an absolute path",
     ];
     assert_eq!(errors.len(), expected.len(), "{errors:#?}");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod check;
+mod page;
 mod queue;
 mod status;
 

@@ -1,0 +1,145 @@
+//! How a job stands, as Prometheus scrapes it. Pure.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use admin::status::{ReplayStatus, SubscriberStatus, TableStatus};
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{counter::ConstCounter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::Counted;
+
+/// The format that [`text`] gives.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Labels = Vec<(String, String)>;
+
+/// A gauge with labels, floating.
+#[derive(Default, Clone)]
+struct Gauges(Family<Labels, Gauge<f64, AtomicU64>>);
+
+impl Gauges {
+    /// Registers a gauge under `trunkline_replay_NAME`.
+    fn of(registry: &mut Registry, name: &str, help: &str) -> Gauges {
+        let gauges = Gauges::default();
+        registry.register(name, help, gauges.0.clone());
+        gauges
+    }
+
+    /// Sets it for some labels; what is not known is left out.
+    fn set(&self, labels: &[(&str, &str)], value: Option<f64>) {
+        if let Some(value) = value {
+            let labels = labels
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            self.0.get_or_create(&labels).set(value);
+        }
+    }
+}
+
+/// All metrics in one text.
+///
+/// # Errors
+/// If a name is none, which the tests would show.
+pub(super) fn text(status: &ReplayStatus, counted: &Counted) -> Result<String, std::fmt::Error> {
+    let mut registry = Registry::with_prefix_and_labels(
+        "trunkline_replay",
+        [("job".into(), status.job.clone().into())].into_iter(),
+    );
+    let reachable = Gauges::of(
+        &mut registry,
+        "provider_reachable",
+        "Whether the provider answers",
+    );
+    reachable.set(&[], Some(flag(status.provider.reachable)));
+    let last_tick = Gauges::of(
+        &mut registry,
+        "provider_last_tick",
+        "Newest tick of the queue",
+    );
+    last_tick.set(&[], status.provider.last_tick.map(number));
+    subscribers(&mut registry, &status.subscribers);
+    tables(&mut registry, &status.subscribers);
+    for (consumer, totals) in counted {
+        let labels = [("consumer".into(), consumer.clone().into())].into_iter();
+        let of_consumer = registry.sub_registry_with_labels(labels);
+        for (name, help, counter) in [
+            ("batches", "Batches applied", &totals.batches),
+            ("events", "Events read and applied", &totals.events),
+            ("rows", "Rows written", &totals.rows),
+        ] {
+            let counter = ConstCounter::new(counter.load(Ordering::Relaxed));
+            of_consumer.register(name, help, counter);
+        }
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+fn subscribers(registry: &mut Registry, all: &[SubscriberStatus]) {
+    let mut gauge = |name: &str, help: &str| Gauges::of(registry, name, help);
+    let reachable = gauge("reachable", "Whether the subscriber answers");
+    let state = gauge("state", "1 for the subscriber's state");
+    let tick = gauge("tick", "Last tick applied");
+    let lag = gauge("lag_seconds", "Age of what the subscriber shows");
+    let lag_ticks = gauge("lag_ticks", "Ticks not applied yet");
+    let pending = gauge("pending_events", "Events not applied yet");
+    let conflicts = gauge("conflicts", "Rows that were not as their change said");
+    let tables = gauge("tables", "Tables by state");
+    for one in all {
+        let consumer = ("consumer", one.consumer.as_str());
+        reachable.set(&[consumer], Some(flag(one.reachable)));
+        state.set(&[consumer, ("state", one.state.as_str())], Some(1.0));
+        tick.set(&[consumer], one.tick.map(number));
+        lag.set(&[consumer], one.lag_seconds);
+        lag_ticks.set(&[consumer], one.lag_ticks.map(number));
+        pending.set(&[consumer], one.pending_events.map(number));
+        conflicts.set(&[consumer], one.reachable.then(|| number(one.conflicts)));
+        for (state, count) in &one.tables {
+            tables.set(&[consumer, ("state", state)], Some(*count as f64));
+        }
+    }
+}
+
+/// Tables that are not in step; the others are counted only, there may be thousands.
+fn tables(registry: &mut Registry, all: &[SubscriberStatus]) {
+    let mut gauge = |name: &str, help: &str| Gauges::of(registry, name, help);
+    let copied = gauge("table_rows_copied", "Rows of the initial copy that are in");
+    let estimated = gauge("table_rows_estimated", "Rows that it is expected to have");
+    let bytes = gauge(
+        "table_bytes_copied",
+        "Bytes of the initial copy that are in",
+    );
+    let parked = gauge("table_parked", "1 for a table that cannot go on");
+    for one in all {
+        for table in one.table_list.iter().filter(|table| is_shown(table)) {
+            let labels = [
+                ("consumer", one.consumer.as_str()),
+                ("table", table.table.as_str()),
+            ];
+            copied.set(&labels, table.rows_copied.map(number));
+            estimated.set(&labels, table.rows_estimated.map(number));
+            bytes.set(&labels, table.bytes_copied.map(number));
+            if table.state == "parked" {
+                parked.set(&labels, Some(1.0));
+            }
+        }
+    }
+}
+
+fn is_shown(table: &TableStatus) -> bool {
+    table.state != "-"
+}
+
+fn flag(is: bool) -> f64 {
+    if is { 1.0 } else { 0.0 }
+}
+
+/// Exact up to 2^53, and Prometheus has nothing else.
+fn number(value: i64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,156 @@
+//! The port for machines and browsers: `/metrics`, `/status`, `/health` and a page. Off unless
+//! `http_listen` is set. It only tells; nothing can be changed through it, and no connection
+//! string is on it.
+
+mod metrics;
+mod page;
+mod plot;
+mod samples;
+
+use std::{sync::Arc, time::Duration};
+
+use admin::{config::ReplayConfig, status::SubscriberState};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use maud::Markup;
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use self::samples::Samples;
+use crate::{stats::Totals, subscriber::FirstWord};
+
+/// Between two tries to get the port.
+const PORT_RETRY: Duration = Duration::from_secs(5);
+
+/// What everything on the port is sent with: a browser may run and load nothing.
+const HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
+    ),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+/// What a subscriber has done since the program began, by its consumer's name.
+pub(crate) type Counted = Vec<(String, Arc<Totals>)>;
+
+/// Serves until stopped. A port that cannot be had is told at once and tried again for ever:
+/// replication does not depend on it.
+pub(crate) async fn run(
+    config: ReplayConfig,
+    listen: String,
+    counted: Counted,
+    first: mpsc::Sender<FirstWord>,
+    stop: CancellationToken,
+) {
+    let samples = Arc::new(Samples::new(config, counted));
+    let serving = async {
+        let listener = listener(&listen, &first).await;
+        info!(address = %listen, "status page is there");
+        if let Err(error) = axum::serve(listener, routes(Arc::clone(&samples))).await {
+            error!(%error, "status page broke off");
+        }
+    };
+    tokio::select! {
+        () = serving => {}
+        () = samples.take_for_ever() => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn listener(listen: &str, first: &mpsc::Sender<FirstWord>) -> TcpListener {
+    let mut told = false;
+    loop {
+        match TcpListener::bind(listen).await {
+            Ok(listener) => {
+                // Nobody waits for it later on.
+                let _ = first.try_send(Ok(()));
+                return listener;
+            }
+            Err(error) => {
+                if !told {
+                    error!(address = %listen, %error, "no status page, its port cannot be had");
+                    let word = format!("http_listen: cannot listen on {listen}: {error}");
+                    let _ = first.try_send(Err(word));
+                    told = true;
+                }
+                tokio::time::sleep(PORT_RETRY).await;
+            }
+        }
+    }
+}
+
+fn routes(samples: Arc<Samples>) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route("/status", get(status))
+        .route("/metrics", get(metrics))
+        .route("/health", get(health))
+        .with_state(samples)
+}
+
+async fn page(State(samples): State<Arc<Samples>>) -> Response {
+    let now = samples.now().await;
+    let body: Markup = page::draw(&now.status, &samples.history());
+    (HEADERS, body).into_response()
+}
+
+async fn status(State(samples): State<Arc<Samples>>) -> Response {
+    let now = samples.now().await;
+    (HEADERS, Json(&now.status)).into_response()
+}
+
+async fn metrics(State(samples): State<Arc<Samples>>) -> Response {
+    let now = samples.now().await;
+    match metrics::text(&now.status, samples.counted()) {
+        Ok(text) => {
+            let kind = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
+            (HEADERS, kind, text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// 200 while every subscriber goes on by itself, else 503; a line each that does not.
+async fn health(State(samples): State<Arc<Samples>>) -> Response {
+    let now = samples.now().await;
+    let mut ill: Vec<String> = Vec::new();
+    if let Some(error) = &now.status.provider.error {
+        ill.push(format!("provider: {error}"));
+    }
+    for one in &now.status.subscribers {
+        match one.state {
+            SubscriberState::Stopped | SubscriberState::Unreachable => ill.push(format!(
+                "{}: {}: {}",
+                one.consumer,
+                one.state.as_str(),
+                one.last_error.as_deref().unwrap_or("no daemon works on it"),
+            )),
+            SubscriberState::Starting
+            | SubscriberState::Copying
+            | SubscriberState::Behind
+            | SubscriberState::Level
+            | SubscriberState::Paused => {}
+        }
+    }
+    if ill.is_empty() {
+        (HEADERS, "ok\n".to_owned()).into_response()
+    } else {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            HEADERS,
+            ill.join("\n") + "\n",
+        )
+            .into_response()
+    }
+}

@@ -1,0 +1,123 @@
+//! What the page shows: how the job stands now, asked from the databases once a second at the
+//! most whoever looks, and how it stood in the last hour.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex as SyncMutex, PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use admin::{
+    config::ReplayConfig,
+    status::{ReplayStatus, of_replay},
+};
+use tokio::sync::Mutex;
+
+use super::Counted;
+
+/// An answer is good for this long.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Between two samples of the history.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Samples that are kept: an hour.
+const KEPT: usize = 360;
+
+/// How the job stands.
+pub(super) struct Now {
+    asked: Instant,
+    pub(super) status: ReplayStatus,
+}
+
+/// A subscriber at one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reading {
+    /// Seconds that it is behind; none: not known.
+    pub(super) lag: Option<f64>,
+    /// Rows applied since the program began.
+    pub(super) rows: u64,
+}
+
+/// All subscribers at one moment, in the order of the config.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    pub(super) at: Instant,
+    pub(super) readings: Vec<Reading>,
+}
+
+/// Asks and remembers.
+pub(super) struct Samples {
+    config: ReplayConfig,
+    counted: Counted,
+    now: Mutex<Option<Arc<Now>>>,
+    history: SyncMutex<VecDeque<Sample>>,
+}
+
+impl Samples {
+    pub(super) fn new(config: ReplayConfig, counted: Counted) -> Samples {
+        Samples {
+            config,
+            counted,
+            now: Mutex::default(),
+            history: SyncMutex::default(),
+        }
+    }
+
+    /// How the job stands, a second old at the most. Who comes while it is asked waits for that answer.
+    pub(super) async fn now(&self) -> Arc<Now> {
+        let mut last = self.now.lock().await;
+        if let Some(now) = &*last
+            && now.asked.elapsed() < FRESH
+        {
+            return Arc::clone(now);
+        }
+        let now = Arc::new(Now {
+            status: of_replay(&self.config).await,
+            asked: Instant::now(),
+        });
+        *last = Some(Arc::clone(&now));
+        now
+    }
+
+    /// What each subscriber has done, by its consumer.
+    pub(super) fn counted(&self) -> &Counted {
+        &self.counted
+    }
+
+    /// The last hour, the oldest first.
+    pub(super) fn history(&self) -> Vec<Sample> {
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.iter().cloned().collect()
+    }
+
+    /// Takes a sample every [`PERIOD`].
+    pub(super) async fn take_for_ever(&self) {
+        let mut due = tokio::time::interval(PERIOD);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            due.tick().await;
+            let now = self.now().await;
+            let sample = Sample {
+                at: now.asked,
+                readings: self.readings(&now.status),
+            };
+            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+            history.push_back(sample);
+            while history.len() > KEPT {
+                history.pop_front();
+            }
+        }
+    }
+
+    fn readings(&self, status: &ReplayStatus) -> Vec<Reading> {
+        let subscribers = status.subscribers.iter();
+        subscribers
+            .zip(&self.counted)
+            .map(|(subscriber, (_, totals))| Reading {
+                lag: subscriber.lag_seconds,
+                rows: totals.rows.load(Ordering::Relaxed),
+            })
+            .collect()
+    }
+}
