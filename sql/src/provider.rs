@@ -365,6 +365,56 @@ pub async fn tables(
         .collect()
 }
 
+/// What a name that is none of the candidates' stands for: why nothing by that name can be added, and
+/// what to do. None if nothing has the name.
+pub async fn why_no_candidate(
+    client: &impl GenericClient,
+    table: &TableName,
+) -> Result<Option<String>, tokio_postgres::Error> {
+    let row = client
+        .query_opt(
+            "select case \
+                 when n.nspname in ('pg_catalog', 'information_schema') or n.nspname ~ '^pg_toast' then 'is a system table' \
+                 when n.nspname in ('pgq', 'pgq_coop', 'pgq_ext', 'trunkline') then 'belongs to Trunkline' \
+                 when c.relpersistence = 't' then 'is temporary' \
+                 when c.relkind = 'v' then 'is a view: add the tables that it shows' \
+                 when c.relkind = 'm' then 'is a materialized view: add the tables that it is made from, and refresh it on the subscriber' \
+                 when c.relkind = 'f' then 'is a foreign table: replicate it from the server that holds it' \
+                 when c.relkind = 'S' then 'is a sequence: use add-seq' \
+                 when c.relkind in ('i', 'I') then 'is an index' \
+                 when e.extname is not null then 'belongs to the extension ' || e.extname || ', which makes and changes it itself' \
+                 when c.relkind in ('r', 'p') then 'cannot be seen by this role' \
+                 else 'is no table' end \
+               from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+               left join pg_catalog.pg_depend d \
+                 on d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e' \
+               left join pg_catalog.pg_extension e on e.oid = d.refobjid \
+              where n.nspname = $1 and c.relname = $2",
+            &[&table.schema, &table.name],
+        )
+        .await?;
+    row.map(|row| row.try_get(0)).transpose()
+}
+
+/// Columns of a table that may hold numbers of large objects, by their types: `oid`, and `lo` of the
+/// extension.
+pub async fn large_object_columns(
+    client: &impl GenericClient,
+    table_oid: u32,
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select a.attname::text from pg_catalog.pg_attribute a \
+               join pg_catalog.pg_type t on t.oid = a.atttypid \
+              where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
+                and (t.oid = 'pg_catalog.oid'::regtype or t.typname = 'lo' and t.typbasetype = 'pg_catalog.oid'::regtype) \
+              order by a.attnum",
+            &[&table_oid],
+        )
+        .await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
 /// Makes capture of a table for a consumer, under the session's `lock_timeout`. True if it
 /// was not there before.
 pub async fn add_table(

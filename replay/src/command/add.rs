@@ -10,7 +10,7 @@ use admin::{
 use anyhow::{Context as _, anyhow};
 use sql::{
     connect::Session,
-    name::TableName,
+    name::{TableName, quote_ident},
     provider::{self, Candidate, WantedIdentity},
     table_state::{self, Existing},
 };
@@ -180,7 +180,11 @@ async fn add_chosen(
 ) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
     for table in &chosen.unknown {
-        tally.refuse(table, "does not exist on the provider");
+        let why = provider::why_no_candidate(&**provider, table)
+            .await
+            .with_context(|| format!("could not look for {table} on the provider"))?;
+        let why = why.unwrap_or_else(|| "does not exist on the provider".into());
+        tally.refuse(table, &why);
     }
     // A partition comes with its table; whoever names one is told.
     let matched = chosen.matched.into_iter().filter(|one| !one.is_part);
@@ -208,11 +212,27 @@ async fn add_chosen(
         let columns = provider::captured_columns(&**provider, candidate.oid)
             .await
             .with_context(|| format!("could not read the columns of {}", candidate.table))?;
+        warn_of_large_objects(provider, &candidate).await?;
         for side in &*subscribers {
             add_to(job, args, provider, side, &candidate, &columns, &mut tally).await?;
         }
     }
     Ok(tally)
+}
+
+/// The numbers of large objects are replicated like any number; the objects are not.
+async fn warn_of_large_objects(provider: &Session, candidate: &Candidate) -> Result<(), Failure> {
+    let columns = provider::large_object_columns(&**provider, candidate.oid)
+        .await
+        .with_context(|| format!("could not read the columns of {}", candidate.table))?;
+    for column in columns {
+        eprintln!(
+            "warning: {}: if {} holds numbers of large objects, those are not replicated",
+            candidate.table,
+            quote_ident(&column)
+        );
+    }
+    Ok(())
 }
 
 async fn add_to(

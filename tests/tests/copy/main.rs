@@ -8,7 +8,11 @@ mod changes;
 mod choice;
 mod create;
 mod ddl;
+mod load;
+mod network;
+mod objects;
 mod parts;
+mod promoted;
 mod shapes;
 mod steps;
 

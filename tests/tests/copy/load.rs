@@ -1,0 +1,178 @@
+//! Copies under load: of the table that is copied, of other tables, of another subscriber, with
+//! transactions that stay open (SY-01, SY-08, SY-11, SY-13).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use tests::{Cluster, Replication, Server, Session, Writes, full, peak_rss_kb, wait_until};
+
+use crate::SOON;
+
+/// Changes of rows 1 to `rows` of one of the tables: updates, key changes and back, deletes.
+fn writes(tables: &'static [&'static str], rows: i32) -> Writes {
+    Arc::new(move |random: &mut rand::rngs::StdRng, number: u64| {
+        let table = tables[random.random_range(0..tables.len())];
+        let id = random.random_range(1..=rows);
+        match number % 4 {
+            0 | 1 => format!("update {table} set n = n + 1 where id = {id}"),
+            2 => format!(
+                "delete from {table} where id = {id}; insert into {table} values ({id}, 'again', 1)"
+            ),
+            _ => format!("update {table} set id = -id where id in ({id}, -{id})"),
+        }
+    })
+}
+
+#[test]
+fn sy_01_tables_that_are_written_300_times_a_second_are_copied_and_caught_up_with() {
+    let replication = Replication::builder().make();
+    let rows = if full() { 200_000 } else { 40_000 };
+    let tables = ["a", "b", "c", "d"];
+    for table in tables {
+        replication.on_provider(&format!(
+            "create table {table} (id int primary key, v text, n int); create index on {table} (n); \
+             insert into {table} select i, repeat('v', 80), 0 from generate_series(1, {rows}) i"
+        ));
+    }
+    replication.copy_schema();
+    replication.start();
+    // Half of the load is on one table.
+    let load = replication.load(
+        4,
+        Duration::from_millis(10),
+        &writes(&["a", "a", "a", "b", "c", "d"], 40_000),
+    );
+    load.wait_for_more(50);
+    let (started, before) = (Instant::now(), load.committed());
+    replication.replay.run(&["add", "--all"]).ok();
+    replication.wait_ok();
+    let seconds = started.elapsed().as_secs_f64();
+    let rate = (load.committed() - before) as f64 / seconds;
+    println!("in sync after {seconds:.1} s under {rate:.0} transactions/s");
+    // Level, and not only once.
+    load.wait_for_more(200);
+    replication.sync();
+    assert_eq!(load.stop().errors, Vec::<String>::new());
+    replication.assert_followed(&[]);
+    replication.assert_no_conflicts();
+}
+
+#[test]
+fn sy_08_a_large_copy_takes_little_memory_and_the_other_tables_go_on() {
+    let replication =
+        Replication::running("create table other (id int primary key, at timestamptz)");
+    let rows = if full() { 1_000_000 } else { 100_000 };
+    replication.everywhere("create table big (id int primary key, v text)");
+    replication.on_provider(&format!(
+        "alter table big alter v set storage external; \
+         insert into big select i, repeat(md5(i::text), 32) from generate_series(1, {rows}) i"
+    ));
+    let started = Instant::now();
+    replication.replay.run(&["add", "big"]).ok();
+    let mut longest = Duration::ZERO;
+    let mut number = 0;
+    while replication.state("public.big") != "ok" {
+        number += 1;
+        replication.on_provider(&format!("insert into other values ({number}, now())"));
+        let sent = Instant::now();
+        wait_until("the other table's row", SOON, || {
+            replication.on_subscriber(&format!("select count(*) from other where id = {number}"))
+                == "1"
+        });
+        longest = longest.max(sent.elapsed());
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let peak = peak_rss_kb(replication.replay.running()).unwrap() / 1024;
+    println!(
+        "{} MB/s, replay's memory {peak} MB, {number} rows of the other table, the slowest after {longest:?}",
+        (f64::from(rows) / 1024.0 / seconds).round()
+    );
+    assert!(number > 2, "the copy was over at once");
+    // A promise of 5 s, waited for six times as long.
+    assert!(longest < Duration::from_secs(30), "{longest:?}");
+    assert!(peak < 100, "{peak} MB");
+    replication.assert_followed(&[]);
+}
+
+#[test]
+fn sy_11_one_subscriber_streams_while_another_copies() {
+    let server = Server::debian15();
+    let replication = Replication::builder()
+        .subscribers(vec![Cluster::builder(&server), Cluster::builder(&server)])
+        .make();
+    replication.on_provider(
+        "create table t (id int primary key, v text, n int); \
+         insert into t select i, repeat('v', 80), 0 from generate_series(1, 100000) i",
+    );
+    replication.copy_schema();
+    replication.start();
+    let to = |subscriber: &str| {
+        let add = ["add", "t", "--subscriber", subscriber];
+        replication.replay.run(&add).ok();
+    };
+    let ok = |subscriber: &str| {
+        let tables = replication.tables();
+        let of = |table: &tests::TableState| table.subscriber.as_deref() == Some(subscriber);
+        tables.iter().any(|table| of(table) && table.state == "ok")
+    };
+    to("s1");
+    wait_until("s1 to be in sync", SOON, || ok("s1"));
+    let load = replication.load(2, Duration::from_millis(5), &writes(&["t"], 2000));
+    let behind = "select count(*) from t where v = 'mark'";
+    to("s2");
+    let mut marks = 0;
+    while !ok("s2") {
+        marks += 1;
+        replication.on_provider(&format!(
+            "insert into t values ({}, 'mark', 0)",
+            1_000_000 + marks
+        ));
+        // The streaming one does not wait for the other's copy.
+        wait_until("s1 to go on", SOON, || {
+            replication.subscribers[0].psql(replication.db(), behind) == marks.to_string()
+        });
+    }
+    assert!(marks > 0);
+    assert_eq!(load.stop().errors, Vec::<String>::new());
+    replication.assert_followed(&[]);
+    replication.assert_no_conflicts();
+}
+
+#[test]
+fn sy_13_rows_of_a_transaction_that_was_open_before_the_copy_come_once() {
+    let replication = Replication::running("create table other (id int primary key)");
+    // Without a key that could tell a second coming.
+    replication.everywhere("create table t (id int, v text)");
+    replication.on_provider("insert into t select i, 'before' from generate_series(1, 1000) i");
+    // It holds no lock that `add` waits for, only a transaction number and a snapshot ...
+    let early = Session::holding(
+        &replication.provider,
+        replication.db(),
+        "insert into other values (1)",
+    );
+    replication
+        .replay
+        .run(&["add", "t", "--identity", "full"])
+        .ok();
+    // ... writes while the copy is made, and commits after it.
+    early.ask("insert into t select i, 'early' from generate_series(1, 100) i");
+    replication.wait_ok();
+    replication.on_provider("insert into t values (0, 'between')");
+    early.ask("insert into t values (101, 'early'); commit");
+    replication.sync();
+    let counts = "select count(*) || ' ' || count(*) filter (where v = 'early') from t";
+    assert_eq!(replication.on_subscriber(counts), "1102 101");
+    // One that has written to the table already keeps `add` waiting, and none of its rows is lost.
+    let writer = Session::holding(
+        &replication.provider,
+        replication.db(),
+        "insert into other values (2)",
+    );
+    replication.replay.run(&["resync", "t"]).ok();
+    writer.ask("update t set v = 'late' where id <= 10");
+    std::thread::sleep(Duration::from_secs(1));
+    writer.ask("commit");
+    replication.wait_ok();
+    replication.assert_followed(&[]);
+}
