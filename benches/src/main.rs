@@ -3,101 +3,145 @@
 
 mod pair;
 mod peer;
+mod plot;
 mod report;
+mod tables;
 mod workload;
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::{Parser, ValueEnum};
 
 use crate::report::Report;
-use crate::workload::Workload;
+use crate::workload::{Plan, Work};
 
 /// Measures Trunkline against other replications of PostgreSQL in one run on
 /// one machine. Only ratios within one run mean anything.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// What to measure.
-    #[arg(value_enum)]
-    work: Work,
-    /// Whom to measure.
-    #[arg(long, value_delimiter = ',', default_value = "trunkline,builtin")]
-    peers: Vec<peer::Name>,
+    /// What to measure, in this order; all if not said.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    workload: Vec<Work>,
+    /// Whom to measure; all if not said.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    peer: Vec<peer::Name>,
+    /// A peer whose packages are missing is left out, and the report says so.
+    #[arg(long)]
+    leave_out_missing: bool,
+    /// Small sizes and one round: does everything work? The figures mean nothing.
+    #[arg(long)]
+    quick: bool,
     /// pgbench scale: 100,000 accounts each.
     #[arg(long, default_value_t = 10)]
     scale: u32,
+    /// pgbench scale of the copy with more indexes.
+    #[arg(long, default_value_t = 100)]
+    indexed_scale: u32,
     /// Rounds of the workloads that take a median.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// Seconds of one round of TPC-B.
+    /// Seconds of one round of TPC-B, and of each rate of the lag.
     #[arg(long, default_value_t = 15)]
     seconds: u32,
-    /// Where the JSON and the Markdown report are written.
+    /// Transactions of the TPC-B backlog, four rows each.
+    #[arg(long, default_value_t = 20_000)]
+    transactions: u64,
+    /// Rows of the one large transaction.
+    #[arg(long, default_value_t = 5_000_000)]
+    rows: u64,
+    /// Tables of the workloads with many.
+    #[arg(long, default_value_t = 1000)]
+    tables: u32,
+    /// Numbers of subscribers.
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8")]
+    subscribers: Vec<usize>,
+    /// Transactions a second at which the lag is measured.
+    #[arg(long, value_delimiter = ',', default_value = "50,200,1000")]
+    rates: Vec<u32>,
+    /// Seconds of doing nothing.
+    #[arg(long, default_value_t = 60)]
+    idle_seconds: u32,
+    /// Where the JSON, the Markdown and the plots are written.
     #[arg(long, default_value = "benches/results")]
     out: PathBuf,
+    /// Measures nothing: makes one report of these kept runs (their JSON).
+    #[arg(long, value_delimiter = ',')]
+    join: Vec<PathBuf>,
 }
 
-/// A workload, or all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Work {
-    /// Initial copy of the pgbench tables, and the same rows moved by hand.
-    Copy,
-    /// The same of ten times the rows, with three more indexes.
-    CopyIndexed,
-    /// A backlog of 20,000 TPC-B transactions.
-    Backlog,
-    /// A backlog of three bulk statements over 450,000 rows.
-    BulkBacklog,
-    /// TPC-B throughput while captured and replicated.
-    Kept,
-    /// INSERT of 200,000 rows in one statement.
-    CaptureBulk,
-    /// Time from a commit to its sight on the subscriber, at 200 tx/s.
-    Lag,
-    /// The queue alone, against PgQ 3.5.
-    Queue,
-    /// All of these.
-    All,
+impl Args {
+    fn plan(&self, peers: Vec<peer::Name>) -> Plan {
+        let full = Plan {
+            peers,
+            scale: self.scale,
+            indexed_scale: self.indexed_scale,
+            rounds: self.rounds,
+            seconds: self.seconds,
+            transactions: self.transactions,
+            rows: self.rows,
+            tables: self.tables,
+            subscribers: self.subscribers.clone(),
+            rates: self.rates.clone(),
+            idle_seconds: self.idle_seconds,
+        };
+        if self.quick { full.quick() } else { full }
+    }
+}
+
+/// The peers that this machine can measure, and what to say of the others.
+fn peers(args: &Args) -> anyhow::Result<(Vec<peer::Name>, Vec<String>)> {
+    let wanted: Vec<peer::Name> = if args.peer.is_empty() {
+        peer::Name::value_variants().to_vec()
+    } else {
+        args.peer.clone()
+    };
+    let mut left_out = Vec::new();
+    let mut here = Vec::new();
+    for peer in wanted {
+        let missing = peer.missing();
+        if missing.is_empty() {
+            here.push(peer);
+        } else if args.leave_out_missing {
+            left_out.push(format!("{peer}: missing {}", missing.join(" ")));
+        } else {
+            bail!(
+                "{peer} needs Debian packages that are missing: apt-get install {} \
+                 (or --leave-out-missing, or choose with --peer)",
+                missing.join(" ")
+            );
+        }
+    }
+    Ok((here, left_out))
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let workloads: Vec<Box<dyn Workload>> = match args.work {
-        Work::Copy => vec![Box::new(workload::copy::Copy::Plain)],
-        Work::CopyIndexed => vec![Box::new(workload::copy::Copy::Indexed)],
-        Work::Backlog => vec![Box::new(workload::backlog::Backlog::TpcB)],
-        Work::BulkBacklog => vec![Box::new(workload::backlog::Backlog::Bulk)],
-        Work::Kept => vec![Box::new(workload::kept::Kept)],
-        Work::CaptureBulk => vec![Box::new(workload::capture_bulk::CaptureBulk)],
-        Work::Lag => vec![Box::new(workload::lag::Lag)],
-        Work::Queue => vec![Box::new(workload::queue::Queue)],
-        Work::All => vec![
-            Box::new(workload::copy::Copy::Plain),
-            Box::new(workload::kept::Kept),
-            Box::new(workload::capture_bulk::CaptureBulk),
-            Box::new(workload::lag::Lag),
-            Box::new(workload::backlog::Backlog::TpcB),
-            Box::new(workload::backlog::Backlog::Bulk),
-            Box::new(workload::queue::Queue),
-        ],
+    if !args.join.is_empty() {
+        let path = Report::join(&args.join)?.write(&args.out)?;
+        println!("{}", path.display());
+        return Ok(());
+    }
+    let (peers, left_out) = peers(&args)?;
+    let plan = args.plan(peers);
+    let works = if args.workload.is_empty() {
+        Work::value_variants()
+    } else {
+        &args.workload
     };
-    let plan = workload::Plan {
-        peers: args.peers,
-        scale: args.scale,
-        rounds: args.rounds,
-        seconds: args.seconds,
-    };
-    let mut report = Report::new(&plan);
-    for workload in &workloads {
+    let mut report = Report::new(&plan, left_out);
+    for work in works {
+        let workload = work.workload();
         eprintln!("== {}", workload.name());
         for measurement in workload.measure(&plan)? {
             eprintln!("{}", measurement.line());
             report.add(measurement);
         }
+        // After each, so that what was measured is kept if a later one fails.
+        report.write(&args.out)?;
     }
-    let path = report.write(&args.out)?;
     println!("{}", report.markdown());
-    eprintln!("written: {}", path.display());
+    eprintln!("written: {}", report.write(&args.out)?.display());
     Ok(())
 }

@@ -6,18 +6,27 @@ use std::time::{Duration, Instant};
 
 use tests::{Cluster, Digest, Scratch, Server, Session, run_in, same, tables_of};
 
-/// The database on both servers.
+use crate::tables::Tables;
+
+/// The database on the provider, and that of the first subscriber.
 pub(crate) const DB: &str = "bench";
+
+/// With more tables than this, all are summed up in one statement a side.
+const MANY: usize = 50;
 
 /// What differs from a fresh Debian installation, on both servers, whoever is
 /// measured. wal_level is logical for all, because one of them needs it.
-pub(crate) const SETTINGS: [(&str, &str); 10] = [
+pub(crate) const SETTINGS: [(&str, &str); 13] = [
     ("fsync", "on"),
     ("full_page_writes", "on"),
     ("synchronous_commit", "on"),
     ("wal_level", "logical"),
-    ("max_wal_senders", "10"),
-    ("max_replication_slots", "10"),
+    ("max_wal_senders", "20"),
+    ("max_replication_slots", "20"),
+    ("max_logical_replication_workers", "20"),
+    ("max_worker_processes", "30"),
+    // Or built-in's worker, enabled again, would do nothing for up to 5 s.
+    ("wal_retrieve_retry_interval", "100ms"),
     ("shared_buffers", "512MB"),
     ("max_wal_size", "4GB"),
     ("checkpoint_timeout", "30min"),
@@ -28,10 +37,12 @@ pub(crate) const SETTINGS: [(&str, &str); 10] = [
 pub(crate) struct Pair {
     pub(crate) provider: Cluster,
     pub(crate) subscriber: Cluster,
+    /// The databases of the subscriber's server, one for each subscriber.
+    pub(crate) targets: Vec<String>,
     /// For the peer's files.
     pub(crate) scratch: Scratch,
     writer: Session,
-    reader: Session,
+    readers: Vec<Session>,
 }
 
 /// `(table, digest)` of every table, equal on both sides.
@@ -39,8 +50,9 @@ pub(crate) type Checked = Vec<(String, Digest)>;
 
 impl Pair {
     /// Two servers; pgbench tables of this scale on the provider, every table
-    /// with a key; the same tables, empty, on the subscriber.
-    pub(crate) fn new(scale: u32) -> Self {
+    /// with a key; the same tables, empty, for each subscriber.
+    pub(crate) fn new(tables: impl Into<Tables>) -> Self {
+        let tables = tables.into();
         let start = || {
             SETTINGS
                 .iter()
@@ -52,28 +64,50 @@ impl Pair {
         };
         let (provider, subscriber) = (start(), start());
         provider.create_db(DB);
-        subscriber.create_db(DB);
+        let targets: Vec<String> = (1..=tables.subscribers)
+            .map(|number| match number {
+                1 => DB.to_owned(),
+                _ => format!("{DB}{number}"),
+            })
+            .collect();
+        for target in &targets {
+            subscriber.create_db(target);
+        }
         let pair = Self {
             writer: Session::new(&provider, DB),
-            reader: Session::new(&subscriber, DB),
+            readers: targets
+                .iter()
+                .map(|target| Session::new(&subscriber, target))
+                .collect(),
             provider,
             subscriber,
+            targets,
             scratch: Scratch::new(),
         };
-        let scale = scale.to_string();
-        pair.pgbench(&["-i", "-q", "-s", &scale]);
-        pair.provider.psql(
+        pair.fill(&tables);
+        pair
+    }
+
+    fn fill(&self, tables: &Tables) {
+        self.pgbench(&["-i", "-q", "-s", &tables.scale.to_string()]);
+        self.provider.psql(
             DB,
             "alter table pgbench_history add column hid bigserial primary key; \
              create table bulk (id int primary key, a int, b text, c numeric, d timestamptz); \
              create table marker (id int primary key, n bigint); insert into marker values (1, 0)",
         );
-        let dump = pair.provider.dump_schema(DB);
-        let file = pair.scratch.file("schema.sql", &dump);
-        pair.subscriber.psql_file(DB, &file).ok();
-        pair.provider.psql(DB, "vacuum analyze");
-        pair.settle();
-        pair
+        if !tables.more.is_empty() {
+            let file = self.scratch.file("more.sql", &tables.more);
+            self.provider.psql_file(DB, &file).ok();
+        }
+        let file = self
+            .scratch
+            .file("schema.sql", &self.provider.dump_schema(DB));
+        for target in &self.targets {
+            self.subscriber.psql_file(target, &file).ok();
+        }
+        self.provider.psql(DB, "vacuum analyze");
+        self.settle();
     }
 
     /// Runs pgbench on the provider.
@@ -93,7 +127,7 @@ impl Pair {
         self.subscriber.psql(DB, "checkpoint");
     }
 
-    /// Sets the marker on the provider and waits until it is on the subscriber:
+    /// Sets the marker on the provider and waits until it is on every subscriber:
     /// then everything committed before is applied, for any peer that applies
     /// transactions in their order. Gives the time from the commit on.
     pub(crate) fn wait_applied(&self) -> Duration {
@@ -101,35 +135,90 @@ impl Pair {
             .writer
             .ask("update marker set n = n + 1 where id = 1 returning n::text");
         let started = Instant::now();
-        wait_closely("the marker", || {
-            self.reader.ask("select n::text from marker where id = 1") == n
-        });
+        for reader in &self.readers {
+            wait_closely("the marker", || {
+                reader.ask("select n::text from marker where id = 1") == n
+            });
+        }
         started.elapsed()
     }
 
-    /// Asks the subscriber in a session that is there already, so that asking
-    /// often costs little. One text column.
-    pub(crate) fn ask_subscriber(&self, sql: &str) -> String {
-        self.reader.ask(sql)
+    /// Does every subscriber answer `true` to this? Asked in sessions that are
+    /// there already, so that asking often costs little.
+    pub(crate) fn every_subscriber(&self, sql: &str) -> bool {
+        self.readers.iter().all(|reader| reader.ask(sql) == "true")
     }
 
-    /// Compares every table of both sides.
+    /// The tables that are replicated, as `public.name`.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        // Peers keep tables in schemas of their own.
+        tables_of(&self.provider, DB)
+            .into_iter()
+            .filter(|table| table.starts_with("public."))
+            .collect()
+    }
+
+    /// Compares every table of the provider with every subscriber's.
     ///
     /// # Panics
     ///
     /// If one differs: a time for wrong rows is no measurement.
     pub(crate) fn check(&self) -> Checked {
-        tables_of(&self.provider, DB)
-            .into_iter()
+        let tables = self.tables();
+        let mut checked = Checked::new();
+        for target in &self.targets {
+            checked = if tables.len() > MANY {
+                vec![self.check_together(target, &tables)]
+            } else {
+                tables
+                    .iter()
+                    .map(|table| {
+                        let digest = same((&self.provider, DB), (&self.subscriber, target), table);
+                        (table.clone(), digest)
+                    })
+                    .collect()
+            };
+        }
+        checked
+    }
+
+    #[allow(clippy::expect_used, reason = "a measurement without a check is none")]
+    fn check_together(&self, target: &str, tables: &[String]) -> (String, Digest) {
+        let each: Vec<String> = tables
+            .iter()
             .map(|table| {
-                let digest = same((&self.provider, DB), (&self.subscriber, DB), &table);
-                (table, digest)
+                format!(
+                    "select count(*) n, \
+                     sum(('x' || substr(md5('{table}' || t::text), 1, 15))::bit(60)::bigint) h \
+                     from {table} t"
+                )
             })
-            .collect()
+            .collect();
+        let file = self.scratch.file(
+            "check.sql",
+            &format!(
+                "select sum(n), coalesce(sum(h), 0) from ({}) all_tables",
+                each.join("\nunion all ")
+            ),
+        );
+        let here = self.provider.psql_file(DB, &file).ok().text().to_owned();
+        let there = self
+            .subscriber
+            .psql_file(target, &file)
+            .ok()
+            .text()
+            .to_owned();
+        assert_eq!(here, there, "rows and checksum of {} tables", tables.len());
+        let (rows, sum) = here.split_once('|').expect("a count and a sum");
+        let digest = Digest {
+            rows: rows.parse().expect("a number of rows"),
+            sum: sum.to_owned(),
+        };
+        (format!("{} tables", tables.len()), digest)
     }
 }
 
-/// Looks every two milliseconds, for a time that is measured.
+/// Looks every millisecond, for a time that is measured.
 ///
 /// # Panics
 ///
@@ -141,6 +230,6 @@ pub(crate) fn wait_closely(what: &str, mut ready: impl FnMut() -> bool) {
             started.elapsed() < Duration::from_secs(1800),
             "waited half an hour in vain for {what}"
         );
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(1));
     }
 }

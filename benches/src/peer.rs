@@ -1,22 +1,31 @@
 //! What a workload asks of a replication, whoever makes it. One peer is one file.
 
 mod builtin;
+mod daemon;
+mod londiste;
+mod slony;
 mod trunkline;
 
 use std::fmt;
-use std::str::FromStr;
+use std::path::Path;
 
-use anyhow::bail;
+use clap::ValueEnum;
 
 use crate::pair::{Pair, wait_closely};
+use crate::tables::Tables;
 
 /// The peers that can be measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Name {
     /// This project.
     Trunkline,
     /// PostgreSQL's own logical replication: CREATE PUBLICATION, CREATE SUBSCRIPTION.
+    #[value(name = "built-in")]
     Builtin,
+    /// Londiste 3 with PgQ and pgqd.
+    Londiste,
+    /// Slony-I.
+    Slony,
 }
 
 impl Name {
@@ -25,7 +34,23 @@ impl Name {
         match self {
             Self::Trunkline => Box::new(trunkline::Trunkline::default()),
             Self::Builtin => Box::new(builtin::Builtin),
+            Self::Londiste => Box::new(londiste::Londiste::default()),
+            Self::Slony => Box::new(slony::Slony::default()),
         }
+    }
+
+    /// Debian's packages that this peer needs and this machine lacks.
+    pub(crate) fn missing(self) -> Vec<&'static str> {
+        let needed: &[(&str, &str)] = match self {
+            Self::Trunkline | Self::Builtin => &[],
+            Self::Londiste => &londiste::NEEDS,
+            Self::Slony => &slony::NEEDS,
+        };
+        needed
+            .iter()
+            .filter(|(file, _)| !Path::new(file).exists())
+            .map(|(_, package)| *package)
+            .collect()
     }
 }
 
@@ -33,20 +58,10 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Trunkline => "trunkline",
-            Self::Builtin => "builtin",
+            Self::Builtin => "built-in",
+            Self::Londiste => "londiste",
+            Self::Slony => "slony",
         })
-    }
-}
-
-impl FromStr for Name {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "trunkline" => Ok(Self::Trunkline),
-            "builtin" => Ok(Self::Builtin),
-            other => bail!("no peer {other}: trunkline, builtin"),
-        }
     }
 }
 
@@ -68,6 +83,9 @@ pub(crate) trait Peer {
     /// Goes on applying where it stopped.
     fn start_apply(&mut self, pair: &Pair);
 
+    /// The processes that replicate, to ask how much of a core they use.
+    fn daemons(&self, pair: &Pair) -> Vec<i32>;
+
     /// The peak of resident memory of the applying process in KiB, if it is a
     /// process that we can find.
     fn peak_rss_kb(&self) -> Option<u64>;
@@ -84,9 +102,9 @@ pub(crate) struct Running {
 
 impl Running {
     /// Sets the peer up on fresh servers; nothing is replicated yet.
-    pub(crate) fn set_up(name: Name, scale: u32) -> Self {
+    pub(crate) fn set_up(name: Name, tables: impl Into<Tables>) -> Self {
         let mut running = Self {
-            pair: Pair::new(scale),
+            pair: Pair::new(tables),
             peer: name.peer(),
         };
         running.peer.set_up(&running.pair);
@@ -94,8 +112,8 @@ impl Running {
     }
 
     /// As [`Running::set_up`], then copies every table and waits for it.
-    pub(crate) fn in_sync(name: Name, scale: u32) -> Self {
-        let mut running = Self::set_up(name, scale);
+    pub(crate) fn in_sync(name: Name, tables: impl Into<Tables>) -> Self {
+        let mut running = Self::set_up(name, tables);
         running.peer.add_all(&running.pair);
         running.wait_in_sync();
         running.pair.wait_applied();

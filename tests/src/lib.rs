@@ -34,7 +34,7 @@ pub use extent::{choose, full};
 pub use load::{Load, Reader, Totals, Transfers, Writes};
 pub use logs::{assert_clean, unclean_lines};
 pub use port::Port;
-pub use process::{Output, peak_rss_kb, pid_alive, run, run_in, signal};
+pub use process::{Output, children, peak_rss_kb, pid_alive, run, run_in, signal};
 pub use programs::Programs;
 pub use replication::{Daemons, Node, Replication, ReplicationBuilder, TableState, configure};
 pub use scratch::Scratch;

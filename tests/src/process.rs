@@ -166,7 +166,7 @@ pub fn peak_rss_kb(pid: i32) -> Option<u64> {
 }
 
 /// The children of a process, as the kernel lists them.
-pub(crate) fn children(pid: i32) -> Vec<i32> {
+pub fn children(pid: i32) -> Vec<i32> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };

@@ -1,9 +1,10 @@
-//! PostgreSQL's built-in logical replication, with its default settings.
+//! PostgreSQL's built-in logical replication, with its default settings: the manual
+//! recommends none (workers and senders are enough for eight subscribers, see `pair`).
 
 use crate::pair::{DB, Pair};
 use crate::peer::Peer;
 
-/// One publication of all tables, one subscription.
+/// One publication of all tables, one subscription for each subscriber.
 pub(crate) struct Builtin;
 
 impl Peer for Builtin {
@@ -13,26 +14,31 @@ impl Peer for Builtin {
     }
 
     fn add_all(&mut self, pair: &Pair) {
-        pair.subscriber.psql(
-            DB,
-            &format!(
-                "create subscription bench connection '{}' publication bench",
-                pair.provider.conninfo(DB)
-            ),
-        );
+        for target in &pair.targets {
+            pair.subscriber.psql(
+                target,
+                &format!(
+                    "create subscription {target} connection '{}' publication bench",
+                    pair.provider.conninfo(DB)
+                ),
+            );
+        }
     }
 
     fn in_sync(&mut self, pair: &Pair) -> bool {
-        pair.ask_subscriber(
+        pair.every_subscriber(
             "select (count(*) filter (where srsubstate <> 'r') = 0 and count(*) > 0)::text \
              from pg_subscription_rel",
-        ) == "true"
+        )
     }
 
     fn stop_apply(&mut self, pair: &Pair) {
-        pair.subscriber.psql(DB, "alter subscription bench disable");
+        for target in &pair.targets {
+            pair.subscriber
+                .psql(target, &format!("alter subscription {target} disable"));
+        }
         tests::wait_until(
-            "the apply worker to end",
+            "the apply workers to end",
             std::time::Duration::from_secs(30),
             || {
                 pair.provider
@@ -43,7 +49,29 @@ impl Peer for Builtin {
     }
 
     fn start_apply(&mut self, pair: &Pair) {
-        pair.subscriber.psql(DB, "alter subscription bench enable");
+        for target in &pair.targets {
+            pair.subscriber
+                .psql(target, &format!("alter subscription {target} enable"));
+        }
+    }
+
+    fn daemons(&self, pair: &Pair) -> Vec<i32> {
+        // Its daemons are processes of the servers.
+        let pids = |cluster: &tests::Cluster, kinds: &str| {
+            cluster.psql(
+                "postgres",
+                &format!("select pid from pg_stat_activity where backend_type in ({kinds})"),
+            )
+        };
+        let there = pids(
+            &pair.subscriber,
+            "'logical replication launcher', 'logical replication worker'",
+        );
+        pids(&pair.provider, "'walsender'")
+            .lines()
+            .chain(there.lines())
+            .filter_map(|pid| pid.parse().ok())
+            .collect()
     }
 
     fn peak_rss_kb(&self) -> Option<u64> {

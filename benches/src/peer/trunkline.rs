@@ -1,6 +1,6 @@
 //! Trunkline, through its commands, with its default settings.
 
-use tests::{Node, configure};
+use tests::{Cluster, Node, configure};
 
 use crate::pair::{DB, Pair};
 use crate::peer::Peer;
@@ -27,14 +27,24 @@ impl Trunkline {
 
 impl Peer for Trunkline {
     fn set_up(&mut self, pair: &Pair) {
-        let (ticker, replay) = configure(
-            &pair.scratch,
-            DB,
-            &pair.provider,
-            &[&pair.subscriber],
-            "",
-            "",
-        );
+        let several: String = match pair.targets.as_slice() {
+            [_] => String::new(),
+            targets => targets
+                .iter()
+                .map(|target| {
+                    format!(
+                        "\n[[subscriber]]\nname = \"{target}\"\ndb = \"{}\"\n",
+                        pair.subscriber.conninfo(target)
+                    )
+                })
+                .collect(),
+        };
+        let one: &[&Cluster] = if several.is_empty() {
+            &[&pair.subscriber]
+        } else {
+            &[]
+        };
+        let (ticker, replay) = configure(&pair.scratch, DB, &pair.provider, one, "", &several);
         ticker.run(&["install"]).ok();
         ticker.run(&["start", "-d"]).ok();
         replay.run(&["install"]).ok();
@@ -46,9 +56,11 @@ impl Peer for Trunkline {
         self.replay(&["add", "--all"]);
     }
 
-    fn in_sync(&mut self, _pair: &Pair) -> bool {
-        // The log is cheaper to look at than a command is to run.
-        self.nodes().1.log().contains("all tables in sync")
+    fn in_sync(&mut self, pair: &Pair) -> bool {
+        pair.every_subscriber(
+            "select (count(*) filter (where state <> 'ok') = 0 and count(*) > 0)::text \
+             from trunkline.table_state",
+        )
     }
 
     fn stop_apply(&mut self, _pair: &Pair) {
@@ -57,6 +69,11 @@ impl Peer for Trunkline {
 
     fn start_apply(&mut self, _pair: &Pair) {
         self.replay(&["start", "-d"]);
+    }
+
+    fn daemons(&self, _pair: &Pair) -> Vec<i32> {
+        let (ticker, replay) = self.nodes();
+        ticker.pid().into_iter().chain(replay.pid()).collect()
     }
 
     fn peak_rss_kb(&self) -> Option<u64> {

@@ -23,8 +23,8 @@ fn insert(pair: &Pair) -> f64 {
 }
 
 impl Workload for CaptureBulk {
-    fn name(&self) -> &'static str {
-        "INSERT of 200,000 rows in one statement"
+    fn name(&self) -> String {
+        "INSERT of 200,000 rows in one statement".to_owned()
     }
 
     fn measure(&self, plan: &Plan) -> anyhow::Result<Vec<Measurement>> {

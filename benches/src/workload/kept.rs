@@ -20,8 +20,8 @@ fn tps(pair: &Pair, seconds: u32) -> anyhow::Result<f64> {
 }
 
 impl Workload for Kept {
-    fn name(&self) -> &'static str {
-        "TPC-B throughput kept"
+    fn name(&self) -> String {
+        "TPC-B throughput kept".to_owned()
     }
 
     fn measure(&self, plan: &Plan) -> anyhow::Result<Vec<Measurement>> {

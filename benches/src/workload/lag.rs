@@ -1,13 +1,14 @@
-//! Lag: from a commit on the provider until it is seen on the subscriber, while
-//! pgbench does 200 transactions a second.
+//! Lag: from a writer's commit on the provider until it is seen on the
+//! subscriber, while pgbench does a steady number of transactions a second.
 
 use std::time::{Duration, Instant};
 
+use crate::pair::{DB, Pair};
 use crate::peer::Running;
 use crate::report::Measurement;
 use crate::workload::{Plan, Workload};
 
-/// One sample at a time, all along the load.
+/// One sample at a time, all along the load, for each of the plan's rates.
 pub(crate) struct Lag;
 
 /// The value below which this share of the sorted values is.
@@ -19,51 +20,72 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
+/// Lags in seconds, sorted, and the rate that pgbench reached.
+fn sample(pair: &Pair, rate: u32, seconds: u32) -> anyhow::Result<(Vec<f64>, f64)> {
+    let mut lags = Vec::new();
+    let output = std::thread::scope(|scope| {
+        // pgbench in a thread; the sampler's sessions stay in this one.
+        let (provider, scratch) = (&pair.provider, &pair.scratch);
+        let load = scope.spawn(move || {
+            let (rate, seconds) = (rate.to_string(), seconds.to_string());
+            let mut command = provider.client("pgbench", DB);
+            command
+                .env("PGOPTIONS", "-c synchronous_commit=off")
+                .current_dir(scratch.path())
+                .args([
+                    "-n", "-M", "prepared", "-c", "2", "-R", &rate, "-T", &seconds,
+                ]);
+            tests::run_in(&mut command, Duration::from_secs(600)).ok()
+        });
+        let started = Instant::now();
+        while !load.is_finished() && started.elapsed() < Duration::from_secs(600) {
+            lags.push(pair.wait_applied().as_secs_f64());
+            // Not in step with any loop of theirs.
+            std::thread::sleep(Duration::from_millis(20 + (lags.len() as u64 * 7) % 23));
+        }
+        load.join()
+    })
+    .map_err(|_| anyhow::anyhow!("pgbench did not end well"))?
+    .stdout;
+    let reached = output
+        .lines()
+        .find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
+        .ok_or_else(|| anyhow::anyhow!("pgbench printed no tps:\n{output}"))?;
+    lags.sort_by(f64::total_cmp);
+    Ok((lags, reached))
+}
+
 impl Workload for Lag {
-    fn name(&self) -> &'static str {
-        "lag at 200 tx/s"
+    fn name(&self) -> String {
+        "lag".to_owned()
     }
 
     fn measure(&self, plan: &Plan) -> anyhow::Result<Vec<Measurement>> {
         let mut measurements = Vec::new();
         for &name in &plan.peers {
             let running = Running::in_sync(name, plan.scale);
-            let seconds = (plan.seconds * plan.rounds).max(10);
-            let mut lags = Vec::new();
-            std::thread::scope(|scope| {
-                let pair = &running.pair;
-                // pgbench in a thread; the sampler's sessions stay in this one.
-                let (provider, scratch) = (&pair.provider, &pair.scratch);
-                let load = scope.spawn(move || {
-                    let seconds = seconds.to_string();
-                    let mut command = provider.client("pgbench", crate::pair::DB);
-                    command
-                        .env("PGOPTIONS", "-c synchronous_commit=off")
-                        .current_dir(scratch.path())
-                        .args(["-n", "-c", "2", "-R", "200", "-T", &seconds]);
-                    tests::run(&mut command).ok()
-                });
-                let started = Instant::now();
-                while !load.is_finished() && started.elapsed() < Duration::from_secs(600) {
-                    lags.push(pair.wait_applied().as_secs_f64());
-                    // Not in step with any loop of theirs.
-                    std::thread::sleep(Duration::from_millis(40 + (lags.len() as u64 * 7) % 23));
-                }
-            });
-            lags.sort_by(f64::total_cmp);
-            let mut measurement = Measurement::new(self.name(), name);
-            measurement.seconds = Some(quantile(&lags, 0.5));
-            measurement.note = format!(
-                "p50 {:.0} ms, p99 {:.0} ms, of {} samples",
-                quantile(&lags, 0.5) * 1000.0,
-                quantile(&lags, 0.99) * 1000.0,
-                lags.len()
-            );
-            measurement.peak_rss_kb = running.peer.peak_rss_kb();
-            running.pair.wait_applied();
-            measurement.checked = running.pair.check();
-            measurements.push(measurement);
+            for &rate in &plan.rates {
+                running.pair.settle();
+                let (lags, reached) = sample(&running.pair, rate, plan.seconds)?;
+                let mut measurement = Measurement::new(format!("lag at {rate} tx/s"), name);
+                measurement.seconds = Some(quantile(&lags, 0.5));
+                measurement.p99 = Some(quantile(&lags, 0.99));
+                measurement.max = Some(quantile(&lags, 1.0));
+                measurement.note =
+                    format!("{} samples; pgbench reached {reached:.0} tx/s", lags.len());
+                measurement.runs = lags;
+                measurement.peak_rss_kb = running.peer.peak_rss_kb();
+                running.pair.wait_applied();
+                measurement.checked = running.pair.check();
+                measurements.push(measurement);
+            }
         }
+        // By rate first, then by peer, as the others are.
+        measurements.sort_by_key(|measurement| {
+            plan.rates
+                .iter()
+                .position(|rate| measurement.workload == format!("lag at {rate} tx/s"))
+        });
         Ok(measurements)
     }
 }

@@ -377,8 +377,8 @@ fn ticker(cluster: &Cluster, scratch: &Scratch) -> Node {
 }
 
 impl Workload for Queue {
-    fn name(&self) -> &'static str {
-        "the queue against PgQ 3.5"
+    fn name(&self) -> String {
+        "the queue against PgQ 3.5".to_owned()
     }
 
     fn measure(&self, plan: &Plan) -> anyhow::Result<Vec<Measurement>> {
