@@ -345,6 +345,25 @@ pub async fn captured_columns(
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
+/// The columns of a table that capture takes, each with its type: as `format_type` names it, without modifiers.
+pub async fn captured_types(
+    client: &impl GenericClient,
+    table_oid: u32,
+) -> Result<Vec<(String, String)>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select a.attname::text, pg_catalog.format_type(a.atttypid, -1) from pg_catalog.pg_attribute a \
+             where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
+               and coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = '' \
+             order by a.attnum",
+            &[&table_oid],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
+}
+
 /// The user's tables with their oids, without partitions: a cheap look, which says nothing of whether they can be
 /// captured.
 pub async fn tables(

@@ -18,8 +18,8 @@
 -- claim back. A reader who folds keys sees that; for keys that cannot be compared as text the order of events is all
 -- there is, so nothing is claimed in triggers there.
 --
--- One row, the common case, takes one statement without window or aggregate (trunkline.capture_chain). The others take the
--- path of sets.
+-- One row, the common case, takes a path of its own without window or aggregate (trunkline.capture_chain). The others take
+-- the path of sets.
 --
 -- The statements use no name that a column can hide: columns stand behind an alias, no alias stands alone where a
 -- column could, and a name without an alias is a variable (variable_conflict).
@@ -44,15 +44,17 @@ begin
     elsif i_operation = 'row' then
         v_body := trunkline.capture_row(i_queue_id, i_plan, i_shape_id);
     elsif i_plan ->> 'identity' <> 'key' then
-        v_body := trunkline.capture_chain(i_queue_id, case i_operation when 'insert' then format($f$%s, %s, %s, 'plus' from newt n
-             where not exists (select from newt x offset 1)%s$f$, v_words.new_row, v_words.name, v_words.shape,
-                                          coalesce(' and not ' || v_words.new_large, '')) end, null)
-               || format($f$if not found and exists (select from %s) then
-            v_saved := trunkline.pin_plans();
-            v_rows := (%s);
-            v_done := trunkline.unpin_plans(v_saved);
-        end if;$f$, case i_operation when 'delete' then 'oldt' else 'newt' end,
-                  trunkline.capture_sums(i_operation, i_queue_id, i_plan, i_shape_id, 'newt', 'oldt'));
+        v_body := format($f$%3$s exists (select from %1$s) then
+        v_saved := trunkline.pin_plans();
+        v_rows := (%2$s);
+        v_done := trunkline.unpin_plans(v_saved);
+    end if;$f$, case i_operation when 'delete' then 'oldt' else 'newt' end,
+            trunkline.capture_sums(i_operation, i_queue_id, i_plan, i_shape_id, 'newt', 'oldt'),
+            case i_operation when 'insert' then format($f$select case when not exists (select from newt x offset 1)%s then %s end
+      into v_text from newt n limit 1;
+    if v_text is not null then%s
+    elsif$f$, coalesce(' and (' || v_words.may_be_large || ') is not true', ''), v_words.new_row,
+                trunkline.capture_chain(i_queue_id, '''plus''', v_words.name, v_words.shape)) else 'if' end);
     else
         v_live := format($f$v_saved := trunkline.pin_plans();
         v_rows := (%s);
@@ -64,17 +66,16 @@ begin
 #variable_conflict use_variable
 declare
     v_mark  text := encode(timestamptz_send(statement_timestamp()), 'hex');
-    v_table text := current_setting('trunkline.q_%1$s', true);
+    v_text  text;
     v_rows  int8;
     v_more  int8;
     v_saved text[];
-    v_done  text;%2$s
-begin%3$s
-    %4$s%5$s
+    v_done  text;%s
+begin%s
+    %s%s
     return null;
 end
-$f$, i_queue_id,
-        trunkline.capture_pins(i_plan, 'declare'), trunkline.capture_pins(i_plan, 'set'),
+$f$, trunkline.capture_pins(i_plan, 'declare'), trunkline.capture_pins(i_plan, 'set'),
         trunkline.capture_checked(i_operation, i_plan, v_body), trunkline.capture_pins(i_plan, 'restore'));
 end
 $$;

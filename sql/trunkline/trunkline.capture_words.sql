@@ -10,15 +10,19 @@
 --         old_key, new_key, read_key     a key's text, read_key of d
 --         keys            the key columns of o, named as those of d
 --         same, matched   key of o equals that of n, key of t equals that of d
---         pair            a key of d whose columns have the table's names
+--         pair            a key of d whose columns have the table's names; old_pair, new_pair: of o and n
+--         plain_key       an array can be made of any of its values, and compares them as the key does (values that are
+--                         arrays would have to be alike)
 --         source          the table as FROM wants it
 --         new_large, live_large     whether a row is too large for an event; null if none can be
+--         may_be_large    true where new_large may be, with as few expressions as can be; null likewise
 -- Tables: none. Users must not: it is a part of trunkline.make_capture.
 create or replace function trunkline.capture_words(
     i_queue_id int4, i_plan jsonb, i_shape_id bigint,
     out name text, out shape text, out put text, out new_row text, out old_row text, out live_row text, out old_key text,
     out new_key text, out read_key text, out keys text, out same text, out matched text, out pair text, out source text,
-    out new_large text, out live_large text)
+    out new_large text, out live_large text, out old_pair text, out new_pair text, out plain_key bool,
+    out may_be_large text)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
@@ -44,8 +48,16 @@ begin
            string_agg(format('t.%I %s d.k%s', k.key ->> 'name', k.key ->> 'operator', k.place), ' and ' order by k.place),
            format('row(%s)::text', string_agg(format('d.k%s', k.place), ', ' order by k.place)),
            format(case count(*) when 1 then '%s' else 'row(%s)' end,
-                  string_agg(format('d.%I', k.key ->> 'name'), ', ' order by k.place))
-      into old_key, new_key, keys, same, matched, read_key, pair
+                  string_agg(format('d.%I', k.key ->> 'name'), ', ' order by k.place)),
+           format(case count(*) when 1 then '%s' else 'row(%s)' end,
+                  string_agg(format('o.%I', k.key ->> 'name'), ', ' order by k.place)),
+           format(case count(*) when 1 then '%s' else 'row(%s)' end,
+                  string_agg(format('n.%I', k.key ->> 'name'), ', ' order by k.place)),
+           bool_and(k.key ->> 'operator' = 'operator(pg_catalog.=)')
+               and ((i_plan ->> 'fixed_key')::bool or bool_and(exists (
+                   select from jsonb_array_elements(i_plan -> 'columns') c (col)
+                    where c.col -> 'attnum' = k.key -> 'attnum' and c.col ->> 'type' ~ '^(smallint|integer|bigint|uuid|date|numeric|text|bytea|character varying)(\([0-9,]*\))?$')))
+      into old_key, new_key, keys, same, matched, read_key, pair, old_pair, new_pair, plain_key
       from jsonb_array_elements(v_keys) with ordinality k (key, place);
     -- As text a row is at most twice as long as what is added up here, plus its short values: quotes and backslashes are
     -- doubled, a byte of bytea is two digits. 200 MB leave room below the 1 GB that a value and its message may have.
@@ -60,6 +72,14 @@ begin
                    end, a.alias, c.large ->> 'name') as size
               from jsonb_array_elements(i_plan -> 'large') with ordinality c (large, place)
               cross join (values ('n'), ('t')) a (alias)) l
+    having count(*) > 0;
+    -- No value is longer than it is here, and none of them is more than its share of the 200 MB.
+    select format('greatest(%s) > %s',
+                  string_agg(format(case c.large ->> 'how' when 'stored' then 'pg_column_size(n.%I)' else 'octet_length(n.%I)' end,
+                                    c.large ->> 'name'), ', ' order by c.place),
+                  least(100000000 / count(*), case when bool_or(c.large ->> 'how' = 'stored') then 1000000 end))
+      into may_be_large
+      from jsonb_array_elements(i_plan -> 'large') with ordinality c (large, place)
     having count(*) > 0;
 end
 $$;
