@@ -4,9 +4,11 @@
 -- under a pinned search_path `=` of a type of another schema (citext) would be that of text.
 -- Tables: reads the catalog only. Users must not: nothing to fear.
 create or replace function trunkline.key_columns(i_index oid) returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return (
     select jsonb_agg(jsonb_build_object(
                'attnum', (i.indkey::int2[])[k.place - 1],
                'operator', format('operator(%I.%s)', ns.nspname, op.oprname)) order by k.place)
@@ -17,6 +19,7 @@ as $$
                      and ao.amoplefttype = oc.opcintype and ao.amoprighttype = oc.opcintype
       join pg_operator op on op.oid = ao.amopopr
       join pg_namespace ns on ns.oid = op.oprnamespace
-     where i.indexrelid = i_index;
+     where i.indexrelid = i_index);
+end
 $$;
 revoke all on function trunkline.key_columns(oid) from public;

@@ -2,9 +2,11 @@
 -- is looked at without reading the value: "text" and "bytes" by octet_length, "stored" by pg_column_size, which says
 -- little of a compressed value, so that its text is measured from 1 MB on.
 create or replace function trunkline.large_columns(i_table oid) returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return (
     with recursive base (attnum, name, typmod, type, below, kind, typlen) as (
         select a.attnum, a.attname, a.atttypmod, t.oid, t.typbasetype, t.typtype, t.typlen
           from pg_attribute a join pg_type t on t.oid = a.atttypid
@@ -21,6 +23,7 @@ as $$
      where b.kind <> 'd' and b.typlen = -1
        -- Of limited length, and far below.
        and not (b.type in ('varchar'::regtype, 'bpchar'::regtype, 'bit'::regtype, 'varbit'::regtype) and b.typmod between 0 and 1000000)
-       and b.type not in ('numeric'::regtype, 'inet'::regtype, 'cidr'::regtype);
+       and b.type not in ('numeric'::regtype, 'inet'::regtype, 'cidr'::regtype));
+end
 $$;
 revoke all on function trunkline.large_columns(oid) from public;

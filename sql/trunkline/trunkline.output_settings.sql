@@ -7,16 +7,20 @@
 -- Result: names of settings, sorted. search_path is not among them: every capture function pins it.
 -- Tables: reads the catalog only. Users must not: nothing to fear.
 create or replace function trunkline.output_settings(i_types oid[]) returns text[]
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return (
     with recursive
     reached(type) as (
         select unnest(i_types)
         union
         select part.type
           from reached
-          join pg_type t on t.oid = reached.type
+          -- By index, type by type (offset 0): a join would read pg_type whole, and every table has two rows there.
+          cross join lateral (select t.oid, t.typtype, t.typbasetype, t.typelem, t.typlen, t.typrelid, t.typoutput
+                                from pg_type t where t.oid = reached.type offset 0) t
           cross join lateral (
               select t.typbasetype as type where t.typtype = 'd'
               union all
@@ -26,16 +30,18 @@ as $$
                where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
               union all
               select r.rngsubtype from pg_range r
-               where r.rngtypid = t.oid or to_jsonb(r) ->> 'rngmultitypid' = t.oid::text
+               where t.typtype in ('r', 'm')
+                 and (r.rngtypid = t.oid or to_jsonb(r) ->> 'rngmultitypid' = t.oid::text)
           ) part
     ),
     leaf as (
         select case when p.prolang = (select l.oid from pg_language l where l.lanname = 'internal') then p.prosrc end
                    as output
           from reached
-          join pg_type t on t.oid = reached.type and t.typtype in ('b', 'e')
-          join pg_proc p on p.oid = t.typoutput
-         where not (t.typelem <> 0 and t.typlen = -1)
+          cross join lateral (select t.oid, t.typtype, t.typbasetype, t.typelem, t.typlen, t.typrelid, t.typoutput
+                                from pg_type t where t.oid = reached.type offset 0) t
+          cross join lateral (select p.prolang, p.prosrc from pg_proc p where p.oid = t.typoutput offset 0) p
+         where t.typtype in ('b', 'e') and not (t.typelem <> 0 and t.typlen = -1)
     )
     select coalesce(array_agg(distinct s.setting order by s.setting), '{}')
       from leaf
@@ -55,6 +61,7 @@ as $$
           when leaf.output = 'cash_out' then '{lc_monetary}'
           when leaf.output like 'reg%out' then '{quote_all_identifiers}'
           else '{DateStyle,IntervalStyle,TimeZone,bytea_output,extra_float_digits,lc_monetary,quote_all_identifiers}'
-      end) s (setting);
+      end) s (setting));
+end
 $$;
 revoke all on function trunkline.output_settings(oid[]) from public;

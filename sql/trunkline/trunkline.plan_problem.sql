@@ -1,14 +1,16 @@
 -- Function trunkline.plan_problem(i_table, i_identity, i_key jsonb, i_old jsonb): why changes of the table may be missing
 -- from its events from here on; null if all is well.
 create or replace function trunkline.plan_problem(i_table oid, i_identity text, i_key jsonb, i_old jsonb) returns text
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return (
     select case
         when c.relkind not in ('r', 'p') then 'it is not an ordinary table any more'
-        when exists (select from pg_class p
-                      where p.oid in (select i_table union all select t.part_oid from trunkline.parts(i_table) t)
-                        and p.relpersistence <> 'p')
+        when exists (select from (select i_table as oid union all select t.part_oid from trunkline.parts(i_table) t) one
+                       join pg_class p on p.oid = one.oid
+                      where p.relpersistence <> 'p')
             then 'it is unlogged: a crash empties it without an event'
         when exists (select from trunkline.parts(i_table) t join pg_class p on p.oid = t.part_oid where p.relkind not in ('r', 'p'))
             then 'a partition of it is no ordinary table: changes made there are not seen'
@@ -25,6 +27,7 @@ as $$
                        < case when (i_old ->> 'rows')::bool then 2 else 4 end)
             then 'triggers of its capture are disabled or gone'
     end
-      from pg_class c where c.oid = i_table;
+      from pg_class c where c.oid = i_table);
+end
 $$;
 revoke all on function trunkline.plan_problem(oid, text, jsonb, jsonb) from public;

@@ -2,9 +2,11 @@
 -- always have the same text, so that a fold may compare keys as text. When in doubt, false.
 -- Tables: reads the catalog only. Users must not: nothing to fear.
 create or replace function trunkline.text_is_equality(i_type oid, i_collation oid) returns bool
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+    return (
     with recursive base(type, kind, below) as (
         select t.oid, t.typtype, t.typbasetype from pg_type t where t.oid = i_type
         union all
@@ -19,6 +21,7 @@ as $$
               and coalesce((select to_jsonb(c) ->> 'collisdeterministic' from pg_collation c where c.oid = i_collation),
                            'true') = 'true'
       from base
-     where base.kind <> 'd';
+     where base.kind <> 'd');
+end
 $$;
 revoke all on function trunkline.text_is_equality(oid, oid) from public;

@@ -12,9 +12,12 @@ create or replace function trunkline.usable_keys(
     out is_primary bool,
     out is_identity bool)
 returns setof record
-language sql stable
+language plpgsql stable rows 2
 set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
+begin
+    return query
     select i.indexrelid, i.indisprimary, i.indisreplident
       from pg_index i
       join pg_class c on c.oid = i.indexrelid
@@ -34,5 +37,6 @@ as $$
                or (k.coll <> a.attcollation and exists (
                        select from pg_collation co where co.oid in (k.coll, a.attcollation)
                           and to_jsonb(co) ->> 'collisdeterministic' = 'false')));
+end
 $$;
 revoke all on function trunkline.usable_keys(oid) from public;
