@@ -326,6 +326,8 @@ pub struct TableStatus {
     pub rows_per_second: Option<f64>,
     /// Seconds until its rows are in, at that rate, while it is copied.
     pub seconds_left: Option<f64>,
+    /// Rows that were updated or deleted on the provider, and left out here: its identity is insert-only.
+    pub ignored: i64,
     /// Why it is parked, or cannot be asked.
     pub error: Option<String>,
     /// What to do about it.

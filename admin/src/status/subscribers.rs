@@ -244,6 +244,7 @@ fn table(config: &SubscriberConfig, row: &TableRow) -> TableStatus {
         rows_estimated: Some(row.rows_estimated),
         rows_per_second: rate,
         seconds_left: rate.filter(|rate| *rate > 0.0).map(|rate| left / rate),
+        ignored: row.ignored,
         error: row.error.clone(),
         advice: row.advice.clone(),
     }

@@ -188,6 +188,9 @@ fn table_branch(table: &TableStatus) -> Branch {
             text.push_str(&format!(" of about {of}"));
         }
     }
+    if table.ignored > 0 {
+        text.push_str(&format!(", {} changes left out", table.ignored));
+    }
     let mut branch = Branch::new(text);
     let notes = [("error", &table.error), ("advice", &table.advice)];
     for (word, note) in notes {
@@ -278,6 +281,7 @@ mod tests {
                         rows_estimated: Some(0),
                         rows_per_second: None,
                         seconds_left: None,
+                        ignored: 0,
                         error: Some("column gone".into()),
                         advice: Some("add it".into()),
                     }],

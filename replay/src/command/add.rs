@@ -286,6 +286,19 @@ async fn add_to(
         tally.refuse(table, &why);
         return Ok(());
     }
+    if !would_be_made {
+        let types = provider::captured_types(&**provider, candidate.oid)
+            .await
+            .with_context(|| format!("could not read the columns of {table}"))?;
+        let differing = fit::types(&side.session, &place, table, &types).await?;
+        if let Some(why) = differing.refusal {
+            tally.refuse(table, &why);
+            return Ok(());
+        }
+        for warning in differing.warnings {
+            eprintln!("warning: {table}: {warning}");
+        }
+    }
     if args.dry_run {
         return job.say(&format!("{table} would be added{suffix}"));
     }

@@ -10,9 +10,13 @@ use sql::{
 };
 use tokio_postgres::Row;
 
+use super::types::{Takes, takes};
+
 /// A column of the subscriber's table.
 struct Here {
     name: String,
+    /// As [`super::types`] names it.
+    type_name: String,
     generated: bool,
     /// Unique indexes that the column is a key column of.
     unique_keys: Vec<u32>,
@@ -24,6 +28,7 @@ impl Here {
             name: row.try_get(0)?,
             generated: row.try_get(1)?,
             unique_keys: row.try_get(2)?,
+            type_name: row.try_get(3)?,
         })
     }
 }
@@ -38,18 +43,7 @@ pub(crate) async fn refusal(
     existing: Existing,
 ) -> anyhow::Result<Option<String>> {
     let table = &candidate.table;
-    let rows = subscriber
-        .query(
-            "select column_name, generated, unique_keys from trunkline.target_columns($1, $2)",
-            &[&table.schema, &table.name],
-        )
-        .await
-        .with_context(|| format!("could not look at {table} on {place}"))?;
-    let here = rows
-        .iter()
-        .map(Here::of)
-        .collect::<Result<Vec<_>, _>>()
-        .with_context(|| format!("could not look at {table} on {place}"))?;
+    let here = columns_of(subscriber, place, table).await?;
     if here.is_empty() && !columns.is_empty() {
         return Ok(Some(format!(
             "does not exist on {place}: create it there first, or add it with --create"
@@ -94,6 +88,78 @@ pub(crate) async fn refusal(
     Ok(None)
 }
 
+/// Whether the subscriber has no such table, or one without columns.
+pub(super) async fn is_absent(
+    subscriber: &Session,
+    place: &str,
+    table: &TableName,
+) -> anyhow::Result<bool> {
+    Ok(columns_of(subscriber, place, table).await?.is_empty())
+}
+
+async fn columns_of(
+    subscriber: &Session,
+    place: &str,
+    table: &TableName,
+) -> anyhow::Result<Vec<Here>> {
+    let rows = subscriber
+        .query(
+            "select column_name, generated, unique_keys, type_name from trunkline.target_columns($1, $2)",
+            &[&table.schema, &table.name],
+        )
+        .await
+        .with_context(|| format!("could not look at {table} on {place}"))?;
+    rows.iter()
+        .map(Here::of)
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(|| format!("could not look at {table} on {place}"))
+}
+
+/// Columns of the subscriber's table whose types are others than the provider's.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Differing {
+    /// Why the table cannot be added: no value fits.
+    pub refusal: Option<String>,
+    /// What may park it later.
+    pub warnings: Vec<String>,
+}
+
+/// Compares the types of the provider's columns, by name, with those of the subscriber's table.
+pub(super) async fn types(
+    subscriber: &Session,
+    place: &str,
+    table: &TableName,
+    columns: &[(String, String)],
+) -> anyhow::Result<Differing> {
+    let here = columns_of(subscriber, place, table).await?;
+    Ok(differing(&here, place, columns))
+}
+
+fn differing(here: &[Here], place: &str, columns: &[(String, String)]) -> Differing {
+    let mut differing = Differing::default();
+    for (name, provider) in columns {
+        let Some(one) = here.iter().find(|one| one.name == *name && !one.generated) else {
+            continue;
+        };
+        let what = format!(
+            "{} is {provider} on the provider and {} on {place}",
+            quote_ident(name),
+            one.type_name
+        );
+        match takes(provider, &one.type_name) {
+            Takes::All => {}
+            Takes::Some => differing.warnings.push(format!(
+                "{what}: a value that does not fit will park the table"
+            )),
+            Takes::Nothing if differing.refusal.is_none() => {
+                differing.refusal = Some(format!("{what}, which takes none of its values"));
+            }
+            Takes::Nothing => {}
+        }
+    }
+    differing
+}
+
 fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
     let names: Vec<String> = names.map(|name| quote_ident(name)).collect();
     names.join(", ")
@@ -132,6 +198,7 @@ mod tests {
             .iter()
             .map(|(name, keys)| Here {
                 name: (*name).into(),
+                type_name: "integer".into(),
                 generated: false,
                 unique_keys: keys.to_vec(),
             })

@@ -15,6 +15,7 @@ pub(crate) mod resync;
 pub(crate) mod sequences;
 pub(crate) mod status;
 pub(crate) mod tables;
+mod types;
 pub(crate) mod wait;
 
 use admin::{

@@ -193,6 +193,7 @@ mod tests {
             rows_estimated: Some(10),
             rows_per_second: Some(1.0),
             seconds_left: Some(5.0),
+            ignored: 0,
             error: None,
             advice: None,
         }

@@ -1,9 +1,12 @@
 //! A provider with a queue, and a mirror of its captured tables that is fed from the queue's events alone.
 
+mod check;
+mod mirror;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sql::event::{Event, Kind, Mark, RawEvent};
+use sql::event::{Mark, RawEvent};
 use sql::install::{Component, install};
 use sql::name::TableName;
 use sql::row;
@@ -212,156 +215,6 @@ impl Provider {
         short
     }
 
-    async fn feed(&mut self, event: Event<'_>) -> Short {
-        match event {
-            Event::Shape(shape) => {
-                let name = shape.table_name();
-                let old = self.latest.insert(shape.table.oid, (*shape).clone());
-                if let Some(old) = old
-                    && let Some(rows) = self.tables.remove(&old.table_name())
-                    && !shape.dropped
-                {
-                    let rows = rows
-                        .into_values()
-                        .map(|row| reshape(&row, &old, &shape))
-                        .collect();
-                    self.tables.insert(name, rows);
-                }
-                let said = shape.problem.clone().unwrap_or_default();
-                self.shapes.insert(shape.shape, *shape);
-                ("shape".to_owned(), said)
-            }
-            Event::Truncate { table, .. } => {
-                self.sums.remove(&table);
-                self.tables.entry(table).or_default().clear();
-                ("truncate".to_owned(), String::new())
-            }
-            Event::Rows {
-                table,
-                shape,
-                kind,
-                block,
-            } => {
-                self.change(table.parse().unwrap(), shape, kind, block);
-                (format!("{kind:?}").to_lowercase(), block.to_owned())
-            }
-            Event::Mark { table, shape, mark } => {
-                self.mark(&table, shape, &mark).await;
-                let said = format!("{mark:?}");
-                self.marks.push((table, mark));
-                ("mark".to_owned(), said)
-            }
-            Event::Other => panic!("a foreign event"),
-        }
-    }
-
-    /// Does to the mirror what a mark says; one that asks for a copy, or for rows that were changed by
-    /// the same command, is a copy.
-    async fn mark(&mut self, table: &TableName, shape: ShapeId, mark: &Mark) {
-        let shape = self
-            .shapes
-            .get(&shape)
-            .expect("a shape precedes its marks")
-            .clone();
-        match mark {
-            Mark::Filled { column, value } => {
-                let place = shape.columns.iter().position(|one| one.name == *column);
-                let place = place.expect("a column of the shape");
-                let value = match value {
-                    None => String::new(),
-                    Some(value) => {
-                        let row = "select row($1::text)::text";
-                        let row: String =
-                            self.reader.query_one(row, &[value]).await.unwrap().get(0);
-                        row[1..row.len() - 1].to_owned()
-                    }
-                };
-                for row in self.tables.entry(table.clone()).or_default().values_mut() {
-                    let mut fields: Vec<Vec<u8>> = row::fields(row)
-                        .map(|field| field.map_or(&b""[..], |field| field.raw()).to_vec())
-                        .collect();
-                    fields[place] = value.clone().into_bytes();
-                    *row = fields.join(&b',');
-                }
-            }
-            Mark::Emptied(part) => {
-                let condition = part.condition.as_deref().expect("a condition");
-                let rows = self.tables.entry(table.clone()).or_default();
-                let texts: Vec<String> = rows
-                    .values()
-                    .map(|row| format!("({})", String::from_utf8_lossy(row)))
-                    .collect();
-                let ask = format!(
-                    "select c.ok from unnest($1::text[]) with ordinality u (r, n)
-                      cross join lateral (select {condition} from (select (u.r::{}).*) c) c (ok) order by u.n",
-                    table.quoted()
-                );
-                let gone = self.reader.query(&ask, &[&texts]).await.expect(&ask);
-                let keys: Vec<Vec<u8>> = rows.keys().cloned().collect();
-                for (key, gone) in keys.into_iter().zip(gone) {
-                    if gone.get::<_, Option<bool>>(0) == Some(true) {
-                        rows.remove(&key);
-                    }
-                }
-            }
-            Mark::Digest { .. } | Mark::Resync { .. } => {
-                self.copied.insert(table.clone());
-            }
-            Mark::Ignored { .. } => {}
-        }
-    }
-
-    fn change(&mut self, table: TableName, shape: ShapeId, kind: Kind, block: &str) {
-        let shape = self.shapes.get(&shape).expect("a shape precedes its rows");
-        assert_eq!(shape.table_name(), table);
-        let key_fields = shape.key_fields();
-        let columns = if kind.is_key_only() {
-            key_fields.len()
-        } else {
-            shape.columns.len()
-        };
-        let rows = self.tables.entry(table.clone()).or_default();
-        let mut seen = 0;
-        for found in row::rows(block.as_bytes(), columns) {
-            let found = found.expect("a row of the shape");
-            seen += 1;
-            let key = if kind.is_key_only() {
-                found.to_vec()
-            } else {
-                row::project(found, &key_fields).into_owned()
-            };
-            if let Kind::Plus | Kind::Minus = kind {
-                let sums = self.sums.entry(table.clone()).or_default();
-                *sums.entry(found.to_vec()).or_default() += if kind == Kind::Plus { 1 } else { -1 };
-                sums.retain(|_, n| *n != 0);
-                continue;
-            }
-            let key = canonical(shape, key);
-            let before = if kind.is_key_only() {
-                rows.remove(&key)
-            } else {
-                rows.insert(key.clone(), found.to_vec())
-            };
-            let claimed = match kind {
-                Kind::Insert => before.is_none(),
-                Kind::Update | Kind::Delete => before.is_some(),
-                Kind::Large | Kind::Plus | Kind::Minus => true,
-                Kind::Live | Kind::Gone => {
-                    self.contradicted.remove(&(table.clone(), key.clone()));
-                    true
-                }
-            };
-            if !claimed && !self.copied.contains(&table) {
-                let text = format!(
-                    "{kind:?} of {}, but there was {before:?}",
-                    String::from_utf8_lossy(found)
-                );
-                self.contradicted.insert((table.clone(), key), text);
-            }
-        }
-        assert!((1..=200).contains(&seen), "a block of {seen} rows");
-    }
-
     /// Runs a statement that logs a mark, which must contain a text when printed; the mirror is not told of it.
     pub(crate) async fn events_of_marks(&self, sql: &str, text: &str) {
         let last = self
@@ -391,109 +244,6 @@ impl Provider {
             })
             .collect();
         assert!(marks.iter().any(|mark| mark.contains(text)), "{marks:#?}");
-    }
-
-    /// What the queue says the table holds.
-    pub(crate) fn mirrored(&self, table: &str) -> Rows {
-        self.tables
-            .get(&table.parse().unwrap())
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    /// Reads the events and requires that the mirror of each captured table is what the table holds.
-    pub(crate) async fn check(&mut self, context: &str) {
-        self.look().await;
-        self.new_events().await;
-        // The shape that the events gave last: without event triggers the table's own is made later.
-        let current: Vec<Shape> = self
-            .reader
-            .query(
-                "select c.table_oid from trunkline.captured c where c.dropped_at is null",
-                &[],
-            )
-            .await
-            .expect("list captured tables")
-            .iter()
-            .map(|found| self.latest[&found.get::<_, u32>(0)].clone())
-            .collect();
-        for shape in current {
-            let name = shape.table_name();
-            if !shape.has_key() {
-                let held = self.counted(&shape).await;
-                let told = self.sums.get(&name).cloned().unwrap_or_default();
-                assert_eq!(held, told, "{context}: {name}");
-                continue;
-            }
-            let held = self.held(&shape).await;
-            if self.copied.remove(&name) {
-                self.tables.insert(name.clone(), held.clone());
-            }
-            let told = self.tables.get(&name).cloned().unwrap_or_default();
-            if held != told {
-                let text = |rows: &Rows| {
-                    rows.values()
-                        .map(|row| String::from_utf8_lossy(row).into_owned())
-                        .collect::<Vec<_>>()
-                        .join("\n  ")
-                };
-                panic!(
-                    "{context}: {name} holds\n  {}\nbut its events say\n  {}",
-                    text(&held),
-                    text(&told)
-                );
-            }
-        }
-        self.reader.batch_execute("commit").await.expect("commit");
-    }
-
-    async fn counted(&self, shape: &Shape) -> BTreeMap<Vec<u8>, i64> {
-        let columns: Vec<String> = shape
-            .columns
-            .iter()
-            .map(|c| format!("n.{}", sql::name::quote_ident(&c.name)))
-            .collect();
-        let table = shape.table_name().quoted();
-        let ask = format!(
-            "select row({})::text, count(*) from only {table} n group by 1",
-            columns.join(", ")
-        );
-        self.reader
-            .query(&ask, &[])
-            .await
-            .expect(&ask)
-            .iter()
-            .map(|found| (inner(found.get(0)), found.get(1)))
-            .collect()
-    }
-
-    async fn held(&self, shape: &Shape) -> Rows {
-        let columns: Vec<String> = shape
-            .columns
-            .iter()
-            .map(|c| format!("n.{}", sql::name::quote_ident(&c.name)))
-            .collect();
-        let key: Vec<String> = shape
-            .key_fields()
-            .iter()
-            .map(|&field| columns[field].clone())
-            .collect();
-        self.reader
-            .query(
-                &format!(
-                    "select row({})::text, row({})::text from {}{} n",
-                    key.join(", "),
-                    columns.join(", "),
-                    if shape.partitioned { "" } else { "only " },
-                    shape.table_name().quoted()
-                ),
-                &[],
-            )
-            .await
-            .unwrap_or_else(|error| panic!("read {}: {error:?}", shape.table_name()))
-            .iter()
-            .map(|found| (canonical(shape, inner(found.get(0))), inner(found.get(1))))
-            .collect()
     }
 }
 
@@ -540,24 +290,4 @@ pub(crate) fn said(events: &[(&str, &str)]) -> Vec<Short> {
         .iter()
         .map(|(kind, rows)| ((*kind).to_owned(), (*rows).to_owned()))
         .collect()
-}
-
-/// A row of an old shape as one of a new shape: columns keep their numbers, new ones are NULL.
-fn reshape(row: &[u8], old: &Shape, new: &Shape) -> (Vec<u8>, Vec<u8>) {
-    let fields: Vec<&[u8]> = row::fields(row)
-        .map(|field| field.map_or(&b""[..], |field| field.raw()))
-        .collect();
-    let values: Vec<&[u8]> = new
-        .columns
-        .iter()
-        .map(|column| {
-            let place = old
-                .columns
-                .iter()
-                .position(|old| old.attnum == column.attnum);
-            place.map_or(&b""[..], |place| fields[place])
-        })
-        .collect();
-    let row = values.join(&b',');
-    (row::project(&row, &new.key_fields()).into_owned(), row)
 }

@@ -8,6 +8,7 @@
 )]
 
 mod encodings;
+mod fits;
 mod keys;
 mod names;
 mod pair;
