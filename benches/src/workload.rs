@@ -1,6 +1,7 @@
 //! One workload is one file: what is done, what is timed, what is checked.
 
 pub(crate) mod backlog;
+pub(crate) mod capture;
 pub(crate) mod capture_bulk;
 pub(crate) mod copy;
 pub(crate) mod idle;
@@ -107,6 +108,12 @@ pub(crate) enum Work {
     Kept,
     /// INSERT of 200,000 rows in one statement.
     CaptureBulk,
+    /// What capture alone costs statements of one row, against triggers of PgQ and Slony and a slot that is read.
+    CaptureRows,
+    /// The same for statements of many rows.
+    CaptureSets,
+    /// TPC-B throughput kept by capture alone, with 1 to 8 clients.
+    CaptureClients,
     /// Time from a commit to its sight on the subscriber, at steady rates.
     Lag,
     /// CPU of the daemons while nothing happens.
@@ -131,6 +138,9 @@ impl Work {
             Self::ManySubscribers => Box::new(many::ManySubscribers),
             Self::Kept => Box::new(kept::Kept),
             Self::CaptureBulk => Box::new(capture_bulk::CaptureBulk),
+            Self::CaptureRows => Box::new(capture::Capture::OneRow),
+            Self::CaptureSets => Box::new(capture::Capture::Bulk),
+            Self::CaptureClients => Box::new(capture::Capture::Clients),
             Self::Lag => Box::new(lag::Lag),
             Self::Idle => Box::new(idle::Idle::FewTables),
             Self::IdleTables => Box::new(idle::Idle::ManyTables),
