@@ -74,7 +74,7 @@ impl<'a> Rows<'a> {
                 Some(_) => {
                     return Err(bad(
                         at,
-                        "a line feed or backslash must stand in double quotes",
+                        "white space or a backslash must stand in double quotes",
                     ));
                 }
                 None => return Err(bad(at, "the row does not end")),
@@ -307,7 +307,8 @@ const fn table(stops: &[u8]) -> [bool; 256] {
     table
 }
 
-static ROW_STOPS: [bool; 256] = table(b",\")(\n\\");
+// Tab and carriage return would pass into COPY as they are, and end a field or a line there.
+static ROW_STOPS: [bool; 256] = table(b",\")(\n\r\t\\");
 static COPY_STOPS: [bool; 256] = table(b"\"\\\t\n\r");
 
 /// How many bytes from the begin have no meaning in a row.
@@ -396,6 +397,16 @@ mod tests {
         (1..6usize).prop_flat_map(move |columns| {
             prop::collection::vec(prop::collection::vec(value.clone(), columns), 1..6)
         })
+    }
+
+    #[test]
+    fn white_space_without_quotes_is_no_row_for_copy_would_take_it_for_its_own() {
+        for block in ["(5\r)", "(5\t6)", "(5\n6)"] {
+            assert!(
+                rows(block.as_bytes(), 1).all(|row| row.is_err()),
+                "{block:?}"
+            );
+        }
     }
 
     proptest! {
