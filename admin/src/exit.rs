@@ -125,11 +125,15 @@ pub fn finish(result: Result<Exit, Failure>) -> ExitCode {
 /// The texts of an error and its causes, each once: a link that only repeats a part of the one
 /// before says nothing new, and the driver's "db error" never does.
 pub fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
+    texts(error, server_text)
+}
+
+fn texts(error: &(dyn Error + 'static), of_server: fn(&DbError) -> String) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     let mut link = Some(error);
     while let Some(error) = link {
         let text = match error.downcast_ref::<DbError>() {
-            Some(answer) => server_text(answer),
+            Some(answer) => of_server(answer),
             None => error.to_string(),
         };
         let repeats = texts.last().is_some_and(|last| last.contains(&text));
@@ -141,7 +145,21 @@ pub fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
     texts
 }
 
-/// An error on one line, for a log field: the chain joined by colons.
+/// An error on one line, for a log: as [`one_line`], without what the server says beside its
+/// message of a refused value, which is mostly the row itself.
+pub fn log_line(error: &(dyn Error + 'static)) -> String {
+    texts(error, without_rows).join(": ").replace('\n', "; ")
+}
+
+fn without_rows(answer: &DbError) -> String {
+    match answer.code().code().get(..2) {
+        // Data and constraints.
+        Some("22" | "23") => format!("{} ({})", answer.message(), answer.code().code()),
+        Some(_) | None => server_text(answer),
+    }
+}
+
+/// An error on one line: the chain joined by colons.
 pub fn one_line(error: &(dyn Error + 'static)) -> String {
     chain(error).join(": ").replace('\n', "; ")
 }

@@ -166,6 +166,7 @@ impl<'a> BatchLoop<'a> {
                 .await?;
         }
         self.tables_version = stored.tables_version;
+        self.applier.choose(&rows);
         self.tables = rows
             .into_iter()
             .map(|row| (row.provider_oid, row))

@@ -14,10 +14,12 @@ use crate::{
     command::{
         self, Job,
         add::AddArgs,
+        pause::ResumeArgs,
         remove::RemoveArgs,
         restore_ddl::RestoreArgs,
         resync::ResyncArgs,
         sequences::{ListArgs, SequenceArgs},
+        skip::SkipArgs,
     },
     worker,
 };
@@ -105,8 +107,10 @@ enum Online {
     },
     /// Keep the position, apply nothing
     Pause,
-    /// Go on after a pause
-    Resume,
+    /// Go on after a pause, and try parked tables at once
+    Resume(ResumeArgs),
+    /// Drop the one change that a parked table stands on; who dropped what is kept
+    Skip(SkipArgs),
 }
 
 /// Runs the program and gives its exit code.
@@ -154,8 +158,9 @@ fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
             }
             Online::Missing => command::missing::run(job).await,
             Online::Wait { timeout } => command::wait::run(job, limit(timeout)?).await,
-            Online::Pause => command::pause::run(job, true).await,
-            Online::Resume => command::pause::run(job, false).await,
+            Online::Pause => command::pause::pause(job).await,
+            Online::Resume(args) => command::pause::resume(job, &args).await,
+            Online::Skip(args) => command::skip::run(job, &args).await,
             Online::Status { json } => command::status::run(job, json).await,
         }
     })

@@ -15,6 +15,7 @@ mod fold;
 mod http;
 mod parking;
 mod sequences;
+mod skip;
 mod source;
 mod stats;
 mod subscriber;

@@ -45,8 +45,9 @@ pub(crate) async fn park(
         .map_err(Trouble::database("could not park a table"))?;
     let tick = parking.tick.map(|tick| tick.id.0);
     if !parked || parking.told == Some(&error) {
-        debug!(table = %parking.table, tick, %error, parked, "table stays parked");
+        debug!(table = %parking.table, tick, error = %trouble.log_line(), parked, "table stays parked");
     } else {
+        let error = trouble.log_line();
         error!(table = %parking.table, tick, %error, %advice, "table parked");
     }
     Ok(parked)

@@ -166,12 +166,13 @@ impl Life {
         if self.told.as_ref() == Some(&text) {
             return;
         }
+        let logged = trouble.log_line();
         match trouble {
             Trouble::Operator { advice, .. } | Trouble::Table { advice, .. } => {
-                error!(consumer = %self.sub.consumer, error = %text, %advice, "subscriber stopped");
+                error!(consumer = %self.sub.consumer, error = %logged, %advice, "subscriber stopped");
             }
             Trouble::Passing { .. } | Trouble::Stale => {
-                warn!(consumer = %self.sub.consumer, error = %text, "subscriber waits");
+                warn!(consumer = %self.sub.consumer, error = %logged, "subscriber waits");
             }
         }
         if let Ok(admin) = self.sub.subscriber_session("admin").await

@@ -320,7 +320,7 @@ impl Tasks {
     fn ended(&mut self, ended: Result<(Id, Result<(), Trouble>), tokio::task::JoinError>) {
         let (id, trouble) = match ended {
             Ok((id, Ok(()))) => (id, None),
-            Ok((id, Err(trouble))) => (id, Some(trouble.chain())),
+            Ok((id, Err(trouble))) => (id, Some(trouble.log_line())),
             Err(broken) if broken.is_cancelled() => (broken.id(), None),
             Err(broken) => {
                 error!(error = %broken, "a table's task broke off");

@@ -1,6 +1,6 @@
 //! What stops replay, and for how long: the one error type of the daemon's loops.
 
-use sql::{Class, classify, connect::ConnectError, name::TableName, tick::TickId};
+use sql::{Class, classify, conflict::Kind, connect::ConnectError, name::TableName, tick::TickId};
 
 use crate::source::track::OffTrack;
 
@@ -45,6 +45,38 @@ pub(crate) enum Trouble {
     Stale,
 }
 
+/// Rows that did not do what their change says, on the subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotAsSaid {
+    /// Rows were another way than the change says, and the table is to stop then.
+    #[error("{rows} of its rows {} on the subscriber", kind_says(*.kind))]
+    Conflict {
+        /// How many.
+        rows: usize,
+        /// How they differ.
+        kind: Kind,
+    },
+    /// Statements did not touch each row once.
+    #[error("its statements did not touch each row once")]
+    Unruly,
+}
+
+fn kind_says(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Missing => "are missing",
+        Kind::Exists => "are there already",
+    }
+}
+
+/// Why a change is refused, as far as two tries can be compared by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The server said no: SQLSTATE and constraint.
+    Server(String, Option<String>),
+    /// The rows are not as the change says.
+    Rows(std::mem::Discriminant<NotAsSaid>),
+}
+
 impl Trouble {
     /// Wraps a database error by its class.
     pub(crate) fn database(
@@ -87,6 +119,38 @@ impl Trouble {
                 },
             }
         }
+    }
+
+    /// A table whose rows are not as a change says.
+    pub(crate) fn not_as_said(table: &TableName, why: NotAsSaid, advice: &str) -> Trouble {
+        Trouble::Table {
+            table: table.clone(),
+            doing: "the subscriber's table does not take its rows".into(),
+            advice: advice.into(),
+            source: anyhow::Error::new(why),
+        }
+    }
+
+    /// Why the subscriber refuses a change; none if it is not a change that it refuses, but a
+    /// definition, a right or the like.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let Trouble::Table { source, .. } = self else {
+            return None;
+        };
+        if let Some(why) = source.downcast_ref::<NotAsSaid>() {
+            return Some(Refusal::Rows(std::mem::discriminant(why)));
+        }
+        let server = source
+            .downcast_ref::<tokio_postgres::Error>()?
+            .as_db_error()?;
+        let code = server.code().code();
+        // 22 data, 23 constraints, 44 a view's check, 54 too large for an index, 38, 39 and P0 a
+        // trigger or function that said no.
+        matches!(
+            code.get(..2)?,
+            "22" | "23" | "38" | "39" | "44" | "54" | "P0"
+        )
+        .then(|| Refusal::Server(code.to_owned(), server.constraint().map(str::to_owned)))
     }
 
     /// Wraps a failed connection.
@@ -137,9 +201,14 @@ impl Trouble {
         }
     }
 
-    /// The whole chain in one line, as `status` and logs show it.
+    /// The whole chain in one line, as `status` shows it.
     pub(crate) fn chain(&self) -> String {
         admin::exit::one_line(self)
+    }
+
+    /// The same for a log, without rows.
+    pub(crate) fn log_line(&self) -> String {
+        admin::exit::log_line(self)
     }
 
     /// What an operator can do, if anything.

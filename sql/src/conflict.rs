@@ -23,33 +23,72 @@ impl Kind {
     }
 }
 
+/// What happens when a row is not as its change says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The provider's row wins.
+    Overwrite,
+    /// The table stops.
+    Stop,
+}
+
+impl OnConflict {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OnConflict::Overwrite => "overwrite",
+            OnConflict::Stop => "stop",
+        }
+    }
+}
+
 /// Rows that are kept for each consumer; older ones are deleted.
 pub const KEPT_ROWS: i64 = 10_000;
 
-/// Stores conflicts of one table in the transaction that applies the change. `keys` are the
-/// rows' keys as record text. Returns the hash of each key, as logs show it.
+/// Rows of one call that are kept, the first ones.
+const KEPT_OF_CALL: usize = 1_000;
+
+/// Characters of a key that are kept.
+pub const KEPT_KEY_CHARACTERS: i32 = 4_000;
+
+/// Rows of one kind that were found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The table, by its name on the provider.
+    pub table: &'a TableName,
+    /// The table's oid on the provider.
+    pub provider_oid: u32,
+    /// How the rows differ.
+    pub kind: Kind,
+    /// Their keys as record text; one at least.
+    pub keys: &'a [String],
+    /// The tick of the batch.
+    pub tick: TickId,
+}
+
+/// Stores and counts conflicts of one table in the transaction that applies the change. Returns
+/// the hash of the first key, as logs show it.
 pub async fn store(
     client: &impl GenericClient,
     consumer: &str,
-    table: &TableName,
-    kind: Kind,
-    keys: &[String],
-    tick: TickId,
-) -> Result<Vec<String>, tokio_postgres::Error> {
+    found: &Found<'_>,
+) -> Result<Option<String>, tokio_postgres::Error> {
+    let kept = &found.keys[..found.keys.len().min(KEPT_OF_CALL)];
     let rows = client
         .query(
             "insert into trunkline.conflict \
                  (consumer, schema_name, table_name, kind, row_key, key_hash, tick_id) \
-             select $1, $2, $3, $4, k, \
+             select $1, $2, $3, $4, pg_catalog.left(k, $7), \
                     pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.hashtext(k)), 8, '0'), $6 \
              from pg_catalog.unnest($5::text[]) k returning key_hash",
             &[
                 &consumer,
-                &table.schema,
-                &table.name,
-                &kind.as_str(),
-                &keys,
-                &tick.0,
+                &found.table.schema,
+                &found.table.name,
+                &found.kind.as_str(),
+                &kept,
+                &found.tick.0,
+                &KEPT_KEY_CHARACTERS,
             ],
         )
         .await?;
@@ -63,15 +102,14 @@ pub async fn store(
         .await?;
     client
         .execute(
-            "update trunkline.table_state set conflicts = conflicts + $4 \
-             where consumer = $1 and schema_name = $2 and table_name = $3",
+            "update trunkline.table_state set conflicts = conflicts + $3 \
+             where consumer = $1 and provider_oid = $2",
             &[
                 &consumer,
-                &table.schema,
-                &table.name,
-                &i64::try_from(keys.len()).unwrap_or(i64::MAX),
+                &found.provider_oid,
+                &i64::try_from(found.keys.len()).unwrap_or(i64::MAX),
             ],
         )
         .await?;
-    rows.iter().map(|row| row.try_get(0)).collect()
+    rows.first().map(|row| row.try_get(0)).transpose()
 }

@@ -45,6 +45,7 @@ pub mod copy_attempt; // trunkline.copied_range, and what table_state says of a 
 pub mod kept_ddl; // trunkline.kept_ddl
 pub mod position; // trunkline.position; `remove` takes all that belongs to a consumer
 pub mod sequence_state; // trunkline.sequence_state, the sequences, and the version of lists in position
+pub mod skipped_change; // trunkline.skipped_change, and the wish for a try in table_state
 pub mod table_state; // trunkline.table_state, and the version of lists in position
 
 // Both sides, for whoever asks how they stand: reads only.

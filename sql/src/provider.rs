@@ -36,6 +36,17 @@ pub struct Batch {
     pub events_sql: String,
 }
 
+impl Batch {
+    /// The batch with those of its events alone for which a condition on their columns holds.
+    #[must_use]
+    pub fn events_where(&self, condition: &str) -> Batch {
+        Batch {
+            events_sql: format!("select * from ({}) b where {condition}", self.events_sql),
+            ..self.clone()
+        }
+    }
+}
+
 /// Which events of a queue are wanted next.
 #[derive(Clone, Debug, Default)]
 pub struct Want<'a> {

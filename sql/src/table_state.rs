@@ -9,6 +9,7 @@ use tokio_postgres::{
 };
 
 use crate::{
+    conflict::OnConflict,
     name::TableName,
     tick::{SnapshotText, Tick, TickId, TickTag},
 };
@@ -134,6 +135,11 @@ macro_rules! stored_word {
     };
 }
 
+impl OnConflict {
+    const ALL: [OnConflict; 2] = [OnConflict::Overwrite, OnConflict::Stop];
+}
+
+stored_word!(OnConflict, "choice for conflicts");
 stored_word!(State, "table state");
 stored_word!(Existing, "treatment of existing rows");
 
@@ -174,6 +180,12 @@ pub struct TableRow {
     pub rows_estimated: i64,
     /// Changes that the table's identity left out.
     pub ignored: i64,
+    /// Rows that were not as their changes said.
+    pub conflicts: i64,
+    /// What to do with such rows; none: as the job's config says.
+    pub on_conflict: Option<OnConflict>,
+    /// The operator asks for a try before the rest of a parked table is over.
+    pub try_now: bool,
     /// Why the table is parked.
     pub error: Option<String>,
     /// What to do about it.
@@ -187,7 +199,8 @@ pub struct TableRow {
 const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, tick_id, tick_tag, \
     copied_snapshot, copied_tick_id, copied_tick_tag, copy_attempt, loading, rows_copied, bytes_copied, rows_estimated, error, advice, \
     extract(epoch from clock_timestamp() - changed_at)::float8 as seconds_in_state, \
-    extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start, ignored";
+    extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start, ignored, \
+    conflicts, on_conflict, try_now";
 
 fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
     Ok(TableRow {
@@ -207,6 +220,9 @@ fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
         seconds_in_state: row.try_get(17)?,
         seconds_since_start: row.try_get(18)?,
         ignored: row.try_get(19)?,
+        conflicts: row.try_get(20)?,
+        on_conflict: row.try_get(21)?,
+        try_now: row.try_get(22)?,
     })
 }
 
@@ -331,6 +347,51 @@ pub async fn resync(
     Ok(done == 1)
 }
 
+/// Sets what happens with a table's rows that are not as their changes say; none: as the job's
+/// config says. A batch that is being applied under another choice cannot commit. False if the
+/// table was not there, or had that choice.
+pub async fn set_on_conflict(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    on_conflict: Option<OnConflict>,
+) -> Result<bool, tokio_postgres::Error> {
+    let changed = client
+        .execute(
+            "with changed as ( \
+                 update trunkline.table_state set on_conflict = $4 \
+                 where consumer = $1 and schema_name = $2 and table_name = $3 \
+                   and on_conflict is distinct from $4 \
+                 returning consumer) \
+             update trunkline.position p set tables_version = tables_version + 1 \
+             from changed where p.consumer = changed.consumer",
+            &[
+                &consumer,
+                &table.schema,
+                &table.name,
+                &on_conflict.map(OnConflict::as_str),
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Has a parked table tried at once. False if it is not parked.
+pub async fn try_now(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    let asked = client
+        .execute(
+            "update trunkline.table_state set try_now = true \
+             where consumer = $1 and schema_name = $2 and table_name = $3 and state = 'parked'",
+            &[&consumer, &table.schema, &table.name],
+        )
+        .await?;
+    Ok(asked == 1)
+}
+
 /// A step from one stored state to another. What a field does not say stays as it is.
 #[derive(Clone, Debug)]
 pub struct Step<'a> {
@@ -360,7 +421,7 @@ pub async fn take_step(
     let changed = client
         .execute(
             "update trunkline.table_state set state = $4, tick_id = $5, tick_tag = $12, \
-                 copied_snapshot = $6, copied_tick_id = $13, copied_tick_tag = $14, \
+                 copied_snapshot = $6, copied_tick_id = $13, copied_tick_tag = $14, try_now = false, \
                  error = $7, advice = $8, changed_at = clock_timestamp() \
              where consumer = $1 and schema_name = $2 and table_name = $3 \
                and state = $9 and tick_id is not distinct from $10 \

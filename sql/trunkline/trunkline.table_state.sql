@@ -19,6 +19,9 @@
 --   existing         rows that the table already holds: refuse, truncate, trust (no copy),
 --                    keep (merged by key) or swap (there until the copy is complete)
 --   ignored          changes that its identity leaves out (insert-only: updates and deletes)
+--   on_conflict      what to do with a row that is not as its change says: overwrite or stop;
+--                    null: as the job's config says
+--   try_now          the operator asks for a try before the rest of a parked table is over
 --   copied_snapshot  the copy's snapshot on the provider: an event that it shows is in the copy
 --   copied_tick_id, copied_tick_tag  a tick that shows all that the snapshot shows: the proof,
 --                    until the table has passed it, that the provider is the copied one
@@ -50,6 +53,8 @@ create table trunkline.table_state (
     copy_attempt     bigint      not null default 0,
     loading          boolean     not null default false,
     ignored          bigint      not null default 0,
+    on_conflict      text        check (on_conflict in ('overwrite', 'stop')),
+    try_now          boolean     not null default false,
     primary key (consumer, schema_name, table_name),
     check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked')),
     check ((tick_id is null) = (tick_tag is null)),

@@ -54,14 +54,7 @@ pub struct SubscriberConfig {
     pub consumer: String,
 }
 
-/// What happens when a row on the subscriber is not as the change says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnConflict {
-    /// The provider's row wins; the conflict is counted, logged and shown.
-    Overwrite,
-    /// The table stops.
-    Stop,
-}
+pub use sql::conflict::OnConflict;
 
 const KEYS: [&str; 11] = [
     "provider_db",

@@ -328,6 +328,8 @@ pub struct TableStatus {
     pub seconds_left: Option<f64>,
     /// Rows that were updated or deleted on the provider, and left out here: its identity is insert-only.
     pub ignored: i64,
+    /// Rows that were not as their changes said.
+    pub conflicts: Option<i64>,
     /// Why it is parked, or cannot be asked.
     pub error: Option<String>,
     /// What to do about it.

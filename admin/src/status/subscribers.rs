@@ -245,6 +245,7 @@ fn table(config: &SubscriberConfig, row: &TableRow) -> TableStatus {
         rows_per_second: rate,
         seconds_left: rate.filter(|rate| *rate > 0.0).map(|rate| left / rate),
         ignored: row.ignored,
+        conflicts: Some(row.conflicts),
         error: row.error.clone(),
         advice: row.advice.clone(),
     }

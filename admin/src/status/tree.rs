@@ -282,6 +282,7 @@ mod tests {
                         rows_per_second: None,
                         seconds_left: None,
                         ignored: 0,
+                        conflicts: Some(0),
                         error: Some("column gone".into()),
                         advice: Some("add it".into()),
                     }],

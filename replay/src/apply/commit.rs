@@ -47,7 +47,7 @@ impl Applier {
 
     async fn swap_position(&self, step: Move) -> Result<(), Trouble> {
         let step = Move {
-            conflicts: self.conflicts,
+            conflicts: self.conflicts.count(),
             ..step
         };
         let moved = self
@@ -71,6 +71,7 @@ impl Applier {
             .await
             .map_err(Trouble::database("could not commit on the subscriber"))?;
         self.made.extend(self.made_now.drain());
+        self.conflicts.tell();
         Ok(())
     }
 

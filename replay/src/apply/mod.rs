@@ -19,11 +19,19 @@ use std::{
     sync::Arc,
 };
 
-use sql::{connect::Session, name::TableName, position::Mover, shape::ShapeId, tick::TickId};
+use sql::{
+    connect::Session,
+    name::TableName,
+    position::Mover,
+    shape::ShapeId,
+    skipped_change::{self, Skipped},
+    tick::{Epoch, TickId},
+};
 
 pub(crate) use self::replica::REPLICA_SETTINGS;
 use self::{
-    replica::become_replica, sets::Staged, sums::Pending, target::Staging, writable::Writable,
+    conflicts::Conflicts, replica::become_replica, sets::Staged, sums::Pending, target::Staging,
+    writable::Writable,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 
@@ -32,13 +40,15 @@ use crate::{fold::ChangeSet, trouble::Trouble};
 const KEPT_STAGING: usize = 50;
 
 /// What happens when a row is not as its change says.
-pub(crate) use admin::config::OnConflict;
+pub(crate) use sql::conflict::OnConflict;
 
 /// Writes to one subscriber over one session.
 pub(crate) struct Applier {
     session: Session,
     consumer: String,
     on_conflict: OnConflict,
+    /// Choices of tables that have one of their own, by their oids on the provider.
+    choices: HashMap<u32, OnConflict>,
     mover: Mover,
     writable: HashMap<ShapeId, Arc<Writable>>,
     /// Shapes whose staging tables a committed transaction of this session has made.
@@ -49,7 +59,7 @@ pub(crate) struct Applier {
     staged: HashMap<ShapeId, [Staged; 2]>,
     /// Sums that are staged and not written yet.
     pending: Pending,
-    conflicts: i64,
+    conflicts: Conflicts,
     rows: u64,
 }
 
@@ -69,13 +79,14 @@ impl Applier {
             session,
             consumer: consumer.to_owned(),
             on_conflict,
+            choices: HashMap::new(),
             mover,
             writable: HashMap::new(),
             made: HashSet::new(),
             made_now: HashSet::new(),
             staged: HashMap::new(),
             pending: Pending::default(),
-            conflicts: 0,
+            conflicts: Conflicts::default(),
             rows: 0,
         })
     }
@@ -87,7 +98,7 @@ impl Applier {
 
     /// Opens the transaction.
     pub(crate) async fn begin(&mut self) -> Result<(), Trouble> {
-        self.conflicts = 0;
+        self.conflicts.clear();
         self.rows = 0;
         self.pending.clear();
         self.staged.clear();
@@ -102,6 +113,46 @@ impl Applier {
             .batch_execute(&begin)
             .await
             .map_err(Trouble::database("could not begin on the subscriber"))
+    }
+
+    /// The changes of a table that an operator has dropped; no more until the transaction ends.
+    pub(crate) async fn skipped(&self, epoch: Epoch, table_oid: u32) -> Result<Skipped, Trouble> {
+        let of = skipped_change::Of {
+            consumer: &self.consumer,
+            provider_oid: table_oid,
+            epoch,
+        };
+        skipped_change::hold(&*self.session, of)
+            .await
+            .map_err(Trouble::database(
+                "could not read which changes are skipped",
+            ))
+    }
+
+    /// Writes sets on trial, inside the open transaction: what came of it, and nothing stays.
+    pub(crate) async fn try_sets(
+        &mut self,
+        sets: &[ChangeSet],
+        tick: TickId,
+    ) -> Result<Result<(), Trouble>, Trouble> {
+        // Writing marks its chunks by a savepoint of that name; the one around it is of no use here.
+        let run = async |applier: &Applier, sql: &str| {
+            let done = applier.session.batch_execute(sql).await;
+            done.map_err(Trouble::database("could not set a savepoint"))
+        };
+        run(self, "savepoint trial; savepoint chunk").await?;
+        let made = self.made_now.clone();
+        let mut tried = self.write(sets, tick).await;
+        if tried.is_ok() {
+            tried = self.settle(tick).await;
+        }
+        if let Err(passing @ Trouble::Passing { .. }) = tried {
+            return Err(passing);
+        }
+        self.pending.clear();
+        self.made_now = made;
+        run(self, "rollback to savepoint trial").await?;
+        Ok(tried)
     }
 
     /// Rows written since `begin`.

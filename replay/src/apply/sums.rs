@@ -175,6 +175,6 @@ impl Applier {
             unruly: written.unruly,
             ..Differences::default()
         };
-        self.judge(&table, differences, tick).await
+        self.judge(&writable.target.shape, differences, tick).await
     }
 }

@@ -113,7 +113,7 @@ impl Applier {
         };
         self.run_at("release savepoint careful", &table, "could not go on")
             .await?;
-        self.judge(&table, differences, tick).await
+        self.judge(&set.shape, differences, tick).await
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum Change {
 }
 
 /// A block of rows, taken apart.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rows {
     /// What the rows consist of.
     pub shape: Arc<Shape>,

@@ -9,6 +9,7 @@ use admin::{
 };
 use anyhow::{Context as _, anyhow};
 use sql::{
+    conflict::OnConflict,
     connect::Session,
     name::{TableName, quote_ident},
     provider::{self, Candidate, WantedIdentity},
@@ -59,6 +60,10 @@ pub(crate) struct AddArgs {
     /// without triggers and rights)
     #[arg(long)]
     create: bool,
+    /// What to do with a row of the subscriber that is not as its change says: the provider's row
+    /// wins, or the table stops; job: as the config says. Of a table that is there already it is changed
+    #[arg(long, value_name = "overwrite|stop|job")]
+    on_conflict: Option<ConflictChoice>,
     /// Into one subscriber only
     #[arg(long, value_name = "NAME")]
     subscriber: Option<String>,
@@ -68,6 +73,24 @@ pub(crate) struct AddArgs {
     /// Wait until the tables are ok, at most so many seconds
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "")]
     wait: Option<String>,
+}
+
+/// What `--on-conflict` takes.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ConflictChoice {
+    Overwrite,
+    Stop,
+    Job,
+}
+
+impl ConflictChoice {
+    fn stored(self) -> Option<OnConflict> {
+        match self {
+            ConflictChoice::Overwrite => Some(OnConflict::Overwrite),
+            ConflictChoice::Stop => Some(OnConflict::Stop),
+            ConflictChoice::Job => None,
+        }
+    }
 }
 
 /// Reads `--identity`.
@@ -251,10 +274,7 @@ async fn add_to(
     };
     match side.known.get(table) {
         Some(oid) if *oid == candidate.oid => {
-            if !args.all {
-                job.say(&format!("{table} is there{suffix}"))?;
-            }
-            return Ok(());
+            return is_there(job, args, side, table, &suffix).await;
         }
         Some(_) => {
             tally.refuse(
@@ -326,8 +346,47 @@ async fn add_to(
     )
     .await
     .with_context(|| format!("could not register {table} on {}", label(side.config)))?;
+    if let Some(choice) = args.on_conflict {
+        choose(side, table, choice).await?;
+    }
     tally.added += 1;
     job.say(&format!("{table} added{suffix}"))
+}
+
+/// A table that is replicated already: its choice for conflicts may change.
+async fn is_there(
+    job: &Job,
+    args: &AddArgs,
+    side: &Side<'_>,
+    table: &TableName,
+    suffix: &str,
+) -> Result<(), Failure> {
+    if let Some(choice) = args.on_conflict
+        && !args.dry_run
+        && choose(side, table, choice).await?
+    {
+        return job.say(&format!("{table} is there{suffix}, on_conflict changed"));
+    }
+    if args.all {
+        return Ok(());
+    }
+    job.say(&format!("{table} is there{suffix}"))
+}
+
+/// Stores what happens with rows that are not as their changes say; false if that was so.
+async fn choose(
+    side: &Side<'_>,
+    table: &TableName,
+    choice: ConflictChoice,
+) -> Result<bool, Failure> {
+    Ok(table_state::set_on_conflict(
+        &*side.session,
+        &side.config.consumer,
+        table,
+        choice.stored(),
+    )
+    .await
+    .with_context(|| format!("could not write the choice of {table}"))?)
 }
 
 /// Makes capture. False if the table's lock could not be had in time.

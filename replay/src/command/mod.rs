@@ -13,6 +13,7 @@ pub(crate) mod remove;
 pub(crate) mod restore_ddl;
 pub(crate) mod resync;
 pub(crate) mod sequences;
+pub(crate) mod skip;
 pub(crate) mod status;
 pub(crate) mod tables;
 mod types;

@@ -1,15 +1,88 @@
-//! `replay pause` and `resume`: the running daemon keeps its position and waits.
+//! `replay pause` and `resume`: the running daemon keeps its position and waits, or goes on and
+//! tries parked tables at once.
 
 use admin::exit::{Exit, Failure};
 use anyhow::Context as _;
-use sql::position;
+use sql::{
+    position,
+    table_state::{self, State},
+};
 
-use super::{Job, label, stored};
+use super::{
+    Job,
+    choose::{Choice, Wanted},
+    label, stored,
+};
 
-/// Runs the command on all subscribers.
-pub(crate) async fn run(job: &Job, paused: bool) -> Result<Exit, Failure> {
+/// The arguments of `resume`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ResumeArgs {
+    /// Parked tables that are tried at once; without: the whole job goes on, and all are
+    #[arg(value_name = "TABLE")]
+    tables: Vec<Wanted>,
+    /// On one subscriber only
+    #[arg(long, value_name = "NAME")]
+    subscriber: Option<String>,
+}
+
+/// Keeps the positions of all subscribers.
+pub(crate) async fn pause(job: &Job) -> Result<Exit, Failure> {
+    set(job, None, true).await?;
+    Ok(Exit::Done)
+}
+
+/// Goes on.
+pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure> {
+    let all = args.tables.is_empty();
+    if all {
+        set(job, args.subscriber.as_deref(), false).await?;
+    }
+    let choice = Choice {
+        all,
+        wanted: &args.tables,
+        ..Choice::default()
+    };
+    let (mut tried, mut refused) = (0, 0);
+    for one in job.subscribers(args.subscriber.as_deref())? {
+        let subscriber = job.subscriber(one).await?;
+        stored(&subscriber, one).await?;
+        let rows = table_state::list(&*subscriber, &one.consumer)
+            .await
+            .with_context(|| format!("could not read the tables of {}", label(one)))?;
+        let chosen = choice.of(rows, |row| &row.table);
+        for table in &chosen.unknown {
+            eprintln!("not tried: {table}: is not replicated");
+        }
+        for row in &chosen.named {
+            if row.state != State::Parked {
+                eprintln!("not tried: {}: is {}, not parked", row.table, row.state);
+                refused += 1;
+            }
+        }
+        refused += chosen.unknown.len();
+        for row in chosen.named.iter().chain(&chosen.matched) {
+            let table = &row.table;
+            // The running daemon looks every second.
+            if row.state == State::Parked
+                && table_state::try_now(&*subscriber, &one.consumer, table)
+                    .await
+                    .with_context(|| format!("could not write the state of {table}"))?
+            {
+                tried += 1;
+                job.say(&format!("{table} is tried now"))?;
+            }
+        }
+    }
+    Ok(match (refused, tried) {
+        (0, _) => Exit::Done,
+        (_, 0) => Exit::Failed,
+        _ => Exit::Part,
+    })
+}
+
+async fn set(job: &Job, subscriber: Option<&str>, paused: bool) -> Result<(), Failure> {
     let word = if paused { "paused" } else { "going on" };
-    for one in job.subscribers(None)? {
+    for one in job.subscribers(subscriber)? {
         let subscriber = job.subscriber(one).await?;
         stored(&subscriber, one).await?;
         let changed = position::pause(&*subscriber, &one.consumer, paused)
@@ -18,5 +91,5 @@ pub(crate) async fn run(job: &Job, paused: bool) -> Result<Exit, Failure> {
         let already = if changed { "" } else { " already" };
         job.say(&format!("{}: {word}{already}", label(one)))?;
     }
-    Ok(Exit::Done)
+    Ok(())
 }

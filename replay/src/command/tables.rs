@@ -194,6 +194,7 @@ mod tests {
             rows_per_second: Some(1.0),
             seconds_left: Some(5.0),
             ignored: 0,
+            conflicts: Some(0),
             error: None,
             advice: None,
         }

@@ -49,7 +49,8 @@ impl<'a> CatchUp<'a> {
             sub.provider_session("catch-up"),
             sub.subscriber_session("catch-up")
         )?;
-        let applier = Applier::new(subscriber, &sub.consumer, sub.settings.on_conflict).await?;
+        let mut applier = Applier::new(subscriber, &sub.consumer, sub.settings.on_conflict).await?;
+        applier.choose([row]);
         let stored = position::find(&**applier.session(), &sub.consumer)
             .await
             .map_err(Trouble::database("could not read the position"))?

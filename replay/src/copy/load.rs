@@ -85,7 +85,7 @@ pub(super) async fn run(
                 warn!(
                     table = %load.attempt.table,
                     part = part.number,
-                    error = %trouble.chain(),
+                    error = %trouble.log_line(),
                     "a part of a copy is loaded again"
                 );
                 tokio::time::sleep(REST).await;

@@ -35,6 +35,21 @@ pub(crate) enum Said {
     Less,
 }
 
+impl Said {
+    /// The word that an operator reads.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Said::Inserted => "insert",
+            Said::Updated => "update",
+            Said::Deleted => "delete",
+            Said::Live => "live",
+            Said::Gone => "gone",
+            Said::More => "plus",
+            Said::Less => "minus",
+        }
+    }
+}
+
 /// What the subscriber must hold under a key before the fold is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {

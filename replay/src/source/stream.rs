@@ -26,6 +26,7 @@ const COLUMNS: [Type; 6] = [
 /// The events of an open batch, in order.
 pub(crate) struct Events {
     rows: std::pin::Pin<Box<BinaryCopyOutStream>>,
+    event_id: i64,
 }
 
 impl Events {
@@ -43,7 +44,13 @@ impl Events {
             .map_err(Trouble::database("could not open a batch on the provider"))?;
         Ok(Events {
             rows: Box::pin(BinaryCopyOutStream::new(stream, &COLUMNS)),
+            event_id: 0,
         })
+    }
+
+    /// The number of the event that the last change was of.
+    pub(crate) fn event_id(&self) -> i64 {
+        self.event_id
     }
 
     /// The next change; none at the batch's end.
@@ -54,6 +61,7 @@ impl Events {
         let row = row.map_err(Trouble::database("could not read events of the provider"))?;
         let event =
             raw_event(&row).map_err(Trouble::database("could not read an event's columns"))?;
+        self.event_id = event.ev_id;
         decoder
             .decode(event)
             .map(Some)

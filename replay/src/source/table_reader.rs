@@ -13,10 +13,13 @@ use super::{
     stream::Events,
     track::{self, OffTrack, ProviderView},
 };
+use tracing::warn;
+
 use crate::{
     apply::Applier,
     change::{Change, Decoder},
     fold::chunk::Chunk,
+    skip,
     table::{self, Place},
     trouble::Trouble,
 };
@@ -143,6 +146,34 @@ impl TableReader {
         })
     }
 
+    /// The events of a batch that an operator could skip: rows and TRUNCATE, by their numbers.
+    pub(crate) async fn changes(&mut self, batch: &Batch) -> Result<Vec<i64>, Trouble> {
+        let mut ids = Vec::new();
+        let mut events = Events::open(&self.session, batch).await?;
+        while let Some(change) = events.next(&mut self.decoder).await? {
+            match change {
+                Change::Rows(_) | Change::Truncate(_) => ids.push(events.event_id()),
+                Change::Shape(_) | Change::Mark(..) | Change::Large(_) | Change::Foreign => {}
+            }
+        }
+        Ok(ids)
+    }
+
+    /// One of them.
+    pub(crate) async fn change(
+        &mut self,
+        batch: &Batch,
+        event_id: i64,
+    ) -> Result<Option<Change>, Trouble> {
+        let one = batch.events_where(&format!("ev_id = {event_id}"));
+        let mut events = Events::open(&self.session, &one).await?;
+        let mut found = None;
+        while let Some(change) = events.next(&mut self.decoder).await? {
+            found = Some(change);
+        }
+        Ok(found)
+    }
+
     /// Writes a batch of the table's events in the applier's open transaction.
     pub(crate) async fn apply(
         &mut self,
@@ -151,11 +182,17 @@ impl TableReader {
         batch: &Batch,
         chunk_bytes: usize,
     ) -> Result<(), Trouble> {
+        let skipped = applier.skipped(self.epoch, row.provider_oid).await?;
         let mut events = Events::open(&self.session, batch).await?;
         let mut chunk = Chunk::default();
         while let Some(change) = events.next(&mut self.decoder).await? {
+            let left_out = skipped.of_event(events.event_id());
+            if left_out.is_some() {
+                warn!(table = %row.table, event = events.event_id(), "change skipped");
+            }
             match change {
-                Change::Rows(rows) => chunk.rows(rows),
+                Change::Rows(rows) => chunk.rows(skip::without(rows, left_out)),
+                Change::Truncate(_) if left_out.is_some() => {}
                 Change::Truncate(shape) => chunk.truncate(&shape),
                 Change::Shape(shape) => table::shape_can_go_on(&shape)
                     .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?,

@@ -62,7 +62,7 @@ pub(crate) fn place(row: &TableRow) -> Option<Place> {
 
 /// What the table's own task has to do now.
 pub(crate) fn duty(row: &TableRow) -> Duty {
-    let rested = row.seconds_in_state >= PARKED_REST.as_secs_f64();
+    let rested = row.try_now || row.seconds_in_state >= PARKED_REST.as_secs_f64();
     match (row.state, place(row)) {
         (State::Waiting, _) | (State::InCopy, None) => Duty::Copy,
         (State::InCopy | State::CatchingUp, Some(place)) => Duty::CatchUp(place),
@@ -191,6 +191,9 @@ mod tests {
             bytes_copied: 0,
             rows_estimated: 0,
             ignored: 0,
+            conflicts: 0,
+            on_conflict: None,
+            try_now: false,
             error: None,
             advice: None,
             seconds_in_state: seconds,

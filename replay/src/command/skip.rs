@@ -1,0 +1,212 @@
+//! `replay skip`: drops the one change that a parked table stands on. The change is found here;
+//! that it is dropped is one row on the subscriber, and the daemon leaves it out from then on.
+
+use admin::{
+    config::SubscriberConfig,
+    exit::{Exit, Failure, one_line},
+};
+use anyhow::{Context as _, anyhow};
+use sql::{
+    connect::Session,
+    name::TableName,
+    provider,
+    skipped_change::{self, NewSkip, Of},
+    table_state::{self, State, TableRow},
+};
+
+use super::{Job, label, stored};
+use crate::{
+    apply::Applier,
+    skip::{Refused, Search, Standing},
+    subscription::application_name,
+    table::{self, Place},
+    trouble::Trouble,
+};
+
+/// The arguments of `skip`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SkipArgs {
+    /// The parked table, as schema.table
+    #[arg(value_name = "TABLE")]
+    table: TableName,
+    /// On this subscriber, where the table is parked on several
+    #[arg(long, value_name = "NAME")]
+    subscriber: Option<String>,
+}
+
+/// Runs the command. Once the row is stored the change is dropped; before, nothing is.
+pub(crate) async fn run(job: &Job, args: &SkipArgs) -> Result<Exit, Failure> {
+    let provider = job.provider().await?;
+    let (one, session, row, place) = parked(job, args).await?;
+    let position = stored(&session, one).await?.position;
+    let settings = &job.config;
+    let mut applier = Applier::new(session, &one.consumer, settings.on_conflict)
+        .await
+        .map_err(failure)?;
+    applier.choose([&row]);
+    let search = Search {
+        connect: async || {
+            settings
+                .provider
+                .connect(&application_name("skip", job.name()))
+                .await
+                .map_err(Trouble::connect("provider"))
+        },
+        queue: job.queue(),
+        epoch: position.epoch,
+        row: &row,
+        place: &place,
+        max_batch_events: i64::try_from(settings.max_batch_events).unwrap_or(i64::MAX),
+        chunk_bytes: usize::try_from(settings.chunk_size).unwrap_or(usize::MAX),
+    };
+    let refused = match search.run(&mut applier).await.map_err(failure)? {
+        Standing::Change(refused) => refused,
+        Standing::NoChange(why) => {
+            let advice = why.advice().unwrap_or_default().to_owned();
+            return Err(Failure::new(
+                Exit::Failed,
+                anyhow!(
+                    "nothing was skipped: {} is parked for something that is no change: {}",
+                    args.table,
+                    why.chain()
+                ),
+            )
+            .with_hint(advice));
+        }
+        Standing::Nothing => {
+            return Err(Failure::message(
+                Exit::Failed,
+                format!(
+                    "nothing was skipped: what {} waits for can be applied now",
+                    args.table
+                ),
+            )
+            .with_hint(format!("run: replay resume {}", args.table)));
+        }
+    };
+    let of = Of {
+        consumer: &one.consumer,
+        provider_oid: row.provider_oid,
+        epoch: position.epoch,
+    };
+    store(applier.session(), of, &row, &place, &refused).await?;
+    provider::hint_tables(&*provider, job.queue())
+        .await
+        .context("could not tell the daemon")?;
+    job.say(&format!(
+        "{}: {} is skipped; who, when and which key stand in trunkline.skipped_change",
+        args.table,
+        describe(&refused)
+    ))?;
+    Ok(Exit::Done)
+}
+
+/// The one subscriber that the table is parked on, and where it stands there.
+async fn parked<'a>(
+    job: &'a Job,
+    args: &SkipArgs,
+) -> Result<(&'a SubscriberConfig, Session, TableRow, Place), Failure> {
+    let mut found = Vec::new();
+    let mut states = Vec::new();
+    for one in job.subscribers(args.subscriber.as_deref())? {
+        let subscriber = job.subscriber(one).await?;
+        stored(&subscriber, one).await?;
+        let row = table_state::find(&*subscriber, &one.consumer, &args.table)
+            .await
+            .with_context(|| format!("could not read the tables of {}", label(one)))?;
+        match row {
+            Some(row) if row.state == State::Parked => found.push((one, subscriber, row)),
+            Some(row) => states.push(format!("is {} on {}", row.state, label(one))),
+            None => states.push(format!("is not replicated into {}", label(one))),
+        }
+    }
+    if found.len() > 1 {
+        return Err(Failure::message(
+            Exit::Usage,
+            format!("{} is parked on several subscribers", args.table),
+        )
+        .with_hint("say on which one: --subscriber NAME"));
+    }
+    let Some((one, subscriber, row)) = found.pop() else {
+        return Err(Failure::message(
+            Exit::Failed,
+            format!("nothing was skipped: {} {}", args.table, states.join(", ")),
+        ));
+    };
+    let Some(place) = table::place(&row) else {
+        return Err(Failure::new(
+            Exit::Failed,
+            anyhow!(
+                "nothing was skipped: {} is parked for something that is no change: {}",
+                args.table,
+                row.error.unwrap_or_default()
+            ),
+        )
+        .with_hint(row.advice.unwrap_or_default()));
+    };
+    Ok((one, subscriber, row, place))
+}
+
+async fn store(
+    session: &Session,
+    of: Of<'_>,
+    row: &TableRow,
+    place: &Place,
+    refused: &Refused,
+) -> Result<(), Failure> {
+    let told_by = ["SUDO_USER", "LOGNAME", "USER"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
+    let error = refused.why.chain();
+    let skip = NewSkip {
+        table: &row.table,
+        stands: place.tick,
+        event_id: refused.event_id,
+        row_number: refused.row_number,
+        kind: refused.kind,
+        row_key: refused.key.as_deref(),
+        error: &error,
+        told_by: told_by.as_deref(),
+    };
+    let run = async |sql: &str| session.batch_execute(sql).await;
+    let stored = async {
+        run("begin").await?;
+        let added = skipped_change::add(&**session, of, &skip).await?;
+        run(if added { "commit" } else { "rollback" }).await?;
+        Ok::<bool, tokio_postgres::Error>(added)
+    };
+    if stored.await.context("could not store what is skipped")? {
+        return Ok(());
+    }
+    Err(Failure::message(
+        Exit::Failed,
+        format!(
+            "nothing was skipped: {} went on meanwhile, or was parked anew",
+            row.table
+        ),
+    )
+    .with_hint("look at it: replay tables --json"))
+}
+
+fn describe(refused: &Refused) -> String {
+    let why = one_line(&refused.why);
+    match refused.row_number {
+        0 => format!("event {} ({}), {why}", refused.event_id, refused.kind),
+        row => format!(
+            "row {row} of event {} ({}), {why}",
+            refused.event_id, refused.kind
+        ),
+    }
+}
+
+fn failure(trouble: Trouble) -> Failure {
+    let advice = trouble.advice().map(str::to_owned);
+    let failed = Failure::new(
+        Exit::Failed,
+        anyhow!("nothing was skipped: {}", trouble.chain()),
+    );
+    match advice {
+        Some(advice) => failed.with_hint(advice),
+        None => failed,
+    }
+}
