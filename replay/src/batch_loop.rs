@@ -423,14 +423,13 @@ async fn hold_queue(
                 return Err(Trouble::queue(error));
             }
             Err(gone) => {
+                let lost = OffTrack::Behind {
+                    stored: stands.tick.id.0,
+                };
                 return Err(Trouble::Operator {
                     doing: "stopped, nothing was applied".into(),
-                    advice: OffTrack::Behind {
-                        stored: stands.tick.id.0,
-                    }
-                    .advice()
-                    .into(),
-                    source: anyhow::Error::new(gone),
+                    advice: lost.advice().into(),
+                    source: anyhow::Error::new(gone).context(lost),
                 });
             }
         }

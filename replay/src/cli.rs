@@ -14,6 +14,7 @@ use crate::{
     command::{
         self, Job,
         add::AddArgs,
+        adopt::AdoptArgs,
         pause::ResumeArgs,
         remove::RemoveArgs,
         restore_ddl::RestoreArgs,
@@ -109,6 +110,8 @@ enum Online {
     Pause,
     /// Go on after a pause, and try parked tables at once
     Resume(ResumeArgs),
+    /// Accept a provider or a subscriber that was restored: says what it will do, then asks
+    Adopt(AdoptArgs),
     /// Drop the one change that a parked table stands on; who dropped what is kept
     Skip(SkipArgs),
 }
@@ -160,6 +163,7 @@ fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
             Online::Wait { timeout } => command::wait::run(job, limit(timeout)?).await,
             Online::Pause => command::pause::pause(job).await,
             Online::Resume(args) => command::pause::resume(job, &args).await,
+            Online::Adopt(args) => command::adopt::run(job, &args).await,
             Online::Skip(args) => command::skip::run(job, &args).await,
             Online::Status { json } => command::status::run(job, json).await,
         }

@@ -21,6 +21,8 @@ pub(crate) struct Totals {
     pub events: AtomicU64,
     /// Rows written.
     pub rows: AtomicU64,
+    /// Transactions that were broken off for a reason that goes away by itself, and tried again.
+    pub retries: AtomicU64,
 }
 
 /// Counters of one subscriber; they outlive reconnections.
@@ -32,6 +34,7 @@ pub(crate) struct Stats {
     batches: u64,
     events: u64,
     rows: u64,
+    retries: u64,
     totals: Arc<Totals>,
     /// From the last applied tick's making to its commit, by the two machines' clocks.
     lag: Duration,
@@ -47,6 +50,7 @@ impl Stats {
             batches: 0,
             events: 0,
             rows: 0,
+            retries: 0,
             totals,
             lag: Duration::ZERO,
         }
@@ -67,6 +71,12 @@ impl Stats {
         self.tell_if_due();
     }
 
+    /// Counts a transaction that is to be tried again.
+    pub(crate) fn retry(&mut self) {
+        self.retries += 1;
+        self.totals.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Batches committed since the config was read.
     pub(crate) fn batches_ever(&self) -> u64 {
         self.totals.batches.load(Ordering::Relaxed)
@@ -82,10 +92,11 @@ impl Stats {
             batches = self.batches,
             events = self.events,
             rows = self.rows,
+            retries = self.retries,
             lag = format_args!("{:.3}", self.lag.as_secs_f64()),
             "stats"
         );
-        (self.batches, self.events, self.rows) = (0, 0, 0);
+        (self.batches, self.events, self.rows, self.retries) = (0, 0, 0, 0);
         self.since = Instant::now();
     }
 }

@@ -161,6 +161,9 @@ impl Life {
 
     /// Logs trouble once, and stores it on the subscriber for `status`, if that can be reached.
     async fn tell(&mut self, trouble: &Trouble) {
+        if matches!(trouble, Trouble::Passing { .. }) {
+            self.stats.retry();
+        }
         let text = trouble.chain();
         self.say_first(Err(text.clone()));
         if self.told.as_ref() == Some(&text) {

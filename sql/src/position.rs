@@ -128,6 +128,34 @@ pub async fn remove(
     Ok(())
 }
 
+/// Sets a consumer to another place and has all of its tables copied again, in one statement:
+/// what it applied before is of another history. How many tables that are.
+pub async fn start_anew(
+    client: &impl GenericClient,
+    consumer: &str,
+    at: Position,
+) -> Result<u64, tokio_postgres::Error> {
+    let tables: i64 = client
+        .query_one(
+            "with moved as ( \
+                 update trunkline.position set epoch = $2, tick_id = $3, tick_tag = $4, \
+                     tick_time = clock_timestamp(), tables_version = tables_version + 1, \
+                     last_error = null, last_error_at = null \
+                 where consumer = $1 returning consumer), \
+             again as ( \
+                 update trunkline.table_state s set state = '-', existing = 'truncate', \
+                     tick_id = null, tick_tag = null, copied_snapshot = null, \
+                     copied_tick_id = null, copied_tick_tag = null, error = null, advice = null, \
+                     rows_copied = 0, bytes_copied = 0, changed_at = clock_timestamp() \
+                 from moved where s.consumer = moved.consumer returning 1) \
+             select count(*) from again",
+            &[&consumer, &at.epoch.0, &at.tick.id.0, &at.tick.tag.0],
+        )
+        .await?
+        .try_get(0)?;
+    Ok(u64::try_from(tables).unwrap_or_default())
+}
+
 /// Pauses a consumer or lets it go on.
 pub async fn pause(
     client: &impl GenericClient,

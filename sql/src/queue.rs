@@ -34,6 +34,16 @@ pub async fn drop(client: &impl GenericClient, queue: &str, force: bool) -> Resu
     Ok(())
 }
 
+/// Accepts a queue whose database was restored, under a new identity: every replication of it
+/// copies its tables again. Source: `pgq.adopt_queue`.
+pub async fn adopt(client: &impl GenericClient, queue: &str) -> Result<(), Error> {
+    client
+        .execute("select pgq.adopt_queue($1)", &[&queue])
+        .await
+        .map_err(Error::database(format!("adopt queue {queue}")))?;
+    Ok(())
+}
+
 /// Changes a setting, named without `queue_`: `ticker_max_lag`. Source: `pgq.set_queue_config`.
 pub async fn set(
     client: &impl GenericClient,

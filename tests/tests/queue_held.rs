@@ -102,14 +102,7 @@ fn a_consumer_whose_events_are_gone_is_not_put_back() {
         "update pgq.queue set queue_truncated_txid = txid_current() where queue_name = 'q1'",
     );
     let refused = replication.replay.run(&["install"]);
-    assert_eq!(
-        refused
-            .code(3)
-            .stderr
-            .matches("replay remove --all")
-            .count(),
-        1
-    );
+    assert_eq!(refused.code(3).stderr.matches("replay adopt").count(), 1);
     start(&replication);
     wait_until("the loop to refuse", SOON, || {
         replication.replay.log().contains("subscriber stopped")
@@ -193,7 +186,7 @@ fn after_a_provider_was_put_back_from_a_backup_the_advice_brings_everything_back
         replication
             .replay
             .log()
-            .contains("replay remove --all, replay install, replay add --all --truncate")
+            .contains("replay adopt, which copies the tables again")
     });
     replication.ticker.run(&["start", "-d"]).ok();
     replication.on_provider("insert into t values (3)");

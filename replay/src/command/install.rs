@@ -203,7 +203,7 @@ async fn put_back(
                 one.consumer, stands.tick.id
             )),
         )
-        .with_hint("run: replay remove --all, replay install, replay add --all --truncate")
+        .with_hint("run: replay adopt, which copies the tables again")
     };
     if !on_track(job, provider, stands).await? {
         return Err(lost(anyhow::anyhow!(

@@ -2,6 +2,7 @@
 //! reads the databases for itself.
 
 pub(crate) mod add;
+pub(crate) mod adopt;
 pub(crate) mod choose;
 mod create;
 pub(crate) mod fit;

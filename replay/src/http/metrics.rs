@@ -68,6 +68,11 @@ pub(super) fn text(status: &ReplayStatus, counted: &Counted) -> Result<String, s
         let of_consumer = registry.sub_registry_with_labels(labels);
         for (name, help, counter) in [
             ("batches", "Batches applied", &totals.batches),
+            (
+                "retries",
+                "Transactions broken off for a passing reason and tried again",
+                &totals.retries,
+            ),
             ("events", "Events read and applied", &totals.events),
             ("rows", "Rows written", &totals.rows),
         ] {

@@ -63,13 +63,19 @@ impl OffTrack {
     pub(crate) fn advice(self) -> &'static str {
         match self {
             OffTrack::OtherEpoch { .. } | OffTrack::Ahead { .. } | OffTrack::OtherTick { .. } => {
-                "if the provider was restored from a backup or its queue was made anew, copy the \
-                 tables again: replay remove --all, replay install, replay add --all --truncate"
+                "if the provider was restored from a backup, or its queue was made anew: replay \
+                 adopt, which copies the tables again; if it is the wrong server, put the config right"
             }
-            OffTrack::Behind { .. } => {
-                "copy the tables again: replay remove --all, replay install, \
-                 replay add --all --truncate"
-            }
+            OffTrack::Behind { .. } => "run: replay adopt, which copies the tables again",
+        }
+    }
+
+    /// Whether the provider's queue is the one that the position is of, with another past: it
+    /// was restored, and gives out numbers again that it has given out before.
+    pub(crate) fn is_of_a_restored_queue(self) -> bool {
+        match self {
+            OffTrack::Ahead { .. } | OffTrack::OtherTick { .. } => true,
+            OffTrack::OtherEpoch { .. } | OffTrack::Behind { .. } => false,
         }
     }
 }

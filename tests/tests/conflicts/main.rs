@@ -7,8 +7,14 @@
     reason = "tests: a panic is the report"
 )]
 
+mod adopt;
+mod contention;
 mod counted;
+mod definitions;
+mod foreign;
+mod roles;
 mod skip;
+mod triggers;
 
 use std::time::Duration;
 

@@ -235,7 +235,7 @@ fn a_replay_that_was_detached_stops_and_the_advice_brings_everything_back() {
     assert_eq!(replication.on_subscriber("select count(*) from t"), "1");
     let refused = replication.replay.run(&["install"]).code(3);
     assert!(
-        refused.stderr.contains("replay remove --all"),
+        refused.stderr.contains("replay adopt"),
         "{}",
         refused.stderr
     );

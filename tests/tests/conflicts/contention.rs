@@ -1,0 +1,92 @@
+//! Other sessions of the subscriber in the way: deadlocks, timeouts that the server sets for
+//! every session, transactions that it asks to be tried again.
+
+use std::time::Duration;
+
+use tests::{Replication, Session, Transfers, full, wait_until};
+
+use crate::SOON;
+
+#[test]
+fn fa_15_deadlocks_on_the_subscriber_are_tried_again_and_counted() {
+    let replication = Replication::builder()
+        .replay_line("stats_period = 1")
+        .running("create table t (id int primary key, n int); insert into t values (1, 0), (2, 0)");
+    replication.on_subscriber(&format!(
+        "alter database {} set deadlock_timeout = '500ms'",
+        replication.db()
+    ));
+    replication.replay.run(&["restart"]).ok();
+    replication.sync();
+    let local = Session::new(&replication.subscribers[0], replication.db());
+    let watch = Session::new(&replication.subscribers[0], replication.db());
+    // Only the applier looks for deadlocks, so it is the one that gives way.
+    local.ask("set deadlock_timeout = '10min'");
+    let deadlocks = |session: &Session| -> i64 {
+        session
+            .ask("select deadlocks from pg_stat_database where datname = current_database()")
+            .parse()
+            .unwrap()
+    };
+    let before = deadlocks(&watch);
+    let rounds = if full() { 20 } else { 4 };
+    for round in 1..=rounds {
+        local.ask("begin");
+        local.ask("select from t where id = 2 for update");
+        replication.on_provider(&format!("update t set n = {round} where id in (1, 2)"));
+        wait_until("the applier to wait for row 2", SOON, || {
+            watch.ask(
+                "select count(*) from pg_stat_activity where application_name = 'trunkline apply replay1' \
+                 and wait_event_type = 'Lock'",
+            ) == "1"
+        });
+        // Returns when the applier has given way.
+        local.ask("select from t where id = 1 for update");
+        local.ask("rollback");
+        replication.sync();
+    }
+    replication.assert_same();
+    wait_until("the deadlocks to be counted by the server", SOON, || {
+        deadlocks(&watch) - before >= rounds
+    });
+    wait_until("the retries to be counted", SOON, || {
+        let log = replication.replay.log();
+        let counted = log.split(" retries=").skip(1).map(|rest| {
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse::<i64>().unwrap()
+        });
+        counted.sum::<i64>() >= rounds
+    });
+    replication.assert_no_conflicts();
+    replication.assert_clean(&["subscriber waits"]);
+}
+
+#[test]
+fn fa_16_timeouts_of_the_database_and_transactions_that_are_to_be_tried_again_stop_nothing() {
+    let replication = Replication::builder().make();
+    Transfers::create(&replication.provider, replication.db());
+    replication.copy_schema();
+    replication.everywhere(&format!(
+        "alter database {0} set statement_timeout = '300ms'; alter database {0} set lock_timeout = '100ms'; \
+         alter database {0} set idle_in_transaction_session_timeout = '200ms'; \
+         alter database {0} set idle_session_timeout = '400ms'",
+        replication.db()
+    ));
+    replication.start();
+    replication.add_all();
+    // One in thirty rows fails as in a serializable transaction: most batches, once or twice.
+    replication.on_subscriber(
+        "create function unlucky() returns trigger language plpgsql as $$ \
+         begin if random() < 0.03 then raise exception 'try again' using errcode = '40001'; end if; return null; end $$; \
+         create constraint trigger unlucky after update on checking for each row execute procedure unlucky(); \
+         alter table checking enable always trigger unlucky",
+    );
+    let load = replication.load(2, Duration::from_millis(100), &Transfers::writes());
+    load.wait_for_more(40);
+    let _ = load.stop();
+    replication.sync();
+    replication.assert_same();
+    replication.on_subscriber("drop trigger unlucky on checking");
+    replication.assert_no_conflicts();
+    replication.assert_clean(&["subscriber waits", "try again"]);
+}

@@ -1,0 +1,167 @@
+//! Ticker and replay as roles that are no superusers, with the grants of `etc/roles` alone
+//! (SE-09), and with each of them taken away and given back (SE-10).
+
+use std::path::Path;
+use std::time::Duration;
+
+use tests::{Replication, Transfers, wait_until};
+
+use crate::{SOON, parked, told};
+
+/// A replication of both tables of [`Transfers`] and of `t`, by roles that are no superusers.
+fn with_roles() -> Replication {
+    let replication = Replication::builder().make();
+    Transfers::create(&replication.provider, replication.db());
+    replication.on_provider(
+        "create table t (id int primary key, v text, n serial); insert into t select g, 'x' from generate_series(1, 500) g",
+    );
+    replication.copy_schema();
+    replication.ticker.run(&["install"]).ok();
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/roles");
+    for _ in 0..2 {
+        replication
+            .provider
+            .psql_file(replication.db(), &scripts.join("provider.sql"))
+            .ok();
+        replication.subscribers[0]
+            .psql_file(replication.db(), &scripts.join("subscriber.sql"))
+            .ok();
+    }
+    for (node, role) in [
+        (&replication.ticker, "trunkline_ticker"),
+        (&replication.replay, "trunkline_replay"),
+    ] {
+        let config = std::fs::read_to_string(&node.config).unwrap();
+        std::fs::write(
+            &node.config,
+            config.replace("user=postgres", &format!("user={role}")),
+        )
+        .unwrap();
+        node.run(&["check-config"]).ok();
+    }
+    for cluster in [&replication.provider, &replication.subscribers[0]] {
+        assert_eq!(
+            cluster.psql(
+                replication.db(),
+                "select count(*) from pg_roles where rolname like 'trunkline%' and (rolsuper or rolcreaterole or rolbypassrls)"
+            ),
+            "0"
+        );
+    }
+    replication.replay.run(&["install"]).ok();
+    replication.ticker.run(&["start", "-d"]).ok();
+    replication.replay.run(&["start", "-d"]).ok();
+    replication.add_all();
+    replication
+}
+
+#[test]
+fn se_09_the_whole_job_is_done_by_roles_that_are_no_superusers_also_when_killed() {
+    let replication = with_roles();
+    replication.replay.run(&["add-seq", "--all"]).ok();
+    let load = replication.load(2, Duration::from_millis(5), &Transfers::writes());
+    for round in 0..3 {
+        load.wait_for_more(60);
+        replication.on_provider(&format!(
+            "insert into t (id, v) select g, 'new' from generate_series({0} + 1, {0} + 300) g",
+            1000 * (round + 1)
+        ));
+        replication.on_provider(
+            "update t set v = v || '+' where id % 3 = 0; delete from t where id % 50 = 0",
+        );
+        replication.replay.kill9();
+        replication.replay.run(&["start", "-d"]).ok();
+        replication.ticker.kill9();
+        replication.ticker.run(&["start", "-d"]).ok();
+    }
+    replication.on_provider("truncate t; insert into t (id, v) values (1, 'after')");
+    replication
+        .replay
+        .run(&["resync", "checking", "--wait", "120"])
+        .ok();
+    replication.on_provider("select pgq.maint_rotate_tables_step1('q1')");
+    let totals = load.stop();
+    assert!(totals.errors.is_empty(), "{totals:?}");
+    replication.sync();
+    replication.assert_same();
+    replication.assert_no_conflicts();
+    assert_eq!(
+        replication.on_subscriber("select last_value > 500 from t_n_seq"),
+        "t"
+    );
+    let used = "select string_agg(distinct usename, ' ') from pg_stat_activity where application_name like 'trunkline%'";
+    assert_eq!(replication.on_subscriber(used), "trunkline_replay");
+    assert_eq!(
+        replication.on_provider(used),
+        "trunkline_replay trunkline_ticker"
+    );
+    replication.replay.run(&["remove", "t"]).ok();
+    replication.assert_clean(&["subscriber waits"]);
+}
+
+#[test]
+fn se_10_each_right_that_is_taken_away_stops_its_table_by_name_until_it_is_back() {
+    let replication = with_roles();
+    let mut id = 10_000;
+    for (right, statement) in [
+        ("insert on t", "insert into t values (@, 'i')"),
+        ("update on t", "update t set v = '@' where id <= 300"),
+        ("delete on t", "delete from t where id = @ - 10000"),
+        ("select on t", "update t set v = '@' where id = 200"),
+        ("truncate on t", "truncate t"),
+        ("usage on schema public", "insert into t values (@, 'u')"),
+    ] {
+        id += 1;
+        // Everybody has the schema in PostgreSQL's default; here nobody but those it is granted to.
+        replication.on_subscriber(&format!(
+            "revoke {right} from trunkline_replay; revoke usage on schema public from public"
+        ));
+        replication.on_provider(&statement.replace('@', &id.to_string()));
+        parked(&replication, "public.t");
+        let error = told(&replication, "public.t")["error"].to_string();
+        let object = if right.contains("schema") {
+            "schema public"
+        } else {
+            "table t"
+        };
+        assert!(
+            error.contains("permission denied for") && error.contains(object),
+            "{right}: {error}"
+        );
+        replication.on_subscriber(&format!("grant {right} to trunkline_replay"));
+        // The first goes on by itself; the others need not rest.
+        if id > 10_001 {
+            replication.replay.run(&["resume"]).ok();
+        }
+        replication.wait_ok();
+        replication.sync();
+        replication.assert_same();
+    }
+    // A right of the session is looked at when a session is opened.
+    replication
+        .on_subscriber("revoke set on parameter session_replication_role from trunkline_replay");
+    replication.replay.run(&["restart"]);
+    wait_until("replay to name the parameter", SOON, || {
+        let log = replication.replay.log();
+        log.contains("subscriber stopped") && log.contains("session_replication_role")
+    });
+    replication.on_provider("insert into t values (20000, 'p')");
+    replication
+        .on_subscriber("grant set on parameter session_replication_role to trunkline_replay");
+    replication.sync();
+    replication.assert_same();
+    // A row that the role must not see is no missing one.
+    replication.on_subscriber(
+        "alter table t enable row level security; create policy half on t using (id < 100)",
+    );
+    replication.on_provider("update t set v = 'hidden' where id >= 100");
+    parked(&replication, "public.t");
+    let error = told(&replication, "public.t")["error"].to_string();
+    assert!(error.contains("row-level security"), "{error}");
+    replication.on_subscriber("alter table t disable row level security");
+    replication.replay.run(&["resume", "t"]).ok();
+    replication.wait_ok();
+    replication.sync();
+    replication.assert_same();
+    replication.assert_no_conflicts();
+}
