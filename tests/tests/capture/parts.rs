@@ -165,6 +165,58 @@ async fn come_and_go(mut p: Provider) {
 }
 
 #[tokio::test]
+async fn partitions_detached_concurrently_take_their_rows_with_them_also_when_that_was_interrupted()
+{
+    for version in choose("versions", vec![14, 15, 16, 17, 18], vec![15]) {
+        let server = Server::version(version);
+        detach_concurrently(Provider::on(&server).await).await;
+        let p = Provider::on(&server).await.without_event_triggers().await;
+        detach_concurrently(p).await;
+    }
+}
+
+async fn detach_concurrently(mut p: Provider) {
+    p.run(
+        "create table r (id int not null, d int not null, primary key (id, d)) partition by range (d);
+         create table r1 partition of r for values from (0) to (10);
+         create table r2 partition of r for values from (10) to (20);
+         create table r3 partition of r for values from (20) to (30)",
+    )
+    .await;
+    p.add("r").await;
+    p.run("insert into r select i, i % 30 from generate_series(1, 300) i")
+        .await;
+    p.check("filled").await;
+    let late = p.ask("select trunkline.capture_mode()").await == "fingerprint";
+    let told = async |p: &Provider, sql: &str| {
+        p.run(sql).await;
+        if late {
+            assert!(p.upkeep().await.contains("has changed"), "{sql}");
+        }
+    };
+    told(&p, "alter table r detach partition r2 concurrently").await;
+    p.run("insert into r2 values (1000, 11); insert into r values (1001, 1)")
+        .await;
+    p.check("detached").await;
+    // It waits for whoever has read the table; cancelled there, the partition is neither in nor out until FINALIZE.
+    let reader = p.another().await;
+    reader
+        .batch_execute("begin; select count(*) from r")
+        .await
+        .expect("read");
+    p.run("set statement_timeout = '1s'").await;
+    let (code, ..) = refused(&p.client, "alter table r detach partition r3 concurrently").await;
+    assert_eq!(code, "57014");
+    p.run("reset statement_timeout").await;
+    reader.batch_execute("rollback").await.expect("rollback");
+    p.run("insert into r values (1002, 2)").await;
+    told(&p, "alter table r detach partition r3 finalize").await;
+    p.run("insert into r3 values (1003, 21)").await;
+    p.check("finalized").await;
+    assert_eq!(p.ask("select count(*) from r").await, "102");
+}
+
+#[tokio::test]
 async fn truncate_of_a_leaf_names_the_rows_that_went() {
     let mut p = Provider::start().await;
     tree(&p).await;

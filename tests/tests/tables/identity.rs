@@ -63,5 +63,14 @@ fn pk_04_pk_05_ty_17_ty_20_tables_without_a_key_follow_by_the_identity_that_is_c
     wait_until("the count", Duration::from_secs(20), || {
         r.on_subscriber("select ignored from trunkline.table_state where table_name = 'io'") == "3"
     });
+    let told: serde_json::Value =
+        serde_json::from_str(&r.replay.run(&["tables", "--json"]).ok().stdout).unwrap();
+    let io = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|table| table["table"] == "public.io")
+        .unwrap();
+    assert_eq!(io["ignored"], 3, "{told}");
     r.assert_clean(&["conflict", "changes left out"]);
 }
