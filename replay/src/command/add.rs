@@ -124,11 +124,6 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     };
     let chosen = choice.of(candidates, |candidate| &candidate.table);
     let tally = add_chosen(job, args, &provider, &mut subscribers, chosen).await?;
-    if tally.added > 0 {
-        provider::hint_tables(&*provider, job.queue())
-            .await
-            .context("could not tell the daemon")?;
-    }
     let exit = tally.exit(args.all)?;
     match patience {
         Some(limit) if !args.dry_run => {
@@ -211,7 +206,8 @@ async fn add_chosen(
     }
     // A partition comes with its table; whoever names one is told.
     let matched = chosen.matched.into_iter().filter(|one| !one.is_part);
-    let candidates: Vec<Candidate> = chosen.named.into_iter().chain(matched).collect();
+    let mut candidates: Vec<Candidate> = chosen.named.into_iter().chain(matched).collect();
+    largest_first(provider, &mut candidates).await?;
     if args.create {
         for side in &mut *subscribers {
             let new: Vec<&Candidate> = candidates
@@ -236,11 +232,34 @@ async fn add_chosen(
             .await
             .with_context(|| format!("could not read the columns of {}", candidate.table))?;
         warn_of_large_objects(provider, &candidate).await?;
+        let before = tally.added;
         for side in &*subscribers {
             add_to(job, args, provider, side, &candidate, &columns, &mut tally).await?;
         }
+        if tally.added > before {
+            provider::hint_tables(&**provider, job.queue())
+                .await
+                .context("could not tell the daemon")?;
+        }
     }
     Ok(tally)
+}
+
+/// The daemon begins with a table while the next one is added; the largest takes longest.
+async fn largest_first(provider: &Session, candidates: &mut [Candidate]) -> Result<(), Failure> {
+    let oids: Vec<u32> = candidates.iter().map(|one| one.oid).collect();
+    let sizes: HashMap<u32, i64> = provider::table_sizes(&**provider, &oids)
+        .await
+        .context("could not read the sizes of the provider's tables")?
+        .into_iter()
+        .map(|size| (size.table_oid, size.bytes))
+        .collect();
+    let bytes = |one: &Candidate| sizes.get(&one.oid).copied().unwrap_or_default();
+    candidates.sort_by(|one, other| {
+        let by_size = bytes(other).cmp(&bytes(one));
+        by_size.then_with(|| one.table.cmp(&other.table))
+    });
+    Ok(())
 }
 
 /// The numbers of large objects are replicated like any number; the objects are not.

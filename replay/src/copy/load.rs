@@ -120,11 +120,15 @@ impl Load {
         let cannot_write = || Trouble::at_table(table, "could not write it on the subscriber");
         let into = Borrowed::from(&self.sub.copy_in, "subscriber").await?;
         let writing = into.client()?;
+        // Nothing is lost with a commit that a crash takes back: the part and its claim go
+        // together, and with them the session that would call the copy complete. That one's
+        // commit waits for the disk, and for all that was written before it.
         // The lock before the claim: a later try empties the table, and waits for this
         // transaction to end, or has done so already, and then the claim says that it is over.
         writing
             .batch_execute(&format!(
                 "begin isolation level read committed; {REPLICA_SETTINGS}; \
+                 set local synchronous_commit = off; \
                  lock table {} in row exclusive mode",
                 self.into.quoted()
             ))
