@@ -164,15 +164,25 @@ fn sy_13_rows_of_a_transaction_that_was_open_before_the_copy_come_once() {
     let counts = "select count(*) || ' ' || count(*) filter (where v = 'early') from t";
     assert_eq!(replication.on_subscriber(counts), "1102 101");
     // One that has written to the table already keeps `add` waiting, and none of its rows is lost.
+    replication.everywhere("create table late (id int, v text)");
     let writer = Session::holding(
         &replication.provider,
         replication.db(),
-        "insert into other values (2)",
+        "insert into late values (1, 'open')",
     );
-    replication.replay.run(&["resync", "t"]).ok();
-    writer.ask("update t set v = 'late' where id <= 10");
-    std::thread::sleep(Duration::from_secs(1));
-    writer.ask("commit");
+    let mut adding = replication
+        .replay
+        .command(&["add", "late", "--identity", "full"])
+        .spawn()
+        .unwrap();
+    wait_until("add to wait for the table", SOON, || {
+        replication.on_provider(
+            "select count(*) > 0 from pg_stat_activity \
+             where application_name like 'trunkline admin%' and wait_event_type = 'Lock'",
+        ) == "t"
+    });
+    writer.ask("insert into late values (2, 'open'); commit");
+    assert!(adding.wait().unwrap().success());
     replication.wait_ok();
     replication.assert_followed(&[]);
 }
