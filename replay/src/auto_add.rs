@@ -15,7 +15,7 @@ use sql::{
     table_state::{self, Existing},
 };
 use tokio_postgres::error::SqlState;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     command::{fit, patience},
@@ -179,6 +179,9 @@ async fn add(
     })? {
         return Ok(Outcome::Refused(why));
     }
+    if let Some(why) = types_refusal(provider, subscriber, candidate).await? {
+        return Ok(Outcome::Refused(why));
+    }
     let identity = WantedIdentity::Own;
     let (queue, consumer) = (&sub.settings.queue, &sub.consumer);
     let made = provider::add_table(&**provider, queue, consumer, table, &identity).await;
@@ -201,4 +204,26 @@ async fn add(
     .await
     .map_err(Trouble::database("could not register a table"))?;
     Ok(Outcome::Added)
+}
+
+/// Why no value of a column fits the subscriber's; what may go wrong with some is logged.
+async fn types_refusal(
+    provider: &Session,
+    subscriber: &Session,
+    candidate: &Candidate,
+) -> Result<Option<String>, Trouble> {
+    let table = &candidate.table;
+    let types = provider::captured_types(&**provider, candidate.oid)
+        .await
+        .map_err(Trouble::database("could not read a table's columns"))?;
+    let differing = fit::types(subscriber, "the subscriber", table, &types)
+        .await
+        .map_err(|source| Trouble::Passing {
+            doing: format!("could not look at {table} on the subscriber"),
+            source,
+        })?;
+    for warning in &differing.warnings {
+        warn!(%table, %warning, "types differ");
+    }
+    Ok(differing.refusal)
 }

@@ -117,7 +117,7 @@ async fn columns_of(
 
 /// Columns of the subscriber's table whose types are others than the provider's.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Differing {
+pub(crate) struct Differing {
     /// Why the table cannot be added: no value fits.
     pub refusal: Option<String>,
     /// What may park it later.
@@ -125,7 +125,7 @@ pub(super) struct Differing {
 }
 
 /// Compares the types of the provider's columns, by name, with those of the subscriber's table.
-pub(super) async fn types(
+pub(crate) async fn types(
     subscriber: &Session,
     place: &str,
     table: &TableName,

@@ -28,6 +28,9 @@ fn family() -> Replication {
 const FOR_US: &str = "select count(*) > 0 from pg_stat_activity \
     where application_name like 'trunkline%' and wait_event_type = 'Lock'";
 
+/// Claims the only part before the copy does, until the session ends.
+const GATE: &str = "insert into trunkline.copied_range values ('replay1', 'public', 'parent', 0)";
+
 /// A step: what holds the daemon there, and how one sees that it is there.
 struct Step {
     name: &'static str,
@@ -67,7 +70,7 @@ const STEPS: [Step; 7] = [
     },
     Step {
         name: "before its constraints come back",
-        when: "select state = 'in-copy' and copy_attempt > 0 from trunkline.table_state where table_name = 'parent'",
+        when: "select loading from trunkline.table_state where table_name = 'parent'",
         hold: "lock table child in access share mode",
         there: "select count(*) > 0 and bool_and(build = '{}') from trunkline.kept_ddl where table_name = 'parent'",
     },
@@ -98,6 +101,8 @@ fn killed_at_each_step_of_a_copy_all_comes_back_as_it_was() {
         let early = step.when == "select true";
         let hold = || Session::holding(subscriber, replication.db(), step.hold);
         let mut held = early.then(hold);
+        // Else the copy is kept from loading a row until the hold is taken.
+        let gate = (!early).then(|| Session::holding(subscriber, replication.db(), GATE));
         replication
             .replay
             .run(&["add", "parent", "--truncate"])
@@ -106,6 +111,7 @@ fn killed_at_each_step_of_a_copy_all_comes_back_as_it_was() {
             wait_until(step.name, SOON, || yes(step.when));
             held = Some(hold());
         }
+        drop(gate);
         wait_until(step.name, SOON, || yes(step.there));
         replication.replay.kill9();
         drop(held);
