@@ -55,12 +55,18 @@ impl Applier {
             Mark::Emptied(part) => {
                 self.settle(tick).await?;
                 let target = Target::find(&*self.session, shape).await?;
-                self.empty_part(&table, &target, part).await
+                target.acting.refuse_code(&table)?;
+                self.act_as(target.acting.role(), &table).await?;
+                self.empty_part(&table, &target, part).await?;
+                self.act_as_self(target.acting.role()).await
             }
             Mark::Filled { column, value } => {
                 self.settle(tick).await?;
                 let target = Target::find(&*self.session, shape).await?;
-                self.fill(&table, &target, column, value.as_deref()).await
+                target.acting.refuse_code(&table)?;
+                self.act_as(target.acting.role(), &table).await?;
+                self.fill(&table, &target, column, value.as_deref()).await?;
+                self.act_as_self(target.acting.role()).await
             }
             Mark::Digest { columns, rows, sum } => {
                 self.settle(tick).await?;

@@ -1,6 +1,7 @@
 //! The subscriber's side: writes change sets in one transaction, which ends by moving a
 //! position. Nothing else writes replicated tables, but for the initial copy.
 
+mod acting;
 mod commit;
 mod conflicts;
 pub(crate) mod empty;
@@ -19,6 +20,7 @@ use std::{
     sync::Arc,
 };
 
+use indexmap::IndexMap;
 use sql::{
     connect::Session,
     name::TableName,
@@ -28,10 +30,12 @@ use sql::{
     tick::{Epoch, TickId},
 };
 
+use tokio_postgres::Statement;
+
 pub(crate) use self::replica::REPLICA_SETTINGS;
 use self::{
-    conflicts::Conflicts, replica::become_replica, sets::Staged, sums::Pending, target::Staging,
-    writable::Writable,
+    acting::take_role, conflicts::Conflicts, replica::become_replica, sets::Staged, sums::Pending,
+    target::Staging, writable::Writable,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 
@@ -50,11 +54,14 @@ pub(crate) struct Applier {
     /// Choices of tables that have one of their own, by their oids on the provider.
     choices: HashMap<u32, OnConflict>,
     mover: Mover,
+    set_role: Statement,
     writable: HashMap<ShapeId, Arc<Writable>>,
     /// Shapes whose staging tables a committed transaction of this session has made.
     made: HashSet<(ShapeId, Staging)>,
     /// The same, made by the transaction that is open.
     made_now: HashSet<(ShapeId, Staging)>,
+    /// The roles that have made staging tables, where these were not replay's own.
+    makers: HashMap<ShapeId, String>,
     /// What the staging tables hold in the transaction that is open.
     staged: HashMap<ShapeId, [Staged; 2]>,
     /// Sums that are staged and not written yet.
@@ -75,7 +82,12 @@ impl Applier {
         let mover = Mover::prepare(&*session)
             .await
             .map_err(Trouble::database("could not read trunkline.position"))?;
+        let set_role = session
+            .prepare("select pg_catalog.set_config('role', $1, true)")
+            .await
+            .map_err(Trouble::database("could not prepare to take roles"))?;
         Ok(Applier {
+            set_role,
             session,
             consumer: consumer.to_owned(),
             on_conflict,
@@ -83,6 +95,7 @@ impl Applier {
             mover,
             writable: HashMap::new(),
             made: HashSet::new(),
+            makers: HashMap::new(),
             made_now: HashSet::new(),
             staged: HashMap::new(),
             pending: Pending::default(),
@@ -105,7 +118,15 @@ impl Applier {
         let mut begin = String::new();
         if self.made.len() > KEPT_STAGING {
             for (shape, _) in self.made.drain() {
-                begin.push_str(&target::drop_staging(shape));
+                let drop = target::drop_staging(shape);
+                match self.makers.remove(&shape) {
+                    Some(role) => begin.push_str(&format!(
+                        "{}; {drop}{}; ",
+                        take_role(&role, false),
+                        take_role("none", false)
+                    )),
+                    None => begin.push_str(&drop),
+                }
             }
         }
         begin.push_str("begin isolation level read committed; savepoint chunk");
@@ -179,14 +200,14 @@ impl Applier {
         for set in &sets {
             writable.push(self.writable(&set.shape).await?);
         }
-        let emptied: Vec<TableName> = sets
+        let emptied: Vec<&Arc<Writable>> = sets
             .iter()
             .zip(&writable)
             .filter(|(set, _)| set.truncate)
-            .map(|(_, writable)| writable.target.name.clone())
+            .map(|(_, writable)| writable)
             .collect();
         if !emptied.is_empty() {
-            empty::tables(&self.session, &emptied).await?;
+            self.empty(&emptied).await?;
         }
         for (set, writable) in sets.iter().zip(&writable) {
             self.make_room_for_sums(set, writable, tick).await?;
@@ -221,6 +242,24 @@ impl Applier {
     pub(crate) async fn settle(&mut self, tick: TickId) -> Result<(), Trouble> {
         for writable in self.pending.take_all() {
             self.write_sums(&writable, tick).await?;
+        }
+        Ok(())
+    }
+
+    /// Empties tables, those of one owner together.
+    async fn empty(&self, tables: &[&Arc<Writable>]) -> Result<(), Trouble> {
+        let mut by_role: IndexMap<Option<&str>, Vec<TableName>> = IndexMap::new();
+        for writable in tables {
+            let target = &writable.target;
+            let of_role = by_role.entry(target.acting.role()).or_default();
+            of_role.push(target.name.clone());
+        }
+        for (role, names) in by_role {
+            if let Some(first) = names.first() {
+                self.act_as(role, first).await?;
+            }
+            empty::tables(&self.session, &names).await?;
+            self.act_as_self(role).await?;
         }
         Ok(())
     }

@@ -110,6 +110,16 @@ impl<'a> Pipeline<'a> {
         }
     }
 
+    /// Takes a role from here on.
+    pub(super) fn act_as(&mut self, set_role: &Statement, role: &str) {
+        let (client, statement) = (self.client, set_role.clone());
+        let value = TextValue(Some(role.as_bytes().to_vec()));
+        self.sent.push(Sent {
+            execution: Box::pin(async move { client.execute_raw(&statement, [value]).await }),
+            expected: None,
+        });
+    }
+
     fn push(&mut self, statement: &Statement, row: &[u8], fields: &[usize], expected: Option<u64>) {
         let all: Vec<Option<Vec<u8>>> = row::fields(row)
             .map(|field| field.map(|field| field.unescape().into_owned()))

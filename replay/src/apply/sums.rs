@@ -136,15 +136,19 @@ impl Applier {
             return Ok(());
         }
         let table = set.shape.table_name();
+        let role = writable.target.acting.role();
+        self.act_as(role, &table).await?;
         if set.truncate {
             for old in self.pending.take(set.shape.table.oid, None) {
                 self.run_at(&old.sums.clear, &table, "could not empty a staging table")
                     .await?;
             }
         }
+        self.act_as_self(role).await?;
         for old in self.pending.take(set.shape.table.oid, Some(set)) {
             self.write_sums(&old, tick).await?;
         }
+        self.act_as(role, &table).await?;
         self.make(writable, Staging::Sums).await?;
         if self.pending.take_written(set.shape.shape) {
             self.run_at(
@@ -154,7 +158,7 @@ impl Applier {
             )
             .await?;
         }
-        Ok(())
+        self.act_as_self(role).await
     }
 
     pub(super) async fn write_sums(
@@ -163,12 +167,15 @@ impl Applier {
         tick: TickId,
     ) -> Result<(), Trouble> {
         let table = writable.target.shape.table_name();
+        let role = writable.target.acting.role();
+        self.act_as(role, &table).await?;
         let written = write(&self.session, writable)
             .await
             .map_err(Trouble::at_table(
                 &table,
                 "could not write its rows on the subscriber",
             ))?;
+        self.act_as_self(role).await?;
         self.pending.written(writable.target.shape.shape);
         let differences = Differences {
             missing: written.missing,

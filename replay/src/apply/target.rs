@@ -12,6 +12,7 @@ use sql::{
 use tokio_postgres::{GenericClient, Row};
 
 pub(crate) use self::statements::{SetStatements, Staging, SumStatements, drop_staging};
+pub(crate) use super::acting::Acting;
 use crate::trouble::Trouble;
 
 /// A column that is written.
@@ -44,6 +45,8 @@ pub(crate) struct Target {
     /// Columns that only the subscriber has keep their values through updates.
     pub has_own_columns: bool,
     partitioned: bool,
+    /// As whom it is written.
+    pub acting: Acting,
     /// COPY does to it what INSERT does. Not so where a rule of the subscriber's acts on a
     /// replica's INSERT: COPY passes rules by.
     pub takes_copy: bool,
@@ -132,6 +135,7 @@ impl Target {
             key: Vec::new(),
             has_own_columns: false,
             partitioned: found.first().is_some_and(|column| column.partitioned),
+            acting: Acting::find(client, table).await?,
             takes_copy: !has_replica_rule(client, table).await?,
         };
         let mut missing = Vec::new();

@@ -80,6 +80,7 @@ impl Applier {
             return Ok(Arc::clone(writable));
         }
         let target = Target::find(&*self.session, shape).await?;
+        target.acting.refuse_code(&shape.table_name())?;
         let has_key = target.shape.has_key();
         if has_key && target.shape.key_fields().is_empty() {
             return Err(Trouble::misfit(
@@ -90,12 +91,18 @@ impl Applier {
         }
         // Looked up once more, the table may have changed: its staging tables are outdated.
         let table = shape.table_name();
+        let maker = self.makers.remove(&shape.shape);
+        self.act_as(maker.as_deref(), &table).await?;
         self.run_at(
             &target::drop_staging(shape.shape),
             &table,
             "could not drop staging tables",
         )
         .await?;
+        self.act_as_self(maker.as_deref()).await?;
+        if let Some(role) = target.acting.role() {
+            self.makers.insert(shape.shape, role.to_owned());
+        }
         self.made.retain(|(made, _)| *made != shape.shape);
         self.made_now.retain(|(made, _)| *made != shape.shape);
         // The server refuses an UPDATE of a GENERATED ALWAYS column when it is prepared.

@@ -36,11 +36,18 @@ impl Applier {
                     .map_err(Failed::Statement)
             } else {
                 let (set, writable) = work[start];
+                let role = writable.target.acting.role();
+                self.act_as(role, &writable.target.name).await?;
                 self.make_staging(set, writable).await?;
-                match sums::stage(&self.session, writable, set).await {
+                let written = match sums::stage(&self.session, writable, set).await {
                     Ok(()) => self.writer(writable).write_quickly(set).await,
                     Err(error) => Err(Failed::Statement(error)),
+                };
+                // After an error the role goes with the rollback.
+                if matches!(written, Ok(true)) {
+                    self.act_as_self(role).await?;
                 }
+                written
             };
             match clean {
                 Ok(true) => start += small.max(1),
@@ -70,7 +77,14 @@ impl Applier {
         let mut pipeline = Pipeline::new(&self.session);
         for (set, writable) in work {
             if let Some(prepared) = &writable.prepared {
+                let role = writable.target.acting.role();
+                if let Some(role) = role {
+                    pipeline.act_as(&self.set_role, role);
+                }
                 pipeline.add(&writable.target, prepared, set);
+                if role.is_some() {
+                    pipeline.act_as(&self.set_role, "none");
+                }
             }
         }
         pipeline.run().await
@@ -84,6 +98,8 @@ impl Applier {
     ) -> Result<(), Trouble> {
         let table = set.shape.table_name();
         let at_table = || Trouble::at_table(&table, "could not write its rows on the subscriber");
+        let role = writable.target.acting.role();
+        self.act_as(role, &table).await?;
         if set.shape.has_key() {
             self.make(writable, Staging::Known).await?;
             self.make(writable, Staging::Unknown).await?;
@@ -113,6 +129,7 @@ impl Applier {
         };
         self.run_at("release savepoint careful", &table, "could not go on")
             .await?;
+        self.act_as_self(role).await?;
         self.judge(&set.shape, differences, tick).await
     }
 }

@@ -11,6 +11,7 @@ use sql::{
 use tokio_postgres::Row;
 
 use super::types::{Takes, takes};
+use crate::apply::target::Acting;
 
 /// A column of the subscriber's table.
 struct Here {
@@ -48,6 +49,17 @@ pub(crate) async fn refusal(
         return Ok(Some(format!(
             "does not exist on {place}: create it there first, or add it with --create"
         )));
+    }
+    let acting = Acting::find(&**subscriber, table).await?;
+    let allowed = match existing {
+        Existing::Trust => acting.refuse_code(table),
+        Existing::Refuse | Existing::Truncate | Existing::Keep | Existing::Swap => {
+            acting.refuse_any_code(table)
+        }
+    };
+    if let Err(refused) = allowed {
+        let advice = refused.advice().unwrap_or_default();
+        return Ok(Some(format!("{} ({advice})", refused.chain())));
     }
     let missing = quoted(
         columns

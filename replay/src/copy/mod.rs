@@ -169,6 +169,7 @@ impl Copy<'_> {
         // 1 and 2
         let source = Source::open(sub, row).await?;
         let target = Target::find(&*self.session, &source.shape).await?;
+        target.acting.refuse_any_code(&self.row.table)?;
         // 3
         let sizes = Sizes {
             page_bytes: source.page_bytes,

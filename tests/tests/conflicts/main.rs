@@ -12,6 +12,7 @@ mod contention;
 mod counted;
 mod definitions;
 mod foreign;
+mod owners;
 mod roles;
 mod skip;
 mod triggers;

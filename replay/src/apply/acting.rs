@@ -1,0 +1,113 @@
+//! As whom a table is written: its owner, where replay's role is a member of it, so that what
+//! the owner has put on the table runs with no more rights than the owner has.
+
+use sql::{name::TableName, provider::quote_literal};
+use tokio_postgres::GenericClient;
+
+use super::Applier;
+use crate::trouble::Trouble;
+
+/// What `trunkline.acting_role` says of a table.
+#[derive(Debug)]
+pub(crate) struct Acting {
+    /// The role to take; none: replay's own.
+    acts_as: Option<String>,
+    /// The owner, if it is another role and no superuser.
+    owner: Option<String>,
+    /// What of the owner's would run.
+    code: Option<String>,
+}
+
+impl Acting {
+    /// Asks the subscriber.
+    pub(crate) async fn find(
+        client: &impl GenericClient,
+        table: &TableName,
+    ) -> Result<Acting, Trouble> {
+        client
+            .query_one(
+                "select acts_as, owner, code from trunkline.acting_role($1, $2)",
+                &[&table.schema, &table.name],
+            )
+            .await
+            .and_then(|row| {
+                Ok(Acting {
+                    acts_as: row.try_get(0)?,
+                    owner: row.try_get(1)?,
+                    code: row.try_get(2)?,
+                })
+            })
+            .map_err(Trouble::at_table(
+                table,
+                "could not look for its owner on the subscriber",
+            ))
+    }
+
+    /// Refuses a table whose owner's code would run as replay's role.
+    pub(crate) fn refuse_code(&self, table: &TableName) -> Result<(), Trouble> {
+        match &self.acts_as {
+            Some(_) => Ok(()),
+            None => self.refuse_any_code(table),
+        }
+    }
+
+    /// Refuses a table with code of its owner's, for who writes it as replay's role whatever
+    /// the owner is.
+    pub(crate) fn refuse_any_code(&self, table: &TableName) -> Result<(), Trouble> {
+        let Some(code) = &self.code else {
+            return Ok(());
+        };
+        Err(Trouble::misfit(
+            table,
+            format!(
+                "{code} belongs to {} and would run with the rights of replay's role",
+                self.owner.as_deref().unwrap_or("another role")
+            ),
+            "take that away on the subscriber (while the table is copied, where replay's role is a \
+             member of the owner), or have the table owned by replay's role or a superuser",
+        ))
+    }
+
+    /// The role to take; none: replay's own.
+    pub(crate) fn role(&self) -> Option<&str> {
+        self.acts_as.as_deref()
+    }
+}
+
+/// The statement that takes a role, for the transaction or the session; `none` is the session's.
+pub(super) fn take_role(role: &str, local: bool) -> String {
+    format!(
+        "select pg_catalog.set_config('role', {}, {local})",
+        quote_literal(role)
+    )
+}
+
+impl Applier {
+    /// Takes a role in the open transaction.
+    pub(super) async fn act_as(
+        &self,
+        role: Option<&str>,
+        table: &TableName,
+    ) -> Result<(), Trouble> {
+        let Some(role) = role else {
+            return Ok(());
+        };
+        self.run_at(
+            &take_role(role, true),
+            table,
+            "could not take the role of its owner",
+        )
+        .await
+    }
+
+    /// Takes replay's own role again.
+    pub(super) async fn act_as_self(&self, role: Option<&str>) -> Result<(), Trouble> {
+        if role.is_none() {
+            return Ok(());
+        }
+        self.session
+            .batch_execute(&take_role("none", true))
+            .await
+            .map_err(Trouble::database("could not take replay's own role again"))
+    }
+}

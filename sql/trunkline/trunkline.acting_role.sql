@@ -1,0 +1,88 @@
+-- Function trunkline.acting_role(i_schema, i_table)
+--
+-- As whom replay writes a subscriber's table, so that the table's owner cannot run code as
+-- a stronger role. Code is what the owner has put on the table or one of its partitions and
+-- what runs when replay writes it: triggers that are ENABLE ALWAYS or REPLICA, rules of that
+-- kind, and functions in check constraints, domains, defaults and indexes. Code of
+-- superusers and of the role itself is nobody else's.
+--
+-- Result: one row.
+--   acts_as     the owner, where the current role is a member of it and so takes its
+--               place; null where it stays what it is: it is the owner, the owner is a
+--               superuser, or it is no member
+--   owner       the owner, if it is neither a superuser nor the current role; else null
+--   code        what would run of it, or of owners of partitions; null if nothing
+-- Tables: reads the catalog only.
+
+create or replace function trunkline.acting_role(
+    i_schema text,
+    i_table text,
+    out acts_as text,
+    out owner text,
+    out code text)
+returns record
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    with recursive tree as (
+        select c.oid, c.relowner, true as is_root
+          from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = i_schema and c.relname = i_table and c.relkind in ('r', 'p')
+        union all
+        select c.oid, c.relowner, false
+          from tree
+          join pg_inherits i on i.inhparent = tree.oid
+          join pg_class c on c.oid = i.inhrelid and c.relispartition
+    ), me as (
+        select r.oid from pg_roles r where r.rolname = current_user
+    ), stranger as (
+        select tree.oid, tree.relowner, tree.is_root
+          from tree join pg_roles r on r.oid = tree.relowner, me
+         where not r.rolsuper and tree.relowner <> me.oid
+    ), type_of as (
+        select s.oid as relid, t.oid, t.typtype, t.typbasetype
+          from stranger s
+          join pg_attribute a on a.attrelid = s.oid and a.attnum > 0 and not a.attisdropped
+          join pg_type t on t.oid = a.atttypid
+        union all
+        select type_of.relid, t.oid, t.typtype, t.typbasetype
+          from type_of join pg_type t on t.oid = type_of.typbasetype
+         where type_of.typtype = 'd'
+    ), part (what, classid, objid) as (
+        select format('constraint %I', k.conname), 'pg_constraint'::regclass, k.oid
+          from stranger s join pg_constraint k on k.conrelid = s.oid
+        union all
+        select format('constraint %I of a domain', k.conname), 'pg_constraint'::regclass, k.oid
+          from type_of t join pg_constraint k on k.contypid = t.oid
+        union all
+        select 'a default', 'pg_attrdef'::regclass, d.oid
+          from stranger s join pg_attrdef d on d.adrelid = s.oid
+        union all
+        select format('index %I', c.relname), 'pg_class'::regclass, i.indexrelid
+          from stranger s join pg_index i on i.indrelid = s.oid join pg_class c on c.oid = i.indexrelid
+    ), found (what) as (
+        select format('trigger %I', t.tgname)
+          from stranger s
+          join pg_trigger t on t.tgrelid = s.oid and not t.tgisinternal and t.tgenabled in ('A', 'R')
+        union
+        select format('rule %I', w.rulename)
+          from stranger s
+          join pg_rewrite w on w.ev_class = s.oid and w.ev_enabled in ('A', 'R')
+        union
+        select part.what
+          from part
+          join pg_depend d on d.classid = part.classid and d.objid = part.objid and d.refclassid = 'pg_proc'::regclass
+          join pg_proc p on p.oid = d.refobjid
+          join pg_roles r on r.oid = p.proowner, me
+         where not r.rolsuper and p.proowner <> me.oid
+    )
+    select case when case when current_setting('server_version_num')::int >= 160000
+                          then pg_has_role(me.oid, s.relowner, 'SET')
+                          else pg_has_role(me.oid, s.relowner, 'MEMBER') end
+                then pg_get_userbyid(s.relowner)::text end,
+           pg_get_userbyid(s.relowner)::text,
+           (select string_agg(found.what, ', ' order by found.what) from found)
+      from me left join stranger s on s.is_root;
+$$;
+
+revoke all on function trunkline.acting_role(text, text) from public;

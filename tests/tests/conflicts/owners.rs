@@ -1,0 +1,150 @@
+//! Tables of the subscriber that others own: what they have put on them runs with their own
+//! rights, or not at all.
+
+use tests::{Replication, Session};
+
+use crate::{parked, told};
+
+/// A replication by a superuser into a table that `alice` owns, with an index of hers on it.
+fn owned_by_alice() -> Replication {
+    let replication = Replication::builder().make();
+    replication
+        .on_provider("create table t (id int primary key, v text); create table keyless (v text)");
+    replication.on_subscriber(
+        "create role alice; create role bob; grant usage, create on schema public to alice; \
+         create table t (id int primary key, v text); create table keyless (v text); \
+         alter table t owner to alice; alter table keyless owner to alice; \
+         create table who (name text, what text); grant insert on who to alice; \
+         set role alice; \
+         create function tell() returns trigger language plpgsql as $$ \
+         begin insert into public.who values (current_user, tg_op); return null; end $$",
+    );
+    replication.start();
+    replication
+}
+
+const TRIGGER: &str = "set role alice; \
+    create trigger tell after insert or update or delete or truncate on t for each statement execute procedure tell(); \
+    create trigger tell after insert or delete on keyless for each statement execute procedure tell(); \
+    alter table t enable always trigger tell; alter table keyless enable always trigger tell";
+
+#[test]
+fn what_an_owner_has_put_on_a_table_runs_as_the_owner_whoever_replays() {
+    let replication = owned_by_alice();
+    replication.replay.run(&["add", "t"]).ok();
+    replication
+        .replay
+        .run(&["add", "keyless", "--identity", "full"])
+        .ok();
+    replication.wait_ok();
+    replication.on_subscriber(TRIGGER);
+    for statement in [
+        "insert into t values (1, 'few')",
+        "insert into t select g, 'many' from generate_series(2, 1000) g",
+        "update t set v = 'two' where id = 2",
+        "update t set v = 'all'",
+        "delete from t where id > 500",
+        "insert into keyless values ('a'), ('b'), ('b')",
+        "delete from keyless where v = 'b'",
+        "truncate t",
+        "insert into t values (5, 'after')",
+    ] {
+        replication.on_provider(statement);
+        replication.sync();
+        replication.assert_same();
+    }
+    assert_eq!(
+        replication
+            .on_subscriber("select string_agg(distinct name, ' '), count(distinct what) from who"),
+        "alice|4"
+    );
+    // The careful way, and what it keeps of conflicts, too.
+    replication.on_subscriber("delete from t");
+    let writer = Session::holding(
+        &replication.provider,
+        replication.db(),
+        "update t set v = 'back'",
+    );
+    writer.ask("commit");
+    replication.sync();
+    replication.assert_same();
+    assert_eq!(
+        replication.on_subscriber(
+            "select string_agg(distinct name, ' ') from who where name <> 'postgres'"
+        ),
+        "alice"
+    );
+    // A copy is made by replay's own role: not while such code is there.
+    replication.replay.run(&["resync", "t"]).ok();
+    parked(&replication, "public.t");
+    let t = told(&replication, "public.t");
+    assert!(
+        t["error"]
+            .as_str()
+            .unwrap()
+            .contains("trigger tell belongs to alice"),
+        "{t}"
+    );
+    replication.on_subscriber("alter table t disable trigger tell");
+    replication.wait_ok();
+    replication.assert_followed(&["conflict table=public.t", "table parked table=public.t"]);
+}
+
+#[test]
+fn a_role_that_may_only_write_rows_refuses_tables_with_code_of_others() {
+    let replication = owned_by_alice();
+    let config = std::fs::read_to_string(&replication.replay.config).unwrap();
+    replication.on_subscriber(
+        "create role writer login; grant create on database db1 to writer; \
+         grant set on parameter session_replication_role to writer; \
+         grant select, insert, update, delete, truncate on t, keyless to writer; \
+         set role alice; create function low(text) returns text immutable language sql as 'select pg_catalog.lower($1)'; \
+         create index low on t (low(v))",
+    );
+    replication.replay.run(&["stop"]).ok();
+    replication.on_subscriber("drop schema trunkline cascade");
+    let text = config.replacen(
+        &format!(
+            "subscriber_db = \"{}\"",
+            replication.subscribers[0].conninfo("db1")
+        ),
+        &format!(
+            "subscriber_db = \"{}\"",
+            replication.subscribers[0]
+                .conninfo("db1")
+                .replace("user=postgres", "user=writer")
+        ),
+        1,
+    );
+    assert_ne!(text, config);
+    std::fs::write(&replication.replay.config, text).unwrap();
+    replication.replay.run(&["install"]).ok();
+    replication.replay.run(&["start", "-d"]).ok();
+    let refused = replication.replay.run(&["add", "t"]).code(3);
+    assert!(
+        refused.stderr.contains("index low belongs to alice"),
+        "{refused:?}"
+    );
+    replication.on_subscriber("drop index low");
+    replication.replay.run(&["add", "t"]).ok();
+    replication.wait_ok();
+    replication.on_provider("insert into t values (1, 'a')");
+    replication.sync();
+    replication.on_subscriber(TRIGGER);
+    replication.replay.run(&["restart"]).ok();
+    replication.on_provider("insert into t values (2, 'b')");
+    parked(&replication, "public.t");
+    let t = told(&replication, "public.t");
+    assert!(
+        t["error"]
+            .as_str()
+            .unwrap()
+            .contains("trigger tell belongs to alice"),
+        "{t}"
+    );
+    replication.on_subscriber("alter table t disable trigger tell");
+    replication.wait_ok();
+    replication.sync();
+    replication.assert_same();
+    assert_eq!(replication.on_subscriber("select count(*) from who"), "0");
+}
