@@ -10,15 +10,19 @@ use std::{
 
 use sql::{
     connect::Session,
+    mapping::Mapping,
     name::TableName,
     provider::{self, Candidate, WantedIdentity},
-    table_state::{self, Existing},
+    table_state::{self, Existing, Registered},
 };
 use tokio_postgres::error::SqlState;
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    command::{fit, patience},
+    command::{
+        fit::{self, Wish},
+        patience,
+    },
     subscription::Subscription,
     trouble::Trouble,
 };
@@ -166,20 +170,21 @@ async fn add(
     let columns = provider::captured_columns(&**provider, candidate.oid)
         .await
         .map_err(Trouble::database("could not read a table's columns"))?;
-    let fits = fit::refusal(
-        subscriber,
-        "the subscriber",
+    let mapping = Mapping::default();
+    let wish = Wish {
         candidate,
-        &columns,
-        Existing::Refuse,
-    );
+        captured: &columns,
+        mapping: &mapping,
+        existing: Existing::Refuse,
+    };
+    let fits = fit::refusal(subscriber, &sub.consumer, "the subscriber", &wish);
     if let Some(why) = fits.await.map_err(|source| Trouble::Passing {
         doing: format!("could not look at {table} on the subscriber"),
         source,
     })? {
         return Ok(Outcome::Refused(why));
     }
-    if let Some(why) = types_refusal(provider, subscriber, candidate).await? {
+    if let Some(why) = types_refusal(provider, subscriber, &wish).await? {
         return Ok(Outcome::Refused(why));
     }
     let identity = WantedIdentity::Own;
@@ -194,29 +199,42 @@ async fn add(
         }
         return Ok(Outcome::Refused(admin::exit::one_line(&error)));
     }
-    table_state::register(
+    let registered = table_state::register(
         &**subscriber,
         &sub.consumer,
         table,
         candidate.oid,
         Existing::Refuse,
+        &mapping,
     )
     .await
     .map_err(Trouble::database("could not register a table"))?;
-    Ok(Outcome::Added)
+    match registered {
+        Registered::Done | Registered::Already => Ok(Outcome::Added),
+        Registered::TargetTaken(other) => {
+            // Somebody was faster.
+            let oid = Some(candidate.oid);
+            provider::remove_table(&**provider, queue, consumer, table, oid)
+                .await
+                .map_err(Trouble::database("could not end capture of a table"))?;
+            let target = mapping.target_of(table);
+            let why = fit::target_is_taken(target, "the subscriber", &other);
+            Ok(Outcome::Refused(why))
+        }
+    }
 }
 
 /// Why no value of a column fits the subscriber's; what may go wrong with some is logged.
 async fn types_refusal(
     provider: &Session,
     subscriber: &Session,
-    candidate: &Candidate,
+    wish: &Wish<'_>,
 ) -> Result<Option<String>, Trouble> {
-    let table = &candidate.table;
-    let types = provider::captured_types(&**provider, candidate.oid)
+    let table = &wish.candidate.table;
+    let types = provider::captured_types(&**provider, wish.candidate.oid)
         .await
         .map_err(Trouble::database("could not read a table's columns"))?;
-    let differing = fit::types(subscriber, "the subscriber", table, &types)
+    let differing = fit::types(subscriber, "the subscriber", wish, &types)
         .await
         .map_err(|source| Trouble::Passing {
             doing: format!("could not look at {table} on the subscriber"),

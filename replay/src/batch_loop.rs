@@ -23,6 +23,7 @@ use crate::{
     parking::{self, Parking},
     sequences::Sequences,
     source::{
+        filters::Filters,
         reader::{Delivery, Header, Part},
         readers::Reader,
         track::OffTrack,
@@ -53,6 +54,8 @@ pub(crate) struct BatchLoop<'a> {
     pub(crate) tables: HashMap<u32, TableRow>,
     /// The tables that the batch in hand writes, by their names of now on the provider.
     names: HashMap<TableName, u32>,
+    /// Asks which rows of tables with a filter are the subscriber's, over `provider`.
+    filters: Filters,
     /// None while paused.
     reader: Option<Reader>,
     sequences: Sequences,
@@ -107,6 +110,7 @@ impl<'a> BatchLoop<'a> {
             look_due: true,
             tables: HashMap::new(),
             names: HashMap::new(),
+            filters: Filters::default(),
             sub,
             applier,
             provider,
@@ -167,6 +171,7 @@ impl<'a> BatchLoop<'a> {
         }
         self.tables_version = stored.tables_version;
         self.applier.choose(&rows);
+        self.applier.map_tables(&rows);
         self.tables = rows
             .into_iter()
             .map(|row| (row.provider_oid, row))
@@ -284,8 +289,33 @@ impl<'a> BatchLoop<'a> {
             self.names
                 .insert(set.shape.table_name(), set.shape.table.oid);
         }
+        let narrowed = self.narrowed(&sets).await;
+        let narrowed = narrowed.map_err(|trouble| self.under_its_stored_name(trouble))?;
+        // Others read the same part: what a filter leaves of a set is a set of its own.
+        let sets: Vec<&ChangeSet> = sets
+            .iter()
+            .zip(&narrowed)
+            .map(|(whole, narrowed)| narrowed.as_ref().unwrap_or(whole))
+            .collect();
         let written = self.applier.write(&sets, header.to.tick.id).await;
         written.map_err(|trouble| self.under_its_stored_name(trouble))
+    }
+
+    /// Of each set of a table with a filter, what that takes.
+    async fn narrowed(&mut self, sets: &[&ChangeSet]) -> Result<Vec<Option<ChangeSet>>, Trouble> {
+        let mut narrowed = Vec::with_capacity(sets.len());
+        for set in sets {
+            let of_set = match self.tables.get(&set.shape.table.oid) {
+                None => None,
+                Some(row) => {
+                    self.filters
+                        .narrowed(&self.provider, &row.mapping, set)
+                        .await?
+                }
+            };
+            narrowed.push(of_set);
+        }
+        Ok(narrowed)
     }
 
     async fn mark(
@@ -335,7 +365,7 @@ impl<'a> BatchLoop<'a> {
     fn check(&self, part: &Part) -> Result<(), Trouble> {
         for shape in &part.shapes {
             if let Some(row) = self.ok_table(shape.table.oid) {
-                table::shape_can_go_on(shape)
+                table::shape_can_go_on(shape, &row.mapping)
                     .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?;
             }
         }

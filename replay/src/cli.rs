@@ -76,7 +76,7 @@ enum Online {
         json: bool,
     },
     /// Begin to replicate tables
-    Add(AddArgs),
+    Add(Box<AddArgs>),
     /// Stop replicating tables; their rows stay
     Remove(RemoveArgs),
     /// Copy tables again

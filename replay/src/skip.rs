@@ -9,11 +9,8 @@
 use std::collections::HashSet;
 
 use sql::{
-    connect::Session,
-    provider::Batch,
-    skipped_change::RowNumber,
-    table_state::TableRow,
-    tick::{Epoch, TickId},
+    connect::Session, provider::Batch, skipped_change::RowNumber, table_state::TableRow,
+    tick::Epoch,
 };
 
 use crate::{
@@ -85,6 +82,7 @@ pub(crate) struct Search<'a, C: AsyncFn() -> Result<Session, Trouble>> {
 impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
     /// Searches. Nothing is written on either side.
     pub(crate) async fn run(&self, applier: &mut Applier) -> Result<Standing, Trouble> {
+        applier.map_tables([self.row]);
         let mut reader = self.reader().await?;
         let found = reader.find(self.row, self.place, None, self.max_batch_events);
         let batch = match found.await {
@@ -128,7 +126,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
             Some(Change::Rows(rows)) => {
                 let before = passes.checked_sub(1).map(|place| up_to(&batch, ids[place]));
                 let number = self
-                    .row_of(applier, before.as_ref(), &rows, &refusal, batch.to.id)
+                    .row_of(applier, &mut reader, before.as_ref(), &rows, &refusal)
                     .await?;
                 Ok(Standing::Change(Refused {
                     row_number: number,
@@ -145,7 +143,11 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
 
     async fn reader(&self) -> Result<TableReader, Trouble> {
         let session = (self.connect)().await?;
-        TableReader::new(session, self.queue, self.epoch, self.row.provider_oid).await
+        let filtering = match self.row.mapping.filter {
+            Some(_) => Some((self.connect)().await?),
+            None => None,
+        };
+        TableReader::new(session, filtering, self.queue, self.epoch, self.row).await
     }
 
     /// What comes of applying a batch, all of which is then rolled back.
@@ -177,10 +179,10 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
     async fn row_of(
         &self,
         applier: &mut Applier,
+        reader: &mut TableReader,
         before: Option<&Batch>,
         rows: &Rows,
         refusal: &Refusal,
-        tick: TickId,
     ) -> Result<RowNumber, Trouble> {
         let count = RowNumber::try_from(rows.rows.len()).unwrap_or(RowNumber::MAX);
         if count <= 1 {
@@ -193,7 +195,9 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         let only = |number: RowNumber| (1..=count).filter(|one| *one != number).collect();
         let mut found = 0;
         for number in 1..=count {
-            let others = try_rows(applier, rows, [number].into(), tick).await?;
+            let others = self
+                .try_rows(applier, reader, rows, [number].into())
+                .await?;
             if others.is_ok() {
                 found = number;
                 break;
@@ -201,7 +205,10 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         }
         if found == 0 {
             for number in 1..=count {
-                if fails_so(&try_rows(applier, rows, only(number), tick).await?, refusal) {
+                if fails_so(
+                    &self.try_rows(applier, reader, rows, only(number)).await?,
+                    refusal,
+                ) {
                     found = number;
                     break;
                 }
@@ -210,17 +217,20 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         applier.rollback().await?;
         Ok(found)
     }
-}
 
-async fn try_rows(
-    applier: &mut Applier,
-    rows: &Rows,
-    left_out: HashSet<RowNumber>,
-    tick: TickId,
-) -> Result<Result<(), Trouble>, Trouble> {
-    let mut chunk = Chunk::default();
-    chunk.rows(without(rows.clone(), Some(&left_out)));
-    applier.try_sets(&chunk.take(), tick).await
+    /// What comes of some rows of an event, on top of what is applied.
+    async fn try_rows(
+        &self,
+        applier: &mut Applier,
+        reader: &mut TableReader,
+        rows: &Rows,
+        left_out: HashSet<RowNumber>,
+    ) -> Result<Result<(), Trouble>, Trouble> {
+        let mut chunk = Chunk::default();
+        chunk.rows(without(rows.clone(), Some(&left_out)));
+        let sets = reader.narrowed(self.row, chunk.take()).await?;
+        applier.try_sets(&sets, self.place.tick.id).await
+    }
 }
 
 fn up_to(batch: &Batch, event_id: i64) -> Batch {

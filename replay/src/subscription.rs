@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use sql::connect::{CancelToken, ConnectInfo, Session};
+use sql::{
+    connect::{CancelToken, ConnectInfo, Session},
+    table_state::TableRow,
+};
 use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -116,6 +119,14 @@ impl Subscription {
             .map_err(Trouble::connect("subscriber"))?;
         self.remember(Side::Subscriber, purpose, &session);
         Ok(session)
+    }
+
+    /// A session to ask the provider about a table's filter; none where it has no filter.
+    pub(crate) async fn filter_session(&self, row: &TableRow) -> Result<Option<Session>, Trouble> {
+        match row.mapping.filter {
+            Some(_) => self.provider_session("filter").await.map(Some),
+            None => Ok(None),
+        }
     }
 
     fn remember(&self, side: Side, purpose: &'static str, session: &Session) {

@@ -27,9 +27,10 @@ pub(crate) async fn run(
         let session = sub.provider_session("take-over").await?;
         let mut reader = TableReader::new(
             session,
+            sub.filter_session(row).await?,
             &sub.settings.queue,
             this.position.epoch,
-            row.provider_oid,
+            row,
         )
         .await?;
         let found = reader

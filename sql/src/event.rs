@@ -88,6 +88,8 @@ pub enum Mark {
     Digest {
         /// The columns that were summed up.
         columns: Vec<String>,
+        /// The columns whose values were set; none: not known, so any of those.
+        changed: Option<Vec<String>>,
         /// How many rows there are.
         rows: i64,
         /// The sum of the rows' hashes.
@@ -132,6 +134,7 @@ struct MarkData {
     column: Option<String>,
     value: Option<String>,
     columns: Vec<String>,
+    changed: Option<Vec<String>>,
     rows: Option<i64>,
     sum: Option<String>,
     operation: Option<String>,
@@ -291,6 +294,7 @@ impl<'a> RawEvent<'a> {
             }),
             "digest" => Ok(Mark::Digest {
                 columns: data.columns,
+                changed: data.changed,
                 rows: data.rows.ok_or(Why::Missing("rows"))?,
                 sum: data.sum.ok_or(Why::Missing("sum"))?,
             }),

@@ -10,13 +10,13 @@ use crate::name::TableName;
 pub struct Kept {
     /// The row's number.
     pub id: i64,
-    /// The table whose copy took it away.
+    /// The table whose copy took it away, by its name on the provider.
     pub table: TableName,
     /// `index`, `constraint` or `foreign key`.
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// The table that it stands on.
+    /// The table that it stands on, by its name on the subscriber.
     pub on: TableName,
     /// Its size in bytes when it was taken away.
     pub bytes: i64,
@@ -83,16 +83,18 @@ pub async fn list(
     rows.iter().map(kept).collect()
 }
 
-/// Takes a table's indexes and constraints away and stores them; gives what was left.
+/// Takes the indexes and constraints of `on`, a table of this server, away and stores them under
+/// the name `table` that it has in the job; gives what was left.
 pub async fn keep(
     client: &impl GenericClient,
     consumer: &str,
     table: &TableName,
+    on: &TableName,
 ) -> Result<Vec<Left>, tokio_postgres::Error> {
     let rows = client
         .query(
-            "select object, reason from trunkline.keep_ddl($1, $2, $3)",
-            &[&consumer, &table.schema, &table.name],
+            "select object, reason from trunkline.keep_ddl($1, $2, $3, $4, $5)",
+            &[&consumer, &table.schema, &table.name, &on.schema, &on.name],
         )
         .await?;
     rows.iter()

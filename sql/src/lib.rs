@@ -37,12 +37,14 @@ pub mod queue; // queues and their settings
 pub mod tick; // ticks
 
 // The provider's capture, schema trunkline, through its functions: no table is written from here.
+pub mod filter; // a table's filter, and temporary tables to try one on
 pub mod provider; // captured tables and sequences, shapes, batches
 
 // The subscriber's tables, schema trunkline: replay's alone, each in its caller's transaction.
 pub mod conflict; // trunkline.conflict, and the counter in table_state
 pub mod copy_attempt; // trunkline.copied_range, and what table_state says of a copy's tries
 pub mod kept_ddl; // trunkline.kept_ddl
+pub mod mapping; // pure: rows, columns and target of a table
 pub mod position; // trunkline.position; `remove` takes all that belongs to a consumer
 pub mod sequence_state; // trunkline.sequence_state, the sequences, and the version of lists in position
 pub mod skipped_change; // trunkline.skipped_change, and the wish for a try in table_state

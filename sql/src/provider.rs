@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use tokio_postgres::{GenericClient, Row, Statement};
 
 use crate::{
+    mapping::ProviderColumn,
     name::TableName,
     position::Position,
     tick::{Epoch, SnapshotText, Tick, TickId, TickTag},
@@ -338,22 +339,29 @@ pub async fn hint_tables(
     client.execute(sql, &[&queue]).await.map(|_| ())
 }
 
-/// The names of a table's columns that capture takes: all but generated ones.
+/// The columns of a table that capture takes: all but generated ones.
 pub async fn captured_columns(
     client: &impl GenericClient,
     table_oid: u32,
-) -> Result<Vec<String>, tokio_postgres::Error> {
+) -> Result<Vec<ProviderColumn>, tokio_postgres::Error> {
     // The column attgenerated is there from version 12 on.
     let rows = client
         .query(
-            "select a.attname::text from pg_catalog.pg_attribute a \
+            "select a.attnum, a.attname::text from pg_catalog.pg_attribute a \
              where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
                and coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = '' \
              order by a.attnum",
             &[&table_oid],
         )
         .await?;
-    rows.iter().map(|row| row.try_get(0)).collect()
+    rows.iter()
+        .map(|row| {
+            Ok(ProviderColumn {
+                attnum: row.try_get(0)?,
+                name: row.try_get(1)?,
+            })
+        })
+        .collect()
 }
 
 /// The columns of a table that capture takes, each with its type: as `format_type` names it, without modifiers.

@@ -10,6 +10,7 @@ use tokio_postgres::{
 
 use crate::{
     conflict::OnConflict,
+    mapping::{self, Mapping},
     name::TableName,
     tick::{SnapshotText, Tick, TickId, TickTag},
 };
@@ -164,6 +165,8 @@ pub struct TableRow {
     pub state: State,
     /// What to do with rows that were there before the copy.
     pub existing: Existing,
+    /// Which of its rows and columns are replicated, and into which table.
+    pub mapping: Mapping,
     /// The tick up to which the table's own events are applied, while it is not `ok`.
     pub tick: Option<Tick>,
     /// The copy that the table's rows are of, while it is not `ok`.
@@ -196,11 +199,19 @@ pub struct TableRow {
     pub seconds_since_start: Option<f64>,
 }
 
+impl TableRow {
+    /// The subscriber's table, unless it is the one that the table was renamed to on the provider.
+    pub fn target(&self) -> &TableName {
+        self.mapping.target_of(&self.table)
+    }
+}
+
 const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, tick_id, tick_tag, \
     copied_snapshot, copied_tick_id, copied_tick_tag, copy_attempt, loading, rows_copied, bytes_copied, rows_estimated, error, advice, \
     extract(epoch from clock_timestamp() - changed_at)::float8 as seconds_in_state, \
     extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start, ignored, \
-    conflicts, on_conflict, try_now";
+    conflicts, on_conflict, try_now, \
+    target_schema, target_name, column_attnums, column_names, filter, filter_attnums, filter_names";
 
 fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
     Ok(TableRow {
@@ -223,6 +234,7 @@ fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
         conflicts: row.try_get(20)?,
         on_conflict: row.try_get(21)?,
         try_now: row.try_get(22)?,
+        mapping: Mapping::of(row, 23)?,
     })
 }
 
@@ -275,25 +287,109 @@ pub async fn find(
     row.as_ref().map(table_row).transpose()
 }
 
-/// Registers a table in state `-`; false if it is there already.
+/// What became of a table that was to be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// It is there now, in state `-`.
+    Done,
+    /// It was there already; nothing was changed.
+    Already,
+    /// Another table of the provider is written to its target: its name.
+    TargetTaken(TableName),
+}
+
+/// Registers a table in state `-`, in a transaction of its own.
 pub async fn register(
     client: &impl GenericClient,
     consumer: &str,
     table: &TableName,
     provider_oid: u32,
     existing: Existing,
+    mapping: &Mapping,
+) -> Result<Registered, tokio_postgres::Error> {
+    // One at a time: of two tables that go into one target the second one must see the first.
+    client
+        .batch_execute(
+            "begin isolation level read committed; \
+             select pg_advisory_xact_lock(hashtext('trunkline.table_state'))",
+        )
+        .await?;
+    let made = async {
+        let target = mapping.target_of(table);
+        if let Some(other) = writer_of(client, target, consumer, table).await? {
+            return Ok(Registered::TargetTaken(other));
+        }
+        let made = insert(client, consumer, table, provider_oid, existing, mapping).await?;
+        Ok(if made {
+            Registered::Done
+        } else {
+            Registered::Already
+        })
+    };
+    let made = made.await;
+    let end = if made.is_ok() { "commit" } else { "rollback" };
+    let ended = client.batch_execute(end).await;
+    made.and_then(|made| ended.map(|()| made))
+}
+
+/// The table, other than this one of this consumer, that is written to a table of the
+/// subscriber; of any job.
+pub async fn writer_of(
+    client: &impl GenericClient,
+    target: &TableName,
+    consumer: &str,
+    table: &TableName,
+) -> Result<Option<TableName>, tokio_postgres::Error> {
+    let row = client
+        .query_opt(
+            "select schema_name, table_name from trunkline.table_state \
+             where coalesce(target_schema, schema_name) = $1 \
+               and coalesce(target_name, table_name) = $2 \
+               and (consumer, schema_name, table_name) <> ($3, $4, $5) \
+             order by 1, 2 limit 1",
+            &[
+                &target.schema,
+                &target.name,
+                &consumer,
+                &table.schema,
+                &table.name,
+            ],
+        )
+        .await?;
+    row.as_ref().map(TableName::of).transpose()
+}
+
+async fn insert(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    provider_oid: u32,
+    existing: Existing,
+    mapping: &Mapping,
 ) -> Result<bool, tokio_postgres::Error> {
+    let target = mapping.target.as_ref();
+    let (columns, names) = mapping.columns.as_deref().map(mapping::stored).unzip();
+    let filter = mapping.filter.as_ref();
+    let (read, known_as) = filter.map(|one| mapping::stored(&one.columns)).unzip();
     let made = client
         .execute(
             "insert into trunkline.table_state \
-                 (consumer, schema_name, table_name, provider_oid, existing) \
-             values ($1, $2, $3, $4, $5) on conflict do nothing",
+                 (consumer, schema_name, table_name, provider_oid, existing, target_schema, \
+                  target_name, column_attnums, column_names, filter, filter_attnums, filter_names) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing",
             &[
                 &consumer,
                 &table.schema,
                 &table.name,
                 &provider_oid,
                 &existing.as_str(),
+                &target.map(|one| one.schema.as_str()),
+                &target.map(|one| one.name.as_str()),
+                &columns,
+                &names,
+                &filter.map(|one| one.condition.as_str()),
+                &read,
+                &known_as,
             ],
         )
         .await?;

@@ -1,9 +1,12 @@
--- Function trunkline.keep_ddl(i_consumer, i_schema, i_table)
+-- Function trunkline.keep_ddl(i_consumer, i_schema, i_table, i_on_schema, i_on_table)
 --
 -- Drops what makes loading a table slow, its indexes with the constraints on them and the
 -- foreign keys that refer to those, and stores in trunkline.kept_ddl how each comes back as it
 -- was: name, tablespace, storage parameters, comment, statistics targets, cluster mark,
 -- replica identity. Takes an ACCESS EXCLUSIVE lock on the table and on those that refer to it.
+--
+-- Arguments: i_schema and i_table, the table's name on the provider, under which all of it is stored; i_on_schema and
+-- i_on_table, its name here.
 --
 -- Left where they are: invalid indexes (they could not come back invalid), indexes of a
 -- partitioned index, those that belong to an extension, keys whose own triggers were switched
@@ -17,6 +20,8 @@ create or replace function trunkline.keep_ddl(
     i_consumer text,
     i_schema text,
     i_table text,
+    i_on_schema text,
+    i_on_table text,
     out object text,
     out reason text)
 returns setof record
@@ -24,7 +29,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_table  text := format('%I.%I', i_schema, i_table);
+    v_table  text := format('%I.%I', i_on_schema, i_on_table);
     v_oid    oid;
     v_class  record;
     v_index  record;
@@ -42,7 +47,7 @@ begin
         return;
     end if;
     if not has_schema_privilege(v_class.relnamespace, 'create') then
-        reason := format('role %I may not create in schema %I', current_user, i_schema);
+        reason := format('role %I may not create in schema %I', current_user, i_on_schema);
         return next;
         return;
     end if;
@@ -106,7 +111,7 @@ begin
                                            v_index.con_comment);
         end if;
         if v_index.comment is not null then
-            v_attach := v_attach || format('comment on index %I.%I is %L', i_schema, v_index.name, v_index.comment);
+            v_attach := v_attach || format('comment on index %I.%I is %L', i_on_schema, v_index.name, v_index.comment);
         end if;
         if v_index.indisclustered then
             v_attach := v_attach || format('alter table %s cluster on %I', v_table, v_index.name);
@@ -115,7 +120,7 @@ begin
             v_attach := v_attach || format('alter table %s replica identity using index %I', v_table, v_index.name);
         end if;
         v_attach := v_attach || array(
-            select format('alter index %I.%I alter column %s set statistics %s', i_schema, v_index.name, a.attnum,
+            select format('alter index %I.%I alter column %s set statistics %s', i_on_schema, v_index.name, a.attnum,
                           a.attstattarget)
               from pg_attribute a where a.attrelid = v_index.oid and a.attstattarget >= 0 order by a.attnum);
         begin
@@ -160,14 +165,14 @@ begin
             end loop;
             -- What is there is no longer to be brought back: somebody has made it by hand, or the table anew.
             delete from trunkline.kept_ddl k
-             where k.kind <> 'foreign key' and k.on_schema = i_schema and k.on_table = i_table and k.name = v_index.name;
+             where k.kind <> 'foreign key' and k.on_schema = i_on_schema and k.on_table = i_on_table and k.name = v_index.name;
             insert into trunkline.kept_ddl (consumer, schema_name, table_name, kind, name, on_schema, on_table, bytes,
                                             build, attach)
             values (i_consumer, i_schema, i_table,
                     case when v_index.con_oid is null then 'index' else 'constraint' end,
-                    v_index.name, i_schema, i_table, v_index.bytes, v_build, v_attach);
+                    v_index.name, i_on_schema, i_on_table, v_index.bytes, v_build, v_attach);
             if v_index.con_oid is null then
-                execute format('drop index %I.%I', i_schema, v_index.name);
+                execute format('drop index %I.%I', i_on_schema, v_index.name);
             else
                 execute format('alter table %s drop constraint %I', v_table, v_index.conname);
             end if;
@@ -180,4 +185,4 @@ begin
 end;
 $$;
 
-revoke all on function trunkline.keep_ddl(text, text, text) from public;
+revoke all on function trunkline.keep_ddl(text, text, text, text, text) from public;

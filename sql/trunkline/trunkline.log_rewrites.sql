@@ -15,6 +15,7 @@ declare
     v_old      jsonb := i_captured.plan -> 'columns';
     v_all      bool := (i_captured.rewritten & 4) <> 0;
     v_compared text[] := '{}';
+    v_changed  text[];
     v_col      jsonb;
     v_before   jsonb;
     v_known    bool;
@@ -43,13 +44,14 @@ begin
             || (select string_agg(quote_ident(c), ', ') from unnest(v_compared) c)));
         return;
     end if;
+    v_changed := v_compared;
     -- A row is told by its key, or by all that it has.
     select array_agg(distinct c.col ->> 'name') into v_compared
       from jsonb_array_elements(i_plan -> 'columns') c (col)
      where c.col ->> 'name' = any (v_compared) or c.col ->> 'key' is not null or i_plan ->> 'identity' <> 'key';
     select * into v_digest from trunkline.digest(i_plan ->> 'schema', i_plan ->> 'name', v_compared);
     perform trunkline.log_mark(i_shape_id, 'digest',
-        json_build_object('columns', v_compared, 'rows', v_digest.rows, 'sum', v_digest.sum::text));
+        json_build_object('columns', v_compared, 'changed', v_changed, 'rows', v_digest.rows, 'sum', v_digest.sum::text));
 end
 $$;
 revoke all on function trunkline.log_rewrites(trunkline.captured, jsonb, bigint) from public;

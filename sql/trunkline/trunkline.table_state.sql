@@ -27,6 +27,12 @@
 --                    until the table has passed it, that the provider is the copied one
 --   copy_attempt     grows with each try, so that a left-over of an earlier one loads nothing
 --   loading          what the table holds is of an unfinished try: the next one empties it
+--   target_schema, target_name  the table that its rows are written to; null: the one of the provider's name of now
+--   column_attnums, column_names  the columns that are replicated, by their numbers on the provider, and by the names that
+--                    they had when the table was added; null: all
+--   filter           the rows that are replicated: a condition in the provider's SQL, with all names qualified; null: all
+--   filter_attnums, filter_names  the columns that the filter reads, by their numbers on the provider and by the names
+--                    that the filter knows them by
 
 create table trunkline.table_state (
     consumer         text        not null references trunkline.position (consumer),
@@ -55,9 +61,19 @@ create table trunkline.table_state (
     ignored          bigint      not null default 0,
     on_conflict      text        check (on_conflict in ('overwrite', 'stop')),
     try_now          boolean     not null default false,
+    target_schema    text,
+    target_name      text,
+    column_attnums   int2[],
+    column_names     text[],
+    filter           text,
+    filter_attnums   int2[],
+    filter_names     text[],
     primary key (consumer, schema_name, table_name),
     check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked')),
     check ((tick_id is null) = (tick_tag is null)),
     check ((copied_snapshot is null) = (copied_tick_id is null)),
-    check ((copied_tick_id is null) = (copied_tick_tag is null))
+    check ((copied_tick_id is null) = (copied_tick_tag is null)),
+    check ((target_schema is null) = (target_name is null)),
+    check ((column_attnums is null) = (column_names is null)),
+    check ((filter is null) = (filter_attnums is null) and (filter is null) = (filter_names is null))
 );

@@ -314,6 +314,13 @@ pub struct TableStatus {
     pub subscriber: Option<String>,
     /// The table's name as one word; `*` if the subscriber cannot be asked.
     pub table: String,
+    /// The subscriber's table that it is written to, as one word; null if it cannot be asked.
+    pub target: Option<String>,
+    /// The columns that are replicated, by the names that they had when it was added; null: all.
+    pub columns: Option<Vec<String>>,
+    /// The condition on the rows that are replicated; null: all.
+    #[serde(rename = "where")]
+    pub filter: Option<String>,
     /// `-`, `in-copy`, `catching-up`, `wanna-sync`, `ok`, `parked`, or `unreachable`.
     pub state: String,
     /// Rows copied so far.

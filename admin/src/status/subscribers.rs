@@ -238,6 +238,16 @@ fn table(config: &SubscriberConfig, row: &TableRow) -> TableStatus {
     TableStatus {
         subscriber: config.name.clone(),
         table: row.table.to_string(),
+        target: Some(row.target().to_string()),
+        columns: row.mapping.columns.as_ref().map(|columns| {
+            let names = columns.iter().map(|column| column.name.clone());
+            names.collect()
+        }),
+        filter: row
+            .mapping
+            .filter
+            .as_ref()
+            .map(|filter| filter.condition.clone()),
         state: row.state.to_string(),
         rows_copied: Some(row.rows_copied),
         bytes_copied: Some(row.bytes_copied),

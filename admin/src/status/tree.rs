@@ -275,6 +275,9 @@ mod tests {
                     table_list: vec![TableStatus {
                         subscriber: Some("s1".into()),
                         table: "public.t1".into(),
+                        target: Some("public.t1".into()),
+                        columns: None,
+                        filter: None,
                         state: "parked".into(),
                         rows_copied: Some(0),
                         bytes_copied: Some(0),

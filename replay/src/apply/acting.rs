@@ -19,15 +19,16 @@ pub(crate) struct Acting {
 }
 
 impl Acting {
-    /// Asks the subscriber.
+    /// Asks the subscriber of its table `target`, which the provider's `table` is written to.
     pub(crate) async fn find(
         client: &impl GenericClient,
         table: &TableName,
+        target: &TableName,
     ) -> Result<Acting, Trouble> {
         client
             .query_one(
                 "select acts_as, owner, code from trunkline.acting_role($1, $2)",
-                &[&table.schema, &table.name],
+                &[&target.schema, &target.name],
             )
             .await
             .and_then(|row| {

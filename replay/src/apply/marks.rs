@@ -54,7 +54,7 @@ impl Applier {
             }
             Mark::Emptied(part) => {
                 self.settle(tick).await?;
-                let target = Target::find(&*self.session, shape).await?;
+                let target = self.target(shape).await?;
                 target.acting.refuse_code(&table)?;
                 self.act_as(target.acting.role(), &table).await?;
                 self.empty_part(&table, &target, part).await?;
@@ -62,17 +62,48 @@ impl Applier {
             }
             Mark::Filled { column, value } => {
                 self.settle(tick).await?;
-                let target = Target::find(&*self.session, shape).await?;
+                let target = self.target(shape).await?;
                 target.acting.refuse_code(&table)?;
                 self.act_as(target.acting.role(), &table).await?;
                 self.fill(&table, &target, column, value.as_deref()).await?;
                 self.act_as_self(target.acting.role()).await
             }
-            Mark::Digest { columns, rows, sum } => {
+            Mark::Digest {
+                columns,
+                changed,
+                rows,
+                sum,
+            } => {
                 self.settle(tick).await?;
-                self.compare(&table, columns, *rows, sum).await
+                let changed = changed.as_ref().unwrap_or(columns);
+                if !self.concerns(shape, changed) {
+                    return Ok(());
+                }
+                let sum = Sum {
+                    columns,
+                    rows: *rows,
+                    sum,
+                };
+                self.compare(shape, sum).await
             }
         }
+    }
+
+    async fn target(&self, shape: &Arc<Shape>) -> Result<Target, Trouble> {
+        Target::find(&*self.session, shape, &self.mapping(shape.table.oid)).await
+    }
+
+    /// Whether new values of some columns change what the subscriber has: they are replicated,
+    /// or the table's filter reads them.
+    fn concerns(&self, shape: &Shape, columns: &[String]) -> bool {
+        let mapping = self.mapping(shape.table.oid);
+        let of_filter = mapping.filter.iter().flat_map(|filter| &filter.columns);
+        let of_filter: Vec<_> = of_filter.collect();
+        shape
+            .columns
+            .iter()
+            .filter(|column| columns.contains(&column.name))
+            .any(|column| mapping.takes(column) || of_filter.iter().any(|one| one.is(column)))
     }
 
     /// Deletes the rows that lay in a partition of the provider's: empties the same partition
@@ -92,8 +123,8 @@ impl Applier {
                     &part.part.schema,
                     &part.part.name,
                     &part.bound,
-                    &table.schema,
-                    &table.name,
+                    &target.name.schema,
+                    &target.name.name,
                 ],
             )
             .await
@@ -140,19 +171,31 @@ impl Applier {
     }
 
     /// Whether rows that the provider changed by a definition have changed here, too.
-    async fn compare(
-        &self,
-        table: &TableName,
-        columns: &[String],
-        rows: i64,
-        sum: &str,
-    ) -> Result<(), Trouble> {
+    async fn compare(&self, shape: &Arc<Shape>, wanted: Sum<'_>) -> Result<(), Trouble> {
+        let table = &shape.table_name();
+        let Sum { columns, rows, sum } = wanted;
+        let target = self.target(shape).await?;
+        let mapping = self.mapping(shape.table.oid);
+        let has_all = columns
+            .iter()
+            .all(|column| target.written_column(column).is_some());
+        if mapping.filter.is_some() || !(mapping.columns.is_none() || has_all) {
+            return Err(needs_copy(
+                table,
+                format!(
+                    "a change of its definition on the provider has set values (of {}), and the \
+                     subscriber has a part of its rows or columns only, which cannot be compared",
+                    columns.join(", ")
+                ),
+                COPY_AGAIN,
+            ));
+        }
         let at_table = Trouble::at_table(table, "could not compare its rows");
         let (rows_here, sum_here): (i64, String) = self
             .session
             .query_one(
                 "select rows, sum::text from trunkline.digest($1, $2, $3)",
-                &[&table.schema, &table.name, &columns],
+                &[&target.name.schema, &target.name.name, &columns],
             )
             .await
             .and_then(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
@@ -169,6 +212,13 @@ impl Applier {
             "run the same statement on the subscriber, or copy the table again: replay resync TABLE",
         ))
     }
+}
+
+/// A checksum of a table's rows on the provider.
+struct Sum<'a> {
+    columns: &'a [String],
+    rows: i64,
+    sum: &'a str,
 }
 
 fn needs_copy(table: &TableName, why: String, advice: &str) -> Trouble {

@@ -23,10 +23,12 @@ use std::{
 use indexmap::IndexMap;
 use sql::{
     connect::Session,
+    mapping::Mapping,
     name::TableName,
     position::Mover,
     shape::ShapeId,
     skipped_change::{self, Skipped},
+    table_state::TableRow,
     tick::{Epoch, TickId},
 };
 
@@ -55,6 +57,8 @@ pub(crate) struct Applier {
     choices: HashMap<u32, OnConflict>,
     mover: Mover,
     set_role: Statement,
+    /// How tables are written, by their oids on the provider.
+    mappings: HashMap<u32, Mapping>,
     writable: HashMap<ShapeId, Arc<Writable>>,
     /// Shapes whose staging tables a committed transaction of this session has made.
     made: HashSet<(ShapeId, Staging)>,
@@ -93,6 +97,7 @@ impl Applier {
             on_conflict,
             choices: HashMap::new(),
             mover,
+            mappings: HashMap::new(),
             writable: HashMap::new(),
             made: HashSet::new(),
             makers: HashMap::new(),
@@ -107,6 +112,19 @@ impl Applier {
     /// The session, for reading and writing what belongs into the same transaction.
     pub(crate) fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Takes note of how tables are written, of all that will be.
+    pub(crate) fn map_tables<'a>(&mut self, rows: impl IntoIterator<Item = &'a TableRow>) {
+        self.mappings = rows
+            .into_iter()
+            .map(|row| (row.provider_oid, row.mapping.clone()))
+            .collect();
+    }
+
+    /// How a table is written.
+    fn mapping(&self, table_oid: u32) -> Mapping {
+        self.mappings.get(&table_oid).cloned().unwrap_or_default()
     }
 
     /// Opens the transaction.

@@ -6,6 +6,7 @@ mod statements;
 use std::sync::Arc;
 
 use sql::{
+    mapping::Mapping,
     name::{TableName, quote_ident},
     shape::Shape,
 };
@@ -13,7 +14,7 @@ use tokio_postgres::{GenericClient, Row};
 
 pub(crate) use self::statements::{SetStatements, Staging, SumStatements, drop_staging};
 pub(crate) use super::acting::Acting;
-use crate::trouble::Trouble;
+use crate::{table, trouble::Trouble};
 
 /// A column that is written.
 #[derive(Debug)]
@@ -75,7 +76,40 @@ fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
     })
 }
 
-async fn has_replica_rule(client: &impl GenericClient, table: &TableName) -> Result<bool, Trouble> {
+/// A table that was renamed on the provider is written under its new name. Not where that is
+/// the table that another one is written to: nobody could tell their rows apart any more.
+async fn refuse_a_target_of_another(
+    client: &impl GenericClient,
+    shape: &Shape,
+) -> Result<(), Trouble> {
+    let table = shape.table_name();
+    let other = client
+        .query_opt(
+            "select schema_name || '.' || table_name from trunkline.table_state \
+             where target_schema = $1 and target_name = $2 and provider_oid <> $3 limit 1",
+            &[&table.schema, &table.name, &shape.table.oid],
+        )
+        .await
+        .and_then(|row| row.map(|row| row.try_get(0)).transpose())
+        .map_err(Trouble::at_table(
+            &table,
+            "could not read which tables are written",
+        ))?;
+    let other: Option<String> = other;
+    other.map_or(Ok(()), |other| {
+        Err(Trouble::misfit(
+            &table,
+            format!("on the subscriber, {other} is written to the table of that name"),
+            "rename the table on the provider and copy it again (replay resync TABLE), or remove it \
+             from the job and add it with --as",
+        ))
+    })
+}
+
+async fn has_replica_rule(
+    client: &impl GenericClient,
+    table: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
     client
         .query_one(
             "select exists (select from pg_rewrite r \
@@ -84,12 +118,8 @@ async fn has_replica_rule(client: &impl GenericClient, table: &TableName) -> Res
                             where n.nspname = $1 and c.relname = $2 and r.ev_enabled in ('A', 'R'))",
             &[&table.schema, &table.name],
         )
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(Trouble::at_table(
-            table,
-            "could not read its rules on the subscriber",
-        ))
+        .await?
+        .try_get(0)
 }
 
 impl Target {
@@ -100,14 +130,21 @@ impl Target {
     pub(crate) async fn find(
         client: &impl GenericClient,
         shape: &Arc<Shape>,
+        mapping: &Mapping,
     ) -> Result<Target, Trouble> {
         let table = &shape.table_name();
+        table::shape_can_go_on(shape, mapping)
+            .map_err(|misfit| Trouble::misfit(table, misfit.why, misfit.advice))?;
+        let name = mapping.target_of(table);
+        if mapping.target.is_none() {
+            refuse_a_target_of_another(client, shape).await?;
+        }
         let rows = client
             .query(
                 "select column_name, type_name, generated, identity_always, equal_operator, \
                         not_null, partitioned \
                  from trunkline.target_columns($1, $2)",
-                &[&table.schema, &table.name],
+                &[&name.schema, &name.name],
             )
             .await
             .map_err(Trouble::at_table(
@@ -122,24 +159,35 @@ impl Target {
         if found.is_empty() && !shape.columns.is_empty() {
             return Err(Trouble::misfit(
                 table,
-                "it does not exist on the subscriber".into(),
+                match &mapping.target {
+                    None => "it does not exist on the subscriber".into(),
+                    Some(target) => format!("its table {target} does not exist on the subscriber"),
+                },
                 "create the table on the subscriber, or remove it from the job",
             ));
         }
         let mut target = Target {
             shape: Arc::clone(shape),
-            name: table.clone(),
+            name: name.clone(),
             fields: Vec::new(),
             key_fields: shape.key_fields(),
             columns: Vec::new(),
             key: Vec::new(),
             has_own_columns: false,
             partitioned: found.first().is_some_and(|column| column.partitioned),
-            acting: Acting::find(client, table).await?,
-            takes_copy: !has_replica_rule(client, table).await?,
+            acting: Acting::find(client, table, name).await?,
+            takes_copy: !has_replica_rule(client, name)
+                .await
+                .map_err(Trouble::at_table(
+                    table,
+                    "could not read its rules on the subscriber",
+                ))?,
         };
         let mut missing = Vec::new();
         for (field, wanted) in shape.columns.iter().enumerate() {
+            if !mapping.takes(wanted) {
+                continue;
+            }
             let Some(place) = found.iter().position(|f| f.name == wanted.name) else {
                 missing.push(quote_ident(&wanted.name));
                 continue;
@@ -307,12 +355,10 @@ impl Target {
     }
 
     /// The provider's columns, quoted, in the order in which `copy_in` takes them.
-    pub(crate) fn copied_columns(&self) -> String {
-        let names: Vec<String> = self
-            .fields
+    pub(crate) fn copied_columns(&self) -> Vec<String> {
+        self.fields
             .iter()
             .map(|&field| quote_ident(&self.shape.columns[field].name))
-            .collect();
-        names.join(", ")
+            .collect()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sql::shape::Shape;
+use sql::{mapping::Mapping, shape::Shape};
 
 use super::{
     Applier,
@@ -15,6 +15,8 @@ use crate::{fold::ChangeSet, trouble::Trouble};
 
 /// A target with what is made of it once a session.
 pub(super) struct Writable {
+    /// What the target was found by, beside the shape.
+    mapping: Mapping,
     pub(super) target: Target,
     pub(super) known: SetStatements,
     pub(super) unknown: SetStatements,
@@ -76,10 +78,14 @@ impl Applier {
 
     /// The target of a shape, looked up once a session.
     pub(super) async fn writable(&mut self, shape: &Arc<Shape>) -> Result<Arc<Writable>, Trouble> {
-        if let Some(writable) = self.writable.get(&shape.shape) {
+        let mapping = self.mapping(shape.table.oid);
+        // A table that was removed and added again may have the same shape, and another mapping.
+        if let Some(writable) = self.writable.get(&shape.shape)
+            && writable.mapping == mapping
+        {
             return Ok(Arc::clone(writable));
         }
-        let target = Target::find(&*self.session, shape).await?;
+        let target = Target::find(&*self.session, shape, &mapping).await?;
         target.acting.refuse_code(&shape.table_name())?;
         let has_key = target.shape.has_key();
         if has_key && target.shape.key_fields().is_empty() {
@@ -116,6 +122,7 @@ impl Applier {
             None
         };
         let writable = Arc::new(Writable {
+            mapping,
             prepared,
             known: target.set_statements(Staging::Known),
             unknown: target.set_statements(Staging::Unknown),

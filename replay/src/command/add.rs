@@ -11,15 +11,19 @@ use anyhow::{Context as _, anyhow};
 use sql::{
     conflict::OnConflict,
     connect::Session,
+    mapping::Mapping,
     name::{TableName, quote_ident},
     provider::{self, Candidate, WantedIdentity},
-    table_state::{self, Existing},
+    table_state::{self, Existing, Registered, TableRow},
 };
 
 use super::{
     Job,
     choose::{Choice, Chosen, Wanted},
-    create, fit, label, patience, stored, wait,
+    create,
+    fit::{self, Wish},
+    label, patience, stored, wait,
+    wishes::{self, Wishes},
 };
 
 /// The arguments of `add`.
@@ -64,6 +68,8 @@ pub(crate) struct AddArgs {
     /// wins, or the table stops; job: as the config says. Of a table that is there already it is changed
     #[arg(long, value_name = "overwrite|stop|job")]
     on_conflict: Option<ConflictChoice>,
+    #[command(flatten)]
+    wishes: Wishes,
     /// Into one subscriber only
     #[arg(long, value_name = "NAME")]
     subscriber: Option<String>,
@@ -93,6 +99,17 @@ impl ConflictChoice {
     }
 }
 
+impl AddArgs {
+    fn existing(&self) -> Existing {
+        match (self.truncate, self.expect_sync, self.keep_rows) {
+            (true, _, _) => Existing::Truncate,
+            (false, true, _) => Existing::Trust,
+            (false, false, true) => Existing::Keep,
+            (false, false, false) => Existing::Refuse,
+        }
+    }
+}
+
 /// Reads `--identity`.
 fn identity(text: &str) -> Result<WantedIdentity, String> {
     match text {
@@ -107,6 +124,8 @@ fn identity(text: &str) -> Result<WantedIdentity, String> {
 /// Runs the command.
 pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     let patience = wait::limit(args.wait.as_deref())?;
+    let by_name = matches!(args.tables[..], [Wanted::Name(_)]);
+    args.wishes.check_number(by_name)?;
     let provider = job.provider().await?;
     let mut subscribers: Vec<Side<'_>> = Vec::new();
     for one in job.subscribers(args.subscriber.as_deref())? {
@@ -138,8 +157,8 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
 struct Side<'a> {
     config: &'a SubscriberConfig,
     session: Session,
-    /// Tables that it replicates already, with their oids on the provider.
-    known: HashMap<TableName, u32>,
+    /// Tables that it replicates already.
+    known: HashMap<TableName, TableRow>,
     /// Tables that were made, or with `--dry-run` would be.
     created: HashSet<TableName>,
 }
@@ -156,7 +175,7 @@ impl<'a> Side<'a> {
             session,
             known: known
                 .into_iter()
-                .map(|row| (row.table, row.provider_oid))
+                .map(|row| (row.table.clone(), row))
                 .collect(),
             created: HashSet::new(),
         })
@@ -232,9 +251,22 @@ async fn add_chosen(
             .await
             .with_context(|| format!("could not read the columns of {}", candidate.table))?;
         warn_of_large_objects(provider, &candidate).await?;
+        let mapping = match args.wishes.of(provider, &candidate, &columns).await? {
+            Ok(mapping) => mapping,
+            Err(why) => {
+                tally.refuse(&candidate.table, &why);
+                continue;
+            }
+        };
+        let wish = Wish {
+            candidate: &candidate,
+            captured: &columns,
+            mapping: &mapping,
+            existing: args.existing(),
+        };
         let before = tally.added;
-        for side in &*subscribers {
-            add_to(job, args, provider, side, &candidate, &columns, &mut tally).await?;
+        for side in &mut *subscribers {
+            add_to(job, args, provider, side, &wish, &mut tally).await?;
         }
         if tally.added > before {
             provider::hint_tables(&**provider, job.queue())
@@ -281,18 +313,27 @@ async fn add_to(
     job: &Job,
     args: &AddArgs,
     provider: &Session,
-    side: &Side<'_>,
-    candidate: &Candidate,
-    columns: &[String],
+    side: &mut Side<'_>,
+    wish: &Wish<'_>,
     tally: &mut Tally,
 ) -> Result<(), Failure> {
+    let (candidate, mapping) = (wish.candidate, wish.mapping);
     let table = &candidate.table;
     let suffix = match &side.config.name {
         Some(name) => format!(" into {name}"),
         None => String::new(),
     };
     match side.known.get(table) {
-        Some(oid) if *oid == candidate.oid => {
+        Some(row) if row.provider_oid == candidate.oid => {
+            let asked = !args.all || !args.wishes.are_none();
+            if asked && row.mapping != *mapping {
+                let (before, now) = (wishes::describe(&row.mapping), wishes::describe(mapping));
+                tally.refuse(
+                    table,
+                    &format!("is replicated{suffix} already ({before}), and not so ({now}): remove it, and add it again"),
+                );
+                return Ok(());
+            }
             return is_there(job, args, side, table, &suffix).await;
         }
         Some(_) => {
@@ -304,23 +345,21 @@ async fn add_to(
         }
         None => {}
     }
-    if let Some((before, _)) = side.known.iter().find(|(_, oid)| **oid == candidate.oid) {
+    if let Some((before, _)) = side
+        .known
+        .iter()
+        .find(|(_, row)| row.provider_oid == candidate.oid)
+    {
         tally.refuse(
             table,
             &format!("is replicated under its name of before: remove {before}, and add this one"),
         );
         return Ok(());
     }
-    let existing = match (args.truncate, args.expect_sync, args.keep_rows) {
-        (true, _, _) => Existing::Truncate,
-        (false, true, _) => Existing::Trust,
-        (false, false, true) => Existing::Keep,
-        (false, false, false) => Existing::Refuse,
-    };
     let place = label(side.config);
     let would_be_made = args.dry_run && side.created.contains(table);
     if !would_be_made
-        && let Some(why) = fit::refusal(&side.session, &place, candidate, columns, existing).await?
+        && let Some(why) = fit::refusal(&side.session, &side.config.consumer, &place, wish).await?
     {
         tally.refuse(table, &why);
         return Ok(());
@@ -329,7 +368,7 @@ async fn add_to(
         let types = provider::captured_types(&**provider, candidate.oid)
             .await
             .with_context(|| format!("could not read the columns of {table}"))?;
-        let differing = fit::types(&side.session, &place, table, &types).await?;
+        let differing = fit::types(&side.session, &place, wish, &types).await?;
         if let Some(why) = differing.refusal {
             tally.refuse(table, &why);
             return Ok(());
@@ -339,7 +378,11 @@ async fn add_to(
         }
     }
     if args.dry_run {
-        return job.say(&format!("{table} would be added{suffix}"));
+        let with = match mapping == &Mapping::default() {
+            true => String::new(),
+            false => format!(": {}", wishes::describe(mapping)),
+        };
+        return job.say(&format!("{table} would be added{suffix}{with}"));
     }
     let identity = args.identity.clone().unwrap_or_default();
     match capture(job, provider, &side.config.consumer, table, &identity).await {
@@ -356,15 +399,37 @@ async fn add_to(
             return Ok(());
         }
     }
-    table_state::register(
+    let registered = table_state::register(
         &*side.session,
         &side.config.consumer,
         table,
         candidate.oid,
-        existing,
+        wish.existing,
+        mapping,
     )
     .await
-    .with_context(|| format!("could not register {table} on {}", label(side.config)))?;
+    .with_context(|| format!("could not register {table} on {place}"))?;
+    if let Registered::TargetTaken(other) = registered {
+        // Somebody was faster since it was looked at.
+        let consumer = &side.config.consumer;
+        patience::with_lock(async || {
+            provider::remove_table(
+                &**provider,
+                job.queue(),
+                consumer,
+                table,
+                Some(candidate.oid),
+            )
+            .await
+        })
+        .await
+        .with_context(|| format!("could not end capture of {table}"))?;
+        tally.refuse(
+            table,
+            &fit::target_is_taken(mapping.target_of(table), &place, &other),
+        );
+        return Ok(());
+    }
     if let Some(choice) = args.on_conflict {
         choose(side, table, choice).await?;
     }

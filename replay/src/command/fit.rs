@@ -4,9 +4,10 @@
 use anyhow::Context as _;
 use sql::{
     connect::Session,
+    mapping::{Mapping, ProviderColumn},
     name::{TableName, quote_ident},
     provider::Candidate,
-    table_state::Existing,
+    table_state::{self, Existing},
 };
 use tokio_postgres::Row;
 
@@ -34,23 +35,68 @@ impl Here {
     }
 }
 
-/// Why the table cannot take the rows, and what to do; none if it can. `place` is the
-/// subscriber's name in messages, `columns` what the provider captures.
+/// A table that is to be written.
+pub(crate) struct Wish<'a> {
+    /// The provider's table.
+    pub(crate) candidate: &'a Candidate,
+    /// What is captured of it.
+    pub(crate) captured: &'a [ProviderColumn],
+    /// What is wanted of it, and where it goes.
+    pub(crate) mapping: &'a Mapping,
+    /// What happens to rows that are there.
+    pub(crate) existing: Existing,
+}
+
+impl Wish<'_> {
+    /// The names of the columns that are replicated.
+    fn columns(&self) -> Vec<&String> {
+        let columns = self.mapping.columns.as_deref().unwrap_or(self.captured);
+        columns.iter().map(|column| &column.name).collect()
+    }
+}
+
+/// Why the subscriber cannot take the rows, and what to do; none if it can. `place` is its name
+/// in messages.
 pub(crate) async fn refusal(
     subscriber: &Session,
+    consumer: &str,
     place: &str,
-    candidate: &Candidate,
-    columns: &[String],
-    existing: Existing,
+    wish: &Wish<'_>,
 ) -> anyhow::Result<Option<String>> {
-    let table = &candidate.table;
+    let target = wish.mapping.target_of(&wish.candidate.table);
+    let other = table_state::writer_of(&**subscriber, target, consumer, &wish.candidate.table)
+        .await
+        .with_context(|| format!("could not read which tables are written on {place}"))?;
+    if let Some(other) = other {
+        return Ok(Some(target_is_taken(target, place, &other)));
+    }
+    let why = misfit(subscriber, place, target, wish).await?;
+    Ok(why.map(|why| match &wish.mapping.target {
+        Some(target) => format!("its table {target} {why}"),
+        None => why,
+    }))
+}
+
+/// Why two tables of the provider do not go into one of the subscriber.
+pub(crate) fn target_is_taken(target: &TableName, place: &str, other: &TableName) -> String {
+    format!("{other} is written to table {target} on {place} already: choose another one with --as")
+}
+
+async fn misfit(
+    subscriber: &Session,
+    place: &str,
+    table: &TableName,
+    wish: &Wish<'_>,
+) -> anyhow::Result<Option<String>> {
+    let (candidate, existing) = (wish.candidate, wish.existing);
+    let columns = wish.columns();
     let here = columns_of(subscriber, place, table).await?;
     if here.is_empty() && !columns.is_empty() {
         return Ok(Some(format!(
             "does not exist on {place}: create it there first, or add it with --create"
         )));
     }
-    let acting = Acting::find(&**subscriber, table).await?;
+    let acting = Acting::find(&**subscriber, &candidate.table, table).await?;
     let allowed = match existing {
         Existing::Trust => acting.refuse_code(table),
         Existing::Refuse | Existing::Truncate | Existing::Keep | Existing::Swap => {
@@ -64,12 +110,25 @@ pub(crate) async fn refusal(
     let missing = quoted(
         columns
             .iter()
-            .filter(|column| !here.iter().any(|one| one.name == **column)),
+            .filter(|column| !here.iter().any(|one| one.name == ***column))
+            .copied(),
     );
     if !missing.is_empty() {
         return Ok(Some(format!(
             "has no column {missing} on {place}: add it there first"
         )));
+    }
+    if wish.mapping.columns.is_some() {
+        let unfilled = unfilled(subscriber, table, &columns)
+            .await
+            .with_context(|| format!("could not look at {table} on {place}"))?;
+        if !unfilled.is_empty() {
+            return Ok(Some(format!(
+                "gets no value for {} on {place}, which is NOT NULL and has no default: list it, or \
+                 change that there",
+                quoted(unfilled.iter())
+            )));
+        }
     }
     if here
         .iter()
@@ -136,14 +195,18 @@ pub(crate) struct Differing {
     pub warnings: Vec<String>,
 }
 
-/// Compares the types of the provider's columns, by name, with those of the subscriber's table.
+/// Compares the types of the provider's columns, by name, with those of the subscriber's table, as
+/// far as they are replicated.
 pub(crate) async fn types(
     subscriber: &Session,
     place: &str,
-    table: &TableName,
+    wish: &Wish<'_>,
     columns: &[(String, String)],
 ) -> anyhow::Result<Differing> {
-    let here = columns_of(subscriber, place, table).await?;
+    let target = wish.mapping.target_of(&wish.candidate.table);
+    let mut here = columns_of(subscriber, place, target).await?;
+    let wanted = wish.columns();
+    here.retain(|one| wanted.contains(&&one.name));
     Ok(differing(&here, place, columns))
 }
 
@@ -188,6 +251,24 @@ fn has_unique_key(here: &[Here], key: &[String]) -> bool {
                 .filter(in_index)
                 .all(|one| key.contains(&one.name))
     })
+}
+
+/// Columns of a table that a row must have a value for, and that are not among those written.
+async fn unfilled(
+    subscriber: &Session,
+    table: &TableName,
+    written: &[&String],
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    subscriber
+        .query_one(
+            "select array(select a.attname::text from pg_attribute a \
+                           where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped \
+                             and a.attnotnull and not a.atthasdef and a.attidentity = '' \
+                             and a.attname <> all ($2::text[]) order by a.attnum)",
+            &[&table.quoted(), &written],
+        )
+        .await?
+        .try_get(0)
 }
 
 async fn holds_rows(subscriber: &Session, table: &TableName, place: &str) -> anyhow::Result<bool> {

@@ -1,7 +1,7 @@
 //! `replay missing`: tables of the provider that this job does not replicate, and those whose columns a subscriber
 //! cannot take.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use admin::{
     exit::{Exit, Failure},
@@ -10,12 +10,17 @@ use admin::{
 use anyhow::Context as _;
 use sql::{
     connect::Session,
+    mapping::Mapping,
     name::TableName,
     provider::{self, Candidate, WantedIdentity},
     table_state::{self, Existing},
 };
 
-use super::{Job, fit, label, stored};
+use super::{
+    Job,
+    fit::{self, Wish},
+    label, stored,
+};
 
 /// Runs the command: one line a table, with why it cannot be added, if so.
 pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
@@ -28,17 +33,23 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     for one in job.subscribers(None)? {
         let subscriber = job.subscriber(one).await?;
         stored(&subscriber, one).await?;
-        let here: HashSet<TableName> = table_state::list(&*subscriber, &one.consumer)
+        let mappings: HashMap<TableName, Mapping> = table_state::list(&*subscriber, &one.consumer)
             .await
             .with_context(|| format!("could not read the tables of {}", label(one)))?
             .into_iter()
-            .map(|row| row.table)
+            .map(|row| (row.table, row.mapping))
             .collect();
+        let here: HashSet<TableName> = mappings.keys().cloned().collect();
         everywhere = Some(match everywhere {
             None => here,
             Some(others) => others.intersection(&here).cloned().collect(),
         });
-        subscribers.push((label(one), subscriber));
+        subscribers.push(Side {
+            place: label(one),
+            consumer: &one.consumer,
+            session: subscriber,
+            mappings,
+        });
     }
     let replicated = everywhere.unwrap_or_default();
     for candidate in candidates {
@@ -62,11 +73,19 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// One subscriber, with what it replicates already.
+struct Side<'a> {
+    place: String,
+    consumer: &'a str,
+    session: Session,
+    mappings: HashMap<TableName, Mapping>,
+}
+
 /// Why a subscriber cannot take a table's rows as they are now: the first reason of the first one. That a table is not
 /// there yet is a reason only if it is replicated: `add --create` makes it.
 async fn misfit(
     provider: &Session,
-    subscribers: &[(String, Session)],
+    subscribers: &[Side<'_>],
     candidate: &Candidate,
     known: bool,
 ) -> anyhow::Result<Option<String>> {
@@ -74,16 +93,30 @@ async fn misfit(
     let types = provider::captured_types(&**provider, candidate.oid)
         .await
         .with_context(|| format!("could not read the columns of {table}"))?;
-    let names: Vec<String> = types.iter().map(|(name, _)| name.clone()).collect();
-    for (place, subscriber) in subscribers {
-        if !known && fit::is_absent(subscriber, place, table).await? {
+    let captured = provider::captured_columns(&**provider, candidate.oid)
+        .await
+        .with_context(|| format!("could not read the columns of {table}"))?;
+    for Side {
+        place,
+        consumer,
+        session,
+        mappings,
+    } in subscribers
+    {
+        if !known && fit::is_absent(session, place, table).await? {
             continue;
         }
-        // Rows that are there are no misfit: Trust looks at the columns alone.
-        let why = fit::refusal(subscriber, place, candidate, &names, Existing::Trust).await?;
-        let why = match why {
+        let all = Mapping::default();
+        let wish = Wish {
+            candidate,
+            captured: &captured,
+            mapping: mappings.get(table).unwrap_or(&all),
+            // Rows that are there are no misfit: Trust looks at the columns alone.
+            existing: Existing::Trust,
+        };
+        let why = match fit::refusal(session, consumer, place, &wish).await? {
             Some(why) => Some(why),
-            None => fit::types(subscriber, place, table, &types).await?.refusal,
+            None => fit::types(session, place, &wish, &types).await?.refusal,
         };
         if why.is_some() {
             return Ok(why);

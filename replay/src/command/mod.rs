@@ -19,6 +19,7 @@ pub(crate) mod status;
 pub(crate) mod tables;
 mod types;
 pub(crate) mod wait;
+mod wishes;
 
 use admin::{
     cli::{self, CommonArgs},

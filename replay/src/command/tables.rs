@@ -185,6 +185,9 @@ mod tests {
 
     fn table(name: &str, state: &str) -> TableStatus {
         TableStatus {
+            target: None,
+            columns: None,
+            filter: None,
             subscriber: Some("host2".into()),
             table: name.into(),
             state: state.into(),

@@ -51,13 +51,19 @@ impl<'a> CatchUp<'a> {
         )?;
         let mut applier = Applier::new(subscriber, &sub.consumer, sub.settings.on_conflict).await?;
         applier.choose([row]);
+        applier.map_tables([row]);
         let stored = position::find(&**applier.session(), &sub.consumer)
             .await
             .map_err(Trouble::database("could not read the position"))?
             .ok_or(Trouble::Stale)?;
-        let queue = &sub.settings.queue;
-        let epoch = stored.position.epoch;
-        let reader = TableReader::new(provider, queue, epoch, row.provider_oid).await?;
+        let reader = TableReader::new(
+            provider,
+            sub.filter_session(row).await?,
+            &sub.settings.queue,
+            stored.position.epoch,
+            row,
+        )
+        .await?;
         // A copy that is complete is in `catching-up`, whatever the row said before.
         let state = match row.state {
             State::Parked => State::Parked,

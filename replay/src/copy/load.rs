@@ -16,6 +16,7 @@ use super::{
     borrowed::Borrowed,
     plan::Part,
     progress::Progress,
+    select::Select,
     source::Source,
     stream::{self, Gauge, Pipe},
 };
@@ -34,8 +35,8 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) struct Load {
     pub(super) sub: Arc<Subscription>,
     pub(super) attempt: Attempt,
-    /// The select of each relation of the source, without a condition.
-    pub(super) selects: Vec<String>,
+    /// How each relation of the source is read.
+    pub(super) selects: Vec<Select>,
     /// The table that is loaded.
     pub(super) into: TableName,
     /// `copy ... from stdin`, without the form.
@@ -176,7 +177,7 @@ impl Load {
         let select = self.selects.get(part.relation).ok_or(Trouble::Stale)?;
         let form = if self.binary { " (format binary)" } else { "" };
         let pipe = Pipe {
-            from: &format!("copy ({select}{}) to stdout{form}", part.condition()),
+            from: &format!("copy ({}) to stdout{form}", select.of(part)),
             into: &format!("{}{form}", self.copy_in),
             binary: self.binary,
             table: &self.attempt.table,

@@ -18,6 +18,7 @@ mod plan;
 mod progress;
 pub(crate) mod restore;
 pub(crate) mod room;
+mod select;
 mod source;
 mod stream;
 pub(crate) mod tend;
@@ -37,6 +38,7 @@ use self::{
     load::Load,
     plan::{Part, Sizes},
     progress::Progress,
+    select::Wanted,
     source::Source,
     stream::Gauge,
 };
@@ -147,7 +149,7 @@ pub(crate) async fn go_on(
 
 /// Statistics for the planner. Without them the table is right, and slow.
 async fn analyze(session: &Session, row: &TableRow) {
-    let sql = format!("analyze {}", row.table.quoted());
+    let sql = format!("analyze {}", row.target().quoted());
     if let Err(error) = session.batch_execute(&sql).await {
         warn!(table = %row.table, error = %admin::exit::one_line(&error), "no statistics");
     }
@@ -168,7 +170,7 @@ impl Copy<'_> {
         let (sub, row) = (self.sub, self.row);
         // 1 and 2
         let source = Source::open(sub, row).await?;
-        let target = Target::find(&*self.session, &source.shape).await?;
+        let target = Target::find(&*self.session, &source.shape, &row.mapping).await?;
         target.acting.refuse_any_code(&self.row.table)?;
         // 3
         let sizes = Sizes {
@@ -244,11 +246,11 @@ impl Copy<'_> {
         ))?;
         let names = target.copied_names();
         let binary = !names.is_empty() && plan::may_be_binary(names, &source.types, &types);
-        let columns = target.copied_columns();
+        let wanted = Wanted::of(target, source.filter.as_ref())?;
         let selects = source
             .relations
             .iter()
-            .map(|one| format!("select {columns} from only {}", one.name.quoted()))
+            .map(|one| wanted.from(&one.name))
             .collect();
         let into = room::loaded_table(self.row, target);
         Ok(Load {

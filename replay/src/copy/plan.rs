@@ -37,15 +37,15 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The condition that chooses its rows, beginning with ` where`; empty for all of them.
-    pub(super) fn condition(&self) -> String {
+    /// The condition that chooses its rows, by their column `ctid`; none for all of them.
+    pub(super) fn condition(&self) -> Option<String> {
         let at = |page: i64| format!("'({page},0)'::pg_catalog.tid");
         match self.pages {
-            (None, None) => String::new(),
-            (None, Some(end)) => format!(" where ctid < {}", at(end)),
-            (Some(start), None) => format!(" where ctid >= {}", at(start)),
+            (None, None) => None,
+            (None, Some(end)) => Some(format!("ctid < {}", at(end))),
+            (Some(start), None) => Some(format!("ctid >= {}", at(start))),
             (Some(start), Some(end)) => {
-                format!(" where ctid >= {} and ctid < {}", at(start), at(end))
+                Some(format!("ctid >= {} and ctid < {}", at(start), at(end)))
             }
         }
     }
@@ -211,7 +211,7 @@ mod tests {
         let parts = sizes(true).parts(&[relation(5), relation(0), relation(3)]);
         assert_eq!(parts.len(), 2);
         assert_eq!(parts[1].relation, 2);
-        assert_eq!(parts[1].condition(), "");
+        assert_eq!(parts[1].condition(), None);
     }
 
     #[test]
@@ -228,8 +228,8 @@ mod tests {
             pages,
         };
         assert_eq!(
-            part((Some(3), Some(9))).condition(),
-            " where ctid >= '(3,0)'::pg_catalog.tid and ctid < '(9,0)'::pg_catalog.tid"
+            part((Some(3), Some(9))).condition().as_deref(),
+            Some("ctid >= '(3,0)'::pg_catalog.tid and ctid < '(9,0)'::pg_catalog.tid")
         );
     }
 

@@ -158,7 +158,7 @@ async fn try_make(
         .map_err(Trouble::database("could not begin a try"))?
         .ok_or(Trouble::Stale)?;
     if loading && take_indexes_away {
-        let left = kept_ddl::keep(&**session, &sub.consumer, &target.name)
+        let left = kept_ddl::keep(&**session, &sub.consumer, &row.table, &target.name)
             .await
             .map_err(Trouble::at_table(
                 &row.table,
@@ -321,7 +321,7 @@ async fn try_clear(row: &TableRow, session: &Session, attempt: &Attempt) -> Resu
     }
     match treatment(row) {
         Existing::Refuse | Existing::Truncate => {
-            empty::tables(session, std::slice::from_ref(&row.table)).await?;
+            empty::tables(session, std::slice::from_ref(row.target())).await?;
         }
         Existing::Trust => {}
         Existing::Keep | Existing::Swap => {
@@ -345,13 +345,19 @@ pub(crate) async fn forget(
 ) -> Result<(), Trouble> {
     let at_table = |doing: &'static str| Trouble::at_table(&row.table, doing);
     let there: bool = session
-        .query_one("select to_regclass($1) is not null", &[&row.table.quoted()])
+        .query_one(
+            "select to_regclass($1) is not null",
+            &[&row.target().quoted()],
+        )
         .await
         .and_then(|row| row.try_get(0))
         .map_err(at_table("could not read it on the subscriber"))?;
     let lock = if there && row.loading {
         // Before the row: parts lock in this order too.
-        format!("lock table {} in access exclusive mode", row.table.quoted())
+        format!(
+            "lock table {} in access exclusive mode",
+            row.target().quoted()
+        )
     } else {
         String::new()
     };
@@ -367,7 +373,7 @@ pub(crate) async fn forget(
         .await
         .map_err(at_table("could not remove it"))?;
     if there && row.loading {
-        empty::tables(session, std::slice::from_ref(&row.table)).await?;
+        empty::tables(session, std::slice::from_ref(row.target())).await?;
     }
     session
         .batch_execute(&format!("drop table if exists {}", aside(row).quoted()))

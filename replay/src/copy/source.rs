@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use sql::{
     connect::Session,
-    consumer,
+    consumer, filter,
+    mapping::Filter,
     name::TableName,
     provider::{self, BatchFinder},
     shape::Shape,
@@ -35,6 +36,8 @@ pub(super) struct Source {
     pub(super) reads_ranges: bool,
     /// Rows, by the provider's statistics.
     pub(super) rows_estimated: i64,
+    /// The table's filter, as the provider understands it now.
+    pub(super) filter: Option<Filter>,
     /// The type of each column, by its name.
     pub(super) types: HashMap<String, u32>,
 }
@@ -46,6 +49,15 @@ impl Source {
         let session = sub.provider_session("copy-out").await?;
         let tick = hold_queue(sub, row, &session).await?;
         let at_table = |doing: &'static str| Trouble::at_table(&row.table, doing);
+        let filter = match &row.mapping.filter {
+            None => None,
+            Some(filter) => {
+                let again = filter::check_again(&*session, row.provider_oid, filter).await;
+                Some(again.map_err(at_table(
+                    "its filter does not fit it any more on the provider",
+                ))?)
+            }
+        };
         // The lock first: TRUNCATE and a rewriting ALTER are not seen by snapshots.
         session
             .batch_execute(&format!(
@@ -72,6 +84,7 @@ impl Source {
             .map_err(read())?;
         Ok(Source {
             tick,
+            filter,
             shape,
             snapshot: SnapshotText(snapshot.try_get(0).map_err(read())?),
             exported: snapshot.try_get(1).map_err(read())?,
@@ -171,7 +184,7 @@ async fn newest_shape(
             "remove the table from the job and add it again",
         )
     })?;
-    crate::table::shape_can_go_on(shape)
+    crate::table::shape_can_go_on(shape, &row.mapping)
         .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?;
     Ok(Arc::clone(shape))
 }

@@ -50,6 +50,10 @@ fn due(kept: Vec<Kept>, rows: &[TableRow]) -> Vec<Due> {
     };
     // A table that is not replicated has its rows.
     let is_in = |table: &TableName| state(table).is_none_or(|state| state == State::Ok);
+    let has_its_rows = |here: &TableName| {
+        let row = rows.iter().find(|row| row.target() == here);
+        row.is_none_or(|row| row.state == State::Ok)
+    };
     kept.into_iter()
         .filter_map(|one| {
             let whole = one.build.is_empty() && one.attach.is_empty();
@@ -58,7 +62,7 @@ fn due(kept: Vec<Kept>, rows: &[TableRow]) -> Vec<Due> {
                     .is_none()
                     .then(|| Due::Table(one.table.clone(), one.id));
             }
-            (is_in(&one.table) && is_in(&one.on)).then_some(Due::ForeignKey(one))
+            (is_in(&one.table) && has_its_rows(&one.on)).then_some(Due::ForeignKey(one))
         })
         .collect()
 }
@@ -121,7 +125,7 @@ async fn bring_back(sub: &Arc<Subscription>, due: Due) -> Result<(), Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use sql::table_state::Existing;
+    use sql::{mapping::Mapping, table_state::Existing};
 
     use super::*;
 
@@ -135,6 +139,7 @@ mod tests {
             provider_oid: 1,
             state,
             existing: Existing::Refuse,
+            mapping: Mapping::default(),
             tick: None,
             copied: None,
             attempt: 1,

@@ -14,7 +14,7 @@ use std::{cmp::Ordering, sync::Arc};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use indexmap::{IndexMap, map::Entry};
-use sql::shape::Shape;
+use sql::{row, shape::Shape};
 
 /// What a block of rows says about each of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,42 @@ impl ChangeSet {
     /// Whether nothing is to be done.
     pub(crate) fn is_empty(&self) -> bool {
         !self.truncate && self.len() == 0
+    }
+
+    /// All whole rows, in the order in which [`ChangeSet::narrowed`] wants to know of each.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Bytes> {
+        self.updates
+            .iter()
+            .chain(&self.puts)
+            .chain(&self.inserts)
+            .chain(self.sums.iter().map(|(row, _)| row))
+    }
+
+    /// The set for a subscriber that wants a part of the rows; `takes` says it of each of `rows`.
+    ///
+    /// Whether the row that was there before was wanted, nobody knows, so nothing is said of
+    /// before: a row that is wanted may be there or not, and one that is not wanted must not be
+    /// there. But where no row was before, none is on the subscriber either.
+    pub(crate) fn narrowed(&self, takes: &[bool]) -> ChangeSet {
+        let mut takes = takes.iter().copied();
+        let mut is_taken = move || takes.next().unwrap_or(false);
+        let key_fields = self.shape.key_fields();
+        let mut set = ChangeSet::new(Arc::clone(&self.shape));
+        set.truncate = self.truncate;
+        set.gone = self.gone.iter().chain(&self.deletes).cloned().collect();
+        for row in self.updates.iter().chain(&self.puts) {
+            if is_taken() {
+                set.puts.push(row.clone());
+            } else {
+                let key = row::project(row, &key_fields);
+                set.gone.push(Bytes::copy_from_slice(&key));
+            }
+        }
+        let inserts = self.inserts.iter().filter(|_| is_taken());
+        set.inserts = inserts.cloned().collect();
+        let sums = self.sums.iter().filter(|_| is_taken());
+        set.sums = sums.cloned().collect();
+        set
     }
 }
 

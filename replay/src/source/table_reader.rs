@@ -7,18 +7,18 @@ use sql::{
     table_state::TableRow,
     tick::{Epoch, TickId},
 };
+use tracing::warn;
 
 use super::{
+    filters::Filters,
     shapes,
     stream::Events,
     track::{self, OffTrack, ProviderView},
 };
-use tracing::warn;
-
 use crate::{
     apply::Applier,
     change::{Change, Decoder},
-    fold::chunk::Chunk,
+    fold::{ChangeSet, chunk::Chunk},
     skip,
     table::{self, Place},
     trouble::Trouble,
@@ -31,6 +31,8 @@ pub(crate) struct TableReader {
     decoder: Decoder,
     queue: String,
     epoch: Epoch,
+    /// Where the table has a filter: a session beside the one that streams, to ask over.
+    filtering: Option<(Session, Filters)>,
 }
 
 /// What a look for a table's next events found.
@@ -43,23 +45,26 @@ pub(crate) struct Found {
 }
 
 impl TableReader {
-    /// Prepares a session for one table of a subscriber whose position has this epoch.
+    /// Prepares a session for one table of a subscriber whose position has this epoch. A table with
+    /// a filter needs a second session, `filtering`, which streams nothing.
     pub(crate) async fn new(
         session: Session,
+        filtering: Option<Session>,
         queue: &str,
         epoch: Epoch,
-        table_oid: u32,
+        row: &TableRow,
     ) -> Result<TableReader, Trouble> {
         let finder = BatchFinder::prepare(&*session)
             .await
             .map_err(Trouble::database("could not ask the provider for batches"))?;
-        let decoder = shapes::decoder(&session, queue, Some(table_oid)).await?;
+        let decoder = shapes::decoder(&session, queue, Some(row.provider_oid)).await?;
         Ok(TableReader {
             session,
             finder,
             decoder,
             queue: queue.to_owned(),
             epoch,
+            filtering: filtering.map(|session| (session, Filters::default())),
         })
     }
 
@@ -194,19 +199,39 @@ impl TableReader {
                 Change::Rows(rows) => chunk.rows(skip::without(rows, left_out)),
                 Change::Truncate(_) if left_out.is_some() => {}
                 Change::Truncate(shape) => chunk.truncate(&shape),
-                Change::Shape(shape) => table::shape_can_go_on(&shape)
+                Change::Shape(shape) => table::shape_can_go_on(&shape, &row.mapping)
                     .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?,
                 Change::Mark(shape, mark) => {
-                    applier.write(&chunk.take(), batch.to.id).await?;
+                    let sets = self.narrowed(row, chunk.take()).await?;
+                    applier.write(&sets, batch.to.id).await?;
                     applier.mark(&shape, &mark, batch.to.id).await?;
                 }
                 Change::Large(_) => return Err(table::too_large(&row.table)),
                 Change::Foreign => {}
             }
             if chunk.bytes() >= chunk_bytes {
-                applier.write(&chunk.take(), batch.to.id).await?;
+                let sets = self.narrowed(row, chunk.take()).await?;
+                applier.write(&sets, batch.to.id).await?;
             }
         }
-        applier.write(&chunk.take(), batch.to.id).await
+        let sets = self.narrowed(row, chunk.take()).await?;
+        applier.write(&sets, batch.to.id).await
+    }
+
+    /// What the table's filter takes of change sets; all where it has none.
+    pub(crate) async fn narrowed(
+        &mut self,
+        row: &TableRow,
+        sets: Vec<ChangeSet>,
+    ) -> Result<Vec<ChangeSet>, Trouble> {
+        let Some((session, filters)) = &mut self.filtering else {
+            return Ok(sets);
+        };
+        let mut narrowed = Vec::with_capacity(sets.len());
+        for set in sets {
+            let of_set = filters.narrowed(session, &row.mapping, &set).await?;
+            narrowed.push(of_set.unwrap_or(set));
+        }
+        Ok(narrowed)
     }
 }

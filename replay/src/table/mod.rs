@@ -20,8 +20,9 @@
 use std::time::Duration;
 
 use sql::{
-    name::TableName,
-    shape::Shape,
+    mapping::{Filter, Mapping},
+    name::{TableName, quote_ident},
+    shape::{Column, Shape},
     table_state::{Copied, State, TableRow},
     tick::{Tick, TickId},
 };
@@ -91,21 +92,45 @@ pub(crate) struct Misfit {
     pub advice: &'static str,
 }
 
-/// Whether rows of a table can go on under a new shape.
-pub(crate) fn shape_can_go_on(shape: &Shape) -> Result<(), Misfit> {
+/// Whether rows of a table can go on under a new shape, with what the subscriber wants of them.
+pub(crate) fn shape_can_go_on(shape: &Shape, mapping: &Mapping) -> Result<(), Misfit> {
     if shape.dropped {
         return Err(Misfit {
             why: "it was dropped on the provider".into(),
             advice: "remove the table from the job; if it was made again, add it again",
         });
     }
-    match &shape.problem {
-        None => Ok(()),
-        Some(problem) => Err(Misfit {
+    if let Some(problem) = &shape.problem {
+        return Err(Misfit {
             why: problem.clone(),
             advice: "put the table right on the provider, then copy it again: replay resync TABLE",
-        }),
+        });
     }
+    let left_out = |column: &&Column| column.key.is_some() && !mapping.takes(column);
+    if let Some(column) = shape.columns.iter().find(left_out) {
+        return Err(Misfit {
+            why: format!(
+                "column {} is part of its key now, and --columns leaves it out",
+                quote_ident(&column.name)
+            ),
+            advice: "remove the table from the job, and add it again with all columns of its key",
+        });
+    }
+    match &mapping.filter {
+        None => Ok(()),
+        Some(filter) => filter_fields(filter, shape).map(|_| ()),
+    }
+}
+
+/// The places of a filter's columns in a shape's rows.
+pub(crate) fn filter_fields(filter: &Filter, shape: &Shape) -> Result<Vec<usize>, Misfit> {
+    filter.fields(shape).map_err(|gone| Misfit {
+        why: format!(
+            "its filter reads column {}, which was dropped on the provider",
+            quote_ident(&gone.name)
+        ),
+        advice: "remove the table from the job, and add it again with another --where or without",
+    })
 }
 
 /// A row was written that does not fit into an event.
@@ -180,6 +205,7 @@ mod tests {
             provider_oid: 42,
             state,
             existing: Existing::Refuse,
+            mapping: Mapping::default(),
             tick: tick.map(at),
             copied: copied.then(|| Copied {
                 snapshot: SnapshotText("1:1:".into()),

@@ -6,6 +6,8 @@
     reason = "support code of tests: a panic is the report"
 )]
 
+mod filters;
 mod identity;
+mod mapping;
 mod partitions;
 mod rewrites;

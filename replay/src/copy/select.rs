@@ -1,0 +1,110 @@
+//! How a table's rows are read for its copy: which columns, and which rows a filter takes. Pure.
+
+use sql::{
+    mapping::Filter,
+    name::{TableName, quote_ident},
+};
+
+use super::plan::Part;
+use crate::{apply::target::Target, table, trouble::Trouble};
+
+/// What is read of each relation of a table.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The columns that the subscriber takes, quoted, in its order.
+    columns: Vec<String>,
+    filter: Option<FilterNow>,
+}
+
+/// A filter, as the table is now.
+#[derive(Debug)]
+struct FilterNow {
+    condition: String,
+    /// Its columns, quoted: as they are called now, and as the filter knows them.
+    names: Vec<(String, String)>,
+}
+
+/// A query for rows of one relation, to which a part adds its pages.
+#[derive(Debug)]
+pub(super) struct Select {
+    query: String,
+    condition: Option<String>,
+}
+
+impl Wanted {
+    /// What a target takes of its provider's table.
+    pub(super) fn of(target: &Target, filter: Option<&Filter>) -> Result<Wanted, Trouble> {
+        let shape = &target.shape;
+        let filter = match filter {
+            None => None,
+            Some(filter) => {
+                let fields = table::filter_fields(filter, shape).map_err(|misfit| {
+                    Trouble::misfit(&shape.table_name(), misfit.why, misfit.advice)
+                })?;
+                let now = fields.iter().map(|&field| &shape.columns[field].name);
+                let known = filter.columns.iter().map(|column| &column.name);
+                Some(FilterNow {
+                    condition: filter.condition.clone(),
+                    names: now
+                        .zip(known)
+                        .map(|(now, known)| (quote_ident(now), quote_ident(known)))
+                        .collect(),
+                })
+            }
+        };
+        Ok(Wanted {
+            columns: target.copied_columns(),
+            filter,
+        })
+    }
+
+    /// How it is read of a relation.
+    pub(super) fn from(&self, relation: &TableName) -> Select {
+        let relation = relation.quoted();
+        let Some(filter) = &self.filter else {
+            return Select {
+                query: format!("select {} from only {relation}", self.columns.join(", ")),
+                condition: None,
+            };
+        };
+        // The filter sees its columns under the names that it knows, which may be those of other
+        // columns by now; so what is read gets names of its own.
+        let mut prefix = "c".to_owned();
+        while filter
+            .names
+            .iter()
+            .any(|(_, known)| known.starts_with(&prefix))
+        {
+            prefix.push('_');
+        }
+        let names: Vec<String> = (0..self.columns.len())
+            .map(|n| format!("{prefix}{n}"))
+            .collect();
+        let read = self.columns.iter().zip(&names);
+        let seen = filter.names.iter().map(|(now, known)| (now, known));
+        let inner: Vec<String> = read
+            .chain(seen)
+            .map(|(column, name)| format!("t.{column} as {name}"))
+            .collect();
+        Select {
+            query: format!(
+                "select {} from (select t.ctid, {} from only {relation} t) t",
+                names.join(", "),
+                inner.join(", ")
+            ),
+            condition: Some(filter.condition.clone()),
+        }
+    }
+}
+
+impl Select {
+    /// The query for a part's rows.
+    pub(super) fn of(&self, part: &Part) -> String {
+        let filter = self.condition.as_ref().map(|filter| format!("({filter})"));
+        let conditions: Vec<String> = part.condition().into_iter().chain(filter).collect();
+        if conditions.is_empty() {
+            return self.query.clone();
+        }
+        format!("{} where {}", self.query, conditions.join(" and "))
+    }
+}
