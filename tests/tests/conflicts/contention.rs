@@ -32,7 +32,7 @@ fn fa_15_deadlocks_on_the_subscriber_are_tried_again_and_counted() {
     let rounds = if full() { 20 } else { 4 };
     for round in 1..=rounds {
         local.ask("begin");
-        local.ask("select from t where id = 2 for update");
+        local.ask("select id from t where id = 2 for update");
         replication.on_provider(&format!("update t set n = {round} where id in (1, 2)"));
         wait_until("the applier to wait for row 2", SOON, || {
             watch.ask(
@@ -41,7 +41,7 @@ fn fa_15_deadlocks_on_the_subscriber_are_tried_again_and_counted() {
             ) == "1"
         });
         // Returns when the applier has given way.
-        local.ask("select from t where id = 1 for update");
+        local.ask("select id from t where id = 1 for update");
         local.ask("rollback");
         replication.sync();
     }
