@@ -65,3 +65,19 @@ fn peak_memory_of_a_copy_of_five_million_rows_is_bounded() {
     }
     replication.assert_clean(&[]);
 }
+
+/// A row is held whole, a few times over, and no more than `chunk_size` and one event of others.
+#[test]
+fn to_05_peak_memory_of_a_batch_of_rows_of_a_megabyte_is_bounded() {
+    let replication = Replication::running("create table large (id int primary key, v text)");
+    let rows = if full() { 1000 } else { 150 };
+    // Text that does not get smaller; in one statement, so that blocks of rows are cut by their bytes.
+    replication.on_provider(&format!(
+        "insert into large select i, (select string_agg(md5(i || ' ' || j), '') from generate_series(1, 32768) j) \
+         from generate_series(1, {rows}) i"
+    ));
+    replication.sync();
+    assert_peak(&replication);
+    replication.assert_same();
+    replication.assert_clean(&[]);
+}

@@ -1,4 +1,4 @@
-//! CN, TX, TR: what statements and transactions leave on the subscriber.
+//! CN, PK, TO, TX, TR: what statements and transactions leave on the subscriber.
 
 use crate::pair::{assert_same, between};
 
@@ -30,6 +30,16 @@ const CASES: &[(&str, &[&str])] = &[
     ("CN-10 nothing changes", &[
         "update t set v = v where id < 1000", "update t set v = 'x' where false", "delete from t where id = -1",
     ]),
+    ("PK-01 every key changes, simple and composite", &[
+        "update t set id = -id", "update t set id = -id where id < 0", "update pairs set a = b, b = a", "update pairs set b = b + 1000",
+    ]),
+    ("PK-02 two keys change places over a third", &[
+        "begin; update t set id = 0 where id = 301; update t set id = 301 where id = 303; update t set id = 303 where id = 0; commit",
+    ]),
+    ("TO-02 a key that is stored apart", &[
+        "insert into wide_keyed select repeat('key', 30000) || g, g from generate_series(1, 20) g",
+        "update wide_keyed set v = -v", "update wide_keyed set k = k || '!' where v > -10", "delete from wide_keyed where v < -15",
+    ]),
     ("TX-02 savepoints", &[
         "begin; insert into t values (-1, 's'); savepoint s1; insert into t values (-2, 's'); savepoint s2;
          insert into t values (-3, 's'); savepoint s3; delete from t where id = -1; rollback to s2;
@@ -58,18 +68,28 @@ fn cn_tx_tr_every_statement_leaves_the_same_on_the_subscriber() {
          create extension btree_gist;
          create table booked (id int primary key, room int, during int4range,
             exclude using gist (room with =, during with &&) deferrable);
-         create table numbered (id serial primary key, v text); {bulk}"
+         create table numbered (id serial primary key, v text);
+         create table pairs (a int, b int, primary key (a, b)); create table wide_keyed (k text primary key, v int); {bulk}"
     ));
     replication.on_provider(
         "insert into t select g, 'v' from generate_series(1, 2000, 2) g; insert into swapped values (1, 1), (2, 2);
          insert into booked values (1, 1, '[1,5)'), (2, 1, '[10,20)'); insert into numbered (v) values ('a'), ('b');
+         insert into pairs select g, g + 10000 from generate_series(1, 500) g;
          create function seen() returns trigger language plpgsql as 'begin return new; end';
          create trigger seen before insert on t for each row execute procedure seen()",
     );
     replication.start();
     replication.add_all();
     let tables: Vec<String> = [
-        "t", "arch", "swapped", "parent", "child", "booked", "numbered",
+        "t",
+        "arch",
+        "swapped",
+        "parent",
+        "child",
+        "booked",
+        "numbered",
+        "pairs",
+        "wide_keyed",
     ]
     .iter()
     .map(|name| (*name).to_owned())
