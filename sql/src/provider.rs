@@ -1,156 +1,21 @@
 //! The provider's functions that replay calls: reading batches, holding the queue, and
 //! making capture. One function here calls one function there.
 
-use std::time::SystemTime;
+mod batch;
+mod sequences;
 
-use tokio_postgres::{GenericClient, Row, Statement};
+use tokio_postgres::GenericClient;
 
-use crate::{
-    mapping::ProviderColumn,
-    name::TableName,
-    position::Position,
-    tick::{Epoch, SnapshotText, Tick, TickId, TickTag},
+pub use self::{
+    batch::{
+        Batch, BatchFinder, Next, Want, consumer_position, current_snapshot, table_filter,
+        tick_containing,
+    },
+    sequences::{
+        SequenceValue, add_sequence, remove_sequence, sequence_candidates, sequence_values,
+    },
 };
-
-/// What follows a tick in a queue, as of one look.
-#[derive(Clone, Debug)]
-pub struct Next {
-    /// The queue's identity.
-    pub epoch: Epoch,
-    /// The identity of the tick that was asked about; none if it is not kept any more.
-    pub tag_at_position: Option<TickTag>,
-    /// The newest tick.
-    pub last_tick: TickId,
-    /// What to apply next; none if there is nothing newer.
-    pub batch: Option<Batch>,
-}
-
-/// A batch: what one tick shows and an earlier one does not.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// The tick that the batch ends with.
-    pub to: Tick,
-    /// When that tick was made, by the provider's clock.
-    pub to_time: SystemTime,
-    /// The query that gives the batch's events in order: columns ev_id, ev_time, ev_txid,
-    /// ev_retry, ev_type, ev_data, ev_extra1 to ev_extra4.
-    pub events_sql: String,
-}
-
-impl Batch {
-    /// The batch with those of its events alone for which a condition on their columns holds.
-    #[must_use]
-    pub fn events_where(&self, condition: &str) -> Batch {
-        Batch {
-            events_sql: format!("select * from ({}) b where {condition}", self.events_sql),
-            ..self.clone()
-        }
-    }
-}
-
-/// Which events of a queue are wanted next.
-#[derive(Clone, Debug, Default)]
-pub struct Want<'a> {
-    /// How many events may be merged into one batch when there are many ticks to catch up
-    /// with. One tick's events come together however many they are.
-    pub max_events: i64,
-    /// A condition on event columns, in SQL.
-    pub filter: Option<&'a str>,
-    /// The last tick that the batch may reach.
-    pub up_to: Option<TickId>,
-}
-
-/// Asks for the batches of a queue; prepared once a session.
-pub struct BatchFinder {
-    statement: Statement,
-}
-
-impl BatchFinder {
-    /// The tick with that number, with its identity now; none if the queue does not have it.
-    pub async fn tick(
-        &self,
-        client: &impl GenericClient,
-        queue: &str,
-        id: TickId,
-    ) -> Result<Option<Tick>, tokio_postgres::Error> {
-        let nothing = Want {
-            max_events: 0,
-            filter: None,
-            up_to: Some(id),
-        };
-        let next = self.after(client, queue, id, &nothing).await?;
-        Ok(next.tag_at_position.map(|tag| Tick { id, tag }))
-    }
-
-    /// Prepares the question on a session to the provider.
-    pub async fn prepare(client: &impl GenericClient) -> Result<Self, tokio_postgres::Error> {
-        let statement = client
-            .prepare(
-                "select epoch, from_tag, last_tick, to_tick, to_tag, to_time, events_sql \
-                 from trunkline.next_batch($1, $2, $3, $4, $5)",
-            )
-            .await?;
-        Ok(BatchFinder { statement })
-    }
-
-    /// What follows tick `from`. An unknown queue is the database's error.
-    pub async fn after(
-        &self,
-        client: &impl GenericClient,
-        queue: &str,
-        from: TickId,
-        want: &Want<'_>,
-    ) -> Result<Next, tokio_postgres::Error> {
-        let row = client
-            .query_one(
-                &self.statement,
-                &[
-                    &queue,
-                    &from.0,
-                    &want.max_events,
-                    &want.filter,
-                    &want.up_to.map(|tick| tick.0),
-                ],
-            )
-            .await?;
-        next(&row)
-    }
-}
-
-fn next(row: &Row) -> Result<Next, tokio_postgres::Error> {
-    let batch = match row.try_get::<_, Option<i64>>(3)? {
-        None => None,
-        Some(to) => Some(Batch {
-            to: Tick {
-                id: TickId(to),
-                tag: TickTag(row.try_get(4)?),
-            },
-            to_time: row.try_get(5)?,
-            events_sql: row.try_get(6)?,
-        }),
-    };
-    Ok(Next {
-        epoch: Epoch(row.try_get(0)?),
-        tag_at_position: row.try_get::<_, Option<i64>>(1)?.map(TickTag),
-        last_tick: TickId(row.try_get(2)?),
-        batch,
-    })
-}
-
-/// The condition that keeps one table's events, under whatever name it had, and of those only
-/// what a copy's snapshot does not show.
-pub fn table_filter(table_oid: u32, copied: Option<&SnapshotText>) -> String {
-    let of_table = format!(
-        "ev_extra2 in (select shape_id::text from trunkline.shape where table_oid = {table_oid})"
-    );
-    match copied {
-        None => of_table,
-        Some(snapshot) => format!(
-            "{of_table} and not txid_visible_in_snapshot(ev_txid, {}::txid_snapshot)",
-            quote_literal(&snapshot.0)
-        ),
-    }
-}
+use crate::{mapping::ProviderColumn, name::TableName};
 
 /// A text as an SQL string constant, safe with any `standard_conforming_strings`.
 pub fn quote_literal(text: &str) -> String {
@@ -160,48 +25,6 @@ pub fn quote_literal(text: &str) -> String {
     } else {
         format!("'{quoted}'")
     }
-}
-
-/// Where a consumer is registered, as a position; none if it is not.
-pub async fn consumer_position(
-    client: &impl GenericClient,
-    queue: &str,
-    consumer: &str,
-) -> Result<Option<Position>, tokio_postgres::Error> {
-    let row = client
-        .query_opt(
-            "select epoch, tick_id, tick_tag from trunkline.consumer_position($1, $2)",
-            &[&queue, &consumer],
-        )
-        .await?;
-    row.as_ref().map(Position::of).transpose()
-}
-
-/// The lowest tick that shows everything that a snapshot shows; none if there is none yet.
-pub async fn tick_containing(
-    client: &impl GenericClient,
-    queue: &str,
-    snapshot: &SnapshotText,
-) -> Result<Option<TickId>, tokio_postgres::Error> {
-    let tick: Option<i64> = client
-        .query_one(
-            "select trunkline.tick_containing($1, $2::text::txid_snapshot)",
-            &[&queue, &snapshot.0],
-        )
-        .await?
-        .try_get(0)?;
-    Ok(tick.map(TickId))
-}
-
-/// The snapshot of the running transaction or statement.
-pub async fn current_snapshot(
-    client: &impl GenericClient,
-) -> Result<SnapshotText, tokio_postgres::Error> {
-    let text = client
-        .query_one("select txid_current_snapshot()::text", &[])
-        .await?
-        .try_get(0)?;
-    Ok(SnapshotText(text))
 }
 
 /// A table that could be replicated, or why it cannot.
@@ -514,78 +337,6 @@ pub async fn shapes(
         )
         .await?;
     rows.iter().map(|row| row.try_get(0)).collect()
-}
-
-/// A sequence of the provider and its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SequenceValue {
-    /// Its name.
-    pub sequence: TableName,
-    /// The last value given out, or the next one if `is_called` is false.
-    pub last_value: i64,
-    /// Whether `last_value` was given out.
-    pub is_called: bool,
-}
-
-/// The values of the sequences that a consumer carries over.
-pub async fn sequence_values(
-    client: &impl GenericClient,
-    queue: &str,
-    consumer: &str,
-) -> Result<Vec<SequenceValue>, tokio_postgres::Error> {
-    let rows = client
-        .query(
-            "select schema_name, sequence_name, last_value, is_called \
-             from trunkline.sequence_values($1, $2)",
-            &[&queue, &consumer],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(SequenceValue {
-                sequence: TableName::of(row)?,
-                last_value: row.try_get(2)?,
-                is_called: row.try_get(3)?,
-            })
-        })
-        .collect()
-}
-
-/// Sequences that could be carried over.
-pub async fn sequence_candidates(
-    client: &impl GenericClient,
-    queue: &str,
-) -> Result<Vec<TableName>, tokio_postgres::Error> {
-    let rows = client
-        .query(
-            "select schema_name, sequence_name from trunkline.sequence_candidates($1) \
-             order by 1, 2",
-            &[&queue],
-        )
-        .await?;
-    rows.iter().map(TableName::of).collect()
-}
-
-/// Carries a sequence over for a consumer; false if it was already.
-pub async fn add_sequence(
-    client: &impl GenericClient,
-    queue: &str,
-    consumer: &str,
-    sequence: &TableName,
-) -> Result<bool, tokio_postgres::Error> {
-    let call = "select trunkline.add_sequence($1, $2, $3, $4)";
-    changed(client, call, queue, consumer, sequence).await
-}
-
-/// Ends that; false if it was not carried over.
-pub async fn remove_sequence(
-    client: &impl GenericClient,
-    queue: &str,
-    consumer: &str,
-    sequence: &TableName,
-) -> Result<bool, tokio_postgres::Error> {
-    let call = "select trunkline.remove_sequence($1, $2, $3, $4)";
-    changed(client, call, queue, consumer, sequence).await
 }
 
 /// Makes one of the calls by which a consumer begins or ends to want something; whether that changed anything.
