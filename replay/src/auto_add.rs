@@ -160,12 +160,8 @@ async fn add(
     candidate: &Candidate,
 ) -> Result<Outcome, Trouble> {
     let table = &candidate.table;
-    if let Some((reason, hint)) = &candidate.refusal {
-        let hint = hint.as_ref().map(|hint| format!(" ({hint})"));
-        return Ok(Outcome::Refused(format!(
-            "{reason}{}",
-            hint.unwrap_or_default()
-        )));
+    if let Some(why) = candidate.why_not() {
+        return Ok(Outcome::Refused(why));
     }
     let columns = provider::captured_columns(&**provider, candidate.oid)
         .await

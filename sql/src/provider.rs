@@ -45,6 +45,16 @@ pub struct Candidate {
     pub is_part: bool,
 }
 
+impl Candidate {
+    /// Why it cannot be added, with what to do about that; none if it can.
+    pub fn why_not(&self) -> Option<String> {
+        self.refusal.as_ref().map(|(reason, hint)| match hint {
+            Some(hint) => format!("{reason} ({hint})"),
+            None => reason.clone(),
+        })
+    }
+}
+
 /// How the rows of a table are to be told apart, as `add` is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum WantedIdentity {

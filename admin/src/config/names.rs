@@ -42,6 +42,7 @@ pub(super) fn queue(section: &Section<'_>, key: &str) -> Option<String> {
 /// A list of tables: `schema.table`, as on a command line, with `*` and `?` in unquoted names,
 /// or with `!` before it for what is left out.
 pub(super) fn tables(section: &Section<'_>, key: &str) -> Vec<String> {
+    // Not given: no table is meant. Given and wrong: it is reported, and nothing is done.
     let texts = section.texts(key).unwrap_or_default();
     let list: Vec<String> = texts.into_iter().map(|text| text.value).collect();
     for one in &list {

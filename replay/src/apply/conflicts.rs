@@ -145,8 +145,11 @@ impl Applier {
             Kind::Missing => noted.missing += keys.len(),
             Kind::Exists => noted.exists += keys.len(),
         }
-        if noted.key_hash.is_empty() {
-            noted.key_hash = key_hash.unwrap_or_default();
+        // The first one stands for all in the log; without keys there is none.
+        if let Some(first) = key_hash
+            && noted.key_hash.is_empty()
+        {
+            noted.key_hash = first;
         }
         Ok(())
     }

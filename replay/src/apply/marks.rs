@@ -76,7 +76,7 @@ impl Applier {
             } => {
                 self.settle(tick).await?;
                 let changed = changed.as_ref().unwrap_or(columns);
-                if !self.concerns(shape, changed) {
+                if !self.concerns(shape, changed)? {
                     return Ok(());
                 }
                 let sum = Sum {
@@ -90,20 +90,21 @@ impl Applier {
     }
 
     async fn target(&self, shape: &Arc<Shape>) -> Result<Target, Trouble> {
-        Target::find(&*self.session, shape, &self.mapping(shape.table.oid)).await
+        Target::find(&*self.session, shape, &self.mapping(shape.table.oid)?).await
     }
 
     /// Whether new values of some columns change what the subscriber has: they are replicated,
     /// or the table's filter reads them.
-    fn concerns(&self, shape: &Shape, columns: &[String]) -> bool {
-        let mapping = self.mapping(shape.table.oid);
+    fn concerns(&self, shape: &Shape, columns: &[String]) -> Result<bool, Trouble> {
+        let mapping = self.mapping(shape.table.oid)?;
         let of_filter = mapping.filter.iter().flat_map(|filter| &filter.columns);
         let of_filter: Vec<_> = of_filter.collect();
-        shape
+        let mut changed = shape
             .columns
             .iter()
-            .filter(|column| columns.contains(&column.name))
-            .any(|column| mapping.takes(column) || of_filter.iter().any(|one| one.is(column)))
+            .filter(|column| columns.contains(&column.name));
+        Ok(changed
+            .any(|column| mapping.takes(column) || of_filter.iter().any(|one| one.is(column))))
     }
 
     /// Deletes the rows that lay in a partition of the provider's: empties the same partition
@@ -175,7 +176,7 @@ impl Applier {
         let table = &shape.table_name();
         let Sum { columns, rows, sum } = wanted;
         let target = self.target(shape).await?;
-        let mapping = self.mapping(shape.table.oid);
+        let mapping = self.mapping(shape.table.oid)?;
         let has_all = columns
             .iter()
             .all(|column| target.written_column(column).is_some());

@@ -122,9 +122,10 @@ impl Applier {
             .collect();
     }
 
-    /// How a table is written.
-    fn mapping(&self, table_oid: u32) -> Mapping {
-        self.mappings.get(&table_oid).cloned().unwrap_or_default()
+    /// How a table is written. A table that nothing is known of is not written as if it had no
+    /// filter: the lists are read again.
+    fn mapping(&self, table_oid: u32) -> Result<Mapping, Trouble> {
+        self.mappings.get(&table_oid).cloned().ok_or(Trouble::Stale)
     }
 
     /// Opens the transaction.

@@ -78,7 +78,7 @@ impl Applier {
 
     /// The target of a shape, looked up once a session.
     pub(super) async fn writable(&mut self, shape: &Arc<Shape>) -> Result<Arc<Writable>, Trouble> {
-        let mapping = self.mapping(shape.table.oid);
+        let mapping = self.mapping(shape.table.oid)?;
         // A table that was removed and added again may have the same shape, and another mapping.
         if let Some(writable) = self.writable.get(&shape.shape)
             && writable.mapping == mapping

@@ -100,6 +100,11 @@ impl ConflictChoice {
 }
 
 impl AddArgs {
+    /// How rows are told apart: without a word of it, as the table itself says.
+    fn wanted_identity(&self) -> WantedIdentity {
+        self.identity.clone().unwrap_or(WantedIdentity::Own)
+    }
+
     fn existing(&self) -> Existing {
         match (self.truncate, self.expect_sync, self.keep_rows) {
             (true, _, _) => Existing::Truncate,
@@ -131,7 +136,7 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     for one in job.subscribers(args.subscriber.as_deref())? {
         subscribers.push(Side::open(job, one).await?);
     }
-    let identity = args.identity.clone().unwrap_or_default();
+    let identity = args.wanted_identity();
     let candidates = provider::candidates(&*provider, job.queue(), &identity)
         .await
         .context("could not list the provider's tables")?;
@@ -239,12 +244,8 @@ async fn add_chosen(
         }
     }
     for candidate in candidates {
-        if let Some((reason, hint)) = &candidate.refusal {
-            let hint = hint.as_ref().map(|hint| format!(" ({hint})"));
-            tally.refuse(
-                &candidate.table,
-                &format!("{reason}{}", hint.unwrap_or_default()),
-            );
+        if let Some(why) = candidate.why_not() {
+            tally.refuse(&candidate.table, &why);
             continue;
         }
         let columns = provider::captured_columns(&**provider, candidate.oid)
@@ -286,7 +287,8 @@ async fn largest_first(provider: &Session, candidates: &mut [Candidate]) -> Resu
         .into_iter()
         .map(|size| (size.table_oid, size.bytes))
         .collect();
-    let bytes = |one: &Candidate| sizes.get(&one.oid).copied().unwrap_or_default();
+    // One that was dropped meanwhile has no size; it is refused in its turn.
+    let bytes = |one: &Candidate| sizes.get(&one.oid).map_or(0, |bytes| *bytes);
     candidates.sort_by(|one, other| {
         let by_size = bytes(other).cmp(&bytes(one));
         by_size.then_with(|| one.table.cmp(&other.table))
@@ -384,7 +386,7 @@ async fn add_to(
         };
         return job.say(&format!("{table} would be added{suffix}{with}"));
     }
-    let identity = args.identity.clone().unwrap_or_default();
+    let identity = args.wanted_identity();
     match capture(job, provider, &side.config.consumer, table, &identity).await {
         Ok(true) => {}
         Ok(false) => {

@@ -37,6 +37,7 @@ impl Target {
         }
     }
 
+    /// Empty without a key: such a target has no statements for single rows.
     fn set_nothing(&self) -> String {
         self.key
             .first()
