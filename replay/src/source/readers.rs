@@ -344,6 +344,14 @@ impl Seat {
         }
     }
 
+    /// A member has done all that it has got, and waits for more.
+    pub(super) fn is_awaited(&self) -> bool {
+        let mut rooms = self.readers.rooms();
+        rooms
+            .room(self.room)
+            .is_some_and(|room| room.members.iter().any(Member::is_idle))
+    }
+
     /// Tells one member what went wrong; the others read on by themselves, and meet it or not.
     pub(super) fn fail(&self, trouble: Trouble) {
         let mut rooms = self.readers.rooms();
@@ -361,6 +369,10 @@ impl Seat {
 impl Member {
     fn wants(&self) -> bool {
         self.backlog.waiting.load(Ordering::Relaxed) < AHEAD
+    }
+
+    fn is_idle(&self) -> bool {
+        self.backlog.bytes.load(Ordering::Relaxed) == 0
     }
 
     fn is_behind(&self, more: usize, limit: usize) -> bool {

@@ -71,6 +71,19 @@ async fn every_member_gets_the_same_part() {
 }
 
 #[tokio::test]
+async fn who_has_written_all_it_got_is_known_to_wait() {
+    let (seat, mut ends) = room(&readers(), at(1), 1);
+    assert!(seat.is_awaited(), "nothing was handed over yet");
+    assert!(seat.deliver(part(CHUNK), &mut seat.begin()).await);
+    assert!(!seat.is_awaited(), "a part waits for it");
+    assert!(gives_part(&mut ends[0]).await);
+    assert!(!seat.is_awaited(), "it writes");
+    let asks = tokio::time::timeout(Duration::from_millis(1), ends[0].next());
+    assert!(asks.await.is_err());
+    assert!(seat.is_awaited(), "it is done and asks for more");
+}
+
+#[tokio::test]
 async fn a_single_member_is_waited_for_and_never_let_go() {
     let (seat, mut ends) = room(&readers(), at(1), 1);
     let reads = async {
