@@ -102,8 +102,12 @@ begin
         hint := format('ALTER ROLE %I BYPASSRLS, or add the table with the capture functions owned by its owner.', current_user);
     else
         if to_regclass('trunkline.table_state') is not null then
-            execute 'select s.consumer from trunkline.table_state s where s.schema_name = $1 and s.table_name = $2 limit 1'
-               into v_job using v_schema, v_class.relname::text;
+            -- Also where the job writes it under another name, or a partition of it. The subscriber's objects may be
+            -- older than these.
+            execute 'select s.consumer from trunkline.table_state s
+                      where to_regclass(format(''%I.%I'', coalesce(to_jsonb(s) ->> ''target_schema'', s.schema_name),
+                                                          coalesce(to_jsonb(s) ->> ''target_name'', s.table_name)))::oid = any ($1) limit 1'
+               into v_job using i_table || array(select p.part_oid from trunkline.parts(i_table) p);
         end if;
         if v_job is null then
             return;

@@ -2,7 +2,7 @@
 //! the owner has put on the table runs with no more rights than the owner has.
 
 use sql::{name::TableName, provider::quote_literal};
-use tokio_postgres::GenericClient;
+use tokio_postgres::{Client, GenericClient};
 
 use super::Applier;
 use crate::trouble::Trouble;
@@ -46,16 +46,7 @@ impl Acting {
 
     /// Refuses a table whose owner's code would run as replay's role.
     pub(crate) fn refuse_code(&self, table: &TableName) -> Result<(), Trouble> {
-        match &self.acts_as {
-            Some(_) => Ok(()),
-            None => self.refuse_any_code(table),
-        }
-    }
-
-    /// Refuses a table with code of its owner's, for who writes it as replay's role whatever
-    /// the owner is.
-    pub(crate) fn refuse_any_code(&self, table: &TableName) -> Result<(), Trouble> {
-        let Some(code) = &self.code else {
+        let (None, Some(code)) = (&self.acts_as, &self.code) else {
             return Ok(());
         };
         Err(Trouble::misfit(
@@ -64,8 +55,8 @@ impl Acting {
                 "{code} belongs to {} and would run with the rights of replay's role",
                 self.owner.as_deref().unwrap_or("another role")
             ),
-            "take that away on the subscriber (while the table is copied, where replay's role is a \
-             member of the owner), or have the table owned by replay's role or a superuser",
+            "take that away on the subscriber, make replay's role a member of the owner, or have the \
+             table owned by replay's role or a superuser",
         ))
     }
 
@@ -73,10 +64,47 @@ impl Acting {
     pub(crate) fn role(&self) -> Option<&str> {
         self.acts_as.as_deref()
     }
+
+    /// Takes the owner's role in the open transaction, for what writes the table's rows.
+    pub(crate) async fn take(&self, client: &Client, table: &TableName) -> Result<(), Trouble> {
+        let Some(role) = self.role() else {
+            return Ok(());
+        };
+        client
+            .batch_execute(&take_role(role, true))
+            .await
+            .map_err(Trouble::at_table(
+                table,
+                "could not take the role of its owner",
+            ))
+    }
+
+    /// Takes replay's own role again. Deferred triggers fire before: at the commit they would
+    /// run as whoever commits.
+    pub(crate) async fn give_back(
+        &self,
+        client: &Client,
+        table: &TableName,
+    ) -> Result<(), Trouble> {
+        if self.role().is_none() {
+            return Ok(());
+        }
+        client
+            .batch_execute("set constraints all immediate")
+            .await
+            .map_err(Trouble::at_table(
+                table,
+                "could not write it on the subscriber",
+            ))?;
+        client
+            .batch_execute(&take_role("none", true))
+            .await
+            .map_err(Trouble::database("could not take replay's own role again"))
+    }
 }
 
 /// The statement that takes a role, for the transaction or the session; `none` is the session's.
-pub(super) fn take_role(role: &str, local: bool) -> String {
+pub(crate) fn take_role(role: &str, local: bool) -> String {
     format!(
         "select pg_catalog.set_config('role', {}, {local})",
         quote_literal(role)

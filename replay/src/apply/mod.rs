@@ -1,7 +1,7 @@
 //! The subscriber's side: writes change sets in one transaction, which ends by moving a
 //! position. Nothing else writes replicated tables, but for the initial copy.
 
-mod acting;
+pub(crate) mod acting;
 mod commit;
 mod conflicts;
 pub(crate) mod empty;

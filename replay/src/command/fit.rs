@@ -96,14 +96,17 @@ async fn misfit(
             "does not exist on {place}: create it there first, or add it with --create"
         )));
     }
+    if is_captured(subscriber, table)
+        .await
+        .with_context(|| format!("could not look at {table} on {place}"))?
+    {
+        return Ok(Some(format!(
+            "is captured there: what replay writes is not captured, so cascades and replication in \
+             both directions are not supported; remove it from the jobs that read it from {place}"
+        )));
+    }
     let acting = Acting::find(&**subscriber, &candidate.table, table).await?;
-    let allowed = match existing {
-        Existing::Trust => acting.refuse_code(table),
-        Existing::Refuse | Existing::Truncate | Existing::Keep | Existing::Swap => {
-            acting.refuse_any_code(table)
-        }
-    };
-    if let Err(refused) = allowed {
+    if let Err(refused) = acting.refuse_code(table) {
         let advice = refused.advice().unwrap_or_default();
         return Ok(Some(format!("{} ({advice})", refused.chain())));
     }
@@ -266,6 +269,28 @@ async fn unfilled(
                              and a.attnotnull and not a.atthasdef and a.attidentity = '' \
                              and a.attname <> all ($2::text[]) order by a.attnum)",
             &[&table.quoted(), &written],
+        )
+        .await?
+        .try_get(0)
+}
+
+/// Whether the table, or a partition of it, has triggers of capture.
+async fn is_captured(
+    subscriber: &Session,
+    table: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    subscriber
+        .query_one(
+            "with recursive tree as ( \
+                 select to_regclass($1)::oid as oid \
+                 union all \
+                 select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid \
+                   join pg_catalog.pg_class c on c.oid = i.inhrelid and c.relispartition) \
+             select exists (select from tree join pg_catalog.pg_trigger t on t.tgrelid = tree.oid \
+                              join pg_catalog.pg_proc p on p.oid = t.tgfoid \
+                              join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+                             where n.nspname = 'trunkline' and not t.tgisinternal)",
+            &[&table.quoted()],
         )
         .await?
         .try_get(0)

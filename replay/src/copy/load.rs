@@ -20,7 +20,11 @@ use super::{
     source::Source,
     stream::{self, Gauge, Pipe},
 };
-use crate::{apply::REPLICA_SETTINGS, subscription::Subscription, trouble::Trouble};
+use crate::{
+    apply::{REPLICA_SETTINGS, acting::take_role},
+    subscription::Subscription,
+    trouble::Trouble,
+};
 
 /// Parts of one table that may fail before the copy is given up and begins anew.
 const FAILURES: u32 = 10;
@@ -39,6 +43,9 @@ pub(super) struct Load {
     pub(super) selects: Vec<Select>,
     /// The table that is loaded.
     pub(super) into: TableName,
+    /// As whom it is loaded, so that what its owner has put on it runs with no more rights
+    /// than the owner has; none: replay's own role.
+    pub(super) role: Option<String>,
     /// `copy ... from stdin`, without the form.
     pub(super) copy_in: String,
     /// Rows travel in binary form.
@@ -126,12 +133,18 @@ impl Load {
         // commit waits for the disk, and for all that was written before it.
         // The lock before the claim: a later try empties the table, and waits for this
         // transaction to end, or has done so already, and then the claim says that it is over.
+        let act_as = |role: &str| match &self.role {
+            Some(_) => format!("; {}", take_role(role, true)),
+            None => String::new(),
+        };
+        let as_owner = act_as(self.role.as_deref().unwrap_or_default());
         writing
             .batch_execute(&format!(
                 "begin isolation level read committed; {REPLICA_SETTINGS}; \
-                 set local synchronous_commit = off; \
-                 lock table {} in row exclusive mode",
-                self.into.quoted()
+                 set local synchronous_commit = off{as_owner}; \
+                 lock table {} in row exclusive mode{}",
+                self.into.quoted(),
+                act_as("none")
             ))
             .await
             .map_err(cannot_write())?;
@@ -147,6 +160,13 @@ impl Load {
                 return Ok(());
             }
             Claim::Over => return Err(Trouble::Stale),
+        }
+        // The role is kept to the end: triggers that are deferred fire at the commit.
+        if let Some(role) = &self.role {
+            writing
+                .batch_execute(&take_role(role, true))
+                .await
+                .map_err(cannot_write())?;
         }
         if let Some(session) = &self.reads_itself {
             self.stream(part, session, writing).await?;

@@ -171,7 +171,7 @@ impl Copy<'_> {
         // 1 and 2
         let source = Source::open(sub, row).await?;
         let target = Target::find(&*self.session, &source.shape, &row.mapping).await?;
-        target.acting.refuse_any_code(&self.row.table)?;
+        target.acting.refuse_code(&self.row.table)?;
         // 3
         let sizes = Sizes {
             page_bytes: source.page_bytes,
@@ -259,6 +259,7 @@ impl Copy<'_> {
             selects,
             copy_in: target.copy_in(&into),
             into,
+            role: target.acting.role().map(str::to_owned),
             binary,
             exported: source.exported.clone(),
             reads_itself: (parts.len() <= 1).then(|| Arc::clone(&source.session)),

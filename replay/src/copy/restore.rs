@@ -13,7 +13,11 @@ use tokio_postgres::{Client, error::SqlState};
 use tracing::{info, warn};
 
 use super::{borrowed::Borrowed, room};
-use crate::{apply::REPLICA_SETTINGS, subscription::Subscription, trouble::Trouble};
+use crate::{
+    apply::{REPLICA_SETTINGS, target::Acting},
+    subscription::Subscription,
+    trouble::Trouble,
+};
 
 /// Building an index gets at least this much `maintenance_work_mem`; more where the server's
 /// own setting is more.
@@ -270,12 +274,17 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
         .map_err(cannot(one))?;
     if kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
         if exists(session, &one.on).await.map_err(cannot(one))? {
+            // Rows are compared in a query of the session's role. An index is built by the
+            // server as its table's owner, whoever asks for it.
+            let acting = Acting::find(session, &one.table, &one.on).await?;
+            acting.take(session, &one.table).await?;
             for statement in statements {
                 session
                     .batch_execute(statement)
                     .await
                     .map_err(cannot(one))?;
             }
+            acting.give_back(session, &one.table).await?;
         }
         kept_ddl::forget(session, one.id)
             .await

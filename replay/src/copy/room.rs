@@ -7,7 +7,7 @@ use sql::{
     connect::Session,
     copy_attempt::Attempt,
     kept_ddl::{self, Left},
-    name::TableName,
+    name::{TableName, quote_ident},
     table_state::{self, Copied, Existing, TableRow},
     tick::Tick,
 };
@@ -15,7 +15,10 @@ use tokio_postgres::error::SqlState;
 use tracing::{debug, info};
 
 use crate::{
-    apply::{REPLICA_SETTINGS, empty, target::Target},
+    apply::{
+        REPLICA_SETTINGS, empty,
+        target::{Acting, Target},
+    },
     subscription::Subscription,
     trouble::Trouble,
 };
@@ -147,7 +150,9 @@ async fn try_make(
     let treatment = treatment(row);
     let (loading, empties) = match treatment {
         Existing::Refuse => {
+            target.acting.take(session, &row.table).await?;
             refuse_rows(row, target, session).await?;
+            target.acting.give_back(session, &row.table).await?;
             (true, false)
         }
         Existing::Truncate => (true, true),
@@ -167,7 +172,7 @@ async fn try_make(
         tell_left(row, &left);
     }
     if empties {
-        empty::tables(session, std::slice::from_ref(&target.name)).await?;
+        empty(session, row, &target.acting).await?;
     }
     if matches!(treatment, Existing::Keep | Existing::Swap) {
         make_aside(row, target, session).await?;
@@ -211,11 +216,38 @@ async fn refuse_rows(row: &TableRow, target: &Target, session: &Session) -> Resu
     Ok(())
 }
 
+/// Empties the subscriber's table, as whom it is written.
+async fn empty(
+    session: &tokio_postgres::Client,
+    row: &TableRow,
+    acting: &Acting,
+) -> Result<(), Trouble> {
+    acting.take(session, &row.table).await?;
+    empty::tables(session, std::slice::from_ref(row.target())).await?;
+    acting.give_back(session, &row.table).await
+}
+
+/// Makes the table that is loaded beside the subscriber's. It belongs to the same owner, as
+/// whom it is loaded and read: its columns have the owner's domains.
 async fn make_aside(row: &TableRow, target: &Target, session: &Session) -> Result<(), Trouble> {
     let aside = aside(row).quoted();
+    let to_owner = match target.acting.role() {
+        None => String::new(),
+        Some(role) => {
+            let role = quote_ident(role);
+            // An owner has to be one who may make tables in the schema, for this moment, which
+            // nobody sees. Two at a time would be an error: they write the same row of the catalog.
+            format!(
+                "; select pg_advisory_xact_lock(hashtext('trunkline.copy owner')); \
+                 grant usage, create on schema trunkline to {role}; \
+                 alter table {aside} owner to {role}; \
+                 revoke create on schema trunkline from {role}"
+            )
+        }
+    };
     session
         .batch_execute(&format!(
-            "drop table if exists {aside}; create table {aside} as {} with no data",
+            "drop table if exists {aside}; create table {aside} as {} with no data{to_owner}",
             target.select_written()
         ))
         .await
@@ -271,6 +303,7 @@ async fn try_complete(
     begin(session).await?;
     if let Some(only_these) = beside {
         let statements = target.merge_statements(&aside(row), only_these);
+        target.acting.take(session, &row.table).await?;
         for statement in &statements {
             session
                 .batch_execute(statement)
@@ -280,6 +313,7 @@ async fn try_complete(
                     "could not bring the copied rows in on the subscriber",
                 ))?;
         }
+        target.acting.give_back(session, &row.table).await?;
         session
             .batch_execute(&format!("drop table {}", aside(row).quoted()))
             .await
@@ -321,7 +355,8 @@ async fn try_clear(row: &TableRow, session: &Session, attempt: &Attempt) -> Resu
     }
     match treatment(row) {
         Existing::Refuse | Existing::Truncate => {
-            empty::tables(session, std::slice::from_ref(row.target())).await?;
+            let acting = Acting::find(&**session, &row.table, row.target()).await?;
+            empty(session, row, &acting).await?;
         }
         Existing::Trust => {}
         Existing::Keep | Existing::Swap => {
@@ -373,7 +408,8 @@ pub(crate) async fn forget(
         .await
         .map_err(at_table("could not remove it"))?;
     if there && row.loading {
-        empty::tables(session, std::slice::from_ref(row.target())).await?;
+        let acting = Acting::find(session, &row.table, row.target()).await?;
+        empty(session, row, &acting).await?;
     }
     session
         .batch_execute(&format!("drop table if exists {}", aside(row).quoted()))

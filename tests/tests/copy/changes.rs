@@ -1,5 +1,5 @@
 //! Tables that change or go away while they are copied, providers that change, and rows that the
-//! subscriber's indexes do not take (SY-15, DD-11, FA-22).
+//! subscriber's indexes do not take (SY-03, SY-15, DD-11, FA-22).
 
 use tests::{Replication, Session, wait_until};
 
@@ -78,7 +78,7 @@ fn other_goes_on(replication: &Replication) {
 }
 
 #[test]
-fn a_table_dropped_while_it_is_copied_is_parked_and_the_others_go_on() {
+fn sy_15_a_table_dropped_while_it_is_copied_is_parked_and_the_others_go_on() {
     let replication = Replication::running(TWO);
     // On the subscriber, while the copy waits to take its indexes away.
     let dropper = Session::holding(
@@ -207,4 +207,75 @@ fn a_provider_that_lacks_what_was_copied_is_noticed() {
     replication.sync();
     replication.assert_same();
     replication.assert_clean(&["table parked table=public.t"]);
+}
+
+#[test]
+fn sy_03_rows_that_come_before_the_copy_park_the_table_until_they_are_gone() {
+    let replication = Replication::builder().make();
+    replication.on_provider(TWO);
+    replication.copy_schema();
+    replication.start();
+    replication.on_subscriber("insert into t values (-1, 'mine', 0)");
+    replication.replay.run(&["add", "t"]).code(3).says(&[
+        "--truncate",
+        "--keep-rows",
+        "--expect-sync",
+    ]);
+    replication.on_subscriber("delete from t");
+    replication.replay.run(&["stop"]).ok();
+    replication.replay.run(&["add", "t", "other"]).ok();
+    // Nobody looked when these came.
+    replication.on_subscriber("insert into t values (1, 'mine', 0), (-1, 'mine', 0)");
+    replication.replay.run(&["start", "-d"]).ok();
+    for _ in 0..2 {
+        wait_until("t to be parked", SOON, || {
+            replication.state("public.t") == "parked"
+        });
+        let said = replication.replay.run(&["tables", "--json"]).ok().stdout;
+        assert!(said.contains("holds rows on the subscriber"), "{said}");
+        assert_eq!(
+            replication.on_subscriber("select count(*) from t where v = 'mine'"),
+            "2",
+            "nobody's rows are touched"
+        );
+        // Tried again, it is refused again.
+        replication.replay.run(&["resume", "t"]).ok();
+    }
+    other_goes_on(&replication);
+    replication.on_subscriber("delete from t");
+    replication.wait_ok();
+    replication.assert_followed(&["table parked table=public.t"]);
+}
+
+#[test]
+fn dd_11_a_table_that_is_dropped_on_either_side_is_parked_by_name_and_the_others_go_on() {
+    let replication = Replication::running(
+        "create table t (id int primary key, v text, n int); create table other (id int primary key)",
+    );
+    replication.on_subscriber("alter table t rename to kept");
+    replication.on_provider("insert into t values (1, 'missed', 1)");
+    wait_until("t to be parked", SOON, || {
+        replication.state("public.t") == "parked"
+    });
+    let said = replication.replay.run(&["tables", "--json"]).ok().stdout;
+    assert!(
+        said.contains("public.t") && said.contains("does not exist"),
+        "{said}"
+    );
+    other_goes_on(&replication);
+    replication.on_subscriber("alter table kept rename to t");
+    replication.wait_ok();
+    replication.sync();
+    replication.assert_same();
+    // On the provider: its rows stay on the subscriber until somebody decides.
+    replication.on_provider("drop table t");
+    wait_until("t to be parked", SOON, || {
+        replication.state("public.t") == "parked"
+    });
+    let said = replication.replay.run(&["tables", "--json"]).ok().stdout;
+    assert!(said.contains("dropped on the provider"), "{said}");
+    other_goes_on(&replication);
+    assert_eq!(replication.on_subscriber("select count(*) from t"), "1");
+    replication.replay.run(&["remove", "t"]).ok();
+    replication.assert_followed(&["table parked table=public.t"]);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod again;
+mod cascade;
 mod catalog;
 mod changes;
 mod choice;

@@ -49,7 +49,7 @@ fn copied_although(ended: impl Fn(&Replication)) -> (Replication, String) {
 }
 
 #[test]
-fn a_part_that_fails_is_loaded_again_and_the_others_stay() {
+fn sy_05_a_part_that_fails_is_loaded_again_and_the_others_stay() {
     let (replication, tries) = copied_although(|replication| {
         let ended = replication.on_subscriber(&format!(
             "{END_SESSIONS}in%' and wait_event_type = 'Lock') ended"
@@ -66,7 +66,7 @@ fn a_part_that_fails_is_loaded_again_and_the_others_stay() {
 }
 
 #[test]
-fn a_copy_whose_snapshot_is_gone_begins_anew_by_itself() {
+fn sy_05_a_copy_whose_snapshot_is_gone_begins_anew_by_itself() {
     let (replication, tries) = copied_although(|replication| {
         let ended = replication.on_provider(&format!(
             "{END_SESSIONS}out%' and state like 'idle in%') ended"
@@ -82,7 +82,7 @@ fn a_copy_whose_snapshot_is_gone_begins_anew_by_itself() {
 }
 
 #[test]
-fn a_subscriber_that_crashes_half_way_through_a_copy_loses_nothing() {
+fn sy_05_a_subscriber_that_crashes_half_way_through_a_copy_loses_nothing() {
     let (replication, _) = copied_although(|replication| {
         replication.subscribers[0].kill9();
         replication.subscribers[0].start_again();

@@ -10,7 +10,7 @@ use tests::{Cluster, Replication, Stop, Writes, wait_until};
 use crate::SOON;
 
 #[test]
-fn sq_01_sq_02_a_promoted_subscriber_gives_out_no_key_that_a_row_holds() {
+fn sq_02_a_promoted_subscriber_gives_out_no_key_that_a_row_holds() {
     let replication = Replication::running(
         "create table t (id bigserial primary key, v text); \
          create table down (id int primary key, v text); \

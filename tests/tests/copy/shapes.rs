@@ -4,7 +4,7 @@
 use tests::Replication;
 
 #[test]
-fn tables_of_every_shape_are_copied() {
+fn sy_09_tables_of_every_shape_are_copied() {
     let replication = Replication::builder().make();
     replication.on_provider(
         "create type mood as enum ('sad', 'ok'); create type pair as (a int, b text); \
@@ -27,14 +27,32 @@ fn tables_of_every_shape_are_copied() {
          insert into portable (id) values (0); \
          insert into portable (id, b, g, d) values (-1, 'NaN', 'Infinity', '-infinity'); \
          insert into text_only select i, 'sad', row(i, 'x,\"y')::pair, 3, 12.5, '{sad,ok}', '<a/>', array[row(1, null)::pair], 'integer' from generate_series(1, 10) i; \
-         insert into \"Odd Näme\" values (1, 'x')",
+         insert into \"Odd Näme\" values (1, 'x'); \
+         create table bare (); insert into bare default values; insert into bare default values; \
+         create table fewer (id int primary key, v text, w text); insert into fewer values (1, 'v', 'w')",
     );
     replication.copy_schema();
     replication.on_subscriber(
-        "drop table gap; create table gap (z text, own int default 3, id int primary key, x bigint)",
+        "drop table gap; create table gap (z text, own int default 3, id int primary key, x bigint); \
+         alter table fewer drop column w",
     );
     replication.start();
+    // A column without a place is told by name, and left out only when told to.
+    let fewer = replication.replay.run(&["add", "fewer"]).code(3);
+    fewer.says(&["public.fewer", "has no column w"]);
+    replication
+        .replay
+        .run(&["add", "fewer", "--columns", "id,v"])
+        .ok();
+    replication
+        .replay
+        .run(&["add", "bare", "--identity", "full"])
+        .ok();
     replication.add_all();
+    assert_eq!(replication.on_subscriber("select count(*) from bare"), "2");
+    assert_eq!(replication.on_subscriber("select id || v from fewer"), "1v");
+    replication.replay.run(&["remove", "fewer"]).ok();
+    replication.on_provider("drop table fewer; insert into bare default values");
     replication.sync();
     replication.assert_same();
     let log = replication.replay.log();
@@ -43,6 +61,7 @@ fn tables_of_every_shape_are_copied() {
         ("public.text_only", 10, false),
         ("public.gap", 100, false),
         ("public.empty", 0, true),
+        ("public.bare", 2, false),
     ] {
         let line = log
             .lines()
@@ -55,7 +74,7 @@ fn tables_of_every_shape_are_copied() {
 }
 
 #[test]
-fn sequences_are_set_when_asked_and_differences_are_told() {
+fn sq_03_sequences_are_set_when_asked_and_differences_are_told() {
     let replication = Replication::builder().make();
     replication.on_provider(
         "create sequence down increment -3 minvalue -100 maxvalue -1 start -1; \

@@ -89,7 +89,7 @@ const STEPS: [Step; 7] = [
 ];
 
 #[test]
-fn killed_at_each_step_of_a_copy_all_comes_back_as_it_was() {
+fn sy_05_killed_at_each_step_of_a_copy_all_comes_back_as_it_was() {
     let replication = family();
     let before = replication.on_subscriber(CATALOG);
     replication.start();
