@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tests::{Replication, Session, Transfers, full, wait_until};
+use tests::{Replication, Session, Transfers, wait_until};
 
 use crate::SOON;
 
@@ -13,7 +13,7 @@ fn fa_15_deadlocks_on_the_subscriber_are_tried_again_and_counted() {
         .replay_line("stats_period = 1")
         .running("create table t (id int primary key, n int); insert into t values (1, 0), (2, 0)");
     replication.on_subscriber(&format!(
-        "alter database {} set deadlock_timeout = '500ms'",
+        "alter database {} set deadlock_timeout = '50ms'",
         replication.db()
     ));
     replication.replay.run(&["restart"]).ok();
@@ -29,7 +29,7 @@ fn fa_15_deadlocks_on_the_subscriber_are_tried_again_and_counted() {
             .unwrap()
     };
     let before = deadlocks(&watch);
-    let rounds = if full() { 20 } else { 4 };
+    let rounds = 20;
     for round in 1..=rounds {
         local.ask("begin");
         local.ask("select id from t where id = 2 for update");
@@ -62,22 +62,24 @@ fn fa_15_deadlocks_on_the_subscriber_are_tried_again_and_counted() {
 }
 
 #[test]
-fn fa_16_timeouts_of_the_database_and_transactions_that_are_to_be_tried_again_stop_nothing() {
+fn fa_16_timeouts_of_the_roles_and_transactions_that_are_to_be_tried_again_stop_nothing() {
     let replication = Replication::builder().make();
     Transfers::create(&replication.provider, replication.db());
     replication.copy_schema();
-    replication.everywhere(&format!(
-        "alter database {0} set statement_timeout = '300ms'; alter database {0} set lock_timeout = '100ms'; \
-         alter database {0} set idle_in_transaction_session_timeout = '200ms'; \
-         alter database {0} set idle_session_timeout = '400ms'",
-        replication.db()
-    ));
+    // Of the roles, which is more than of the database: it comes last.
+    replication.everywhere(
+        "alter role postgres set statement_timeout = '300ms'; alter role postgres set lock_timeout = '100ms'; \
+         alter role postgres set idle_in_transaction_session_timeout = '200ms'; \
+         alter role postgres set idle_session_timeout = '400ms'; \
+         alter role postgres set default_transaction_isolation = 'serializable'; \
+         alter role postgres set default_transaction_read_only = off",
+    );
     replication.start();
     replication.add_all();
-    // One in thirty rows fails as in a serializable transaction: most batches, once or twice.
+    // One row in ten fails as in a serializable transaction: most batches, more than once.
     replication.on_subscriber(
         "create function unlucky() returns trigger language plpgsql as $$ \
-         begin if random() < 0.03 then raise exception 'try again' using errcode = '40001'; end if; return null; end $$; \
+         begin if random() < 0.1 then raise exception 'try again' using errcode = '40001'; end if; return null; end $$; \
          create constraint trigger unlucky after update on checking for each row execute procedure unlucky(); \
          alter table checking enable always trigger unlucky",
     );

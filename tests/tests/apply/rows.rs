@@ -1,16 +1,11 @@
 //! What replay writes: sets in an order that unique indexes allow, differences that are
 //! counted and shown, keys whose text is not equality, columns of the subscriber's own.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::time::Duration;
 
 use tests::{Replication, wait_until};
 
-/// Everything is applied, and no row was another one than its change said.
-fn synced_and_clean(replication: &Replication) {
-    replication.assert_followed(&[]);
-    replication.assert_no_conflicts();
-}
+use crate::synced_and_clean;
 
 #[test]
 fn every_form_of_statement_small_and_large_arrives() {
@@ -47,7 +42,7 @@ fn every_form_of_statement_small_and_large_arrives() {
 }
 
 #[test]
-fn unique_values_that_are_swapped_in_one_statement_arrive() {
+fn cn_01_unique_values_that_are_swapped_in_one_statement_arrive() {
     // On the provider the check waits for the end of the statement; on the subscriber it does not.
     let replication = Replication::running(
         "create table t (id int primary key, u int); \
@@ -251,37 +246,6 @@ fn events_of_another_program_in_the_queue_are_left_alone() {
     let replication = Replication::running("create table t (id int primary key)");
     replication.on_provider("select pgq.insert_event('q1', 'custom', 'drop table t')");
     replication.on_provider("insert into t values (1)");
-    synced_and_clean(&replication);
-}
-
-#[test]
-fn batches_leave_nothing_in_the_catalog_of_the_subscriber() {
-    let replication = Replication::running(
-        "create table t (id int primary key, v text); \
-         insert into t select g, 'first' from generate_series(1, 1000) g",
-    );
-    let batch = |n: i32| {
-        replication.on_provider(&format!(
-            "update t set v = 'round {n}' where id <= 500; \
-             delete from t where id > 800; \
-             insert into t select g, 'new' from generate_series(801, 1000) g"
-        ));
-        replication.sync();
-    };
-    // A TRUNCATE of a staging table would give it a new row here.
-    let catalog = || {
-        replication.on_subscriber(
-            "select string_agg(concat_ws(' ', relname, ctid, xmin, relfilenode), ',' order by relname) \
-               from pg_class where relname like 'trunkline\\_rows\\_%' or relname like 'trunkline\\_keys\\_%'",
-        )
-    };
-    batch(0);
-    let before = catalog();
-    assert!(before.contains("trunkline_rows_"), "{before}");
-    for n in 1..=5 {
-        batch(n);
-    }
-    assert_eq!(catalog(), before);
     synced_and_clean(&replication);
 }
 

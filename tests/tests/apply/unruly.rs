@@ -1,5 +1,4 @@
 //! Tables of the subscriber that do not keep what is written to them: never in silence.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::time::Duration;
 
