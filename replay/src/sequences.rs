@@ -1,6 +1,7 @@
 //! Sequences follow the provider's: before a batch commits, each has at least the value that
 //! it had when the batch's last tick was made, so none gives out a key that a replicated row
-//! holds.
+//! holds; and it is a bounded step ahead, so that it gives out none either that the provider
+//! gives out next, and need not be set for every batch.
 
 use std::collections::HashMap;
 
@@ -13,6 +14,9 @@ use sql::{
 use tracing::error;
 
 use crate::trouble::Trouble;
+
+/// How many values a sequence is kept ahead of the provider's, at most.
+const AHEAD: i32 = 1000;
 
 /// What a subscriber's sequences were set to.
 pub(crate) struct Sequences {
@@ -70,7 +74,7 @@ impl Sequences {
 
     async fn set(&mut self, subscriber: &Session, value: SequenceValue) -> Result<(), Trouble> {
         let name = value.sequence.clone();
-        let problem = sequence_state::set(&**subscriber, &self.consumer, &value)
+        let problem = sequence_state::set(&**subscriber, &self.consumer, &value, AHEAD)
             .await
             .map_err(Trouble::database("could not set a sequence"))?;
         if let Some(problem) = &problem

@@ -71,21 +71,25 @@ pub async fn remove(
     Ok(gone == 1)
 }
 
-/// Sets a sequence of the subscriber; the sequence's own error if it refused.
+/// Brings a sequence of the subscriber up with the provider's value, and at most so many steps
+/// `ahead` of it; the sequence's own error if it refused.
 pub async fn set(
     client: &impl GenericClient,
     consumer: &str,
     value: &SequenceValue,
+    ahead: i32,
 ) -> Result<Option<String>, tokio_postgres::Error> {
     client
         .query_one(
-            "select trunkline.set_sequence($1, $2, $3, $4, $5)",
+            "select trunkline.set_sequence($1, $2, $3, $4, $5, $6, $7)",
             &[
                 &consumer,
                 &value.sequence.schema,
                 &value.sequence.name,
                 &value.last_value,
                 &value.is_called,
+                &value.increment,
+                &ahead,
             ],
         )
         .await?

@@ -1,10 +1,16 @@
--- Function trunkline.set_sequence(i_consumer, i_schema, i_name, i_value, i_is_called)
+-- Function trunkline.set_sequence(i_consumer, i_schema, i_name, i_value, i_is_called, i_step, i_ahead)
 --
--- Sets a sequence of the subscriber to the provider's value. An error of the sequence
+-- Brings a sequence of the subscriber up with the provider's. An error of the sequence
 -- itself (missing, out of its bounds, no right) is stored and returned, so that it does
 -- not take a batch with it.
 --
--- Result: null if it was set, else the error.
+-- Arguments: i_value and i_is_called as the provider's sequence holds them, i_step its
+-- increment; i_ahead, how many steps ahead of that to keep it: 0 sets it exactly. Otherwise
+-- it is set only when it is not between half of that and all of it, so not at every call. It takes
+-- no more than half of the values that are left up to its bound, so that near its end it is
+-- exact. A sequence that cycles, or that was not called yet, is set exactly.
+--
+-- Result: null if it stands right, else the error.
 -- Tables: writes the sequence and trunkline.sequence_state.
 -- Users must not call it: it takes no care whether the value goes back.
 
@@ -13,16 +19,35 @@ create or replace function trunkline.set_sequence(
     i_schema text,
     i_name text,
     i_value bigint,
-    i_is_called boolean)
+    i_is_called boolean,
+    i_step bigint,
+    i_ahead integer)
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_error text;
+    v_error   text;
+    v_oid     oid;
+    v_counts  pg_sequence;
+    v_ahead   numeric := 0;
+    v_now     bigint;
 begin
     begin
-        perform setval(format('%I.%I', i_schema, i_name)::regclass, i_value, i_is_called);
+        v_oid := format('%I.%I', i_schema, i_name)::regclass;
+        select s.* into v_counts from pg_sequence s where s.seqrelid = v_oid;
+        if i_is_called and not v_counts.seqcycle then
+            -- In numeric: the bounds are those of bigint.
+            v_ahead := greatest(0, least(i_ahead, div(
+                case when i_step > 0 then v_counts.seqmax::numeric - i_value else i_value::numeric - v_counts.seqmin end,
+                2 * abs(i_step::numeric))));
+            if v_ahead > 0 and has_sequence_privilege(v_oid, 'select') then
+                v_now := pg_sequence_last_value(v_oid);
+            end if;
+        end if;
+        if v_now is null or (v_now::numeric - i_value) / i_step not between div(v_ahead + 1, 2) and v_ahead then
+            perform setval(v_oid::regclass, (i_value + v_ahead * i_step)::bigint, i_is_called);
+        end if;
     exception when undefined_table or invalid_schema_name or wrong_object_type
                 or numeric_value_out_of_range or insufficient_privilege then
         v_error := sqlerrm;
@@ -35,4 +60,4 @@ begin
 end;
 $$;
 
-revoke all on function trunkline.set_sequence(text, text, text, bigint, boolean) from public;
+revoke all on function trunkline.set_sequence(text, text, text, bigint, boolean, bigint, integer) from public;

@@ -126,7 +126,8 @@ pub(crate) async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failu
 /// The arguments of `seqs`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
-    /// Set them to the provider's values now
+    /// Set them to just the provider's values now; a running daemon keeps them up to 1,000 steps ahead,
+    /// and does so again once the provider goes on
     #[arg(long)]
     sync: bool,
 }
@@ -185,7 +186,7 @@ async fn sync(
         .await
         .context("could not read the provider's sequences")?;
     for value in &values {
-        sequence_state::set(&**subscriber, &one.consumer, value)
+        sequence_state::set(&**subscriber, &one.consumer, value, 0)
             .await
             .with_context(|| format!("could not set {} on {}", value.sequence, label(one)))?;
     }

@@ -14,6 +14,8 @@ pub struct SequenceValue {
     pub last_value: i64,
     /// Whether `last_value` was given out.
     pub is_called: bool,
+    /// From one value to the next; negative where it descends.
+    pub increment: i64,
 }
 
 /// The values of the sequences that a consumer carries over.
@@ -24,7 +26,7 @@ pub async fn sequence_values(
 ) -> Result<Vec<SequenceValue>, tokio_postgres::Error> {
     let rows = client
         .query(
-            "select schema_name, sequence_name, last_value, is_called \
+            "select schema_name, sequence_name, last_value, is_called, increment \
              from trunkline.sequence_values($1, $2)",
             &[&queue, &consumer],
         )
@@ -35,6 +37,7 @@ pub async fn sequence_values(
                 sequence: TableName::of(row)?,
                 last_value: row.try_get(2)?,
                 is_called: row.try_get(3)?,
+                increment: row.try_get(4)?,
             })
         })
         .collect()

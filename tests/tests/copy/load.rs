@@ -91,8 +91,9 @@ fn sy_08_a_large_copy_takes_little_memory_and_the_other_tables_go_on() {
         (f64::from(rows) / 1024.0 / seconds).round()
     );
     assert!(number > 2, "the copy was over at once");
-    // A promise of 5 s, waited for six times as long.
-    assert!(longest < Duration::from_secs(30), "{longest:?}");
+    // A promise of 1 s, waited for six times as long; servers that build indexes on the same two
+    // cores are in it.
+    assert!(longest < Duration::from_secs(6), "{longest:?}");
     assert!(peak < 100, "{peak} MB");
     replication.assert_followed(&[]);
 }
