@@ -26,6 +26,7 @@ mod replication;
 mod scratch;
 mod server;
 mod session;
+pub mod vectors;
 mod wait;
 
 pub use cluster::{Cluster, ClusterBuilder, Stop};

@@ -1,17 +1,31 @@
 //! How the rows of a table are told apart: which key, columns of the operator's, all columns, or not at all.
 
 use sql::event::Mark;
-use tests::Server;
+use tests::vectors::NAMES;
 
 use crate::provider::{Provider, refused, said};
+
+crate::cases::cases! {
+    pk_03_include_columns_are_no_key
+    pk_05_ty_20_full_identity_counts_equal_rows
+    pk_04_insert_only_counts_what_it_leaves_out
+    pk_08_the_key_is_a_unique_index_that_is_enforced_at_once_on_columns_that_are_never_null
+    pk_09_a_key_dropped_under_traffic_is_a_problem_and_no_error
+    cn_11_unique_indexes_that_take_null_for_a_value_are_keys_of_not_null_columns_alone
+    cn_12_a_key_without_overlaps_is_refused_and_the_table_taken_by_all_columns
+    ty_17_ty_18_zero_columns_sixteen_hundred_columns_and_names_that_are_ours
+    nm_01_nm_02_any_name_is_captured_under_its_own
+}
 
 fn add(name: &str, identity: &str) -> String {
     format!("select trunkline.add_table('q', 'job', 'public', '{name}', {identity})")
 }
 
-#[tokio::test]
-async fn pk_03_include_columns_are_no_key() {
-    let mut p = Provider::start().await;
+async fn pk_03_include_columns_are_no_key(mut p: Provider) {
+    // INCLUDE came with 11.
+    if p.version() < 11 {
+        return;
+    }
     p.run("create table t (a int, b text, primary key (a) include (b))")
         .await;
     p.add("t").await;
@@ -23,9 +37,7 @@ async fn pk_03_include_columns_are_no_key() {
     p.check("key and included column").await;
 }
 
-#[tokio::test]
-async fn pk_05_ty_20_full_identity_counts_equal_rows() {
-    let mut p = Provider::start().await;
+async fn pk_05_ty_20_full_identity_counts_equal_rows(mut p: Provider) {
     p.run("create table f (a int, b float8, c json)").await;
     assert!(
         refused(&p.client, &add("f", "null"))
@@ -57,9 +69,7 @@ async fn pk_05_ty_20_full_identity_counts_equal_rows() {
     p.check("truncate").await;
 }
 
-#[tokio::test]
-async fn pk_04_insert_only_counts_what_it_leaves_out() {
-    let mut p = Provider::start().await;
+async fn pk_04_insert_only_counts_what_it_leaves_out(mut p: Provider) {
     p.run("create table io (a int)").await;
     p.add_by("io", "insert-only", None).await;
     p.events().await;
@@ -87,9 +97,9 @@ async fn pk_04_insert_only_counts_what_it_leaves_out() {
     );
 }
 
-#[tokio::test]
-async fn pk_08_the_key_is_a_unique_index_that_is_enforced_at_once_on_columns_that_are_never_null() {
-    let p = Provider::start().await;
+async fn pk_08_the_key_is_a_unique_index_that_is_enforced_at_once_on_columns_that_are_never_null(
+    p: Provider,
+) {
     p.run(
         "create table nullable (id int unique, v int); create table partial (id int not null); create unique index on partial (id) where id > 0;
          create table expr (id int not null); create unique index on expr ((id + 1));
@@ -161,9 +171,7 @@ async fn columns_of_the_operator_s_choice_are_a_key_if_a_unique_index_is_among_t
     );
 }
 
-#[tokio::test]
-async fn pk_09_a_key_dropped_under_traffic_is_a_problem_and_no_error() {
-    let mut p = Provider::start().await;
+async fn pk_09_a_key_dropped_under_traffic_is_a_problem_and_no_error(mut p: Provider) {
     p.run("create table t (id int primary key, v int); insert into t values (0, 0)")
         .await;
     p.run("create table keep as select * from t; truncate t")
@@ -193,13 +201,34 @@ async fn pk_09_a_key_dropped_under_traffic_is_a_problem_and_no_error() {
     );
 }
 
-#[tokio::test]
-async fn cn_11_cn_12_nulls_not_distinct_and_without_overlaps_are_no_keys() {
-    let p = Provider::start().await;
-    p.run("create table n (id int, unique nulls not distinct (id)); create table nn (id int not null, unique nulls not distinct (id))").await;
+async fn cn_11_unique_indexes_that_take_null_for_a_value_are_keys_of_not_null_columns_alone(
+    mut p: Provider,
+) {
+    p.run("create table u (id int unique, v text)").await;
+    assert_eq!(refused(&p.client, &add("u", "null")).await.0, "55000");
+    // NULLS NOT DISTINCT came with 15.
+    if p.version() < 15 {
+        return;
+    }
+    p.run("create table n (id int, unique nulls not distinct (id)); create table nn (id int not null, v int, unique nulls not distinct (id))").await;
     assert_eq!(refused(&p.client, &add("n", "null")).await.0, "55000");
     p.add("nn").await;
-    let mut p = Provider::on(&Server::version(18)).await;
+    p.steps(&[
+        "insert into nn values (1, 1), (2, 2)",
+        "update nn set v = 3 where id = 1",
+        "update nn set id = 5 where id = 1",
+        "delete from nn where id = 2",
+    ])
+    .await;
+}
+
+async fn cn_12_a_key_without_overlaps_is_refused_and_the_table_taken_by_all_columns(
+    mut p: Provider,
+) {
+    // It came with 18.
+    if p.version() < 18 {
+        return;
+    }
     p.run(
         "create table o (room int4range, during int4range, v text, primary key (room, during without overlaps))",
     )
@@ -215,9 +244,7 @@ async fn cn_11_cn_12_nulls_not_distinct_and_without_overlaps_are_no_keys() {
     p.check("periods").await;
 }
 
-#[tokio::test]
-async fn zero_columns_sixteen_hundred_columns_and_names_that_are_ours() {
-    let mut p = Provider::start().await;
+async fn ty_17_ty_18_zero_columns_sixteen_hundred_columns_and_names_that_are_ours(mut p: Provider) {
     p.run("create table z ()").await;
     p.add_by("z", "full", None).await;
     p.run(
@@ -246,28 +273,8 @@ async fn zero_columns_sixteen_hundred_columns_and_names_that_are_ours() {
     p.check("our own names").await;
 }
 
-#[tokio::test]
-async fn nm_01_nm_02_any_name_is_captured_under_its_own() {
-    let mut p = Provider::start().await;
-    let names = [
-        "Capital Idea",
-        "Jan's bad",
-        "dq\"dq",
-        "bs\\bs",
-        "user",
-        "order",
-        "select",
-        "%s%1$s",
-        "{}",
-        "$1",
-        "a;b",
-        "--x",
-        "tab\tnl\n",
-        "😀",
-        "pkey_⚕",
-        "$f$",
-        "$alias",
-    ];
+async fn nm_01_nm_02_any_name_is_captured_under_its_own(mut p: Provider) {
+    let names: Vec<&str> = NAMES.into_iter().chain(["$alias"]).collect();
     for (i, name) in names.iter().enumerate() {
         let q = sql::name::quote_ident(name);
         p.run(&format!(

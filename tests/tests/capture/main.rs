@@ -7,6 +7,7 @@
 )]
 
 mod add;
+mod cases;
 mod format;
 mod identity;
 mod nesting;

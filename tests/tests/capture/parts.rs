@@ -5,13 +5,13 @@ use tests::{Server, choose};
 
 use crate::provider::{Provider, refused};
 
-/// On 15, and where partitions are most different: on 10, which has no keys on them, and on 18.
-async fn providers() -> Vec<Provider> {
-    let mut providers = Vec::new();
-    for version in choose("versions", (10..=18).collect(), vec![10, 15, 18]) {
-        providers.push(Provider::on(&Server::version(version)).await);
-    }
-    providers
+crate::cases::cases! {
+    pt_01_pt_05_pt_06_each_change_is_logged_once_at_whatever_level_it_is_made
+    pt_02_a_row_that_moves_is_one_update_and_nested_statements_read_the_whole_tree
+    partitions_that_come_and_go_take_their_rows_with_them
+    partitions_that_come_and_go_without_event_triggers_take_their_rows_with_them
+    pt_07_rows_of_an_inheritance_tree_are_those_of_their_own_table
+    pt_07_rows_of_an_inheritance_tree_are_told_apart_without_event_triggers_too
 }
 
 /// A table of three levels: a leaf with another order of columns and a dropped one, a sub-partitioned one, and
@@ -44,86 +44,84 @@ async fn tree(p: &Provider) {
     }
 }
 
-#[tokio::test]
-async fn pt_01_05_06_each_change_is_logged_once_at_whatever_level_it_is_made() {
-    for mut p in providers().await {
-        tree(&p).await;
-        p.run("alter table r alter v set not null").await;
-        p.run("insert into r values (100, 1, 'before')").await;
-        p.run("delete from r").await;
-        p.add_by("r", "key", Some(&["id", "d", "v"])).await;
-        for (sql, events) in [
-            (
-                "insert into r values (1, 1, 'x'), (2, 12, 'y'), (3, 21, 'a')",
-                1,
-            ),
-            ("insert into r2 values ('leaf', 13, 4)", 1),
-            ("insert into r3 values (5, 22, 'b')", 1),
-            ("insert into r3a values (6, 23, 'a')", 1),
-            ("update r set v = v where id < 3", 1),
-            ("update r2 set v = v || '!'", 2),
-            ("delete from r3 where id = 5", 1),
-            ("delete from only r2", 1),
-            ("update only r set v = 'nothing'", 0),
-        ] {
-            p.events().await;
-            p.run(sql).await;
-            assert_eq!(p.events().await.len(), events, "{sql}");
-        }
-        p.check("tree").await;
-        p.run("insert into r select i, i % 30, 'a' from generate_series(20, 999) i where i % 30 < 20; update r set v = v || 'x' where id > 500 and d < 20")
-            .await;
-        p.check("bulk").await;
+async fn pt_01_pt_05_pt_06_each_change_is_logged_once_at_whatever_level_it_is_made(
+    mut p: Provider,
+) {
+    tree(&p).await;
+    p.run("alter table r alter v set not null").await;
+    p.run("insert into r values (100, 1, 'before')").await;
+    p.run("delete from r").await;
+    p.add_by("r", "key", Some(&["id", "d", "v"])).await;
+    for (sql, events) in [
+        (
+            "insert into r values (1, 1, 'x'), (2, 12, 'y'), (3, 21, 'a')",
+            1,
+        ),
+        ("insert into r2 values ('leaf', 13, 4)", 1),
+        ("insert into r3 values (5, 22, 'b')", 1),
+        ("insert into r3a values (6, 23, 'a')", 1),
+        ("update r set v = v where id < 3", 1),
+        ("update r2 set v = v || '!'", 2),
+        ("delete from r3 where id = 5", 1),
+        ("delete from only r2", 1),
+        ("update only r set v = 'nothing'", 0),
+    ] {
+        p.events().await;
+        p.run(sql).await;
+        assert_eq!(p.events().await.len(), events, "{sql}");
     }
+    p.check("tree").await;
+    p.run("insert into r select i, i % 30, 'a' from generate_series(20, 999) i where i % 30 < 20; update r set v = v || 'x' where id > 500 and d < 20")
+        .await;
+    p.check("bulk").await;
 }
 
-#[tokio::test]
-async fn pt_02_a_row_that_moves_is_one_update_and_nested_statements_read_the_whole_tree() {
-    for mut p in providers().await {
-        tree(&p).await;
-        if p.cluster.version() < 11 {
-            // Rows do not move there, and no root has a key.
-            refused(
-                &p.client,
-                "select trunkline.add_table('q', 'job', 'public', 'r')",
-            )
-            .await;
-            continue;
-        }
-        p.run("drop table r3, r4; create unique index on r (id, d)")
-            .await;
-        p.add("r").await;
-        p.run("insert into r select i, i from generate_series(0, 9) i")
-            .await;
-        p.events().await;
-        p.run("update r set d = d + 10 where id < 5").await;
-        p.check("moved").await;
-        p.run(
-            "create function nested() returns trigger language plpgsql as $f$ begin
-                if pg_trigger_depth() < 2 then update r set v = coalesce(v, '') || 'n', d = (d + 10) % 20 where id = new.id; end if;
-                return null; end $f$;
-             create trigger nested after insert or update on r1 for each row execute procedure nested()",
+async fn pt_02_a_row_that_moves_is_one_update_and_nested_statements_read_the_whole_tree(
+    mut p: Provider,
+) {
+    tree(&p).await;
+    if p.cluster.version() < 11 {
+        // Rows do not move there, and no root has a key.
+        refused(
+            &p.client,
+            "select trunkline.add_table('q', 'job', 'public', 'r')",
         )
         .await;
-        for sql in [
-            "insert into r values (50, 1)",
-            "insert into r1 values (51, 2)",
-            "update r set v = 'outer' where id > 4",
-            "update r set d = (d + 10) % 20",
-            "do $$ begin insert into r values (60, 3); delete from r2 where id = 60; update r set v = 'z'; end $$",
-        ] {
-            p.run(sql).await;
-            p.check(sql).await;
-        }
+        return;
+    }
+    p.run("drop table r3, r4; create unique index on r (id, d)")
+        .await;
+    p.add("r").await;
+    p.run("insert into r select i, i from generate_series(0, 9) i")
+        .await;
+    p.events().await;
+    p.run("update r set d = d + 10 where id < 5").await;
+    p.check("moved").await;
+    p.run(
+        "create function nested() returns trigger language plpgsql as $f$ begin
+            if pg_trigger_depth() < 2 then update r set v = coalesce(v, '') || 'n', d = (d + 10) % 20 where id = new.id; end if;
+            return null; end $f$;
+         create trigger nested after insert or update on r1 for each row execute procedure nested()",
+    )
+    .await;
+    for sql in [
+        "insert into r values (50, 1)",
+        "insert into r1 values (51, 2)",
+        "update r set v = 'outer' where id > 4",
+        "update r set d = (d + 10) % 20",
+        "do $$ begin insert into r values (60, 3); delete from r2 where id = 60; update r set v = 'z'; end $$",
+    ] {
+        p.run(sql).await;
+        p.check(sql).await;
     }
 }
 
-#[tokio::test]
-async fn partitions_that_come_and_go_take_their_rows_with_them() {
-    for p in providers().await {
-        come_and_go(p).await;
-    }
-    let mut late = Provider::start().await.without_event_triggers().await;
+async fn partitions_that_come_and_go_take_their_rows_with_them(p: Provider) {
+    come_and_go(p).await;
+}
+
+async fn partitions_that_come_and_go_without_event_triggers_take_their_rows_with_them(p: Provider) {
+    let mut late = p.without_event_triggers().await;
     // What a partition held that came since the last look is not known when it goes through the root.
     late.check_claims = false;
     come_and_go(late).await;
@@ -270,16 +268,12 @@ async fn hash_partitions_and_keys_by_expression_are_emptied_by_name_only() {
     .await;
 }
 
-#[tokio::test]
-async fn pt_07_rows_of_an_inheritance_tree_are_those_of_their_own_table() {
-    for mut p in providers().await {
-        inheritance(&mut p, true).await;
-    }
-    inheritance(
-        &mut Provider::start().await.without_event_triggers().await,
-        false,
-    )
-    .await;
+async fn pt_07_rows_of_an_inheritance_tree_are_those_of_their_own_table(mut p: Provider) {
+    inheritance(&mut p, true).await;
+}
+
+async fn pt_07_rows_of_an_inheritance_tree_are_told_apart_without_event_triggers_too(p: Provider) {
+    inheritance(&mut p.without_event_triggers().await, false).await;
 }
 
 async fn inheritance(p: &mut Provider, sees_ddl: bool) {

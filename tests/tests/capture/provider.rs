@@ -25,6 +25,8 @@ pub(crate) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 pub(crate) struct Provider {
     pub(crate) cluster: Arc<Cluster>,
     db: String,
+    /// Who the sessions of writers are, where it is not the superuser.
+    role: Option<&'static str>,
     /// A session for whatever a test does.
     pub(crate) client: Client,
     reader: Client,
@@ -77,6 +79,13 @@ impl Provider {
             .batch_execute("select pgq.create_queue('q')")
             .await
             .expect("create the queue");
+        drop(client);
+        Provider::of_copy(cluster, db).await
+    }
+
+    /// In a database that has the queue already, and no events.
+    pub(crate) async fn of_copy(cluster: &Arc<Cluster>, db: &str) -> Provider {
+        let client = cluster.connect(db).await;
         let reader = cluster.connect(db).await;
         let digits = if cluster.version() < 12 {
             PINNED.replace("digits = 1", "digits = 3")
@@ -87,6 +96,7 @@ impl Provider {
         Provider {
             cluster: Arc::clone(cluster),
             db: db.to_owned(),
+            role: None,
             client,
             reader,
             shapes: BTreeMap::new(),
@@ -139,6 +149,20 @@ impl Provider {
         ask(&self.client, sql).await
     }
 
+    /// Runs statements one by one, each a client message, and requires after each that the mirror holds what the
+    /// tables hold.
+    pub(crate) async fn steps(&mut self, statements: &[&str]) {
+        for statement in statements {
+            self.run(statement).await;
+            self.check(statement).await;
+        }
+    }
+
+    /// The server's major version.
+    pub(crate) fn version(&self) -> u32 {
+        self.cluster.version()
+    }
+
     /// Captures a table whose name needs no quotes.
     pub(crate) async fn add(&self, table: &str) {
         let table: TableName = table.parse().unwrap();
@@ -153,7 +177,43 @@ impl Provider {
 
     /// A session of its own with another transaction each time, as the writers have.
     pub(crate) async fn another(&self) -> Client {
-        self.cluster.connect(&self.db).await
+        let client = self.cluster.connect(&self.db).await;
+        if let Some(role) = self.role {
+            let command = format!("set session authorization {role}");
+            client.batch_execute(&command).await.expect("become a role");
+        }
+        client
+    }
+
+    /// The same in another database of the server, whose owner, no superuser, has installed everything and does everything.
+    pub(crate) async fn owned(self) -> Provider {
+        let (role, db) = ("owner", format!("{}_owned", self.db));
+        self.run(&format!(
+            "do $$ begin create role {role} login; exception when duplicate_object then null; end $$;
+             grant pgq_admin, pgq_reader, pgq_writer to {role}"
+        ))
+        .await;
+        self.run(&format!("create database {db} owner {role}"))
+            .await;
+        let public = format!("alter schema public owner to {role}");
+        self.cluster.psql(&db, &public);
+        let mut installer = self.cluster.connect(&db).await;
+        let command = format!("set session authorization {role}");
+        installer.batch_execute(&command).await.expect(&command);
+        install(&mut installer, &[Component::Pgq, Component::Provider])
+            .await
+            .expect("install");
+        let create = "select pgq.create_queue('q')";
+        installer.batch_execute(create).await.expect(create);
+        drop(installer);
+        let mut owned = Provider::of_copy(&self.cluster, &db).await;
+        owned.role = Some(role);
+        owned.client = owned.another().await;
+        assert_eq!(
+            owned.ask("select trunkline.capture_mode()").await,
+            "fingerprint"
+        );
+        owned
     }
 
     /// Captures a table by an identity: `key` with columns, `full` or `insert-only`.

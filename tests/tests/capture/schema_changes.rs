@@ -3,34 +3,41 @@
 
 use crate::provider::Provider;
 
-macro_rules! in_both_modes {
-    ($($test:ident)*) => {
-        mod events {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(super::Provider::start().await).await;
-            })*
-        }
-        mod fingerprint {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(super::Provider::start().await.without_event_triggers().await).await;
+/// Makes a case of each function for each way to follow schema changes: by event triggers, without them, and without them as
+/// a role that is no superuser and owns the database.
+macro_rules! in_each_mode {
+    ($($mode:ident: $make:expr),*; $cases:tt) => {
+        $(in_each_mode!(@mode $mode, $make, $cases);)*
+    };
+    (@mode $mode:ident, $make:expr, { $($test:ident)* }) => {
+        pub(crate) mod $mode {
+            use crate::provider::Provider;
+
+            crate::cases::cases! { $($test)* }
+
+            $(async fn $test(p: Provider) {
+                super::$test($make(p).await).await;
             })*
         }
     };
 }
 
-in_both_modes! {
-    columns_come_and_go_within_and_between_transactions
-    open_sessions_with_cached_plans_go_on
-    names_follow_renames_and_swaps
-    a_dropped_table_is_said_to_be_dropped_and_its_name_may_come_again
-    a_key_may_change_and_a_lost_key_is_a_problem_and_no_error
-    what_hides_or_silences_changes_is_a_problem
-    a_foreign_key_with_actions_that_comes_later_changes_the_capture
+in_each_mode! {
+    events: async |p| p,
+    fingerprint: Provider::without_event_triggers,
+    owner: Provider::owned;
+    {
+        dd_03_dd_07_columns_come_and_go_within_and_between_transactions
+        dd_04_open_sessions_with_cached_plans_go_on
+        dd_08_names_follow_renames_and_swaps
+        dd_11_a_dropped_table_is_said_to_be_dropped_and_its_name_may_come_again
+        pk_09_a_key_may_change_and_a_lost_key_is_a_problem_and_no_error
+        dd_14_tr_09_what_hides_or_silences_changes_is_a_problem
+        fk_02_a_foreign_key_with_actions_that_comes_later_changes_the_capture
+    }
 }
 
-async fn columns_come_and_go_within_and_between_transactions(mut p: Provider) {
+async fn dd_03_dd_07_columns_come_and_go_within_and_between_transactions(mut p: Provider) {
     p.run("create table t (id int primary key, a text, b int)")
         .await;
     p.add("t").await;
@@ -54,10 +61,10 @@ async fn columns_come_and_go_within_and_between_transactions(mut p: Provider) {
     }
 }
 
-async fn open_sessions_with_cached_plans_go_on(mut p: Provider) {
+async fn dd_04_open_sessions_with_cached_plans_go_on(mut p: Provider) {
     p.run("create table t (id int primary key, a int)").await;
     p.add("t").await;
-    let writer = p.cluster.connect("p").await;
+    let writer = p.another().await;
     let insert = writer
         .prepare("insert into t (id) values ($1)")
         .await
@@ -73,7 +80,7 @@ async fn open_sessions_with_cached_plans_go_on(mut p: Provider) {
     p.check("after").await;
 }
 
-async fn names_follow_renames_and_swaps(mut p: Provider) {
+async fn dd_08_names_follow_renames_and_swaps(mut p: Provider) {
     p.run("create schema s; create table t (id int primary key, v text); create table u (id int primary key, v text)").await;
     p.add("t").await;
     p.add("u").await;
@@ -94,7 +101,7 @@ async fn names_follow_renames_and_swaps(mut p: Provider) {
     assert_eq!(p.mirrored("u").len(), 3);
 }
 
-async fn a_dropped_table_is_said_to_be_dropped_and_its_name_may_come_again(mut p: Provider) {
+async fn dd_11_a_dropped_table_is_said_to_be_dropped_and_its_name_may_come_again(mut p: Provider) {
     p.run("create table t (id int primary key)").await;
     p.add("t").await;
     p.events().await;
@@ -131,7 +138,7 @@ async fn a_dropped_table_is_said_to_be_dropped_and_its_name_may_come_again(mut p
     );
 }
 
-async fn a_key_may_change_and_a_lost_key_is_a_problem_and_no_error(mut p: Provider) {
+async fn pk_09_a_key_may_change_and_a_lost_key_is_a_problem_and_no_error(mut p: Provider) {
     p.run("create table t (id int primary key, b int not null, v text); insert into t values (1, 10, 'x')").await;
     p.run("create table keep as select * from t; truncate t")
         .await;
@@ -169,7 +176,7 @@ async fn a_key_may_change_and_a_lost_key_is_a_problem_and_no_error(mut p: Provid
     );
 }
 
-async fn what_hides_or_silences_changes_is_a_problem(p: Provider) {
+async fn dd_14_tr_09_what_hides_or_silences_changes_is_a_problem(p: Provider) {
     p.run("create table t (id int primary key)").await;
     p.add("t").await;
     for (sql, word, back) in [
@@ -205,7 +212,7 @@ async fn what_hides_or_silences_changes_is_a_problem(p: Provider) {
     }
 }
 
-async fn a_foreign_key_with_actions_that_comes_later_changes_the_capture(mut p: Provider) {
+async fn fk_02_a_foreign_key_with_actions_that_comes_later_changes_the_capture(mut p: Provider) {
     p.run("create table a (id int primary key); create table t (id int primary key, a int)")
         .await;
     p.add("t").await;

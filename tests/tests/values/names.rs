@@ -1,28 +1,9 @@
 //! NM: names that need every kind of quoting, names of 63 bytes, twins; control characters never forge a line of a log.
 
 use tests::choose;
+use tests::vectors::NAMES;
 
 use crate::pair::{assert_same, between, literal};
-
-const NAMES: [&str; 17] = [
-    "Capital Idea",
-    "Jan's bad",
-    "dq\"dq",
-    "bs\\bs",
-    "user",
-    "order",
-    "select",
-    "%s%1$s",
-    "{}",
-    "$1",
-    "a;b",
-    "--x",
-    "tab\tnl\n",
-    "🐘",
-    "pkey_⚕",
-    "$f$",
-    "\u{1b}[31mERROR forged",
-];
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -127,7 +108,7 @@ fn every_name(provider: u32, subscriber: u32) {
 }
 
 #[test]
-fn nm_every_name_is_copied_replicated_listed_and_removed() {
+fn nm_01_nm_02_nm_05_nm_06_nm_09_every_name_is_copied_replicated_listed_and_removed() {
     let all = vec![(15, 15), (10, 10), (13, 13), (18, 18)];
     for (provider, subscriber) in choose("name-versions", all, vec![(15, 15)]) {
         every_name(provider, subscriber);

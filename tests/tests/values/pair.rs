@@ -6,11 +6,6 @@ use tests::{Cluster, Replication, Server};
 const PINNED: &str = "set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'; set timezone = 'UTC';
     set extra_float_digits = 3; set bytea_output = 'hex'; set lc_monetary = 'C'; set row_security = off; ";
 
-/// A writer's session that wants every value in another form.
-pub(crate) const HOSTILE: &str = "set datestyle = 'German, DMY'; set intervalstyle = 'iso_8601';
-    set timezone = 'Europe/Helsinki'; set extra_float_digits = -5; set bytea_output = 'escape'; set xmloption = content;
-    set quote_all_identifiers = on; set standard_conforming_strings = on; ";
-
 /// A replication between two versions, described and not made.
 pub(crate) fn between(provider: u32, subscriber: u32) -> Replication {
     let cluster = |version| match version {
