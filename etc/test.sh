@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need and runs them: the set for CI, or with --full
+# Installs what the tests and fuzz targets need and runs them: the set for CI, or with --full
 # every version, seed and size. The last line counts what was left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ esac
 
 need_debian /usr/lib/postgresql/15/bin/postgres=postgresql-15 \
     /usr/lib/postgresql/15/bin/psql=postgresql-client-15 \
-    gcc=gcc /usr/include/stdio.h=libc6-dev python3=python3 npm=npm node=nodejs setpriv=util-linux \
+    gcc=gcc g++=g++ /usr/include/stdio.h=libc6-dev python3=python3 npm=npm node=nodejs setpriv=util-linux \
     make=make strip=binutils dpkg-deb=dpkg \
     pgqd=pgqd /usr/lib/python3/dist-packages/pgq=python3-pgq \
     /usr/lib/python3/dist-packages/psycopg2=python3-psycopg2 \
@@ -51,6 +51,9 @@ case $runner$full in
     test) cargo test --profile "$profile" --workspace --no-fail-fast -- --test-threads 3 ;;
     test1) cargo test --profile "$profile" --workspace --no-fail-fast -- --test-threads 3 --include-ignored ;;
 esac
+
+# The fuzz targets of every parser; they take what is built already.
+bash fuzz/run.sh $([ -n "$full" ] && echo 60 || echo 20)
 
 # Tests that only --full runs are marked #[ignore]; tests that run with fewer
 # versions, seeds or sizes wrote a line for each kind that they cut.

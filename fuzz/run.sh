@@ -1,37 +1,51 @@
 #!/bin/bash
-# Fuzzes the parsers, all side by side or those named, so many seconds each (60). Ends with 1 if one of them fails.
+# Fuzzes the parsers, all or those named, so many seconds each (60), two at a time. Ends with 1 if one of them fails.
 #     bash fuzz/run.sh [SECONDS] [TARGET...]
+# TRUNKLINE_FUZZ_PROFILE: which of the programs' profiles to build with, so that what they have built is taken (ci).
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-60}
 shift || true
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=(block event shape name conninfo service config)
-host=$(rustc -vV | sed -n 's/^host: //p')
-coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
-coverage+=" -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
-# With --target the flags are not those of build scripts and macros.
-RUSTFLAGS="$coverage --cfg fuzzing" cargo build --quiet --release --locked --target "$host"
-program=${CARGO_TARGET_DIR:-target}/$host/release/fuzz
+profile=${TRUNKLINE_FUZZ_PROFILE:-ci}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../target}
+RUSTC_WRAPPER=$PWD/instrument.sh cargo build --quiet --locked --profile "$profile"
+[ "$profile" != dev ] || profile=debug
+program=$CARGO_TARGET_DIR/$profile/fuzz
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-declare -A running
-for target in "${targets[@]}"; do
-    mkdir -p "$work/$target" artifacts
-    TRUNKLINE_FUZZ=$target PGSERVICEFILE=$work/$target.conf TMPDIR=$work HOME=$work \
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
+
+# Whatever stands in seeds/TARGET is tried first: a file that was a failure once is a test from then on.
+fuzz() {
+    mkdir -p "$work/$1" artifacts
+    TRUNKLINE_FUZZ=$1 PGSERVICEFILE=$work/$1.conf TMPDIR=$work HOME=$work \
         "$program" -max_total_time="$seconds" -max_len=4096 -timeout=20 -rss_limit_mb=1024 -close_fd_mask=0 \
-        -artifact_prefix="artifacts/$target-" "$work/$target" "seeds/$target" >"$work/$target.log" 2>&1 &
-    running[$target]=$!
-done
+        -artifact_prefix="artifacts/$1-" "$work/$1" "seeds/$1" >"$work/$1.log" 2>&1
+}
+
 failed=0
-for target in "${targets[@]}"; do
-    if wait "${running[$target]}"; then
-        echo "$target: $(grep -a '^Done' "$work/$target.log")"
+ended() {
+    if wait "$2"; then
+        echo "$1: $(grep -a '^Done' "$work/$1.log")"
     else
         failed=1
-        echo "$target failed:" >&2
-        tail -n 40 "$work/$target.log" >&2
+        echo "$1 failed; what it was given is in fuzz/artifacts, and belongs into fuzz/seeds/$1 once it is mended:" >&2
+        tail -n 40 "$work/$1.log" >&2
     fi
+}
+
+while [ ${#targets[@]} -gt 0 ]; do
+    pair=("${targets[@]:0:2}")
+    targets=("${targets[@]:2}")
+    pids=()
+    for target in "${pair[@]}"; do
+        fuzz "$target" &
+        pids+=($!)
+    done
+    for place in "${!pair[@]}"; do
+        ended "${pair[$place]}" "${pids[$place]}"
+    done
 done
 exit $failed
