@@ -1,8 +1,12 @@
 //! Rows that are not as their changes say: stored, counted and logged, or their table stops.
 
+use std::borrow::Cow;
+
+use indexmap::IndexSet;
 use sql::{
     conflict::{self, Found, Kind},
     name::TableName,
+    row,
     shape::Shape,
     table_state::TableRow,
     tick::TickId,
@@ -10,7 +14,14 @@ use sql::{
 use tracing::warn;
 
 use super::{Applier, OnConflict, sets::Differences};
-use crate::trouble::{NotAsSaid, Trouble};
+use crate::{
+    fold::ChangeSet,
+    trouble::{NotAsSaid, Trouble},
+};
+
+/// Keys of a table that wait for the end of the transaction. With more, all are taken as
+/// conflicts at once.
+const OPEN_KEYS: usize = 10_000;
 
 /// What the open transaction has found.
 #[derive(Debug, Default)]
@@ -22,11 +33,16 @@ pub(super) struct Conflicts {
 #[derive(Debug)]
 struct OfTable {
     table: TableName,
+    provider_oid: u32,
+    tick: TickId,
+    /// Keys of rows that were not as a change said. A later change of the same transaction may
+    /// take back what was said, and it may stand in a later part.
+    open: IndexSet<(Kind, String)>,
+    /// Rows that are stored.
     missing: usize,
     exists: usize,
     /// Of the first row.
     key_hash: String,
-    tick: TickId,
 }
 
 impl Conflicts {
@@ -35,7 +51,7 @@ impl Conflicts {
         self.tables.clear();
     }
 
-    /// Rows that were not as their changes said.
+    /// Rows that were not as their changes said, as far as they are stored.
     pub(super) fn count(&self) -> i64 {
         let rows: usize = self.tables.iter().map(|one| one.missing + one.exists).sum();
         i64::try_from(rows).unwrap_or(i64::MAX)
@@ -44,26 +60,56 @@ impl Conflicts {
     /// Logs them, one line a table: the transaction that stored them is committed.
     pub(super) fn tell(&mut self) {
         for one in self.tables.drain(..) {
-            warn!(
-                table = %one.table,
-                missing = one.missing,
-                exists = one.exists,
-                key_hash = %one.key_hash,
-                tick = one.tick.0,
-                "conflict"
-            );
+            // All that was said of its rows may have been taken back.
+            if one.missing + one.exists > 0 {
+                warn!(
+                    table = %one.table,
+                    missing = one.missing,
+                    exists = one.exists,
+                    key_hash = %one.key_hash,
+                    tick = one.tick.0,
+                    "conflict"
+                );
+            }
         }
     }
 
-    fn of(&mut self, table: &TableName, tick: TickId) -> &mut OfTable {
-        let place = self.tables.iter().position(|one| one.table == *table);
+    /// Changes that say nothing of before take back what was said of their keys: they follow
+    /// where a nested statement was logged first, whose outer one had touched the rows before.
+    pub(super) fn take_back(&mut self, set: &ChangeSet) {
+        let table_oid = set.shape.table.oid;
+        let Some(one) = self.tables.iter_mut().find(|one| {
+            // Not by its name, which may change within the transaction.
+            one.provider_oid == table_oid && !one.open.is_empty()
+        }) else {
+            return;
+        };
+        let key_fields = set.shape.key_fields();
+        let of_rows = set.puts.iter().map(|put| row::project(put, &key_fields));
+        let of_keys = set.gone.iter().map(|key| Cow::Borrowed(key.as_ref()));
+        for key in of_rows.chain(of_keys) {
+            let key = format!("({})", String::from_utf8_lossy(&key));
+            for kind in [Kind::Missing, Kind::Exists] {
+                one.open.swap_remove(&(kind, key.clone()));
+            }
+        }
+    }
+
+    fn of(&mut self, shape: &Shape, tick: TickId) -> &mut OfTable {
+        let provider_oid = shape.table.oid;
+        let place = self
+            .tables
+            .iter()
+            .position(|one| one.provider_oid == provider_oid);
         let place = place.unwrap_or_else(|| {
             self.tables.push(OfTable {
-                table: table.clone(),
+                table: shape.table_name(),
+                provider_oid,
+                tick,
+                open: IndexSet::new(),
                 missing: 0,
                 exists: 0,
                 key_hash: String::new(),
-                tick,
             });
             self.tables.len() - 1
         });
@@ -80,8 +126,8 @@ impl Applier {
             .collect();
     }
 
-    /// Stops a table whose rows do not stay as they are written; notes the conflicts of any
-    /// other.
+    /// Stops a table whose rows do not stay as they are written; notes the rows of any other that
+    /// were not as was said, until the end of the transaction.
     pub(super) async fn judge(
         &mut self,
         shape: &Shape,
@@ -97,60 +143,64 @@ impl Applier {
                  that take rows away, and for a key that it holds more than once",
             ));
         }
-        for (kind, keys) in differences.by_kind() {
-            if !keys.is_empty() {
-                self.note(shape, kind, keys, tick).await?;
-            }
+        let found = differences
+            .by_kind()
+            .into_iter()
+            .flat_map(|(kind, keys)| keys.iter().map(move |key| (kind, key.clone())));
+        let one = self.conflicts.of(shape, tick);
+        one.open.extend(found);
+        if one.open.len() > OPEN_KEYS {
+            self.store_conflicts().await?;
         }
         Ok(())
     }
 
-    /// Stores and counts conflicts, or stops the table, as is configured.
-    async fn note(
-        &mut self,
-        shape: &Shape,
-        kind: Kind,
-        keys: &[String],
-        tick: TickId,
-    ) -> Result<(), Trouble> {
-        let table = shape.table_name();
-        let provider_oid = shape.table.oid;
-        let choice = self.choices.get(&provider_oid).copied();
-        match choice.unwrap_or(self.on_conflict) {
-            OnConflict::Overwrite => {}
-            OnConflict::Stop => {
-                return Err(Trouble::not_as_said(
-                    &table,
-                    NotAsSaid::Conflict {
-                        rows: keys.len(),
-                        kind,
-                    },
-                    "put the rows right on the subscriber, drop the change (replay skip TABLE), or \
-                     let the provider's rows win: replay add TABLE --on-conflict overwrite",
-                ));
+    /// Stores and counts what nothing has taken back, or stops a table, as is configured.
+    pub(super) async fn store_conflicts(&mut self) -> Result<(), Trouble> {
+        for one in &mut self.conflicts.tables {
+            let open = std::mem::take(&mut one.open);
+            for kind in [Kind::Missing, Kind::Exists] {
+                let of_kind = open.iter().filter(|(of, _)| *of == kind);
+                let keys: Vec<String> = of_kind.map(|(_, key)| key.clone()).collect();
+                if keys.is_empty() {
+                    continue;
+                }
+                let choice = self.choices.get(&one.provider_oid).copied();
+                match choice.unwrap_or(self.on_conflict) {
+                    OnConflict::Overwrite => {}
+                    OnConflict::Stop => return Err(stopped(&one.table, kind, keys.len())),
+                }
+                let found = Found {
+                    table: &one.table,
+                    provider_oid: one.provider_oid,
+                    kind,
+                    keys: &keys,
+                    tick: one.tick,
+                };
+                let key_hash = conflict::store(&*self.session, &self.consumer, &found)
+                    .await
+                    .map_err(Trouble::database("could not store conflicts"))?;
+                match kind {
+                    Kind::Missing => one.missing += keys.len(),
+                    Kind::Exists => one.exists += keys.len(),
+                }
+                // The first one stands for all in the log; without keys there is none.
+                if let Some(first) = key_hash
+                    && one.key_hash.is_empty()
+                {
+                    one.key_hash = first;
+                }
             }
-        }
-        let found = Found {
-            table: &table,
-            provider_oid,
-            kind,
-            keys,
-            tick,
-        };
-        let key_hash = conflict::store(&*self.session, &self.consumer, &found)
-            .await
-            .map_err(Trouble::database("could not store conflicts"))?;
-        let noted = self.conflicts.of(&table, tick);
-        match kind {
-            Kind::Missing => noted.missing += keys.len(),
-            Kind::Exists => noted.exists += keys.len(),
-        }
-        // The first one stands for all in the log; without keys there is none.
-        if let Some(first) = key_hash
-            && noted.key_hash.is_empty()
-        {
-            noted.key_hash = first;
         }
         Ok(())
     }
+}
+
+fn stopped(table: &TableName, kind: Kind, rows: usize) -> Trouble {
+    Trouble::not_as_said(
+        table,
+        NotAsSaid::Conflict { rows, kind },
+        "put the rows right on the subscriber, drop the change (replay skip TABLE), or \
+         let the provider's rows win: replay add TABLE --on-conflict overwrite",
+    )
 }

@@ -182,6 +182,7 @@ impl Applier {
         };
         run(self, "savepoint trial; savepoint chunk").await?;
         let made = self.made_now.clone();
+        let conflicts = std::mem::take(&mut self.conflicts);
         let mut tried = self.write(sets, tick).await;
         if tried.is_ok() {
             tried = self.settle(tick).await;
@@ -191,6 +192,7 @@ impl Applier {
         }
         self.pending.clear();
         self.made_now = made;
+        self.conflicts = conflicts;
         run(self, "rollback to savepoint trial").await?;
         Ok(tried)
     }
@@ -238,13 +240,18 @@ impl Applier {
             .zip(writable.iter().map(Arc::as_ref))
             .filter(|(set, _)| !set.is_empty())
             .collect();
-        if !self.write_quickly(&work).await? {
+        if self.write_quickly(&work).await? {
+            for (set, _) in &work {
+                self.conflicts.take_back(set);
+            }
+        } else {
             self.session
                 .batch_execute("rollback to savepoint chunk")
                 .await
                 .map_err(Trouble::database("could not roll a chunk back"))?;
             self.made_now.clear();
             for (set, writable) in &work {
+                self.conflicts.take_back(set);
                 self.write_carefully(set, writable, tick).await?;
             }
         }
@@ -257,12 +264,13 @@ impl Applier {
         Ok(())
     }
 
-    /// Writes all sums that are staged: the transactions that they are of are complete.
+    /// The transactions that were written are complete: writes all sums that are staged, stores
+    /// conflicts or stops their table.
     pub(crate) async fn settle(&mut self, tick: TickId) -> Result<(), Trouble> {
         for writable in self.pending.take_all() {
             self.write_sums(&writable, tick).await?;
         }
-        Ok(())
+        self.store_conflicts().await
     }
 
     /// Empties tables, those of one owner together.

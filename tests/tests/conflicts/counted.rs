@@ -119,3 +119,41 @@ fn pk_12_conflicts_are_one_line_a_table_and_batch_and_kept_within_bounds() {
     );
     replication.assert_clean(&["conflict table="]);
 }
+
+#[test]
+fn what_a_nested_statement_said_too_early_is_no_conflict_though_a_part_ends_behind_it() {
+    let replication = Replication::builder()
+        .replay_line("chunk_size = \"64 kB\"")
+        .running(
+            "create table t (id int primary key, n int, v text); \
+             create function again() returns trigger language plpgsql as $$ begin \
+                 update t set n = n + 1 where id = new.id; return null; end $$; \
+             create trigger again after insert on t for each row execute procedure again()",
+        );
+    replication
+        .replay
+        .run(&["add", "t", "--on-conflict", "stop"])
+        .ok();
+    // Many parts of updates that are logged first, then their rows, which were new.
+    let insert = "insert into t select g, 0, repeat('v', 200) from generate_series(1, 2000) g";
+    replication.on_provider(insert);
+    replication.sync();
+    replication.assert_same();
+    assert_eq!(told(&replication, "public.t")["conflicts"], 0);
+    // A row that is missing still is one.
+    replication.on_subscriber("delete from t where id = 5");
+    replication.on_provider(&format!(
+        "begin; update t set v = 'w' where id = 5; {}; commit",
+        insert.replace("(1, 2000)", "(2001, 4000)")
+    ));
+    parked(&replication, "public.t");
+    replication
+        .replay
+        .run(&["add", "t", "--on-conflict", "overwrite"])
+        .ok();
+    replication.wait_ok();
+    replication.sync();
+    replication.assert_same();
+    assert_eq!(told(&replication, "public.t")["conflicts"], 1);
+    replication.assert_followed(&["conflict table=public.t missing=1 exists=0", "table parked"]);
+}
