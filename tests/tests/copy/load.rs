@@ -72,23 +72,27 @@ fn sy_08_a_large_copy_takes_little_memory_and_the_other_tables_go_on() {
     ));
     let started = Instant::now();
     replication.replay.run(&["add", "big"]).ok();
-    let mut longest = Duration::ZERO;
-    let mut number = 0;
+    // Sessions that stay: a program's start is no lag.
+    let writer = Session::new(&replication.provider, replication.db());
+    let reader = Session::new(&replication.subscribers[0], replication.db());
+    let (mut longest, mut all) = (Duration::ZERO, Duration::ZERO);
+    let mut number = 0_u32;
     while replication.state("public.big") != "ok" {
         number += 1;
-        replication.on_provider(&format!("insert into other values ({number}, now())"));
         let sent = Instant::now();
+        writer.ask(&format!("insert into other values ({number}, now())"));
         wait_until("the other table's row", SOON, || {
-            replication.on_subscriber(&format!("select count(*) from other where id = {number}"))
-                == "1"
+            reader.ask(&format!("select count(*) from other where id = {number}")) == "1"
         });
         longest = longest.max(sent.elapsed());
+        all += sent.elapsed();
     }
     let seconds = started.elapsed().as_secs_f64();
     let peak = peak_rss_kb(replication.replay.running()).unwrap() / 1024;
     println!(
-        "{} MB/s, replay's memory {peak} MB, {number} rows of the other table, the slowest after {longest:?}",
-        (f64::from(rows) / 1024.0 / seconds).round()
+        "{} MB/s, replay's memory {peak} MB, {number} rows of the other table, after {:?} in the mean, the slowest after {longest:?}",
+        (f64::from(rows) / 1024.0 / seconds).round(),
+        all / number.max(1)
     );
     assert!(number > 2, "the copy was over at once");
     // A promise of 1 s, waited for six times as long; servers that build indexes on the same two

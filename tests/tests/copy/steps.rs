@@ -28,63 +28,114 @@ fn family() -> Replication {
 const FOR_US: &str = "select count(*) > 0 from pg_stat_activity \
     where application_name like 'trunkline%' and wait_event_type = 'Lock'";
 
+const ADD: &[&str] = &["add", "parent", "--truncate"];
+const SWAP: &[&str] = &["resync", "parent", "--swap"];
+
 /// Claims the only part before the copy does, until the session ends.
-const GATE: &str = "insert into trunkline.copied_range values ('replay1', 'public', 'parent', 0)";
+const PART: &str = "insert into trunkline.copied_range values ('replay1', 'public', 'parent', 0)";
+/// Keeps the batch loop from taking the table.
+const LOOP: &str = "lock table trunkline.position in share mode";
 
 /// A step: what holds the daemon there, and how one sees that it is there.
 struct Step {
     name: &'static str,
-    /// Waited for before the hold is taken.
+    command: &'static [&'static str],
+    /// Held on the subscriber before the command.
+    gate: &'static str,
+    /// Waited for before the gate gives way to the hold.
     when: &'static str,
-    /// Taken on the subscriber.
+    /// Held instead of the gate from then on; empty: the gate stays.
     hold: &'static str,
     /// Waited for after that.
     there: &'static str,
 }
 
-const STEPS: [Step; 7] = [
+const LOADING: &str = "select loading from trunkline.table_state where table_name = 'parent'";
+const BESIDE: &str = "select to_regclass('trunkline.copy_' || provider_oid) is not null \
+    from trunkline.table_state where table_name = 'parent'";
+
+const STEPS: [Step; 10] = [
     Step {
         name: "before its indexes are taken away",
-        when: "select true",
-        hold: "lock table trunkline.kept_ddl in share mode",
-        there: FOR_US,
-    },
-    Step {
-        name: "before a try begins",
-        when: "select true",
-        hold: "lock table trunkline.copied_range in share row exclusive mode",
-        there: FOR_US,
-    },
-    Step {
-        name: "while rows are loaded",
-        when: "select loading from trunkline.table_state where table_name = 'parent'",
-        hold: "select 1",
+        command: ADD,
+        gate: "lock table trunkline.kept_ddl in share mode",
+        when: FOR_US,
+        hold: "",
         there: "select true",
     },
     Step {
-        name: "before an index is built",
-        when: "select true",
-        hold: "create function pg_temp.hold() returns int language sql as 'select 1'; \
-               lock table trunkline.sequence_state in share mode",
-        there: "select bool_and(tick_id is not null) from trunkline.table_state where table_name = 'parent'",
+        name: "before a try begins",
+        command: ADD,
+        gate: "lock table trunkline.copied_range in share row exclusive mode",
+        when: FOR_US,
+        hold: "",
+        there: "select true",
+    },
+    Step {
+        name: "while rows are loaded",
+        command: ADD,
+        gate: PART,
+        when: LOADING,
+        hold: "",
+        there: "select count(*) = 0 from parent",
+    },
+    Step {
+        name: "while an index is built",
+        command: ADD,
+        gate: PART,
+        when: LOADING,
+        hold: "lock table parent in row exclusive mode",
+        there: "select count(*) > 0 from pg_stat_activity \
+                where query ~* '^create .*index' and wait_event_type = 'Lock'",
     },
     Step {
         name: "before its constraints come back",
-        when: "select loading from trunkline.table_state where table_name = 'parent'",
+        command: ADD,
+        gate: PART,
+        when: LOADING,
         hold: "lock table child in access share mode",
         there: "select count(*) > 0 and bool_and(build = '{}') from trunkline.kept_ddl where table_name = 'parent'",
     },
     Step {
-        name: "before a foreign key is validated and the loop takes the table",
-        when: "select true",
-        hold: "lock table trunkline.position in share mode",
-        there: "select count(*) > 0 from trunkline.kept_ddl where kind = 'foreign key' and attach = '{}'",
+        name: "before the loop takes the table",
+        command: ADD,
+        gate: LOOP,
+        when: "select count(*) > 0 from trunkline.kept_ddl where kind = 'foreign key' and attach = '{}'",
+        hold: "",
+        there: "select true",
+    },
+    Step {
+        name: "while a foreign key is validated",
+        command: ADD,
+        gate: LOOP,
+        when: "select count(*) > 0 from trunkline.kept_ddl where kind = 'foreign key' and attach = '{}'",
+        hold: "lock table child in share update exclusive mode",
+        there: "select count(*) > 0 from pg_stat_activity \
+                where query ~* '^alter table .* validate' and wait_event_type = 'Lock'",
     },
     Step {
         name: "when it catches up",
+        command: ADD,
+        gate: PART,
         when: "select count(*) > 0 from trunkline.kept_ddl where table_name = 'parent'",
         hold: "lock table trunkline.conflict in access exclusive mode",
         there: "select state in ('catching-up', 'wanna-sync', 'ok') from trunkline.table_state where table_name = 'parent'",
+    },
+    Step {
+        name: "while rows are loaded beside the table",
+        command: SWAP,
+        gate: PART,
+        when: BESIDE,
+        hold: "",
+        there: "select count(*) > 0 from parent",
+    },
+    Step {
+        name: "while rows beside the table come in",
+        command: SWAP,
+        gate: PART,
+        when: BESIDE,
+        hold: "lock table parent in share mode",
+        there: FOR_US,
     },
 ];
 
@@ -98,20 +149,27 @@ fn sy_05_killed_at_each_step_of_a_copy_all_comes_back_as_it_was() {
     let yes = |sql: &str| subscriber.psql(replication.db(), sql) == "t";
     for step in &STEPS {
         println!("killed {}", step.name);
-        let early = step.when == "select true";
-        let hold = || Session::holding(subscriber, replication.db(), step.hold);
-        let mut held = early.then(hold);
-        // Else the copy is kept from loading a row until the hold is taken.
-        let gate = (!early).then(|| Session::holding(subscriber, replication.db(), GATE));
-        replication
-            .replay
-            .run(&["add", "parent", "--truncate"])
-            .ok();
-        if held.is_none() {
-            wait_until(step.name, SOON, || yes(step.when));
-            held = Some(hold());
+        if step.command == SWAP {
+            replication
+                .replay
+                .run(&["add", "parent", "--truncate"])
+                .ok();
+            replication.wait_ok();
+            wait_until("all to be back", SOON, || {
+                yes("select count(*) = 0 from trunkline.kept_ddl")
+            });
+            // Only a copy sees these.
+            replication.on_subscriber("delete from parent where id > 30000");
         }
-        drop(gate);
+        let hold = |sql: &str| Session::holding(subscriber, replication.db(), sql);
+        let mut held = hold(step.gate);
+        replication.replay.run(step.command).ok();
+        wait_until(step.name, SOON, || yes(step.when));
+        if !step.hold.is_empty() {
+            // Before the gate opens.
+            let next = hold(step.hold);
+            held = next;
+        }
         wait_until(step.name, SOON, || yes(step.there));
         replication.replay.kill9();
         drop(held);
@@ -124,6 +182,9 @@ fn sy_05_killed_at_each_step_of_a_copy_all_comes_back_as_it_was() {
             yes("select count(*) = 0 from trunkline.kept_ddl")
         });
         same_lines(&before, &replication.on_subscriber(CATALOG));
+        assert!(yes(
+            "select count(*) = 0 from pg_class where relname ~ '^copy_[0-9]'"
+        ));
         replication.replay.run(&["remove", "parent"]).ok();
     }
     replication.assert_clean(&[]);
