@@ -16,7 +16,8 @@ create role trunkline_replay login;
 grant create, temporary on database :"DBNAME" to trunkline_replay;
 
 -- Applies changes without foreign keys and ordinary triggers acting a second time. Before
--- PostgreSQL 15 this right cannot be granted: there replay needs a superuser.
+-- PostgreSQL 15 this right cannot be granted: there replay writes as an ordinary session
+-- (session_role = "origin" in its config), or needs a superuser.
 \if :can_grant_parameters
 grant set on parameter session_replication_role to trunkline_replay;
 \endif

@@ -172,6 +172,7 @@ async fn add(
         captured: &columns,
         mapping: &mapping,
         existing: Existing::Refuse,
+        session_role: sub.settings.session_role,
     };
     let fits = fit::refusal(subscriber, &sub.consumer, "the subscriber", &wish);
     if let Some(why) = fits.await.map_err(|source| Trouble::Passing {

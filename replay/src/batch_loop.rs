@@ -95,7 +95,13 @@ impl<'a> BatchLoop<'a> {
         let provider = sub.provider_session("admin").await?;
         hold_queue(sub, &provider, stored.position).await?;
         let reader = (!stored.paused).then(|| sub.readers.read_after(stored.position));
-        let applier = Applier::new(apply, &sub.consumer, sub.settings.on_conflict).await?;
+        let applier = Applier::new(
+            apply,
+            &sub.consumer,
+            sub.settings.on_conflict,
+            sub.settings.session_role,
+        )
+        .await?;
         position::show_error(&**applier.session(), &sub.consumer, None)
             .await
             .map_err(Trouble::database("could not clear the last error"))?;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
-    apply::OnConflict,
+    apply::{OnConflict, SessionRole},
     command::choose::AutoAdd,
     source::{
         readers::Readers,
@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub parallel_copies: usize,
     /// What happens when a row is not as its change says.
     pub on_conflict: OnConflict,
+    /// As what tables are written.
+    pub session_role: SessionRole,
     /// Tables that are added when they are there.
     pub auto_add: AutoAdd,
 }

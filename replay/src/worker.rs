@@ -230,6 +230,7 @@ fn subscription(
             chunk_bytes: chunk_bytes(config),
             parallel_copies: config.parallel_copies,
             on_conflict: config.on_conflict,
+            session_role: config.session_role,
             auto_add: AutoAdd::read(&config.auto_add)?,
         },
         consumer: one.consumer.clone(),

@@ -16,7 +16,7 @@ mod value;
 use std::path::{Path, PathBuf};
 
 pub use file::{ConfigErrors, Problem};
-pub use replay::{OnConflict, ReplayConfig, SubscriberConfig};
+pub use replay::{OnConflict, ReplayConfig, SessionRole, SubscriberConfig};
 pub use ticker::{Databases, TickerConfig};
 
 /// Most rotated logs that are kept.

@@ -26,6 +26,8 @@ pub struct ReplayConfig {
     pub parallel_copies: usize,
     /// What happens when a row is not as its change says.
     pub on_conflict: OnConflict,
+    /// As what the subscriber's tables are written (`session_role`).
+    pub session_role: SessionRole,
     /// Tables of the provider that the worker adds by itself: names and patterns, those that
     /// begin with `!` are left out (`auto_add`). Empty: none.
     pub auto_add: Vec<String>,
@@ -56,12 +58,23 @@ pub struct SubscriberConfig {
 
 pub use sql::conflict::OnConflict;
 
-const KEYS: [&str; 11] = [
+/// `session_replication_role` of the sessions that write the subscriber's tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionRole {
+    /// Triggers and foreign keys do not act. It takes a superuser, or a grant on the parameter.
+    Replica,
+    /// An ordinary session's: foreign keys are enforced, and tables whose triggers would act are
+    /// refused. It takes no right.
+    Origin,
+}
+
+const KEYS: [&str; 12] = [
     "provider_db",
     "subscriber_db",
     "pgq_queue_name",
     "parallel_copies",
     "on_conflict",
+    "session_role",
     "auto_add",
     "retry_delay",
     "loop_delay",
@@ -132,6 +145,14 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         ],
         OnConflict::Overwrite,
     );
+    let session_role = section.choice(
+        "session_role",
+        &[
+            ("replica", SessionRole::Replica),
+            ("origin", SessionRole::Origin),
+        ],
+        SessionRole::Replica,
+    );
     let auto_add = names::tables(section, "auto_add");
     let retry_delay = section.time("retry_delay", RETRY_DELAY, Duration::from_secs(30));
     let loop_delay = section.time("loop_delay", LOOP_DELAY, Duration::from_secs(1));
@@ -150,6 +171,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         subscribers,
         parallel_copies: usize::try_from(parallel_copies).unwrap_or(1),
         on_conflict,
+        session_role,
         auto_add,
         retry_delay,
         loop_delay,

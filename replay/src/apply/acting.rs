@@ -4,8 +4,11 @@
 use sql::{name::TableName, provider::quote_literal};
 use tokio_postgres::{Client, GenericClient};
 
-use super::Applier;
+use super::{Applier, SessionRole};
 use crate::trouble::Trouble;
+
+/// Has what was deferred happen now, as the role of now.
+pub(super) const FIRE_DEFERRED: &str = "set constraints all immediate";
 
 /// What `trunkline.acting_role` says of a table.
 #[derive(Debug)]
@@ -90,7 +93,7 @@ impl Acting {
             return Ok(());
         }
         client
-            .batch_execute("set constraints all immediate")
+            .batch_execute(FIRE_DEFERRED)
             .await
             .map_err(Trouble::at_table(
                 table,
@@ -129,14 +132,22 @@ impl Applier {
         .await
     }
 
-    /// Takes replay's own role again.
-    pub(super) async fn act_as_self(&self, role: Option<&str>) -> Result<(), Trouble> {
+    /// Takes replay's own role again. Deferred triggers fire before: at the commit they would
+    /// run as replay's own role. (In an ordinary session tables with such are refused.)
+    pub(super) async fn act_as_self(
+        &self,
+        role: Option<&str>,
+        table: &TableName,
+    ) -> Result<(), Trouble> {
         if role.is_none() {
             return Ok(());
         }
-        self.session
-            .batch_execute(&take_role("none", true))
+        let take = take_role("none", true);
+        let take = match self.session_role {
+            SessionRole::Replica => format!("{FIRE_DEFERRED}; {take}"),
+            SessionRole::Origin => take,
+        };
+        self.run_at(&take, table, "could not write it on the subscriber")
             .await
-            .map_err(Trouble::database("could not take replay's own role again"))
     }
 }

@@ -14,6 +14,7 @@ impl Applier {
     /// Ends the transaction by moving the consumer's position.
     pub(crate) async fn commit_move(&mut self, step: Move) -> Result<(), Trouble> {
         self.settle(step.to.id).await?;
+        self.check_deferred().await?;
         self.swap_position(step).await?;
         self.commit().await
     }
@@ -27,6 +28,7 @@ impl Applier {
         if let Some(tick) = step.tick {
             self.settle(tick.id).await?;
         }
+        self.check_deferred().await?;
         self.take_step(table, step).await?;
         self.commit().await
     }
@@ -40,6 +42,7 @@ impl Applier {
         at: Move,
     ) -> Result<(), Trouble> {
         self.settle(at.to.id).await?;
+        self.check_deferred().await?;
         self.take_step(table, step).await?;
         self.swap_position(at).await?;
         self.commit().await

@@ -58,7 +58,7 @@ impl Applier {
                 target.acting.refuse_code(&table)?;
                 self.act_as(target.acting.role(), &table).await?;
                 self.empty_part(&table, &target, part).await?;
-                self.act_as_self(target.acting.role()).await
+                self.act_as_self(target.acting.role(), &table).await
             }
             Mark::Filled { column, value } => {
                 self.settle(tick).await?;
@@ -66,7 +66,7 @@ impl Applier {
                 target.acting.refuse_code(&table)?;
                 self.act_as(target.acting.role(), &table).await?;
                 self.fill(&table, &target, column, value.as_deref()).await?;
-                self.act_as_self(target.acting.role()).await
+                self.act_as_self(target.acting.role(), &table).await
             }
             Mark::Digest {
                 columns,
@@ -90,7 +90,8 @@ impl Applier {
     }
 
     async fn target(&self, shape: &Arc<Shape>) -> Result<Target, Trouble> {
-        Target::find(&*self.session, shape, &self.mapping(shape.table.oid)?).await
+        let mapping = self.mapping(shape.table.oid)?;
+        Target::find(&*self.session, shape, &mapping, self.session_role).await
     }
 
     /// Whether new values of some columns change what the subscriber has: they are replicated,

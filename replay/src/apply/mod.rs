@@ -6,6 +6,8 @@ mod commit;
 mod conflicts;
 pub(crate) mod empty;
 mod marks;
+mod order;
+pub(crate) mod ordinary;
 mod replica;
 mod rows;
 mod sets;
@@ -34,9 +36,9 @@ use sql::{
 
 use tokio_postgres::Statement;
 
-pub(crate) use self::replica::REPLICA_SETTINGS;
+pub(crate) use self::replica::{SessionRole, write_settings};
 use self::{
-    acting::take_role, conflicts::Conflicts, replica::become_replica, sets::Staged, sums::Pending,
+    acting::take_role, conflicts::Conflicts, replica::make_ready, sets::Staged, sums::Pending,
     target::Staging, writable::Writable,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
@@ -53,10 +55,12 @@ pub(crate) struct Applier {
     session: Session,
     consumer: String,
     on_conflict: OnConflict,
+    session_role: SessionRole,
     /// Choices of tables that have one of their own, by their oids on the provider.
     choices: HashMap<u32, OnConflict>,
     mover: Mover,
     set_role: Statement,
+    fire_deferred: Statement,
     /// How tables are written, by their oids on the provider.
     mappings: HashMap<u32, Mapping>,
     writable: HashMap<ShapeId, Arc<Writable>>,
@@ -75,14 +79,15 @@ pub(crate) struct Applier {
 }
 
 impl Applier {
-    /// Takes a session for writing: replication role, so that the subscriber's own triggers
-    /// and foreign keys do not act a second time, and durable commits.
+    /// Takes a session for writing: in a role in which the subscriber's own triggers and foreign
+    /// keys do not act a second time, or tables with such are refused; and durable commits.
     pub(crate) async fn new(
         session: Session,
         consumer: &str,
         on_conflict: OnConflict,
+        session_role: SessionRole,
     ) -> Result<Applier, Trouble> {
-        become_replica(&session).await?;
+        make_ready(&session, session_role).await?;
         let mover = Mover::prepare(&*session)
             .await
             .map_err(Trouble::database("could not read trunkline.position"))?;
@@ -90,11 +95,20 @@ impl Applier {
             .prepare("select pg_catalog.set_config('role', $1, true)")
             .await
             .map_err(Trouble::database("could not prepare to take roles"))?;
+        let fire_deferred =
+            session
+                .prepare(acting::FIRE_DEFERRED)
+                .await
+                .map_err(Trouble::database(
+                    "could not prepare to fire deferred triggers",
+                ))?;
         Ok(Applier {
             set_role,
+            fire_deferred,
             session,
             consumer: consumer.to_owned(),
             on_conflict,
+            session_role,
             choices: HashMap::new(),
             mover,
             mappings: HashMap::new(),
@@ -148,7 +162,11 @@ impl Applier {
                 }
             }
         }
-        begin.push_str("begin isolation level read committed; savepoint chunk");
+        begin.push_str("begin isolation level read committed; ");
+        if self.session_role == SessionRole::Origin {
+            begin.push_str("set constraints all deferred; ");
+        }
+        begin.push_str("savepoint chunk");
         self.session
             .batch_execute(&begin)
             .await
@@ -221,12 +239,15 @@ impl Applier {
         for set in &sets {
             writable.push(self.writable(&set.shape).await?);
         }
-        let emptied: Vec<&Arc<Writable>> = sets
+        let mut emptied: Vec<&Arc<Writable>> = sets
             .iter()
             .zip(&writable)
             .filter(|(set, _)| set.truncate)
             .map(|(_, writable)| writable)
             .collect();
+        if self.session_role == SessionRole::Origin {
+            order::children_first(&mut emptied);
+        }
         if !emptied.is_empty() {
             self.empty(&emptied).await?;
         }
@@ -234,6 +255,25 @@ impl Applier {
             self.make_room_for_sums(set, writable, tick).await?;
         }
         self.mark_chunk().await?;
+        match self.session_role {
+            SessionRole::Replica => self.write_as_they_come(&sets, &writable, tick).await?,
+            SessionRole::Origin => self.write_in_order(&sets, &writable, tick).await?,
+        }
+        for (set, writable) in sets.iter().zip(&writable) {
+            if !set.sums.is_empty() {
+                self.pending.add(writable);
+            }
+        }
+        self.rows += sets.iter().map(|set| set.len() as u64).sum::<u64>();
+        Ok(())
+    }
+
+    async fn write_as_they_come(
+        &mut self,
+        sets: &[&ChangeSet],
+        writable: &[Arc<Writable>],
+        tick: TickId,
+    ) -> Result<(), Trouble> {
         let work: Vec<(&ChangeSet, &Writable)> = sets
             .iter()
             .copied()
@@ -241,26 +281,45 @@ impl Applier {
             .filter(|(set, _)| !set.is_empty())
             .collect();
         if self.write_quickly(&work).await? {
-            for (set, _) in &work {
-                self.conflicts.take_back(set);
-            }
+            self.take_back(&work);
         } else {
-            self.session
-                .batch_execute("rollback to savepoint chunk")
-                .await
-                .map_err(Trouble::database("could not roll a chunk back"))?;
-            self.made_now.clear();
+            self.roll_chunk_back().await?;
             for (set, writable) in &work {
                 self.conflicts.take_back(set);
                 self.write_carefully(set, writable, tick).await?;
             }
         }
-        for (set, writable) in sets.iter().zip(&writable) {
-            if !set.sums.is_empty() {
-                self.pending.add(writable);
+        Ok(())
+    }
+
+    /// What was written takes back what was said of its keys before.
+    fn take_back(&mut self, work: &[(&ChangeSet, &Writable)]) {
+        for (set, _) in work {
+            self.conflicts.take_back(set);
+        }
+    }
+
+    /// Where foreign keys are enforced.
+    async fn write_in_order(
+        &mut self,
+        sets: &[&ChangeSet],
+        writable: &[Arc<Writable>],
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        let rounds = order::rounds(sets, writable);
+        let work: Vec<(&ChangeSet, &Writable)> = rounds
+            .iter()
+            .flatten()
+            .map(|(set, writable)| (set, writable.as_ref()))
+            .collect();
+        if self.write_quickly(&work).await? {
+            self.take_back(&work);
+        } else {
+            self.roll_chunk_back().await?;
+            for round in &rounds {
+                self.write_round_carefully(round, tick).await?;
             }
         }
-        self.rows += work.iter().map(|(set, _)| set.len() as u64).sum::<u64>();
         Ok(())
     }
 
@@ -286,9 +345,19 @@ impl Applier {
                 self.act_as(role, first).await?;
             }
             empty::tables(&self.session, &names).await?;
-            self.act_as_self(role).await?;
+            if let Some(first) = names.first() {
+                self.act_as_self(role, first).await?;
+            }
         }
         Ok(())
+    }
+
+    async fn roll_chunk_back(&mut self) -> Result<(), Trouble> {
+        self.made_now.clear();
+        self.session
+            .batch_execute("rollback to savepoint chunk")
+            .await
+            .map_err(Trouble::database("could not roll a chunk back"))
     }
 
     async fn mark_chunk(&self) -> Result<(), Trouble> {

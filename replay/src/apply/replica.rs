@@ -1,18 +1,31 @@
 //! The settings under which replicated tables are written, of a session or of a transaction.
 
+pub(crate) use admin::config::SessionRole;
 use sql::connect::Session;
 
 use crate::trouble::Trouble;
 
-/// Makes a transaction apply changes as a replica: the subscriber's own triggers and foreign
-/// keys do not act a second time, a hidden row is an error, and the commit is durable.
-pub(crate) const REPLICA_SETTINGS: &str = "set local session_replication_role = replica; \
+/// Where replay's role may set it: the subscriber's own triggers and foreign keys do not act a
+/// second time. In both roles a hidden row is an error, and the commit is durable.
+const REPLICA: &str = "set local session_replication_role = replica; \
      set local synchronous_commit = on; set local row_security = off";
 
-/// Makes a session apply changes as a replica.
-pub(crate) async fn become_replica(session: &Session) -> Result<(), Trouble> {
+/// Deferrable constraints are checked when all of the transaction is written.
+const ORIGIN: &str = "set local synchronous_commit = on; set local row_security = off; \
+     set constraints all deferred";
+
+/// The settings of a transaction that writes replicated tables.
+pub(crate) fn write_settings(role: SessionRole) -> &'static str {
+    match role {
+        SessionRole::Replica => REPLICA,
+        SessionRole::Origin => ORIGIN,
+    }
+}
+
+/// Makes a session ready to apply changes.
+pub(crate) async fn make_ready(session: &Session, role: SessionRole) -> Result<(), Trouble> {
     session
-        .batch_execute(&REPLICA_SETTINGS.replace("set local", "set"))
+        .batch_execute(&write_settings(role).replace("set local", "set"))
         .await
         .map_err(|error| {
             let denied = error.code().is_some_and(|code| code.code() == "42501");
@@ -21,9 +34,11 @@ pub(crate) async fn become_replica(session: &Session) -> Result<(), Trouble> {
             }
             Trouble::Operator {
                 doing: "could not set session_replication_role on the subscriber".into(),
-                advice: "make replay's role there a superuser, or from PostgreSQL 15 on: \
-                         grant set on parameter session_replication_role to it"
-                    .into(),
+                advice:
+                    "make replay's role there a superuser; or from PostgreSQL 15 on: grant set on \
+                         parameter session_replication_role to it; or let it write as an ordinary \
+                         session: session_role = \"origin\" in its config"
+                        .into(),
                 source: anyhow::Error::new(error),
             }
         })

@@ -110,6 +110,16 @@ impl<'a> Pipeline<'a> {
         }
     }
 
+    /// Has deferred triggers fire here.
+    pub(super) fn fire(&mut self, deferred: &Statement) {
+        let (client, statement) = (self.client, deferred.clone());
+        let none: [TextValue; 0] = [];
+        self.sent.push(Sent {
+            execution: Box::pin(async move { client.execute_raw(&statement, none).await }),
+            expected: None,
+        });
+    }
+
     /// Takes a role from here on.
     pub(super) fn act_as(&mut self, set_role: &Statement, role: &str) {
         let (client, statement) = (self.client, set_role.clone());

@@ -144,7 +144,7 @@ impl Applier {
                     .await?;
             }
         }
-        self.act_as_self(role).await?;
+        self.act_as_self(role, &table).await?;
         for old in self.pending.take(set.shape.table.oid, Some(set)) {
             self.write_sums(&old, tick).await?;
         }
@@ -158,7 +158,7 @@ impl Applier {
             )
             .await?;
         }
-        self.act_as_self(role).await
+        self.act_as_self(role, &table).await
     }
 
     pub(super) async fn write_sums(
@@ -175,7 +175,7 @@ impl Applier {
                 &table,
                 "could not write its rows on the subscriber",
             ))?;
-        self.act_as_self(role).await?;
+        self.act_as_self(role, &table).await?;
         self.pending.written(writable.target.shape.shape);
         let differences = Differences {
             missing: written.missing,

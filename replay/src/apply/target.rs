@@ -13,7 +13,7 @@ use sql::{
 use tokio_postgres::{GenericClient, Row};
 
 pub(crate) use self::statements::{SetStatements, Staging, SumStatements, drop_staging};
-pub(crate) use super::acting::Acting;
+pub(crate) use super::{acting::Acting, ordinary::Ordinary, replica::SessionRole};
 use crate::{table, trouble::Trouble};
 
 /// A column that is written.
@@ -46,6 +46,14 @@ pub(crate) struct Target {
     /// Columns that only the subscriber has keep their values through updates.
     pub has_own_columns: bool,
     partitioned: bool,
+    /// In which role it is written.
+    pub session_role: SessionRole,
+    /// Its number on the subscriber.
+    pub relation: u32,
+    /// Tables that its foreign keys refer to, by their numbers, without itself.
+    pub refers_to: Vec<u32>,
+    /// A foreign key of it refers to itself.
+    pub refers_to_itself: bool,
     /// As whom it is written.
     pub acting: Acting,
     /// COPY does to it what INSERT does. Not so where a rule of the subscriber's acts on a
@@ -131,6 +139,7 @@ impl Target {
         client: &impl GenericClient,
         shape: &Arc<Shape>,
         mapping: &Mapping,
+        session_role: SessionRole,
     ) -> Result<Target, Trouble> {
         let table = &shape.table_name();
         table::shape_can_go_on(shape, mapping)
@@ -166,7 +175,13 @@ impl Target {
                 "create the table on the subscriber, or remove it from the job",
             ));
         }
+        let keys = Ordinary::find(client, table, name, session_role).await?;
+        keys.refuse(table)?;
         let mut target = Target {
+            session_role,
+            relation: keys.relation,
+            refers_to: keys.refers_to,
+            refers_to_itself: keys.to_itself,
             shape: Arc::clone(shape),
             name: name.clone(),
             fields: Vec::new(),

@@ -85,7 +85,7 @@ impl Applier {
         {
             return Ok(Arc::clone(writable));
         }
-        let target = Target::find(&*self.session, shape, &mapping).await?;
+        let target = Target::find(&*self.session, shape, &mapping, self.session_role).await?;
         target.acting.refuse_code(&shape.table_name())?;
         let has_key = target.shape.has_key();
         if has_key && target.shape.key_fields().is_empty() {
@@ -105,7 +105,7 @@ impl Applier {
             "could not drop staging tables",
         )
         .await?;
-        self.act_as_self(maker.as_deref()).await?;
+        self.act_as_self(maker.as_deref(), &table).await?;
         if let Some(role) = target.acting.role() {
             self.makers.insert(shape.shape, role.to_owned());
         }

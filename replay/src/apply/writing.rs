@@ -4,7 +4,8 @@
 use sql::{classify, tick::TickId};
 
 use super::{
-    Applier,
+    Applier, SessionRole,
+    order::{Work, is_foreign_key},
     rows::Pipeline,
     sets::{Failed, is_in_the_way},
     sums,
@@ -28,7 +29,7 @@ impl Applier {
         while start < work.len() {
             let small = work[start..]
                 .iter()
-                .take_while(|(set, writable)| is_small(set, writable))
+                .take_while(|(set, writable)| is_small(set, writable, self.session_role))
                 .count();
             let clean = if small > 0 {
                 self.write_rows(&work[start..start + small])
@@ -45,7 +46,7 @@ impl Applier {
                 };
                 // After an error the role goes with the rollback.
                 if matches!(written, Ok(true)) {
-                    self.act_as_self(role).await?;
+                    self.act_as_self(role, &writable.target.name).await?;
                 }
                 written
             };
@@ -83,11 +84,51 @@ impl Applier {
                 }
                 pipeline.add(&writable.target, prepared, set);
                 if role.is_some() {
+                    if self.session_role == SessionRole::Replica {
+                        pipeline.fire(&self.fire_deferred);
+                    }
                     pipeline.act_as(&self.set_role, "none");
                 }
             }
         }
         pipeline.run().await
+    }
+
+    /// Writes a round where foreign keys are enforced. Rows that others still refer to go last:
+    /// who refers to them may be about to refer to a row that comes in this round.
+    pub(super) async fn write_round_carefully(
+        &mut self,
+        round: &Work,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        let run = async |applier: &Applier, sql: &str| {
+            let done = applier.session.batch_execute(sql).await;
+            done.map_err(Trouble::database("could not set a savepoint"))
+        };
+        let mut postponed = Vec::new();
+        for (set, writable) in round {
+            self.conflicts.take_back(set);
+            let may_wait = !(set.deletes.is_empty() && set.gone.is_empty());
+            if !may_wait {
+                self.write_carefully(set, writable, tick).await?;
+                continue;
+            }
+            run(self, "savepoint removal").await?;
+            let made = self.made_now.clone();
+            match self.write_carefully(set, writable, tick).await {
+                Ok(()) => run(self, "release savepoint removal").await?,
+                Err(trouble) if is_foreign_key(&trouble) => {
+                    run(self, "rollback to savepoint removal").await?;
+                    self.made_now = made;
+                    postponed.push((set, writable));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        for (set, writable) in postponed {
+            self.write_carefully(set, writable, tick).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn write_carefully(
@@ -129,11 +170,16 @@ impl Applier {
         };
         self.run_at("release savepoint careful", &table, "could not go on")
             .await?;
-        self.act_as_self(role).await?;
+        self.act_as_self(role, &table).await?;
         self.judge(&set.shape, differences, tick).await
     }
 }
 
-fn is_small(set: &ChangeSet, writable: &Writable) -> bool {
-    set.len() <= ROW_BY_ROW_LIMIT && set.puts.is_empty() && writable.prepared.is_some()
+fn is_small(set: &ChangeSet, writable: &Writable, role: SessionRole) -> bool {
+    // Rows that refer to each other pass in one statement, in whatever order they come.
+    let one_by_one = role == SessionRole::Replica || !writable.target.refers_to_itself;
+    one_by_one
+        && set.len() <= ROW_BY_ROW_LIMIT
+        && set.puts.is_empty()
+        && writable.prepared.is_some()
 }

@@ -12,7 +12,7 @@ use sql::{
 use tokio_postgres::Row;
 
 use super::types::{Takes, takes};
-use crate::apply::target::Acting;
+use crate::apply::{SessionRole, ordinary::Ordinary, target::Acting};
 
 /// A column of the subscriber's table.
 struct Here {
@@ -45,6 +45,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) mapping: &'a Mapping,
     /// What happens to rows that are there.
     pub(crate) existing: Existing,
+    /// In which role the table is written.
+    pub(crate) session_role: SessionRole,
 }
 
 impl Wish<'_> {
@@ -106,7 +108,9 @@ async fn misfit(
         )));
     }
     let acting = Acting::find(&**subscriber, &candidate.table, table).await?;
-    if let Err(refused) = acting.refuse_code(table) {
+    let ordinary = Ordinary::find(&**subscriber, &candidate.table, table, wish.session_role);
+    let refused = acting.refuse_code(table).and(ordinary.await?.refuse(table));
+    if let Err(refused) = refused {
         let advice = refused.advice().unwrap_or_default();
         return Ok(Some(format!("{} ({advice})", refused.chain())));
     }

@@ -21,6 +21,7 @@ use super::{
     fit::{self, Wish},
     label, stored,
 };
+use crate::apply::SessionRole;
 
 /// Runs the command: one line a table, with why it cannot be added, if so.
 pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
@@ -45,6 +46,7 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
             Some(others) => others.intersection(&here).cloned().collect(),
         });
         subscribers.push(Side {
+            session_role: job.config.session_role,
             place: label(one),
             consumer: &one.consumer,
             session: subscriber,
@@ -75,6 +77,7 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
 
 /// One subscriber, with what it replicates already.
 struct Side<'a> {
+    session_role: SessionRole,
     place: String,
     consumer: &'a str,
     session: Session,
@@ -97,6 +100,7 @@ async fn misfit(
         .await
         .with_context(|| format!("could not read the columns of {table}"))?;
     for Side {
+        session_role,
         place,
         consumer,
         session,
@@ -113,6 +117,7 @@ async fn misfit(
             mapping: mappings.get(table).unwrap_or(&all),
             // Rows that are there are no misfit: Trust looks at the columns alone.
             existing: Existing::Trust,
+            session_role: *session_role,
         };
         let why = match fit::refusal(session, consumer, place, &wish).await? {
             Some(why) => Some(why),

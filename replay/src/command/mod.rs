@@ -17,6 +17,7 @@ pub(crate) mod sequences;
 pub(crate) mod skip;
 pub(crate) mod status;
 pub(crate) mod tables;
+mod turns;
 mod types;
 pub(crate) mod wait;
 mod wishes;

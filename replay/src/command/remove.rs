@@ -19,7 +19,10 @@ use super::{
     choose::{AutoAdd, Choice, Wanted},
     label, patience, stored,
 };
-use crate::copy::{restore, room};
+use crate::{
+    apply::SessionRole,
+    copy::{restore, room},
+};
 
 /// The arguments of `remove`.
 #[derive(Debug, clap::Args)]
@@ -73,7 +76,7 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
             .map(|row| (row.table.clone(), Some(row.provider_oid)))
             .collect();
         for table in &rows {
-            remove_from(&subscriber, one, table).await?;
+            remove_from(&subscriber, job.config.session_role, one, table).await?;
         }
         let mut gone = there;
         let left_over = chosen.unknown.len();
@@ -124,11 +127,12 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
 /// took away from it. The rows of such a copy go.
 async fn remove_from(
     subscriber: &Session,
+    role: SessionRole,
     one: &SubscriberConfig,
     row: &TableRow,
 ) -> Result<(), Failure> {
     let table = &row.table;
-    room::forget(subscriber, &one.consumer, row)
+    room::forget(subscriber, role, &one.consumer, row)
         .await
         .map_err(|trouble| Failure::message(Exit::Failed, trouble.chain()))?;
     let kept = kept_ddl::list(&**subscriber, &one.consumer)
@@ -136,7 +140,7 @@ async fn remove_from(
         .with_context(|| format!("could not read what was taken away on {}", label(one)))?;
     let of_table: Vec<_> = kept.into_iter().filter(|one| one.table == *table).collect();
     // A foreign key that waits to be validated goes on waiting; the daemon looks after it.
-    for (object, result) in restore::by_hand(subscriber, of_table, false).await {
+    for (object, result) in restore::by_hand(subscriber, role, of_table, false).await {
         if let Err(trouble) = result {
             eprintln!(
                 "not brought back: {object}: {} (replay restore-ddl tries again)",

@@ -36,7 +36,9 @@ pub(crate) async fn run(job: &Job, args: &RestoreArgs) -> Result<Exit, Failure> 
             .with_context(|| format!("could not read what was taken away on {}", label(one)))?;
         let chosen = choice.of(kept, |one| &one.table);
         let wanted: Vec<_> = chosen.named.into_iter().chain(chosen.matched).collect();
-        for (object, result) in restore::by_hand(&subscriber, wanted, true).await {
+        for (object, result) in
+            restore::by_hand(&subscriber, job.config.session_role, wanted, true).await
+        {
             match result {
                 Ok(()) => {
                     back += 1;

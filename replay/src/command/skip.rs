@@ -40,9 +40,14 @@ pub(crate) async fn run(job: &Job, args: &SkipArgs) -> Result<Exit, Failure> {
     let (one, session, row, place) = parked(job, args).await?;
     let position = stored(&session, one).await?.position;
     let settings = &job.config;
-    let mut applier = Applier::new(session, &one.consumer, settings.on_conflict)
-        .await
-        .map_err(failure)?;
+    let mut applier = Applier::new(
+        session,
+        &one.consumer,
+        settings.on_conflict,
+        settings.session_role,
+    )
+    .await
+    .map_err(failure)?;
     applier.choose([&row]);
     let search = Search {
         connect: async || {

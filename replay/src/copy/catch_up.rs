@@ -49,7 +49,13 @@ impl<'a> CatchUp<'a> {
             sub.provider_session("catch-up"),
             sub.subscriber_session("catch-up")
         )?;
-        let mut applier = Applier::new(subscriber, &sub.consumer, sub.settings.on_conflict).await?;
+        let mut applier = Applier::new(
+            subscriber,
+            &sub.consumer,
+            sub.settings.on_conflict,
+            sub.settings.session_role,
+        )
+        .await?;
         applier.choose([row]);
         applier.map_tables([row]);
         let stored = position::find(&**applier.session(), &sub.consumer)

@@ -21,7 +21,7 @@ use super::{
     stream::{self, Gauge, Pipe},
 };
 use crate::{
-    apply::{REPLICA_SETTINGS, acting::take_role},
+    apply::{acting::take_role, write_settings},
     subscription::Subscription,
     trouble::Trouble,
 };
@@ -140,9 +140,10 @@ impl Load {
         let as_owner = act_as(self.role.as_deref().unwrap_or_default());
         writing
             .batch_execute(&format!(
-                "begin isolation level read committed; {REPLICA_SETTINGS}; \
+                "begin isolation level read committed; {}; \
                  set local synchronous_commit = off{as_owner}; \
                  lock table {} in row exclusive mode{}",
+                write_settings(self.sub.settings.session_role),
                 self.into.quoted(),
                 act_as("none")
             ))

@@ -23,7 +23,7 @@ mod source;
 mod stream;
 pub(crate) mod tend;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sql::{
     connect::Session,
@@ -43,12 +43,15 @@ use self::{
     stream::Gauge,
 };
 use crate::{
-    apply::target::Target,
+    apply::{ordinary, target::Target},
     parking::{self, Parking},
     subscription::Subscription,
     table::Place,
     trouble::Trouble,
 };
+
+/// How long a table rests whose foreign keys ask for rows of a table that is still to come.
+const WAITS_FOR_OTHERS: Duration = Duration::from_secs(1);
 
 /// Copies a table and catches up with it. Errors of the table park it; others come back and
 /// are tried again. `slot` is let go when the rows are in.
@@ -58,6 +61,16 @@ pub(crate) async fn run(
     slot: OwnedSemaphorePermit,
 ) -> Result<(), Trouble> {
     let session = sub.subscriber_session("copy-admin").await?;
+    let role = sub.settings.session_role;
+    if ordinary::waits_for_others(&*session, &sub.consumer, row.target(), role).await? {
+        // Others may need the place.
+        drop((slot, session));
+        tokio::select! {
+            () = tokio::time::sleep(WAITS_FOR_OTHERS) => {}
+            () = sub.stop.cancelled() => {}
+        }
+        return Ok(());
+    }
     let begins = Step {
         from: row.state,
         from_tick: row.tick,
@@ -170,7 +183,13 @@ impl Copy<'_> {
         let (sub, row) = (self.sub, self.row);
         // 1 and 2
         let source = Source::open(sub, row).await?;
-        let target = Target::find(&*self.session, &source.shape, &row.mapping).await?;
+        let target = Target::find(
+            &*self.session,
+            &source.shape,
+            &row.mapping,
+            sub.settings.session_role,
+        )
+        .await?;
         target.acting.refuse_code(&self.row.table)?;
         // 3
         let sizes = Sizes {
@@ -272,7 +291,13 @@ impl Copy<'_> {
     async fn park(&self, trouble: &Trouble) -> Result<(), Trouble> {
         if let Some(attempt) = &self.attempt {
             let cleared = async {
-                room::clear(self.row, &self.session, attempt).await?;
+                room::clear(
+                    self.sub.settings.session_role,
+                    self.row,
+                    &self.session,
+                    attempt,
+                )
+                .await?;
                 restore::table(self.sub, &self.row.table).await
             };
             match cleared.await {

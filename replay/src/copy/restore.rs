@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{borrowed::Borrowed, room};
 use crate::{
-    apply::{REPLICA_SETTINGS, target::Acting},
+    apply::{SessionRole, target::Acting, write_settings},
     subscription::Subscription,
     trouble::Trouble,
 };
@@ -38,7 +38,7 @@ pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<
         builds.spawn(async move {
             let _stream = sub.streams.acquire().await.map_err(|_| Trouble::Stale)?;
             let borrowed = Borrowed::from(&sub.copy_in, "subscriber").await?;
-            build(borrowed.client()?, &one).await?;
+            build(borrowed.client()?, sub.settings.session_role, &one).await?;
             borrowed.give_back();
             Ok(())
         });
@@ -59,12 +59,17 @@ pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<
         .partition(|one| one.is_foreign_key());
     // In the order in which they were taken away: the same order of locks and of names.
     own.sort_by_key(|one| one.id);
-    attach(&session, &own).await?;
+    attach(&session, sub.settings.session_role, &own).await?;
     if let Some(trouble) = failed {
         return Err(trouble);
     }
     for key in keys.iter().filter(|key| !key.attach.is_empty()) {
-        attach(&session, std::slice::from_ref(key)).await?;
+        attach(
+            &session,
+            sub.settings.session_role,
+            std::slice::from_ref(key),
+        )
+        .await?;
     }
     info!(%table, objects, seconds = started.elapsed().as_secs_f64(), "indexes and constraints are back");
     Ok(())
@@ -115,13 +120,14 @@ fn cannot(one: &Kept) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
 
 /// Runs one object's statements in a transaction, with the row locked. What exists already as
 /// it was, because somebody made it by hand, counts as brought back.
-async fn build(session: &Client, one: &Kept) -> Result<(), Trouble> {
+async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Trouble> {
     session
         .batch_execute(&format!(
-            "begin isolation level read committed; {REPLICA_SETTINGS}; \
+            "begin isolation level read committed; {}; \
              select set_config('maintenance_work_mem', greatest(setting::int8, {WORK_MEM_KB})::text, true) \
                from pg_settings where name = 'maintenance_work_mem'; \
-             savepoint build"
+             savepoint build",
+            write_settings(role)
         ))
         .await
         .map_err(Trouble::database("could not begin on the subscriber"))?;
@@ -189,21 +195,21 @@ async fn is_there(
 }
 
 /// Runs what is to be run when all of a table is built, in one transaction, under its lock.
-async fn attach(session: &Client, all: &[&Kept]) -> Result<(), Trouble> {
+async fn attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Result<(), Trouble> {
     let patience = room::Patience::new(session);
     loop {
-        match try_attach(session, all).await {
+        match try_attach(session, role, all).await {
             Ok(()) => return Ok(()),
             Err(trouble) => patience.again(trouble).await?,
         }
     }
 }
 
-async fn try_attach(session: &Client, all: &[&Kept]) -> Result<(), Trouble> {
+async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Result<(), Trouble> {
     let Some(first) = all.first() else {
         return Ok(());
     };
-    room::begin(session).await?;
+    room::begin(session, role).await?;
     for one in all {
         if !kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
             continue;
@@ -297,12 +303,13 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
 /// went. Foreign keys that have to be validated are, if asked for.
 pub(crate) async fn by_hand(
     session: &Client,
+    role: SessionRole,
     kept: Vec<Kept>,
     validates: bool,
 ) -> Vec<(String, Result<(), Trouble>)> {
     let mut done = Vec::new();
     for one in kept {
-        let result = one_by_hand(session, &one, validates).await;
+        let result = one_by_hand(session, role, &one, validates).await;
         if result.is_err() {
             // Of a session that is lost the next one tells.
             let _ = session.batch_execute("rollback").await;
@@ -312,11 +319,16 @@ pub(crate) async fn by_hand(
     done
 }
 
-async fn one_by_hand(session: &Client, one: &Kept, validates: bool) -> Result<(), Trouble> {
+async fn one_by_hand(
+    session: &Client,
+    role: SessionRole,
+    one: &Kept,
+    validates: bool,
+) -> Result<(), Trouble> {
     if !one.build.is_empty() {
-        build(session, one).await?;
+        build(session, role, one).await?;
     }
-    attach(session, &[one]).await?;
+    attach(session, role, &[one]).await?;
     if validates && one.validate.is_some() {
         try_validate(session, one).await?;
     }

@@ -16,8 +16,9 @@ use tracing::{debug, info};
 
 use crate::{
     apply::{
-        REPLICA_SETTINGS, empty,
+        SessionRole, empty,
         target::{Acting, Target},
+        write_settings,
     },
     subscription::Subscription,
     trouble::Trouble,
@@ -73,11 +74,14 @@ fn is_lock_timeout(trouble: &Trouble) -> bool {
 }
 
 /// Begins a transaction of [`Patience`].
-pub(super) async fn begin(session: &tokio_postgres::Client) -> Result<(), Trouble> {
+pub(super) async fn begin(
+    session: &tokio_postgres::Client,
+    role: SessionRole,
+) -> Result<(), Trouble> {
     session
         .batch_execute(&format!(
-            "begin isolation level read committed; {REPLICA_SETTINGS}; \
-             set local lock_timeout = {}",
+            "begin isolation level read committed; {}; set local lock_timeout = {}",
+            write_settings(role),
             LOCK_TIMEOUT.as_millis()
         ))
         .await
@@ -146,7 +150,7 @@ async fn try_make(
     session: &Session,
     take_indexes_away: bool,
 ) -> Result<Attempt, Trouble> {
-    begin(session).await?;
+    begin(session, sub.settings.session_role).await?;
     let treatment = treatment(row);
     let (loading, empties) = match treatment {
         Existing::Refuse => {
@@ -300,7 +304,7 @@ async fn try_complete(
     moved: (i64, i64),
     beside: Option<bool>,
 ) -> Result<(), Trouble> {
-    begin(session).await?;
+    begin(session, target.session_role).await?;
     if let Some(only_these) = beside {
         let statements = target.merge_statements(&aside(row), only_these);
         target.acting.take(session, &row.table).await?;
@@ -331,21 +335,27 @@ async fn try_complete(
 
 /// Gives a try up: what it has loaded goes.
 pub(super) async fn clear(
+    role: SessionRole,
     row: &TableRow,
     session: &Session,
     attempt: &Attempt,
 ) -> Result<(), Trouble> {
     let patience = Patience::new(session);
     loop {
-        match try_clear(row, session, attempt).await {
+        match try_clear(role, row, session, attempt).await {
             Ok(()) => return Ok(()),
             Err(trouble) => patience.again(trouble).await?,
         }
     }
 }
 
-async fn try_clear(row: &TableRow, session: &Session, attempt: &Attempt) -> Result<(), Trouble> {
-    begin(session).await?;
+async fn try_clear(
+    role: SessionRole,
+    row: &TableRow,
+    session: &Session,
+    attempt: &Attempt,
+) -> Result<(), Trouble> {
+    begin(session, role).await?;
     let begun = attempt
         .abandon(&**session)
         .await
@@ -375,6 +385,7 @@ const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
 /// Takes a table out of the job whose copy is unfinished: what that has loaded goes with it.
 pub(crate) async fn forget(
     session: &tokio_postgres::Client,
+    role: SessionRole,
     consumer: &str,
     row: &TableRow,
 ) -> Result<(), Trouble> {
@@ -398,8 +409,8 @@ pub(crate) async fn forget(
     };
     session
         .batch_execute(&format!(
-            "begin isolation level read committed; {REPLICA_SETTINGS}; \
-             set local lock_timeout = {}; {lock}",
+            "begin isolation level read committed; {}; set local lock_timeout = {}; {lock}",
+            write_settings(role),
             COMMAND_PATIENCE.as_millis()
         ))
         .await

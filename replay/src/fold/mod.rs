@@ -117,6 +117,19 @@ impl ChangeSet {
         !self.truncate && self.len() == 0
     }
 
+    /// The set in two: rows that go, and rows that come or change. Neither empties the table.
+    pub(crate) fn goes_and_comes(&self) -> (ChangeSet, ChangeSet) {
+        let mut goes = ChangeSet::new(Arc::clone(&self.shape));
+        goes.deletes.clone_from(&self.deletes);
+        goes.gone.clone_from(&self.gone);
+        let mut comes = ChangeSet::new(Arc::clone(&self.shape));
+        comes.updates.clone_from(&self.updates);
+        comes.puts.clone_from(&self.puts);
+        comes.inserts.clone_from(&self.inserts);
+        comes.sums.clone_from(&self.sums);
+        (goes, comes)
+    }
+
     /// All whole rows, in the order in which [`ChangeSet::narrowed`] wants to know of each.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Bytes> {
         self.updates

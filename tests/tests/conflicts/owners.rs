@@ -217,3 +217,44 @@ fn a_role_that_may_only_write_rows_refuses_tables_with_code_of_others() {
     replication.assert_same();
     assert_eq!(replication.on_subscriber("select count(*) from who"), "0");
 }
+
+#[test]
+fn a_trigger_of_an_owner_that_is_deferred_to_the_commit_runs_as_the_owner_too() {
+    let replication = owned_by_alice();
+    replication.replay.run(&["add", "t"]).ok();
+    replication
+        .replay
+        .run(&["add", "keyless", "--identity", "full"])
+        .ok();
+    replication.wait_ok();
+    for table in ["t", "keyless"] {
+        replication.on_subscriber(&format!(
+            "set role alice; create constraint trigger late after insert or update or delete on {table} \
+             deferrable initially deferred for each row execute procedure tell(); \
+             alter table {table} enable always trigger late"
+        ));
+    }
+    // Few rows and many, those that differ, sums.
+    for statement in [
+        "insert into t values (1, 'few')",
+        "insert into t select g, 'many' from generate_series(2, 400) g",
+        "update t set v = 'differs'",
+        "delete from t where id = 1",
+        "insert into keyless values ('a'), ('b')",
+        "delete from keyless where v = 'b'",
+    ] {
+        if statement.contains("differs") {
+            replication.on_subscriber("set session_replication_role = replica; alter table t disable trigger late; delete from t where id = 7; alter table t enable always trigger late");
+        }
+        replication.on_subscriber("delete from who");
+        replication.on_provider(statement);
+        replication.sync();
+        replication.assert_same();
+        assert_eq!(
+            replication.on_subscriber("select string_agg(distinct name, ' ') from who"),
+            "alice",
+            "{statement}"
+        );
+    }
+    replication.assert_clean(&["conflict table=public.t"]);
+}

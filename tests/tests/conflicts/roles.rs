@@ -16,6 +16,16 @@ fn with_roles() -> Replication {
         "create table t (id int primary key, v text, n serial); insert into t select g, 'x' from generate_series(1, 500) g",
     );
     replication.copy_schema();
+    by_roles(&replication);
+    replication.ticker.run(&["start", "-d"]).ok();
+    replication.replay.run(&["start", "-d"]).ok();
+    replication.add_all();
+    replication
+}
+
+/// Makes the roles with the scripts of `etc/roles`, writes them into the config files, and
+/// installs both ends.
+pub(crate) fn by_roles(replication: &Replication) {
     replication.ticker.run(&["install"]).ok();
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/roles");
     for _ in 0..2 {
@@ -49,10 +59,6 @@ fn with_roles() -> Replication {
         );
     }
     replication.replay.run(&["install"]).ok();
-    replication.ticker.run(&["start", "-d"]).ok();
-    replication.replay.run(&["start", "-d"]).ok();
-    replication.add_all();
-    replication
 }
 
 #[test]

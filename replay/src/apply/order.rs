@@ -1,0 +1,198 @@
+//! The order in which tables are written where foreign keys are enforced: rows that go first
+//! from the tables that refer, rows that come first into the tables that are referred to. Pure
+//! but for what a transaction is asked at its end.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sql::{name::TableName, shape::Shape};
+use tokio_postgres::error::SqlState;
+
+use super::{Applier, writable::Writable};
+use crate::{apply::replica::SessionRole, fold::ChangeSet, trouble::Trouble};
+
+/// Sets that are written one after the other.
+pub(super) type Work = Vec<(ChangeSet, Arc<Writable>)>;
+
+/// A table as far as order goes.
+#[derive(Clone, Copy, Debug)]
+struct Node<'a> {
+    table: u32,
+    refers_to: &'a [u32],
+}
+
+/// The tables, those that are referred to before those that refer. In a cycle, as they come.
+fn parents_first(nodes: &[Node<'_>]) -> Vec<u32> {
+    let mut waiting: Vec<Node<'_>> = Vec::new();
+    for node in nodes {
+        if !waiting.iter().any(|other| other.table == node.table) {
+            waiting.push(*node);
+        }
+    }
+    let mut ordered = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        let is_free = |node: &Node<'_>| {
+            !waiting
+                .iter()
+                .any(|other| node.refers_to.contains(&other.table))
+        };
+        let next = waiting.iter().position(is_free).unwrap_or(0);
+        ordered.push(waiting.remove(next).table);
+    }
+    ordered
+}
+
+/// Each table's place in the order of [`parents_first`].
+fn ranks<'a>(tables: impl IntoIterator<Item = &'a Arc<Writable>>) -> HashMap<u32, usize> {
+    let nodes: Vec<Node<'_>> = tables
+        .into_iter()
+        .map(|one| Node {
+            table: one.target.relation,
+            refers_to: &one.target.refers_to,
+        })
+        .collect();
+    let ranked = parents_first(&nodes).into_iter().enumerate();
+    ranked.map(|(rank, table)| (table, rank)).collect()
+}
+
+/// Puts tables in the order in which they can be emptied.
+pub(super) fn children_first(tables: &mut [&Arc<Writable>]) {
+    let ranks = ranks(tables.iter().copied());
+    tables.sort_by_key(|one| std::cmp::Reverse(ranks.get(&one.target.relation).copied()));
+}
+
+/// Cuts sets into rounds, each of one set a table at most, so that a table's sets stay in their
+/// order; and each round into rows that go, children first, and rows that come, parents first.
+pub(super) fn rounds(sets: &[&ChangeSet], writable: &[Arc<Writable>]) -> Vec<Work> {
+    let ranks = ranks(writable);
+    let mut seen: HashMap<u32, usize> = HashMap::new();
+    let mut rounds: Vec<Vec<(&ChangeSet, &Arc<Writable>)>> = Vec::new();
+    for (set, one) in sets.iter().zip(writable).filter(|(set, _)| !set.is_empty()) {
+        let turn = seen.entry(one.target.relation).or_default();
+        if rounds.len() <= *turn {
+            rounds.push(Vec::new());
+        }
+        rounds[*turn].push((set, one));
+        *turn += 1;
+    }
+    rounds
+        .into_iter()
+        .map(|mut round| {
+            round.sort_by_key(|(_, one)| ranks.get(&one.target.relation).copied());
+            let (mut goes, mut comes) = (Vec::new(), Vec::new());
+            for (set, one) in round {
+                let (going, coming) = set.goes_and_comes();
+                goes.push((going, Arc::clone(one)));
+                comes.push((coming, Arc::clone(one)));
+            }
+            goes.reverse();
+            goes.append(&mut comes);
+            goes.retain(|(set, _)| !set.is_empty());
+            goes
+        })
+        .collect()
+}
+
+/// Whether trouble is a foreign key's, so that another order may do.
+pub(super) fn is_foreign_key(trouble: &Trouble) -> bool {
+    let Trouble::Table { source, .. } = trouble else {
+        return false;
+    };
+    source
+        .downcast_ref::<tokio_postgres::Error>()
+        .and_then(tokio_postgres::Error::code)
+        == Some(&SqlState::FOREIGN_KEY_VIOLATION)
+}
+
+impl Applier {
+    /// Checks what was deferred, while it still is known whose it is.
+    pub(super) async fn check_deferred(&mut self) -> Result<(), Trouble> {
+        if self.session_role == SessionRole::Replica {
+            return Ok(());
+        }
+        let checked = self
+            .session
+            .batch_execute("savepoint deferred; set constraints all immediate")
+            .await;
+        let Err(error) = checked else {
+            return Ok(());
+        };
+        let Some((schema, table, constraint)) = error.as_db_error().and_then(|said| {
+            Some((
+                said.schema()?.to_owned(),
+                said.table()?.to_owned(),
+                said.constraint()?.to_owned(),
+            ))
+        }) else {
+            return Err(Trouble::database("could not check deferred constraints")(
+                error,
+            ));
+        };
+        self.session
+            .batch_execute("rollback to savepoint deferred")
+            .await
+            .map_err(Trouble::database("could not roll back on the subscriber"))?;
+        // The table with the constraint, or, where that is not the job's, the one it refers to.
+        let names = self
+            .session
+            .query(
+                "select n.nspname::text, c.relname::text \
+                   from pg_catalog.pg_constraint k \
+                   join pg_catalog.pg_class c on c.oid in (k.conrelid, k.confrelid) \
+                   join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                  where k.conname = $1 and k.conrelid = pg_catalog.to_regclass($2) \
+                  order by c.oid <> k.conrelid",
+                &[&constraint, &TableName::new(schema, table).quoted()],
+            )
+            .await
+            .map_err(Trouble::database("could not read a constraint"))?;
+        for row in names {
+            let name = TableName::new(
+                row.try_get::<_, String>(0)
+                    .map_err(Trouble::database("could not read a constraint"))?,
+                row.try_get::<_, String>(1)
+                    .map_err(Trouble::database("could not read a constraint"))?,
+            );
+            if let Some(shape) = self.shape_of(&name) {
+                return Err(Trouble::at_table(
+                    &shape.table_name(),
+                    "could not write its rows on the subscriber",
+                )(error));
+            }
+        }
+        Err(Trouble::database("could not check deferred constraints")(
+            error,
+        ))
+    }
+
+    /// The shape of what is written to a table of the subscriber's.
+    fn shape_of(&self, target: &TableName) -> Option<&Arc<Shape>> {
+        self.writable
+            .values()
+            .find(|one| one.target.name == *target)
+            .map(|one| &one.target.shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ordered(nodes: &[(u32, &[u32])]) -> Vec<u32> {
+        let nodes: Vec<Node<'_>> = nodes
+            .iter()
+            .map(|&(table, refers_to)| Node { table, refers_to })
+            .collect();
+        parents_first(&nodes)
+    }
+
+    #[test]
+    fn tables_that_are_referred_to_come_before_those_that_refer() {
+        assert_eq!(ordered(&[(3, &[2]), (2, &[1]), (1, &[])]), [1, 2, 3]);
+        assert_eq!(ordered(&[(3, &[9]), (3, &[9]), (1, &[3])]), [3, 1]);
+    }
+
+    #[test]
+    fn a_cycle_is_written_as_it_comes_and_ends() {
+        assert_eq!(ordered(&[(1, &[2]), (2, &[1]), (3, &[2])]), [1, 2, 3]);
+    }
+}
