@@ -36,7 +36,7 @@ begin
     end if;
     if v_words.new_large is not null then
         v_terms := v_terms || format(
-            $q$(select count(%s'resync', '{"why": "a row of more than 200 MB was written, and it has no key to be fetched by"}')) where %s)$q$, v_mark,
+            $q$(select count(%s'resync', '{"why": "a row whose text may be longer than 900 MB was written, and it has no key to be fetched by"}')) where %s)$q$, v_mark,
             concat_ws(' or ',
                 case when i_operation <> 'insert' then format('exists (select from %s n where %s)', i_old, v_words.new_large) end,
                 case when i_operation <> 'delete' then format('exists (select from %s n where %s)', i_new, v_words.new_large) end));

@@ -59,26 +59,26 @@ begin
                     where c.col -> 'attnum' = k.key -> 'attnum' and c.col ->> 'type' ~ '^(smallint|integer|bigint|uuid|date|numeric|text|bytea|character varying)(\([0-9,]*\))?$')))
       into old_key, new_key, keys, same, matched, read_key, pair, old_pair, new_pair, plain_key
       from jsonb_array_elements(v_keys) with ordinality k (key, place);
-    -- As text a row is at most twice as long as what is added up here, plus its short values: quotes and backslashes are
-    -- doubled, a byte of bytea is two digits. 200 MB leave room below the 1 GB that a value and its message may have.
-    select format('(%s > 200000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 'n')),
-           format('(%s > 200000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 't'))
+    -- As text a row is at most as long as what is added up here, plus its short values: quotes and backslashes are doubled, a byte of
+    -- bytea is two digits. No value may be longer than 1 GB, nor a line that a subscriber's COPY reads, in which backslashes are doubled
+    -- too: a row of more than 900 MB could not be written there as text either. What else is stored in 200 MB may be five times that as text.
+    select format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 'n')),
+           format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 't'))
       into new_large, live_large
       from (select a.alias, c.place, format(case c.large ->> 'how'
-                   when 'text' then 'coalesce(octet_length(%1$s.%2$I), 0)::int8'
-                   when 'bytes' then 'coalesce(octet_length(%1$s.%2$I), 0)::int8 * 2'
-                   else 'case when pg_column_size(%1$s.%2$I) > 200000000 then 200000001 '
+                   when 'stored' then 'case when pg_column_size(%1$s.%2$I) > 200000000 then 900000001 '
                         'when pg_column_size(%1$s.%2$I) > 1000000 then octet_length(row(%1$s.%2$I)::text) else 0 end'
+                   else 'coalesce(octet_length(%1$s.%2$I), 0)::int8 * 2'
                    end, a.alias, c.large ->> 'name') as size
               from jsonb_array_elements(i_plan -> 'large') with ordinality c (large, place)
               cross join (values ('n'), ('t')) a (alias)) l
     having count(*) > 0;
-    -- No value is longer than it is here, and none of them is more than its share of the 200 MB. Where there is lz4, which put_N asks
+    -- No value is longer than it is here, and none of them is more than its share of the 900 MB. Where there is lz4, which put_N asks
     -- for, rows that TOAST compresses for long do not go the way of one row, either: pglz takes 3 ms for 100 kB.
     select format('greatest(%s) > %s',
                   string_agg(format(case c.large ->> 'how' when 'stored' then 'pg_column_size(n.%I)' else 'octet_length(n.%I)' end,
                                     c.large ->> 'name'), ', ' order by c.place),
-                  least(100000000 / count(*), case when bool_or(c.large ->> 'how' = 'stored') then 1000000 end,
+                  least(450000000 / count(*), case when bool_or(c.large ->> 'how' = 'stored') then 1000000 end,
                         (select 8000 from pg_settings p where p.name = 'default_toast_compression' and 'lz4' = any (p.enumvals))))
       into may_be_large
       from jsonb_array_elements(i_plan -> 'large') with ordinality c (large, place)

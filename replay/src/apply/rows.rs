@@ -131,12 +131,11 @@ impl<'a> Pipeline<'a> {
     }
 
     fn push(&mut self, statement: &Statement, row: &[u8], fields: &[usize], expected: Option<u64>) {
-        let all: Vec<Option<Vec<u8>>> = row::fields(row)
-            .map(|field| field.map(|field| field.unescape().into_owned()))
-            .collect();
+        let all: Vec<_> = row::fields(row).collect();
         let values: Vec<TextValue> = fields
             .iter()
-            .map(|&field| TextValue(all.get(field).cloned().flatten()))
+            .map(|&field| all.get(field).copied().flatten())
+            .map(|field| TextValue(field.map(|field| field.unescape().into_owned())))
             .collect();
         let (client, statement) = (self.client, statement.clone());
         self.sent.push(Sent {

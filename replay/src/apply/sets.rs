@@ -278,7 +278,12 @@ pub(super) async fn feed(
     for text in rows {
         row::to_copy_text(text, fields, &mut piece);
         if piece.len() >= COPY_PIECE_BYTES {
-            sink.feed(piece.split().freeze()).await?;
+            // A long row in parts: the connection has each once more.
+            let mut whole = piece.split().freeze();
+            while !whole.is_empty() {
+                let part = whole.split_to(whole.len().min(2 * COPY_PIECE_BYTES));
+                sink.feed(part).await?;
+            }
         }
     }
     sink.feed(piece.freeze()).await?;

@@ -18,6 +18,9 @@ use crate::{fold::ChangeSet, trouble::Trouble};
 /// microseconds a row against 2 milliseconds and 6 microseconds a row through staging.
 const ROW_BY_ROW_LIMIT: usize = 100;
 
+/// And with at most so much text: statements that are sent together are all in memory at once, a COPY is sent on piece by piece.
+const ROW_BY_ROW_BYTES: usize = 1 << 20;
+
 impl Applier {
     /// Writes sets that are taken to fit; false if one did not, and then the chunk is to be
     /// rolled back.
@@ -182,4 +185,5 @@ fn is_small(set: &ChangeSet, writable: &Writable, role: SessionRole) -> bool {
         && set.len() <= ROW_BY_ROW_LIMIT
         && set.puts.is_empty()
         && writable.prepared.is_some()
+        && set.rows().map(bytes::Bytes::len).sum::<usize>() <= ROW_BY_ROW_BYTES
 }

@@ -137,7 +137,7 @@ pub(crate) fn filter_fields(filter: &Filter, shape: &Shape) -> Result<Vec<usize>
 pub(crate) fn too_large(table: &TableName) -> Trouble {
     Trouble::misfit(
         table,
-        "a row of more than 200 MB was written on the provider".into(),
+        "a row whose text may be longer than 900 MB was written on the provider".into(),
         "copy the table again: replay resync TABLE",
     )
 }

@@ -272,17 +272,17 @@ async fn row_level_security_hides_no_change_from_capture_whoever_writes() {
 }
 
 #[tokio::test]
-async fn a_row_of_more_than_200_mb_is_named_by_its_key_and_fails_no_statement() {
+async fn to_03_a_row_beyond_what_a_value_may_be_is_named_by_its_key_and_fails_no_statement() {
     let p = Provider::start().await;
     p.run("create table b (id int primary key, t text, v int); create table f (t text)")
         .await;
     p.add("b").await;
     p.add_by("f", "full", None).await;
-    p.run("insert into b values (1, repeat('x', 210000000), 0)")
+    p.run("insert into b values (1, repeat('x', 451000000), 0)")
         .await;
     p.run("update b set v = 1; do $$ begin update b set v = 2; update b set v = 3; end $$")
         .await;
-    p.run("insert into f values (repeat('x', 210000000))").await;
+    p.run("insert into f values (repeat('x', 451000000))").await;
     assert_eq!(
         p.ask("select string_agg(coalesce(ev_extra3, 'shape') || coalesce(left(ev_data, 3), ''), ' ' order by ev_id) from pgq.event_1 where ev_type <> 'trunkline.1.shape'").await,
         "large(1) large(1) large(1) large(1) resync{\"w"

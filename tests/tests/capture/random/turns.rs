@@ -122,7 +122,9 @@ impl Turns {
             println!("{n}: {};", seat.statement);
         }
         seat.since = Instant::now();
-        seat.truncated |= seat.statement.contains("truncate");
+        seat.truncated |= ["truncate", "alter table"]
+            .iter()
+            .any(|command| seat.statement.contains(command));
         let (client, statement) = (Arc::clone(&seat.client), seat.statement.clone());
         seat.running = Some(tokio::spawn(async move {
             client.batch_execute(&statement).await

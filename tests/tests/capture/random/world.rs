@@ -5,7 +5,8 @@ use rand::{RngExt, SeedableRng};
 
 use super::turns::SESSIONS;
 
-/// Three tables `t`, `u` and `c` with columns id, v, w in a schema of the seed's own; `c` refers to `t`.
+/// Tables with columns id, v, w in a schema of the seed's own: `t`, `u` and `c`, which refers to `t`; of some seeds also `p`, which is
+/// partitioned, `i` and its child `ik`, and `f`, which has no key.
 pub(super) struct World {
     pub(super) random: StdRng,
     pub(super) version: u32,
@@ -17,13 +18,14 @@ pub(super) struct World {
     pub(super) twice: bool,
     /// Statements with CTEs that move keys between parts.
     pub(super) moving_ctes: bool,
+    /// Which tables there are.
+    tables: Vec<&'static str>,
     functions: u32,
     prepared: u32,
     /// What events say of the time before is as the mirror has it.
     pub(super) check_claims: bool,
 }
 
-const TABLES: [&str; 3] = ["t", "u", "c"];
 const ACTIONS: [&str; 4] = ["no action", "cascade", "set null", "set default"];
 
 impl World {
@@ -32,6 +34,12 @@ impl World {
         // A CTE that deletes a key and another that inserts it may fire in either order.
         let moving_ctes = random.random_range(0..2) == 0;
         let numeric = random.random_range(0..4) == 0;
+        let mut tables = vec!["t", "u", "c"];
+        for (more, one_in) in [(&["p"][..], 3), (&["i", "ik"], 4), (&["f"], 3)] {
+            if random.random_range(0..one_in) == 0 {
+                tables.extend(more);
+            }
+        }
         World {
             version,
             schema: format!("s{seed}"),
@@ -39,6 +47,7 @@ impl World {
             numeric,
             twice: random.random_range(0..4) == 0,
             moving_ctes,
+            tables,
             functions: 0,
             prepared: 0,
             check_claims: !moving_ctes,
@@ -50,10 +59,19 @@ impl World {
         &self.schema
     }
 
-    pub(super) fn tables(&self) -> Vec<String> {
-        TABLES
+    /// Each table's name, with the columns of its key where they must be named, none where it has no key.
+    pub(super) fn captured(&self) -> Vec<(String, Option<&'static [&'static str]>)> {
+        let key = |table: &str| -> Option<&'static [&'static str]> {
+            match table {
+                "f" => None,
+                // A partitioned table of PostgreSQL 10 has no key of its own.
+                "p" if self.version < 11 => Some(&["id", "w"]),
+                _ => Some(&[]),
+            }
+        };
+        self.tables
             .iter()
-            .map(|table| format!("{}.{table}", self.schema))
+            .map(|table| (format!("{}.{table}", self.schema), key(table)))
             .collect()
     }
 
@@ -78,7 +96,7 @@ impl World {
     }
 
     pub(super) fn table(&mut self) -> String {
-        let table = self.pick(&TABLES);
+        let table = self.tables[self.random.random_range(0..self.tables.len())];
         format!("{}.{table}", self.schema)
     }
 
@@ -125,6 +143,7 @@ impl World {
         sql.push_str(&format!(
             "create table {schema}.c (id {kind} {first}, v text, w {kind} {actions}, primary key ({key}));"
         ));
+        sql.push_str(&self.more_tables(kind));
         for number in 0..self.random.random_range(0..3) {
             let body = self.body(false);
             sql.push_str(&format!(
@@ -137,6 +156,80 @@ impl World {
             sql.push_str(&self.trigger(number));
         }
         sql
+    }
+
+    /// The tables that only some seeds have, generated columns, and a key beside the primary key that is checked late.
+    fn more_tables(&mut self, kind: &str) -> String {
+        let schema = self.schema.clone();
+        let mut sql = String::new();
+        if self.tables.contains(&"p") {
+            let (on_root, on_leaf) = if self.version < 11 {
+                ("", "(primary key (id, w))")
+            } else {
+                (", primary key (id, w)", "")
+            };
+            sql.push_str(&format!(
+                "create table {schema}.p (id {kind} not null, v text, w {kind} not null {on_root}) partition by range (w);
+                 create table {schema}.p1 partition of {schema}.p {on_leaf} for values from (minvalue) to (4);
+                 create table {schema}.p2 (w {kind} not null, gone int, id {kind} not null, v text, primary key (id, w));
+                 alter table {schema}.p2 drop gone;
+                 alter table {schema}.p attach partition {schema}.p2 for values from (4) to (7);
+                 create table {schema}.p3 partition of {schema}.p {on_leaf} for values from (7) to (maxvalue);"
+            ));
+        }
+        if self.tables.contains(&"i") {
+            sql.push_str(&format!(
+                "create table {schema}.i (id {kind} primary key, v text, w {kind});
+                 create table {schema}.ik (primary key (id)) inherits ({schema}.i);"
+            ));
+        }
+        if self.tables.contains(&"f") {
+            sql.push_str(&format!(
+                "create table {schema}.f (id {kind}, v text, w {kind});"
+            ));
+        }
+        if self.version >= 12 && self.one_in(4) {
+            let table = self.pick(&["t", "u"]);
+            let how = if self.version >= 18 && self.one_in(2) {
+                "virtual"
+            } else {
+                "stored"
+            };
+            sql.push_str(&format!(
+                "alter table {schema}.{table} add g {kind} generated always as (id * 2) {how};"
+            ));
+        }
+        if self.one_in(6) {
+            let when = self.pick(&["immediate", "deferred"]);
+            sql.push_str(&format!(
+                "alter table {schema}.u add unique (w) deferrable initially {when};"
+            ));
+        }
+        sql
+    }
+
+    /// A partition that goes and one that comes, with the rows that it has by then.
+    fn partitions(&mut self) -> Option<String> {
+        if !self.tables.contains(&"p") {
+            return None;
+        }
+        let (schema, a, b) = (self.schema.clone(), self.number(), self.number());
+        let between = if self.one_in(2) {
+            format!(
+                "insert into {schema}.p2 (id, v, w) values ({a} + 20, 'apart', 5) on conflict do nothing;"
+            )
+        } else {
+            format!("update {schema}.p2 set v = 'apart', id = id + 1 where id = {b};")
+        };
+        let leaf = self.pick(&["p1", "p3"]);
+        Some(match self.random.random_range(0..3) {
+            0 => format!("truncate {schema}.{leaf}"),
+            1 => format!("truncate {schema}.p2; insert into {schema}.p values ({a}, 'n', 5)"),
+            _ => format!(
+                "alter table {schema}.p detach partition {schema}.p2; {between}
+                 alter table {schema}.p attach partition {schema}.p2 for values from (4) to (7)"
+            ),
+        })
     }
 
     /// One or two statements, each with its exceptions caught; of a row trigger also on the row's own key.
@@ -245,6 +338,10 @@ impl World {
                 2 => format!("{}; {}", self.statement(), self.statement()),
                 3 if self.one_in(4) => format!("truncate {} cascade", self.table()),
                 4 if self.one_in(3) => "set constraints all immediate".to_owned(),
+                5 if self.one_in(3) => match self.partitions() {
+                    Some(statement) => statement,
+                    None => self.statement(),
+                },
                 _ => self.statement(),
             };
             statements.push(statement);
