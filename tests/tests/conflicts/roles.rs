@@ -171,3 +171,54 @@ fn se_10_each_right_that_is_taken_away_stops_its_table_by_name_until_it_is_back(
     replication.assert_same();
     replication.assert_no_conflicts();
 }
+
+#[test]
+fn se_10_superuser_and_set_role_that_are_taken_from_a_running_role_are_missed_by_name() {
+    for (made_by, taken, given, table) in [
+        (
+            "create role worker login superuser",
+            "alter role worker nosuperuser",
+            "alter role worker superuser",
+            "t",
+        ),
+        (
+            "create role worker login; grant create, temporary on database db1 to worker; grant alice to worker; \
+             grant set on parameter session_replication_role to worker",
+            "revoke alice from worker",
+            "grant alice to worker",
+            "owned",
+        ),
+    ] {
+        let replication = Replication::builder().make();
+        replication.on_provider(
+            "create table t (id int primary key, v text); create table owned (id int primary key, v text)",
+        );
+        replication.copy_schema();
+        replication.on_subscriber(&format!(
+            "create role alice; grant temporary on database db1 to alice; grant usage on schema public to alice; \
+             alter table owned owner to alice; {made_by}"
+        ));
+        let config = std::fs::read_to_string(&replication.replay.config).unwrap();
+        let target = replication.subscribers[0].conninfo(replication.db());
+        let worker = target.replace("user=postgres", "user=worker");
+        std::fs::write(&replication.replay.config, config.replace(&target, &worker)).unwrap();
+        replication.start();
+        replication.replay.run(&["add", table]).ok();
+        replication.wait_ok();
+        replication.on_provider(&format!("insert into {table} values (1, 'with the right')"));
+        replication.sync();
+        replication.on_subscriber(taken);
+        replication.on_provider(&format!("insert into {table} values (2, 'without')"));
+        let name = format!("public.{table}");
+        parked(&replication, &name);
+        let error = told(&replication, &name)["error"].to_string();
+        assert!(
+            error.contains("permission denied") && error.contains(table),
+            "{error}"
+        );
+        replication.on_subscriber(given);
+        // By itself, without a person.
+        replication.wait_ok();
+        replication.assert_followed(&["table parked", "subscriber waits", "subscriber stopped"]);
+    }
+}

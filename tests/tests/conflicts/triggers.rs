@@ -82,3 +82,43 @@ fn tg_04_what_triggers_of_the_provider_made_of_a_row_arrives_not_what_was_writte
         "1 ONE 1 2,3 CHANGED 2 4"
     );
 }
+
+#[test]
+fn tg_03_an_ordinary_trigger_that_denies_writes_stops_everybody_but_replay_and_survives_copies() {
+    let replication = Replication::running(
+        "create table t (id int primary key, v text); insert into t select g, 'v' from generate_series(1, 300) g",
+    );
+    replication.on_subscriber(
+        "create function deny() returns trigger language plpgsql as $$ \
+         begin raise exception '% is written by replication alone', tg_table_name; end $$; \
+         create trigger deny before insert or update or delete or truncate on t \
+           for each statement execute procedure deny()",
+    );
+    let denied = || {
+        for write in [
+            "insert into t values (1000, 'mine')",
+            "update t set v = 'mine'",
+            "delete from t",
+            "truncate t",
+        ] {
+            let refused = replication.subscribers[0].try_psql(replication.db(), write);
+            assert!(
+                refused.stderr.contains("by replication alone"),
+                "{refused:?}"
+            );
+        }
+    };
+    denied();
+    replication.on_provider(
+        "insert into t values (301, 'n'); update t set v = 'w'; delete from t where id < 10",
+    );
+    replication.assert_followed(&[]);
+    for args in [&["resync", "t"][..], &["resync", "t", "--swap"]] {
+        replication.replay.run(args).ok();
+        replication.wait_ok();
+        denied();
+    }
+    replication.on_provider("truncate t; insert into t values (1, 'after')");
+    replication.assert_followed(&[]);
+    denied();
+}
