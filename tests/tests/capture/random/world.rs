@@ -267,6 +267,11 @@ impl World {
             3 => ("constraint trigger", "after", "each row"),
             _ => ("trigger", "after", "each statement"),
         };
+        // Before 13 a partitioned table has no row triggers, or not all of them; its partitions have.
+        let table = match table.strip_suffix(".p") {
+            Some(schema) if level == "each row" && self.version < 13 => format!("{schema}.p1"),
+            _ => table,
+        };
         let body = self.body(level == "each row");
         let end = if level == "each row" {
             "if tg_op = 'DELETE' then return old; end if; return new;"
