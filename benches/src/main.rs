@@ -1,6 +1,7 @@
 //! `benches`: one workload after the other for one peer after the other, on
 //! throw-away servers of this machine, with the checked rows beside each time.
 
+mod attempt;
 mod pair;
 mod peer;
 mod plot;
@@ -9,12 +10,14 @@ mod tables;
 mod workload;
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
 
-use crate::report::Report;
-use crate::workload::{Plan, Work};
+use crate::attempt::attempt;
+use crate::report::{Measurement, Report};
+use crate::workload::{Plan, Work, Workload};
 
 /// Measures Trunkline against other replications of PostgreSQL in one run on
 /// one machine. Only ratios within one run mean anything.
@@ -33,6 +36,15 @@ struct Args {
     /// Small sizes and one round: does everything work? The figures mean nothing.
     #[arg(long)]
     quick: bool,
+    /// Sizes with which everything takes minutes and not hours.
+    #[arg(long, conflicts_with = "quick")]
+    short: bool,
+    /// Minutes after which nothing more is begun: the report says what is left out.
+    #[arg(long, value_name = "MINUTES")]
+    budget: Option<u64>,
+    /// The longest wait for a peer, in seconds: then it has failed, and the next one is measured.
+    #[arg(long, default_value_t = 1800)]
+    patience: u64,
     /// pgbench scale: 100,000 accounts each.
     #[arg(long, default_value_t = 10)]
     scale: u32,
@@ -86,7 +98,11 @@ impl Args {
             rates: self.rates.clone(),
             idle_seconds: self.idle_seconds,
         };
-        if self.quick { full.quick() } else { full }
+        match (self.quick, self.short) {
+            (true, _) => full.quick(),
+            (false, true) => full.short(),
+            (false, false) => full,
+        }
     }
 }
 
@@ -123,6 +139,7 @@ fn main() -> anyhow::Result<()> {
         println!("{}", path.display());
         return Ok(());
     }
+    pair::be_patient(Duration::from_secs(args.patience));
     let (peers, left_out) = peers(&args)?;
     let plan = args.plan(peers);
     let works = if args.workload.is_empty() {
@@ -131,17 +148,38 @@ fn main() -> anyhow::Result<()> {
         &args.workload
     };
     let mut report = Report::new(&plan, left_out);
+    let budget = args.budget.map(|minutes| Duration::from_secs(minutes * 60));
+    let started = Instant::now();
     for work in works {
         let workload = work.workload();
         eprintln!("== {}", workload.name());
-        for measurement in workload.measure(&plan)? {
-            eprintln!("{}", measurement.line());
-            report.add(measurement);
+        for part in workload.parts(&plan) {
+            if budget.is_some_and(|budget| started.elapsed() >= budget) {
+                let peers: Vec<String> = part.peers.iter().map(ToString::to_string).collect();
+                let what = format!("{} of {}", workload.name(), peers.join(", "));
+                report.leave_out(format!("{what}: no time was left"));
+                continue;
+            }
+            for measurement in measured(workload.as_ref(), &part) {
+                eprintln!("{}", measurement.line());
+                report.add(&measurement);
+            }
+            // After each, so that what was measured is kept whatever comes.
+            report.write(&args.out)?;
         }
-        // After each, so that what was measured is kept if a later one fails.
-        report.write(&args.out)?;
     }
     println!("{}", report.markdown());
     eprintln!("written: {}", report.write(&args.out)?.display());
     Ok(())
 }
+
+/// What a part gives; where it fails, a line for each of its peers that says why.
+fn measured(workload: &dyn Workload, part: &Plan) -> Vec<Measurement> {
+    attempt(|| workload.measure(part)).unwrap_or_else(|why| {
+        let failed = |peer: &peer::Name| Measurement::failed(&workload.name(), peer, &why);
+        part.peers.iter().map(failed).collect()
+    })
+}
+
+#[cfg(test)]
+mod small_runs;

@@ -2,6 +2,7 @@
 //! tables on both, and a marker that tells when everything is applied.
 
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tests::{Cluster, Digest, Scratch, Server, Session, run_in, same, tables_of};
@@ -218,17 +219,27 @@ impl Pair {
     }
 }
 
+/// The longest wait for a peer, as the command line says it.
+static PATIENCE: OnceLock<Duration> = OnceLock::new();
+
+/// Sets the longest wait for a peer, once, before anything is measured.
+pub(crate) fn be_patient(patience: Duration) {
+    PATIENCE.get_or_init(|| patience);
+}
+
 /// Looks every millisecond, for a time that is measured.
 ///
 /// # Panics
 ///
-/// After half an hour, naming `what`.
+/// When the patience is at its end, naming `what`.
 pub(crate) fn wait_closely(what: &str, mut ready: impl FnMut() -> bool) {
+    let patience = *PATIENCE.get_or_init(|| Duration::from_secs(1800));
     let started = Instant::now();
     while !ready() {
         assert!(
-            started.elapsed() < Duration::from_secs(1800),
-            "waited half an hour in vain for {what}"
+            started.elapsed() < patience,
+            "waited {} s in vain for {what}",
+            patience.as_secs()
         );
         std::thread::sleep(Duration::from_millis(1));
     }

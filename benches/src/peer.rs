@@ -11,7 +11,9 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
+use crate::attempt::attempt;
 use crate::pair::{Pair, wait_closely};
+use crate::report::Measurement;
 use crate::tables::Tables;
 
 /// The peers that can be measured.
@@ -126,6 +128,22 @@ impl Running {
         let Self { pair, peer } = self;
         wait_closely("all tables to be in sync", || peer.in_sync(pair));
     }
+}
+
+/// Every peer with these tables in sync; of those that fail, a measurement that says why.
+pub(crate) fn all_in_sync(
+    workload: &str,
+    names: &[Name],
+    tables: &Tables,
+) -> (Vec<(Name, Running)>, Vec<Measurement>) {
+    let (mut running, mut failed) = (Vec::new(), Vec::new());
+    for &name in names {
+        match attempt(|| Ok(Running::in_sync(name, tables.clone()))) {
+            Ok(peer) => running.push((name, peer)),
+            Err(why) => failed.push(Measurement::failed(workload, name, &why)),
+        }
+    }
+    (running, failed)
 }
 
 impl Drop for Running {

@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::report::{Entry, SHARE};
+use crate::report::{Entry, FAILED, SHARE};
 
 const WIDTH: u32 = 900;
 const TITLE: i32 = 26;
@@ -13,6 +13,8 @@ const GAP: i32 = 14;
 /// Where bars begin, and the length of the longest.
 const LEFT: i32 = 110;
 const LONGEST: f64 = 560.0;
+/// Characters of a reason.
+const LABEL: usize = 90;
 
 /// What a panel compares: a value for a bar, how it reads, and a thin mark behind it.
 struct Bar<'a> {
@@ -30,6 +32,7 @@ fn bar(entry: &Entry) -> Option<Bar<'_>> {
             format!("p50 {:.0} ms, p99 {:.0} ms", p50 * 1e3, p99 * 1e3),
         ),
         (Some(rate), seconds, _) => {
+            // A rate is kept with its unit; one of an older run may have none to show.
             let unit = entry.unit.as_deref().unwrap_or_default();
             let rate_text = if unit == SHARE {
                 format!("{rate:.2} {unit}")
@@ -42,6 +45,10 @@ fn bar(entry: &Entry) -> Option<Bar<'_>> {
             }
         }
         (None, Some(seconds), None) => (seconds, None, format!("{seconds:.2} s")),
+        // Shown as what it is, not left out.
+        (None, None, _) if entry.note.starts_with(FAILED) => {
+            (0.0, None, entry.note.chars().take(LABEL).collect())
+        }
         (None, None, _) => return None,
     };
     Some(Bar {

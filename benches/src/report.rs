@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::pair::{Checked, SETTINGS};
 use crate::workload::Plan;
 
+/// How the note of a peer begins that could not be measured.
+pub(crate) const FAILED: &str = "failed: ";
+
 /// One workload of one peer.
+#[derive(Clone)]
 pub(crate) struct Measurement {
     pub(crate) workload: String,
     peer: String,
@@ -57,6 +61,24 @@ impl Measurement {
         Self::new(workload, "uncaptured")
     }
 
+    /// A peer that could not be measured, and why.
+    pub(crate) fn failed(workload: &str, peer: impl ToString, why: &str) -> Self {
+        let mut failed = Self::new(workload, peer);
+        failed.note = format!("{FAILED}{why}");
+        failed
+    }
+
+    /// Whose it is.
+    #[cfg(test)]
+    pub(crate) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// Whether it says why there is no value.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.note.starts_with(FAILED)
+    }
+
     /// The measurement in one line.
     pub(crate) fn line(&self) -> String {
         let entry = Entry::from(self);
@@ -88,7 +110,7 @@ pub(crate) struct Entry {
     runs: Vec<f64>,
     peak_rss_kb: Option<u64>,
     checked: Vec<Compared>,
-    note: String,
+    pub(crate) note: String,
     /// The run that this was joined from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<String>,
@@ -126,6 +148,7 @@ impl Entry {
     /// The row of the table; `builtin` is what built-in replication did in the
     /// same workload.
     fn cells(&self, builtin: Option<&Entry>) -> [String; 9] {
+        // What was not measured is an empty cell.
         let optional = |value: Option<String>| value.unwrap_or_default();
         let time = match (self.seconds, self.p99, self.max) {
             (Some(p50), Some(p99), Some(max)) => format!(
@@ -262,7 +285,10 @@ impl Report {
                 .iter()
                 .rposition(|have| have.workload == entry.workload);
             if let Some(have) = self.measurements.iter_mut().find(|have| same(have)) {
-                *have = entry;
+                // What was measured once is not lost to a later run that failed.
+                if !entry.note.starts_with(FAILED) || have.note.starts_with(FAILED) {
+                    *have = entry;
+                }
             } else {
                 let at = at.map_or(self.measurements.len(), |at| at + 1);
                 self.measurements.insert(at, entry);
@@ -275,9 +301,18 @@ impl Report {
         self.about.left_out.extend(run.about.left_out);
     }
 
-    /// Adds a measurement.
-    pub(crate) fn add(&mut self, measurement: Measurement) {
-        self.measurements.push(Entry::from(&measurement));
+    /// Adds a measurement, beside those of the same workload.
+    pub(crate) fn add(&mut self, measurement: &Measurement) {
+        let entry = Entry::from(measurement);
+        let same = |have: &Entry| have.workload == entry.workload;
+        let at = self.measurements.iter().rposition(same);
+        let at = at.map_or(self.measurements.len(), |at| at + 1);
+        self.measurements.insert(at, entry);
+    }
+
+    /// Notes what is not in this run, and why.
+    pub(crate) fn leave_out(&mut self, what: String) {
+        self.about.left_out.push(what);
     }
 
     /// The report as a Markdown text.

@@ -4,6 +4,7 @@ pub(crate) mod backlog;
 pub(crate) mod capture;
 pub(crate) mod capture_bulk;
 pub(crate) mod copy;
+pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod kept;
 pub(crate) mod lag;
@@ -58,6 +59,32 @@ impl Plan {
         )
     }
 
+    /// The same for each peer alone.
+    pub(crate) fn peer_by_peer(&self) -> Vec<Self> {
+        let alone = |peer: &Name| Self {
+            peers: vec![*peer],
+            ..self.clone()
+        };
+        self.peers.iter().map(alone).collect()
+    }
+
+    /// The same work in sizes with which all peers take minutes and not hours.
+    pub(crate) fn short(self) -> Self {
+        Self {
+            scale: 5,
+            indexed_scale: 10,
+            rounds: 1,
+            seconds: 5,
+            transactions: 10_000,
+            rows: 1_000_000,
+            tables: 200,
+            subscribers: vec![1, 2, 4],
+            rates: vec![200],
+            idle_seconds: 10,
+            ..self
+        }
+    }
+
     /// The same work in sizes that only show that it works.
     pub(crate) fn quick(self) -> Self {
         Self {
@@ -81,7 +108,13 @@ pub(crate) trait Workload {
     /// As it stands in the report.
     fn name(&self) -> String;
 
-    /// Measures every peer of the plan, each on fresh servers.
+    /// The plan in parts that are measured and kept one after the other: a peer each, where
+    /// peers do not take turns.
+    fn parts(&self, plan: &Plan) -> Vec<Plan> {
+        plan.peer_by_peer()
+    }
+
+    /// Measures every peer of a part, each on fresh servers.
     fn measure(&self, plan: &Plan) -> anyhow::Result<Vec<Measurement>>;
 }
 
@@ -100,6 +133,8 @@ pub(crate) enum Work {
     WideRows,
     /// One transaction of very many rows.
     OneTransaction,
+    /// A backlog of transactions of one row, five times as many as of TPC-B.
+    SingleRows,
     /// A backlog over many tables.
     ManyTables,
     /// A TPC-B backlog for one and more subscribers at once.
@@ -120,6 +155,8 @@ pub(crate) enum Work {
     Idle,
     /// The same with many tables.
     IdleTables,
+    /// How cost grows with rows and with tables: 1, 4 and 16 times as many, and the exponent.
+    Growth,
     /// The queue alone, against PgQ 3.5.
     Queue,
 }
@@ -134,6 +171,7 @@ impl Work {
             Self::BulkBacklog => Box::new(backlog::Backlog::Bulk),
             Self::WideRows => Box::new(backlog::Backlog::Wide),
             Self::OneTransaction => Box::new(backlog::Backlog::One),
+            Self::SingleRows => Box::new(backlog::Backlog::Singles),
             Self::ManyTables => Box::new(backlog::Backlog::Tables),
             Self::ManySubscribers => Box::new(many::ManySubscribers),
             Self::Kept => Box::new(kept::Kept),
@@ -144,6 +182,7 @@ impl Work {
             Self::Lag => Box::new(lag::Lag),
             Self::Idle => Box::new(idle::Idle::FewTables),
             Self::IdleTables => Box::new(idle::Idle::ManyTables),
+            Self::Growth => Box::new(growth::Growth),
             Self::Queue => Box::new(queue::Queue),
         }
     }

@@ -50,8 +50,14 @@ pub(crate) struct BatchLoop<'a> {
     /// Tables and pause are to be read again before the next batch. Between two looks a list
     /// of tables that has become wrong is harmless: its version is part of every commit.
     look_due: bool,
-    /// By the table's oid on the provider.
+    /// All tables that want to be taken over are to be read, not only those that were told of.
+    all_due: bool,
+    /// The tables that are `ok`, by their oids on the provider. None becomes `ok` but by this loop,
+    /// and whoever else changes one of them changes the lists' version: so they are read again
+    /// only where that has changed, and a look costs what is under way and not what is in sync.
     pub(crate) tables: HashMap<u32, TableRow>,
+    /// The tables are to be read whatever their version is.
+    tables_unread: bool,
     /// The tables that the batch in hand writes, by their names of now on the provider.
     names: HashMap<TableName, u32>,
     /// Asks which rows of tables with a filter are the subscriber's, over `provider`.
@@ -77,6 +83,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
             () = sub.for_loop.notified() => this.look_due = true,
             _ = idle_look.tick() => {
                 this.look_due = true;
+                this.all_due = true;
                 this.stats.tell_if_due();
                 this.sequences.carry(&this.provider, this.applier.session()).await?;
             }
@@ -114,7 +121,9 @@ impl<'a> BatchLoop<'a> {
             tables_version: stored.tables_version,
             paused: stored.paused,
             look_due: true,
+            all_due: true,
             tables: HashMap::new(),
+            tables_unread: true,
             names: HashMap::new(),
             filters: Filters::default(),
             sub,
@@ -130,33 +139,31 @@ impl<'a> BatchLoop<'a> {
         if !std::mem::take(&mut self.look_due) {
             return Ok(());
         }
-        self.read_tables().await?;
-        let wanting: Vec<TableRow> = self
-            .tables
-            .values()
-            .filter(|row| table::take_over(row, self.position.tick.id).is_some())
-            .cloned()
-            .collect();
+        let wanting = self.look().await?;
+        let mut taken = false;
         for row in wanting {
             if let Some(place) = table::take_over(&row, self.position.tick.id) {
                 match take_over::run(self, &row, place).await {
-                    Ok(()) => {}
+                    Ok(()) => taken = true,
                     Err(trouble @ Trouble::Table { .. }) => self.park(&row, trouble).await?,
                     Err(other) => return Err(other),
                 }
             }
         }
+        if taken {
+            self.tell_if_all_are_ok().await?;
+        }
         Ok(())
     }
 
-    async fn read_tables(&mut self) -> Result<(), Trouble> {
+    /// Reads position and pause, and the tables where they may have changed; gives those that
+    /// want to be taken over.
+    async fn look(&mut self) -> Result<Vec<TableRow>, Trouble> {
         let session = self.applier.session();
-        let (stored, rows) = futures::try_join!(
-            position::find(&**session, &self.sub.consumer),
-            table_state::list(&**session, &self.sub.consumer),
-        )
-        .map_err(Trouble::database("could not read positions and tables"))?;
-        let stored = stored.ok_or_else(|| not_installed(self.sub))?;
+        let stored = position::find(&**session, &self.sub.consumer).await;
+        let stored = stored
+            .map_err(could_not_read())?
+            .ok_or_else(|| not_installed(self.sub))?;
         if stored.position != self.position {
             return Err(Trouble::Stale);
         }
@@ -174,14 +181,51 @@ impl<'a> BatchLoop<'a> {
             self.sequences
                 .carry(&self.provider, self.applier.session())
                 .await?;
+            self.tables_unread = true;
         }
-        self.tables_version = stored.tables_version;
+        if self.tables_unread {
+            // The version first: what changes after it was read cannot be committed under it.
+            self.tables_version = stored.tables_version;
+            self.read_tables().await?;
+        }
+        self.read_wanting().await
+    }
+
+    async fn read_wanting(&mut self) -> Result<Vec<TableRow>, Trouble> {
+        let (session, consumer) = (self.applier.session(), &self.sub.consumer);
+        let told = self.sub.take_wanting();
+        if std::mem::take(&mut self.all_due) {
+            let all = table_state::unfinished(&**session, consumer, &[State::WannaSync]).await;
+            return all.map_err(could_not_read());
+        }
+        let mut wanting = Vec::new();
+        for table in told {
+            let row = table_state::find(&**session, consumer, &table).await;
+            wanting.extend(row.map_err(could_not_read())?);
+        }
+        Ok(wanting)
+    }
+
+    async fn read_tables(&mut self) -> Result<(), Trouble> {
+        let rows = table_state::list(&**self.applier.session(), &self.sub.consumer).await;
+        let rows = rows.map_err(could_not_read())?;
         self.applier.choose(&rows);
         self.applier.map_tables(&rows);
         self.tables = rows
             .into_iter()
+            .filter(|row| row.state == State::Ok)
             .map(|row| (row.provider_oid, row))
             .collect();
+        self.tables_unread = false;
+        Ok(())
+    }
+
+    async fn tell_if_all_are_ok(&self) -> Result<(), Trouble> {
+        let session = self.applier.session();
+        let all_ok = table_state::none_unfinished(&**session, &self.sub.consumer).await;
+        if all_ok.map_err(could_not_read())? {
+            info!(consumer = %self.sub.consumer, tables = self.tables.len(), "all tables in sync");
+        }
         Ok(())
     }
 
@@ -384,9 +428,7 @@ impl<'a> BatchLoop<'a> {
     }
 
     fn ok_table(&self, table_oid: u32) -> Option<&TableRow> {
-        self.tables
-            .get(&table_oid)
-            .filter(|row| row.state == State::Ok)
+        self.tables.get(&table_oid)
     }
 
     fn move_to(&self, header: &Header) -> Move {
@@ -424,9 +466,14 @@ impl<'a> BatchLoop<'a> {
         if !parking::park(self.sub, parking, &trouble).await? || !usable {
             return Err(Trouble::Stale);
         }
+        self.tables.remove(&row.provider_oid);
         self.sub.for_tables.notify_one();
-        self.read_tables().await
+        Ok(())
     }
+}
+
+fn could_not_read() -> impl FnOnce(tokio_postgres::Error) -> Trouble {
+    Trouble::database("could not read positions and tables")
 }
 
 /// Makes sure that the queue keeps what follows the subscriber's position. The provider may

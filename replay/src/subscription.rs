@@ -8,6 +8,7 @@ use std::{
 
 use sql::{
     connect::{CancelToken, ConnectInfo, Session},
+    name::TableName,
     table_state::TableRow,
 };
 use tokio::sync::{Mutex, Notify, Semaphore};
@@ -82,8 +83,10 @@ pub(crate) struct Subscription {
     pub ticks: Ticks,
     /// Hints that a command has changed the list of tables.
     pub requests: Requests,
-    /// Hint for the batch loop: a table's state has changed.
+    /// Hint for the batch loop: tables want to be taken over.
     pub for_loop: Notify,
+    /// Which: a hint, too. The loop reads their rows, and now and then those of all that want to.
+    pub(crate) wanting: std::sync::Mutex<Vec<TableName>>,
     /// Hint for the table tasks: a table's state has changed.
     pub for_tables: Notify,
     /// Hint for the table tasks: the position has moved, and the provider may be told.
@@ -129,6 +132,20 @@ impl Subscription {
             Some(_) => self.provider_session("filter").await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Tells the batch loop that a table wants to be taken over.
+    pub(crate) fn wants_over(&self, table: &TableName) {
+        self.wanting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(table.clone());
+        self.for_loop.notify_one();
+    }
+
+    /// The tables that want to be taken over, each told once.
+    pub(crate) fn take_wanting(&self) -> Vec<TableName> {
+        std::mem::take(&mut *self.wanting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn remember(&self, side: Side, purpose: &'static str, session: &Session) {

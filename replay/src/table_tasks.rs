@@ -1,7 +1,11 @@
 //! Looks after the tables that are not `ok` and after the provider's view of this subscriber:
 //! starts each table's own task, tells the provider how far everything is applied, and clears
-//! helper consumers away that nobody needs any more. Every turn reads the truth again; a turn
-//! that fails is taken again.
+//! helper consumers away that nobody needs any more. Every look reads the truth again, and a task
+//! that waited for its turn does so once more; what fails is done again.
+//!
+//! Many tables must not cost more than their number: a look reads only tables that are under way,
+//! and rests as long as it has read rows. Between two looks the next copies begin from the list of
+//! the last one.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,8 +16,8 @@ use std::{
 use sql::{
     connect::Session,
     consumer,
-    position::{self, Stored},
-    provider,
+    name::TableName,
+    position, provider,
     table_state::{self, State, TableRow},
 };
 use tokio::task::{AbortHandle, Id, JoinSet};
@@ -29,6 +33,14 @@ use crate::{
 /// How often to look while no hint comes.
 const TURN: Duration = Duration::from_secs(1);
 
+/// How long a look rests for each table under way that it has read, so that it reads 200 rows a
+/// second at most. With 1,000 tables each hint would else read 1,000 rows, and each table gives
+/// several hints.
+const REST_A_ROW: Duration = Duration::from_millis(5);
+
+/// The longest rest of a look; then it reads more.
+const LONGEST_LOOK_REST: Duration = Duration::from_secs(5);
+
 /// The provider is told a few times a second at most, so that its subscription row stays small
 /// under a held snapshot.
 const BETWEEN_TELLS: Duration = Duration::from_millis(250);
@@ -40,12 +52,55 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 /// The tables' tasks of one subscriber.
 struct Tasks {
     running: JoinSet<Result<(), Trouble>>,
-    /// Which table each running task is for.
-    tables: HashMap<Id, (u32, AbortHandle)>,
+    tables: HashMap<Id, Running>,
+    /// The tables whose copy can begin, as the last look found them; the next one is the last.
+    waiting: Vec<Waiting>,
     resting: HashMap<u32, Rest>,
     /// How large the tables that wait for their copy are on the provider, in bytes.
     sizes: HashMap<u32, i64>,
     tending: Tending,
+}
+
+/// A running task, and which table it is for.
+struct Running {
+    oid: u32,
+    table: TableName,
+    handle: AbortHandle,
+}
+
+/// A table that waits for its copy.
+struct Waiting {
+    bytes: i64,
+    oid: u32,
+    table: TableName,
+}
+
+/// When to look again.
+struct Pace {
+    looked: Instant,
+    /// A look is not due before.
+    rested: Instant,
+    hinted: bool,
+}
+
+impl Pace {
+    fn looked_at(rows: usize) -> Pace {
+        let looked = Instant::now();
+        let rest = REST_A_ROW * u32::try_from(rows).unwrap_or(u32::MAX);
+        Pace {
+            looked,
+            rested: looked + rest.min(LONGEST_LOOK_REST),
+            hinted: false,
+        }
+    }
+
+    fn next(&self) -> Instant {
+        if self.hinted {
+            self.rested
+        } else {
+            self.rested.max(self.looked + TURN)
+        }
+    }
 }
 
 /// A rest of a table after failures in a row.
@@ -60,6 +115,7 @@ pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(
     let mut tasks = Tasks {
         running: JoinSet::new(),
         tables: HashMap::new(),
+        waiting: Vec::new(),
         resting: HashMap::new(),
         sizes: HashMap::new(),
         tending: Tending::default(),
@@ -118,17 +174,21 @@ async fn turns(
     let provider = sub.provider_session("admin").await?;
     let mut requests = sub.requests.clone();
     let mut provider_told: Option<Instant> = None;
+    let mut pace: Option<Pace> = None;
     loop {
-        let Some((stored, rows)) = look(sub, subscriber).await? else {
-            // Not installed yet.
-            return Err(Trouble::Stale);
-        };
-        tasks.end_removed(&rows);
-        tasks.measure(sub, &provider, subscriber, &rows).await?;
-        tasks.start(sub, &rows);
-        tasks.tending.turn(sub, subscriber, &rows).await?;
+        while let Some(ended) = tasks.running.try_join_next_with_id() {
+            tasks.ended(ended);
+        }
+        if pace
+            .as_ref()
+            .is_none_or(|pace| pace.next() <= Instant::now())
+        {
+            let rows = tasks.look(sub, &provider, subscriber).await?;
+            pace = Some(Pace::looked_at(rows));
+        }
+        tasks.start_copies(sub);
         if provider_told.is_none_or(|told| told.elapsed() >= BETWEEN_TELLS) {
-            tell_provider(sub, &provider, subscriber, &stored).await?;
+            tell_provider(sub, &provider, subscriber).await?;
             provider_told = Some(Instant::now());
         }
         if told.take().is_some() {
@@ -141,41 +201,38 @@ async fn turns(
             let rest = provider_told.map_or(Duration::ZERO, |told| told.elapsed());
             tokio::time::sleep(BETWEEN_TELLS.saturating_sub(rest)).await;
         };
-        tokio::select! {
-            () = sub.for_tables.notified() => {}
-            () = requests.wait() => {}
-            () = moved => {}
-            () = tokio::time::sleep(TURN) => {}
+        let next_look = pace
+            .as_ref()
+            .map_or_else(|| Instant::now() + TURN, Pace::next);
+        let hinted = tokio::select! {
+            () = sub.for_tables.notified() => true,
+            () = requests.wait() => true,
+            () = moved => false,
+            () = tokio::time::sleep_until(next_look.into()) => true,
             Some(ended) = tasks.running.join_next_with_id(), if !tasks.running.is_empty() => {
                 tasks.ended(ended);
+                true
             }
             () = sub.stop.cancelled() => return Ok(()),
+        };
+        if let Some(pace) = &mut pace {
+            pace.hinted |= hinted;
         }
     }
 }
 
-async fn look(
-    sub: &Subscription,
-    subscriber: &Session,
-) -> Result<Option<(Stored, Vec<TableRow>)>, Trouble> {
-    let read = Trouble::database("could not read positions and tables");
-    let (stored, rows) = futures::try_join!(
-        position::find(&**subscriber, &sub.consumer),
-        table_state::list(&**subscriber, &sub.consumer),
-    )
-    .map_err(read)?;
-    Ok(stored.map(|stored| (stored, rows)))
-}
-
-/// Moves the consumer to what the subscriber has durably applied, and clears helpers away.
+/// Moves the consumer to what the subscriber has durably applied.
 async fn tell_provider(
     sub: &Subscription,
     provider: &Session,
     subscriber: &Session,
-    stored: &Stored,
 ) -> Result<(), Trouble> {
     let queue = &sub.settings.queue;
-    let stands = stored.position.tick.id;
+    let stored = position::find(&**subscriber, &sub.consumer)
+        .await
+        .map_err(Trouble::database("could not read positions and tables"))?;
+    // None: not installed yet.
+    let stands = stored.ok_or(Trouble::Stale)?.position.tick.id;
     if let Err(error) = consumer::advance(&**provider, queue, &sub.consumer, stands).await {
         let known = provider::consumer_position(&**provider, queue, &sub.consumer).await;
         return Err(match known {
@@ -183,6 +240,16 @@ async fn tell_provider(
             Ok(Some(_)) | Err(_) => Trouble::queue(error),
         });
     }
+    Ok(())
+}
+
+/// Reads the tables that are under way, and clears helpers away that none of them needs.
+async fn read(
+    sub: &Subscription,
+    provider: &Session,
+    subscriber: &Session,
+) -> Result<Vec<TableRow>, Trouble> {
+    let queue = &sub.settings.queue;
     let _nobody_parks_meanwhile = sub.helpers.lock().await;
     let helpers: Vec<String> = consumer::list(&**provider)
         .await
@@ -191,13 +258,10 @@ async fn tell_provider(
         .filter(|one| one.queue == *queue && helper::is_helper_of(&one.name, &sub.consumer))
         .map(|one| one.name)
         .collect();
-    if helpers.is_empty() {
-        return Ok(());
-    }
     // Read after the list: a helper on the list is needed if any state since then says so.
-    let Some((_, rows)) = look(sub, subscriber).await? else {
-        return Ok(());
-    };
+    let rows = table_state::unfinished(&**subscriber, &sub.consumer, &table_state::UNFINISHED)
+        .await
+        .map_err(Trouble::database("could not read positions and tables"))?;
     let needed: HashSet<String> = rows
         .iter()
         .filter_map(|row| helper::needed(row, &sub.consumer))
@@ -210,18 +274,48 @@ async fn tell_provider(
             debug!(consumer = %name, "helper consumer cleared away");
         }
     }
-    Ok(())
+    Ok(rows)
 }
 
 impl Tasks {
+    /// Reads the tables that are under way, and begins with what they have to do; copies are
+    /// listed for [`Tasks::start_copies`]. How many tables that are.
+    async fn look(
+        &mut self,
+        sub: &Arc<Subscription>,
+        provider: &Session,
+        subscriber: &Session,
+    ) -> Result<usize, Trouble> {
+        let rows = read(sub, provider, subscriber).await?;
+        self.end_removed(sub, subscriber, &rows).await?;
+        self.measure(sub, provider, subscriber, &rows).await?;
+        self.plan(sub, &rows);
+        self.tending.turn(sub, subscriber).await?;
+        Ok(rows.len())
+    }
+
     /// Ends the tasks of tables that were removed from the job: their locks on the provider
     /// would keep capture from being taken away.
-    fn end_removed(&self, rows: &[TableRow]) {
-        for (oid, task) in self.tables.values() {
-            if !rows.iter().any(|row| row.provider_oid == *oid) {
-                task.abort();
+    async fn end_removed(
+        &self,
+        sub: &Subscription,
+        subscriber: &Session,
+        under_way: &[TableRow],
+    ) -> Result<(), Trouble> {
+        let under_way: HashSet<u32> = under_way.iter().map(|row| row.provider_oid).collect();
+        for task in self.tables.values() {
+            if under_way.contains(&task.oid) {
+                continue;
+            }
+            // In sync already, and its statistics are being made, or gone.
+            let row = table_state::find(&**subscriber, &sub.consumer, &task.table)
+                .await
+                .map_err(Trouble::database("could not read a table's state"))?;
+            if row.is_none_or(|row| row.provider_oid != task.oid) {
+                task.handle.abort();
             }
         }
+        Ok(())
     }
 
     /// Asks how large the tables are whose copy has not begun, each once.
@@ -273,48 +367,61 @@ impl Tasks {
         Ok(())
     }
 
-    /// Starts tasks for the tables that have something to do, the largest first. Of those whose
-    /// rows are copied, as many at once as the settings allow.
-    fn start(&mut self, sub: &Arc<Subscription>, rows: &[TableRow]) {
-        while let Some(ended) = self.running.try_join_next_with_id() {
-            self.ended(ended);
-        }
+    /// Starts tasks for tables whose rows are in, and lists those whose copy can begin. What is
+    /// copied already comes first: it holds the queue.
+    fn plan(&mut self, sub: &Arc<Subscription>, rows: &[TableRow]) {
         let now = Instant::now();
-        let busy: HashSet<u32> = self.tables.values().map(|(oid, _)| *oid).collect();
-        let mut waiting: Vec<(&TableRow, Duty)> = rows
-            .iter()
-            .filter(|row| !busy.contains(&row.provider_oid))
-            .filter(|row| {
-                self.resting
-                    .get(&row.provider_oid)
-                    .is_none_or(|rest| rest.until <= now)
-            })
-            .map(|row| (row, table::duty(row)))
-            .filter(|(_, duty)| *duty != Duty::None)
-            .collect();
-        // What is copied already first: it holds the queue.
-        waiting.sort_by_key(|(row, duty)| {
-            let bytes = self.sizes.get(&row.provider_oid).copied();
-            (*duty == Duty::Copy, -bytes.unwrap_or_default())
-        });
-        for (row, duty) in waiting {
-            let (sub, row) = (Arc::clone(sub), row.clone());
+        let busy: HashSet<u32> = self.tables.values().map(|task| task.oid).collect();
+        self.waiting.clear();
+        for row in rows {
             let oid = row.provider_oid;
-            let task = match duty {
-                Duty::Copy => {
-                    let Ok(slot) = Arc::clone(&sub.tables).try_acquire_owned() else {
-                        return;
-                    };
-                    self.running
-                        .spawn(async move { copy::run(&sub, &row, slot).await })
+            let rests = self.resting.get(&oid).is_some_and(|rest| rest.until > now);
+            if rests || busy.contains(&oid) {
+                continue;
+            }
+            match table::duty(row) {
+                Duty::Copy => self.waiting.push(Waiting {
+                    bytes: self.sizes.get(&oid).copied().unwrap_or_default(),
+                    oid,
+                    table: row.table.clone(),
+                }),
+                Duty::CatchUp(place) => {
+                    let (sub, row) = (Arc::clone(sub), row.clone());
+                    let table = row.table.clone();
+                    self.spawn(
+                        oid,
+                        table,
+                        async move { copy::go_on(&sub, &row, place).await },
+                    );
                 }
-                Duty::CatchUp(place) => self
-                    .running
-                    .spawn(async move { copy::go_on(&sub, &row, place).await }),
-                Duty::None => continue,
-            };
-            self.tables.insert(task.id(), (oid, task));
+                Duty::None => {}
+            }
         }
+        self.waiting.sort_by_key(|waiting| waiting.bytes);
+    }
+
+    /// Starts copies, the largest table first, as many at once as the settings allow.
+    fn start_copies(&mut self, sub: &Arc<Subscription>) {
+        while !self.waiting.is_empty()
+            && let Ok(slot) = Arc::clone(&sub.tables).try_acquire_owned()
+            && let Some(next) = self.waiting.pop()
+        {
+            let (sub, table) = (Arc::clone(sub), next.table.clone());
+            self.spawn(next.oid, next.table, async move {
+                copy::run(&sub, &table, slot).await
+            });
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        oid: u32,
+        table: TableName,
+        task: impl Future<Output = Result<(), Trouble>> + Send + 'static,
+    ) {
+        let handle = self.running.spawn(task);
+        let running = Running { oid, table, handle };
+        self.tables.insert(running.handle.id(), running);
     }
 
     fn ended(&mut self, ended: Result<(Id, Result<(), Trouble>), tokio::task::JoinError>) {
@@ -327,7 +434,7 @@ impl Tasks {
                 (broken.id(), Some(broken.to_string()))
             }
         };
-        let Some((oid, _)) = self.tables.remove(&id) else {
+        let Some(Running { oid, .. }) = self.tables.remove(&id) else {
             return;
         };
         let Some(trouble) = trouble else {

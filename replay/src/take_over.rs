@@ -22,6 +22,7 @@ pub(crate) async fn run(
     place: Place,
 ) -> Result<(), Trouble> {
     let sub = this.sub;
+    this.applier.learn(row);
     this.applier.begin().await?;
     if place.tick.id < this.position.tick.id {
         let session = sub.provider_session("take-over").await?;
@@ -63,7 +64,7 @@ pub(crate) async fn run(
 }
 
 impl BatchLoop<'_> {
-    /// Notes that a table is in sync, and says so when it was the last one.
+    /// Notes that a table is in sync, and says so.
     fn table_is_ok(&mut self, row: &TableRow) {
         info!(
             table = %row.table,
@@ -72,14 +73,13 @@ impl BatchLoop<'_> {
             seconds = row.seconds_since_start.unwrap_or_default(),
             "table in sync"
         );
-        if let Some(known) = self.tables.get_mut(&row.provider_oid) {
-            known.state = State::Ok;
-            known.tick = None;
-            known.copied = None;
-        }
-        if self.tables.values().all(|table| table.state == State::Ok) {
-            info!(consumer = %self.sub.consumer, tables = self.tables.len(), "all tables in sync");
-        }
+        let ok = TableRow {
+            state: State::Ok,
+            tick: None,
+            copied: None,
+            ..row.clone()
+        };
+        self.tables.insert(row.provider_oid, ok);
         self.sub.for_tables.notify_one();
     }
 }

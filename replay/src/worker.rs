@@ -248,6 +248,7 @@ fn subscription(
         ticks: shared.ticks,
         requests: shared.requests,
         for_loop: Notify::new(),
+        wanting: std::sync::Mutex::default(),
         for_tables: Notify::new(),
         for_provider: Notify::new(),
         helpers: Mutex::new(()),

@@ -337,15 +337,19 @@ pub async fn shapes(
     queue: &str,
     table_oid: Option<u32>,
 ) -> Result<Vec<String>, tokio_postgres::Error> {
-    let rows = client
-        .query(
-            "select definition from trunkline.shapes($1) \
-             where $2::oid is null \
-                or (definition::pg_catalog.json #>> '{table,oid}')::oid = $2 \
-             order by shape_id",
-            &[&queue, &table_oid],
-        )
-        .await?;
+    let rows = match table_oid {
+        None => {
+            let all = "select definition from trunkline.shapes($1) order by shape_id";
+            client.query(all, &[&queue]).await?
+        }
+        // By an index: each of many tables asks for its own.
+        Some(table_oid) => {
+            let of_one = "select s.definition::text from trunkline.shape s \
+                            join pgq.queue q on q.queue_id = s.queue_id \
+                           where q.queue_name = $1 and s.table_oid = $2 order by s.shape_id";
+            client.query(of_one, &[&queue, &table_oid]).await?
+        }
+    };
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 

@@ -43,10 +43,9 @@ set idle_in_transaction_session_timeout = 0;
 set max_parallel_workers_per_gather = 0;
 set default_transaction_isolation = 'read committed';
 set default_transaction_deferrable = off;
-select pg_catalog.set_config(s.name, '0', false)
-  from pg_catalog.pg_settings s
- where s.name in ('idle_session_timeout', 'transaction_timeout') and s.setting <> '0';
-select pg_catalog.set_config(s.name, 'off', false) from pg_catalog.pg_settings s where s.name = 'jit';
+select pg_catalog.set_config(s.name, s.value, false)
+  from (values ('idle_session_timeout', '0'), ('transaction_timeout', '0'), ('jit', 'off')) s (name, value)
+ where pg_catalog.current_setting(s.name, true) <> s.value;
 select pg_catalog.pg_is_in_recovery() as in_recovery,
        pg_catalog.current_setting('transaction_read_only') = 'on' as read_only";
 

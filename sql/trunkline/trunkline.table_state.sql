@@ -77,3 +77,7 @@ create table trunkline.table_state (
     check ((column_attnums is null) = (column_names is null)),
     check ((filter is null) = (filter_attnums is null) and (filter is null) = (filter_names is null))
 );
+-- What is under way is found without reading what is in sync, and who writes to a table without reading all.
+create index table_state_unfinished on trunkline.table_state (state, consumer) where state <> 'ok';
+create index table_state_target on trunkline.table_state
+    ((coalesce(target_schema, schema_name)), (coalesce(target_name, table_name)));

@@ -21,6 +21,8 @@ pub(crate) enum Backlog {
     Wide,
     /// One transaction that inserts very many rows in one statement.
     One,
+    /// Transactions of one row each.
+    Singles,
     /// Every one of many tables written in turn, a row a statement.
     Tables,
 }
@@ -78,10 +80,11 @@ impl Backlog {
     fn tables(&self, plan: &Plan) -> Tables {
         let tables = Tables::from(match self {
             Self::TpcB => plan.scale,
-            Self::Bulk | Self::Wide | Self::One | Self::Tables => 1,
+            Self::Bulk | Self::Wide | Self::One | Self::Singles | Self::Tables => 1,
         });
         match self {
             Self::TpcB | Self::Bulk => tables,
+            Self::Singles => tables.with("create table single (id bigserial primary key, a int);"),
             Self::Wide => tables.with(wide_table()),
             Self::One => tables.with("create table one (id int primary key, a int, b text);"),
             Self::Tables => tables.with(many_tables(plan.tables)),
@@ -91,7 +94,7 @@ impl Backlog {
     /// Empties what the round before has filled.
     fn clear(&self, pair: &Pair) {
         match self {
-            Self::TpcB => {}
+            Self::TpcB | Self::Singles => {}
             Self::Bulk => drop(pair.provider.psql(DB, "truncate bulk")),
             Self::Wide => drop(pair.provider.psql(DB, "truncate wide")),
             Self::One => drop(pair.provider.psql(DB, "truncate one")),
@@ -149,6 +152,16 @@ impl Backlog {
                 )]);
                 plan.rows
             }
+            Self::Singles => {
+                let file = pair
+                    .scratch
+                    .file("single.sql", "insert into single (a) values (:client_id);");
+                // Two clients: 100,000 where TPC-B does 20,000.
+                let each = plan.transactions * 5 / 2;
+                let (file, count) = (file.display().to_string(), each.to_string());
+                pair.pgbench(&["-n", "-M", "prepared", "-c", "2", "-t", &count, "-f", &file]);
+                each * 2
+            }
             Self::Tables => {
                 run(&[(1..=ROWS_A_TABLE).fold(String::new(), |mut sql, row| {
                     for table in 1..=plan.tables {
@@ -167,7 +180,7 @@ impl Backlog {
     fn rounds(&self, plan: &Plan) -> u32 {
         match self {
             Self::One => 1,
-            Self::TpcB | Self::Bulk | Self::Wide | Self::Tables => plan.rounds,
+            Self::TpcB | Self::Bulk | Self::Wide | Self::Singles | Self::Tables => plan.rounds,
         }
     }
 }
@@ -186,6 +199,7 @@ impl Workload for Backlog {
             Self::Bulk => "backlog: bulk statements",
             Self::Wide => "backlog: wide rows",
             Self::One => "backlog: one transaction",
+            Self::Singles => "backlog: transactions of one row",
             Self::Tables => "backlog: many tables",
         }
         .to_owned()
@@ -195,30 +209,53 @@ impl Workload for Backlog {
         let mut measurements = Vec::new();
         for &name in &plan.peers {
             let mut running = Running::in_sync(name, self.tables(plan));
-            let mut seconds = Vec::new();
-            let mut last = Measurement::new(self.name(), name);
-            let mut rows = 0;
-            for _ in 0..self.rounds(plan) {
-                running.peer.stop_apply(&running.pair);
-                self.clear(&running.pair);
-                rows = self.work(&running.pair, plan);
-                running.pair.settle();
-                // A second for the provider's own work after a load: that is
-                // not what is timed.
-                std::thread::sleep(Duration::from_secs(1));
-                let started = Instant::now();
-                running.peer.start_apply(&running.pair);
-                running.pair.wait_applied();
-                seconds.push(started.elapsed().as_secs_f64());
-                last.peak_rss_kb = running.peer.peak_rss_kb().max(last.peak_rss_kb);
-                last.checked = running.pair.check();
-            }
-            last.seconds = Some(median(&mut seconds));
-            last.rate = Some((rows as f64 / median(&mut seconds), "rows/s"));
-            last.note = format!("{rows} changed rows a round");
-            last.runs = seconds;
-            measurements.push(last);
+            let measured = applied(
+                &mut running,
+                Measurement::new(self.name(), name),
+                self.rounds(plan),
+                &mut |pair| {
+                    self.clear(pair);
+                    self.work(pair, plan)
+                },
+            );
+            measurements.push(measured);
         }
         Ok(measurements)
     }
+}
+
+/// Rounds of a backlog: applying is stopped, `work` is done (it gives the rows that it changes), and what is timed
+/// is applying it, on every subscriber.
+pub(crate) fn applied(
+    running: &mut Running,
+    mut measured: Measurement,
+    rounds: u32,
+    work: &mut dyn FnMut(&Pair) -> u64,
+) -> Measurement {
+    let mut seconds = Vec::new();
+    let mut rows = 0;
+    for _ in 0..rounds {
+        running.peer.stop_apply(&running.pair);
+        rows = work(&running.pair);
+        running.pair.settle();
+        // A second for the provider's own work after a load: that is
+        // not what is timed.
+        std::thread::sleep(Duration::from_secs(1));
+        let started = Instant::now();
+        running.peer.start_apply(&running.pair);
+        running.pair.wait_applied();
+        seconds.push(started.elapsed().as_secs_f64());
+        measured.peak_rss_kb = running.peer.peak_rss_kb().max(measured.peak_rss_kb);
+        measured.checked = running.pair.check();
+    }
+    let subscribers = running.pair.targets.len();
+    let median = median(&mut seconds);
+    measured.seconds = Some(median);
+    measured.rate = Some(((rows * subscribers as u64) as f64 / median, "rows/s"));
+    measured.note = match subscribers {
+        1 => format!("{rows} changed rows a round"),
+        _ => format!("{rows} changed rows a round for each subscriber"),
+    };
+    measured.runs = seconds;
+    measured
 }

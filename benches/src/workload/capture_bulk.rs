@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::pair::{DB, Pair};
-use crate::peer::Running;
+use crate::peer::all_in_sync;
 use crate::report::Measurement;
 use crate::workload::{Plan, Workload, median};
 
@@ -27,19 +27,19 @@ impl Workload for CaptureBulk {
         "INSERT of 200,000 rows in one statement".to_owned()
     }
 
+    fn parts(&self, plan: &Plan) -> Vec<Plan> {
+        vec![plan.clone()]
+    }
+
     fn measure(&self, plan: &Plan) -> anyhow::Result<Vec<Measurement>> {
         let base = Pair::new(1);
-        let running: Vec<Running> = plan
-            .peers
-            .iter()
-            .map(|&name| Running::in_sync(name, 1))
-            .collect();
+        let (running, failed) = all_in_sync(&self.name(), &plan.peers, &1.into());
         let rounds = plan.rounds.max(3);
         let mut base_seconds = Vec::new();
         let mut peer_seconds = vec![Vec::new(); running.len()];
         for _ in 0..rounds {
             base_seconds.push(insert(&base));
-            for (index, running) in running.iter().enumerate() {
+            for (index, (_, running)) in running.iter().enumerate() {
                 if let Some(seconds) = peer_seconds.get_mut(index) {
                     seconds.push(insert(&running.pair));
                 }
@@ -52,7 +52,7 @@ impl Workload for CaptureBulk {
         uncaptured.ratio = Some(1.0);
         uncaptured.runs = base_seconds;
         let mut measurements = vec![uncaptured];
-        for ((&name, running), mut seconds) in plan.peers.iter().zip(&running).zip(peer_seconds) {
+        for ((name, running), mut seconds) in running.iter().zip(peer_seconds) {
             let mut measurement = Measurement::new(self.name(), name);
             measurement.seconds = Some(median(&mut seconds));
             measurement.ratio = Some(median(&mut seconds) / base_median);
@@ -61,6 +61,7 @@ impl Workload for CaptureBulk {
             measurement.checked = running.pair.check();
             measurements.push(measurement);
         }
+        measurements.extend(failed);
         Ok(measurements)
     }
 }

@@ -4,6 +4,9 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use anyhow::Context;
+
+use crate::attempt::attempt;
 use crate::pair::{DB, Pair};
 use crate::peer::{Name, Running};
 use crate::report::Measurement;
@@ -56,11 +59,7 @@ impl Copy {
 
     /// What a DBA with a script would do: the large table in two halves at once, without its
     /// indexes, which are then built two at a time; the small tables one after the other.
-    #[allow(
-        clippy::expect_used,
-        reason = "a table without a size cannot be halved"
-    )]
-    fn by_hand(&self, plan: &Plan, last: &mut Measurement) -> f64 {
+    fn by_hand(&self, plan: &Plan, last: &mut Measurement) -> anyhow::Result<f64> {
         let pair = Pair::new(self.scale(plan));
         self.pair_is_ready(&pair);
         pair.settle();
@@ -74,14 +73,18 @@ impl Copy {
             .provider
             .psql(DB, "select pg_relation_size('pgbench_accounts') / 8192")
             .parse()
-            .expect("a number of pages");
+            .context("the table's number of pages")?;
         let half = |sign: &str| format!("ctid {sign} '({},0)'", pages / 2);
         std::thread::scope(|scope| {
-            for sign in ["<", ">="] {
+            let halves = ["<", ">="].map(|sign| {
                 let (pair, half) = (&pair, half(sign));
-                scope.spawn(move || pipe(pair, "pgbench_accounts", &half));
-            }
-        });
+                scope.spawn(move || pipe(pair, "pgbench_accounts", &half))
+            });
+            halves.into_iter().try_for_each(|half| {
+                half.join()
+                    .map_err(|_| anyhow::anyhow!("a half broke off"))?
+            })
+        })?;
         for table in [
             "pgbench_branches",
             "pgbench_tellers",
@@ -89,7 +92,7 @@ impl Copy {
             "bulk",
             "marker",
         ] {
-            pipe(&pair, table, "true");
+            pipe(&pair, table, "true")?;
         }
         let key = "create unique index pgbench_accounts_pkey on pgbench_accounts (aid)";
         let indexes: &[&str] = match self {
@@ -112,12 +115,12 @@ impl Copy {
         );
         let seconds = started.elapsed().as_secs_f64();
         last.checked = pair.check();
-        seconds
+        Ok(seconds)
     }
 }
 
 /// `psql COPY | psql COPY` of the rows that a condition chooses.
-fn pipe(pair: &Pair, table: &str, condition: &str) {
+fn pipe(pair: &Pair, table: &str, condition: &str) -> anyhow::Result<()> {
     let mut out = pair.provider.client("psql", DB);
     out.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-c"])
         .arg(format!(
@@ -126,16 +129,23 @@ fn pipe(pair: &Pair, table: &str, condition: &str) {
     let mut into = pair.subscriber.client("psql", DB);
     into.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-c"])
         .arg(format!("copy {table} from stdin (format binary)"));
-    join(out, into);
+    join(out, into)
 }
 
-#[allow(clippy::expect_used, reason = "a benchmark without psql is none")]
-fn join(mut out: Command, mut into: Command) {
-    let mut reading = out.stdout(Stdio::piped()).spawn().expect("start psql");
-    into.stdin(reading.stdout.take().expect("its output"));
-    let mut writing = into.spawn().expect("start psql");
-    assert!(writing.wait().expect("its end").success());
-    assert!(reading.wait().expect("its end").success());
+fn join(mut out: Command, mut into: Command) -> anyhow::Result<()> {
+    let mut reading = out
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("start the psql that reads")?;
+    into.stdin(reading.stdout.take().context("its output is no pipe")?);
+    let mut writing = into.spawn().context("start the psql that writes")?;
+    for (psql, does) in [(&mut writing, "writes"), (&mut reading, "reads")] {
+        let status = psql
+            .wait()
+            .with_context(|| format!("wait for the psql that {does}"))?;
+        anyhow::ensure!(status.success(), "the psql that {does}: {status}");
+    }
+    Ok(())
 }
 
 impl Workload for Copy {
@@ -145,6 +155,10 @@ impl Workload for Copy {
             Copy::Indexed => "copy, three more indexes",
         }
         .to_owned()
+    }
+
+    fn parts(&self, plan: &Plan) -> Vec<Plan> {
+        vec![plan.clone()]
     }
 
     fn measure(&self, plan: &Plan) -> anyhow::Result<Vec<Measurement>> {
@@ -159,15 +173,30 @@ impl Workload for Copy {
             .collect();
         for _ in 0..plan.rounds {
             for (who, (last, seconds)) in who.iter().zip(&mut measured) {
-                seconds.push(match who {
-                    Some(name) => self.replicated(*name, plan, last),
+                if last.has_failed() {
+                    continue;
+                }
+                let round = attempt(|| match who {
+                    Some(name) => Ok(self.replicated(*name, plan, last)),
                     None => self.by_hand(plan, last),
                 });
+                match (round, who) {
+                    (Ok(round), _) => seconds.push(round),
+                    (Err(why), Some(name)) => {
+                        *last = Measurement::failed(&self.name(), name, &why);
+                    }
+                    (Err(why), None) => {
+                        *last = Measurement::failed(&self.name(), "by hand", &why);
+                    }
+                }
             }
         }
         Ok(measured
             .into_iter()
             .map(|(mut last, mut seconds)| {
+                if last.has_failed() {
+                    return last;
+                }
                 let rows: u64 = last.checked.iter().map(|(_, digest)| digest.rows).sum();
                 last.runs.clone_from(&seconds);
                 last.seconds = Some(median(&mut seconds));

@@ -2,7 +2,7 @@
 //! the tables are captured and replicated on the same machine.
 
 use crate::pair::Pair;
-use crate::peer::Running;
+use crate::peer::all_in_sync;
 use crate::report::Measurement;
 use crate::workload::{Plan, Workload, median};
 
@@ -24,13 +24,13 @@ impl Workload for Kept {
         "TPC-B throughput kept".to_owned()
     }
 
+    fn parts(&self, plan: &Plan) -> Vec<Plan> {
+        vec![plan.clone()]
+    }
+
     fn measure(&self, plan: &Plan) -> anyhow::Result<Vec<Measurement>> {
         let base = Pair::new(plan.scale);
-        let running: Vec<Running> = plan
-            .peers
-            .iter()
-            .map(|&name| Running::in_sync(name, plan.scale))
-            .collect();
+        let (running, failed) = all_in_sync(&self.name(), &plan.peers, &plan.scale.into());
         let mut base_tps = Vec::new();
         let mut peer_tps = vec![Vec::new(); running.len()];
         let mut drained = vec![0.0_f64; running.len()];
@@ -38,7 +38,7 @@ impl Workload for Kept {
         for _ in 0..plan.rounds {
             base.settle();
             base_tps.push(tps(&base, plan.seconds)?);
-            for (index, running) in running.iter().enumerate() {
+            for (index, (_, running)) in running.iter().enumerate() {
                 running.pair.settle();
                 if let Some(rates) = peer_tps.get_mut(index) {
                     rates.push(tps(&running.pair, plan.seconds)?);
@@ -56,8 +56,8 @@ impl Workload for Kept {
             uncaptured.ratio = Some(1.0);
             uncaptured.runs = base_tps;
         }
-        let results = plan.peers.iter().zip(&running).zip(peer_tps).zip(drained);
-        for (((&name, running), mut rates), drained) in results {
+        let results = running.iter().zip(peer_tps).zip(drained);
+        for (((name, running), mut rates), drained) in results {
             let mut measurement = Measurement::new(self.name(), name);
             measurement.rate = Some((median(&mut rates), "tx/s"));
             measurement.ratio = Some(median(&mut rates) / base_median);
@@ -67,6 +67,7 @@ impl Workload for Kept {
             measurement.note = format!("applied at most {drained:.2} s after the load's end");
             measurements.push(measurement);
         }
+        measurements.extend(failed);
         Ok(measurements)
     }
 }

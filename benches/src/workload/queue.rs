@@ -381,6 +381,10 @@ impl Workload for Queue {
         "the queue against PgQ 3.5".to_owned()
     }
 
+    fn parts(&self, plan: &Plan) -> Vec<Plan> {
+        vec![plan.clone()]
+    }
+
     fn measure(&self, plan: &Plan) -> anyhow::Result<Vec<Measurement>> {
         let original = "/usr/share/postgresql/15/extension/pgq--3.5.sql";
         anyhow::ensure!(

@@ -136,6 +136,15 @@ impl Applier {
             .collect();
     }
 
+    /// Takes note of how one more table is written, and of its choice for conflicts.
+    pub(crate) fn learn(&mut self, row: &TableRow) {
+        self.mappings.insert(row.provider_oid, row.mapping.clone());
+        match row.on_conflict {
+            Some(choice) => self.choices.insert(row.provider_oid, choice),
+            None => self.choices.remove(&row.provider_oid),
+        };
+    }
+
     /// How a table is written. A table that nothing is known of is not written as if it had no
     /// filter: the lists are read again.
     fn mapping(&self, table_oid: u32) -> Result<Mapping, Trouble> {

@@ -94,7 +94,8 @@ async fn refuse_a_target_of_another(
     let other = client
         .query_opt(
             "select schema_name || '.' || table_name from trunkline.table_state \
-             where target_schema = $1 and target_name = $2 and provider_oid <> $3 limit 1",
+             where coalesce(target_schema, schema_name) = $1 and coalesce(target_name, table_name) = $2 \
+               and target_name is not null and provider_oid <> $3 limit 1",
             &[&table.schema, &table.name, &shape.table.oid],
         )
         .await

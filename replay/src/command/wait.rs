@@ -8,12 +8,7 @@ use admin::{
     exit::{Exit, Failure},
 };
 use anyhow::Context as _;
-use sql::{
-    connect::Session,
-    position, provider,
-    table_state::{self, State, TableRow},
-    tick::TickId,
-};
+use sql::{connect::Session, position, provider, table_state, tick::TickId};
 
 use super::{Job, label, stored};
 
@@ -95,14 +90,13 @@ async fn applied(
     deadline: Option<Instant>,
 ) -> Result<bool, Failure> {
     loop {
-        let (stored, tables) = futures::try_join!(
+        let (stored, waiting) = futures::try_join!(
             position::find(&**subscriber, &one.consumer),
-            table_state::list(&**subscriber, &one.consumer),
+            table_state::unfinished(&**subscriber, &one.consumer, &table_state::UNFINISHED),
         )
         .with_context(|| format!("could not ask {}", label(one)))?;
         let there = stored.map(|stored| stored.position.tick.id);
         let behind = tick.is_some() && there < tick;
-        let waiting: Vec<&TableRow> = tables.iter().filter(|row| row.state != State::Ok).collect();
         if !behind && waiting.is_empty() {
             return Ok(true);
         }

@@ -141,7 +141,7 @@ impl<'a> CatchUp<'a> {
         let here = self.place.clone();
         self.step(State::WannaSync, here).await?;
         info!(table = %self.row.table, tick = self.place.tick.id.0, "table caught up");
-        self.sub.for_loop.notify_one();
+        self.sub.wants_over(&self.row.table);
         Ok(())
     }
 

@@ -28,6 +28,7 @@ use std::{sync::Arc, time::Duration};
 use sql::{
     connect::Session,
     copy_attempt::Attempt,
+    name::TableName,
     provider::quote_literal,
     table_state::{self, Existing, State, Step, TableRow},
 };
@@ -46,7 +47,7 @@ use crate::{
     apply::{ordinary, target::Target},
     parking::{self, Parking},
     subscription::Subscription,
-    table::Place,
+    table::{self, Duty, Place},
     trouble::Trouble,
 };
 
@@ -57,10 +58,18 @@ const WAITS_FOR_OTHERS: Duration = Duration::from_secs(1);
 /// are tried again. `slot` is let go when the rows are in.
 pub(crate) async fn run(
     sub: &Arc<Subscription>,
-    row: &TableRow,
+    table: &TableName,
     slot: OwnedSemaphorePermit,
 ) -> Result<(), Trouble> {
     let session = sub.subscriber_session("copy-admin").await?;
+    // While it waited for its slot it may have been removed, or added again as another one.
+    let row = &match table_state::find(&*session, &sub.consumer, table)
+        .await
+        .map_err(Trouble::database("could not read a table's state"))?
+    {
+        Some(row) if table::duty(&row) == Duty::Copy => row,
+        Some(_) | None => return Ok(()),
+    };
     let role = sub.settings.session_role;
     if ordinary::waits_for_others(&*session, &sub.consumer, row.target(), role).await? {
         // Others may need the place.

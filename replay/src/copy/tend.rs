@@ -11,7 +11,7 @@ use std::{
 use sql::{
     kept_ddl::{self, Kept},
     name::TableName,
-    table_state::{State, TableRow},
+    table_state::{self, State, TableRow},
 };
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
@@ -80,7 +80,6 @@ impl Tending {
         &mut self,
         sub: &Arc<Subscription>,
         subscriber: &Client,
-        rows: &[TableRow],
     ) -> Result<(), Trouble> {
         while let Some(ended) = self.running.try_join_next() {
             if let Ok((id, Err(trouble))) = ended {
@@ -96,7 +95,14 @@ impl Tending {
             .map_err(Trouble::database("could not read what copies took away"))?;
         let now = Instant::now();
         self.resting.retain(|_, until| *until > now);
-        let next = due(kept, rows)
+        // Nearly always: then nothing is asked of tables.
+        if kept.iter().all(|one| self.resting.contains_key(&one.id)) {
+            return Ok(());
+        }
+        let rows = table_state::list(subscriber, &sub.consumer)
+            .await
+            .map_err(Trouble::database("could not read the states of tables"))?;
+        let next = due(kept, &rows)
             .into_iter()
             .find(|due| !self.resting.contains_key(&due.id()));
         if let Some(due) = next {

@@ -9,6 +9,7 @@
 mod filter_texts;
 mod filters;
 mod identity;
+mod many;
 mod mapping;
 mod partitions;
 mod rewrites;

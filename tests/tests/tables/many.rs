@@ -1,0 +1,119 @@
+//! Many tables: what they cost must grow with their number and no faster, and nothing while they are idle. Counted in
+//! statements and rows, because time says little on a machine with other work.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use tests::{Cluster, ClusterBuilder, Replication, Server, wait_until};
+
+/// Tables of the first part; the second part adds four times as many.
+const FEW: u32 = 25;
+
+/// What was done so far.
+#[derive(Clone, Copy)]
+struct Work {
+    /// Statements that clients sent to both servers, and rows that they got.
+    asked: f64,
+    /// Rows of `trunkline.shape` that the provider has read for them.
+    shapes: f64,
+}
+
+impl Work {
+    fn of(r: &Replication) -> Work {
+        let number = |cluster: &Cluster, sql: &str| -> f64 {
+            cluster.psql(r.db(), sql).parse().expect("a number")
+        };
+        let asked = "select sum(calls + rows) from counted.pg_stat_statements where toplevel";
+        let shapes = "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_user_tables \
+                       where relid = 'trunkline.shape'::regclass";
+        Work {
+            asked: number(&r.provider, asked) + number(&r.subscribers[0], asked),
+            shapes: number(&r.provider, shapes),
+        }
+    }
+
+    fn since(self, before: Work) -> Work {
+        Work {
+            asked: self.asked - before.asked,
+            shapes: self.shapes - before.shapes,
+        }
+    }
+}
+
+fn counting() -> ClusterBuilder {
+    Cluster::builder(&Server::debian15()).set("shared_preload_libraries", "pg_stat_statements")
+}
+
+fn make_and_add(r: &Replication, numbers: std::ops::Range<u32>) {
+    let sql = numbers.fold(String::new(), |mut sql, number| {
+        let _ = write!(sql, "create table t{number} (id int primary key, v text); ");
+        sql
+    });
+    r.everywhere(&sql);
+    r.replay.run(&["add", "--all"]).ok();
+    wait_until("all tables to be ok", Duration::from_secs(240), || {
+        r.on_subscriber("select bool_and(state = 'ok') from trunkline.table_state") == "t"
+    });
+}
+
+#[test]
+fn sy_09_what_tables_cost_grows_with_their_number_and_no_faster() {
+    let r = Replication::builder()
+        .provider(counting())
+        .subscribers(vec![counting()])
+        .make();
+    r.everywhere("create schema counted; create extension pg_stat_statements schema counted");
+    r.start();
+    let start = Work::of(&r);
+    make_and_add(&r, 0..FEW);
+    let after_few = Work::of(&r);
+    make_and_add(&r, FEW..5 * FEW);
+    let after_all = Work::of(&r);
+    let (few, more) = (after_few.since(start), after_all.since(after_few));
+    for (what, few, more) in [
+        ("statements and rows", few.asked, more.asked),
+        ("rows of shapes read", few.shapes, more.shapes),
+    ] {
+        assert!(few > f64::from(FEW), "{few} {what}: nothing is counted");
+        // Four times as many cost four times as much; each costing as much as there are tables would be 24 times.
+        assert!(
+            more < 8.0 * few,
+            "{few} {what} for {FEW} tables, {more} for four times as many"
+        );
+    }
+    r.on_provider("insert into t1 values (1, 'x')");
+    r.assert_followed(&[]);
+}
+
+#[test]
+fn tables_that_are_idle_are_not_looked_at() {
+    let r = Replication::builder()
+        .provider(counting())
+        .subscribers(vec![counting()])
+        .make();
+    r.everywhere("create schema counted; create extension pg_stat_statements schema counted");
+    r.start();
+    make_and_add(&r, 0..FEW);
+    r.sync();
+    // Rows that replay gets of its tables, over many looks.
+    let rows = || -> u64 {
+        let sql = "select coalesce(sum(rows), 0) from counted.pg_stat_statements \
+                    where toplevel and query like '%trunkline.table_state%' and query not like '%bool_and%'";
+        r.on_subscriber(sql).parse().expect("a number")
+    };
+    let looks = || -> u64 {
+        let sql = "select coalesce(sum(calls), 0) from counted.pg_stat_statements \
+                    where toplevel and query like '%from trunkline.position%'";
+        r.on_subscriber(sql).parse().expect("a number")
+    };
+    let (before, looked) = (rows(), looks());
+    wait_until("ten looks", Duration::from_secs(120), || {
+        looks() >= looked + 10
+    });
+    assert_eq!(
+        rows() - before,
+        0,
+        "rows of tables read while nothing happens"
+    );
+    r.assert_followed(&[]);
+}
