@@ -6,6 +6,7 @@ mod pair;
 mod peer;
 mod plot;
 mod report;
+mod summary;
 mod tables;
 mod workload;
 

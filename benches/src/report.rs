@@ -106,7 +106,7 @@ pub(crate) struct Entry {
     max: Option<f64>,
     pub(crate) rate: Option<f64>,
     pub(crate) unit: Option<String>,
-    ratio: Option<f64>,
+    pub(crate) ratio: Option<f64>,
     runs: Vec<f64>,
     peak_rss_kb: Option<u64>,
     checked: Vec<Compared>,
@@ -344,7 +344,7 @@ impl Report {
         };
         format!(
             "# Benchmark of {}\n\nMachine: {}, {} cores, load average at the start {}. PostgreSQL: {}. Settings of both servers, the same for every peer: {}. \
-             Load: {}. Sizes: {}. {left_out}Only ratios within one run mean anything.\n\n{table}\n",
+             Load: {}. Sizes: {}. {left_out}Only ratios within one run mean anything.\n\n{}\n\nIn brackets: the share of the uncaptured value.\n\n{table}\n",
             self.time,
             about.cpu,
             about.cores,
@@ -353,6 +353,7 @@ impl Report {
             about.settings.join(" "),
             about.load,
             about.sizes,
+            crate::summary::table(&self.measurements),
         )
     }
 
