@@ -28,6 +28,8 @@ pub struct Kept {
     pub validate: Option<Vec<String>>,
     /// Why it could not be brought back last time.
     pub error: Option<String>,
+    /// It stands on a partitioned table, and takes in those of the partitions: they come first.
+    pub of_parts: bool,
 }
 
 impl Kept {
@@ -54,6 +56,7 @@ fn kept(row: &Row) -> Result<Kept, tokio_postgres::Error> {
         attach: row.try_get(9)?,
         validate: row.try_get(10)?,
         error: row.try_get(11)?,
+        of_parts: row.try_get(12)?,
     })
 }
 
@@ -67,7 +70,7 @@ pub struct Left {
 }
 
 /// All that is kept of a consumer's tables: indexes and constraints before foreign keys, and
-/// of them the largest first.
+/// of them the largest first, those of partitioned tables last.
 pub async fn list(
     client: &impl GenericClient,
     consumer: &str,
@@ -75,8 +78,11 @@ pub async fn list(
     let rows = client
         .query(
             "select schema_name, table_name, kept_id, kind, name, on_schema, on_table, bytes, \
-                 build, attach, validate, error from trunkline.kept_ddl where consumer = $1 \
-             order by kind = 'foreign key', bytes desc, kept_id",
+                 build, attach, validate, error, \
+                 kind <> 'foreign key' and exists (select from pg_catalog.pg_class c \
+                     where c.oid = to_regclass(format('%I.%I', on_schema, on_table)) and c.relkind = 'p') \
+             from trunkline.kept_ddl where consumer = $1 \
+             order by kind = 'foreign key', 13, bytes desc, kept_id",
             &[&consumer],
         )
         .await?;

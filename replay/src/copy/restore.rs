@@ -57,7 +57,9 @@ pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<
         .iter()
         .filter(|one| one.build.is_empty())
         .partition(|one| one.is_foreign_key());
-    // In the order in which they were taken away: the same order of locks and of names.
+    // In the order in which they were taken away: the same order of locks and of names. One of a
+    // partitioned table would make what a partition lacks, under another name.
+    own.retain(|one| failed.is_none() || !one.of_parts);
     own.sort_by_key(|one| one.id);
     attach(&session, sub.settings.session_role, &own).await?;
     if let Some(trouble) = failed {
@@ -221,7 +223,7 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
                 .map_err(cannot(one))?;
             continue;
         }
-        let made_by_hand = has_constraint(session, one).await.map_err(cannot(one))?;
+        let made_by_hand = is_made(session, one).await.map_err(cannot(one))?;
         let attach: &[String] = if made_by_hand { &[] } else { &one.attach };
         for statement in attach {
             session
@@ -236,10 +238,15 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
     room::commit(session, &first.table).await
 }
 
-/// Whether the constraint is there already: somebody made it by hand.
-async fn has_constraint(session: &Client, one: &Kept) -> Result<bool, tokio_postgres::Error> {
+/// Whether what the statements make is there already: somebody made it by hand.
+async fn is_made(session: &Client, one: &Kept) -> Result<bool, tokio_postgres::Error> {
     if one.kind == "index" {
-        return Ok(false);
+        let index = TableName::new(one.on.schema.clone(), one.name.clone());
+        return if one.of_parts {
+            exists(session, &index).await
+        } else {
+            Ok(false)
+        };
     }
     session
         .query_one(
@@ -307,8 +314,17 @@ pub(crate) async fn by_hand(
     kept: Vec<Kept>,
     validates: bool,
 ) -> Vec<(String, Result<(), Trouble>)> {
-    let mut done = Vec::new();
+    let mut done: Vec<(String, Result<(), Trouble>)> = Vec::new();
     for one in kept {
+        if one.of_parts && done.iter().any(|(_, result)| result.is_err()) {
+            let waits = Trouble::misfit(
+                &one.table,
+                "it comes back when all of its partitions' are".into(),
+                "repeat it when those are back",
+            );
+            done.push((one.label(), Err(waits)));
+            continue;
+        }
         let result = one_by_hand(session, role, &one, validates).await;
         if result.is_err() {
             // Of a session that is lost the next one tells.

@@ -181,6 +181,7 @@ mod tests {
             attach,
             validate: Some(vec!["validate".into()]),
             error: None,
+            of_parts: false,
         }
     }
 

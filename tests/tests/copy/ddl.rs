@@ -1,7 +1,7 @@
 //! What a copy takes away from a table comes back as it was: every kind of index and constraint,
 //! on the oldest and the newest server.
 
-use tests::{Cluster, Replication, Server, choose, wait_until};
+use tests::{Cluster, Replication, Server, Session, choose, wait_until};
 
 use crate::{SOON, catalog::CATALOG};
 
@@ -135,6 +135,96 @@ fn every_kind(major: u32) {
     assert_ne!(
         replication.on_subscriber("select count(*) from pg_stats where tablename = 'parent'"),
         "0"
+    );
+    replication.assert_clean(&[]);
+}
+
+/// A table in parts, at two levels, with indexes of its own and of single partitions.
+const IN_PARTS: &str = "\
+    create table whole (id int not null, d int not null, v text, n int) partition by range (d); \
+    create table whole_1 partition of whole for values from (0) to (10); \
+    create table whole_2 partition of whole for values from (10) to (20) partition by list (d); \
+    create table whole_2_odd (v text, n int, d int not null, id int not null); \
+    alter table whole_2 attach partition whole_2_odd for values in (11, 13, 15, 17, 19); \
+    create table whole_2_even partition of whole_2 for values in (10, 12, 14, 16, 18); \
+    create table whole_rest partition of whole default; \
+    create index own_name on whole_1 (v); create index \"middle On ONLY x\" on whole_2 (n desc); \
+    alter table whole add constraint \"the key\" primary key (id, d); \
+    alter table whole_1 cluster on whole_1_pkey; \
+    create index whole_v on whole (v); create index whole_e on whole ((lower(v)), n) where n > 10; \
+    create unique index \"whole u\" on whole (d, n, id); create index only_1 on whole_1 (n); \
+    create index only_even on whole_2_even using hash (v); \
+    comment on constraint \"the key\" on whole is 'it''s the key'; comment on index whole_v is 'v'; \
+    comment on index own_name is 'its part'; \
+    create table refers (id int primary key, whole_id int, whole_d int)";
+
+#[test]
+fn indexes_of_a_partitioned_table_and_of_its_partitions_come_back_as_they_were() {
+    for major in choose("versions", vec![12, 13, 14, 15, 16, 17, 18], vec![15, 18]) {
+        println!("subscriber of version {major}");
+        in_parts(major);
+    }
+}
+
+fn in_parts(major: u32) {
+    let replication = Replication::builder()
+        .subscribers(vec![Cluster::builder(&Server::version(major))])
+        .make();
+    let flat = "create table whole (id int, d int, v text, n int, primary key (id, d)); \
+        create table refers (id int primary key, whole_id int, whole_d int)";
+    replication.on_provider(flat);
+    replication.on_provider(
+        "insert into whole select i, i % 30, repeat('v', 40) || i, i from generate_series(1, 60000) i; \
+         insert into refers select i, i, i % 30 from generate_series(1, 100) i",
+    );
+    replication.on_subscriber(IN_PARTS);
+    replication.on_subscriber(
+        "alter table refers add constraint refers_whole foreign key (whole_id, whole_d) references whole",
+    );
+    let before = replication.on_subscriber(CATALOG);
+    replication.start();
+    // Killed when they are gone, then all the way.
+    let gate = Session::holding(
+        &replication.subscribers[0],
+        replication.db(),
+        "insert into trunkline.copied_range values ('replay1', 'public', 'whole', 0)",
+    );
+    replication.replay.run(&["add", "whole"]).ok();
+    wait_until("the indexes to be gone", SOON, || {
+        replication
+            .on_subscriber("select loading from trunkline.table_state where table_name = 'whole'")
+            == "t"
+    });
+    assert_eq!(
+        replication.on_subscriber("select count(*) from pg_indexes where tablename like 'whole%'"),
+        "0"
+    );
+    replication.replay.kill9();
+    drop(gate);
+    // A partition that is away meanwhile fits in again.
+    replication.on_subscriber("alter table whole detach partition whole_rest");
+    replication.replay.run(&["restore-ddl"]).ok();
+    replication.on_subscriber("alter table whole attach partition whole_rest default");
+    same_lines(&before, &replication.on_subscriber(CATALOG));
+    replication.replay.run(&["start", "-d"]).ok();
+    replication.wait_ok();
+    replication.replay.run(&["add", "refers"]).ok();
+    replication.wait_ok();
+    wait_until("all to be back", SOON, || {
+        replication.on_subscriber("select count(*) from trunkline.kept_ddl") == "0"
+    });
+    same_lines(&before, &replication.on_subscriber(CATALOG));
+    assert_eq!(
+        replication.on_subscriber(
+            "select count(*) from pg_index i join pg_class c on c.oid = i.indexrelid where c.relkind = 'I' and not i.indisvalid"
+        ),
+        "0"
+    );
+    replication.sync();
+    tests::same(
+        (&replication.provider, replication.db()),
+        (&replication.subscribers[0], replication.db()),
+        "public.whole",
     );
     replication.assert_clean(&[]);
 }
