@@ -50,7 +50,9 @@ begin
         end if;
     end loop;
     for v_fk in
-        select f.oid, f.conname, f.convalidated, n.nspname, c.relname, c.relkind, c.relowner,
+        select f.oid, f.conname, f.convalidated, n.nspname, c.relname, c.relowner,
+               c.relkind = 'p' and current_setting('server_version_num')::int < 180000
+                   or exists (select from pg_class r where r.oid = f.confrelid and r.relkind = 'p') as at_once,
                pg_get_constraintdef(f.oid) as definition,
                obj_description(f.oid, 'pg_constraint') as comment
           from pg_constraint f
@@ -69,20 +71,20 @@ begin
          where k.kind = 'foreign key' and k.on_schema = v_fk.nspname and k.on_table = v_fk.relname
            and k.name = v_fk.conname;
         -- Not valid first, where the server has that: then it holds for new rows before the old ones are
-        -- looked at. On a partitioned table it comes back in one step when both tables are in.
+        -- looked at. On a partitioned table it comes back in one step when both tables are in, and to one, too: the
+        -- server would leave what it makes for each partition not valid.
         insert into trunkline.kept_ddl (consumer, schema_name, table_name, kind, name, on_schema, on_table,
                                         bytes, build, attach, validate)
         select i_consumer, i_schema, i_table, 'foreign key', v_fk.conname, v_fk.nspname, v_fk.relname, 0, '{}',
                case when not v_fk.convalidated then array[d.add] || d.comment
-                    when d.at_once then '{}'
+                    when v_fk.at_once then '{}'
                     else array[d.add || ' not valid'] || d.comment end,
                case when not v_fk.convalidated then null
-                    when d.at_once then array[d.add] || d.comment
+                    when v_fk.at_once then array[d.add] || d.comment
                     else array[format('alter table %I.%I validate constraint %I', v_fk.nspname, v_fk.relname,
                                       v_fk.conname)] end
           from (select format('alter table %I.%I add constraint %I %s', v_fk.nspname, v_fk.relname, v_fk.conname,
                               v_fk.definition) as add,
-                       v_fk.relkind = 'p' and current_setting('server_version_num')::int < 180000 as at_once,
                        case when v_fk.comment is null then '{}'::text[]
                             else array[format('comment on constraint %I on %I.%I is %L', v_fk.conname,
                                               v_fk.nspname, v_fk.relname, v_fk.comment)] end as comment) d;

@@ -30,7 +30,7 @@ enum Due {
     /// All that is kept of a table that is not the job's any more.
     Table(TableName, i64),
     /// A foreign key, both of whose tables are in.
-    ForeignKey(Kept),
+    ForeignKey(Box<Kept>),
 }
 
 impl Due {
@@ -62,7 +62,7 @@ fn due(kept: Vec<Kept>, rows: &[TableRow]) -> Vec<Due> {
                     .is_none()
                     .then(|| Due::Table(one.table.clone(), one.id));
             }
-            (is_in(&one.table) && has_its_rows(&one.on)).then_some(Due::ForeignKey(one))
+            (is_in(&one.table) && has_its_rows(&one.on)).then(|| Due::ForeignKey(Box::new(one)))
         })
         .collect()
 }

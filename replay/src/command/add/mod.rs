@@ -1,0 +1,208 @@
+//! `replay add`: capture on the provider, a row in state `-` on the subscriber; the running
+//! daemon copies. Everything is checked before anything is made, table by table.
+
+mod args;
+mod table;
+
+use std::collections::{HashMap, HashSet};
+
+use admin::{
+    config::SubscriberConfig,
+    exit::{Exit, Failure},
+};
+use anyhow::Context as _;
+use sql::{
+    connect::Session,
+    name::{TableName, quote_ident},
+    provider::{self, Candidate},
+    table_state::TableRow,
+};
+
+pub(crate) use self::args::AddArgs;
+use super::{
+    Job,
+    choose::{Choice, Chosen, Wanted},
+    create,
+    fit::Wish,
+    opened::Opened,
+    wait,
+};
+
+/// Runs the command.
+pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
+    let patience = wait::limit(args.wait.as_deref())?;
+    let by_name = matches!(args.tables[..], [Wanted::Name(_)]);
+    args.wishes.check_number(by_name)?;
+    let provider = job.provider().await?;
+    let mut subscribers: Vec<Side<'_>> = Vec::new();
+    for one in job.subscribers(args.subscriber.as_deref())? {
+        subscribers.push(Side::open(job, one).await?);
+    }
+    let identity = args.wanted_identity();
+    let candidates = provider::candidates(&*provider, job.queue(), &identity)
+        .await
+        .context("could not list the provider's tables")?;
+    let choice = Choice {
+        all: args.all,
+        wanted: &args.tables,
+        schema: args.schema.as_deref(),
+        exclude: args.exclude.as_deref(),
+    };
+    let chosen = choice.of(candidates, |candidate| &candidate.table);
+    let tally = add_chosen(job, args, &provider, &mut subscribers, chosen).await?;
+    let exit = tally.exit(args.all)?;
+    match patience {
+        Some(limit) if !args.dry_run => {
+            let waited = wait::for_tables(job, args.subscriber.as_deref(), limit).await?;
+            Ok(if waited == Exit::Done { exit } else { waited })
+        }
+        Some(_) | None => Ok(exit),
+    }
+}
+
+/// One subscriber as `add` sees it.
+struct Side<'a> {
+    config: &'a SubscriberConfig,
+    session: Session,
+    /// Tables that it replicates already.
+    known: HashMap<TableName, TableRow>,
+    /// Tables that were made, or with `--dry-run` would be.
+    created: HashSet<TableName>,
+}
+
+impl<'a> Side<'a> {
+    async fn open(job: &Job, config: &'a SubscriberConfig) -> Result<Side<'a>, Failure> {
+        let opened = Opened::of(job, config).await?;
+        let known = opened.tables().await?.into_iter();
+        Ok(Side {
+            known: known.map(|row| (row.table.clone(), row)).collect(),
+            config,
+            session: opened.session,
+            created: HashSet::new(),
+        })
+    }
+}
+
+/// What became of the tables.
+#[derive(Default)]
+struct Tally {
+    added: usize,
+    refused: usize,
+    busy: usize,
+}
+
+impl Tally {
+    fn exit(&self, all: bool) -> Result<Exit, Failure> {
+        if self.busy > 0 && self.refused == 0 && self.added == 0 {
+            return Ok(Exit::TimedOut);
+        }
+        match (self.refused + self.busy, self.added) {
+            (0, _) => Ok(Exit::Done),
+            (_, 0) if !all => Ok(Exit::Failed),
+            _ => Ok(Exit::Part),
+        }
+    }
+
+    fn refuse(&mut self, table: &TableName, why: &str) {
+        self.refused += 1;
+        eprintln!("not added: {table}: {why}");
+    }
+}
+
+async fn add_chosen(
+    job: &Job,
+    args: &AddArgs,
+    provider: &Session,
+    subscribers: &mut [Side<'_>],
+    chosen: Chosen<Candidate>,
+) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    for table in &chosen.unknown {
+        let why = provider::why_no_candidate(&**provider, table)
+            .await
+            .with_context(|| format!("could not look for {table} on the provider"))?;
+        let why = why.unwrap_or_else(|| "does not exist on the provider".into());
+        tally.refuse(table, &why);
+    }
+    // A partition comes with its table; whoever names one is told.
+    let matched = chosen.matched.into_iter().filter(|one| !one.is_part);
+    let mut candidates: Vec<Candidate> = chosen.named.into_iter().chain(matched).collect();
+    largest_first(provider, &mut candidates).await?;
+    if args.create {
+        for side in &mut *subscribers {
+            let new: Vec<&Candidate> = candidates
+                .iter()
+                .filter(|one| one.refusal.is_none() && !side.known.contains_key(&one.table))
+                .collect();
+            let subscriber = (&side.session, side.config);
+            side.created =
+                create::missing_tables(job, provider, subscriber, &new, args.dry_run).await?;
+        }
+    }
+    for candidate in candidates {
+        if let Some(why) = candidate.why_not() {
+            tally.refuse(&candidate.table, &why);
+            continue;
+        }
+        let columns = provider::captured_columns(&**provider, candidate.oid)
+            .await
+            .with_context(|| format!("could not read the columns of {}", candidate.table))?;
+        warn_of_large_objects(provider, &candidate).await?;
+        let mapping = match args.wishes.of(provider, &candidate, &columns).await? {
+            Ok(mapping) => mapping,
+            Err(why) => {
+                tally.refuse(&candidate.table, &why);
+                continue;
+            }
+        };
+        let wish = Wish {
+            candidate: &candidate,
+            captured: &columns,
+            mapping: &mapping,
+            existing: args.existing(),
+        };
+        let before = tally.added;
+        for side in &mut *subscribers {
+            table::to(job, args, provider, side, &wish, &mut tally).await?;
+        }
+        if tally.added > before {
+            provider::hint_tables(&**provider, job.queue())
+                .await
+                .context("could not tell the daemon")?;
+        }
+    }
+    Ok(tally)
+}
+
+/// The daemon begins with a table while the next one is added; the largest takes longest.
+async fn largest_first(provider: &Session, candidates: &mut [Candidate]) -> Result<(), Failure> {
+    let oids: Vec<u32> = candidates.iter().map(|one| one.oid).collect();
+    let sizes: HashMap<u32, i64> = provider::table_sizes(&**provider, &oids)
+        .await
+        .context("could not read the sizes of the provider's tables")?
+        .into_iter()
+        .map(|size| (size.table_oid, size.bytes))
+        .collect();
+    // One that was dropped meanwhile has no size; it is refused in its turn.
+    let bytes = |one: &Candidate| sizes.get(&one.oid).map_or(0, |bytes| *bytes);
+    candidates.sort_by(|one, other| {
+        let by_size = bytes(other).cmp(&bytes(one));
+        by_size.then_with(|| one.table.cmp(&other.table))
+    });
+    Ok(())
+}
+
+/// The numbers of large objects are replicated like any number; the objects are not.
+async fn warn_of_large_objects(provider: &Session, candidate: &Candidate) -> Result<(), Failure> {
+    let columns = provider::large_object_columns(&**provider, candidate.oid)
+        .await
+        .with_context(|| format!("could not read the columns of {}", candidate.table))?;
+    for column in columns {
+        eprintln!(
+            "warning: {}: if {} holds numbers of large objects, those are not replicated",
+            candidate.table,
+            quote_ident(&column)
+        );
+    }
+    Ok(())
+}
