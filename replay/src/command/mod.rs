@@ -8,6 +8,7 @@ mod create;
 pub(crate) mod fit;
 pub(crate) mod install;
 pub(crate) mod missing;
+mod opened;
 pub(crate) mod patience;
 pub(crate) mod pause;
 pub(crate) mod remove;

@@ -11,7 +11,8 @@ use sql::{
 use super::{
     Job,
     choose::{Choice, Wanted},
-    label, stored,
+    label,
+    opened::{self, Opened},
 };
 
 /// The arguments of `resume`.
@@ -44,12 +45,8 @@ pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure
     };
     let (mut tried, mut refused) = (0, 0);
     for one in job.subscribers(args.subscriber.as_deref())? {
-        let subscriber = job.subscriber(one).await?;
-        stored(&subscriber, one).await?;
-        let rows = table_state::list(&*subscriber, &one.consumer)
-            .await
-            .with_context(|| format!("could not read the tables of {}", label(one)))?;
-        let chosen = choice.of(rows, |row| &row.table);
+        let opened = Opened::of(job, one).await?;
+        let chosen = opened.chosen(&choice).await?;
         for table in &chosen.unknown {
             eprintln!("not tried: {table}: is not replicated");
         }
@@ -64,7 +61,7 @@ pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure
             let table = &row.table;
             // The running daemon looks every second.
             if row.state == State::Parked
-                && table_state::try_now(&*subscriber, &one.consumer, table)
+                && table_state::try_now(&*opened.session, &one.consumer, table)
                     .await
                     .with_context(|| format!("could not write the state of {table}"))?
             {
@@ -73,19 +70,14 @@ pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure
             }
         }
     }
-    Ok(match (refused, tried) {
-        (0, _) => Exit::Done,
-        (_, 0) => Exit::Failed,
-        _ => Exit::Part,
-    })
+    Ok(opened::exit(refused, tried))
 }
 
 async fn set(job: &Job, subscriber: Option<&str>, paused: bool) -> Result<(), Failure> {
     let word = if paused { "paused" } else { "going on" };
     for one in job.subscribers(subscriber)? {
-        let subscriber = job.subscriber(one).await?;
-        stored(&subscriber, one).await?;
-        let changed = position::pause(&*subscriber, &one.consumer, paused)
+        let opened = Opened::of(job, one).await?;
+        let changed = position::pause(&*opened.session, &one.consumer, paused)
             .await
             .with_context(|| format!("could not tell {}", label(one)))?;
         let already = if changed { "" } else { " already" };

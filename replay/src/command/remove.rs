@@ -6,18 +6,14 @@ use admin::{
     exit::{self, Exit, Failure},
 };
 use anyhow::Context as _;
-use sql::{
-    connect::Session,
-    kept_ddl,
-    name::TableName,
-    provider,
-    table_state::{self, TableRow},
-};
+use sql::{connect::Session, kept_ddl, name::TableName, provider, table_state::TableRow};
 
 use super::{
     Job,
     choose::{AutoAdd, Choice, Wanted},
-    label, patience, stored,
+    label,
+    opened::{self, Opened},
+    patience,
 };
 use crate::{
     apply::SessionRole,
@@ -64,62 +60,56 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
     };
     let (mut removed, mut unknown) = (0, Vec::new());
     for one in job.subscribers(args.subscriber.as_deref())? {
-        let subscriber = job.subscriber(one).await?;
-        stored(&subscriber, one).await?;
-        let rows = table_state::list(&*subscriber, &one.consumer)
-            .await
-            .with_context(|| format!("could not read the tables of {}", label(one)))?;
-        let chosen = choice.of(rows, |row| &row.table);
-        let rows: Vec<TableRow> = chosen.named.into_iter().chain(chosen.matched).collect();
-        let there: Vec<(TableName, Option<u32>)> = rows
-            .iter()
-            .map(|row| (row.table.clone(), Some(row.provider_oid)))
-            .collect();
-        for table in &rows {
-            remove_from(&subscriber, job.config.session_role, one, table).await?;
+        let opened = Opened::of(job, one).await?;
+        let chosen = opened.chosen(&choice).await?;
+        let mut gone: Vec<(TableName, Option<u32>)> = Vec::new();
+        for row in chosen.named.into_iter().chain(chosen.matched) {
+            remove_from(&opened.session, job.config.session_role, one, &row).await?;
+            gone.push((row.table, Some(row.provider_oid)));
         }
-        let mut gone = there;
-        let left_over = chosen.unknown.len();
-        gone.extend(chosen.unknown.iter().cloned().map(|table| (table, None)));
-        let known = gone.len() - left_over;
-        for (n, (table, oid)) in gone.iter().enumerate() {
+        let unlisted = chosen.unknown.into_iter().map(|table| (table, None));
+        for (table, oid) in gone.into_iter().chain(unlisted) {
             let captured = match &provider {
                 None => false,
-                Some(provider) => patience::with_lock(async || {
-                    provider::remove_table(&**provider, job.queue(), &one.consumer, table, *oid)
-                        .await
-                })
-                .await
-                .with_context(|| format!("could not end capture of {table}"))?
-                .ok_or_else(|| {
-                    Failure::message(
-                        Exit::TimedOut,
-                        format!(
-                            "{table}: others hold locks on it on the provider, try again later"
-                        ),
-                    )
-                })?,
+                Some(provider) => end_capture(job, provider, &one.consumer, &table, oid).await?,
             };
-            if n < known || captured {
-                removed += 1;
-                job.say(&format!("{table} removed"))?;
-                if auto_add.takes(table) {
-                    eprintln!(
-                        "warning: {table}: auto_add adds it again, unless \"!{table}\" leaves it out there"
-                    );
-                }
-            } else {
-                unknown.push(table.clone());
+            if oid.is_none() && !captured {
+                unknown.push(table);
+                continue;
+            }
+            removed += 1;
+            job.say(&format!("{table} removed"))?;
+            if auto_add.takes(&table) {
+                eprintln!(
+                    "warning: {table}: auto_add adds it again, unless \"!{table}\" leaves it out there"
+                );
             }
         }
     }
     for table in &unknown {
         eprintln!("not removed: {table}: is not replicated");
     }
-    Ok(match (unknown.len(), removed) {
-        (0, _) => Exit::Done,
-        (_, 0) => Exit::Failed,
-        _ => Exit::Part,
+    Ok(opened::exit(unknown.len(), removed))
+}
+
+/// Ends a table's capture for a consumer; false if there was none.
+async fn end_capture(
+    job: &Job,
+    provider: &Session,
+    consumer: &str,
+    table: &TableName,
+    oid: Option<u32>,
+) -> Result<bool, Failure> {
+    patience::with_lock(async || {
+        provider::remove_table(&**provider, job.queue(), consumer, table, oid).await
+    })
+    .await
+    .with_context(|| format!("could not end capture of {table}"))?
+    .ok_or_else(|| {
+        Failure::message(
+            Exit::TimedOut,
+            format!("{table}: others hold locks on it on the provider, try again later"),
+        )
     })
 }
 

@@ -8,7 +8,8 @@ use sql::kept_ddl;
 use super::{
     Job,
     choose::{Choice, Wanted},
-    label, stored,
+    label,
+    opened::{self, Opened},
 };
 use crate::copy::restore;
 
@@ -29,15 +30,14 @@ pub(crate) async fn run(job: &Job, args: &RestoreArgs) -> Result<Exit, Failure> 
     };
     let (mut back, mut failed) = (0, 0);
     for one in job.subscribers(None)? {
-        let subscriber = job.subscriber(one).await?;
-        stored(&subscriber, one).await?;
-        let kept = kept_ddl::list(&*subscriber, &one.consumer)
+        let opened = Opened::of(job, one).await?;
+        let kept = kept_ddl::list(&*opened.session, &one.consumer)
             .await
             .with_context(|| format!("could not read what was taken away on {}", label(one)))?;
         let chosen = choice.of(kept, |one| &one.table);
         let wanted: Vec<_> = chosen.named.into_iter().chain(chosen.matched).collect();
         for (object, result) in
-            restore::by_hand(&subscriber, job.config.session_role, wanted, true).await
+            restore::by_hand(&opened.session, job.config.session_role, wanted, true).await
         {
             match result {
                 Ok(()) => {
@@ -54,9 +54,5 @@ pub(crate) async fn run(job: &Job, args: &RestoreArgs) -> Result<Exit, Failure> 
     if back + failed == 0 {
         job.say("nothing was taken away")?;
     }
-    Ok(match (failed, back) {
-        (0, _) => Exit::Done,
-        (_, 0) => Exit::Failed,
-        _ => Exit::Part,
-    })
+    Ok(opened::exit(failed, back))
 }

@@ -10,7 +10,8 @@ use sql::{
 use super::{
     Job,
     choose::{Choice, Wanted},
-    label, stored, wait,
+    opened::{self, Opened},
+    wait,
 };
 
 /// The arguments of `resync`.
@@ -53,19 +54,15 @@ pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
     };
     let (mut done, mut unknown) = (0, 0);
     for one in job.subscribers(args.subscriber.as_deref())? {
-        let subscriber = job.subscriber(one).await?;
-        stored(&subscriber, one).await?;
-        let rows = table_state::list(&*subscriber, &one.consumer)
-            .await
-            .with_context(|| format!("could not read the tables of {}", label(one)))?;
-        let chosen = choice.of(rows, |row| &row.table);
+        let opened = Opened::of(job, one).await?;
+        let chosen = opened.chosen(&choice).await?;
         for table in &chosen.unknown {
             eprintln!("not copied again: {table}: is not replicated");
         }
         unknown += chosen.unknown.len();
         for row in chosen.named.iter().chain(&chosen.matched) {
             let table = &row.table;
-            table_state::resync(&*subscriber, &one.consumer, table, existing)
+            table_state::resync(&*opened.session, &one.consumer, table, existing)
                 .await
                 .with_context(|| format!("could not write the state of {table}"))?;
             done += 1;
@@ -75,11 +72,7 @@ pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
     provider::hint_tables(&*provider, job.queue())
         .await
         .context("could not tell the daemon")?;
-    let exit = match (unknown, done) {
-        (0, _) => Exit::Done,
-        (_, 0) => Exit::Failed,
-        _ => Exit::Part,
-    };
+    let exit = opened::exit(unknown, done);
     match patience {
         Some(limit) => {
             let waited = wait::for_tables(job, args.subscriber.as_deref(), limit).await?;

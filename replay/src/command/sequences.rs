@@ -11,7 +11,8 @@ use sql::{connect::Session, name::TableName, provider, sequence_state};
 use super::{
     Job,
     choose::{Choice, Wanted},
-    label, stored,
+    label,
+    opened::{self, Opened},
 };
 
 /// The arguments of `add-seq` and `remove-seq`.
@@ -52,8 +53,7 @@ pub(crate) async fn add(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure>
     }
     let chosen: Vec<_> = chosen.named.into_iter().chain(chosen.matched).collect();
     for one in job.subscribers(None)? {
-        let subscriber = job.subscriber(one).await?;
-        stored(&subscriber, one).await?;
+        let subscriber = Opened::of(job, one).await?.session;
         for sequence in &chosen {
             let here: bool = subscriber
                 .query_one(
@@ -94,8 +94,7 @@ pub(crate) async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failu
     let provider = job.provider().await?;
     let (mut removed, mut unknown) = (0, 0);
     for one in job.subscribers(None)? {
-        let subscriber = job.subscriber(one).await?;
-        stored(&subscriber, one).await?;
+        let subscriber = Opened::of(job, one).await?.session;
         let rows = sequence_state::list(&*subscriber, &one.consumer)
             .await
             .with_context(|| format!("could not read the sequences of {}", label(one)))?;
@@ -116,11 +115,7 @@ pub(crate) async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failu
             job.say(&format!("{sequence} removed"))?;
         }
     }
-    Ok(match (unknown, removed) {
-        (0, _) => Exit::Done,
-        (_, 0) => Exit::Failed,
-        _ => Exit::Part,
-    })
+    Ok(opened::exit(unknown, removed))
 }
 
 /// The arguments of `seqs`.
@@ -139,8 +134,7 @@ pub(crate) async fn list(job: &Job, args: &ListArgs) -> Result<Exit, Failure> {
     let mut rows = Vec::new();
     let mut errors = 0;
     for one in job.subscribers(None)? {
-        let subscriber = job.subscriber(one).await?;
-        stored(&subscriber, one).await?;
+        let subscriber = Opened::of(job, one).await?.session;
         if args.sync {
             sync(job, &provider, &subscriber, one).await?;
         }

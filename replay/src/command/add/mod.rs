@@ -25,8 +25,9 @@ use super::{
     create,
     fit::Wish,
     opened::Opened,
-    wait,
+    turns, wait,
 };
+use crate::apply::SessionRole;
 
 /// Runs the command.
 pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
@@ -127,7 +128,7 @@ async fn add_chosen(
     // A partition comes with its table; whoever names one is told.
     let matched = chosen.matched.into_iter().filter(|one| !one.is_part);
     let mut candidates: Vec<Candidate> = chosen.named.into_iter().chain(matched).collect();
-    largest_first(provider, &mut candidates).await?;
+    turns::largest_first(provider, &mut candidates).await?;
     if args.create {
         for side in &mut *subscribers {
             let new: Vec<&Candidate> = candidates
@@ -138,6 +139,10 @@ async fn add_chosen(
             side.created =
                 create::missing_tables(job, provider, subscriber, &new, args.dry_run).await?;
         }
+    }
+    if job.config.session_role == SessionRole::Origin {
+        let sessions = subscribers.iter().map(|side| &side.session);
+        turns::parents_first(sessions, &mut candidates).await?;
     }
     for candidate in candidates {
         if let Some(why) = candidate.why_not() {
@@ -160,6 +165,7 @@ async fn add_chosen(
             captured: &columns,
             mapping: &mapping,
             existing: args.existing(),
+            session_role: job.config.session_role,
         };
         let before = tally.added;
         for side in &mut *subscribers {
@@ -172,24 +178,6 @@ async fn add_chosen(
         }
     }
     Ok(tally)
-}
-
-/// The daemon begins with a table while the next one is added; the largest takes longest.
-async fn largest_first(provider: &Session, candidates: &mut [Candidate]) -> Result<(), Failure> {
-    let oids: Vec<u32> = candidates.iter().map(|one| one.oid).collect();
-    let sizes: HashMap<u32, i64> = provider::table_sizes(&**provider, &oids)
-        .await
-        .context("could not read the sizes of the provider's tables")?
-        .into_iter()
-        .map(|size| (size.table_oid, size.bytes))
-        .collect();
-    // One that was dropped meanwhile has no size; it is refused in its turn.
-    let bytes = |one: &Candidate| sizes.get(&one.oid).map_or(0, |bytes| *bytes);
-    candidates.sort_by(|one, other| {
-        let by_size = bytes(other).cmp(&bytes(one));
-        by_size.then_with(|| one.table.cmp(&other.table))
-    });
-    Ok(())
 }
 
 /// The numbers of large objects are replicated like any number; the objects are not.

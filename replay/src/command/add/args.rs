@@ -1,0 +1,107 @@
+//! What the command line of `add` says.
+
+use sql::{conflict::OnConflict, provider::WantedIdentity, table_state::Existing};
+
+use crate::command::{choose::Wanted, wishes::Wishes};
+
+/// The arguments of `add`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AddArgs {
+    /// Tables, as schema.table; * and ? match in unquoted names
+    #[arg(
+        value_name = "TABLE",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub(super) tables: Vec<Wanted>,
+    /// All tables that can be replicated
+    #[arg(long)]
+    pub(super) all: bool,
+    /// With --all: only schemas that match
+    #[arg(long, value_name = "PATTERN", requires = "all")]
+    pub(super) schema: Option<String>,
+    /// Not the tables that match
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) exclude: Option<String>,
+    /// The subscriber's rows are the provider's already: copy nothing
+    #[arg(long, conflicts_with = "truncate")]
+    expect_sync: bool,
+    /// Empty the subscriber's table before the copy
+    #[arg(long)]
+    truncate: bool,
+    /// How rows are told apart, where the table has no key or another one is wanted: columns
+    /// (a,b) that a unique index makes unique; full: by all columns; insert-only: updates and
+    /// deletes are counted and left out
+    #[arg(long, value_name = "COLS|full|insert-only", value_parser = identity)]
+    identity: Option<WantedIdentity>,
+    /// Keep the subscriber's rows; those with the provider's keys become the provider's
+    #[arg(long, conflicts_with_all = ["truncate", "expect_sync"])]
+    keep_rows: bool,
+    /// Make tables that the subscriber lacks as they are on the provider, with their sequences and
+    /// the types, functions and extensions that they need (by pg_dump; owned by replay's role,
+    /// without triggers and rights)
+    #[arg(long)]
+    pub(super) create: bool,
+    /// What to do with a row of the subscriber that is not as its change says: the provider's row
+    /// wins, or the table stops; job: as the config says. Of a table that is there already it is changed
+    #[arg(long, value_name = "overwrite|stop|job")]
+    pub(super) on_conflict: Option<ConflictChoice>,
+    #[command(flatten)]
+    pub(super) wishes: Wishes,
+    /// Into one subscriber only
+    #[arg(long, value_name = "NAME")]
+    pub(super) subscriber: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Wait until the tables are ok, at most so many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "")]
+    pub(super) wait: Option<String>,
+}
+
+/// What `--on-conflict` takes.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum ConflictChoice {
+    Overwrite,
+    Stop,
+    Job,
+}
+
+impl ConflictChoice {
+    /// As it is stored; none: as the config says.
+    pub(super) fn stored(self) -> Option<OnConflict> {
+        match self {
+            ConflictChoice::Overwrite => Some(OnConflict::Overwrite),
+            ConflictChoice::Stop => Some(OnConflict::Stop),
+            ConflictChoice::Job => None,
+        }
+    }
+}
+
+impl AddArgs {
+    /// How rows are told apart: without a word of it, as the table itself says.
+    pub(super) fn wanted_identity(&self) -> WantedIdentity {
+        self.identity.clone().unwrap_or(WantedIdentity::Own)
+    }
+
+    /// What happens to rows that the subscriber holds.
+    pub(super) fn existing(&self) -> Existing {
+        match (self.truncate, self.expect_sync, self.keep_rows) {
+            (true, _, _) => Existing::Truncate,
+            (false, true, _) => Existing::Trust,
+            (false, false, true) => Existing::Keep,
+            (false, false, false) => Existing::Refuse,
+        }
+    }
+}
+
+/// Reads `--identity`.
+fn identity(text: &str) -> Result<WantedIdentity, String> {
+    match text {
+        "full" => Ok(WantedIdentity::Full),
+        "insert-only" => Ok(WantedIdentity::InsertOnly),
+        columns => sql::name::columns(columns)
+            .map(WantedIdentity::Columns)
+            .map_err(|bad| bad.to_string()),
+    }
+}

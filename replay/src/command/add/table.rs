@@ -1,0 +1,252 @@
+//! One table for one subscriber: does it fit, capture on the provider, and then the row that has the
+//! daemon copy it.
+
+use admin::exit::{self, Failure};
+use anyhow::{Context as _, anyhow};
+use sql::{
+    connect::Session,
+    mapping::Mapping,
+    name::TableName,
+    provider::{self, WantedIdentity},
+    table_state::{self, Registered},
+};
+
+use super::{
+    Side, Tally,
+    args::{AddArgs, ConflictChoice},
+};
+use crate::command::{
+    Job,
+    fit::{self, Wish},
+    label, patience, wishes,
+};
+
+/// Adds a table for one subscriber, or says why not.
+pub(super) async fn to(
+    job: &Job,
+    args: &AddArgs,
+    provider: &Session,
+    side: &mut Side<'_>,
+    wish: &Wish<'_>,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    let (candidate, mapping) = (wish.candidate, wish.mapping);
+    let table = &candidate.table;
+    let suffix = match &side.config.name {
+        Some(name) => format!(" into {name}"),
+        None => String::new(),
+    };
+    match known(args, side, wish, &suffix) {
+        Known::New => {}
+        Known::There => return is_there(job, args, side, table, &suffix).await,
+        Known::Otherwise(why) => {
+            tally.refuse(table, &why);
+            return Ok(());
+        }
+    }
+    let would_be_made = args.dry_run && side.created.contains(table);
+    if !would_be_made && let Some(why) = misfit(provider, side, wish).await? {
+        tally.refuse(table, &why);
+        return Ok(());
+    }
+    if args.dry_run {
+        let with = match mapping == &Mapping::default() {
+            true => String::new(),
+            false => format!(": {}", wishes::describe(mapping)),
+        };
+        return job.say(&format!("{table} would be added{suffix}{with}"));
+    }
+    let identity = args.wanted_identity();
+    match capture(job, provider, &side.config.consumer, table, &identity).await {
+        Ok(true) => {}
+        Ok(false) => {
+            tally.busy += 1;
+            eprintln!(
+                "not added: {table}: others hold locks on it on the provider, try again later"
+            );
+            return Ok(());
+        }
+        Err(error) => {
+            tally.refuse(table, &exit::one_line(error.as_ref()));
+            return Ok(());
+        }
+    }
+    if let Some(why) = register(job, provider, side, wish).await? {
+        tally.refuse(table, &why);
+        return Ok(());
+    }
+    if let Some(choice) = args.on_conflict {
+        choose(side, table, choice).await?;
+    }
+    tally.added += 1;
+    job.say(&format!("{table} added{suffix}"))
+}
+
+/// How a subscriber knows a table.
+enum Known {
+    /// Not at all.
+    New,
+    /// It replicates it as wished.
+    There,
+    /// Why it has to be removed first.
+    Otherwise(String),
+}
+
+fn known(args: &AddArgs, side: &Side<'_>, wish: &Wish<'_>, suffix: &str) -> Known {
+    let (candidate, mapping) = (wish.candidate, wish.mapping);
+    match side.known.get(&candidate.table) {
+        Some(row) if row.provider_oid == candidate.oid => {
+            let asked = !args.all || !args.wishes.are_none();
+            if asked && row.mapping != *mapping {
+                let (before, now) = (wishes::describe(&row.mapping), wishes::describe(mapping));
+                return Known::Otherwise(format!(
+                    "is replicated{suffix} already ({before}), and not so ({now}): remove it, and add it again"
+                ));
+            }
+            Known::There
+        }
+        Some(_) => Known::Otherwise(
+            "another table was replicated under that name: remove it, and add this one".into(),
+        ),
+        None => {
+            let before = side
+                .known
+                .iter()
+                .find(|(_, row)| row.provider_oid == candidate.oid);
+            before.map_or(Known::New, |(before, _)| {
+                Known::Otherwise(format!(
+                    "is replicated under its name of before: remove {before}, and add this one"
+                ))
+            })
+        }
+    }
+}
+
+/// Why the subscriber's table does not take the rows. What it may not take later is told.
+async fn misfit(
+    provider: &Session,
+    side: &Side<'_>,
+    wish: &Wish<'_>,
+) -> Result<Option<String>, Failure> {
+    let table = &wish.candidate.table;
+    let place = label(side.config);
+    let refusal = fit::refusal(&side.session, &side.config.consumer, &place, wish).await?;
+    if refusal.is_some() {
+        return Ok(refusal);
+    }
+    let types = provider::captured_types(&**provider, wish.candidate.oid)
+        .await
+        .with_context(|| format!("could not read the columns of {table}"))?;
+    let differing = fit::types(&side.session, &place, wish, &types).await?;
+    if differing.refusal.is_none() {
+        for warning in differing.warnings {
+            eprintln!("warning: {table}: {warning}");
+        }
+    }
+    Ok(differing.refusal)
+}
+
+/// Makes the table's row on the subscriber, or ends its capture again and says why.
+async fn register(
+    job: &Job,
+    provider: &Session,
+    side: &Side<'_>,
+    wish: &Wish<'_>,
+) -> Result<Option<String>, Failure> {
+    let (candidate, mapping) = (wish.candidate, wish.mapping);
+    let table = &candidate.table;
+    let consumer = &side.config.consumer;
+    let place = label(side.config);
+    let registered = table_state::register(
+        &*side.session,
+        consumer,
+        table,
+        candidate.oid,
+        wish.existing,
+        mapping,
+    )
+    .await
+    .with_context(|| format!("could not register {table} on {place}"))?;
+    let Registered::TargetTaken(other) = registered else {
+        return Ok(None);
+    };
+    // Somebody was faster since it was looked at.
+    patience::with_lock(async || {
+        provider::remove_table(
+            &**provider,
+            job.queue(),
+            consumer,
+            table,
+            Some(candidate.oid),
+        )
+        .await
+    })
+    .await
+    .with_context(|| format!("could not end capture of {table}"))?;
+    let target = mapping.target_of(table);
+    Ok(Some(fit::target_is_taken(target, &place, &other)))
+}
+
+/// A table that is replicated already: its choice for conflicts may change.
+async fn is_there(
+    job: &Job,
+    args: &AddArgs,
+    side: &Side<'_>,
+    table: &TableName,
+    suffix: &str,
+) -> Result<(), Failure> {
+    if let Some(choice) = args.on_conflict
+        && !args.dry_run
+        && choose(side, table, choice).await?
+    {
+        return job.say(&format!("{table} is there{suffix}, on_conflict changed"));
+    }
+    if args.all {
+        return Ok(());
+    }
+    job.say(&format!("{table} is there{suffix}"))
+}
+
+/// Stores what happens with rows that are not as their changes say; false if that was so.
+async fn choose(
+    side: &Side<'_>,
+    table: &TableName,
+    choice: ConflictChoice,
+) -> Result<bool, Failure> {
+    Ok(table_state::set_on_conflict(
+        &*side.session,
+        &side.config.consumer,
+        table,
+        choice.stored(),
+    )
+    .await
+    .with_context(|| format!("could not write the choice of {table}"))?)
+}
+
+/// Makes capture. False if the table's lock could not be had in time.
+async fn capture(
+    job: &Job,
+    provider: &Session,
+    consumer: &str,
+    table: &TableName,
+    identity: &WantedIdentity,
+) -> anyhow::Result<bool> {
+    patience::prepare(provider).await?;
+    let made = patience::with_lock(async || {
+        provider::add_table(&**provider, job.queue(), consumer, table, identity).await
+    });
+    match made.await {
+        Ok(made) => Ok(made.is_some()),
+        Err(error) => {
+            let hint = error
+                .as_db_error()
+                .and_then(|db| db.hint())
+                .map(str::to_owned);
+            let error = anyhow::Error::new(error);
+            Err(match hint {
+                Some(hint) => anyhow!("{} ({hint})", exit::one_line(error.as_ref())),
+                None => error,
+            })
+        }
+    }
+}
