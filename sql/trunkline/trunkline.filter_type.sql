@@ -13,14 +13,17 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    -- Beside the row, which has no oid before PostgreSQL 12.
+    v_oid     oid := i_type;
     v_type    pg_type;
     v_element pg_type;
 begin
-    select * into v_type from pg_type t where t.oid = i_type;
+    select * into v_type from pg_type t where t.oid = v_oid;
     while v_type.typtype = 'd' loop
-        select * into v_type from pg_type t where t.oid = v_type.typbasetype;
+        v_oid := v_type.typbasetype;
+        select * into v_type from pg_type t where t.oid = v_oid;
     end loop;
-    type_name := format_type(v_type.oid, -1);
+    type_name := format_type(v_oid, -1);
     is_array := v_type.typelem <> 0 and v_type.typlen = -1;
     delimiter := v_type.typdelim;
     if is_array then
