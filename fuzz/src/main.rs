@@ -101,7 +101,7 @@ fn event(input: &[u8]) {
     let raw = RawEvent {
         ev_id: 1,
         ev_type: next(),
-        ev_data: next(),
+        ev_data: next().map(str::as_bytes),
         ev_extra1: next(),
         ev_extra2: next(),
         ev_extra3: next(),

@@ -20,8 +20,8 @@ pub struct RawEvent<'a> {
     pub ev_id: i64,
     /// Its type.
     pub ev_type: Option<&'a str>,
-    /// Its data.
-    pub ev_data: Option<&'a str>,
+    /// Its data: UTF-8, but for rows of a database whose own encoding is SQL_ASCII, which may hold any bytes.
+    pub ev_data: Option<&'a [u8]>,
     /// The table's name.
     pub ev_extra1: Option<&'a str>,
     /// The shape's number.
@@ -43,7 +43,7 @@ pub enum Event<'a> {
         /// What is said of them.
         kind: Kind,
         /// The rows, to be taken apart by [`crate::row::rows`].
-        block: &'a str,
+        block: &'a [u8],
     },
     /// From here on a table's rows have this shape.
     Shape(Box<Shape>),
@@ -202,8 +202,8 @@ pub enum Why {
     /// A newer program wrote it.
     #[error("its type {0:?} is not known to this version: upgrade this program")]
     UnknownType(String),
-    /// A column is NULL.
-    #[error("{0} is NULL")]
+    /// A column is NULL, or what it holds is no text.
+    #[error("{0} is NULL or not in UTF-8")]
     Missing(&'static str),
     /// The table's name cannot be read.
     #[error("ev_extra1 is wrong")]
@@ -255,8 +255,7 @@ impl<'a> RawEvent<'a> {
                 mark: self.mark()?,
             }),
             Some("trunkline.1.shape") => {
-                let json = self.ev_data.ok_or(Why::Missing("ev_data"))?;
-                Ok(Event::Shape(Box::new(Shape::from_json(json)?)))
+                Ok(Event::Shape(Box::new(Shape::from_json(self.json()?)?)))
             }
             Some(ours) if ours.starts_with(PREFIX) => Err(Why::UnknownType(ours.to_owned())),
             Some(_) | None => Ok(Event::Other),
@@ -279,8 +278,13 @@ impl<'a> RawEvent<'a> {
         Kind::parse(text).ok_or_else(|| Why::Kind(text.to_owned()))
     }
 
+    fn json(&self) -> Result<&'a str, Why> {
+        let data = self.ev_data.ok_or(Why::Missing("ev_data"))?;
+        std::str::from_utf8(data).map_err(|_| Why::Missing("ev_data"))
+    }
+
     fn mark(&self) -> Result<Mark, Why> {
-        let json = self.ev_data.ok_or(Why::Missing("ev_data"))?;
+        let json = self.json()?;
         let kind = self.ev_extra3.ok_or(Why::Missing("ev_extra3"))?;
         if kind == "emptied" {
             return Ok(Mark::Emptied(serde_json::from_str(json)?));
@@ -317,7 +321,7 @@ mod tests {
         RawEvent {
             ev_id: 42,
             ev_type: Some("trunkline.1.rows"),
-            ev_data: Some("(1,a)"),
+            ev_data: Some(b"(1,a)"),
             ev_extra1: Some("public.\"user\""),
             ev_extra2: Some("7"),
             ev_extra3: Some("update"),
@@ -332,18 +336,18 @@ mod tests {
                 table: "public.\"user\"",
                 shape: ShapeId(7),
                 kind: Kind::Update,
-                block: "(1,a)",
+                block: b"(1,a)",
             }
         );
     }
 
     #[test]
     fn marks_are_read_by_their_kind_and_must_hold_what_it_asks_for() {
-        let mark = |kind, data| {
+        let mark = |kind, data: &'static str| {
             let raw = RawEvent {
                 ev_type: Some("trunkline.1.mark"),
                 ev_extra3: Some(kind),
-                ev_data: Some(data),
+                ev_data: Some(data.as_bytes()),
                 ..rows()
             };
             match raw.parse() {
@@ -447,7 +451,7 @@ mod tests {
             let raw = RawEvent {
                 ev_id: 1,
                 ev_type: ev_type.as_deref(),
-                ev_data: ev_data.as_deref(),
+                ev_data: ev_data.as_deref().map(str::as_bytes),
                 ev_extra1: extra.0.as_deref(),
                 ev_extra2: extra.1.as_deref(),
                 ev_extra3: extra.2.as_deref(),

@@ -21,11 +21,14 @@ use crate::tls::Connector;
 /// Makes the text of a value, and the meaning of a name, the same in every session, whatever the
 /// role's and the database's own settings are. One message, so one round trip.
 ///
-/// The search path comes first: what follows it is looked up under it. The last two statements
+/// The search path comes first: what follows it is looked up under it. A database in SQL_ASCII holds
+/// any bytes and converts none: they are taken and given as they are, where a client's encoding would
+/// make an error of those that are not in it. The last two statements
 /// switch off time limits that older servers do not have, and say what kind of server this is.
 const SETUP: &str = "\
 set search_path = pg_catalog, pg_temp;
-set client_encoding = 'UTF8';
+select pg_catalog.set_config('client_encoding', case pg_catalog.current_setting('server_encoding')
+         when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end, false);
 set standard_conforming_strings = on;
 set DateStyle = 'ISO, MDY';
 set IntervalStyle = 'postgres';

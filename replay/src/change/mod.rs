@@ -116,7 +116,7 @@ impl Decoder {
                 block,
             } => {
                 let known = self.known(shape, || table.to_owned())?;
-                let rows = rows(known, kind, Bytes::copy_from_slice(block.as_bytes()))?;
+                let rows = rows(known, kind, Bytes::copy_from_slice(block))?;
                 match kind {
                     Kind::Large => Change::Large(rows),
                     Kind::Insert
@@ -216,7 +216,7 @@ mod tests {
         RawEvent {
             ev_id: 1,
             ev_type: Some(ev_type),
-            ev_data: data,
+            ev_data: data.map(str::as_bytes),
             ev_extra1: Some("public.t"),
             ev_extra2: Some("7"),
             ev_extra3: Some(kind),

@@ -14,13 +14,15 @@ use crate::{
     trouble::Trouble,
 };
 
+/// Texts are taken as bytes: a database in SQL_ASCII holds what it was given, and whether that is
+/// text the subscriber says, for the table's rows alone.
 const COLUMNS: [Type; 6] = [
     Type::INT8,
-    Type::TEXT,
-    Type::TEXT,
-    Type::TEXT,
-    Type::TEXT,
-    Type::TEXT,
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::BYTEA,
 ];
 
 /// The events of an open batch, in order.
@@ -77,12 +79,16 @@ impl Events {
 }
 
 fn raw_event(row: &BinaryCopyOutRow) -> Result<RawEvent<'_>, tokio_postgres::Error> {
+    let bytes = |column| row.try_get::<Option<&[u8]>>(column);
+    // What capture writes beside the data is text; of another program's event nothing is read.
+    let text =
+        |column| bytes(column).map(|found| found.and_then(|it| std::str::from_utf8(it).ok()));
     Ok(RawEvent {
         ev_id: row.try_get(0)?,
-        ev_type: row.try_get(1)?,
-        ev_data: row.try_get(2)?,
-        ev_extra1: row.try_get(3)?,
-        ev_extra2: row.try_get(4)?,
-        ev_extra3: row.try_get(5)?,
+        ev_type: text(1)?,
+        ev_data: bytes(2)?,
+        ev_extra1: text(3)?,
+        ev_extra2: text(4)?,
+        ev_extra3: text(5)?,
     })
 }

@@ -192,7 +192,7 @@ async fn the_rust_decoder_gives_back_every_text_that_postgresql_wrote_as_a_recor
         let raw = RawEvent {
             ev_id: 1,
             ev_type: Some("trunkline.1.rows"),
-            ev_data: Some(&block),
+            ev_data: Some(block.as_bytes()),
             ev_extra1: Some("public.t"),
             ev_extra2: Some("1"),
             ev_extra3: Some("live"),
@@ -200,7 +200,7 @@ async fn the_rust_decoder_gives_back_every_text_that_postgresql_wrote_as_a_recor
         let Event::Rows { block, .. } = raw.parse().unwrap() else {
             panic!("rows");
         };
-        let told: Vec<Vec<Option<String>>> = row::rows(block.as_bytes(), 3)
+        let told: Vec<Vec<Option<String>>> = row::rows(block, 3)
             .map(|row| {
                 row::fields(row.unwrap())
                     .map(|field| {

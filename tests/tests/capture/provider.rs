@@ -260,7 +260,7 @@ impl Provider {
             let raw = RawEvent {
                 ev_id: found.get(0),
                 ev_type: found.get(1),
-                ev_data: found.get(2),
+                ev_data: found.get::<_, Option<&str>>(2).map(str::as_bytes),
                 ev_extra1: found.get(3),
                 ev_extra2: found.get(4),
                 ev_extra3: found.get(5),
@@ -294,7 +294,7 @@ impl Provider {
             .map(|found| {
                 let raw = RawEvent {
                     ev_type: Some("trunkline.1.mark"),
-                    ev_data: found.get(0),
+                    ev_data: found.get::<_, Option<&str>>(0).map(str::as_bytes),
                     ev_extra1: found.get(1),
                     ev_extra2: found.get(2),
                     ev_extra3: found.get(3),

@@ -176,13 +176,13 @@ async fn every_value_survives_hostile_settings_byte_for_byte() {
         let raw = RawEvent {
             ev_id: found.get(0),
             ev_type: found.get(1),
-            ev_data: found.get(2),
+            ev_data: found.get::<_, Option<&str>>(2).map(str::as_bytes),
             ev_extra1: found.get(3),
             ev_extra2: found.get(4),
             ev_extra3: found.get(5),
         };
         if let Event::Rows { block, .. } = raw.parse().unwrap() {
-            for row in row::rows(block.as_bytes(), places.len()) {
+            for row in row::rows(block, places.len()) {
                 row::to_copy_text(row.unwrap(), &places, &mut copy);
             }
         }

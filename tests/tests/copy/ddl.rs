@@ -78,7 +78,7 @@ fn every_kind(major: u32) {
     replication.on_provider(ROWS);
     let elsewhere = replication.subscribers[0].socket_dir().join("elsewhere");
     replication.on_subscriber(&format!(
-        "copy (select 1) to program 'mkdir {}'",
+        "copy (select 1) to program 'cat >/dev/null; mkdir {}'",
         elsewhere.display()
     ));
     replication.on_subscriber(&format!(

@@ -39,7 +39,10 @@ impl Provider {
                 block,
             } => {
                 self.change(table.parse().unwrap(), shape, kind, block);
-                (format!("{kind:?}").to_lowercase(), block.to_owned())
+                (
+                    format!("{kind:?}").to_lowercase(),
+                    String::from_utf8(block.to_vec()).expect("text"),
+                )
             }
             Event::Mark { table, shape, mark } => {
                 self.mark(&table, shape, &mark).await;
@@ -107,7 +110,7 @@ impl Provider {
         }
     }
 
-    fn change(&mut self, table: TableName, shape: ShapeId, kind: Kind, block: &str) {
+    fn change(&mut self, table: TableName, shape: ShapeId, kind: Kind, block: &[u8]) {
         let shape = self.shapes.get(&shape).expect("a shape precedes its rows");
         assert_eq!(shape.table_name(), table);
         let key_fields = shape.key_fields();
@@ -118,7 +121,7 @@ impl Provider {
         };
         let rows = self.tables.entry(table.clone()).or_default();
         let mut seen = 0;
-        for found in row::rows(block.as_bytes(), columns) {
+        for found in row::rows(block, columns) {
             let found = found.expect("a row of the shape");
             seen += 1;
             let key = if kind.is_key_only() {
