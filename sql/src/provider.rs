@@ -4,7 +4,7 @@
 mod batch;
 mod sequences;
 
-use tokio_postgres::GenericClient;
+use tokio_postgres::{Client, GenericClient, SimpleQueryMessage};
 
 pub use self::{
     batch::{
@@ -160,6 +160,21 @@ pub async fn table_sizes(
             })
         })
         .collect()
+}
+
+/// How many rows the planner expects of a query; 0 if it does not say.
+pub async fn rows_planned(client: &Client, query: String) -> Result<i64, tokio_postgres::Error> {
+    let plan = client
+        .simple_query(&format!("explain (format json) {query}"))
+        .await?;
+    let rows = plan.iter().find_map(|message| {
+        let SimpleQueryMessage::Row(row) = message else {
+            return None;
+        };
+        let plan: serde_json::Value = serde_json::from_str(row.get(0)?).ok()?;
+        plan.pointer("/0/Plan/Plan Rows")?.as_i64()
+    });
+    Ok(rows.unwrap_or(0))
 }
 
 /// Tells running replays of a queue that their lists of tables have changed. A hint: they look

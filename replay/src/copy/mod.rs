@@ -217,11 +217,15 @@ impl Copy<'_> {
             }
         };
         let load = Arc::new(self.load(&source, &target, &attempt, &parts).await?);
+        let rows_estimated = source
+            .rows_expected(&load.selects)
+            .await
+            .map_err(Trouble::at_table(&row.table, "could not plan its copy"))?;
         let mut progress = Progress {
             session: &self.session,
             consumer: &sub.consumer,
             table: &row.table,
-            rows_estimated: source.rows_estimated,
+            rows_estimated,
             shown: None,
         };
         load::run(&load, &source, parts, &mut progress).await?;

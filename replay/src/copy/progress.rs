@@ -17,7 +17,7 @@ pub(super) struct Progress<'a> {
     pub(super) consumer: &'a str,
     /// The table, by its name on the provider.
     pub(super) table: &'a TableName,
-    /// What the provider's statistics say.
+    /// What the provider's planner expects.
     pub(super) rows_estimated: i64,
     /// When it was shown last.
     pub(super) shown: Option<Instant>,

@@ -98,10 +98,19 @@ impl Wanted {
 }
 
 impl Select {
+    /// The query for all rows.
+    pub(super) fn all(&self) -> String {
+        self.with(None)
+    }
+
     /// The query for a part's rows.
     pub(super) fn of(&self, part: &Part) -> String {
+        self.with(part.condition())
+    }
+
+    fn with(&self, pages: Option<String>) -> String {
         let filter = self.condition.as_ref().map(|filter| format!("({filter})"));
-        let conditions: Vec<String> = part.condition().into_iter().chain(filter).collect();
+        let conditions: Vec<String> = pages.into_iter().chain(filter).collect();
         if conditions.is_empty() {
             return self.query.clone();
         }

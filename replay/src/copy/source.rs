@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use futures::future::try_join_all;
 use sql::{
     connect::Session,
     consumer, filter,
@@ -14,7 +15,7 @@ use sql::{
     tick::{self, SnapshotText, Tick},
 };
 
-use super::plan::Relation;
+use super::{plan::Relation, select::Select};
 use crate::{source::shapes, subscription::Subscription, table::helper, trouble::Trouble};
 
 /// A table that is open for copying.
@@ -34,8 +35,6 @@ pub(super) struct Source {
     pub(super) page_bytes: i64,
     /// Whether the server finds a range of pages without reading the rest.
     pub(super) reads_ranges: bool,
-    /// Rows, by the provider's statistics.
-    pub(super) rows_estimated: i64,
     /// The table's filter, as the provider understands it now.
     pub(super) filter: Option<Filter>,
     /// The type of each column, by its name.
@@ -91,14 +90,23 @@ impl Source {
             reads_ranges: snapshot.try_get(2).map_err(read())?,
             page_bytes: snapshot.try_get(3).map_err(read())?,
             relations,
-            rows_estimated: rows_estimated(&session, row.provider_oid)
-                .await
-                .map_err(read())?,
             types: column_types(&session, row.provider_oid)
                 .await
                 .map_err(read())?,
             session: Arc::new(session),
         })
+    }
+
+    /// How many rows the copy will bring, as the provider's planner expects: it knows of filters,
+    /// and of the size of a table that nobody has analyzed. For showing only.
+    pub(super) async fn rows_expected(
+        &self,
+        selects: &[Select],
+    ) -> Result<i64, tokio_postgres::Error> {
+        let planned = selects
+            .iter()
+            .map(|select| provider::rows_planned(&self.session, select.all()));
+        Ok(try_join_all(planned).await?.iter().sum())
     }
 
     /// Ends the snapshot and waits for a tick that shows all that it shows.
@@ -215,19 +223,6 @@ async fn relations(session: &Session, oid: u32) -> Result<Vec<Relation>, tokio_p
             })
         })
         .collect()
-}
-
-async fn rows_estimated(session: &Session, oid: u32) -> Result<i64, tokio_postgres::Error> {
-    let estimate: f32 = session
-        .query_one(
-            "select reltuples from pg_catalog.pg_class where oid = $1",
-            &[&oid],
-        )
-        .await?
-        .try_get(0)?;
-    // -1 says that nobody has looked yet.
-    #[expect(clippy::cast_possible_truncation, reason = "an estimate")]
-    Ok(estimate.max(0.0) as i64)
 }
 
 /// The types of a table's columns, by name.

@@ -94,3 +94,34 @@ fn sy_05_a_subscriber_that_crashes_half_way_through_a_copy_loses_nothing() {
         "not cleared away yet",
     ]);
 }
+
+#[test]
+fn a_copy_s_expected_rows_are_those_of_the_partitions_that_the_filter_takes() {
+    let replication = Replication::builder().make();
+    replication.on_provider(
+        "create table t (id int primary key, v text) partition by range (id); \
+         create table t_1 partition of t for values from (0) to (50001); \
+         create table t_2 partition of t for values from (50001) to (200000); \
+         insert into t select i, 'v' from generate_series(1, 100000) i; analyze t",
+    );
+    replication.copy_schema();
+    replication.start();
+    let held = Session::holding(
+        &replication.subscribers[0],
+        replication.db(),
+        "insert into trunkline.copied_range values ('replay1', 'public', 't', 0)",
+    );
+    replication
+        .replay
+        .run(&["add", "t", "--where", "id <= 60000"])
+        .ok();
+    wait_until("the expected rows to be shown", SOON, || {
+        let listed = replication.replay.run(&["tables", "--json"]).ok().stdout;
+        let tables: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        let expected = tables[0]["rows_estimated"].as_i64();
+        expected.is_some_and(|rows| (55_000..65_000).contains(&rows))
+    });
+    drop(held);
+    replication.wait_ok();
+    assert_eq!(replication.on_subscriber("select count(*) from t"), "60000");
+}
