@@ -5,7 +5,7 @@ use tokio_postgres::GenericClient;
 use crate::{name::TableName, tick::TickId};
 
 /// How a row differed from what the change said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A row to be updated or deleted was not there.
     Missing,

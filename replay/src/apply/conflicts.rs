@@ -1,8 +1,7 @@
 //! Rows that are not as their changes say: stored, counted and logged, or their table stops.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
-use indexmap::IndexSet;
 use sql::{
     conflict::{self, Found, Kind},
     name::TableName,
@@ -35,9 +34,9 @@ struct OfTable {
     table: TableName,
     provider_oid: u32,
     tick: TickId,
-    /// Keys of rows that were not as a change said. A later change of the same transaction may
+    /// Keys of rows that were not as a change said, or whole rows, each as often as it was not there. A later change of the same transaction may
     /// take back what was said, and it may stand in a later part.
-    open: IndexSet<(Kind, String)>,
+    open: Vec<(Kind, String)>,
     /// Rows that are stored.
     missing: usize,
     exists: usize,
@@ -87,12 +86,11 @@ impl Conflicts {
         let key_fields = set.shape.key_fields();
         let of_rows = set.puts.iter().map(|put| row::project(put, &key_fields));
         let of_keys = set.gone.iter().map(|key| Cow::Borrowed(key.as_ref()));
-        for key in of_rows.chain(of_keys) {
-            let key = format!("({})", String::from_utf8_lossy(&key));
-            for kind in [Kind::Missing, Kind::Exists] {
-                one.open.swap_remove(&(kind, key.clone()));
-            }
-        }
+        let taken_back: HashSet<String> = of_rows
+            .chain(of_keys)
+            .map(|key| format!("({})", String::from_utf8_lossy(&key)))
+            .collect();
+        one.open.retain(|(_, key)| !taken_back.contains(key));
     }
 
     fn of(&mut self, shape: &Shape, tick: TickId) -> &mut OfTable {
@@ -106,7 +104,7 @@ impl Conflicts {
                 table: shape.table_name(),
                 provider_oid,
                 tick,
-                open: IndexSet::new(),
+                open: Vec::new(),
                 missing: 0,
                 exists: 0,
                 key_hash: String::new(),
