@@ -36,11 +36,16 @@ impl Differences {
     }
 }
 
+/// Rows of at least this many bytes in the mean are likely to have values that are stored apart.
+const LARGE_ROW_BYTES: usize = 2000;
+
 /// What staging tables hold, in the transaction that is open. They empty themselves at its end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Staged {
     rows: bool,
     keys: bool,
+    /// The rows are large ones.
+    large: bool,
 }
 
 /// Why a set could not be written.
@@ -204,7 +209,7 @@ impl Stage<'_> {
     async fn put_staged(&self, staged: u64) -> Result<bool, Error> {
         let sql = self.statements;
         if self.target.can_update() {
-            let there = self.run(&sql.update).await?;
+            let there = self.run(self.update_statement()).await?;
             let added = self.run(&sql.insert_missing).await?;
             return Ok(there + added == staged);
         }
@@ -216,11 +221,19 @@ impl Stage<'_> {
     /// all columns. The number of rows that were there.
     async fn update(&self, insert: &str) -> Result<u64, Error> {
         if self.target.can_update() {
-            return self.run(&self.statements.update).await;
+            return self.run(self.update_statement()).await;
         }
         let there = self.run(&self.statements.delete_rows).await?;
         self.run(insert).await?;
         Ok(there)
+    }
+
+    fn update_statement(&self) -> &str {
+        if self.staged.large {
+            &self.statements.update_changed
+        } else {
+            &self.statements.update
+        }
     }
 
     async fn stage_keys(&mut self, keys: &[Bytes]) -> Result<u64, Error> {
@@ -236,6 +249,8 @@ impl Stage<'_> {
         if std::mem::replace(&mut self.staged.rows, true) {
             self.run(&self.statements.clear_rows).await?;
         }
+        let bytes: usize = rows.iter().map(Bytes::len).sum();
+        self.staged.large = bytes >= LARGE_ROW_BYTES * rows.len();
         let sink = self.client.copy_in(&self.statements.copy_rows).await?;
         feed(sink, rows, &self.target.fields).await
     }

@@ -326,3 +326,37 @@ fn rows_of_a_large_table_are_found_through_the_index_of_its_key() {
     replication.assert_same();
     replication.assert_clean(&[]);
 }
+
+#[test]
+fn to_01_large_values_that_are_not_other_ones_are_not_written_again() {
+    let replication = Replication::running(
+        "create table t (id int primary key, n int, large text, other bytea, small numeric)",
+    );
+    replication.on_provider(
+        "insert into t select g, 0, (select string_agg(md5(g::text || i), '') from generate_series(1, 200) i), \
+         decode(repeat(md5(g::text), 200), 'hex'), 1.0 from generate_series(1, 300) g",
+    );
+    replication.sync();
+    let toast = replication
+        .on_subscriber("select reltoastrelid::regclass from pg_class where relname = 't'");
+    let stored = || {
+        replication.on_subscriber(&format!(
+            "select count(*), sum(chunk_id::int8), max(chunk_id::int8) from {toast}"
+        ))
+    };
+    let before = stored();
+    replication.on_provider("update t set n = n + 1, small = 1.00");
+    replication.sync();
+    replication.assert_same();
+    assert_eq!(stored(), before, "the values stay where they are");
+    replication.on_provider(
+        "update t set n = n + 1, large = case id % 4 when 0 then null when 1 then large || '!' \
+         when 2 then reverse(large) else large end, other = case id % 3 when 0 then null else other end",
+    );
+    replication.sync();
+    replication.assert_same();
+    replication.on_provider("update t set large = repeat(id::text, 5000), other = ''");
+    replication.sync();
+    replication.assert_same();
+    synced_and_clean(&replication);
+}

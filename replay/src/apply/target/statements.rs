@@ -1,8 +1,11 @@
 //! The statements that write a target: made of its columns, run by the writers.
 
-use sql::shape::ShapeId;
+use sql::{provider::quote_literal, shape::ShapeId};
 
 use super::{Column, Target};
+
+/// So many pointers of 18 bytes, and as many values of 16, fit into a page of 8 kB.
+const COLUMNS_STORED_APART: usize = 200;
 
 impl Target {
     /// The statements for one row at a time. Parameters are the written columns in order; for
@@ -58,13 +61,23 @@ impl Target {
         let staged = |_: usize, c: &Column| format!("s.{}", c.name);
         let same_key = self.key_equals(staged);
         let set = self.set_list(staged).unwrap_or_else(|| self.set_nothing());
+        // Alike to the byte: then the table's own value stays where it is stored.
+        let kept = |_: usize, c: &Column| {
+            let name = &c.name;
+            format!(
+                "case when record_image_eq(row(t.{name}), row(s.{name})) then t.{name} else s.{name} end"
+            )
+        };
+        let set_changed = self.set_list(kept).unwrap_or_else(|| self.set_nothing());
         let key_row = format!("row({})::text", self.key_names("s."));
         SetStatements {
             make: format!(
                 "create temp table if not exists {rows_name} on commit delete rows as \
                      select {names} from {table} with no data; \
                  create temp table if not exists {keys_name} on commit delete rows as \
-                     select {key_names} from {table} with no data"
+                     select {key_names} from {table} with no data; \
+                 {}",
+                self.store_uncompressed(&rows)
             ),
             clear_rows: format!("truncate {rows}"),
             clear_keys: format!("truncate {keys}"),
@@ -73,6 +86,9 @@ impl Target {
             copy_keys: format!("copy {keys} ({key_names}) from stdin"),
             delete: format!("delete from {own} t using {keys} s where {same_key}"),
             update: format!("update {own} t set {set} from {rows} s where {same_key}"),
+            update_changed: format!(
+                "update {own} t set {set_changed} from {rows} s where {same_key}"
+            ),
             insert: format!(
                 "insert into {table} ({names}) overriding system value \
                  select {names} from {rows} s"
@@ -93,6 +109,22 @@ impl Target {
             ),
             existing_rows: format!("select {key_row} from {rows} s join {own} t on {same_key}"),
         }
+    }
+
+    /// Keeps the server from compressing what is staged: it is read once, soon. Not where the
+    /// pointers to values that are stored apart may be more than a page holds.
+    fn store_uncompressed(&self, staging: &str) -> String {
+        if self.columns.len() > COLUMNS_STORED_APART {
+            return String::new();
+        }
+        let staging = quote_literal(staging);
+        format!(
+            "do $do$ declare v_column text; begin \
+                 for v_column in select attname from pg_attribute where attrelid = {staging}::regclass \
+                                    and attnum > 0 and attstorage in ('x', 'm') loop \
+                     execute format('alter table %s alter column %I set storage external', {staging}, v_column); \
+                 end loop; end $do$"
+        )
     }
 
     /// The statements that bring the rows of a table without a key to the sum of what was added
@@ -257,6 +289,8 @@ pub(crate) struct SetStatements {
     pub delete: String,
     /// Sets the rows with the staged rows' keys.
     pub update: String,
+    /// The same for large rows: a value that is not another one is not written, nor compressed, again.
+    pub update_changed: String,
     /// Adds the staged rows.
     pub insert: String,
     /// Adds those of the staged rows whose key is not there.
