@@ -4,27 +4,26 @@
 //! process may die: the batch is then read and applied again from its beginning, for nothing
 //! of it was committed, or it is all there and the position says so.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod part;
+
+use std::{collections::HashMap, time::Duration};
 
 use sql::{
     connect::Session,
-    event::Mark,
     name::TableName,
     position::{self, Move, Position},
     provider,
-    shape::Shape,
     table_state::{self, State, TableRow},
 };
 use tracing::info;
 
 use crate::{
     apply::Applier,
-    fold::ChangeSet,
     parking::{self, Parking},
     sequences::Sequences,
     source::{
         filters::Filters,
-        reader::{Delivery, Header, Part},
+        reader::{Delivery, Header},
         readers::Reader,
         track::OffTrack,
     },
@@ -327,108 +326,6 @@ impl<'a> BatchLoop<'a> {
             self.sub.for_provider.notify_one();
             return Ok(());
         }
-    }
-
-    async fn write(&mut self, part: &Part, header: &Header) -> Result<(), Trouble> {
-        let sets: Vec<&ChangeSet> = part
-            .sets
-            .iter()
-            .filter(|set| self.takes(set.shape.table.oid))
-            .collect();
-        for set in &sets {
-            self.names
-                .insert(set.shape.table_name(), set.shape.table.oid);
-        }
-        let narrowed = self.narrowed(&sets).await;
-        let narrowed = narrowed.map_err(|trouble| self.under_its_stored_name(trouble))?;
-        // Others read the same part: what a filter leaves of a set is a set of its own.
-        let sets: Vec<&ChangeSet> = sets
-            .iter()
-            .zip(&narrowed)
-            .map(|(whole, narrowed)| narrowed.as_ref().unwrap_or(whole))
-            .collect();
-        let written = self.applier.write(&sets, header.to.tick.id).await;
-        written.map_err(|trouble| self.under_its_stored_name(trouble))
-    }
-
-    /// Of each set of a table with a filter, what that takes.
-    async fn narrowed(&mut self, sets: &[&ChangeSet]) -> Result<Vec<Option<ChangeSet>>, Trouble> {
-        let mut narrowed = Vec::with_capacity(sets.len());
-        for set in sets {
-            let of_set = match self.tables.get(&set.shape.table.oid) {
-                None => None,
-                Some(row) => {
-                    self.filters
-                        .narrowed(&self.provider, &row.mapping, set)
-                        .await?
-                }
-            };
-            narrowed.push(of_set);
-        }
-        Ok(narrowed)
-    }
-
-    async fn mark(
-        &mut self,
-        shape: &Arc<Shape>,
-        mark: &Mark,
-        header: &Header,
-    ) -> Result<(), Trouble> {
-        self.names.insert(shape.table_name(), shape.table.oid);
-        let marked = self.applier.mark(shape, mark, header.to.tick.id).await;
-        marked.map_err(|trouble| self.under_its_stored_name(trouble))
-    }
-
-    /// A table that was renamed on the provider is written under its new name, and known here
-    /// by the name that it was added under: trouble with it is that table's alone.
-    fn under_its_stored_name(&self, trouble: Trouble) -> Trouble {
-        match trouble {
-            Trouble::Table {
-                table: written,
-                doing,
-                advice,
-                source,
-            } => {
-                let known = self
-                    .names
-                    .get(&written)
-                    .and_then(|oid| self.tables.get(oid))
-                    .map(|row| row.table.clone());
-                let (table, doing) = match known {
-                    Some(known) if known != written => {
-                        (known, format!("now {written} on the provider: {doing}"))
-                    }
-                    Some(_) | None => (written, doing),
-                };
-                Trouble::Table {
-                    table,
-                    doing,
-                    advice,
-                    source,
-                }
-            }
-            other @ (Trouble::Passing { .. } | Trouble::Operator { .. } | Trouble::Stale) => other,
-        }
-    }
-
-    /// Whether tables that are `ok` can go on with what a part of a batch says beside rows.
-    fn check(&self, part: &Part) -> Result<(), Trouble> {
-        for shape in &part.shapes {
-            if let Some(row) = self.ok_table(shape.table.oid) {
-                table::shape_can_go_on(shape, &row.mapping)
-                    .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?;
-            }
-        }
-        let large = part.large.iter().find_map(|oid| self.ok_table(*oid));
-        large.map_or(Ok(()), |row| Err(table::too_large(&row.table)))
-    }
-
-    fn takes(&self, table_oid: u32) -> bool {
-        self.ok_table(table_oid).is_some()
-    }
-
-    fn ok_table(&self, table_oid: u32) -> Option<&TableRow> {
-        self.tables.get(&table_oid)
     }
 
     fn move_to(&self, header: &Header) -> Move {

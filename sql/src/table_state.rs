@@ -1,11 +1,15 @@
 //! Rows of `trunkline.table_state` on a subscriber: which tables a consumer replicates,
 //! and how far each is. Who may take which step is decided in `replay::table`.
 
+mod find;
 mod words;
 
 use tokio_postgres::{GenericClient, Row};
 
-pub use self::words::{Existing, State, UnknownWord};
+pub use self::{
+    find::{UNFINISHED, find, list, none_unfinished, unfinished},
+    words::{Existing, State, UnknownWord},
+};
 
 use crate::{
     conflict::OnConflict,
@@ -120,92 +124,6 @@ fn tick(id: Option<i64>, tag: Option<i64>) -> Option<Tick> {
         id: TickId(id?),
         tag: TickTag(tag?),
     })
-}
-
-/// All tables of a consumer, by name.
-pub async fn list(
-    client: &impl GenericClient,
-    consumer: &str,
-) -> Result<Vec<TableRow>, tokio_postgres::Error> {
-    let rows = client
-        .query(
-            &format!(
-                "select {COLUMNS} from trunkline.table_state where consumer = $1 \
-                 order by schema_name, table_name"
-            ),
-            &[&consumer],
-        )
-        .await?;
-    rows.iter().map(table_row).collect()
-}
-
-/// The states of tables that are under way: all but `ok`.
-pub const UNFINISHED: [State; 5] = [
-    State::Waiting,
-    State::InCopy,
-    State::CatchingUp,
-    State::WannaSync,
-    State::Parked,
-];
-
-/// Tables of `$1` in states `$2` that are none of `ok`, by an index that only has such. The primary key
-/// would do for `consumer = $1`, and without statistics, as after an install, be taken: it leads
-/// to all tables, and over all their old versions.
-const UNDER_WAY: &str = "consumer is not distinct from $1 and state <> 'ok' and state = any($2)";
-
-/// The tables of a consumer that are in one of these states, of which `ok` is none, by name. Reads
-/// those tables alone, however many are in sync.
-pub async fn unfinished(
-    client: &impl GenericClient,
-    consumer: &str,
-    states: &[State],
-) -> Result<Vec<TableRow>, tokio_postgres::Error> {
-    let rows = client
-        .query(
-            &format!(
-                "select {COLUMNS} from trunkline.table_state \
-                 where {UNDER_WAY} order by schema_name, table_name"
-            ),
-            &[&consumer, &words(states)],
-        )
-        .await?;
-    rows.iter().map(table_row).collect()
-}
-
-fn words(states: &[State]) -> Vec<&'static str> {
-    states.iter().map(|state| state.as_str()).collect()
-}
-
-/// Whether no table of a consumer is under way.
-pub async fn none_unfinished(
-    client: &impl GenericClient,
-    consumer: &str,
-) -> Result<bool, tokio_postgres::Error> {
-    client
-        .query_one(
-            &format!("select not exists (select from trunkline.table_state where {UNDER_WAY})"),
-            &[&consumer, &words(&UNFINISHED)],
-        )
-        .await?
-        .try_get(0)
-}
-
-/// One table of a consumer; none if it is not replicated.
-pub async fn find(
-    client: &impl GenericClient,
-    consumer: &str,
-    table: &TableName,
-) -> Result<Option<TableRow>, tokio_postgres::Error> {
-    let row = client
-        .query_opt(
-            &format!(
-                "select {COLUMNS} from trunkline.table_state \
-                 where consumer = $1 and schema_name = $2 and table_name = $3"
-            ),
-            &[&consumer, &table.schema, &table.name],
-        )
-        .await?;
-    row.as_ref().map(table_row).transpose()
 }
 
 /// What became of a table that was to be registered.
