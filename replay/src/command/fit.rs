@@ -111,8 +111,11 @@ async fn misfit(
     let ordinary = Ordinary::find(&**subscriber, &candidate.table, table, wish.session_role);
     let refused = acting.refuse_code(table).and(ordinary.await?.refuse(table));
     if let Err(refused) = refused {
-        let advice = refused.advice().unwrap_or_default();
-        return Ok(Some(format!("{} ({advice})", refused.chain())));
+        let why = refused.chain();
+        return Ok(Some(match refused.advice() {
+            Some(advice) => format!("{why} ({advice})"),
+            None => why,
+        }));
     }
     let missing = quoted(
         columns

@@ -53,6 +53,7 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
             mappings,
         });
     }
+    // A config has one subscriber at least.
     let replicated = everywhere.unwrap_or_default();
     for candidate in candidates {
         if candidate.is_part {

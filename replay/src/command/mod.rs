@@ -88,6 +88,7 @@ impl Job {
                 format!(
                     "{}: no subscriber is named {}",
                     self.config.daemon.config_file.display(),
+                    // Without a name all are chosen, and a config has one at least.
                     name.unwrap_or_default()
                 ),
             ));

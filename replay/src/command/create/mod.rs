@@ -119,17 +119,20 @@ async fn major(session: &Session) -> Result<u32, tokio_postgres::Error> {
         .query_one("select current_setting('server_version_num')::int4", &[])
         .await?
         .try_get(0)?;
-    Ok(u32::try_from(number / 10_000).unwrap_or_default())
+    Ok(number.unsigned_abs() / 10_000)
 }
 
 /// The entries of `pg_restore`'s script without what stands around them, and without what a
 /// server of this version does not know.
 fn for_server(script: &str, major: u32) -> String {
-    let start = script.find("\n--\n-- Name: ").unwrap_or_default();
-    let end = script
-        .rfind("\n--\n-- PostgreSQL database dump complete\n")
-        .unwrap_or(script.len());
-    let entries = script.get(start..end).unwrap_or_default();
+    // Where one of the two is not found nothing is cut: no entry is lost.
+    let entries = script
+        .rsplit_once("\n--\n-- PostgreSQL database dump complete\n")
+        .map_or(script, |(entries, _)| entries);
+    let entries = entries
+        .find("\n--\n-- Name: ")
+        .and_then(|start| entries.get(start..))
+        .unwrap_or(entries);
     if major >= 12 {
         return entries.to_owned();
     }

@@ -171,13 +171,15 @@ fn directories() -> Vec<PathBuf> {
         let versions = there.filter_map(Result::ok).filter(|entry| {
             let name = entry.file_name();
             let version = name.to_string_lossy();
-            let version = version.strip_prefix(prefix).unwrap_or_default();
-            version.starts_with(|first: char| first.is_ascii_digit())
+            version
+                .strip_prefix(prefix)
+                .is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))
         });
         directories.extend(versions.map(|entry| entry.path().join("bin")));
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    directories.extend(std::env::split_paths(&path));
+    if let Some(path) = std::env::var_os("PATH") {
+        directories.extend(std::env::split_paths(&path));
+    }
     directories
 }
 
