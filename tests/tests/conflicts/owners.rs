@@ -28,8 +28,8 @@ const TRIGGER: &str = "set role alice; \
     create trigger tell after insert or delete on keyless for each statement execute procedure tell(); \
     alter table t enable always trigger tell; alter table keyless enable always trigger tell";
 
-#[test]
-fn what_an_owner_has_put_on_a_table_runs_as_the_owner_whoever_replays() {
+/// Both of her tables, in sync.
+fn added_of_alice() -> Replication {
     let replication = owned_by_alice();
     replication.replay.run(&["add", "t"]).ok();
     replication
@@ -37,6 +37,12 @@ fn what_an_owner_has_put_on_a_table_runs_as_the_owner_whoever_replays() {
         .run(&["add", "keyless", "--identity", "full"])
         .ok();
     replication.wait_ok();
+    replication
+}
+
+#[test]
+fn what_an_owner_has_put_on_a_table_runs_as_the_owner_whoever_replays() {
+    let replication = added_of_alice();
     replication.on_subscriber(TRIGGER);
     for statement in [
         "insert into t values (1, 'few')",
@@ -220,13 +226,7 @@ fn a_role_that_may_only_write_rows_refuses_tables_with_code_of_others() {
 
 #[test]
 fn a_trigger_of_an_owner_that_is_deferred_to_the_commit_runs_as_the_owner_too() {
-    let replication = owned_by_alice();
-    replication.replay.run(&["add", "t"]).ok();
-    replication
-        .replay
-        .run(&["add", "keyless", "--identity", "full"])
-        .ok();
-    replication.wait_ok();
+    let replication = added_of_alice();
     for table in ["t", "keyless"] {
         replication.on_subscriber(&format!(
             "set role alice; create constraint trigger late after insert or update or delete on {table} \

@@ -56,14 +56,20 @@ fn make_and_add(r: &Replication, numbers: std::ops::Range<u32>) {
     });
 }
 
-#[test]
-fn sy_09_what_tables_cost_grows_with_their_number_and_no_faster() {
+/// A running replication without tables, whose servers count what they are asked.
+fn counted() -> Replication {
     let r = Replication::builder()
         .provider(counting())
         .subscribers(vec![counting()])
         .make();
     r.everywhere("create schema counted; create extension pg_stat_statements schema counted");
     r.start();
+    r
+}
+
+#[test]
+fn sy_09_what_tables_cost_grows_with_their_number_and_no_faster() {
+    let r = counted();
     let start = Work::of(&r);
     make_and_add(&r, 0..FEW);
     let after_few = Work::of(&r);
@@ -87,12 +93,7 @@ fn sy_09_what_tables_cost_grows_with_their_number_and_no_faster() {
 
 #[test]
 fn tables_that_are_idle_are_not_looked_at() {
-    let r = Replication::builder()
-        .provider(counting())
-        .subscribers(vec![counting()])
-        .make();
-    r.everywhere("create schema counted; create extension pg_stat_statements schema counted");
-    r.start();
+    let r = counted();
     make_and_add(&r, 0..FEW);
     r.sync();
     // Rows that replay gets of its tables, over many looks.
