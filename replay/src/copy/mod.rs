@@ -86,7 +86,8 @@ pub(crate) async fn run(
         to: State::InCopy,
         tick: None,
         copied: None,
-        trouble: None,
+        // What stopped the try before is said until this one has got further.
+        trouble: row.error.as_deref().zip(row.advice.as_deref()),
     };
     // First of all, so that nobody takes the helper consumer for a left-over.
     if !table_state::take_step(&*session, &sub.consumer, &row.table, &begins)

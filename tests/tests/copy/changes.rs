@@ -228,8 +228,11 @@ fn sy_03_rows_that_come_before_the_copy_park_the_table_until_they_are_gone() {
     replication.on_subscriber("insert into t values (1, 'mine', 0), (-1, 'mine', 0)");
     replication.replay.run(&["start", "-d"]).ok();
     for _ in 0..2 {
-        wait_until("t to be parked", SOON, || {
-            replication.state("public.t") == "parked"
+        wait_until("t to be parked after a try", SOON, || {
+            replication.on_subscriber(
+                "select state = 'parked' and not try_now from trunkline.table_state \
+                 where table_name = 't'",
+            ) == "t"
         });
         let said = replication.replay.run(&["tables", "--json"]).ok().stdout;
         assert!(said.contains("holds rows on the subscriber"), "{said}");
