@@ -281,7 +281,7 @@ impl Cluster {
             .arg(self.data())
             .arg("-l")
             .arg(self.log_path())
-            .args(["-w", "-t", "60", "-s", "start"]));
+            .args(["-w", "-t", "240", "-s", "start"]));
         assert!(
             output.code == 0,
             "the server does not start: {}\n{}",
@@ -302,7 +302,7 @@ impl Cluster {
             .command("pg_ctl")
             .arg("-D")
             .arg(self.data())
-            .args(["-w", "-t", "60", "-s", "-m", mode, "stop"]))
+            .args(["-w", "-t", "240", "-s", "-m", mode, "stop"]))
         .ok();
     }
 
@@ -357,7 +357,7 @@ impl Drop for Cluster {
         signal(pid, Signal::SIGQUIT);
         let started = std::time::Instant::now();
         while pid_alive(pid) {
-            if started.elapsed() > Duration::from_secs(5) {
+            if started.elapsed() > Duration::from_secs(20) {
                 self.kill9();
                 return;
             }

@@ -41,4 +41,4 @@ pub use replication::{Daemons, Node, Replication, ReplicationBuilder, TableState
 pub use scratch::Scratch;
 pub use server::{Server, is_root};
 pub use session::{Session, ask};
-pub use wait::{wait_until, wait_value};
+pub use wait::{shortest_try, wait_until, wait_value};

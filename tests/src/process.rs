@@ -189,7 +189,7 @@ pub(crate) fn kill9(pids: &[i32]) {
     }
     wait_until(
         "killed processes to be gone",
-        Duration::from_secs(10),
+        Duration::from_secs(60),
         || {
             pids.iter()
                 .all(|&pid| kill(Pid::from_raw(pid), None).is_err())

@@ -381,6 +381,41 @@ impl Replication {
         });
     }
 
+    /// Waits until a table of the first subscriber is parked with an error and advice that hold all of these words:
+    /// in one look, for a parked table is tried again every ten seconds, and may be in another state at the next one.
+    /// Gives what `replay tables --json` said of it.
+    #[track_caller]
+    pub fn wait_parked(&self, table: &str, words: &[&str]) -> serde_json::Value {
+        let mut last = String::new();
+        let started = std::time::Instant::now();
+        loop {
+            let said = self.replay.run(&["tables", "--json"]).stdout;
+            let tables: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap_or_default();
+            let found = tables.into_iter().find(|one| one["table"] == table);
+            if let Some(found) = found {
+                let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+                let told = format!("{} {}", text("error"), text("advice"));
+                if found["state"] == "parked" && words.iter().all(|word| told.contains(word)) {
+                    return found;
+                }
+                last = found.to_string();
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(120),
+                "{table} is not parked with {words:?}: {last}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until the log of replay holds a text: a line comes after what it tells of.
+    #[track_caller]
+    pub fn wait_log(&self, text: &str) {
+        wait_until(text, Duration::from_secs(120), || {
+            self.replay.log().contains(text)
+        });
+    }
+
     /// Waits until what is committed on the provider now is applied everywhere.
     #[track_caller]
     pub fn sync(&self) {

@@ -103,7 +103,7 @@ async fn a_dropped_session_leaves_the_server_even_in_the_middle_of_a_statement()
     let gone = |name: &str| {
         let sql =
             format!("select count(*) from pg_stat_activity where application_name = '{name}'");
-        wait_until("the session's end", Duration::from_secs(10), || {
+        wait_until("the session's end", Duration::from_secs(120), || {
             cluster.psql("postgres", &sql) == "0"
         });
     };
@@ -205,7 +205,7 @@ async fn a_server_that_takes_connections_and_says_nothing_is_given_up_in_time() 
     let error = silent.connect("x").await.unwrap_err().to_string();
     assert!(error.contains("no answer within 2 s"), "{error}");
     assert!(
-        started.elapsed() < Duration::from_secs(12),
+        started.elapsed() < Duration::from_secs(60),
         "{:?}",
         started.elapsed()
     );

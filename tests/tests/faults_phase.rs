@@ -22,7 +22,7 @@ fn running() -> Replication {
 
 /// Waits until a session of replay waits for what the test holds.
 fn wait_stuck(cluster: &Cluster, condition: &str) {
-    wait_until("replay to be held", Duration::from_secs(30), || {
+    wait_until("replay to be held", Duration::from_secs(120), || {
         cluster.psql(
             DB,
             &format!(

@@ -127,7 +127,9 @@ fn a_fast_stop_of_the_provider_does_not_wait_for_us() {
     let started = Instant::now();
     replication.provider.stop(Stop::Fast);
     println!("the provider stopped in {:?}", started.elapsed());
-    assert!(started.elapsed() < Duration::from_secs(5));
+    // A session of ours that kept it from stopping would do so until its own time limit, a minute; a checkpoint on a
+    // slow disk takes seconds.
+    assert!(started.elapsed() < Duration::from_secs(40));
     replication.provider.start_again();
     replication.sync();
 }

@@ -99,7 +99,7 @@ fn a_killed_test_leaves_nothing_behind() {
     let (pid, data) = line.split_once(' ').unwrap();
     victim.kill().unwrap();
     victim.wait().unwrap();
-    tests::wait_until("the watchdog", Duration::from_secs(20), || {
+    tests::wait_until("the watchdog", Duration::from_secs(120), || {
         !tests::pid_alive(pid.parse().unwrap()) && !std::path::Path::new(data).exists()
     });
 }

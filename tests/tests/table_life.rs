@@ -97,18 +97,12 @@ fn a_table_dropped_on_the_subscriber_is_parked_and_comes_back() {
     );
     replication.on_subscriber("alter table a rename to hidden");
     replication.on_provider("insert into a values (1); insert into b values (1)");
-    wait_until("a to be parked", SOON, || {
-        replication.state("public.a") == "parked"
-    });
+    replication.wait_parked("public.a", &["does not exist"]);
     wait_until("b to go on", SOON, || {
         replication.on_subscriber("select count(*) from b") == "1"
     });
     assert_eq!(replication.state("public.b"), "ok");
-    let log = replication.replay.log();
-    assert!(
-        log.contains("table parked table=public.a") && log.contains("does not exist"),
-        "{log}"
-    );
+    replication.wait_log("table parked table=public.a");
     replication.on_provider("insert into a values (2)");
     replication.on_subscriber("alter table hidden rename to a");
     replication.wait_ok();

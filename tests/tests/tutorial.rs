@@ -241,7 +241,7 @@ fn the_tutorial_runs_as_written_while_writes_go_on() {
     assert_eq!(totals.errors, Vec::<String>::new());
     assert_eq!(totals.disconnects, 0);
     assert!(
-        totals.longest < Duration::from_secs(3),
+        totals.longest < Duration::from_secs(15),
         "a writer waited {:?}",
         totals.longest
     );

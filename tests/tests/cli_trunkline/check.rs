@@ -7,7 +7,7 @@ use tests::{Output, Replication, Scratch, Stop, run, wait_until};
 
 use crate::trunkline;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 fn check(config: &std::path::Path, args: &[&str]) -> Output {
     run(trunkline().arg("-c").arg(config).arg("check").args(args))

@@ -61,7 +61,7 @@ impl Desk {
             .sql(&format!("select pgq.force_tick('{queue}')"))
             .parse()
             .unwrap();
-        wait_until("a tick", Duration::from_secs(20), || {
+        wait_until("a tick", Duration::from_secs(120), || {
             self.sql(&format!("select pgq.ticker('{queue}')"));
             self.last_tick(queue) > before
         });
@@ -365,7 +365,7 @@ fn what_holds_a_queue_is_named() {
     drop(open);
     desk.tick("q");
     desk.rotate("q");
-    wait_until("nothing to hold it", Duration::from_secs(20), || {
+    wait_until("nothing to hold it", Duration::from_secs(120), || {
         check(&["--warn", "0"]).code == 0
     });
 }

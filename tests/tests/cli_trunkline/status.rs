@@ -9,7 +9,7 @@ use tests::{Replication, Scratch, Stop, run, wait_until};
 
 use crate::trunkline;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 fn status(config: &Path, code: i32) -> Value {
     let output = run(trunkline().arg("-c").arg(config).args(["status", "--json"])).code(code);

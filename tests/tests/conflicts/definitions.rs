@@ -2,7 +2,7 @@
 
 use tests::Replication;
 
-use crate::{parked, told};
+use crate::parked;
 
 #[test]
 fn fa_28_a_table_or_column_that_is_not_there_parks_its_table_alone() {
@@ -18,8 +18,7 @@ fn fa_28_a_table_or_column_that_is_not_there_parks_its_table_alone() {
         ("public.gone", ["does not exist", "create the table"]),
         ("public.narrow", ["no column v", "add the column"]),
     ] {
-        parked(&replication, table);
-        let row = told(&replication, table);
+        let row = parked(&replication, table);
         assert!(row["error"].as_str().unwrap().contains(words[0]), "{row}");
         assert!(row["advice"].as_str().unwrap().contains(words[1]), "{row}");
     }
@@ -59,8 +58,7 @@ fn dd_05_other_orders_wider_types_and_columns_of_its_own_serve_and_a_type_withou
     );
     replication.on_subscriber("update t set note = 'kept', own = 77 where id = 1");
     replication.on_provider("update t set word = 'abc' where id = 1");
-    parked(&replication, "public.t");
-    let t = told(&replication, "public.t");
+    let t = parked(&replication, "public.t");
     assert!(
         t["error"]
             .as_str()

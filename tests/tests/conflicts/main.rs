@@ -20,17 +20,15 @@ mod triggers;
 
 use std::time::Duration;
 
-use tests::{Replication, wait_until};
+use tests::Replication;
 
 /// A wait that only a broken program makes long.
 const SOON: Duration = Duration::from_secs(120);
 
-/// Waits until a table of the first subscriber is parked.
+/// Waits until a table of the first subscriber is parked, and gives what is said of it then.
 #[track_caller]
-fn parked(replication: &Replication, table: &str) {
-    wait_until("the table to be parked", SOON, || {
-        replication.state(table) == "parked"
-    });
+fn parked(replication: &Replication, table: &str) -> serde_json::Value {
+    replication.wait_parked(table, &[])
 }
 
 /// What `replay tables --json` says of a table of the first subscriber.

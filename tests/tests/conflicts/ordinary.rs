@@ -184,8 +184,7 @@ fn se_09_what_would_act_a_second_time_in_an_ordinary_session_is_refused_by_name(
     );
     replication.replay.run(&["restart"]).ok();
     replication.on_provider("update plain set v = 'y' where id = 5");
-    parked(&replication, "public.plain");
-    let error = told(&replication, "public.plain")["error"].to_string();
+    let error = parked(&replication, "public.plain")["error"].to_string();
     assert!(error.contains("trigger later"), "{error}");
     replication.on_subscriber("drop trigger later on plain");
     replication.wait_ok();

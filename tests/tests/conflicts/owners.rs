@@ -3,7 +3,7 @@
 
 use tests::{Replication, Session};
 
-use crate::{parked, told};
+use crate::parked;
 
 /// A replication by a superuser into a table that `alice` owns, with an index of hers on it.
 fn owned_by_alice() -> Replication {
@@ -208,8 +208,7 @@ fn a_role_that_may_only_write_rows_refuses_tables_with_code_of_others() {
     replication.on_subscriber(TRIGGER);
     replication.replay.run(&["restart"]).ok();
     replication.on_provider("insert into t values (2, 'b')");
-    parked(&replication, "public.t");
-    let t = told(&replication, "public.t");
+    let t = parked(&replication, "public.t");
     assert!(
         t["error"]
             .as_str()

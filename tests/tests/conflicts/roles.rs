@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tests::{Replication, Transfers, wait_until};
 
-use crate::{SOON, parked, told};
+use crate::{SOON, parked};
 
 /// A replication of both tables of [`Transfers`] and of `t`, by roles that are no superusers.
 fn with_roles() -> Replication {
@@ -123,8 +123,7 @@ fn se_10_each_right_that_is_taken_away_stops_its_table_by_name_until_it_is_back(
             "revoke {right} from trunkline_replay; revoke usage on schema public from public"
         ));
         replication.on_provider(&statement.replace('@', &id.to_string()));
-        parked(&replication, "public.t");
-        let error = told(&replication, "public.t")["error"].to_string();
+        let error = parked(&replication, "public.t")["error"].to_string();
         let object = if right.contains("schema") {
             "schema public"
         } else {
@@ -161,8 +160,7 @@ fn se_10_each_right_that_is_taken_away_stops_its_table_by_name_until_it_is_back(
         "alter table t enable row level security; create policy half on t using (id < 100)",
     );
     replication.on_provider("update t set v = 'hidden' where id >= 100");
-    parked(&replication, "public.t");
-    let error = told(&replication, "public.t")["error"].to_string();
+    let error = parked(&replication, "public.t")["error"].to_string();
     assert!(error.contains("row-level security"), "{error}");
     replication.on_subscriber("alter table t disable row level security");
     replication.replay.run(&["resume", "t"]).ok();
@@ -210,8 +208,7 @@ fn se_10_superuser_and_set_role_that_are_taken_from_a_running_role_are_missed_by
         replication.on_subscriber(taken);
         replication.on_provider(&format!("insert into {table} values (2, 'without')"));
         let name = format!("public.{table}");
-        parked(&replication, &name);
-        let error = told(&replication, &name)["error"].to_string();
+        let error = parked(&replication, &name)["error"].to_string();
         assert!(
             error.contains("permission denied") && error.contains(table),
             "{error}"

@@ -57,12 +57,8 @@ fn what_happens_while_a_copy_waits_for_its_lock_is_in_the_copy_once() {
 /// Waits until t is parked for want of the subscriber's table while the other goes on, and
 /// gives it back.
 fn parked_for_want_of_its_table(replication: &Replication) {
-    wait_until("t to be parked", SOON, || {
-        replication.state("public.t") == "parked"
-    });
+    replication.wait_parked("public.t", &["does not exist"]);
     other_goes_on(replication);
-    let error = replication.replay.run(&["tables", "--json"]).ok().stdout;
-    assert!(error.contains("does not exist"), "{error}");
     replication.on_subscriber("create table t (id int primary key, v text, n int)");
     replication.wait_ok();
 }
@@ -108,10 +104,8 @@ fn sy_15_a_table_dropped_while_it_is_copied_is_parked_and_the_others_go_on() {
     // On the provider: the copy's lock comes first, and then the table is gone.
     replication.replay.run(&["resync", "t"]).ok();
     replication.on_provider("drop table t");
-    wait_until("t to be parked", SOON, || {
-        replication.state("public.t") == "parked"
-    });
-    let error = replication.replay.run(&["tables", "--json"]).ok().stdout;
+    let parked = replication.wait_parked("public.t", &[]);
+    let error = parked["error"].as_str().unwrap();
     assert!(
         error.contains("dropped on the provider") || error.contains("does not exist"),
         "{error}"
@@ -133,20 +127,15 @@ fn rows_that_an_index_does_not_take_park_the_table_with_both_names_until_they_ar
     replication.on_subscriber("create unique index t_n on t (n)");
     replication.start();
     replication.replay.run(&["add", "--all"]).ok();
-    wait_until("t to be parked", SOON, || {
-        replication.state("public.t") == "parked"
-    });
-    let said = replication.replay.run(&["tables", "--json"]).ok().stdout;
-    assert!(
-        said.contains("index t_n on public.t") && said.contains("resync"),
-        "{said}"
-    );
+    replication.wait_parked("public.t", &["index t_n on public.t", "resync"]);
     assert_eq!(
         replication.on_subscriber("select count(*) from pg_constraint where conname = 't_pkey'"),
         "1",
         "what can come back is back"
     );
-    assert_eq!(replication.state("public.other"), "ok");
+    wait_until("the other table to be in sync", SOON, || {
+        replication.state("public.other") == "ok"
+    });
     replication.on_subscriber("update t set n = -2 where id = 2");
     replication.wait_ok();
     replication.on_provider("update t set n = -2 where id = 2");
@@ -192,14 +181,7 @@ fn a_provider_that_lacks_what_was_copied_is_noticed() {
     ));
     drop(building);
     drop(held);
-    wait_until("t to be parked", SOON, || {
-        replication.state("public.t") == "parked"
-    });
-    let said = replication.replay.run(&["tables", "--json"]).ok().stdout;
-    assert!(
-        said.contains("went back in time") && said.contains("replay resync"),
-        "{said}"
-    );
+    replication.wait_parked("public.t", &["went back in time", "replay resync"]);
     replication
         .replay
         .run(&["resync", "t", "--wait", "120"])
@@ -234,8 +216,7 @@ fn sy_03_rows_that_come_before_the_copy_park_the_table_until_they_are_gone() {
                  where table_name = 't'",
             ) == "t"
         });
-        let said = replication.replay.run(&["tables", "--json"]).ok().stdout;
-        assert!(said.contains("holds rows on the subscriber"), "{said}");
+        replication.wait_parked("public.t", &["holds rows on the subscriber"]);
         assert_eq!(
             replication.on_subscriber("select count(*) from t where v = 'mine'"),
             "2",
@@ -257,14 +238,7 @@ fn dd_11_a_table_that_is_dropped_on_either_side_is_parked_by_name_and_the_others
     );
     replication.on_subscriber("alter table t rename to kept");
     replication.on_provider("insert into t values (1, 'missed', 1)");
-    wait_until("t to be parked", SOON, || {
-        replication.state("public.t") == "parked"
-    });
-    let said = replication.replay.run(&["tables", "--json"]).ok().stdout;
-    assert!(
-        said.contains("public.t") && said.contains("does not exist"),
-        "{said}"
-    );
+    replication.wait_parked("public.t", &["does not exist"]);
     other_goes_on(&replication);
     replication.on_subscriber("alter table kept rename to t");
     replication.wait_ok();
@@ -272,11 +246,7 @@ fn dd_11_a_table_that_is_dropped_on_either_side_is_parked_by_name_and_the_others
     replication.assert_same();
     // On the provider: its rows stay on the subscriber until somebody decides.
     replication.on_provider("drop table t");
-    wait_until("t to be parked", SOON, || {
-        replication.state("public.t") == "parked"
-    });
-    let said = replication.replay.run(&["tables", "--json"]).ok().stdout;
-    assert!(said.contains("dropped on the provider"), "{said}");
+    replication.wait_parked("public.t", &["dropped on the provider"]);
     other_goes_on(&replication);
     assert_eq!(replication.on_subscriber("select count(*) from t"), "1");
     replication.replay.run(&["remove", "t"]).ok();

@@ -71,7 +71,19 @@ fn sy_08_a_large_copy_takes_little_memory_and_the_other_tables_go_on() {
          insert into big select i, repeat(md5(i::text), 32) from generate_series(1, {rows}) i"
     ));
     let started = Instant::now();
+    // A part of the copy waits until three rows of the other table have come: no row waits for the copy, however slow
+    // the machine is.
+    let mut held = Some(Session::holding(
+        &replication.subscribers[0],
+        replication.db(),
+        "insert into trunkline.copied_range values ('replay1', 'public', 'big', 0)",
+    ));
     replication.replay.run(&["add", "big"]).ok();
+    wait_until("the held part", SOON, || {
+        replication.on_subscriber(
+            "select count(*) > 0 from pg_stat_activity where application_name like 'trunkline copy-in%' and wait_event_type = 'Lock'",
+        ) == "t"
+    });
     // Sessions that stay: a program's start is no lag.
     let writer = Session::new(&replication.provider, replication.db());
     let reader = Session::new(&replication.subscribers[0], replication.db());
@@ -86,7 +98,11 @@ fn sy_08_a_large_copy_takes_little_memory_and_the_other_tables_go_on() {
         });
         longest = longest.max(sent.elapsed());
         all += sent.elapsed();
+        if number == 3 {
+            held = None;
+        }
     }
+    assert!(held.is_none());
     let seconds = started.elapsed().as_secs_f64();
     let peak = peak_rss_kb(replication.replay.running()).unwrap() / 1024;
     println!(
@@ -94,10 +110,7 @@ fn sy_08_a_large_copy_takes_little_memory_and_the_other_tables_go_on() {
         (f64::from(rows) / 1024.0 / seconds).round(),
         all / number.max(1)
     );
-    assert!(number > 2, "the copy was over at once");
-    // A promise of 1 s, waited for six times as long; servers that build indexes on the same two
-    // cores are in it.
-    assert!(longest < Duration::from_secs(6), "{longest:?}");
+    assert!(number > 2, "none while the copy was held");
     assert!(peak < 100, "{peak} MB");
     replication.assert_followed(&[]);
 }
@@ -127,10 +140,19 @@ fn sy_11_one_subscriber_streams_while_another_copies() {
     wait_until("s1 to be in sync", SOON, || ok("s1"));
     let load = replication.load(2, Duration::from_millis(5), &writes(&["t"], 2000));
     let behind = "select count(*) from t where v = 'mark'";
+    // Held until some rows have come to the other one.
+    let mut held = Some(Session::holding(
+        &replication.subscribers[1],
+        replication.db(),
+        "insert into trunkline.copied_range values ('replay1/s2', 'public', 't', 0)",
+    ));
     to("s2");
     let mut marks = 0;
     while !ok("s2") {
         marks += 1;
+        if marks > 3 {
+            held = None;
+        }
         replication.on_provider(&format!(
             "insert into t values ({}, 'mark', 0)",
             1_000_000 + marks
@@ -140,7 +162,7 @@ fn sy_11_one_subscriber_streams_while_another_copies() {
             replication.subscribers[0].psql(replication.db(), behind) == marks.to_string()
         });
     }
-    assert!(marks > 0);
+    assert!(held.is_none());
     assert_eq!(load.stop().errors, Vec::<String>::new());
     replication.assert_followed(&[]);
     replication.assert_no_conflicts();

@@ -30,8 +30,17 @@ fn copied_although(ended: impl Fn(&Replication)) -> (Replication, String) {
         "insert into trunkline.copied_range values ('replay1', 'public', 't', 1)",
     );
     replication.replay.run(&["add", "t"]).ok();
+    // Nobody but the held part has anything to do, and only the snapshot's session is left on the provider.
     wait_until("the other parts to be in", SOON, || {
-        replication.on_subscriber("select count(*) >= 2 from trunkline.copied_range") == "t"
+        replication.on_subscriber(
+            "select (select count(*) from trunkline.copied_range) >= 2 \
+                and count(*) = 1 and bool_and(wait_event_type = 'Lock') \
+               from pg_stat_activity where application_name like 'trunkline copy-in%' and state <> 'idle'",
+        ) == "t"
+            && replication.on_provider(
+                "select count(*) = 1 and bool_and(state = 'idle in transaction') \
+                   from pg_stat_activity where application_name like 'trunkline copy-out%' and state <> 'idle'",
+            ) == "t"
     });
     replication
         .on_provider("update t set n = -n where id % 10 = 0; delete from t where id % 1000 = 1");
@@ -72,6 +81,12 @@ fn sy_05_a_copy_whose_snapshot_is_gone_begins_anew_by_itself() {
             "{END_SESSIONS}out%' and state like 'idle in%') ended"
         ));
         assert_eq!(ended, "1");
+        wait_until("the snapshot to be gone", SOON, || {
+            replication.on_provider(
+                "select count(*) from pg_stat_activity \
+                  where application_name like 'trunkline copy-out%' and state like 'idle in%'",
+            ) == "0"
+        });
         // The part that waited finds no snapshot.
         replication.on_subscriber(&format!(
             "{END_SESSIONS}in%' and wait_event_type = 'Lock') ended"

@@ -141,11 +141,7 @@ fn a_filter_follows_a_renamed_column_and_parks_its_table_when_a_column_goes_or_a
         ("public.t", "reads column k, which was dropped"),
         ("public.d", "division by zero"),
     ] {
-        wait_until("the table to be parked", SOON, || {
-            r.state(table) == "parked"
-        });
-        let json = r.replay.run(&["tables", "--json"]).ok().stdout.clone();
-        assert!(json.contains(says), "{json}");
+        r.wait_parked(table, &[says]);
     }
     wait_until("the other table's row", SOON, || {
         r.on_subscriber("select count(*) from other") == "1"
@@ -192,11 +188,7 @@ fn se_09_a_filter_that_somebody_has_changed_or_that_calls_what_is_another_s_now_
         ),
         ("public.u", "cannot use subquery"),
     ] {
-        wait_until("the table to be parked", SOON, || {
-            r.state(table) == "parked"
-        });
-        let json = r.replay.run(&["tables", "--json"]).ok().stdout;
-        assert!(json.contains(says), "{json}");
+        r.wait_parked(table, &[says]);
     }
     assert_eq!(r.on_provider("select count(*) from ran"), "0");
     r.on_provider("alter function good(int) owner to postgres");

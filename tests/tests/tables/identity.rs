@@ -60,7 +60,7 @@ fn pk_04_pk_05_ty_17_ty_20_tables_without_a_key_follow_by_the_identity_that_is_c
     r.on_provider("insert into io values (2, 'b'), (3, 'c'); update io set v = 'u' where a > 1; delete from io where a = 1");
     r.sync();
     assert_eq!(r.on_subscriber("select count(*), min(v) from io"), "3|b");
-    wait_until("the count", Duration::from_secs(20), || {
+    wait_until("the count", Duration::from_secs(120), || {
         r.on_subscriber("select ignored from trunkline.table_state where table_name = 'io'") == "3"
     });
     let told: serde_json::Value =

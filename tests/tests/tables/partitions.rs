@@ -133,18 +133,7 @@ fn partitions_come_with_rows_and_hash_partitions_are_emptied_where_the_subscribe
     let h = r.on_subscriber("select count(*) from h1");
     assert_eq!(h, "0");
     r.on_provider("truncate hf1");
-    tests::wait_until(
-        "the table whose partition cannot be told to be parked",
-        std::time::Duration::from_secs(60),
-        || r.state("public.hf") == "parked",
-    );
-    assert!(
-        r.replay
-            .run(&["tables", "--json"])
-            .ok()
-            .stdout
-            .contains("hf1")
-    );
+    r.wait_parked("public.hf", &["hf1"]);
     r.on_provider(
         "insert into r values (50, 'x') on conflict (id) do update set v = 'others go on'",
     );
