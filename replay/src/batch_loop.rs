@@ -113,6 +113,7 @@ impl<'a> BatchLoop<'a> {
             .map_err(Trouble::database("could not clear the last error"))?;
         let mut sequences = Sequences::new(&sub.settings.queue, &sub.consumer);
         sequences.carry(&provider, applier.session()).await?;
+        applier.guard().await?;
         info!(consumer = %sub.consumer, tick = stored.position.tick.id.0, "batch loop started");
         Ok(BatchLoop {
             sequences,
@@ -284,16 +285,21 @@ impl<'a> BatchLoop<'a> {
         if header.from != self.position {
             return Err(Trouble::Stale);
         }
-        self.applier.begin().await?;
+        // Sequences first: no key that the batch brings may come out of the subscriber's again.
+        self.sequences
+            .before_commit(&self.provider, self.applier.session())
+            .await?;
         self.names.clear();
-        let mut events = 0;
+        let (mut events, mut is_begun) = (0, false);
         // 5 to 7: the reader has decoded events into changes and folded these into sets, and
         // knows no table's state: 6, only tables that take their changes now get them.
         loop {
             let part = match self.next().await? {
                 Delivery::Part(part) => part,
                 Delivery::LetGo => {
-                    self.applier.rollback().await?;
+                    if is_begun {
+                        self.applier.rollback().await?;
+                    }
                     self.read_on();
                     return Ok(());
                 }
@@ -302,30 +308,31 @@ impl<'a> BatchLoop<'a> {
             };
             events += part.events;
             self.check(&part)?;
-            if !part.last {
-                self.write(&part, header).await?;
-                if let Some((shape, mark)) = &part.mark
-                    && self.takes(shape.table.oid)
-                {
-                    self.mark(shape, mark, header).await?;
-                }
-                continue;
+            // 8: sets and position in one transaction.
+            if part.last && !is_begun && self.apply_at_once(&part, header).await? {
+                break;
             }
-            // 8: sets and position in one transaction. Sequences first: no key that the batch
-            // brings may come out of the subscriber's sequence again.
-            self.sequences
-                .before_commit(&self.provider, self.applier.session())
-                .await?;
+            if !std::mem::replace(&mut is_begun, true) {
+                self.applier.begin().await?;
+            }
             self.write(&part, header).await?;
-            let step = self.move_to(header);
-            let committed = self.applier.commit_move(step).await;
-            committed.map_err(|trouble| self.under_its_stored_name(trouble))?;
-            // 9: the table tasks tell the provider, so that it can give the events away.
-            self.position = header.to;
-            self.stats.batch(events, self.applier.rows(), header);
-            self.sub.for_provider.notify_one();
-            return Ok(());
+            if part.last {
+                let step = self.move_to(header);
+                let committed = self.applier.commit_move(step).await;
+                committed.map_err(|trouble| self.under_its_stored_name(trouble))?;
+                break;
+            }
+            if let Some((shape, mark)) = &part.mark
+                && self.takes(shape.table.oid)
+            {
+                self.mark(shape, mark, header).await?;
+            }
         }
+        // 9: the table tasks tell the provider, so that it can give the events away.
+        self.position = header.to;
+        self.stats.batch(events, self.applier.rows(), header);
+        self.sub.for_provider.notify_one();
+        Ok(())
     }
 
     fn move_to(&self, header: &Header) -> Move {

@@ -39,7 +39,7 @@ impl Sequences {
         }
     }
 
-    /// To be called after a batch's last tick is known and before it commits. A job without
+    /// To be called after a batch's last tick is known and before its transaction begins. A job without
     /// sequences pays nothing: new ones are found by `carry`.
     pub(crate) async fn before_commit(
         &mut self,
@@ -74,9 +74,16 @@ impl Sequences {
 
     async fn set(&mut self, subscriber: &Session, value: SequenceValue) -> Result<(), Trouble> {
         let name = value.sequence.clone();
+        // The session writes nothing outside transactions that say so.
+        let run = async |sql: &str| {
+            let done = subscriber.batch_execute(sql).await;
+            done.map_err(Trouble::database("could not set a sequence"))
+        };
+        run("begin read write").await?;
         let problem = sequence_state::set(&**subscriber, &self.consumer, &value, AHEAD)
             .await
             .map_err(Trouble::database("could not set a sequence"))?;
+        run("commit").await?;
         if let Some(problem) = &problem
             && self.broken.get(&name) != Some(problem)
         {

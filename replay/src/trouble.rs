@@ -2,6 +2,8 @@
 
 use sql::{Class, classify, conflict::Kind, connect::ConnectError, name::TableName, tick::TickId};
 
+use tokio_postgres::error::SqlState;
+
 use crate::source::track::OffTrack;
 
 /// Something that ends a loop's turn. What it is for decides who handles it.
@@ -95,6 +97,19 @@ impl Trouble {
                 },
             }
         }
+    }
+
+    /// Whether it is of a statement that the server did not look at, because one before it in the
+    /// transaction had failed.
+    pub(crate) fn follows_another(&self) -> bool {
+        let (Trouble::Passing { source, .. }
+        | Trouble::Table { source, .. }
+        | Trouble::Operator { source, .. }) = self
+        else {
+            return false;
+        };
+        let error = source.downcast_ref::<tokio_postgres::Error>();
+        error.and_then(tokio_postgres::Error::code) == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
     }
 
     /// Wraps a database error that one table's rows or definition may be the reason of.

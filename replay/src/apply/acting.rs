@@ -2,7 +2,7 @@
 //! the owner has put on the table runs with no more rights than the owner has.
 
 use sql::{name::TableName, provider::quote_literal};
-use tokio_postgres::{Client, GenericClient};
+use tokio_postgres::{Client, GenericClient, types::Type};
 
 use super::{Applier, SessionRole};
 use crate::trouble::Trouble;
@@ -29,9 +29,9 @@ impl Acting {
         target: &TableName,
     ) -> Result<Acting, Trouble> {
         client
-            .query_one(
+            .query_typed_one(
                 "select acts_as, owner, code from trunkline.acting_role($1, $2)",
-                &[&target.schema, &target.name],
+                &[(&target.schema, Type::TEXT), (&target.name, Type::TEXT)],
             )
             .await
             .and_then(|row| {

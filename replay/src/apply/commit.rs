@@ -48,7 +48,7 @@ impl Applier {
         self.commit().await
     }
 
-    async fn swap_position(&self, step: Move) -> Result<(), Trouble> {
+    pub(super) async fn swap_position(&self, step: Move) -> Result<(), Trouble> {
         let step = Move {
             conflicts: self.conflicts.count(),
             ..step
@@ -68,7 +68,7 @@ impl Applier {
         if taken { Ok(()) } else { Err(Trouble::Stale) }
     }
 
-    async fn commit(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn commit(&mut self) -> Result<(), Trouble> {
         self.session
             .batch_execute("commit")
             .await
@@ -83,6 +83,7 @@ impl Applier {
     pub(crate) async fn rollback(&mut self) -> Result<(), Trouble> {
         self.made_now.clear();
         self.pending.clear();
+        self.gathered.clear();
         self.writable.clear();
         self.session
             .batch_execute("rollback")

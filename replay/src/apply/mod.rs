@@ -2,17 +2,20 @@
 //! position. Nothing else writes replicated tables, but for the initial copy.
 
 pub(crate) mod acting;
+mod at_once;
 mod commit;
 mod conflicts;
 pub(crate) mod empty;
 mod marks;
 mod order;
 pub(crate) mod ordinary;
+mod pending;
 mod replica;
 mod rows;
 mod sets;
 mod sums;
 pub(crate) mod target;
+mod together;
 mod writable;
 mod writing;
 
@@ -38,7 +41,7 @@ use tokio_postgres::Statement;
 
 pub(crate) use self::replica::{SessionRole, write_settings};
 use self::{
-    acting::take_role, conflicts::Conflicts, replica::make_ready, sets::Staged, sums::Pending,
+    acting::take_role, conflicts::Conflicts, pending::Pending, replica::make_ready, sets::Staged,
     target::Staging, writable::Writable,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
@@ -68,12 +71,16 @@ pub(crate) struct Applier {
     made: HashSet<(ShapeId, Staging)>,
     /// The same, made by the transaction that is open.
     made_now: HashSet<(ShapeId, Staging)>,
+    /// Shapes of which staging tables may be there.
+    ever_made: HashSet<ShapeId>,
     /// The roles that have made staging tables, where these were not replay's own.
     makers: HashMap<ShapeId, String>,
     /// What the staging tables hold in the transaction that is open.
     staged: HashMap<ShapeId, [Staged; 2]>,
     /// Sums that are staged and not written yet.
     pending: Pending,
+    /// Rows that are gathered and not written yet.
+    gathered: Pending,
     conflicts: Conflicts,
     rows: u64,
 }
@@ -114,10 +121,12 @@ impl Applier {
             mappings: HashMap::new(),
             writable: HashMap::new(),
             made: HashSet::new(),
+            ever_made: HashSet::new(),
             makers: HashMap::new(),
             made_now: HashSet::new(),
             staged: HashMap::new(),
             pending: Pending::default(),
+            gathered: Pending::default(),
             conflicts: Conflicts::default(),
             rows: 0,
         })
@@ -153,13 +162,26 @@ impl Applier {
 
     /// Opens the transaction.
     pub(crate) async fn begin(&mut self) -> Result<(), Trouble> {
+        let begin = self.start();
+        self.session
+            .batch_execute(&begin)
+            .await
+            .map_err(Trouble::database("could not begin on the subscriber"))
+    }
+
+    /// Forgets the last transaction; the statements that open the next one.
+    fn start(&mut self) -> String {
         self.conflicts.clear();
         self.rows = 0;
         self.pending.clear();
+        self.gathered.clear();
         self.staged.clear();
-        let mut begin = String::new();
+        let mut begin = String::from("begin isolation level read committed read write; ");
         if self.made.len() > KEPT_STAGING {
             for (shape, _) in self.made.drain() {
+                if !self.ever_made.remove(&shape) {
+                    continue;
+                }
                 let drop = target::drop_staging(shape);
                 match self.makers.remove(&shape) {
                     Some(role) => begin.push_str(&format!(
@@ -171,15 +193,11 @@ impl Applier {
                 }
             }
         }
-        begin.push_str("begin isolation level read committed; ");
         if self.session_role == SessionRole::Origin {
             begin.push_str("set constraints all deferred; ");
         }
         begin.push_str("savepoint chunk");
-        self.session
-            .batch_execute(&begin)
-            .await
-            .map_err(Trouble::database("could not begin on the subscriber"))
+        begin
     }
 
     /// The changes of a table that an operator has dropped; no more until the transaction ends.
@@ -218,6 +236,7 @@ impl Applier {
             return Err(passing);
         }
         self.pending.clear();
+        self.gathered.clear();
         self.made_now = made;
         self.conflicts = conflicts;
         run(self, "rollback to savepoint trial").await?;
@@ -244,10 +263,11 @@ impl Applier {
         tick: TickId,
     ) -> Result<(), Trouble> {
         let sets: Vec<&ChangeSet> = sets.iter().map(Borrow::borrow).collect();
-        let mut writable = Vec::with_capacity(sets.len());
-        for set in &sets {
-            writable.push(self.writable(&set.shape).await?);
-        }
+        self.look_up(sets.iter().map(|set| &set.shape)).await?;
+        let writable: Vec<Arc<Writable>> = sets
+            .iter()
+            .map(|set| self.writable(&set.shape))
+            .collect::<Result<_, _>>()?;
         let mut emptied: Vec<&Arc<Writable>> = sets
             .iter()
             .zip(&writable)
@@ -260,13 +280,32 @@ impl Applier {
         if !emptied.is_empty() {
             self.empty(&emptied).await?;
         }
+        for set in sets.iter().filter(|set| set.truncate) {
+            self.forget_gathered(set).await?;
+        }
         for (set, writable) in sets.iter().zip(&writable) {
             self.make_room_for_sums(set, writable, tick).await?;
         }
         self.mark_chunk().await?;
+        let (mut now, mut writable_now, mut later) = (Vec::new(), Vec::new(), Vec::new());
+        let mut begun = HashSet::new();
+        for (set, one) in sets.iter().copied().zip(&writable) {
+            // What follows in the same table follows in order.
+            if self.must_gather(set, one) || begun.contains(&set.shape.table.oid) {
+                begun.insert(set.shape.table.oid);
+                later.push((set, one));
+            } else {
+                now.push(set);
+                writable_now.push(Arc::clone(one));
+            }
+        }
         match self.session_role {
-            SessionRole::Replica => self.write_as_they_come(&sets, &writable, tick).await?,
-            SessionRole::Origin => self.write_in_order(&sets, &writable, tick).await?,
+            SessionRole::Replica => self.write_as_they_come(&now, &writable_now, tick).await?,
+            SessionRole::Origin => self.write_in_order(&now, &writable_now, tick).await?,
+        }
+        for (set, one) in later {
+            self.conflicts.take_back(set);
+            self.gather(set, one, tick).await?;
         }
         for (set, writable) in sets.iter().zip(&writable) {
             if !set.sums.is_empty() {
@@ -332,9 +371,12 @@ impl Applier {
         Ok(())
     }
 
-    /// The transactions that were written are complete: writes all sums that are staged, stores
-    /// conflicts or stops their table.
+    /// The transactions that were written are complete: writes all that is gathered and all sums
+    /// that are staged, stores conflicts or stops their table.
     pub(crate) async fn settle(&mut self, tick: TickId) -> Result<(), Trouble> {
+        for writable in self.gathered.take_all() {
+            self.write_together(&writable, tick).await?;
+        }
         for writable in self.pending.take_all() {
             self.write_sums(&writable, tick).await?;
         }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use sql::name::TableName;
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, types::Type};
 
 use super::replica::SessionRole;
 use crate::trouble::Trouble;
@@ -35,10 +35,10 @@ impl Ordinary {
             return Ok(Ordinary::default());
         }
         client
-            .query_one(
+            .query_typed_one(
                 "select coalesce(relation, 0), refusal, refers_to, to_itself \
                  from trunkline.ordinary_writing($1, $2)",
-                &[&target.schema, &target.name],
+                &[(&target.schema, Type::TEXT), (&target.name, Type::TEXT)],
             )
             .await
             .and_then(|row| {

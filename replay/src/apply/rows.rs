@@ -12,7 +12,7 @@ use tokio_postgres::{
 };
 
 use super::target::Target;
-use crate::fold::ChangeSet;
+use crate::{fold::ChangeSet, trouble::Trouble};
 
 /// The prepared statements of one target.
 #[derive(Clone)]
@@ -23,18 +23,30 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) async fn prepare(client: &Client, target: &Target) -> Result<Prepared, Error> {
+    /// Prepares them; none for a table without a key, and where the server would refuse it: an
+    /// UPDATE of a GENERATED ALWAYS column.
+    pub(super) async fn find(
+        client: &Client,
+        target: &Target,
+    ) -> Result<Option<Prepared>, Trouble> {
+        if !target.shape.has_key() || !target.can_update() {
+            return Ok(None);
+        }
         let statements = target.row_statements();
         let (insert, update, delete) = futures::try_join!(
             client.prepare(&statements.insert),
             client.prepare(&statements.update),
             client.prepare(&statements.delete),
-        )?;
-        Ok(Prepared {
+        )
+        .map_err(Trouble::at_table(
+            &target.shape.table_name(),
+            "could not prepare its statements",
+        ))?;
+        Ok(Some(Prepared {
             insert,
             update,
             delete,
-        })
+        }))
     }
 }
 

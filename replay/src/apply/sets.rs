@@ -3,8 +3,7 @@
 //!
 //! The quick way takes it that the subscriber holds what the changes say, and checks the
 //! counts. The careful way finds the rows that differ, stores them as conflicts and lets the
-//! provider's row win; where a second unique index or an exclusion constraint does not let an
-//! order of update and insert pass, it replaces the rows: deletes all of them, then inserts.
+//! provider's row win; what is in each other's way is written by `together.rs`.
 
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
@@ -158,44 +157,6 @@ impl SetWriter<'_> {
         }
         Ok(differences)
     }
-
-    /// Deletes every row that the set is about and inserts those that stay. For a table
-    /// without columns of its own, whose values would be lost.
-    pub(super) async fn replace(&mut self, set: &ChangeSet) -> Result<Differences, Error> {
-        let known = &mut self.known;
-        let sql = known.statements;
-        let mut differences = Differences::default();
-        for (keys, must_exist) in [(&set.deletes, true), (&set.gone, false)] {
-            if !keys.is_empty() {
-                known.stage_keys(keys).await?;
-                if must_exist {
-                    differences.missing = known.keys(&sql.missing_keys).await?;
-                }
-                known.run(&sql.delete).await?;
-            }
-        }
-        if !set.updates.is_empty() {
-            known.stage_rows(&set.updates).await?;
-            differences
-                .missing
-                .append(&mut known.keys(&sql.missing_rows).await?);
-        }
-        if !set.inserts.is_empty() {
-            known.stage_rows(&set.inserts).await?;
-            differences.existing = known.keys(&sql.existing_rows).await?;
-        }
-        let all: Vec<Bytes> = [&set.updates, &set.puts, &set.inserts]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
-        if !all.is_empty() {
-            let staged = known.stage_rows(&all).await?;
-            known.run(&sql.delete_rows).await?;
-            differences.unruly |= known.run(&sql.insert).await? != staged;
-        }
-        Ok(differences)
-    }
 }
 
 impl Stage<'_> {
@@ -236,7 +197,7 @@ impl Stage<'_> {
         }
     }
 
-    async fn stage_keys(&mut self, keys: &[Bytes]) -> Result<u64, Error> {
+    pub(super) async fn stage_keys(&mut self, keys: &[Bytes]) -> Result<u64, Error> {
         let fields: Vec<usize> = (0..self.target.key_fields.len()).collect();
         if std::mem::replace(&mut self.staged.keys, true) {
             self.run(&self.statements.clear_keys).await?;
@@ -245,7 +206,7 @@ impl Stage<'_> {
         feed(sink, keys, &fields).await
     }
 
-    async fn stage_rows(&mut self, rows: &[Bytes]) -> Result<u64, Error> {
+    pub(super) async fn stage_rows(&mut self, rows: &[Bytes]) -> Result<u64, Error> {
         if std::mem::replace(&mut self.staged.rows, true) {
             self.run(&self.statements.clear_rows).await?;
         }
@@ -256,7 +217,7 @@ impl Stage<'_> {
     }
 
     /// Runs a statement in one round trip and gives the rows that it touched.
-    async fn run(&self, statement: &str) -> Result<u64, Error> {
+    pub(super) async fn run(&self, statement: &str) -> Result<u64, Error> {
         let messages = self.client.simple_query(statement).await?;
         Ok(messages
             .iter()
@@ -270,7 +231,7 @@ impl Stage<'_> {
             .sum())
     }
 
-    async fn keys(&self, statement: &str) -> Result<Vec<String>, Error> {
+    pub(super) async fn keys(&self, statement: &str) -> Result<Vec<String>, Error> {
         let messages = self.client.simple_query(statement).await?;
         let mut keys = Vec::new();
         for message in &messages {

@@ -4,10 +4,8 @@
 //! Within a transaction a row may be taken away by an event that comes before the one that adds
 //! it (a statement within another is logged first), so no part of one can be written.
 
-use std::{collections::HashSet, sync::Arc};
-
 use bytes::Bytes;
-use sql::{shape::ShapeId, tick::TickId};
+use sql::tick::TickId;
 use tokio_postgres::{Client, Error};
 
 use super::{
@@ -17,60 +15,6 @@ use super::{
     writable::Writable,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
-
-/// Which tables have sums that are staged and not written.
-#[derive(Default)]
-pub(super) struct Pending {
-    staged: Vec<Arc<Writable>>,
-    /// Shapes whose staging tables still hold what the open transaction has written.
-    written: HashSet<ShapeId>,
-}
-
-impl Pending {
-    /// Notes that a table has.
-    pub(super) fn add(&mut self, writable: &Arc<Writable>) {
-        let shape = writable.target.shape.shape;
-        if !self
-            .staged
-            .iter()
-            .any(|one| one.target.shape.shape == shape)
-        {
-            self.staged.push(Arc::clone(writable));
-        }
-    }
-
-    /// Takes out a table's, of whatever shape but `but`.
-    pub(super) fn take(&mut self, table_oid: u32, but: Option<&ChangeSet>) -> Vec<Arc<Writable>> {
-        let but = but.map(|set| set.shape.shape);
-        let (taken, kept) = self.staged.drain(..).partition(|one| {
-            let shape = &one.target.shape;
-            shape.table.oid == table_oid && Some(shape.shape) != but
-        });
-        self.staged = kept;
-        taken
-    }
-
-    /// Takes out all.
-    pub(super) fn take_all(&mut self) -> Vec<Arc<Writable>> {
-        std::mem::take(&mut self.staged)
-    }
-
-    /// Forgets all: the transaction was rolled back.
-    pub(super) fn clear(&mut self) {
-        self.staged.clear();
-        self.written.clear();
-    }
-
-    /// Notes that a shape's sums are written.
-    pub(super) fn written(&mut self, shape: ShapeId) {
-        self.written.insert(shape);
-    }
-
-    /// Whether a shape's staging tables are to be emptied before the next sums are staged.
-    pub(super) fn take_written(&mut self, shape: ShapeId) -> bool {
-        self.written.remove(&shape)
-    }
-}
 
 /// Stages a set's sums.
 pub(super) async fn stage(

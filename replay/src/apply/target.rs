@@ -2,6 +2,7 @@
 //! it takes, how its key is compared, and the statements made of that.
 
 mod statements;
+mod together;
 
 use std::sync::Arc;
 
@@ -10,9 +11,12 @@ use sql::{
     name::{TableName, quote_ident},
     shape::Shape,
 };
-use tokio_postgres::{GenericClient, Row};
+use tokio_postgres::{GenericClient, Row, types::Type};
 
-pub(crate) use self::statements::{SetStatements, Staging, SumStatements, drop_staging};
+pub(crate) use self::{
+    statements::{SetStatements, Staging, SumStatements, drop_staging},
+    together::TogetherStatements,
+};
 pub(crate) use super::{acting::Acting, ordinary::Ordinary, replica::SessionRole};
 use crate::{table, trouble::Trouble};
 
@@ -43,8 +47,8 @@ pub(crate) struct Target {
     columns: Vec<Column>,
     /// For each key column, its index in `columns`.
     key: Vec<usize>,
-    /// Columns that only the subscriber has keep their values through updates.
-    pub has_own_columns: bool,
+    /// Columns that only the subscriber has, quoted: they keep their values.
+    own: Vec<String>,
     partitioned: bool,
     /// In which role it is written.
     pub session_role: SessionRole,
@@ -84,51 +88,76 @@ fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
     })
 }
 
-/// A table that was renamed on the provider is written under its new name. Not where that is
-/// the table that another one is written to: nobody could tell their rows apart any more.
-async fn refuse_a_target_of_another(
+/// Reads the subscriber's columns of a table.
+async fn columns(
     client: &impl GenericClient,
-    shape: &Shape,
-) -> Result<(), Trouble> {
-    let table = shape.table_name();
-    let other = client
-        .query_opt(
-            "select schema_name || '.' || table_name from trunkline.table_state \
-             where coalesce(target_schema, schema_name) = $1 and coalesce(target_name, table_name) = $2 \
-               and target_name is not null and provider_oid <> $3 limit 1",
-            &[&table.schema, &table.name, &shape.table.oid],
+    table: &TableName,
+    target: &TableName,
+) -> Result<Vec<Found>, Trouble> {
+    client
+        .query_typed(
+            "select column_name, type_name, generated, identity_always, equal_operator, \
+                    not_null, partitioned \
+             from trunkline.target_columns($1, $2)",
+            &[(&target.schema, Type::TEXT), (&target.name, Type::TEXT)],
         )
         .await
-        .and_then(|row| row.map(|row| row.try_get(0)).transpose())
+        .and_then(|rows| rows.iter().map(found).collect())
         .map_err(Trouble::at_table(
-            &table,
-            "could not read which tables are written",
-        ))?;
-    let other: Option<String> = other;
-    other.map_or(Ok(()), |other| {
+            table,
+            "could not read its columns on the subscriber",
+        ))
+}
+
+/// What must be known of a table beside its columns.
+struct Facts {
+    /// See [`Target::takes_copy`].
+    takes_copy: bool,
+    /// Another table that is written to the table of that name.
+    other: Option<String>,
+}
+
+impl Facts {
+    async fn find(
+        client: &impl GenericClient,
+        shape: &Shape,
+        target: &TableName,
+    ) -> Result<Facts, Trouble> {
+        client
+            .query_typed_one(
+                "select takes_copy, other from trunkline.target_facts($1, $2, $3)",
+                &[
+                    (&target.schema, Type::TEXT),
+                    (&target.name, Type::TEXT),
+                    (&shape.table.oid, Type::OID),
+                ],
+            )
+            .await
+            .and_then(|row| {
+                Ok(Facts {
+                    takes_copy: row.try_get(0)?,
+                    other: row.try_get(1)?,
+                })
+            })
+            .map_err(Trouble::at_table(
+                &shape.table_name(),
+                "could not read its rules on the subscriber",
+            ))
+    }
+
+    /// A table that was renamed on the provider is written under its new name. Not where that is
+    /// the table that another one is written to: nobody could tell their rows apart any more.
+    fn refuse_a_target_of_another(&self, table: &TableName) -> Result<(), Trouble> {
+        let Some(other) = &self.other else {
+            return Ok(());
+        };
         Err(Trouble::misfit(
-            &table,
+            table,
             format!("on the subscriber, {other} is written to the table of that name"),
             "rename the table on the provider and copy it again (replay resync TABLE), or remove it \
              from the job and add it with --as",
         ))
-    })
-}
-
-async fn has_replica_rule(
-    client: &impl GenericClient,
-    table: &TableName,
-) -> Result<bool, tokio_postgres::Error> {
-    client
-        .query_one(
-            "select exists (select from pg_rewrite r \
-                             join pg_class c on c.oid = r.ev_class \
-                             join pg_namespace n on n.oid = c.relnamespace \
-                            where n.nspname = $1 and c.relname = $2 and r.ev_enabled in ('A', 'R'))",
-            &[&table.schema, &table.name],
-        )
-        .await?
-        .try_get(0)
+    }
 }
 
 impl Target {
@@ -146,26 +175,16 @@ impl Target {
         table::shape_can_go_on(shape, mapping)
             .map_err(|misfit| Trouble::misfit(table, misfit.why, misfit.advice))?;
         let name = mapping.target_of(table);
+        // All are asked before the first answer is read: a round trip, however far the subscriber is.
+        let (facts, mut found, keys, acting) = futures::try_join!(
+            Facts::find(client, shape, name),
+            columns(client, table, name),
+            Ordinary::find(client, table, name, session_role),
+            Acting::find(client, table, name),
+        )?;
         if mapping.target.is_none() {
-            refuse_a_target_of_another(client, shape).await?;
+            facts.refuse_a_target_of_another(table)?;
         }
-        let rows = client
-            .query(
-                "select column_name, type_name, generated, identity_always, equal_operator, \
-                        not_null, partitioned \
-                 from trunkline.target_columns($1, $2)",
-                &[&name.schema, &name.name],
-            )
-            .await
-            .map_err(Trouble::at_table(
-                table,
-                "could not read its columns on the subscriber",
-            ))?;
-        let mut found = rows
-            .iter()
-            .map(found)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(Trouble::at_table(table, "could not read its columns"))?;
         if found.is_empty() && !shape.columns.is_empty() {
             return Err(Trouble::misfit(
                 table,
@@ -176,7 +195,6 @@ impl Target {
                 "create the table on the subscriber, or remove it from the job",
             ));
         }
-        let keys = Ordinary::find(client, table, name, session_role).await?;
         keys.refuse(table)?;
         let mut target = Target {
             session_role,
@@ -189,15 +207,10 @@ impl Target {
             key_fields: shape.key_fields(),
             columns: Vec::new(),
             key: Vec::new(),
-            has_own_columns: false,
+            own: Vec::new(),
             partitioned: found.first().is_some_and(|column| column.partitioned),
-            acting: Acting::find(client, table, name).await?,
-            takes_copy: !has_replica_rule(client, name)
-                .await
-                .map_err(Trouble::at_table(
-                    table,
-                    "could not read its rules on the subscriber",
-                ))?,
+            acting,
+            takes_copy: facts.takes_copy,
         };
         let mut missing = Vec::new();
         for (field, wanted) in shape.columns.iter().enumerate() {
@@ -226,7 +239,8 @@ impl Target {
                 "add the column on the subscriber, or remove the table from the job",
             ));
         }
-        target.has_own_columns = found.iter().any(|own| !own.generated);
+        let own = found.into_iter().filter(|own| !own.generated);
+        target.own = own.map(|own| own.column.name).collect();
         target.key = target
             .key_fields
             .iter()
@@ -296,6 +310,12 @@ impl Target {
             .all(|(n, c)| !c.identity_always || (key_stays && self.key.contains(&n)))
     }
 
+    /// Whether a row that changes must be taken out and put in again although the subscriber's
+    /// own columns keep their values.
+    pub(crate) fn keeps_beside(&self) -> bool {
+        !self.key.is_empty() && !self.own.is_empty() && !self.can_update()
+    }
+
     /// The quoted name and the type of a written column; none if there is no such column, or
     /// the subscriber computes it.
     pub(crate) fn written_column(&self, name: &str) -> Option<(&str, &str)> {
@@ -351,7 +371,7 @@ impl Target {
         // A row that is taken out and put in again is never in the way of another one; but
         // columns that only the subscriber has keep their values only through an update.
         let changed = match self.set_list(staged) {
-            Some(set) if self.has_own_columns && self.can_update() => {
+            Some(set) if !self.own.is_empty() && self.can_update() => {
                 format!("update {own} t set {set} from {aside} s where {same_key} and {differs}")
             }
             Some(_) | None => {

@@ -3,24 +3,29 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use sql::{mapping::Mapping, shape::Shape};
 
 use super::{
     Applier,
     rows::Prepared,
     sets::{SetWriter, Stage, is_known_loaded},
-    target::{self, SetStatements, Staging, SumStatements, Target},
+    target::{self, SetStatements, Staging, SumStatements, Target, TogetherStatements},
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
+
+/// Tables that are looked up together. All answers are in memory at once.
+const LOOKED_UP_AT_ONCE: usize = 50;
 
 /// A target with what is made of it once a session.
 pub(super) struct Writable {
     /// What the target was found by, beside the shape.
-    mapping: Mapping,
+    pub(super) mapping: Mapping,
     pub(super) target: Target,
     pub(super) known: SetStatements,
     pub(super) unknown: SetStatements,
     pub(super) sums: SumStatements,
+    pub(super) together: TogetherStatements,
     pub(super) prepared: Option<Prepared>,
 }
 
@@ -53,11 +58,13 @@ impl Applier {
             Staging::Known => &writable.known.make,
             Staging::Unknown => &writable.unknown.make,
             Staging::Sums => &writable.sums.make,
+            Staging::Together => &writable.together.make,
         };
         let table = writable.target.shape.table_name();
         self.run_at(sql, &table, "could not make staging tables")
             .await?;
         self.made_now.insert(made);
+        self.ever_made.insert(made.0);
         Ok(())
     }
 
@@ -76,60 +83,105 @@ impl Applier {
         }
     }
 
-    /// The target of a shape, looked up once a session.
-    pub(super) async fn writable(&mut self, shape: &Arc<Shape>) -> Result<Arc<Writable>, Trouble> {
-        let mapping = self.mapping(shape.table.oid)?;
-        // A table that was removed and added again may have the same shape, and another mapping.
-        if let Some(writable) = self.writable.get(&shape.shape)
-            && writable.mapping == mapping
-        {
-            return Ok(Arc::clone(writable));
-        }
-        let target = Target::find(&*self.session, shape, &mapping, self.session_role).await?;
-        target.acting.refuse_code(&shape.table_name())?;
-        let has_key = target.shape.has_key();
-        if has_key && target.shape.key_fields().is_empty() {
-            return Err(Trouble::misfit(
-                &shape.table_name(),
-                "its shape has no key".into(),
-                "give the table a primary key on the provider",
-            ));
-        }
-        // Looked up once more, the table may have changed: its staging tables are outdated.
-        let table = shape.table_name();
-        let maker = self.makers.remove(&shape.shape);
-        self.act_as(maker.as_deref(), &table).await?;
-        self.run_at(
-            &target::drop_staging(shape.shape),
-            &table,
-            "could not drop staging tables",
-        )
-        .await?;
-        self.act_as_self(maker.as_deref(), &table).await?;
-        if let Some(role) = target.acting.role() {
-            self.makers.insert(shape.shape, role.to_owned());
-        }
-        self.made.retain(|(made, _)| *made != shape.shape);
-        self.made_now.retain(|(made, _)| *made != shape.shape);
-        // The server refuses an UPDATE of a GENERATED ALWAYS column when it is prepared.
-        let prepared = if has_key && target.can_update() {
-            let prepared = Prepared::prepare(&self.session, &target).await;
-            Some(prepared.map_err(Trouble::at_table(
-                &table,
-                "could not prepare its statements",
-            ))?)
-        } else {
-            None
-        };
-        let writable = Arc::new(Writable {
-            mapping,
-            prepared,
-            known: target.set_statements(Staging::Known),
-            unknown: target.set_statements(Staging::Unknown),
-            sums: target.sum_statements(),
-            target,
-        });
-        self.writable.insert(shape.shape, Arc::clone(&writable));
-        Ok(writable)
+    /// The target of a shape, which is looked up.
+    pub(super) fn writable(&self, shape: &Shape) -> Result<Arc<Writable>, Trouble> {
+        let known = self.writable.get(&shape.shape).ok_or(Trouble::Stale)?;
+        Ok(Arc::clone(known))
     }
+
+    /// Looks up the targets of shapes that the session has not met. Many at once: each costs two
+    /// round trips, and a backlog may begin with a thousand tables.
+    pub(super) async fn look_up(
+        &mut self,
+        shapes: impl Iterator<Item = &Arc<Shape>>,
+    ) -> Result<(), Trouble> {
+        let mut new: Vec<(&Arc<Shape>, Mapping)> = Vec::new();
+        for shape in shapes {
+            let mapping = self.mapping(shape.table.oid)?;
+            let known = self.writable.get(&shape.shape);
+            // A table that was removed and added again may have the same shape, and another mapping.
+            if known.is_none_or(|known| known.mapping != mapping) {
+                new.push((shape, mapping));
+            }
+        }
+        new.sort_by_key(|(shape, _)| shape.shape.0);
+        new.dedup_by_key(|(shape, _)| shape.shape.0);
+        while !new.is_empty() {
+            let some = new.drain(..new.len().min(LOOKED_UP_AT_ONCE)).collect();
+            self.look_some_up(some).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_some_up(&mut self, some: Vec<(&Arc<Shape>, Mapping)>) -> Result<(), Trouble> {
+        let (client, role) = (&*self.session, self.session_role);
+        let finding = some
+            .iter()
+            .map(|(shape, mapping)| Target::find(client, shape, mapping, role));
+        let targets = all_or_first(join_all(finding).await)?;
+        for target in &targets {
+            let table = target.shape.table_name();
+            target.acting.refuse_code(&table)?;
+            if target.shape.has_key() && target.key_fields.is_empty() {
+                return Err(Trouble::misfit(
+                    &table,
+                    "its shape has no key".into(),
+                    "give the table a primary key on the provider",
+                ));
+            }
+        }
+        let preparing = targets.iter().map(|target| Prepared::find(client, target));
+        let prepared = all_or_first(join_all(preparing).await)?;
+        for (((_, mapping), target), prepared) in some.into_iter().zip(targets).zip(prepared) {
+            self.forget_staging(&target).await?;
+            let writable = Writable {
+                mapping,
+                prepared,
+                known: target.set_statements(Staging::Known),
+                unknown: target.set_statements(Staging::Unknown),
+                sums: target.sum_statements(),
+                together: target.together_statements(),
+                target,
+            };
+            let shape = writable.target.shape.shape;
+            self.writable.insert(shape, Arc::new(writable));
+        }
+        Ok(())
+    }
+
+    /// Looked up once more, a table may have changed: its staging tables are outdated.
+    async fn forget_staging(&mut self, target: &Target) -> Result<(), Trouble> {
+        let (shape, table) = (target.shape.shape, target.shape.table_name());
+        let maker = self.makers.remove(&shape);
+        if self.ever_made.remove(&shape) {
+            self.act_as(maker.as_deref(), &table).await?;
+            let drop = target::drop_staging(shape);
+            self.run_at(&drop, &table, "could not drop staging tables")
+                .await?;
+            self.act_as_self(maker.as_deref(), &table).await?;
+        }
+        if let Some(role) = target.acting.role() {
+            self.makers.insert(shape, role.to_owned());
+        }
+        self.made.retain(|(made, _)| *made != shape);
+        self.made_now.retain(|(made, _)| *made != shape);
+        Ok(())
+    }
+}
+
+/// All, or the first failure. In a transaction that one statement has failed all that were sent
+/// behind it fail, too, also those of tables before its own: these are not to blame.
+fn all_or_first<T>(results: Vec<Result<T, Trouble>>) -> Result<Vec<T>, Trouble> {
+    let (mut all, mut failed) = (Vec::with_capacity(results.len()), None);
+    for result in results {
+        match result {
+            Ok(one) => all.push(one),
+            Err(trouble) => {
+                if failed.as_ref().is_none_or(Trouble::follows_another) {
+                    failed = Some(trouble);
+                }
+            }
+        }
+    }
+    failed.map_or(Ok(all), Err)
 }

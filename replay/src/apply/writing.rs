@@ -79,6 +79,16 @@ impl Applier {
         work: &[(&ChangeSet, &Writable)],
     ) -> Result<bool, tokio_postgres::Error> {
         let mut pipeline = Pipeline::new(&self.session);
+        self.load(&mut pipeline, work);
+        pipeline.run().await
+    }
+
+    /// Adds sets to what is sent together.
+    pub(super) fn load<'a>(
+        &'a self,
+        pipeline: &mut Pipeline<'a>,
+        work: &[(&ChangeSet, &Writable)],
+    ) {
         for (set, writable) in work {
             if let Some(prepared) = &writable.prepared {
                 let role = writable.target.acting.role();
@@ -94,7 +104,6 @@ impl Applier {
                 }
             }
         }
-        pipeline.run().await
     }
 
     /// Writes a round where foreign keys are enforced. Rows that others still refer to go last:
@@ -140,6 +149,9 @@ impl Applier {
         writable: &Writable,
         tick: TickId,
     ) -> Result<(), Trouble> {
+        if self.must_gather(set, writable) || writable.target.keeps_beside() {
+            return self.write_or_gather(set, writable, tick).await;
+        }
         let table = set.shape.table_name();
         let at_table = || Trouble::at_table(&table, "could not write its rows on the subscriber");
         let role = writable.target.acting.role();
@@ -159,15 +171,11 @@ impl Applier {
         let mut writer = self.writer(writable);
         let differences = match writer.write_carefully(set).await {
             Ok(differences) => differences,
-            Err(error) if is_in_the_way(&error) && !writable.target.has_own_columns => {
-                self.run_at(
-                    "rollback to savepoint careful",
-                    &table,
-                    "could not roll back",
-                )
-                .await?;
-                let mut writer = self.writer(writable);
-                writer.replace(set).await.map_err(at_table())?
+            Err(error) if is_in_the_way(&error) => {
+                let back = "rollback to savepoint careful";
+                self.run_at(back, &table, "could not roll back").await?;
+                self.act_as_self(role, &table).await?;
+                return self.write_or_gather(set, writable, tick).await;
             }
             Err(error) => return Err(at_table()(error)),
         };
@@ -178,7 +186,7 @@ impl Applier {
     }
 }
 
-fn is_small(set: &ChangeSet, writable: &Writable, role: SessionRole) -> bool {
+pub(super) fn is_small(set: &ChangeSet, writable: &Writable, role: SessionRole) -> bool {
     // Rows that refer to each other pass in one statement, in whatever order they come.
     let one_by_one = role == SessionRole::Replica || !writable.target.refers_to_itself;
     one_by_one

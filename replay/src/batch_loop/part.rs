@@ -15,15 +15,7 @@ use crate::{
 
 impl BatchLoop<'_> {
     pub(super) async fn write(&mut self, part: &Part, header: &Header) -> Result<(), Trouble> {
-        let sets: Vec<&ChangeSet> = part
-            .sets
-            .iter()
-            .filter(|set| self.takes(set.shape.table.oid))
-            .collect();
-        for set in &sets {
-            self.names
-                .insert(set.shape.table_name(), set.shape.table.oid);
-        }
+        let sets = self.taken(part);
         let narrowed = self.narrowed(&sets).await;
         let narrowed = narrowed.map_err(|trouble| self.under_its_stored_name(trouble))?;
         // Others read the same part: what a filter leaves of a set is a set of its own.
@@ -34,6 +26,42 @@ impl BatchLoop<'_> {
             .collect();
         let written = self.applier.write(&sets, header.to.tick.id).await;
         written.map_err(|trouble| self.under_its_stored_name(trouble))
+    }
+
+    /// The part's sets of tables that take their changes now.
+    fn taken<'p>(&mut self, part: &'p Part) -> Vec<&'p ChangeSet> {
+        let sets: Vec<&ChangeSet> = part
+            .sets
+            .iter()
+            .filter(|set| self.takes(set.shape.table.oid))
+            .collect();
+        for set in &sets {
+            self.names
+                .insert(set.shape.table_name(), set.shape.table.oid);
+        }
+        sets
+    }
+
+    /// Applies a part that is a whole batch, and commits, if it is small and nothing has to be
+    /// asked of it first; else false.
+    pub(super) async fn apply_at_once(
+        &mut self,
+        part: &Part,
+        header: &Header,
+    ) -> Result<bool, Trouble> {
+        let sets = self.taken(part);
+        let is_filtered = |set: &&ChangeSet| {
+            let row = self.ok_table(set.shape.table.oid);
+            row.is_none_or(|row| row.mapping.filter.is_some())
+        };
+        if sets.iter().any(is_filtered) {
+            return Ok(false);
+        }
+        let applied = self
+            .applier
+            .apply_at_once(&sets, self.move_to(header))
+            .await;
+        applied.map_err(|trouble| self.under_its_stored_name(trouble))
     }
 
     /// Of each set of a table with a filter, what that takes.

@@ -9,9 +9,11 @@
 
 mod catalog;
 mod constraints;
+mod latency;
 mod prepared;
 mod rows;
 mod transactions;
+mod unique;
 mod unruly;
 
 use tests::{Cluster, ClusterBuilder, Replication, ReplicationBuilder, Server};

@@ -118,3 +118,58 @@ fn tables_that_are_idle_are_not_looked_at() {
     );
     r.assert_followed(&[]);
 }
+
+/// Tables of a batch that one session of replay's meets for the first time; more than it looks up at once.
+const MET: u32 = 120;
+
+fn write_to_all(r: &Replication, v: &str) {
+    let sql = (0..MET).fold(String::from("begin; "), |mut sql, number| {
+        let _ = write!(
+            sql,
+            "insert into t{number} select coalesce(max(id), 0) + 1, '{v}' from t{number}; "
+        );
+        sql
+    });
+    r.on_provider(&(sql + "commit"));
+}
+
+#[test]
+fn sy_09_a_session_looks_tables_up_once_and_blames_the_one_that_cannot_be_written() {
+    let r = counted();
+    make_and_add(&r, 0..MET);
+    write_to_all(&r, "first");
+    r.assert_followed(&[]);
+    let looked_up = |what: &str| -> u32 {
+        let sql = format!(
+            "select coalesce(sum(calls), 0) from counted.pg_stat_statements \
+              where toplevel and query like '%trunkline.{what}(%'"
+        );
+        r.on_subscriber(&sql).parse().expect("a number")
+    };
+    r.replay.run(&["stop"]).ok();
+    r.on_subscriber("select counted.pg_stat_statements_reset()");
+    // The type of t7's key has no equality any more: a statement cannot be prepared.
+    r.on_subscriber("alter table t7 drop constraint t7_pkey, alter id type json using to_json(id)");
+    write_to_all(&r, "second");
+    r.replay.run(&["start", "-d"]).ok();
+    wait_until("t7 to be parked", Duration::from_secs(120), || {
+        r.on_subscriber(
+            "select string_agg(table_name, ' ') from trunkline.table_state where state = 'parked'",
+        ) == "t7"
+    });
+    wait_until("the others to go on", Duration::from_secs(120), || {
+        r.on_subscriber("select count(*) from t119 where v = 'second'") == "1"
+    });
+    for what in ["target_columns", "acting_role", "target_facts"] {
+        let calls = looked_up(what);
+        // The failed batch, the same without t7, and the task of t7 with its tries.
+        assert!(
+            (MET..3 * MET).contains(&calls),
+            "{calls} look-ups of {MET} tables by {what}"
+        );
+    }
+    r.on_subscriber("alter table t7 alter id type int using (id::text)::int, add primary key (id)");
+    r.replay.run(&["resume"]).ok();
+    r.wait_ok();
+    r.assert_followed(&["table parked table=public.t7"]);
+}

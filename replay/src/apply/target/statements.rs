@@ -223,7 +223,8 @@ impl Target {
 }
 
 /// Which staging tables of a shape: those for rows and keys of which it is known whether the
-/// subscriber has them, those for rows as they are now and keys that are gone, or those for sums.
+/// subscriber has them, those for rows as they are now and keys that are gone, those for sums, or
+/// those for what is written together at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Staging {
     /// For deletes, updates and inserts.
@@ -232,15 +233,23 @@ pub(crate) enum Staging {
     Unknown,
     /// For rows that were added and taken away, of a table without a key.
     Sums,
+    /// For rows whose order a unique index does not let pass.
+    Together,
+}
+
+/// The name of the table for what columns that only the subscriber has hold meanwhile.
+pub(super) fn own_name(shape: ShapeId) -> String {
+    format!("trunkline_own_{}", shape.0)
 }
 
 impl Staging {
     /// The names of the tables for rows and for keys.
-    fn names(self, shape: ShapeId) -> [String; 2] {
+    pub(super) fn names(self, shape: ShapeId) -> [String; 2] {
         let (rows, keys) = match self {
             Staging::Known => ("rows", "keys"),
             Staging::Unknown => ("live", "gone"),
             Staging::Sums => ("plus", "minus"),
+            Staging::Together => ("late", "touched"),
         };
         [rows, keys].map(|what| format!("trunkline_{what}_{}", shape.0))
     }
@@ -248,11 +257,17 @@ impl Staging {
 
 /// The statement that drops a shape's staging tables, if there are any.
 pub(crate) fn drop_staging(shape: ShapeId) -> String {
-    let names =
-        [Staging::Known, Staging::Unknown, Staging::Sums].map(|staging| staging.names(shape));
+    let names = [
+        Staging::Known,
+        Staging::Unknown,
+        Staging::Sums,
+        Staging::Together,
+    ]
+    .map(|staging| staging.names(shape));
     let names: Vec<String> = names
         .iter()
         .flatten()
+        .chain([&own_name(shape)])
         .map(|name| format!("pg_temp.{name}"))
         .collect();
     format!("drop table if exists {}; ", names.join(", "))

@@ -1,0 +1,68 @@
+//! What a transaction has staged and writes at its end. Pure.
+
+use std::{collections::HashSet, sync::Arc};
+
+use sql::shape::ShapeId;
+
+use super::writable::Writable;
+use crate::fold::ChangeSet;
+
+/// Tables with changes that are staged and not written.
+#[derive(Default)]
+pub(super) struct Pending {
+    staged: Vec<Arc<Writable>>,
+    /// Shapes whose staging tables still hold what the open transaction has written.
+    written: HashSet<ShapeId>,
+}
+
+impl Pending {
+    /// Notes that a table has such.
+    pub(super) fn add(&mut self, writable: &Arc<Writable>) {
+        let shape = writable.target.shape.shape;
+        if !self
+            .staged
+            .iter()
+            .any(|one| one.target.shape.shape == shape)
+        {
+            self.staged.push(Arc::clone(writable));
+        }
+    }
+
+    /// Whether a table has.
+    pub(super) fn has(&self, table_oid: u32) -> bool {
+        let of = |one: &Arc<Writable>| one.target.shape.table.oid == table_oid;
+        self.staged.iter().any(of)
+    }
+
+    /// Takes out a table's, of whatever shape but `but`.
+    pub(super) fn take(&mut self, table_oid: u32, but: Option<&ChangeSet>) -> Vec<Arc<Writable>> {
+        let but = but.map(|set| set.shape.shape);
+        let (taken, kept) = self.staged.drain(..).partition(|one| {
+            let shape = &one.target.shape;
+            shape.table.oid == table_oid && Some(shape.shape) != but
+        });
+        self.staged = kept;
+        taken
+    }
+
+    /// Takes out all.
+    pub(super) fn take_all(&mut self) -> Vec<Arc<Writable>> {
+        std::mem::take(&mut self.staged)
+    }
+
+    /// Forgets all: the transaction was rolled back.
+    pub(super) fn clear(&mut self) {
+        self.staged.clear();
+        self.written.clear();
+    }
+
+    /// Notes that what is staged of a shape is written.
+    pub(super) fn written(&mut self, shape: ShapeId) {
+        self.written.insert(shape);
+    }
+
+    /// Whether a shape's staging tables are to be emptied before anything else is staged.
+    pub(super) fn take_written(&mut self, shape: ShapeId) -> bool {
+        self.written.remove(&shape)
+    }
+}

@@ -1,0 +1,130 @@
+//! The statements that write all rows of a table that a transaction has touched together, at its
+//! end: made of the target's columns, run by `apply/together.rs`.
+
+use super::{Column, Staging, Target, statements::own_name};
+
+/// See [`Target::together_statements`].
+#[derive(Debug)]
+pub(crate) struct TogetherStatements {
+    /// Makes the staging tables, if the session has not got them.
+    pub make: String,
+    /// Empties them.
+    pub clear: String,
+    /// Takes in the staged keys of rows that go.
+    pub absorb_keys: String,
+    /// Takes in the staged rows.
+    pub absorb_rows: String,
+    /// The staged keys that no row has, what was taken in counted.
+    pub missing_keys: String,
+    /// The keys of staged rows that no row has.
+    pub missing_rows: String,
+    /// The keys of staged rows that a row has.
+    pub existing_rows: String,
+    /// Keeps aside what only the subscriber has in the rows that were touched; empty where it
+    /// has no columns of its own.
+    pub keep: String,
+    /// Deletes the rows that were touched.
+    pub delete: String,
+    /// Adds those that stay and have something kept; empty as `keep` is.
+    pub insert_kept: String,
+    /// Adds those that stay, or, of these, those that have nothing kept.
+    pub insert: String,
+    /// How many stay.
+    pub count: String,
+}
+
+impl Target {
+    /// Three tables of the session: `late` holds the last state of each row that was touched and
+    /// stays, `touched` the keys of all, `own` what columns that only the subscriber has held in
+    /// them. Keys are indexed, since a batch may bring many small sets, but where their type has
+    /// no order beside that of the index that tells rows apart.
+    pub(crate) fn together_statements(&self) -> TogetherStatements {
+        let (table, own_rows) = (self.name.quoted(), self.own_rows());
+        let [late_name, touched_name] = Staging::Together.names(self.shape.shape);
+        let own_name = own_name(self.shape.shape);
+        let [late, touched, own] =
+            [&late_name, &touched_name, &own_name].map(|name| format!("pg_temp.{name}"));
+        let [rows_name, keys_name] = Staging::Known.names(self.shape.shape);
+        let (rows, keys) = (
+            format!("pg_temp.{rows_name}"),
+            format!("pg_temp.{keys_name}"),
+        );
+        let (names, key_names, s_key_names) =
+            (self.names(), self.key_names(""), self.key_names("s."));
+        let same_key = self.key_equals(|_: usize, c: &Column| format!("s.{}", c.name));
+        let in_late = format!("exists (select from {late} t where {same_key})");
+        let in_touched = format!("exists (select from {touched} t where {same_key})");
+        let in_table = format!("exists (select from {own_rows} t where {same_key})");
+        let key_row = format!("row({s_key_names})::text");
+        // As two queries, so that each is a join and not a search a row.
+        let missing = |from: &str| {
+            format!(
+                "select {key_row} from {from} s where {in_touched} and not {in_late} \
+                 union all select {key_row} from {from} s where not {in_touched} and not {in_table}"
+            )
+        };
+        let absorb = |from: &str| {
+            format!(
+                "delete from {late} t using {from} s where {same_key}; \
+                 insert into {touched} select {s_key_names} from {from} s where not {in_touched}"
+            )
+        };
+        let own_names = self.own.join(", ");
+        let of = |alias: &str, columns: &mut dyn Iterator<Item = &str>| {
+            let columns: Vec<String> = columns.map(|c| format!("{alias}.{c}")).collect();
+            columns.join(", ")
+        };
+        let t_own = of("t", &mut self.own.iter().map(String::as_str));
+        let s_names = of("s", &mut self.columns.iter().map(|c| c.name.as_str()));
+        let (mut make_own, mut keep, mut insert_kept) =
+            (String::new(), String::new(), String::new());
+        let mut insert = format!(
+            "insert into {table} ({names}) overriding system value select {names} from {late} s"
+        );
+        let mut clear = format!("truncate {late}, {touched}");
+        if !self.own.is_empty() {
+            make_own = format!(
+                "create temp table if not exists {own_name} on commit delete rows as \
+                     select {key_names}, {own_names} from {table} with no data; "
+            );
+            clear = format!("{clear}, {own}");
+            keep = format!(
+                "insert into {own} select {}, {t_own} from {own_rows} t join {touched} s on {same_key}",
+                self.key_names("t.")
+            );
+            insert_kept = format!(
+                "insert into {table} ({names}, {own_names}) overriding system value \
+                 select {s_names}, {t_own} from {late} s join {own} t on {same_key}"
+            );
+            insert = format!("{insert} where not exists (select from {own} t where {same_key})");
+        }
+        TogetherStatements {
+            make: format!(
+                "create temp table if not exists {late_name} on commit delete rows as \
+                     select {names} from {table} with no data; \
+                 create temp table if not exists {touched_name} on commit delete rows as \
+                     select {key_names} from {table} with no data; {make_own}\
+                 do $do$ begin \
+                     create index on {late} ({key_names}); create index on {touched} ({key_names}); \
+                 exception when undefined_object then null; end $do$"
+            ),
+            clear,
+            absorb_keys: absorb(&keys),
+            absorb_rows: format!(
+                "{}; insert into {late} select {names} from {rows}",
+                absorb(&rows)
+            ),
+            missing_keys: missing(&keys),
+            missing_rows: missing(&rows),
+            existing_rows: format!(
+                "select {key_row} from {rows} s where {in_late} \
+                 union all select {key_row} from {rows} s where not {in_touched} and {in_table}"
+            ),
+            keep,
+            delete: format!("delete from {own_rows} t using {touched} s where {same_key}"),
+            insert_kept,
+            insert,
+            count: format!("select count(*)::text from {late}"),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! CN: rows that are in each other's way on the subscriber, however they got to where they are.
+//! The test's truth is the provider, row by row, and a note of each row that the subscriber made.
+
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use tests::{Replication, choose};
+
+use crate::{between, synced_and_clean};
+
+/// What each of the subscriber's tables adds to (id, u, r, v), which the provider's hold without
+/// any constraint but the key. After each transaction all of it holds.
+const TABLES: &[(&str, &str)] = &[
+    ("plain", "create unique index on plain (u)"),
+    (
+        "partial",
+        "create unique index on partial (u) where u % 2 = 0",
+    ),
+    (
+        "expression",
+        "create unique index on expression ((u * 2 + 1))",
+    ),
+    (
+        "excluded",
+        "alter table excluded add exclude using gist (r with &&)",
+    ),
+    (
+        "checked_late",
+        "alter table checked_late add unique (u) deferrable initially immediate",
+    ),
+    (
+        "numbered",
+        "create unique index on numbered (u); create unique index on numbered (v)",
+    ),
+    ("always", "create unique index on always (u)"),
+];
+
+/// From PostgreSQL 15 on.
+const NULLS: (&str, &str) = (
+    "nulls",
+    "create unique index on nulls (u) nulls not distinct",
+);
+
+const ROWS: i32 = 400;
+
+struct World {
+    random: StdRng,
+    next_id: i32,
+    ids: Vec<i32>,
+}
+
+impl World {
+    /// Rows that are there, in any order.
+    fn some(&mut self, most: usize) -> Vec<i32> {
+        self.ids.shuffle(&mut self.random);
+        let n = self.random.random_range(2..=most.min(self.ids.len()));
+        self.ids[..n].to_vec()
+    }
+
+    /// Rows pass their values on in a circle, in one statement.
+    fn circle(table: &str, ids: &[i32]) -> String {
+        let pairs: Vec<String> = ids
+            .iter()
+            .zip(ids.iter().cycle().skip(1))
+            .map(|(to, from)| format!("({to}, {from})"))
+            .collect();
+        format!(
+            "update {table} t set u = s.u, r = s.r, v = s.v from (values {}) w (dest, source) \
+             join {table} s on s.id = w.source where t.id = w.dest",
+            pairs.join(", ")
+        )
+    }
+
+    /// The same, a statement a row.
+    fn one_by_one(table: &str, ids: &[i32]) -> String {
+        let mut sql = format!("create temp table old on commit drop as select * from {table}");
+        for (to, from) in ids.iter().zip(ids.iter().cycle().skip(1)) {
+            sql.push_str(&format!(
+                "; update {table} t set u = s.u, r = s.r, v = s.v from old s \
+                 where t.id = {to} and s.id = {from}"
+            ));
+        }
+        sql
+    }
+
+    /// A row goes, and a new one takes its values.
+    fn heir(table: &str, old: i32, new: i32) -> String {
+        format!(
+            "insert into {table} (id, u, r, v) select {new}, u, r, v from {table} where id = {old}; \
+             delete from {table} where id = {old}"
+        )
+    }
+
+    /// A transaction over all tables, which all do the same.
+    fn transaction(&mut self, tables: &[&str]) -> String {
+        let mut sql = String::from("begin");
+        let steps = self.random.random_range(1..4);
+        for step in 0..steps {
+            let kind = self.random.random_range(0..5);
+            let ids = match kind {
+                0 => self.some(ROWS as usize),
+                _ => self.some(6),
+            };
+            for table in tables {
+                let work = match kind {
+                    0 | 1 => Self::circle(table, &ids),
+                    2 | 3 => Self::one_by_one(table, &ids)
+                        .replace("table old", &format!("table old_{table}_{step}"))
+                        .replace("from old s", &format!("from old_{table}_{step} s")),
+                    _ => Self::heir(table, ids[0], self.next_id),
+                };
+                sql.push_str(&format!("; {work}"));
+            }
+            if kind == 4 {
+                self.ids.retain(|id| *id != ids[0]);
+                self.ids.push(self.next_id);
+                self.next_id += 1;
+            }
+        }
+        sql + "; commit"
+    }
+}
+
+/// The subscriber's own column, where the row has been there since the beginning: what was
+/// written into it; else its default.
+fn assert_own_values(replication: &Replication, tables: &[&str]) {
+    for table in tables {
+        let wrong = replication.on_subscriber(&format!(
+            "select count(*) from {table} \
+             where own is distinct from case when id <= {ROWS} then 'own' || id else 'new' end"
+        ));
+        assert_eq!(wrong, "0", "rows of {table} whose own value is another one");
+    }
+}
+
+#[test]
+fn cn_01_rows_that_change_places_in_any_way_pass_all_that_the_subscriber_alone_asks_for() {
+    for (server, seed) in choose(
+        "servers and seeds",
+        vec![(15, 1), (15, 2), (10, 3), (13, 4), (18, 5), (17, 6)],
+        vec![(15, 1)],
+    ) {
+        // Parts of a batch are as small as can be, so that transactions are cut.
+        let replication = between(15, server).replay_line("chunk_size = 65536").make();
+        let mut list = TABLES.to_vec();
+        if server >= 15 {
+            list.push(NULLS);
+        }
+        let tables: Vec<&str> = list.iter().map(|(name, _)| *name).collect();
+        for (name, constraint) in &list {
+            let id = if *name == "numbered" {
+                "numeric"
+            } else {
+                "int"
+            };
+            let u = if *name == "always" {
+                "bigint generated always as identity"
+            } else {
+                "bigint"
+            };
+            replication.on_provider(&format!(
+                "create table {name} (id {id} primary key, u bigint, r int4range, v text not null); \
+                 insert into {name} select g, nullif(g, 7), int4range(g * 10, g * 10 + 7), 'v' || g \
+                   from generate_series(1, {ROWS}) g"
+            ));
+            replication.on_subscriber(&format!(
+                "create table {name} (own text default 'new', id {id} primary key, r int4range, u {u}, \
+                 v text not null); {constraint}"
+            ));
+            if *name == "always" {
+                replication.on_provider("update always set u = 0 where u is null");
+            }
+        }
+        replication.start();
+        replication.add_all();
+        for table in &tables {
+            replication.on_subscriber(&format!("update {table} set own = 'own' || id"));
+        }
+        let mut world = World {
+            random: StdRng::seed_from_u64(seed),
+            next_id: ROWS + 1,
+            ids: (1..=ROWS).collect(),
+        };
+        for round in 0..8 {
+            // One transaction alone, then several that are applied as one.
+            let paused = round % 2 == 1;
+            if paused {
+                replication.replay.run(&["pause"]).ok();
+            }
+            for _ in 0..if paused { 5 } else { 1 } {
+                replication.on_provider(&world.transaction(&tables));
+            }
+            if paused {
+                replication.replay.run(&["resume"]).ok();
+            }
+            synced_and_clean(&replication);
+            assert_own_values(&replication, &tables);
+        }
+    }
+}
