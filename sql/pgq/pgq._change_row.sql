@@ -92,7 +92,7 @@ begin
         select distinct c from regexp_split_to_table(regexp_replace(v_text, '[0-9A-Za-z_.% -]+', '', 'g'), '') c
     loop
         v_text := replace(v_text, v_char, regexp_replace(encode(convert_to(v_char, getdatabaseencoding()), 'hex'),
-                                                         '(..)', '%\1', 'g'));
+                                                         '(..)', E'%\\1', 'g'));
     end loop;
     return replace(v_text, ' ', '+');
 end

@@ -42,7 +42,7 @@ begin
     return query
         select e.name, q.queue_name
           from pgq.queue q, unnest(q.queue_extra_maint) with ordinality e (name, place)
-         where e.name ~ '^(pgq|trunkline|pgq_node|londiste)\.[a-z_][a-z0-9_]*$'
+         where e.name ~ '^(pgq|trunkline|pgq_node|londiste)[.][a-z_][a-z0-9_]*$'
          order by q.queue_name, e.place;
     return query select 'vacuum'::text, v.name from pgq.maint_tables_to_vacuum() v (name);
     if to_regproc('pgq_node.maint_watermark') is not null then

@@ -25,6 +25,7 @@ returns setof record
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
+set quote_all_identifiers = off
 as $$
 declare
     v_name      text := format('%I.%I', i_schema, i_name);

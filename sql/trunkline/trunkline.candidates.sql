@@ -37,7 +37,7 @@ as $$
           select f.reason, f.hint from trunkline.refusal(c.oid, w.wanted) f where w.wanted is not null) r on true
      where c.relkind in ('r', 'p') and c.relpersistence <> 't'
        and n.nspname not in ('pg_catalog', 'information_schema', 'pgq', 'pgq_coop', 'pgq_ext', 'trunkline')
-       and n.nspname not like 'pg\_toast%' and n.nspname not like 'pg\_temp%'
+       and left(n.nspname, 8) <> 'pg_toast' and left(n.nspname, 7) <> 'pg_temp'
        and not exists (select from pg_depend d
                         where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
 $$;

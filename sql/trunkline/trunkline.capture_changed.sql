@@ -4,7 +4,8 @@
 -- It logs a shape of the table as it is, once a transaction: what other transactions log meanwhile may not be committed.
 -- Then it gives a statement that logs live rows of that shape, which is right whatever was logged before. Where the rows'
 -- own columns are others than the catalog shows this snapshot, and in row triggers, whose rows no other statement
--- can see, it cannot be known what was written: the table must be copied again, and an event says so.
+-- can see, it cannot be known what was written: the table must be copied again, and an event says so; and
+-- whoever logs the new shape says so once more, to consumers who have copied it by the old one (trunkline.refresh_later).
 -- Arguments: i_relid the table whose trigger fired; i_names the names of its rows' columns, null: the catalog is current.
 -- Result: SQL to be executed in the trigger, or null. Tables: trunkline.shape, events.
 -- Users must not: it is called by capture functions, with the rights of their owner.
@@ -24,6 +25,9 @@ begin
     if i_operation = 'row' or i_names <> trunkline.column_names(i_root) then
         perform trunkline.log_mark(v_captured.shape_id, 'resync',
             json_build_object('why', 'it was written by a transaction that could not see a change of its columns'));
+        if i_operation <> 'row' and not trunkline.is_late(i_root) then
+            perform trunkline.refresh_later(v_captured, null);
+        end if;
         return null;
     end if;
     v_plan := trunkline.capture_plan(i_root, v_captured.plan);

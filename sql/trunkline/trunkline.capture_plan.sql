@@ -52,8 +52,8 @@ begin
             and exists (select from pg_inherits h where h.inhrelid = i_table or h.inhparent = i_table),
         'identity', v_identity, 'columns', v_columns, 'highest', v_class.relnatts,
         'live', trunkline.has_foreign_actions(i_table),
-        'settings', to_jsonb(case when v_checked then '{DateStyle,IntervalStyle,TimeZone,bytea_output,extra_float_digits,lc_monetary,quote_all_identifiers}'
-                                  else trunkline.output_settings(v_types) end),
+        'settings', case when v_checked then trunkline.all_output_settings()
+                         else to_jsonb(trunkline.output_settings(v_types)) end,
         'large', trunkline.large_columns(i_table), 'fingerprint', case when v_checked then trunkline.fingerprint(i_table, (v_key ->> 'key_index')::oid) end,
         'problem', trunkline.plan_problem(i_table, v_identity, v_key, i_old));
 end

@@ -56,7 +56,7 @@ begin
            bool_and(k.key ->> 'operator' = 'operator(pg_catalog.=)')
                and ((i_plan ->> 'fixed_key')::bool or bool_and(exists (
                    select from jsonb_array_elements(i_plan -> 'columns') c (col)
-                    where c.col -> 'attnum' = k.key -> 'attnum' and c.col ->> 'type' ~ '^(smallint|integer|bigint|uuid|date|numeric|text|bytea|character varying)(\([0-9,]*\))?$')))
+                    where c.col -> 'attnum' = k.key -> 'attnum' and c.col ->> 'type' ~ '^(smallint|integer|bigint|uuid|date|numeric|text|bytea|character varying)([(][0-9,]*[)])?$')))
       into old_key, new_key, keys, same, matched, read_key, pair, old_pair, new_pair, plain_key
       from jsonb_array_elements(v_keys) with ordinality k (key, place);
     -- As text a row is at most as long as what is added up here, plus its short values: quotes and backslashes are doubled, a byte of

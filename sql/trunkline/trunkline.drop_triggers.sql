@@ -10,7 +10,7 @@ begin
     for v_trigger in
         select t.tgname, t.tgrelid::regclass as name from pg_trigger t
           join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'trunkline'::regnamespace
-         where t.tgrelid = i_table and t.tgname like 'trunkline\_%' and not t.tgisinternal
+         where t.tgrelid = i_table and left(t.tgname, 10) = 'trunkline_' and not t.tgisinternal
     loop
         begin
             execute format('drop trigger %I on %s', v_trigger.tgname, v_trigger.name);

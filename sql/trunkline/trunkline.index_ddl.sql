@@ -42,7 +42,7 @@ begin
                   then format('alter table %s add constraint %I %s', v.tab, v.conname, pg_get_constraintdef(v.con_oid))
                   -- Of a partitioned table's index the server writes that it is made without those of partitions.
                   when v.of_parts
-                  then regexp_replace(v.definition, '^(CREATE (?:UNIQUE )?INDEX (?:"(?:[^"]|"")*"|[^ ]+) ON) ONLY ', '\1 ')
+                  then regexp_replace(v.definition, '^(CREATE (?:UNIQUE )?INDEX (?:"(?:[^"]|"")*"|[^ ]+) ON) ONLY ', E'\\1 ')
                   else v.definition end;
     if v.of_parts or v.indisexclusion then
         -- No index can be made into an exclusion constraint afterwards.

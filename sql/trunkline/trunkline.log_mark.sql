@@ -7,6 +7,7 @@
 create or replace function trunkline.log_mark(i_shape_id bigint, i_kind text, i_data json) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 as $$
 declare
     v_name  text;

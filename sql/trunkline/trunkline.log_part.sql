@@ -2,7 +2,8 @@
 -- of a part of a table: that there are none of before (i_emptied), and which there are now (those of i_source that lie
 -- in the part; null: none are to be told).
 --
--- Beyond 4 GB, and where a reader could not tell which rows are meant, the table must be copied again.
+-- Beyond 4 GB, where a reader could not tell which rows are meant, and where this transaction's snapshot may be older than
+-- some of the rows (trunkline.hides_rows), the table must be copied again.
 create or replace function trunkline.log_part(i_captured trunkline.captured, i_part jsonb, i_emptied bool, i_source oid) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -14,7 +15,8 @@ declare
     v_kind  text;
 begin
     select * into v_words from trunkline.capture_words(i_captured.queue_id, i_captured.plan, i_captured.shape_id);
-    if i_source is not null and (trunkline.table_bytes(i_source) > 4294967296 or (i_emptied and v_where is null)) then
+    if i_source is not null and (trunkline.table_bytes(i_source) > 4294967296 or (i_emptied and v_where is null)
+                                 or trunkline.hides_rows(i_source)) then
         perform trunkline.log_mark(i_captured.shape_id, 'resync', json_build_object('why', format(
             'the rows of partition %I.%I came or went with it', i_part #>> '{part,schema}', i_part #>> '{part,name}')));
         return;

@@ -1,6 +1,6 @@
 -- Function trunkline.on_ddl_command_end(): event trigger that keeps capture in step with schema changes.
 --
--- A command on tables and indexes concerns those alone. Types, domains, schemas, collations and extensions name no
+-- A command on tables and indexes concerns those alone, and whoever holds values of the table's row type. Types, domains, schemas, collations and extensions name no
 -- table, so for them all captured tables are compared. Never raises.
 -- Tables: reads trunkline.captured; see trunkline.refresh_capture. Users must not disable it: then no value is safe from
 -- going to a wrong column.
@@ -8,6 +8,7 @@ create or replace function trunkline.on_ddl_command_end() returns event_trigger
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
+set quote_all_identifiers = off
 as $$
 declare
     v_table oid;
@@ -18,6 +19,13 @@ begin
           from trunkline.captured c
          where c.dropped_at is null
            and (exists (select from command e where e.classid not in ('pg_class'::regclass, 'pg_trigger'::regclass))
+                or exists (
+                    -- Something else holds values of this table's or composite type's rows.
+                    select from command e
+                      join pg_class r on e.classid = 'pg_class'::regclass and r.oid = e.objid
+                      join pg_type y on y.oid = r.reltype
+                      join pg_depend d on d.refclassid = 'pg_type'::regclass and d.refobjid in (y.oid, y.typarray)
+                     where not (d.classid = 'pg_type'::regclass and d.objid = y.typarray))
                 or c.table_oid in (
                     -- A partition or a child concerns the tables above it; what is detached is known by what it was.
                     select a from command e

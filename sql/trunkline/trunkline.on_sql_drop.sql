@@ -5,6 +5,7 @@ create or replace function trunkline.on_sql_drop() returns event_trigger
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
+set quote_all_identifiers = off
 as $$
 declare
     v_captured trunkline.captured;

@@ -8,6 +8,7 @@ create or replace function trunkline.on_table_rewrite() returns event_trigger
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
+set quote_all_identifiers = off
 as $$
 declare
     v_table oid := pg_event_trigger_table_rewrite_oid();

@@ -13,6 +13,8 @@ set intervalstyle = 'postgres'
 set timezone = 'UTC'
 set extra_float_digits = 1
 set bytea_output = 'hex'
+set lc_monetary = 'C'
+set quote_all_identifiers = off
 as $$
     select jsonb_build_object(
         'part', jsonb_build_object('schema', n.nspname, 'name', c.relname),

@@ -27,10 +27,12 @@ begin
         v_keys := coalesce(trunkline.key_columns(v_index), nullif(i_old -> 'keys', 'null'));
         v_lost := v_index is null;
     end if;
-    select jsonb_agg(k.key || jsonb_build_object('name', a.attname) order by k.place), bool_and(a.attlen > 0)
+    select jsonb_agg(k.key || jsonb_build_object('name', a.attname) order by k.place), bool_and(a.attlen > 0 and t.typarray <> 0)
       into v_keys, v_fixed
       from jsonb_array_elements(v_keys) with ordinality k (key, place)
       join pg_attribute a on a.attrelid = i_table and a.attnum = (k.key ->> 'attnum')::int2 and not a.attisdropped
+      -- Before PostgreSQL 11 there is no array of a domain.
+      join pg_type t on t.oid = a.atttypid
     having count(*) = jsonb_array_length(v_keys);
     return jsonb_build_object('wanted', v_wanted, 'key_index', v_index::bigint, 'keys', v_keys,
                               'fixed_key', coalesce(v_fixed, false), 'lost', v_lost);

@@ -14,7 +14,7 @@ begin
             update trunkline.captured c set plan = v_plan, file_nodes = trunkline.file_nodes(c.table_oid)
              where c.table_oid = v_captured.table_oid;
         else
-            perform trunkline.refresh_capture(v_captured.table_oid);
+            perform trunkline.refresh_late(v_captured.table_oid);
         end if;
     end loop;
 end

@@ -2,7 +2,7 @@
 -- shape and what the change did to rows, and follows partitions that came and went. Called inside the transaction that
 -- changed the table, under that change's own lock, or by upkeep where there are no event triggers.
 --
--- Never raises: the user's ALTER must not fail for us. What goes wrong is a WARNING and stands in trunkline.captured.problem.
+-- Never raises: the user's ALTER must not fail for us. What goes wrong is left to trunkline.refresh_later.
 -- Result: whether anything changed. Tables: reads and writes trunkline.captured, trunkline.captured_part, trunkline.shape; replaces functions;
 -- logs events.
 -- Users must not call it where functions do not compare the catalog themselves, without a lock that keeps writers out.
@@ -59,11 +59,7 @@ begin
     update trunkline.captured c set refreshing = false where c.table_oid = i_table;
     return v_changed or v_plan <> v_captured.plan;
 exception when others then
-    raise warning 'capture of %: %', i_table::regclass, sqlerrm
-        using hint = 'Changes of this table may be lost to replication until it is copied again.';
-    update trunkline.captured c set problem = format('its capture could not be made anew: %s', sqlerrm)
-     where c.table_oid = i_table;
-    return false;
+    return trunkline.refresh_later(v_captured, sqlerrm);
 end
 $$;
 revoke all on function trunkline.refresh_capture(oid) from public;

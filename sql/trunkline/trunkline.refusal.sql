@@ -34,7 +34,7 @@ begin
             when 'f' then 'Replicate it from the server that holds it.'
             when 'S' then 'Use add-seq for sequences.'
             else 'Name a table.' end;
-    elsif v_schema in ('pg_catalog', 'information_schema') or v_schema like 'pg\_toast%' then
+    elsif v_schema in ('pg_catalog', 'information_schema') or left(v_schema, 8) = 'pg_toast' then
         reason := 'is a system table';
         hint := 'System tables are never replicated.';
     elsif v_schema in ('pgq', 'pgq_coop', 'pgq_ext', 'trunkline') then

@@ -13,6 +13,7 @@ returns bool
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
+set quote_all_identifiers = off
 as $$
 declare
     v_captured  trunkline.captured;

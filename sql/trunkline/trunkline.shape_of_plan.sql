@@ -16,7 +16,8 @@ begin
      order by s.shape_id desc limit 1;
     if not found then
         v_shape := trunkline.log_shape(i_captured.queue_id, i_plan, null, false);
-        v_why := trunkline.rewritten_by_plan(i_captured, i_plan);
+        v_why := coalesce(trunkline.rewritten_by_plan(i_captured, i_plan), case when trunkline.is_late(i_captured.table_oid)
+            then 'rows were written by a transaction that could not see what columns they have' end);
         if v_why is not null then
             perform trunkline.log_mark(v_shape, 'resync', json_build_object('why', v_why));
         end if;

@@ -6,6 +6,6 @@ language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(o.base <> n.base and not (o.base in ('text', 'character varying') and n.base in ('text', 'character varying')), false)
-      from (select regexp_replace(i_old, '\(.*\)', '') as base) o, (select regexp_replace(i_new, '\(.*\)', '') as base) n;
+      from (select regexp_replace(i_old, '[(].*[)]', '') as base) o, (select regexp_replace(i_new, '[(].*[)]', '') as base) n;
 $$;
 revoke all on function trunkline.type_changes_text(text, text) from public;

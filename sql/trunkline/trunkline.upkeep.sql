@@ -13,6 +13,7 @@ create or replace function trunkline.upkeep(i_thorough bool default true) return
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
+set quote_all_identifiers = off
 set lock_timeout = '200 ms'
 as $$
 declare
@@ -31,8 +32,8 @@ begin
             return next format('%I.%I was dropped', v_captured.schema_name, v_captured.table_name);
         elsif (i_thorough and v_captured.plan <> trunkline.capture_plan(v_captured.table_oid, v_captured.plan))
            or v_captured.plan ->> 'fingerprint' <> trunkline.fingerprint(v_captured.table_oid, (v_captured.plan ->> 'key_index')::oid)
-           or trunkline.parts_differ(v_captured.table_oid) then
-            if trunkline.refresh_capture(v_captured.table_oid) then
+           or trunkline.parts_differ(v_captured.table_oid) or trunkline.is_late(v_captured.table_oid) then
+            if trunkline.refresh_late(v_captured.table_oid) then
                 return next format('%I.%I has changed', v_captured.schema_name, v_captured.table_name);
             end if;
         elsif v_captured.file_nodes is distinct from trunkline.file_nodes(v_captured.table_oid) then

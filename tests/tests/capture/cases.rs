@@ -62,6 +62,7 @@ async fn all_on(version: u32) {
         wide::CASES,
         statements::CASES,
         transactions::CASES,
+        crate::hostile::CASES,
         crate::identity::CASES,
         crate::parts::CASES,
         crate::rewrites::CASES,

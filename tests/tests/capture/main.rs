@@ -9,6 +9,7 @@
 mod add;
 mod cases;
 mod format;
+mod hostile;
 mod identity;
 mod nesting;
 mod parts;

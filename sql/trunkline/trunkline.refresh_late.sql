@@ -1,0 +1,34 @@
+-- Function trunkline.refresh_late(i_table oid): makes capture anew where a schema change was not followed when it was made;
+-- to be called outside of the transaction that made it.
+--
+-- Where event triggers should have told of the change, rows were written meanwhile by functions that did not know of it, or
+-- by late ones (trunkline.refresh_later): nobody knows what the consumers have, so they are told to copy the table again.
+-- Result: whether anything changed. Tables: as trunkline.refresh_capture. Users must not: it is a part of trunkline.upkeep.
+create or replace function trunkline.refresh_late(i_table oid) returns bool
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before  trunkline.captured;
+    v_after   trunkline.captured;
+    v_changed bool;
+    v_late    bool := trunkline.is_late(i_table);
+begin
+    select * into v_before from trunkline.captured c where c.table_oid = i_table;
+    v_changed := trunkline.refresh_capture(i_table);
+    select * into v_after from trunkline.captured c where c.table_oid = i_table;
+    if v_late then
+        perform trunkline.make_capture(v_after.queue_id, v_after.plan, v_after.shape_id);
+        update trunkline.captured c set problem = c.plan ->> 'problem' where c.table_oid = i_table;
+        v_changed := true;
+    end if;
+    if v_late or (v_before.plan ->> 'fingerprint' is null
+                  and exists (select from unnest(array['columns', 'keys', 'live', 'rows', 'partitioned']) k (key)
+                               where v_before.plan -> k.key is distinct from v_after.plan -> k.key)) then
+        perform trunkline.log_mark(v_after.shape_id, 'resync',
+            json_build_object('why', 'its definition was changed without capture being told in time'));
+    end if;
+    return v_changed;
+end
+$$;
+revoke all on function trunkline.refresh_late(oid) from public;

@@ -1,0 +1,34 @@
+-- Function trunkline.refresh_later(i_captured, i_error text): what is done where trunkline.refresh_capture has failed.
+--
+-- The story: in a REPEATABLE READ transaction ALTER TABLE waits for another session's ALTER TABLE, which is captured. Its
+-- own snapshot shows neither that session's columns nor its row of trunkline.captured, so no plan that it could make would be
+-- right, and the row cannot be written. Functions left as they are would drop the new column from every row to come.
+--
+-- Without event triggers the same befalls a REPEATABLE READ writer of a column that came after its snapshot.
+--
+-- So the functions are made such that each call looks at the catalog itself (trunkline.capture_changed) and writes what the
+-- table has by then; trunkline.refresh_late makes proper ones of them. Their mark in the plan is the fingerprint "late".
+-- Arguments: i_error null: nothing went wrong but that. Result: false. Tables: writes trunkline.captured if it can; replaces functions. Never raises.
+-- Users must not call it: it slows down every write to the table.
+create or replace function trunkline.refresh_later(i_captured trunkline.captured, i_error text) returns bool
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    begin
+        perform trunkline.make_capture(i_captured.queue_id, i_captured.plan || jsonb_build_object(
+            'fingerprint', 'late', 'settings', trunkline.all_output_settings()), i_captured.shape_id);
+    exception when others then
+        raise warning 'capture of %: %', i_captured.table_oid::regclass, coalesce(i_error, sqlerrm)
+            using hint = 'Changes of this table may be lost to replication until it is copied again.';
+    end;
+    begin
+        update trunkline.captured c set problem = format('its capture could not be made anew: %s', i_error)
+         where c.table_oid = i_captured.table_oid and i_error is not null;
+    exception when others then
+        null;
+    end;
+    return false;
+end
+$$;
+revoke all on function trunkline.refresh_later(trunkline.captured, text) from public;
