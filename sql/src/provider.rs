@@ -27,6 +27,22 @@ pub fn quote_literal(text: &str) -> String {
     }
 }
 
+/// The name that a table has now; none: it is gone.
+pub async fn table_name(
+    client: &impl GenericClient,
+    oid: u32,
+) -> Result<Option<TableName>, tokio_postgres::Error> {
+    client
+        .query_opt(
+            "select n.nspname::text, c.relname::text from pg_catalog.pg_class c \
+             join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = $1",
+            &[&oid],
+        )
+        .await?
+        .map(|row| TableName::of(&row))
+        .transpose()
+}
+
 /// A table that could be replicated, or why it cannot.
 #[derive(Clone, Debug)]
 pub struct Candidate {

@@ -23,7 +23,8 @@ use crate::tls::Connector;
 ///
 /// The search path comes first: what follows it is looked up under it. A database in SQL_ASCII holds
 /// any bytes and converts none: they are taken and given as they are, where a client's encoding would
-/// make an error of those that are not in it. The last two statements
+/// make an error of those that are not in it. A database that keeps other writers out by default does not keep
+/// out what it holds a copy for; what kind of server it is is said by the transaction, which began before. The last two statements
 /// switch off time limits that older servers do not have, and say what kind of server this is.
 const SETUP: &str = "\
 set search_path = pg_catalog, pg_temp;
@@ -44,6 +45,8 @@ set statement_timeout = 0;
 set lock_timeout = 0;
 set idle_in_transaction_session_timeout = 0;
 set max_parallel_workers_per_gather = 0;
+set default_tablespace = '';
+set default_transaction_read_only = off;
 set default_transaction_isolation = 'read committed';
 set default_transaction_deferrable = off;
 select pg_catalog.set_config(s.name, s.value, false)

@@ -49,7 +49,7 @@ begin
         attach := array[v_make];
         if v.spcname is not null then
             attach := format('set local default_tablespace = %L', v.spcname) || attach
-                      || 'set local default_tablespace to default'::text;
+                      || 'set local default_tablespace = '''''::text;
         end if;
     else
         build := array[v_make];

@@ -64,7 +64,8 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
         let chosen = opened.chosen(&choice).await?;
         let mut gone: Vec<(TableName, Option<u32>)> = Vec::new();
         for row in chosen.named.into_iter().chain(chosen.matched) {
-            remove_from(&opened.session, job.config.session_role, one, &row).await?;
+            let target = target_of(provider.as_ref(), &row).await?;
+            remove_from(&opened.session, job.config.session_role, one, &row, &target).await?;
             gone.push((row.table, Some(row.provider_oid)));
         }
         let unlisted = chosen.unknown.into_iter().map(|table| (table, None));
@@ -113,6 +114,20 @@ async fn end_capture(
     })
 }
 
+/// The subscriber's table: after a rename on the provider it is the one of the name of now, and one that has the
+/// name of then is another's.
+async fn target_of(provider: Option<&Session>, row: &TableRow) -> Result<TableName, Failure> {
+    let now = match provider {
+        Some(provider) if row.mapping.target.is_none() => {
+            provider::table_name(&**provider, row.provider_oid)
+                .await
+                .with_context(|| format!("could not look for {} on the provider", row.table))?
+        }
+        Some(_) | None => None,
+    };
+    Ok(now.unwrap_or_else(|| row.target().clone()))
+}
+
 /// Takes a table out of the job on one subscriber, and brings back what an unfinished copy
 /// took away from it. The rows of such a copy go.
 async fn remove_from(
@@ -120,9 +135,10 @@ async fn remove_from(
     role: SessionRole,
     one: &SubscriberConfig,
     row: &TableRow,
+    target: &TableName,
 ) -> Result<(), Failure> {
     let table = &row.table;
-    room::forget(subscriber, role, &one.consumer, row)
+    room::forget(subscriber, role, &one.consumer, row, target)
         .await
         .map_err(|trouble| Failure::message(Exit::Failed, trouble.chain()))?;
     let kept = kept_ddl::list(&**subscriber, &one.consumer)

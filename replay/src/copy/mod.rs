@@ -13,6 +13,7 @@
 
 mod borrowed;
 pub(crate) mod catch_up;
+mod files;
 mod load;
 mod plan;
 mod progress;
@@ -106,7 +107,7 @@ pub(crate) async fn run(
         sub,
         row: &begun,
         session,
-        attempt: None,
+        begun: None,
     };
     let place = match copy.until_complete().await {
         Ok(place) => place,
@@ -185,7 +186,7 @@ struct Copy<'a> {
     /// To the subscriber.
     session: Session,
     /// The try, once it has begun.
-    attempt: Option<Attempt>,
+    begun: Option<room::Begun>,
 }
 
 impl Copy<'_> {
@@ -208,8 +209,9 @@ impl Copy<'_> {
             reads_ranges: source.reads_ranges,
         };
         let take_away = sizes.take_indexes_away(&source.relations);
-        let attempt = room::make(sub, row, &target, &self.session, take_away).await?;
-        self.attempt = Some(attempt.clone());
+        let begun = room::make(sub, row, &target, &self.session, take_away).await?;
+        self.begun = Some(begun);
+        let begun = self.begun.as_ref().ok_or(Trouble::Stale)?;
         // 4
         let parts = match row.existing {
             Existing::Trust => Vec::new(),
@@ -217,7 +219,7 @@ impl Copy<'_> {
                 sizes.parts(&source.relations)
             }
         };
-        let load = Arc::new(self.load(&source, &target, &attempt, &parts).await?);
+        let load = Arc::new(self.load(&source, &target, &begun.attempt, &parts).await?);
         let rows_estimated = source
             .rows_expected(&load.selects)
             .await
@@ -240,7 +242,7 @@ impl Copy<'_> {
             row,
             &target,
             &self.session,
-            &attempt,
+            begun,
             (tick, &copied),
             (rows, bytes),
         )
@@ -285,7 +287,7 @@ impl Copy<'_> {
             .iter()
             .map(|one| wanted.from(&one.name))
             .collect();
-        let into = room::loaded_table(self.row, target);
+        let into = room::loaded_table(self.row, target, &attempt.consumer);
         Ok(Load {
             sub: Arc::clone(self.sub),
             attempt: attempt.clone(),
@@ -303,13 +305,13 @@ impl Copy<'_> {
     /// Parks a table whose copy failed, as it was before: without a row of the copy, and with
     /// all that stood on it. Where even that fails, the next try does it.
     async fn park(&self, trouble: &Trouble) -> Result<(), Trouble> {
-        if let Some(attempt) = &self.attempt {
+        if let Some(begun) = &self.begun {
             let cleared = async {
                 room::clear(
                     self.sub.settings.session_role,
                     self.row,
                     &self.session,
-                    attempt,
+                    begun,
                 )
                 .await?;
                 restore::table(self.sub, &self.row.table).await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sql::{
     kept_ddl::{self, Kept},
-    name::TableName,
+    name::{TableName, quote_ident},
 };
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, error::SqlState};
@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{borrowed::Borrowed, room};
 use crate::{
-    apply::{SessionRole, target::Acting, write_settings},
+    apply::{SessionRole, acting::take_role, target::Acting, write_settings},
     subscription::Subscription,
     trouble::Trouble,
 };
@@ -291,12 +291,12 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
             // server as its table's owner, whoever asks for it.
             let acting = Acting::find(session, &one.table, &one.on).await?;
             acting.take(session, &one.table).await?;
-            for statement in statements {
-                session
-                    .batch_execute(statement)
-                    .await
-                    .map_err(cannot(one))?;
-            }
+            let refers = Referring {
+                session,
+                one,
+                acting: &acting,
+            };
+            refers.run(statements).await?;
             acting.give_back(session, &one.table).await?;
         }
         kept_ddl::forget(session, one.id)
@@ -305,6 +305,70 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
     }
     room::commit(session, &one.table).await
 }
+
+/// A foreign key that comes back as its table's owner.
+struct Referring<'a> {
+    session: &'a Client,
+    one: &'a Kept,
+    acting: &'a Acting,
+}
+
+impl Referring<'_> {
+    /// Runs the statements that validate it. The owner may lack what it takes to make it anew, REFERENCES on the
+    /// other table, where somebody else had made it: then it is lent, which nobody else gets to see.
+    async fn run(&self, statements: &[String]) -> Result<(), Trouble> {
+        let run = async || {
+            for statement in statements {
+                self.session.batch_execute(statement).await?;
+            }
+            Ok::<(), tokio_postgres::Error>(())
+        };
+        let cannot = || cannot(self.one);
+        let say = async |sql: &str| self.session.batch_execute(sql).await.map_err(cannot());
+        say("savepoint referring").await?;
+        let denied = match (run().await, self.acting.role()) {
+            (Err(error), Some(role)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                Some((error, role))
+            }
+            (Err(error), _) => return Err(cannot()(error)),
+            (Ok(()), _) => None,
+        };
+        let Some((error, role)) = denied else {
+            return say("release savepoint referring").await;
+        };
+        say("rollback to savepoint referring").await?;
+        say(&take_role("none", true)).await?;
+        let lent: Option<String> = self
+            .session
+            .query_opt(
+                LENDABLE,
+                &[&self.one.table.schema, &self.one.table.name, &role],
+            )
+            .await
+            .and_then(|row| row.map(|row| row.try_get(0)).transpose())
+            .map_err(cannot())?;
+        let Some(table) = lent else {
+            return Err(cannot()(error));
+        };
+        let role_name = quote_ident(role);
+        say(&format!("grant references on {table} to {role_name}")).await?;
+        say(&take_role(role, true)).await?;
+        run().await.map_err(cannot())?;
+        say(&take_role("none", true)).await?;
+        say(&format!("revoke references on {table} from {role_name}")).await?;
+        say(&take_role(role, true)).await
+    }
+}
+
+/// The subscriber's table of a provider's, quoted, if a role has no such right on it at all: taking one away that it
+/// has on some columns would not be as it was.
+const LENDABLE: &str = "\
+    select c.oid::regclass::text from ( \
+        select to_regclass(format('%I.%I', coalesce(s.target_schema, n.schema), coalesce(s.target_name, n.name))) as oid \
+          from (values ($1::text, $2::text)) n (schema, name) \
+          left join trunkline.table_state s on s.schema_name = n.schema and s.table_name = n.name \
+         limit 1) c \
+     where c.oid is not null and not has_any_column_privilege($3::text, c.oid::oid, 'references')";
 
 /// Brings back what is given, one after the other over one session, and says of each how it
 /// went. Foreign keys that have to be validated are, if asked for.

@@ -14,6 +14,7 @@ use sql::{
 use tokio_postgres::error::SqlState;
 use tracing::{debug, info};
 
+use super::files::Files;
 use crate::{
     apply::{
         SessionRole, empty,
@@ -112,17 +113,29 @@ fn treatment(row: &TableRow) -> Existing {
 }
 
 /// The table that parts are loaded into.
-pub(super) fn loaded_table(row: &TableRow, target: &Target) -> TableName {
+pub(super) fn loaded_table(row: &TableRow, target: &Target, consumer: &str) -> TableName {
     match treatment(row) {
         Existing::Refuse | Existing::Truncate | Existing::Trust => target.name.clone(),
-        Existing::Keep | Existing::Swap => aside(row),
+        Existing::Keep | Existing::Swap => aside(row, consumer),
     }
 }
 
 /// Where rows are loaded that are not to be seen before all are in. It is written to the
 /// server's log like any other: an unlogged one would be empty after a crash.
-fn aside(row: &TableRow) -> TableName {
-    TableName::new("trunkline", format!("copy_{}", row.provider_oid))
+///
+/// Named by the consumer, too: the providers of two jobs may number their tables alike, and the
+/// one's copy would drop the other's. The consumer's name itself may be too long.
+fn aside(row: &TableRow, consumer: &str) -> TableName {
+    // FNV-1a: the same in every build, so that the next one finds what this one has left.
+    let hash = consumer
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    TableName::new(
+        "trunkline",
+        format!("copy_{}_{hash:016x}", row.provider_oid),
+    )
 }
 
 /// Begins a try: empties the table, or refuses to; takes indexes away if asked to, and
@@ -133,11 +146,11 @@ pub(super) async fn make(
     target: &Target,
     session: &Session,
     take_indexes_away: bool,
-) -> Result<Attempt, Trouble> {
+) -> Result<Begun, Trouble> {
     let patience = Patience::new(session);
     loop {
         match try_make(sub, row, target, session, take_indexes_away).await {
-            Ok(attempt) => return Ok(attempt),
+            Ok(begun) => return Ok(begun),
             Err(trouble) => patience.again(trouble).await?,
         }
     }
@@ -149,7 +162,7 @@ async fn try_make(
     target: &Target,
     session: &Session,
     take_indexes_away: bool,
-) -> Result<Attempt, Trouble> {
+) -> Result<Begun, Trouble> {
     begin(session, sub.settings.session_role).await?;
     let treatment = treatment(row);
     let (loading, empties) = match treatment {
@@ -176,13 +189,31 @@ async fn try_make(
         tell_left(row, &left);
     }
     if empties {
-        empty(session, row, &target.acting).await?;
+        empty(session, (&row.table, &target.name), &target.acting).await?;
     }
     if matches!(treatment, Existing::Keep | Existing::Swap) {
-        make_aside(row, target, session).await?;
+        make_aside(row, target, session, &sub.consumer).await?;
     }
+    let files = if loading {
+        Files::of(session, &row.table, &target.name).await?
+    } else {
+        Files::default()
+    };
     commit(session, &row.table).await?;
-    Ok(attempt)
+    Ok(Begun {
+        attempt,
+        target: target.name.clone(),
+        files,
+    })
+}
+
+/// A try that has begun.
+pub(super) struct Begun {
+    pub(super) attempt: Attempt,
+    /// The subscriber's table, which a rename on the provider may have made another one than the last try's.
+    target: TableName,
+    /// Where its rows are kept.
+    pub(super) files: Files,
 }
 
 /// Said once, not with every try.
@@ -223,18 +254,23 @@ async fn refuse_rows(row: &TableRow, target: &Target, session: &Session) -> Resu
 /// Empties the subscriber's table, as whom it is written.
 async fn empty(
     session: &tokio_postgres::Client,
-    row: &TableRow,
+    (table, target): (&TableName, &TableName),
     acting: &Acting,
 ) -> Result<(), Trouble> {
-    acting.take(session, &row.table).await?;
-    empty::tables(session, std::slice::from_ref(row.target())).await?;
-    acting.give_back(session, &row.table).await
+    acting.take(session, table).await?;
+    empty::tables(session, std::slice::from_ref(target)).await?;
+    acting.give_back(session, table).await
 }
 
 /// Makes the table that is loaded beside the subscriber's. It belongs to the same owner, as
 /// whom it is loaded and read: its columns have the owner's domains.
-async fn make_aside(row: &TableRow, target: &Target, session: &Session) -> Result<(), Trouble> {
-    let aside = aside(row).quoted();
+async fn make_aside(
+    row: &TableRow,
+    target: &Target,
+    session: &Session,
+    consumer: &str,
+) -> Result<(), Trouble> {
+    let aside = aside(row, consumer).quoted();
     let to_owner = match target.acting.role() {
         None => String::new(),
         Some(role) => {
@@ -267,7 +303,7 @@ pub(super) async fn complete(
     row: &TableRow,
     target: &Target,
     session: &Session,
-    attempt: &Attempt,
+    begun: &Begun,
     place: (Tick, &Copied),
     moved: (i64, i64),
 ) -> Result<(), Trouble> {
@@ -279,7 +315,10 @@ pub(super) async fn complete(
     if beside.is_some() {
         // Without statistics the join of two large tables may be planned row by row.
         session
-            .batch_execute(&format!("analyze {}", aside(row).quoted()))
+            .batch_execute(&format!(
+                "analyze {}",
+                aside(row, &begun.attempt.consumer).quoted()
+            ))
             .await
             .map_err(Trouble::at_table(
                 &row.table,
@@ -288,7 +327,7 @@ pub(super) async fn complete(
     }
     let patience = Patience::new(session);
     loop {
-        match try_complete(row, target, session, attempt, place, moved, beside).await {
+        match try_complete(row, target, session, begun, place, moved, beside).await {
             Ok(()) => return Ok(()),
             Err(trouble) => patience.again(trouble).await?,
         }
@@ -299,14 +338,20 @@ async fn try_complete(
     row: &TableRow,
     target: &Target,
     session: &Session,
-    attempt: &Attempt,
+    begun: &Begun,
     place: (Tick, &Copied),
     moved: (i64, i64),
     beside: Option<bool>,
 ) -> Result<(), Trouble> {
     begin(session, target.session_role).await?;
+    begun
+        .files
+        .still_hold(session, &row.table, &target.name)
+        .await?;
+    let attempt = &begun.attempt;
     if let Some(only_these) = beside {
-        let statements = target.merge_statements(&aside(row), only_these);
+        let aside = aside(row, &attempt.consumer);
+        let statements = target.merge_statements(&aside, only_these);
         target.acting.take(session, &row.table).await?;
         for statement in &statements {
             session
@@ -319,7 +364,7 @@ async fn try_complete(
         }
         target.acting.give_back(session, &row.table).await?;
         session
-            .batch_execute(&format!("drop table {}", aside(row).quoted()))
+            .batch_execute(&format!("drop table {}", aside.quoted()))
             .await
             .map_err(Trouble::at_table(&row.table, "could not clear away"))?;
     }
@@ -338,11 +383,11 @@ pub(super) async fn clear(
     role: SessionRole,
     row: &TableRow,
     session: &Session,
-    attempt: &Attempt,
+    begun: &Begun,
 ) -> Result<(), Trouble> {
     let patience = Patience::new(session);
     loop {
-        match try_clear(role, row, session, attempt).await {
+        match try_clear(role, row, session, begun).await {
             Ok(()) => return Ok(()),
             Err(trouble) => patience.again(trouble).await?,
         }
@@ -353,25 +398,29 @@ async fn try_clear(
     role: SessionRole,
     row: &TableRow,
     session: &Session,
-    attempt: &Attempt,
+    begun: &Begun,
 ) -> Result<(), Trouble> {
     begin(session, role).await?;
-    let begun = attempt
+    let attempt = &begun.attempt;
+    let given_up = attempt
         .abandon(&**session)
         .await
         .map_err(Trouble::database("could not give a try up"))?;
-    if !begun {
+    if !given_up {
         return Err(Trouble::Stale);
     }
     match treatment(row) {
         Existing::Refuse | Existing::Truncate => {
-            let acting = Acting::find(&**session, &row.table, row.target()).await?;
-            empty(session, row, &acting).await?;
+            let acting = Acting::find(&**session, &row.table, &begun.target).await?;
+            empty(session, (&row.table, &begun.target), &acting).await?;
         }
         Existing::Trust => {}
         Existing::Keep | Existing::Swap => {
             session
-                .batch_execute(&format!("drop table if exists {}", aside(row).quoted()))
+                .batch_execute(&format!(
+                    "drop table if exists {}",
+                    aside(row, &attempt.consumer).quoted()
+                ))
                 .await
                 .map_err(Trouble::at_table(&row.table, "could not clear away"))?;
         }
@@ -382,28 +431,24 @@ async fn try_clear(
 /// How long a command waits for the table of a copy that it ends: its parts end first.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Takes a table out of the job whose copy is unfinished: what that has loaded goes with it.
+/// Takes a table out of the job whose copy is unfinished: what that has loaded goes with it. `target` is the
+/// subscriber's table.
 pub(crate) async fn forget(
     session: &tokio_postgres::Client,
     role: SessionRole,
     consumer: &str,
     row: &TableRow,
+    target: &TableName,
 ) -> Result<(), Trouble> {
     let at_table = |doing: &'static str| Trouble::at_table(&row.table, doing);
     let there: bool = session
-        .query_one(
-            "select to_regclass($1) is not null",
-            &[&row.target().quoted()],
-        )
+        .query_one("select to_regclass($1) is not null", &[&target.quoted()])
         .await
         .and_then(|row| row.try_get(0))
         .map_err(at_table("could not read it on the subscriber"))?;
     let lock = if there && row.loading {
         // Before the row: parts lock in this order too.
-        format!(
-            "lock table {} in access exclusive mode",
-            row.target().quoted()
-        )
+        format!("lock table {} in access exclusive mode", target.quoted())
     } else {
         String::new()
     };
@@ -419,11 +464,14 @@ pub(crate) async fn forget(
         .await
         .map_err(at_table("could not remove it"))?;
     if there && row.loading {
-        let acting = Acting::find(session, &row.table, row.target()).await?;
-        empty(session, row, &acting).await?;
+        let acting = Acting::find(session, &row.table, target).await?;
+        empty(session, (&row.table, target), &acting).await?;
     }
     session
-        .batch_execute(&format!("drop table if exists {}", aside(row).quoted()))
+        .batch_execute(&format!(
+            "drop table if exists {}",
+            aside(row, consumer).quoted()
+        ))
         .await
         .map_err(at_table("could not clear away"))?;
     commit(session, &row.table).await

@@ -18,6 +18,9 @@ use sql::{
 use super::{plan::Relation, select::Select};
 use crate::{source::shapes, subscription::Subscription, table::helper, trouble::Trouble};
 
+/// How often a table may be renamed between a look at its name and its lock.
+const RENAMES: u32 = 10;
+
 /// A table that is open for copying.
 pub(super) struct Source {
     /// The session that exported the snapshot; without it no further part can be read.
@@ -57,16 +60,7 @@ impl Source {
                 ))?)
             }
         };
-        // The lock first: TRUNCATE and a rewriting ALTER are not seen by snapshots.
-        session
-            .batch_execute(&format!(
-                "begin isolation level repeatable read read only; \
-                 lock table {} in access share mode; \
-                 set local row_security = off",
-                row.table.quoted()
-            ))
-            .await
-            .map_err(at_table("could not lock it on the provider"))?;
+        lock(&session, row).await?;
         let snapshot = session
             .query_one(
                 "select txid_current_snapshot()::text, pg_export_snapshot(), \
@@ -156,6 +150,44 @@ impl Source {
     pub(super) async fn is_alive(&self) -> bool {
         self.session.simple_query("select 1").await.is_ok()
     }
+}
+
+/// Begins the reading transaction with the table's lock; no snapshot is taken before it has that, for TRUNCATE
+/// and a rewriting ALTER are not seen by snapshots. The table may have another name by now, and another one its name.
+async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
+    let cannot = || Trouble::at_table(&row.table, "could not lock it on the provider");
+    for _ in 0..RENAMES {
+        let Some(name) = provider::table_name(&**session, row.provider_oid)
+            .await
+            .map_err(cannot())?
+        else {
+            return Err(Trouble::misfit(
+                &row.table,
+                "it was dropped on the provider".into(),
+                "remove the table from the job; if it was made again, add it again",
+            ));
+        };
+        session
+            .batch_execute(&format!(
+                "begin isolation level repeatable read read only; lock table {} in access share mode; \
+                 set local row_security = off",
+                name.quoted()
+            ))
+            .await
+            .map_err(cannot())?;
+        if provider::table_name(&**session, row.provider_oid)
+            .await
+            .map_err(cannot())?
+            == Some(name)
+        {
+            return Ok(());
+        }
+        session.batch_execute("rollback").await.map_err(cannot())?;
+    }
+    Err(Trouble::Passing {
+        doing: format!("table {}: could not lock it on the provider", row.table),
+        source: anyhow::anyhow!("it was renamed again and again"),
+    })
 }
 
 /// Registers the table's helper consumer at the provider's newest tick, and says which it is.

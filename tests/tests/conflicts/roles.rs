@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tests::{Replication, Transfers, wait_until};
+use tests::{Replication, Session, Transfers, wait_until};
 
 use crate::{SOON, parked};
 
@@ -218,4 +218,80 @@ fn se_10_superuser_and_set_role_that_are_taken_from_a_running_role_are_missed_by
         replication.wait_ok();
         replication.assert_followed(&["table parked", "subscriber waits", "subscriber stopped"]);
     }
+}
+
+#[test]
+fn se_05_policies_and_rights_that_come_in_the_middle_of_a_copy_park_the_table_until_they_are_gone()
+{
+    let replication = with_roles();
+    replication.everywhere(
+        "create table late (id int primary key, v text); grant select on late to trunkline_replay",
+    );
+    replication.on_subscriber("grant insert, update, delete, truncate on late to trunkline_replay");
+    replication.on_provider(
+        "grant trigger on late to trunkline_replay; \
+         insert into late select i, repeat('v', 100) from generate_series(1, 200000) i",
+    );
+    replication.replay.run(&["add", "late"]).ok();
+    replication.wait_ok();
+    let hidden =
+        "alter table late enable row level security; create policy half on late using (id < 100)";
+    let shown = "alter table late disable row level security; drop policy half on late";
+    for (on_provider, taken, given, says) in [
+        (true, hidden, shown, "row-level security"),
+        (false, hidden, shown, "row-level security"),
+        (
+            true,
+            "revoke select on late from trunkline_replay",
+            "grant select on late to trunkline_replay",
+            "permission denied for table late",
+        ),
+        (
+            false,
+            "revoke insert on late from trunkline_replay",
+            "grant insert on late to trunkline_replay",
+            "permission denied for table late",
+        ),
+    ] {
+        let side = if on_provider {
+            &replication.provider
+        } else {
+            &replication.subscribers[0]
+        };
+        for half_way in [false, true] {
+            if half_way && taken == hidden {
+                // It waits for the copy to end.
+                continue;
+            }
+            println!("{taken}, on the provider: {on_provider}, half way: {half_way}");
+            let held = Session::holding(
+                &replication.subscribers[0],
+                replication.db(),
+                "insert into trunkline.copied_range values ('replay1', 'public', 'late', 1)",
+            );
+            if !half_way {
+                side.psql(replication.db(), taken);
+            }
+            replication.replay.run(&["resync", "late"]).ok();
+            if half_way {
+                wait_until("a part to be in", SOON, || {
+                    replication.on_subscriber("select count(*) > 0 from trunkline.copied_range")
+                        == "t"
+                });
+                side.psql(replication.db(), taken);
+            }
+            drop(held);
+            replication.wait_parked("public.late", &[says]);
+            side.psql(replication.db(), given);
+            replication.wait_ok();
+            replication.sync();
+            replication.assert_same();
+        }
+    }
+    replication.assert_clean(&[
+        "table parked table=public.late",
+        "is loaded again",
+        "a table's task waits",
+        "not cleared away yet",
+    ]);
 }

@@ -9,11 +9,14 @@ mod changes;
 mod choice;
 mod create;
 mod ddl;
+mod disturbed;
 mod load;
 mod network;
 mod objects;
 mod parts;
 mod promoted;
+mod settings;
+mod several;
 mod shapes;
 mod steps;
 

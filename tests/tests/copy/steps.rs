@@ -51,8 +51,7 @@ struct Step {
 }
 
 const LOADING: &str = "select loading from trunkline.table_state where table_name = 'parent'";
-const BESIDE: &str = "select to_regclass('trunkline.copy_' || provider_oid) is not null \
-    from trunkline.table_state where table_name = 'parent'";
+const BESIDE: &str = "select count(*) > 0 from pg_class where relname ~ '^copy_[0-9]+_'";
 
 const STEPS: [Step; 10] = [
     Step {

@@ -1,0 +1,70 @@
+//! Where the rows of a copy lie on the subscriber: parts that are in are lost when somebody empties the table or
+//! makes it anew, and no error tells of it. Reads the catalog and locks; writes nothing.
+
+use sql::name::TableName;
+
+use crate::trouble::Trouble;
+
+/// The files of a table and its partitions, each named by its table's number and its own. A part
+/// that is loaded is in them as long as they are the table's: TRUNCATE and whatever writes a table
+/// anew gives it others, and a table that is made again has another number.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Files(Vec<String>);
+
+impl Files {
+    pub(super) async fn of(
+        session: &tokio_postgres::Client,
+        table: &TableName,
+        target: &TableName,
+    ) -> Result<Files, Trouble> {
+        session
+            .query_one(
+                "with recursive tree (oid) as ( \
+                     select to_regclass($1)::oid \
+                     union all \
+                     select i.inhrelid from tree t join pg_inherits i on i.inhparent = t.oid \
+                       join pg_class c on c.oid = i.inhrelid and c.relispartition) \
+                 select coalesce(array_agg(c.oid || '.' || c.relfilenode), '{}') \
+                   from tree t join pg_class c on c.oid = t.oid",
+                &[&target.quoted()],
+            )
+            .await
+            .and_then(|row| row.try_get(0))
+            .map(Files)
+            .map_err(Trouble::at_table(
+                table,
+                "could not look for its files on the subscriber",
+            ))
+    }
+
+    /// Fails unless all of them are still the table's, and keeps them so until the transaction's end.
+    pub(super) async fn still_hold(
+        &self,
+        session: &tokio_postgres::Client,
+        table: &TableName,
+        target: &TableName,
+    ) -> Result<(), Trouble> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        session
+            .batch_execute(&format!(
+                "lock table {} in access share mode",
+                target.quoted()
+            ))
+            .await
+            .map_err(Trouble::at_table(
+                table,
+                "could not lock it on the subscriber",
+            ))?;
+        let now = Files::of(session, table, target).await?;
+        if self.0.iter().all(|file| now.0.contains(file)) {
+            return Ok(());
+        }
+        Err(Trouble::misfit(
+            table,
+            "it was emptied, or made or written anew, on the subscriber while it was copied".into(),
+            "leave it alone until it is ok: it is copied again by itself",
+        ))
+    }
+}
