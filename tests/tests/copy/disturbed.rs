@@ -234,9 +234,10 @@ fn a_partition_that_is_on_another_server_is_refused_by_name_and_never_left_out()
         .ok();
     // One that comes later is in no copy, nor in any event.
     replication.on_provider("alter table t attach partition t_2 for values from (100) to (200); insert into t values (2, 'too')");
-    replication.wait_parked("public.t", &["t_2"]);
+    let why = "a partition of it is no ordinary table";
+    replication.wait_parked("public.t", &[why]);
     replication.replay.run(&["resync", "t"]).ok();
-    replication.wait_parked("public.t", &["t_2"]);
+    replication.wait_parked("public.t", &[why]);
     replication.on_provider("alter table t detach partition t_2");
     replication.replay.run(&["resync", "t"]).ok();
     replication.wait_ok();
