@@ -247,6 +247,5 @@ fn fails_so(tried: &Result<(), Trouble>, refusal: &Refusal) -> bool {
 
 fn key_of(rows: &Rows, number: RowNumber) -> Option<String> {
     let place = usize::try_from(number).ok()?.checked_sub(1)?;
-    let (key, _) = rows.rows.get(place)?;
-    Some(format!("({})", String::from_utf8_lossy(key)))
+    Some(format!("({})", String::from_utf8_lossy(rows.key(place)?)))
 }

@@ -162,7 +162,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         Duration::from_secs(30),
     );
     let max_batch_events = section.number("max_batch_events", BATCH_EVENTS, 100_000);
-    let chunk_size = section.size("chunk_size", CHUNK_SIZE, 16 << 20);
+    let chunk_size = section.size("chunk_size", CHUNK_SIZE, 32 << 20);
     let http_listen = names::address(section, "http_listen");
     Some(ReplayConfig {
         daemon,

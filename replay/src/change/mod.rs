@@ -9,7 +9,7 @@ use sql::{
     shape::{BadShape, Shape, ShapeId},
 };
 
-use crate::fold::Said;
+use crate::fold::{RowAt, Said, Span};
 
 /// What an event says, with the shape that its rows have.
 #[derive(Debug)]
@@ -35,11 +35,17 @@ pub(crate) struct Rows {
     pub shape: Arc<Shape>,
     /// What is said of them.
     pub said: Said,
-    /// Key and row of each, as record text without the outer parentheses; no row where the
-    /// event gives keys alone, and where the whole row stands for a key.
-    pub rows: Vec<(Bytes, Option<Bytes>)>,
-    /// Bytes that keys and rows keep in memory.
-    pub buffer_bytes: usize,
+    /// Where each stands.
+    pub rows: Vec<RowAt>,
+    /// The block, and behind it the keys that stand in no row as they are.
+    pub buffer: Bytes,
+}
+
+impl Rows {
+    /// A row's key, as record text without the outer parentheses; by its place, from 0 on.
+    pub(crate) fn key(&self, place: usize) -> Option<&[u8]> {
+        Some(self.rows.get(place)?.key.of(&self.buffer))
+    }
 }
 
 /// An event that cannot be decoded. Nothing after it could be trusted.
@@ -51,6 +57,9 @@ pub(crate) enum Undecodable {
     /// Its rows are not.
     #[error("its rows cannot be read")]
     Block(#[from] BadBlock),
+    /// They have more bytes than can be counted.
+    #[error("its rows have more than 4 GB")]
+    TooLarge,
     /// A shape that is stored on the provider cannot be read.
     #[error("a shape cannot be read")]
     Shape(#[from] BadShape),
@@ -116,7 +125,7 @@ impl Decoder {
                 block,
             } => {
                 let known = self.known(shape, || table.to_owned())?;
-                let rows = rows(known, kind, Bytes::copy_from_slice(block))?;
+                let rows = rows(known, kind, block)?;
                 match kind {
                     Kind::Large => Change::Large(rows),
                     Kind::Insert
@@ -151,8 +160,8 @@ impl Decoder {
     }
 }
 
-/// Takes a block apart. Keys and rows share the block's memory where they can.
-fn rows(known: &Known, kind: Kind, block: Bytes) -> Result<Rows, BadBlock> {
+/// Takes a block apart.
+fn rows(known: &Known, kind: Kind, block: &[u8]) -> Result<Rows, Undecodable> {
     let Known { shape, key_fields } = known;
     let keys_only = kind.is_key_only();
     let columns = if keys_only {
@@ -160,34 +169,48 @@ fn rows(known: &Known, kind: Kind, block: Bytes) -> Result<Rows, BadBlock> {
     } else {
         shape.columns.len()
     };
-    let mut buffer_bytes = block.len();
+    // All of the row tells it apart where there is no key.
+    let is_key = keys_only || !shape.has_key();
+    let at = |part: &[u8]| {
+        // It borrows from the block, so where it lies says where it starts.
+        let start = part.as_ptr().addr().wrapping_sub(block.as_ptr().addr());
+        Span::new(start, part.len()).ok_or(Undecodable::TooLarge)
+    };
+    let mut keys: Vec<u8> = Vec::new();
     let mut rows = Vec::new();
-    for text in row::rows(&block, columns) {
+    for text in row::rows(block, columns) {
         let text = text?;
-        let whole = block.slice_ref(text);
-        if keys_only {
-            rows.push((whole, None));
-            continue;
-        }
-        if !shape.has_key() {
-            // All of the row tells it apart.
-            rows.push((whole, None));
+        let whole = at(text)?;
+        if is_key {
+            rows.push(RowAt {
+                key: whole,
+                row: None,
+            });
             continue;
         }
         let key = match row::project(text, key_fields) {
-            Cow::Borrowed(part) => block.slice_ref(part),
+            Cow::Borrowed(part) => at(part)?,
             Cow::Owned(key) => {
-                buffer_bytes += key.len();
-                Bytes::from(key)
+                let start = block.len() + keys.len();
+                keys.extend_from_slice(&key);
+                Span::new(start, key.len()).ok_or(Undecodable::TooLarge)?
             }
         };
-        rows.push((key, Some(whole)));
+        rows.push(RowAt {
+            key,
+            row: Some(whole),
+        });
     }
+    let buffer = if keys.is_empty() {
+        Bytes::copy_from_slice(block)
+    } else {
+        Bytes::from([block, &keys].concat())
+    };
     Ok(Rows {
         said: said(kind),
         shape: Arc::clone(shape),
         rows,
-        buffer_bytes,
+        buffer,
     })
 }
 
@@ -230,8 +253,9 @@ mod tests {
         let Change::Rows(rows) = decoder.decode(event).unwrap() else {
             panic!("not rows");
         };
-        let keys: Vec<&[u8]> = rows.rows.iter().map(|(key, _)| &key[..]).collect();
-        assert_eq!(keys, [b"1", b"2"]);
+        assert_eq!(rows.key(0), Some(&b"1"[..]));
+        assert_eq!(rows.key(1), Some(&b"2"[..]));
+        assert_eq!(rows.key(2), None);
         assert_eq!(rows.said, Said::Updated);
     }
 

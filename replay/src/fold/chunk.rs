@@ -22,8 +22,9 @@ impl Chunk {
     pub(crate) fn rows(&mut self, rows: Rows) {
         let fold = fold_of(&mut self.tables, &mut self.closed, &rows.shape);
         let before = fold.bytes();
-        fold.block(rows.said, rows.rows.into_iter(), rows.buffer_bytes);
-        self.bytes += fold.bytes() - before;
+        fold.block(rows);
+        // It may hold less than before, where the rows stand for older ones.
+        self.bytes = self.bytes - before + fold.bytes();
     }
 
     /// A table was emptied: what came before does not matter, also under an older shape. Tables

@@ -8,13 +8,20 @@
 //! fold keeps the order of events instead: every event becomes a change set of its own.
 
 pub(crate) mod chunk;
+mod keys;
 
-use std::{cmp::Ordering, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
-use indexmap::{IndexMap, map::Entry};
+use indexmap::IndexMap;
 use sql::{row, shape::Shape};
+
+pub(crate) use keys::{RowAt, Span};
+
+use keys::Keys;
+
+use crate::change::Rows;
 
 /// What a block of rows says about each of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,21 +55,6 @@ impl Said {
             Said::Less => "minus",
         }
     }
-}
-
-/// What the subscriber must hold under a key before the fold is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Before {
-    Row,
-    NoRow,
-    Unknown,
-}
-
-#[derive(Clone, Debug)]
-struct KeyState {
-    before: Before,
-    /// The row's text now; none: no row has the key.
-    now: Option<Bytes>,
 }
 
 /// What is to be done to one table, in this order: empty it, delete, update, put, insert.
@@ -167,8 +159,9 @@ impl ChangeSet {
     }
 }
 
-/// Memory that a key costs beside its text: the map's entry and its share of the index.
-const BYTES_PER_KEY: usize = 128;
+/// Memory that a row of a table without a key costs beside its text: the map's entry and its
+/// share of the index.
+const BYTES_PER_SUM: usize = 128;
 
 /// The changes of one table since the last flush.
 #[derive(Debug)]
@@ -176,12 +169,13 @@ pub(crate) struct TableFold {
     shape: Arc<Shape>,
     by_text: bool,
     truncate: bool,
-    keys: IndexMap<Bytes, KeyState, RandomState>,
+    keys: Keys,
     /// By whole rows, for a table without a key.
     sums: IndexMap<Bytes, i64, RandomState>,
+    sums_bytes: usize,
     /// Finished sets, where the order of events is kept.
     done: Vec<ChangeSet>,
-    bytes: usize,
+    done_bytes: usize,
 }
 
 impl TableFold {
@@ -191,10 +185,11 @@ impl TableFold {
             by_text: shape.key_text_is_equality(),
             shape,
             truncate: false,
-            keys: IndexMap::default(),
+            keys: Keys::default(),
             sums: IndexMap::default(),
+            sums_bytes: 0,
             done: Vec::new(),
-            bytes: 0,
+            done_bytes: 0,
         }
     }
 
@@ -205,83 +200,44 @@ impl TableFold {
 
     /// Bytes that the fold holds in memory, block buffers included.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.keys.bytes() + self.sums_bytes + self.done_bytes
     }
 
-    /// Takes a block: pairs of key and row text (none for `Deleted` and `Gone`), and the
-    /// number of bytes that the block's buffer keeps alive.
-    pub(crate) fn block(
-        &mut self,
-        said: Said,
-        rows: impl Iterator<Item = (Bytes, Option<Bytes>)>,
-        buffer_bytes: usize,
-    ) {
-        let before = self.keys.len() + self.sums.len();
-        for (key, row) in rows {
-            self.change(said, key, row);
-        }
-        self.bytes += buffer_bytes + (self.keys.len() + self.sums.len() - before) * BYTES_PER_KEY;
-        if !self.by_text && self.shape.has_key() {
-            self.close_set();
-        }
-    }
-
-    fn change(&mut self, said: Said, key: Bytes, row: Option<Bytes>) {
-        let (before, known) = match said {
-            Said::Inserted => (Before::NoRow, true),
-            Said::Updated | Said::Deleted => (Before::Row, true),
-            Said::Live | Said::Gone => (Before::Unknown, false),
-            Said::More | Said::Less => {
-                let one = if said == Said::More { 1 } else { -1 };
-                *self.sums.entry(key).or_insert(0) += one;
-                return;
-            }
-        };
-        match self.keys.entry(key) {
-            Entry::Vacant(entry) => {
-                entry.insert(KeyState { before, now: row });
-            }
-            Entry::Occupied(mut entry) => {
-                let state = entry.get_mut();
-                state.now = row;
-                // A live read follows where a nested statement was logged before the one
-                // around it; then the first change that was logged need not be the first
-                // that happened, and it says nothing of before.
-                if !known {
-                    state.before = Before::Unknown;
+    /// Takes a block of rows.
+    pub(crate) fn block(&mut self, rows: Rows) {
+        match rows.said {
+            Said::More => self.sum(&rows, 1),
+            Said::Less => self.sum(&rows, -1),
+            Said::Inserted | Said::Updated | Said::Deleted | Said::Live | Said::Gone => {
+                self.keys.block(rows.said, rows.buffer, &rows.rows);
+                if !self.by_text {
+                    self.close_set();
                 }
             }
         }
     }
 
+    fn sum(&mut self, rows: &Rows, one: i64) {
+        let before = self.sums.len();
+        for at in &rows.rows {
+            let row = rows.buffer.slice_ref(at.key.of(&rows.buffer));
+            *self.sums.entry(row).or_insert(0) += one;
+        }
+        self.sums_bytes += rows.buffer.len() + (self.sums.len() - before) * BYTES_PER_SUM;
+    }
+
     /// The table was emptied: nothing that came before matters.
     pub(crate) fn truncate(&mut self) {
-        self.keys.clear();
-        self.sums.clear();
-        self.done.clear();
-        self.bytes = 0;
+        *self = TableFold::new(Arc::clone(&self.shape));
         self.truncate = true;
     }
 
     fn close_set(&mut self) {
         let mut set = ChangeSet::new(Arc::clone(&self.shape));
         set.truncate = std::mem::take(&mut self.truncate);
-        let mut updates = Vec::new();
-        for (key, state) in self.keys.drain(..) {
-            match (state.before, state.now) {
-                (Before::Row, Some(row)) => updates.push((key, row)),
-                (Before::Row, None) => set.deletes.push(key),
-                (Before::NoRow, Some(row)) => set.inserts.push(row),
-                (Before::Unknown, Some(row)) => set.puts.push(row),
-                (Before::NoRow | Before::Unknown, None) => set.gone.push(key),
-            }
-        }
-        // Neighbours in the subscriber's index are written one after the other: the server finds
-        // their pages in its cache and prunes each page once, and writers of the same rows lock
-        // them in one order. New rows keep the order in which they came.
-        updates.sort_unstable_by(|(a, _), (b, _)| near(a, b));
-        set.updates = updates.into_iter().map(|(_, row)| row).collect();
-        set.deletes.sort_unstable_by(near);
+        self.done_bytes += self.keys.bytes() + self.sums_bytes;
+        self.sums_bytes = 0;
+        self.keys.drain_into(&mut set);
         set.sums = self.sums.drain(..).filter(|(_, n)| *n != 0).collect();
         if !set.is_empty() {
             self.done.push(set);
@@ -293,11 +249,6 @@ impl TableFold {
         self.close_set();
         self.done
     }
-}
-
-/// An order of keys' texts that is the order of whole numbers, and near that of most other keys.
-fn near(a: &Bytes, b: &Bytes) -> Ordering {
-    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use sql::shape::Shape;
 
-use super::{ChangeSet, Said, TableFold, chunk::Chunk};
+use super::{ChangeSet, RowAt, Said, Span, TableFold, chunk::Chunk};
 use crate::change::Rows;
 
 fn shape(text_equal: bool) -> Arc<Shape> {
@@ -15,6 +15,33 @@ fn shape(text_equal: bool) -> Arc<Shape> {
     Arc::new(Shape::from_json(&json).unwrap())
 }
 
+/// A block of rows, each with its key in front of its text.
+fn block(
+    shape: &Arc<Shape>,
+    said: Said,
+    rows: impl IntoIterator<Item = (Bytes, Option<Bytes>)>,
+) -> Rows {
+    let mut buffer = Vec::new();
+    let mut put = |text: &Bytes| {
+        let start = buffer.len();
+        buffer.extend_from_slice(text);
+        Span::new(start, text.len()).unwrap()
+    };
+    let rows = rows
+        .into_iter()
+        .map(|(key, row)| RowAt {
+            key: put(&key),
+            row: row.as_ref().map(&mut put),
+        })
+        .collect();
+    Rows {
+        shape: Arc::clone(shape),
+        said,
+        rows,
+        buffer: buffer.into(),
+    }
+}
+
 fn one(said: Said, key: u32, row: Option<&str>) -> (Said, Bytes, Option<Bytes>) {
     let key = key.to_string();
     let row = row.map(|v| Bytes::from(format!("{key},{v}")));
@@ -22,9 +49,9 @@ fn one(said: Said, key: u32, row: Option<&str>) -> (Said, Bytes, Option<Bytes>) 
 }
 
 fn fold(shape: Arc<Shape>, changes: Vec<(Said, Bytes, Option<Bytes>)>) -> Vec<ChangeSet> {
-    let mut fold = TableFold::new(shape);
+    let mut fold = TableFold::new(Arc::clone(&shape));
     for (said, key, row) in changes {
-        fold.block(said, std::iter::once((key, row)), 10);
+        fold.block(block(&shape, said, [(key, row)]));
     }
     fold.into_sets()
 }
@@ -90,11 +117,13 @@ fn a_live_read_takes_away_what_the_nested_statement_said_of_before() {
 
 #[test]
 fn truncate_forgets_what_came_before_and_keeps_what_follows() {
-    let mut fold = TableFold::new(shape(true));
-    let row = |k: &'static str, v: &'static str| (Bytes::from(k), Some(Bytes::from(v)));
-    fold.block(Said::Updated, std::iter::once(row("1", "1,a")), 10);
+    let shape = shape(true);
+    let mut fold = TableFold::new(Arc::clone(&shape));
+    let row = |k: &'static str, v: &'static str| [(Bytes::from(k), Some(Bytes::from(v)))];
+    fold.block(block(&shape, Said::Updated, row("1", "1,a")));
     fold.truncate();
-    fold.block(Said::Inserted, std::iter::once(row("2", "2,b")), 10);
+    assert_eq!(fold.bytes(), 0);
+    fold.block(block(&shape, Said::Inserted, row("2", "2,b")));
     let sets = fold.into_sets();
     assert!(sets[0].truncate);
     assert_eq!(words(&sets[0].inserts), ["2,b"]);
@@ -161,7 +190,8 @@ fn any_history_cut_into_any_chunks_gives_the_provider_s_rows_and_no_conflict() {
         let mut provider: BTreeMap<String, String> = BTreeMap::new();
         let mut subscriber = provider.clone();
         let by_text = seed % 2 == 0;
-        let mut current = TableFold::new(shape(by_text));
+        let shape = shape(by_text);
+        let mut current = TableFold::new(Arc::clone(&shape));
         for step in 0..300 {
             let key = next(8).to_string();
             let row = format!("{key},{step}");
@@ -178,13 +208,13 @@ fn any_history_cut_into_any_chunks_gives_the_provider_s_rows_and_no_conflict() {
                 None => provider.remove(&key),
             };
             let pair = (Bytes::from(key), now.map(Bytes::from));
-            current.block(said, std::iter::once(pair), 1);
+            current.block(block(&shape, said, [pair]));
             if next(60) == 0 {
                 provider.clear();
                 current.truncate();
             }
             if next(20) == 0 {
-                let full = std::mem::replace(&mut current, TableFold::new(shape(by_text)));
+                let full = std::mem::replace(&mut current, TableFold::new(Arc::clone(&shape)));
                 assert_eq!(apply(&mut subscriber, &full.into_sets()), 0, "seed {seed}");
                 assert_eq!(subscriber, provider, "seed {seed}");
             }
@@ -200,12 +230,7 @@ fn a_truncate_forgets_the_rows_before_it_under_an_older_shape_too() {
     let new = Arc::new(new);
     let rows = |shape: &Arc<Shape>, key: u32| {
         let (said, key, row) = one(Said::Inserted, key, Some("a"));
-        Rows {
-            shape: Arc::clone(shape),
-            said,
-            rows: vec![(key, row)],
-            buffer_bytes: 10,
-        }
+        block(shape, said, [(key, row)])
     };
     for before in [vec![&old], vec![&old, &new]] {
         let mut chunk = Chunk::default();
@@ -219,4 +244,40 @@ fn a_truncate_forgets_the_rows_before_it_under_an_older_shape_too() {
         assert!(sets[0].truncate);
         assert_eq!(words(&sets[0].inserts), ["3,a"]);
     }
+}
+
+#[test]
+fn rows_that_are_written_again_and_again_hold_one_text_each() {
+    let shape = shape(true);
+    let mut fold = TableFold::new(Arc::clone(&shape));
+    let large = "x".repeat(1000);
+    let rows = || (0..100u32).map(|key| (key.to_string(), format!("{key},{large}")));
+    let mut held = Vec::new();
+    for said in [Said::Inserted, Said::Updated, Said::Updated, Said::Updated] {
+        // Two blocks, so that one of them is still in use while the other one is replaced.
+        for half in [0..50, 50..100] {
+            let all: Vec<_> = rows().collect();
+            let some = all[half].iter().cloned();
+            let some = some.map(|(key, row)| (key.into(), Some(row.into())));
+            fold.block(block(&shape, said, some));
+        }
+        held.push(fold.bytes());
+    }
+    assert!(held[0] > 100_000, "{held:?}");
+    assert!(held.iter().all(|bytes| *bytes < held[0] + 1000), "{held:?}");
+    let gone = rows().map(|(key, _)| (key.into(), None));
+    fold.block(block(&shape, Said::Deleted, gone));
+    assert!(fold.bytes() < 10_000, "{}", fold.bytes());
+    let sets = fold.into_sets();
+    assert_eq!(sets[0].gone.len(), 100, "no row was there before");
+}
+
+#[test]
+fn a_row_may_come_twice_in_one_block() {
+    let shape = shape(true);
+    let mut fold = TableFold::new(Arc::clone(&shape));
+    let row = |v: &str| (Bytes::from("1"), Some(Bytes::from(format!("1,{v}"))));
+    fold.block(block(&shape, Said::Live, [row("a"), row("b"), row("c")]));
+    let sets = fold.into_sets();
+    assert_eq!(words(&sets[0].puts), ["1,c"]);
 }

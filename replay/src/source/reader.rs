@@ -22,10 +22,6 @@ use sql::{
     shape::Shape,
 };
 
-/// From this size on a part goes to a subscriber that has nothing to do. Smaller ones would cost
-/// more statements than the waiting saves.
-const EARLY_BYTES: usize = 1 << 20;
-
 /// What the reader hands over, in this order: `Begin`, then parts, one at least.
 #[derive(Clone, Debug)]
 pub(crate) enum Delivery {
@@ -167,8 +163,7 @@ async fn read_batch(
             Change::Mark(shape, mark) => part.mark = Some((shape, mark)),
             Change::Foreign => {}
         }
-        let full = chunk.bytes() >= chunk_bytes || part.mark.is_some();
-        if full || chunk.bytes() >= EARLY_BYTES && seat.is_awaited() {
+        if chunk.bytes() >= chunk_bytes || part.mark.is_some() {
             part.fill(&mut chunk);
             let full = Delivery::Part(Arc::new(std::mem::take(&mut part)));
             if !seat.deliver(full, patience).await {

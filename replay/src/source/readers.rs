@@ -22,10 +22,6 @@ use tokio::{
 use super::reader::{self, Delivery, Feed};
 use crate::trouble::Trouble;
 
-/// Deliveries that wait for the fastest member. With the part that is being folded and the one
-/// that is being written, three times `chunk_size` is held in memory.
-const AHEAD: usize = 1;
-
 /// Times `chunk_size` that wait for a member that is slower than the fastest one.
 const BEHIND_CHUNKS: usize = 2;
 
@@ -42,7 +38,7 @@ pub(crate) struct Readers {
     feed: Feed,
     subscribers: usize,
     rooms: Mutex<Rooms>,
-    /// A member has taken a delivery, or gone.
+    /// A member has done what it had, or gone.
     taken: Notify,
 }
 
@@ -72,9 +68,7 @@ struct Member {
 /// What a member has not done yet.
 #[derive(Default)]
 struct Backlog {
-    /// Deliveries that wait for it.
-    waiting: AtomicUsize,
-    /// Their bytes, and those of the one in its hand.
+    /// Bytes of the deliveries that wait for it, and of the one in its hand.
     bytes: AtomicUsize,
 }
 
@@ -97,7 +91,10 @@ impl Reader {
     /// The next delivery. Cancel safe.
     pub(crate) async fn next(&mut self) -> Result<Delivery, Trouble> {
         let done = std::mem::take(&mut self.in_hand);
-        self.backlog.bytes.fetch_sub(done, Ordering::Relaxed);
+        if done > 0 {
+            self.backlog.bytes.fetch_sub(done, Ordering::Relaxed);
+            self.readers.taken.notify_waiters();
+        }
         let delivery = match self.deliveries.recv().await {
             Some(delivery) => delivery?,
             None => {
@@ -108,8 +105,6 @@ impl Reader {
             }
         };
         self.in_hand = bytes(&delivery);
-        self.backlog.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.readers.taken.notify_waiters();
         Ok(delivery)
     }
 }
@@ -344,14 +339,6 @@ impl Seat {
         }
     }
 
-    /// A member has done all that it has got, and waits for more.
-    pub(super) fn is_awaited(&self) -> bool {
-        let mut rooms = self.readers.rooms();
-        rooms
-            .room(self.room)
-            .is_some_and(|room| room.members.iter().any(Member::is_idle))
-    }
-
     /// Tells one member what went wrong; the others read on by themselves, and meet it or not.
     pub(super) fn fail(&self, trouble: Trouble) {
         let mut rooms = self.readers.rooms();
@@ -367,11 +354,9 @@ impl Seat {
 }
 
 impl Member {
+    /// It has done all that it has got. Until then the reader goes on folding: what has not been
+    /// handed over yet may still be replaced, and need not be written.
     fn wants(&self) -> bool {
-        self.backlog.waiting.load(Ordering::Relaxed) < AHEAD
-    }
-
-    fn is_idle(&self) -> bool {
         self.backlog.bytes.load(Ordering::Relaxed) == 0
     }
 
@@ -386,7 +371,6 @@ impl Member {
     }
 
     fn send(&self, delivery: Result<Delivery, Trouble>, size: usize) {
-        self.backlog.waiting.fetch_add(1, Ordering::Relaxed);
         self.backlog.bytes.fetch_add(size, Ordering::Relaxed);
         // Who does not listen any more has left, or is about to.
         let _ = self.deliveries.send(delivery);

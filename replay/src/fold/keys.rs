@@ -1,0 +1,225 @@
+//! The last state of each key of a table, as places in the buffers that the texts came in. Pure.
+//!
+//! A backlog is mostly rows that nothing else is said of, so what a key costs beside its text
+//! decides how much of a backlog is folded before it must be written: 24 bytes and a slot of an
+//! index here, where a map of texts would take 130. A buffer whose rows have all been replaced
+//! is let go, so that rows which are written again and again hold one text each.
+
+use std::{cmp::Ordering, hash::BuildHasher};
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::{HashTable, hash_table::Entry as Slot};
+
+use super::{ChangeSet, Said};
+
+/// A piece of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    /// The piece from `start` on; none beyond 4 GB, which is four times what a value of
+    /// PostgreSQL's can hold.
+    pub(crate) fn new(start: usize, len: usize) -> Option<Span> {
+        start
+            .checked_add(len)
+            .filter(|end| u32::try_from(*end).is_ok())?;
+        Some(Span {
+            start: u32::try_from(start).ok()?,
+            len: u32::try_from(len).ok()?,
+        })
+    }
+
+    fn range(self) -> std::ops::Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+
+    /// Its bytes.
+    pub(crate) fn of(self, buffer: &[u8]) -> &[u8] {
+        buffer.get(self.range()).unwrap_or_default()
+    }
+
+    fn slice(self, buffer: &Bytes) -> Bytes {
+        buffer.slice(self.range())
+    }
+}
+
+/// A row's places in its block's buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowAt {
+    /// Its key, as record text without the outer parentheses.
+    pub key: Span,
+    /// The row as such text; none where the event gives keys alone, and where the whole row
+    /// stands for a key.
+    pub row: Option<Span>,
+}
+
+/// What the subscriber must hold under a key before the fold is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Row,
+    NoRow,
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// The buffer that key and row are in.
+    buffer: u32,
+    key: Span,
+    /// The row's text, if there is one.
+    row: Span,
+    is_there: bool,
+    before: Before,
+}
+
+/// What a key costs beside its text: the entry, which may have as much room again behind it, its
+/// share of the index, and the handle that a change set has of its text.
+const BYTES_PER_KEY: usize = 56;
+
+/// What a buffer costs beside its bytes.
+const BYTES_PER_BUFFER: usize = 80;
+
+#[derive(Debug)]
+struct Buffer {
+    text: Bytes,
+    /// Entries that point into it.
+    used: u32,
+}
+
+impl Buffer {
+    fn bytes(&self) -> usize {
+        self.text.len() + BYTES_PER_BUFFER
+    }
+}
+
+/// The keys of one table's changes.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    hasher: RandomState,
+    index: HashTable<u32>,
+    entries: Vec<Entry>,
+    buffers: Vec<Buffer>,
+    buffer_bytes: usize,
+}
+
+impl Keys {
+    /// Bytes held in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.buffer_bytes + self.entries.len() * BYTES_PER_KEY
+    }
+
+    /// Takes what a block says of its rows' keys; not `More` and `Less`, which no key has.
+    pub(super) fn block(&mut self, said: Said, buffer: Bytes, rows: &[RowAt]) {
+        let (before, is_known) = match said {
+            Said::Inserted => (Before::NoRow, true),
+            Said::Updated | Said::Deleted => (Before::Row, true),
+            Said::Live | Said::Gone | Said::More | Said::Less => (Before::Unknown, false),
+        };
+        let buffer = Buffer {
+            text: buffer,
+            used: 0,
+        };
+        let number = self.buffers.len();
+        self.buffer_bytes += buffer.bytes();
+        self.buffers.push(buffer);
+        for at in rows {
+            self.change(number, at, before, is_known);
+        }
+        self.let_go_if_unused(number);
+    }
+
+    fn change(&mut self, number: usize, at: &RowAt, before: Before, is_known: bool) {
+        let new = Entry {
+            buffer: u32::try_from(number).unwrap_or(u32::MAX),
+            key: at.key,
+            row: at.row.unwrap_or(at.key),
+            is_there: at.row.is_some(),
+            before,
+        };
+        let key = |entry: &Entry| entry.key.of(text(&self.buffers, entry));
+        let wanted = key(&new);
+        let slot = self.index.entry(
+            self.hasher.hash_one(wanted),
+            |place| key(&self.entries[*place as usize]) == wanted,
+            |place| self.hasher.hash_one(key(&self.entries[*place as usize])),
+        );
+        let replaced = match slot {
+            Slot::Vacant(slot) => {
+                slot.insert(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
+                self.entries.push(new);
+                None
+            }
+            Slot::Occupied(slot) => {
+                let old = &mut self.entries[*slot.get() as usize];
+                // A live read follows where a nested statement was logged before the one
+                // around it; then the first change that was logged need not be the first
+                // that happened, and it says nothing of before.
+                let before = if is_known {
+                    old.before
+                } else {
+                    Before::Unknown
+                };
+                Some(std::mem::replace(old, Entry { before, ..new }).buffer as usize)
+            }
+        };
+        self.buffers[number].used += 1;
+        if let Some(replaced) = replaced {
+            self.buffers[replaced].used -= 1;
+            if replaced != number {
+                self.let_go_if_unused(replaced);
+            }
+        }
+    }
+
+    fn let_go_if_unused(&mut self, number: usize) {
+        let buffer = &mut self.buffers[number];
+        if buffer.used == 0 {
+            self.buffer_bytes -= buffer.text.len();
+            buffer.text = Bytes::new();
+        }
+    }
+
+    /// Adds to a set what is to be done to each key, and is empty afterwards.
+    pub(super) fn drain_into(&mut self, set: &mut ChangeSet) {
+        let Keys {
+            entries, buffers, ..
+        } = std::mem::take(self);
+        let (mut updates, mut deletes) = (Vec::new(), Vec::new());
+        let key = |entry: &Entry| entry.key.slice(&buffers[entry.buffer as usize].text);
+        let row = |entry: &Entry| entry.row.slice(&buffers[entry.buffer as usize].text);
+        for entry in &entries {
+            match (entry.before, entry.is_there) {
+                (Before::Row, true) => updates.push(*entry),
+                (Before::Row, false) => deletes.push(*entry),
+                (Before::NoRow, true) => set.inserts.push(row(entry)),
+                (Before::Unknown, true) => set.puts.push(row(entry)),
+                (Before::NoRow | Before::Unknown, false) => set.gone.push(key(entry)),
+            }
+        }
+        drop(entries);
+        // Neighbours in the subscriber's index are written one after the other: the server finds
+        // their pages in its cache and prunes each page once, and writers of the same rows lock
+        // them in one order. New rows keep the order in which they came.
+        for of_one_kind in [&mut updates, &mut deletes] {
+            of_one_kind.sort_unstable_by(|a, b| {
+                near(a.key.of(text(&buffers, a)), b.key.of(text(&buffers, b)))
+            });
+        }
+        set.updates.extend(updates.iter().map(row));
+        set.deletes.extend(deletes.iter().map(key));
+    }
+}
+
+fn text<'a>(buffers: &'a [Buffer], entry: &Entry) -> &'a [u8] {
+    &buffers[entry.buffer as usize].text
+}
+
+/// An order of keys' texts that is the order of whole numbers, and near that of most other keys.
+fn near(a: &[u8], b: &[u8]) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+}
