@@ -114,6 +114,7 @@ impl<'a> BatchLoop<'a> {
         let mut sequences = Sequences::new(&sub.settings.queue, &sub.consumer);
         sequences.carry(&provider, applier.session()).await?;
         applier.guard().await?;
+        stats.nothing_under_way();
         info!(consumer = %sub.consumer, tick = stored.position.tick.id.0, "batch loop started");
         Ok(BatchLoop {
             sequences,
@@ -299,6 +300,7 @@ impl<'a> BatchLoop<'a> {
                 Delivery::LetGo => {
                     if is_begun {
                         self.applier.rollback().await?;
+                        self.stats.nothing_under_way();
                     }
                     self.read_on();
                     return Ok(());
@@ -322,6 +324,7 @@ impl<'a> BatchLoop<'a> {
                 committed.map_err(|trouble| self.under_its_stored_name(trouble))?;
                 break;
             }
+            self.stats.under_way(self.applier.rows(), header);
             if let Some((shape, mark)) = &part.mark
                 && self.takes(shape.table.oid)
             {
@@ -350,6 +353,7 @@ impl<'a> BatchLoop<'a> {
     /// The helper consumer comes first: if the process dies before the state is stored, a
     /// helper is left over, and cleared away; the other way round events would be lost.
     async fn park(&mut self, row: &TableRow, trouble: Trouble) -> Result<(), Trouble> {
+        self.stats.nothing_under_way();
         // A COPY that the server refuses at its begin takes the session with it.
         let usable = self.applier.rollback().await.is_ok();
         let tick = row.tick.unwrap_or(self.position.tick);

@@ -14,6 +14,7 @@ mod copy;
 mod fold;
 mod http;
 mod parking;
+mod progress;
 mod sequences;
 mod skip;
 mod source;

@@ -21,6 +21,8 @@ pub(crate) struct Totals {
     pub events: AtomicU64,
     /// Rows written.
     pub rows: AtomicU64,
+    /// Rows that the batch in hand has written so far, if it has several parts; else 0.
+    pub batch_rows: AtomicU64,
     /// Transactions that were broken off for a reason that goes away by itself, and tried again.
     pub retries: AtomicU64,
 }
@@ -36,6 +38,8 @@ pub(crate) struct Stats {
     rows: u64,
     retries: u64,
     totals: Arc<Totals>,
+    /// When a batch was committed, or a line said how far one is.
+    told: Instant,
     /// From the last applied tick's making to its commit, by the two machines' clocks.
     lag: Duration,
 }
@@ -52,12 +56,15 @@ impl Stats {
             rows: 0,
             retries: 0,
             totals,
+            told: Instant::now(),
             lag: Duration::ZERO,
         }
     }
 
     /// Counts a batch that was committed.
     pub(crate) fn batch(&mut self, events: u64, rows: u64, header: &Header) {
+        self.nothing_under_way();
+        self.told = Instant::now();
         self.batches += 1;
         self.events += events;
         self.rows += rows;
@@ -69,6 +76,20 @@ impl Stats {
             .duration_since(header.to_time)
             .unwrap_or_default();
         self.tell_if_due();
+    }
+
+    /// Takes note of how far a batch of several parts is, and says so when the time for a line has come.
+    pub(crate) fn under_way(&mut self, rows: u64, header: &Header) {
+        self.totals.batch_rows.store(rows, Ordering::Relaxed);
+        if self.told.elapsed() >= self.period {
+            info!(consumer = %self.consumer, to_tick = header.to.tick.id.0, rows, "batch under way");
+            self.told = Instant::now();
+        }
+    }
+
+    /// No batch is in hand.
+    pub(crate) fn nothing_under_way(&mut self) {
+        self.totals.batch_rows.store(0, Ordering::Relaxed);
     }
 
     /// Counts a transaction that is to be tried again.

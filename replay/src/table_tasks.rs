@@ -25,6 +25,7 @@ use tracing::{debug, error, warn};
 
 use crate::{
     copy::{self, tend::Tending},
+    progress::Progress,
     subscription::Subscription,
     table::{self, Duty, helper},
     trouble::Trouble,
@@ -175,6 +176,7 @@ async fn turns(
     let mut requests = sub.requests.clone();
     let mut provider_told: Option<Instant> = None;
     let mut pace: Option<Pace> = None;
+    let mut progress = Progress::default();
     loop {
         while let Some(ended) = tasks.running.try_join_next_with_id() {
             tasks.ended(ended);
@@ -191,6 +193,7 @@ async fn turns(
             tell_provider(sub, &provider, subscriber).await?;
             provider_told = Some(Instant::now());
         }
+        progress.show(sub, subscriber).await?;
         if told.take().is_some() {
             position::show_error(&**subscriber, &sub.consumer, None)
                 .await

@@ -199,7 +199,7 @@ impl Mover {
             .prepare(
                 "update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = coalesce($8, tick_time), \
                      conflicts = conflicts + $9, last_error = null, last_error_at = null, \
-                     applied_at = clock_timestamp() \
+                     batch_rows = null, applied_at = clock_timestamp() \
                  where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
                    and tables_version = $5",
             )
@@ -233,6 +233,22 @@ impl Mover {
             .await?;
         Ok(moved == 1)
     }
+}
+
+/// Shows how many rows the batch in hand has written so far; none: no batch takes long.
+pub async fn show_progress(
+    client: &impl GenericClient,
+    consumer: &str,
+    rows: Option<i64>,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "update trunkline.position set batch_rows = $2 \
+             where consumer = $1 and batch_rows is distinct from $2",
+            &[&consumer, &rows],
+        )
+        .await?;
+    Ok(())
 }
 
 /// Stores why the loop does not go on, for `status`; null when it does again.

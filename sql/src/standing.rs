@@ -24,6 +24,8 @@ pub struct SubscriberStanding {
     pub conflicts: i64,
     /// Of these, those found in the last day; older ones are kept up to a number only.
     pub recent_conflicts: i64,
+    /// Rows that the batch in hand has written so far, if it takes long.
+    pub batch_rows: Option<i64>,
     /// Why the batch loop does not go on, if it does not.
     pub last_error: Option<String>,
     /// A batch loop of this job is connected to this database.
@@ -51,7 +53,8 @@ pub async fn subscriber(
                              where a.datname = pg_catalog.current_database() \
                                and a.application_name = $2::text::name::text), \
                     (select count(*) from trunkline.conflict c \
-                      where c.consumer = p.consumer and c.found_at > now() - interval '1 day') \
+                      where c.consumer = p.consumer and c.found_at > now() - interval '1 day'), \
+                    (pg_catalog.to_jsonb(p) ->> 'batch_rows')::int8 \
                from trunkline.position p where p.consumer = $1",
             &[&consumer, &worker],
         )
@@ -67,6 +70,7 @@ pub async fn subscriber(
             last_error: row.try_get(5)?,
             worker_connected: row.try_get(6)?,
             recent_conflicts: row.try_get(7)?,
+            batch_rows: row.try_get(8)?,
         })
     })
     .transpose()

@@ -10,6 +10,9 @@
 --                              list cannot commit
 --   paused                     the job keeps its position and applies nothing
 --   conflicts                  rows that were not as the change said, since the install
+--   batch_rows                 rows that the batch in hand has written so far, and not committed:
+--                              shown while one takes seconds, by another session than the one that
+--                              applies it; null else
 --   last_error                 why the loop does not go on now; null when it does
 
 create table trunkline.position (
@@ -25,5 +28,6 @@ create table trunkline.position (
     conflicts       bigint      not null default 0,
     last_error      text,
     last_error_at   timestamptz,
-    applied_at      timestamptz not null default now()
+    applied_at      timestamptz not null default now(),
+    batch_rows      bigint
 ) with (fillfactor = 50);

@@ -256,6 +256,8 @@ pub struct SubscriberStatus {
     pub lag_ticks: Option<i64>,
     /// Events that are not applied yet, by the provider's account.
     pub pending_events: Option<i64>,
+    /// Rows that the batch in hand has written so far and not committed; null unless it takes long.
+    pub batch_rows: Option<i64>,
     /// In one word.
     pub state: SubscriberState,
     /// The operator has paused it.

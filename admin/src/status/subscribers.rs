@@ -124,6 +124,7 @@ async fn subscriber_status(
         lag_seconds: None,
         lag_ticks: None,
         pending_events: None,
+        batch_rows: None,
         state: SubscriberState::Unreachable,
         paused: false,
         conflicts: 0,
@@ -147,6 +148,8 @@ async fn subscriber_status(
     status.epoch = Some(standing.epoch.0);
     status.tick = Some(standing.tick.0);
     status.paused = standing.paused;
+    // What a process that has died wrote is gone.
+    status.batch_rows = standing.batch_rows.filter(|_| standing.worker_connected);
     status.conflicts = standing.conflicts;
     status.recent_conflicts = standing.recent_conflicts;
     for row in &rows {
@@ -275,6 +278,7 @@ mod tests {
             tick: TickId(5),
             tick_time: SystemTime::UNIX_EPOCH,
             paused: false,
+            batch_rows: None,
             conflicts: 0,
             recent_conflicts: 0,
             last_error: None,

@@ -144,6 +144,9 @@ fn subscriber_branch(subscriber: &SubscriberStatus) -> Branch {
     if let Some(events) = subscriber.pending_events {
         text.push_str(&format!(", {events} events behind"));
     }
+    if let Some(rows) = subscriber.batch_rows {
+        text.push_str(&format!(", {rows} rows of a batch written so far"));
+    }
     if subscriber.conflicts > 0 {
         text.push_str(&format!(", {} conflicts", subscriber.conflicts));
     }
@@ -266,6 +269,7 @@ mod tests {
                     lag_seconds: Some(0.5),
                     lag_ticks: Some(1),
                     pending_events: Some(9),
+                    batch_rows: Some(1_000_000),
                     state: SubscriberState::Stopped,
                     paused: false,
                     conflicts: 2,
@@ -300,7 +304,7 @@ ticker t: running, pid 7
       └─ held by transaction psql, pid 77, xid 1234, for 1 h 1 min, 5 MB, database db1, idle in transaction
 replay j: not running on this host
 ├─ provider, queue q: tick 12
-└─ subscriber s1: stopped, tick 11, lag 0.50 s, 9 events behind, 2 conflicts
+└─ subscriber s1: stopped, tick 11, lag 0.50 s, 9 events behind, 1000000 rows of a batch written so far, 2 conflicts
    ├─ error: no\\u{1b}[31m route
    └─ tables: 3 ok, 1 parked
       └─ public.t1 parked

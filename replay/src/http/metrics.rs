@@ -89,6 +89,10 @@ fn subscribers(registry: &mut Registry, all: &[SubscriberStatus]) {
     let mut gauge = |name: &str, help: &str| Gauges::of(registry, name, help);
     let reachable = gauge("reachable", "Whether the subscriber answers");
     let state = gauge("state", "1 for the subscriber's state");
+    let batch_rows = gauge(
+        "batch_rows",
+        "Rows that the batch in hand has written so far",
+    );
     let tick = gauge("tick", "Last tick applied");
     let lag = gauge("lag_seconds", "Age of what the subscriber shows");
     let lag_ticks = gauge("lag_ticks", "Ticks not applied yet");
@@ -100,6 +104,8 @@ fn subscribers(registry: &mut Registry, all: &[SubscriberStatus]) {
         reachable.set(&[consumer], Some(flag(one.reachable)));
         state.set(&[consumer, ("state", one.state.as_str())], Some(1.0));
         tick.set(&[consumer], one.tick.map(number));
+        let rows = one.reachable.then(|| one.batch_rows.unwrap_or_default());
+        batch_rows.set(&[consumer], rows.map(number));
         lag.set(&[consumer], one.lag_seconds);
         lag_ticks.set(&[consumer], one.lag_ticks.map(number));
         pending.set(&[consumer], one.pending_events.map(number));

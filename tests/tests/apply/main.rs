@@ -11,6 +11,7 @@ mod catalog;
 mod constraints;
 mod latency;
 mod prepared;
+mod progress;
 mod rows;
 mod transactions;
 mod unique;

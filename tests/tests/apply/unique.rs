@@ -1,10 +1,14 @@
 //! CN: rows that are in each other's way on the subscriber, however they got to where they are.
 //! The test's truth is the provider, row by row, and a note of each row that the subscriber made.
 
+use std::time::Duration;
+
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
-use tests::{Replication, choose};
+use tests::{Replication, Session, choose, wait_until};
 
 use crate::{between, synced_and_clean};
+
+const SOON: Duration = Duration::from_secs(60);
 
 /// What each of the subscriber's tables adds to (id, u, r, v), which the provider's hold without
 /// any constraint but the key. After each transaction all of it holds.
@@ -194,5 +198,113 @@ fn cn_01_rows_that_change_places_in_any_way_pass_all_that_the_subscriber_alone_a
             synced_and_clean(&replication);
             assert_own_values(&replication, &tables);
         }
+    }
+}
+
+/// Two tables whose rows change places in every transaction; the subscriber has a unique index and a column of its own.
+fn circles() -> Replication {
+    let replication = Replication::builder().make();
+    for table in ["t", "numbered"] {
+        let id = if table == "t" { "int" } else { "numeric" };
+        replication.on_provider(&format!(
+            "create table {table} (id {id} primary key, u int, r int4range, v text); \
+             insert into {table} select g, g, null, 'v' from generate_series(1, 300) g"
+        ));
+        replication.on_subscriber(&format!(
+            "create table {table} (id {id} primary key, u int unique, r int4range, v text, own text default 'new')"
+        ));
+    }
+    replication.everywhere("create table other (id int primary key)");
+    replication.start();
+    replication.add_all();
+    for table in ["t", "numbered"] {
+        replication.on_subscriber(&format!("update {table} set own = 'own' || id"));
+    }
+    replication
+}
+
+fn own_values_stand(replication: &Replication) {
+    for table in ["t", "numbered"] {
+        assert_eq!(
+            replication.on_subscriber(&format!(
+                "select count(*) from {table} where id <= 300 and own is distinct from 'own' || id"
+            )),
+            "0",
+            "{table}"
+        );
+    }
+}
+
+#[test]
+fn fa_02_killed_or_ended_while_rows_change_places_nothing_is_lost_and_own_columns_stand() {
+    let replication = circles();
+    let ids: Vec<i32> = (1..=300).collect();
+    for (round, table) in (0..).zip(["t", "numbered", "t", "numbered"]) {
+        // A reader's lock keeps the rows from being deleted, when all else is done.
+        let held = Session::holding(
+            &replication.subscribers[0],
+            replication.db(),
+            &format!("select u from {table} where id = 300 for update"),
+        );
+        replication.on_provider(&format!(
+            "begin; {}; insert into other values ({round}); commit",
+            World::one_by_one(table, &ids)
+        ));
+        let waiting = "select pid from pg_stat_activity where application_name like 'trunkline apply %' \
+                       and wait_event_type = 'Lock'";
+        wait_until("replay to wait for the row", SOON, || {
+            !replication.on_subscriber(waiting).is_empty()
+        });
+        if round < 2 {
+            replication.replay.kill9();
+            drop(held);
+            replication.replay.run(&["start", "-d"]).ok();
+        } else {
+            replication.on_subscriber(&format!(
+                "select pg_terminate_backend(w.pid) from ({waiting}) w"
+            ));
+            drop(held);
+        }
+        replication.sync();
+        replication.assert_same();
+        own_values_stand(&replication);
+        replication.assert_no_conflicts();
+    }
+}
+
+#[test]
+fn cn_01_a_row_of_the_subscriber_s_own_in_the_way_parks_its_table_alone_whatever_on_conflict_says()
+{
+    let replication = circles();
+    replication
+        .replay
+        .run(&["add", "numbered", "--on-conflict", "stop"])
+        .ok();
+    for table in ["t", "numbered"] {
+        replication.on_subscriber(&format!("insert into {table} (id, u) values (9000, 1000)"));
+        // One small and one large change, with values that change places beside.
+        replication.on_provider(&format!(
+            "begin; {}; update {table} set u = 1000 where id = 300; insert into other select count(*) from other; commit",
+            World::one_by_one(table, &[1, 2, 3])
+        ));
+        wait_until("the table to be parked", SOON, || {
+            let parked = replication.on_subscriber(
+                "select coalesce(string_agg(table_name || ' ' || error, ' '), '') \
+                   from trunkline.table_state where state = 'parked'",
+            );
+            parked.contains(&format!("{table} ")) && parked.contains("u_key")
+        });
+        replication.on_provider("insert into other select 100 + count(*) from other");
+        wait_until("the other table to go on", SOON, || {
+            replication.on_subscriber("select count(*) from other where id >= 100")
+                == replication.on_provider("select count(*) from other where id >= 100")
+        });
+        replication.on_subscriber(&format!("delete from {table} where id = 9000"));
+        replication.replay.run(&["resume"]).ok();
+        replication.wait_ok();
+        replication.sync();
+        replication.assert_same();
+        own_values_stand(&replication);
+        replication.assert_no_conflicts();
     }
 }

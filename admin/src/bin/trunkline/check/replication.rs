@@ -94,6 +94,7 @@ mod tests {
             paused: false,
             conflicts: 3,
             recent_conflicts: 0,
+            batch_rows: None,
             last_error: None,
             tables: BTreeMap::from([("ok".into(), 2)]),
             table_list: Vec::new(),
