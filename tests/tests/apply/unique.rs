@@ -183,7 +183,7 @@ fn cn_01_rows_that_change_places_in_any_way_pass_all_that_the_subscriber_alone_a
             next_id: ROWS + 1,
             ids: (1..=ROWS).collect(),
         };
-        for round in 0..8 {
+        for round in 0..6 {
             // One transaction alone, then several that are applied as one.
             let paused = round % 2 == 1;
             if paused {

@@ -120,7 +120,7 @@ fn tables_that_are_idle_are_not_looked_at() {
 }
 
 /// Tables of a batch that one session of replay's meets for the first time; more than it looks up at once.
-const MET: u32 = 120;
+const MET: u32 = 60;
 
 fn write_to_all(r: &Replication, v: &str) {
     let sql = (0..MET).fold(String::from("begin; "), |mut sql, number| {
@@ -158,7 +158,7 @@ fn sy_09_a_session_looks_tables_up_once_and_blames_the_one_that_cannot_be_writte
         ) == "t7"
     });
     wait_until("the others to go on", Duration::from_secs(120), || {
-        r.on_subscriber("select count(*) from t119 where v = 'second'") == "1"
+        r.on_subscriber("select count(*) from t59 where v = 'second'") == "1"
     });
     for what in ["target_columns", "acting_role", "target_facts"] {
         let calls = looked_up(what);
