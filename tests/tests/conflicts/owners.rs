@@ -149,6 +149,14 @@ fn what_an_owner_has_put_on_a_table_runs_as_the_owner_while_it_is_copied() {
             "60000|60000"
         );
     }
+    // Merged by key into the rows that are there.
+    replication.replay.run(&["remove", "big"]).ok();
+    replication.on_subscriber(
+        "set session_replication_role = replica; delete from big where n < 3; delete from who",
+    );
+    replication.replay.run(&["add", "big", "--keep-rows"]).ok();
+    replication.wait_ok();
+    ran("check default deferred domain index row");
     assert_eq!(
         replication.on_subscriber("select count(*) from pg_indexes where tablename = 'big'"),
         "2"

@@ -14,6 +14,7 @@ mod load;
 mod network;
 mod objects;
 mod parts;
+mod progress;
 mod promoted;
 mod settings;
 mod several;
