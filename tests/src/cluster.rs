@@ -249,7 +249,13 @@ impl Cluster {
             .env("PGHOST", &self.home)
             .env("PGPORT", self.port().to_string())
             .env("PGUSER", "postgres")
-            .env("PGDATABASE", dbname);
+            .env("PGDATABASE", dbname)
+            // Time limits that a test gives the role are for the daemons; what the test itself asks may take longer
+            // on a busy machine.
+            .env(
+                "PGOPTIONS",
+                "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0",
+            );
         command
     }
 
