@@ -28,6 +28,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_keys jsonb := nullif(i_plan -> 'keys', 'null');
+    -- pglz stores at most 90 bytes in one, lz4 255.
+    v_compressed text := case when exists (select from pg_proc p where p.proname = 'pg_column_compression')
+        then 'case pg_column_compression(%1$s.%2$I) when ''lz4'' then 250000 else 1000000 end' else '1000000' end;
 begin
     name := format('%L', format('%I.%I', i_plan ->> 'schema', i_plan ->> 'name'));
     shape := format('%L', i_shape_id::text);
@@ -61,13 +64,14 @@ begin
       from jsonb_array_elements(v_keys) with ordinality k (key, place);
     -- As text a row is at most as long as what is added up here, plus its short values: quotes and backslashes are doubled, a byte of
     -- bytea is two digits. No value may be longer than 1 GB, nor a line that a subscriber's COPY reads, in which backslashes are doubled
-    -- too: a row of more than 900 MB could not be written there as text either. What else is stored in 200 MB may be five times that as text.
+    -- too: a row of more than 900 MB could not be written there as text either. What else is stored in 200 MB may be five times that as text,
+    -- and what is compressed any number of times.
     select format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 'n')),
            format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 't'))
       into new_large, live_large
       from (select a.alias, c.place, format(case c.large ->> 'how'
                    when 'stored' then 'case when pg_column_size(%1$s.%2$I) > 200000000 then 900000001 '
-                        'when pg_column_size(%1$s.%2$I) > 1000000 then octet_length(row(%1$s.%2$I)::text) else 0 end'
+                        'when pg_column_size(%1$s.%2$I) > ' || v_compressed || ' then trunkline.text_bytes(%1$s.%2$I) else 0 end'
                    else 'coalesce(octet_length(%1$s.%2$I), 0)::int8 * 2'
                    end, a.alias, c.large ->> 'name') as size
               from jsonb_array_elements(i_plan -> 'large') with ordinality c (large, place)

@@ -1,6 +1,6 @@
 -- Function trunkline.large_columns(i_table oid): columns whose values may make a row too large for an event, and how that
 -- is looked at without reading the value: "text" and "bytes" by octet_length, "stored" by pg_column_size, which says
--- little of a compressed value, so that its text is measured from 1 MB on.
+-- little of a compressed value, so that its text is measured from 1 MB on, from 250 kB of lz4.
 create or replace function trunkline.large_columns(i_table oid) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -21,8 +21,8 @@ begin
                     when b.type = 'bytea'::regtype then 'bytes' else 'stored' end) order by b.attnum), '[]')
       from base b
      where b.kind <> 'd' and b.typlen = -1
-       -- Of limited length, and far below.
-       and not (b.type in ('varchar'::regtype, 'bpchar'::regtype, 'bit'::regtype, 'varbit'::regtype) and b.typmod between 0 and 1000000)
+       -- Of limited length, and far below, also where a row has as many of them as it can.
+       and not (b.type in ('varchar'::regtype, 'bpchar'::regtype, 'bit'::regtype, 'varbit'::regtype) and b.typmod between 0 and 100000)
        and b.type not in ('numeric'::regtype, 'inet'::regtype, 'cidr'::regtype));
 end
 $$;

@@ -288,3 +288,35 @@ async fn to_03_a_row_beyond_what_a_value_may_be_is_named_by_its_key_and_fails_no
         "large(1) large(1) large(1) large(1) resync{\"w"
     );
 }
+
+/// Bits, and control characters in jsonb (`--full`: they take a minute), are small where they are stored and beyond 1 GB as text.
+#[tokio::test]
+async fn to_03_a_value_whose_text_would_pass_the_limit_fails_no_statement_however_small_it_is_stored()
+ {
+    let p = Provider::start().await;
+    p.run(
+        "create table j (id int primary key, v jsonb, b varbit, n int); create table f (b varbit, n int);
+         alter table j alter v set compression lz4, alter b set compression lz4;
+         alter table f alter b set compression lz4;
+         insert into j select 2, null, d.x || d.x || d.x || d.x, 0
+           from (select c.x || c.x || c.x || c.x as x from (select repeat('0', 75000000)::varbit as x offset 0) c offset 0) d;
+         insert into f select b, 0 from j",
+    )
+    .await;
+    let jsonb = tests::full();
+    if jsonb {
+        p.run("insert into j values (1, to_jsonb(repeat(E'\\x01', 180000000)), null, 0)")
+            .await;
+    }
+    let stored = "select max(greatest(pg_column_size(v), pg_column_size(b))) < 1000000 from j";
+    assert_eq!(p.ask(stored).await, "t");
+    p.add("j").await;
+    p.add_by("f", "full", None).await;
+    p.run("update j set n = 1").await;
+    p.run("update j set n = 2 where id = 2").await;
+    p.run("do $$ begin update j set n = 3 where id = 2; update j set n = 4 where id = 2; end $$")
+        .await;
+    p.run("update f set n = 1").await;
+    let kinds = "select string_agg(distinct ev_extra3, ' ' order by ev_extra3) from pgq.event_1 where ev_type <> 'trunkline.1.shape'";
+    assert_eq!(p.ask(kinds).await, "large resync");
+}
