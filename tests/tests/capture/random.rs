@@ -92,12 +92,8 @@ impl Lane {
         self.provider.run(&setup).await;
         self.provider.check_claims = world.check_claims;
         self.turns.print = print;
-        for (table, key) in world.captured() {
-            match key {
-                None => self.provider.add_by(&table, "full", None).await,
-                Some([]) => self.provider.add(&table).await,
-                Some(columns) => self.provider.add_by(&table, "key", Some(columns)).await,
-            }
+        for (table, identity, columns) in world.captured() {
+            self.provider.add_by(&table, identity, columns).await;
         }
         let mut committed = 0;
         for round in 0..rounds {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sql::shape::Shape;
+use sql::shape::{Identity, Shape};
 
 use super::{Provider, Rows, canonical, inner};
 
@@ -59,7 +59,12 @@ impl Provider {
             .iter()
             .map(|c| format!("n.{}", sql::name::quote_ident(&c.name)))
             .collect();
-        let table = shape.table_name().quoted();
+        let mut table = shape.table_name();
+        if shape.identity == Identity::InsertOnly {
+            // Where a test keeps all that was ever inserted.
+            table.name.push_str("_all");
+        }
+        let table = table.quoted();
         let ask = format!(
             "select row({})::text, count(*) from only {table} n group by 1",
             columns.join(", ")

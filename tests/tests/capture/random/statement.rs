@@ -57,11 +57,27 @@ impl World {
                  order by 1, 3 limit 3 on conflict do nothing"
             );
         }
-        match self.random.random_range(0..7) {
+        match self.random.random_range(0..10) {
             0 | 1 => format!("insert into {table} values ({a}, 'i{b}', {c})"),
             2 => format!("insert into {table} select i, 'g{b}', {c} from generate_series({a}, {a} + {b} % 3) i"),
             3 => format!("insert into {table} values ({a}, 'c', {b}), ({b} + 10, 'c', {b}) on conflict do nothing"),
             4 => format!("copy {table} from program 'printf \"%s\\\\tcopied\\\\t%s\\\\n\" {a} {b} 1{c} {c}'"),
+            5 if table.ends_with(".p") => format!(
+                "insert into {table} as x values ({a}, 'c', {b}), ({a} + 1, 'd', {c}) on conflict (id, w) do update
+                 set v = x.v || 'u', id = x.id + {c} where x.id < 9"
+            ),
+            6 => format!("insert into {table} select id + {a}, v, w from {table} where id < {b}"),
+            7 => {
+                let view = self.target();
+                format!("insert into {view} values ({a}, 'v{b}', {c})")
+            }
+            8 => {
+                let other = self.table();
+                format!(
+                    "with a as (insert into {table} values ({a}, 'w', {b}) returning id)
+                     insert into {other} select {c}, 'w', id from a"
+                )
+            }
             5 if !table.ends_with(".c") => format!(
                 "insert into {table} as x values ({a}, 'c', {b}), ({a} + 1, 'd', {c}) on conflict (id) do update
                  set v = x.v || 'u', w = excluded.w"
@@ -71,9 +87,9 @@ impl World {
     }
 
     fn update(&mut self) -> String {
-        let table = self.table();
+        let table = self.target();
         let (a, b, c) = (self.number(), self.number(), self.number());
-        match self.random.random_range(0..9) {
+        match self.random.random_range(0..10) {
             0 | 1 => {
                 format!("update {table} set v = v || '{c}' where id between {a} and {a} + {b}")
             }
@@ -86,20 +102,47 @@ impl World {
                 "update {table} x set v = y.v from {} y where x.id = y.id",
                 self.table()
             ),
+            8 => {
+                let table = self.table();
+                format!("update only {table} set v = v || 'o', w = {a} where id > {b}")
+            }
             _ => format!("update {table} set w = w, id = id"),
         }
     }
 
     fn delete(&mut self) -> String {
-        let table = self.table();
+        let table = self.target();
         let (a, b) = (self.number(), self.number());
-        match self.random.random_range(0..4) {
+        match self.random.random_range(0..5) {
             0 | 1 => format!("delete from {table} where id = {a}"),
             2 => format!("delete from {table} where id between {a} and {a} + 2"),
+            3 => format!("delete from only {} where id < {b}", self.table()),
             _ => format!(
                 "delete from {table} x using {} y where x.id = y.w and y.id > {b}",
                 self.table()
             ),
+        }
+    }
+
+    /// Through a cursor, row by row.
+    pub(super) fn by_cursor(&mut self) -> String {
+        let (table, a, b) = (self.table(), self.number(), self.number());
+        format!(
+            "do $$ declare k cursor for select x.id from {table} x where x.id > {b} for update; n numeric; begin
+                open k; fetch k into n; update {table} set v = v || 'k', id = {a} where current of k;
+                fetch k into n; delete from {table} where current of k; close k; end $$"
+        )
+    }
+
+    /// As a prepared statement, or as one that a block executes.
+    pub(super) fn prepared(&mut self) -> String {
+        let (one, two) = (self.update(), self.delete());
+        if self.one_in(2) {
+            format!("deallocate all; prepare q as {one}; execute q; {two}; execute q")
+        } else {
+            format!(
+                "do $$ begin execute $q${one}$q$; execute $q${two}$q$; execute $q${one}$q$; end $$"
+            )
         }
     }
 

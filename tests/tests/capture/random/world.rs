@@ -6,7 +6,8 @@ use rand::{RngExt, SeedableRng};
 use super::turns::SESSIONS;
 
 /// Tables with columns id, v, w in a schema of the seed's own: `t`, `u` and `c`, which refers to `t`; of some seeds also `p`, which is
-/// partitioned, `i` and its child `ik`, and `f`, which has no key.
+/// partitioned, `i` and its child `ik`, `f`, which has no key, and `o`, of which only what is inserted counts. `tv` is a view of `t`,
+/// `ur` one with a rule, both written to as `t` and `u` are.
 pub(super) struct World {
     pub(super) random: StdRng,
     pub(super) version: u32,
@@ -35,7 +36,7 @@ impl World {
         let moving_ctes = random.random_range(0..2) == 0;
         let numeric = random.random_range(0..4) == 0;
         let mut tables = vec!["t", "u", "c"];
-        for (more, one_in) in [(&["p"][..], 3), (&["i", "ik"], 4), (&["f"], 3)] {
+        for (more, one_in) in [(&["p"][..], 3), (&["i", "ik"], 4), (&["f"], 3), (&["o"], 4)] {
             if random.random_range(0..one_in) == 0 {
                 tables.extend(more);
             }
@@ -59,19 +60,26 @@ impl World {
         &self.schema
     }
 
-    /// Each table's name, with the columns of its key where they must be named, none where it has no key.
-    pub(super) fn captured(&self) -> Vec<(String, Option<&'static [&'static str]>)> {
-        let key = |table: &str| -> Option<&'static [&'static str]> {
+    /// Each table's name, its identity, and the columns of its key where they must be named.
+    pub(super) fn captured(&self) -> Vec<(String, &'static str, Option<&'static [&'static str]>)> {
+        let key = |table: &str| -> (&'static str, Option<&'static [&'static str]>) {
             match table {
-                "f" => None,
+                "f" => ("full", None),
+                "o" => ("insert-only", None),
                 // A partitioned table of PostgreSQL 10 has no key of its own.
-                "p" if self.version < 11 => Some(&["id", "w"]),
-                _ => Some(&[]),
+                "p" if self.version < 11 => ("key", Some(&["id", "w"])),
+                _ => ("key", None),
             }
         };
         self.tables
             .iter()
-            .map(|table| (format!("{}.{table}", self.schema), key(table)))
+            .map(|table| {
+                (
+                    format!("{}.{table}", self.schema),
+                    key(table).0,
+                    key(table).1,
+                )
+            })
             .collect()
     }
 
@@ -98,6 +106,16 @@ impl World {
     pub(super) fn table(&mut self) -> String {
         let table = self.tables[self.random.random_range(0..self.tables.len())];
         format!("{}.{table}", self.schema)
+    }
+
+    /// A table, or a view that stands for it.
+    pub(super) fn target(&mut self) -> String {
+        let table = self.table();
+        match table.rsplit_once('.') {
+            Some((schema, "t")) if self.one_in(4) => format!("{schema}.tv"),
+            Some((schema, "u")) if self.one_in(4) => format!("{schema}.ur"),
+            _ => table,
+        }
     }
 
     /// A function that writes, to be called with a key; empty if there is none.
@@ -188,6 +206,25 @@ impl World {
                 "create table {schema}.f (id {kind}, v text, w {kind});"
             ));
         }
+        if self.tables.contains(&"o") {
+            // What was ever inserted is what its events say; the table says less.
+            sql.push_str(&format!(
+                "create table {schema}.o (id {kind}, v text, w {kind}); create table {schema}.o_all (like {schema}.o);
+                 create function {schema}.o_all() returns trigger language plpgsql as $f$ begin
+                    if tg_op = 'TRUNCATE' then delete from {schema}.o_all; return null; end if;
+                    insert into {schema}.o_all select new.*; return null; end $f$;
+                 create trigger o_all after insert on {schema}.o for each row execute procedure {schema}.o_all();
+                 create trigger o_gone after truncate on {schema}.o for each statement execute procedure {schema}.o_all();"
+            ));
+        }
+        sql.push_str(&format!(
+            "create view {schema}.tv as select id, v, w from {schema}.t;
+             create view {schema}.ur as select id, v, w from {schema}.u;
+             create rule a as on insert to {schema}.ur do instead insert into {schema}.u values (new.id, new.v, new.w);
+             create rule b as on update to {schema}.ur do instead
+                update {schema}.u set id = new.id, v = new.v, w = new.w where id = old.id;
+             create rule c as on delete to {schema}.ur do instead delete from {schema}.u where id = old.id;"
+        ));
         if self.version >= 12 && self.one_in(4) {
             let table = self.pick(&["t", "u"]);
             let how = if self.version >= 18 && self.one_in(2) {
@@ -319,14 +356,29 @@ impl World {
 
     fn transaction(&mut self) -> Vec<String> {
         if self.one_in(6) {
-            return vec![self.statement()];
+            return vec![if self.version >= 11 && self.one_in(4) {
+                // One client statement, three transactions.
+                format!(
+                    "do $$ begin {}; {}; commit; {}; rollback; {}; end $$",
+                    self.statement(),
+                    self.statement(),
+                    self.statement(),
+                    self.statement()
+                )
+            } else {
+                self.statement()
+            }];
         }
         let level = self.pick(&["read committed", "repeatable read", "serializable"]);
         let mut statements = vec![format!("begin isolation level {level}")];
+        if self.one_in(8) {
+            // Gives the transaction its number before its snapshot.
+            statements.push(format!("lock table {} in row exclusive mode", self.table()));
+        }
         for number in 0..self.random.random_range(1..5) {
             // Errors must not end the transaction.
             statements.push(format!("savepoint s{number}"));
-            let statement = match self.random.random_range(0..9) {
+            let statement = match self.random.random_range(0..12) {
                 0 => format!(
                     "do $$ begin {}; {}; {}; end $$",
                     self.statement(),
@@ -341,12 +393,26 @@ impl World {
                     self.statement()
                 ),
                 2 => format!("{}; {}", self.statement(), self.statement()),
-                3 if self.one_in(4) => format!("truncate {} cascade", self.table()),
+                3 if self.one_in(4) => match self.random.random_range(0..3) {
+                    0 => format!("truncate {} cascade", self.table()),
+                    1 => format!(
+                        "truncate {}, {} restart identity cascade",
+                        self.table(),
+                        self.table()
+                    ),
+                    // In one message, or the table is not new enough.
+                    _ => format!(
+                        "truncate {0}.f; copy {0}.f from program 'printf \"%s\\tfrozen\\t1\\n\" 1 2 2' with (freeze)",
+                        self.schema
+                    ),
+                },
                 4 if self.one_in(3) => "set constraints all immediate".to_owned(),
                 5 if self.one_in(3) => match self.partitions() {
                     Some(statement) => statement,
                     None => self.statement(),
                 },
+                6 => self.by_cursor(),
+                7 if self.one_in(2) => self.prepared(),
                 _ => self.statement(),
             };
             statements.push(statement);
