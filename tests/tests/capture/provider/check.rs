@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sql::name::TableName;
 use sql::shape::{Identity, Shape};
 
 use super::{Provider, Rows, canonical, inner};
@@ -62,7 +63,14 @@ impl Provider {
         let mut table = shape.table_name();
         if shape.identity == Identity::InsertOnly {
             // Where a test keeps all that was ever inserted.
-            table.name.push_str("_all");
+            let all = TableName {
+                name: format!("{}_all", table.name),
+                ..table.clone()
+            };
+            let there = format!("select to_regclass($${}$$) is not null", all.quoted());
+            if tests::ask(&self.reader, &there).await == "t" {
+                table = all;
+            }
         }
         let table = table.quoted();
         let ask = format!(
