@@ -1,7 +1,7 @@
 -- Function trunkline.capture_first(i_operation, i_queue_id, i_plan jsonb, i_shape_id, i_live text): logs transition rows if
 -- this is the first capture on the table within the client statement, else does i_live.
 --
--- One row, whose key stays if it is an UPDATE, and that cannot be too large, takes a path of its own: v_text is that row.
+-- One row, whose key stays if it is an UPDATE, and that cannot be too large, takes a path of its own.
 create or replace function trunkline.capture_first(
     i_operation text, i_queue_id int4, i_plan jsonb, i_shape_id bigint, i_live text)
 returns text
@@ -11,7 +11,7 @@ as $$
 declare
     v_words record;
     v_from  text := case i_operation when 'delete' then 'oldt' else 'newt' end;
-    v_alone text := format('not exists (select from %s x offset 1)', v_from);
+    v_alone text;
     v_kind  text;
     v_set   text;
     v_new   text := '''insert''';
@@ -19,6 +19,7 @@ declare
     v_lost  text := '''delete''';
 begin
     select * into v_words from trunkline.capture_words(i_queue_id, i_plan, i_shape_id);
+    v_alone := trunkline.capture_alone(i_operation, i_plan, v_words.may_be_large);
     if exists (select from jsonb_array_elements(i_plan -> 'columns') c (col)
                 where c.col ->> 'key' is not null and not (c.col ->> 'text_equal')::bool) then
         v_new := 'case when pg_trigger_depth() = 1 then ''insert'' else ''live'' end';
@@ -39,11 +40,9 @@ begin
         -- An array of one old key that equals the new row's: so there is one row. Arrays compare by the types' own equality.
         v_alone := case when v_words.plain_key
                         then format('array(select %s from oldt o limit 2) = array[%s]', v_words.old_pair, v_words.new_pair)
+                             || coalesce(' and (' || v_words.may_be_large || ') is not true', '')
                         else format('%s and (select %s from oldt o limit 1)', v_alone, v_words.same) end;
         v_set := trunkline.capture_updates(i_queue_id, i_plan, i_shape_id, v_new, v_kept, v_lost);
-    end if;
-    if i_operation <> 'delete' then
-        v_alone := v_alone || coalesce(' and (' || v_words.may_be_large || ') is not true', '');
     end if;
     if v_words.new_large is not null and i_operation <> 'delete' then
         v_set := v_set || format($f$
@@ -52,22 +51,23 @@ begin
             end if;$f$, v_words.new_large, trunkline.capture_blocks(v_words.put, '''large''',
                             format('select %s as x from newt n where %s', v_words.new_key, v_words.new_large), ''));
     end if;
-    -- LIMIT keeps the plan from looking costly enough for jit, which would compile it at each call from then on.
-    return format($f$select case when current_setting('trunkline.m_%1$s', true) is distinct from v_mark and %2$s then %3$s end
-      into v_text from %4$s %5$s limit 1;
-    if v_text is not null then%6$s
-    elsif current_setting('trunkline.m_%1$s', true) = v_mark then
-        %7$s
-    elsif exists (select from %4$s) then
-        v_saved := trunkline.pin_plans();
-        %8$s
-        v_done := trunkline.unpin_plans(v_saved);
-        v_done := set_config('trunkline.m_%1$s', v_mark, true);
-    end if;$f$, i_plan ->> 'oid', v_alone, case i_operation when 'delete' then v_words.old_key else v_words.new_row end,
-        v_from, left(v_from, 1),
-        trunkline.capture_chain(i_queue_id, format('case when set_config(''trunkline.m_%s'', v_mark, true) <> '''' then %s end',
-                                                   i_plan ->> 'oid', v_kind), v_words.name, v_words.shape),
-        i_live, v_set);
+    return format($f$if (current_setting('trunkline.m_%1$s', true) = v_mark) is not true then%2$s
+        if found then
+            null;
+        elsif exists (select from %3$s) then
+            v_saved := trunkline.pin_plans();
+            %4$s
+            v_done := trunkline.unpin_plans(v_saved);
+            v_done := set_config('trunkline.m_%1$s', v_mark, true);
+        end if;
+    else
+        %5$s
+    end if;$f$, i_plan ->> 'oid',
+        trunkline.capture_chain(i_queue_id, format('case when set_config(''trunkline.m_%s'', v_mark, true) is not null then %s end',
+                                                   i_plan ->> 'oid', v_kind), v_words.name, v_words.shape,
+                                case i_operation when 'delete' then v_words.old_key else v_words.new_row end,
+                                format('%s %s where %s', v_from, left(v_from, 1), v_alone)),
+        v_from, v_set, i_live);
 end
 $$;
 revoke all on function trunkline.capture_first(text, int4, jsonb, bigint, text) from public;

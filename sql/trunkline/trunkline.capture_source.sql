@@ -44,17 +44,17 @@ begin
     elsif i_operation = 'row' then
         v_body := trunkline.capture_row(i_queue_id, i_plan, i_shape_id);
     elsif i_plan ->> 'identity' <> 'key' then
-        v_body := format($f$%3$s exists (select from %1$s) then
+        v_body := format($f$%1$s
+    if found then
+        null;
+    elsif exists (select from %2$s) then
         v_saved := trunkline.pin_plans();
-        v_rows := (%2$s);
+        v_rows := (%3$s);
         v_done := trunkline.unpin_plans(v_saved);
-    end if;$f$, case i_operation when 'delete' then 'oldt' else 'newt' end,
-            trunkline.capture_sums(i_operation, i_queue_id, i_plan, i_shape_id, 'newt', 'oldt'),
-            case i_operation when 'insert' then format($f$select case when not exists (select from newt x offset 1)%s then %s end
-      into v_text from newt n limit 1;
-    if v_text is not null then%s
-    elsif$f$, coalesce(' and (' || v_words.may_be_large || ') is not true', ''), v_words.new_row,
-                trunkline.capture_chain(i_queue_id, '''plus''', v_words.name, v_words.shape)) else 'if' end);
+    end if;$f$, case i_operation when 'insert' then trunkline.capture_chain(i_queue_id, '''plus''::text', v_words.name, v_words.shape, v_words.new_row,
+                    'newt n where ' || trunkline.capture_alone(i_operation, i_plan, v_words.may_be_large)) end,
+            case i_operation when 'delete' then 'oldt' else 'newt' end,
+            trunkline.capture_sums(i_operation, i_queue_id, i_plan, i_shape_id, 'newt', 'oldt'));
     else
         v_live := format($f$v_saved := trunkline.pin_plans();
         v_rows := (%s);
@@ -66,7 +66,6 @@ begin
 #variable_conflict use_variable
 declare
     v_mark  text := encode(timestamptz_send(statement_timestamp()), 'hex');
-    v_text  text;
     v_rows  int8;
     v_more  int8;
     v_saved text[];

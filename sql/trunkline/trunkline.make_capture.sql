@@ -2,6 +2,8 @@
 --
 -- Where the plan has no key columns there is nothing that could be logged: the functions then do nothing, and the
 -- plan's problem says so to the consumers.
+-- jit: statements keep the plan of their first call, and one that was planned for millions of rows is compiled at each
+-- call from then on, which costs a quarter of a second a row. (LIMIT in the statements of one row costs four times the clause.)
 -- Result: none. Tables: creates functions trunkline.capture_<oid>_<operation>; triggers are add_table's.
 -- Users must not call it: the functions must write the shape that was logged last.
 create or replace function trunkline.make_capture(i_queue_id int4, i_plan jsonb, i_shape_id bigint) returns void
@@ -21,8 +23,9 @@ begin
         execute format($f$
 create or replace function trunkline.capture_%s_%s() returns trigger
 language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp%s
-as %L$f$, i_plan ->> 'oid', v_operation, trunkline.capture_pins(i_plan, 'clauses'), v_body);
+set search_path = pg_catalog, pg_temp%s%s
+as %L$f$, i_plan ->> 'oid', v_operation, case when current_setting('jit', true) is not null then E'\nset jit = off' else '' end,
+            trunkline.capture_pins(i_plan, 'clauses'), v_body);
         execute format('revoke all on function trunkline.capture_%s_%s() from public', i_plan ->> 'oid', v_operation);
     end loop;
 end
