@@ -254,7 +254,14 @@ impl Cluster {
             // on a busy machine.
             .env(
                 "PGOPTIONS",
-                "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0",
+                format!(
+                    "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0{}",
+                    if self.version() >= 14 {
+                        " -c idle_session_timeout=0"
+                    } else {
+                        ""
+                    }
+                ),
             );
         command
     }
