@@ -71,7 +71,8 @@ pub(crate) struct Applier {
     made: HashSet<(ShapeId, Staging)>,
     /// The same, made by the transaction that is open.
     made_now: HashSet<(ShapeId, Staging)>,
-    /// Shapes of which staging tables may be there.
+    /// Shapes of which staging tables may be there. None is ever taken out: a drop goes with its
+    /// transaction, and that may be rolled back.
     ever_made: HashSet<ShapeId>,
     /// The roles that have made staging tables, where these were not replay's own.
     makers: HashMap<ShapeId, String>,
@@ -179,7 +180,7 @@ impl Applier {
         let mut begin = String::from("begin isolation level read committed read write; ");
         if self.made.len() > KEPT_STAGING {
             for (shape, _) in self.made.drain() {
-                if !self.ever_made.remove(&shape) {
+                if !self.ever_made.contains(&shape) {
                     continue;
                 }
                 let drop = target::drop_staging(shape);

@@ -369,14 +369,32 @@ impl Target {
             format!("delete from {own} t where not exists (select from {aside} s where {same_key})")
         });
         // A row that is taken out and put in again is never in the way of another one; but
-        // columns that only the subscriber has keep their values only through an update.
+        // columns that only the subscriber has keep their values only through an update, or
+        // where they are put in with it.
+        let taken_out =
+            format!("delete from {own} t using {aside} s where {same_key} and {differs}");
         let changed = match self.set_list(staged) {
             Some(set) if !self.own.is_empty() && self.can_update() => {
                 format!("update {own} t set {set} from {aside} s where {same_key} and {differs}")
             }
-            Some(_) | None => {
-                format!("delete from {own} t using {aside} s where {same_key} and {differs}")
+            Some(_) if !self.own.is_empty() => {
+                let of = |alias: &str, columns: Vec<&str>| {
+                    let all: Vec<String> = columns.iter().map(|c| format!("{alias}.{c}")).collect();
+                    all.join(", ")
+                };
+                let kept = of("t", self.own.iter().map(String::as_str).collect());
+                // Counted first, so that all are out before the first one comes in.
+                format!(
+                    "with gone as ({taken_out} returning {}, {kept}) \
+                     insert into {table} ({names}, {}) overriding system value \
+                     select {}, {kept} from {aside} s join gone t on {same_key} \
+                      where (select count(*) from gone) > 0",
+                    self.key_names("t."),
+                    self.own.join(", "),
+                    of("s", self.columns.iter().map(|c| c.name.as_str()).collect()),
+                )
             }
+            Some(_) | None => taken_out,
         };
         let missing = format!("{insert} where not exists (select from {own} t where {same_key})");
         others.into_iter().chain([changed, missing]).collect()

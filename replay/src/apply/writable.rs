@@ -153,7 +153,7 @@ impl Applier {
     async fn forget_staging(&mut self, target: &Target) -> Result<(), Trouble> {
         let (shape, table) = (target.shape.shape, target.shape.table_name());
         let maker = self.makers.remove(&shape);
-        if self.ever_made.remove(&shape) {
+        if self.ever_made.contains(&shape) {
             self.act_as(maker.as_deref(), &table).await?;
             let drop = target::drop_staging(shape);
             self.run_at(&drop, &table, "could not drop staging tables")

@@ -295,7 +295,8 @@ impl Seat {
         }
     }
 
-    /// Hands a delivery to every member, as soon as the fastest one wants it. The others get
+    /// Hands a delivery to every member, as soon as the fastest one wants it; what holds no rows, at
+    /// once, so that a batch is read while the one before is written. The others get
     /// what is left of the batch's patience, and then they are let go. False if nobody is left.
     pub(super) async fn deliver(&self, delivery: Delivery, patience: &mut Patience) -> bool {
         let size = bytes(&delivery);
@@ -308,7 +309,7 @@ impl Seat {
                 let Some(room) = rooms.room(self.room) else {
                     return false;
                 };
-                let wanted = room.members.iter().any(Member::wants);
+                let wanted = size == 0 || room.members.iter().any(Member::wants);
                 let rest = patience.rest();
                 if wanted
                     && (rest.is_zero() || !room.members.iter().any(|m| m.is_behind(size, limit)))

@@ -14,9 +14,20 @@ const FILLED: &str = "create table t (id int primary key, v text, n int); \
 
 #[test]
 fn with_swap_readers_see_the_old_rows_until_the_new_ones_are_in() {
-    let replication = Replication::running(FILLED);
-    replication.on_subscriber("alter table t add column own int default 7");
-    replication.on_subscriber("update t set own = id where id <= 10");
+    let replication = Replication::running(&format!(
+        "{FILLED}; \
+         create table numbered (id int primary key, n int generated always as identity, v text unique); \
+         insert into numbered (id, v) values (1, 'a'), (2, 'b'), (3, 'c')"
+    ));
+    replication.on_subscriber(
+        "alter table t add column own int default 7; \
+         alter table numbered add column own int default 7",
+    );
+    replication.on_subscriber(
+        "update t set own = id where id <= 10; update numbered set own = id; \
+         begin; update numbered set v = 'other' where id = 1; update numbered set v = 'a' where id = 2; \
+         update numbered set v = 'b' where id = 1; commit",
+    );
     // What nobody captured: only a copy brings it over, or takes it away.
     replication.on_subscriber(
         "delete from t where id between 100 and 199; update t set n = -1 where id = 5; \
@@ -46,6 +57,16 @@ fn with_swap_readers_see_the_old_rows_until_the_new_ones_are_in() {
         ),
         "5 6 7",
         "a column of the subscriber's own keeps its values"
+    );
+    // No UPDATE can set its number: its rows are taken out and put in again.
+    replication
+        .replay
+        .run(&["resync", "numbered", "--swap", "--wait", "120"])
+        .ok();
+    replication.assert_same();
+    assert_eq!(
+        replication.on_subscriber("select string_agg(own::text, ' ' order by id) from numbered"),
+        "1 2 3"
     );
     same_lines(&before, &replication.on_subscriber(CATALOG));
     assert_eq!(

@@ -3,7 +3,10 @@
 use sql::tick::{Epoch, Tick, TickId, TickTag};
 
 use super::*;
-use crate::source::{reader::Part, ticks::Listener};
+use crate::source::{
+    reader::{Header, Part},
+    ticks::Listener,
+};
 
 const CHUNK: usize = 1 << 20;
 
@@ -82,6 +85,20 @@ async fn the_next_part_goes_when_the_one_before_is_written() {
     assert!(while_it_writes.await.is_err());
     let (delivered, taken) = tokio::join!(next, gives_part(&mut ends[0]));
     assert!(delivered && taken);
+}
+
+#[tokio::test]
+async fn the_next_batch_is_announced_while_the_one_before_is_written() {
+    let (seat, mut ends) = room(&readers(), at(1), 1);
+    assert!(seat.deliver(part(1), &mut seat.begin()).await);
+    assert!(gives_part(&mut ends[0]).await);
+    let begin = Delivery::Begin(Header {
+        from: at(1),
+        to: at(2),
+        to_time: std::time::SystemTime::UNIX_EPOCH,
+    });
+    assert!(seat.deliver(begin, &mut seat.begin()).await);
+    assert!(matches!(ends[0].next().await, Ok(Delivery::Begin(_))));
 }
 
 #[tokio::test]
