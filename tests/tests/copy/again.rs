@@ -23,11 +23,7 @@ fn with_swap_readers_see_the_old_rows_until_the_new_ones_are_in() {
         "alter table t add column own int default 7; \
          alter table numbered add column own int default 7",
     );
-    replication.on_subscriber(
-        "update t set own = id where id <= 10; update numbered set own = id; \
-         begin; update numbered set v = 'other' where id = 1; update numbered set v = 'a' where id = 2; \
-         update numbered set v = 'b' where id = 1; commit",
-    );
+    replication.on_subscriber("update t set own = id where id <= 10; update numbered set own = id");
     // What nobody captured: only a copy brings it over, or takes it away.
     replication.on_subscriber(
         "delete from t where id between 100 and 199; update t set n = -1 where id = 5; \
@@ -59,6 +55,10 @@ fn with_swap_readers_see_the_old_rows_until_the_new_ones_are_in() {
         "a column of the subscriber's own keeps its values"
     );
     // No UPDATE can set its number: its rows are taken out and put in again.
+    replication.on_subscriber(
+        "update numbered set v = 'other' where id = 1; update numbered set v = 'a' where id = 2; \
+         update numbered set v = 'b' where id = 1",
+    );
     replication
         .replay
         .run(&["resync", "numbered", "--swap", "--wait", "120"])
