@@ -22,6 +22,14 @@ use sql::{
     shape::Shape,
 };
 
+/// From this size on a part goes to a subscriber that has nothing to do, if its rows come one by
+/// one. Smaller ones would cost more statements than the waiting saves.
+const EARLY_BYTES: usize = 1 << 20;
+
+/// Rows of an event, in the mean, from which reading is several times as fast as writing: waiting
+/// for a full part then costs little, and what comes in it may make earlier rows needless.
+const BLOCK_ROWS: usize = 8;
+
 /// What the reader hands over, in this order: `Begin`, then parts, one at least.
 #[derive(Clone, Debug)]
 pub(crate) enum Delivery {
@@ -153,17 +161,24 @@ async fn read_batch(
 ) -> Result<bool, Trouble> {
     let mut chunk = Chunk::default();
     let mut part = Part::default();
+    let (mut changes, mut rows_in_them) = (0, 0);
     while let Some(change) = events.next(decoder).await? {
         part.events += 1;
         match change {
-            Change::Rows(rows) => chunk.rows(rows),
+            Change::Rows(rows) => {
+                changes += 1;
+                rows_in_them += rows.rows.len();
+                chunk.rows(rows);
+            }
             Change::Truncate(shape) => chunk.truncate(&shape),
             Change::Shape(shape) => part.shapes.push(shape),
             Change::Large(rows) => part.large.push(rows.shape.table.oid),
             Change::Mark(shape, mark) => part.mark = Some((shape, mark)),
             Change::Foreign => {}
         }
-        if chunk.bytes() >= chunk_bytes || part.mark.is_some() {
+        let full = chunk.bytes() >= chunk_bytes || part.mark.is_some();
+        let early = chunk.bytes() >= EARLY_BYTES && rows_in_them < BLOCK_ROWS * changes;
+        if full || early && seat.is_awaited() {
             part.fill(&mut chunk);
             let full = Delivery::Part(Arc::new(std::mem::take(&mut part)));
             if !seat.deliver(full, patience).await {

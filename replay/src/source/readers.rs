@@ -340,6 +340,14 @@ impl Seat {
         }
     }
 
+    /// A member has done all that it has got, and waits for more.
+    pub(super) fn is_awaited(&self) -> bool {
+        let mut rooms = self.readers.rooms();
+        rooms
+            .room(self.room)
+            .is_some_and(|room| room.members.iter().any(Member::wants))
+    }
+
     /// Tells one member what went wrong; the others read on by themselves, and meet it or not.
     pub(super) fn fail(&self, trouble: Trouble) {
         let mut rooms = self.readers.rooms();

@@ -83,6 +83,7 @@ async fn the_next_part_goes_when_the_one_before_is_written() {
     let moment = Duration::from_millis(20);
     let while_it_writes = tokio::time::timeout(moment, next.as_mut());
     assert!(while_it_writes.await.is_err());
+    assert!(!seat.is_awaited());
     let (delivered, taken) = tokio::join!(next, gives_part(&mut ends[0]));
     assert!(delivered && taken);
 }
