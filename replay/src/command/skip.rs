@@ -67,6 +67,7 @@ pub(crate) async fn run(job: &Job, args: &SkipArgs) -> Result<Exit, Failure> {
     let refused = match search.run(&mut applier).await.map_err(failure)? {
         Standing::Change(refused) => refused,
         Standing::NoChange(why) => {
+            // Where nothing is to be advised there is no hint.
             let advice = why.advice().unwrap_or_default().to_owned();
             return Err(Failure::new(
                 Exit::Failed,
@@ -139,6 +140,7 @@ async fn parked<'a>(
         ));
     };
     let Some(place) = table::place(&row) else {
+        // A parked row has both: they are stored with the state.
         return Err(Failure::new(
             Exit::Failed,
             anyhow!(

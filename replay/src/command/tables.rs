@@ -90,6 +90,7 @@ fn for_people(
     let mut rows = words(tables, unreachable, three_columns);
     for (line, table) in rows.iter_mut().zip(tables) {
         line.extend(progress(&[table]));
+        // Nothing wrong is an empty cell.
         line.push(table.error.clone().unwrap_or_default());
     }
     let copying: Vec<&TableStatus> = tables.iter().filter(|table| waits(table)).collect();
@@ -149,8 +150,10 @@ fn progress(tables: &[&TableStatus]) -> [String; 5] {
 /// A bar and per cent, by the provider's estimate: never all before it is so.
 fn share(rows: i64, expected: i64) -> String {
     let percent = (rows.saturating_mul(100) / expected).clamp(0, 99);
-    let full = usize::try_from(percent / 10).unwrap_or_default();
-    format!("{}{} {percent} %", "#".repeat(full), ".".repeat(10 - full))
+    let bar: String = (1..=10)
+        .map(|tenth| if tenth * 10 <= percent { '#' } else { '.' })
+        .collect();
+    format!("{bar} {percent} %")
 }
 
 fn size(bytes: i64) -> String {

@@ -158,8 +158,11 @@ fn refusal(error: &DbError) -> String {
             None
         }
     });
-    let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-    format!("its --where is refused: {}{hint}", error.message())
+    let refused = format!("its --where is refused: {}", error.message());
+    match hint {
+        Some(hint) => format!("{refused} ({hint})"),
+        None => refused,
+    }
 }
 
 /// What a mapping says, for people.
