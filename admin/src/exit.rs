@@ -61,11 +61,11 @@ impl Failure {
         Failure::new(exit, anyhow::anyhow!("{text}"))
     }
 
-    /// The same failure with advice.
+    /// The same failure with advice; an empty one is none.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Failure {
         Failure {
-            hint: Some(hint.into()),
+            hint: Some(hint.into()).filter(|hint: &String| !hint.is_empty()),
             ..self
         }
     }
@@ -197,6 +197,12 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
+
+    #[test]
+    fn no_advice_is_no_line() {
+        let failure = Failure::message(Exit::Failed, "no".to_owned()).with_hint("");
+        assert_eq!(failure.to_text(), "error: no\n");
+    }
 
     #[test]
     fn each_cause_is_printed_once() {
