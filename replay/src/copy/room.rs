@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use sha2::{Digest, Sha256};
 use sql::{
     connect::Session,
     copy_attempt::Attempt,
@@ -126,16 +127,13 @@ pub(super) fn loaded_table(row: &TableRow, target: &Target, consumer: &str) -> T
 /// Named by the consumer, too: the providers of two jobs may number their tables alike, and the
 /// one's copy would drop the other's. The consumer's name itself may be too long.
 fn aside(row: &TableRow, consumer: &str) -> TableName {
-    // FNV-1a: the same in every build, so that the next one finds what this one has left.
-    let hash = consumer
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    TableName::new(
-        "trunkline",
-        format!("copy_{}_{hash:016x}", row.provider_oid),
-    )
+    let digest = Sha256::digest(consumer.as_bytes());
+    let digest: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    TableName::new("trunkline", format!("copy_{}_{digest}", row.provider_oid))
 }
 
 /// Begins a try: empties the table, or refuses to; takes indexes away if asked to, and

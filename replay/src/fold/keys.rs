@@ -134,6 +134,8 @@ impl Keys {
     }
 
     fn change(&mut self, number: usize, at: &RowAt, before: Before, is_known: bool) {
+        // The bytes of a chunk are counted, those of its buffers and entries too: it is full long
+        // before their numbers are.
         let new = Entry {
             buffer: u32::try_from(number).unwrap_or(u32::MAX),
             key: at.key,

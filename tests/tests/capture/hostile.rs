@@ -1,6 +1,8 @@
 //! Attacks on capture: settings of the session that writes or changes the schema, snapshots older than a schema change,
 //! types whose insides change, values whose text is far longer than they are.
 
+use tokio_postgres::Client;
+
 use crate::provider::{Provider, refused};
 
 crate::cases::cases! {
@@ -132,10 +134,7 @@ async fn rows_that_an_old_snapshot_hides_come_with_an_attached_partition(mut p: 
     .await;
     p.add_by("r", "key", Some(&["id", "d"])).await;
     p.run("insert into r values (1, 1), (2, 11)").await;
-    let old = p.another().await;
-    old.batch_execute("begin isolation level repeatable read; select 1 from r")
-        .await
-        .unwrap();
+    let old = old_snapshot(&p).await;
     p.run("insert into r2 values (3, 12)").await;
     old.batch_execute(
         "alter table r detach partition r2; alter table r attach partition r2 for values from (10) to (20); commit",
@@ -156,14 +155,20 @@ async fn rows_that_an_old_snapshot_hides_come_with_an_attached_partition(mut p: 
     assert_eq!(p.marks.len(), marks, "{:?}", p.marks);
 }
 
-async fn two_changes_of_a_table_under_one_old_snapshot_lose_no_column(mut p: Provider) {
-    p.run("create table t (id int primary key, v text)").await;
-    p.add("t").await;
-    p.run("insert into t values (1, 'a')").await;
+/// A session in a transaction that sees nothing of what comes after this call.
+async fn old_snapshot(p: &Provider) -> Client {
     let old = p.another().await;
     old.batch_execute("begin isolation level repeatable read; select 1")
         .await
         .unwrap();
+    old
+}
+
+async fn two_changes_of_a_table_under_one_old_snapshot_lose_no_column(mut p: Provider) {
+    p.run("create table t (id int primary key, v text)").await;
+    p.add("t").await;
+    p.run("insert into t values (1, 'a')").await;
+    let old = old_snapshot(&p).await;
     p.run("alter table t add c int").await;
     old.batch_execute("alter table t add d int; insert into t (id, c, d) values (2, 2, 2); commit")
         .await
@@ -186,10 +191,7 @@ async fn a_writer_with_an_old_snapshot_loses_no_column_without_event_triggers(p:
     p.run("create table t (id int primary key, v text)").await;
     p.add("t").await;
     p.run("insert into t values (1, 'a')").await;
-    let old = p.another().await;
-    old.batch_execute("begin isolation level repeatable read; select 1")
-        .await
-        .unwrap();
+    let old = old_snapshot(&p).await;
     p.run("alter table t add d int").await;
     old.batch_execute("insert into t (id, d) values (2, 2); commit")
         .await

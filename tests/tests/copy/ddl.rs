@@ -65,6 +65,19 @@ fn every_kind_of_index_and_constraint_comes_back_as_it_was() {
     }
 }
 
+/// Makes the tablespace `elsewhere` on the subscriber.
+pub(crate) fn make_tablespace(replication: &Replication) {
+    let elsewhere = replication.subscribers[0].socket_dir().join("elsewhere");
+    replication.on_subscriber(&format!(
+        "copy (select 1) to program 'cat >/dev/null; mkdir {}'",
+        elsewhere.display()
+    ));
+    replication.on_subscriber(&format!(
+        "create tablespace elsewhere location '{}'",
+        elsewhere.display()
+    ));
+}
+
 fn every_kind(major: u32) {
     let replication = Replication::builder()
         .subscribers(vec![Cluster::builder(&Server::version(major))])
@@ -76,15 +89,7 @@ fn every_kind(major: u32) {
          create table self (id int primary key, up int, v text)",
     );
     replication.on_provider(ROWS);
-    let elsewhere = replication.subscribers[0].socket_dir().join("elsewhere");
-    replication.on_subscriber(&format!(
-        "copy (select 1) to program 'cat >/dev/null; mkdir {}'",
-        elsewhere.display()
-    ));
-    replication.on_subscriber(&format!(
-        "create tablespace elsewhere location '{}'",
-        elsewhere.display()
-    ));
+    make_tablespace(&replication);
     let rich = if major < 11 {
         RICH.replace("include (v) ", "")
     } else {

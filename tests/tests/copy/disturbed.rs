@@ -3,31 +3,13 @@
 
 use tests::{Replication, Session, wait_until};
 
-use crate::SOON;
+use crate::{SOON, held::half_copied};
 
 /// A table of several parts with key and index.
 const LARGE: &str = "\
     create table t (id int primary key, v text, n int); create index t_n on t (n); \
     insert into t select i, repeat('v', 100), i from generate_series(1, 250000) i; \
     create table other (id int primary key)";
-
-/// Has t copied again, or for the first time, and waits until all of its parts but the second are in.
-fn half_copied(replication: &Replication, command: &[&str]) -> Session {
-    let held = Session::holding(
-        &replication.subscribers[0],
-        replication.db(),
-        "insert into trunkline.copied_range values ('replay1', 'public', 't', 1)",
-    );
-    replication.replay.run(command).ok();
-    wait_until("the other parts to be in", SOON, || {
-        replication.on_subscriber(
-            "select (select count(*) from trunkline.copied_range) >= 2 \
-                and count(*) = 1 and bool_and(wait_event_type = 'Lock') \
-               from pg_stat_activity where application_name like 'trunkline copy-in%' and state <> 'idle'",
-        ) == "t"
-    });
-    held
-}
 
 /// Runs SQL on the subscriber that needs the table for itself: it waits first, and then the parts lose their sessions.
 fn disturb(replication: &Replication, sql: &str) {

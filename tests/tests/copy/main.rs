@@ -10,6 +10,7 @@ mod choice;
 mod create;
 mod ddl;
 mod disturbed;
+mod held;
 mod load;
 mod network;
 mod objects;

@@ -3,7 +3,7 @@
 
 use tests::{Replication, Session, wait_until};
 
-use crate::SOON;
+use crate::{SOON, held::half_copied};
 
 /// A table of several parts, with key and index, while others write to it.
 fn large() -> Replication {
@@ -24,23 +24,13 @@ const END_SESSIONS: &str = "select count(*) from (select pg_terminate_backend(pi
 /// and lets the part go on. Gives the number of tries.
 fn copied_although(ended: impl Fn(&Replication)) -> (Replication, String) {
     let replication = large();
-    let held = Session::holding(
-        &replication.subscribers[0],
-        replication.db(),
-        "insert into trunkline.copied_range values ('replay1', 'public', 't', 1)",
-    );
-    replication.replay.run(&["add", "t"]).ok();
-    // Nobody but the held part has anything to do, and only the snapshot's session is left on the provider.
-    wait_until("the other parts to be in", SOON, || {
-        replication.on_subscriber(
-            "select (select count(*) from trunkline.copied_range) >= 2 \
-                and count(*) = 1 and bool_and(wait_event_type = 'Lock') \
-               from pg_stat_activity where application_name like 'trunkline copy-in%' and state <> 'idle'",
+    let held = half_copied(&replication, &["add", "t"]);
+    // Only the snapshot's session is left on the provider.
+    wait_until("the other sessions to be done", SOON, || {
+        replication.on_provider(
+            "select count(*) = 1 and bool_and(state = 'idle in transaction') \
+               from pg_stat_activity where application_name like 'trunkline copy-out%' and state <> 'idle'",
         ) == "t"
-            && replication.on_provider(
-                "select count(*) = 1 and bool_and(state = 'idle in transaction') \
-                   from pg_stat_activity where application_name like 'trunkline copy-out%' and state <> 'idle'",
-            ) == "t"
     });
     replication
         .on_provider("update t set n = -n where id % 10 = 0; delete from t where id % 1000 = 1");

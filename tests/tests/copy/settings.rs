@@ -2,7 +2,11 @@
 
 use tests::{Replication, wait_until};
 
-use crate::{SOON, catalog::CATALOG, ddl::same_lines};
+use crate::{
+    SOON,
+    catalog::CATALOG,
+    ddl::{make_tablespace, same_lines},
+};
 
 /// More than 4 MB, so that its indexes are taken away, of values whose text depends on settings.
 const MANY_TYPES: &str = "\
@@ -17,15 +21,7 @@ fn ss_01_settings_of_databases_and_roles_change_nothing_that_is_copied_or_built(
     let replication = Replication::builder().make();
     replication.on_provider(MANY_TYPES);
     replication.copy_schema();
-    let elsewhere = replication.subscribers[0].socket_dir().join("elsewhere");
-    replication.on_subscriber(&format!(
-        "copy (select 1) to program 'cat >/dev/null; mkdir {}'",
-        elsewhere.display()
-    ));
-    replication.on_subscriber(&format!(
-        "create tablespace elsewhere location '{}'",
-        elsewhere.display()
-    ));
+    make_tablespace(&replication);
     let before = replication.on_subscriber(CATALOG);
     for (setting, here, there) in [
         ("DateStyle", "'SQL, DMY'", "'German'"),
