@@ -341,6 +341,8 @@ impl Cluster {
         signal(pid, Signal::SIGSTOP);
         pids.extend(children(pid));
         kill9(&pids);
+        // A server does not start while there is a process, zombie or not, with the pid in its lock file.
+        std::fs::remove_file(self.data().join("postmaster.pid")).expect("remove a lock file");
     }
 
     /// The server's process id, if it runs.

@@ -147,14 +147,26 @@ pub fn signal(pid: i32, which: Signal) -> bool {
     kill(Pid::from_raw(pid), which).is_ok()
 }
 
-/// Is there a process with this pid that is not a zombie?
+/// Is there a process with this pid that still runs, or holds a file or a lock? A zombie with other threads does: its
+/// first thread ended before them.
 #[must_use]
 pub fn pid_alive(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        stat.rsplit_once(')')
-            .is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+        stat.rsplit_once(')').is_some_and(|(_, rest)| {
+            let fields: Vec<&str> = rest.split_whitespace().collect();
+            let threads = fields
+                .get(THREADS - STATE)
+                .and_then(|text| text.parse().ok());
+            !matches!(fields.first(), Some(&("Z" | "X")))
+                || threads.is_some_and(|count: u32| count > 1)
+        })
     })
 }
+
+/// Fields of `/proc/PID/stat`, counted from 1 as in proc(5): the state, the first one behind the name, and the number of
+/// threads.
+const STATE: usize = 3;
+const THREADS: usize = 20;
 
 /// The most memory that a process has ever had resident, in KiB (`VmHWM`).
 /// `None`: there is no such process.
@@ -181,8 +193,8 @@ pub fn children(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-/// SIGKILL to all of them, and back only when all are gone. A zombie is not yet
-/// gone: PostgreSQL refuses to start while the pid in its lock file exists.
+/// SIGKILL to all of them, and back only when none of them runs or holds anything. Zombies they may be: whose child an
+/// orphan becomes collects it when it likes, and some take seconds.
 pub(crate) fn kill9(pids: &[i32]) {
     for &pid in pids {
         signal(pid, Signal::SIGKILL);
@@ -190,9 +202,6 @@ pub(crate) fn kill9(pids: &[i32]) {
     wait_until(
         "killed processes to be gone",
         Duration::from_secs(60),
-        || {
-            pids.iter()
-                .all(|&pid| kill(Pid::from_raw(pid), None).is_err())
-        },
+        || pids.iter().all(|&pid| !pid_alive(pid)),
     );
 }
