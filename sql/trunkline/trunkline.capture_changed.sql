@@ -43,6 +43,12 @@ begin
     if v_plan ->> 'identity' <> 'key' then
         return trunkline.capture_sums(i_operation, v_captured.queue_id, v_plan, v_shape, 'newt', 'oldt');
     elsif jsonb_typeof(v_plan -> 'keys') = 'array' then
+        -- The functions of another role that read its table are made with the others, and may be as old.
+        if v_plan ->> 'reader' = 'owner' or not trunkline.may_read(i_root, v_plan ->> 'reader') then
+            perform trunkline.log_mark(v_shape, 'resync',
+                json_build_object('why', 'its definition was changed, and capture may not read its rows'));
+            return null;
+        end if;
         return trunkline.capture_live(i_operation, v_captured.queue_id, v_plan, v_shape, 'newt', 'oldt');
     end if;
     return null;

@@ -11,6 +11,7 @@
 --          "columns": [{"attnum", "name", "type", "key", "text_equal"}], "highest": the highest attnum,
 --          "key_index", "keys": [{"attnum", "name", "operator"}] or null,
 --          "fixed_key": all of the key's types have a fixed length, "live": log live rows always, "settings": [...],
+--          "reader": as whom rows of the table are read (trunkline.reader), "owner": the table's, where it is the reader,
 --          "large": [{"name", "how"}] columns that a row may be too large for an event by,
 --          "fingerprint": what the catalog is compared with at each call, null with event triggers, "problem": null or text}; null if there is no such table.
 -- Generated columns are left out: the subscriber computes its own.
@@ -26,6 +27,7 @@ declare
     v_columns  jsonb;
     v_types    oid[];
     v_checked  bool := trunkline.capture_mode() = 'fingerprint';
+    v_reader   text := trunkline.reader(i_table);
 begin
     select * into v_class from pg_class c where c.oid = i_table;
     if not found then
@@ -52,6 +54,7 @@ begin
             and exists (select from pg_inherits h where h.inhrelid = i_table or h.inhparent = i_table),
         'identity', v_identity, 'columns', v_columns, 'highest', v_class.relnatts,
         'live', trunkline.has_foreign_actions(i_table),
+        'reader', v_reader, 'owner', case v_reader when 'owner' then v_class.relowner::bigint end,
         'settings', case when v_checked then trunkline.all_output_settings()
                          else to_jsonb(trunkline.output_settings(v_types)) end,
         'large', trunkline.large_columns(i_table), 'fingerprint', case when v_checked then trunkline.fingerprint(i_table, (v_key ->> 'key_index')::oid) end,

@@ -56,9 +56,9 @@ begin
             case i_operation when 'delete' then 'oldt' else 'newt' end,
             trunkline.capture_sums(i_operation, i_queue_id, i_plan, i_shape_id, 'newt', 'oldt'));
     else
-        v_live := format($f$v_saved := trunkline.pin_plans();
+        v_live := trunkline.capture_readable(i_plan, i_shape_id, format($f$v_saved := trunkline.pin_plans();
         v_rows := (%s);
-        v_done := trunkline.unpin_plans(v_saved);$f$, trunkline.capture_live(i_operation, i_queue_id, i_plan, i_shape_id, 'newt', 'oldt'));
+        v_done := trunkline.unpin_plans(v_saved);$f$, trunkline.capture_live(i_operation, i_queue_id, i_plan, i_shape_id, 'newt', 'oldt')));
         v_body := case when (i_plan ->> 'live')::bool then v_live
                        else trunkline.capture_first(i_operation, i_queue_id, i_plan, i_shape_id, v_live) end;
     end if;

@@ -16,13 +16,14 @@
 --         source          the table as FROM wants it
 --         new_large, live_large     whether a row is too large for an event; null if none can be
 --         may_be_large    true where new_large may be, with as few expressions as can be; null likewise
+--         read_may_be_large, read_large     the same of t without a function of ours; read_large fails for a value without a text
 -- Tables: none. Users must not: it is a part of trunkline.make_capture.
 create or replace function trunkline.capture_words(
     i_queue_id int4, i_plan jsonb, i_shape_id bigint,
     out name text, out shape text, out put text, out new_row text, out old_row text, out live_row text, out old_key text,
     out new_key text, out read_key text, out keys text, out same text, out matched text, out pair text, out source text,
     out new_large text, out live_large text, out old_pair text, out new_pair text, out plain_key bool,
-    out may_be_large text)
+    out may_be_large text, out read_may_be_large text, out read_large text)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
@@ -67,15 +68,17 @@ begin
     -- too: a row of more than 900 MB could not be written there as text either. What else is stored in 200 MB may be five times that as text,
     -- and what is compressed any number of times.
     select format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 'n')),
-           format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 't'))
-      into new_large, live_large
+           format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 't')),
+           format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias is null))
+      into new_large, live_large, read_large
       from (select a.alias, c.place, format(case c.large ->> 'how'
                    when 'stored' then 'case when pg_column_size(%1$s.%2$I) > 200000000 then 900000001 '
-                        'when pg_column_size(%1$s.%2$I) > ' || v_compressed || ' then trunkline.text_bytes(%1$s.%2$I) else 0 end'
+                        'when pg_column_size(%1$s.%2$I) > ' || v_compressed || ' then %3$s(%1$s.%2$I' || a.closing || ' else 0 end'
                    else 'coalesce(octet_length(%1$s.%2$I), 0)::int8 * 2'
-                   end, a.alias, c.large ->> 'name') as size
+                   end, coalesce(a.alias, 't'), c.large ->> 'name', a.measure) as size
               from jsonb_array_elements(i_plan -> 'large') with ordinality c (large, place)
-              cross join (values ('n'), ('t')) a (alias)) l
+              cross join (values ('n', 'trunkline.text_bytes', ')'), ('t', 'trunkline.text_bytes', ')'),
+                                 (null, 'octet_length(row', ')::text)')) a (alias, measure, closing)) l
     having count(*) > 0;
     -- No value is longer than it is here, and none of them is more than its share of the 900 MB. Where there is lz4, which put_N asks
     -- for, rows that TOAST compresses for long do not go the way of one row, either: pglz takes 3 ms for 100 kB.
@@ -83,8 +86,12 @@ begin
                   string_agg(format(case c.large ->> 'how' when 'stored' then 'pg_column_size(n.%I)' else 'octet_length(n.%I)' end,
                                     c.large ->> 'name'), ', ' order by c.place),
                   least(450000000 / count(*), case when bool_or(c.large ->> 'how' = 'stored') then 1000000 end,
-                        (select 8000 from pg_settings p where p.name = 'default_toast_compression' and 'lz4' = any (p.enumvals))))
-      into may_be_large
+                        (select 8000 from pg_settings p where p.name = 'default_toast_compression' and 'lz4' = any (p.enumvals)))),
+           format('(greatest(%s) > %s) is true',
+                  string_agg(format(case c.large ->> 'how' when 'stored' then 'pg_column_size(t.%I)' else 'octet_length(t.%I)' end,
+                                    c.large ->> 'name'), ', ' order by c.place),
+                  least(450000000 / count(*), case when bool_or(c.large ->> 'how' = 'stored') then 250000 end))
+      into may_be_large, read_may_be_large
       from jsonb_array_elements(i_plan -> 'large') with ordinality c (large, place)
     having count(*) > 0;
 end

@@ -44,12 +44,19 @@ begin
             || (select string_agg(quote_ident(c), ', ') from unnest(v_compared) c)));
         return;
     end if;
+    if not trunkline.may_read_part(i_captured, i_captured.table_oid) then
+        perform trunkline.log_mark(i_shape_id, 'resync', json_build_object('why',
+            'columns whose values came from elsewhere, in a table whose rows capture may not read: '
+            || (select string_agg(quote_ident(c), ', ') from unnest(v_compared) c)));
+        return;
+    end if;
     v_changed := v_compared;
     -- A row is told by its key, or by all that it has.
     select array_agg(distinct c.col ->> 'name') into v_compared
       from jsonb_array_elements(i_plan -> 'columns') c (col)
      where c.col ->> 'name' = any (v_compared) or c.col ->> 'key' is not null or i_plan ->> 'identity' <> 'key';
-    select * into v_digest from trunkline.digest(i_plan ->> 'schema', i_plan ->> 'name', v_compared);
+    select * into v_digest from trunkline.digest(i_plan ->> 'schema', i_plan ->> 'name', v_compared,
+                                                 case i_captured.plan ->> 'reader' when 'owner' then i_captured.table_oid end);
     perform trunkline.log_mark(i_shape_id, 'digest',
         json_build_object('columns', v_compared, 'changed', v_changed, 'rows', v_digest.rows, 'sum', v_digest.sum::text));
 end

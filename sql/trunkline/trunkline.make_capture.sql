@@ -15,6 +15,7 @@ declare
     v_body      text;
 begin
     perform trunkline.make_put(i_queue_id);
+    perform trunkline.make_readers(i_plan);
     foreach v_operation in array case when (i_plan ->> 'rows')::bool then array['row', 'truncate']
                                       else array['insert', 'update', 'delete', 'truncate'] end loop
         v_body := case when jsonb_typeof(i_plan -> 'keys') = 'array' or i_plan ->> 'identity' <> 'key' or v_operation = 'truncate'

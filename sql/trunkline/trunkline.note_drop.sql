@@ -12,6 +12,7 @@ begin
     foreach v_operation in array array['insert', 'update', 'delete', 'truncate', 'row'] loop
         execute format('drop function if exists trunkline.capture_%s_%s() cascade', i_captured.table_oid, v_operation);
     end loop;
+    perform trunkline.make_readers(jsonb_build_object('oid', i_captured.table_oid));
 end
 $$;
 revoke all on function trunkline.note_drop(trunkline.captured) from public;

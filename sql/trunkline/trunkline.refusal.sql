@@ -100,6 +100,17 @@ begin
     elsif row_security_active(i_table) then
         reason := format('has row level security that hides rows from role %I', current_user);
         hint := format('ALTER ROLE %I BYPASSRLS, or add the table with the capture functions owned by its owner.', current_user);
+    elsif not trunkline.may_ask(i_table, v_class.relowner) and trunkline.reader(i_table) = 'owner' then
+        reason := format('cannot be read whole by its owner %I, as whom capture reads it', pg_get_userbyid(v_class.relowner));
+        hint := format('Give %1$I SELECT on it and USAGE on its schema; for row level security that is forced on owners, ALTER ROLE %1$I BYPASSRLS.',
+                       pg_get_userbyid(v_class.relowner));
+    elsif trunkline.reader(i_table) = 'none' then
+        reason := 'has partitions that belong to other roles than it does';
+        hint := format('Whoever reads it would run their code: ALTER TABLE ... OWNER TO %I.', pg_get_userbyid(v_class.relowner));
+    elsif trunkline.reader(i_table) = 'checked' and trunkline.foreign_code(i_table) is not null then
+        reason := format('has indexes, checks or statistics of functions that would run with the rights of role %I: %s', current_user,
+                         trunkline.foreign_code(i_table));
+        hint := format('Install Trunkline as a superuser, who reads the table as its owner, or give the functions to %I.', current_user);
     else
         if to_regclass('trunkline.table_state') is not null then
             -- Also where the job writes it under another name, or a partition of it. The subscriber's objects may be

@@ -48,6 +48,7 @@ begin
     foreach v_operation in array array['truncate', 'insert', 'update', 'delete', 'row'] loop
         execute format('drop function if exists trunkline.capture_%s_%s() cascade', v_captured.table_oid, v_operation);
     end loop;
+    perform trunkline.make_readers(jsonb_build_object('oid', v_captured.table_oid));
     return true;
 end
 $$;

@@ -69,6 +69,7 @@ async fn all_on(version: u32) {
         crate::schema_changes::events::CASES,
         crate::schema_changes::fingerprint::CASES,
         crate::schema_changes::owner::CASES,
+        crate::strangers::CASES,
     ];
     for (number, (name, case)) in lists.into_iter().flatten().enumerate() {
         let begin = Instant::now();

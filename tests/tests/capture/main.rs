@@ -20,4 +20,5 @@ mod schema_changes;
 mod sequences;
 mod sessions;
 mod statements;
+mod strangers;
 mod values;

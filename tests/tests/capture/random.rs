@@ -90,6 +90,9 @@ impl Lane {
             println!("{setup}");
         }
         self.provider.run(&setup).await;
+        if seed.is_multiple_of(3) {
+            self.provider.run(&world.given_away()).await;
+        }
         self.provider.check_claims = world.check_claims;
         self.turns.print = print;
         for (table, identity, columns) in world.captured() {

@@ -181,6 +181,11 @@ async fn values(p: &mut Provider, case: &str) {
                 "create table {table} (v text, k {kind}, m {kind}, primary key ({key}))"
             ))
             .await;
+            if key == "m, k" {
+                // Capture reads another role's table as that role.
+                p.run(&format!("grant usage on schema ty to pg_monitor; alter table {table} owner to pg_monitor"))
+                    .await;
+            }
             p.add(&table).await;
             p.steps(&[
                 &format!(
@@ -189,7 +194,7 @@ async fn values(p: &mut Provider, case: &str) {
                 &format!("update {table} set v = v || '!' where k = {b}::{kind}"),
                 &format!("delete from {table} where k = {a}::{kind}"),
                 &format!("update {table} set k = {d} where k = {c}::{kind}"),
-                &format!("update {table} set v = 'all'"),
+                &format!("do $$ begin update {table} set v = 'all'; update {table} set v = v || '!', m = {d} where m = {c}::{kind}; end $$"),
                 &format!("delete from {table} where k = {b}::{kind}"),
             ])
             .await;

@@ -1,0 +1,132 @@
+-- Function trunkline.make_readers(i_plan jsonb): makes or replaces the functions by which a table is read as its owner, where
+-- its plan says so (trunkline.reader); else drops them.
+--
+--  * trunkline.live_<oid>(key columns): the rows with a key as the snapshot shows them: x the row's text, null if it is too large
+--    for an event; written the transaction that wrote it.
+--  * trunkline.ask_<oid>(query): the rows of a query, an array of texts each.
+-- Both belong to the table's owner and run as he does. He may alter what belongs to him, so they look who they run as before
+-- they plan anything, and everything there has its schema, whatever search_path he gives them.
+-- Tables: creates functions. Users must not: it is a part of trunkline.make_capture.
+create or replace function trunkline.make_readers(i_plan jsonb) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_owner    text;
+    v_keys     text;
+    v_function regprocedure;
+    v_made     regprocedure[] := '{}';
+    v_check    text := format($f$
+    if current_user operator(pg_catalog.<>) (select pg_catalog.pg_get_userbyid(c.relowner) from pg_catalog.pg_class c
+                                              where c.oid operator(pg_catalog.=) %s::pg_catalog.oid) then
+        raise exception 'this function of capture does not run as the owner of its table' using errcode = '42501';
+    end if;$f$, i_plan ->> 'oid');
+begin
+    if i_plan ->> 'reader' = 'owner' then
+        select pg_get_userbyid(c.relowner) into v_owner from pg_class c where c.oid = (i_plan ->> 'oid')::oid;
+        execute format($f$
+create or replace function trunkline.ask_%s(i_query text) returns setof text[]
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as %L$f$, i_plan ->> 'oid', format($f$
+begin%s
+    return query execute i_query;
+end
+$f$, v_check));
+        v_made := v_made || to_regprocedure(format('trunkline.ask_%s(text)', i_plan ->> 'oid'));
+        if jsonb_typeof(i_plan -> 'keys') = 'array' then
+            select string_agg(k.type, ', ' order by k.place) into v_keys from trunkline.reader_keys(i_plan) k;
+            execute trunkline.live_reader(i_plan, v_check);
+            v_made := v_made || to_regprocedure(format('trunkline.live_%s(%s)', i_plan ->> 'oid', v_keys));
+        end if;
+        foreach v_function in array v_made loop
+            execute format('revoke all on function %s from public', v_function);
+            execute format('alter function %s owner to %I', v_function, v_owner);
+        end loop;
+    end if;
+    for v_function in
+        select p.oid from pg_proc p
+         where p.pronamespace = 'trunkline'::regnamespace
+           and p.proname in (format('live_%s', i_plan ->> 'oid'), format('ask_%s', i_plan ->> 'oid'))
+           and p.oid <> all (v_made::oid[])
+    loop
+        execute format('drop function %s', v_function);
+    end loop;
+end
+$$;
+revoke all on function trunkline.make_readers(jsonb) from public;
+
+-- Function trunkline.live_reader(i_plan jsonb, i_check text): the command that makes trunkline.live_<oid>.
+--
+-- A value that is stored small may be longer than a text can be (trunkline.text_bytes): a row with one is made under
+-- an exception block.
+create or replace function trunkline.live_reader(i_plan jsonb, i_check text) returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_words   record;
+    v_keys    text;
+    v_matched text;
+begin
+    select * into v_words from trunkline.capture_words(0, i_plan, 0);
+    select string_agg(format('i_k%s %s', k.place, k.type), ', ' order by k.place),
+           string_agg(format('t.%I %s i_k%s', k.name, k.operator, k.place), ' and ' order by k.place)
+      into v_keys, v_matched
+      from trunkline.reader_keys(i_plan) k;
+    return format($f$
+create or replace function trunkline.live_%s(%s, out x text, out written pg_catalog.xid) returns setof record
+language plpgsql stable security definer rows 1
+set search_path = pg_catalog, pg_temp
+as %L$f$, i_plan ->> 'oid', v_keys, format($f$
+#variable_conflict use_variable
+declare
+    v_row record;
+begin%1$s
+    for v_row in
+        select case when %2$s then null else %3$s end as line, %2$s as large, t.xmin as written, t.ctid as place
+          from %4$s t where %5$s
+    loop
+        x := v_row.line;
+        written := v_row.written;
+        if v_row.large then
+            begin
+                x := (select case when not %6$s then %3$s end from %4$s t where t.ctid operator(pg_catalog.=) v_row.place and %5$s);
+            exception when internal_error or program_limit_exceeded or out_of_memory then
+                x := null;
+            end;
+        end if;
+        return next;
+    end loop;
+end
+$f$, i_check, coalesce(v_words.read_may_be_large, 'false'), v_words.live_row, v_words.source, v_matched,
+        coalesce(v_words.read_large, 'false')));
+end
+$$;
+revoke all on function trunkline.live_reader(jsonb, text) from public;
+
+-- Function trunkline.reader_keys(i_plan jsonb): the key columns of a plan, with the types that trunkline.live_<oid> takes: what a
+-- domain is made of, because a value that becomes one of a domain is checked, by functions that a user made.
+create or replace function trunkline.reader_keys(i_plan jsonb, out place bigint, out name text, out operator text, out type text)
+returns setof record
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with recursive base (place, key, type, kind, below) as (
+        select k.place, k.key, t.oid, t.typtype, t.typbasetype
+          from jsonb_array_elements(i_plan -> 'keys') with ordinality k (key, place)
+          join pg_attribute a on a.attrelid = (i_plan ->> 'oid')::oid and a.attnum = (k.key ->> 'attnum')::int2
+          join pg_type t on t.oid = a.atttypid
+        union all
+        select b.place, b.key, t.oid, t.typtype, t.typbasetype
+          from base b join pg_type t on t.oid = b.below
+         where b.kind = 'd'
+    )
+    select b.place, b.key ->> 'name', b.key ->> 'operator', format_type(b.type, null)
+      from base b where b.kind <> 'd';
+end
+$$;
+revoke all on function trunkline.reader_keys(jsonb) from public;

@@ -1,0 +1,3 @@
+-- component: provider
+-- A part of capture that gives more now.
+drop function trunkline.capture_words(int4, jsonb, bigint);

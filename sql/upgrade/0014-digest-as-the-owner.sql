@@ -1,0 +1,3 @@
+-- component: base
+-- It can ask the table's owner now.
+drop function trunkline.digest(text, text, text[]);
