@@ -21,23 +21,17 @@ const FIRST_REST: Duration = Duration::from_millis(250);
 /// The first thing that a subscriber has to say: it runs (or waits as standby), or why not yet.
 pub(crate) type FirstWord = Result<(), String>;
 
-/// Times of a subscriber's loops.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Times {
-    /// The longest rest between two tries after trouble.
-    pub retry_delay: Duration,
-    /// Between two `stats` lines.
-    pub stats_period: Duration,
-}
-
-/// Runs until asked to stop.
-pub(crate) async fn run(sub: Arc<Subscription>, times: Times, first: mpsc::Sender<FirstWord>) {
+/// Runs until asked to stop; a `stats` line comes each period.
+pub(crate) async fn run(
+    sub: Arc<Subscription>,
+    stats_period: Duration,
+    first: mpsc::Sender<FirstWord>,
+) {
     let mut life = Life {
-        stats: Stats::new(&sub.consumer, times.stats_period, Arc::clone(&sub.totals)),
+        stats: Stats::new(&sub.consumer, stats_period, Arc::clone(&sub.totals)),
         told: None,
         first: Some(first),
         sub,
-        times,
     };
     let mut rests = life.rests();
     while !life.sub.stop.is_cancelled() {
@@ -51,7 +45,7 @@ pub(crate) async fn run(sub: Arc<Subscription>, times: Times, first: mpsc::Sende
             rests = life.rests();
         }
         life.tell(&trouble).await;
-        let rest = rests.next().unwrap_or(times.retry_delay);
+        let rest = rests.next().unwrap_or(life.sub.settings.retry_delay);
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             () = life.sub.stop.cancelled() => return,
@@ -61,7 +55,6 @@ pub(crate) async fn run(sub: Arc<Subscription>, times: Times, first: mpsc::Sende
 
 struct Life {
     sub: Arc<Subscription>,
-    times: Times,
     stats: Stats,
     /// The trouble that was told last, so that each is told once.
     told: Option<String>,
@@ -71,8 +64,8 @@ struct Life {
 impl Life {
     fn rests(&self) -> impl Iterator<Item = Duration> + use<> {
         ExponentialBuilder::default()
-            .with_min_delay(FIRST_REST.min(self.times.retry_delay))
-            .with_max_delay(self.times.retry_delay)
+            .with_min_delay(FIRST_REST.min(self.sub.settings.retry_delay))
+            .with_max_delay(self.sub.settings.retry_delay)
             .without_max_times()
             .with_jitter()
             .build()
@@ -112,7 +105,7 @@ impl Life {
                 rests = self.rests();
             }
             self.tell(&trouble).await;
-            let rest = rests.next().unwrap_or(self.times.retry_delay);
+            let rest = rests.next().unwrap_or(sub.settings.retry_delay);
             tokio::select! {
                 () = tokio::time::sleep(rest) => {}
                 lost = &mut tables => return lost,

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use sql::{
@@ -23,6 +24,7 @@ use crate::{
         ticks::{Requests, Ticks},
     },
     stats::Totals,
+    table::PARKED_REST,
     trouble::Trouble,
 };
 
@@ -52,6 +54,15 @@ pub(crate) struct Settings {
     pub session_role: SessionRole,
     /// Tables that are added when they are there.
     pub auto_add: AutoAdd,
+    /// The longest rest between two tries after trouble.
+    pub retry_delay: Duration,
+}
+
+impl Settings {
+    /// How long a parked table rests between two tries.
+    pub(crate) fn parked_rest(&self) -> Duration {
+        PARKED_REST.min(self.retry_delay)
+    }
 }
 
 /// One subscriber of a running job.

@@ -46,9 +46,8 @@ const LONGEST_LOOK_REST: Duration = Duration::from_secs(5);
 /// under a held snapshot.
 const BETWEEN_TELLS: Duration = Duration::from_millis(250);
 
-/// A table whose task failed for a passing reason rests this long, doubled each time.
+/// A table whose task failed for a passing reason rests this long, doubled each time up to `retry_delay`.
 const FIRST_REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(30);
 
 /// The tables' tasks of one subscriber.
 struct Tasks {
@@ -179,7 +178,7 @@ async fn turns(
     let mut progress = Progress::default();
     loop {
         while let Some(ended) = tasks.running.try_join_next_with_id() {
-            tasks.ended(ended);
+            tasks.ended(sub, ended);
         }
         if pace
             .as_ref()
@@ -213,7 +212,7 @@ async fn turns(
             () = moved => false,
             () = tokio::time::sleep_until(next_look.into()) => true,
             Some(ended) = tasks.running.join_next_with_id(), if !tasks.running.is_empty() => {
-                tasks.ended(ended);
+                tasks.ended(sub, ended);
                 true
             }
             () = sub.stop.cancelled() => return Ok(()),
@@ -382,7 +381,7 @@ impl Tasks {
             if rests || busy.contains(&oid) {
                 continue;
             }
-            match table::duty(row) {
+            match table::duty(row, sub.settings.parked_rest()) {
                 Duty::Copy => self.waiting.push(Waiting {
                     bytes: self.sizes.get(&oid).copied().unwrap_or_default(),
                     oid,
@@ -427,7 +426,11 @@ impl Tasks {
         self.tables.insert(running.handle.id(), running);
     }
 
-    fn ended(&mut self, ended: Result<(Id, Result<(), Trouble>), tokio::task::JoinError>) {
+    fn ended(
+        &mut self,
+        sub: &Subscription,
+        ended: Result<(Id, Result<(), Trouble>), tokio::task::JoinError>,
+    ) {
         let (id, trouble) = match ended {
             Ok((id, Ok(()))) => (id, None),
             Ok((id, Err(trouble))) => (id, Some(trouble.log_line())),
@@ -447,7 +450,8 @@ impl Tasks {
         let length = self
             .resting
             .get(&oid)
-            .map_or(FIRST_REST, |rest| (rest.length * 2).min(LONGEST_REST));
+            .map_or(FIRST_REST, |rest| rest.length * 2)
+            .min(sub.settings.retry_delay);
         warn!(table_oid = oid, error = %trouble, seconds = length.as_secs(), "a table's task waits");
         self.resting.insert(
             oid,

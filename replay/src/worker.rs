@@ -21,7 +21,7 @@ use crate::{
         readers::Readers,
         ticks::{Listener, Requests, Ticks},
     },
-    subscriber::{self, FirstWord, Times},
+    subscriber::{self, FirstWord},
     subscription::{Settings, Subscription, application_name},
 };
 
@@ -72,10 +72,6 @@ impl Crew {
             config.queue.clone(),
             stop.clone(),
         ));
-        let times = Times {
-            retry_delay: config.retry_delay,
-            stats_period: config.stats_period,
-        };
         let readers = Arc::new(readers(config, &ticks));
         let mut subscriptions = Vec::new();
         for one in &config.subscribers {
@@ -87,7 +83,7 @@ impl Crew {
             };
             let sub = Arc::new(subscription(config, one, shared)?);
             subscriptions.push(Arc::clone(&sub));
-            tasks.spawn(subscriber::run(sub, times, sender.clone()));
+            tasks.spawn(subscriber::run(sub, config.stats_period, sender.clone()));
         }
         if let Some(listen) = &config.http_listen {
             let counted = subscriptions
@@ -232,6 +228,7 @@ fn subscription(
             on_conflict: config.on_conflict,
             session_role: config.session_role,
             auto_add: AutoAdd::read(&config.auto_add)?,
+            retry_delay: config.retry_delay,
         },
         consumer: one.consumer.clone(),
         streams: Arc::new(Semaphore::new(streams)),

@@ -145,8 +145,14 @@ pub fn configure(
         [one] => format!("subscriber_db = \"{}\"\n", one.conninfo(dbname)),
         _ => String::new(),
     };
+    // Tests wait for parked tables that are tried again.
+    let retries = if replay_lines.contains("retry_delay") {
+        ""
+    } else {
+        "retry_delay = 1\n"
+    };
     let mut text = format!(
-        "[replay]\n{}provider_db = \"{source}\"\n{target}pgq_queue_name = \"q1\"\nretry_delay = 1\n{replay_lines}",
+        "[replay]\n{}provider_db = \"{source}\"\n{target}pgq_queue_name = \"q1\"\n{retries}{replay_lines}",
         daemon("replay1"),
     );
     if subscribers.len() > 1 {
@@ -382,7 +388,7 @@ impl Replication {
     }
 
     /// Waits until a table of the first subscriber is parked with an error and advice that hold all of these words:
-    /// in one look, for a parked table is tried again every ten seconds, and may be in another state at the next one.
+    /// in one look, for a parked table is tried again every second, and may be in another state at the next one.
     /// Gives what `replay tables --json` said of it.
     #[track_caller]
     pub fn wait_parked(&self, table: &str, words: &[&str]) -> serde_json::Value {

@@ -31,7 +31,7 @@ pub struct ReplayConfig {
     /// Tables of the provider that the worker adds by itself: names and patterns, those that
     /// begin with `!` are left out (`auto_add`). Empty: none.
     pub auto_add: Vec<String>,
-    /// Before a failed connection or table is tried again.
+    /// The longest rest before a failed connection or table is tried again; a parked table rests ten seconds at most.
     pub retry_delay: Duration,
     /// Between two looks at the queue if no notification comes.
     pub loop_delay: Duration,

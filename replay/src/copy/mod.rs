@@ -68,7 +68,7 @@ pub(crate) async fn run(
         .await
         .map_err(Trouble::database("could not read a table's state"))?
     {
-        Some(row) if table::duty(&row) == Duty::Copy => row,
+        Some(row) if table::duty(&row, sub.settings.parked_rest()) == Duty::Copy => row,
         Some(_) | None => return Ok(()),
     };
     let role = sub.settings.session_role;

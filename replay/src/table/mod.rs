@@ -29,7 +29,7 @@ use sql::{
 
 use crate::trouble::Trouble;
 
-/// How long a parked table rests between two tries.
+/// How long a parked table rests at most between two tries.
 pub(crate) const PARKED_REST: Duration = Duration::from_secs(10);
 
 /// What the table's own task has to do.
@@ -61,9 +61,9 @@ pub(crate) fn place(row: &TableRow) -> Option<Place> {
     })
 }
 
-/// What the table's own task has to do now.
-pub(crate) fn duty(row: &TableRow) -> Duty {
-    let rested = row.try_now || row.seconds_in_state >= PARKED_REST.as_secs_f64();
+/// What the table's own task has to do now; a parked table rests for so long between two tries.
+pub(crate) fn duty(row: &TableRow, parked_rest: Duration) -> Duty {
+    let rested = row.try_now || row.seconds_in_state >= parked_rest.as_secs_f64();
     match (row.state, place(row)) {
         (State::Waiting, _) | (State::InCopy, None) => Duty::Copy,
         (State::InCopy | State::CatchingUp, Some(place)) => Duty::CatchUp(place),
@@ -225,6 +225,10 @@ mod tests {
             seconds_in_state: seconds,
             seconds_since_start: None,
         }
+    }
+
+    fn duty(row: &TableRow) -> Duty {
+        super::duty(row, PARKED_REST)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tests::{Cluster, Replication, Server, Session, Transfers, wait_until};
+use tests::{Cluster, Replication, ReplicationBuilder, Server, Session, Transfers, wait_until};
 
 use crate::{SOON, parked, told};
 
@@ -11,9 +11,14 @@ const STRICT: &str = "create table t (id int primary key, v text, u int); \
     create table other (id int primary key); \
     insert into t select g, 'first', g from generate_series(1, 20) g";
 
+/// A parked table rests for ten seconds, unless it is told to go on: `skip` takes none that is being tried.
+fn resting() -> ReplicationBuilder {
+    Replication::builder().replay_line("retry_delay = 30")
+}
+
 /// A replication whose subscriber does not take the value `bad` into t.
 fn strict() -> Replication {
-    let replication = Replication::running(STRICT);
+    let replication = resting().running(STRICT);
     replication.on_subscriber("alter table t add constraint no_bad check (v <> 'bad')");
     replication
 }
@@ -84,7 +89,7 @@ fn fa_26_exactly_the_change_that_a_table_stands_on_is_skipped_and_kept_on_record
 
 #[test]
 fn fa_26_among_rows_that_change_places_the_right_one_is_found() {
-    let replication = Replication::running(STRICT);
+    let replication = resting().running(STRICT);
     replication.on_subscriber(
         "alter table t add constraint no_bad check (v <> 'bad'); create unique index t_u on t (u)",
     );
@@ -109,7 +114,7 @@ fn parked_for_another_reason(replication: &Replication) {
 
 #[test]
 fn fa_26_a_table_that_is_parked_for_no_change_skips_nothing() {
-    let replication = Replication::running(STRICT);
+    let replication = resting().running(STRICT);
     replication.on_subscriber("alter table t rename column v to away");
     replication.on_provider("update t set v = 'x' where id = 1");
     parked(&replication, "public.t");
@@ -163,7 +168,7 @@ fn fa_26_a_change_is_skipped_once_whatever_is_killed_in_between() {
 #[test]
 fn fa_25_conflicts_under_load_stop_their_table_alone_and_a_change_may_be_dropped() {
     let server = Server::debian15();
-    let replication = Replication::builder()
+    let replication = resting()
         .subscribers(vec![Cluster::builder(&server), Cluster::builder(&server)])
         .replay_line("on_conflict = \"stop\"")
         .make();
