@@ -1,7 +1,8 @@
 -- pgq.drop_queue(i_queue_name, i_force): drops a queue with its tables.
 -- Result: 1. Errors: No such event queue; cannot drop queue, consumers still attached (without i_force); cannot drop
 -- queue, tables are captured into it (their names in the detail), whose writers would fail without it.
--- Tables touched: deletes from queue, tick, subscription, retry_queue, consumer; drops the queue's objects.
+-- Tables touched: deletes from queue, tick, subscription, retry_queue, consumer; drops the queue's objects, and what
+-- capture has made for it.
 create or replace function pgq.drop_queue(x_queue_name text, x_force bool) returns int4
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -12,6 +13,7 @@ declare
     v_consumer text;
     v_table    text;
     v_captured text;
+    v_function regprocedure;
 begin
     select * into v_queue from pgq.queue q where q.queue_name = x_queue_name;
     if not found then
@@ -39,6 +41,11 @@ begin
         execute format('drop table %s', v_table);
     end loop;
     execute format('drop table %s', v_queue.queue_data_pfx);
+    for v_function in select p.oid from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+                       where n.nspname = 'trunkline'
+                         and p.proname in ('put_' || v_queue.queue_id, 'current_table_' || v_queue.queue_id) loop
+        execute format('drop function %s', v_function);
+    end loop;
     execute format('drop sequence %s, %s', v_queue.queue_tick_seq, v_queue.queue_event_seq);
     delete from pgq.retry_queue r where r.ev_queue = v_queue.queue_id;
     delete from pgq.tick t where t.tick_queue = v_queue.queue_id;

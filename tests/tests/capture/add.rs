@@ -199,6 +199,27 @@ async fn a_queue_with_captured_tables_cannot_be_dropped_under_the_writers() {
 }
 
 #[tokio::test]
+async fn a_dropped_queue_leaves_nothing_of_capture_behind() {
+    let p = Provider::start().await;
+    p.run("create table t (id int primary key); create table u (id int primary key); select pgq.create_queue('stays')")
+        .await;
+    let made = "select string_agg(p.proname || ' ' || q.queue_name, ', ' order by 1) from pg_proc p \
+                left join pgq.queue q on p.proname ~ ('_' || q.queue_id || '$') \
+                where p.pronamespace = 'trunkline'::regnamespace and p.proname ~ '_[0-9]+$'";
+    p.run("select trunkline.add_table('stays', 'job', 'public', 'u')")
+        .await;
+    let stays = p.ask(made).await;
+    assert!(stays.contains("put_"), "{stays}");
+    p.add("t").await;
+    p.run("insert into t values (1); select trunkline.remove_table('q', 'job', 'public', 't')")
+        .await;
+    assert_ne!(p.ask(made).await, stays);
+    p.run("select pgq.drop_queue('q', true)").await;
+    assert_eq!(p.ask(made).await, stays);
+    p.run("insert into u values (2)").await;
+}
+
+#[tokio::test]
 async fn a_table_that_replay_writes_is_refused_naming_the_job() {
     let p = Provider::start().await;
     p.run(
