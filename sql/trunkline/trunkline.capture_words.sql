@@ -47,9 +47,9 @@ begin
       from jsonb_array_elements(i_plan -> 'columns') with ordinality c (col, place);
     select format('row(%s)::text', string_agg(format('o.%I', k.key ->> 'name'), ', ' order by k.place)),
            format('row(%s)::text', string_agg(format('n.%I', k.key ->> 'name'), ', ' order by k.place)),
-           string_agg(format('o.%I as k%s', k.key ->> 'name', k.place), ', ' order by k.place),
-           string_agg(format('o.%I %s n.%I', k.key ->> 'name', k.key ->> 'operator', k.key ->> 'name'), ' and ' order by k.place),
-           string_agg(format('t.%I %s d.k%s', k.key ->> 'name', k.key ->> 'operator', k.place), ' and ' order by k.place),
+           string_agg(format('o.%I%s as k%s', k.key ->> 'name', '::' || (k.key ->> 'base'), k.place), ', ' order by k.place),
+           string_agg(format('o.%1$I%2$s %3$s n.%1$I%2$s', k.key ->> 'name', '::' || (k.key ->> 'base'), k.key ->> 'operator'), ' and ' order by k.place),
+           string_agg(format('t.%I%s %s d.k%s', k.key ->> 'name', '::' || (k.key ->> 'base'), k.key ->> 'operator', k.place), ' and ' order by k.place),
            format('row(%s)::text', string_agg(format('d.k%s', k.place), ', ' order by k.place)),
            format(case count(*) when 1 then '%s' else 'row(%s)' end,
                   string_agg(format('d.%I', k.key ->> 'name'), ', ' order by k.place)),

@@ -71,7 +71,7 @@ declare
 begin
     select * into v_words from trunkline.capture_words(0, i_plan, 0);
     select string_agg(format('i_k%s %s', k.place, k.type), ', ' order by k.place),
-           string_agg(format('t.%I %s i_k%s', k.name, k.operator, k.place), ' and ' order by k.place)
+           string_agg(format('t.%s %s i_k%s', k.name, k.operator, k.place), ' and ' order by k.place)
       into v_keys, v_matched
       from trunkline.reader_keys(i_plan) k;
     return format($f$
@@ -105,7 +105,7 @@ end
 $$;
 revoke all on function trunkline.live_reader(jsonb, text) from public;
 
--- Function trunkline.reader_keys(i_plan jsonb): the key columns of a plan, with the types that trunkline.live_<oid> takes: what a
+-- Function trunkline.reader_keys(i_plan jsonb): the key columns of a plan, as SQL compares them, with the types that trunkline.live_<oid> takes: what a
 -- domain is made of, because a value that becomes one of a domain is checked, by functions that a user made.
 create or replace function trunkline.reader_keys(i_plan jsonb, out place bigint, out name text, out operator text, out type text)
 returns setof record
@@ -115,18 +115,9 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    with recursive base (place, key, type, kind, below) as (
-        select k.place, k.key, t.oid, t.typtype, t.typbasetype
-          from jsonb_array_elements(i_plan -> 'keys') with ordinality k (key, place)
-          join pg_attribute a on a.attrelid = (i_plan ->> 'oid')::oid and a.attnum = (k.key ->> 'attnum')::int2
-          join pg_type t on t.oid = a.atttypid
-        union all
-        select b.place, b.key, t.oid, t.typtype, t.typbasetype
-          from base b join pg_type t on t.oid = b.below
-         where b.kind = 'd'
-    )
-    select b.place, b.key ->> 'name', b.key ->> 'operator', format_type(b.type, null)
-      from base b where b.kind <> 'd';
+    select k.place, format('%I%s', k.key ->> 'name', '::' || (k.key ->> 'base')), k.key ->> 'operator', format_type(trunkline.base_type(a.atttypid), -1)
+      from jsonb_array_elements(i_plan -> 'keys') with ordinality k (key, place)
+      join pg_attribute a on a.attrelid = (i_plan ->> 'oid')::oid and a.attnum = (k.key ->> 'attnum')::int2;
 end
 $$;
 revoke all on function trunkline.reader_keys(jsonb) from public;

@@ -1,5 +1,5 @@
 -- Function trunkline.plan_key(i_table, i_identity, i_old jsonb): the part of a plan that says how rows are told apart:
--- {"wanted", "key_index", "keys", "fixed_key", "lost": the key that was is none any more}.
+-- {"wanted", "key_index", "keys" ("base": the enum that a key's domain is made of), "fixed_key", "lost": the key that was is none any more}.
 create or replace function trunkline.plan_key(i_table oid, i_identity text, i_old jsonb) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -27,7 +27,10 @@ begin
         v_keys := coalesce(trunkline.key_columns(v_index), nullif(i_old -> 'keys', 'null'));
         v_lost := v_index is null;
     end if;
-    select jsonb_agg(k.key || jsonb_build_object('name', a.attname) order by k.place), bool_and(a.attlen > 0 and t.typarray <> 0)
+    -- The operators of enums take no domain.
+    select jsonb_agg(k.key || jsonb_build_object('name', a.attname, 'base', case when t.typtype = 'd' then
+                         (select format_type(e.oid, -1) from pg_type e where e.oid = trunkline.base_type(t.oid) and e.typtype = 'e') end)
+                     order by k.place), bool_and(a.attlen > 0 and t.typarray <> 0)
       into v_keys, v_fixed
       from jsonb_array_elements(v_keys) with ordinality k (key, place)
       join pg_attribute a on a.attrelid = i_table and a.attnum = (k.key ->> 'attnum')::int2 and not a.attisdropped
@@ -39,3 +42,17 @@ begin
 end
 $$;
 revoke all on function trunkline.plan_key(oid, text, jsonb) from public;
+
+-- Function trunkline.base_type(i_type oid): what a domain is made of in the end; any other type is itself.
+create or replace function trunkline.base_type(i_type oid) returns oid
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    with recursive base (type, kind, below) as (
+        select t.oid, t.typtype, t.typbasetype from pg_type t where t.oid = i_type
+        union all
+        select t.oid, t.typtype, t.typbasetype from base b join pg_type t on t.oid = b.below where b.kind = 'd'
+    )
+    select b.type from base b where b.kind <> 'd';
+$$;
+revoke all on function trunkline.base_type(oid) from public;

@@ -1,6 +1,7 @@
 //! The acceptance cases of capture, by their ids: each is a function of a provider, a test on PostgreSQL 15 (with `--full` on
 //! 10, 13 and 18 too), and one line of the matrix, which runs all of them on 10 and 18 in every run.
 
+mod extensions;
 mod statements;
 mod transactions;
 mod types;
@@ -59,6 +60,7 @@ async fn all_on(version: u32) {
     }
     let lists = [
         types::CASES,
+        extensions::CASES,
         wide::CASES,
         statements::CASES,
         transactions::CASES,

@@ -6,6 +6,7 @@ use crate::provider::{Provider, said};
 
 crate::cases::cases! {
     tx_02_savepoints_that_are_released_and_rolled_back_out_of_order
+    tx_02_tx_08_more_subtransactions_than_a_snapshot_lists
     tx_04_commits_in_another_order_than_their_events_are_numbered
     tx_07_serializable_writers_of_one_table_fail_no_more_often_than_uncaptured
     tx_08_tx_09_prepared_transactions_that_commit_and_roll_back_in_another_session
@@ -48,6 +49,65 @@ async fn tx_02_savepoints_that_are_released_and_rolled_back_out_of_order(mut p: 
     p.steps(&["do $$ begin insert into t values (1, 'kept'); begin update t set v = 'gone'; delete from t; perform 1 / 0;
          exception when division_by_zero then update t set v = 'handled' where id = 1; end; end $$"])
         .await;
+}
+
+/// A snapshot lists 64 subtransactions of a session and looks the others up elsewhere; each here changes rows that others have changed.
+async fn tx_02_tx_08_more_subtransactions_than_a_snapshot_lists(mut p: Provider) {
+    p.run(TABLE).await;
+    p.run("create table f (id int, v text)").await;
+    p.add("t").await;
+    p.add_by("f", "full", None).await;
+    let rounds = if tests::full() { 5000 } else { 400 };
+    let mut open = Vec::new();
+    for (session, level) in ["read committed", "repeatable read", "serializable"]
+        .into_iter()
+        .enumerate()
+    {
+        let writer = p.another().await;
+        let first = session * 1000;
+        writer
+            .batch_execute(&format!("begin isolation level {level}; insert into t values ({first}, 's'); insert into f values ({first}, 's')"))
+            .await
+            .unwrap();
+        for savepoint in 0..70 {
+            let id = first + 1 + savepoint;
+            writer
+                .batch_execute(&format!(
+                    "savepoint s; insert into t values ({id}, 's'); update t set v = v || 'u' where id between {first} and {first} + 999; insert into f values ({id}, 'f')"
+                ))
+                .await
+                .unwrap();
+            if savepoint % 3 == 0 {
+                writer.batch_execute("rollback to s").await.unwrap();
+            }
+        }
+        writer
+            .batch_execute(&format!(
+                "do $$ begin for i in 1..{rounds} loop begin
+                    update t set v = 'l' || i where id = {first} + i % 70; insert into t values ({first} + 500 + i % 40, 'n');
+                    delete from f where id = {first} + i % 50;
+                    if i % 5 = 0 then raise exception 'undone'; end if;
+                 exception when others then null; end; end loop; end $$"
+            ))
+            .await
+            .unwrap();
+        open.push(writer);
+    }
+    // Others look and write while all of them are open.
+    assert!(p.events().await.iter().all(|(kind, _)| kind == "shape"));
+    p.run("insert into t values (9000, 'between'); update t set v = 'again' where id = 9000")
+        .await;
+    p.check("while they are open").await;
+    for (writer, end) in open
+        .iter()
+        .zip(["commit", "prepare transaction 'many'", "commit"])
+    {
+        writer.batch_execute(end).await.unwrap();
+        p.check(end).await;
+    }
+    p.run("commit prepared 'many'").await;
+    p.check("all").await;
+    assert!(p.mirrored("t").len() > 150);
 }
 
 async fn tx_04_commits_in_another_order_than_their_events_are_numbered(mut p: Provider) {
