@@ -3,7 +3,7 @@
 //! A backlog is mostly rows that nothing else is said of, so what a key costs beside its text
 //! decides how much of a backlog is folded before it must be written: 24 bytes and a slot of an
 //! index here, where a map of texts would take 130. A buffer whose rows have all been replaced
-//! is let go, so that rows which are written again and again hold one text each.
+//! is let go, so that rows which are written again and again hold one text each, or a page of them.
 
 use std::{cmp::Ordering, hash::BuildHasher};
 
@@ -31,6 +31,14 @@ impl Span {
             start: u32::try_from(start).ok()?,
             len: u32::try_from(len).ok()?,
         })
+    }
+
+    /// The piece where the buffer stands behind so many other bytes.
+    fn behind(self, bytes: u32) -> Span {
+        Span {
+            start: self.start.saturating_add(bytes),
+            ..self
+        }
     }
 
     fn range(self) -> std::ops::Range<usize> {
@@ -84,6 +92,13 @@ const BYTES_PER_KEY: usize = 56;
 /// What a buffer costs beside its bytes.
 const BYTES_PER_BUFFER: usize = 80;
 
+/// Blocks up to this size are copied together, so that a row that comes alone asks for no memory
+/// of its own: that was a quarter of the reader's work.
+const SHORT_BYTES: usize = 1 << 10;
+
+/// As many bytes of them as are one buffer, which is let go as a whole.
+const PAGE_BYTES: usize = 32 << 10;
+
 #[derive(Debug)]
 struct Buffer {
     text: Bytes,
@@ -91,9 +106,75 @@ struct Buffer {
     used: u32,
 }
 
-impl Buffer {
-    fn bytes(&self) -> usize {
-        self.text.len() + BYTES_PER_BUFFER
+/// The texts of keys and rows.
+#[derive(Debug, Default)]
+struct Buffers {
+    all: Vec<Buffer>,
+    /// The text of the buffer that short blocks are added to, and that buffer's number.
+    page: Vec<u8>,
+    page_number: Option<usize>,
+    bytes: usize,
+}
+
+impl Buffers {
+    /// Takes a block's text: its buffer's number, and where it begins there.
+    fn take(&mut self, block: Bytes) -> (usize, u32) {
+        if block.len() > SHORT_BYTES {
+            return (self.add(block), 0);
+        }
+        if self.page.len() + block.len() > PAGE_BYTES {
+            self.close_page();
+        }
+        let number = match self.page_number {
+            Some(number) => number,
+            None => {
+                let number = self.add(Bytes::new());
+                self.page_number = Some(number);
+                number
+            }
+        };
+        // Below `PAGE_BYTES`.
+        let start = u32::try_from(self.page.len()).unwrap_or(u32::MAX);
+        self.page.extend_from_slice(&block);
+        self.bytes += block.len();
+        (number, start)
+    }
+
+    fn add(&mut self, text: Bytes) -> usize {
+        self.bytes += text.len() + BYTES_PER_BUFFER;
+        self.all.push(Buffer { text, used: 0 });
+        self.all.len() - 1
+    }
+
+    fn close_page(&mut self) {
+        if let Some(number) = self.page_number.take() {
+            self.all[number].text = Bytes::from(std::mem::take(&mut self.page));
+            self.let_go_if_unused(number);
+        }
+    }
+
+    /// The text that an entry points into.
+    fn text(&self, entry: &Entry) -> &[u8] {
+        let number = entry.buffer as usize;
+        if self.page_number == Some(number) {
+            &self.page
+        } else {
+            &self.all[number].text
+        }
+    }
+
+    fn let_go_if_unused(&mut self, number: usize) {
+        let buffer = &mut self.all[number];
+        if buffer.used > 0 {
+            return;
+        }
+        if self.page_number == Some(number) {
+            self.bytes -= self.page.len();
+            self.page.clear();
+        } else {
+            self.bytes -= buffer.text.len();
+            buffer.text = Bytes::new();
+        }
     }
 }
 
@@ -103,14 +184,13 @@ pub(super) struct Keys {
     hasher: RandomState,
     index: HashTable<u32>,
     entries: Vec<Entry>,
-    buffers: Vec<Buffer>,
-    buffer_bytes: usize,
+    buffers: Buffers,
 }
 
 impl Keys {
     /// Bytes held in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.buffer_bytes + self.entries.len() * BYTES_PER_KEY
+        self.buffers.bytes + self.entries.len() * BYTES_PER_KEY
     }
 
     /// Takes what a block says of its rows' keys; not `More` and `Less`, which no key has.
@@ -120,17 +200,15 @@ impl Keys {
             Said::Updated | Said::Deleted => (Before::Row, true),
             Said::Live | Said::Gone | Said::More | Said::Less => (Before::Unknown, false),
         };
-        let buffer = Buffer {
-            text: buffer,
-            used: 0,
-        };
-        let number = self.buffers.len();
-        self.buffer_bytes += buffer.bytes();
-        self.buffers.push(buffer);
+        let (number, start) = self.buffers.take(buffer);
         for at in rows {
-            self.change(number, at, before, is_known);
+            let at = RowAt {
+                key: at.key.behind(start),
+                row: at.row.map(|row| row.behind(start)),
+            };
+            self.change(number, &at, before, is_known);
         }
-        self.let_go_if_unused(number);
+        self.buffers.let_go_if_unused(number);
     }
 
     fn change(&mut self, number: usize, at: &RowAt, before: Before, is_known: bool) {
@@ -143,7 +221,7 @@ impl Keys {
             is_there: at.row.is_some(),
             before,
         };
-        let key = |entry: &Entry| entry.key.of(text(&self.buffers, entry));
+        let key = |entry: &Entry| entry.key.of(self.buffers.text(entry));
         let wanted = key(&new);
         let slot = self.index.entry(
             self.hasher.hash_one(wanted),
@@ -169,31 +247,24 @@ impl Keys {
                 Some(std::mem::replace(old, Entry { before, ..new }).buffer as usize)
             }
         };
-        self.buffers[number].used += 1;
+        self.buffers.all[number].used += 1;
         if let Some(replaced) = replaced {
-            self.buffers[replaced].used -= 1;
+            self.buffers.all[replaced].used -= 1;
             if replaced != number {
-                self.let_go_if_unused(replaced);
+                self.buffers.let_go_if_unused(replaced);
             }
-        }
-    }
-
-    fn let_go_if_unused(&mut self, number: usize) {
-        let buffer = &mut self.buffers[number];
-        if buffer.used == 0 {
-            self.buffer_bytes -= buffer.text.len();
-            buffer.text = Bytes::new();
         }
     }
 
     /// Adds to a set what is to be done to each key, and is empty afterwards.
     pub(super) fn drain_into(&mut self, set: &mut ChangeSet) {
+        self.buffers.close_page();
         let Keys {
             entries, buffers, ..
         } = std::mem::take(self);
         let (mut updates, mut deletes) = (Vec::new(), Vec::new());
-        let key = |entry: &Entry| entry.key.slice(&buffers[entry.buffer as usize].text);
-        let row = |entry: &Entry| entry.row.slice(&buffers[entry.buffer as usize].text);
+        let key = |entry: &Entry| entry.key.slice(&buffers.all[entry.buffer as usize].text);
+        let row = |entry: &Entry| entry.row.slice(&buffers.all[entry.buffer as usize].text);
         for entry in &entries {
             match (entry.before, entry.is_there) {
                 (Before::Row, true) => updates.push(*entry),
@@ -209,16 +280,12 @@ impl Keys {
         // them in one order. New rows keep the order in which they came.
         for of_one_kind in [&mut updates, &mut deletes] {
             of_one_kind.sort_unstable_by(|a, b| {
-                near(a.key.of(text(&buffers, a)), b.key.of(text(&buffers, b)))
+                near(a.key.of(buffers.text(a)), b.key.of(buffers.text(b)))
             });
         }
         set.updates.extend(updates.iter().map(row));
         set.deletes.extend(deletes.iter().map(key));
     }
-}
-
-fn text<'a>(buffers: &'a [Buffer], entry: &Entry) -> &'a [u8] {
-    &buffers[entry.buffer as usize].text
 }
 
 /// An order of keys' texts that is the order of whole numbers, and near that of most other keys.

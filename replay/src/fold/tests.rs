@@ -281,3 +281,33 @@ fn a_row_may_come_twice_in_one_block() {
     let sets = fold.into_sets();
     assert_eq!(words(&sets[0].puts), ["1,c"]);
 }
+
+#[test]
+fn rows_that_come_alone_again_and_again_hold_a_few_pages() {
+    let shape = shape(true);
+    let mut fold = TableFold::new(Arc::clone(&shape));
+    let long = "x".repeat(2000);
+    let mut most = 0;
+    for round in 0..100u32 {
+        for key in 0..100u32 {
+            // Now and then a row that has a buffer of its own, between those that share one.
+            let is_long = (round + key).is_multiple_of(17);
+            let value = format!("{key},{round}{}", if is_long { long.as_str() } else { "" });
+            let row = (Bytes::from(key.to_string()), Some(Bytes::from(value)));
+            fold.block(block(&shape, Said::Updated, [row]));
+        }
+        most = most.max(fold.bytes());
+    }
+    assert!(most < 200_000, "{most}");
+    let sets = fold.into_sets();
+    let expected = |key: u32| {
+        let end = if (99 + key).is_multiple_of(17) {
+            long.as_str()
+        } else {
+            ""
+        };
+        format!("{key},99{end}")
+    };
+    let all: Vec<String> = (0..100).map(expected).collect();
+    assert_eq!(words(&sets[0].updates), all);
+}

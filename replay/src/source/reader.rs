@@ -58,6 +58,8 @@ pub(crate) struct Part {
     pub events: u64,
     /// The batch is complete.
     pub last: bool,
+    /// The provider had more than the batch when it announced it: the batch is as large as one may be.
+    pub others_follow: bool,
 }
 
 impl Part {
@@ -140,10 +142,24 @@ async fn read(seat: &Seat, mut feed: Feed, mut from: Position) -> Result<(), Tro
             to_time: batch.to_time,
         };
         from = header.to;
+        let others_follow = next.last_tick > header.to.tick.id;
         let mut patience = seat.begin();
         let events = Events::open(&session, &batch).await?;
-        if !seat.deliver(Delivery::Begin(header), &mut patience).await
-            || !read_batch(events, &mut decoder, feed.chunk_bytes, seat, &mut patience).await?
+        if !seat.deliver(Delivery::Begin(header), &mut patience).await {
+            return Ok(());
+        }
+        let chunk_bytes = feed.chunk_bytes;
+        let last = read_batch(events, &mut decoder, chunk_bytes, seat, &mut patience).await?;
+        let Some(last) = last else {
+            return Ok(());
+        };
+        let last = Part {
+            others_follow,
+            ..last
+        };
+        if !seat
+            .deliver(Delivery::Part(Arc::new(last)), &mut patience)
+            .await
         {
             return Ok(());
         }
@@ -151,14 +167,15 @@ async fn read(seat: &Seat, mut feed: Feed, mut from: Position) -> Result<(), Tro
     }
 }
 
-/// Hands a batch's changes over, part by part. False if nobody wants them any more.
+/// Hands a batch's changes over, part by part, but for the last part, which it gives. None if
+/// nobody wants them any more.
 async fn read_batch(
     mut events: Events,
     decoder: &mut Decoder,
     chunk_bytes: usize,
     seat: &Seat,
     patience: &mut Patience,
-) -> Result<bool, Trouble> {
+) -> Result<Option<Part>, Trouble> {
     let mut chunk = Chunk::default();
     let mut part = Part::default();
     let (mut changes, mut rows_in_them) = (0, 0);
@@ -182,11 +199,11 @@ async fn read_batch(
             part.fill(&mut chunk);
             let full = Delivery::Part(Arc::new(std::mem::take(&mut part)));
             if !seat.deliver(full, patience).await {
-                return Ok(false);
+                return Ok(None);
             }
         }
     }
     part.fill(&mut chunk);
     part.last = true;
-    Ok(seat.deliver(Delivery::Part(Arc::new(part)), patience).await)
+    Ok(Some(part))
 }

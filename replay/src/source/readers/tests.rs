@@ -190,3 +190,30 @@ async fn a_reader_whose_members_have_left_ends() {
     drop(ends);
     assert!(!seat.deliver(part(1), &mut seat.begin()).await);
 }
+
+#[tokio::test]
+async fn the_last_part_of_a_batch_that_others_follow_waits_for_nobody_within_a_chunk() {
+    let last = |others_follow| {
+        Delivery::Part(Arc::new(Part {
+            bytes: CHUNK / 2,
+            last: true,
+            others_follow,
+            ..Part::default()
+        }))
+    };
+    let (seat, mut ends) = room(&readers(), at(1), 1);
+    let moment = Duration::from_millis(20);
+    let waits = async |delivery| {
+        let mut patience = seat.begin();
+        let delivered = tokio::time::timeout(moment, seat.deliver(delivery, &mut patience)).await;
+        delivered.is_err()
+    };
+    assert!(!waits(last(true)).await);
+    assert!(gives_part(&mut ends[0]).await);
+    // While it is written, the next batch goes on its way; the one after that has no room.
+    assert!(!waits(last(true)).await);
+    assert!(waits(last(true)).await);
+    assert!(gives_part(&mut ends[0]).await);
+    // What could still become more waits.
+    assert!(waits(last(false)).await);
+}
