@@ -10,6 +10,7 @@ pub(crate) mod kept;
 pub(crate) mod lag;
 pub(crate) mod many;
 pub(crate) mod queue;
+pub(crate) mod staging;
 
 use clap::ValueEnum;
 
@@ -159,6 +160,8 @@ pub(crate) enum Work {
     Growth,
     /// The queue alone, against PgQ 3.5.
     Queue,
+    /// How rows reach a set statement: COPY or arrays, text or binary.
+    Staging,
 }
 
 impl Work {
@@ -184,6 +187,7 @@ impl Work {
             Self::IdleTables => Box::new(idle::Idle::ManyTables),
             Self::Growth => Box::new(growth::Growth),
             Self::Queue => Box::new(queue::Queue),
+            Self::Staging => Box::new(staging::Staging),
         }
     }
 }
