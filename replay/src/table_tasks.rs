@@ -292,7 +292,7 @@ impl Tasks {
         self.end_removed(sub, subscriber, &rows).await?;
         self.measure(sub, provider, subscriber, &rows).await?;
         self.plan(sub, &rows);
-        self.tending.turn(sub, subscriber).await?;
+        self.tending.turn(sub, provider, subscriber).await?;
         Ok(rows.len())
     }
 

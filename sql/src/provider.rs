@@ -2,6 +2,7 @@
 //! making capture. One function here calls one function there.
 
 mod batch;
+mod names;
 mod sequences;
 
 use tokio_postgres::{Client, GenericClient, SimpleQueryMessage};
@@ -11,6 +12,7 @@ pub use self::{
         Batch, BatchFinder, Next, Want, consumer_position, current_snapshot, table_filter,
         tick_containing,
     },
+    names::{last_names, table_name},
     sequences::{
         SequenceValue, add_sequence, remove_sequence, sequence_candidates, sequence_values,
     },
@@ -25,22 +27,6 @@ pub fn quote_literal(text: &str) -> String {
     } else {
         format!("'{quoted}'")
     }
-}
-
-/// The name that a table has now; none: it is gone.
-pub async fn table_name(
-    client: &impl GenericClient,
-    oid: u32,
-) -> Result<Option<TableName>, tokio_postgres::Error> {
-    client
-        .query_opt(
-            "select n.nspname::text, c.relname::text from pg_catalog.pg_class c \
-             join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = $1",
-            &[&oid],
-        )
-        .await?
-        .map(|row| TableName::of(&row))
-        .transpose()
 }
 
 /// A table that could be replicated, or why it cannot.

@@ -69,36 +69,31 @@ impl Ordinary {
     }
 }
 
-/// Whether a table that this one refers to, and that does not refer back to it, is still to come
-/// into the job's subscriber: its rows are asked for by the foreign key.
+/// Whether a table of the list $2 is one that $1 refers to, and that does not refer back to it: its rows are asked
+/// for by the foreign key.
 const WAITS_FOR_OTHERS: &str = "with recursive key (child, parent) as ( \
          select k.conrelid, k.confrelid from pg_catalog.pg_constraint k \
           where k.contype = 'f' and k.conrelid <> k.confrelid \
      ), above (parent) as ( \
-         select k.parent from key k where k.child = pg_catalog.to_regclass($2) \
+         select k.parent from key k where k.child = pg_catalog.to_regclass($1) \
          union select k.parent from above a join key k on k.child = a.parent \
      ) \
      select exists (select from above a \
-         join trunkline.table_state s on s.consumer = $1 and s.state <> 'ok' \
-          and pg_catalog.to_regclass(pg_catalog.format('%I.%I', coalesce(s.target_schema, s.schema_name), \
-                                                       coalesce(s.target_name, s.table_name))) = a.parent \
+         join pg_catalog.unnest($2::text[]) t (name) on pg_catalog.to_regclass(t.name) = a.parent \
         where not exists (with recursive up (parent) as ( \
                   select k.parent from key k where k.child = a.parent \
                   union select k.parent from up u join key k on k.child = u.parent) \
-              select from up where up.parent = pg_catalog.to_regclass($2)))";
+              select from up where up.parent = pg_catalog.to_regclass($1)))";
 
-/// Whether a table's copy is to wait for those of others.
+/// Whether a table's copy is to wait for those of others; `to_come` are the tables of the subscriber, quoted, that
+/// are not in yet.
 pub(crate) async fn waits_for_others(
     client: &impl GenericClient,
-    consumer: &str,
     target: &TableName,
-    role: SessionRole,
+    to_come: &[String],
 ) -> Result<bool, Trouble> {
-    if role == SessionRole::Replica {
-        return Ok(false);
-    }
     client
-        .query_one(WAITS_FOR_OTHERS, &[&consumer, &target.quoted()])
+        .query_one(WAITS_FOR_OTHERS, &[&target.quoted(), &to_come])
         .await
         .and_then(|row| row.try_get(0))
         .map_err(Trouble::database("could not read foreign keys"))

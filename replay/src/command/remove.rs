@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     apply::SessionRole,
-    copy::{restore, room},
+    copy::{names::Names, restore, room},
 };
 
 /// The arguments of `remove`.
@@ -63,9 +63,11 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
         let opened = Opened::of(job, one).await?;
         let chosen = opened.chosen(&choice).await?;
         let mut gone: Vec<(TableName, Option<u32>)> = Vec::new();
-        for row in chosen.named.into_iter().chain(chosen.matched) {
-            let target = target_of(provider.as_ref(), &row).await?;
-            remove_from(&opened.session, job.config.session_role, one, &row, &target).await?;
+        let rows: Vec<TableRow> = chosen.named.into_iter().chain(chosen.matched).collect();
+        let names = names(provider.as_ref(), &rows).await?;
+        for row in rows {
+            let target = names.target(&row);
+            remove_from(&opened.session, job.config.session_role, one, &row, target).await?;
             gone.push((row.table, Some(row.provider_oid)));
         }
         let unlisted = chosen.unknown.into_iter().map(|table| (table, None));
@@ -114,18 +116,15 @@ async fn end_capture(
     })
 }
 
-/// The subscriber's table: after a rename on the provider it is the one of the name of now, and one that has the
-/// name of then is another's.
-async fn target_of(provider: Option<&Session>, row: &TableRow) -> Result<TableName, Failure> {
-    let now = match provider {
-        Some(provider) if row.mapping.target.is_none() => {
-            provider::table_name(&**provider, row.provider_oid)
-                .await
-                .with_context(|| format!("could not look for {} on the provider", row.table))?
-        }
-        Some(_) | None => None,
-    };
-    Ok(now.unwrap_or_else(|| row.target().clone()))
+/// Where the rows' tables are on the subscriber. After a rename on the provider it is the one of the name of now, and
+/// one that has the name of then is another's.
+async fn names(provider: Option<&Session>, rows: &[TableRow]) -> Result<Names, Failure> {
+    match provider {
+        Some(provider) => Ok(Names::read(provider, rows)
+            .await
+            .context("could not read the names of tables on the provider")?),
+        None => Ok(Names::default()),
+    }
 }
 
 /// Takes a table out of the job on one subscriber, and brings back what an unfinished copy

@@ -15,6 +15,7 @@ mod borrowed;
 pub(crate) mod catch_up;
 mod files;
 mod load;
+pub(crate) mod names;
 mod plan;
 mod progress;
 pub(crate) mod restore;
@@ -38,6 +39,7 @@ use tracing::{info, warn};
 
 use self::{
     load::Load,
+    names::Names,
     plan::{Part, Sizes},
     progress::Progress,
     select::Wanted,
@@ -45,7 +47,7 @@ use self::{
     stream::Gauge,
 };
 use crate::{
-    apply::{ordinary, target::Target},
+    apply::{SessionRole, ordinary, target::Target},
     parking::{self, Parking},
     subscription::Subscription,
     table::{self, Duty, Place},
@@ -71,8 +73,7 @@ pub(crate) async fn run(
         Some(row) if table::duty(&row, sub.settings.parked_rest()) == Duty::Copy => row,
         Some(_) | None => return Ok(()),
     };
-    let role = sub.settings.session_role;
-    if ordinary::waits_for_others(&*session, &sub.consumer, row.target(), role).await? {
+    if waits_for_others(sub, &session, row).await? {
         // Others may need the place.
         drop((slot, session));
         tokio::select! {
@@ -127,6 +128,27 @@ pub(crate) async fn run(
     go_on(sub, &complete, place).await
 }
 
+/// Whether the table's foreign keys ask for rows of others that are still to come.
+async fn waits_for_others(
+    sub: &Subscription,
+    session: &Session,
+    row: &TableRow,
+) -> Result<bool, Trouble> {
+    match sub.settings.session_role {
+        SessionRole::Replica => return Ok(false),
+        SessionRole::Origin => {}
+    }
+    let rows = table_state::unfinished(&**session, &sub.consumer, &table_state::UNFINISHED)
+        .await
+        .map_err(Trouble::database("could not read the states of tables"))?;
+    let provider = sub.provider_session("copy-admin").await?;
+    let names = Names::read(&provider, rows.iter().chain([row]))
+        .await
+        .map_err(Trouble::database("could not read the names of tables"))?;
+    let to_come: Vec<String> = rows.iter().map(|one| names.target(one).quoted()).collect();
+    ordinary::waits_for_others(&**session, names.target(row), &to_come).await
+}
+
 /// Brings back what the copy took away, and catches up.
 pub(crate) async fn go_on(
     sub: &Arc<Subscription>,
@@ -167,15 +189,25 @@ pub(crate) async fn go_on(
     {
         return Ok(());
     }
-    let (caught_up, ()) = futures::join!(catch_up::run(sub, row, place), analyze(&session, row));
+    let (caught_up, ()) =
+        futures::join!(catch_up::run(sub, row, place), analyze(sub, &session, row));
     caught_up
 }
 
 /// Statistics for the planner. Without them the table is right, and slow.
-async fn analyze(session: &Session, row: &TableRow) {
-    let sql = format!("analyze {}", row.target().quoted());
-    if let Err(error) = session.batch_execute(&sql).await {
-        warn!(table = %row.table, error = %admin::exit::one_line(&error), "no statistics");
+async fn analyze(sub: &Subscription, session: &Session, row: &TableRow) {
+    let analyzed = async {
+        let provider = sub.provider_session("copy-admin").await?;
+        let names = Names::read(&provider, [row])
+            .await
+            .map_err(Trouble::database("could not read its name"))?;
+        session
+            .batch_execute(&format!("analyze {}", names.target(row).quoted()))
+            .await
+            .map_err(Trouble::database("could not analyze it"))
+    };
+    if let Err(trouble) = analyzed.await {
+        warn!(table = %row.table, error = %trouble.chain(), "no statistics");
     }
 }
 

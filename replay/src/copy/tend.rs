@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::Client;
 use tracing::{error, info};
 
-use super::restore;
+use super::{names::Names, restore};
 use crate::{subscription::Subscription, trouble::Trouble};
 
 /// What could not be brought back rests this long: its rows do not keep it, and somebody has
@@ -43,16 +43,18 @@ impl Due {
 }
 
 /// What is to be brought back now, by the states of the job's tables.
-fn due(kept: Vec<Kept>, rows: &[TableRow]) -> Vec<Due> {
+fn due(kept: Vec<Kept>, rows: &[TableRow], names: &Names) -> Vec<Due> {
     let state = |table: &TableName| {
         let row = rows.iter().find(|row| row.table == *table);
         row.map(|row| row.state)
     };
     // A table that is not replicated has its rows.
     let is_in = |table: &TableName| state(table).is_none_or(|state| state == State::Ok);
+    // By its name of now, and by the one before: it need not be renamed here yet.
     let has_its_rows = |here: &TableName| {
-        let row = rows.iter().find(|row| row.target() == here);
-        row.is_none_or(|row| row.state == State::Ok)
+        rows.iter()
+            .filter(|row| names.target(row) == here || row.target() == here)
+            .all(|row| row.state == State::Ok)
     };
     kept.into_iter()
         .filter_map(|one| {
@@ -79,6 +81,7 @@ impl Tending {
     pub(crate) async fn turn(
         &mut self,
         sub: &Arc<Subscription>,
+        provider: &Client,
         subscriber: &Client,
     ) -> Result<(), Trouble> {
         while let Some(ended) = self.running.try_join_next() {
@@ -102,7 +105,10 @@ impl Tending {
         let rows = table_state::list(subscriber, &sub.consumer)
             .await
             .map_err(Trouble::database("could not read the states of tables"))?;
-        let next = due(kept, &rows)
+        let names = Names::read(provider, &rows)
+            .await
+            .map_err(Trouble::database("could not read the names of tables"))?;
+        let next = due(kept, &rows, &names)
             .into_iter()
             .find(|due| !self.resting.contains_key(&due.id()));
         if let Some(due) = next {
@@ -188,7 +194,8 @@ mod tests {
     #[test]
     fn a_foreign_key_waits_until_both_of_its_tables_are_in() {
         let rows = |parent, child| [row("parent", parent), row("child", child)];
-        let waits = |rows: &[TableRow]| due(vec![foreign_key(true)], rows).is_empty();
+        let waits =
+            |rows: &[TableRow]| due(vec![foreign_key(true)], rows, &Names::default()).is_empty();
         assert!(waits(&rows(State::Ok, State::InCopy)));
         assert!(waits(&rows(State::CatchingUp, State::Ok)));
         assert!(!waits(&rows(State::Ok, State::Ok)));
@@ -196,9 +203,34 @@ mod tests {
     }
 
     #[test]
+    fn a_foreign_key_waits_for_a_table_that_has_another_name_by_now() {
+        let names = Names::of(2, table("child"));
+        let waits = |child| {
+            let child = TableRow {
+                provider_oid: 2,
+                ..row("child_before", child)
+            };
+            let rows = [row("parent", State::Ok), child];
+            due(vec![foreign_key(true)], &rows, &names).is_empty()
+        };
+        assert!(waits(State::InCopy));
+        assert!(!waits(State::Ok));
+    }
+
+    #[test]
     fn what_a_copy_still_has_to_bring_back_is_left_to_it_unless_the_table_is_removed() {
         let unfinished = || vec![foreign_key(false)];
-        assert!(due(unfinished(), &[row("parent", State::InCopy)]).is_empty());
-        assert!(matches!(due(unfinished(), &[])[..], [Due::Table(..)]));
+        assert!(
+            due(
+                unfinished(),
+                &[row("parent", State::InCopy)],
+                &Names::default()
+            )
+            .is_empty()
+        );
+        assert!(matches!(
+            due(unfinished(), &[], &Names::default())[..],
+            [Due::Table(..)]
+        ));
     }
 }

@@ -81,32 +81,59 @@ fn a_renamed_table_is_locked_emptied_and_given_up_by_its_name_of_now() {
              and wait_event_type = 'Lock' and query ~* 'lock table'",
         ) == "t"
     });
+    let analyzed = || {
+        replication
+            .on_subscriber("select analyze_count from pg_stat_user_tables where relname = 'moved'")
+    };
+    assert_eq!(analyzed(), "1");
     writer.ask("truncate moved; insert into moved select i, 'after', i from generate_series(1, 100) i; commit");
     replication.wait_ok();
     replication.sync();
+    wait_until("its statistics", SOON, || analyzed() == "2");
     tests::same(
         (&replication.provider, replication.db()),
         (&replication.subscribers[0], replication.db()),
         "public.moved",
     );
-    // Given up half way, its rows go, and those of the table that has its old name stay.
-    let held = Session::holding(
-        &replication.subscribers[0],
-        replication.db(),
-        "lock table trunkline.conflict in access exclusive mode; \
-         insert into trunkline.copied_range values ('replay1', 'public', 't', 0)",
-    );
-    replication.replay.run(&["resync", "t"]).ok();
-    wait_until("the copy to have emptied the table", SOON, || {
-        replication.on_subscriber("select loading from trunkline.table_state") == "t"
-    });
-    replication.replay.kill9();
-    drop(held);
-    replication.replay.run(&["remove", "t"]).ok();
-    assert_eq!(
-        replication.on_subscriber("select string_agg(v, ' ') from t; select count(*) from moved"),
-        "of nobody\n0"
-    );
+    // Given up half way, its rows go, and those of the table that has its old name stay; also when nobody can be
+    // asked any more what it is called.
+    for (old, now, gone) in [("t", "moved", false), ("moved", "moved_again", true)] {
+        if gone {
+            replication.replay.run(&["start", "-d"]).ok();
+            replication.replay.run(&["add", old]).ok();
+            replication.wait_ok();
+            replication.everywhere(&format!(
+                "alter table {old} rename to {now}; create table {old} (id int primary key, v text, n int)"
+            ));
+            replication.on_subscriber(&format!("insert into {old} values (1, 'of nobody', 0)"));
+        }
+        let held = Session::holding(
+            &replication.subscribers[0],
+            replication.db(),
+            &format!(
+                "lock table trunkline.conflict in access exclusive mode; \
+                 insert into trunkline.copied_range values ('replay1', 'public', '{old}', 0)"
+            ),
+        );
+        replication.replay.run(&["resync", old]).ok();
+        wait_until("the copy to have emptied the table", SOON, || {
+            replication.on_subscriber("select loading from trunkline.table_state") == "t"
+        });
+        replication.replay.kill9();
+        drop(held);
+        if gone {
+            // As half a copy leaves it.
+            replication.on_subscriber(&format!("insert into {now} values (1, 'half', 0)"));
+            replication.on_provider(&format!("drop table {now}"));
+        }
+        replication.replay.run(&["remove", old]).ok();
+        assert_eq!(
+            replication.on_subscriber(&format!(
+                "select string_agg(v, ' ') from {old}; select count(*) from {now}"
+            )),
+            "of nobody\n0"
+        );
+    }
     replication.assert_clean(&[]);
 }
 
