@@ -10,6 +10,7 @@ mod add;
 mod cases;
 mod format;
 mod hostile;
+mod hostile_names;
 mod identity;
 mod nesting;
 mod parts;
