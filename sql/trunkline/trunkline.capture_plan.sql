@@ -13,6 +13,7 @@
 --          "fixed_key": all of the key's types have a fixed length, "live": log live rows always, "settings": [...],
 --          "reader": as whom rows of the table are read (trunkline.reader), "owner": the table's, where it is the reader,
 --          "large": [{"name", "how"}] columns that a row may be too large for an event by,
+--          "labels": of enums, by column (trunkline.enum_labels),
 --          "fingerprint": what the catalog is compared with at each call, null with event triggers, "problem": null or text}; null if there is no such table.
 -- Generated columns are left out: the subscriber computes its own.
 -- Tables: reads the catalog only. Users must not: nothing to fear.
@@ -54,6 +55,9 @@ begin
             and exists (select from pg_inherits h where h.inhrelid = i_table or h.inhparent = i_table),
         'identity', v_identity, 'columns', v_columns, 'highest', v_class.relnatts,
         'live', trunkline.has_foreign_actions(i_table),
+        'labels', (select jsonb_object_agg(a.attnum, l.labels) from pg_attribute a cross join lateral trunkline.enum_labels(a.atttypid) l (labels)
+                    -- No type that is built in holds an enum.
+                    where a.attrelid = i_table and a.attnum > 0 and a.atttypid >= 16384 and l.labels is not null),
         'reader', v_reader, 'owner', case v_reader when 'owner' then v_class.relowner::bigint end,
         'settings', case when v_checked then trunkline.all_output_settings()
                          else to_jsonb(trunkline.output_settings(v_types)) end,

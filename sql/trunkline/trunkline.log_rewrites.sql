@@ -3,7 +3,7 @@
 --
 -- A mark filled for a column that is new and has one value in all rows: any reader can set it, whatever he did before.
 -- A mark digest for values that were computed row by row (ALTER TYPE ... USING, a volatile default) or come from another
--- column (a name that went over to another column): it has a checksum of the rows after the command, under its lock; a
+-- column (a name that went over to another column) or read otherwise (labels of an enum that were renamed): it has a checksum of the rows after the command, under its lock; a
 -- reader whose rows have the same one ran the same command, and goes on. A mark resync where no checksum is taken, because
 -- the command itself wrote nothing and the table is so large that reading it under the lock would be felt.
 -- Result: none. Tables: reads the captured table; logs events. Users must not: it is a part of trunkline.refresh_capture.
@@ -25,7 +25,8 @@ begin
         select o.col into v_before from jsonb_array_elements(v_old) o (col) where o.col -> 'name' = v_col -> 'name';
         v_known := exists (select from jsonb_array_elements(v_old) o (col) where o.col -> 'attnum' = v_col -> 'attnum');
         if v_before -> 'attnum' = v_col -> 'attnum' then
-            if v_all or trunkline.type_changes_text(v_before ->> 'type', v_col ->> 'type') then
+            if v_all or trunkline.type_changes_text(v_before ->> 'type', v_col ->> 'type')
+               or trunkline.labels_renamed(i_captured.plan, i_plan, v_col ->> 'attnum') then
                 v_compared := v_compared || (v_col ->> 'name');
             end if;
         elsif (v_col ->> 'attnum')::int4 > (i_captured.plan ->> 'highest')::int4 and (i_captured.rewritten & 6) = 0 then

@@ -3,7 +3,7 @@
 --
 -- For installs without event triggers, which see a change later: at the next write, when rows may have been changed in
 -- between. So nothing can be compared there, and what may have changed rows asks for a copy: a column that came with a
--- default, one that took another's name, one whose type is another.
+-- default, one that took another's name, one whose type is another, one whose enum has renamed labels.
 create or replace function trunkline.rewritten_by_plan(i_captured trunkline.captured, i_plan jsonb) returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -20,6 +20,7 @@ as $$
             and not exists (select from jsonb_array_elements(i_captured.plan -> 'columns') w (col)
                              where w.col ->> 'attnum' = c.col ->> 'attnum'))
         or trunkline.type_changes_text(o.col ->> 'type', c.col ->> 'type')
+        or (o.col -> 'attnum' = c.col -> 'attnum' and trunkline.labels_renamed(i_captured.plan, i_plan, c.col ->> 'attnum'))
         or (o.col ->> 'type' <> c.col ->> 'type' and i_captured.file_nodes <> trunkline.file_nodes(i_captured.table_oid));
 $$;
 revoke all on function trunkline.rewritten_by_plan(trunkline.captured, jsonb) from public;

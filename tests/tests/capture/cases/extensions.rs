@@ -7,6 +7,8 @@ use crate::provider::Provider;
 crate::cases::cases! {
     ty_13_types_of_extensions_are_values_and_keys_like_any
     ty_06_ty_08_ty_09_types_within_types_are_values_and_keys
+    ty_07_labels_that_change_names_are_told
+    ty_07_labels_that_change_names_are_told_without_event_triggers
 }
 
 /// An extension, its type, three values as SQL that are not equal, and whether its rows can have it as a key.
@@ -211,6 +213,49 @@ async fn ty_06_ty_08_ty_09_types_within_types_are_values_and_keys(mut p: Provide
         )
         .await;
     }
+}
+
+async fn ty_07_labels_that_change_names_are_told(p: Provider) {
+    labels(p).await;
+}
+
+async fn ty_07_labels_that_change_names_are_told_without_event_triggers(p: Provider) {
+    labels(p.without_event_triggers().await).await;
+}
+
+async fn labels(mut p: Provider) {
+    p.run(
+        "create type mood as enum ('sad', 'glad'); create domain moods as mood; create type pair as (a int, m mood[]);
+         create table t (id int primary key, m moods, p pair, n int); create table k (m mood primary key, n int);
+         create table far (id int primary key, n int)",
+    )
+    .await;
+    p.check_claims = false;
+    for table in ["t", "k", "far"] {
+        p.add(table).await;
+    }
+    p.run("insert into t values (1, 'sad', row(1, '{sad,glad}'), 1), (2, 'glad', null, 2); insert into k values ('sad', 1), ('glad', 2); insert into far values (1)")
+        .await;
+    p.check("before").await;
+    // A label that comes holds no rows.
+    p.run("alter type mood add value 'mad'").await;
+    p.look_after().await;
+    p.steps(&["insert into k values ('mad', 3); update t set n = 3"])
+        .await;
+    assert!(p.marks.is_empty(), "{:?}", p.marks);
+    p.run("alter type mood rename value 'sad' to 'x'; alter type mood rename value 'glad' to 'sad'; alter type mood rename value 'x' to 'glad'")
+        .await;
+    p.look_after().await;
+    p.check("two labels have changed places").await;
+    let told: std::collections::BTreeSet<&str> =
+        p.marks.iter().map(|(table, _)| &*table.name).collect();
+    assert_eq!(told, ["k", "t"].into(), "{:?}", p.marks);
+    p.steps(&[
+        "update k set n = n + 1",
+        "delete from k where m = 'sad'",
+        "do $$ begin update t set m = 'glad'; update t set p = row(2, '{mad}'); end $$",
+    ])
+    .await;
 }
 
 /// As a value, and as a key alone and with another column; of the second key's table another role is the owner.
