@@ -341,8 +341,10 @@ impl Cluster {
         signal(pid, Signal::SIGSTOP);
         pids.extend(children(pid));
         kill9(&pids);
-        // A server does not start while there is a process, zombie or not, with the pid in its lock file.
+        // A server does not start while there is a process, zombie or not, with the pid in its lock files.
         std::fs::remove_file(self.data().join("postmaster.pid")).expect("remove a lock file");
+        let socket = format!(".s.PGSQL.{}.lock", self.port());
+        std::fs::remove_file(self.socket_dir().join(socket)).expect("remove a socket's lock file");
     }
 
     /// The server's process id, if it runs.
