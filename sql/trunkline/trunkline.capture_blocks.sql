@@ -11,9 +11,9 @@ create or replace function trunkline.capture_blocks(i_put text, i_kind text, i_r
 language sql immutable
 set search_path = pg_catalog, pg_temp
 as $f$
-    select format($q$(select pg_catalog.count(trunkline.%1$s, %2$s, b.x)) from (
-        select %4$spg_catalog.string_agg(b.x, E'\n') as x from (
-            select b.*, pg_catalog.sum(pg_catalog.octet_length(b.x) operator(pg_catalog.+) 1310) over (rows unbounded preceding) operator(pg_catalog./) 262144 as g
+    select format($q$(select count(trunkline.%1$s, %2$s, b.x)) from (
+        select %4$sstring_agg(b.x, E'\n') as x from (
+            select b.*, sum(octet_length(b.x) + 1310) over (rows unbounded preceding) / 262144 as g
               from (%3$s offset 0) b) b
          group by %4$sb.g) b)$q$, i_put, i_kind, i_rows, i_group)
 $f$;

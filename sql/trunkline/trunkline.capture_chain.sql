@@ -14,10 +14,10 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 as $f$
     select string_agg(format($q$
-        %1$s trunkline.current_table_%2$s() operator(pg_catalog.=) %3$s then
+        %1$s trunkline.current_table_%2$s() = %3$s then
             insert into %4$s_%3$s (ev_id, ev_time, ev_txid, ev_owner, ev_retry, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4)
-            select pg_catalog.nextval('%5$s'::pg_catalog.regclass), pg_catalog.now(), pg_catalog.txid_current(), null::pg_catalog.int4, null::pg_catalog.int4,
-                   'trunkline.1.rows'::pg_catalog.text, %6$s, %7$s::pg_catalog.text, %8$s::pg_catalog.text, %9$s, null::pg_catalog.text
+            select nextval('%5$s'::regclass), now(), txid_current(), null::int4, null::int4, 'trunkline.1.rows'::text, %6$s,
+                   %7$s::text, %8$s::text, %9$s, null::text
               from %10$s;$q$,
                case when i = 0 then 'if' else 'elsif' end, i_queue_id, i, q.queue_data_pfx, q.queue_event_seq,
                i_row, i_name, i_shape, i_kind, i_from), '' order by i)

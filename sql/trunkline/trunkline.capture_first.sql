@@ -22,9 +22,9 @@ begin
     v_alone := trunkline.capture_alone(i_operation, i_plan, v_words.may_be_large);
     if exists (select from jsonb_array_elements(i_plan -> 'columns') c (col)
                 where c.col ->> 'key' is not null and not (c.col ->> 'text_equal')::bool) then
-        v_new := 'case when pg_catalog.pg_trigger_depth() operator(pg_catalog.=) 1 then ''insert'' else ''live'' end';
-        v_kept := 'case when pg_catalog.pg_trigger_depth() operator(pg_catalog.=) 1 then ''update'' else ''live'' end';
-        v_lost := 'case when pg_catalog.pg_trigger_depth() operator(pg_catalog.=) 1 then ''delete'' else ''gone'' end';
+        v_new := 'case when pg_trigger_depth() = 1 then ''insert'' else ''live'' end';
+        v_kept := 'case when pg_trigger_depth() = 1 then ''update'' else ''live'' end';
+        v_lost := 'case when pg_trigger_depth() = 1 then ''delete'' else ''gone'' end';
     end if;
 
     if i_operation = 'insert' then
@@ -39,7 +39,7 @@ begin
         v_kind := v_kept;
         -- An array of one old key that equals the new row's: so there is one row. Arrays compare by the types' own equality.
         v_alone := case when v_words.plain_key
-                        then format('array(select %s from oldt o limit 2) operator(pg_catalog.=) array[%s]', v_words.old_pair, v_words.new_pair)
+                        then format('array(select %s from oldt o limit 2) = array[%s]', v_words.old_pair, v_words.new_pair)
                              || coalesce(' and (' || v_words.may_be_large || ') is not true', '')
                         else format('%s and (select %s from oldt o limit 1)', v_alone, v_words.same) end;
         v_set := trunkline.capture_updates(i_queue_id, i_plan, i_shape_id, v_new, v_kept, v_lost);
@@ -51,19 +51,19 @@ begin
             end if;$f$, v_words.new_large, trunkline.capture_blocks(v_words.put, '''large''',
                             format('select %s as x from newt n where %s', v_words.new_key, v_words.new_large), ''));
     end if;
-    return format($f$if (pg_catalog.current_setting('trunkline.m_%1$s', true) operator(pg_catalog.=) v_mark) is not true then%2$s
+    return format($f$if (current_setting('trunkline.m_%1$s', true) = v_mark) is not true then%2$s
         if found then
             null;
         elsif exists (select from %3$s) then
             v_saved := trunkline.pin_plans();
             %4$s
             v_done := trunkline.unpin_plans(v_saved);
-            v_done := pg_catalog.set_config('trunkline.m_%1$s', v_mark, true);
+            v_done := set_config('trunkline.m_%1$s', v_mark, true);
         end if;
     else
         %5$s
     end if;$f$, i_plan ->> 'oid',
-        trunkline.capture_chain(i_queue_id, format('case when pg_catalog.set_config(''trunkline.m_%s'', v_mark, true) is not null then %s end',
+        trunkline.capture_chain(i_queue_id, format('case when set_config(''trunkline.m_%s'', v_mark, true) is not null then %s end',
                                                    i_plan ->> 'oid', v_kind), v_words.name, v_words.shape,
                                 case i_operation when 'delete' then v_words.old_key else v_words.new_row end,
                                 format('%s %s where %s', v_from, left(v_from, 1), v_alone)),

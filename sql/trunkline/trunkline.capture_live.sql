@@ -15,7 +15,7 @@ as $f$
     select 'select ' || trunkline.capture_blocks(w.put, 'b.kind', format(
         'select case when l.there is null then ''gone'' when l.x is null then ''large'' else ''live'' end as kind, '
         'coalesce(l.x, %s) as x from (%s) d left join lateral (select true as there, %s as x from %s t '
-        'where %s (pg_catalog.current_setting(''transaction_isolation'') operator(pg_catalog.=) any (array[''read committed'', ''read uncommitted'']) '
+        'where %s (current_setting(''transaction_isolation'') in (''read committed'', ''read uncommitted'') '
         'or trunkline.wrote(t.%s)) limit 1) l on true',
         w.read_key,
         case i_operation

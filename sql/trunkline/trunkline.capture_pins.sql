@@ -12,16 +12,16 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(string_agg(case
-        when i_part = 'clauses' and not p.tested then format(E'\nset %s = %s', p.name, case p.name when 'search_path' then p.value else quote_literal(p.value) end)
-        when i_part = 'declare' and p.tested then format(E'\n    v_%s pg_catalog.text;', p.name)
+        when i_part = 'clauses' and not p.tested then format(E'\nset %s = %L', p.name, p.value)
+        when i_part = 'declare' and p.tested then format(E'\n    v_%s text;', p.name)
         when i_part = 'set' and p.tested then format($f$
-    if pg_catalog.current_setting('%1$s') operator(pg_catalog.<>) %2$L then
-        v_%1$s := pg_catalog.current_setting('%1$s');
-        v_done := pg_catalog.set_config('%1$s', %2$L, true);
+    if current_setting('%1$s') <> %2$L then
+        v_%1$s := current_setting('%1$s');
+        v_done := set_config('%1$s', %2$L, true);
     end if;$f$, p.name, p.value)
         when i_part = 'restore' and p.tested then format($f$
     if v_%1$s is not null then
-        v_done := pg_catalog.set_config('%1$s', v_%1$s, true);
+        v_done := set_config('%1$s', v_%1$s, true);
     end if;$f$, p.name)
         end, '' order by p.name), '')
       from (
@@ -37,7 +37,6 @@ as $$
                        case when current_setting('server_version_num')::int4 < 120000 then '3' else '1' end
                    when 'lc_monetary' then 'C'
                    when 'quote_all_identifiers' then 'off'
-                   when 'search_path' then 'pg_catalog, pg_temp'
                end as value
           from jsonb_array_elements_text(i_plan -> 'settings') s (name)) p;
 $$;

@@ -36,7 +36,7 @@ declare
 begin
     select * into v_words from trunkline.capture_words(i_queue_id, i_plan, i_shape_id);
     if i_operation = 'truncate' then
-        v_body := format($f$if tg_relid operator(pg_catalog.=) '%s'::pg_catalog.oid then
+        v_body := format($f$if tg_relid = %s then
         v_rows := trunkline.put_%s('trunkline.1.truncate', %s, %s, null, null);
     else
         perform trunkline.log_emptied(%1$s, trunkline.part_facts(tg_relid));
@@ -51,7 +51,7 @@ begin
         v_saved := trunkline.pin_plans();
         v_rows := (%3$s);
         v_done := trunkline.unpin_plans(v_saved);
-    end if;$f$, case i_operation when 'insert' then trunkline.capture_chain(i_queue_id, '''plus''::pg_catalog.text', v_words.name, v_words.shape, v_words.new_row,
+    end if;$f$, case i_operation when 'insert' then trunkline.capture_chain(i_queue_id, '''plus''::text', v_words.name, v_words.shape, v_words.new_row,
                     'newt n where ' || trunkline.capture_alone(i_operation, i_plan, v_words.may_be_large)) end,
             case i_operation when 'delete' then 'oldt' else 'newt' end,
             trunkline.capture_sums(i_operation, i_queue_id, i_plan, i_shape_id, 'newt', 'oldt'));
@@ -65,11 +65,11 @@ begin
     return format($f$
 #variable_conflict use_variable
 declare
-    v_mark  pg_catalog.text := pg_catalog.encode(pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()), 'hex');
-    v_rows  pg_catalog.int8;
-    v_more  pg_catalog.int8;
-    v_saved pg_catalog.text[];
-    v_done  pg_catalog.text;%s
+    v_mark  text := encode(timestamptz_send(statement_timestamp()), 'hex');
+    v_rows  int8;
+    v_more  int8;
+    v_saved text[];
+    v_done  text;%s
 begin%s
     %s%s
     return null;

@@ -23,8 +23,7 @@ begin
     v_mark := format($q$trunkline.put_%s('trunkline.1.mark', %s, %s, $q$, i_queue_id, v_words.name, v_words.shape);
     v_fits := coalesce(' where not ' || v_words.new_large, '');
     if i_plan ->> 'identity' = 'insert-only' and i_operation <> 'insert' then
-        return format($q$select pg_catalog.count(%s'ignored', pg_catalog.json_build_object('operation', '%s', 'rows', r.n)::pg_catalog.text))
-                      from (select pg_catalog.count(*) as n from %s) r where r.n operator(pg_catalog.>) 0$q$,
+        return format($q$select count(%s'ignored', json_build_object('operation', '%s', 'rows', r.n)::text)) from (select count(*) as n from %s) r where r.n > 0$q$,
                       v_mark, i_operation, case i_operation when 'update' then i_new else i_old end || ' x');
     end if;
     if i_operation in ('update', 'delete') then
@@ -37,12 +36,12 @@ begin
     end if;
     if v_words.new_large is not null then
         v_terms := v_terms || format(
-            $q$(select pg_catalog.count(%s'resync', '{"why": "a row whose text may be longer than 900 MB was written, and it has no key to be fetched by"}')) where %s)$q$, v_mark,
+            $q$(select count(%s'resync', '{"why": "a row whose text may be longer than 900 MB was written, and it has no key to be fetched by"}')) where %s)$q$, v_mark,
             concat_ws(' or ',
                 case when i_operation <> 'insert' then format('exists (select from %s n where %s)', i_old, v_words.new_large) end,
                 case when i_operation <> 'delete' then format('exists (select from %s n where %s)', i_new, v_words.new_large) end));
     end if;
-    return 'select ' || array_to_string(v_terms, ' operator(pg_catalog.+) ');
+    return 'select ' || array_to_string(v_terms, ' + ');
 end
 $f$;
 revoke all on function trunkline.capture_sums(text, int4, jsonb, bigint, text, text) from public;

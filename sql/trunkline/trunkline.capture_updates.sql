@@ -23,15 +23,15 @@ begin
             else
                 v_rows := %2$s;
             end if;
-            if v_rows operator(pg_catalog.=) 0 then
+            if v_rows = 0 then
                 v_rows := %3$s;
             else
                 execute %4$L into v_more;
                 execute %5$L into v_more;
             end if;$f$,
         case when (i_plan ->> 'fixed_key')::bool then format(
-            '(select pg_catalog.array_agg(%1$s) from (select o.* from oldt o limit 1000001) d)'
-            ' operator(pg_catalog.=) (select pg_catalog.array_agg(%1$s) from (select o.* from newt o limit 1000001) d)'
+            '(select array_agg(%1$s) from (select o.* from oldt o limit 1000001) d)'
+            ' = (select array_agg(%1$s) from (select o.* from newt o limit 1000001) d)'
             ' and not exists (select from newt x offset 1000000)', v_words.pair) else 'false' end,
         trunkline.capture_blocks(v_words.put, i_lost, format(
             'select %s as x from (select %s from oldt o except select %s from newt o) d',

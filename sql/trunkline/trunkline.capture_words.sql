@@ -31,7 +31,7 @@ declare
     v_keys jsonb := nullif(i_plan -> 'keys', 'null');
     -- pglz stores at most 90 bytes in one, lz4 255.
     v_compressed text := case when exists (select from pg_proc p where p.proname = 'pg_column_compression')
-        then 'case when pg_catalog.pg_column_compression(%1$s.%2$I) operator(pg_catalog.=) ''lz4'' then 250000 else 1000000 end' else '1000000' end;
+        then 'case pg_column_compression(%1$s.%2$I) when ''lz4'' then 250000 else 1000000 end' else '1000000' end;
 begin
     name := format('%L', format('%I.%I', i_plan ->> 'schema', i_plan ->> 'name'));
     shape := format('%L', i_shape_id::text);
@@ -40,17 +40,17 @@ begin
                      i_plan ->> 'schema', i_plan ->> 'name');
     select string_agg(format('n.%I', c.col ->> 'name'), ', ' order by c.place) into new_row
       from jsonb_array_elements(i_plan -> 'columns') with ordinality c (col, place);
-    new_row := format('row(%s)::pg_catalog.text', new_row);
-    select format('row(%s)::pg_catalog.text', string_agg(format('o.%I', c.col ->> 'name'), ', ' order by c.place)),
-           format('row(%s)::pg_catalog.text', string_agg(format('t.%I', c.col ->> 'name'), ', ' order by c.place))
+    new_row := format('row(%s)::text', new_row);
+    select format('row(%s)::text', string_agg(format('o.%I', c.col ->> 'name'), ', ' order by c.place)),
+           format('row(%s)::text', string_agg(format('t.%I', c.col ->> 'name'), ', ' order by c.place))
       into old_row, live_row
       from jsonb_array_elements(i_plan -> 'columns') with ordinality c (col, place);
-    select format('row(%s)::pg_catalog.text', string_agg(format('o.%I', k.key ->> 'name'), ', ' order by k.place)),
-           format('row(%s)::pg_catalog.text', string_agg(format('n.%I', k.key ->> 'name'), ', ' order by k.place)),
+    select format('row(%s)::text', string_agg(format('o.%I', k.key ->> 'name'), ', ' order by k.place)),
+           format('row(%s)::text', string_agg(format('n.%I', k.key ->> 'name'), ', ' order by k.place)),
            string_agg(format('o.%I%s as k%s', k.key ->> 'name', '::' || (k.key ->> 'base'), k.place), ', ' order by k.place),
            string_agg(format('o.%1$I%2$s %3$s n.%1$I%2$s', k.key ->> 'name', '::' || (k.key ->> 'base'), k.key ->> 'operator'), ' and ' order by k.place),
            string_agg(format('t.%I%s %s d.k%s', k.key ->> 'name', '::' || (k.key ->> 'base'), k.key ->> 'operator', k.place), ' and ' order by k.place),
-           format('row(%s)::pg_catalog.text', string_agg(format('d.k%s', k.place), ', ' order by k.place)),
+           format('row(%s)::text', string_agg(format('d.k%s', k.place), ', ' order by k.place)),
            format(case count(*) when 1 then '%s' else 'row(%s)' end,
                   string_agg(format('d.%I', k.key ->> 'name'), ', ' order by k.place)),
            format(case count(*) when 1 then '%s' else 'row(%s)' end,
@@ -67,28 +67,28 @@ begin
     -- bytea is two digits. No value may be longer than 1 GB, nor a line that a subscriber's COPY reads, in which backslashes are doubled
     -- too: a row of more than 900 MB could not be written there as text either. What else is stored in 200 MB may be five times that as text,
     -- and what is compressed any number of times.
-    select format('((%s) operator(pg_catalog.>) 900000000)', string_agg(l.size, ' operator(pg_catalog.+) ' order by l.place) filter (where l.alias = 'n')),
-           format('((%s) operator(pg_catalog.>) 900000000)', string_agg(l.size, ' operator(pg_catalog.+) ' order by l.place) filter (where l.alias = 't')),
-           format('((%s) operator(pg_catalog.>) 900000000)', string_agg(l.size, ' operator(pg_catalog.+) ' order by l.place) filter (where l.alias is null))
+    select format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 'n')),
+           format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 't')),
+           format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias is null))
       into new_large, live_large, read_large
       from (select a.alias, c.place, format(case c.large ->> 'how'
-                   when 'stored' then 'case when pg_catalog.pg_column_size(%1$s.%2$I) operator(pg_catalog.>) 200000000 then 900000001 '
-                        'when pg_catalog.pg_column_size(%1$s.%2$I) operator(pg_catalog.>) ' || v_compressed || ' then %3$s(%1$s.%2$I' || a.closing || ' else 0 end'
-                   else '(coalesce(pg_catalog.octet_length(%1$s.%2$I), 0)::pg_catalog.int8 operator(pg_catalog.*) 2)'
+                   when 'stored' then 'case when pg_column_size(%1$s.%2$I) > 200000000 then 900000001 '
+                        'when pg_column_size(%1$s.%2$I) > ' || v_compressed || ' then %3$s(%1$s.%2$I' || a.closing || ' else 0 end'
+                   else 'coalesce(octet_length(%1$s.%2$I), 0)::int8 * 2'
                    end, coalesce(a.alias, 't'), c.large ->> 'name', a.measure) as size
               from jsonb_array_elements(i_plan -> 'large') with ordinality c (large, place)
               cross join (values ('n', 'trunkline.text_bytes', ')'), ('t', 'trunkline.text_bytes', ')'),
-                                 (null, 'pg_catalog.octet_length(row', ')::pg_catalog.text)')) a (alias, measure, closing)) l
+                                 (null, 'octet_length(row', ')::text)')) a (alias, measure, closing)) l
     having count(*) > 0;
     -- No value is longer than it is here, and none of them is more than its share of the 900 MB. Where there is lz4, which put_N asks
     -- for, rows that TOAST compresses for long do not go the way of one row, either: pglz takes 3 ms for 100 kB.
-    select format('greatest(%s) operator(pg_catalog.>) %s',
-                  string_agg(format(case c.large ->> 'how' when 'stored' then 'pg_catalog.pg_column_size(n.%I)' else 'pg_catalog.octet_length(n.%I)' end,
+    select format('greatest(%s) > %s',
+                  string_agg(format(case c.large ->> 'how' when 'stored' then 'pg_column_size(n.%I)' else 'octet_length(n.%I)' end,
                                     c.large ->> 'name'), ', ' order by c.place),
                   least(450000000 / count(*), case when bool_or(c.large ->> 'how' = 'stored') then 1000000 end,
                         (select 8000 from pg_settings p where p.name = 'default_toast_compression' and 'lz4' = any (p.enumvals)))),
-           format('(greatest(%s) operator(pg_catalog.>) %s) is true',
-                  string_agg(format(case c.large ->> 'how' when 'stored' then 'pg_catalog.pg_column_size(t.%I)' else 'pg_catalog.octet_length(t.%I)' end,
+           format('(greatest(%s) > %s) is true',
+                  string_agg(format(case c.large ->> 'how' when 'stored' then 'pg_column_size(t.%I)' else 'octet_length(t.%I)' end,
                                     c.large ->> 'name'), ', ' order by c.place),
                   least(450000000 / count(*), case when bool_or(c.large ->> 'how' = 'stored') then 250000 end))
       into may_be_large, read_may_be_large

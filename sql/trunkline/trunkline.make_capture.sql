@@ -4,10 +4,6 @@
 -- plan's problem says so to the consumers.
 -- jit: statements keep the plan of their first call, and one that was planned for millions of rows is compiled at each
 -- call from then on, which costs a quarter of a second a row. (LIMIT in the statements of one row costs four times the clause.)
--- search_path: these are the only SECURITY DEFINER functions of ours that do not always pin it. The clause costs a tenth of a captured
--- row, so functions for rows go without it, and every name, operator, type and variable in them is qualified; what looks
--- names up by itself (NULLIF, IN, BETWEEN, LIKE, IS DISTINCT FROM, CASE x WHEN) is not used. A test puts a raising double of
--- everything in pg_catalog before it. Where it can matter to a value's text or a key's equality it is among the plan's settings.
 -- Result: none. Tables: creates functions trunkline.capture_<oid>_<operation>; triggers are add_table's.
 -- Users must not call it: the functions must write the shape that was logged last.
 create or replace function trunkline.make_capture(i_queue_id int4, i_plan jsonb, i_shape_id bigint) returns void
@@ -27,10 +23,10 @@ begin
                        else 'begin return null; end' end;
         execute format($f$
 create or replace function trunkline.capture_%s_%s() returns trigger
-language plpgsql volatile security definer%s%s
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp%s%s
 as %L$f$, i_plan ->> 'oid', v_operation, case when current_setting('jit', true) is not null then E'\nset jit = off' else '' end,
-            trunkline.capture_pins(case when v_operation in ('row', 'truncate') and not i_plan -> 'settings' ? 'search_path'
-                then jsonb_insert(i_plan, '{settings,0}', '"search_path"') else i_plan end, 'clauses'), v_body);
+            trunkline.capture_pins(i_plan, 'clauses'), v_body);
         execute format('revoke all on function trunkline.capture_%s_%s() from public', i_plan ->> 'oid', v_operation);
     end loop;
 end

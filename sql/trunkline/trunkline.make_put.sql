@@ -21,9 +21,9 @@ begin
     select * into strict v_queue from pgq.queue q where q.queue_id = i_queue_id;
     for i in 0 .. v_queue.queue_ntables - 1 loop
         v_chain := v_chain || format($f$
-    %s trunkline.current_table_%s() operator(pg_catalog.=) %s then
+    %s trunkline.current_table_%s() = %s then
         insert into %s_%s %s
-        values (pg_catalog.nextval('%s'::pg_catalog.regclass), pg_catalog.now(), v_txid, i_type, i_data, i_name, i_shape, i_kind);$f$,
+        values (nextval('%s'::regclass), now(), v_txid, i_type, i_data, i_name, i_shape, i_kind);$f$,
             case when i = 0 then 'if' else 'elsif' end, i_queue_id, i, v_queue.queue_data_pfx, i, v_insert, v_queue.queue_event_seq);
     end loop;
     -- Compressing blocks is half the cost of capturing many rows with pglz, a tenth with lz4.
@@ -35,10 +35,10 @@ begin
     end if;
     v_body := format($f$
 declare
-    v_txid pg_catalog.int8 := pg_catalog.txid_current();
+    v_txid bigint := txid_current();
 begin%s
     else
-        execute pg_catalog.format('insert into %s_%%s %s values (pg_catalog.nextval(%%L::pg_catalog.regclass), pg_catalog.now(), $1, $2, $3, $4, $5, $6)',
+        execute format('insert into %s_%%s %s values (nextval(%%L::regclass), now(), $1, $2, $3, $4, $5, $6)',
                        trunkline.current_table_%s(), '%s')
           using v_txid, i_type, i_data, i_name, i_shape, i_kind;
     end if;

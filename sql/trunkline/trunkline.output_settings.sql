@@ -4,11 +4,7 @@
 -- its output function: a type of an extension that borrows a built-in one (citext's is textout) needs what that one
 -- needs. A type with an output function of its own may look at any setting, so it gets all of them.
 --
--- search_path is one of them: what a name of the catalog (reg* types) is written as depends on it, and so may code that is not
--- the server's own: an output function or an equality of some extension's that does not qualify what it calls would run what
--- the writer put before it, with the rights of capture's owner. (Equality, since keys are compared; a record's is its types'.)
---
--- Result: names of settings, sorted.
+-- Result: names of settings, sorted. search_path is not among them: every capture function pins it.
 -- Tables: reads the catalog only. Users must not: nothing to fear.
 create or replace function trunkline.output_settings(i_types oid[]) returns text[]
 language plpgsql stable
@@ -46,18 +42,10 @@ begin
                                 from pg_type t where t.oid = reached.type offset 0) t
           cross join lateral (select p.prolang, p.prosrc from pg_proc p where p.oid = t.typoutput offset 0) p
          where t.typtype in ('b', 'e') and not (t.typelem <> 0 and t.typlen = -1)
-    ),
-    foreign_code as (
-        select
-          from reached
-          cross join lateral (select t.oid, t.typtype, t.typelem, t.typlen, t.typnamespace
-                                from pg_type t where t.oid = reached.type offset 0) t
-         where (t.typtype = 'b' and not (t.typelem <> 0 and t.typlen = -1) and t.typnamespace <> 'pg_catalog'::regnamespace)
-            or exists (select from pg_opclass o join pg_am m on m.oid = o.opcmethod and m.amname in ('btree', 'hash')
-                        where o.opcintype = t.oid and o.opcnamespace <> 'pg_catalog'::regnamespace)
     )
     select coalesce(array_agg(distinct s.setting order by s.setting), '{}')
-      from (select s.setting from leaf cross join lateral unnest(case
+      from leaf
+      cross join lateral unnest(case
           when leaf.output in (
               'boolout', 'int2out', 'int4out', 'int8out', 'textout', 'varcharout', 'bpcharout', 'nameout', 'charout',
               'unknownout', 'uuid_out', 'oidout', 'tidout', 'xidout', 'xid8out', 'cidout', 'json_out', 'jsonb_out',
@@ -71,10 +59,9 @@ begin
                                'line_out', 'circle_out') then '{extra_float_digits}'
           when leaf.output = 'byteaout' then '{bytea_output}'
           when leaf.output = 'cash_out' then '{lc_monetary}'
-          when leaf.output like 'reg%out' then '{quote_all_identifiers,search_path}'
-          else '{DateStyle,IntervalStyle,TimeZone,bytea_output,extra_float_digits,lc_monetary,quote_all_identifiers,search_path}'
-      end) s (setting)
-            union all select 'search_path' from foreign_code) s (setting));
+          when leaf.output like 'reg%out' then '{quote_all_identifiers}'
+          else '{DateStyle,IntervalStyle,TimeZone,bytea_output,extra_float_digits,lc_monetary,quote_all_identifiers}'
+      end) s (setting));
 end
 $$;
 revoke all on function trunkline.output_settings(oid[]) from public;

@@ -2,8 +2,6 @@
 -- gives what trunkline.unpin_plans needs to put the session's own settings back.
 --
 -- Statements of a function keep the plan of their first call. enable_hashagg: sorts spill to disk on every version, hash tables do not.
--- search_path: live reads are planned, and planning computes what is constant in the table's indexes and statistics, by functions that
--- may not qualify what they call. The path of one row reads no table (trunkline.make_capture).
 -- enable_seqscan: a live read is a look by key. enable_nestloop stays: it is what a look by key needs.
 -- Capture functions do without SET clauses for these: one costs up to two microseconds a call, and the
 -- path of one row needs none. (It needs jit = off, and has a clause for that: trunkline.make_capture.) After an error the settings go back with the (sub)transaction.
@@ -12,13 +10,11 @@ create or replace function trunkline.pin_plans() returns text[]
 language plpgsql volatile
 as $$
 declare
-    v_saved pg_catalog.text[] := array[pg_catalog.current_setting('enable_hashagg'), pg_catalog.current_setting('enable_seqscan'),
-                                          pg_catalog.current_setting('search_path')];
-    v_set   pg_catalog.text;
+    v_saved text[] := array[pg_catalog.current_setting('enable_hashagg'), pg_catalog.current_setting('enable_seqscan')];
+    v_set   text;
 begin
     v_set := pg_catalog.set_config('enable_hashagg', 'off', true);
     v_set := pg_catalog.set_config('enable_seqscan', 'off', true);
-    v_set := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     return v_saved;
 end
 $$;
@@ -29,11 +25,10 @@ create or replace function trunkline.unpin_plans(i_saved text[]) returns text
 language plpgsql volatile
 as $$
 declare
-    v_set pg_catalog.text;
+    v_set text;
 begin
     v_set := pg_catalog.set_config('enable_hashagg', i_saved[1], true);
     v_set := pg_catalog.set_config('enable_seqscan', i_saved[2], true);
-    v_set := pg_catalog.set_config('search_path', i_saved[3], true);
     return v_set;
 end
 $$;

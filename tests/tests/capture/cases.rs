@@ -65,7 +65,6 @@ async fn all_on(version: u32) {
         statements::CASES,
         transactions::CASES,
         crate::hostile::CASES,
-        crate::hostile_names::CASES,
         crate::identity::CASES,
         crate::parts::CASES,
         crate::rewrites::CASES,

@@ -10,7 +10,6 @@ mod add;
 mod cases;
 mod format;
 mod hostile;
-mod hostile_names;
 mod identity;
 mod nesting;
 mod parts;
