@@ -3,8 +3,9 @@
 -- As whom replay writes a subscriber's table, so that the table's owner cannot run code as
 -- a stronger role. Code is what the owner has put on the table or one of its partitions and
 -- what runs when replay writes it: triggers that are ENABLE ALWAYS or REPLICA, rules of that
--- kind, and functions in check constraints, domains, defaults and indexes. Code of
--- superusers and of the role itself is nobody else's.
+-- kind, and functions and operators in check constraints, domains, defaults, indexes, partition
+-- keys and extended statistics (what is constant in these the planner computes, whatever the
+-- statement). Code of superusers and of the role itself is nobody else's.
 --
 -- Result: one row.
 --   acts_as     the owner, where the current role is a member of it and so takes its
@@ -62,6 +63,11 @@ begin
         union all
         select format('index %I', c.relname), 'pg_class'::regclass, i.indexrelid
           from stranger s join pg_index i on i.indrelid = s.oid join pg_class c on c.oid = i.indexrelid
+        union all
+        select 'the partition key', 'pg_class'::regclass, s.oid from stranger s
+        union all
+        select format('statistics %I', x.stxname), 'pg_statistic_ext'::regclass, x.oid
+          from stranger s join pg_statistic_ext x on x.stxrelid = s.oid
     ), found (what) as (
         select format('trigger %I', t.tgname)
           from stranger s
@@ -73,8 +79,9 @@ begin
         union
         select part.what
           from part
-          join pg_depend d on d.classid = part.classid and d.objid = part.objid and d.refclassid = 'pg_proc'::regclass
-          join pg_proc p on p.oid = d.refobjid
+          join pg_depend d on d.classid = part.classid and d.objid = part.objid
+          left join pg_operator o on d.refclassid = 'pg_operator'::regclass and o.oid = d.refobjid
+          join pg_proc p on p.oid = case when d.refclassid = 'pg_proc'::regclass then d.refobjid else o.oprcode end
           join pg_roles r on r.oid = p.proowner, me
          where not r.rolsuper and p.proowner <> me.oid
     )
