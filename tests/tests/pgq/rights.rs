@@ -69,10 +69,14 @@ async fn se_01_the_catalog_of_all_our_schemas_is_clean() {
     lint(&client, "after a queue").await;
     client
         .batch_execute(
-            "select trunkline.add_table('q', 'c', 'public', 't'); insert into t values (1)",
+            "create table of_another (id int primary key); create role another; alter table of_another owner to another; \
+             select trunkline.add_table('q', 'c', 'public', 't'), trunkline.add_table('q', 'c', 'public', 'of_another'); \
+             insert into t values (1)",
         )
         .await
         .unwrap();
+    let readers = "select count(*) from pg_proc where proowner = 'another'::regrole and prosecdef";
+    assert_eq!(ask(&client, readers).await, "2");
     lint(&client, "after a table").await;
     client
         .batch_execute(
