@@ -1,119 +1,19 @@
 //! A whole replication in a fresh directory: provider, subscribers, config
 //! files, daemons, and the operator's commands. What a scenario test starts from.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use crate::cluster::{Cluster, ClusterBuilder};
 use crate::compare::{Digest, same, tables_of};
 use crate::load::{Load, Writes};
 use crate::logs::assert_clean;
-use crate::process::{Output, kill9, pid_alive, run};
-use crate::programs::Programs;
+use crate::node::{Daemons, Node};
 use crate::scratch::Scratch;
 use crate::server::Server;
 use crate::wait::wait_until;
 
 /// The database on every node.
 const DB: &str = "db1";
-
-/// One program with its config file, as it stands on one host.
-#[derive(Debug, Clone)]
-pub struct Node {
-    program: &'static str,
-    /// The config file.
-    pub config: PathBuf,
-    /// The daemon's pid file.
-    pub pidfile: PathBuf,
-    /// The daemon's log.
-    pub logfile: PathBuf,
-}
-
-impl Node {
-    /// A node whose config file names `JOB.pid` and `JOB.log` in `run/` and
-    /// `log/` of a scratch directory.
-    #[must_use]
-    pub fn new(program: &'static str, scratch: &Scratch, config: &Path, job_name: &str) -> Self {
-        Self {
-            program,
-            config: config.to_owned(),
-            pidfile: scratch.dir("run").join(format!("{job_name}.pid")),
-            logfile: scratch.dir("log").join(format!("{job_name}.log")),
-        }
-    }
-
-    /// The program with `-c CONFIG` and these arguments, to be changed and run.
-    #[must_use]
-    pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(Programs::get().path(self.program));
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with("PG") || name == "TRUNKLINE_CONFIG" {
-                command.env_remove(name);
-            }
-        }
-        command.arg("-c").arg(&self.config).args(args);
-        command
-    }
-
-    /// Runs the program to its end.
-    pub fn run(&self, args: &[&str]) -> Output {
-        run(&mut self.command(args))
-    }
-
-    /// The daemon's process id, if it runs.
-    #[must_use]
-    pub fn pid(&self) -> Option<i32> {
-        let text = std::fs::read_to_string(&self.pidfile).ok()?;
-        let pid = text.lines().next()?.trim().parse().ok()?;
-        pid_alive(pid).then_some(pid)
-    }
-
-    /// The running daemon's process id.
-    ///
-    /// # Panics
-    ///
-    /// If it does not run.
-    #[track_caller]
-    pub fn running(&self) -> i32 {
-        self.pid().unwrap_or_else(|| {
-            panic!("the daemon does not run; its log:\n{}", self.log());
-        })
-    }
-
-    /// SIGKILL to the daemon, and wait for its end. Nothing, if none runs.
-    pub fn kill9(&self) {
-        if let Some(pid) = self.pid() {
-            kill9(&[pid]);
-        }
-    }
-
-    /// The daemon's log; empty if there is none.
-    #[must_use]
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.logfile).unwrap_or_default()
-    }
-}
-
-/// Daemons that a test may have started: killed when this is dropped, the ends
-/// of their logs shown if the test failed.
-#[derive(Debug, Default)]
-pub struct Daemons(pub Vec<Node>);
-
-impl Drop for Daemons {
-    fn drop(&mut self) {
-        for node in &self.0 {
-            if std::thread::panicking() {
-                let log = node.log();
-                let lines: Vec<&str> = log.lines().collect();
-                let tail = &lines[lines.len().saturating_sub(30)..];
-                eprintln!("--- end of {}\n{}", node.logfile.display(), tail.join("\n"));
-            }
-            node.kill9();
-        }
-    }
-}
 
 /// Writes the config files of a ticker and of a replay with one or several
 /// subscribers (then named s1, s2, ...) into a scratch directory. The further

@@ -133,19 +133,18 @@ impl Load {
         // commit waits for the disk, and for all that was written before it.
         // The lock before the claim: a later try empties the table, and waits for this
         // transaction to end, or has done so already, and then the claim says that it is over.
-        let act_as = |role: &str| match &self.role {
-            Some(_) => format!("; {}", take_role(role, true)),
-            None => String::new(),
+        let act_as = |role: &str| format!("; {}", take_role(role, true));
+        let (as_owner, as_self) = match &self.role {
+            Some(role) => (act_as(role), act_as("none")),
+            None => (String::new(), String::new()),
         };
-        let as_owner = act_as(self.role.as_deref().unwrap_or_default());
         writing
             .batch_execute(&format!(
                 "begin isolation level read committed; {}; \
                  set local synchronous_commit = off{as_owner}; \
-                 lock table {} in row exclusive mode{}",
+                 lock table {} in row exclusive mode{as_self}",
                 write_settings(self.sub.settings.session_role),
                 self.into.quoted(),
-                act_as("none")
             ))
             .await
             .map_err(cannot_write())?;

@@ -280,6 +280,7 @@ pub(super) async fn validate(sub: &Subscription, one: &Kept) -> Result<(), Troub
 }
 
 async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
+    // With nothing to validate it is forgotten when it is attached, and does not come here.
     let statements = one.validate.as_deref().unwrap_or_default();
     session
         .batch_execute("begin isolation level read committed")
