@@ -9,26 +9,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     return (
-        with recursive reached (type) as (
-            select i_type
-            union
-            select part.type
-              from reached
-              join pg_type t on t.oid = reached.type
-              cross join lateral (
-                  select t.typbasetype as type where t.typtype = 'd'
-                  union all
-                  select t.typelem where t.typelem <> 0 and t.typlen = -1
-                  union all
-                  select a.atttypid from pg_attribute a
-                   where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-                  union all
-                  select r.rngsubtype from pg_range r
-                   where t.typtype in ('r', 'm')
-                     and (r.rngtypid = t.oid or to_jsonb(r) ->> 'rngmultitypid' = t.oid::text)
-              ) part
-        )
-        select jsonb_object_agg(e.oid, e.enumlabel) from reached join pg_enum e on e.enumtypid = reached.type);
+        select jsonb_object_agg(e.oid, e.enumlabel)
+          from trunkline.component_types(array[i_type]) reached (type) join pg_enum e on e.enumtypid = reached.type);
 end
 $$;
 revoke all on function trunkline.enum_labels(oid) from public;
