@@ -27,6 +27,7 @@ mod replication;
 mod scratch;
 mod server;
 mod session;
+pub mod trap;
 pub mod vectors;
 mod wait;
 

@@ -1,0 +1,147 @@
+//! A trap: code of a role without rights that notes who runs it, and tries to become more than it is by every means.
+//!
+//! The code stands wherever the owner of a table, a schema or a database may put some. A test lays it, runs commands and
+//! daemons over it, and asserts that it was run by nobody but its owner and got no further. What the code finds out goes
+//! into the server's log, because the transaction that it runs in may be rolled back.
+
+use crate::cluster::Cluster;
+
+/// The role that owns all of the trap: no superuser, member of nothing.
+pub const TRAPPER: &str = "trapper";
+
+/// Role, schema `trap` and the functions that the places of a test call. Repeating it is harmless.
+///
+/// * `trap.spring(place)` is the trap itself: volatile, so it may write.
+/// * `trap.yes(place, value)` springs it and is true: for checks, policies, predicates and conditions.
+/// * `trap.same(place, value)` springs it and gives the value: for defaults, generated columns, index and partition keys.
+/// * `trap.fire()` is a trigger function, whose place is its first argument.
+const FUNCTIONS: &str = r#"
+do $$ begin create role trapper login; exception when duplicate_object then null; end $$;
+do $$ begin create schema trap authorization trapper; exception when duplicate_schema then null; end $$;
+grant usage on schema trap to public;
+
+create or replace function trap.spring(place text) returns void language plpgsql volatile as $f$
+declare
+    v_means text;
+    v_super text;
+begin
+    raise log 'trap sprung at % as % (session of %)', place, current_user, session_user;
+    if current_user operator(pg_catalog.<>) 'trapper' then
+        raise log 'trap escaped at %: it ran as %', place, current_user;
+    end if;
+    select r.rolname into v_super from pg_catalog.pg_roles r where r.rolsuper order by r.oid limit 1;
+    -- Who it is afterwards says whether one of these helped.
+    foreach v_means in array array[
+        $m$select pg_catalog.set_config('role', 'none', false)$m$,
+        $m$select pg_catalog.set_config('role', 'none', true)$m$,
+        'reset role', 'set role none', 'set local role none',
+        $m$select pg_catalog.set_config('session_authorization', session_user, false)$m$,
+        'set session authorization default', 'reset session authorization']
+    loop
+        begin
+            execute v_means;
+            if current_user operator(pg_catalog.<>) 'trapper' then
+                raise log 'trap escaped at % by "%": now %', place, v_means, current_user;
+            end if;
+        exception when others then
+            null;
+        end;
+    end loop;
+    -- And these only a superuser may do.
+    foreach v_means in array array[
+        pg_catalog.format('set role %I', v_super),
+        pg_catalog.format('set session authorization %I', v_super),
+        pg_catalog.format('grant %I to trapper', v_super),
+        'alter role trapper superuser',
+        'create role trap_escaped superuser login',
+        'set session_replication_role = replica',
+        $m$copy (select 'x') to program 'true'$m$,
+        $m$select pg_catalog.pg_read_file('PG_VERSION')$m$,
+        $m$select pg_catalog.lo_import('/etc/hostname')$m$,
+        'select from pg_catalog.pg_authid']
+    loop
+        begin
+            execute v_means;
+            raise log 'trap escaped at % by "%"', place, v_means;
+        exception when others then
+            null;
+        end;
+    end loop;
+end
+$f$;
+
+create or replace function trap.yes(place text, anyelement default null::text) returns bool language plpgsql immutable as
+    $f$ begin perform trap.spring(place); return true; end $f$;
+create or replace function trap.same(place text, anyelement) returns anyelement language plpgsql immutable as
+    $f$ begin perform trap.spring(place); return $2; end $f$;
+create or replace function trap.fire() returns trigger language plpgsql as
+    $f$ begin perform trap.spring('trigger ' || tg_argv[0]); return case when tg_op = 'DELETE' then old else new end; end $f$;
+"#;
+
+/// Puts the functions of the trap into a database.
+#[track_caller]
+pub fn lay(cluster: &Cluster, dbname: &str) {
+    cluster.psql(dbname, FUNCTIONS);
+    cluster.psql(
+        dbname,
+        "do $$ declare f regprocedure; begin
+            for f in select oid from pg_proc where pronamespace = 'trap'::regnamespace and proowner <> 'trapper'::regrole loop
+                execute format('alter function %s owner to trapper', f);
+            end loop; end $$",
+    );
+}
+
+/// Runs SQL as the trap's owner, in a session of its own.
+#[track_caller]
+pub fn as_trapper(cluster: &Cluster, dbname: &str, sql: &str) -> String {
+    let output = crate::process::run(cluster.client("psql", dbname).env("PGUSER", TRAPPER).args([
+        "-XAtq",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-c",
+        sql,
+    ]));
+    output.ok().text().to_owned()
+}
+
+/// The places where the trap was sprung, each once, in order.
+#[must_use]
+pub fn sprung(cluster: &Cluster) -> Vec<String> {
+    places(cluster, "trap sprung at ", " as ")
+}
+
+/// Nobody but its owner has run the trap's code, and it became nothing more: what the server's log says, and its roles.
+///
+/// # Panics
+///
+/// If it did, with all that the trap has noted.
+#[track_caller]
+pub fn assert_held(cluster: &Cluster) {
+    let log = cluster.log();
+    let escapes: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("LOG:  trap escaped"))
+        .collect();
+    assert!(escapes.is_empty(), "{}", escapes.join("\n"));
+    let roles = cluster.psql(
+        "postgres",
+        "select string_agg(rolname, ' ' order by rolname) from pg_roles where rolsuper",
+    );
+    assert_eq!(roles, "postgres", "superusers");
+}
+
+fn places(cluster: &Cluster, before: &str, after: &str) -> Vec<String> {
+    let mut places: Vec<String> = cluster
+        .log()
+        .lines()
+        .filter_map(|line| {
+            line.split_once(&format!("LOG:  {before}"))?
+                .1
+                .split_once(after)
+        })
+        .map(|(place, _)| place.to_owned())
+        .collect();
+    places.sort();
+    places.dedup();
+    places
+}

@@ -1,0 +1,4 @@
+//! Who becomes more than he is by way of our programs: nobody. The rules are in docs/security.md.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod trap;
