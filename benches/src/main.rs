@@ -2,6 +2,7 @@
 //! throw-away servers of this machine, with the checked rows beside each time.
 
 mod attempt;
+mod measurement;
 mod pair;
 mod peer;
 mod plot;
@@ -17,7 +18,8 @@ use anyhow::bail;
 use clap::{Parser, ValueEnum};
 
 use crate::attempt::attempt;
-use crate::report::{Measurement, Report};
+use crate::measurement::Measurement;
+use crate::report::Report;
 use crate::workload::{Plan, Work, Workload};
 
 /// Measures Trunkline against other replications of PostgreSQL in one run on
@@ -76,7 +78,7 @@ struct Args {
     /// Seconds of doing nothing.
     #[arg(long, default_value_t = 60)]
     idle_seconds: u32,
-    /// Where the JSON, the Markdown and the plots are written.
+    /// Where runs are kept: JSON, text and plot in a folder a date.
     #[arg(long, default_value = "benches/results")]
     out: PathBuf,
     /// Measures nothing: makes one report of these kept runs (their JSON).
@@ -148,7 +150,7 @@ fn main() -> anyhow::Result<()> {
     } else {
         &args.workload
     };
-    let mut report = Report::new(&plan, left_out);
+    let mut report = Report::new(plan.sizes(), left_out);
     let budget = args.budget.map(|minutes| Duration::from_secs(minutes * 60));
     let started = Instant::now();
     for work in works {
@@ -170,7 +172,12 @@ fn main() -> anyhow::Result<()> {
         }
     }
     println!("{}", report.markdown());
-    eprintln!("written: {}", report.write(&args.out)?.display());
+    let path = report.write(&args.out)?;
+    eprintln!(
+        "written: {} (a run that stays needs its line in {})",
+        path.display(),
+        args.out.join("README.md").display()
+    );
     Ok(())
 }
 

@@ -12,8 +12,8 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use crate::attempt::attempt;
+use crate::measurement::Measurement;
 use crate::pair::{Pair, wait_closely};
-use crate::report::Measurement;
 use crate::tables::Tables;
 
 /// The peers that can be measured.

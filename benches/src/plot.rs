@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::report::{Entry, FAILED, SHARE};
+use crate::measurement::{Entry, FAILED, SHARE};
 
 const WIDTH: u32 = 900;
 const TITLE: i32 = 26;

@@ -1,199 +1,15 @@
-//! What was measured, as JSON for machines, as Markdown for people and as a
-//! plot, kept under the date of the run.
+//! What was measured in one run, as JSON for machines, as text for people and as a plot, kept
+//! under the date of the run.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Context;
 use comfy_table::{Table, presets};
 use serde::{Deserialize, Serialize};
 
-use crate::pair::{Checked, SETTINGS};
-use crate::workload::Plan;
-
-/// How the note of a peer begins that could not be measured.
-pub(crate) const FAILED: &str = "failed: ";
-
-/// One workload of one peer.
-#[derive(Clone)]
-pub(crate) struct Measurement {
-    pub(crate) workload: String,
-    peer: String,
-    /// The median of the rounds, or of the samples.
-    pub(crate) seconds: Option<f64>,
-    /// The value that 99 of 100 samples do not pass, in seconds.
-    pub(crate) p99: Option<f64>,
-    /// The greatest sample, in seconds.
-    pub(crate) max: Option<f64>,
-    /// The median rate and its unit.
-    pub(crate) rate: Option<(f64, &'static str)>,
-    /// The share of the uncaptured rate or time in the same run.
-    pub(crate) ratio: Option<f64>,
-    /// Every round: seconds, or the rate where there are no seconds.
-    pub(crate) runs: Vec<f64>,
-    /// The most resident memory of the applying process.
-    pub(crate) peak_rss_kb: Option<u64>,
-    /// Row counts and checksums, compared and equal on both sides.
-    pub(crate) checked: Checked,
-    /// Something to know.
-    pub(crate) note: String,
-}
-
-impl Measurement {
-    /// An empty measurement of what this peer does.
-    pub(crate) fn new(workload: impl Into<String>, peer: impl ToString) -> Self {
-        Self {
-            workload: workload.into(),
-            peer: peer.to_string(),
-            seconds: None,
-            p99: None,
-            max: None,
-            rate: None,
-            ratio: None,
-            runs: Vec::new(),
-            peak_rss_kb: None,
-            checked: Checked::new(),
-            note: String::new(),
-        }
-    }
-
-    /// An empty measurement of the tables without any replication.
-    pub(crate) fn base(workload: impl Into<String>) -> Self {
-        Self::new(workload, "uncaptured")
-    }
-
-    /// A peer that could not be measured, and why.
-    pub(crate) fn failed(workload: &str, peer: impl ToString, why: &str) -> Self {
-        let mut failed = Self::new(workload, peer);
-        failed.note = format!("{FAILED}{why}");
-        failed
-    }
-
-    /// Whose it is.
-    #[cfg(test)]
-    pub(crate) fn peer(&self) -> &str {
-        &self.peer
-    }
-
-    /// Whether it says why there is no value.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.note.starts_with(FAILED)
-    }
-
-    /// The measurement in one line.
-    pub(crate) fn line(&self) -> String {
-        let entry = Entry::from(self);
-        entry.cells(None)[1..].join("  ")
-    }
-}
-
-/// A compared table as it is kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Compared {
-    table: String,
-    rows: u64,
-    checksum: String,
-}
-
-/// A measurement as it is kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    pub(crate) workload: String,
-    pub(crate) peer: String,
-    pub(crate) seconds: Option<f64>,
-    #[serde(default)]
-    pub(crate) p99: Option<f64>,
-    #[serde(default)]
-    max: Option<f64>,
-    pub(crate) rate: Option<f64>,
-    pub(crate) unit: Option<String>,
-    pub(crate) ratio: Option<f64>,
-    runs: Vec<f64>,
-    peak_rss_kb: Option<u64>,
-    checked: Vec<Compared>,
-    pub(crate) note: String,
-    /// The run that this was joined from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    run: Option<String>,
-}
-
-impl From<&Measurement> for Entry {
-    fn from(of: &Measurement) -> Self {
-        Self {
-            workload: of.workload.clone(),
-            peer: of.peer.clone(),
-            seconds: of.seconds,
-            p99: of.p99,
-            max: of.max,
-            rate: of.rate.map(|(rate, _)| rate),
-            unit: of.rate.map(|(_, unit)| unit.to_owned()),
-            ratio: of.ratio,
-            runs: of.runs.clone(),
-            peak_rss_kb: of.peak_rss_kb,
-            checked: of
-                .checked
-                .iter()
-                .map(|(table, digest)| Compared {
-                    table: table.clone(),
-                    rows: digest.rows,
-                    checksum: digest.sum.clone(),
-                })
-                .collect(),
-            note: of.note.clone(),
-            run: None,
-        }
-    }
-}
-
-impl Entry {
-    /// The row of the table; `builtin` is what built-in replication did in the
-    /// same workload.
-    fn cells(&self, builtin: Option<&Entry>) -> [String; 9] {
-        // What was not measured is an empty cell.
-        let optional = |value: Option<String>| value.unwrap_or_default();
-        let time = match (self.seconds, self.p99, self.max) {
-            (Some(p50), Some(p99), Some(max)) => format!(
-                "p50 {:.0} ms, p99 {:.0} ms, max {:.0} ms",
-                p50 * 1e3,
-                p99 * 1e3,
-                max * 1e3
-            ),
-            (Some(seconds), _, _) => format!("{seconds:.3} s"),
-            _ => String::new(),
-        };
-        let rate = self.rate.zip(self.unit.as_deref()).map(|(rate, unit)| {
-            // A share of a core is a small number, a rate a large one.
-            let digits = if rate < 10.0 { 2 } else { 0 };
-            format!("{rate:.digits$} {unit}")
-        });
-        [
-            self.workload.clone(),
-            self.peer.clone(),
-            time,
-            optional(rate),
-            optional(self.against(builtin).map(|ratio| format!("{ratio:.2}"))),
-            optional(self.ratio.map(|ratio| format!("{ratio:.2}"))),
-            optional(self.peak_rss_kb.map(|kb| format!("{} MB", kb / 1024))),
-            self.checked
-                .iter()
-                .map(|one| {
-                    let table = one.table.strip_prefix("public.").unwrap_or(&one.table);
-                    format!("{table}: {} = {}", one.rows, one.checksum)
-                })
-                .collect::<Vec<_>>()
-                .join(", "),
-            self.note.clone(),
-        ]
-    }
-
-    /// Times built-in's rate, where both have a rate of work.
-    fn against(&self, builtin: Option<&Entry>) -> Option<f64> {
-        let of_work = |entry: &Entry| entry.rate.filter(|_| entry.unit.as_deref() != Some(SHARE));
-        Some(of_work(self)? / of_work(builtin?)?)
-    }
-}
-
-/// The unit of which less is better.
-pub(crate) const SHARE: &str = "% of a core";
+use crate::measurement::{Entry, FAILED, Measurement};
+use crate::pair::SETTINGS;
 
 /// Where and how a run was made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -202,6 +18,9 @@ struct About {
     cores: usize,
     /// Somebody else's work on the machine shows here.
     load_average_at_start: String,
+    /// The version of this project, and the commit that was built.
+    #[serde(default)]
+    trunkline: String,
     postgresql: String,
     settings: Vec<String>,
     load: String,
@@ -222,8 +41,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// An empty report of a run with this plan.
-    pub(crate) fn new(plan: &Plan, left_out: Vec<String>) -> Self {
+    /// An empty report of a run of these sizes (as they are given on the command line).
+    pub(crate) fn new(sizes: String, left_out: Vec<String>) -> Self {
         // A machine that does not tell is measured all the same; the report then says so.
         let told = |file| std::fs::read_to_string(file).unwrap_or_else(|error| error.to_string());
         let cpu = told("/proc/cpuinfo")
@@ -238,6 +57,7 @@ impl Report {
                 cpu,
                 cores: std::thread::available_parallelism().map_or(0, usize::from),
                 load_average_at_start: told("/proc/loadavg").trim().to_owned(),
+                trunkline: format!("{}, commit {}", env!("CARGO_PKG_VERSION"), commit()),
                 postgresql: "Debian's 15, provider and subscriber on the same machine".to_owned(),
                 settings: SETTINGS
                     .iter()
@@ -246,7 +66,7 @@ impl Report {
                 load: "pgbench with synchronous_commit=off, in the simple protocol (its default) \
                        but for the lag, where statements are prepared"
                     .to_owned(),
-                sizes: plan.sizes(),
+                sizes,
                 left_out,
             },
             measurements: Vec::new(),
@@ -343,12 +163,13 @@ impl Report {
             format!("Left out: {}. ", about.left_out.join("; "))
         };
         format!(
-            "# Benchmark of {}\n\nMachine: {}, {} cores, load average at the start {}. PostgreSQL: {}. Settings of both servers, the same for every peer: {}. \
+            "# Benchmark of {}\n\nMachine: {}, {} cores, load average at the start {}. Trunkline {}. PostgreSQL: {}. Settings of both servers, the same for every peer: {}. \
              Load: {}. Sizes: {}. {left_out}Only ratios within one run mean anything.\n\n{}\n\nIn brackets: the share of the uncaptured value.\n\n{table}\n",
             self.time,
             about.cpu,
             about.cores,
             about.load_average_at_start,
+            about.trunkline,
             about.postgresql,
             about.settings.join(" "),
             about.load,
@@ -357,19 +178,57 @@ impl Report {
         )
     }
 
-    /// Writes `DATE.json`, `DATE.md` and `DATE.svg` and gives the path of the text.
+    /// When the run began, as the name under which it is kept: `2026-11-22/0200`.
+    fn name(&self) -> String {
+        let minute: String = self.time.chars().take(16).collect();
+        minute.replace(':', "").replace('T', "/")
+    }
+
+    /// Writes `DATE/HHMM.json`, `.svg` and `.txt` below `out` and gives the path of the text.
     pub(crate) fn write(&self, out: &Path) -> anyhow::Result<PathBuf> {
-        std::fs::create_dir_all(out).with_context(|| format!("make {}", out.display()))?;
-        let stem: String = self.time.chars().take(16).collect();
-        let stem = stem.replace('T', "-").replace(':', "");
+        let stem = out.join(self.name());
+        let folder = stem.parent().unwrap_or(out);
+        std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
         let keep = |extension: &str, text: &str| {
-            let path = out.join(format!("{stem}.{extension}"));
+            let path = stem.with_extension(extension);
             std::fs::write(&path, text)
                 .with_context(|| format!("write {}", path.display()))
                 .map(|()| path)
         };
         keep("json", &serde_json::to_string_pretty(self)?)?;
         keep("svg", &crate::plot::svg(&self.measurements)?)?;
-        keep("md", &self.markdown())
+        keep("txt", &self.markdown())
+    }
+}
+
+/// The commit of the working tree, with a `+` if files differ from it.
+fn commit() -> String {
+    let described = Command::new("git")
+        .args(["describe", "--always", "--exclude=*", "--dirty=+"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    match described {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        }
+        // Built from an archive, or no git here.
+        Ok(_) | Err(_) => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Report;
+
+    #[test]
+    fn a_run_is_kept_in_the_folder_of_its_date() {
+        let out = tests::Scratch::new();
+        let mut report = Report::new("--scale 1".to_owned(), Vec::new());
+        report.time = "2026-11-22T02:06:25+00:00".to_owned();
+        let text = report.write(out.path()).expect("a kept run");
+        assert_eq!(text, out.path().join("2026-11-22/0206.txt"));
+        for extension in ["json", "svg"] {
+            assert!(text.with_extension(extension).exists(), "{extension}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use comfy_table::{Table, presets};
 
-use crate::report::{Entry, FAILED, SHARE};
+use crate::measurement::{Entry, FAILED, SHARE};
 
 /// The peers that have columns, as the reports name them, and as people do.
 const COLUMNS: [(&[&str], &str); 5] = [

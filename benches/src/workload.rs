@@ -14,8 +14,8 @@ pub(crate) mod staging;
 
 use clap::ValueEnum;
 
+use crate::measurement::Measurement;
 use crate::peer::Name;
-use crate::report::Measurement;
 
 /// What a run shall measure.
 #[derive(Debug, Clone)]

@@ -5,9 +5,9 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+use crate::measurement::Measurement;
 use crate::pair::{DB, Pair};
 use crate::peer::Running;
-use crate::report::Measurement;
 use crate::tables::Tables;
 use crate::workload::{Plan, Workload, median};
 

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use crate::measurement::Measurement;
 use crate::pair::{DB, Pair};
 use crate::peer::all_in_sync;
-use crate::report::Measurement;
 use crate::workload::{Plan, Workload, median};
 
 /// One INSERT of 200,000 rows into a table of five columns.

@@ -7,9 +7,9 @@ use std::time::Instant;
 use anyhow::Context;
 
 use crate::attempt::attempt;
+use crate::measurement::Measurement;
 use crate::pair::{DB, Pair};
 use crate::peer::{Name, Running};
-use crate::report::Measurement;
 use crate::workload::{Plan, Workload, median};
 
 /// The pgbench tables.

@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use crate::measurement::Measurement;
 use crate::pair::{DB, Pair};
 use crate::peer::{Name, Running};
-use crate::report::Measurement;
 use crate::tables::Tables;
 use crate::workload::backlog::{applied, many_tables, tpc_b};
 use crate::workload::{Plan, Workload};

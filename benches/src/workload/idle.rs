@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::measurement::Measurement;
 use crate::peer::Running;
-use crate::report::Measurement;
 use crate::tables::Tables;
 use crate::workload::backlog::many_tables;
 use crate::workload::{Plan, Workload};

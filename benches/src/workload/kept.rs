@@ -1,9 +1,9 @@
 //! TPC-B throughput kept: the share of the uncaptured rate that is left while
 //! the tables are captured and replicated on the same machine.
 
+use crate::measurement::Measurement;
 use crate::pair::Pair;
 use crate::peer::all_in_sync;
-use crate::report::Measurement;
 use crate::workload::{Plan, Workload, median};
 
 /// Two clients, synchronous_commit off.

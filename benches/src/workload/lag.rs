@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::measurement::Measurement;
 use crate::pair::{DB, Pair};
 use crate::peer::Running;
-use crate::report::Measurement;
 use crate::workload::{Plan, Workload};
 
 /// One sample at a time, all along the load, for each of the plan's rates.

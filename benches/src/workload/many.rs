@@ -1,8 +1,8 @@
 //! One provider, several subscribers: a TPC-B backlog that all of them have to
 //! apply, timed until the last one has it. The subscribers are databases of one server.
 
+use crate::measurement::Measurement;
 use crate::peer::Running;
-use crate::report::Measurement;
 use crate::tables::Tables;
 use crate::workload::backlog::{applied, tpc_b};
 use crate::workload::{Plan, Workload};

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::Context;
 use tests::{Cluster, Digest, Node, Scratch, Server, Session};
 
+use crate::measurement::Measurement;
 use crate::pair::{DB, SETTINGS};
-use crate::report::Measurement;
 use crate::workload::{Plan, Workload, median};
 
 /// All phases, for both peers, without and with a held transaction.

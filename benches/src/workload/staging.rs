@@ -15,8 +15,8 @@ use tokio_postgres::{
     types::{Format, IsNull, ToSql, Type, to_sql_checked},
 };
 
+use crate::measurement::Measurement;
 use crate::pair::{DB, SETTINGS};
-use crate::report::Measurement;
 use crate::workload::{Plan, Workload, median};
 
 /// Updates by key of a table like pgbench's accounts.

@@ -11,8 +11,8 @@ use tests::{Cluster, Digest, run_in};
 
 use self::captor::{Captor, MAKERS, Maker};
 use crate::attempt::attempt;
+use crate::measurement::Measurement;
 use crate::pair::DB;
-use crate::report::Measurement;
 use crate::workload::{Plan, Workload, median};
 
 /// The three parts, each short enough for a run of its own.

@@ -1,0 +1,5 @@
+//! What the documents say, held against the files and the programs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod pages;
+mod runs;

@@ -1,0 +1,45 @@
+//! The Markdown pages of the repository.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// A page: its path below the root, and its text.
+pub(crate) struct Page {
+    pub(crate) path: String,
+    pub(crate) text: String,
+}
+
+/// Every Markdown file that git knows, or would take.
+pub(crate) fn all() -> Vec<Page> {
+    let mut pages = Vec::new();
+    collect(&root(), &mut pages);
+    pages.sort_by(|a, b| a.path.cmp(&b.path));
+    pages
+}
+
+fn collect(folder: &Path, pages: &mut Vec<Page>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_str().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            // What is built, git's own files, and what the fuzzer keeps.
+            if name != "target" && !name.starts_with('.') {
+                collect(&path, pages);
+            }
+        } else if name.ends_with(".md") {
+            let below = path.strip_prefix(root()).unwrap();
+            pages.push(Page {
+                path: below.to_str().unwrap().to_owned(),
+                text: std::fs::read_to_string(&path).unwrap(),
+            });
+        }
+    }
+}
