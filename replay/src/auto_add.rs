@@ -175,10 +175,7 @@ async fn add(
         session_role: sub.settings.session_role,
     };
     let fits = fit::refusal(subscriber, &sub.consumer, "the subscriber", &wish);
-    if let Some(why) = fits.await.map_err(|source| Trouble::Passing {
-        doing: format!("could not look at {table} on the subscriber"),
-        source,
-    })? {
+    if let Some(why) = fits.await.map_err(could_not_look(table))? {
         return Ok(Outcome::Refused(why));
     }
     if let Some(why) = types_refusal(provider, subscriber, &wish).await? {
@@ -221,6 +218,11 @@ async fn add(
     }
 }
 
+fn could_not_look(table: &TableName) -> impl FnOnce(anyhow::Error) -> Trouble {
+    let doing = format!("could not look at {table} on the subscriber");
+    move |source| Trouble::passing(doing, source)
+}
+
 /// Why no value of a column fits the subscriber's; what may go wrong with some is logged.
 async fn types_refusal(
     provider: &Session,
@@ -233,10 +235,7 @@ async fn types_refusal(
         .map_err(Trouble::database("could not read a table's columns"))?;
     let differing = fit::types(subscriber, "the subscriber", wish, &types)
         .await
-        .map_err(|source| Trouble::Passing {
-            doing: format!("could not look at {table} on the subscriber"),
-            source,
-        })?;
+        .map_err(could_not_look(table))?;
     for warning in &differing.warnings {
         warn!(%table, %warning, "types differ");
     }

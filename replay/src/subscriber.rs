@@ -167,7 +167,13 @@ impl Life {
             Trouble::Operator { advice, .. } | Trouble::Table { advice, .. } => {
                 error!(consumer = %self.sub.consumer, error = %logged, %advice, "subscriber stopped");
             }
-            Trouble::Passing { .. } | Trouble::Stale => {
+            Trouble::Passing {
+                advice: Some(advice),
+                ..
+            } => {
+                error!(consumer = %self.sub.consumer, error = %logged, %advice, "subscriber waits");
+            }
+            Trouble::Passing { advice: None, .. } | Trouble::Stale => {
                 warn!(consumer = %self.sub.consumer, error = %logged, "subscriber waits");
             }
         }

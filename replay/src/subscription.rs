@@ -8,7 +8,7 @@ use std::{
 };
 
 use sql::{
-    connect::{CancelToken, ConnectInfo, Session},
+    connect::{CancelToken, ConnectInfo, Pool, Session},
     name::TableName,
     table_state::TableRow,
 };
@@ -83,9 +83,9 @@ pub(crate) struct Subscription {
     /// One permit a table that catches up: each has two sessions.
     pub catch_ups: Semaphore,
     /// Sessions for reading tables that are copied.
-    pub copy_out: deadpool_postgres::Pool,
+    pub copy_out: Pool,
     /// Sessions for writing them.
-    pub copy_in: deadpool_postgres::Pool,
+    pub copy_in: Pool,
     /// Who reads the queue, for all subscribers of the job.
     pub readers: Arc<Readers>,
     /// What was done for it so far.

@@ -1,6 +1,12 @@
 //! What stops replay, and for how long: the one error type of the daemon's loops.
 
-use sql::{Class, classify, conflict::Kind, connect::ConnectError, name::TableName, tick::TickId};
+use sql::{
+    Class, classify,
+    conflict::Kind,
+    connect::{ConnectError, NoSession, PoolError},
+    name::TableName,
+    tick::TickId,
+};
 
 use tokio_postgres::error::SqlState;
 
@@ -14,6 +20,8 @@ pub(crate) enum Trouble {
     Passing {
         /// What was being done, as "could not ...".
         doing: String,
+        /// What an operator can do, where it may not go away by itself: the server lacks something.
+        advice: Option<String>,
         /// Why it failed.
         #[source]
         source: anyhow::Error,
@@ -86,10 +94,14 @@ impl Trouble {
     ) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
         let doing = doing.into();
         move |error| {
-            let (class, advice) = (classify(&error), advice(&error));
+            let (class, advice, lacks) = (classify(&error), advice(&error), lacks(&error));
             let source = anyhow::Error::new(error);
             match class {
-                Class::Transient => Trouble::Passing { doing, source },
+                Class::Transient => Trouble::Passing {
+                    doing,
+                    advice: lacks.then_some(advice),
+                    source,
+                },
                 Class::Operator | Class::Bug => Trouble::Operator {
                     doing,
                     advice,
@@ -102,14 +114,32 @@ impl Trouble {
     /// Whether it is of a statement that the server did not look at, because one before it in the
     /// transaction had failed.
     pub(crate) fn follows_another(&self) -> bool {
+        self.sqlstate() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
+    }
+
+    /// The SQLSTATE that the server gave, if it was the server that said no.
+    pub(crate) fn sqlstate(&self) -> Option<&SqlState> {
         let (Trouble::Passing { source, .. }
         | Trouble::Table { source, .. }
         | Trouble::Operator { source, .. }) = self
         else {
-            return false;
+            return None;
         };
-        let error = source.downcast_ref::<tokio_postgres::Error>();
-        error.and_then(tokio_postgres::Error::code) == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
+        source.downcast_ref::<tokio_postgres::Error>()?.code()
+    }
+
+    /// Something that goes away by itself, or with a new connection.
+    pub(crate) fn passing(doing: impl Into<String>, source: anyhow::Error) -> Trouble {
+        Trouble::Passing {
+            doing: doing.into(),
+            advice: None,
+            source,
+        }
+    }
+
+    /// A task of ours that ended by a panic.
+    pub(crate) fn broken_off(doing: &str) -> impl FnOnce(tokio::task::JoinError) -> Trouble {
+        move |error| Trouble::passing(doing, anyhow::Error::new(error))
     }
 
     /// Wraps a database error that one table's rows or definition may be the reason of.
@@ -119,11 +149,12 @@ impl Trouble {
     ) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
         let (table, doing) = (table.clone(), doing.into());
         move |error| {
-            let (class, advice) = (classify(&error), advice(&error));
+            let (class, advice, lacks) = (classify(&error), advice(&error), lacks(&error));
             let source = anyhow::Error::new(error);
             match class {
                 Class::Transient => Trouble::Passing {
                     doing: format!("table {table}: {doing}"),
+                    advice: lacks.then_some(advice),
                     source,
                 },
                 Class::Operator | Class::Bug => Trouble::Table {
@@ -168,23 +199,58 @@ impl Trouble {
         .then(|| Refusal::Server(code.to_owned(), server.constraint().map(str::to_owned)))
     }
 
-    /// Wraps a failed connection.
+    /// Wraps a failed connection: a server that is away comes back, a wrong password stays wrong.
     pub(crate) fn connect(node: &str) -> impl FnOnce(ConnectError) -> Trouble {
         let doing = format!("could not connect to the {node}");
-        move |error| Trouble::Passing {
-            doing,
-            source: anyhow::Error::new(error),
+        move |error| not_connected(doing, error)
+    }
+
+    /// Wraps a failed connection of a pool.
+    pub(crate) fn pool(node: &str) -> impl FnOnce(NoSession) -> Trouble {
+        let doing = format!("could not connect to the {node} for a copy");
+        move |error| match error {
+            NoSession::Backend(PoolError::Connect(error)) => not_connected(doing, error),
+            NoSession::Backend(PoolError::Reset(error)) => Trouble::database(doing)(error),
+            other @ (NoSession::Timeout(_)
+            | NoSession::Closed
+            | NoSession::NoRuntimeSpecified
+            | NoSession::PostCreateHook(_)) => Trouble::passing(doing, anyhow::Error::new(other)),
+        }
+    }
+
+    /// A table that cannot go on until somebody acts: what was being done, why that does not go, and what to do.
+    pub(crate) fn table(
+        table: &TableName,
+        doing: &str,
+        why: String,
+        advice: impl Into<String>,
+    ) -> Trouble {
+        Trouble::Table {
+            table: table.clone(),
+            doing: doing.into(),
+            advice: advice.into(),
+            source: anyhow::anyhow!(why),
         }
     }
 
     /// A table whose definition on the subscriber does not take its rows.
     pub(crate) fn misfit(table: &TableName, why: String, advice: impl Into<String>) -> Trouble {
-        Trouble::Table {
-            table: table.clone(),
-            doing: "the subscriber's table does not take its rows".into(),
-            advice: advice.into(),
-            source: anyhow::anyhow!(why),
-        }
+        let doing = "the subscriber's table does not take its rows";
+        Trouble::table(table, doing, why, advice)
+    }
+
+    /// A table whose changes the provider does not give any more, or gives in a form that cannot be followed.
+    pub(crate) fn unfollowable(
+        table: &TableName,
+        why: String,
+        advice: impl Into<String>,
+    ) -> Trouble {
+        Trouble::table(
+            table,
+            "the provider's table cannot be followed",
+            why,
+            advice,
+        )
     }
 
     /// Nothing holds the queue for a subscriber, as the queue's error says: it was unregistered, or detached for
@@ -207,7 +273,7 @@ impl Trouble {
         let class = error.class();
         let source = anyhow::Error::new(error);
         match class {
-            Class::Transient => Trouble::Passing { doing, source },
+            Class::Transient => Trouble::passing(doing, source),
             Class::Operator | Class::Bug => Trouble::Operator {
                 doing,
                 advice: "end the cause; it is tried again by itself".into(),
@@ -230,7 +296,8 @@ impl Trouble {
     pub(crate) fn advice(&self) -> Option<&str> {
         match self {
             Trouble::Table { advice, .. } | Trouble::Operator { advice, .. } => Some(advice),
-            Trouble::Passing { .. } | Trouble::Stale => None,
+            Trouble::Passing { advice, .. } => advice.as_deref(),
+            Trouble::Stale => None,
         }
     }
 }
@@ -245,10 +312,31 @@ impl From<OffTrack> for Trouble {
     }
 }
 
+fn not_connected(doing: String, error: ConnectError) -> Trouble {
+    let (class, hint) = (error.class(), error.hint());
+    let source = anyhow::Error::new(error);
+    match class {
+        Class::Transient => Trouble::passing(doing, source),
+        Class::Operator | Class::Bug => Trouble::Operator {
+            doing,
+            advice: hint
+                .unwrap_or("put the connection string right, or what it names")
+                .into(),
+            source,
+        },
+    }
+}
+
+/// Whether the server lacks something that only a person gives it: room, memory, connections.
+fn lacks(error: &tokio_postgres::Error) -> bool {
+    let code = error.code().map(SqlState::code);
+    code.is_some_and(|code| code.starts_with("53"))
+}
+
 /// Advice by SQLSTATE; the server's hint where it gives one.
 fn advice(error: &tokio_postgres::Error) -> String {
     let Some(server) = error.as_db_error() else {
-        return "see the error".into();
+        return "this is a bug of this program: report it, with the log".into();
     };
     if let Some(hint) = server.hint() {
         return hint.to_owned();
@@ -264,6 +352,9 @@ fn advice(error: &tokio_postgres::Error) -> String {
         "22P02" | "42804" | "22003" | "22001" => {
             "the subscriber's column has a type that does not take the value: change its type"
         }
+        "53100" => "make room on the server's disk: it goes on by itself then",
+        "53200" => "raise max_locks_per_transaction, or give the server more memory",
+        "53300" => "raise max_connections, or end idle sessions",
         _ => "end the cause; it is tried again by itself",
     }
     .into()

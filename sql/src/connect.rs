@@ -18,7 +18,7 @@ use crate::conninfo;
 pub use crate::conninfo::ConninfoError;
 use crate::passfile::{self, Wanted};
 use crate::session::{self, Wire};
-pub use crate::session::{CancelToken, Session};
+pub use crate::session::{CancelToken, NoSession, NotCancelled, Pool, PoolError, Pooled, Session};
 use crate::settings::{Binding, Endpoint, Secret, Settings, SslMode, Target};
 pub use crate::tls::TlsError;
 use crate::tls::{self, Connector};
@@ -113,14 +113,10 @@ impl ConnectInfo {
     /// A pool of at most `size` such connections, opened when first needed.
     ///
     /// Errors: only those of TLS files, which are read now; a connection's own errors come out
-    /// of [`deadpool_postgres::Pool::get`], shorter than those of [`ConnectInfo::connect`].
+    /// of [`Pool::get`](deadpool::managed::Pool::get), as a [`PoolError`].
     /// A connection that comes back to the pool gets the session settings anew before its next
     /// use, or is thrown away if that fails.
-    pub fn pool(
-        &self,
-        application_name: &str,
-        size: usize,
-    ) -> Result<deadpool_postgres::Pool, ConnectError> {
+    pub fn pool(&self, application_name: &str, size: usize) -> Result<Pool, ConnectError> {
         if self
             .0
             .endpoints

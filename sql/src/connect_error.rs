@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
+use crate::error::{Class, classify};
 use crate::tls::{self, TlsError};
 
 /// Why no connection could be made: what was tried, with host, port, database, user and cause.
@@ -76,11 +77,17 @@ impl ConnectError {
         }
     }
 
-    /// The error as the driver has it, for callers whose signature is the driver's.
-    pub(crate) fn into_driver_error(self) -> tokio_postgres::Error {
-        match self.attempts.into_iter().next_back().map(|last| last.cause) {
-            Some(Cause::Server(error)) => error,
-            _ => tokio_postgres::Error::__private_api_timeout(),
+    /// What the caller should do about it, by the last attempt. A connection is never our mistake: what the server
+    /// does not say by a SQLSTATE and what is no broken line, such as a missing password, an operator mends.
+    pub fn class(&self) -> Class {
+        match self.attempts.last().map(|last| &last.cause) {
+            None | Some(Cause::Tls(_) | Cause::Pool(_)) => Class::Operator,
+            Some(Cause::Timeout(_) | Cause::Resolve(_) | Cause::WrongServer(_)) => Class::Transient,
+            Some(Cause::Server(error)) if is_tls(error) => Class::Operator,
+            Some(Cause::Server(error)) => match classify(error) {
+                Class::Transient => Class::Transient,
+                Class::Operator | Class::Bug => Class::Operator,
+            },
         }
     }
 }
@@ -110,6 +117,13 @@ fn server_hint(error: &tokio_postgres::Error) -> Option<&'static str> {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
     );
     refused.then_some("is the server running there, and listening on this port?")
+}
+
+/// Whether the two sides could not agree on TLS, which a new connection does not mend.
+fn is_tls(error: &tokio_postgres::Error) -> bool {
+    let io = innermost(error).downcast_ref::<io::Error>();
+    io.and_then(io::Error::get_ref)
+        .is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 /// The error at the end of the chain, which is the one that says something.

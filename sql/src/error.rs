@@ -109,12 +109,17 @@ pub enum Class {
     Bug,
 }
 
-/// The class of a driver error, by SQLSTATE; an error without one is the connection's and transient.
+/// The class of a driver error, by SQLSTATE. Without one it is transient only where the connection is closed or broke: a
+/// new one may do better. Everything else that the driver says by itself, such as a column that is not of the type
+/// that it is read as, is the same at every try.
 #[must_use]
 pub fn classify(error: &tokio_postgres::Error) -> Class {
     let Some(state) = error.code() else {
-        // No SQLSTATE: the socket, TLS or the protocol. A new connection may do better.
-        return Class::Transient;
+        return if error.is_closed() || is_io(error) {
+            Class::Transient
+        } else {
+            Class::Bug
+        };
     };
     let code = state.code();
     match code {
@@ -138,4 +143,16 @@ pub fn classify(error: &tokio_postgres::Error) -> Class {
         }
         _ => Class::Bug,
     }
+}
+
+/// Whether reading from or writing to a socket failed.
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = link {
+        if error.is::<std::io::Error>() {
+            return true;
+        }
+        link = error.source();
+    }
+    false
 }

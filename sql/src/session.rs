@@ -1,21 +1,18 @@
 //! A connection at work: its settings, the task that drives it, notifications and cancelling.
 //! Only `connect` makes one.
 
-use std::future::Future;
 use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
 use std::time::Duration;
 
 use futures::future::poll_fn;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{
     AsyncMessage, Client, Config, Connection, NoTls, Notification, SimpleQueryMessage, Socket,
 };
 
 use crate::connect::{Channel, ConnectInfo};
-use crate::connect_error::Cause;
+use crate::connect_error::{Cause, ConnectError};
 use crate::tls::Connector;
 
 /// Makes the text of a value, and the meaning of a name, the same in every session, whatever the
@@ -72,7 +69,6 @@ pub(crate) struct ServerState {
 /// A connection that is set up and driven.
 pub(crate) struct Wire {
     client: Client,
-    driver: JoinHandle<()>,
     notifications: mpsc::Receiver<Notification>,
     /// Dropped to tell the driver that nobody waits for answers any more.
     in_use: oneshot::Sender<()>,
@@ -150,18 +146,33 @@ pub struct CancelToken {
 
 impl CancelToken {
     /// Asks the server to cancel. The server does not say whether there was anything to cancel;
-    /// an error means only that the request could not be delivered. Takes at most 10 s.
-    pub async fn cancel(&self) -> Result<(), tokio_postgres::Error> {
+    /// an error means only that the request could not be delivered. Takes at most [`CANCEL_LIMIT`].
+    pub async fn cancel(&self) -> Result<(), NotCancelled> {
         let request = async {
             match &self.connector {
                 Connector::None => self.token.cancel_query(NoTls).await,
                 Connector::Rustls(tls) => self.token.cancel_query(tls.clone()).await,
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), request)
-            .await
-            .unwrap_or_else(|_| Err(tokio_postgres::Error::__private_api_timeout()))
+        match tokio::time::timeout(CANCEL_LIMIT, request).await {
+            Ok(delivered) => delivered.map_err(NotCancelled::Refused),
+            Err(_) => Err(NotCancelled::NoAnswer),
+        }
     }
+}
+
+/// How long a request to cancel may take.
+const CANCEL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a request to cancel could not be delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum NotCancelled {
+    /// The server, or the connection to it, said no.
+    #[error("the server does not take the request")]
+    Refused(#[source] tokio_postgres::Error),
+    /// The server has not answered in time.
+    #[error("no answer within {} s", CANCEL_LIMIT.as_secs())]
+    NoAnswer,
 }
 
 /// Opens one connection, drives it and sets it up.
@@ -190,12 +201,11 @@ where
     let (client, connection) = config.connect(tls).await.map_err(Cause::Server)?;
     let (sender, notifications) = mpsc::channel(KEPT_NOTIFICATIONS);
     let (in_use, gone) = oneshot::channel();
-    let driver = tokio::spawn(drive(connection, sender, gone));
+    tokio::spawn(drive(connection, sender, gone));
     let answers = client.simple_query(SETUP).await.map_err(Cause::Server)?;
     Ok(Wire {
         state: server_state(&answers),
         client,
-        driver,
         notifications,
         in_use,
         connector,
@@ -254,61 +264,65 @@ async fn drive<T>(
 }
 
 /// A pool of sessions; see [`ConnectInfo::pool`].
-pub(crate) fn pool(
-    info: ConnectInfo,
-    application_name: &str,
-    size: usize,
-) -> Result<deadpool_postgres::Pool, String> {
-    let connect = PoolConnect {
-        info,
-        application_name: application_name.to_owned(),
-    };
-    let manager = deadpool_postgres::Manager::from_connect(
-        Config::new(),
-        connect,
-        deadpool_postgres::ManagerConfig {
-            recycling_method: deadpool_postgres::RecyclingMethod::Custom(SETUP.to_owned()),
-        },
-    );
-    deadpool_postgres::Pool::builder(manager)
-        .max_size(size)
-        .runtime(deadpool_postgres::Runtime::Tokio1)
-        .build()
-        .map_err(|error| error.to_string())
-}
+pub type Pool = deadpool::managed::Pool<Pooling>;
 
-struct PoolConnect {
+/// A session on loan from a [`Pool`], given back when it is dropped.
+pub type Pooled = deadpool::managed::Object<Pooling>;
+
+/// What borrowing from a [`Pool`] fails with.
+pub type NoSession = deadpool::managed::PoolError<PoolError>;
+
+/// How a [`Pool`] opens its sessions, and sets one up again before it is lent anew.
+#[derive(Debug)]
+pub struct Pooling {
     info: ConnectInfo,
     application_name: String,
 }
 
-type Connecting<'a> = Pin<
-    Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'a>,
->;
+/// Why a [`Pool`] has no session to lend.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// No connection can be made.
+    #[error(transparent)]
+    Connect(ConnectError),
+    /// A session that came back could not be set up again; the pool throws it away.
+    #[error("could not set a session up again")]
+    Reset(#[source] tokio_postgres::Error),
+}
 
-impl deadpool_postgres::Connect for PoolConnect {
-    fn connect(&self, _: &Config) -> Connecting<'_> {
-        Box::pin(async {
-            let wire = self
-                .info
-                .open(&self.application_name)
-                .await
-                .map_err(|error| {
-                    tracing::debug!(%error, "pool could not connect");
-                    error.into_driver_error()
-                })?;
-            // The pool aborts the driver itself; here it must not end with `in_use`.
-            let Wire {
-                client,
-                driver,
-                in_use,
-                ..
-            } = wire;
-            let task = tokio::spawn(async move {
-                let _in_use = in_use;
-                let _ = driver.await;
-            });
-            Ok((client, task))
-        })
+pub(crate) fn pool(info: ConnectInfo, application_name: &str, size: usize) -> Result<Pool, String> {
+    let pooling = Pooling {
+        info,
+        application_name: application_name.to_owned(),
+    };
+    Pool::builder(pooling)
+        .max_size(size)
+        .runtime(deadpool::Runtime::Tokio1)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+impl deadpool::managed::Manager for Pooling {
+    type Type = Session;
+    type Error = PoolError;
+
+    async fn create(&self) -> Result<Session, PoolError> {
+        let connecting = self.info.connect(&self.application_name);
+        connecting.await.map_err(PoolError::Connect)
+    }
+
+    async fn recycle(
+        &self,
+        session: &mut Session,
+        _: &deadpool::managed::Metrics,
+    ) -> deadpool::managed::RecycleResult<PoolError> {
+        if session.is_closed() {
+            return Err(deadpool::managed::RecycleError::message("closed"));
+        }
+        session
+            .simple_query(SETUP)
+            .await
+            .map(|_| ())
+            .map_err(|error| PoolError::Reset(error).into())
     }
 }

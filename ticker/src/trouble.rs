@@ -1,8 +1,8 @@
 //! What can stop a database's loop, and how loudly to say it.
 
 use admin::exit::one_line;
+use sql::Class;
 use sql::connect::ConnectError;
-use sql::{Class, classify};
 
 /// Why a database is not ticked right now.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ impl Trouble {
     /// Whether it goes away by itself.
     pub(crate) fn class(&self) -> Class {
         match self {
-            Self::Connect(error) => error.server_error().map_or(Class::Transient, classify),
+            Self::Connect(error) => error.class(),
             Self::Sql(error) => error.class(),
             Self::NotInstalled => Class::Operator,
         }

@@ -224,5 +224,5 @@ struct Sum<'a> {
 }
 
 fn needs_copy(table: &TableName, why: String, advice: &str) -> Trouble {
-    Trouble::misfit(table, why, advice)
+    Trouble::unfollowable(table, why, advice)
 }

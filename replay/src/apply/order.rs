@@ -94,13 +94,8 @@ pub(super) fn rounds(sets: &[&ChangeSet], writable: &[Arc<Writable>]) -> Vec<Wor
 
 /// Whether trouble is a foreign key's, so that another order may do.
 pub(super) fn is_foreign_key(trouble: &Trouble) -> bool {
-    let Trouble::Table { source, .. } = trouble else {
-        return false;
-    };
-    source
-        .downcast_ref::<tokio_postgres::Error>()
-        .and_then(tokio_postgres::Error::code)
-        == Some(&SqlState::FOREIGN_KEY_VIOLATION)
+    matches!(trouble, Trouble::Table { .. })
+        && trouble.sqlstate() == Some(&SqlState::FOREIGN_KEY_VIOLATION)
 }
 
 impl Applier {

@@ -173,7 +173,7 @@ impl Target {
     ) -> Result<Target, Trouble> {
         let table = &shape.table_name();
         table::shape_can_go_on(shape, mapping)
-            .map_err(|misfit| Trouble::misfit(table, misfit.why, misfit.advice))?;
+            .map_err(|misfit| Trouble::unfollowable(table, misfit.why, misfit.advice))?;
         let name = mapping.target_of(table);
         // All are asked before the first answer is read: a round trip, however far the subscriber is.
         let (facts, mut found, keys, acting) = futures::try_join!(

@@ -123,7 +123,7 @@ impl Applier {
             let table = target.shape.table_name();
             target.acting.refuse_code(&table)?;
             if target.shape.has_key() && target.key_fields.is_empty() {
-                return Err(Trouble::misfit(
+                return Err(Trouble::unfollowable(
                     &table,
                     "its shape has no key".into(),
                     "give the table a primary key on the provider",

@@ -128,8 +128,9 @@ impl BatchLoop<'_> {
     pub(super) fn check(&self, part: &Part) -> Result<(), Trouble> {
         for shape in &part.shapes {
             if let Some(row) = self.ok_table(shape.table.oid) {
-                table::shape_can_go_on(shape, &row.mapping)
-                    .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?;
+                table::shape_can_go_on(shape, &row.mapping).map_err(|misfit| {
+                    Trouble::unfollowable(&row.table, misfit.why, misfit.advice)
+                })?;
             }
         }
         let large = part.large.iter().find_map(|oid| self.ok_table(*oid));

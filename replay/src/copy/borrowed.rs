@@ -1,21 +1,18 @@
 //! A pool's session that goes back only when its work is done: one with a half-finished COPY
 //! or transaction is closed instead, also when its task is aborted.
 
-use deadpool_postgres::{Object, Pool};
+use sql::connect::{Pool, Pooled};
 use tokio_postgres::Client;
 
 use crate::trouble::Trouble;
 
 /// A session on loan.
-pub(super) struct Borrowed(Option<Object>);
+pub(super) struct Borrowed(Option<Pooled>);
 
 impl Borrowed {
     /// Takes a session of the pool; `node` is for the error.
     pub(super) async fn from(pool: &Pool, node: &str) -> Result<Borrowed, Trouble> {
-        let object = pool.get().await.map_err(|error| Trouble::Passing {
-            doing: format!("could not connect to the {node} for a copy"),
-            source: anyhow::Error::new(error),
-        })?;
+        let object = pool.get().await.map_err(Trouble::pool(node))?;
         Ok(Borrowed(Some(object)))
     }
 
@@ -37,7 +34,7 @@ impl Borrowed {
 impl Drop for Borrowed {
     fn drop(&mut self) {
         if let Some(object) = self.0.take() {
-            drop(Object::take(object));
+            drop(Pooled::take(object));
         }
     }
 }

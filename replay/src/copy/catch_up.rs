@@ -177,11 +177,13 @@ impl<'a> CatchUp<'a> {
         .await
         .map_err(|error| match error.code() {
             // The helper held too much and was detached: what the table still needs may go at any time.
-            Some(state) if *state == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => Trouble::misfit(
-                &self.row.table,
-                admin::exit::one_line(&error),
-                "the table needs a resync: replay resync TABLE",
-            ),
+            Some(state) if *state == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
+                Trouble::unfollowable(
+                    &self.row.table,
+                    admin::exit::one_line(&error),
+                    "the table needs a resync: replay resync TABLE",
+                )
+            }
             Some(_) | None => Trouble::queue(error),
         })?;
         Ok(())

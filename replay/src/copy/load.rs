@@ -81,7 +81,7 @@ pub(super) async fn run(
                 }
             }
             Some(ended) = running.join_next() => {
-                let (part, result) = ended.map_err(broken)?;
+                let (part, result) = ended.map_err(Trouble::broken_off("a stream of a copy broke off"))?;
                 let Err(trouble) = result else { continue };
                 if !matches!(trouble, Trouble::Passing { .. }) {
                     return Err(trouble);
@@ -103,13 +103,6 @@ pub(super) async fn run(
         }
     }
     Ok(())
-}
-
-fn broken(error: tokio::task::JoinError) -> Trouble {
-    Trouble::Passing {
-        doing: "a stream of a copy broke off".into(),
-        source: anyhow::Error::new(error),
-    }
 }
 
 async fn one(
@@ -216,12 +209,10 @@ impl Load {
                  set local row_security = off"
             ))
             .await
-            .map_err(|error| Trouble::Passing {
-                doing: format!(
-                    "table {}: could not join the copy's snapshot",
-                    self.attempt.table
-                ),
-                source: anyhow::Error::new(error),
+            .map_err(|error| {
+                let table = &self.attempt.table;
+                let doing = format!("table {table}: could not join the copy's snapshot");
+                Trouble::passing(doing, anyhow::Error::new(error))
             })
     }
 }

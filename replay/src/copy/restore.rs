@@ -45,10 +45,7 @@ pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<
     }
     let mut failed = None;
     while let Some(ended) = builds.join_next().await {
-        let result = ended.map_err(|error| Trouble::Passing {
-            doing: "the building of an index broke off".into(),
-            source: anyhow::Error::new(error),
-        })?;
+        let result = ended.map_err(Trouble::broken_off("the building of an index broke off"))?;
         // The others go on: what is built stays.
         failed = failed.or(result.err());
     }
@@ -382,8 +379,9 @@ pub(crate) async fn by_hand(
     let mut done: Vec<(String, Result<(), Trouble>)> = Vec::new();
     for one in kept {
         if one.of_parts && done.iter().any(|(_, result)| result.is_err()) {
-            let waits = Trouble::misfit(
+            let waits = Trouble::table(
                 &one.table,
+                "an index of a partitioned table has to wait",
                 "it comes back when all of its partitions' are".into(),
                 "repeat it when those are back",
             );

@@ -65,14 +65,7 @@ impl<'a> Patience<'a> {
 }
 
 fn is_lock_timeout(trouble: &Trouble) -> bool {
-    let source = match trouble {
-        Trouble::Passing { source, .. } => source,
-        Trouble::Table { .. } | Trouble::Operator { .. } | Trouble::Stale => return false,
-    };
-    source
-        .downcast_ref::<tokio_postgres::Error>()
-        .and_then(tokio_postgres::Error::code)
-        == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    trouble.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
 /// Begins a transaction of [`Patience`].

@@ -39,7 +39,7 @@ impl Wanted {
             None => None,
             Some(filter) => {
                 let fields = table::filter_fields(filter, shape).map_err(|misfit| {
-                    Trouble::misfit(&shape.table_name(), misfit.why, misfit.advice)
+                    Trouble::unfollowable(&shape.table_name(), misfit.why, misfit.advice)
                 })?;
                 let now = fields.iter().map(|&field| &shape.columns[field].name);
                 let known = filter.columns.iter().map(|column| &column.name);

@@ -161,7 +161,7 @@ async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
             .await
             .map_err(cannot())?
         else {
-            return Err(Trouble::misfit(
+            return Err(Trouble::unfollowable(
                 &row.table,
                 "it was dropped on the provider".into(),
                 "remove the table from the job; if it was made again, add it again",
@@ -184,10 +184,10 @@ async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
         }
         session.batch_execute("rollback").await.map_err(cannot())?;
     }
-    Err(Trouble::Passing {
-        doing: format!("table {}: could not lock it on the provider", row.table),
-        source: anyhow::anyhow!("it was renamed again and again"),
-    })
+    Err(Trouble::passing(
+        format!("table {}: could not lock it on the provider", row.table),
+        anyhow::anyhow!("it was renamed again and again"),
+    ))
 }
 
 /// Registers the table's helper consumer at the provider's newest tick, and says which it is.
@@ -218,14 +218,14 @@ async fn newest_shape(
 ) -> Result<Arc<Shape>, Trouble> {
     let decoder = shapes::decoder(session, &sub.settings.queue, Some(row.provider_oid)).await?;
     let shape = decoder.newest(row.provider_oid).ok_or_else(|| {
-        Trouble::misfit(
+        Trouble::unfollowable(
             &row.table,
             "the provider does not capture it".into(),
             "remove the table from the job and add it again",
         )
     })?;
     crate::table::shape_can_go_on(shape, &row.mapping)
-        .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?;
+        .map_err(|misfit| Trouble::unfollowable(&row.table, misfit.why, misfit.advice))?;
     Ok(Arc::clone(shape))
 }
 

@@ -86,7 +86,7 @@ impl Filters {
 async fn prepare(provider: &Client, filter: &Filter, shape: &Shape) -> Result<Prepared, Trouble> {
     let name = shape.table_name();
     let fields = table::filter_fields(filter, shape)
-        .map_err(|misfit| Trouble::misfit(&name, misfit.why, misfit.advice))?;
+        .map_err(|misfit| Trouble::unfollowable(&name, misfit.why, misfit.advice))?;
     let types: Vec<&str> = fields
         .iter()
         .map(|&field| shape.columns[field].type_name.as_str())

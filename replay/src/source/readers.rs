@@ -103,10 +103,8 @@ impl Reader {
         let delivery = match self.deliveries.recv().await {
             Some(delivery) => delivery?,
             None => {
-                return Err(Trouble::Passing {
-                    doing: "the reader ended".into(),
-                    source: anyhow::anyhow!("its task is gone"),
-                });
+                let gone = anyhow::anyhow!("its task is gone");
+                return Err(Trouble::passing("the reader ended", gone));
             }
         };
         self.in_hand = bytes(&delivery);

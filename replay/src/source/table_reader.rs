@@ -90,7 +90,7 @@ impl TableReader {
         if there == Some(shown_by) {
             return Ok(());
         }
-        Err(Trouble::misfit(
+        Err(Trouble::unfollowable(
             &row.table,
             format!(
                 "its copy was made of a provider with tick {}, which this one does not have: \
@@ -136,7 +136,7 @@ impl TableReader {
             Ok(()) => {}
             // The other tables are not concerned: what this one waits for was given away.
             Err(lost @ OffTrack::Behind { .. }) => {
-                return Err(Trouble::misfit(
+                return Err(Trouble::unfollowable(
                     &row.table,
                     lost.to_string(),
                     "the table needs a resync: replay resync TABLE",
@@ -199,8 +199,11 @@ impl TableReader {
                 Change::Rows(rows) => chunk.rows(skip::without(rows, left_out)),
                 Change::Truncate(_) if left_out.is_some() => {}
                 Change::Truncate(shape) => chunk.truncate(&shape),
-                Change::Shape(shape) => table::shape_can_go_on(&shape, &row.mapping)
-                    .map_err(|misfit| Trouble::misfit(&row.table, misfit.why, misfit.advice))?,
+                Change::Shape(shape) => {
+                    table::shape_can_go_on(&shape, &row.mapping).map_err(|misfit| {
+                        Trouble::unfollowable(&row.table, misfit.why, misfit.advice)
+                    })?
+                }
                 Change::Mark(shape, mark) => {
                     let sets = self.narrowed(row, chunk.take()).await?;
                     applier.write(&sets, batch.to.id).await?;

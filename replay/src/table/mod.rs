@@ -135,7 +135,7 @@ pub(crate) fn filter_fields(filter: &Filter, shape: &Shape) -> Result<Vec<usize>
 
 /// A row was written that does not fit into an event.
 pub(crate) fn too_large(table: &TableName) -> Trouble {
-    Trouble::misfit(
+    Trouble::unfollowable(
         table,
         "a row whose text may be longer than 900 MB was written on the provider".into(),
         "copy the table again: replay resync TABLE",
