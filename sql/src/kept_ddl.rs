@@ -30,6 +30,8 @@ pub struct Kept {
     pub error: Option<String>,
     /// It stands on a partitioned table, and takes in those of the partitions: they come first.
     pub of_parts: bool,
+    /// How many tables stand above the one that it stands on, which is a partition of a partition then.
+    pub depth: i64,
 }
 
 impl Kept {
@@ -57,6 +59,7 @@ fn kept(row: &Row) -> Result<Kept, tokio_postgres::Error> {
         validate: row.try_get(10)?,
         error: row.try_get(11)?,
         of_parts: row.try_get(12)?,
+        depth: row.try_get(13)?,
     })
 }
 
@@ -70,7 +73,7 @@ pub struct Left {
 }
 
 /// All that is kept of a consumer's tables: indexes and constraints before foreign keys, and
-/// of them the largest first, those of partitioned tables last.
+/// of them the largest first, those of partitioned tables last and the uppermost of these at the very end.
 pub async fn list(
     client: &impl GenericClient,
     consumer: &str,
@@ -80,9 +83,14 @@ pub async fn list(
             "select schema_name, table_name, kept_id, kind, name, on_schema, on_table, bytes, \
                  build, attach, validate, error, \
                  kind <> 'foreign key' and exists (select from pg_catalog.pg_class c \
-                     where c.oid = to_regclass(format('%I.%I', on_schema, on_table)) and c.relkind = 'p') \
+                     where c.oid = to_regclass(format('%I.%I', on_schema, on_table)) and c.relkind = 'p'), \
+                 (with recursive above (oid) as ( \
+                      select to_regclass(format('%I.%I', on_schema, on_table))::oid \
+                      union all \
+                      select h.inhparent from above a join pg_catalog.pg_inherits h on h.inhrelid = a.oid) \
+                  select count(*) - 1 from above) \
              from trunkline.kept_ddl where consumer = $1 \
-             order by kind = 'foreign key', 13, bytes desc, kept_id",
+             order by kind = 'foreign key', 13, 14 desc, bytes desc, kept_id",
             &[&consumer],
         )
         .await?;

@@ -4,6 +4,10 @@
 -- that, comes back, and drops it. An index of a partitioned table goes with those of its partitions; theirs
 -- are stored first, so that they come back first. Takes an ACCESS EXCLUSIVE lock on tables that refer to it.
 --
+-- A copy may find here what an earlier one has brought back half-way: a foreign key that is not valid because it waits
+-- for its other table, an index that is built and lacks its constraint, marks and comment still. As it was is then what
+-- that copy has stored, and not what the catalog says.
+--
 -- Arguments: i_schema and i_table, the name under which it is stored (trunkline.keep_ddl).
 -- Result: null, or why it was left where it is.
 -- Tables: writes trunkline.kept_ddl, reads the catalog.
@@ -50,7 +54,11 @@ begin
         end if;
     end loop;
     for v_fk in
-        select f.oid, f.conname, f.convalidated, n.nspname, c.relname, c.relowner,
+        select f.oid, f.conname, n.nspname, c.relname, c.relowner,
+               f.convalidated or exists (
+                   select from trunkline.kept_ddl k
+                    where k.kind = 'foreign key' and k.on_schema = n.nspname and k.on_table = c.relname
+                      and k.name = f.conname and k.validate is not null) as was_valid,
                c.relkind = 'p' and current_setting('server_version_num')::int < 180000
                    or exists (select from pg_class r where r.oid = f.confrelid and r.relkind = 'p') as at_once,
                pg_get_constraintdef(f.oid) as definition,
@@ -76,22 +84,24 @@ begin
         insert into trunkline.kept_ddl (consumer, schema_name, table_name, kind, name, on_schema, on_table,
                                         bytes, build, attach, validate)
         select i_consumer, i_schema, i_table, 'foreign key', v_fk.conname, v_fk.nspname, v_fk.relname, 0, '{}',
-               case when not v_fk.convalidated then array[d.add] || d.comment
+               case when not v_fk.was_valid then array[d.add] || d.comment
                     when v_fk.at_once then '{}'
                     else array[d.add || ' not valid'] || d.comment end,
-               case when not v_fk.convalidated then null
+               case when not v_fk.was_valid then null
                     when v_fk.at_once then array[d.add] || d.comment
                     else array[format('alter table %I.%I validate constraint %I', v_fk.nspname, v_fk.relname,
                                       v_fk.conname)] end
           from (select format('alter table %I.%I add constraint %I %s', v_fk.nspname, v_fk.relname, v_fk.conname,
-                              v_fk.definition) as add,
+                              case when v_fk.was_valid then regexp_replace(v_fk.definition, ' NOT VALID$', '')
+                                   else v_fk.definition end) as add,
                        case when v_fk.comment is null then '{}'::text[]
                             else array[format('comment on constraint %I on %I.%I is %L', v_fk.conname,
                                               v_fk.nspname, v_fk.relname, v_fk.comment)] end as comment) d;
         execute format('alter table %I.%I drop constraint %I', v_fk.nspname, v_fk.relname, v_fk.conname);
     end loop;
     for v_one in
-        select ic.oid, ic.relname, tn.nspname, tc.relname as on_table, d.build, d.attach, c.conname,
+        select ic.oid, ic.relname, tn.nspname, tc.relname as on_table, d.build, coalesce(k.attach, d.attach) as attach,
+               coalesce(k.kind, case when c.oid is null then 'index' else 'constraint' end) as kind, c.conname,
                pg_relation_size(ic.oid) as bytes
           from unnest(v_all) with ordinality a (oid, place)
           join pg_index i on i.indexrelid = a.oid
@@ -100,6 +110,9 @@ begin
           join pg_namespace tn on tn.oid = tc.relnamespace
           cross join lateral trunkline.index_ddl(a.oid) d
           left join pg_constraint c on c.conindid = i.indexrelid and c.conrelid = i.indrelid and c.contype in ('p', 'u', 'x')
+          -- Built by a copy, and the rest of it still waits. What is built with the rest at once was made by hand.
+          left join trunkline.kept_ddl k on k.kind <> 'foreign key' and k.on_schema = tn.nspname
+               and k.on_table = tc.relname and k.name = ic.relname and k.build = '{}' and d.build <> '{}' and c.oid is null
          order by a.place
     loop
         -- What is there is no longer to be brought back: somebody has made it by hand, or the table anew.
@@ -108,8 +121,8 @@ begin
            and k.name = v_one.relname;
         insert into trunkline.kept_ddl (consumer, schema_name, table_name, kind, name, on_schema, on_table, bytes,
                                         build, attach)
-        values (i_consumer, i_schema, i_table, case when v_one.conname is null then 'index' else 'constraint' end,
-                v_one.relname, v_one.nspname, v_one.on_table, v_one.bytes, v_one.build, v_one.attach);
+        values (i_consumer, i_schema, i_table, v_one.kind, v_one.relname, v_one.nspname, v_one.on_table, v_one.bytes,
+                v_one.build, v_one.attach);
     end loop;
     -- The last one is the index itself.
     if v_one.conname is null then

@@ -54,10 +54,12 @@ pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<
         .iter()
         .filter(|one| one.build.is_empty())
         .partition(|one| one.is_foreign_key());
-    // In the order in which they were taken away: the same order of locks and of names. One of a
-    // partitioned table would make what a partition lacks, under another name.
+    // Partitions first: an index of a partitioned table would build the missing index of a partition
+    // under a generated name. Within a level in the order in which they were taken away, which is the
+    // same order of locks and of names each time. The numbers alone do not say which stands above: a
+    // second copy takes the index of a partition away while that of its table still waits.
     own.retain(|one| failed.is_none() || !one.of_parts);
-    own.sort_by_key(|one| one.id);
+    own.sort_by_key(|one| (std::cmp::Reverse(one.depth), one.id));
     attach(&session, sub.settings.session_role, &own).await?;
     if let Some(trouble) = failed {
         return Err(trouble);
@@ -214,7 +216,7 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
             continue;
         }
         if !exists(session, &one.on).await.map_err(cannot(one))? {
-            warn!(table = %one.on, object = %one.label(), "what a copy had taken away is gone with its table");
+            tell_gone(one);
             kept_ddl::forget(session, one.id)
                 .await
                 .map_err(cannot(one))?;
@@ -233,6 +235,10 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
             .map_err(cannot(one))?;
     }
     room::commit(session, &first.table).await
+}
+
+fn tell_gone(one: &Kept) {
+    warn!(table = %one.on, object = %one.label(), "what a copy had taken away is gone with its table");
 }
 
 /// Whether what the statements make is there already: somebody made it by hand.
@@ -296,6 +302,8 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
             };
             refers.run(statements).await?;
             acting.give_back(session, &one.table).await?;
+        } else {
+            tell_gone(one);
         }
         kept_ddl::forget(session, one.id)
             .await

@@ -188,6 +188,7 @@ mod tests {
             validate: Some(vec!["validate".into()]),
             error: None,
             of_parts: false,
+            depth: 0,
         }
     }
 

@@ -11,6 +11,7 @@ mod create;
 mod ddl;
 mod disturbed;
 mod held;
+mod interleaved;
 mod load;
 mod network;
 mod objects;
