@@ -83,6 +83,9 @@ pub enum Mark {
         column: String,
         /// The value's text.
         value: Option<String>,
+        /// The provider's column takes no null by now, so that null is no row's last value. The event does not say it:
+        /// a reader who has asked the provider does.
+        never_null: bool,
     },
     /// Values were set in all rows, one by one: rows that have this checksum have got them.
     Digest {
@@ -295,6 +298,7 @@ impl<'a> RawEvent<'a> {
             "filled" => Ok(Mark::Filled {
                 column: data.column.ok_or(Why::Missing("column"))?,
                 value: data.value,
+                never_null: false,
             }),
             "digest" => Ok(Mark::Digest {
                 columns: data.columns,
@@ -360,7 +364,8 @@ mod tests {
             mark("filled", r#"{"column": "d", "value": null}"#).unwrap(),
             Mark::Filled {
                 column: "d".into(),
-                value: None
+                value: None,
+                never_null: false,
             }
         );
         let part =

@@ -236,7 +236,8 @@ impl Target {
             return Err(Trouble::misfit(
                 table,
                 format!("it has no column {} on the subscriber", missing.join(", ")),
-                "add the column on the subscriber, or remove the table from the job",
+                "add the column on the subscriber; if the provider has renamed or dropped it since, copy the \
+                 table again as it is now: replay resync TABLE",
             ));
         }
         let own = found.into_iter().filter(|own| !own.generated);
@@ -324,6 +325,14 @@ impl Target {
             .iter()
             .find(|column| column.name == quoted)
             .map(|column| (column.name.as_str(), column.type_name.as_str()))
+    }
+
+    /// Whether a written column takes no null.
+    pub(crate) fn is_not_null(&self, name: &str) -> bool {
+        let quoted = quote_ident(name);
+        self.columns
+            .iter()
+            .any(|column| column.name == quoted && column.not_null)
     }
 
     /// The statement that loads the written columns by COPY into a table that has them.

@@ -1,5 +1,7 @@
 //! Events decoded into changes. Pure: knows neither tokio nor a database.
 
+mod passing;
+
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
@@ -9,6 +11,7 @@ use sql::{
     shape::{BadShape, Shape, ShapeId},
 };
 
+use self::passing::Passing;
 use crate::fold::{RowAt, Said, Span};
 
 /// What an event says, with the shape that its rows have.
@@ -24,8 +27,8 @@ pub(crate) enum Change {
     Mark(Arc<Shape>, Mark),
     /// Rows that are too large for an event, by their keys.
     Large(Rows),
-    /// An event of another program: nothing to replicate.
-    Foreign,
+    /// Nothing to replicate: an event of another program, or a state that its own transaction replaces.
+    Nothing,
 }
 
 /// A block of rows, taken apart.
@@ -37,7 +40,7 @@ pub(crate) struct Rows {
     pub said: Said,
     /// Where each stands.
     pub rows: Vec<RowAt>,
-    /// The block, and behind it the keys that stand in no row as they are.
+    /// The block, and behind it the keys and rows that do not stand in it as they are.
     pub buffer: Bytes,
 }
 
@@ -84,6 +87,35 @@ pub(crate) struct Decoder {
 struct Known {
     shape: Arc<Shape>,
     key_fields: Arc<[usize]>,
+    /// The transaction that has made the shape replaces it: all that comes of it is of another one.
+    passing: Option<Arc<Passing>>,
+}
+
+impl Known {
+    /// The shape that its rows have when they are decoded.
+    fn told(&self) -> &Arc<Shape> {
+        match &self.passing {
+            Some(passing) => &passing.shape,
+            None => &self.shape,
+        }
+    }
+}
+
+/// What the provider knows by now of an event's table, in the form of [`sql::provider::Batch::copy_events`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Later<'a>(pub(crate) Option<&'a str>);
+
+impl Later<'_> {
+    /// Of a shape: the last one of its transaction, if that is another.
+    fn last_shape(self) -> Result<Option<Shape>, BadShape> {
+        self.0.map(Shape::from_json).transpose()
+    }
+
+    /// Of a mark `filled`: whether the column with this number takes no null.
+    fn is_never_null(self, attnum: i16) -> bool {
+        let mut numbers = self.0.unwrap_or_default().split(' ');
+        numbers.any(|number| number.parse() == Ok(attnum))
+    }
 }
 
 impl Decoder {
@@ -91,19 +123,26 @@ impl Decoder {
     pub(crate) fn new(definitions: &[String]) -> Result<Decoder, Undecodable> {
         let mut decoder = Decoder::default();
         for definition in definitions {
-            decoder.learn(Shape::from_json(definition)?);
+            decoder.learn(Shape::from_json(definition)?, None);
         }
         Ok(decoder)
     }
 
-    fn learn(&mut self, shape: Shape) -> Arc<Shape> {
+    /// Takes note of a shape, and of the last one of its transaction; what there is to say of it.
+    fn learn(&mut self, shape: Shape, last: Option<&Shape>) -> Change {
         let shape = Arc::new(shape);
+        let passing = last.and_then(|last| Passing::new(&shape, last));
+        let change = match passing {
+            Some(_) => Change::Nothing,
+            None => Change::Shape(Arc::clone(&shape)),
+        };
         let known = Known {
             key_fields: shape.key_fields().into(),
+            passing: passing.map(Arc::new),
             shape: Arc::clone(&shape),
         };
         self.shapes.insert(shape.shape, known);
-        shape
+        change
     }
 
     /// The newest shape of a table.
@@ -115,8 +154,12 @@ impl Decoder {
             .max_by_key(|shape| shape.shape)
     }
 
-    /// Decodes the next event.
-    pub(crate) fn decode(&mut self, event: RawEvent<'_>) -> Result<Change, Undecodable> {
+    /// Decodes the next event, with what became of its table later.
+    pub(crate) fn decode(
+        &mut self,
+        event: RawEvent<'_>,
+        later: Later<'_>,
+    ) -> Result<Change, Undecodable> {
         Ok(match event.parse()? {
             Event::Rows {
                 table,
@@ -139,14 +182,13 @@ impl Decoder {
             }
             Event::Truncate { table, shape } => {
                 let known = self.known(shape, || table.to_string())?;
-                Change::Truncate(Arc::clone(&known.shape))
+                Change::Truncate(Arc::clone(known.told()))
             }
-            Event::Shape(shape) => Change::Shape(self.learn(*shape)),
+            Event::Shape(shape) => self.learn(*shape, later.last_shape()?.as_ref()),
             Event::Mark { table, shape, mark } => {
-                let known = self.known(shape, || table.to_string())?;
-                Change::Mark(Arc::clone(&known.shape), mark)
+                mark_of(self.known(shape, || table.to_string())?, mark, later)
             }
-            Event::Other => Change::Foreign,
+            Event::Other => Change::Nothing,
         })
     }
 
@@ -160,9 +202,32 @@ impl Decoder {
     }
 }
 
+/// A mark as it holds under the shape that its rows are told with.
+fn mark_of(known: &Known, mut mark: Mark, later: Later<'_>) -> Change {
+    if let Mark::Filled {
+        column, never_null, ..
+    } = &mut mark
+    {
+        let of_shape = known.shape.columns.iter().find(|one| one.name == *column);
+        let attnum = of_shape.and_then(|column| column.attnum);
+        *never_null = attnum.is_some_and(|attnum| later.is_never_null(attnum));
+    }
+    let mark = match &known.passing {
+        Some(passing) => passing.mark(mark),
+        None => Some(mark),
+    };
+    mark.map_or(Change::Nothing, |mark| {
+        Change::Mark(Arc::clone(known.told()), mark)
+    })
+}
+
 /// Takes a block apart.
 fn rows(known: &Known, kind: Kind, block: &[u8]) -> Result<Rows, Undecodable> {
-    let Known { shape, key_fields } = known;
+    let Known {
+        shape,
+        key_fields,
+        passing,
+    } = known;
     let keys_only = kind.is_key_only();
     let columns = if keys_only {
         key_fields.len()
@@ -176,11 +241,19 @@ fn rows(known: &Known, kind: Kind, block: &[u8]) -> Result<Rows, Undecodable> {
         let start = part.as_ptr().addr().wrapping_sub(block.as_ptr().addr());
         Span::new(start, part.len()).ok_or(Undecodable::TooLarge)
     };
-    let mut keys: Vec<u8> = Vec::new();
+    let mut beside: Vec<u8> = Vec::new();
+    let mut put_beside = |text: &[u8]| {
+        let start = block.len() + beside.len();
+        beside.extend_from_slice(text);
+        Span::new(start, text.len()).ok_or(Undecodable::TooLarge)
+    };
     let mut rows = Vec::new();
     for text in row::rows(block, columns) {
         let text = text?;
-        let whole = at(text)?;
+        let whole = match passing {
+            Some(passing) if !keys_only => put_beside(&passing.row(text))?,
+            Some(_) | None => at(text)?,
+        };
         if is_key {
             rows.push(RowAt {
                 key: whole,
@@ -190,25 +263,21 @@ fn rows(known: &Known, kind: Kind, block: &[u8]) -> Result<Rows, Undecodable> {
         }
         let key = match row::project(text, key_fields) {
             Cow::Borrowed(part) => at(part)?,
-            Cow::Owned(key) => {
-                let start = block.len() + keys.len();
-                keys.extend_from_slice(&key);
-                Span::new(start, key.len()).ok_or(Undecodable::TooLarge)?
-            }
+            Cow::Owned(key) => put_beside(&key)?,
         };
         rows.push(RowAt {
             key,
             row: Some(whole),
         });
     }
-    let buffer = if keys.is_empty() {
+    let buffer = if beside.is_empty() {
         Bytes::copy_from_slice(block)
     } else {
-        Bytes::from([block, &keys].concat())
+        Bytes::from([block, &beside].concat())
     };
     Ok(Rows {
         said: said(kind),
-        shape: Arc::clone(shape),
+        shape: Arc::clone(known.told()),
         rows,
         buffer,
     })
@@ -250,7 +319,7 @@ mod tests {
     fn keys_are_taken_from_wherever_they_stand_in_the_row() {
         let mut decoder = Decoder::new(&[SHAPE.to_owned()]).unwrap();
         let event = event("trunkline.1.rows", Some("(a,1)\n(\"b,c\",2)"), "update");
-        let Change::Rows(rows) = decoder.decode(event).unwrap() else {
+        let Change::Rows(rows) = decoder.decode(event, Later::default()).unwrap() else {
             panic!("not rows");
         };
         assert_eq!(rows.key(0), Some(&b"1"[..]));
@@ -264,19 +333,28 @@ mod tests {
         let mut decoder = Decoder::default();
         let rows = event("trunkline.1.rows", Some("(1)"), "delete");
         assert!(matches!(
-            decoder.decode(rows),
+            decoder.decode(rows, Later::default()),
             Err(Undecodable::UnknownShape { .. })
         ));
         decoder
-            .decode(event("trunkline.1.shape", Some(SHAPE), ""))
+            .decode(
+                event("trunkline.1.shape", Some(SHAPE), ""),
+                Later::default(),
+            )
             .unwrap();
-        assert!(matches!(decoder.decode(rows), Ok(Change::Rows(_))));
+        assert!(matches!(
+            decoder.decode(rows, Later::default()),
+            Ok(Change::Rows(_))
+        ));
     }
 
     #[test]
     fn another_program_s_event_is_no_change() {
         let mut decoder = Decoder::default();
         let other = event("custom", Some("drop table t"), "");
-        assert!(matches!(decoder.decode(other), Ok(Change::Foreign)));
+        assert!(matches!(
+            decoder.decode(other, Later::default()),
+            Ok(Change::Nothing)
+        ));
     }
 }

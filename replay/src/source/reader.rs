@@ -191,7 +191,7 @@ async fn read_batch(
             Change::Shape(shape) => part.shapes.push(shape),
             Change::Large(rows) => part.large.push(rows.shape.table.oid),
             Change::Mark(shape, mark) => part.mark = Some((shape, mark)),
-            Change::Foreign => {}
+            Change::Nothing => {}
         }
         let full = chunk.bytes() >= chunk_bytes || part.mark.is_some();
         let early = chunk.bytes() >= EARLY_BYTES && rows_in_them < BLOCK_ROWS * changes;

@@ -10,14 +10,15 @@ use tokio_postgres::{
 };
 
 use crate::{
-    change::{Change, Decoder},
+    change::{Change, Decoder, Later},
     trouble::Trouble,
 };
 
 /// Texts are taken as bytes: a database in SQL_ASCII holds what it was given, and whether that is
 /// text the subscriber says, for the table's rows alone.
-const COLUMNS: [Type; 6] = [
+const COLUMNS: [Type; 7] = [
     Type::INT8,
+    Type::BYTEA,
     Type::BYTEA,
     Type::BYTEA,
     Type::BYTEA,
@@ -35,13 +36,8 @@ impl Events {
     /// Opens a batch's events on a session that does nothing else until they are read.
     /// Dropping them half read makes the session useless: drop it too.
     pub(crate) async fn open(client: &Client, batch: &Batch) -> Result<Events, Trouble> {
-        let copy = format!(
-            "copy (select ev_id, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3 \
-                   from ({}) e order by ev_id) to stdout (format binary)",
-            batch.events_sql
-        );
         let stream: CopyOutStream = client
-            .copy_out(&copy)
+            .copy_out(&batch.copy_events())
             .await
             .map_err(Trouble::database("could not open a batch on the provider"))?;
         Ok(Events {
@@ -61,11 +57,11 @@ impl Events {
             return Ok(None);
         };
         let row = row.map_err(Trouble::database("could not read events of the provider"))?;
-        let event =
+        let (event, later) =
             raw_event(&row).map_err(Trouble::database("could not read an event's columns"))?;
         self.event_id = event.ev_id;
         decoder
-            .decode(event)
+            .decode(event, later)
             .map(Some)
             .map_err(|error| Trouble::Operator {
                 doing: format!("could not decode event {}", event.ev_id),
@@ -78,17 +74,18 @@ impl Events {
     }
 }
 
-fn raw_event(row: &BinaryCopyOutRow) -> Result<RawEvent<'_>, tokio_postgres::Error> {
+fn raw_event(row: &BinaryCopyOutRow) -> Result<(RawEvent<'_>, Later<'_>), tokio_postgres::Error> {
     let bytes = |column| row.try_get::<Option<&[u8]>>(column);
     // What capture writes beside the data is text; of another program's event nothing is read.
     let text =
         |column| bytes(column).map(|found| found.and_then(|it| std::str::from_utf8(it).ok()));
-    Ok(RawEvent {
+    let event = RawEvent {
         ev_id: row.try_get(0)?,
         ev_type: text(1)?,
         ev_data: bytes(2)?,
         ev_extra1: text(3)?,
         ev_extra2: text(4)?,
         ev_extra3: text(5)?,
-    })
+    };
+    Ok((event, Later(text(6)?)))
 }

@@ -158,7 +158,7 @@ impl TableReader {
         while let Some(change) = events.next(&mut self.decoder).await? {
             match change {
                 Change::Rows(_) | Change::Truncate(_) => ids.push(events.event_id()),
-                Change::Shape(_) | Change::Mark(..) | Change::Large(_) | Change::Foreign => {}
+                Change::Shape(_) | Change::Mark(..) | Change::Large(_) | Change::Nothing => {}
             }
         }
         Ok(ids)
@@ -210,7 +210,7 @@ impl TableReader {
                     applier.mark(&shape, &mark, batch.to.id).await?;
                 }
                 Change::Large(_) => return Err(table::too_large(&row.table)),
-                Change::Foreign => {}
+                Change::Nothing => {}
             }
             if chunk.bytes() >= chunk_bytes {
                 let sets = self.narrowed(row, chunk.take()).await?;

@@ -36,6 +36,24 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The statement that streams the batch's events in order, in COPY's binary form: columns `ev_id`, `ev_type`,
+    /// `ev_data`, `ev_extra1` to `ev_extra3`, and what the provider knows by now of an event that stands before it:
+    ///
+    /// * of a shape, the definition of the last shape that its transaction gave to the same table, if that is another;
+    /// * of a mark `filled`, the numbers of the table's columns that take no null, with a space between them.
+    ///
+    /// Both are asked for such events alone, which only DDL writes.
+    #[must_use]
+    pub fn copy_events(&self) -> String {
+        format!(
+            "copy (select ev_id, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, \
+                          case ev_type when 'trunkline.1.shape' then ({LAST_SHAPE}) \
+                               when 'trunkline.1.mark' then case ev_extra3 when 'filled' then ({NEVER_NULL}) end end \
+                     from ({}) e order by ev_id) to stdout (format binary)",
+            self.events_sql
+        )
+    }
+
     /// The batch with those of its events alone for which a condition on their columns holds.
     #[must_use]
     pub fn events_where(&self, condition: &str) -> Batch {
@@ -45,6 +63,19 @@ impl Batch {
         }
     }
 }
+
+/// The last shape that the transaction of a shape's event `e` gave to its table, if that is another one.
+const LAST_SHAPE: &str = "\
+    select l.definition::text from trunkline.shape s \
+      join trunkline.shape l on l.table_oid = s.table_oid and l.queue_id = s.queue_id and l.shape_id > s.shape_id \
+     where s.logged_txid = e.ev_txid and l.logged_txid = e.ev_txid and s.shape_id::text = e.ev_extra2 \
+     order by l.shape_id desc limit 1";
+
+/// The numbers of the columns that take no null by now in the table of a mark's event `e`.
+const NEVER_NULL: &str = "\
+    select string_agg(a.attnum::text, ' ') from trunkline.shape s \
+      join pg_catalog.pg_attribute a on a.attrelid = s.table_oid and a.attnum > 0 and a.attnotnull \
+     where s.shape_id::text = e.ev_extra2";
 
 /// Which events of a queue are wanted next.
 #[derive(Clone, Debug, Default)]

@@ -12,4 +12,5 @@ mod identity;
 mod many;
 mod mapping;
 mod partitions;
+mod passing;
 mod rewrites;

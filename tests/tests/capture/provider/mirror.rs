@@ -63,7 +63,7 @@ impl Provider {
             .expect("a shape precedes its marks")
             .clone();
         match mark {
-            Mark::Filled { column, value } => {
+            Mark::Filled { column, value, .. } => {
                 let place = shape.columns.iter().position(|one| one.name == *column);
                 let place = place.expect("a column of the shape");
                 let value = match value {
