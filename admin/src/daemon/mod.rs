@@ -5,6 +5,7 @@
 //! terminal; the fork, while there is one thread; the log, which has a thread; the runtime, last.
 
 mod detach;
+mod open_files;
 mod pidfile;
 mod readiness;
 mod signals;
@@ -21,6 +22,7 @@ use crate::exit::{self, Exit, Failure};
 use crate::log;
 use detach::Side;
 use pidfile::PidFile;
+pub use open_files::open_files;
 pub use pidfile::is_running;
 pub use readiness::Ready;
 use readiness::{Answer, Waiting};
@@ -141,6 +143,7 @@ where
         Failure::new(Exit::Failed, error)
             .with_hint("the directory must exist and this user must be able to write there")
     })?;
+    open_files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .enable_all()

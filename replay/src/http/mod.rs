@@ -6,10 +6,11 @@ mod metrics;
 mod page;
 mod plot;
 mod samples;
+mod serve;
 
 use std::{sync::Arc, time::Duration};
 
-use admin::{config::ReplayConfig, status::SubscriberState};
+use admin::{config::ReplayConfig, daemon, status::SubscriberState};
 use axum::{
     Json, Router,
     extract::State,
@@ -22,7 +23,10 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use self::samples::Samples;
+use self::{
+    samples::Samples,
+    serve::{Limits, serve},
+};
 use crate::{stats::Totals, subscriber::FirstWord};
 
 /// Between two tries to get the port.
@@ -53,13 +57,13 @@ pub(crate) async fn run(
     first: mpsc::Sender<FirstWord>,
     stop: CancellationToken,
 ) {
+    let copies = config.parallel_copies;
+    let limits = Limits::of(daemon::open_files(), config.subscribers.len(), copies);
     let samples = Arc::new(Samples::new(config, counted));
     let serving = async {
         let listener = listener(&listen, &first).await;
-        info!(address = %listen, "status page is there");
-        if let Err(error) = axum::serve(listener, routes(Arc::clone(&samples))).await {
-            error!(%error, "status page broke off");
-        }
+        info!(address = %listen, connections = limits.connections, "status page is there");
+        serve(listener, routes(Arc::clone(&samples)), limits).await;
     };
     tokio::select! {
         () = serving => {}

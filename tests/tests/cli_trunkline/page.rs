@@ -1,12 +1,13 @@
 //! The port of replay: metrics, status, health and the page, true within two seconds, and
 //! nothing that a browser could be made to run.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::{Port, Replication, Stop, wait_until};
+use tests::{Port, Replication, Stop, run, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -118,4 +119,54 @@ fn a_port_that_is_taken_is_told_and_replication_goes_on_without() {
         TcpStream::connect(("127.0.0.1", port.number())).is_ok()
     });
     wait_until("health", LIMIT, || get(port.number(), "/health").0 == 200);
+}
+
+#[test]
+fn a6_half_requests_take_no_descriptor_that_the_databases_need() {
+    let port = Port::take();
+    let listen = format!("http_listen = \"127.0.0.1:{}\"", port.number());
+    let replication = Replication::builder()
+        .replay_line(&listen)
+        .running("create table t (id int primary key)");
+    replication.replay.run(&["stop"]).ok();
+    // Few descriptors, of which the port gets 20.
+    let start = replication.replay.command(&["start", "-d"]);
+    let line: Vec<String> = std::iter::once(start.get_program())
+        .chain(start.get_args())
+        .map(|word| word.to_str().unwrap().to_owned())
+        .collect();
+    let limited = format!("ulimit -n 100; exec {}", line.join(" "));
+    run(Command::new("bash").args(["-c", &limited])).ok();
+    let port = port.number();
+    let connected = |text: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let mut half: Vec<TcpStream> = (0..120)
+        .map(|number| connected(["", "GET / HTTP/1.1\r\nHost: x\r\n"][number % 2]))
+        .collect();
+    replication.wait_log("has all connections that it takes");
+
+    // All of its sessions have to be made anew.
+    for cluster in [&replication.provider, &replication.subscribers[0]] {
+        cluster.psql(
+            replication.db(),
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'trunkline % replay1'",
+        );
+    }
+    replication.on_provider("insert into t select generate_series(1, 100)");
+    replication.sync();
+    replication.assert_same();
+    assert!(!replication.replay.log().contains("Too many open files"));
+
+    // Who sends half a request is sent away, and others are answered then.
+    let mut answer = String::new();
+    half[1].set_read_timeout(Some(LIMIT)).unwrap();
+    let ended = half[1].read_to_string(&mut answer);
+    assert!(
+        ended.is_err_and(|error| error.kind() != ErrorKind::WouldBlock) || !answer.contains("200")
+    );
+    half.truncate(30);
+    wait_until("an answer", LIMIT, || get(port, "/health").0 == 200);
 }
