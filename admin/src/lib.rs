@@ -7,4 +7,5 @@ pub mod daemon;
 pub mod exit;
 pub mod log;
 pub mod output;
+mod own_file;
 pub mod status;

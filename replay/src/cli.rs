@@ -30,8 +30,8 @@ use crate::{
 #[command(
     name = "replay",
     version,
-    arg_required_else_help = true,
-    disable_help_subcommand = true
+    subcommand_required = true,
+    arg_required_else_help = true
 )]
 struct Cli {
     #[command(flatten)]

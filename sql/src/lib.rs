@@ -3,12 +3,13 @@
 //! The base of every other package: it knows PostgreSQL and nothing of config files, terminals or log formats.
 //! A module's line below says what it may touch; more is at the top of its file.
 
-// What everything else uses. Pure: no database, no files.
+// What everything else uses. Pure: no database, and no files but for `small_file`.
 pub mod error; // what can go wrong against a database, and what to do about it
 pub mod event; // an event's columns, parsed once
 pub mod name; // names of tables and sequences
 pub mod row; // rows inside an event
 pub mod shape; // what the columns of a row are
+pub mod small_file; // a file that it is told to read
 
 // Connections: `connect` alone opens one, and only the modules of this group may use each other.
 pub mod connect; // the network

@@ -1,10 +1,11 @@
 //! The password file of libpq: `host:port:database:user:password`, one a line. Reads files only.
 
-use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::conninfo::Env;
+use crate::small_file;
 
 /// Largest password file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -27,11 +28,14 @@ pub(crate) fn default_path(env: Env<'_>) -> Option<PathBuf> {
 /// The first password of the file that fits. A file that others can read is ignored with a
 /// warning, as in libpq: a password that everybody knows must not be relied on in silence.
 pub(crate) fn lookup(path: &Path, wanted: Wanted<'_>) -> Option<String> {
-    let metadata = fs::metadata(path).ok()?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
-        tracing::warn!(file = %path.display(), "password file ignored, not a plain file of at most 1 MB");
-        return None;
-    }
+    let (text, metadata) = match small_file::read_text(path, MAX_FILE_BYTES) {
+        Ok(read) => read,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "password file ignored, unreadable");
+            return None;
+        }
+    };
     if metadata.permissions().mode() & 0o077 != 0 {
         tracing::warn!(
             file = %path.display(),
@@ -39,13 +43,7 @@ pub(crate) fn lookup(path: &Path, wanted: Wanted<'_>) -> Option<String> {
         );
         return None;
     }
-    match fs::read_to_string(path) {
-        Ok(text) => find(&text, wanted),
-        Err(error) => {
-            tracing::warn!(file = %path.display(), %error, "password file ignored, unreadable");
-            None
-        }
-    }
+    find(&text, wanted)
 }
 
 fn find(text: &str, wanted: Wanted<'_>) -> Option<String> {
@@ -106,6 +104,8 @@ fn unescaped(rest: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const FILE: &str = "# a comment\n\

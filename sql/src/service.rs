@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::conninfo::{ConninfoError, Env};
+use crate::small_file;
 
 /// Largest service file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -17,8 +18,8 @@ pub(crate) fn lookup(name: &str, env: Env<'_>) -> Result<Vec<(String, String)>, 
     };
     let mut seen = Vec::new();
     for path in candidates(env) {
-        let text = match read_limited(&path) {
-            Ok(text) => text,
+        let text = match small_file::read_text(&path, MAX_FILE_BYTES) {
+            Ok((text, _)) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(wrong(format!("{}: {error}", path.display()))),
         };
@@ -53,16 +54,6 @@ fn candidates(env: Env<'_>) -> Vec<PathBuf> {
         .into_iter()
         .map(|dir| PathBuf::from(dir).join("pg_service.conf"));
     user.into_iter().chain(system).collect()
-}
-
-fn read_limited(path: &std::path::Path) -> std::io::Result<String> {
-    let size = std::fs::metadata(path)?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(std::io::Error::other(format!(
-            "larger than {MAX_FILE_BYTES} bytes"
-        )));
-    }
-    std::fs::read_to_string(path)
 }
 
 /// The pairs under `[name]`; an error is the number of a line that is no pair.

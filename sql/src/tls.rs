@@ -15,6 +15,7 @@ use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyD
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::settings::{Roots, SslMode, TlsSettings, TlsVersions};
+use crate::small_file;
 use crate::verify::{Trust, Verifier};
 
 /// Why TLS cannot be set up. The files' contents are never shown.
@@ -65,6 +66,9 @@ impl TlsError {
         }
     }
 }
+
+/// Largest file of certificates or keys that is read: the authorities of a whole system take a quarter of a megabyte.
+const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// What an operator can do about a handshake that failed.
 pub(crate) fn handshake_hint(error: &rustls::Error) -> Option<&'static str> {
@@ -211,9 +215,10 @@ fn revocation_lists(
         (None, Some(path)) if !is_missing(path) => path,
         (None, _) => return Ok(Vec::new()),
     };
-    CertificateRevocationListDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| unusable(what, path, &error))
+    let (pem, _) = read(what, path)?;
+    CertificateRevocationListDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| unusable(what, path, &pem, &error))
 }
 
 /// Client certificate and key, from the named files or from `~/.postgresql`.
@@ -238,20 +243,14 @@ fn client_identity(
             });
         }
     };
-    check_key_access(&key)?;
-    let chain = certificates("sslcert", &cert)?;
-    let key =
-        PrivateKeyDer::from_pem_file(&key).map_err(|error| unusable("sslkey", &key, &error))?;
-    Ok(Some((chain, key)))
+    let key = private_key(&key)?;
+    Ok(Some((certificates("sslcert", &cert)?, key)))
 }
 
-/// libpq's rule: nobody but the owner, or group readers if the owner is root.
-fn check_key_access(path: &Path) -> Result<(), TlsError> {
-    let metadata = fs::metadata(path).map_err(|error| TlsError::File {
-        what: "sslkey",
-        path: path.to_owned(),
-        problem: error.to_string(),
-    })?;
+/// The key, by libpq's rule: nobody else may read it but group readers if the owner is root.
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let what = "sslkey";
+    let (pem, metadata) = read(what, path)?;
     let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
     if metadata.mode() & forbidden != 0 {
         return Err(TlsError::KeyAccess {
@@ -259,13 +258,23 @@ fn check_key_access(path: &Path) -> Result<(), TlsError> {
             mode: metadata.mode() & 0o7777,
         });
     }
-    Ok(())
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| unusable(what, path, &pem, &error))
+}
+
+/// A file of certificates or keys.
+fn read(what: &'static str, path: &Path) -> Result<(Vec<u8>, fs::Metadata), TlsError> {
+    small_file::read(path, MAX_FILE_BYTES).map_err(|error| TlsError::File {
+        what,
+        path: path.to_owned(),
+        problem: error.to_string(),
+    })
 }
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| unusable(what, path, &error))?;
+    let (pem, _) = read(what, path)?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| unusable(what, path, &pem, &error))?;
     if found.is_empty() {
         return Err(TlsError::File {
             what,
@@ -276,11 +285,16 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
     Ok(found)
 }
 
-fn unusable(what: &'static str, path: &Path, error: &rustls_pki_types::pem::Error) -> TlsError {
+fn unusable(
+    what: &'static str,
+    path: &Path,
+    pem: &[u8],
+    error: &rustls_pki_types::pem::Error,
+) -> TlsError {
     use rustls_pki_types::pem::Error;
     let encrypted = what == "sslkey"
         && matches!(error, Error::NoItemsFound)
-        && fs::read_to_string(path).is_ok_and(|text| text.contains("ENCRYPTED"));
+        && String::from_utf8_lossy(pem).contains("ENCRYPTED");
     let problem = if encrypted {
         "is encrypted; keys with a pass phrase are not supported".into()
     } else if matches!(error, Error::NoItemsFound) {

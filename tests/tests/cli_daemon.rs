@@ -189,11 +189,13 @@ fn files_that_cannot_be_made_are_named_with_advice() {
     std::fs::write(&node.config, no_dir).unwrap();
     node.run(&["start", "-d"])
         .code(3)
-        .says(&["pid file", "directory does not exist"]);
-    std::fs::write(&node.config, good.replace("/log/", "/no/such/directory/")).unwrap();
+        .says(&["/no/such/directory does not exist", "install -d -o"]);
+    let file = scratch.file("file", "");
+    let log = good.replace(scratch.dir("log").to_str().unwrap(), file.to_str().unwrap());
+    std::fs::write(&node.config, log).unwrap();
     node.run(&["start", "-d"])
         .code(3)
-        .says(&["log file", "hint"]);
+        .says(&["log file", "Not a directory", "hint"]);
     assert!(!node.pidfile.exists());
     node.run(&["start"]).code(3).says(&["log file", "hint"]);
     std::fs::write(&node.config, &good).unwrap();
@@ -202,6 +204,193 @@ fn files_that_cannot_be_made_are_named_with_advice() {
     node.run(&["start", "-d"])
         .code(3)
         .says(&["written by every user"]);
+}
+
+#[test]
+fn u1_the_directories_of_log_and_pid_file_are_made_where_that_may_be() {
+    let (scratch, cluster) = (Scratch::new(), Cluster::start());
+    let node = installed(&scratch, &cluster);
+    let mut daemons = Daemons(vec![node.clone()]);
+    let text = std::fs::read_to_string(&node.config).unwrap();
+    let deeper = |file: &str, to: &str| file.replace("%(job_name)s", to);
+    std::fs::write(&node.config, deeper(&text, "made/%(job_name)s")).unwrap();
+    let mut made = node.clone();
+    made.pidfile = scratch.path().join("run/made/t1.pid");
+    made.logfile = scratch.path().join("log/made/t1.log");
+    daemons.0.push(made.clone());
+    made.run(&["start", "-d"]).ok();
+    for file in [&made.pidfile, &made.logfile] {
+        let directory = file.parent().unwrap();
+        let mode = std::fs::metadata(directory).unwrap().permissions().mode();
+        assert_eq!(mode & 0o022, 0, "{} {mode:o}", directory.display());
+    }
+    made.run(&["stop"]).ok();
+
+    // Both at once, in the command that makes them.
+    std::fs::write(&node.config, deeper(&text, "a/b/%(job_name)s")).unwrap();
+    let (run, log) = (scratch.dir("run"), scratch.dir("log"));
+    let both = format!(
+        "install -d -o root {0}/a/b {1}/a/b",
+        run.display(),
+        log.display()
+    );
+    if is_root() {
+        node.run(&["start"])
+            .code(3)
+            .says(&["does not exist", &both]);
+    }
+}
+
+#[test]
+fn u13_help_is_a_command_of_all_programs() {
+    for program in ["ticker", "replay", "trunkline"] {
+        for args in [&["help"][..], &["help", "status"]] {
+            let said = run(Command::new(Programs::get().path(program)).args(args)).ok();
+            assert!(said.stdout.contains("Usage: "), "{}", said.stdout);
+        }
+    }
+}
+
+#[test]
+fn u19_a_config_file_that_is_not_there_is_named_with_what_to_do() {
+    for (program, file) in [("ticker", "ticker.toml"), ("replay", "replay.toml")] {
+        let path = Programs::get().path(program);
+        run(Command::new(path)
+            .arg("status")
+            .env("TRUNKLINE_CONFIG", format!("/no/{file}")))
+        .code(2)
+        .says(&[
+            &format!("/no/{file}: No such file"),
+            "hint",
+            "-c FILE",
+            "TRUNKLINE_CONFIG",
+        ]);
+    }
+}
+
+/// A process that is ended with the test.
+struct Bystander(std::process::Child);
+
+impl Bystander {
+    fn new() -> Bystander {
+        Bystander(Command::new("sleep").arg("600").spawn().unwrap())
+    }
+
+    /// A process of nobody's that has a file locked which names another one.
+    fn impostor(pidfile: &std::path::Path, pid: u32) -> Bystander {
+        let script = format!(
+            "echo {pid} > {0}; exec flock {0} sleep 600",
+            pidfile.display()
+        );
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
+        let impostor = Bystander(command.args(["sh", "-c", &script]).spawn().unwrap());
+        wait_until("the lock", LIMIT, || {
+            std::fs::File::open(pidfile).is_ok_and(|file| file.try_lock_shared().is_err())
+        });
+        impostor
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        // What flock runs has the lock, too.
+        for pid in tests::children(self.0.id().cast_signed()) {
+            signal(pid, Signal::SIGKILL);
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a7_a_pid_file_of_somebody_else_names_nobody_to_kill() {
+    if !is_root() {
+        println!("only root can act as another user");
+        return;
+    }
+    let (scratch, cluster) = (Scratch::new(), Cluster::start());
+    let node = installed(&scratch, &cluster);
+    let _daemons = Daemons(vec![node.clone()]);
+    let run_dir = node.pidfile.parent().unwrap();
+    std::fs::set_permissions(run_dir, PermissionsExt::from_mode(0o1777)).unwrap();
+    let mut bystander = Bystander::new();
+    {
+        let _impostor = Bystander::impostor(&node.pidfile, bystander.0.id());
+        node.run(&["status"]).code(5);
+        for command in ["stop", "reload", "restart"] {
+            node.run(&[command])
+                .code(3)
+                .says(&["belongs to user nobody", "not believed"]);
+        }
+        node.run(&["stop", "--fast"]).code(3);
+        // Locked or not, it is no file of ours.
+        node.run(&["start", "-d"])
+            .code(3)
+            .says(&["belongs to user nobody"]);
+    }
+    node.run(&["start", "-d"])
+        .code(3)
+        .says(&["belongs to user nobody"]);
+    assert!(bystander.is_alive());
+
+    // Our own file, locked by us, names a process that has nothing to do with it.
+    std::fs::remove_file(&node.pidfile).unwrap();
+    std::fs::write(&node.pidfile, format!("{}\n", bystander.0.id())).unwrap();
+    let held = std::fs::File::open(&node.pidfile).unwrap();
+    held.lock().unwrap();
+    node.run(&["stop"])
+        .code(3)
+        .says(&["not by process", "not believed"]);
+    assert!(bystander.is_alive());
+    drop(held);
+
+    // Where everybody may take files away, no pid file means anything.
+    std::fs::set_permissions(run_dir, PermissionsExt::from_mode(0o777)).unwrap();
+    for command in ["start", "stop"] {
+        node.run(&[command])
+            .code(3)
+            .says(&["every user can remove files"]);
+    }
+    std::fs::set_permissions(run_dir, PermissionsExt::from_mode(0o755)).unwrap();
+    node.run(&["start", "-d"]).ok();
+    node.run(&["stop"]).ok();
+}
+
+#[test]
+fn a7_a_log_that_is_a_link_or_a_pipe_ends_the_start_and_is_not_waited_for() {
+    let (scratch, cluster) = (Scratch::new(), Cluster::start());
+    let node = installed(&scratch, &cluster);
+    let _daemons = Daemons(vec![node.clone()]);
+    let target = scratch.file("target", "precious");
+    std::os::unix::fs::symlink(&target, &node.logfile).unwrap();
+    for args in [&["start", "-d"][..], &["start"]] {
+        node.run(args).code(3).says(&["log file", "symbolic link"]);
+    }
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
+    std::fs::remove_file(&node.logfile).unwrap();
+    run(Command::new("mkfifo").arg(&node.logfile)).ok();
+    node.run(&["start", "-d"])
+        .code(3)
+        .says(&["log file", "not a plain file"]);
+    std::fs::remove_file(&node.logfile).unwrap();
+
+    // A link that is put there under a running daemon: told in the log that is open.
+    node.run(&["start", "-d"]).ok();
+    let moved = node.logfile.with_extension("moved");
+    std::fs::rename(&node.logfile, &moved).unwrap();
+    std::os::unix::fs::symlink(&target, &node.logfile).unwrap();
+    node.run(&["reload"]).ok();
+    wait_until("the refusal in the log", LIMIT, || {
+        let log = std::fs::read_to_string(&moved).unwrap();
+        log.contains("ERROR t1 log file cannot be opened anew") && log.contains("symbolic link")
+    });
+    node.run(&["stop"]).ok();
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! A config file as text, and everything that is wrong with it.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use sql::small_file;
 
 /// Largest config file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -45,29 +48,33 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
+impl ConfigErrors {
+    /// What to do where the file is not there at all.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        let missing = fs::symlink_metadata(&self.file)
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        missing.then_some(
+            "name the config file with -c FILE or in $TRUNKLINE_CONFIG; \
+             samples are in etc/ of the source, in /usr/share/doc/trunkline/examples of the package",
+        )
+    }
+}
+
 /// The text of a config file: a plain file of at most 1 MB, UTF-8, a byte order mark dropped.
-/// The second value is the file's permission bits.
+/// The second value is the file's permission bits. A file that every user can write is refused: who can write it
+/// chooses which files and databases the daemon writes with its rights.
 pub(super) fn read(path: &Path) -> Result<(String, u32), ConfigErrors> {
     let refuse = |line, text: String| ConfigErrors {
         file: path.to_owned(),
         problems: vec![Problem { line, text }],
     };
-    let io = |error: std::io::Error| refuse(None, error.to_string());
-    // Asked before opening: opening a pipe would wait for ever.
-    let metadata = fs::metadata(path).map_err(io)?;
-    if metadata.is_dir() {
-        return Err(refuse(None, "is a directory, not a config file".into()));
+    let (bytes, metadata) =
+        small_file::read(path, MAX_FILE_BYTES).map_err(|error| refuse(None, error.to_string()))?;
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o002 != 0 {
+        let text = format!("can be written by every user (mode {mode:04o}); chmod o-w");
+        return Err(refuse(None, text));
     }
-    if !metadata.is_file() {
-        return Err(refuse(None, "is not a plain file".into()));
-    }
-    if metadata.len() > MAX_FILE_BYTES {
-        return Err(refuse(None, "is larger than 1 MB".into()));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(io)?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let before = error.as_bytes().iter().take(good);
@@ -78,6 +85,5 @@ pub(super) fn read(path: &Path) -> Result<(String, u32), ConfigErrors> {
         Some(rest) => rest.to_owned(),
         None => text,
     };
-    let mode = std::os::unix::fs::MetadataExt::mode(&metadata) & 0o7777;
     Ok((text, mode))
 }

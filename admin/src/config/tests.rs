@@ -280,8 +280,13 @@ fn a_file_that_is_no_plain_small_text_is_refused() {
         std::fs::write(&path, content).unwrap();
         ReplayConfig::load(&path).unwrap_err().to_string()
     };
-    assert!(refused("big", &vec![b'#'; 10 << 20]).contains("larger than 1 MB"));
+    assert!(refused("big", &vec![b'#'; 10 << 20]).contains("is larger than 1048576 bytes"));
     assert!(refused("latin", b"[replay]\n# \xe9\n").contains(":2: is not UTF-8"));
+    let open = dir.join("open");
+    std::fs::write(&open, replay_with("")).unwrap();
+    std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let text = ReplayConfig::load(&open).unwrap_err().to_string();
+    assert!(text.contains("written by every user"), "{text}");
     let bom = format!("\u{feff}{}", replay_with(""));
     let path = dir.join("bom");
     std::fs::write(&path, bom).unwrap();

@@ -19,10 +19,10 @@ use anyhow::Context as _;
 use crate::cli::Verbosity;
 use crate::config::DaemonConfig;
 use crate::exit::{self, Exit, Failure};
-use crate::log;
+use crate::{log, own_file};
 use detach::Side;
-use pidfile::PidFile;
 pub use open_files::open_files;
+use pidfile::PidFile;
 pub use pidfile::is_running;
 pub use readiness::Ready;
 use readiness::{Answer, Waiting};
@@ -40,8 +40,8 @@ pub type Body = Pin<Box<dyn Future<Output = anyhow::Result<()>>>>;
 
 /// Runs a daemon to its end, or, with `detach`, leaves it running and returns in the parent.
 ///
-/// Takes the pid file's lock, forks, opens the log, builds the runtime and runs what `body`
-/// makes; removes the pid file. In the foreground, and in the detached child, it returns when
+/// Makes the directories of its files where it may, takes the pid file's lock, forks, opens the
+/// log, builds the runtime and runs what `body` makes; removes the pid file. In the foreground, and in the detached child, it returns when
 /// the body has ended: [`Exit::Done`], or the body's error, which has then been logged.
 ///
 /// With `detach` the parent waits until the body reports through [`Ready`] (at most 30 s) and
@@ -64,6 +64,7 @@ where
             format!("{}: start -d needs a logfile", config.config_file.display()),
         ));
     }
+    own_file::make_directories(config)?;
     let pidfile = PidFile::lock(&config.pidfile)?;
     if !detach {
         return run(config, false, verbosity, pidfile, Ready::none(), body);
@@ -141,7 +142,7 @@ where
 {
     let guard = log::start_daemon_log(config, detached, verbosity).map_err(|error| {
         Failure::new(Exit::Failed, error)
-            .with_hint("the directory must exist and this user must be able to write there")
+            .with_hint("this user must be able to write there, into a plain file of its own")
     })?;
     open_files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,5 +1,9 @@
 //! The pid file: its lock says that a daemon runs, its text says which process. The lock ends
 //! with the process, however it ends, so a file left behind by `kill -9` means nothing.
+//!
+//! Whoever can make files in its directory can make this one, lock it and name any process in it, for root to kill. So
+//! what a file says counts only of processes that the file's owner could end himself, and of a process that has the
+//! very file open.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -7,11 +11,11 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
 use nix::unistd::Pid;
 
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
+use crate::own_file::{self, is_trusted, user_name};
 
 /// A locked file may be a daemon that is just ending, or one whose state is being asked for.
 const LOCK_ATTEMPTS: u32 = 10;
@@ -26,13 +30,15 @@ pub(super) struct PidFile {
 
 impl PidFile {
     /// Makes or opens the file and locks it. A symbolic link is never followed: whoever can make
-    /// one must not choose which file we truncate.
+    /// one must not choose which file we truncate. A file that somebody else made is refused, locked or not.
     pub(super) fn lock(path: &Path) -> Result<PidFile, Failure> {
         for attempt in 0..LOCK_ATTEMPTS {
             if attempt > 0 {
                 std::thread::sleep(LOCK_PAUSE);
             }
-            let file = open(path, true).map_err(|error| unusable(path, &error))?;
+            let file = open(path, true)
+                .and_then(|file| own_file::refuse_of_others(path, &file).map(|()| file))
+                .map_err(|error| unusable(path, &error))?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => continue,
@@ -48,7 +54,8 @@ impl PidFile {
             }
         }
         // The other one may not have written its number yet.
-        let pid = read_pid(path).map_or_else(String::new, |pid| format!(", pid {pid}"));
+        let named = open(path, false).ok().and_then(|file| read_pid(&file));
+        let pid = named.map_or_else(String::new, |pid| format!(", pid {pid}"));
         Err(Failure::message(
             Exit::Running,
             format!("already running ({}{pid})", path.display()),
@@ -78,7 +85,7 @@ impl PidFile {
 
 /// The process that holds the pid file's lock; None: no daemon runs, whatever the file says.
 ///
-/// Errors: the file exists and cannot be opened.
+/// Errors: the file exists and cannot be opened, or is not to be believed.
 pub fn is_running(config: &DaemonConfig) -> Result<Option<Pid>, Failure> {
     let path = &config.pidfile;
     for attempt in 0..LOCK_ATTEMPTS {
@@ -96,8 +103,14 @@ pub fn is_running(config: &DaemonConfig) -> Result<Option<Pid>, Failure> {
             Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
         }
         // Locked, and the id is written a moment later.
-        if let Some(pid) = read_pid(path) {
-            return Ok(Some(Pid::from_raw(pid)));
+        let Some(pid) = read_pid(&file) else {
+            continue;
+        };
+        match believed(&file, pid) {
+            Ok(()) => return Ok(Some(Pid::from_raw(pid))),
+            // It may have ended between our two looks.
+            Err(_) if !is_same_file(&file, path) => {}
+            Err(error) => return Err(unusable(path, &error)),
         }
     }
     Err(Failure::message(
@@ -107,22 +120,38 @@ pub fn is_running(config: &DaemonConfig) -> Result<Option<Pid>, Failure> {
 }
 
 fn open(path: &Path, make: bool) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(make)
-        .create(make)
-        .truncate(false)
-        .mode(0o644)
-        .custom_flags(OFlag::O_NOFOLLOW.bits() | OFlag::O_NONBLOCK.bits())
-        .open(path)?;
+    own_file::refuse_open_directory(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(make).create(make).truncate(false);
+    own_file::open(path, options.mode(0o644))
+}
+
+/// Refuses a file whose owner may not speak for the process that it names, and a process that has nothing to do with
+/// the file. Which files a process of somebody else has open only root may see: who may not see it may not end it.
+fn believed(file: &File, pid: i32) -> io::Result<()> {
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("is not a plain file"));
+    let owner = metadata.uid();
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    let runs_as = fs::metadata(&process).map(|process| process.uid());
+    if !is_trusted(owner) && !runs_as.is_ok_and(|user| user == owner) {
+        return Err(io::Error::other(format!(
+            "belongs to user {}, and process {pid} that it names does not: not believed",
+            user_name(owner)
+        )));
     }
-    if metadata.mode() & 0o002 != 0 {
-        return Err(io::Error::other("can be written by every user"));
+    let Ok(open_files) = fs::read_dir(process.join("fd")) else {
+        return Ok(());
+    };
+    let holds = open_files.filter_map(Result::ok).any(|open| {
+        fs::metadata(open.path())
+            .is_ok_and(|open| (open.dev(), open.ino()) == (metadata.dev(), metadata.ino()))
+    });
+    if holds {
+        return Ok(());
     }
-    Ok(file)
+    Err(io::Error::other(format!(
+        "is locked, and not by process {pid} that it names: not believed"
+    )))
 }
 
 fn is_same_file(file: &File, path: &Path) -> bool {
@@ -132,30 +161,19 @@ fn is_same_file(file: &File, path: &Path) -> bool {
     }
 }
 
-fn read_pid(path: &Path) -> Option<i32> {
+/// The number in the file, read from its begin.
+fn read_pid(mut file: &File) -> Option<i32> {
     let mut text = String::new();
-    open(path, false)
-        .ok()?
-        .take(32)
-        .read_to_string(&mut text)
-        .ok()?;
+    file.rewind().ok()?;
+    file.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok().filter(|pid| *pid > 0)
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Failure {
-    let symlink = error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32);
-    let problem = if symlink {
-        "is a symbolic link, which is not followed".to_owned()
-    } else {
-        error.to_string()
-    };
     let failure = Failure::message(
         Exit::Failed,
-        format!("pid file {}: {problem}", path.display()),
+        format!("pid file {}: {error}", path.display()),
     );
-    if error.kind() == io::ErrorKind::NotFound {
-        return failure.with_hint("its directory does not exist");
-    }
     if error.kind() == io::ErrorKind::PermissionDenied {
         return failure.with_hint("the user that runs the daemon must be able to write there");
     }
@@ -179,7 +197,8 @@ mod tests {
         let mut first = PidFile::lock(&path).unwrap();
         first.write_own_pid().unwrap();
         assert_eq!(PidFile::lock(&path).unwrap_err().exit, Exit::Running);
-        assert_eq!(read_pid(&path), i32::try_from(std::process::id()).ok());
+        let named = read_pid(&open(&path, false).unwrap());
+        assert_eq!(named, i32::try_from(std::process::id()).ok());
         first.remove();
         assert!(!path.exists());
         PidFile::lock(&path).unwrap().remove();

@@ -2,14 +2,16 @@
 //!
 //! Our own, because the crates for it either stop the program when a file was removed under them
 //! or lose lines in silence when it cannot be opened. Here a failed rotation means only that the
-//! file grows past its size until one succeeds.
+//! file grows past its size until one succeeds, which a line of it says.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::own_file;
 
 /// Asks for the log file to be opened anew.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +33,8 @@ pub(super) struct RotatingFile {
     max_bytes: u64,
     kept: usize,
     reopen: Reopen,
+    /// Whether it has been told that the file cannot be opened by its name.
+    told: bool,
 }
 
 impl RotatingFile {
@@ -45,6 +49,7 @@ impl RotatingFile {
             max_bytes,
             kept,
             reopen: Reopen::default(),
+            told: false,
         })
     }
 
@@ -66,6 +71,23 @@ impl RotatingFile {
         self.reopen()
     }
 
+    /// Where the file cannot be opened by its name, lines go on into the one that is open, and one of them says so. It
+    /// waits in the queue behind the line that is being written.
+    fn tell(&mut self, opened: io::Result<()>) {
+        match opened {
+            Ok(()) => self.told = false,
+            Err(error) if !self.told => {
+                self.told = true;
+                tracing::error!(
+                    file = %self.path.display(),
+                    %error,
+                    "log file cannot be opened anew, the old one is written"
+                );
+            }
+            Err(_) => {}
+        }
+    }
+
     fn numbered(&self, number: usize) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{number}"));
@@ -76,12 +98,13 @@ impl RotatingFile {
 impl Write for RotatingFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.reopen.0.swap(false, Ordering::Relaxed) {
-            // Cannot be opened by its name: go on in the file that is open.
-            let _ = self.reopen();
+            let reopened = self.reopen();
+            self.tell(reopened);
         }
         let size = u64::try_from(line.len()).unwrap_or(u64::MAX);
         if self.written > 0 && self.written.saturating_add(size) > self.max_bytes {
-            let _ = self.rotate();
+            let rotated = self.rotate();
+            self.tell(rotated);
         }
         self.file.write_all(line)?;
         self.written = self.written.saturating_add(size);
@@ -94,11 +117,11 @@ impl Write for RotatingFile {
 }
 
 fn open_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o640);
+    let file = own_file::open(path, &mut options)?;
+    own_file::refuse_of_others(path, &file)?;
+    Ok(file)
 }
 
 fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
@@ -110,6 +133,11 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
     use super::*;
 
     struct Dir(PathBuf);
@@ -177,6 +205,59 @@ mod tests {
         fs::remove_dir_all(&dir.0).unwrap();
         log.write_all(b"a\n").unwrap();
         log.write_all(b"bcdef\n").unwrap();
+    }
+
+    #[test]
+    fn a7_a_log_is_a_plain_file_of_that_name_at_the_start_and_at_every_rotation() {
+        let dir = Dir::new("own");
+        let path = dir.0.join("x.log");
+        let target = dir.0.join("target");
+        fs::write(&target, "precious").unwrap();
+        symlink(&target, &path).unwrap();
+        let refused = |text: &str| {
+            let error = RotatingFile::open(&path, 10, 1).unwrap_err().to_string();
+            assert!(error.contains(text), "{error}");
+        };
+        refused("symbolic link");
+        fs::remove_file(&path).unwrap();
+        // A link to nothing would make the file that it names.
+        symlink(dir.0.join("made"), &path).unwrap();
+        refused("symbolic link");
+        assert!(!dir.0.join("made").exists());
+        fs::remove_file(&path).unwrap();
+        mkfifo(&path, Mode::S_IRWXU).unwrap();
+        refused("not a plain file");
+        fs::remove_file(&path).unwrap();
+
+        let mut log = RotatingFile::open(&path, 10, 1).unwrap();
+        log.write_all(b"one\n").unwrap();
+        // A link that is put there while the daemon runs: opened anew as the same name.
+        fs::rename(&path, dir.0.join("x.log.1")).unwrap();
+        symlink(&target, &path).unwrap();
+        log.reopen_handle().request();
+        log.write_all(b"two\n").unwrap();
+        assert_eq!(dir.read("x.log.1").as_deref(), Some("one\ntwo\n"));
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a7_a_log_of_somebody_else_is_refused_where_others_can_make_files() {
+        let dir = Dir::new("others");
+        let path = dir.0.join("x.log");
+        fs::write(&path, "").unwrap();
+        fs::hard_link(&path, dir.0.join("y.log")).unwrap();
+        drop(RotatingFile::open(&path, 10, 1).unwrap());
+        fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o1777)).unwrap();
+        let error = RotatingFile::open(&path, 10, 1).unwrap_err().to_string();
+        assert!(error.contains("hard link"), "{error}");
+        fs::remove_file(dir.0.join("y.log")).unwrap();
+        drop(RotatingFile::open(&path, 10, 1).unwrap());
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+        let error = RotatingFile::open(&path, 10, 1).unwrap_err().to_string();
+        assert!(error.contains("belongs to user nobody"), "{error}");
     }
 
     #[test]
