@@ -12,6 +12,7 @@ use sql::{
     connect::Session,
     mapping::Mapping,
     name::TableName,
+    patience,
     provider::{self, Candidate, WantedIdentity},
     table_state::{self, Existing, Registered},
 };
@@ -19,10 +20,7 @@ use tokio_postgres::error::SqlState;
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    command::{
-        fit::{self, Wish},
-        patience,
-    },
+    command::fit::{self, Wish},
     subscription::Subscription,
     trouble::Trouble,
 };

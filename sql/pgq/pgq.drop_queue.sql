@@ -25,7 +25,8 @@ begin
         if v_captured is not null then
             raise exception 'cannot drop queue, tables are captured into it' using errcode = '55006',
                 detail = format('%s: %s', x_queue_name, v_captured),
-                hint = 'End that first, for each consumer: replay remove --all, or trunkline.remove_table().';
+                hint = 'End that first: replay remove --all for each subscriber, or trunkline capture drop QUEUE --all for '
+                       'those that are gone. trunkline queue drop --force ends all of it.';
         end if;
     end if;
     perform pgq._lock_queue(v_queue);

@@ -39,6 +39,7 @@ pub mod tick; // ticks
 
 // The provider's capture, schema trunkline, through its functions: no table is written from here.
 pub mod filter; // a table's filter, and temporary tables to try one on
+pub mod patience; // the lock of a table, asked for in moments
 pub mod provider; // captured tables and sequences, shapes, batches
 
 // The subscriber's tables, schema trunkline: replay's alone, each in its caller's transaction.

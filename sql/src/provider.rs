@@ -2,6 +2,7 @@
 //! making capture. One function here calls one function there.
 
 mod batch;
+mod captures;
 mod names;
 mod sequences;
 
@@ -12,6 +13,7 @@ pub use self::{
         Batch, BatchFinder, Next, Want, consumer_position, current_snapshot, table_filter,
         tick_containing,
     },
+    captures::{Capture, CapturedFor, captures, end_capture},
     names::{last_names, table_name},
     sequences::{
         SequenceValue, add_sequence, remove_sequence, sequence_candidates, sequence_values,

@@ -9,7 +9,6 @@ pub(crate) mod fit;
 pub(crate) mod install;
 pub(crate) mod missing;
 mod opened;
-pub(crate) mod patience;
 pub(crate) mod pause;
 pub(crate) mod remove;
 pub(crate) mod restore_ddl;

@@ -6,14 +6,13 @@ use admin::{
     exit::{self, Exit, Failure},
 };
 use anyhow::Context as _;
-use sql::{connect::Session, kept_ddl, name::TableName, provider, table_state::TableRow};
+use sql::{connect::Session, kept_ddl, name::TableName, patience, provider, table_state::TableRow};
 
 use super::{
     Job,
     choose::{AutoAdd, Choice, Wanted},
     label,
     opened::{self, Opened},
-    patience,
 };
 use crate::{
     apply::SessionRole,

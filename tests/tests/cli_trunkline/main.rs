@@ -1,6 +1,7 @@
 //! The program `trunkline`: status, checks, queues and consumers, with the codes and forms that scripts rely on.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod capture;
 mod check;
 mod page;
 mod queue;

@@ -9,14 +9,14 @@ use tests::{Cluster, Output, Scratch, Session, run, wait_until};
 use crate::trunkline;
 
 /// A server with the queue in `db1` and `db2`, and a config that names what it is told.
-struct Desk {
+pub(crate) struct Desk {
     cluster: Cluster,
     scratch: Scratch,
     config: PathBuf,
 }
 
 impl Desk {
-    fn new() -> Desk {
+    pub(crate) fn new() -> Desk {
         let (cluster, scratch) = (Cluster::start(), Scratch::new());
         cluster.create_db("db1");
         cluster.create_db("db2");
@@ -43,15 +43,15 @@ impl Desk {
         self.config = self.scratch.file("t.toml", &text);
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         run(trunkline().arg("-c").arg(&self.config).args(args))
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.run(args).ok().stdout).unwrap()
     }
 
-    fn sql(&self, text: &str) -> String {
+    pub(crate) fn sql(&self, text: &str) -> String {
         self.cluster.psql("db1", text)
     }
 

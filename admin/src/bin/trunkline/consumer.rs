@@ -14,6 +14,7 @@ use serde::Serialize;
 use sql::tick::{self, TickAt, TickId};
 use tokio_postgres::Transaction;
 
+use crate::capture::{self, Wanted};
 use crate::places::{self, Place, PlaceArgs};
 use crate::queue::part;
 
@@ -42,11 +43,17 @@ pub(crate) enum ConsumerCommand {
         at: Option<Tick>,
     },
     /// Remove a consumer: events that only it waited for are given up
+    ///
+    /// Of a replay's consumer, tables stay captured for it, and its helpers (NAME#...) stay registered: with --force
+    /// they go, too. That is for a subscriber that is gone for good; `replay remove --all` is for one that is there.
     Unregister {
         /// The queue
         queue: String,
-        /// The consumer's name
+        /// The consumer's name; with --force it may be one that is removed already
         consumer: String,
+        /// Also end what is captured for it, and remove its helpers
+        #[arg(long)]
+        force: bool,
     },
     /// Move a consumer: what comes next is what follows this tick; an open batch is dropped
     ///
@@ -126,9 +133,13 @@ pub(crate) async fn run(
             let place = places::with_queue(configs, place, queue).await?;
             register(place, queue, consumer, *at, common).await
         }
-        ConsumerCommand::Unregister { queue, consumer } => {
+        ConsumerCommand::Unregister {
+            queue,
+            consumer,
+            force,
+        } => {
             let place = places::with_queue(configs, place, queue).await?;
-            unregister(&place, queue, consumer, common).await
+            unregister(&place, queue, consumer, *force, common).await
         }
         ConsumerCommand::Move {
             queue,
@@ -214,15 +225,62 @@ async fn unregister(
     place: &Place,
     queue: &str,
     consumer: &str,
+    force: bool,
     common: &CommonArgs,
 ) -> Result<Exit, Failure> {
-    let removed = sql::consumer::unregister(&*place.session, queue, consumer).await;
-    if !removed.map_err(anyhow::Error::from)? {
+    let mut captures = capture::left_in(place, queue).await?;
+    captures.retain(|capture| capture.consumers.iter().any(|of| of.consumer == consumer));
+    let known = remove(place, queue, consumer, common).await?;
+    if !known && (!force || captures.is_empty()) {
         return Err(no_consumer(queue, consumer));
     }
-    let text = format!("consumer {consumer} of queue {queue} removed");
-    say(common, &format!("{}: {text}", place.name))?;
+    let helpers = helpers(place, queue, consumer).await?;
+    if force {
+        for helper in &helpers {
+            remove(place, queue, helper, common).await?;
+        }
+        let wanted = Wanted {
+            consumer: Some(consumer),
+            registered: true,
+        };
+        capture::end(place, &captures, wanted, common).await?;
+    } else if !captures.is_empty() || !helpers.is_empty() {
+        eprintln!(
+            "warning: {} tables and sequences are still captured for {consumer}, and {} of its helpers still hold the \
+             queue; trunkline consumer unregister --force ends both",
+            captures.len(),
+            helpers.len()
+        );
+    }
     Ok(Exit::Done)
+}
+
+/// Removes a consumer; false: there was none.
+async fn remove(
+    place: &Place,
+    queue: &str,
+    consumer: &str,
+    common: &CommonArgs,
+) -> Result<bool, Failure> {
+    let removed = sql::consumer::unregister(&*place.session, queue, consumer).await;
+    let removed = removed.map_err(anyhow::Error::from)?;
+    if removed {
+        let text = format!("consumer {consumer} of queue {queue} removed");
+        say(common, &format!("{}: {text}", place.name))?;
+    }
+    Ok(removed)
+}
+
+/// The consumers that hold the queue for a replay's tables that are copied or parked.
+async fn helpers(place: &Place, queue: &str, consumer: &str) -> Result<Vec<String>, Failure> {
+    let queues = status::queues(&place.session).await?;
+    let of_queue = queues.into_iter().filter(|one| one.name == queue);
+    let begin = format!("{consumer}#");
+    Ok(of_queue
+        .flat_map(|one| one.consumer_list)
+        .map(|one| one.name)
+        .filter(|name| name.starts_with(&begin))
+        .collect())
 }
 
 async fn move_to(

@@ -1,5 +1,6 @@
 //! The program `trunkline`: how everything stands, health checks, queues and consumers, for operators and their scripts.
 
+mod capture;
 mod check;
 mod consumer;
 mod places;
@@ -19,6 +20,7 @@ use admin::status::{self, Overview};
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::capture::CaptureCommand;
 use crate::check::CheckArgs;
 use crate::consumer::ConsumerCommand;
 use crate::places::PlaceArgs;
@@ -79,6 +81,15 @@ enum Command {
         place: PlaceArgs,
         #[command(subcommand)]
         command: ConsumerCommand,
+    },
+    /// What is captured into queues: list, drop
+    ///
+    /// `replay add` and `replay remove` make and end it; this is for what a subscriber that is gone has left.
+    Capture {
+        #[command(flatten)]
+        place: PlaceArgs,
+        #[command(subcommand)]
+        command: CaptureCommand,
     },
     /// Print the completions of a shell
     Completions {
@@ -147,6 +158,11 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Consumer { place, command } => {
             let configs = load_configs(&args.common)?;
             let done = consumer::run(command, place, &configs, &args.common);
+            cli::run_command("trunkline", &args.common, done)
+        }
+        Command::Capture { place, command } => {
+            let configs = load_configs(&args.common)?;
+            let done = capture::run(command, place, &configs, &args.common);
             cli::run_command("trunkline", &args.common, done)
         }
         Command::Check(check) => return Ok(run_check(check, &args.common)),

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::capture::{self, Wanted};
 use crate::consumer::{self, ConsumerRow};
 use crate::places::{self, Place, PlaceArgs};
 
@@ -40,7 +41,7 @@ pub(crate) enum QueueCommand {
     Drop {
         /// Its name
         queue: String,
-        /// Though consumers are registered: they are removed
+        /// Though consumers are registered or tables captured: the consumers are removed, capture is ended
         #[arg(long)]
         force: bool,
     },
@@ -242,6 +243,14 @@ async fn drop_queue(
     force: bool,
     common: &CommonArgs,
 ) -> Result<Exit, Failure> {
+    if force {
+        let captures = capture::left_in(place, queue).await?;
+        let wanted = Wanted {
+            consumer: None,
+            registered: true,
+        };
+        capture::end(place, &captures, wanted, common).await?;
+    }
     if let Err(error) = sql::queue::drop(&*place.session, queue, force).await {
         // PgQ's own error, without a code of its own; captured tables and a queue in use have theirs.
         let attached = !force && error.code().is_some_and(|code| code.code() == "P0001");

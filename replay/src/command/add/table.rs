@@ -7,6 +7,7 @@ use sql::{
     connect::Session,
     mapping::Mapping,
     name::TableName,
+    patience,
     provider::{self, WantedIdentity},
     table_state::{self, Registered},
 };
@@ -18,7 +19,7 @@ use super::{
 use crate::command::{
     Job,
     fit::{self, Wish},
-    label, patience, wishes,
+    label, wishes,
 };
 
 /// Adds a table for one subscriber, or says why not.

@@ -3,16 +3,17 @@
 
 use std::time::{Duration, Instant};
 
-use sql::connect::Session;
 use tokio_postgres::{Error, error::SqlState};
+
+use crate::connect::Session;
 
 /// How long one try waits for the lock.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long to try again before giving up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sets the session's `lock_timeout` for `with_lock`.
-pub(crate) async fn prepare(session: &Session) -> Result<(), Error> {
+/// Sets the session's `lock_timeout` for [`with_lock`].
+pub async fn prepare(session: &Session) -> Result<(), Error> {
     session
         .batch_execute(&format!("set lock_timeout = {}", LOCK_TIMEOUT.as_millis()))
         .await
@@ -20,7 +21,7 @@ pub(crate) async fn prepare(session: &Session) -> Result<(), Error> {
 
 /// Runs a statement that takes a table's lock until it gets it. None if it could not be had in
 /// a minute.
-pub(crate) async fn with_lock<T>(
+pub async fn with_lock<T>(
     mut statement: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Result<Option<T>, Error> {
     let start = Instant::now();
