@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use admin::log::Once;
 use sql::{
     connect::Session,
     mapping::Mapping,
@@ -40,6 +41,7 @@ pub(crate) async fn run(sub: &Subscription) {
     let mut adding = Adding {
         sub,
         resting: HashMap::new(),
+        refused: Once::default(),
     };
     loop {
         let Err(trouble) = adding.looks().await;
@@ -49,16 +51,11 @@ pub(crate) async fn run(sub: &Subscription) {
     }
 }
 
-/// Why a table was not added, and since when.
-struct Rest {
-    why: String,
-    since: Instant,
-}
-
 struct Adding<'a> {
     sub: &'a Subscription,
-    /// By oid: another table may have the name by now.
-    resting: HashMap<u32, Rest>,
+    /// When a table was refused last, by oid: another table may have the name by now.
+    resting: HashMap<u32, Instant>,
+    refused: Once<u32>,
 }
 
 impl Adding<'_> {
@@ -94,7 +91,8 @@ impl Adding<'_> {
             .map(|(oid, _)| oid)
             .collect();
         self.resting.retain(|oid, _| new.contains(oid));
-        let rests = |rest: &Rest| rest.since.elapsed() < REST;
+        self.refused.only(|oid| new.contains(oid));
+        let rests = |since: &Instant| since.elapsed() < REST;
         if new
             .iter()
             .all(|oid| self.resting.get(oid).is_some_and(rests))
@@ -129,15 +127,10 @@ impl Adding<'_> {
             Outcome::Busy => return debug!(%table, "auto_add waits for a table's lock"),
             Outcome::Refused(why) => why,
         };
-        let told = self.resting.get(&candidate.oid);
-        if told.is_none_or(|told| told.why != why) {
+        if self.refused.say(candidate.oid, &why) {
             error!(%table, error = %why, advice = "or leave it out: \"!SCHEMA.TABLE\" in auto_add, and reload", "auto_add cannot add a table");
         }
-        let rest = Rest {
-            why,
-            since: Instant::now(),
-        };
-        self.resting.insert(candidate.oid, rest);
+        self.resting.insert(candidate.oid, Instant::now());
     }
 }
 

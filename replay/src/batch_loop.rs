@@ -31,6 +31,7 @@ use crate::{
     subscription::Subscription,
     table::{self, helper},
     take_over,
+    told::Part,
     trouble::Trouble,
 };
 
@@ -84,6 +85,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
                 this.look_due = true;
                 this.all_due = true;
                 this.stats.tell_if_due();
+                this.recover().await?;
                 this.sequences.carry(&this.provider, this.applier.session()).await?;
             }
             () = sub.stop.cancelled() => return Ok(()),
@@ -108,9 +110,6 @@ impl<'a> BatchLoop<'a> {
             sub.settings.session_role,
         )
         .await?;
-        position::show_error(&**applier.session(), &sub.consumer, None)
-            .await
-            .map_err(Trouble::database("could not clear the last error"))?;
         let mut sequences = Sequences::new(&sub.settings.queue, &sub.consumer);
         sequences.carry(&provider, applier.session()).await?;
         applier.guard().await?;
@@ -190,6 +189,21 @@ impl<'a> BatchLoop<'a> {
             self.read_tables().await?;
         }
         self.read_wanting().await
+    }
+
+    /// What was told of this loop is over when it has committed a batch, or there is none to be read: a connection alone
+    /// proves nothing.
+    async fn recover(&self) -> Result<(), Trouble> {
+        if !self.sub.is_in_trouble(Part::BatchLoop) {
+            return Ok(());
+        }
+        let (queue, stands) = (&self.sub.settings.queue, self.position.tick.id);
+        let last = sql::tick::last(&*self.provider, queue, stands).await;
+        let last = last.map_err(Trouble::queue)?;
+        if self.paused || last.is_some_and(|last| last.newest.id == stands) {
+            self.sub.goes_on(Part::BatchLoop).await;
+        }
+        Ok(())
     }
 
     async fn read_wanting(&mut self) -> Result<Vec<TableRow>, Trouble> {
@@ -334,6 +348,7 @@ impl<'a> BatchLoop<'a> {
         // 9: the table tasks tell the provider, so that it can give the events away.
         self.position = header.to;
         self.stats.batch(events, self.applier.rows(), header);
+        self.sub.goes_on(Part::BatchLoop).await;
         self.sub.for_provider.notify_one();
         Ok(())
     }

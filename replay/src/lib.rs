@@ -24,5 +24,6 @@ mod subscription;
 mod table;
 mod table_tasks;
 mod take_over;
+mod told;
 mod trouble;
 mod worker;

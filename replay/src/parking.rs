@@ -4,7 +4,7 @@
 
 use sql::{
     name::TableName,
-    table_state::{self, Copied, State, Step},
+    table_state::{self, Copied, State, Step, Why},
     tick::Tick,
 };
 use tracing::{debug, error};
@@ -31,23 +31,27 @@ pub(crate) async fn park(
     trouble: &Trouble,
 ) -> Result<bool, Trouble> {
     let session = sub.subscriber_session("parking").await?;
-    let (error, advice) = (trouble.chain(), trouble.advice().unwrap_or_default());
+    let (error, advice) = (trouble.log_line(), trouble.advice().unwrap_or_default());
+    let detail = Some(trouble.chain()).filter(|chain| *chain != error);
     let step = Step {
         from: parking.from.0,
         from_tick: parking.from.1,
         to: State::Parked,
         tick: parking.tick,
         copied: parking.copied,
-        trouble: Some((&error, advice)),
+        trouble: Some(Why {
+            error: &error,
+            detail: detail.as_deref(),
+            advice,
+        }),
     };
     let parked = table_state::take_step(&*session, &sub.consumer, parking.table, &step)
         .await
         .map_err(Trouble::database("could not park a table"))?;
     let tick = parking.tick.map(|tick| tick.id.0);
-    if !parked || parking.told == Some(&error) {
-        debug!(table = %parking.table, tick, error = %trouble.log_line(), parked, "table stays parked");
+    if !parked || parking.told == Some(error.as_str()) {
+        debug!(table = %parking.table, tick, %error, parked, "table stays parked");
     } else {
-        let error = trouble.log_line();
         error!(table = %parking.table, tick, %error, %advice, "table parked");
     }
     Ok(parked)

@@ -4,12 +4,13 @@
 use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use sql::{connect::Session, position};
+use sql::connect::Session;
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::info;
 
 use crate::{
-    auto_add, batch_loop, stats::Stats, subscription::Subscription, table_tasks, trouble::Trouble,
+    auto_add, batch_loop, stats::Stats, subscription::Subscription, table_tasks, told::Part,
+    trouble::Trouble,
 };
 
 /// How often a standby looks whether the owner is gone.
@@ -29,7 +30,6 @@ pub(crate) async fn run(
 ) {
     let mut life = Life {
         stats: Stats::new(&sub.consumer, stats_period, Arc::clone(&sub.totals)),
-        told: None,
         first: Some(first),
         sub,
     };
@@ -56,8 +56,6 @@ pub(crate) async fn run(
 struct Life {
     sub: Arc<Subscription>,
     stats: Stats,
-    /// The trouble that was told last, so that each is told once.
-    told: Option<String>,
     first: Option<mpsc::Sender<FirstWord>>,
 }
 
@@ -78,6 +76,8 @@ impl Life {
             return Ok(());
         }
         let sub = Arc::clone(&self.sub);
+        // What another process has stored is of its life.
+        sub.show_trouble().await;
         let tables = async {
             tokio::select! {
                 ended = table_tasks::run(Arc::clone(&sub), admin) => ended,
@@ -152,36 +152,12 @@ impl Life {
         }
     }
 
-    /// Logs trouble once, and stores it on the subscriber for `status`, if that can be reached.
+    /// Tells of what the batch loop met.
     async fn tell(&mut self, trouble: &Trouble) {
         if matches!(trouble, Trouble::Passing { .. }) {
             self.stats.retry();
         }
-        let text = trouble.chain();
-        self.say_first(Err(text.clone()));
-        if self.told.as_ref() == Some(&text) {
-            return;
-        }
-        let logged = trouble.log_line();
-        match trouble {
-            Trouble::Operator { advice, .. } | Trouble::Table { advice, .. } => {
-                error!(consumer = %self.sub.consumer, error = %logged, %advice, "subscriber stopped");
-            }
-            Trouble::Passing {
-                advice: Some(advice),
-                ..
-            } => {
-                error!(consumer = %self.sub.consumer, error = %logged, %advice, "subscriber waits");
-            }
-            Trouble::Passing { advice: None, .. } | Trouble::Stale => {
-                warn!(consumer = %self.sub.consumer, error = %logged, "subscriber waits");
-            }
-        }
-        if let Ok(admin) = self.sub.subscriber_session("admin").await
-            && let Err(error) = position::show_error(&*admin, &self.sub.consumer, Some(&text)).await
-        {
-            warn!(consumer = %self.sub.consumer, %error, "the error is not shown in status");
-        }
-        self.told = Some(text);
+        self.say_first(Err(trouble.chain()));
+        self.sub.tell(Part::BatchLoop, trouble).await;
     }
 }

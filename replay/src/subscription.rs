@@ -25,6 +25,7 @@ use crate::{
     },
     stats::Totals,
     table::PARKED_REST,
+    told::Told,
     trouble::Trouble,
 };
 
@@ -107,6 +108,8 @@ pub(crate) struct Subscription {
     pub helpers: Mutex<()>,
     /// How to cancel what the newest session of each purpose is doing.
     pub(crate) statements: std::sync::Mutex<HashMap<(Side, &'static str), CancelToken>>,
+    /// What the operator has been told of this subscriber's troubles.
+    pub(crate) told: std::sync::Mutex<Told>,
     /// The program is to end, as soon as what is in hand is finished.
     pub stop: CancellationToken,
 }

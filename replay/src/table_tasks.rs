@@ -28,6 +28,7 @@ use crate::{
     progress::Progress,
     subscription::Subscription,
     table::{self, Duty, helper},
+    told::Part,
     trouble::Trouble,
 };
 
@@ -120,16 +121,15 @@ pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(
         sizes: HashMap::new(),
         tending: Tending::default(),
     };
-    let mut told = None;
     loop {
-        let trouble = match turns(&sub, &subscriber, &mut tasks, &mut told).await {
+        let trouble = match turns(&sub, &subscriber, &mut tasks).await {
             Ok(()) => return Ok(()),
             Err(trouble) => trouble,
         };
         if subscriber.is_closed() {
             return Err(trouble);
         }
-        tell(&sub, &subscriber, &trouble, &mut told).await;
+        tell(&sub, &trouble).await;
         tokio::select! {
             () = tokio::time::sleep(TURN) => {}
             () = sub.stop.cancelled() => return Ok(()),
@@ -137,30 +137,16 @@ pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(
     }
 }
 
-/// Logs trouble that only an operator can end, once, and shows it in `status`: the batch loop
-/// may go on without meeting it, while nothing holds the queue.
-async fn tell(
-    sub: &Subscription,
-    subscriber: &Session,
-    trouble: &Trouble,
-    told: &mut Option<String>,
-) {
-    let text = trouble.chain();
+/// Tells of trouble that only an operator can end: the batch loop may go on without meeting it, while nothing holds the
+/// queue.
+async fn tell(sub: &Subscription, trouble: &Trouble) {
     match trouble {
-        Trouble::Operator { advice, .. } | Trouble::Table { advice, .. } => {
-            if told.as_ref() != Some(&text) {
-                error!(consumer = %sub.consumer, error = %text, %advice, "table tasks wait");
-            }
-            if let Err(error) =
-                position::show_error(&**subscriber, &sub.consumer, Some(&text)).await
-            {
-                debug!(consumer = %sub.consumer, %error, "the error is not shown in status");
-            }
-            *told = Some(text);
+        Trouble::Operator { .. } | Trouble::Table { .. } => {
+            sub.tell(Part::TableTasks, trouble).await;
         }
         // The batch loop meets it too.
         Trouble::Passing { .. } | Trouble::Stale => {
-            debug!(consumer = %sub.consumer, error = %text, "table tasks wait");
+            debug!(consumer = %sub.consumer, error = %trouble.log_line(), "table tasks wait");
         }
     }
 }
@@ -169,7 +155,6 @@ async fn turns(
     sub: &Arc<Subscription>,
     subscriber: &Session,
     tasks: &mut Tasks,
-    told: &mut Option<String>,
 ) -> Result<(), Trouble> {
     let provider = sub.provider_session("admin").await?;
     let mut requests = sub.requests.clone();
@@ -193,11 +178,7 @@ async fn turns(
             provider_told = Some(Instant::now());
         }
         progress.show(sub, subscriber).await?;
-        if told.take().is_some() {
-            position::show_error(&**subscriber, &sub.consumer, None)
-                .await
-                .map_err(Trouble::database("could not clear the last error"))?;
-        }
+        sub.goes_on(Part::TableTasks).await;
         let moved = async {
             sub.for_provider.notified().await;
             let rest = provider_told.map_or(Duration::ZERO, |told| told.elapsed());

@@ -250,6 +250,7 @@ fn subscription(
         for_provider: Notify::new(),
         helpers: Mutex::new(()),
         statements: std::sync::Mutex::new(HashMap::new()),
+        told: std::sync::Mutex::default(),
         stop: shared.stop,
     })
 }

@@ -140,13 +140,13 @@ pub async fn start_anew(
             "with moved as ( \
                  update trunkline.position set epoch = $2, tick_id = $3, tick_tag = $4, \
                      tick_time = clock_timestamp(), tables_version = tables_version + 1, \
-                     last_error = null, last_error_at = null \
+                     last_error = null, last_error_at = null, last_error_advice = null \
                  where consumer = $1 returning consumer), \
              again as ( \
                  update trunkline.table_state s set state = '-', existing = 'truncate', \
                      tick_id = null, tick_tag = null, copied_snapshot = null, \
                      copied_tick_id = null, copied_tick_tag = null, error = null, advice = null, \
-                     rows_copied = 0, bytes_copied = 0, changed_at = clock_timestamp() \
+                     error_detail = null, rows_copied = 0, bytes_copied = 0, changed_at = clock_timestamp() \
                  from moved where s.consumer = moved.consumer returning 1) \
              select count(*) from again",
             &[&consumer, &at.epoch.0, &at.tick.id.0, &at.tick.tag.0],
@@ -198,8 +198,7 @@ impl Mover {
         let statement = client
             .prepare(
                 "update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = coalesce($8, tick_time), \
-                     conflicts = conflicts + $9, last_error = null, last_error_at = null, \
-                     batch_rows = null, applied_at = clock_timestamp() \
+                     conflicts = conflicts + $9, batch_rows = null, applied_at = clock_timestamp() \
                  where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
                    and tables_version = $5",
             )
@@ -251,18 +250,32 @@ pub async fn show_progress(
     Ok(())
 }
 
-/// Stores why the loop does not go on, for `status`; null when it does again.
+/// Why the loop does not go on.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredError<'a> {
+    /// The error in one line, without values of rows.
+    pub text: &'a str,
+    /// What somebody must do; none: it may pass by itself.
+    pub advice: Option<&'a str>,
+}
+
+/// Stores why the loop does not go on, for `status`; none when it does again.
 pub async fn show_error(
     client: &impl GenericClient,
     consumer: &str,
-    error: Option<&str>,
+    error: Option<StoredError<'_>>,
 ) -> Result<(), tokio_postgres::Error> {
     client
         .execute(
-            "update trunkline.position set last_error = $2, \
+            "update trunkline.position set last_error = $2, last_error_advice = $3, \
                  last_error_at = case when $2 is null then null else clock_timestamp() end \
-             where consumer = $1 and last_error is distinct from $2",
-            &[&consumer, &error],
+             where consumer = $1 \
+               and (last_error, last_error_advice) is distinct from ($2::text, $3::text)",
+            &[
+                &consumer,
+                &error.map(|error| error.text),
+                &error.and_then(|error| error.advice),
+            ],
         )
         .await?;
     Ok(())

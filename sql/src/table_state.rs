@@ -63,8 +63,10 @@ pub struct TableRow {
     pub on_conflict: Option<OnConflict>,
     /// The operator asks for a try before the rest of a parked table is over.
     pub try_now: bool,
-    /// Why the table is parked.
+    /// Why the table is parked, without values of rows.
     pub error: Option<String>,
+    /// The same with what the server says beside its message, mostly the row.
+    pub detail: Option<String>,
     /// What to do about it.
     pub advice: Option<String>,
     /// Seconds since the state last changed, by the subscriber's clock.
@@ -78,6 +80,21 @@ impl TableRow {
     pub fn target(&self) -> &TableName {
         self.mapping.target_of(&self.table)
     }
+
+    /// Why the table is parked, with all that is stored: for its operator alone.
+    pub fn error_with_rows(&self) -> Option<&str> {
+        self.error.as_ref()?;
+        self.detail.as_deref().or(self.error.as_deref())
+    }
+
+    /// Why the table is parked, or was before the try that runs now.
+    pub fn why(&self) -> Option<Why<'_>> {
+        Some(Why {
+            error: self.error.as_deref()?,
+            detail: self.detail.as_deref(),
+            advice: self.advice.as_deref()?,
+        })
+    }
 }
 
 const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, tick_id, tick_tag, \
@@ -85,7 +102,8 @@ const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, t
     extract(epoch from clock_timestamp() - changed_at)::float8 as seconds_in_state, \
     extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start, ignored, \
     conflicts, on_conflict, try_now, \
-    target_schema, target_name, column_attnums, column_names, filter, filter_attnums, filter_names";
+    target_schema, target_name, column_attnums, column_names, filter, filter_attnums, filter_names, \
+    error_detail";
 
 fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
     Ok(TableRow {
@@ -109,6 +127,7 @@ fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
         on_conflict: row.try_get(21)?,
         try_now: row.try_get(22)?,
         mapping: Mapping::of(row, 23)?,
+        detail: row.try_get(30)?,
     })
 }
 
@@ -270,7 +289,7 @@ pub async fn resync(
             "with again as ( \
                  update trunkline.table_state set state = '-', existing = $4, tick_id = null, \
                      tick_tag = null, copied_snapshot = null, copied_tick_id = null, \
-                     copied_tick_tag = null, error = null, advice = null, rows_copied = 0, \
+                     copied_tick_tag = null, error = null, advice = null, error_detail = null, rows_copied = 0, \
                      bytes_copied = 0, changed_at = clock_timestamp() \
                  where consumer = $1 and schema_name = $2 and table_name = $3 \
                  returning consumer) \
@@ -340,8 +359,19 @@ pub struct Step<'a> {
     pub tick: Option<Tick>,
     /// The copy that its rows are of from now on.
     pub copied: Option<&'a Copied>,
-    /// Error and advice of a parked table.
-    pub trouble: Option<(&'a str, &'a str)>,
+    /// Why a parked table is parked.
+    pub trouble: Option<Why<'a>>,
+}
+
+/// Why a table is parked.
+#[derive(Clone, Copy, Debug)]
+pub struct Why<'a> {
+    /// The error in one line, without values of rows.
+    pub error: &'a str,
+    /// The same with what the server says beside its message; none: nothing more.
+    pub detail: Option<&'a str>,
+    /// What to do about it.
+    pub advice: &'a str,
 }
 
 /// Takes a step if the row still is where the step begins; false if somebody was faster.
@@ -351,13 +381,13 @@ pub async fn take_step(
     table: &TableName,
     step: &Step<'_>,
 ) -> Result<bool, tokio_postgres::Error> {
-    let (error, advice) = step.trouble.unzip();
+    let why = step.trouble;
     let shown_by = step.copied.map(|copied| copied.shown_by);
     let changed = client
         .execute(
             "update trunkline.table_state set state = $4, tick_id = $5, tick_tag = $12, \
                  copied_snapshot = $6, copied_tick_id = $13, copied_tick_tag = $14, try_now = false, \
-                 error = $7, advice = $8, changed_at = clock_timestamp() \
+                 error = $7, advice = $8, error_detail = $15, changed_at = clock_timestamp() \
              where consumer = $1 and schema_name = $2 and table_name = $3 \
                and state = $9 and tick_id is not distinct from $10 \
                and tick_tag is not distinct from $11",
@@ -368,14 +398,15 @@ pub async fn take_step(
                 &step.to.as_str(),
                 &step.tick.map(|tick| tick.id.0),
                 &step.copied.map(|copied| copied.snapshot.0.as_str()),
-                &error,
-                &advice,
+                &why.map(|why| why.error),
+                &why.map(|why| why.advice),
                 &step.from.as_str(),
                 &step.from_tick.map(|tick| tick.id.0),
                 &step.from_tick.map(|tick| tick.tag.0),
                 &step.tick.map(|tick| tick.tag.0),
                 &shown_by.map(|tick| tick.id.0),
                 &shown_by.map(|tick| tick.tag.0),
+                &why.and_then(|why| why.detail),
             ],
         )
         .await?;

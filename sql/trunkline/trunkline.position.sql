@@ -13,7 +13,8 @@
 --   batch_rows                 rows that the batch in hand has written so far, and not committed:
 --                              shown while one takes seconds, by another session than the one that
 --                              applies it; null else
---   last_error                 why the loop does not go on now; null when it does
+--   last_error                 why the loop does not go on now, without values of rows; null when it does
+--   last_error_advice          what somebody must do about it; null where it may pass by itself
 
 create table trunkline.position (
     consumer        text        primary key,
@@ -29,5 +30,6 @@ create table trunkline.position (
     last_error      text,
     last_error_at   timestamptz,
     applied_at      timestamptz not null default now(),
-    batch_rows      bigint
+    batch_rows      bigint,
+    last_error_advice text
 ) with (fillfactor = 50);

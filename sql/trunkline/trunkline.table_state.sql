@@ -22,6 +22,8 @@
 --   on_conflict      what to do with a row that is not as its change says: overwrite or stop;
 --                    null: as the job's config says
 --   try_now          the operator asks for a try before the rest of a parked table is over
+--   error, advice    why the table is parked, without values of rows, and what to do about it
+--   error_detail     the same error with what the server says beside its message, mostly the row; null: nothing more
 --   copied_snapshot  the copy's snapshot on the provider: an event that it shows is in the copy
 --   copied_tick_id, copied_tick_tag  a tick that shows all that the snapshot shows: the proof,
 --                    until the table has passed it, that the provider is the copied one
@@ -68,6 +70,7 @@ create table trunkline.table_state (
     filter           text,
     filter_attnums   int2[],
     filter_names     text[],
+    error_detail     text,
     primary key (consumer, schema_name, table_name),
     check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked')),
     check ((tick_id is null) = (tick_tag is null)),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use admin::log::Once;
 use sql::connect::Session;
 use sql::holder::{self, Holder, HolderKind};
 
@@ -13,7 +14,7 @@ type Key = (String, HolderKind, Option<String>, Option<i32>, bool);
 /// The holders that the log knows of.
 #[derive(Default)]
 pub(crate) struct Holders {
-    told: HashMap<Key, Holder>,
+    logged: Once<Key>,
 }
 
 impl Holders {
@@ -32,22 +33,23 @@ impl Holders {
             .map(|one| (key(&one), one))
             .collect();
         for (key, one) in &now {
-            if !self.told.contains_key(key) {
+            // Its age and size grow, and are no news.
+            if self.logged.say(key.clone(), "held") {
                 begins(database.name(), one);
             }
         }
-        for (key, one) in &self.told {
-            if !now.contains_key(key) && one.kind != HolderKind::Detached {
+        for (queue, kind, name, ..) in self.logged.only(|key| now.contains_key(key)) {
+            if kind != HolderKind::Detached {
+                let by = kind.as_str();
                 tracing::info!(
                     database = database.name(),
-                    queue = one.queue,
-                    by = one.kind.as_str(),
-                    name = one.name,
+                    queue,
+                    by,
+                    name,
                     "queue is held no longer"
                 );
             }
         }
-        self.told = now;
         Ok(())
     }
 }

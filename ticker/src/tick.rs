@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use admin::log::Once;
 use backon::ExponentialBackoff;
 use sql::connect::Session;
 use sql::queue::Maker;
@@ -12,10 +13,15 @@ use sql::{Class, Error};
 use crate::database_loop::Database;
 use crate::history::History;
 
-/// A queue whose tick failed, left alone for a while.
-struct Failing {
-    /// What was said last; the same error is logged once.
-    text: String,
+/// The queues whose tick failed.
+#[derive(Default)]
+struct Failures {
+    resting: HashMap<String, Rest>,
+    logged: Once<String>,
+}
+
+/// A queue that is left alone for a while.
+struct Rest {
     waits: ExponentialBackoff,
     next_try: Instant,
 }
@@ -32,7 +38,7 @@ pub(crate) async fn run(
     history: &mut History,
 ) -> Result<(), Error> {
     let statements = TickStatements::prepare(&**session, maker).await?;
-    let mut failing: HashMap<String, Failing> = HashMap::new();
+    let mut failures = Failures::default();
     let mut last_work = Instant::now();
     while !database.stop.is_cancelled() {
         let started = Instant::now();
@@ -41,7 +47,8 @@ pub(crate) async fn run(
             if database.stop.is_cancelled() {
                 return Ok(());
             }
-            if failing
+            if failures
+                .resting
                 .get(&queue)
                 .is_some_and(|one| one.next_try > Instant::now())
             {
@@ -49,7 +56,7 @@ pub(crate) async fn run(
             }
             match statements.tick(&**session, &queue).await {
                 Ok(ticked) => {
-                    recovered(database, &mut failing, &queue);
+                    recovered(database, &mut failures, &queue);
                     if let Some(tick) = ticked {
                         last_work = Instant::now();
                         ticked_any = true;
@@ -59,7 +66,7 @@ pub(crate) async fn run(
                 }
                 Err(error) if session.is_closed() => return Err(error),
                 Err(_) if database.stop.is_cancelled() => return Ok(()),
-                Err(error) => failed(database, &mut failing, queue, &error),
+                Err(error) => failed(database, &mut failures, queue, &error),
             }
         }
         if ticked_any && maker == Maker::Trunkline {
@@ -79,32 +86,30 @@ pub(crate) async fn run(
 /// The server gets this much time for others between two looks, however slow they are.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-fn recovered(database: &Database, failing: &mut HashMap<String, Failing>, queue: &str) {
-    if failing.remove(queue).is_some() {
+fn recovered(database: &Database, failures: &mut Failures, queue: &str) {
+    failures.resting.remove(queue);
+    if failures.logged.over(queue) {
         tracing::info!(database = database.name(), queue, "queue ticks again");
     }
 }
 
-fn failed(
-    database: &Database,
-    failing: &mut HashMap<String, Failing>,
-    queue: String,
-    error: &Error,
-) {
+fn failed(database: &Database, failures: &mut Failures, queue: String, error: &Error) {
     database.stats.failed();
     let text = admin::exit::one_line(error);
     let name = database.name();
-    let entry = failing.entry(queue).or_insert_with_key(|_| Failing {
-        text: String::new(),
-        waits: database.pace.borrow().retries(),
-        next_try: Instant::now(),
-    });
+    let entry = failures
+        .resting
+        .entry(queue.clone())
+        .or_insert_with(|| Rest {
+            waits: database.pace.borrow().retries(),
+            next_try: Instant::now(),
+        });
     let delay = entry
         .waits
         .next()
         .unwrap_or(database.pace.borrow().retry_delay);
     entry.next_try = Instant::now() + delay;
-    if entry.text != text {
+    if failures.logged.say(queue, &text) {
         // The queue's name is part of the error's text.
         match error.class() {
             Class::Transient => {
@@ -120,6 +125,5 @@ fn failed(
                 );
             }
         }
-        entry.text = text;
     }
 }

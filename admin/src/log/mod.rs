@@ -9,6 +9,7 @@
 //! A detached daemon logs to its file only.
 
 pub mod line;
+mod once;
 mod rotate;
 
 use std::io::{self, IsTerminal, Write};
@@ -22,6 +23,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::cli::Verbosity;
 use crate::config::{DaemonConfig, LogFormat};
 use line::{Facts, Head};
+pub use once::Once;
 pub use rotate::Reopen;
 use rotate::RotatingFile;
 

@@ -223,7 +223,13 @@ pub async fn tables_of(
             let tables = match account {
                 Err(error) => Err(error),
                 Ok(None) => Err(NOT_INSTALLED.to_owned()),
-                Ok(Some((_, rows))) => Ok(rows.iter().map(|row| table(subscriber, row)).collect()),
+                Ok(Some((_, rows))) => Ok(rows
+                    .iter()
+                    .map(|row| TableStatus {
+                        error: row.error_with_rows().map(str::to_owned),
+                        ..table(subscriber, row)
+                    })
+                    .collect()),
             };
             (subscriber, tables)
         }

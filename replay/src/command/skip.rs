@@ -146,7 +146,7 @@ async fn parked<'a>(
             anyhow!(
                 "nothing was skipped: {} is parked for something that is no change: {}",
                 args.table,
-                row.error.unwrap_or_default()
+                row.error_with_rows().unwrap_or_default()
             ),
         )
         .with_hint(row.advice.unwrap_or_default()));

@@ -102,7 +102,7 @@ async fn applied(
         }
         if !rest(deadline).await {
             for row in waiting {
-                let why = row.error.as_deref().unwrap_or("not yet");
+                let why = row.error_with_rows().unwrap_or("not yet");
                 eprintln!("{}: {} is {}: {why}", label(one), row.table, row.state);
             }
             if let (true, Some(tick)) = (behind, tick) {

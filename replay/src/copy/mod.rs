@@ -89,7 +89,7 @@ pub(crate) async fn run(
         tick: None,
         copied: None,
         // What stopped the try before is said until this one has got further.
-        trouble: row.error.as_deref().zip(row.advice.as_deref()),
+        trouble: row.why(),
     };
     // First of all, so that nobody takes the helper consumer for a left-over.
     if !table_state::take_step(&*session, &sub.consumer, &row.table, &begins)

@@ -164,6 +164,7 @@ mod tests {
             on_conflict: None,
             try_now: false,
             error: None,
+            detail: None,
             advice: None,
             seconds_in_state: 0.0,
             seconds_since_start: None,

@@ -221,6 +221,7 @@ mod tests {
             on_conflict: None,
             try_now: false,
             error: None,
+            detail: None,
             advice: None,
             seconds_in_state: seconds,
             seconds_since_start: None,
