@@ -1,7 +1,9 @@
-//! The tutorial of README.md, line by line, in a fresh directory with the sample
-//! configs of etc/, while writers never stop.
+//! The tutorial of docs/tutorial.md, line by line, in a fresh directory with the sample configs of
+//! etc/, while writers never stop. The ten commands of README.md are among its lines.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -15,18 +17,75 @@ use tests::{
 
 const DB: &str = "db1";
 
-/// The place where the tutorial is played: two hosts with their config files.
+/// How scripts wait that were written for Londiste.
+const WAIT_FOR_TABLES: &str = "\
+while [ $(replay -c etc/replay.toml tables | tail -n+2 | awk '{print $2}' |
+    grep -v ok | wc -l) -ne 0 ]; do sleep 1; done";
+
+/// The commands of the `sh` blocks of a page. A line that begins with a blank goes on with the one
+/// before; what follows ` #` is a comment.
+fn commands(page: &str) -> BTreeSet<String> {
+    let mut commands: Vec<String> = Vec::new();
+    let mut is_shell = false;
+    for line in page.lines() {
+        if let Some(info) = line.strip_prefix("```") {
+            is_shell = info == "sh";
+        } else if is_shell {
+            match (line.starts_with(' '), commands.last_mut()) {
+                (true, Some(before)) => *before = format!("{before}\n{line}"),
+                _ => {
+                    let command = line.split(" #").next().unwrap_or_default();
+                    commands.push(command.trim_end().to_owned());
+                }
+            }
+        }
+    }
+    commands.into_iter().collect()
+}
+
+/// The manual's tutorial.
+fn tutorial() -> BTreeSet<String> {
+    commands(include_str!("../../docs/tutorial.md"))
+}
+
+/// The place where the tutorial is played: three hosts with their config files.
 struct Place {
     daemons: Daemons,
     provider: Cluster,
+    first: Cluster,
+    second: Cluster,
     scratch: Scratch,
+    tutorial: BTreeSet<String>,
+    typed: RefCell<BTreeSet<String>>,
 }
 
 impl Place {
-    /// Runs one command line of the tutorial, as typed, in the fresh directory.
+    /// Runs one command of the tutorial, as it stands there, in the fresh directory.
     #[track_caller]
     fn types(&self, line: &str) -> Output {
+        assert!(
+            self.tutorial.contains(line),
+            "docs/tutorial.md does not say: {line}"
+        );
+        self.typed.borrow_mut().insert(line.to_owned());
+        self.runs(line)
+    }
+
+    /// Runs a command line. `-h host1` and its like are the servers of the test.
+    #[track_caller]
+    fn runs(&self, line: &str) -> Output {
         println!("$ {line}");
+        let hosts = [
+            ("-h host1", &self.provider),
+            ("-h host2", &self.first),
+            ("-h host3", &self.second),
+        ];
+        let mut line = line.to_owned();
+        for (host, cluster) in hosts {
+            let folder = cluster.socket_dir().display();
+            let here = format!("-h {folder} -p {} -U postgres", cluster.port());
+            line = line.replace(host, &here);
+        }
         let path = format!(
             "{}:/usr/lib/postgresql/15/bin:{}",
             Programs::get().dir().display(),
@@ -34,7 +93,7 @@ impl Place {
         );
         let output = run_in(
             Command::new("bash")
-                .args(["-c", line])
+                .args(["-c", &line])
                 .current_dir(self.scratch.path())
                 .env("PATH", path)
                 .env_remove("TRUNKLINE_CONFIG"),
@@ -81,19 +140,9 @@ impl Place {
         node
     }
 
-    /// Restores `pg_dump -s` of the provider, as it is now, on a subscriber. A dump
-    /// has no roles, so psql may say that pgq_reader and its like do not exist.
-    fn restore(&self, subscriber: &Cluster) {
-        self.types(&format!(
-            "pg_dump -s '{}' | psql -qX -o /dev/null '{}'",
-            self.provider.conninfo(DB),
-            subscriber.conninfo(DB)
-        ));
-    }
-
     /// Nothing is written any more: waits, then compares tables and sequences.
     fn assert_equal(&self, config: &str, subscriber: &Cluster) {
-        self.types(&format!("replay -c {config} wait --timeout 120"));
+        self.runs(&format!("replay -c {config} wait --timeout 120"));
         let tables = tables_of(&self.provider, DB);
         assert_eq!(tables.len(), 5);
         for table in &tables {
@@ -187,14 +236,16 @@ fn the_tutorial_runs_as_written_while_writes_go_on() {
     let mut place = Place {
         daemons: Daemons::default(),
         provider: Cluster::start(),
+        first: Cluster::start(),
+        second: Cluster::start(),
         scratch: Scratch::new(),
+        tutorial: tutorial(),
+        typed: RefCell::default(),
     };
-    let (first, second) = (Cluster::start(), Cluster::start());
-    for cluster in [&place.provider, &first, &second] {
-        cluster.create_db(DB);
-    }
+    place.provider.create_db(DB);
     place.provider.psql(DB, APPLICATION);
     let source = place.provider.conninfo(DB);
+    let target = place.first.conninfo(DB);
     let ticker = place.config(
         "ticker.toml",
         "etc/ticker.toml",
@@ -205,10 +256,7 @@ fn the_tutorial_runs_as_written_while_writes_go_on() {
         "replay.toml",
         "etc/replay.toml",
         "db1-replay",
-        &[
-            ("provider_db", &source),
-            ("subscriber_db", &first.conninfo(DB)),
-        ],
+        &[("provider_db", &source), ("subscriber_db", &target)],
     );
     let writers = || {
         Load::start(
@@ -227,14 +275,16 @@ fn the_tutorial_runs_as_written_while_writes_go_on() {
     place.types("ticker -c etc/ticker.toml start -d");
 
     // The subscriber's host. The dump holds the objects of `ticker install`.
-    place.restore(&first);
+    place.types("createdb -h host2 db1");
+    place.types("pg_dump -s -x -h host1 db1 | psql -qX -h host2 db1");
     place.types("replay -c etc/replay.toml install");
     place.types("replay -c etc/replay.toml start -d");
     place.types("replay -c etc/replay.toml add --all");
     place.types("replay -c etc/replay.toml add-seq --all");
-    place.types(
-        "while [ $(replay -c etc/replay.toml tables | tail -n+2 | awk '{print $2}' | grep -v ok | wc -l) -ne 0 ]; do sleep 1; done",
-    );
+    place.types(WAIT_FOR_TABLES);
+    place.types("replay -c etc/replay.toml wait");
+    place.types("replay -c etc/replay.toml tables");
+    place.types("trunkline -c etc/replay.toml status");
     load.wait_for_more(200);
     let totals = load.stop();
     println!("longest transaction {:?}", totals.longest);
@@ -245,12 +295,12 @@ fn the_tutorial_runs_as_written_while_writes_go_on() {
         "a writer waited {:?}",
         totals.longest
     );
-    place.assert_equal("etc/replay.toml", &first);
+    place.assert_equal("etc/replay.toml", &place.first);
 
     // A second subscriber, later, to the same queue. Now the dump holds the
     // capture triggers too.
     let load = {
-        let name = second.conninfo(DB);
+        let name = place.second.conninfo(DB);
         let copy = place.config(
             "replay.toml",
             "etc/replay2.toml",
@@ -270,14 +320,13 @@ fn the_tutorial_runs_as_written_while_writes_go_on() {
             &application(),
         );
         load.wait_for_more(50);
-        place.restore(&second);
+        place.types("createdb -h host3 db1");
+        place.types("pg_dump -s -x -h host1 db1 | psql -qX -h host3 db1");
         place.types("replay -c etc/replay2.toml install");
         place.types("replay -c etc/replay2.toml start -d");
         place.types("replay -c etc/replay2.toml add --all");
         place.types("replay -c etc/replay2.toml add-seq --all");
-        place.types(
-            "while [ $(replay -c etc/replay2.toml tables | tail -n+2 | awk '{print $2}' | grep -v ok | wc -l) -ne 0 ]; do sleep 1; done",
-        );
+        place.runs("replay -c etc/replay2.toml wait --timeout 120");
         load
     };
     load.wait_for_more(100);
@@ -303,15 +352,17 @@ fn the_tutorial_runs_as_written_while_writes_go_on() {
     let totals = load.stop();
     assert_eq!(totals.errors, Vec::<String>::new());
     assert_eq!(totals.disconnects, 0);
-    place.assert_equal("etc/replay.toml", &first);
-    place.assert_equal("etc/replay2.toml", &second);
+    place.assert_equal("etc/replay.toml", &place.first);
+    place.assert_equal("etc/replay2.toml", &place.second);
 
     // A TRUNCATE, then the end.
     place.provider.psql(
         DB,
         "truncate journal; insert into journal (line) values ('first')",
     );
-    place.assert_equal("etc/replay.toml", &first);
+    place.assert_equal("etc/replay.toml", &place.first);
+    place.types("replay -c etc/replay.toml wait --timeout 120");
+    place.types("replay -c etc/replay.toml seqs --sync");
     place.types("replay -c etc/replay.toml stop");
     place.types("replay -c etc/replay2.toml stop");
     place.types("ticker -c etc/ticker.toml stop");
@@ -324,4 +375,21 @@ fn the_tutorial_runs_as_written_while_writes_go_on() {
         "{}",
         ticker.log()
     );
+    let typed = place.typed.borrow();
+    let untyped: Vec<&String> = place.tutorial.difference(&typed).collect();
+    assert!(untyped.is_empty(), "not typed here: {untyped:?}");
+}
+
+#[test]
+fn the_commands_of_readme_are_those_of_the_tutorial() {
+    let readme = include_str!("../../README.md");
+    let (_, chapter) = readme
+        .split_once("## The tutorial in ten commands")
+        .unwrap();
+    let (chapter, _) = chapter.split_once("\n## ").unwrap();
+    let ten = commands(chapter);
+    assert_eq!(ten.len(), 10, "{ten:?}");
+    let all = tutorial();
+    let others: Vec<&String> = ten.difference(&all).collect();
+    assert!(others.is_empty(), "not in docs/tutorial.md: {others:?}");
 }

@@ -64,7 +64,7 @@ impl Ordinary {
             table,
             format!("it has on the subscriber, in an ordinary session: {acts}"),
             "disable or drop that on the subscriber (a trigger may be ENABLE REPLICA, a foreign key ON \
-             DELETE NO ACTION), or let replay write as a replica: README, Roles",
+             DELETE NO ACTION), or let replay write as a replica: docs/roles.md",
         ))
     }
 }

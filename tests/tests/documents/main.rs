@@ -1,5 +1,8 @@
 //! What the documents say, held against the files and the programs.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod blocks;
+mod links;
+mod log_lines;
 mod pages;
 mod runs;

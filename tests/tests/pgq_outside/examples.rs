@@ -1,4 +1,4 @@
-//! The examples of the README's chapter on the queue, run as they are written.
+//! The examples of docs/queue.md, run as they are written.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
