@@ -1,53 +1,97 @@
 //! The keys that every daemon's section has: its name, its files and its log.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::document::Section;
+use super::key::{Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
 use super::value::{self, NumberRange, TimeRange};
-use super::{DaemonConfig, LogFormat, MAX_LOG_COUNT};
+use super::{DaemonConfig, LogFormat};
 
 /// Where pid files are if the config does not say.
-const PIDFILE: &str = "/run/trunkline/%(job_name)s.pid";
+const DEFAULT_PIDFILE: &str = "/run/trunkline/%(job_name)s.pid";
 
-const LOG_SIZE: NumberRange = NumberRange {
-    least: 4 << 10,
-    most: 100 << 30,
+/// What a name that stands in paths and in names of sessions may hold.
+pub(super) const PLAIN_RANGE: &str = "letters, digits, _, - and ., at most 100 bytes";
+
+/// What a path may be.
+const PATH_RANGE: &str = "absolute; %(job_name)s is replaced";
+
+const JOB_NAME: TextKey = TextKey {
+    name: "job_name",
+    form: "text",
+    default: "required",
+    range: PLAIN_RANGE,
+    reload: Reload::Restart,
 };
-const DEFAULT_LOG_SIZE: u64 = 5 << 20;
-const LOG_COUNT: NumberRange = NumberRange {
-    least: 1,
-    most: MAX_LOG_COUNT,
+const LOGFILE: TextKey = TextKey {
+    name: "logfile",
+    form: "path",
+    default: "standard error",
+    range: PATH_RANGE,
+    reload: Reload::Restart,
 };
-const DEFAULT_LOG_COUNT: u64 = 3;
-
-pub(super) const KEYS: [&str; 7] = [
-    "job_name",
-    "logfile",
-    "pidfile",
-    "log_size",
-    "log_count",
-    "log_format",
-    "stats_period",
-];
-
+const PIDFILE: TextKey = TextKey {
+    name: "pidfile",
+    form: "path",
+    default: DEFAULT_PIDFILE,
+    range: PATH_RANGE,
+    reload: Reload::Restart,
+};
+const LOG_SIZE: SizeKey = SizeKey {
+    name: "log_size",
+    default: 5 << 20,
+    range: NumberRange {
+        least: 4 << 10,
+        most: 100 << 30,
+    },
+    reload: Reload::Restart,
+};
+/// Rotated logs that are kept.
+const LOG_COUNT: NumberKey = NumberKey {
+    name: "log_count",
+    default: 3,
+    range: NumberRange {
+        least: 1,
+        most: 1000,
+    },
+    reload: Reload::Restart,
+};
+const LOG_FORMAT: WordKey<LogFormat> = WordKey {
+    name: "log_format",
+    default: ("text", LogFormat::Text),
+    others: &[("json", LogFormat::Json)],
+    reload: Reload::Restart,
+};
 /// Time between two `stats` lines.
-pub(super) const STATS_PERIOD: TimeRange = TimeRange::millis(100, 86_400_000);
+pub(super) const STATS_PERIOD: TimeKey = TimeKey {
+    name: "stats_period",
+    default: Duration::from_secs(30),
+    range: TimeRange::millis(100, 86_400_000),
+    reload: Reload::Taken,
+};
+
+pub(super) const KEYS: [&dyn Key; 7] = [
+    &JOB_NAME,
+    &LOGFILE,
+    &PIDFILE,
+    &LOG_SIZE,
+    &LOG_COUNT,
+    &LOG_FORMAT,
+    &STATS_PERIOD,
+];
 
 /// Reads the shared keys. `file` is the config file's absolute path.
 pub(super) fn read(section: &Section<'_>, file: PathBuf) -> DaemonConfig {
     let job_name = job_name(section);
-    let log_count = section.number("log_count", LOG_COUNT, DEFAULT_LOG_COUNT);
+    let log_count = section.number(&LOG_COUNT);
     DaemonConfig {
-        logfile: path(section, "logfile", &job_name),
-        pidfile: path(section, "pidfile", &job_name)
-            .unwrap_or_else(|| PIDFILE.replace("%(job_name)s", &job_name).into()),
-        log_size: section.size("log_size", LOG_SIZE, DEFAULT_LOG_SIZE),
+        logfile: path(section, LOGFILE.name, &job_name),
+        pidfile: path(section, PIDFILE.name, &job_name)
+            .unwrap_or_else(|| DEFAULT_PIDFILE.replace("%(job_name)s", &job_name).into()),
+        log_size: section.size(&LOG_SIZE),
         log_count: usize::try_from(log_count).unwrap_or(usize::MAX),
-        log_format: section.choice(
-            "log_format",
-            &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-            LogFormat::Text,
-        ),
+        log_format: section.choice(&LOG_FORMAT),
         config_file: file,
         job_name,
         warnings: Vec::new(),
@@ -55,15 +99,18 @@ pub(super) fn read(section: &Section<'_>, file: PathBuf) -> DaemonConfig {
 }
 
 fn job_name(section: &Section<'_>) -> String {
-    match section.text("job_name") {
+    match section.text(JOB_NAME.name) {
         Some(text) if value::is_plain_name(&text.value) => text.value,
         Some(_) => {
-            section.problem("job_name", &format!("must be {}", value::PLAIN_NAME));
+            section.problem(JOB_NAME.name, &format!("must be {}", value::PLAIN_NAME));
             String::new()
         }
         None => {
-            if !section.has("job_name") {
-                section.missing("job_name", "the daemon's name in logs and in the database");
+            if !section.has(JOB_NAME.name) {
+                section.missing(
+                    JOB_NAME.name,
+                    "the daemon's name in logs and in the database",
+                );
             }
             String::new()
         }

@@ -10,7 +10,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::file::{ConfigErrors, Problem};
-use super::value::{self, NumberRange, TimeRange};
+use super::key::{NumberKey, SizeKey, TimeKey, WordKey};
+use super::value::{self, NumberRange};
 
 /// A parsed file and what is wrong with it so far.
 pub(super) struct Document<'a> {
@@ -287,7 +288,9 @@ impl<'d> Section<'d> {
     }
 
     /// A time: seconds as a number, or a string with a unit.
-    pub(super) fn time(&self, key: &str, range: TimeRange, default: Duration) -> Duration {
+    pub(super) fn time(&self, key: &TimeKey) -> Duration {
+        let (range, default) = (key.range, key.default);
+        let key = key.name;
         let form = format!("{}, {range}", value::TIME_FORM);
         let Some((_, item)) = self.entry(key) else {
             return default;
@@ -318,15 +321,15 @@ impl<'d> Section<'d> {
     }
 
     /// A size: bytes as a number, or a string with a unit.
-    pub(super) fn size(&self, key: &str, range: NumberRange, default: u64) -> u64 {
-        let spoken = range.as_sizes();
-        self.number_or_text(key, default, range, &spoken, value::SIZE_FORM)
+    pub(super) fn size(&self, key: &SizeKey) -> u64 {
+        let spoken = key.range.as_sizes();
+        self.number_or_text(key.name, key.default, key.range, &spoken, value::SIZE_FORM)
     }
 
     /// A whole number.
-    pub(super) fn number(&self, key: &str, range: NumberRange, default: u64) -> u64 {
-        let spoken = range.to_string();
-        self.number_or_text(key, default, range, &spoken, "")
+    pub(super) fn number(&self, key: &NumberKey) -> u64 {
+        let spoken = key.range.to_string();
+        self.number_or_text(key.name, key.default, key.range, &spoken, "")
     }
 
     fn number_or_text(
@@ -377,16 +380,18 @@ impl<'d> Section<'d> {
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(&self, key: &str, words: &[(&str, T)], default: T) -> T {
-        let Some(text) = self.text(key) else {
+    pub(super) fn choice<T: Copy>(&self, key: &WordKey<T>) -> T {
+        let (_, default) = key.default;
+        let Some(text) = self.text(key.name) else {
             return default;
         };
-        match words.iter().find(|(word, _)| *word == text.value) {
+        match key.words().find(|(word, _)| *word == text.value) {
             Some((_, value)) => *value,
             None => {
-                let list: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+                let list: Vec<_> = key.words().map(|(word, _)| format!("{word:?}")).collect();
                 let shown = shortened(&text.raw);
-                self.problem(key, &format!("{shown:?} is not one of {}", list.join(", ")));
+                let text = format!("{shown:?} is not one of {}", list.join(", "));
+                self.problem(key.name, &text);
                 default
             }
         }

@@ -6,6 +6,7 @@ mod daemon_keys;
 mod databases;
 mod document;
 mod file;
+mod key;
 mod names;
 mod replay;
 #[cfg(test)]
@@ -15,12 +16,12 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
+use key::Key;
+
 pub use file::{ConfigErrors, Problem};
+pub use key::Setting;
 pub use replay::{OnConflict, ReplayConfig, SessionRole, SubscriberConfig};
 pub use ticker::{Databases, TickerConfig};
-
-/// Most rotated logs that are kept.
-const MAX_LOG_COUNT: u64 = 1000;
 
 /// What every daemon's config says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,21 @@ pub enum AnyConfig {
     Ticker(Box<TickerConfig>),
     /// It has a `[replay]`.
     Replay(Box<ReplayConfig>),
+}
+
+/// Every key that a config file can have.
+pub fn settings() -> Vec<Setting> {
+    let sections: [(&'static str, &[&dyn Key]); 4] = [
+        ("", &daemon_keys::KEYS),
+        ("[ticker]", &ticker::KEYS),
+        ("[replay]", &replay::KEYS),
+        ("[[subscriber]]", &replay::SUBSCRIBER_KEYS),
+    ];
+    let of = |(section, keys): (&'static str, &[&dyn Key])| {
+        let all = keys.iter().map(|key| key.setting(section));
+        all.collect::<Vec<_>>()
+    };
+    sections.into_iter().flat_map(of).collect()
 }
 
 /// Reads a file of either kind; which one, its section says.

@@ -11,17 +11,16 @@ const MAX_QUEUE_BYTES: usize = 255;
 
 const FORM: &str = "must be 1 to 255 bytes without control characters";
 
-/// The list `queues`.
-pub(super) fn queues(section: &Section<'_>) -> Vec<String> {
-    const KEY: &str = "queues";
+/// A list of queues.
+pub(super) fn queues(section: &Section<'_>, key: &str) -> Vec<String> {
     // Not given: no queue is made. Given and wrong: it is reported, and nothing is done.
-    let texts = section.texts(KEY).unwrap_or_default();
+    let texts = section.texts(key).unwrap_or_default();
     let list: Vec<String> = texts.into_iter().map(|text| text.value).collect();
     if list.iter().any(|name| !is_queue_name(name)) {
-        section.problem(KEY, &format!("each name {FORM}"));
+        section.problem(key, &format!("each name {FORM}"));
     }
     if has_duplicate(&list) {
-        section.problem(KEY, "names a queue twice");
+        section.problem(key, "names a queue twice");
     }
     list
 }

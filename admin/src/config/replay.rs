@@ -8,6 +8,7 @@ use sql::connect::ConnectInfo;
 use super::databases::{self, Found};
 use super::document::{Document, Section};
 use super::file::{self, ConfigErrors};
+use super::key::{self, Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
 use super::value::{self, NumberRange, TimeRange};
 use super::{DaemonConfig, absolute, daemon_keys, names, process_env};
 
@@ -68,33 +69,124 @@ pub enum SessionRole {
     Origin,
 }
 
-const KEYS: [&str; 12] = [
-    "provider_db",
-    "subscriber_db",
-    "pgq_queue_name",
-    "parallel_copies",
-    "on_conflict",
-    "session_role",
-    "auto_add",
-    "retry_delay",
-    "loop_delay",
-    "max_batch_events",
-    "chunk_size",
-    "http_listen",
+const PROVIDER_DB: TextKey = TextKey {
+    name: "provider_db",
+    form: "connection string",
+    default: "required",
+    range: "",
+    reload: Reload::Taken,
+};
+const SUBSCRIBER_DB: TextKey = TextKey {
+    name: "subscriber_db",
+    form: "connection string",
+    default: "required, but with [[subscriber]]",
+    range: "",
+    reload: Reload::Taken,
+};
+const QUEUE_NAME: TextKey = TextKey {
+    name: "pgq_queue_name",
+    form: "name",
+    default: "required",
+    range: "",
+    reload: Reload::Taken,
+};
+const PARALLEL_COPIES: NumberKey = NumberKey {
+    name: "parallel_copies",
+    default: 4,
+    range: NumberRange { least: 1, most: 64 },
+    reload: Reload::Taken,
+};
+const ON_CONFLICT: WordKey<OnConflict> = WordKey {
+    name: "on_conflict",
+    default: ("overwrite", OnConflict::Overwrite),
+    others: &[("stop", OnConflict::Stop)],
+    reload: Reload::Taken,
+};
+const SESSION_ROLE: WordKey<SessionRole> = WordKey {
+    name: "session_role",
+    default: ("replica", SessionRole::Replica),
+    others: &[("origin", SessionRole::Origin)],
+    reload: Reload::Taken,
+};
+const AUTO_ADD: TextKey = TextKey {
+    name: "auto_add",
+    form: "list of patterns",
+    default: "none",
+    range: "",
+    reload: Reload::Taken,
+};
+const RETRY_DELAY: TimeKey = TimeKey {
+    name: "retry_delay",
+    default: Duration::from_secs(30),
+    range: TimeRange::millis(100, 86_400_000),
+    reload: Reload::Taken,
+};
+const LOOP_DELAY: TimeKey = TimeKey {
+    name: "loop_delay",
+    default: Duration::from_secs(1),
+    range: TimeRange::millis(1, 3_600_000),
+    reload: Reload::Taken,
+};
+const MAX_BATCH_EVENTS: NumberKey = NumberKey {
+    name: "max_batch_events",
+    default: 100_000,
+    range: NumberRange {
+        least: 1,
+        most: 10_000_000,
+    },
+    reload: Reload::Taken,
+};
+const CHUNK_SIZE: SizeKey = SizeKey {
+    name: "chunk_size",
+    default: 32 << 20,
+    range: NumberRange {
+        least: 64 << 10,
+        most: 1 << 30,
+    },
+    reload: Reload::Taken,
+};
+const HTTP_LISTEN: TextKey = TextKey {
+    name: "http_listen",
+    form: "address and port",
+    default: "none",
+    range: "",
+    reload: Reload::Taken,
+};
+
+/// The keys of `[replay]` beside those of every daemon.
+pub(super) const KEYS: [&dyn Key; 12] = [
+    &PROVIDER_DB,
+    &SUBSCRIBER_DB,
+    &QUEUE_NAME,
+    &PARALLEL_COPIES,
+    &ON_CONFLICT,
+    &SESSION_ROLE,
+    &AUTO_ADD,
+    &RETRY_DELAY,
+    &LOOP_DELAY,
+    &MAX_BATCH_EVENTS,
+    &CHUNK_SIZE,
+    &HTTP_LISTEN,
 ];
 const NOT_YET: [&str; 1] = ["allow_execute"];
 
-const LOOP_DELAY: TimeRange = TimeRange::millis(1, 3_600_000);
-const RETRY_DELAY: TimeRange = TimeRange::millis(100, 86_400_000);
-const PARALLEL_COPIES: NumberRange = NumberRange { least: 1, most: 64 };
-const BATCH_EVENTS: NumberRange = NumberRange {
-    least: 1,
-    most: 10_000_000,
+const NAME: TextKey = TextKey {
+    name: "name",
+    form: "text",
+    default: "required",
+    range: daemon_keys::PLAIN_RANGE,
+    reload: Reload::Taken,
 };
-const CHUNK_SIZE: NumberRange = NumberRange {
-    least: 64 << 10,
-    most: 1 << 30,
+const DB: TextKey = TextKey {
+    name: "db",
+    form: "connection string",
+    default: "required",
+    range: "",
+    reload: Reload::Taken,
 };
+
+/// The keys of `[[subscriber]]`.
+pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 2] = [&NAME, &DB];
 
 /// Most subscribers of one replay.
 const MAX_SUBSCRIBERS: usize = 100;
@@ -125,45 +217,27 @@ impl ReplayConfig {
 
 fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfig> {
     let section = &document.section("replay");
-    let known: Vec<&str> = daemon_keys::KEYS.iter().chain(&KEYS).copied().collect();
+    let known = [key::names(&daemon_keys::KEYS), key::names(&KEYS)].concat();
     section.only_keys(&known, &NOT_YET);
     let mut found = Found::default();
     let mut daemon = daemon_keys::read(section, file);
-    if !section.has("provider_db") {
-        section.missing("provider_db", "a connection string");
+    if !section.has(PROVIDER_DB.name) {
+        section.missing(PROVIDER_DB.name, "a connection string");
     }
-    let provider = databases::connection(section, "provider_db", &mut found);
-    let queue = names::queue(section, "pgq_queue_name");
+    let provider = databases::connection(section, PROVIDER_DB.name, &mut found);
+    let queue = names::queue(section, QUEUE_NAME.name);
     let subscribers = subscribers(document, section, &daemon.job_name, &mut found);
     daemon.warnings.extend(found.warnings(mode));
-    let parallel_copies = section.number("parallel_copies", PARALLEL_COPIES, 4);
-    let on_conflict = section.choice(
-        "on_conflict",
-        &[
-            ("overwrite", OnConflict::Overwrite),
-            ("stop", OnConflict::Stop),
-        ],
-        OnConflict::Overwrite,
-    );
-    let session_role = section.choice(
-        "session_role",
-        &[
-            ("replica", SessionRole::Replica),
-            ("origin", SessionRole::Origin),
-        ],
-        SessionRole::Replica,
-    );
-    let auto_add = names::tables(section, "auto_add");
-    let retry_delay = section.time("retry_delay", RETRY_DELAY, Duration::from_secs(30));
-    let loop_delay = section.time("loop_delay", LOOP_DELAY, Duration::from_secs(1));
-    let stats_period = section.time(
-        "stats_period",
-        daemon_keys::STATS_PERIOD,
-        Duration::from_secs(30),
-    );
-    let max_batch_events = section.number("max_batch_events", BATCH_EVENTS, 100_000);
-    let chunk_size = section.size("chunk_size", CHUNK_SIZE, 32 << 20);
-    let http_listen = names::address(section, "http_listen");
+    let parallel_copies = section.number(&PARALLEL_COPIES);
+    let on_conflict = section.choice(&ON_CONFLICT);
+    let session_role = section.choice(&SESSION_ROLE);
+    let auto_add = names::tables(section, AUTO_ADD.name);
+    let retry_delay = section.time(&RETRY_DELAY);
+    let loop_delay = section.time(&LOOP_DELAY);
+    let stats_period = section.time(&daemon_keys::STATS_PERIOD);
+    let max_batch_events = section.number(&MAX_BATCH_EVENTS);
+    let chunk_size = section.size(&CHUNK_SIZE);
+    let http_listen = names::address(section, HTTP_LISTEN.name);
     Some(ReplayConfig {
         daemon,
         provider: provider?,
@@ -188,7 +262,7 @@ fn subscribers(
     job_name: &str,
     found: &mut Found,
 ) -> Vec<SubscriberConfig> {
-    const SINGLE: &str = "subscriber_db";
+    const SINGLE: &str = SUBSCRIBER_DB.name;
     let listed = document.sections("subscriber");
     if section.has(SINGLE) {
         if !listed.is_empty() {
@@ -221,7 +295,7 @@ fn subscribers(
             .any(|other| other.name.as_deref() == Some(&name))
         {
             item.problem(
-                "name",
+                NAME.name,
                 &format!("{name} is the name of another subscriber too"),
             );
         }
@@ -235,16 +309,16 @@ fn subscribers(
 }
 
 fn subscriber(section: &Section<'_>, found: &mut Found) -> Option<(String, ConnectInfo)> {
-    section.only_keys(&["name", "db"], &[]);
-    for key in ["name", "db"] {
+    section.only_keys(&key::names(&SUBSCRIBER_KEYS), &[]);
+    for key in key::names(&SUBSCRIBER_KEYS) {
         if !section.has(key) {
             section.missing(key, "each [[subscriber]] has name and db");
         }
     }
-    let db = databases::connection(section, "db", found);
-    let name = section.text("name")?.value;
+    let db = databases::connection(section, DB.name, found);
+    let name = section.text(NAME.name)?.value;
     if !value::is_plain_name(&name) {
-        section.problem("name", &format!("must be {}", value::PLAIN_NAME));
+        section.problem(NAME.name, &format!("must be {}", value::PLAIN_NAME));
     }
     Some((name, db?))
 }

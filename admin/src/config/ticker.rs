@@ -8,6 +8,7 @@ use sql::connect::ConnectInfo;
 use super::databases::{self, Found};
 use super::document::{Document, Section};
 use super::file::{self, ConfigErrors};
+use super::key::{self, Key, Reload, TextKey, TimeKey};
 use super::value::TimeRange;
 use super::{DaemonConfig, absolute, daemon_keys, names, process_env};
 
@@ -43,18 +44,55 @@ pub enum Databases {
     All,
 }
 
-const KEYS: [&str; 6] = [
-    "db",
-    "databases",
-    "queues",
-    "maint_delay",
-    "loop_delay",
-    "retry_delay",
-];
+const DB: TextKey = TextKey {
+    name: "db",
+    form: "connection string",
+    default: "required, but with databases",
+    range: "",
+    reload: Reload::Taken,
+};
+const DATABASES: TextKey = TextKey {
+    name: "databases",
+    form: "list of names, or all",
+    default: "the one of db",
+    range: "",
+    reload: Reload::Taken,
+};
+const QUEUES: TextKey = TextKey {
+    name: "queues",
+    form: "list of names",
+    default: "none",
+    range: "",
+    reload: Reload::Restart,
+};
+const MAINT_DELAY: TimeKey = TimeKey {
+    name: "maint_delay",
+    default: Duration::from_secs(600),
+    range: TimeRange::millis(100, 86_400_000),
+    reload: Reload::Taken,
+};
+const LOOP_DELAY: TimeKey = TimeKey {
+    name: "loop_delay",
+    default: Duration::from_millis(20),
+    range: TimeRange::millis(1, 3_600_000),
+    reload: Reload::Taken,
+};
+const RETRY_DELAY: TimeKey = TimeKey {
+    name: "retry_delay",
+    default: Duration::from_secs(30),
+    range: TimeRange::millis(100, 86_400_000),
+    reload: Reload::Taken,
+};
 
-const MAINT_DELAY: TimeRange = TimeRange::millis(100, 86_400_000);
-const LOOP_DELAY: TimeRange = TimeRange::millis(1, 3_600_000);
-const RETRY_DELAY: TimeRange = TimeRange::millis(100, 86_400_000);
+/// The keys of `[ticker]` beside those of every daemon.
+pub(super) const KEYS: [&dyn Key; 6] = [
+    &DB,
+    &DATABASES,
+    &QUEUES,
+    &MAINT_DELAY,
+    &LOOP_DELAY,
+    &RETRY_DELAY,
+];
 
 impl TickerConfig {
     /// Reads and checks a file. Errors: all problems at once. Touches no database.
@@ -81,35 +119,31 @@ impl TickerConfig {
 }
 
 fn read(section: &Section<'_>, file: PathBuf, mode: u32) -> Option<TickerConfig> {
-    let known: Vec<&str> = daemon_keys::KEYS.iter().chain(&KEYS).copied().collect();
+    let known = [key::names(&daemon_keys::KEYS), key::names(&KEYS)].concat();
     section.only_keys(&known, &["http_listen"]);
     let mut found = Found::default();
-    let db = databases::connection(section, "db", &mut found);
+    let db = databases::connection(section, DB.name, &mut found);
     let databases = databases(section);
     let mut daemon = daemon_keys::read(section, file);
     daemon.warnings.extend(found.warnings(mode));
-    let queues = names::queues(section);
-    let maint_delay = section.time("maint_delay", MAINT_DELAY, Duration::from_secs(600));
-    let loop_delay = section.time("loop_delay", LOOP_DELAY, Duration::from_millis(20));
-    let retry_delay = section.time("retry_delay", RETRY_DELAY, Duration::from_secs(30));
-    let stats_period = section.time(
-        "stats_period",
-        daemon_keys::STATS_PERIOD,
-        Duration::from_secs(30),
-    );
-    let db = match (db, section.has("db"), section.has("databases")) {
+    let queues = names::queues(section, QUEUES.name);
+    let maint_delay = section.time(&MAINT_DELAY);
+    let loop_delay = section.time(&LOOP_DELAY);
+    let retry_delay = section.time(&RETRY_DELAY);
+    let stats_period = section.time(&daemon_keys::STATS_PERIOD);
+    let db = match (db, section.has(DB.name), section.has(DATABASES.name)) {
         (Some(db), ..) => db,
         (None, true, _) => return None,
         // The server comes from the environment then, as for psql.
         (None, false, true) => match "".parse() {
             Ok(db) => db,
             Err(error) => {
-                section.problem("db", &sql::connect::ConninfoError::to_string(&error));
+                section.problem(DB.name, &sql::connect::ConninfoError::to_string(&error));
                 return None;
             }
         },
         (None, false, false) => {
-            section.missing("db", "a connection string, or databases = [...]");
+            section.missing(DB.name, "a connection string, or databases = [...]");
             return None;
         }
     };
@@ -126,7 +160,7 @@ fn read(section: &Section<'_>, file: PathBuf, mode: u32) -> Option<TickerConfig>
 }
 
 fn databases(section: &Section<'_>) -> Databases {
-    const KEY: &str = "databases";
+    const KEY: &str = DATABASES.name;
     let Some(texts) = section.texts(KEY) else {
         return Databases::FromDb;
     };

@@ -124,7 +124,7 @@ impl fmt::Display for NumberRange {
     }
 }
 
-fn spoken_time(time: Duration) -> String {
+pub(super) fn spoken_time(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0 => format!("{} s", time.as_secs_f64()),
@@ -139,7 +139,7 @@ fn plural(count: u64, unit: &str) -> String {
     format!("{count} {unit}{s}")
 }
 
-fn spoken_size(bytes: u64) -> String {
+pub(super) fn spoken_size(bytes: u64) -> String {
     let unit = ["GB", "MB", "kB"]
         .into_iter()
         .zip([1u64 << 30, 1 << 20, 1 << 10])

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod blocks;
+mod exit_codes;
 mod links;
 mod log_lines;
 mod pages;
