@@ -19,8 +19,8 @@ const DB: &str = "db1";
 
 /// How scripts wait that were written for Londiste.
 const WAIT_FOR_TABLES: &str = "\
-while [ $(replay -c etc/replay.toml tables | tail -n+2 | awk '{print $2}' |
-    grep -v ok | wc -l) -ne 0 ]; do sleep 1; done";
+while [ $(replay tables | tail -n+2 | awk '{print $2}' | grep -v ok | wc -l) -ne 0 ]; do
+    sleep 1; done";
 
 /// The commands of the `sh` blocks of a page. A line that begins with a blank goes on with the one
 /// before; what follows ` #` is a comment.
@@ -71,7 +71,8 @@ impl Place {
         self.runs(line)
     }
 
-    /// Runs a command line. `-h host1` and its like are the servers of the test.
+    /// Runs a command line. `-h host1` and its like are the servers of the test, the first
+    /// subscriber's is the local one, and files are in the fresh directory.
     #[track_caller]
     fn runs(&self, line: &str) -> Output {
         println!("$ {line}");
@@ -86,6 +87,14 @@ impl Place {
             let here = format!("-h {folder} -p {} -U postgres", cluster.port());
             line = line.replace(host, &here);
         }
+        for (there, here) in [("/etc/trunkline/", "etc/"), ("/run/trunkline/", "run/")] {
+            line = line.replace(there, here);
+        }
+        let config = if line.starts_with("ticker") {
+            "etc/ticker.toml"
+        } else {
+            "etc/replay.toml"
+        };
         let path = format!(
             "{}:/usr/lib/postgresql/15/bin:{}",
             Programs::get().dir().display(),
@@ -96,7 +105,10 @@ impl Place {
                 .args(["-c", &line])
                 .current_dir(self.scratch.path())
                 .env("PATH", path)
-                .env_remove("TRUNKLINE_CONFIG"),
+                .env("PGHOST", self.first.socket_dir())
+                .env("PGPORT", self.first.port().to_string())
+                .env("PGUSER", "postgres")
+                .env("TRUNKLINE_CONFIG", config),
             Duration::from_secs(180),
         )
         .ok();
@@ -271,20 +283,21 @@ fn the_tutorial_runs_as_written_while_writes_go_on() {
     load.wait_for_more(100);
 
     // The provider's host.
-    place.types("ticker -c etc/ticker.toml install");
-    place.types("ticker -c etc/ticker.toml start -d");
+    place.types("ticker install");
+    place.types("ticker start -d");
 
     // The subscriber's host. The dump holds the objects of `ticker install`.
-    place.types("createdb -h host2 db1");
-    place.types("pg_dump -s -x -h host1 db1 | psql -qX -h host2 db1");
-    place.types("replay -c etc/replay.toml install");
-    place.types("replay -c etc/replay.toml start -d");
-    place.types("replay -c etc/replay.toml add --all");
-    place.types("replay -c etc/replay.toml add-seq --all");
+    place.types("createdb db1");
+    let said = place.types("pg_dump -s -x -O -h host1 db1 | psql -q db1");
+    assert_eq!(said.stderr, "");
+    place.types("replay install");
+    place.types("replay start -d");
+    place.types("replay add --all");
+    place.types("replay add-seq --all");
     place.types(WAIT_FOR_TABLES);
-    place.types("replay -c etc/replay.toml wait");
-    place.types("replay -c etc/replay.toml tables");
-    place.types("trunkline -c etc/replay.toml status");
+    place.types("replay wait");
+    place.types("replay tables");
+    place.types("trunkline status");
     load.wait_for_more(200);
     let totals = load.stop();
     println!("longest transaction {:?}", totals.longest);
@@ -321,32 +334,33 @@ fn the_tutorial_runs_as_written_while_writes_go_on() {
         );
         load.wait_for_more(50);
         place.types("createdb -h host3 db1");
-        place.types("pg_dump -s -x -h host1 db1 | psql -qX -h host3 db1");
-        place.types("replay -c etc/replay2.toml install");
-        place.types("replay -c etc/replay2.toml start -d");
-        place.types("replay -c etc/replay2.toml add --all");
-        place.types("replay -c etc/replay2.toml add-seq --all");
-        place.runs("replay -c etc/replay2.toml wait --timeout 120");
+        let said = place.types("pg_dump -s -x -O -h host1 db1 | psql -q -h host3 db1");
+        assert_eq!(said.stderr, "");
+        place.types("replay -c /etc/trunkline/replay2.toml install");
+        place.types("replay -c /etc/trunkline/replay2.toml start -d");
+        place.types("replay -c /etc/trunkline/replay2.toml add --all");
+        place.types("replay -c /etc/trunkline/replay2.toml add-seq --all");
+        place.runs("replay -c /etc/trunkline/replay2.toml wait --timeout 120");
         load
     };
     load.wait_for_more(100);
 
     // Stopped, more writes, started: it catches up.
-    place.types("replay -c etc/replay.toml stop");
+    place.types("replay stop");
     assert!(replay.pid().is_none());
     load.wait_for_more(300);
-    place.types("replay -c etc/replay.toml start -d");
+    place.types("replay start -d");
     load.wait_for_more(100);
 
     // kill -9 of either daemon.
     for round in 0..3 {
         println!("kill -9, round {round}");
-        place.types("kill -9 $(cat run/db1-replay.pid)");
+        place.types("kill -9 $(cat /run/trunkline/db1-replay.pid)");
         load.wait_for_more(50);
-        place.types("kill -9 $(cat run/db1-ticker.pid)");
+        place.types("kill -9 $(cat /run/trunkline/db1-ticker.pid)");
         load.wait_for_more(50);
-        place.types("replay -c etc/replay.toml start -d");
-        place.types("ticker -c etc/ticker.toml start -d");
+        place.types("replay start -d");
+        place.types("ticker start -d");
         load.wait_for_more(50);
     }
     let totals = load.stop();
@@ -361,11 +375,11 @@ fn the_tutorial_runs_as_written_while_writes_go_on() {
         "truncate journal; insert into journal (line) values ('first')",
     );
     place.assert_equal("etc/replay.toml", &place.first);
-    place.types("replay -c etc/replay.toml wait --timeout 120");
-    place.types("replay -c etc/replay.toml seqs --sync");
-    place.types("replay -c etc/replay.toml stop");
-    place.types("replay -c etc/replay2.toml stop");
-    place.types("ticker -c etc/ticker.toml stop");
+    place.types("replay wait --timeout 120");
+    place.types("replay seqs --sync");
+    place.types("replay stop");
+    place.types("replay -c /etc/trunkline/replay2.toml stop");
+    place.types("ticker stop");
     for node in &place.daemons.0 {
         assert!(node.pid().is_none());
         assert_clean(&node.logfile, &[]);

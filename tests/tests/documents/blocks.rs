@@ -5,6 +5,7 @@
 //! or as lines of the sample that its first line names; `text` and `json` are output. `skip:` and a
 //! reason keep a block from being run. The tutorial has a test of its own.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -75,6 +76,13 @@ const SUBSCRIBER: &str = "
     create table shop.items (id int primary key, v text);
 ";
 
+/// The config that each program finds.
+const CONFIGS: [(&str, &str); 3] = [
+    ("ticker", "etc/ticker.toml"),
+    ("replay", "etc/replay.toml"),
+    ("trunkline", "etc"),
+];
+
 /// Where the blocks are run.
 struct Place {
     replication: Replication,
@@ -90,6 +98,15 @@ impl Place {
         for folder in ["roles", "examples"] {
             let here = replication.scratch.path().join("etc").join(folder);
             std::os::unix::fs::symlink(etc.join(folder), here).unwrap();
+        }
+        // Programs that find their config without `-c`, as those of a package do.
+        for (program, config) in CONFIGS {
+            let file = format!("bin/{program}");
+            let real = Programs::get().path(program);
+            let text = format!("#!/bin/sh\nTRUNKLINE_CONFIG={config} exec {real:?} \"$@\"\n");
+            let wrapper = replication.scratch.file(&file, &text);
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(wrapper, mode).unwrap();
         }
         Self {
             replication,
@@ -128,15 +145,14 @@ impl Place {
     fn shell(&self, block: &Block) {
         let path = format!(
             "{}:/usr/lib/postgresql/15/bin:{}",
-            Programs::get().dir().display(),
+            self.replication.scratch.path().join("bin").display(),
             std::env::var("PATH").unwrap()
         );
         let output = run_in(
             Command::new("bash")
                 .args(["-e", "-u", "-x", "-c", &self.with_hosts(&block.text)])
                 .current_dir(self.replication.scratch.path())
-                .env("PATH", path)
-                .env_remove("TRUNKLINE_CONFIG"),
+                .env("PATH", path),
             Duration::from_secs(60),
         );
         println!("{}{}", output.stdout, output.stderr);
@@ -195,6 +211,16 @@ fn every_command_block_of_the_manual_runs_as_written() {
             .unwrap_or_else(|| panic!("{} is not in docs/SUMMARY.md", page.path))
     });
     let place = Place::new();
+    let readme = pages.iter().find(|page| page.path == "README.md").unwrap();
+    for block in blocks(readme) {
+        // The ten commands are among the tutorial's.
+        let is_tutorial = block.text.contains("ticker install");
+        assert!(
+            block.info != "sh" || is_tutorial,
+            "{}: who runs it?",
+            block.place()
+        );
+    }
     for page in manual {
         for block in blocks(page) {
             // Its commands are run by the test of the tutorial, under load; its configs here.
