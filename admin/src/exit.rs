@@ -178,10 +178,12 @@ fn server_text(answer: &DbError) -> String {
 fn hint_of(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|link| {
         let connect = link.downcast_ref::<ConnectError>();
+        let ours = link.downcast_ref::<sql::Error>();
         let server = link.downcast_ref::<DbError>();
         let config = link.downcast_ref::<ConfigErrors>();
         connect
             .and_then(ConnectError::hint)
+            .or_else(|| ours.and_then(sql::Error::hint))
             .or_else(|| server.and_then(DbError::hint))
             .or_else(|| config.and_then(ConfigErrors::hint))
             .map(str::to_owned)

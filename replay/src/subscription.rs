@@ -10,6 +10,7 @@ use std::{
 use sql::{
     connect::{CancelToken, ConnectInfo, Pool, Session},
     name::TableName,
+    ownership::Schema,
     table_state::TableRow,
 };
 use tokio::sync::{Mutex, Notify, Semaphore};
@@ -119,7 +120,10 @@ impl Subscription {
     pub(crate) async fn provider_session(&self, purpose: &'static str) -> Result<Session, Trouble> {
         let session = self
             .provider
-            .connect(&application_name(purpose, &self.settings.job))
+            .connect_for(
+                &application_name(purpose, &self.settings.job),
+                Schema::PROVIDER,
+            )
             .await
             .map_err(Trouble::connect("provider"))?;
         self.remember(Side::Provider, purpose, &session);
@@ -133,7 +137,10 @@ impl Subscription {
     ) -> Result<Session, Trouble> {
         let session = self
             .subscriber
-            .connect(&application_name(purpose, &self.settings.job))
+            .connect_for(
+                &application_name(purpose, &self.settings.job),
+                Schema::SUBSCRIBER,
+            )
             .await
             .map_err(Trouble::connect("subscriber"))?;
         self.remember(Side::Subscriber, purpose, &session);

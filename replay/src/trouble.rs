@@ -313,15 +313,17 @@ impl From<OffTrack> for Trouble {
 }
 
 fn not_connected(doing: String, error: ConnectError) -> Trouble {
-    let (class, hint) = (error.class(), error.hint());
+    let class = error.class();
+    let advice = error
+        .hint()
+        .unwrap_or("put the connection string right, or what it names")
+        .to_owned();
     let source = anyhow::Error::new(error);
     match class {
         Class::Transient => Trouble::passing(doing, source),
         Class::Operator | Class::Bug => Trouble::Operator {
             doing,
-            advice: hint
-                .unwrap_or("put the connection string right, or what it names")
-                .into(),
+            advice,
             source,
         },
     }

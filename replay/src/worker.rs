@@ -6,6 +6,7 @@ use admin::{
     config::{ReplayConfig, SubscriberConfig},
     daemon::{Body, Ready, Signals},
 };
+use sql::ownership::Schema;
 use tokio::{
     sync::{Mutex, Notify, Semaphore, mpsc},
     task::JoinSet,
@@ -234,10 +235,16 @@ fn subscription(
         streams: Arc::new(Semaphore::new(streams)),
         tables: Arc::new(Semaphore::new(streams)),
         catch_ups: Semaphore::new(streams.max(CATCH_UPS)),
-        copy_out: config
-            .provider
-            .pool(&application_name("copy-out", job), streams)?,
-        copy_in: one.db.pool(&application_name("copy-in", job), streams)?,
+        copy_out: config.provider.pool(
+            &application_name("copy-out", job),
+            streams,
+            Schema::PROVIDER,
+        )?,
+        copy_in: one.db.pool(
+            &application_name("copy-in", job),
+            streams,
+            Schema::SUBSCRIBER,
+        )?,
         provider: config.provider.clone(),
         subscriber: one.db.clone(),
         readers: shared.readers,

@@ -1,8 +1,9 @@
 -- pgq.maint_operations(): what a maintenance run has to call now, in order.
 -- Result: setof (func_name, func_arg): a function of no or one argument; one that gives 1 wants to be called again at
 -- once; 'vacuum' with a table's name is a statement, not a function. Each call is a transaction of its own.
--- Of queue_extra_maint only functions in schemas pgq, trunkline, pgq_node and londiste are listed: the caller runs them
--- with its own rights.
+-- The caller runs them with its own rights. So of queue_extra_maint, which admins of the queue write, only pgq.maint_... and
+-- functions of pgq_node and londiste are listed, and these two schemas are looked into only if they belong to somebody who
+-- may have those rights (pgq._may_call); never functions of schema trunkline, some of which run their argument.
 -- Tables touched: reads queue and tick, and the tables of pgq_node and londiste where they exist.
 create or replace function pgq.maint_operations(out func_name text, out func_arg text)
 returns setof record
@@ -10,7 +11,10 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_due int4 := 0;
+    v_due  int4 := 0;
+    v_node bool := pgq._may_call('pgq_node');
+    v_more text := concat_ws('|', '^pgq[.]maint_[a-z0-9_]+$', case when v_node then '^pgq_node[.][a-z_][a-z0-9_]*$' end,
+                             case when pgq._may_call('londiste') then '^londiste[.][a-z_][a-z0-9_]*$' end);
 begin
     for func_name, func_arg in
         select 'pgq.maint_rotate_tables_step1', q.queue_name from pgq.queue q
@@ -42,15 +46,18 @@ begin
     return query
         select e.name, q.queue_name
           from pgq.queue q, unnest(q.queue_extra_maint) with ordinality e (name, place)
-         where e.name ~ '^(pgq|trunkline|pgq_node|londiste)[.][a-z_][a-z0-9_]*$'
+         where e.name ~ v_more
          order by q.queue_name, e.place;
     return query select 'vacuum'::text, v.name from pgq.maint_tables_to_vacuum() v (name);
-    if to_regproc('pgq_node.maint_watermark') is not null then
+    if v_node and to_regproc('pgq_node.maint_watermark') is not null then
         return query execute
             'select ''pgq_node.maint_watermark''::text, n.queue_name::text from pgq_node.node_info n '
             'where n.node_type = ''root'' order by 2';
     end if;
-    if to_regproc('londiste.root_check_seqs') is not null then
+    if v_more !~ 'londiste' then
+        return;
+    end if;
+    if v_node and to_regproc('londiste.root_check_seqs') is not null then
         return query execute
             'select distinct ''londiste.root_check_seqs''::text, s.queue_name::text '
             'from londiste.seq_info s join pgq_node.node_info n on n.queue_name = s.queue_name '

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_postgres::Client;
 use tokio_postgres::config as driver;
 use tokio_postgres::error::SqlState;
 
@@ -16,6 +17,7 @@ pub use crate::connect_error::ConnectError;
 use crate::connect_error::{Attempt, Cause};
 use crate::conninfo;
 pub use crate::conninfo::ConninfoError;
+use crate::ownership::{self, Schema};
 use crate::passfile::{self, Wanted};
 use crate::session::{self, Wire};
 pub use crate::session::{CancelToken, NoSession, NotCancelled, Pool, PoolError, Pooled, Session};
@@ -110,13 +112,36 @@ impl ConnectInfo {
         Ok(Session::new(wire))
     }
 
-    /// A pool of at most `size` such connections, opened when first needed.
+    /// Connects, and proves that these schemas of ours are there and belong to roles that may act as ours: before anything in
+    /// them is called or read. A session of [`ConnectInfo::connect`] has to ask [`ownership::prove`] itself.
+    pub async fn connect_for(
+        &self,
+        application_name: &str,
+        schemas: &[Schema],
+    ) -> Result<Session, ConnectError> {
+        let session = self.connect(application_name).await?;
+        self.prove(&session, schemas).await?;
+        Ok(session)
+    }
+
+    async fn prove(&self, client: &Client, schemas: &[Schema]) -> Result<(), ConnectError> {
+        ownership::require(client, schemas)
+            .await
+            .map_err(|error| self.failed(Cause::Schemas(Box::new(error))))
+    }
+
+    /// A pool of at most `size` connections as [`ConnectInfo::connect_for`] makes them, opened when first needed.
     ///
     /// Errors: only those of TLS files, which are read now; a connection's own errors come out
     /// of [`Pool::get`](deadpool::managed::Pool::get), as a [`PoolError`].
     /// A connection that comes back to the pool gets the session settings anew before its next
     /// use, or is thrown away if that fails.
-    pub fn pool(&self, application_name: &str, size: usize) -> Result<Pool, ConnectError> {
+    pub fn pool(
+        &self,
+        application_name: &str,
+        size: usize,
+        schemas: &'static [Schema],
+    ) -> Result<Pool, ConnectError> {
         if self
             .0
             .endpoints
@@ -125,7 +150,7 @@ impl ConnectInfo {
         {
             tls::connector(&self.0.tls).map_err(|error| self.failed(Cause::Tls(error)))?;
         }
-        session::pool(self.clone(), application_name, size)
+        session::pool(self.clone(), application_name, size, schemas)
             .map_err(|problem| self.failed(Cause::Pool(problem)))
     }
 
@@ -403,6 +428,10 @@ fn may_try_other_channel(cause: &Cause) -> bool {
             None => true,
         },
         Cause::Tls(_) => true,
-        Cause::Timeout(_) | Cause::Resolve(_) | Cause::WrongServer(_) | Cause::Pool(_) => false,
+        Cause::Timeout(_)
+        | Cause::Resolve(_)
+        | Cause::WrongServer(_)
+        | Cause::Pool(_)
+        | Cause::Schemas(_) => false,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
-use crate::error::{Class, classify};
+use crate::error::{Class, Error, classify};
 use crate::tls::{self, TlsError};
 
 /// Why no connection could be made: what was tried, with host, port, database, user and cause.
@@ -37,6 +37,8 @@ pub(crate) enum Cause {
     Resolve(String),
     WrongServer(&'static str),
     Pool(String),
+    /// Connected, and the schemas that were asked for may not be used.
+    Schemas(Box<Error>),
 }
 
 impl ConnectError {
@@ -57,7 +59,8 @@ impl ConnectError {
             | Cause::Timeout(_)
             | Cause::Resolve(_)
             | Cause::WrongServer(_)
-            | Cause::Pool(_) => None,
+            | Cause::Pool(_)
+            | Cause::Schemas(_) => None,
         }
     }
 
@@ -67,11 +70,12 @@ impl ConnectError {
     }
 
     /// What an operator can do about it.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&str> {
         let cause = &self.attempts.last()?.cause;
         match cause {
             Cause::Server(error) => server_hint(error),
             Cause::Tls(error) => error.hint(),
+            Cause::Schemas(error) => error.hint(),
             Cause::Timeout(_) => Some("is a firewall in the way, or the server overloaded?"),
             Cause::Resolve(_) | Cause::WrongServer(_) | Cause::Pool(_) => None,
         }
@@ -83,6 +87,7 @@ impl ConnectError {
         match self.attempts.last().map(|last| &last.cause) {
             None | Some(Cause::Tls(_) | Cause::Pool(_)) => Class::Operator,
             Some(Cause::Timeout(_) | Cause::Resolve(_) | Cause::WrongServer(_)) => Class::Transient,
+            Some(Cause::Schemas(error)) => error.class(),
             Some(Cause::Server(error)) if is_tls(error) => Class::Operator,
             Some(Cause::Server(error)) => match classify(error) {
                 Class::Transient => Class::Transient,
@@ -139,11 +144,17 @@ fn innermost<'a>(
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "could not connect to database {} as {}",
-            self.dbname, self.user
-        )?;
+        let (dbname, user) = (&self.dbname, &self.user);
+        if let [
+            Attempt {
+                place,
+                cause: cause @ Cause::Schemas(_),
+            },
+        ] = self.attempts.as_slice()
+        {
+            return write!(f, "database {dbname} at {place}, as {user}: {cause}");
+        }
+        write!(f, "could not connect to database {dbname} as {user}")?;
         for (index, attempt) in self.attempts.iter().enumerate() {
             let between = if index == 0 { " at" } else { "; at" };
             write!(f, "{between} {}: {}", attempt.place, attempt.cause)?;
@@ -169,6 +180,10 @@ impl fmt::Display for Cause {
             Cause::Resolve(problem) => f.write_str(problem),
             Cause::WrongServer(wanted) => write!(f, "not {wanted} (target_session_attrs)"),
             Cause::Pool(problem) => f.write_str(problem),
+            Cause::Schemas(error) => match error.source() {
+                Some(source) => write!(f, "{error}: {source}"),
+                None => error.fmt(f),
+            },
         }
     }
 }

@@ -5,7 +5,8 @@ use tokio_postgres::Transaction;
 
 use crate::error::Error;
 use crate::install::column;
-use crate::installed::{extension_of, relation_exists};
+use crate::installed::extension_of;
+use crate::ownership::{Schema, prove, relation_exists};
 
 /// Removes what a schema-only dump of another node brought along: its capture triggers would fire here, and its
 /// empty tables would be taken for an installation.
@@ -14,11 +15,12 @@ use crate::installed::{extension_of, relation_exists};
 /// goes too if it is ours (it has epochs) and holds no queue.
 pub(crate) async fn remove_dump(transaction: &Transaction<'_>) -> Result<bool, Error> {
     let doing = || Error::database("look for objects that came with a dump");
-    if !relation_exists(transaction, "trunkline.component").await?
-        || !relation_exists(transaction, "trunkline.node").await?
+    if !relation_exists(transaction, Schema::Trunkline, "component").await?
+        || !relation_exists(transaction, Schema::Trunkline, "node").await?
     {
         return Ok(false);
     }
+    prove(transaction, &[Schema::Pgq, Schema::PgqCoop, Schema::PgqExt]).await?;
     if extension_of(transaction, "trunkline").await?.is_some() {
         return remove_dump_of_extension(transaction).await;
     }

@@ -32,6 +32,22 @@ pub enum Error {
         /// What to do.
         advice: String,
     },
+    /// A schema of our name holds what belongs to a role that may not act as this session's: its code is not run.
+    #[error("schema {schema} of this database is not used: {what}, who may not act as {session}")]
+    Stranger {
+        /// The schema.
+        schema: String,
+        /// What is somebody else's, and whose.
+        what: String,
+        /// The role that this session logged in as.
+        session: String,
+    },
+    /// A schema that is needed is not there.
+    #[error("schema {schema} is not installed in this database")]
+    NotInstalled {
+        /// Its name.
+        schema: &'static str,
+    },
     /// The database was installed or upgraded by a newer program.
     #[error(
         "component {component} is at upgrade step {installed}, this program knows up to {known}: use a newer program"
@@ -64,9 +80,11 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Database { source, .. } => classify(source),
-            Self::ForeignSchema { .. } | Self::Extension { .. } | Self::NewerInstall { .. } => {
-                Class::Operator
-            }
+            Self::ForeignSchema { .. }
+            | Self::Extension { .. }
+            | Self::Stranger { .. }
+            | Self::NotInstalled { .. }
+            | Self::NewerInstall { .. } => Class::Operator,
             Self::Manifest(_) | Self::Unexpected(_) => Class::Bug,
         }
     }
@@ -76,6 +94,13 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Database { source, .. } => source.as_db_error()?.hint(),
+            Self::Stranger { .. } => Some(
+                "connect as the role that it belongs to, have a superuser give it to a role that may act as this one, \
+                 or leave this database out",
+            ),
+            Self::NotInstalled { .. } => {
+                Some("run 'ticker install' on a provider, 'replay install' for a subscriber")
+            }
             Self::ForeignSchema { .. }
             | Self::Extension { .. }
             | Self::NewerInstall { .. }
@@ -91,6 +116,8 @@ impl Error {
             Self::Database { source, .. } => source.code(),
             Self::ForeignSchema { .. }
             | Self::Extension { .. }
+            | Self::Stranger { .. }
+            | Self::NotInstalled { .. }
             | Self::NewerInstall { .. }
             | Self::Manifest(_)
             | Self::Unexpected(_) => None,

@@ -10,8 +10,9 @@ use tokio_postgres::{Client, Transaction};
 
 use crate::dump::remove_dump;
 use crate::error::Error;
-use crate::installed::{Extension, extension_of, relation_exists, schema_exists, schema_of};
+use crate::installed::{Extension, extension_of, schema_exists, schema_of};
 use crate::manifest::{Entry, Step, When, digest, entries, steps, takeover};
+use crate::ownership::{self, Schema};
 
 /// Key of the advisory transaction lock that installers take. The letters "trunklin".
 const INSTALL_LOCK: i64 = 0x7472_756e_6b6c_696e;
@@ -47,6 +48,16 @@ impl Component {
             Self::Ext => "pgq_ext",
             Self::Provider => "provider",
             Self::Subscriber => "subscriber",
+        }
+    }
+
+    /// The schema that its objects are in.
+    fn schema(self) -> Schema {
+        match self {
+            Self::Pgq => Schema::Pgq,
+            Self::Coop => Schema::PgqCoop,
+            Self::Ext => Schema::PgqExt,
+            Self::Provider | Self::Subscriber => Schema::Trunkline,
         }
     }
 
@@ -103,6 +114,7 @@ pub async fn install(client: &mut Client, components: &[Component]) -> Result<Re
 /// Installs or upgrades components, in the order given, in one transaction.
 ///
 /// # Errors
+/// [`Error::Stranger`] for one of their schemas that belongs to somebody else: nothing in it is read then.
 /// [`Error::ForeignSchema`] for a schema pgq or trunkline that is not ours, [`Error::Extension`] for one that an extension
 /// of another version made, [`Error::NewerInstall`] when the database is ahead of this program, [`Error::Database`]
 /// otherwise. Nothing is changed then. Dropping the future rolls back.
@@ -147,6 +159,11 @@ async fn attempt(
         .batch_execute(&format!("{SETTINGS}{}", lock_statement()))
         .await
         .map_err(Error::database("lock the installation"))?;
+    let schemas: Vec<Schema> = [Schema::Trunkline]
+        .into_iter()
+        .chain(components.iter().map(|component| component.schema()))
+        .collect();
+    ownership::prove(&transaction, &schemas).await?;
     let mut report = Report {
         removed_dump: remove_dump(&transaction).await?,
         ..Report::default()
@@ -311,7 +328,7 @@ async fn recorded(
     transaction: &Transaction<'_>,
     component: &str,
 ) -> Result<Option<Recorded>, Error> {
-    if !relation_exists(transaction, "trunkline.component").await? {
+    if !ownership::relation_exists(transaction, Schema::Trunkline, "component").await? {
         return Ok(None);
     }
     let row = transaction

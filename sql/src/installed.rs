@@ -5,6 +5,7 @@ use tokio_postgres::GenericClient;
 use crate::error::Error;
 use crate::install::column;
 use crate::manifest::{digest, entries, steps};
+use crate::ownership::{Schema, relation_exists};
 
 /// How an installed component compares with the one in this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +36,10 @@ pub struct Installed {
 /// The installed components, in order of their names; none where nothing is installed.
 ///
 /// # Errors
-/// [`Error::Database`], or [`Error::Manifest`] when the program was built wrong.
+/// [`Error::Stranger`] for a schema trunkline that somebody else made, [`Error::Database`], or [`Error::Manifest`] when the program was
+/// built wrong.
 pub async fn components(client: &impl GenericClient) -> Result<Vec<Installed>, Error> {
-    if !relation_exists(client, "trunkline.component").await? {
+    if !relation_exists(client, Schema::Trunkline, "component").await? {
         return Ok(Vec::new());
     }
     let rows = client
@@ -122,21 +124,6 @@ pub(crate) async fn extension_of(
         })
     })
     .transpose()
-}
-
-/// Whether a table of this name is there; the name as SQL reads it.
-pub(crate) async fn relation_exists(
-    client: &impl GenericClient,
-    name: &str,
-) -> Result<bool, Error> {
-    let row = client
-        .query_one(
-            "select pg_catalog.to_regclass($1::text) is not null",
-            &[&name],
-        )
-        .await
-        .map_err(Error::database(format!("look for {name}")))?;
-    column(&row, 0)
 }
 
 /// Whether a schema of this name is there; the bare name.

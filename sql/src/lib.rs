@@ -29,6 +29,7 @@ mod dump; // drops what came with a dump of another node
 pub mod install; // schemas pgq and trunkline, and the roles, in one transaction
 pub mod installed; // reads trunkline.component and the catalog: what is there, and how it compares
 pub mod manifest; // pure: the SQL files compiled into the program
+pub mod ownership; // reads the catalog: whose our schemas are, asked before they are used
 
 // The provider's queue, schema pgq, through its functions: no table is written from here.
 pub mod consumer; // subscriptions

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use tokio_postgres::{GenericClient, Row, Statement};
 
+use crate::error::Error;
+use crate::ownership::{Schema, relation_exists};
 use crate::tick::{Epoch, Tick, TickId, TickTag};
 
 /// A place in the history of a queue. The epoch tells one queue from another of the same
@@ -59,14 +61,11 @@ fn stored(row: &Row) -> Result<Stored, tokio_postgres::Error> {
 }
 
 /// Whether replay is installed in this database at all. Source: the catalog.
-pub async fn is_installed(client: &impl GenericClient) -> Result<bool, tokio_postgres::Error> {
-    client
-        .query_one(
-            "select pg_catalog.to_regclass('trunkline.position') is not null",
-            &[],
-        )
-        .await?
-        .try_get(0)
+///
+/// # Errors
+/// [`Error::Stranger`] where schema trunkline belongs to a role that may not act as this session's.
+pub async fn is_installed(client: &impl GenericClient) -> Result<bool, Error> {
+    relation_exists(client, Schema::Trunkline, "position").await
 }
 
 /// Where the consumer stands; none if `replay install` has not registered it here.

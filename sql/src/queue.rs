@@ -4,6 +4,7 @@ use tokio_postgres::GenericClient;
 
 use crate::error::Error;
 use crate::install::column;
+use crate::ownership::{self, Schema};
 use crate::tick::{Epoch, TickId};
 
 /// Makes a queue for replication, one that ticks at once; false: it was there. Source: `trunkline.create_queue`.
@@ -190,7 +191,13 @@ pub enum Maker {
 }
 
 /// Who made this database's schema pgq; None: there is none that can be ticked. Source: the catalog.
+///
+/// # Errors
+/// [`Error::Stranger`] where it belongs to a role that may not act as this session's.
 pub async fn maker(client: &impl GenericClient) -> Result<Option<Maker>, Error> {
+    if ownership::prove(client, Schema::QUEUE).await?.is_empty() {
+        return Ok(None);
+    }
     let row = client
         .query_one(
             "select pg_catalog.to_regprocedure('pgq.queues_to_tick(text)') is not null, \

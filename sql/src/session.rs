@@ -13,6 +13,7 @@ use tokio_postgres::{
 
 use crate::connect::{Channel, ConnectInfo};
 use crate::connect_error::{Cause, ConnectError};
+use crate::ownership::Schema;
 use crate::tls::Connector;
 
 /// Makes the text of a value, and the meaning of a name, the same in every session, whatever the
@@ -277,6 +278,7 @@ pub type NoSession = deadpool::managed::PoolError<PoolError>;
 pub struct Pooling {
     info: ConnectInfo,
     application_name: String,
+    schemas: &'static [Schema],
 }
 
 /// Why a [`Pool`] has no session to lend.
@@ -290,10 +292,16 @@ pub enum PoolError {
     Reset(#[source] tokio_postgres::Error),
 }
 
-pub(crate) fn pool(info: ConnectInfo, application_name: &str, size: usize) -> Result<Pool, String> {
+pub(crate) fn pool(
+    info: ConnectInfo,
+    application_name: &str,
+    size: usize,
+    schemas: &'static [Schema],
+) -> Result<Pool, String> {
     let pooling = Pooling {
         info,
         application_name: application_name.to_owned(),
+        schemas,
     };
     Pool::builder(pooling)
         .max_size(size)
@@ -307,7 +315,7 @@ impl deadpool::managed::Manager for Pooling {
     type Error = PoolError;
 
     async fn create(&self) -> Result<Session, PoolError> {
-        let connecting = self.info.connect(&self.application_name);
+        let connecting = self.info.connect_for(&self.application_name, self.schemas);
         connecting.await.map_err(PoolError::Connect)
     }
 

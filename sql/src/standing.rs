@@ -41,8 +41,7 @@ pub async fn subscriber(
     worker: &str,
 ) -> Result<Option<SubscriberStanding>, Error> {
     let doing = || format!("ask how consumer {consumer} stands");
-    let installed = position::is_installed(client).await;
-    if !installed.map_err(Error::database(doing()))? {
+    if !position::is_installed(client).await? {
         return Ok(None);
     }
     // The server cuts application_name at 63 bytes; left() of a name type does the same.

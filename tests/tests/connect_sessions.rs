@@ -215,7 +215,7 @@ async fn a_server_that_takes_connections_and_says_nothing_is_given_up_in_time() 
 async fn a_pool_gives_sessions_with_fresh_settings() {
     let cluster = Cluster::start();
     let pool = info(&cluster.conninfo("postgres"))
-        .pool("trunkline copy-in j", 1)
+        .pool("trunkline copy-in j", 1, &[])
         .unwrap();
     let client = pool.get().await.unwrap();
     client

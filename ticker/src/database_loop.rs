@@ -122,7 +122,7 @@ async fn once(
         ..database.clone()
     };
     let upkeep_stop = upkeep_database.stop.clone();
-    let upkeep = tokio::spawn(upkeep::run(upkeep_database));
+    let upkeep = tokio::spawn(upkeep::run(upkeep_database, maker));
     let result = tick::run(database, &session, maker, history).await;
     upkeep_stop.cancel();
     if let Err(error) = upkeep.await {

@@ -3,6 +3,8 @@
 use sql::Error;
 use sql::connect::Session;
 use sql::maintenance;
+use sql::ownership::{self, Schema};
+use sql::queue::Maker;
 
 use crate::database_loop::Database;
 use crate::upkeep::piece_failed;
@@ -10,12 +12,20 @@ use crate::upkeep::piece_failed;
 /// How often one operation may ask to be called again in one round; the next round goes on.
 const REPEATS_MAX: usize = 10_000;
 
-/// Does what `pgq.maint_operations()` lists, each in a transaction of its own; one that fails does not stop the rest.
+/// Does what the queue lists, each in a transaction of its own; one that fails does not stop the rest. Londiste's part is left
+/// out where its schemas are a stranger's.
 ///
 /// # Errors
 /// The list cannot be had, or the connection broke.
-pub(crate) async fn round(database: &Database, session: &Session) -> Result<(), Error> {
-    for operation in maintenance::operations(&**session).await? {
+pub(crate) async fn round(
+    database: &Database,
+    session: &Session,
+    maker: Maker,
+) -> Result<(), Error> {
+    if let Err(error) = ownership::prove(&**session, &[Schema::PgqNode, Schema::Londiste]).await {
+        piece_failed(database, session, error)?;
+    }
+    for operation in maintenance::operations(&**session, maker).await? {
         for _ in 0..REPEATS_MAX {
             if database.stop.is_cancelled() {
                 return Ok(());

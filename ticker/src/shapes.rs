@@ -1,21 +1,69 @@
-//! A look at captured tables: where no event trigger tells of schema changes, capture is brought in step with them.
+//! Looks at captured tables: where no event trigger tells of schema changes, capture is brought in step with them.
+
+use std::time::{Duration, Instant};
 
 use sql::Error;
 use sql::connect::Session;
 use sql::maintenance;
 
 use crate::database_loop::Database;
-use crate::upkeep::piece_failed;
+use crate::upkeep::{is_due, piece_failed};
 
-/// Looks once and logs what was done; `thorough` looks at everything.
-///
-/// # Errors
-/// The connection broke.
-pub(crate) async fn round(
-    database: &Database,
-    session: &Session,
-    thorough: bool,
-) -> Result<(), Error> {
+/// Between two looks at captured tables: so long may a schema change make their writers slow where no event trigger
+/// tells of it.
+const DELAY: Duration = Duration::from_secs(3);
+
+/// Between two looks at everything that captured tables depend on, and between two at a capture that may not be called.
+const CLOSE_DELAY: Duration = Duration::from_secs(60);
+
+/// What one session knows of capture.
+#[derive(Default)]
+pub(crate) struct Shapes {
+    /// It is there, and proven to be nobody's who may not act as we do.
+    there: bool,
+    asked: Option<Instant>,
+    looked: Option<Instant>,
+    looked_closely: Option<Instant>,
+}
+
+impl Shapes {
+    /// Looks if it is time, and logs what was done. Capture may come later than the queue: until it is there nothing of it is
+    /// called.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(crate) async fn look(
+        &mut self,
+        database: &Database,
+        session: &Session,
+    ) -> Result<(), Error> {
+        if !self.there && !is_due(self.asked, DELAY) {
+            return Ok(());
+        }
+        if !self.there {
+            self.asked = Some(Instant::now());
+            match maintenance::has_capture(&**session).await {
+                Ok(there) => self.there = there,
+                Err(error) => {
+                    self.asked = Some(Instant::now() + CLOSE_DELAY);
+                    piece_failed(database, session, error)?;
+                }
+            }
+        }
+        if self.there && is_due(self.looked, DELAY) {
+            let thorough = is_due(self.looked_closely, CLOSE_DELAY);
+            round(database, session, thorough).await?;
+            self.looked = Some(Instant::now());
+            if thorough {
+                self.looked_closely = self.looked;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks once; `thorough` looks at everything.
+async fn round(database: &Database, session: &Session, thorough: bool) -> Result<(), Error> {
     match maintenance::look_after_capture(&**session, thorough).await {
         Ok(done) => {
             for what in done {

@@ -5,18 +5,21 @@ use std::time::{Duration, Instant};
 
 use sql::Error;
 use sql::connect::Session;
+use sql::ownership::{self, Schema};
+use sql::queue::Maker;
 
 use crate::database_loop::Database;
 use crate::holders::Holders;
+use crate::shapes::Shapes;
 use crate::tries::Tries;
 use crate::trouble::{Trouble, log_database};
-use crate::{retry, rotate, shapes};
+use crate::{retry, rotate};
 
 /// Looks after the database until it is asked to stop; a broken session is replaced.
-pub(crate) async fn run(database: Database) {
+pub(crate) async fn run(database: Database, maker: Maker) {
     let mut tries = Tries::new(&database, "upkeep failed, trying again");
     let mut holders = Holders::default();
-    while let Err(trouble) = once(&database, &mut holders, &mut tries.worked).await {
+    while let Err(trouble) = once(&database, maker, &mut holders, &mut tries.worked).await {
         if tries.is_over(trouble).await {
             return;
         }
@@ -25,20 +28,21 @@ pub(crate) async fn run(database: Database) {
 
 async fn once(
     database: &Database,
+    maker: Maker,
     holders: &mut Holders,
     worked: &mut bool,
 ) -> Result<(), Trouble> {
     let Some(session) = database.session("upkeep").await? else {
         return Ok(());
     };
+    ownership::require(&**session, Schema::QUEUE).await?;
+    let mut shapes = Shapes::default();
     let mut maintained: Option<Instant> = None;
     let mut retried: Option<Instant> = None;
-    let mut looked: Option<Instant> = None;
-    let mut looked_closely: Option<Instant> = None;
     loop {
         let pace = *database.pace.borrow();
         if is_due(maintained, pace.maint_delay) {
-            rotate::round(database, &session).await?;
+            rotate::round(database, &session, maker).await?;
             if let Err(error) = holders.tell(database, &session).await {
                 piece_failed(database, &session, error)?;
             }
@@ -48,14 +52,7 @@ async fn once(
             retry::round(database, &session).await?;
             retried = Some(Instant::now());
         }
-        if is_due(looked, SHAPES_DELAY) {
-            let thorough = is_due(looked_closely, CLOSE_LOOK_DELAY);
-            shapes::round(database, &session, thorough).await?;
-            looked = Some(Instant::now());
-            if thorough {
-                looked_closely = looked;
-            }
-        }
+        shapes.look(database, &session).await?;
         *worked = true;
         if database.sleep(LOOK_DELAY).await {
             return Ok(());
@@ -66,14 +63,8 @@ async fn once(
 /// Between two looks at the clock; a reload changes the paces under us.
 const LOOK_DELAY: Duration = Duration::from_millis(100);
 
-/// Between two looks at captured tables: so long may a schema change make their writers slow where no event trigger
-/// tells of it.
-const SHAPES_DELAY: Duration = Duration::from_secs(3);
-
-/// Between two looks at everything that captured tables depend on.
-const CLOSE_LOOK_DELAY: Duration = Duration::from_secs(60);
-
-fn is_due(last: Option<Instant>, delay: Duration) -> bool {
+/// Whether something that was done last at a time is due again.
+pub(crate) fn is_due(last: Option<Instant>, delay: Duration) -> bool {
     last.is_none_or(|last| last.elapsed() >= delay)
 }
 

@@ -59,7 +59,7 @@ async fn install_subscriber(
     provider: &Session,
     one: &SubscriberConfig,
 ) -> Result<(), Failure> {
-    let mut subscriber = job.subscriber(one).await?;
+    let mut subscriber = job.bare_subscriber(one).await?;
     refuse_the_provider_itself(provider, &subscriber).await?;
     let report = install::install(&mut subscriber, &[Component::Subscriber])
         .await

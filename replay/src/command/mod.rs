@@ -30,6 +30,7 @@ use admin::{
 use anyhow::Context as _;
 use sql::{
     connect::{ConnectError, Session},
+    ownership::Schema,
     position::{self, Stored},
 };
 
@@ -60,17 +61,25 @@ impl Job {
         &self.config.queue
     }
 
+    /// A session to the provider, whose objects of ours are proven.
     async fn provider(&self) -> Result<Session, ConnectError> {
+        let name = application_name("admin", self.name());
         self.config
             .provider
-            .connect(&application_name("admin", self.name()))
+            .connect_for(&name, Schema::PROVIDER)
             .await
     }
 
+    /// A session to a subscriber, whose objects of ours are proven.
     async fn subscriber(&self, one: &SubscriberConfig) -> Result<Session, ConnectError> {
-        one.db
-            .connect(&application_name("admin", self.name()))
-            .await
+        let name = application_name("admin", self.name());
+        one.db.connect_for(&name, Schema::SUBSCRIBER).await
+    }
+
+    /// A session to a subscriber that nothing may be installed on. Only what proves by itself may be called in it.
+    async fn bare_subscriber(&self, one: &SubscriberConfig) -> Result<Session, ConnectError> {
+        let name = application_name("admin", self.name());
+        one.db.connect(&name).await
     }
 
     /// The subscribers that a command is about: all, or the one of that name.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, anyhow};
 use sql::{
     connect::Session,
     name::TableName,
+    ownership::Schema,
     provider,
     skipped_change::{self, NewSkip, Of},
     table_state::{self, State, TableRow},
@@ -53,7 +54,7 @@ pub(crate) async fn run(job: &Job, args: &SkipArgs) -> Result<Exit, Failure> {
         connect: async || {
             settings
                 .provider
-                .connect(&application_name("skip", job.name()))
+                .connect_for(&application_name("skip", job.name()), Schema::PROVIDER)
                 .await
                 .map_err(Trouble::connect("provider"))
         },

@@ -12,6 +12,7 @@ use std::{
 
 use sql::{
     connect::{CancelToken, ConnectInfo, Session},
+    ownership::Schema,
     position::Position,
 };
 use tokio::{
@@ -250,7 +251,8 @@ impl Seat {
             tokio::time::sleep(GATHERING).await;
         }
         let name = &self.readers.application_name;
-        let session = self.readers.provider.connect(name).await;
+        let provider = &self.readers.provider;
+        let session = provider.connect_for(name, Schema::PROVIDER).await;
         let session = session.map_err(Trouble::connect("provider"))?;
         session
             .batch_execute(SORT_MEMORY)

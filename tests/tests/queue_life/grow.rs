@@ -21,7 +21,10 @@ pub(crate) async fn holders(client: &Client) -> Vec<String> {
 
 /// Runs all that maintenance lists, until it lists no more truncation.
 pub(crate) async fn maintain(client: &Client) {
-    for operation in sql::maintenance::operations(client).await.unwrap() {
+    for operation in sql::maintenance::operations(client, sql::queue::Maker::Trunkline)
+        .await
+        .unwrap()
+    {
         while operation.run(client).await.unwrap() {}
     }
 }

@@ -1,4 +1,5 @@
 //! Who becomes more than he is by way of our programs: nobody. The rules are in docs/security.md.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod owners;
 mod trap;
