@@ -7,6 +7,7 @@
 pub mod error; // what can go wrong against a database, and what to do about it
 pub mod event; // an event's columns, parsed once
 pub mod name; // names of tables and sequences
+pub mod part; // a partition, and a condition for its rows
 pub mod row; // rows inside an event
 pub mod shape; // what the columns of a row are
 pub mod small_file; // a file that it is told to read

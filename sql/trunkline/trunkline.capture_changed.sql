@@ -37,7 +37,7 @@ begin
             return format('select trunkline.put_%s(''trunkline.1.truncate'', %L, %L, null, null)',
                           v_captured.queue_id, format('%I.%I', v_plan ->> 'schema', v_plan ->> 'name'), v_shape::text);
         end if;
-        perform trunkline.log_mark(v_shape, 'emptied', trunkline.part_facts(i_relid)::json);
+        perform trunkline.log_mark(v_shape, 'emptied', (trunkline.part_facts(i_relid) - 'where')::json);
         return null;
     end if;
     if v_plan ->> 'identity' <> 'key' then

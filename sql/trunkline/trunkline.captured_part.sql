@@ -1,8 +1,8 @@
 -- Table trunkline.captured_part: the tables below a captured partitioned table, at every level; each carries its triggers.
 --
 --   parent_oid   the level above it
---   part         {"part": {"schema", "name"}, "bound", "where"} as a mark of kind emptied says it (sql/FORMAT.md): what
---                is gone when the part is dropped, which is known only as long as the part is there
+--   part         as trunkline.part_facts gives it: what is gone when the part is dropped, which is known only as long as
+--                the part is there
 -- Users must not write to it; trunkline.refresh_parts does.
 create table trunkline.captured_part (
     part_oid   oid   not null primary key,

@@ -1,5 +1,6 @@
 -- trunkline.create_queue(i_queue): makes a queue for replication: every look of the ticker at it makes a tick if there
--- is anything new. Result: 1 made, 0 it was there (its settings are left alone).
+-- is anything new, and nobody but capture writes events of capture's types (pgq.grant_perms).
+-- Result: 1 made, 0 it was there (its settings are left alone).
 -- Errors and tables touched: as pgq.create_queue.
 create or replace function trunkline.create_queue(i_queue text) returns int4
 language plpgsql volatile security definer
@@ -11,6 +12,7 @@ begin
     if v_made = 1 then
         perform pgq.set_queue_config(i_queue, 'ticker_max_count', '1');
         perform pgq.set_queue_config(i_queue, 'ticker_max_lag', '0');
+        perform trunkline.make_put(q.queue_id) from pgq.queue q where q.queue_name = i_queue;
     end if;
     return v_made;
 end

@@ -4,7 +4,7 @@ create or replace function trunkline.log_emptied(i_root oid, i_part jsonb) retur
 language sql volatile
 set search_path = pg_catalog, pg_temp
 as $$
-    select trunkline.log_mark(c.shape_id, 'emptied', i_part::json)
+    select trunkline.log_mark(c.shape_id, 'emptied', (i_part - 'where')::json)
       from trunkline.captured c where c.table_oid = i_root and c.dropped_at is null;
 $$;
 revoke all on function trunkline.log_emptied(oid, jsonb) from public;

@@ -32,7 +32,7 @@ begin
         return;
     end if;
     if i_emptied then
-        perform trunkline.log_mark(i_captured.shape_id, 'emptied', i_part::json);
+        perform trunkline.log_mark(i_captured.shape_id, 'emptied', (i_part - 'where')::json);
     end if;
     if i_source is null then
         return;

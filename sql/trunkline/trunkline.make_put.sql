@@ -4,7 +4,7 @@
 -- the queue got it later, must not drop an event in silence.
 -- A function that is what it should be stays: each table's capture functions ask for it, and two sessions that replace
 -- one function at once are an error for the second.
--- Tables: creates the functions put_N and current_table_N; put_N inserts into event_N_*.
+-- Tables: creates the functions put_N and current_table_N, and takes INSERT on event_N_* from pgq_admin; put_N inserts into event_N_*.
 -- Users must not call put_N: it writes events of types that only capture writes.
 create or replace function trunkline.make_put(i_queue_id int4) returns void
 language plpgsql volatile
@@ -52,6 +52,8 @@ $f$, v_chain, v_queue.queue_data_pfx, v_insert, i_queue_id, v_queue.queue_event_
 create or replace function trunkline.put_%s(i_type text, i_name text, i_shape text, i_kind text, i_data text)
 returns int4 language plpgsql volatile %s as %L$f$, i_queue_id, v_lz4, v_body);
     execute format('revoke all on function trunkline.put_%s(text, text, text, text, text) from public', i_queue_id);
+    -- From here on only capture writes into the queue's tables by itself.
+    perform pgq.grant_perms(v_queue.queue_name);
 end
 $$;
 revoke all on function trunkline.make_put(int4) from public;

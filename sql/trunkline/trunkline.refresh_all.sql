@@ -1,4 +1,5 @@
--- Makes all capture functions anew at an install over an older version, whose functions may have been made differently.
+-- Makes all capture functions anew at an install over an older version, whose functions may have been made differently, and
+-- notes anew what tells partitions' rows from others.
 -- Shapes stay where the rows stay what they were: what the functions write is the same.
 do $do$
 declare
@@ -17,5 +18,10 @@ begin
             perform trunkline.refresh_late(v_captured.table_oid);
         end if;
     end loop;
+    perform pgq.grant_perms(q.queue_name) from pgq.queue q
+      where exists (select from trunkline.captured c where c.queue_id = q.queue_id);
+    update trunkline.captured_part k set part = f.part
+      from (select p.part_oid, trunkline.part_facts(p.part_oid) as part from trunkline.captured_part p) f
+     where f.part_oid = k.part_oid and f.part <> k.part;
 end
 $do$;

@@ -2,18 +2,21 @@
 //! hold, or a reason to copy the table again.
 
 use sql::{
-    event::{Mark, Part},
+    event::Mark,
     name::TableName,
-    provider::quote_literal,
+    part::{OwnColumn, Part},
     shape::Shape,
     table_state,
     tick::TickId,
 };
 use tracing::warn;
 
-use super::{Applier, empty, target::Target};
+use super::{Applier, empty, rows::TextValue, target::Target};
 use crate::trouble::Trouble;
 use std::sync::Arc;
+
+/// As many values as one statement takes: the protocol counts them in 16 bits.
+const PARAMETERS_MAX: usize = 65_535;
 
 const COPY_AGAIN: &str = "copy the table again: replay resync TABLE";
 
@@ -145,7 +148,18 @@ impl Applier {
         if here {
             return empty::tables(&self.session, std::slice::from_ref(&name)).await;
         }
-        let Some(condition) = &part.condition else {
+        let mut values = Vec::new();
+        let condition = part.condition(
+            |column| {
+                let (name, type_name) = target.written_column(column)?;
+                Some(OwnColumn { name, type_name })
+            },
+            |value| {
+                values.push(TextValue(Some(value.as_bytes().to_vec())));
+                format!("${}", values.len())
+            },
+        );
+        let Some(condition) = condition.filter(|_| values.len() <= PARAMETERS_MAX) else {
             return Err(needs_copy(
                 table,
                 format!(
@@ -155,8 +169,8 @@ impl Applier {
             ));
         };
         let delete = format!("delete from {} t where {condition}", target.own_rows());
-        self.run_at(&delete, table, "could not delete a partition's rows")
-            .await
+        let doing = "could not delete a partition's rows";
+        self.run_with(&delete, &values, table, doing).await
     }
 
     /// Sets a column to one value in all rows that have another one.
@@ -171,14 +185,32 @@ impl Applier {
         let Some((name, type_name)) = target.written_column(column) else {
             return Ok(());
         };
-        let value = value.map_or_else(|| "null".to_owned(), quote_literal);
+        let value = TextValue(value.map(|value| value.as_bytes().to_vec()));
         let fill = format!(
-            "update {} t set {name} = {value}::{type_name} \
-             where row(t.{name})::text is distinct from row({value}::{type_name})::text",
+            "update {} t set {name} = $1::{type_name} \
+             where row(t.{name})::text is distinct from row($1::{type_name})::text",
             target.own_rows()
         );
-        self.run_at(&fill, table, "could not set a new column")
+        self.run_with(&fill, &[value], table, "could not set a new column")
             .await
+    }
+
+    /// Runs a statement whose values come from an event: as parameters, each read by its type's own input function, and by the
+    /// extended protocol, which takes one statement and no more.
+    async fn run_with(
+        &self,
+        sql: &str,
+        values: &[TextValue],
+        table: &TableName,
+        doing: &str,
+    ) -> Result<(), Trouble> {
+        let at_table = || Trouble::at_table(table, doing);
+        let statement = self.session.prepare(sql).await.map_err(at_table())?;
+        self.session
+            .execute_raw(&statement, values)
+            .await
+            .map_err(at_table())?;
+        Ok(())
     }
 
     /// Whether rows that the provider changed by a definition have changed here, too.

@@ -53,7 +53,7 @@ impl Prepared {
 /// A value in its type's text form: the server's own input function reads it, so any type
 /// goes, and no cast of a user's making runs.
 #[derive(Debug)]
-struct TextValue(Option<Vec<u8>>);
+pub(super) struct TextValue(pub(super) Option<Vec<u8>>);
 
 impl ToSql for TextValue {
     fn to_sql(

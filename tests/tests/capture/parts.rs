@@ -12,6 +12,75 @@ crate::cases::cases! {
     partitions_that_come_and_go_without_event_triggers_take_their_rows_with_them
     pt_07_rows_of_an_inheritance_tree_are_those_of_their_own_table
     pt_07_rows_of_an_inheritance_tree_are_told_apart_without_event_triggers_too
+    a4_the_values_of_a_bound_tell_exactly_the_rows_that_the_server_puts_there
+}
+
+/// Tables partitioned by values of many kinds, each with rows of which some lie at the very bounds.
+const BOUNDS: &str = r#"
+    create table l (k text) partition by list (k);
+    create table l1 partition of l for values in ('a', 'it''s', 'NULL', '', E'back\\slash', 'x), (y', '"q"');
+    create table l2 partition of l for values in (null, 'FOR VALUES IN', ' a ');
+    insert into l values ('a'), ('it''s'), ('NULL'), (''), (E'back\\slash'), ('x), (y'), ('"q"'), (null), ('FOR VALUES IN'), (' a ');
+    create table n (k int, d numeric(6,2)) partition by range (k, d);
+    create table n1 partition of n for values from (minvalue, minvalue) to (-5, 1.5);
+    create table n2 partition of n for values from (-5, 1.5) to (7, minvalue);
+    create table n3 partition of n for values from (7, minvalue) to (7, maxvalue);
+    create table n4 partition of n for values from (8, -0.25) to (maxvalue, maxvalue);
+    insert into n values (-9, 0), (-5, 1.49), (-5, 1.5), (0, 0), (6, 99), (7, -99), (7, 0), (7, 99), (8, -0.25), (9, -1);
+    create table b (k bool) partition by list (k);
+    create table b1 partition of b for values in (true); create table b2 partition of b for values in (false);
+    insert into b values (true), (false);
+    create table w (k timestamptz, c char(3)) partition by range (k);
+    create table w1 partition of w for values from ('2020-01-01 00:00:00+02') to ('2021-06-01 12:30:00.25+00') partition by list (c);
+    create table w11 partition of w1 for values in ('a', 'bc '); create table w12 partition of w1 for values in ('d');
+    create table w2 partition of w for values from ('2021-06-01 12:30:00.25+00') to (maxvalue);
+    insert into w values ('2019-12-31 22:00:00+00', 'a'), ('2021-06-01 12:30:00.249+00', 'bc'), ('2020-05-05', 'd'), ('2021-06-01 12:30:00.25+00', 'zz');
+    create table s (k text collate "C", v varchar(9) collate "C") partition by range (k, v);
+    create table s1 partition of s for values from ('A', 'z') to ('a', 'M'); create table s2 partition of s for values from ('a', 'M') to ('a', 'm');
+    insert into s values ('A', 'z'), ('Z', ''), ('a', 'L'), ('a', 'M'), ('a', 'l')"#;
+
+/// Of a default partition, which PostgreSQL 10 has not.
+const REST: &str = "
+    create table l9 partition of l default; insert into l values ('b'), ('null'), ('A');
+    create table n9 partition of n default; insert into n values (8, -0.26), (null, 1), (1, null), (null, null);
+    create table b9 partition of b default; insert into b values (null);
+    create table w19 partition of w1 default; insert into w values ('2020-02-02', 'q'), ('2020-02-02', null);
+    create table w9 partition of w default; insert into w values ('2019-01-01', 'a'), (null, 'a')";
+
+async fn a4_the_values_of_a_bound_tell_exactly_the_rows_that_the_server_puts_there(p: Provider) {
+    p.run(BOUNDS).await;
+    if p.version() >= 11 {
+        p.run(REST).await;
+    }
+    let leaves = p
+        .ask(
+            "select string_agg(c.relname || ' ' || r.relname, ',') from pg_class c
+              cross join lateral trunkline.ancestors(c.oid) a join pg_class r on r.oid = a and not r.relispartition
+              where c.relispartition and c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')",
+        )
+        .await;
+    let mut rows = 0;
+    for leaf in leaves.split(',') {
+        let (leaf, root) = leaf.split_once(' ').unwrap();
+        // Whatever the session of the ALTER has set, a bound is read as it is written.
+        p.run("set standard_conforming_strings = off; set DateStyle = 'SQL, DMY'; set TimeZone = 'Asia/Tokyo'")
+            .await;
+        let facts = p
+            .ask(&format!("select trunkline.part_facts('{leaf}'::regclass)"))
+            .await;
+        p.run("reset standard_conforming_strings; reset DateStyle; reset TimeZone")
+            .await;
+        let condition = crate::provider::condition(&serde_json::from_str(&facts).unwrap());
+        let wrong = p
+            .ask(&format!(
+                "select string_agg(t::text, ' ') from {root} t
+                  where (({condition}) is true) is distinct from exists (select from trunkline.ancestors(t.tableoid) a where a = '{leaf}'::regclass)"
+            ))
+            .await;
+        assert_eq!(wrong, "", "{leaf}: {facts}\n{condition}");
+        rows += 1;
+    }
+    assert!(rows >= 14, "{leaves}");
 }
 
 /// A table of three levels: a leaf with another order of columns and a dropped one, a sub-partitioned one, and
@@ -258,12 +327,19 @@ async fn hash_partitions_and_keys_by_expression_are_emptied_by_name_only() {
         condition("e1").await,
         "((id IS NOT NULL) AND (id = 'a'::text))"
     );
+    let within = p
+        .ask("select trunkline.part_facts('e1'::regclass) ->> 'within'")
+        .await;
+    assert_eq!(
+        within,
+        r#"[{"in": ["a"], "columns": [{"name": "id", "type": "text"}]}]"#
+    );
     p.add("h").await;
     p.run("insert into h select generate_series(1, 100)").await;
     p.check_claims = false;
     p.events_of_marks(
         "truncate h0",
-        "bound: Some(\"FOR VALUES WITH (modulus 2, remainder 0)\"), condition: None",
+        "bound: Some(\"FOR VALUES WITH (modulus 2, remainder 0)\"), within: None",
     )
     .await;
 }

@@ -3,6 +3,8 @@
 mod check;
 mod mirror;
 
+pub(crate) use mirror::condition;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! Who becomes more than he is by way of our programs: nobody. The rules are in docs/security.md.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod events;
 mod owners;
 mod trap;

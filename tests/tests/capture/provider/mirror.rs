@@ -1,11 +1,29 @@
 //! The mirror of the captured tables: what each event makes of it.
 
 use sql::event::{Event, Kind, Mark};
-use sql::name::TableName;
+use sql::name::{TableName, quote_ident};
+use sql::part::{OwnColumn, Part};
+use sql::provider::quote_literal;
 use sql::row;
 use sql::shape::{Shape, ShapeId};
 
 use super::{Provider, Rows, Short, canonical};
+
+/// The condition that a partition's rows have, with its values as literals: the table is the provider's own.
+pub(crate) fn condition(part: &Part) -> String {
+    let columns: Vec<(&str, String, &str)> = part
+        .within
+        .iter()
+        .flatten()
+        .flat_map(|level| &level.columns)
+        .map(|one| (&*one.name, quote_ident(&one.name), &*one.type_name))
+        .collect();
+    let own = |wanted: &str| {
+        let (_, name, type_name) = columns.iter().find(|(name, ..)| *name == wanted)?;
+        Some(OwnColumn { name, type_name })
+    };
+    part.condition(own, quote_literal).expect("a condition")
+}
 
 impl Provider {
     pub(super) async fn feed(&mut self, event: Event<'_>) -> Short {
@@ -84,7 +102,7 @@ impl Provider {
                 }
             }
             Mark::Emptied(part) => {
-                let condition = part.condition.as_deref().expect("a condition");
+                let condition = condition(part);
                 let rows = self.tables.entry(table.clone()).or_default();
                 let texts: Vec<String> = rows
                     .values()
@@ -92,7 +110,7 @@ impl Provider {
                     .collect();
                 let ask = format!(
                     "select c.ok from unnest($1::text[]) with ordinality u (r, n)
-                      cross join lateral (select {condition} from (select (u.r::{}).*) c) c (ok) order by u.n",
+                      cross join lateral (select {condition} from (select (u.r::{}).*) t) c (ok) order by u.n",
                     table.quoted()
                 );
                 let gone = self.reader.query(&ask, &[&texts]).await.expect(&ask);
