@@ -8,7 +8,11 @@ use crate::ownership::{self, Schema};
 use crate::tick::{Epoch, TickId};
 
 /// Makes a queue for replication, one that ticks at once; false: it was there. Source: `trunkline.create_queue`.
+///
+/// # Errors
+/// [`Error::NotInstalled`] where there is a queue and nothing else of ours.
 pub async fn create(client: &impl GenericClient, queue: &str) -> Result<bool, Error> {
+    ownership::require(client, Schema::PROVIDER).await?;
     let row = client
         .query_one("select trunkline.create_queue($1)", &[&queue])
         .await
@@ -216,7 +220,11 @@ pub async fn maker(client: &impl GenericClient) -> Result<Option<Maker>, Error> 
     })
 }
 
-/// Whether schema pgq of ours is in this database. Source: the catalog.
+/// Whether schema pgq of ours is in this database; schema trunkline, if it is there, is proven as well. Source: the catalog.
+///
+/// # Errors
+/// As [`maker`], for both schemas.
 pub async fn is_installed(client: &impl GenericClient) -> Result<bool, Error> {
+    ownership::prove(client, Schema::PROVIDER).await?;
     Ok(maker(client).await? == Some(Maker::Trunkline))
 }

@@ -181,23 +181,32 @@ async fn list(
 
 /// What is captured into a queue, or into all.
 async fn of_queue(place: &Place, queue: Option<&str>) -> Result<Vec<Capture>, Failure> {
+    if !place.has_capture {
+        return Err(lacking(Failure::message(
+            Exit::Failed,
+            format!("{}: nothing captures tables here", place.name),
+        )));
+    }
     match provider::captures(&*place.session, queue).await {
         Ok(found) => Ok(found),
         Err(error) => {
             let lacks = lacks_capture(&error);
             let text = format!("{}: could not ask what is captured", place.name);
             let failure = Failure::from(anyhow::Error::new(error).context(text));
-            Err(if lacks {
-                failure.with_hint("run ticker install: what is installed there cannot tell yet")
-            } else {
-                failure
-            })
+            Err(if lacks { lacking(failure) } else { failure })
         }
     }
 }
 
+fn lacking(failure: Failure) -> Failure {
+    failure.with_hint("run ticker install: what is installed there cannot tell yet")
+}
+
 /// What is captured into a queue; nothing where only a queue is installed, such as PgQ's own.
 pub(crate) async fn left_in(place: &Place, queue: &str) -> Result<Vec<Capture>, Failure> {
+    if !place.has_capture {
+        return Ok(Vec::new());
+    }
     match provider::captures(&*place.session, Some(queue)).await {
         Ok(found) => Ok(found),
         Err(error) if lacks_capture(&error) => Ok(Vec::new()),

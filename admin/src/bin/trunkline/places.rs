@@ -8,6 +8,7 @@ use admin::exit::{Exit, Failure};
 use anyhow::Context as _;
 use futures::future::join_all;
 use sql::connect::{ConnectInfo, Session};
+use sql::ownership::{self, Schema};
 use sql::standing::{self, DatabaseIdentity};
 
 /// Which database is meant, where the config files name several.
@@ -23,6 +24,8 @@ pub(crate) struct Place {
     /// Its name; with the job's behind it where two servers have a database of this name.
     pub(crate) name: String,
     pub(crate) session: Session,
+    /// Schema trunkline is there, too, and proven.
+    pub(crate) has_capture: bool,
     job: String,
     identity: DatabaseIdentity,
 }
@@ -181,10 +184,14 @@ async fn open(target: &Target) -> Result<Option<Place>, Failure> {
         )
         .with_hint("run ticker install"));
     }
+    // What is missing now may be made by somebody else in the next moment, and is not asked then.
+    let proven = ownership::prove(&*session, Schema::PROVIDER).await;
+    let has_capture = proven.with_context(context)?.contains(&Schema::Trunkline);
     let identity = standing::identity(&*session).await.with_context(context)?;
     Ok(Some(Place {
         name,
         session,
+        has_capture,
         job: target.job.clone(),
         identity,
     }))
