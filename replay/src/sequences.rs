@@ -3,7 +3,10 @@
 //! holds; and it is a bounded step ahead, so that it gives out none either that the provider
 //! gives out next, and need not be set for every batch.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use sql::{
     connect::Session,
@@ -11,12 +14,23 @@ use sql::{
     provider::{self, SequenceValue},
     sequence_state,
 };
-use tracing::error;
+use tracing::{error, info};
 
 use crate::trouble::Trouble;
 
 /// How many values a sequence is kept ahead of the provider's, at most.
 const AHEAD: i32 = 1000;
+
+/// How long a sequence that could not be set rests. Its cause may end without a word from anybody.
+const REST: Duration = Duration::from_secs(1);
+
+/// A sequence that could not be set.
+struct Broken {
+    /// Why, so that it is told once.
+    problem: String,
+    /// When it was tried last.
+    tried: Instant,
+}
 
 /// What a subscriber's sequences were set to.
 pub(crate) struct Sequences {
@@ -24,8 +38,8 @@ pub(crate) struct Sequences {
     consumer: String,
     /// The provider's values as they were carried over.
     carried: HashMap<TableName, SequenceValue>,
-    /// Why a sequence could not be set, so that it is told once.
-    broken: HashMap<TableName, String>,
+    /// Those that could not be set. None of them counts as carried.
+    broken: HashMap<TableName, Broken>,
 }
 
 impl Sequences {
@@ -65,7 +79,10 @@ impl Sequences {
                 "could not read sequences of the provider",
             ))?;
         for value in values {
-            if self.carried.get(&value.sequence) != Some(&value) {
+            let rests = |broken: &Broken| broken.tried.elapsed() < REST;
+            if self.carried.get(&value.sequence) != Some(&value)
+                && !self.broken.get(&value.sequence).is_some_and(rests)
+            {
                 self.set(subscriber, value).await?;
             }
         }
@@ -84,16 +101,23 @@ impl Sequences {
             .await
             .map_err(Trouble::database("could not set a sequence"))?;
         run("commit").await?;
-        if let Some(problem) = &problem
-            && self.broken.get(&name) != Some(problem)
-        {
-            error!(sequence = %name, error = %problem, "sequence cannot be set");
-        }
         match problem {
-            Some(problem) => self.broken.insert(name.clone(), problem),
-            None => self.broken.remove(&name),
-        };
-        self.carried.insert(name, value);
+            Some(problem) => {
+                let told = self.broken.get(&name);
+                if told.is_none_or(|told| told.problem != problem) {
+                    error!(sequence = %name, error = %problem, "sequence cannot be set");
+                }
+                self.carried.remove(&name);
+                let tried = Instant::now();
+                self.broken.insert(name, Broken { problem, tried });
+            }
+            None => {
+                if self.broken.remove(&name).is_some() {
+                    info!(sequence = %name, "sequence is set again");
+                }
+                self.carried.insert(name, value);
+            }
+        }
         Ok(())
     }
 }

@@ -5,7 +5,8 @@
 -- not take a batch with it.
 --
 -- Arguments: i_value and i_is_called as the provider's sequence holds them, i_step its
--- increment; i_ahead, how many steps ahead of that to keep it: 0 sets it exactly. Otherwise
+-- increment; i_ahead, how many steps ahead of that to keep it: 0 sets it exactly, and exact it then stays
+-- until the provider has another value, whoever asks: a daemon that starts must not undo it. Otherwise
 -- it is set only when it is not between half of that and all of it, so not at every call. It takes
 -- no more than half of the values that are left up to its bound, so that near its end it is
 -- exact. A sequence that cycles, or that was not called yet, is set exactly.
@@ -32,7 +33,15 @@ declare
     v_counts  pg_sequence;
     v_ahead   numeric := 0;
     v_now     bigint;
+    v_exact   bool;
 begin
+    update trunkline.sequence_state s
+       set exact_value = case when i_ahead = 0 then i_value end, exact_called = case when i_ahead = 0 then i_is_called end
+     where s.consumer = i_consumer and s.schema_name = i_schema and s.sequence_name = i_name
+       and (i_ahead = 0 or s.exact_value <> i_value or s.exact_called <> i_is_called);
+    v_exact := exists (
+        select from trunkline.sequence_state s
+         where s.consumer = i_consumer and s.schema_name = i_schema and s.sequence_name = i_name and s.exact_value is not null);
     begin
         v_oid := format('%I.%I', i_schema, i_name)::regclass;
         select s.* into v_counts from pg_sequence s where s.seqrelid = v_oid;
@@ -45,7 +54,12 @@ begin
                 v_now := pg_sequence_last_value(v_oid);
             end if;
         end if;
-        if v_now is null or (v_now::numeric - i_value) / i_step not between div(v_ahead + 1, 2) and v_ahead then
+        if v_exact then
+            v_ahead := 0;
+        end if;
+        if v_now is null
+           or (v_now::numeric - i_value) / i_step < 0
+           or (not v_exact and (v_now::numeric - i_value) / i_step not between div(v_ahead + 1, 2) and v_ahead) then
             perform setval(v_oid::regclass, (i_value + v_ahead * i_step)::bigint, i_is_called);
         end if;
     exception when undefined_table or invalid_schema_name or wrong_object_type

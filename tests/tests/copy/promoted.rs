@@ -91,10 +91,13 @@ fn sq_01_sequences_of_every_kind_are_kept_a_bounded_step_ahead_and_exact_when_as
             "{name}"
         );
     }
+    // So they stay when the daemon comes back, until the provider goes on.
     replication.replay.run(&["start", "-d"]).ok();
-    wait_until("the sequences to be ahead again", SOON, || {
-        replication.on_subscriber("select last_value from down") == "-3001"
+    replication.on_provider("select nextval('down')");
+    wait_until("the sequence that goes on to be ahead again", SOON, || {
+        replication.on_subscriber("select last_value from down") == "-3004"
     });
+    assert_eq!(state("low", &on_provider), state("low", &on_subscriber));
     replication.assert_clean(&[]);
 }
 
@@ -241,4 +244,85 @@ fn fa_22_a_subscriber_from_an_older_backup_goes_on_while_the_queue_has_what_it_l
     assert!(said.contains("nothing was applied"), "{said}");
     let rows = replication.on_subscriber("select count(*) from t");
     assert_eq!(rows, "1000", "nothing is applied across the gap");
+}
+
+#[test]
+fn s5_a_sequence_that_was_set_exactly_stays_so_until_the_provider_goes_on() {
+    let replication = Replication::running(
+        "create table t (id serial primary key); create sequence other; insert into t select from generate_series(1, 10); \
+         select nextval('other') from generate_series(1, 7)",
+    );
+    replication.replay.run(&["add-seq", "--all"]).ok();
+    replication.sync();
+    let values =
+        "select (select last_value from t_id_seq) || ' ' || (select last_value from other)";
+    wait_until("the sequences to be ahead", SOON, || {
+        replication.on_subscriber(values) == "1010 1007"
+    });
+    replication.replay.run(&["seqs", "--sync"]).ok();
+    // Under a running daemon, after its restart, after a kill, and over batches.
+    replication.on_provider("insert into t values (1000)");
+    replication.sync();
+    assert_eq!(replication.on_subscriber(values), "10 7");
+    for end in ["restart", "kill -9"] {
+        if end == "restart" {
+            replication.replay.run(&["restart"]).ok();
+        } else {
+            replication.replay.kill9();
+            replication.replay.run(&["start", "-d"]).ok();
+        }
+        replication.on_provider("update t set id = id + 1 where id >= 1000");
+        replication.sync();
+        assert_eq!(replication.on_subscriber(values), "10 7", "{end}");
+    }
+    // What the subscriber has given out itself is not given out again.
+    replication.on_subscriber("select nextval('other')");
+    replication.replay.run(&["restart"]).ok();
+    replication.on_provider("select nextval('t_id_seq')");
+    wait_until("the sequence that goes on to be ahead", SOON, || {
+        replication.on_subscriber(values) == "1011 8"
+    });
+    replication.assert_clean(&[]);
+}
+
+#[test]
+fn s4_a_sequence_that_could_not_be_set_is_set_when_the_cause_is_gone() {
+    let replication = Replication::running(
+        "create table t (id serial primary key); insert into t select from generate_series(1, 10)",
+    );
+    replication.replay.run(&["add-seq", "--all"]).ok();
+    let value = "select last_value from t_id_seq";
+    wait_until("the sequence to be ahead", SOON, || {
+        replication.on_subscriber(value) == "1010"
+    });
+    for (breaks, mends) in [
+        (
+            "alter sequence t_id_seq rename to gone",
+            "alter sequence gone rename to t_id_seq",
+        ),
+        (
+            "select setval('t_id_seq', 1); alter sequence t_id_seq maxvalue 20",
+            "alter sequence t_id_seq no maxvalue",
+        ),
+    ] {
+        replication.on_subscriber(breaks);
+        let moved =
+            replication.on_provider("select max(nextval('t_id_seq')) from generate_series(1, 600)");
+        replication.sync();
+        wait_until("the sequence to be broken", SOON, || {
+            replication.on_subscriber("select error is not null from trunkline.sequence_state")
+                == "t"
+        });
+        // Nothing but this tells that the cause is gone.
+        replication.on_subscriber(mends);
+        let expected = (moved.parse::<i64>().unwrap() + 1000).to_string();
+        wait_until("the sequence to be ahead", SOON, || {
+            replication.on_subscriber(value) == expected
+        });
+    }
+    assert_eq!(
+        replication.on_subscriber("select count(error) from trunkline.sequence_state"),
+        "0"
+    );
+    replication.assert_clean(&["sequence cannot be set"]);
 }
