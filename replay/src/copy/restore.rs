@@ -273,8 +273,11 @@ pub(super) async fn validate(sub: &Subscription, one: &Kept) -> Result<(), Troub
     let session = sub.subscriber_session("copy-in").await?;
     let validated = try_validate(&session, one).await;
     if let Err(trouble @ Trouble::Table { .. }) = &validated {
-        // For whoever looks; the session's transaction has failed.
-        let session = sub.subscriber_session("copy-in").await?;
+        // The failed transaction holds the row's lock until it ends: a savepoint has kept it.
+        session
+            .batch_execute("rollback")
+            .await
+            .map_err(Trouble::database("could not roll back on the subscriber"))?;
         kept_ddl::show_error(&*session, one.id, &trouble.chain())
             .await
             .map_err(cannot(one))?;

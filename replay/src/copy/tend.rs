@@ -11,6 +11,7 @@ use std::{
 use sql::{
     kept_ddl::{self, Kept},
     name::TableName,
+    position,
     table_state::{self, State, TableRow},
 };
 use tokio::task::JoinSet;
@@ -20,8 +21,8 @@ use tracing::{error, info};
 use super::{names::Names, restore};
 use crate::{subscription::Subscription, trouble::Trouble};
 
-/// What could not be brought back rests this long: its rows do not keep it, and somebody has
-/// to change them.
+/// What could not be brought back rests this long, unless tables change: its rows do not keep it,
+/// and somebody has to change them, or copy them again.
 const REST: Duration = Duration::from_secs(600);
 
 /// Something to be brought back now.
@@ -58,8 +59,8 @@ fn due(kept: Vec<Kept>, rows: &[TableRow], names: &Names) -> Vec<Due> {
     };
     kept.into_iter()
         .filter_map(|one| {
-            let whole = one.build.is_empty() && one.attach.is_empty();
-            if !whole {
+            let waits = one.is_foreign_key() && one.build.is_empty() && one.attach.is_empty();
+            if !waits {
                 return state(&one.table)
                     .is_none()
                     .then(|| Due::Table(one.table.clone(), one.id));
@@ -74,6 +75,8 @@ fn due(kept: Vec<Kept>, rows: &[TableRow], names: &Names) -> Vec<Due> {
 pub(crate) struct Tending {
     running: JoinSet<(i64, Result<(), Trouble>)>,
     resting: HashMap<i64, Instant>,
+    /// The version of the job's tables at the last look.
+    tables_version: i64,
 }
 
 impl Tending {
@@ -96,9 +99,11 @@ impl Tending {
         let kept = kept_ddl::list(subscriber, &sub.consumer)
             .await
             .map_err(Trouble::database("could not read what copies took away"))?;
-        let now = Instant::now();
-        self.resting.retain(|_, until| *until > now);
-        // Nearly always: then nothing is asked of tables.
+        if kept.is_empty() {
+            // Nearly always.
+            return Ok(());
+        }
+        self.wake_up(sub, subscriber).await?;
         if kept.iter().all(|one| self.resting.contains_key(&one.id)) {
             return Ok(());
         }
@@ -119,6 +124,21 @@ impl Tending {
                 sub.for_tables.notify_one();
                 (id, result)
             });
+        }
+        Ok(())
+    }
+
+    /// Ends the rest of what has rested long enough; of all, if the job's tables have changed: a foreign key whose
+    /// parent was empty for the moment finds its rows now.
+    async fn wake_up(&mut self, sub: &Subscription, subscriber: &Client) -> Result<(), Trouble> {
+        let now = Instant::now();
+        self.resting.retain(|_, until| *until > now);
+        let stored = position::find(subscriber, &sub.consumer)
+            .await
+            .map_err(Trouble::database("could not read the position"))?;
+        let version = stored.map_or(0, |stored| stored.tables_version);
+        if std::mem::replace(&mut self.tables_version, version) != version {
+            self.resting.clear();
         }
         Ok(())
     }
