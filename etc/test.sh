@@ -16,7 +16,7 @@ need_debian /usr/lib/postgresql/15/bin/postgres=postgresql-15 \
     /usr/lib/postgresql/15/bin/psql=postgresql-client-15 \
     gcc=gcc g++=g++ /usr/include/stdio.h=libc6-dev python3=python3 npm=npm node=nodejs setpriv=util-linux \
     make=make strip=binutils dpkg-deb=dpkg \
-    pgqd=pgqd /usr/lib/python3/dist-packages/pgq=python3-pgq \
+    pgqd=pgqd pgbouncer=pgbouncer /usr/lib/python3/dist-packages/pgq=python3-pgq \
     /usr/lib/python3/dist-packages/psycopg2=python3-psycopg2 \
     /usr/share/postgresql/15/extension/pgq.control=postgresql-15-pgq3 \
     /usr/share/postgresql/15/extension/pgq_node.control=postgresql-15-pgq-node

@@ -432,6 +432,8 @@ fn may_try_other_channel(cause: &Cause) -> bool {
         | Cause::Resolve(_)
         | Cause::WrongServer(_)
         | Cause::Pool(_)
+        | Cause::Pooler(_)
+        | Cause::PooledByTransaction
         | Cause::Schemas(_) => false,
     }
 }

@@ -39,6 +39,10 @@ pub(crate) enum Cause {
     Pool(String),
     /// Connected, and the schemas that were asked for may not be used.
     Schemas(Box<Error>),
+    /// A pooler, and what is wrong with it.
+    Pooler(&'static str),
+    /// A pooler that lends a session of the server for a transaction.
+    PooledByTransaction,
 }
 
 impl ConnectError {
@@ -60,6 +64,8 @@ impl ConnectError {
             | Cause::Resolve(_)
             | Cause::WrongServer(_)
             | Cause::Pool(_)
+            | Cause::Pooler(_)
+            | Cause::PooledByTransaction
             | Cause::Schemas(_) => None,
         }
     }
@@ -77,7 +83,11 @@ impl ConnectError {
             Cause::Tls(error) => error.hint(),
             Cause::Schemas(error) => error.hint(),
             Cause::Timeout(_) => Some("is a firewall in the way, or the server overloaded?"),
-            Cause::Resolve(_) | Cause::WrongServer(_) | Cause::Pool(_) => None,
+            Cause::Pooler(_) => Some("connect to the server itself"),
+            Cause::Resolve(_)
+            | Cause::WrongServer(_)
+            | Cause::Pool(_)
+            | Cause::PooledByTransaction => None,
         }
     }
 
@@ -85,8 +95,12 @@ impl ConnectError {
     /// does not say by a SQLSTATE and what is no broken line, such as a missing password, an operator mends.
     pub fn class(&self) -> Class {
         match self.attempts.last().map(|last| &last.cause) {
-            None | Some(Cause::Tls(_) | Cause::Pool(_)) => Class::Operator,
-            Some(Cause::Timeout(_) | Cause::Resolve(_) | Cause::WrongServer(_)) => Class::Transient,
+            None | Some(Cause::Tls(_) | Cause::Pool(_) | Cause::PooledByTransaction) => {
+                Class::Operator
+            }
+            Some(
+                Cause::Timeout(_) | Cause::Resolve(_) | Cause::WrongServer(_) | Cause::Pooler(_),
+            ) => Class::Transient,
             Some(Cause::Schemas(error)) => error.class(),
             Some(Cause::Server(error)) if is_tls(error) => Class::Operator,
             Some(Cause::Server(error)) => match classify(error) {
@@ -184,6 +198,10 @@ impl fmt::Display for Cause {
                 Some(source) => write!(f, "{error}: {source}"),
                 None => error.fmt(f),
             },
+            Cause::Pooler(problem) => write!(f, "behind {problem}"),
+            Cause::PooledByTransaction => f.write_str(
+                "this connection is pooled by transaction: connect to the server itself, or pool by session",
+            ),
         }
     }
 }

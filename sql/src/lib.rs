@@ -18,6 +18,7 @@ mod connect_error; // pure: why not, and what to do
 mod conninfo; // the service file and the environment
 mod keywords; // pure: a table
 mod passfile; // the password file
+mod pooler; // asks over connections that it is given
 mod service; // the service file
 mod session; // the settings of the session that it drives
 mod settings; // the names of the system's user and home

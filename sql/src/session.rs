@@ -14,6 +14,7 @@ use tokio_postgres::{
 use crate::connect::{Channel, ConnectInfo};
 use crate::connect_error::{Cause, ConnectError};
 use crate::ownership::Schema;
+use crate::pooler;
 use crate::tls::Connector;
 
 /// Makes the text of a value, and the meaning of a name, the same in every session, whatever the
@@ -50,7 +51,7 @@ set default_transaction_deferrable = off;
 select pg_catalog.set_config(s.name, s.value, false)
   from (values ('idle_session_timeout', '0'), ('transaction_timeout', '0'), ('jit', 'off')) s (name, value)
  where pg_catalog.current_setting(s.name, true) <> s.value;
-select pg_catalog.pg_is_in_recovery() as in_recovery,
+select pg_catalog.pg_is_in_recovery() as in_recovery, pg_catalog.pg_backend_pid() as backend,
        pg_catalog.current_setting('transaction_read_only') = 'on' as read_only";
 
 /// Notifications kept for a session that does not look; more are dropped, because a wake-up is a
@@ -194,6 +195,40 @@ pub(crate) async fn open(
 
 async fn open_with<T>(config: &Config, tls: T, connector: Connector) -> Result<Wire, Cause>
 where
+    T: MakeTlsConnect<Socket> + Clone,
+    T::Stream: Send + 'static,
+    T::TlsConnect: Send,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    let mut driven = driven(config, tls.clone()).await?;
+    let backend = pooler::backend(&driven.client).await?;
+    if pooler::promised(&driven.client).await != Some(backend) {
+        let other = self::driven(config, tls).await?;
+        pooler::keeps_session(&driven.client, &mut driven.notifications, &other.client).await?;
+    }
+    let answers = driven.client.simple_query(SETUP).await;
+    let answers = answers.map_err(Cause::Server)?;
+    if said(&answers, "backend") != Some(&backend.to_string()) {
+        return Err(Cause::PooledByTransaction);
+    }
+    Ok(Wire {
+        state: server_state(&answers),
+        client: driven.client,
+        notifications: driven.notifications,
+        in_use: driven.in_use,
+        connector,
+    })
+}
+
+/// A connection with the task that drives it, as the server has opened it.
+struct Driven {
+    client: Client,
+    notifications: mpsc::Receiver<Notification>,
+    in_use: oneshot::Sender<()>,
+}
+
+async fn driven<T>(config: &Config, tls: T) -> Result<Driven, Cause>
+where
     T: MakeTlsConnect<Socket>,
     T::Stream: Send + 'static,
     T::TlsConnect: Send,
@@ -203,23 +238,25 @@ where
     let (sender, notifications) = mpsc::channel(KEPT_NOTIFICATIONS);
     let (in_use, gone) = oneshot::channel();
     tokio::spawn(drive(connection, sender, gone));
-    let answers = client.simple_query(SETUP).await.map_err(Cause::Server)?;
-    Ok(Wire {
-        state: server_state(&answers),
+    Ok(Driven {
         client,
         notifications,
         in_use,
-        connector,
+    })
+}
+
+/// What one of the answers says in a column.
+fn said<'a>(answers: &'a [SimpleQueryMessage], column: &str) -> Option<&'a str> {
+    answers.iter().find_map(|answer| {
+        let SimpleQueryMessage::Row(row) = answer else {
+            return None;
+        };
+        row.try_get(column).ok().flatten()
     })
 }
 
 fn server_state(answers: &[SimpleQueryMessage]) -> ServerState {
-    let yes = |name: &str| {
-        answers.iter().any(|answer| {
-            matches!(answer, SimpleQueryMessage::Row(row)
-                if row.try_get(name).is_ok_and(|value| value == Some("t")))
-        })
-    };
+    let yes = |name: &str| said(answers, name) == Some("t");
     ServerState {
         in_recovery: yes("in_recovery"),
         read_only: yes("read_only"),
