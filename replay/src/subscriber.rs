@@ -4,13 +4,13 @@
 use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use sql::connect::Session;
+use sql::{connect::Session, position};
 use tokio::sync::mpsc;
 use tracing::info;
 
 use crate::{
-    auto_add, batch_loop, stats::Stats, subscription::Subscription, table_tasks, told::Part,
-    trouble::Trouble,
+    auto_add, batch_loop, command::OTHER_QUEUE, stats::Stats, subscription::Subscription,
+    table_tasks, told::Part, trouble::Trouble,
 };
 
 /// How often a standby looks whether the owner is gone.
@@ -76,6 +76,7 @@ impl Life {
             return Ok(());
         }
         let sub = Arc::clone(&self.sub);
+        is_of_queue(&sub, &admin).await?;
         // What another process has stored is of its life.
         sub.show_trouble().await;
         let tables = async {
@@ -159,5 +160,25 @@ impl Life {
         }
         self.say_first(Err(trouble.chain()));
         self.sub.tell(Part::BatchLoop, trouble).await;
+    }
+}
+
+/// Whether the subscriber's position is one in the queue that the config names. Without a position, the batch loop says
+/// what is missing.
+async fn is_of_queue(sub: &Subscription, admin: &Session) -> Result<(), Trouble> {
+    let stored = position::find(&**admin, &sub.consumer)
+        .await
+        .map_err(Trouble::database("could not read the position"))?;
+    match stored {
+        Some(stored) if stored.queue != sub.settings.queue => Err(Trouble::Operator {
+            doing: "stopped, nothing was applied".into(),
+            advice: OTHER_QUEUE.into(),
+            source: anyhow::anyhow!(
+                "pgq_queue_name is {}, and the subscriber's position is one in queue {}",
+                sub.settings.queue,
+                stored.queue
+            ),
+        }),
+        Some(_) | None => Ok(()),
     }
 }

@@ -7,6 +7,7 @@
 pub mod error; // what can go wrong against a database, and what to do about it
 pub mod event; // an event's columns, parsed once
 pub mod name; // names of tables and sequences
+pub mod near; // names that are nearly right
 pub mod part; // a partition, and a condition for its rows
 pub mod row; // rows inside an event
 pub mod shape; // what the columns of a row are
@@ -51,6 +52,7 @@ pub mod copy_attempt; // trunkline.copied_range, and what table_state says of a 
 pub mod kept_ddl; // trunkline.kept_ddl
 pub mod mapping; // pure: rows, columns and target of a table
 pub mod position; // trunkline.position; `remove` takes all that belongs to a consumer
+pub mod relation; // what a name stands for, from the catalog
 pub mod sequence_state; // trunkline.sequence_state, the sequences, and the version of lists in position
 pub mod skipped_change; // trunkline.skipped_change, and the wish for a try in table_state
 pub mod table_state; // trunkline.table_state, and the version of lists in position

@@ -37,6 +37,8 @@ impl Position {
 pub struct Stored {
     /// The place up to which everything is applied.
     pub position: Position,
+    /// The queue that it is a place in.
+    pub queue: String,
     /// Grows when a table is taken out of the batch loop's hands by somebody else.
     pub tables_version: i64,
     /// The operator has paused the job.
@@ -57,6 +59,7 @@ fn stored(row: &Row) -> Result<Stored, tokio_postgres::Error> {
         conflicts: row.try_get(5)?,
         last_error: row.try_get(6)?,
         seconds_behind: row.try_get(7)?,
+        queue: row.try_get(8)?,
     })
 }
 
@@ -76,7 +79,7 @@ pub async fn find(
     let row = client
         .query_opt(
             "select epoch, tick_id, tick_tag, tables_version, paused, conflicts, last_error, \
-                 extract(epoch from clock_timestamp() - tick_time)::float8 \
+                 extract(epoch from clock_timestamp() - tick_time)::float8, queue \
              from trunkline.position where consumer = $1",
             &[&consumer],
         )

@@ -17,6 +17,7 @@ pub use self::{
     names::{last_names, table_name},
     sequences::{
         SequenceValue, add_sequence, remove_sequence, sequence_candidates, sequence_values,
+        sequences_of,
     },
 };
 use crate::{mapping::ProviderColumn, name::TableName};

@@ -4,6 +4,7 @@ use tokio_postgres::GenericClient;
 
 use crate::error::Error;
 use crate::install::column;
+use crate::near;
 use crate::ownership::{self, Schema};
 use crate::tick::{Epoch, TickId};
 
@@ -171,6 +172,25 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> 
             })
         })
         .collect()
+}
+
+/// The names of all queues. Source: `pgq.get_queue_info`.
+pub async fn names(client: &impl GenericClient) -> Result<Vec<String>, Error> {
+    let rows = client
+        .query(
+            "select queue_name from pgq.get_queue_info() order by 1",
+            &[],
+        )
+        .await
+        .map_err(Error::database("list queues"))?;
+    rows.iter().map(|row| column(row, 0)).collect()
+}
+
+/// `; did you mean NAME?` of the queues that there are, to be put behind a sentence about one that is not there;
+/// nothing if none is near, or they cannot be listed.
+pub async fn did_you_mean(client: &impl GenericClient, queue: &str) -> String {
+    let names = names(client).await.unwrap_or_default();
+    near::did_you_mean(near::name(queue, names.iter().map(String::as_str)))
 }
 
 /// Whether there is a queue of this name. Source: `pgq.get_queue_info`.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sql::{
     mapping::Mapping,
     name::{TableName, quote_ident},
+    relation,
     shape::Shape,
 };
 use tokio_postgres::{GenericClient, Row, types::Type};
@@ -109,6 +110,39 @@ async fn columns(
         ))
 }
 
+/// There is no table of the name on the subscriber, but perhaps something else.
+async fn absent(
+    client: &impl GenericClient,
+    table: &TableName,
+    mapping: &Mapping,
+) -> Result<Trouble, Trouble> {
+    let found = relation::find(client, mapping.target_of(table))
+        .await
+        .map_err(Trouble::at_table(
+            table,
+            "could not look for it on the subscriber",
+        ))?;
+    let name = match &mapping.target {
+        None => "it".to_owned(),
+        Some(target) => format!("its table {target}"),
+    };
+    let (why, advice) = match found {
+        None => (
+            format!("{name} does not exist on the subscriber"),
+            "create the table on the subscriber, or remove it from the job",
+        ),
+        Some(found) if found.is_table => (
+            format!("{name} has no column on the subscriber"),
+            "add the columns on the subscriber",
+        ),
+        Some(found) => (
+            format!("{name} is {} on the subscriber, and no table", found.what),
+            "make a table of that name on the subscriber, or remove it from the job and add it with --as",
+        ),
+    };
+    Ok(Trouble::misfit(table, why, advice))
+}
+
 /// What must be known of a table beside its columns.
 struct Facts {
     /// See [`Target::takes_copy`].
@@ -186,14 +220,7 @@ impl Target {
             facts.refuse_a_target_of_another(table)?;
         }
         if found.is_empty() && !shape.columns.is_empty() {
-            return Err(Trouble::misfit(
-                table,
-                match &mapping.target {
-                    None => "it does not exist on the subscriber".into(),
-                    Some(target) => format!("its table {target} does not exist on the subscriber"),
-                },
-                "create the table on the subscriber, or remove it from the job",
-            ));
+            return Err(absent(client, table, mapping).await?);
         }
         keys.refuse(table)?;
         let mut target = Target {

@@ -2,7 +2,11 @@
 
 use std::str::FromStr;
 
-use sql::name::{BadName, TableName};
+use admin::exit::Exit;
+use sql::{
+    name::{BadName, TableName},
+    near,
+};
 use wildmatch::WildMatch;
 
 /// A table as written on a command line. `*` and `?` match in unquoted names.
@@ -17,6 +21,8 @@ pub(crate) enum Wanted {
 /// A pattern of schema and name.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
+    /// As it was written.
+    text: String,
     schema: WildMatch,
     name: WildMatch,
 }
@@ -26,6 +32,7 @@ impl Pattern {
     fn new(text: &str) -> Pattern {
         let (schema, name) = text.split_once('.').unwrap_or(("public", text));
         Pattern {
+            text: text.to_owned(),
             schema: WildMatch::new(&schema.to_ascii_lowercase()),
             name: WildMatch::new(&name.to_ascii_lowercase()),
         }
@@ -110,7 +117,65 @@ pub(super) struct Chosen<T> {
     /// Found by a pattern or by `all`.
     pub matched: Vec<T>,
     /// Names that nothing has.
-    pub unknown: Vec<TableName>,
+    pub unknown: Vec<Unknown>,
+    /// Patterns that nothing matches, as they were written.
+    pub unmatched: Vec<String>,
+}
+
+/// A name that nothing has.
+#[derive(Debug)]
+pub(super) struct Unknown {
+    /// The name.
+    pub table: TableName,
+    /// What was probably meant.
+    near: Option<TableName>,
+}
+
+impl Unknown {
+    /// A sentence about it, with what was probably meant behind it.
+    pub(super) fn is(&self, why: &str) -> String {
+        let near = near::did_you_mean(self.near.as_ref());
+        format!("{}: {why}{near}", self.table)
+    }
+}
+
+impl<T> Chosen<T> {
+    /// Tells which names nothing has, as `DOING: NAME: WHY`; how many.
+    pub(super) fn tell_unknown(&self, doing: &str, why: &str) -> usize {
+        for unknown in &self.unknown {
+            eprintln!("{doing}: {}", unknown.is(why));
+        }
+        self.unknown.len()
+    }
+}
+
+/// Patterns that match nothing on any of the subscribers.
+#[derive(Debug, Default)]
+pub(super) struct Unmatched(Option<Vec<String>>);
+
+impl Unmatched {
+    /// Takes note of those of one more subscriber.
+    pub(super) fn also(&mut self, of_subscriber: Vec<String>) {
+        self.0 = Some(match self.0.take() {
+            None => of_subscriber,
+            Some(mut before) => {
+                before.retain(|pattern| of_subscriber.contains(pattern));
+                before
+            }
+        });
+    }
+
+    /// Tells them, as `DOING: PATTERN: matches nothing`; how a command ends that would end so without them.
+    pub(super) fn tell(self, doing: &str, exit: Exit) -> Exit {
+        let patterns = self.0.unwrap_or_default();
+        for pattern in &patterns {
+            eprintln!("{doing}: {pattern}: matches nothing");
+        }
+        if exit == Exit::Done && !patterns.is_empty() {
+            return Exit::Part;
+        }
+        exit
+    }
 }
 
 impl Choice<'_> {
@@ -120,6 +185,7 @@ impl Choice<'_> {
             named: Vec::new(),
             matched: Vec::new(),
             unknown: self.unknown(&there, &name),
+            unmatched: self.unmatched(&there, &name),
         };
         for item in there {
             if self.names(name(&item)) {
@@ -131,7 +197,7 @@ impl Choice<'_> {
         chosen
     }
 
-    fn unknown<T>(&self, there: &[T], name: &impl Fn(&T) -> &TableName) -> Vec<TableName> {
+    fn unknown<T>(&self, there: &[T], name: &impl Fn(&T) -> &TableName) -> Vec<Unknown> {
         self.wanted
             .iter()
             .filter_map(|wanted| match wanted {
@@ -139,8 +205,29 @@ impl Choice<'_> {
                 Wanted::Pattern(_) => None,
             })
             .filter(|table| !there.iter().any(|item| name(item) == *table))
-            .cloned()
+            .map(|table| Unknown {
+                table: table.clone(),
+                near: near::table(table, there.iter().map(name)).cloned(),
+            })
             .collect()
+    }
+
+    fn unmatched<T>(&self, there: &[T], name: &impl Fn(&T) -> &TableName) -> Vec<String> {
+        let nothing = |means: &dyn Fn(&TableName) -> bool| !there.iter().map(name).any(means);
+        let patterns = self.wanted.iter().filter_map(|wanted| match wanted {
+            Wanted::Pattern(pattern) => Some(pattern),
+            Wanted::Name(_) => None,
+        });
+        let mut unmatched: Vec<String> = patterns
+            .filter(|pattern| nothing(&|table| pattern.matches(table)))
+            .map(|pattern| pattern.text.clone())
+            .collect();
+        if let Some(schema) = self.schema
+            && nothing(&|table| WildMatch::new(schema).matches(&table.schema))
+        {
+            unmatched.push(format!("--schema {schema}"));
+        }
+        unmatched
     }
 
     fn names(&self, table: &TableName) -> bool {
@@ -221,6 +308,56 @@ mod tests {
         );
         assert_eq!(taken(&rule(&["app_1.\"A*\""])), ["app_1.\"A*\""]);
         assert!(taken(&AutoAdd::default()).is_empty());
+    }
+
+    #[test]
+    fn u5_a_pattern_that_matches_nothing_is_named() {
+        let wanted = ["ap.*", "app_*.*", "b*"].map(|text| text.parse().unwrap());
+        let choice = Choice {
+            wanted: &wanted,
+            ..Choice::default()
+        };
+        let chosen = choice.of(there(), |table| table);
+        assert_eq!(chosen.unmatched, ["ap.*", "b*"]);
+        // What one subscriber has is found.
+        let mut unmatched = Unmatched::default();
+        unmatched.also(chosen.unmatched);
+        unmatched.also(vec!["b*".into()]);
+        assert_eq!(unmatched.0.as_deref(), Some(&["b*".to_owned()][..]));
+        assert_eq!(unmatched.tell("not added", Exit::Done), Exit::Part);
+        assert_eq!(
+            Unmatched::default().tell("not added", Exit::Failed),
+            Exit::Failed
+        );
+        let choice = Choice {
+            all: true,
+            schema: Some("nosuch"),
+            ..Choice::default()
+        };
+        let chosen = choice.of(there(), |table| table);
+        assert_eq!(chosen.unmatched, ["--schema nosuch"]);
+    }
+
+    #[test]
+    fn u6_a_name_that_is_nearly_right_is_asked_after() {
+        let wanted = ["app.a".parse().unwrap(), "tmp_b".parse().unwrap()];
+        let choice = Choice {
+            wanted: &wanted,
+            ..Choice::default()
+        };
+        let chosen = choice.of(there(), |table| table);
+        let says: Vec<String> = chosen
+            .unknown
+            .iter()
+            .map(|one| one.is("is not there"))
+            .collect();
+        assert_eq!(
+            says,
+            [
+                "app.a: is not there; did you mean public.a?",
+                "public.tmp_b: is not there; did you mean public.tmp_a?"
+            ]
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use sql::{
     mapping::{Mapping, ProviderColumn},
     name::{TableName, quote_ident},
     provider::Candidate,
+    relation,
     table_state::{self, Existing},
 };
 use tokio_postgres::Row;
@@ -94,9 +95,21 @@ async fn misfit(
     let columns = wish.columns();
     let here = columns_of(subscriber, place, table).await?;
     if here.is_empty() && !columns.is_empty() {
-        return Ok(Some(format!(
-            "does not exist on {place}: create it there first, or add it with --create"
-        )));
+        let other = relation::find(&**subscriber, table)
+            .await
+            .with_context(|| format!("could not look for {table} on {place}"))?;
+        return Ok(Some(match other {
+            None => {
+                format!("does not exist on {place}: create it there first, or add it with --create")
+            }
+            Some(other) if other.is_table => {
+                format!("has no column on {place}: add them there first")
+            }
+            Some(other) => format!(
+                "is {} on {place}, and replay writes tables only: name one with --as, or make one of that name",
+                other.what
+            ),
+        }));
     }
     if is_captured(subscriber, table)
         .await

@@ -10,6 +10,7 @@ use sql::{
     connect::Session,
     consumer,
     install::{self, Component},
+    near,
     position::{self, Position},
     provider::{self, BatchFinder},
     queue, table_state,
@@ -20,45 +21,53 @@ use super::{Job, label};
 /// Runs the command. Each step is safe to repeat; a second run changes nothing.
 pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
-    let has_queue = queue::is_installed(&*provider)
-        .await
-        .context("could not ask the provider")?;
-    if !has_queue {
-        return Err(Failure::message(
-            Exit::Failed,
-            format!(
-                "the provider (database {}) has no schema pgq",
-                job.config.provider.dbname()
-            ),
-        )
-        .with_hint("run there: ticker install"));
+    job.has_schema(&provider).await?;
+    // Before a queue is made: it would be one of a wrong letter.
+    let mut prepared = Vec::new();
+    for one in &job.config.subscribers {
+        let subscriber = prepare(job, &provider, one).await;
+        prepared.push((one, subscriber.map_err(could_not_install(one))?));
     }
     let made = queue::create(&*provider, job.queue())
         .await
         .context("could not make the queue")?;
-    job.say(&format!(
-        "provider: queue {} {}",
-        job.queue(),
-        if made { "made" } else { "is there" }
-    ))?;
-    for one in &job.config.subscribers {
-        install_subscriber(job, &provider, one)
-            .await
-            .map_err(|failure| Failure {
-                error: failure
-                    .error
-                    .context(format!("could not install {}", label(one))),
-                ..failure
-            })?;
+    let others = queue::names(&*provider)
+        .await
+        .context("could not list the queues")?;
+    let others = others.iter().map(String::as_str);
+    let near = near::name(job.queue(), others.filter(|name| *name != job.queue()));
+    job.say(&match (made, near) {
+        (true, Some(near)) => format!("provider: queue {} made; {near} is there, too", job.queue()),
+        (true, None) => format!("provider: queue {} made", job.queue()),
+        (false, _) => format!("provider: queue {} is there", job.queue()),
+    })?;
+    for (one, subscriber) in prepared {
+        let installed = install_consumer(job, &provider, one, subscriber).await;
+        installed.map_err(could_not_install(one))?;
     }
     Ok(Exit::Done)
 }
 
-async fn install_subscriber(
+fn could_not_install(one: &SubscriberConfig) -> impl FnOnce(Failure) -> Failure {
+    let context = format!("could not install {}", label(one));
+    |failure| Failure {
+        error: failure.error.context(context),
+        ..failure
+    }
+}
+
+/// A subscriber with our tables.
+struct Prepared {
+    session: Session,
+    /// Whether they were made or changed now.
+    changed: bool,
+}
+
+async fn prepare(
     job: &Job,
     provider: &Session,
     one: &SubscriberConfig,
-) -> Result<(), Failure> {
+) -> Result<Prepared, Failure> {
     let mut subscriber = job.bare_subscriber(one).await?;
     refuse_the_provider_itself(provider, &subscriber).await?;
     let report = install::install(&mut subscriber, &[Component::Subscriber])
@@ -70,12 +79,33 @@ async fn install_subscriber(
             label(one)
         ))?;
     }
-    let registered = register(job, provider, &subscriber, one).await?;
+    // One with tables stays with its queue: what follows its position is in no other one.
+    let stored = position::find(&*subscriber, &one.consumer)
+        .await
+        .context("could not read the position")?;
+    if let Some(stored) = stored
+        && !has_no_tables(&subscriber, one).await?
+    {
+        job.is_of_queue(one, &stored)?;
+    }
+    Ok(Prepared {
+        session: subscriber,
+        changed: report.changed,
+    })
+}
+
+async fn install_consumer(
+    job: &Job,
+    provider: &Session,
+    one: &SubscriberConfig,
+    subscriber: Prepared,
+) -> Result<(), Failure> {
+    let registered = register(job, provider, &subscriber.session, one).await?;
     job.say(&format!(
         "{}: consumer {} {}",
         label(one),
         one.consumer,
-        if registered || report.changed {
+        if registered || subscriber.changed {
             "installed"
         } else {
             "is there"

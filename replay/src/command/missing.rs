@@ -1,7 +1,7 @@
-//! `replay missing`: tables of the provider that this job does not replicate, and those whose columns a subscriber
-//! cannot take.
+//! `replay missing`: tables of the provider that this job does not replicate, those whose columns a subscriber
+//! cannot take, and sequences of replicated tables that are not carried over.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use admin::{
     exit::{Exit, Failure},
@@ -19,21 +19,22 @@ use sql::{
 use super::{
     Job,
     fit::{self, Wish},
-    label, stored,
+    label,
+    opened::Opened,
 };
 use crate::apply::SessionRole;
 
 /// Runs the command: one line a table, with why it cannot be added, if so.
 pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
+    job.has_queue(&provider).await?;
     let candidates = provider::candidates(&*provider, job.queue(), &WantedIdentity::Own)
         .await
         .context("could not list the provider's tables")?;
     let mut everywhere: Option<HashSet<TableName>> = None;
     let mut subscribers = Vec::new();
     for one in job.subscribers(None)? {
-        let subscriber = job.subscriber(one).await?;
-        stored(&subscriber, one).await?;
+        let subscriber = Opened::of(job, one).await?.session;
         let mappings: HashMap<TableName, Mapping> = table_state::list(&*subscriber, &one.consumer)
             .await
             .with_context(|| format!("could not read the tables of {}", label(one)))?
@@ -73,7 +74,29 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
         };
         output::print(&format!("{line}\n"))?;
     }
+    for (sequence, table) in missing_sequences(job, &provider, &subscribers).await? {
+        output::print(&format!(
+            "{sequence} (a sequence of {table}: replay add-seq)\n"
+        ))?;
+    }
     Ok(Exit::Done)
+}
+
+/// Sequences of replicated tables that some subscriber does not carry over, each with its table.
+async fn missing_sequences(
+    job: &Job,
+    provider: &Session,
+    subscribers: &[Side<'_>],
+) -> anyhow::Result<BTreeSet<(TableName, TableName)>> {
+    let mut missing = BTreeSet::new();
+    for side in subscribers {
+        let tables: Vec<TableName> = side.mappings.keys().cloned().collect();
+        let of_tables = provider::sequences_of(&**provider, job.queue(), side.consumer, &tables)
+            .await
+            .context("could not look for the tables' sequences on the provider")?;
+        missing.extend(of_tables);
+    }
+    Ok(missing)
 }
 
 /// One subscriber, with what it replicates already.

@@ -30,11 +30,16 @@ use admin::{
 use anyhow::Context as _;
 use sql::{
     connect::{ConnectError, Session},
+    near,
     ownership::Schema,
     position::{self, Stored},
+    queue,
 };
 
 use crate::subscription::application_name;
+
+/// What to do about a position in another queue than that of the config.
+pub(crate) const OTHER_QUEUE: &str = "put pgq_queue_name right; to follow another queue, first take the tables out of the job: replay remove --all";
 
 /// A command's job: its config and how much it says.
 pub(crate) struct Job {
@@ -70,6 +75,58 @@ impl Job {
             .await
     }
 
+    /// Whether there are queues on the provider at all: an error that says so if there are none.
+    async fn has_schema(&self, provider: &Session) -> Result<(), Failure> {
+        let installed = queue::is_installed(&**provider)
+            .await
+            .context("could not ask the provider")?;
+        if installed {
+            return Ok(());
+        }
+        let database = self.config.provider.dbname();
+        Err(Failure::message(
+            Exit::Failed,
+            format!("the provider (database {database}) has no schema pgq"),
+        )
+        .with_hint("run there: ticker install"))
+    }
+
+    /// Whether the queue that the config names is on the provider: an error that says so if it is not.
+    async fn has_queue(&self, provider: &Session) -> Result<(), Failure> {
+        self.has_schema(provider).await?;
+        let there = queue::exists(&**provider, self.queue())
+            .await
+            .context("could not ask the provider for the queue")?;
+        if there {
+            return Ok(());
+        }
+        let near = queue::did_you_mean(&**provider, self.queue()).await;
+        Err(Failure::message(
+            Exit::Failed,
+            format!("the provider has no queue {}{near}", self.queue()),
+        )
+        .with_hint("put pgq_queue_name right, or run: replay install"))
+    }
+
+    /// Whether a subscriber's position is one in the queue that the config names. A letter that is wrong there must not
+    /// be taken for a queue that has lost its consumer.
+    fn is_of_queue(&self, one: &SubscriberConfig, stored: &Stored) -> Result<(), Failure> {
+        if stored.queue == self.queue() {
+            return Ok(());
+        }
+        Err(Failure::message(
+            Exit::Usage,
+            format!(
+                "{}: pgq_queue_name is {}, and the position of {} is one in queue {}",
+                self.config.daemon.config_file.display(),
+                self.queue(),
+                label(one),
+                stored.queue
+            ),
+        )
+        .with_hint(OTHER_QUEUE))
+    }
+
     /// A session to a subscriber, whose objects of ours are proven.
     async fn subscriber(&self, one: &SubscriberConfig) -> Result<Session, ConnectError> {
         let name = application_name("admin", self.name());
@@ -91,13 +148,16 @@ impl Job {
             .filter(|one| name.is_none_or(|name| one.name.as_deref() == Some(name)))
             .collect();
         if chosen.is_empty() {
+            // Without a name all are chosen, and a config has one at least.
+            let name = name.unwrap_or_default();
+            let names = self.config.subscribers.iter();
+            let near = near::name(name, names.filter_map(|one| one.name.as_deref()));
             return Err(Failure::message(
                 Exit::Usage,
                 format!(
-                    "{}: no subscriber is named {}",
+                    "{}: no subscriber is named {name}{}",
                     self.config.daemon.config_file.display(),
-                    // Without a name all are chosen, and a config has one at least.
-                    name.unwrap_or_default()
+                    near::did_you_mean(near)
                 ),
             ));
         }

@@ -29,7 +29,8 @@ impl<'a> Opened<'a> {
     /// Connects. A subscriber that the job is not installed on is an error that says so.
     pub(super) async fn of(job: &Job, config: &'a SubscriberConfig) -> Result<Opened<'a>, Failure> {
         let session = job.subscriber(config).await?;
-        stored(&session, config).await?;
+        let stored = stored(&session, config).await?;
+        job.is_of_queue(config, &stored)?;
         Ok(Opened { config, session })
     }
 

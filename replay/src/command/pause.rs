@@ -10,7 +10,7 @@ use sql::{
 
 use super::{
     Job,
-    choose::{Choice, Wanted},
+    choose::{Choice, Unmatched, Wanted},
     label,
     opened::{self, Opened},
 };
@@ -43,20 +43,17 @@ pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure
         wanted: &args.tables,
         ..Choice::default()
     };
-    let (mut tried, mut refused) = (0, 0);
+    let (mut tried, mut refused, mut unmatched) = (0, 0, Unmatched::default());
     for one in job.subscribers(args.subscriber.as_deref())? {
         let opened = Opened::of(job, one).await?;
         let chosen = opened.chosen(&choice).await?;
-        for table in &chosen.unknown {
-            eprintln!("not tried: {table}: is not replicated");
-        }
+        refused += chosen.tell_unknown("not tried", "is not replicated");
         for row in &chosen.named {
             if row.state != State::Parked {
                 eprintln!("not tried: {}: is {}, not parked", row.table, row.state);
                 refused += 1;
             }
         }
-        refused += chosen.unknown.len();
         for row in chosen.named.iter().chain(&chosen.matched) {
             let table = &row.table;
             // The running daemon looks every second.
@@ -69,8 +66,9 @@ pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure
                 job.say(&format!("{table} is tried now"))?;
             }
         }
+        unmatched.also(chosen.unmatched);
     }
-    Ok(opened::exit(refused, tried))
+    Ok(unmatched.tell("not tried", opened::exit(refused, tried)))
 }
 
 async fn set(job: &Job, subscriber: Option<&str>, paused: bool) -> Result<(), Failure> {

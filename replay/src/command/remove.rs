@@ -10,7 +10,7 @@ use sql::{connect::Session, kept_ddl, name::TableName, patience, provider, table
 
 use super::{
     Job,
-    choose::{AutoAdd, Choice, Wanted},
+    choose::{AutoAdd, Choice, Unmatched, Wanted},
     label,
     opened::{self, Opened},
 };
@@ -57,7 +57,7 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
         wanted: &args.tables,
         ..Choice::default()
     };
-    let (mut removed, mut unknown) = (0, Vec::new());
+    let (mut removed, mut unknown, mut unmatched) = (0, 0, Unmatched::default());
     for one in job.subscribers(args.subscriber.as_deref())? {
         let opened = Opened::of(job, one).await?;
         let chosen = opened.chosen(&choice).await?;
@@ -69,15 +69,23 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
             remove_from(&opened.session, job.config.session_role, one, &row, target).await?;
             gone.push((row.table, Some(row.provider_oid)));
         }
-        let unlisted = chosen.unknown.into_iter().map(|table| (table, None));
-        for (table, oid) in gone.into_iter().chain(unlisted) {
+        // An interrupted run has left the capture of a table that is not on the subscriber any more.
+        for one_unknown in chosen.unknown {
+            let table = &one_unknown.table;
             let captured = match &provider {
                 None => false,
-                Some(provider) => end_capture(job, provider, &one.consumer, &table, oid).await?,
+                Some(provider) => end_capture(job, provider, &one.consumer, table, None).await?,
             };
-            if oid.is_none() && !captured {
-                unknown.push(table);
-                continue;
+            if captured {
+                gone.push((table.clone(), None));
+            } else {
+                unknown += 1;
+                eprintln!("not removed: {}", one_unknown.is("is not replicated"));
+            }
+        }
+        for (table, oid) in gone {
+            if let (Some(provider), Some(_)) = (&provider, oid) {
+                end_capture(job, provider, &one.consumer, &table, oid).await?;
             }
             removed += 1;
             job.say(&format!("{table} removed"))?;
@@ -87,11 +95,9 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
                 );
             }
         }
+        unmatched.also(chosen.unmatched);
     }
-    for table in &unknown {
-        eprintln!("not removed: {table}: is not replicated");
-    }
-    Ok(opened::exit(unknown.len(), removed))
+    Ok(unmatched.tell("not removed", opened::exit(unknown, removed)))
 }
 
 /// Ends a table's capture for a consumer; false if there was none.

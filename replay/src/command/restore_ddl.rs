@@ -7,7 +7,7 @@ use sql::kept_ddl;
 
 use super::{
     Job,
-    choose::{Choice, Wanted},
+    choose::{Choice, Unmatched, Wanted},
     label,
     opened::{self, Opened},
 };
@@ -28,13 +28,14 @@ pub(crate) async fn run(job: &Job, args: &RestoreArgs) -> Result<Exit, Failure> 
         wanted: &args.tables,
         ..Choice::default()
     };
-    let (mut back, mut failed) = (0, 0);
+    let (mut back, mut failed, mut unmatched) = (0, 0, Unmatched::default());
     for one in job.subscribers(None)? {
         let opened = Opened::of(job, one).await?;
         let kept = kept_ddl::list(&*opened.session, &one.consumer)
             .await
             .with_context(|| format!("could not read what was taken away on {}", label(one)))?;
         let chosen = choice.of(kept, |one| &one.table);
+        unmatched.also(chosen.unmatched);
         let wanted: Vec<_> = chosen.named.into_iter().chain(chosen.matched).collect();
         for (object, result) in
             restore::by_hand(&opened.session, job.config.session_role, wanted, true).await
@@ -54,5 +55,5 @@ pub(crate) async fn run(job: &Job, args: &RestoreArgs) -> Result<Exit, Failure> 
     if back + failed == 0 {
         job.say("nothing was taken away")?;
     }
-    Ok(opened::exit(failed, back))
+    Ok(unmatched.tell("not brought back", opened::exit(failed, back)))
 }

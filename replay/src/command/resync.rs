@@ -9,7 +9,7 @@ use sql::{
 
 use super::{
     Job,
-    choose::{Choice, Wanted},
+    choose::{Choice, Unmatched, Wanted},
     opened::{self, Opened},
     wait,
 };
@@ -52,32 +52,27 @@ pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
     } else {
         Existing::Truncate
     };
-    let (mut done, mut unknown) = (0, 0);
+    let (mut done, mut unknown, mut unmatched) = (Vec::new(), 0, Unmatched::default());
     for one in job.subscribers(args.subscriber.as_deref())? {
         let opened = Opened::of(job, one).await?;
         let chosen = opened.chosen(&choice).await?;
-        for table in &chosen.unknown {
-            eprintln!("not copied again: {table}: is not replicated");
-        }
-        unknown += chosen.unknown.len();
+        unknown += chosen.tell_unknown("not copied again", "is not replicated");
         for row in chosen.named.iter().chain(&chosen.matched) {
             let table = &row.table;
             table_state::resync(&*opened.session, &one.consumer, table, existing)
                 .await
                 .with_context(|| format!("could not write the state of {table}"))?;
-            done += 1;
+            done.push(table.clone());
             job.say(&format!("{table} is copied again"))?;
         }
+        unmatched.also(chosen.unmatched);
     }
     provider::hint_tables(&*provider, job.queue())
         .await
         .context("could not tell the daemon")?;
-    let exit = opened::exit(unknown, done);
-    match patience {
-        Some(limit) => {
-            let waited = wait::for_tables(job, args.subscriber.as_deref(), limit).await?;
-            Ok(if waited == Exit::Done { exit } else { waited })
-        }
-        None => Ok(exit),
+    let exit = unmatched.tell("not copied again", opened::exit(unknown, done.len()));
+    if exit != Exit::Done {
+        return Ok(exit);
     }
+    wait::if_asked(job, args.subscriber.as_deref(), &done, patience).await
 }

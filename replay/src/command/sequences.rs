@@ -6,11 +6,11 @@ use admin::{
     output,
 };
 use anyhow::Context as _;
-use sql::{connect::Session, name::TableName, provider, sequence_state};
+use sql::{connect::Session, name::TableName, provider, relation, sequence_state};
 
 use super::{
     Job,
-    choose::{Choice, Wanted},
+    choose::{Choice, Unmatched, Wanted},
     label,
     opened::{self, Opened},
 };
@@ -43,66 +43,85 @@ impl SequenceArgs {
 /// Begins to carry sequences over.
 pub(crate) async fn add(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
+    job.has_queue(&provider).await?;
     let there = provider::sequence_candidates(&*provider, job.queue())
         .await
         .context("could not list the provider's sequences")?;
     let chosen = args.choice().of(there, |name| name);
-    let (mut added, mut refused) = (0, chosen.unknown.len());
-    for sequence in &chosen.unknown {
-        eprintln!("not added: {sequence}: is no sequence of the provider");
-    }
-    let chosen: Vec<_> = chosen.named.into_iter().chain(chosen.matched).collect();
-    for one in job.subscribers(None)? {
+    let unknown = chosen.tell_unknown("not added", "is no sequence of the provider");
+    let mut unmatched = Unmatched::default();
+    unmatched.also(chosen.unmatched);
+    let chosen: Vec<TableName> = chosen.named.into_iter().chain(chosen.matched).collect();
+    let mut carried = carry(job, &provider, None, &chosen).await?;
+    carried.refused += unknown;
+    Ok(unmatched.tell(
+        "not added",
+        match (carried.refused, carried.added) {
+            (0, _) => Exit::Done,
+            (_, 0) if !args.all => Exit::Failed,
+            _ => Exit::Part,
+        },
+    ))
+}
+
+/// What became of sequences.
+#[derive(Default)]
+pub(super) struct Carried {
+    added: usize,
+    /// Those that a subscriber lacks.
+    pub(super) refused: usize,
+}
+
+/// Has sequences of the provider carried over, to one subscriber or to all.
+pub(super) async fn carry(
+    job: &Job,
+    provider: &Session,
+    subscriber: Option<&str>,
+    chosen: &[TableName],
+) -> Result<Carried, Failure> {
+    let mut carried = Carried::default();
+    for one in job.subscribers(subscriber)? {
         let subscriber = Opened::of(job, one).await?.session;
-        for sequence in &chosen {
-            let here: bool = subscriber
-                .query_one(
-                    "select exists (select from pg_catalog.pg_class c \
-                       join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-                      where n.nspname = $1 and c.relname = $2 and c.relkind = 'S')",
-                    &[&sequence.schema, &sequence.name],
-                )
+        for sequence in chosen {
+            let here = relation::find(&*subscriber, sequence)
                 .await
-                .and_then(|row| row.try_get(0))
                 .with_context(|| format!("could not look for {sequence} on {}", label(one)))?;
-            if !here {
-                eprintln!("not added: {sequence}: does not exist on {}", label(one));
-                refused += 1;
+            let why = match here {
+                Some(found) if found.is_sequence => None,
+                Some(other) => Some(format!("is {}", other.what)),
+                None => Some("does not exist".into()),
+            };
+            if let Some(why) = why {
+                eprintln!("not added: {sequence}: {why} on {}", label(one));
+                carried.refused += 1;
                 continue;
             }
-            let new = provider::add_sequence(&*provider, job.queue(), &one.consumer, sequence)
+            let new = provider::add_sequence(&**provider, job.queue(), &one.consumer, sequence)
                 .await
                 .with_context(|| format!("could not add {sequence} on the provider"))?;
             sequence_state::register(&*subscriber, &one.consumer, sequence)
                 .await
                 .with_context(|| format!("could not register {sequence} on {}", label(one)))?;
             if new {
-                added += 1;
+                carried.added += 1;
                 job.say(&format!("{sequence} added"))?;
             }
         }
     }
-    Ok(match (refused, added) {
-        (0, _) => Exit::Done,
-        (_, 0) if !args.all => Exit::Failed,
-        _ => Exit::Part,
-    })
+    Ok(carried)
 }
 
 /// Stops carrying sequences over.
 pub(crate) async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
-    let (mut removed, mut unknown) = (0, 0);
+    let (mut removed, mut unknown, mut unmatched) = (0, 0, Unmatched::default());
     for one in job.subscribers(None)? {
         let subscriber = Opened::of(job, one).await?.session;
         let rows = sequence_state::list(&*subscriber, &one.consumer)
             .await
             .with_context(|| format!("could not read the sequences of {}", label(one)))?;
         let chosen = args.choice().of(rows, |row| &row.sequence);
-        for sequence in &chosen.unknown {
-            eprintln!("not removed: {sequence}: is not carried over");
-        }
-        unknown += chosen.unknown.len();
+        unknown += chosen.tell_unknown("not removed", "is not carried over");
         for row in chosen.named.iter().chain(&chosen.matched) {
             let sequence = &row.sequence;
             provider::remove_sequence(&*provider, job.queue(), &one.consumer, sequence)
@@ -114,15 +133,16 @@ pub(crate) async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failu
             removed += 1;
             job.say(&format!("{sequence} removed"))?;
         }
+        unmatched.also(chosen.unmatched);
     }
-    Ok(opened::exit(unknown, removed))
+    Ok(unmatched.tell("not removed", opened::exit(unknown, removed)))
 }
 
 /// The arguments of `seqs`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
-    /// Set them to just the provider's values now; a running daemon keeps them up to 1,000 steps ahead,
-    /// and does so again once the provider goes on
+    /// Set them to just the provider's values now. They stay so until the provider goes on; the daemon then
+    /// keeps them up to 1,000 steps ahead again
     #[arg(long)]
     sync: bool,
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, anyhow};
 use sql::{
     connect::Session,
     name::TableName,
+    near,
     ownership::Schema,
     provider,
     skipped_change::{self, NewSkip, Of},
@@ -101,9 +102,10 @@ pub(crate) async fn run(job: &Job, args: &SkipArgs) -> Result<Exit, Failure> {
         .await
         .context("could not tell the daemon")?;
     job.say(&format!(
-        "{}: {} is skipped; who, when and which key stand in trunkline.skipped_change",
+        "{}: skipped {} (who, when and which key stand in trunkline.skipped_change): {}",
         args.table,
-        describe(&refused)
+        describe(&refused),
+        one_line(&refused.why)
     ))?;
     Ok(Exit::Done)
 }
@@ -124,7 +126,14 @@ async fn parked<'a>(
         match row {
             Some(row) if row.state == State::Parked => found.push((one, subscriber, row)),
             Some(row) => states.push(format!("is {} on {}", row.state, label(one))),
-            None => states.push(format!("is not replicated into {}", label(one))),
+            None => {
+                let rows = table_state::list(&*subscriber, &one.consumer)
+                    .await
+                    .with_context(|| format!("could not read the tables of {}", label(one)))?;
+                let near = near::table(&args.table, rows.iter().map(|row| &row.table));
+                let near = near::did_you_mean(near);
+                states.push(format!("is not replicated into {}{near}", label(one)));
+            }
         }
     }
     if found.len() > 1 {
@@ -197,12 +206,11 @@ async fn store(
 }
 
 fn describe(refused: &Refused) -> String {
-    let why = one_line(&refused.why);
     match refused.row_number {
-        0 => format!("event {} ({}), {why}", refused.event_id, refused.kind),
+        0 => format!("the {} of event {}", refused.kind, refused.event_id),
         row => format!(
-            "row {row} of event {} ({}), {why}",
-            refused.event_id, refused.kind
+            "row {row} of the {} of event {}",
+            refused.kind, refused.event_id
         ),
     }
 }

@@ -8,7 +8,7 @@ use admin::{
     exit::{Exit, Failure},
 };
 use anyhow::Context as _;
-use sql::{connect::Session, position, provider, table_state, tick::TickId};
+use sql::{connect::Session, name::TableName, position, provider, table_state, tick::TickId};
 
 use super::{Job, label, stored};
 
@@ -59,42 +59,74 @@ pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Fail
     for one in job.subscribers(None)? {
         let subscriber = job.subscriber(one).await?;
         stored(&subscriber, one).await?;
-        if !applied(&subscriber, one, Some(tick), deadline).await? {
+        let wanted = Wanted::AllAt(tick);
+        if !applied(&subscriber, one, &wanted, deadline).await? {
             return Ok(Exit::TimedOut);
         }
     }
     Ok(Exit::Done)
 }
 
-/// Waits until the tables of one or all subscribers are ok.
-pub(crate) async fn for_tables(
+/// Waits until some tables of one or all subscribers are ok, if `--wait` was said, which [`limit`] has read.
+pub(crate) async fn if_asked(
     job: &Job,
     subscriber: Option<&str>,
-    limit: Option<Duration>,
+    tables: &[TableName],
+    patience: Option<Option<Duration>>,
 ) -> Result<Exit, Failure> {
+    let Some(limit) = patience else {
+        return Ok(Exit::Done);
+    };
     let deadline = limit.map(|limit| Instant::now() + limit);
     for one in job.subscribers(subscriber)? {
         let session = job.subscriber(one).await?;
-        if !applied(&session, one, None, deadline).await? {
+        let wanted = Wanted::Tables(tables);
+        if !applied(&session, one, &wanted, deadline).await? {
             return Ok(Exit::TimedOut);
         }
     }
     Ok(Exit::Done)
+}
+
+/// What is waited for.
+enum Wanted<'a> {
+    /// These tables are ok.
+    Tables(&'a [TableName]),
+    /// All tables are ok, and what the tick shows is applied.
+    AllAt(TickId),
+}
+
+impl Wanted<'_> {
+    fn is_table(&self, table: &TableName) -> bool {
+        match self {
+            Wanted::Tables(tables) => tables.contains(table),
+            Wanted::AllAt(_) => true,
+        }
+    }
+
+    fn tick(&self) -> Option<TickId> {
+        match self {
+            Wanted::Tables(_) => None,
+            Wanted::AllAt(tick) => Some(*tick),
+        }
+    }
 }
 
 /// False if the time was up; then what is missing was said.
 async fn applied(
     subscriber: &Session,
     one: &SubscriberConfig,
-    tick: Option<TickId>,
+    wanted: &Wanted<'_>,
     deadline: Option<Instant>,
 ) -> Result<bool, Failure> {
+    let tick = wanted.tick();
     loop {
-        let (stored, waiting) = futures::try_join!(
+        let (stored, mut waiting) = futures::try_join!(
             position::find(&**subscriber, &one.consumer),
             table_state::unfinished(&**subscriber, &one.consumer, &table_state::UNFINISHED),
         )
         .with_context(|| format!("could not ask {}", label(one)))?;
+        waiting.retain(|row| wanted.is_table(&row.table));
         let there = stored.map(|stored| stored.position.tick.id);
         let behind = tick.is_some() && there < tick;
         if !behind && waiting.is_empty() {

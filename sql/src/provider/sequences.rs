@@ -79,3 +79,44 @@ pub async fn remove_sequence(
     let call = "select trunkline.remove_sequence($1, $2, $3, $4)";
     changed(client, call, queue, consumer, sequence).await
 }
+
+/// The sequences of tables that a consumer does not carry over, each with its table: those that columns own (serial,
+/// identity), and those that defaults take values from.
+pub async fn sequences_of(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+    tables: &[TableName],
+) -> Result<Vec<(TableName, TableName)>, tokio_postgres::Error> {
+    let schemas: Vec<&str> = tables.iter().map(|one| one.schema.as_str()).collect();
+    let names: Vec<&str> = tables.iter().map(|one| one.name.as_str()).collect();
+    let rows = client.query(OF_TABLES, &[&schemas, &names]).await?;
+    let carried = sequence_values(client, queue, consumer).await?;
+    let mut found = Vec::new();
+    for row in &rows {
+        let sequence = TableName::of(row)?;
+        if !carried.iter().any(|value| value.sequence == sequence) {
+            let table = TableName::new(row.try_get::<_, String>(2)?, row.try_get::<_, String>(3)?);
+            found.push((sequence, table));
+        }
+    }
+    Ok(found)
+}
+
+const OF_TABLES: &str = "\
+    select distinct sn.nspname::text, sc.relname::text, tn.nspname::text, tc.relname::text \
+      from unnest($1::text[], $2::text[]) w (schema_name, table_name) \
+      join pg_catalog.pg_namespace tn on tn.nspname = w.schema_name \
+      join pg_catalog.pg_class tc on tc.relnamespace = tn.oid and tc.relname = w.table_name \
+     cross join lateral ( \
+           select d.objid from pg_catalog.pg_depend d \
+            where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass \
+              and d.refobjid = tc.oid and d.refobjsubid > 0 and d.deptype in ('a', 'i') \
+           union \
+           select d.refobjid from pg_catalog.pg_attrdef a \
+             join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_attrdef'::regclass and d.objid = a.oid \
+              and d.refclassid = 'pg_catalog.pg_class'::regclass \
+            where a.adrelid = tc.oid) s (oid) \
+      join pg_catalog.pg_class sc on sc.oid = s.oid and sc.relkind = 'S' \
+      join pg_catalog.pg_namespace sn on sn.oid = sc.relnamespace \
+     order by 1, 2";

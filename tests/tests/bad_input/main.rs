@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod configs;
+mod named;
 mod servers;
 mod tables;

@@ -57,6 +57,13 @@ fn fa_26_exactly_the_change_that_a_table_stands_on_is_skipped_and_kept_on_record
     });
     // The update of row 103 says `bad` once more: two changes stand in the way, one after the other.
     let first = replication.replay.run(&["skip", "t"]).ok();
+    // What was done comes first, and why behind it (F-U18).
+    assert!(
+        first
+            .text()
+            .starts_with("public.t: skipped row 3 of the insert of event "),
+        "{first:?}"
+    );
     assert!(first.text().contains("no_bad"), "{first:?}");
     wait_until(
         "the first to be skipped, and the second to be met",

@@ -117,3 +117,88 @@ fn tables_made_later_are_added_by_the_running_worker() {
     assert_eq!(names(&replication).len(), 4);
     replication.assert_followed(&["auto_add cannot add"]);
 }
+
+#[test]
+fn u4_add_and_resync_wait_for_their_own_tables_and_not_after_a_refusal() {
+    let replication = Replication::builder().make();
+    replication.on_provider(
+        "create table t (id int primary key, v text); create table other (id int primary key); insert into t values (1, 'a')",
+    );
+    replication.on_subscriber(
+        "create table t (id int primary key, v text check (v <> 'a')); create table other (id int primary key)",
+    );
+    replication.start();
+    replication.replay.run(&["add", "t"]).ok();
+    replication.wait_parked("public.t", &["t_v_check"]);
+    // Parked long ago, and none of theirs.
+    replication
+        .replay
+        .run(&["add", "other", "--wait", "120"])
+        .ok();
+    replication
+        .replay
+        .run(&["resync", "other", "--wait", "120"])
+        .ok();
+    // Without a limit it would wait for ever.
+    replication
+        .replay
+        .run(&["add", "nosuch", "t", "--wait"])
+        .code(3)
+        .says(&["public.nosuch"]);
+    replication
+        .replay
+        .run(&["resync", "nosuch", "--wait"])
+        .code(3);
+    replication
+        .replay
+        .run(&["add", "t", "--wait", "1"])
+        .code(4)
+        .says(&["public.t is"]);
+    replication.assert_clean(&["table parked table=public.t"]);
+}
+
+#[test]
+fn u11_sequences_of_added_tables_are_carried_or_named() {
+    let replication = Replication::builder().make();
+    replication.everywhere(
+        "create sequence numbers; create sequence of_nobody; \
+         create table a (id serial primary key, n int default nextval('numbers')); \
+         create table b (id int generated always as identity primary key); create table c (id int primary key)",
+    );
+    replication.on_provider("insert into a (n) values (default), (default)");
+    replication.start();
+    let added = replication.replay.run(&["add", "a", "c", "--wait"]).ok();
+    assert!(
+        added.stdout.contains(
+            "sequences of these tables are not carried over: public.a_id_seq, public.numbers (replay add-seq"
+        ),
+        "{}",
+        added.stdout
+    );
+    let missing = replication.replay.run(&["missing"]).ok();
+    assert_eq!(
+        missing.stdout,
+        "public.b\npublic.a_id_seq (a sequence of public.a: replay add-seq)\n\
+         public.numbers (a sequence of public.a: replay add-seq)\n"
+    );
+    replication
+        .replay
+        .run(&["add", "b", "--with-seqs", "--wait"])
+        .ok();
+    let again = replication.replay.run(&["add", "a", "--with-seqs"]).ok();
+    assert!(
+        !again.stdout.contains("not carried over"),
+        "{}",
+        again.stdout
+    );
+    assert_eq!(replication.replay.run(&["missing"]).ok().stdout, "");
+    let carried = replication.replay.run(&["seqs"]).ok();
+    assert_eq!(
+        carried.stdout,
+        "Sequence State\npublic.a_id_seq ok\npublic.b_id_seq ok\npublic.numbers ok\n"
+    );
+    wait_until("the sequence to be ahead", SOON, || {
+        replication.on_subscriber("select last_value from a_id_seq") == "1002"
+    });
+    replication.assert_followed(&[]);
+}

@@ -11,6 +11,7 @@ use admin::status::{self, ConsumerStatus};
 use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
+use sql::near;
 use sql::tick::{self, TickAt, TickId};
 use tokio_postgres::Transaction;
 
@@ -232,7 +233,7 @@ async fn unregister(
     captures.retain(|capture| capture.consumers.iter().any(|of| of.consumer == consumer));
     let known = remove(place, queue, consumer, common).await?;
     if !known && (!force || captures.is_empty()) {
-        return Err(no_consumer(queue, consumer));
+        return Err(no_consumer(place, queue, consumer).await);
     }
     let helpers = helpers(place, queue, consumer).await?;
     if force {
@@ -293,7 +294,8 @@ async fn move_to(
     let transaction = place.session.transaction().await.context("begin")?;
     let old = sql::consumer::find(&transaction, queue, consumer).await;
     let Some(old) = old.map_err(anyhow::Error::from)? else {
-        return Err(no_consumer(queue, consumer));
+        transaction.rollback().await.context("rollback")?;
+        return Err(no_consumer(&place, queue, consumer).await);
     };
     let to = resolve(&transaction, queue, at).await?;
     let moved = sql::consumer::register_at(&transaction, queue, consumer, to).await;
@@ -341,7 +343,16 @@ async fn resolve(
     })
 }
 
-fn no_consumer(queue: &str, consumer: &str) -> Failure {
-    let text = format!("queue {queue} has no consumer {consumer}");
+async fn no_consumer(place: &Place, queue: &str, consumer: &str) -> Failure {
+    // Without the list there is only less to say.
+    let consumers = sql::consumer::list(&*place.session)
+        .await
+        .unwrap_or_default();
+    let of_queue = consumers.iter().filter(|one| one.queue == queue);
+    let near = near::name(consumer, of_queue.map(|one| one.name.as_str()));
+    let text = format!(
+        "queue {queue} has no consumer {consumer}{}",
+        near::did_you_mean(near)
+    );
     Failure::message(Exit::Failed, text)
 }

@@ -82,19 +82,26 @@ pub(crate) async fn with_queue(
     args: &PlaceArgs,
     queue: &str,
 ) -> Result<Place, Failure> {
-    let mut having = Vec::new();
-    let mut names = Vec::new();
+    let (mut having, mut lacking) = (Vec::new(), Vec::new());
     for place in all_or_none(configs, args).await? {
-        names.push(place.name.clone());
         let exists = sql::queue::exists(&*place.session, queue).await;
         if exists.map_err(anyhow::Error::from)? {
             having.push(place);
+        } else {
+            lacking.push(place);
         }
     }
     if having.is_empty() {
+        let names: Vec<&str> = lacking.iter().map(|place| place.name.as_str()).collect();
+        let mut near = String::new();
+        for place in &lacking {
+            if near.is_empty() {
+                near = sql::queue::did_you_mean(&*place.session, queue).await;
+            }
+        }
         return Err(Failure::message(
             Exit::Failed,
-            format!("there is no queue {queue} in {}", names.join(", ")),
+            format!("there is no queue {queue} in {}{near}", names.join(", ")),
         ));
     }
     one_of(having, &format!("has queue {queue}"))

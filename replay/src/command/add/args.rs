@@ -42,6 +42,9 @@ pub(crate) struct AddArgs {
     /// without triggers and rights)
     #[arg(long)]
     pub(super) create: bool,
+    /// Carry the sequences of the tables over, too: those that their columns own or take values from
+    #[arg(long)]
+    pub(super) with_seqs: bool,
     /// What to do with a row of the subscriber that is not as its change says: the provider's row
     /// wins, or the table stops; job: as the config says. Of a table that is there already it is changed
     #[arg(long, value_name = "overwrite|stop|job")]

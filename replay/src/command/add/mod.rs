@@ -21,11 +21,11 @@ use sql::{
 pub(crate) use self::args::AddArgs;
 use super::{
     Job,
-    choose::{Choice, Chosen, Wanted},
+    choose::{Choice, Chosen, Unmatched, Wanted},
     create,
     fit::Wish,
     opened::Opened,
-    turns, wait,
+    sequences, turns, wait,
 };
 use crate::apply::SessionRole;
 
@@ -35,6 +35,7 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     let by_name = matches!(args.tables[..], [Wanted::Name(_)]);
     args.wishes.check_number(by_name)?;
     let provider = job.provider().await?;
+    job.has_queue(&provider).await?;
     let mut subscribers: Vec<Side<'_>> = Vec::new();
     for one in job.subscribers(args.subscriber.as_deref())? {
         subscribers.push(Side::open(job, one).await?);
@@ -50,15 +51,56 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
         exclude: args.exclude.as_deref(),
     };
     let chosen = choice.of(candidates, |candidate| &candidate.table);
-    let tally = add_chosen(job, args, &provider, &mut subscribers, chosen).await?;
-    let exit = tally.exit(args.all)?;
-    match patience {
-        Some(limit) if !args.dry_run => {
-            let waited = wait::for_tables(job, args.subscriber.as_deref(), limit).await?;
-            Ok(if waited == Exit::Done { exit } else { waited })
-        }
-        Some(_) | None => Ok(exit),
+    let mut unmatched = Unmatched::default();
+    unmatched.also(chosen.unmatched.clone());
+    let mut tally = add_chosen(job, args, &provider, &mut subscribers, chosen).await?;
+    if !args.dry_run {
+        sequences_of(job, args, &provider, &subscribers, &mut tally).await?;
     }
+    let exit = unmatched.tell("not added", tally.exit(args.all));
+    if exit != Exit::Done || args.dry_run {
+        // What was refused may be what the caller would wait for.
+        return Ok(exit);
+    }
+    wait::if_asked(job, args.subscriber.as_deref(), &tally.tables, patience).await
+}
+
+/// Carries the sequences of the tables over, or names those that nobody carries: on the subscriber they stand still, and
+/// give out the keys of replicated rows once it is written to.
+async fn sequences_of(
+    job: &Job,
+    args: &AddArgs,
+    provider: &Session,
+    subscribers: &[Side<'_>],
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    let mut left: Vec<TableName> = Vec::new();
+    for side in subscribers {
+        let of_tables = provider::sequences_of(
+            &**provider,
+            job.queue(),
+            &side.config.consumer,
+            &tally.tables,
+        )
+        .await
+        .context("could not look for the tables' sequences on the provider")?;
+        left.extend(of_tables.into_iter().map(|(sequence, _)| sequence));
+    }
+    left.sort();
+    left.dedup();
+    if left.is_empty() {
+        return Ok(());
+    }
+    if args.with_seqs {
+        let carried = sequences::carry(job, provider, args.subscriber.as_deref(), &left).await?;
+        tally.refused += carried.refused;
+        return Ok(());
+    }
+    let names: Vec<String> = left.iter().map(ToString::to_string).collect();
+    job.say(&format!(
+        "sequences of these tables are not carried over: {} (replay add-seq SEQ..., or add --with-seqs)",
+        names.join(", ")
+    ))
 }
 
 /// One subscriber as `add` sees it.
@@ -88,19 +130,21 @@ impl<'a> Side<'a> {
 #[derive(Default)]
 struct Tally {
     added: usize,
+    /// Those that were added, or are there as wished.
+    tables: Vec<TableName>,
     refused: usize,
     busy: usize,
 }
 
 impl Tally {
-    fn exit(&self, all: bool) -> Result<Exit, Failure> {
+    fn exit(&self, all: bool) -> Exit {
         if self.busy > 0 && self.refused == 0 && self.added == 0 {
-            return Ok(Exit::TimedOut);
+            return Exit::TimedOut;
         }
         match (self.refused + self.busy, self.added) {
-            (0, _) => Ok(Exit::Done),
-            (_, 0) if !all => Ok(Exit::Failed),
-            _ => Ok(Exit::Part),
+            (0, _) => Exit::Done,
+            (_, 0) if !all => Exit::Failed,
+            _ => Exit::Part,
         }
     }
 
@@ -118,12 +162,21 @@ async fn add_chosen(
     chosen: Chosen<Candidate>,
 ) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
-    for table in &chosen.unknown {
+    for unknown in &chosen.unknown {
+        let table = &unknown.table;
         let why = provider::why_no_candidate(&**provider, table)
             .await
             .with_context(|| format!("could not look for {table} on the provider"))?;
-        let why = why.unwrap_or_else(|| "does not exist on the provider".into());
-        tally.refuse(table, &why);
+        match why {
+            Some(why) => tally.refuse(table, &why),
+            None => {
+                tally.refused += 1;
+                eprintln!(
+                    "not added: {}",
+                    unknown.is("does not exist on the provider")
+                );
+            }
+        }
     }
     // A partition comes with its table; whoever names one is told.
     let matched = chosen.matched.into_iter().filter(|one| !one.is_part);

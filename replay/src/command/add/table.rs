@@ -39,7 +39,10 @@ pub(super) async fn to(
     };
     match known(args, side, wish, &suffix) {
         Known::New => {}
-        Known::There => return is_there(job, args, side, table, &suffix).await,
+        Known::There => {
+            tally.tables.push(table.clone());
+            return is_there(job, args, side, table, &suffix).await;
+        }
         Known::Otherwise(why) => {
             tally.refuse(table, &why);
             return Ok(());
@@ -80,6 +83,7 @@ pub(super) async fn to(
         choose(side, table, choice).await?;
     }
     tally.added += 1;
+    tally.tables.push(table.clone());
     job.say(&format!("{table} added{suffix}"))
 }
 

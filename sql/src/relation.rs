@@ -1,0 +1,49 @@
+//! What a name stands for in a database, where it is not the table that was looked for. Reads the catalog.
+
+use tokio_postgres::GenericClient;
+
+use crate::name::TableName;
+
+/// What has a name in a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// In words, as `a view`.
+    pub what: String,
+    /// It is a table, or a partitioned one.
+    pub is_table: bool,
+    /// It is a sequence.
+    pub is_sequence: bool,
+}
+
+/// What has a name in this database; none if nothing has it.
+pub async fn find(
+    client: &impl GenericClient,
+    name: &TableName,
+) -> Result<Option<Found>, tokio_postgres::Error> {
+    let row = client.query_opt(FIND, &[&name.schema, &name.name]).await?;
+    row.map(|row| {
+        let kind: String = row.try_get(1)?;
+        Ok(Found {
+            what: row.try_get(0)?,
+            is_table: matches!(kind.as_str(), "r" | "p"),
+            is_sequence: kind == "S",
+        })
+    })
+    .transpose()
+}
+
+/// A relation before a type: a table brings a type of its own name with it.
+const FIND: &str = "\
+    select k.what, k.kind from ( \
+        select 1 as place, case c.relkind when 'r' then 'a table' when 'p' then 'a partitioned table' when 'v' then 'a view' \
+                    when 'm' then 'a materialized view' when 'f' then 'a foreign table' when 'S' then 'a sequence' \
+                    when 'i' then 'an index' when 'I' then 'a partitioned index' when 'c' then 'a composite type' \
+                    else 'something else' end as what, c.relkind::text as kind \
+          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+         where n.nspname = $1 and c.relname = $2 \
+        union all \
+        select 2, case t.typtype when 'd' then 'a domain' when 'e' then 'an enum type' when 'r' then 'a range type' \
+                    when 'm' then 'a multirange type' else 'a type' end, '' \
+          from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace \
+         where n.nspname = $1 and t.typname = $2) k \
+     order by k.place limit 1";
