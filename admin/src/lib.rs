@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod documents;
 pub mod exit;
 pub mod log;
 pub mod output;

@@ -6,9 +6,10 @@ use admin::{
     cli::{CommonArgs, run_command, say_config_is_ok},
     config::ReplayConfig,
     daemon,
+    documents::Documents,
     exit::{self, Exit, Failure},
 };
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     command::{
@@ -42,6 +43,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Configured(Configured),
+    #[command(flatten)]
+    Documents(Documents),
+}
+
+/// Commands that a config file says more about.
+#[derive(Debug, Subcommand)]
+enum Configured {
     /// Copy and apply until stopped
     Start {
         /// Go into the background
@@ -125,18 +135,25 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
-    let config = ReplayConfig::load(&cli.common.config_path("replay"))?;
-    admin::cli::warn(&config.daemon);
     match cli.command {
-        Command::CheckConfig => say_config_is_ok(&cli.common, &config.daemon),
-        Command::Start { detach } => start(&cli.common, config, detach),
-        Command::Stop { fast } => daemon::stop(&config.daemon, fast),
-        Command::Reload => daemon::reload(&config.daemon),
-        Command::Restart => {
+        Command::Documents(documents) => documents.run(Cli::command()),
+        Command::Configured(command) => run_configured(cli.common, command),
+    }
+}
+
+fn run_configured(common: CommonArgs, command: Configured) -> Result<Exit, Failure> {
+    let config = ReplayConfig::load(&common.config_path("replay"))?;
+    admin::cli::warn(&config.daemon);
+    match command {
+        Configured::CheckConfig => say_config_is_ok(&common, &config.daemon),
+        Configured::Start { detach } => start(&common, config, detach),
+        Configured::Stop { fast } => daemon::stop(&config.daemon, fast),
+        Configured::Reload => daemon::reload(&config.daemon),
+        Configured::Restart => {
             daemon::stop_for_restart(&config.daemon)?;
-            start(&cli.common, config, true)
+            start(&common, config, true)
         }
-        Command::Online(online) => run_online(&Job::new(config, cli.common), online),
+        Configured::Online(online) => run_online(&Job::new(config, common), online),
     }
 }
 

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use admin::cli::{CommonArgs, run_command, say_config_is_ok};
 use admin::config::TickerConfig;
 use admin::daemon;
+use admin::documents::Documents;
 use admin::exit::{Exit, Failure, finish};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use sql::install::OverPgq;
 
 use crate::{install, status, supervisor};
@@ -28,6 +29,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Configured(Configured),
+    #[command(flatten)]
+    Documents(Documents),
+}
+
+/// Commands that a config file says more about.
+#[derive(Debug, Subcommand)]
+enum Configured {
     /// Put schemas pgq and trunkline, the roles and the config's queues into the databases; safe to repeat; upgrades
     Install {
         /// Print the SQL of a fresh install instead
@@ -72,17 +82,20 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let common = &arguments.common;
-    if let Command::Install {
-        print_sql: true, ..
-    } = arguments.command
-    {
-        return install::print_sql();
+    match &arguments.command {
+        Command::Documents(documents) => documents.run(Arguments::command()),
+        Command::Configured(Configured::Install {
+            print_sql: true, ..
+        }) => install::print_sql(),
+        Command::Configured(command) => run_configured(&arguments.common, command),
     }
+}
+
+fn run_configured(common: &CommonArgs, command: &Configured) -> Result<Exit, Failure> {
     let config = TickerConfig::load(&common.config_path("ticker"))?;
     admin::cli::warn(&config.daemon);
-    match arguments.command {
-        Command::Install {
+    match *command {
+        Configured::Install {
             upgrade_from_pgq, ..
         } => {
             let over = if upgrade_from_pgq {
@@ -92,12 +105,12 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             };
             run_command("ticker", common, install::run(&config, over))
         }
-        Command::Start { detach } => start(common, config, detach),
-        Command::Stop { fast } => daemon::stop(&config.daemon, fast),
-        Command::Reload => daemon::reload(&config.daemon),
-        Command::Restart => restart(common, config),
-        Command::Status { json } => run_command("ticker", common, status::run(&config, json)),
-        Command::CheckConfig => say_config_is_ok(common, &config.daemon),
+        Configured::Start { detach } => start(common, config, detach),
+        Configured::Stop { fast } => daemon::stop(&config.daemon, fast),
+        Configured::Reload => daemon::reload(&config.daemon),
+        Configured::Restart => restart(common, config),
+        Configured::Status { json } => run_command("ticker", common, status::run(&config, json)),
+        Configured::CheckConfig => say_config_is_ok(common, &config.daemon),
     }
 }
 

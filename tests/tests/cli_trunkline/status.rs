@@ -1,11 +1,11 @@
 //! The status tells the truth about both sides, in both forms.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::{Replication, Scratch, Stop, run, wait_until};
+use tests::{Programs, Replication, Scratch, Stop, run, wait_until};
 
 use crate::trunkline;
 
@@ -172,14 +172,38 @@ fn problems_of_a_file_are_told_whichever_daemon_it_is_for() {
 #[test]
 fn completions_and_manual_pages_are_made() {
     let scratch = Scratch::new();
-    for shell in ["bash", "zsh", "fish"] {
-        let output = run(trunkline().args(["completions", shell])).ok();
-        assert!(output.stdout.contains("trunkline"), "{shell}");
+    for (program, name) in [
+        ("trunkline", "trunkline"),
+        ("ticker", "trunkline-ticker"),
+        ("replay", "trunkline-replay"),
+    ] {
+        // By the name that it is called by, and without a config.
+        let called = scratch.path().join(name);
+        std::os::unix::fs::symlink(Programs::get().path(program), &called).unwrap();
+        for shell in ["bash", "zsh", "fish"] {
+            let said = run(Command::new(&called).args(["completions", shell])).ok();
+            assert!(said.stdout.contains(name), "{shell}");
+            assert!(said.stdout.contains("status"), "{shell}");
+        }
+        run(Command::new(&called).arg("man").arg(scratch.path())).ok();
+        for page in [format!("{name}.1"), format!("{name}-status.1")] {
+            let text = std::fs::read_to_string(scratch.path().join(&page)).unwrap();
+            assert!(text.contains(name), "{page}");
+        }
     }
-    run(trunkline().arg("man").arg(scratch.path())).ok();
-    assert!(scratch.path().join("trunkline.1").exists());
-    assert!(scratch.path().join("trunkline-status.1").exists());
     run(trunkline().arg("man").arg("/nonexistent/dir")).code(3);
+    // Again, over what is there; and not through a link.
+    let page = scratch.path().join("trunkline.1");
+    let first = std::fs::read(&page).unwrap();
+    run(trunkline().arg("man").arg(scratch.path())).ok();
+    assert_eq!(std::fs::read(&page).unwrap(), first);
+    let target = scratch.file("precious", "precious");
+    std::fs::remove_file(&page).unwrap();
+    std::os::unix::fs::symlink(&target, &page).unwrap();
+    run(trunkline().arg("man").arg(scratch.path()))
+        .code(3)
+        .says(&["symbolic link"]);
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
 }
 
 #[test]

@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use admin::cli::{self, CONFIG_DIRECTORY, CommonArgs};
 use admin::config::{self, AnyConfig, ConfigErrors, Problem};
+use admin::documents::Documents;
 use admin::exit::{Exit, Failure};
 use admin::output;
 use admin::status::{self, Overview};
-use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::capture::CaptureCommand;
@@ -91,16 +91,8 @@ enum Command {
         #[command(subcommand)]
         command: CaptureCommand,
     },
-    /// Print the completions of a shell
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
-    /// Write the manual pages of this program
-    Man {
-        /// Directory to write into
-        dir: PathBuf,
-    },
+    #[command(flatten)]
+    Documents(Documents),
 }
 
 /// What `check` ends with when it could not be done, whatever the reason: 2 would be "critical".
@@ -166,17 +158,7 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
             cli::run_command("trunkline", &args.common, done)
         }
         Command::Check(check) => return Ok(run_check(check, &args.common)),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Args::command(), "trunkline", &mut script);
-            output::print(&String::from_utf8_lossy(&script))?;
-            Ok(Exit::Done)
-        }
-        Command::Man { dir } => {
-            clap_mangen::generate_to(Args::command(), dir)
-                .with_context(|| format!("could not write manual pages to {}", dir.display()))?;
-            Ok(Exit::Done)
-        }
+        Command::Documents(documents) => documents.run(Args::command()),
     };
     done.map(ExitCode::from)
 }
