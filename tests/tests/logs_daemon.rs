@@ -146,9 +146,8 @@ struct Watch(Child);
 
 impl Watch {
     fn start(log: &Path, command: &[&str]) -> Watch {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/watch-sync.sh");
         let child = Command::new("sh")
-            .arg(script)
+            .arg(script())
             .arg(log)
             .args(command)
             .stdout(Stdio::null())
@@ -169,7 +168,42 @@ impl Drop for Watch {
     }
 }
 
-const IN_SYNC: &str = "2026-01-01T00:00:00.123Z INFO r1 all tables in sync tables=3\n";
+/// Of long ago, and of after any test.
+const OLD: &str = "2026-01-01T00:00:00.123Z INFO r1 all tables in sync tables=3\n";
+const IN_SYNC: &str = "2999-01-01T00:00:00.123Z INFO r1 all tables in sync tables=3\n";
+
+#[test]
+fn u7_a_line_of_before_the_start_is_no_sync() {
+    let scratch = Scratch::new();
+    let old = r#"{"time":"2026-01-01T00:00:00.123Z","level":"INFO","job_name":"r1","message":"all tables in sync"}"#;
+    let text = format!("{OLD}{old}\n");
+    let (log, done) = (scratch.file("r.log", &text), scratch.path().join("done"));
+    scratch.file("r.log.1", OLD);
+    let touch = ["touch", done.to_str().unwrap()];
+    let mut watch = Watch::start(&log, &touch);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(!done.exists());
+    std::fs::write(&log, text + IN_SYNC).unwrap();
+    wait_until("the command", LIMIT, || done.exists());
+    wait_until("the script's end", LIMIT, || watch.code() == Some(0));
+
+    // Since a time that was before it.
+    std::fs::write(&log, OLD).unwrap();
+    let since = |time: &str| {
+        let path = log.to_str().unwrap();
+        tests::run(
+            Command::new("sh")
+                .arg(script())
+                .args(["--since", time, path, "true"]),
+        )
+    };
+    since("2026-01-01T00:00:00Z").code(0);
+    since("yesterday").code(2).says(&["--since yesterday"]);
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/watch-sync.sh")
+}
 
 #[test]
 fn watch_sync_runs_its_command_once_the_line_is_there() {
@@ -213,7 +247,7 @@ fn watch_sync_survives_rotation_and_a_log_that_is_made_later() {
 #[test]
 fn watch_sync_reads_json_and_passes_the_commands_exit_code_on() {
     let scratch = Scratch::new();
-    let line = r#"{"time":"2026-01-01T00:00:00.123Z","level":"INFO","job_name":"r1","message":"all tables in sync","tables":3}"#;
+    let line = r#"{"time":"2999-01-01T00:00:00.123Z","level":"INFO","job_name":"r1","message":"all tables in sync","tables":3}"#;
     let log = scratch.file("r.log", &format!("{line}\n"));
     let mut watch = Watch::start(&log, &["sh", "-c", "exit 7"]);
     wait_until("the script's end", LIMIT, || watch.code() == Some(7));
