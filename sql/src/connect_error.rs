@@ -82,12 +82,12 @@ impl ConnectError {
             Cause::Server(error) => server_hint(error),
             Cause::Tls(error) => error.hint(),
             Cause::Schemas(error) => error.hint(),
-            Cause::Timeout(_) => Some("is a firewall in the way, or the server overloaded?"),
+            Cause::Timeout(_) => Some(
+                "is a firewall in the way, the server overloaded, or something else than PostgreSQL on this port?",
+            ),
             Cause::Pooler(_) => Some("connect to the server itself"),
-            Cause::Resolve(_)
-            | Cause::WrongServer(_)
-            | Cause::Pool(_)
-            | Cause::PooledByTransaction => None,
+            Cause::Resolve(_) => Some("is the name right, and known here (getent hosts NAME)?"),
+            Cause::WrongServer(_) | Cause::Pool(_) | Cause::PooledByTransaction => None,
         }
     }
 
@@ -111,6 +111,10 @@ impl ConnectError {
     }
 }
 
+/// Of a server that hangs up, or answers in another protocol.
+const OTHER_SERVER: &str =
+    "is it a PostgreSQL server that listens on this port? If so, its log says why it hung up";
+
 fn server_hint(error: &tokio_postgres::Error) -> Option<&'static str> {
     if let Some(code) = error.code() {
         return match *code {
@@ -127,15 +131,44 @@ fn server_hint(error: &tokio_postgres::Error) -> Option<&'static str> {
     if last.to_string() == "password missing" {
         return Some("give it in PGPASSFILE or ~/.pgpass (mode 0600, or it is ignored)");
     }
+    if last.to_string() == "server does not support TLS" {
+        return Some(
+            "switch TLS on there (ssl = on in postgresql.conf), or, where the network is trusted, use sslmode=prefer",
+        );
+    }
+    if speaks_otherwise(error) || error.is_closed() {
+        return Some(OTHER_SERVER);
+    }
     let io = last.downcast_ref::<io::Error>()?;
     if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref()) {
         return tls::handshake_hint(tls);
     }
-    let refused = matches!(
-        io.kind(),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
-    );
-    refused.then_some("is the server running there, and listening on this port?")
+    let is = |kinds: &[io::ErrorKind]| kinds.contains(&io.kind());
+    if is(&[io::ErrorKind::ConnectionRefused, io::ErrorKind::NotFound]) {
+        Some("is the server running there, and listening on this port?")
+    } else if is(&[io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof]) {
+        Some(OTHER_SERVER)
+    } else {
+        None
+    }
+}
+
+/// Whether the answer is no message of the protocol: the driver could not take it apart, did not expect it, or missed its
+/// end. It has no code for that; only words hang on its words.
+fn speaks_otherwise(error: &tokio_postgres::Error) -> bool {
+    if is_tls(error) {
+        return false;
+    }
+    let last = innermost(error);
+    let malformed = last.downcast_ref::<io::Error>().is_some_and(|io| {
+        let kind = io.kind();
+        kind == io::ErrorKind::InvalidInput || kind == io::ErrorKind::InvalidData
+    });
+    malformed
+        || last.to_string() == "bytes remaining on stream"
+        || error
+            .to_string()
+            .starts_with("unexpected message from server")
 }
 
 /// Whether the two sides could not agree on TLS, which a new connection does not mend.
@@ -186,6 +219,9 @@ impl fmt::Display for Cause {
             Cause::Server(error) => match error.as_db_error() {
                 Some(answer) => {
                     write!(f, "{} ({})", answer.message(), answer.code().code())
+                }
+                None if speaks_otherwise(error) => {
+                    f.write_str("no answer that PostgreSQL would give")
                 }
                 None if error.source().is_some() => write!(f, "{}", innermost(error)),
                 None => error.fmt(f),

@@ -322,8 +322,8 @@ pub struct Pooling {
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// No connection can be made.
-    #[error(transparent)]
-    Connect(ConnectError),
+    #[error("{0}")]
+    Connect(#[source] ConnectError),
     /// A session that came back could not be set up again; the pool throws it away.
     #[error("could not set a session up again")]
     Reset(#[source] tokio_postgres::Error),

@@ -8,10 +8,11 @@ use sql::connect::ConnectError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
     /// No connection.
-    #[error(transparent)]
+    // Not transparent: that would hide the error itself among the causes, and its hint with it.
+    #[error("{0}")]
     Connect(#[from] ConnectError),
     /// A statement failed, or the connection broke.
-    #[error(transparent)]
+    #[error("{0}")]
     Sql(#[from] sql::Error),
     /// Connected, but there is no queue.
     #[error("schema pgq is not installed in this database: run 'ticker install'")]

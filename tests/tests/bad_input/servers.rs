@@ -1,5 +1,6 @@
 //! Servers that are not there, not installed or not ours, and daemons that run already.
 
+use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -165,4 +166,52 @@ fn a_pid_file_that_is_a_symbolic_link_is_not_followed() {
     wait_until("no daemon", Duration::from_secs(60), || {
         replication.ticker.pid().is_none()
     });
+}
+
+/// A port that answers each connection with these bytes, whatever is asked, and closes.
+fn answering(bytes: &'static [u8]) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            // All of it: what is left unread would make the end of the connection a reset.
+            let _ = stream.read(&mut [0; 1000]);
+            let _ = stream.write_all(bytes);
+        }
+    });
+    port
+}
+
+#[test]
+fn u19_what_is_no_postgresql_has_no_tls_or_no_address_is_named_with_advice() {
+    let scratch = Scratch::new();
+    let cluster = Cluster::start();
+    let with_tls = format!("{} sslmode=require", cluster.conninfo("postgres"));
+    let at = |port: u16, more: &str| format!("host=127.0.0.1 port={port} dbname=x user=u {more}");
+    let ssh = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
+    let http = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+    let listens = "is it a PostgreSQL server that listens on this port?";
+    for (conninfo, words) in [
+        (
+            at(answering(ssh), ""),
+            ["no answer that PostgreSQL would give", listens],
+        ),
+        (
+            at(answering(http), "sslmode=disable"),
+            ["no answer that PostgreSQL would give", listens],
+        ),
+        (at(answering(b""), "sslmode=disable"), ["hint", listens]),
+        (with_tls, ["does not support TLS", "ssl = on"]),
+        (
+            "host=no.such.host.invalid dbname=x user=u".to_owned(),
+            ["no.such.host.invalid", "getent hosts"],
+        ),
+        (at(1, ""), ["refused", "is the server running there"]),
+    ] {
+        for program in ["ticker", "replay"] {
+            let text = good(&scratch, program).replace("host=127.0.0.1 port=1 dbname=x", &conninfo);
+            let node = write(&scratch, program, text.as_bytes());
+            node.run(&["install"]).code(3).says(&words);
+        }
+    }
 }
