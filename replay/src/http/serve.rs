@@ -66,16 +66,20 @@ impl Limits {
 pub(super) async fn serve(listener: TcpListener, routes: Router, limits: Limits) {
     let seats = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
-    let mut told = false;
+    let (mut told, mut failing) = (false, false);
     loop {
         let seat = seat(&seats, limits.connections, &mut told).await;
         match listener.accept().await {
             Ok((stream, _)) => {
+                failing = false;
                 connections.spawn(answer(stream, routes.clone(), limits, seat));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                error!(%error, "status page cannot accept connections");
+                if !failing {
+                    error!(%error, "status page cannot accept connections, trying again");
+                }
+                failing = true;
                 tokio::time::sleep(AFTER_ERROR).await;
             }
         }
