@@ -15,12 +15,18 @@ esac
 need_debian /usr/lib/postgresql/15/bin/postgres=postgresql-15 \
     /usr/lib/postgresql/15/bin/psql=postgresql-client-15 \
     gcc=gcc g++=g++ /usr/include/stdio.h=libc6-dev python3=python3 npm=npm node=nodejs setpriv=util-linux \
-    make=make strip=binutils dpkg-deb=dpkg \
+    make=make dpkg-deb=dpkg systemd-analyze=systemd \
     pgqd=pgqd pgbouncer=pgbouncer /usr/lib/python3/dist-packages/pgq=python3-pgq \
     /usr/lib/python3/dist-packages/psycopg2=python3-psycopg2 \
     /usr/share/postgresql/15/extension/pgq.control=postgresql-15-pgq3 \
     /usr/share/postgresql/15/extension/pgq_node.control=postgresql-15-pgq-node
 need_rust
+
+# The package of the programs, and the tutorial on machines that have nothing else: minutes, so not in the set for CI.
+if [ -n "$full" ]; then
+    need_debian dpkg-shlibdeps=dpkg-dev lintian=lintian debootstrap=debootstrap ip=iproute2 nsenter=util-linux
+    cargo deb --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deb
+fi
 
 runner=nextest
 if ! cargo nextest --version >/dev/null 2>&1; then

@@ -18,8 +18,8 @@ const LOOSE_STATIC: &str = "select count(*) from pg_proc p join pg_namespace n o
      where n.nspname in ('pgq', 'pgq_coop', 'pgq_ext', 'trunkline') and p.proname !~ '_[0-9]+(_|$)' and not exists \
      (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')";
 
-/// Builds the packages of these servers; the programs too if they are wanted.
-fn packages(scratch: &Scratch, versions: &str, programs: &str) -> PathBuf {
+/// Builds the packages of these servers.
+fn packages(scratch: &Scratch, versions: &str) -> PathBuf {
     let out = scratch.dir("deb");
     run(Command::new("make")
         .arg("-s")
@@ -28,7 +28,7 @@ fn packages(scratch: &Scratch, versions: &str, programs: &str) -> PathBuf {
         .arg("deb")
         .arg(format!("OUT={}", out.display()))
         .arg(format!("VERSIONS={versions}"))
-        .arg(format!("PROGRAMS={programs}"))
+        .arg("PROGRAMS=none")
         .env("COMPRESSION", "none"))
     .ok();
     out
@@ -88,7 +88,7 @@ fn a_package_brings_the_extensions_to_a_server_and_a_dump_of_them_restores() {
     let majors = choose("versions", Server::majors().collect(), vec![10, 18]);
     let scratch = Scratch::new();
     let names: Vec<String> = majors.iter().map(u32::to_string).collect();
-    let out = packages(&scratch, &names.join(" "), "none");
+    let out = packages(&scratch, &names.join(" "));
     for major in majors {
         let deb = package(&out, &format!("postgresql-{major}-"));
         let root = scratch.dir(&format!("root-{major}"));
@@ -363,38 +363,4 @@ fn alter_extension_update_brings_an_older_release_up_and_keeps_queues_and_rights
         ]);
     let check = ticker(&cluster, "postgres", &scratch, &["check", "versions"]).code(1);
     assert!(check.stdout.contains("alter extension"), "{}", check.stdout);
-}
-
-#[test]
-fn the_package_of_the_programs_holds_what_a_host_needs() {
-    let scratch = Scratch::new();
-    let programs = Programs::get().dir().display().to_string();
-    let out = packages(&scratch, "15", &programs);
-    let deb = package(&out, "trunkline_");
-    let root = scratch.dir("root");
-    dpkg(&["-x", &deb, root.to_str().unwrap()]);
-    for program in ["ticker", "replay", "trunkline"] {
-        let version = run(Command::new(root.join("usr/bin").join(program)).arg("--version")).ok();
-        assert!(version.stdout.starts_with(program), "{}", version.stdout);
-    }
-    for file in [
-        "lib/systemd/system/trunkline-ticker.service",
-        "lib/systemd/system/trunkline-replay.service",
-        "usr/share/man/man1/trunkline-queue-create.1.gz",
-        "usr/share/bash-completion/completions/trunkline",
-        "usr/share/doc/trunkline/examples/ticker.toml",
-        "usr/share/doc/trunkline/copyright",
-    ] {
-        assert!(root.join(file).exists(), "{file} is missing");
-    }
-    let depends = dpkg(&["-f", &deb, "Depends"]).stdout;
-    assert!(depends.contains("libc6 (>= 2."), "{depends}");
-    // No programs: said, and nothing half built.
-    let none = scratch.dir("none").display().to_string();
-    run(Command::new("make")
-        .args(["-s", "-C"])
-        .arg(repository("."))
-        .args(["deb", &format!("OUT={none}"), &format!("PROGRAMS={none}")]))
-    .code(2)
-    .says(&["cargo build --release"]);
 }
