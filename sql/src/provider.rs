@@ -4,6 +4,7 @@
 mod batch;
 mod captures;
 mod names;
+mod problems;
 mod sequences;
 
 use tokio_postgres::{Client, GenericClient, SimpleQueryMessage};
@@ -15,6 +16,7 @@ pub use self::{
     },
     captures::{Capture, CapturedFor, captures, end_capture},
     names::{last_names, table_name},
+    problems::{CaptureProblem, capture_problems},
     sequences::{
         SequenceValue, add_sequence, remove_sequence, sequence_candidates, sequence_values,
         sequences_of,

@@ -5,7 +5,7 @@
 -- TimeZone sends a message to the writer's client, even if nothing changes: there these are tested and set only on a
 -- mismatch, and set back at the end; an error takes them back with its (sub)transaction.
 --
--- Arguments: i_part 'clauses' for CREATE FUNCTION; 'declare', 'set', 'restore' for the body.
+-- Arguments: i_part 'clauses' for CREATE FUNCTION, 'config' the same as pg_proc has it, a line each; 'declare', 'set', 'restore' for the body.
 -- Result: SQL text. Tables: none. Users must not: it is a part of trunkline.make_capture.
 create or replace function trunkline.capture_pins(i_plan jsonb, i_part text) returns text
 language sql stable
@@ -13,6 +13,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(string_agg(case
         when i_part = 'clauses' and not p.tested then format(E'\nset %s = %L', p.name, p.value)
+        when i_part = 'config' and not p.tested then format(E'\n%s=%s', p.name, p.value)
         when i_part = 'declare' and p.tested then format(E'\n    v_%s text;', p.name)
         when i_part = 'set' and p.tested then format($f$
     if current_setting('%1$s') <> %2$L then

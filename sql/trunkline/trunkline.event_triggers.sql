@@ -2,7 +2,7 @@
 -- ENABLE ALWAYS: a schema change counts in every session, whatever its session_replication_role.
 -- Elsewhere there are none, and trunkline.capture_mode() says so.
 -- Commands that cannot change a captured table are not listed. CREATE TABLE is, and CREATE SCHEMA, which may hold one: a child takes
--- rows that no trigger of ours sees.
+-- rows that no trigger of ours sees; and CREATE INDEX, which may give a table the key that it lacks.
 do $do$
 begin
     if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
@@ -14,7 +14,8 @@ begin
     create event trigger trunkline_ddl_command_end on ddl_command_end
         when tag in ('ALTER TABLE', 'ALTER INDEX', 'ALTER VIEW', 'ALTER FOREIGN TABLE', 'ALTER SEQUENCE',
                      'ALTER MATERIALIZED VIEW', 'ALTER TYPE', 'ALTER DOMAIN', 'ALTER SCHEMA', 'ALTER EXTENSION',
-                     'ALTER COLLATION', 'ALTER TRIGGER', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'ALTER POLICY', 'CREATE POLICY')
+                     'ALTER COLLATION', 'ALTER TRIGGER', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'ALTER POLICY', 'CREATE POLICY',
+                     'CREATE INDEX', 'ALTER OPERATOR', 'ALTER OPERATOR FAMILY', 'CREATE OPERATOR CLASS')
         execute procedure trunkline.on_ddl_command_end();
     create event trigger trunkline_sql_drop on sql_drop
         execute procedure trunkline.on_sql_drop();

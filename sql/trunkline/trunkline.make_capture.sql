@@ -10,25 +10,36 @@ create or replace function trunkline.make_capture(i_queue_id int4, i_plan jsonb,
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_operation text;
-    v_body      text;
 begin
     perform trunkline.make_put(i_queue_id);
     perform trunkline.make_readers(i_plan);
-    foreach v_operation in array case when (i_plan ->> 'rows')::bool then array['row', 'truncate']
-                                      else array['insert', 'update', 'delete', 'truncate'] end loop
-        v_body := case when jsonb_typeof(i_plan -> 'keys') = 'array' or i_plan ->> 'identity' <> 'key' or v_operation = 'truncate'
-                       then trunkline.capture_source(v_operation, i_queue_id, i_plan, i_shape_id)
-                       else 'begin return null; end' end;
-        execute format($f$
-create or replace function trunkline.capture_%s_%s() returns trigger
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp%s%s
-as %L$f$, i_plan ->> 'oid', v_operation, case when current_setting('jit', true) is not null then E'\nset jit = off' else '' end,
-            trunkline.capture_pins(i_plan, 'clauses'), v_body);
-        execute format('revoke all on function trunkline.capture_%s_%s() from public', i_plan ->> 'oid', v_operation);
-    end loop;
+    perform trunkline.make_trigger_functions(i_queue_id, i_plan, i_shape_id);
 end
 $$;
 revoke all on function trunkline.make_capture(int4, jsonb, bigint) from public;
+
+-- Function trunkline.make_trigger_functions(i_queue_id, i_plan jsonb, i_shape_id): makes or replaces the functions of a table's capture triggers alone.
+create or replace function trunkline.make_trigger_functions(i_queue_id int4, i_plan jsonb, i_shape_id bigint) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_operation text;
+    v_name      text;
+    v_jit       bool := current_setting('jit', true) is not null;
+begin
+    foreach v_operation in array case when (i_plan ->> 'rows')::bool then array['row', 'truncate']
+                                      else array['insert', 'update', 'delete', 'truncate'] end loop
+        v_name := format('trunkline.capture_%s_%s()', i_plan ->> 'oid', v_operation);
+        perform trunkline.make_function(v_name,
+            format(E'create or replace function %s returns trigger\nlanguage plpgsql volatile security definer\nset search_path = pg_catalog, pg_temp%s%s\n',
+                   v_name, case when v_jit then E'\nset jit = off' else '' end, trunkline.capture_pins(i_plan, 'clauses')),
+            case when jsonb_typeof(i_plan -> 'keys') = 'array' or i_plan ->> 'identity' <> 'key' or v_operation = 'truncate'
+                 then trunkline.capture_source(v_operation, i_queue_id, i_plan, i_shape_id)
+                 else 'begin return null; end' end,
+            array['search_path=pg_catalog, pg_temp'] || case when v_jit then array['jit=off'] end
+            || string_to_array(ltrim(trunkline.capture_pins(i_plan, 'config'), E'\n'), E'\n'));
+    end loop;
+end
+$$;
+revoke all on function trunkline.make_trigger_functions(int4, jsonb, bigint) from public;

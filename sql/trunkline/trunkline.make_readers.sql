@@ -13,7 +13,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_owner    text;
+    v_name     text;
     v_keys     text;
+    v_config   text[] := array['search_path=pg_catalog, pg_temp'];
     v_function regprocedure;
     v_made     regprocedure[] := '{}';
     v_check    text := format($f$
@@ -24,24 +26,33 @@ declare
 begin
     if i_plan ->> 'reader' = 'owner' then
         select pg_get_userbyid(c.relowner) into v_owner from pg_class c where c.oid = (i_plan ->> 'oid')::oid;
-        execute format($f$
+        v_name := format('trunkline.ask_%s(text)', i_plan ->> 'oid');
+        perform trunkline.make_function(v_name, format($f$
 create or replace function trunkline.ask_%s(i_query text) returns setof text[]
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-as %L$f$, i_plan ->> 'oid', format($f$
+$f$, i_plan ->> 'oid'), format($f$
 begin%s
     return query execute i_query;
 end
-$f$, v_check));
-        v_made := v_made || to_regprocedure(format('trunkline.ask_%s(text)', i_plan ->> 'oid'));
+$f$, v_check), v_config);
+        v_made := v_made || to_regprocedure(v_name);
         if jsonb_typeof(i_plan -> 'keys') = 'array' then
-            select string_agg(k.type, ', ' order by k.place) into v_keys from trunkline.reader_keys(i_plan) k;
-            execute trunkline.live_reader(i_plan, v_check);
-            v_made := v_made || to_regprocedure(format('trunkline.live_%s(%s)', i_plan ->> 'oid', v_keys));
+            select format('trunkline.live_%s(%s)', i_plan ->> 'oid', string_agg(k.type, ', ' order by k.place)),
+                   string_agg(format('i_k%s %s', k.place, k.type), ', ' order by k.place)
+              into v_name, v_keys
+              from trunkline.reader_keys(i_plan) k;
+            perform trunkline.make_function(v_name, format($f$
+create or replace function trunkline.live_%s(%s, out x text, out written pg_catalog.xid) returns setof record
+language plpgsql stable security definer rows 1
+set search_path = pg_catalog, pg_temp
+$f$, i_plan ->> 'oid', v_keys), trunkline.live_reader(i_plan, v_check), v_config);
+            v_made := v_made || to_regprocedure(v_name);
         end if;
         foreach v_function in array v_made loop
-            execute format('revoke all on function %s from public', v_function);
-            execute format('alter function %s owner to %I', v_function, v_owner);
+            if v_owner <> (select pg_get_userbyid(p.proowner) from pg_proc p where p.oid = v_function) then
+                execute format('alter function %s owner to %I', v_function, v_owner);
+            end if;
         end loop;
     end if;
     for v_function in
@@ -56,7 +67,7 @@ end
 $$;
 revoke all on function trunkline.make_readers(jsonb) from public;
 
--- Function trunkline.live_reader(i_plan jsonb, i_check text): the command that makes trunkline.live_<oid>.
+-- Function trunkline.live_reader(i_plan jsonb, i_check text): the body of trunkline.live_<oid>.
 --
 -- A value that is stored small may be longer than a text can be (trunkline.text_bytes): a row with one is made under
 -- an exception block.
@@ -66,19 +77,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_words   record;
-    v_keys    text;
     v_matched text;
 begin
     select * into v_words from trunkline.capture_words(0, i_plan, 0);
-    select string_agg(format('i_k%s %s', k.place, k.type), ', ' order by k.place),
-           string_agg(format('t.%s %s i_k%s', k.name, k.operator, k.place), ' and ' order by k.place)
-      into v_keys, v_matched
+    select string_agg(format('t.%s %s i_k%s', k.name, k.operator, k.place), ' and ' order by k.place) into v_matched
       from trunkline.reader_keys(i_plan) k;
     return format($f$
-create or replace function trunkline.live_%s(%s, out x text, out written pg_catalog.xid) returns setof record
-language plpgsql stable security definer rows 1
-set search_path = pg_catalog, pg_temp
-as %L$f$, i_plan ->> 'oid', v_keys, format($f$
 #variable_conflict use_variable
 declare
     v_row record;
@@ -100,7 +104,7 @@ begin%1$s
     end loop;
 end
 $f$, i_check, coalesce(v_words.read_may_be_large, 'false'), v_words.live_row, v_words.source, v_matched,
-        coalesce(v_words.read_large, 'false')));
+        coalesce(v_words.read_large, 'false'));
 end
 $$;
 revoke all on function trunkline.live_reader(jsonb, text) from public;

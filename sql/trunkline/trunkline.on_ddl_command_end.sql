@@ -1,6 +1,8 @@
 -- Function trunkline.on_ddl_command_end(): event trigger that keeps capture in step with schema changes.
 --
--- A command on tables and indexes concerns those alone, and whoever holds values of the table's row type. Types, domains, schemas, collations and extensions name no
+-- The server names only the table that the command names, but ALTER TABLE of a parent changes its children and partitions, and a child
+-- that comes or goes changes its parent. So the whole tree is looked at, up and down, and whoever holds values of the table's row type.
+-- What was a child or a partition before the command is known by what it was. Types, domains, schemas, collations and extensions name no
 -- table, so for them all captured tables are compared. Never raises.
 -- Tables: reads trunkline.captured; see trunkline.refresh_capture. Users must not disable it: then no value is safe from
 -- going to a wrong column.
@@ -14,7 +16,11 @@ declare
     v_table oid;
 begin
     for v_table in
-        with command as (select e.classid, e.objid from pg_event_trigger_ddl_commands() e)
+        with command as (
+            select e.classid, e.objid, e.command_tag, coalesce(i.indrelid, t.tgrelid, e.objid) as table_oid
+              from pg_event_trigger_ddl_commands() e
+              left join pg_index i on e.classid = 'pg_class'::regclass and i.indexrelid = e.objid
+              left join pg_trigger t on e.classid = 'pg_trigger'::regclass and t.oid = e.objid)
         select c.table_oid
           from trunkline.captured c
          where c.dropped_at is null
@@ -27,14 +33,15 @@ begin
                       join pg_depend d on d.refclassid = 'pg_type'::regclass and d.refobjid in (y.oid, y.typarray)
                      where not (d.classid = 'pg_type'::regclass and d.objid = y.typarray))
                 or c.table_oid in (
-                    -- A partition or a child concerns the tables above it; what is detached is known by what it was.
-                    select a from command e
-                      left join pg_index i on e.classid = 'pg_class'::regclass and i.indexrelid = e.objid
-                      left join pg_trigger t on e.classid = 'pg_trigger'::regclass and t.oid = e.objid
-                      cross join lateral trunkline.ancestors(coalesce(i.indrelid, t.tgrelid, e.objid)) a
+                    select a from command e cross join lateral trunkline.ancestors(e.table_oid) a
+                    union all
+                    select d from command e cross join lateral trunkline.descendants(e.table_oid) d
                     union all
                     select k.root_oid from command e join trunkline.captured_part k on k.part_oid = e.objid
-                     where e.classid = 'pg_class'::regclass))
+                     where e.classid = 'pg_class'::regclass)
+                -- It may have been the parent, or the partition, of the table that is named.
+                or (exists (select from command e where e.command_tag = 'ALTER TABLE')
+                    and ((c.plan ->> 'rows')::bool or c.plan ->> 'problem' is not null)))
          order by c.table_oid
     loop
         perform trunkline.refresh_capture(v_table);

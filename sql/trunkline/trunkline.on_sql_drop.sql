@@ -1,5 +1,5 @@
--- Function trunkline.on_sql_drop(): event trigger that notes dropped tables, and looks again at tables that lost an
--- index, a partition, a child or a trigger. Never raises.
+-- Function trunkline.on_sql_drop(): event trigger that notes dropped tables, and looks again at tables that lost a column, an
+-- index, a partition, a child, a trigger or a constraint: a foreign key goes with the table that it names. Never raises.
 -- Tables: reads and writes trunkline.captured; logs events; drops functions. Users must not disable it.
 create or replace function trunkline.on_sql_drop() returns event_trigger
 language plpgsql volatile security definer
@@ -18,7 +18,11 @@ begin
                           and (d.objid in (c.table_oid, (c.plan ->> 'key_index')::oid)
                                or d.objid in (select k.part_oid from trunkline.captured_part k where k.root_oid = c.table_oid)
                                or (c.plan ->> 'rows')::bool)
-                           or d.object_type = 'trigger')
+                           or d.object_type = 'trigger'
+                          or (d.object_type = 'table constraint' and not d.is_temporary
+                              and to_regclass(format('%I.%I', d.address_names[1], d.address_names[2])) in (
+                                  select c.table_oid union all
+                                  select k.part_oid from trunkline.captured_part k where k.root_oid = c.table_oid)))
          order by c.table_oid
     loop
         if exists (select from pg_class c where c.oid = v_captured.table_oid) then

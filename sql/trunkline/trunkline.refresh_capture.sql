@@ -23,7 +23,8 @@ begin
     end if;
     v_plan := trunkline.capture_plan(i_table, v_captured.plan);
     if v_plan is null
-       or (v_plan = v_captured.plan and v_captured.rewritten = 0 and not (v_plan ->> 'partitioned')::bool) then
+       or (v_plan = v_captured.plan and v_captured.rewritten = 0 and not (v_plan ->> 'partitioned')::bool
+           and v_captured.problem is not distinct from v_plan ->> 'problem') then
         return false;
     end if;
     update trunkline.captured c set refreshing = true where c.table_oid = i_table;
@@ -49,7 +50,7 @@ begin
     if v_captured.plan ->> 'fingerprint' is null and (v_plan <> v_captured.plan or v_captured.rewritten <> 0) then
         perform trunkline.log_rewrites(v_captured, v_plan, v_shape);
     end if;
-    if v_plan <> v_captured.plan or v_captured.rewritten <> 0 then
+    if v_plan <> v_captured.plan or v_captured.rewritten <> 0 or v_captured.problem is distinct from v_plan ->> 'problem' then
         update trunkline.captured c
            set schema_name = v_plan ->> 'schema', table_name = v_plan ->> 'name', shape_id = v_shape, plan = v_plan,
                rewritten = 0, file_nodes = trunkline.file_nodes(i_table), problem = v_plan ->> 'problem'
@@ -58,8 +59,12 @@ begin
     v_changed := trunkline.refresh_parts(i_table);
     update trunkline.captured c set refreshing = false where c.table_oid = i_table;
     return v_changed or v_plan <> v_captured.plan;
-exception when others then
-    return trunkline.refresh_later(v_captured, sqlerrm);
+exception
+    when lock_not_available then
+        -- Functions that compare the catalog can wait for the next upkeep.
+        return v_captured.plan ->> 'fingerprint' is null and trunkline.refresh_later(v_captured, sqlerrm);
+    when others then
+        return trunkline.refresh_later(v_captured, sqlerrm);
 end
 $$;
 revoke all on function trunkline.refresh_capture(oid) from public;

@@ -3,7 +3,8 @@
 --
 -- Where event triggers should have told of the change, rows were written meanwhile by functions that did not know of it, or
 -- by late ones (trunkline.refresh_later): nobody knows what the consumers have, so they are told to copy the table again.
--- Result: whether anything changed. Tables: as trunkline.refresh_capture. Users must not: it is a part of trunkline.upkeep.
+-- Result: whether anything changed; false also where it could not be done, which the row's problem says then.
+-- Tables: as trunkline.refresh_capture. Users must not: it is a part of trunkline.upkeep.
 create or replace function trunkline.refresh_late(i_table oid) returns bool
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -15,16 +16,29 @@ declare
     v_late    bool := trunkline.is_late(i_table);
 begin
     select * into v_before from trunkline.captured c where c.table_oid = i_table;
-    v_changed := trunkline.refresh_capture(i_table);
-    select * into v_after from trunkline.captured c where c.table_oid = i_table;
-    if v_late then
+    begin
+        v_changed := trunkline.refresh_capture(i_table);
+        select * into v_after from trunkline.captured c where c.table_oid = i_table;
+        if v_after.problem is not distinct from v_after.plan ->> 'problem' then
+            null;
+        elsif v_before.problem is distinct from v_before.plan ->> 'problem' then
+            raise exception '%', v_after.problem;
+        else
+            return false;
+        end if;
+    exception when raise_exception then
+        -- It is no better than before: consumers need not be told again.
+        update trunkline.captured c set problem = v_after.problem where c.table_oid = i_table and c.problem <> v_after.problem;
+        return false;
+    end;
+    if trunkline.is_late(i_table) then
         perform trunkline.make_capture(v_after.queue_id, v_after.plan, v_after.shape_id);
-        update trunkline.captured c set problem = c.plan ->> 'problem' where c.table_oid = i_table;
         v_changed := true;
     end if;
-    if v_late or (v_before.plan ->> 'fingerprint' is null
-                  and exists (select from unnest(array['columns', 'keys', 'live', 'rows', 'partitioned']) k (key)
-                               where v_before.plan -> k.key is distinct from v_after.plan -> k.key)) then
+    if v_late or v_before.problem is distinct from v_before.plan ->> 'problem'
+       or (v_before.plan ->> 'fingerprint' is null
+           and exists (select from unnest(array['columns', 'keys', 'live', 'rows', 'partitioned']) k (key)
+                        where v_before.plan -> k.key is distinct from v_after.plan -> k.key)) then
         perform trunkline.log_mark(v_after.shape_id, 'resync',
             json_build_object('why', 'its definition was changed without capture being told in time'));
     end if;

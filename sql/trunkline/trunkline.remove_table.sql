@@ -16,8 +16,7 @@ set client_min_messages = warning
 set quote_all_identifiers = off
 as $$
 declare
-    v_captured  trunkline.captured;
-    v_operation text;
+    v_captured trunkline.captured;
 begin
     select c.* into v_captured
       from trunkline.captured c
@@ -45,10 +44,7 @@ begin
         perform trunkline.log_shape(v_captured.queue_id,
             v_captured.plan || jsonb_build_object('problem', 'its capture was ended'), null, false);
     end if;
-    foreach v_operation in array array['truncate', 'insert', 'update', 'delete', 'row'] loop
-        execute format('drop function if exists trunkline.capture_%s_%s() cascade', v_captured.table_oid, v_operation);
-    end loop;
-    perform trunkline.make_readers(jsonb_build_object('oid', v_captured.table_oid));
+    perform trunkline.drop_functions(v_captured.table_oid);
     return true;
 end
 $$;

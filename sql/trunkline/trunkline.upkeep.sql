@@ -2,11 +2,12 @@
 -- event can name any more. To be called now and then by the ticker, outside of any transaction of its own.
 --
 -- A captured table whose plan or partitions are not what its functions were made from is refreshed, at most 200 ms behind
--- its writers' locks; one that is locked longer waits for the next call. Where event triggers are at work there is nothing to find.
+-- its writers' locks; one that is locked longer waits for the next call. Where event triggers are at work there is nothing to find
+-- but what they could not do (trunkline.refresh_later). A table that fails does not stop the others.
 -- Shapes: after a shape is committed, transactions with numbers not given out yet can only write it or newer ones; once the queue
 -- has given away all events of transactions before, the table's older shapes are named by none.
 -- Arguments: i_thorough false: only what can be seen by a look at each table's fingerprint and partitions, and where event
--- triggers are at work nothing at all; cheap enough for every few seconds.
+-- triggers are at work only what they have left; cheap enough for every few seconds.
 -- Result: what was done, a line each; none: nothing. Errors: 25001 outside READ COMMITTED.
 -- Tables: reads and writes trunkline.captured, trunkline.captured_part, trunkline.shape; logs events. Users: pgq_admin.
 create or replace function trunkline.upkeep(i_thorough bool default true) returns setof text
@@ -18,31 +19,47 @@ set lock_timeout = '200 ms'
 as $$
 declare
     v_captured trunkline.captured;
+    v_events   bool := trunkline.capture_mode() = 'events';
+    v_late     oid[] := array(select l from trunkline.late_tables() l);
     v_pruned   bigint;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'upkeep is done in READ COMMITTED transactions only' using errcode = '25001';
     end if;
-    if not i_thorough and trunkline.capture_mode() = 'events' then
-        return;
-    end if;
-    for v_captured in select c.* from trunkline.captured c where c.dropped_at is null order by c.table_oid loop
-        if not exists (select from pg_class c where c.oid = v_captured.table_oid) then
-            perform trunkline.note_drop(v_captured);
-            return next format('%I.%I was dropped', v_captured.schema_name, v_captured.table_name);
-        elsif (i_thorough and v_captured.plan <> trunkline.capture_plan(v_captured.table_oid, v_captured.plan))
-           or v_captured.plan ->> 'fingerprint' <> trunkline.fingerprint(v_captured.table_oid, (v_captured.plan ->> 'key_index')::oid)
-           or trunkline.parts_differ(v_captured.table_oid) or trunkline.is_late(v_captured.table_oid) then
-            if trunkline.refresh_late(v_captured.table_oid) then
-                return next format('%I.%I has changed', v_captured.schema_name, v_captured.table_name);
+    for v_captured in
+        select c.* from trunkline.captured c
+         where c.dropped_at is null
+           and (i_thorough or not v_events or c.table_oid = any (v_late) or c.problem is distinct from c.plan ->> 'problem')
+         order by c.table_oid
+    loop
+        begin
+            if not exists (select from pg_class c where c.oid = v_captured.table_oid) then
+                perform trunkline.note_drop(v_captured);
+                return next format('%I.%I was dropped', v_captured.schema_name, v_captured.table_name);
+            elsif v_captured.table_oid = any (v_late) or v_captured.problem is distinct from v_captured.plan ->> 'problem'
+               or (v_captured.plan ->> 'fingerprint' is null and not v_events)
+               or (i_thorough and v_captured.plan <> trunkline.capture_plan(v_captured.table_oid, v_captured.plan))
+               or v_captured.plan ->> 'fingerprint' <> trunkline.fingerprint(v_captured.table_oid, (v_captured.plan ->> 'key_index')::oid)
+               or trunkline.parts_differ(v_captured.table_oid) then
+                if trunkline.refresh_late(v_captured.table_oid) then
+                    return next format('%I.%I has changed', v_captured.schema_name, v_captured.table_name);
+                end if;
+            elsif v_captured.file_nodes is distinct from trunkline.file_nodes(v_captured.table_oid) then
+                update trunkline.captured c set file_nodes = trunkline.file_nodes(c.table_oid) where c.table_oid = v_captured.table_oid;
             end if;
-        elsif v_captured.file_nodes is distinct from trunkline.file_nodes(v_captured.table_oid) then
-            update trunkline.captured c set file_nodes = trunkline.file_nodes(c.table_oid) where c.table_oid = v_captured.table_oid;
-        end if;
+        exception when others then
+            update trunkline.captured c set problem = format('its capture could not be looked after: %s', sqlerrm)
+             where c.table_oid = v_captured.table_oid and sqlstate <> '55P03';
+        end;
     end loop;
     if not i_thorough then
         return;
     end if;
+    begin
+        perform trunkline.drop_functions(c.table_oid) from trunkline.captured c where c.dropped_at is not null;
+    exception when others then
+        raise warning 'functions of dropped tables: %', sqlerrm;
+    end;
     update trunkline.shape s set after_txid = txid_snapshot_xmax(txid_current_snapshot())
       from trunkline.captured c
      where c.shape_id = s.shape_id and s.after_txid is null;

@@ -1,10 +1,13 @@
-//! Looks at captured tables: where no event trigger tells of schema changes, capture is brought in step with them.
+//! Looks at captured tables: where no event trigger tells of schema changes, capture is brought in step with them; what is
+//! wrong with the capture of a table is told once, and once when it is over.
 
 use std::time::{Duration, Instant};
 
+use admin::log::Once;
 use sql::Error;
 use sql::connect::Session;
 use sql::maintenance;
+use sql::provider::{self, CaptureProblem};
 
 use crate::database_loop::Database;
 use crate::upkeep::{is_due, piece_failed};
@@ -15,6 +18,9 @@ const DELAY: Duration = Duration::from_secs(3);
 
 /// Between two looks at everything that captured tables depend on, and between two at a capture that may not be called.
 const CLOSE_DELAY: Duration = Duration::from_secs(60);
+
+/// The tables with a problem that the log knows of, by queue and name.
+pub(crate) type Problems = Once<(String, String)>;
 
 /// What one session knows of capture.
 #[derive(Default)]
@@ -36,6 +42,7 @@ impl Shapes {
         &mut self,
         database: &Database,
         session: &Session,
+        told: &mut Problems,
     ) -> Result<(), Error> {
         if !self.there && !is_due(self.asked, DELAY) {
             return Ok(());
@@ -53,6 +60,10 @@ impl Shapes {
         if self.there && is_due(self.looked, DELAY) {
             let thorough = is_due(self.looked_closely, CLOSE_DELAY);
             round(database, session, thorough).await?;
+            match provider::capture_problems(&**session).await {
+                Ok(problems) => tell(database.name(), &problems, told),
+                Err(error) => piece_failed(database, session, error)?,
+            }
             self.looked = Some(Instant::now());
             if thorough {
                 self.looked_closely = self.looked;
@@ -72,5 +83,30 @@ async fn round(database: &Database, session: &Session, thorough: bool) -> Result
             Ok(())
         }
         Err(error) => piece_failed(database, session, error),
+    }
+}
+
+/// Tells the problems that are new, and those that are over.
+fn tell(database: &str, problems: &[CaptureProblem], told: &mut Problems) {
+    let key = |one: &CaptureProblem| (one.queue.clone(), one.table.to_string());
+    for one in problems {
+        let (table, problem) = (one.table.to_string(), one.problem.as_str());
+        if told.say(key(one), problem) {
+            tracing::error!(
+                database,
+                queue = one.queue,
+                table,
+                problem,
+                "changes of a captured table may be missing"
+            );
+        }
+    }
+    for (queue, table) in told.only(|known| problems.iter().any(|one| key(one) == *known)) {
+        tracing::info!(
+            database,
+            queue,
+            table,
+            "a captured table is captured whole again"
+        );
     }
 }

@@ -10,7 +10,7 @@ use sql::queue::Maker;
 
 use crate::database_loop::Database;
 use crate::holders::Holders;
-use crate::shapes::Shapes;
+use crate::shapes::{Problems, Shapes};
 use crate::tries::Tries;
 use crate::trouble::{Trouble, log_database};
 use crate::{retry, rotate};
@@ -18,8 +18,8 @@ use crate::{retry, rotate};
 /// Looks after the database until it is asked to stop; a broken session is replaced.
 pub(crate) async fn run(database: Database, maker: Maker) {
     let mut tries = Tries::new(&database, "upkeep failed, trying again");
-    let mut holders = Holders::default();
-    while let Err(trouble) = once(&database, maker, &mut holders, &mut tries.worked).await {
+    let mut told = (Holders::default(), Problems::default());
+    while let Err(trouble) = once(&database, maker, &mut told, &mut tries.worked).await {
         if tries.is_over(trouble).await {
             return;
         }
@@ -29,7 +29,7 @@ pub(crate) async fn run(database: Database, maker: Maker) {
 async fn once(
     database: &Database,
     maker: Maker,
-    holders: &mut Holders,
+    (holders, problems): &mut (Holders, Problems),
     worked: &mut bool,
 ) -> Result<(), Trouble> {
     let Some(session) = database.session("upkeep").await? else {
@@ -52,7 +52,7 @@ async fn once(
             retry::round(database, &session).await?;
             retried = Some(Instant::now());
         }
-        shapes.look(database, &session).await?;
+        shapes.look(database, &session, problems).await?;
         *worked = true;
         if database.sleep(LOOK_DELAY).await {
             return Ok(());

@@ -1,13 +1,16 @@
 //! How tickers stand: their databases, the queues there, consumers and holders.
 
-use futures::future::{join_all, join3};
+use futures::future::{join_all, join4};
 use sql::connect::ConnectInfo;
+use sql::ownership::{self, Schema};
+use sql::provider::CaptureProblem;
 use sql::queue::QueueInfo;
 use sql::standing;
 
 use super::ask::{pid, within};
 use super::report::{
-    ConsumerStatus, DatabaseStatus, HolderStatus, QueuePace, QueueStatus, TickerStatus,
+    CaptureStatus, ConsumerStatus, DatabaseStatus, HolderStatus, QueuePace, QueueStatus,
+    TickerStatus,
 };
 use crate::config::{Databases, TickerConfig};
 
@@ -105,19 +108,21 @@ fn missing_queue(name: &str) -> QueueStatus {
         pace: None,
         consumer_list: Vec::new(),
         holder_list: Vec::new(),
+        capture_problems: Vec::new(),
     }
 }
 
 /// How the queues of a database stand, with their consumers. Errors: the queue is not installed there, or it cannot
 /// be asked.
 pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<QueueStatus>> {
-    let (queues, consumers, holders) = join3(
+    let (queues, consumers, holders, problems) = join4(
         sql::queue::list(client),
         sql::consumer::list(client),
         sql::holder::list(client),
+        capture_problems(client),
     )
     .await;
-    let (consumers, holders) = (consumers?, holders?);
+    let (consumers, holders, problems) = (consumers?, holders?, problems?);
     let of_queue = |queue: QueueInfo| QueueStatus {
         consumer_list: consumers
             .iter()
@@ -143,6 +148,14 @@ pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<Queue
                 pid: holder.pid,
                 xid: holder.xid,
                 detail: holder.detail.clone(),
+            })
+            .collect(),
+        capture_problems: problems
+            .iter()
+            .filter(|problem| problem.queue == queue.name)
+            .map(|problem| CaptureStatus {
+                table: problem.table.to_string(),
+                problem: problem.problem.clone(),
             })
             .collect(),
         last_tick: queue.last_tick.map(|tick| tick.0),
@@ -171,6 +184,18 @@ pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<Queue
         name: queue.name,
     };
     Ok(queues?.into_iter().map(of_queue).collect())
+}
+
+/// What is wrong with captured tables, where there is capture.
+async fn capture_problems(
+    client: &tokio_postgres::Client,
+) -> Result<Vec<CaptureProblem>, sql::Error> {
+    let proven = ownership::prove(client, Schema::PROVIDER).await?;
+    if proven.contains(&Schema::Trunkline) {
+        sql::provider::capture_problems(client).await
+    } else {
+        Ok(Vec::new())
+    }
 }
 
 /// What is wrong with a queue, as far as the queue itself shows it.

@@ -94,6 +94,17 @@ pub struct QueueStatus {
     pub consumer_list: Vec<ConsumerStatus>,
     /// What keeps its space from being used again, the oldest first.
     pub holder_list: Vec<HolderStatus>,
+    /// Captured tables whose changes may be missing from it.
+    pub capture_problems: Vec<CaptureStatus>,
+}
+
+/// A captured table whose changes may be missing from its queue.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CaptureStatus {
+    /// `schema.table`.
+    pub table: String,
+    /// What is wrong with its capture.
+    pub problem: String,
 }
 
 /// How a queue ticks and rotates.

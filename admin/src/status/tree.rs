@@ -107,6 +107,10 @@ fn queue_branch(queue: &QueueStatus) -> Branch {
     let mut twigs: Vec<Branch> = consumers.collect();
     let held = queue.holder_list.iter();
     twigs.extend(held.map(|holder| Branch::new(format!("held by {}", holder.describe()))));
+    let problems = queue.capture_problems.iter();
+    twigs.extend(
+        problems.map(|one| Branch::new(format!("capture of {}: {}", one.table, one.problem))),
+    );
     Branch { text, twigs }
 }
 
@@ -247,6 +251,7 @@ mod tests {
                             xid: Some(1234),
                             detail: Some("database db1, idle in transaction".into()),
                         }],
+                        capture_problems: Vec::new(),
                     }],
                 }],
             }],

@@ -8,6 +8,7 @@
 
 mod add;
 mod cases;
+mod ddl;
 mod format;
 mod hostile;
 mod identity;

@@ -265,3 +265,157 @@ async fn a_role_without_superuser_installs_and_says_that_it_compares_the_catalog
         "1"
     );
 }
+
+/// The plans of capture are what the tables are.
+async fn known(p: &Provider) -> String {
+    p.ask("select count(*) from trunkline.captured c where c.plan is distinct from trunkline.capture_plan(c.table_oid, c.plan)")
+        .await
+}
+
+#[tokio::test]
+async fn d1_a_column_added_to_a_parent_reaches_the_capture_of_its_children() {
+    let mut p = Provider::start().await;
+    p.run("create table base (id int primary key, a text); create table kid (primary key (id)) inherits (base)")
+        .await;
+    p.add("kid").await;
+    p.run("alter table base add column c int; insert into kid values (1, 'x', 5)")
+        .await;
+    assert_eq!(
+        p.events().await.last(),
+        Some(&("live".to_owned(), "(1,x,5)".to_owned()))
+    );
+    p.run("alter table base rename column a to a2; insert into kid (id, a2) values (2, 'y')")
+        .await;
+    p.check("renamed").await;
+    assert_eq!(known(&p).await, "0");
+}
+
+#[tokio::test]
+async fn d1_a_table_that_becomes_a_partition_and_is_one_no_more_is_looked_at_each_time() {
+    let mut p = Provider::start().await;
+    p.run("create table t (id int primary key, v text); create table r (like t) partition by range (id)")
+        .await;
+    p.add("t").await;
+    let problem = "select coalesce(max(problem), '-') from trunkline.captured";
+    p.run("alter table r attach partition t for values from (0) to (9)")
+        .await;
+    assert_eq!(p.ask(problem).await, "it is a partition of another table");
+    p.run("alter table r add c int; alter table r detach partition t; insert into t values (1, 'x', 5)")
+        .await;
+    assert_eq!(p.ask(problem).await, "-");
+    p.check("detached").await;
+    assert_eq!(known(&p).await, "0");
+}
+
+#[tokio::test]
+async fn d1_a_foreign_key_that_goes_with_its_target_and_a_parent_that_lost_its_child_are_noticed() {
+    let mut p = Provider::start().await;
+    p.run(
+        "create table far (id int primary key); create table t (id int primary key, far int references far on update cascade);
+         create table base (id int primary key); create table kid () inherits (base)",
+    )
+    .await;
+    p.add("t").await;
+    p.add("base").await;
+    p.run("drop table far cascade; alter table kid no inherit base; insert into t values (1, 1); insert into base values (1)")
+        .await;
+    p.check("gone").await;
+    assert_eq!(known(&p).await, "0");
+}
+
+#[tokio::test]
+async fn d2_a_ddl_log_that_fails_in_our_functions_leaves_capture_as_right_as_without_it() {
+    let mut p = Provider::start().await;
+    p.run("create table t (id int primary key, v text)").await;
+    p.add("t").await;
+    p.run(
+        "create table ddl_log (tag text);
+         create function log_ddl() returns event_trigger language plpgsql as $$ begin insert into ddl_log values (tg_tag); end $$;
+         create event trigger a_log on ddl_command_end execute procedure log_ddl()",
+    )
+    .await;
+    p.run("alter table t add column c int; insert into t (id, v, c) values (2, 'b', 22)")
+        .await;
+    assert_eq!(
+        p.events().await.last(),
+        Some(&("insert".to_owned(), "(2,b,22)".to_owned()))
+    );
+    p.run("alter table t rename column v to vv; insert into t (id, vv) values (3, 'c')")
+        .await;
+    p.check("renamed").await;
+    assert_eq!(known(&p).await, "0");
+    assert!(
+        p.marks
+            .iter()
+            .all(|(_, mark)| !matches!(mark, sql::event::Mark::Resync { .. }))
+    );
+    assert_eq!(
+        p.ask("select string_agg(tag, ', ') from ddl_log").await,
+        "ALTER TABLE, ALTER TABLE"
+    );
+}
+
+#[tokio::test]
+async fn d2_what_upkeep_cannot_do_either_is_a_problem_until_it_can_and_fails_no_statement() {
+    let mut p = Provider::start().await;
+    p.run(
+        "create table r (id int not null, k int not null, v text, primary key (id, k)) partition by list (k);
+         create table r1 partition of r for values in (1)",
+    )
+    .await;
+    p.add("r").await;
+    p.run(
+        "create function refuse() returns event_trigger language plpgsql as $$ begin
+            if tg_tag in ('CREATE FUNCTION', 'CREATE TRIGGER') then raise exception 'not on weekdays'; end if; end $$;
+         create event trigger a_refuse on ddl_command_end execute procedure refuse()",
+    )
+    .await;
+    let problems =
+        "select coalesce(string_agg(problem, '; '), '-') from trunkline.capture_problems()";
+    p.run("create table r2 partition of r for values in (2); alter table r rename v to w; alter table r1 add constraint c check (id > 0)")
+        .await;
+    for sql in [
+        "insert into r values (1, 1, 'a'), (2, 2, 'b')",
+        "insert into r2 values (3, 2, 'unseen')",
+        "update r1 set w = 'c'",
+    ] {
+        p.run(sql).await;
+        p.run("select from trunkline.upkeep(false)").await;
+        assert_eq!(
+            p.ask(problems).await,
+            "its capture could not be made anew: not on weekdays",
+            "{sql}"
+        );
+    }
+    assert_eq!(
+        p.events()
+            .await
+            .iter()
+            .filter(|(kind, said)| kind == "mark" && said.contains("could not be made anew"))
+            .count(),
+        3,
+        "told by each command, and by no upkeep"
+    );
+    p.run("drop event trigger a_refuse; select from trunkline.upkeep(false)")
+        .await;
+    assert_eq!(p.ask(problems).await, "-");
+    assert_eq!(known(&p).await, "0");
+    p.check("mended").await;
+    p.run("insert into r2 values (4, 2, 'seen'); update r set w = 'd'")
+        .await;
+    p.check("all of it").await;
+}
+
+#[tokio::test]
+async fn d2_event_triggers_that_are_disabled_are_noticed_by_the_next_upkeep() {
+    let mut p = Provider::start().await;
+    p.run("create table t (id int primary key, v text)").await;
+    p.add("t").await;
+    p.run("alter event trigger trunkline_ddl_command_end disable; select from trunkline.upkeep(false)")
+        .await;
+    p.run("alter table t add c int; insert into t values (1, 'a', 1)")
+        .await;
+    p.run("alter table t rename v to w; insert into t values (2, 'b', 2)")
+        .await;
+    p.check("compared").await;
+}

@@ -190,3 +190,56 @@ fn prometheus_gets_gauges_and_a_wrong_call_is_unknown_not_critical() {
         output.stdout
     );
 }
+
+#[test]
+fn d2_a_capture_that_cannot_be_made_anew_is_in_log_status_and_check_until_it_is() {
+    let replication = Replication::builder().make();
+    replication.everywhere(
+        "create table r (id int not null, k int not null, primary key (id, k)) partition by list (k); \
+         create table r1 partition of r for values in (1)",
+    );
+    replication.start();
+    replication.add_all();
+    replication.wait_ok();
+    let ticker = &replication.ticker;
+    let found = |code: i32, words: &[&str]| {
+        let told = check(&ticker.config, &["capture"]).code(code).stdout;
+        assert!(words.iter().all(|word| told.contains(word)), "{told}");
+    };
+    found(0, &["OK capture db1/q1"]);
+    replication.on_provider(
+        "create function refuse() returns event_trigger language plpgsql as $$ begin \
+            if tg_tag = 'CREATE TRIGGER' then raise exception 'not on weekdays'; end if; end $$; \
+         create event trigger a_refuse on ddl_command_end execute procedure refuse(); \
+         create table r2 partition of r for values in (2)",
+    );
+    let problem = "its capture could not be made anew: not on weekdays";
+    found(2, &["CRITICAL capture db1/q1", "public.r", problem]);
+    let status = run(trunkline().arg("-c").arg(&ticker.config).arg("status"));
+    assert!(
+        status
+            .stdout
+            .contains(&format!("capture of public.r: {problem}")),
+        "{}",
+        status.stdout
+    );
+    let logged = |text: &str| ticker.log().contains(text);
+    wait_until("the log to tell", LIMIT, || {
+        logged("changes of a captured table may be missing")
+    });
+    replication.on_provider("drop event trigger a_refuse");
+    wait_until("the log to tell that it is over", LIMIT, || {
+        logged("a captured table is captured whole again")
+    });
+    found(0, &["OK capture db1/q1"]);
+    assert_eq!(
+        ticker.log().matches("may be missing").count(),
+        1,
+        "told once"
+    );
+    replication.on_provider("insert into r2 values (1, 2)");
+    // The rows of the time between are in no event.
+    wait_until("a parked table", LIMIT, || {
+        replication.tables().iter().any(|one| one.state == "parked")
+    });
+}

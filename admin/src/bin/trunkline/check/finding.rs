@@ -53,6 +53,8 @@ pub(crate) enum Check {
     Size,
     /// Since when something keeps a queue's space from being used again, in seconds
     Holders,
+    /// Captured tables whose changes may be missing from a queue
+    Capture,
     /// Lag of each subscriber, in seconds; tables that are not ok, conflicts of the last day
     Replication,
     /// Whether what is installed fits these programs
@@ -68,6 +70,7 @@ impl Check {
             Check::Rotation => "rotation",
             Check::Size => "size",
             Check::Holders => "holders",
+            Check::Capture => "capture",
             Check::Replication => "replication",
             Check::Versions => "versions",
         }
@@ -83,7 +86,7 @@ impl Check {
             Check::Size => measured("queue_size", Unit::Bytes),
             Check::Holders => measured("held", Unit::Seconds),
             Check::Replication => measured("replication_lag", Unit::Seconds),
-            Check::Versions => None,
+            Check::Capture | Check::Versions => None,
         }
     }
 }

@@ -44,10 +44,28 @@ pub(crate) fn findings(
                 bytes(queue.bytes),
             )),
             Check::Holders => found.push(holders(of(queue), queue, limits)),
+            Check::Capture => found.push(capture(of(queue), queue)),
             Check::Replication | Check::Versions => {}
         }
     }
     found
+}
+
+/// Each problem is critical: rows may be missing, and nothing else tells of it.
+fn capture(of: String, queue: &QueueStatus) -> Finding {
+    let problems = queue.capture_problems.iter();
+    let all: Vec<_> = problems
+        .map(|one| format!("{}: {}", one.table, one.problem))
+        .collect();
+    let (level, message) = if all.is_empty() {
+        (
+            Level::Ok,
+            "all captured tables are captured whole".to_owned(),
+        )
+    } else {
+        (Level::Critical, all.join("; "))
+    };
+    Finding::new(Check::Capture, of, level, message)
 }
 
 /// Limits of a holder's age where the operator gives none.
@@ -204,6 +222,7 @@ mod tests {
                 batch: None,
             }],
             holder_list: Vec::new(),
+            capture_problems: Vec::new(),
         }
     }
 
@@ -280,6 +299,7 @@ mod tests {
         let level = |list: Vec<HolderStatus>| {
             let held = QueueStatus {
                 holder_list: list,
+                capture_problems: Vec::new(),
                 ..queue()
             };
             only(Check::Holders, held, Limits::default()).status
