@@ -1,6 +1,17 @@
 -- Function trunkline.capture_first(i_operation, i_queue_id, i_plan jsonb, i_shape_id, i_live text): logs transition rows if
 -- this is the first capture on the table within the client statement, else does i_live.
 --
+-- What the setting trunkline.m_<oid> says of that:
+--  * the mark of this statement: a capture went before; live rows.
+--  * the mark of an earlier one, or "0", which each session keeps beneath: none did; transition rows. Both begin with a nought.
+--  * nothing: the session is new here, or somebody has said RESET ALL, maybe since a capture within this statement. It is the first if
+--    the session's statistics know of no other row of the table that was written (trunkline.rows_written). Then the session gets its "0",
+--    unless there was no row: the statement around this one must not take it for proof.
+--  * anything else is not ours; live rows, which are right whatever was logged before.
+--
+-- Rows of an INSERT are what the table holds, whatever went before, if this transaction has changed none: so a table of lines that
+-- triggers write is never read. To read would cost more than time: in a SERIALIZABLE transaction a look by key meets all who write beside it in the index.
+--
 -- One row, whose key stays if it is an UPDATE, and that cannot be too large, takes a path of its own.
 create or replace function trunkline.capture_first(
     i_operation text, i_queue_id int4, i_plan jsonb, i_shape_id bigint, i_live text)
@@ -51,23 +62,40 @@ begin
             end if;$f$, v_words.new_large, trunkline.capture_blocks(v_words.put, '''large''',
                             format('select %s as x from newt n where %s', v_words.new_key, v_words.new_large), ''));
     end if;
-    return format($f$if (current_setting('trunkline.m_%1$s', true) = v_mark) is not true then%2$s
+    v_set := format($f$v_saved := trunkline.pin_plans();
+            %s
+            v_done := trunkline.unpin_plans(v_saved);
+            v_done := set_config('trunkline.m_%s', v_mark, true);$f$, v_set, i_plan ->> 'oid');
+    return format($f$if ascii(nullif(current_setting('trunkline.m_%1$s', true), v_mark)) = 48 then%2$s
         if found then
             null;
         elsif exists (select from %3$s) then
-            v_saved := trunkline.pin_plans();
             %4$s
-            v_done := trunkline.unpin_plans(v_saved);
-            v_done := set_config('trunkline.m_%1$s', v_mark, true);
         end if;
     else
-        %5$s
+        v_more := (select count(*) from %3$s);
+        if v_more > 0 then
+            if coalesce(current_setting('trunkline.m_%1$s', true), '') = '' then
+                v_done := set_config('trunkline.m_%1$s', '0', false);
+                v_first := (select w.written = v_more%6$s from trunkline.rows_written(%1$s) w);
+            else
+                v_first := %7$s;
+            end if;
+            if v_first then
+            %4$s
+            else
+            %5$s
+            v_done := set_config('trunkline.m_%1$s', v_mark, true);
+            end if;
+        end if;
     end if;$f$, i_plan ->> 'oid',
         trunkline.capture_chain(i_queue_id, format('case when set_config(''trunkline.m_%s'', v_mark, true) is not null then %s end',
                                                    i_plan ->> 'oid', v_kind), v_words.name, v_words.shape,
                                 case i_operation when 'delete' then v_words.old_key else v_words.new_row end,
                                 format('%s %s where %s', v_from, left(v_from, 1), v_alone)),
-        v_from, v_set, i_live);
+        v_from, v_set, i_live,
+        case i_operation when 'insert' then ' or w.changed = 0' else '' end,
+        case i_operation when 'insert' then format('(select w.changed = 0 from trunkline.rows_written(%s) w)', i_plan ->> 'oid') else 'false' end);
 end
 $$;
 revoke all on function trunkline.capture_first(text, int4, jsonb, bigint, text) from public;

@@ -4,9 +4,10 @@
 -- A statement trigger's transition tables hold the rows of its own statement, but it fires after the statements nested
 -- in it (of triggers, of functions in RETURNING) have logged theirs, so by then its rows may be stale. Therefore:
 --  * the first capture on a table within a client statement logs its transition rows;
---  * every later one logs live rows (trunkline.capture_live).
+--  * every later one logs live rows (trunkline.capture_live), unless it is an INSERT whose rows nobody can have changed.
 -- The mark of the first is the setting trunkline.m_<oid>, for the transaction: statement_timestamp's binary form, which no
--- setting can change. A capture without rows leaves no mark: an empty nested statement would make the outer one read
+-- setting can change. A setting is everybody's: that it is gone is noticed (trunkline.capture_first).
+-- A capture without rows leaves no mark: an empty nested statement would make the outer one read
 -- live for nothing, and ON CONFLICT fires two triggers.
 -- A table with a foreign key whose actions write to it always logs live rows, and so does one with row triggers.
 --
@@ -68,6 +69,7 @@ declare
     v_mark  text := encode(timestamptz_send(statement_timestamp()), 'hex');
     v_rows  int8;
     v_more  int8;
+    v_first bool;
     v_saved text[];
     v_done  text;%s
 begin%s

@@ -19,6 +19,7 @@ mod random;
 mod rewrites;
 mod schema_changes;
 mod sequences;
+mod serializable;
 mod sessions;
 mod statements;
 mod strangers;
