@@ -166,10 +166,17 @@ impl Life {
 /// Whether the subscriber's position is one in the queue that the config names. Without a position, the batch loop says
 /// what is missing.
 async fn is_of_queue(sub: &Subscription, admin: &Session) -> Result<(), Trouble> {
-    let stored = position::find(&**admin, &sub.consumer)
+    let stored = async {
+        if position::is_installed(&**admin).await? {
+            position::find(&**admin, &sub.consumer).await
+        } else {
+            Ok(None)
+        }
+    };
+    match stored
         .await
-        .map_err(Trouble::database("could not read the position"))?;
-    match stored {
+        .map_err(Trouble::database("could not read the position"))?
+    {
         Some(stored) if stored.queue != sub.settings.queue => Err(Trouble::Operator {
             doing: "stopped, nothing was applied".into(),
             advice: OTHER_QUEUE.into(),
