@@ -362,6 +362,37 @@ fn a7_a_pid_file_of_somebody_else_names_nobody_to_kill() {
 }
 
 #[test]
+fn a7_root_ends_the_daemon_of_another_user_whose_pid_file_names_his_own_process() {
+    if !is_root() {
+        println!("only root can act as another user");
+        return;
+    }
+    let (scratch, cluster) = (Scratch::new(), Cluster::start());
+    let node = installed(&scratch, &cluster);
+    let _daemons = Daemons(vec![node.clone()]);
+    for file in [&node.pidfile, &node.logfile] {
+        std::os::unix::fs::chown(file.parent().unwrap(), Some(65_534), None).unwrap();
+    }
+    let copy = scratch.path().join("ticker-copy");
+    std::fs::copy(Programs::get().path("ticker"), &copy).unwrap();
+    run(Command::new("setpriv")
+        .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
+        .arg(&copy)
+        .arg("-c")
+        .arg(&node.config)
+        .args(["start", "-d"]))
+    .ok();
+    let pid = node.running();
+    node.run(&["status"]).ok();
+    // Where others can make files, it is not root's to begin with.
+    node.run(&["start", "-d"])
+        .code(3)
+        .says(&["belongs to user nobody"]);
+    node.run(&["stop"]).ok();
+    assert!(!tests::pid_alive(pid));
+}
+
+#[test]
 fn a7_a_log_that_is_a_link_or_a_pipe_ends_the_start_and_is_not_waited_for() {
     let (scratch, cluster) = (Scratch::new(), Cluster::start());
     let node = installed(&scratch, &cluster);
