@@ -175,7 +175,8 @@ fn server_text(answer: &DbError) -> String {
     text
 }
 
-fn hint_of(error: &anyhow::Error) -> Option<String> {
+/// What an operator can do about an error: the hint of the connection or of the server in its chain.
+pub fn hint_of(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|link| {
         let connect = link.downcast_ref::<ConnectError>();
         let ours = link.downcast_ref::<sql::Error>();

@@ -73,6 +73,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
     let mut this = BatchLoop::open(sub, stats).await?;
     let mut idle_look = tokio::time::interval(IDLE_LOOK);
     loop {
+        sub.loop_beat.beat();
         this.at_border().await?;
         tokio::select! {
             delivery = this.next(), if !this.paused => match delivery? {
@@ -323,6 +324,7 @@ impl<'a> BatchLoop<'a> {
                 Delivery::Begin(_) => return Err(Trouble::Stale),
             };
             events += part.events;
+            self.sub.loop_beat.beat();
             self.check(&part)?;
             // 8: sets and position in one transaction.
             if part.last && !is_begun && self.apply_at_once(&part, header).await? {

@@ -1,8 +1,9 @@
 //! One subscriber's life in the daemon: owned by one process at a time, its loops opened again
 //! after trouble, for ever.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use admin::daemon::{self, Server};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use sql::{connect::Session, position};
 use tokio::sync::mpsc;
@@ -53,6 +54,22 @@ pub(crate) async fn run(
     }
 }
 
+/// Tells the log of commits that wait for a synchronous standby, on either side.
+async fn watch(sub: &Subscription) -> Infallible {
+    let servers = [
+        Server {
+            name: "subscriber",
+            connect: &sub.subscriber,
+        },
+        Server {
+            name: "provider",
+            connect: &sub.provider,
+        },
+    ];
+    let beats = [&sub.loop_beat, &sub.tables_beat];
+    daemon::watch(&sub.settings.job, &beats, &servers).await
+}
+
 struct Life {
     sub: Arc<Subscription>,
     stats: Stats,
@@ -83,6 +100,7 @@ impl Life {
             tokio::select! {
                 ended = table_tasks::run(Arc::clone(&sub), admin) => ended,
                 () = auto_add::run(&sub) => Err(Trouble::Stale),
+                never = watch(&sub) => match never {},
             }
         };
         let mut tables = std::pin::pin!(tables);
@@ -166,17 +184,12 @@ impl Life {
 /// Whether the subscriber's position is one in the queue that the config names. Without a position, the batch loop says
 /// what is missing.
 async fn is_of_queue(sub: &Subscription, admin: &Session) -> Result<(), Trouble> {
-    let stored = async {
-        if position::is_installed(&**admin).await? {
-            position::find(&**admin, &sub.consumer).await
-        } else {
-            Ok(None)
-        }
-    };
-    match stored
-        .await
-        .map_err(Trouble::database("could not read the position"))?
-    {
+    let there = position::is_installed(&**admin).await;
+    if !there.map_err(Trouble::sql("could not look for replay's tables"))? {
+        return Ok(());
+    }
+    let stored = position::find(&**admin, &sub.consumer).await;
+    match stored.map_err(Trouble::database("could not read the position"))? {
         Some(stored) if stored.queue != sub.settings.queue => Err(Trouble::Operator {
             doing: "stopped, nothing was applied".into(),
             advice: OTHER_QUEUE.into(),

@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use admin::daemon::Beat;
 use sql::{
-    connect::{CancelToken, ConnectInfo, Pool, Session},
+    connect::{CancelToken, ConnectInfo, Pool, Session, application_name},
     name::TableName,
     ownership::Schema,
     table_state::TableRow,
@@ -109,6 +110,10 @@ pub(crate) struct Subscription {
     pub helpers: Mutex<()>,
     /// How to cancel what the newest session of each purpose is doing.
     pub(crate) statements: std::sync::Mutex<HashMap<(Side, &'static str), CancelToken>>,
+    /// Signs of life of the batch loop.
+    pub(crate) loop_beat: Beat,
+    /// Signs of life of the table tasks.
+    pub(crate) tables_beat: Beat,
     /// What the operator has been told of this subscriber's troubles.
     pub(crate) told: std::sync::Mutex<Told>,
     /// The program is to end, as soon as what is in hand is finished.
@@ -193,9 +198,4 @@ impl Subscription {
         }))
         .await;
     }
-}
-
-/// The name under which an operator finds a session in `pg_stat_activity`.
-pub(crate) fn application_name(purpose: &str, job: &str) -> String {
-    format!("trunkline {purpose} {job}")
 }

@@ -179,6 +179,7 @@ async fn turns(
         }
         progress.show(sub, subscriber).await?;
         sub.goes_on(Part::TableTasks).await;
+        sub.tables_beat.beat();
         let moved = async {
             sub.for_provider.notified().await;
             let rest = provider_told.map_or(Duration::ZERO, |told| told.elapsed());

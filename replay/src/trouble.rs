@@ -269,16 +269,23 @@ impl Trouble {
 
     /// Wraps an error of the queue's functions by its class.
     pub(crate) fn queue(error: sql::Error) -> Trouble {
-        let doing = "the provider's queue said no".to_owned();
-        let class = error.class();
-        let source = anyhow::Error::new(error);
-        match class {
-            Class::Transient => Trouble::passing(doing, source),
-            Class::Operator | Class::Bug => Trouble::Operator {
-                doing,
-                advice: "end the cause; it is tried again by itself".into(),
-                source,
-            },
+        Trouble::sql("the provider's queue said no")(error)
+    }
+
+    /// Wraps an error of package `sql` by its class.
+    pub(crate) fn sql(doing: &str) -> impl FnOnce(sql::Error) -> Trouble {
+        let doing = doing.to_owned();
+        move |error| {
+            let class = error.class();
+            let source = anyhow::Error::new(error);
+            match class {
+                Class::Transient => Trouble::passing(doing, source),
+                Class::Operator | Class::Bug => Trouble::Operator {
+                    doing,
+                    advice: "end the cause; it is tried again by itself".into(),
+                    source,
+                },
+            }
         }
     }
 

@@ -4,8 +4,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use admin::{
     config::{ReplayConfig, SubscriberConfig},
-    daemon::{Body, Ready, Signals},
+    daemon::{Beat, Body, Ready, Signals},
 };
+use sql::connect::application_name;
 use sql::ownership::Schema;
 use tokio::{
     sync::{Mutex, Notify, Semaphore, mpsc},
@@ -23,7 +24,7 @@ use crate::{
         ticks::{Listener, Requests, Ticks},
     },
     subscriber::{self, FirstWord},
-    subscription::{Settings, Subscription, application_name},
+    subscription::{Settings, Subscription},
 };
 
 /// How long `start -d` waits for the subscribers' first words.
@@ -257,6 +258,8 @@ fn subscription(
         for_provider: Notify::new(),
         helpers: Mutex::new(()),
         statements: std::sync::Mutex::new(HashMap::new()),
+        loop_beat: Beat::default(),
+        tables_beat: Beat::default(),
         told: std::sync::Mutex::default(),
         stop: shared.stop,
     })

@@ -320,6 +320,17 @@ pub(crate) enum Channel {
     Tls,
 }
 
+/// The name under which an operator finds a session in `pg_stat_activity`, as the server keeps it: what it is for, and
+/// of which job.
+pub fn application_name(purpose: &str, job: &str) -> String {
+    let mut name = format!("trunkline {purpose} {job}");
+    name.truncate(name.floor_char_boundary(LONGEST_APPLICATION_NAME));
+    name
+}
+
+/// The server cuts `application_name` at this many bytes.
+const LONGEST_APPLICATION_NAME: usize = 63;
+
 /// One address to try.
 #[derive(Debug)]
 struct Place {

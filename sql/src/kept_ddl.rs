@@ -34,6 +34,64 @@ pub struct Kept {
     pub depth: i64,
 }
 
+/// How much of what a copy of a table has taken away is back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Building {
+    /// The table, by its name on the provider.
+    pub table: TableName,
+    /// Indexes and constraints that are not built yet.
+    pub left: i64,
+    /// Of how many.
+    pub all: i64,
+    /// Share of the work that is done of those that are being built now; none: the server does not tell (before 12), or
+    /// has not begun.
+    pub share: Option<f64>,
+}
+
+/// The tables of a consumer of which something is to be built, for showing only. Source: trunkline.kept_ddl and
+/// pg_stat_progress_create_index.
+pub async fn building(
+    client: &impl GenericClient,
+    consumer: &str,
+) -> Result<Vec<Building>, tokio_postgres::Error> {
+    let tells: bool = client
+        .query_one(
+            "select pg_catalog.to_regclass('pg_catalog.pg_stat_progress_create_index') is not null",
+            &[],
+        )
+        .await?
+        .try_get(0)?;
+    let share = if tells {
+        "(select sum(p.blocks_done)::float8 / nullif(sum(p.blocks_total), 0)::float8 \
+            from pg_catalog.pg_stat_progress_create_index p \
+           where p.datname = pg_catalog.current_database() \
+             and p.relid = any (pg_catalog.array_agg(pg_catalog.to_regclass( \
+                     pg_catalog.format('%I.%I', k.on_schema, k.on_table))::oid)))"
+    } else {
+        "null::float8"
+    };
+    let rows = client
+        .query(
+            &format!(
+                "select k.schema_name, k.table_name, count(*) filter (where k.build <> '{{}}'), count(*), {share} \
+                   from trunkline.kept_ddl k where k.consumer = $1 and k.kind <> 'foreign key' \
+                  group by 1, 2 having count(*) filter (where k.build <> '{{}}') > 0 order by 1, 2"
+            ),
+            &[&consumer],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Building {
+                table: TableName::of(row)?,
+                left: row.try_get(2)?,
+                all: row.try_get(3)?,
+                share: row.try_get(4)?,
+            })
+        })
+        .collect()
+}
+
 impl Kept {
     /// Whether it refers to the table from outside, or from the table itself.
     pub fn is_foreign_key(&self) -> bool {

@@ -58,6 +58,7 @@ pub mod skipped_change; // trunkline.skipped_change, and the wish for a try in t
 pub mod table_state; // trunkline.table_state, and the version of lists in position
 
 // Both sides, for whoever asks how they stand: reads only.
-pub mod standing;
+pub mod our_sessions; // pg_stat_activity and pg_locks
+pub mod standing; // position, queue and captured tables
 
 pub use error::{Class, Error, classify};

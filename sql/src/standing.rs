@@ -26,36 +26,35 @@ pub struct SubscriberStanding {
     pub recent_conflicts: i64,
     /// Rows that the batch in hand has written so far, if it takes long.
     pub batch_rows: Option<i64>,
-    /// Why the batch loop does not go on, if it does not.
+    /// Why the batch loop does not go on, if it does not, without values of rows.
     pub last_error: Option<String>,
-    /// A batch loop of this job is connected to this database.
-    pub worker_connected: bool,
+    /// What somebody must do about it; None: it may pass by itself.
+    pub last_error_advice: Option<String>,
+    /// Seconds since it was stored, by the server's clock.
+    pub last_error_seconds: Option<f64>,
 }
 
 /// The standing of `consumer`; None: replay is not installed there, or not for this consumer.
-/// `worker` is the `application_name` of the batch loop. Source: trunkline.position,
-/// trunkline.conflict and pg_stat_activity.
+/// Source: trunkline.position and trunkline.conflict.
 pub async fn subscriber(
     client: &impl GenericClient,
     consumer: &str,
-    worker: &str,
 ) -> Result<Option<SubscriberStanding>, Error> {
     let doing = || format!("ask how consumer {consumer} stands");
     if !position::is_installed(client).await? {
         return Ok(None);
     }
-    // The server cuts application_name at 63 bytes; left() of a name type does the same.
+    // What an older install does not have yet is null.
     let row = client
         .query_opt(
             "select p.epoch, p.tick_id, p.tick_time, p.paused, p.conflicts, p.last_error, \
-                    exists (select from pg_catalog.pg_stat_activity a \
-                             where a.datname = pg_catalog.current_database() \
-                               and a.application_name = $2::text::name::text), \
+                    extract(epoch from pg_catalog.clock_timestamp() - p.last_error_at)::float8, \
                     (select count(*) from trunkline.conflict c \
                       where c.consumer = p.consumer and c.found_at > now() - interval '1 day'), \
-                    (pg_catalog.to_jsonb(p) ->> 'batch_rows')::int8 \
+                    (pg_catalog.to_jsonb(p) ->> 'batch_rows')::int8, \
+                    pg_catalog.to_jsonb(p) ->> 'last_error_advice' \
                from trunkline.position p where p.consumer = $1",
-            &[&consumer, &worker],
+            &[&consumer],
         )
         .await
         .map_err(Error::database(doing()))?;
@@ -67,25 +66,54 @@ pub async fn subscriber(
             paused: row.try_get(3)?,
             conflicts: row.try_get(4)?,
             last_error: row.try_get(5)?,
-            worker_connected: row.try_get(6)?,
+            last_error_seconds: row.try_get(6)?,
             recent_conflicts: row.try_get(7)?,
             batch_rows: row.try_get(8)?,
+            last_error_advice: row.try_get(9)?,
         })
     })
     .transpose()
     .map_err(Error::database(doing()))
 }
 
-/// Seconds since `then`, by this server's clock; never negative.
-pub async fn seconds_since(client: &impl GenericClient, then: SystemTime) -> Result<f64, Error> {
+/// What a queue has that a tick does not show.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Unapplied {
+    /// The queue has that tick.
+    pub is_known: bool,
+    /// Seconds since the oldest event that the tick does not show, whether a later one shows it or none yet, by the server's
+    /// clock; None: there is no such event.
+    pub seconds: Option<f64>,
+    /// Events numbered since the tick; of these some may be rolled back yet.
+    pub events: i64,
+}
+
+/// What a queue has that tick `stands` does not show. Needs pgq_reader. Source: `trunkline.unapplied`.
+pub async fn unapplied(
+    client: &impl GenericClient,
+    queue: &str,
+    stands: TickId,
+) -> Result<Unapplied, Error> {
     client
         .query_one(
-            "select greatest(0, extract(epoch from pg_catalog.clock_timestamp() - $1))::float8",
-            &[&then],
+            "select is_known, \
+                    greatest(0, extract(epoch from pg_catalog.clock_timestamp() - oldest))::float8, events \
+               from trunkline.unapplied($1, $2)",
+            &[&queue, &stands.0],
         )
         .await
-        .and_then(|row| row.try_get(0))
-        .map_err(Error::database("read the server's clock"))
+        .and_then(|row| {
+            let oldest: Option<f64> = row.try_get(1)?;
+            let events = row.try_get(2)?;
+            Ok(Unapplied {
+                is_known: row.try_get(0)?,
+                seconds: oldest.filter(|_| events > 0),
+                events,
+            })
+        })
+        .map_err(Error::database(format!(
+            "ask what queue {queue} has after tick {stands}"
+        )))
 }
 
 /// Names of the databases of this server that this role may connect to, templates left out, in order.

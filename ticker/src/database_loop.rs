@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sql::connect::{ConnectInfo, Session};
+use admin::daemon::{self, Beat, Server};
+use sql::connect::{ConnectInfo, Session, application_name};
+use sql::our_sessions::TICKER_LOCK;
 use sql::queue::Maker;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -15,9 +17,6 @@ use crate::tries::Tries;
 use crate::trouble::Trouble;
 use crate::watched::Watched;
 use crate::{tick, upkeep};
-
-/// Key of the session's advisory lock that makes one ticker the only one of a database. The letters "trunktik".
-const TICKER_LOCK: i64 = 0x7472_756e_6b74_696b;
 
 /// Between two tries of a standby to become the one.
 const STANDBY_DELAY: Duration = Duration::from_secs(1);
@@ -49,7 +48,7 @@ impl Database {
 
     /// A session for a purpose; None: asked to stop meanwhile.
     pub(crate) async fn session(&self, purpose: &str) -> Result<Option<Watched>, Trouble> {
-        let application_name = format!("trunkline {purpose} {}", self.job_name);
+        let application_name = application_name(purpose, &self.job_name);
         tokio::select! {
             session = self.connect.connect(&application_name) => {
                 Ok(Some(Watched::new(session?, self.stop_now.clone())))
@@ -123,7 +122,18 @@ async fn once(
     };
     let upkeep_stop = upkeep_database.stop.clone();
     let upkeep = tokio::spawn(upkeep::run(upkeep_database, maker));
-    let result = tick::run(database, &session, maker, history).await;
+    let beat = Beat::default();
+    let (beats, servers) = (
+        [&beat],
+        [Server {
+            name: database.name(),
+            connect: &database.connect,
+        }],
+    );
+    let result = tokio::select! {
+        ended = tick::run(database, &session, maker, history, &beat) => ended,
+        never = daemon::watch(&database.job_name, &beats, &servers) => match never {},
+    };
     upkeep_stop.cancel();
     if let Err(error) = upkeep.await {
         tracing::error!(

@@ -19,7 +19,7 @@ pub(crate) async fn named(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Tro
 }
 
 async fn all(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Trouble> {
-    let purpose = format!("trunkline databases {}", config.daemon.job_name);
+    let purpose = sql::connect::application_name("databases", &config.daemon.job_name);
     let session = config.db.connect(&purpose).await?;
     let mut found = Vec::new();
     for name in sql::standing::databases(&*session).await? {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use admin::daemon::Beat;
 use admin::log::Once;
 use backon::ExponentialBackoff;
 use sql::connect::Session;
@@ -36,11 +37,13 @@ pub(crate) async fn run(
     session: &Session,
     maker: Maker,
     history: &mut History,
+    beat: &Beat,
 ) -> Result<(), Error> {
     let statements = TickStatements::prepare(&**session, maker).await?;
     let mut failures = Failures::default();
     let mut last_work = Instant::now();
     while !database.stop.is_cancelled() {
+        beat.beat();
         let started = Instant::now();
         let mut ticked_any = false;
         for queue in statements.due(&**session).await? {

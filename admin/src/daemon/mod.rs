@@ -9,6 +9,7 @@ mod open_files;
 mod pidfile;
 mod readiness;
 mod signals;
+mod waits;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,6 +28,7 @@ pub use pidfile::is_running;
 pub use readiness::Ready;
 use readiness::{Answer, Waiting};
 pub use signals::{Signals, reload, stop, stop_for_restart};
+pub use waits::{Beat, Server, watch};
 
 /// Threads of the runtime: the work is waiting for databases, so a few serve many.
 const WORKER_THREADS: usize = 4;

@@ -1,13 +1,16 @@
 //! How everything stands: asked from the databases, not from the daemons, because a daemon that
-//! hangs answers nothing. `queues` asks for a ticker, `subscribers` for a
-//! replay, in the manner of `ask`; `report` has the shapes, `tree` the picture.
+//! hangs answers nothing. `queues` asks for a ticker, `provider` and
+//! `subscribers` for a replay, in the manner of `ask`; `verdict` judges, `report` has the shapes, `tree` the picture.
 
 mod ask;
+mod provider;
 mod queues;
 mod report;
 mod subscribers;
 mod tree;
+pub mod verdict;
 
+pub use ask::{Asking, PATIENCE};
 pub use queues::{of_ticker, queues};
 pub use report::{
     ConsumerStatus, DatabaseStatus, HolderStatus, Overview, ProviderStatus, QueuePace, QueueStatus,

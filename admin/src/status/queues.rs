@@ -1,35 +1,39 @@
 //! How tickers stand: their databases, the queues there, consumers and holders.
 
-use futures::future::{join_all, join4};
-use sql::connect::ConnectInfo;
+use futures::future::join_all;
+use sql::connect::{ConnectInfo, application_name};
+use sql::our_sessions::OurSessions;
 use sql::ownership::{self, Schema};
 use sql::provider::CaptureProblem;
 use sql::queue::QueueInfo;
 use sql::standing;
 
-use super::ask::{pid, within};
+use super::ask::{Asking, pid};
+use super::provider::tick_facts;
 use super::report::{
     CaptureStatus, ConsumerStatus, DatabaseStatus, HolderStatus, QueuePace, QueueStatus,
     TickerStatus,
 };
+use super::subscribers::waits;
+use super::verdict;
 use crate::config::{Databases, TickerConfig};
 
-/// A queue whose last tick is older than its idle period by this much is not being ticked.
-const LATE_SECONDS: f64 = 15.0;
-
 /// How a ticker and the queues of its databases stand.
-pub async fn of_ticker(config: &TickerConfig) -> TickerStatus {
-    let name = format!("trunkline status {}", config.daemon.job_name);
+pub async fn of_ticker(config: &TickerConfig, asking: &Asking) -> TickerStatus {
+    let name = application_name("status", &config.daemon.job_name);
+    let asker = Asker {
+        name: &name,
+        asking,
+        wanted: &config.queues,
+        may_lack_schema: matches!(config.databases, Databases::All),
+    };
     let databases = match &config.databases {
-        Databases::FromDb => vec![database(&config.db, &name, &config.queues, false).await],
+        Databases::FromDb => vec![asker.database(&config.db).await],
         Databases::Named(names) => {
             let infos: Vec<_> = names.iter().map(|db| config.db.with_dbname(db)).collect();
-            let asked = infos
-                .iter()
-                .map(|info| database(info, &name, &config.queues, false));
-            join_all(asked).await
+            join_all(infos.iter().map(|info| asker.database(info))).await
         }
-        Databases::All => all_databases(config, &name).await,
+        Databases::All => asker.all_databases(config).await,
     };
     let pid = pid(&config.daemon);
     TickerStatus {
@@ -40,59 +44,65 @@ pub async fn of_ticker(config: &TickerConfig) -> TickerStatus {
     }
 }
 
-/// Those databases of the server that have a queue.
-async fn all_databases(config: &TickerConfig, name: &str) -> Vec<DatabaseStatus> {
-    let listed = within(async {
-        let session = config.db.connect(name).await?;
-        Ok(standing::databases(&*session).await?)
-    });
-    match listed.await {
-        Err(error) => vec![DatabaseStatus {
-            name: config.db.dbname().to_owned(),
-            queues: Vec::new(),
-            error: Some(error),
-        }],
-        Ok(names) => {
-            let infos: Vec<_> = names.iter().map(|db| config.db.with_dbname(db)).collect();
-            let asked = infos.iter().map(|info| database(info, name, &[], true));
-            let mut all = join_all(asked).await;
-            all.retain(|database| database.error.is_some() || !database.queues.is_empty());
-            all
-        }
-    }
+/// What is asked of each database of a ticker.
+struct Asker<'a> {
+    name: &'a str,
+    asking: &'a Asking,
+    /// Queues that have to be there.
+    wanted: &'a [String],
+    /// A database without the queue is left out.
+    may_lack_schema: bool,
 }
 
-async fn database(
-    info: &ConnectInfo,
-    name: &str,
-    wanted: &[String],
-    may_lack_schema: bool,
-) -> DatabaseStatus {
-    let asked = within(async {
-        let session = info.connect(name).await?;
-        if sql::queue::maker(&*session).await?.is_none() {
-            if may_lack_schema {
-                return Ok(Vec::new());
-            }
-            anyhow::bail!("the queue is not installed here, run ticker install");
-        }
-        queues(&session).await
-    });
-    let (mut queues, error) = match asked.await {
-        Ok(queues) => (queues, None),
-        Err(error) => (Vec::new(), Some(error)),
-    };
-    if error.is_none() {
-        for name in wanted {
-            if !queues.iter().any(|queue| queue.name == *name) {
-                queues.push(missing_queue(name));
+impl Asker<'_> {
+    /// Those databases of the server that have a queue.
+    async fn all_databases(&self, config: &TickerConfig) -> Vec<DatabaseStatus> {
+        let listed = self.asking.ask(async {
+            let session = config.db.connect(self.name).await?;
+            Ok(standing::databases(&*session).await?)
+        });
+        match listed.await {
+            Err(unasked) => vec![DatabaseStatus {
+                name: config.db.dbname().to_owned(),
+                queues: Vec::new(),
+                error: Some(unasked.error),
+            }],
+            Ok(names) => {
+                let infos: Vec<_> = names.iter().map(|db| config.db.with_dbname(db)).collect();
+                let mut all = join_all(infos.iter().map(|info| self.database(info))).await;
+                all.retain(|database| database.error.is_some() || !database.queues.is_empty());
+                all
             }
         }
     }
-    DatabaseStatus {
-        name: info.dbname().to_owned(),
-        queues,
-        error,
+
+    async fn database(&self, info: &ConnectInfo) -> DatabaseStatus {
+        let asked = self.asking.ask(async {
+            let session = info.connect(self.name).await?;
+            if sql::queue::maker(&*session).await?.is_none() {
+                if self.may_lack_schema {
+                    return Ok(None);
+                }
+                anyhow::bail!("the queue is not installed here, run ticker install");
+            }
+            queues(&session).await.map(Some)
+        });
+        let (mut queues, error) = match asked.await {
+            Ok(queues) => (queues, None),
+            Err(unasked) => (None, Some(unasked.error)),
+        };
+        if let Some(queues) = &mut queues {
+            for name in self.wanted {
+                if !queues.iter().any(|queue| queue.name == *name) {
+                    queues.push(missing_queue(name));
+                }
+            }
+        }
+        DatabaseStatus {
+            name: info.dbname().to_owned(),
+            queues: queues.unwrap_or_default(),
+            error,
+        }
     }
 }
 
@@ -105,6 +115,8 @@ fn missing_queue(name: &str) -> QueueStatus {
         consumers: 0,
         bytes: 0,
         error: Some("not there, run ticker install".to_owned()),
+        reasons: Vec::new(),
+        ticks: None,
         pace: None,
         consumer_list: Vec::new(),
         holder_list: Vec::new(),
@@ -115,15 +127,16 @@ fn missing_queue(name: &str) -> QueueStatus {
 /// How the queues of a database stand, with their consumers. Errors: the queue is not installed there, or it cannot
 /// be asked.
 pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<QueueStatus>> {
-    let (queues, consumers, holders, problems) = join4(
+    let (queues, consumers, holders, problems, sessions) = futures::try_join!(
         sql::queue::list(client),
         sql::consumer::list(client),
         sql::holder::list(client),
         capture_problems(client),
-    )
-    .await;
-    let (consumers, holders, problems) = (consumers?, holders?, problems?);
+        sql::our_sessions::list(client),
+    )?;
     let of_queue = |queue: QueueInfo| QueueStatus {
+        reasons: reasons(&queue, &sessions),
+        ticks: Some(tick_facts(&queue, &sessions)),
         consumer_list: consumers
             .iter()
             .filter(|consumer| consumer.queue == queue.name)
@@ -163,7 +176,9 @@ pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<Queue
         pending_events: queue.pending_events,
         consumers: queue.consumers,
         bytes: queue.bytes,
-        error: problem(&queue),
+        error: reasons(&queue, &sessions)
+            .first()
+            .map(|reason| reason.what.clone()),
         pace: Some(QueuePace {
             events_per_second: queue.events_per_second,
             tables: queue.tables,
@@ -183,11 +198,11 @@ pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<Queue
         }),
         name: queue.name,
     };
-    Ok(queues?.into_iter().map(of_queue).collect())
+    Ok(queues.into_iter().map(of_queue).collect())
 }
 
 /// What is wrong with captured tables, where there is capture.
-async fn capture_problems(
+pub(super) async fn capture_problems(
     client: &tokio_postgres::Client,
 ) -> Result<Vec<CaptureProblem>, sql::Error> {
     let proven = ownership::prove(client, Schema::PROVIDER).await?;
@@ -198,16 +213,9 @@ async fn capture_problems(
     }
 }
 
-/// What is wrong with a queue, as far as the queue itself shows it.
-fn problem(queue: &QueueInfo) -> Option<String> {
-    let Some(age) = queue.tick_age_seconds else {
-        return Some("it has no tick".to_owned());
-    };
-    if queue.paused {
-        Some("its ticker is paused".to_owned())
-    } else if age > queue.idle_period_seconds + LATE_SECONDS && !queue.external_ticker {
-        Some(format!("no tick for {age:.0} s, see the ticker's log"))
-    } else {
-        None
-    }
+/// What is wrong with a queue, as far as its database shows it.
+fn reasons(queue: &QueueInfo, sessions: &OurSessions) -> Vec<verdict::Reason> {
+    let late = tick_facts(queue, sessions).reason();
+    let waits = verdict::waits("provider", &waits("", sessions), &sessions.standbys);
+    late.into_iter().chain(waits).collect()
 }

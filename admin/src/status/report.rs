@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::verdict::{Reason, Severity, TickFacts, worst};
 use crate::exit::Exit;
 use crate::output;
 
@@ -87,6 +88,11 @@ pub struct QueueStatus {
     pub bytes: i64,
     /// What is wrong with it, such as a queue of the config that is not there.
     pub error: Option<String>,
+    /// What is not as it should be.
+    pub reasons: Vec<Reason>,
+    /// How it is ticked, to be judged; null for a queue that is not there.
+    #[serde(skip)]
+    pub ticks: Option<TickFacts>,
     /// How it ticks and rotates; null for a queue that is not there.
     #[serde(flatten)]
     pub pace: Option<QueuePace>,
@@ -231,6 +237,17 @@ impl ReplayStatus {
             && self.subscribers.iter().all(|one| one.reachable)
     }
 
+    /// All that is not as it should be, the provider's first.
+    pub fn reasons(&self) -> impl Iterator<Item = &Reason> {
+        let of_subscribers = self.subscribers.iter().flat_map(|one| &one.reasons);
+        self.provider.reasons.iter().chain(of_subscribers)
+    }
+
+    /// How bad the worst of it is; None: all is well.
+    pub fn severity(&self) -> Option<Severity> {
+        worst(self.reasons())
+    }
+
     /// With which code `replay status` ends.
     pub fn exit_code(&self) -> Exit {
         exit_code(self.is_asked(), self.running)
@@ -244,8 +261,12 @@ pub struct ProviderStatus {
     pub reachable: bool,
     /// Id of the queue's last tick.
     pub last_tick: Option<i64>,
+    /// Seconds since that tick, by its clock.
+    pub tick_age_seconds: Option<f64>,
     /// Why it could not be asked, or what is missing there.
     pub error: Option<String>,
+    /// What is not as it should be there.
+    pub reasons: Vec<Reason>,
 }
 
 /// A subscriber.
@@ -257,15 +278,16 @@ pub struct SubscriberStatus {
     pub consumer: String,
     /// It was asked and answered.
     pub reachable: bool,
-    /// Identity of the queue that it follows.
-    pub epoch: Option<i64>,
+    /// Identity of the queue that it follows: a number, as text, for it may be above 2^53.
+    pub epoch: Option<String>,
     /// The last tick that is applied.
     pub tick: Option<i64>,
-    /// Age of what it shows: 0 when level, else seconds since its tick, by the provider's clock.
+    /// Seconds since the oldest event that it has not applied, ticked or not, by the provider's clock; 0: it has applied
+    /// all; null: not known.
     pub lag_seconds: Option<f64>,
     /// Ticks that are not applied yet; null if the provider cannot be asked.
     pub lag_ticks: Option<i64>,
-    /// Events that are not applied yet, by the provider's account.
+    /// Events that are not applied yet, ticked or not, by the provider's account.
     pub pending_events: Option<i64>,
     /// Rows that the batch in hand has written so far and not committed; null unless it takes long.
     pub batch_rows: Option<i64>,
@@ -279,6 +301,8 @@ pub struct SubscriberStatus {
     pub recent_conflicts: i64,
     /// Why it does not go on, or why it cannot be asked.
     pub last_error: Option<String>,
+    /// What is not as it should be, the worst first.
+    pub reasons: Vec<Reason>,
     /// Number of tables in each state; states without tables are left out.
     pub tables: BTreeMap<String, u64>,
     /// The tables that are not `ok`, each with what is known.
@@ -295,11 +319,15 @@ pub enum SubscriberState {
     Copying,
     /// In step, some ticks late.
     Behind,
-    /// Shows the provider's last tick, or one of the last seconds.
+    /// Has applied all that was committed on the provider until a moment ago.
     Level,
+    /// Goes on without some tables, which are parked.
+    Parked,
     /// Told to pause.
     Paused,
-    /// Does not go on: no daemon, or an error.
+    /// The daemon waits for something that may pass by itself, such as a provider that is away.
+    Waiting,
+    /// Does not go on until somebody acts: no daemon, or an error.
     Stopped,
     /// Cannot be asked.
     Unreachable,
@@ -313,6 +341,8 @@ impl SubscriberState {
             SubscriberState::Copying => "copying",
             SubscriberState::Behind => "behind",
             SubscriberState::Level => "level",
+            SubscriberState::Parked => "parked",
+            SubscriberState::Waiting => "waiting",
             SubscriberState::Paused => "paused",
             SubscriberState::Stopped => "stopped",
             SubscriberState::Unreachable => "unreachable",
@@ -346,6 +376,12 @@ pub struct TableStatus {
     pub rows_per_second: Option<f64>,
     /// Seconds until its rows are in, at that rate, while it is copied.
     pub seconds_left: Option<f64>,
+    /// Indexes and constraints that are still to be built after its copy; null: none.
+    pub objects_left: Option<i64>,
+    /// Of how many.
+    pub objects: Option<i64>,
+    /// Share of the work done, from 0 to 1, of those that are being built; null: not known.
+    pub objects_share: Option<f64>,
     /// Rows that were updated or deleted on the provider, and left out here: its identity is insert-only.
     pub ignored: i64,
     /// Rows that were not as their changes said.
@@ -354,4 +390,18 @@ pub struct TableStatus {
     pub error: Option<String>,
     /// What to do about it.
     pub advice: Option<String>,
+}
+
+impl TableStatus {
+    /// What is still to be built after its copy, in words; None: nothing.
+    pub fn building(&self) -> Option<String> {
+        let (left, all) = (self.objects_left?, self.objects?);
+        let share = self.objects_share;
+        let share = share.map_or(String::new(), |share| {
+            format!(", now at {:.0} %", share * 100.0)
+        });
+        Some(format!(
+            "{left} of {all} indexes and constraints to build{share}"
+        ))
+    }
 }

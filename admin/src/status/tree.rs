@@ -4,6 +4,7 @@ use super::report::{
     DatabaseStatus, Overview, QueueStatus, ReplayStatus, SubscriberStatus, TableStatus,
     TickerStatus,
 };
+use super::verdict::{Kind, Reason};
 use crate::output::{bytes, or_none, seconds, visible};
 
 /// Tables that are named under a subscriber; of the others only the number is told.
@@ -90,7 +91,8 @@ fn queue_branch(queue: &QueueStatus) -> Branch {
             bytes(queue.bytes)
         ));
     }
-    if let Some(error) = &queue.error {
+    // What is in the reasons is told below.
+    if let Some(error) = queue.error.as_ref().filter(|_| queue.reasons.is_empty()) {
         let after = if queue.last_tick.is_some() { "," } else { "" };
         text.push_str(&format!("{after} {error}"));
     }
@@ -104,7 +106,8 @@ fn queue_branch(queue: &QueueStatus) -> Branch {
             seconds(consumer.last_seen_seconds)
         ))
     });
-    let mut twigs: Vec<Branch> = consumers.collect();
+    let mut twigs: Vec<Branch> = queue.reasons.iter().map(reason_branch).collect();
+    twigs.extend(consumers);
     let held = queue.holder_list.iter();
     twigs.extend(held.map(|holder| Branch::new(format!("held by {}", holder.describe()))));
     let problems = queue.capture_problems.iter();
@@ -119,14 +122,17 @@ fn replay_branch(replay: &ReplayStatus) -> Branch {
     let mut provider = format!("provider, queue {}:", replay.queue);
     match (replay.provider.reachable, replay.provider.last_tick) {
         (false, _) => provider.push_str(" unreachable"),
-        (true, Some(tick)) => provider.push_str(&format!(" tick {tick}")),
+        (true, Some(tick)) => {
+            let age = replay.provider.tick_age_seconds;
+            let ago = age.map_or(String::new(), |age| format!(", {} ago", seconds(age)));
+            provider.push_str(&format!(" tick {tick}{ago}"));
+        }
         (true, None) => provider.push_str(" no tick"),
     }
-    if let Some(error) = &replay.provider.error {
-        provider.push_str(&format!(", error: {error}"));
-    }
+    let mut provider = Branch::new(provider);
+    provider.twigs = replay.provider.reasons.iter().map(reason_branch).collect();
     let mut branch = Branch::new(format!("replay {}: {state}", replay.job));
-    branch.twigs.push(Branch::new(provider));
+    branch.twigs.push(provider);
     branch
         .twigs
         .extend(replay.subscribers.iter().map(subscriber_branch));
@@ -155,12 +161,24 @@ fn subscriber_branch(subscriber: &SubscriberStatus) -> Branch {
         text.push_str(&format!(", {} conflicts", subscriber.conflicts));
     }
     let mut branch = Branch::new(text);
-    if let Some(error) = &subscriber.last_error {
-        branch.twigs.push(Branch::new(format!("error: {error}")));
-    }
+    // Tables stand below, each with its reason.
+    let reasons = subscriber.reasons.iter();
+    let reasons = reasons.filter(|one| !matches!(one.kind, Kind::Parked | Kind::Copying));
+    branch.twigs = reasons.map(reason_branch).collect();
     if subscriber.tick.is_some() {
         branch.twigs.push(tables_branch(subscriber));
     }
+    branch
+}
+
+/// What is wrong, and what to do below it.
+fn reason_branch(reason: &Reason) -> Branch {
+    let severity = reason.severity.as_str();
+    let mut branch = Branch::new(format!("{severity}: {}", reason.sentence()));
+    let advice = reason.advice.iter();
+    branch.twigs = advice
+        .map(|text| Branch::new(format!("advice: {text}")))
+        .collect();
     branch
 }
 
@@ -195,6 +213,9 @@ fn table_branch(table: &TableStatus) -> Branch {
             text.push_str(&format!(" of about {of}"));
         }
     }
+    if let Some(building) = table.building() {
+        text.push_str(&format!(", {building}"));
+    }
     if table.ignored > 0 {
         text.push_str(&format!(", {} changes left out", table.ignored));
     }
@@ -213,6 +234,17 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::report::*;
+    use super::super::verdict::{Kind, Reason, Severity};
+
+    fn reason(subject: &str, what: &str, advice: Option<&str>) -> Reason {
+        Reason {
+            severity: Severity::Critical,
+            kind: Kind::Error,
+            subject: subject.into(),
+            what: what.into(),
+            advice: advice.map(str::to_owned),
+        }
+    }
 
     #[test]
     fn the_tree_names_what_is_not_in_order() {
@@ -232,6 +264,8 @@ mod tests {
                         consumers: 1,
                         bytes: 3 << 20,
                         error: None,
+                        reasons: Vec::new(),
+                        ticks: None,
                         pace: None,
                         consumer_list: vec![ConsumerStatus {
                             name: "j".into(),
@@ -263,13 +297,19 @@ mod tests {
                 provider: ProviderStatus {
                     reachable: true,
                     last_tick: Some(12),
+                    tick_age_seconds: Some(200.0),
                     error: None,
+                    reasons: vec![reason(
+                        "ticker",
+                        "no tick for 3 min 20 s: does the ticker run?",
+                        None,
+                    )],
                 },
                 subscribers: vec![SubscriberStatus {
                     name: Some("s1".into()),
                     consumer: "j/s1".into(),
                     reachable: true,
-                    epoch: Some(1),
+                    epoch: Some("1".into()),
                     tick: Some(11),
                     lag_seconds: Some(0.5),
                     lag_ticks: Some(1),
@@ -280,6 +320,7 @@ mod tests {
                     conflicts: 2,
                     recent_conflicts: 2,
                     last_error: Some("no\u{1b}[31m route".into()),
+                    reasons: vec![reason("replay", "no\u{1b}[31m route", Some("mend the net"))],
                     tables: BTreeMap::from([("ok".into(), 3), ("parked".into(), 1)]),
                     table_list: vec![TableStatus {
                         subscriber: Some("s1".into()),
@@ -293,6 +334,9 @@ mod tests {
                         rows_estimated: Some(0),
                         rows_per_second: None,
                         seconds_left: None,
+                        objects_left: None,
+                        objects: None,
+                        objects_share: None,
                         ignored: 0,
                         conflicts: Some(0),
                         error: Some("column gone".into()),
@@ -308,9 +352,11 @@ ticker t: running, pid 7
       ├─ consumer j: tick 11, 1 min 1 s old, 9 events behind, seen 0.25 s ago
       └─ held by transaction psql, pid 77, xid 1234, for 1 h 1 min, 5 MB, database db1, idle in transaction
 replay j: not running on this host
-├─ provider, queue q: tick 12
+├─ provider, queue q: tick 12, 3 min 20 s ago
+│  └─ critical: ticker: no tick for 3 min 20 s: does the ticker run?
 └─ subscriber s1: stopped, tick 11, lag 0.50 s, 9 events behind, 1000000 rows of a batch written so far, 2 conflicts
-   ├─ error: no\\u{1b}[31m route
+   ├─ critical: replay: no\\u{1b}[31m route
+   │  └─ advice: mend the net
    └─ tables: 3 ok, 1 parked
       └─ public.t1 parked
          ├─ error: column gone

@@ -29,14 +29,12 @@ use admin::{
 };
 use anyhow::Context as _;
 use sql::{
-    connect::{ConnectError, Session},
+    connect::{ConnectError, Session, application_name},
     near,
     ownership::Schema,
     position::{self, Stored},
     queue,
 };
-
-use crate::subscription::application_name;
 
 /// What to do about a position in another queue than that of the config.
 pub(crate) const OTHER_QUEUE: &str = "put pgq_queue_name right; to follow another queue, first take the tables out of the job: replay remove --all";

@@ -7,7 +7,7 @@ use admin::{
 };
 use anyhow::{Context as _, anyhow};
 use sql::{
-    connect::Session,
+    connect::{Session, application_name},
     name::TableName,
     near,
     ownership::Schema,
@@ -20,7 +20,6 @@ use super::{Job, label, stored};
 use crate::{
     apply::Applier,
     skip::{Refused, Search, Standing},
-    subscription::application_name,
     table::{self, Place},
     trouble::Trouble,
 };

@@ -3,14 +3,14 @@
 use admin::{
     exit::{Exit, Failure},
     output,
-    status::{self, Overview},
+    status::{self, Asking, Overview, PATIENCE},
 };
 
 use super::Job;
 
 /// Prints the state. [`Exit::Failed`] if a side could not be asked, [`Exit::Running`] if the daemon does not run.
 pub(crate) async fn run(job: &Job, json: bool) -> Result<Exit, Failure> {
-    let replay = status::of_replay(&job.config).await;
+    let replay = status::of_replay(&job.config, &Asking::within(PATIENCE)).await;
     let exit = replay.exit_code();
     if json {
         output::print_json(&replay)?;

@@ -86,12 +86,17 @@ fn for_people(
     three_columns: bool,
 ) -> String {
     let mut header = header(three_columns);
-    header.extend(["Rows", "Bytes", "Done", "Rows/s", "Left", "Error"]);
+    header.extend(["Rows", "Bytes", "Done", "Rows/s", "Left", "Error", "Advice"]);
     let mut rows = words(tables, unreachable, three_columns);
     for (line, table) in rows.iter_mut().zip(tables) {
-        line.extend(progress(&[table]));
+        let mut cells = progress(&[table]);
+        if let Some(building) = table.building() {
+            cells[2] = building;
+        }
+        line.extend(cells);
         // Nothing wrong is an empty cell.
         line.push(table.error.clone().unwrap_or_default());
+        line.push(table.advice.clone().unwrap_or_default());
     }
     let copying: Vec<&TableStatus> = tables.iter().filter(|table| waits(table)).collect();
     if !copying.is_empty() {
@@ -99,7 +104,7 @@ fn for_people(
         let mut line = vec![format!("{} tables", all.len()), String::new()];
         line.extend(three_columns.then(String::new));
         line.extend(progress(&all));
-        line.push(String::new());
+        line.extend([String::new(), String::new()]);
         rows.push(line);
     }
     output::table(&header, &rows)
@@ -199,6 +204,9 @@ mod tests {
             rows_estimated: Some(10),
             rows_per_second: Some(1.0),
             seconds_left: Some(5.0),
+            objects_left: None,
+            objects: None,
+            objects_share: None,
             ignored: 0,
             conflicts: Some(0),
             error: None,
@@ -236,6 +244,20 @@ mod tests {
         assert!(!line("public.v").contains('%'), "{text}");
         // 15 of 10 + 10 + 5 rows, at the rates of all.
         assert!(line("3 tables").contains("######.... 60 %"), "{text}");
+    }
+
+    #[test]
+    fn h3_people_see_why_a_table_is_parked_and_what_to_do() {
+        let parked = TableStatus {
+            error: Some("no column x".into()),
+            advice: Some("add the column".into()),
+            ..table("public.t", "parked")
+        };
+        let text = for_people(&[parked, table("public.u", "ok")], &[], false);
+        assert!(
+            text.contains("no column x") && text.contains("add the column"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use admin::{
     config::SubscriberConfig,
     exit::{Exit, Failure},
+    log::Once,
+    status::{self, Asking, PATIENCE, verdict::Kind},
 };
 use anyhow::Context as _;
 use sql::{connect::Session, name::TableName, position, provider, table_state, tick::TickId};
@@ -13,6 +15,65 @@ use sql::{connect::Session, name::TableName, position, provider, table_state, ti
 use super::{Job, label, stored};
 
 const LOOK: Duration = Duration::from_millis(100);
+
+/// A wait that takes longer than this says why, and looks again as often.
+const EXPLAIN: Duration = Duration::from_secs(3);
+
+/// What keeps a wait waiting, each thing said once.
+struct Waiting<'a> {
+    job: &'a Job,
+    deadline: Option<Instant>,
+    next: Instant,
+    said: Once<(Kind, String)>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(job: &'a Job, limit: Option<Duration>) -> Waiting<'a> {
+        let now = Instant::now();
+        Waiting {
+            job,
+            deadline: limit.map(|limit| now + limit),
+            next: now + EXPLAIN,
+            said: Once::default(),
+        }
+    }
+
+    /// False if the time is up.
+    async fn rest(&mut self) -> bool {
+        let now = Instant::now();
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            return false;
+        }
+        if now >= self.next {
+            self.explain().await;
+            self.next = Instant::now() + EXPLAIN;
+        }
+        tokio::time::sleep(LOOK).await;
+        true
+    }
+
+    async fn explain(&mut self) {
+        // Not beyond the wait's own time.
+        let left = self
+            .deadline
+            .map(|deadline| deadline - Instant::now().min(deadline));
+        let patience = left.map_or(PATIENCE, |left| left.min(PATIENCE));
+        let status = status::of_replay(&self.job.config, &Asking::within(patience)).await;
+        for reason in status.reasons() {
+            // That it is behind, or copies, is what is waited for.
+            let expected = matches!(reason.kind, Kind::Lag | Kind::Copying | Kind::Conflicts);
+            let key = (reason.kind, reason.subject.clone());
+            if !expected && self.said.say(key, "") {
+                let advice = reason.advice.iter().map(|text| format!(" ({text})"));
+                eprintln!(
+                    "waiting: {}{}",
+                    reason.sentence(),
+                    advice.collect::<String>()
+                );
+            }
+        }
+    }
+}
 
 /// What `--wait` says. None: do not wait; a limit of none: for ever.
 pub(super) fn limit(wait: Option<&str>) -> Result<Option<Option<Duration>>, Failure> {
@@ -35,7 +96,7 @@ pub(super) fn limit(wait: Option<&str>) -> Result<Option<Option<Duration>>, Fail
 
 /// Runs the command.
 pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Failure> {
-    let deadline = limit.map(|limit| Instant::now() + limit);
+    let mut waiting = Waiting::new(job, limit);
     let provider = job.provider().await?;
     let snapshot = provider::current_snapshot(&*provider)
         .await
@@ -51,7 +112,7 @@ pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Fail
         if let Some(tick) = tick {
             break tick;
         }
-        if !rest(deadline).await {
+        if !waiting.rest().await {
             eprintln!("no tick yet shows what was committed before the call: does the ticker run?");
             return Ok(Exit::TimedOut);
         }
@@ -60,7 +121,7 @@ pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Fail
         let subscriber = job.subscriber(one).await?;
         stored(&subscriber, one).await?;
         let wanted = Wanted::AllAt(tick);
-        if !applied(&subscriber, one, &wanted, deadline).await? {
+        if !applied(&subscriber, one, &wanted, &mut waiting).await? {
             return Ok(Exit::TimedOut);
         }
     }
@@ -77,11 +138,11 @@ pub(crate) async fn if_asked(
     let Some(limit) = patience else {
         return Ok(Exit::Done);
     };
-    let deadline = limit.map(|limit| Instant::now() + limit);
+    let mut waiting = Waiting::new(job, limit);
     for one in job.subscribers(subscriber)? {
         let session = job.subscriber(one).await?;
         let wanted = Wanted::Tables(tables);
-        if !applied(&session, one, &wanted, deadline).await? {
+        if !applied(&session, one, &wanted, &mut waiting).await? {
             return Ok(Exit::TimedOut);
         }
     }
@@ -117,23 +178,23 @@ async fn applied(
     subscriber: &Session,
     one: &SubscriberConfig,
     wanted: &Wanted<'_>,
-    deadline: Option<Instant>,
+    waiting: &mut Waiting<'_>,
 ) -> Result<bool, Failure> {
     let tick = wanted.tick();
     loop {
-        let (stored, mut waiting) = futures::try_join!(
+        let (stored, mut unfinished) = futures::try_join!(
             position::find(&**subscriber, &one.consumer),
             table_state::unfinished(&**subscriber, &one.consumer, &table_state::UNFINISHED),
         )
         .with_context(|| format!("could not ask {}", label(one)))?;
-        waiting.retain(|row| wanted.is_table(&row.table));
+        unfinished.retain(|row| wanted.is_table(&row.table));
         let there = stored.map(|stored| stored.position.tick.id);
         let behind = tick.is_some() && there < tick;
-        if !behind && waiting.is_empty() {
+        if !behind && unfinished.is_empty() {
             return Ok(true);
         }
-        if !rest(deadline).await {
-            for row in waiting {
+        if !waiting.rest().await {
+            for row in unfinished {
                 let why = row.error_with_rows().unwrap_or("not yet");
                 eprintln!("{}: {} is {}: {why}", label(one), row.table, row.state);
             }
@@ -144,13 +205,4 @@ async fn applied(
             return Ok(false);
         }
     }
-}
-
-/// False if the time is up.
-async fn rest(deadline: Option<Instant>) -> bool {
-    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-        return false;
-    }
-    tokio::time::sleep(LOOK).await;
-    true
 }

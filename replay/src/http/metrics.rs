@@ -1,7 +1,9 @@
 //! How a job stands, as Prometheus scrapes it. Pure.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use admin::status::verdict::{Reason, Severity};
 use admin::status::{ReplayStatus, SubscriberStatus, TableStatus};
 use prometheus_client::{
     encoding::text::encode,
@@ -47,7 +49,7 @@ impl Gauges {
 pub(super) fn text(status: &ReplayStatus, counted: &Counted) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix_and_labels(
         "trunkline_replay",
-        [("job".into(), status.job.clone().into())].into_iter(),
+        [("job_name".into(), status.job.clone().into())].into_iter(),
     );
     let reachable = Gauges::of(
         &mut registry,
@@ -61,6 +63,13 @@ pub(super) fn text(status: &ReplayStatus, counted: &Counted) -> Result<String, s
         "Newest tick of the queue",
     );
     last_tick.set(&[], status.provider.last_tick.map(number));
+    let tick_age = Gauges::of(
+        &mut registry,
+        "provider_tick_age_seconds",
+        "Seconds since the newest tick of the queue",
+    );
+    tick_age.set(&[], status.provider.tick_age_seconds);
+    health(&mut registry, status);
     subscribers(&mut registry, &status.subscribers);
     tables(&mut registry, &status.subscribers);
     for (consumer, totals) in counted {
@@ -85,6 +94,44 @@ pub(super) fn text(status: &ReplayStatus, counted: &Counted) -> Result<String, s
     Ok(text)
 }
 
+/// How bad it is in one number, and each kind of thing that is wrong. What is said of it is in `/status`: texts change
+/// from one moment to the next.
+fn health(registry: &mut Registry, status: &ReplayStatus) {
+    let health = Gauges::of(registry, "health", "0 all well, 1 warning, 2 critical");
+    health.set(&[], Some(status.severity().map_or(0.0, worth)));
+    let reasons = Gauges::of(
+        registry,
+        "reason",
+        "What is not as it should be, by kind: 1 warning, 2 critical",
+    );
+    let of_provider = status.provider.reasons.iter().map(|reason| ("", reason));
+    let of_subscribers = status.subscribers.iter().flat_map(|one| {
+        let reasons = one.reasons.iter();
+        reasons.map(|reason| (one.consumer.as_str(), reason))
+    });
+    let mut worst: BTreeMap<(&str, &str, &str), Severity> = BTreeMap::new();
+    for (consumer, reason) in of_provider.chain(of_subscribers) {
+        let key = (consumer, reason.kind.as_str(), subject(reason));
+        let severity = worst.entry(key).or_insert(reason.severity);
+        *severity = reason.severity.max(*severity);
+    }
+    for ((consumer, kind, subject), severity) in worst {
+        let labels = [("consumer", consumer), ("kind", kind), ("subject", subject)];
+        reasons.set(&labels, Some(worth(severity)));
+    }
+}
+
+fn subject(reason: &Reason) -> &str {
+    &reason.subject
+}
+
+fn worth(severity: Severity) -> f64 {
+    match severity {
+        Severity::Warning => 1.0,
+        Severity::Critical => 2.0,
+    }
+}
+
 fn subscribers(registry: &mut Registry, all: &[SubscriberStatus]) {
     let mut gauge = |name: &str, help: &str| Gauges::of(registry, name, help);
     let reachable = gauge("reachable", "Whether the subscriber answers");
@@ -94,7 +141,10 @@ fn subscribers(registry: &mut Registry, all: &[SubscriberStatus]) {
         "Rows that the batch in hand has written so far",
     );
     let tick = gauge("tick", "Last tick applied");
-    let lag = gauge("lag_seconds", "Age of what the subscriber shows");
+    let lag = gauge(
+        "lag_seconds",
+        "Age of the oldest event that is not applied, ticked or not",
+    );
     let lag_ticks = gauge("lag_ticks", "Ticks not applied yet");
     let pending = gauge("pending_events", "Events not applied yet");
     let conflicts = gauge("conflicts", "Rows that were not as their change said");

@@ -10,7 +10,14 @@ mod serve;
 
 use std::{sync::Arc, time::Duration};
 
-use admin::{config::ReplayConfig, daemon, status::SubscriberState};
+use admin::{
+    config::ReplayConfig,
+    daemon,
+    status::{
+        ReplayStatus,
+        verdict::{Reason, Severity},
+    },
+};
 use axum::{
     Json, Router,
     extract::State,
@@ -125,36 +132,35 @@ async fn metrics(State(samples): State<Arc<Samples>>) -> Response {
     }
 }
 
-/// 200 while every subscriber goes on by itself, else 503; a line each that does not.
+/// 503 while something is critical, else 200; a line for each thing that is not as it should be.
 async fn health(State(samples): State<Arc<Samples>>) -> Response {
     let now = samples.now().await;
-    let mut ill: Vec<String> = Vec::new();
-    if let Some(error) = &now.status.provider.error {
-        ill.push(format!("provider: {error}"));
+    let code = match now.status.severity() {
+        Some(Severity::Critical) => StatusCode::SERVICE_UNAVAILABLE,
+        Some(Severity::Warning) | None => StatusCode::OK,
+    };
+    (code, HEADERS, health_text(&now.status)).into_response()
+}
+
+/// `ok`, `warning` or `critical`, then the reasons.
+fn health_text(status: &ReplayStatus) -> String {
+    let line = |of: &str, reason: &Reason| {
+        let advice = reason.advice.iter().map(|text| format!(" ({text})"));
+        let advice: String = advice.collect();
+        let severity = reason.severity.as_str();
+        format!("{severity}: {of}{}{advice}\n", reason.sentence())
+    };
+    let mut text = status.severity().map_or("ok", Severity::as_str).to_owned() + "\n";
+    text.extend(
+        status
+            .provider
+            .reasons
+            .iter()
+            .map(|reason| line("", reason)),
+    );
+    for one in &status.subscribers {
+        let of = format!("{} ({}): ", one.consumer, one.state.as_str());
+        text.extend(one.reasons.iter().map(|reason| line(&of, reason)));
     }
-    for one in &now.status.subscribers {
-        match one.state {
-            SubscriberState::Stopped | SubscriberState::Unreachable => ill.push(format!(
-                "{}: {}: {}",
-                one.consumer,
-                one.state.as_str(),
-                one.last_error.as_deref().unwrap_or("no daemon works on it"),
-            )),
-            SubscriberState::Starting
-            | SubscriberState::Copying
-            | SubscriberState::Behind
-            | SubscriberState::Level
-            | SubscriberState::Paused => {}
-        }
-    }
-    if ill.is_empty() {
-        (HEADERS, "ok\n".to_owned()).into_response()
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            HEADERS,
-            ill.join("\n") + "\n",
-        )
-            .into_response()
-    }
+    text
 }

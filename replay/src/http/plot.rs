@@ -12,42 +12,57 @@ const SIZE: (u32, u32) = (640, 180);
 /// Seconds that a plot goes back at the least.
 const LEAST_SPAN: f64 = 60.0;
 
-/// Lines over the seconds before now, one a subscriber.
-pub(super) type Lines = Vec<(String, Vec<(f64, f64)>)>;
+/// A plot that goes back further than this many seconds is labelled in minutes.
+const MINUTES_FROM: f64 = 300.0;
+
+/// Lines over the seconds before now, one a subscriber. Where nothing is known a line has a gap: it is made of runs.
+pub(super) type Lines = Vec<(String, Vec<Run>)>;
+
+/// Points of a line without a gap.
+type Run = Vec<(f64, f64)>;
 
 /// Seconds that each subscriber was behind.
 pub(super) fn lag(history: &[Sample], names: &[String], now: Instant) -> Lines {
     lines(names, |place| {
-        history
-            .iter()
-            .filter_map(|sample| {
-                let lag = sample.readings.get(place)?.lag?;
-                Some((before(sample, now), lag))
-            })
-            .collect()
+        let points = history.iter().map(|sample| {
+            let lag = sample.readings.get(place)?.lag?;
+            Some((before(sample, now), lag))
+        });
+        runs(points)
     })
 }
 
-/// Rows that each subscriber got in a second, between two samples.
+/// Rows that each subscriber got in a second, between two samples of which both know how it stands.
 pub(super) fn rates(history: &[Sample], names: &[String], now: Instant) -> Lines {
     lines(names, |place| {
-        history
-            .windows(2)
-            .filter_map(|pair| {
-                let [old, new] = pair else { return None };
-                let seconds = new.at.duration_since(old.at).as_secs_f64();
-                let rows = new
-                    .readings
-                    .get(place)?
-                    .rows
-                    .saturating_sub(old.readings.get(place)?.rows);
-                (seconds > 0.0).then(|| (before(new, now), rows as f64 / seconds))
-            })
-            .collect()
+        let points = history.windows(2).map(|pair| {
+            let [old, new] = pair else { return None };
+            let seconds = new.at.duration_since(old.at).as_secs_f64();
+            let (before_it, here) = (old.readings.get(place)?, new.readings.get(place)?);
+            before_it.lag.and(here.lag)?;
+            let rows = here.rows.saturating_sub(before_it.rows);
+            (seconds > 0.0).then(|| (before(new, now), rows as f64 / seconds))
+        });
+        runs(points)
     })
 }
 
-fn lines(names: &[String], of: impl Fn(usize) -> Vec<(f64, f64)>) -> Lines {
+/// Points that follow each other without one that is not known.
+fn runs(points: impl Iterator<Item = Option<(f64, f64)>>) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut goes_on = false;
+    for point in points {
+        match (point, runs.last_mut()) {
+            (Some(point), Some(run)) if goes_on => run.push(point),
+            (Some(point), _) => runs.push(vec![point]),
+            (None, _) => {}
+        }
+        goes_on = point.is_some();
+    }
+    runs
+}
+
+fn lines(names: &[String], of: impl Fn(usize) -> Vec<Run>) -> Lines {
     let numbered = names.iter().enumerate();
     numbered
         .map(|(place, name)| (name.clone(), of(place)))
@@ -63,29 +78,47 @@ fn before(sample: &Sample, now: Instant) -> f64 {
 /// # Errors
 /// What the drawing library says.
 pub(super) fn draw(title: &str, lines: &Lines) -> anyhow::Result<String> {
-    let points = || lines.iter().flat_map(|(_, points)| points);
+    let points = || lines.iter().flat_map(|(_, runs)| runs.iter().flatten());
     let since = points().map(|(x, _)| *x).fold(-LEAST_SPAN, f64::min);
     let most = points().map(|(_, y)| *y).fold(1.0, f64::max) * 1.05;
+    // In the unit in which its labels are whole numbers.
+    let (unit, name_of_unit) = if since < -MINUTES_FROM {
+        (60.0, "min")
+    } else {
+        (1.0, "s")
+    };
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
             .margin(8)
+            // Half of the last label stands right of the axis.
+            .margin_right(24)
             .caption(title, ("sans-serif", 14))
             .x_label_area_size(24)
             .y_label_area_size(56)
-            .build_cartesian_2d(since..0.0, 0.0..most)?;
+            .build_cartesian_2d(since / unit..0.0, 0.0..most)?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
             .x_labels(7)
             .y_labels(5)
-            .x_label_formatter(&|x| format!("{:.0} min", x / 60.0))
+            .x_label_formatter(&|x| match x {
+                x if *x > -0.5 => "now".to_owned(),
+                x => format!("{x:.0} {name_of_unit}"),
+            })
             .draw()?;
-        for (number, (name, points)) in lines.iter().enumerate() {
+        for (number, (name, runs)) in lines.iter().enumerate() {
             let color = Palette99::pick(number).to_rgba();
+            let elements = runs.iter().map(|run| {
+                let points: Run = run.iter().map(|(x, y)| (x / unit, *y)).collect();
+                match points.as_slice() {
+                    [one] => Circle::new(*one, 1, color).into_dyn(),
+                    _ => PathElement::new(points, color).into_dyn(),
+                }
+            });
             chart
-                .draw_series(LineSeries::new(points.iter().copied(), color))?
+                .draw_series(elements)?
                 .label(name.as_str())
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 12, y)], color));
         }
@@ -109,33 +142,69 @@ mod tests {
     use crate::http::samples::Reading;
 
     fn history(now: Instant) -> Vec<Sample> {
-        [(20, 0, Some(0.5)), (10, 1000, None), (0, 1500, Some(2.0))]
-            .into_iter()
-            .map(|(ago, rows, lag)| Sample {
-                at: now - Duration::from_secs(ago),
-                readings: vec![Reading { lag, rows }],
-            })
-            .collect()
+        let samples = [
+            (40, 0, Some(0.5)),
+            (30, 1000, Some(1.0)),
+            (20, 1000, None),
+            (10, 1000, Some(2.0)),
+            (0, 1500, Some(0.0)),
+        ];
+        let sample = |(ago, rows, lag)| Sample {
+            at: now - Duration::from_secs(ago),
+            readings: vec![Reading { lag, rows }],
+        };
+        samples.into_iter().map(sample).collect()
     }
 
     #[test]
-    fn rates_are_differences_and_unknown_lags_are_left_out() {
+    fn u9_an_outage_is_a_gap_in_both_plots() {
         let now = Instant::now() + Duration::from_secs(3600);
         let names = ["j".to_owned()];
-        assert_eq!(
-            rates(&history(now), &names, now),
-            [("j".to_owned(), vec![(-10.0, 100.0), (0.0, 50.0)])]
+        let (first, second) = (
+            vec![(-40.0, 0.5), (-30.0, 1.0)],
+            vec![(-10.0, 2.0), (0.0, 0.0)],
         );
         assert_eq!(
             lag(&history(now), &names, now),
-            [("j".to_owned(), vec![(-20.0, 0.5), (0.0, 2.0)])]
+            [("j".to_owned(), vec![first, second])]
         );
+        assert_eq!(
+            rates(&history(now), &names, now),
+            [(
+                "j".to_owned(),
+                vec![vec![(-30.0, 100.0)], vec![(0.0, 50.0)]]
+            )]
+        );
+    }
+
+    #[test]
+    fn u9_labels_of_the_axis_differ_whatever_it_spans() {
+        for (span, unit) in [
+            (60.0, " s"),
+            (290.0, " s"),
+            (301.0, " min"),
+            (3600.0, " min"),
+        ] {
+            let lines = vec![("j".to_owned(), vec![vec![(-span, 1.0), (0.0, 2.0)]])];
+            let svg = draw("lag", &lines).unwrap();
+            let labels: Vec<&str> = svg
+                .lines()
+                .map(str::trim)
+                .filter(|line| *line == "now" || line.ends_with(unit))
+                .collect();
+            let mut distinct = labels.clone();
+            distinct.dedup();
+            assert!(labels.len() > 3 && labels == distinct, "{span}: {labels:?}");
+        }
     }
 
     #[test]
     fn names_are_escaped_and_a_plot_without_samples_is_drawn() {
         let lines = vec![
-            ("<b>&".to_owned(), vec![(-3.0, 1.0), (0.0, 7.0)]),
+            (
+                "<b>&".to_owned(),
+                vec![vec![(-3.0, 1.0), (0.0, 7.0)], vec![(0.0, 1.0)]],
+            ),
             ("other".to_owned(), Vec::new()),
         ];
         let svg = draw("lag", &lines).unwrap();

@@ -9,11 +9,14 @@ use std::{
 
 use admin::{
     config::ReplayConfig,
-    status::{ReplayStatus, of_replay},
+    status::{Asking, ReplayStatus, of_replay},
 };
 use tokio::sync::Mutex;
 
 use super::Counted;
+
+/// A database that has not answered by then is shown as that; who looks at a page, or asks for its health, does not wait longer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An answer is good for this long.
 const FRESH: Duration = Duration::from_secs(1);
@@ -73,7 +76,7 @@ impl Samples {
             return Arc::clone(now);
         }
         let now = Arc::new(Now {
-            status: of_replay(&self.config).await,
+            status: of_replay(&self.config, &Asking::within(PATIENCE)).await,
             asked: Instant::now(),
         });
         *last = Some(Arc::clone(&now));

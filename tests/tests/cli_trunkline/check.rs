@@ -113,7 +113,7 @@ fn checks_follow_a_replication_from_order_to_trouble_and_back() {
     let of = |check: &str| {
         let all = gone["checks"].as_array().unwrap();
         all.iter()
-            .find(|one| one["check"] == check)
+            .find(|one| one["check"] == check && one["of"] == "replay1")
             .unwrap()
             .clone()
     };

@@ -2,7 +2,10 @@
 //! or not at all.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod stand_still;
 mod told;
+mod unapplied;
+mod waits;
 
 use std::time::Duration;
 

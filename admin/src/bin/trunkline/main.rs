@@ -17,8 +17,9 @@ use admin::config::{self, AnyConfig, ConfigErrors, Problem};
 use admin::documents::Documents;
 use admin::exit::{Exit, Failure};
 use admin::output;
-use admin::status::{self, Overview};
+use admin::status::{self, Asking, Overview, PATIENCE};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use futures::future::{join, join_all};
 
 use crate::capture::CaptureCommand;
 use crate::check::CheckArgs;
@@ -121,9 +122,12 @@ fn means_check(mut args: impl Iterator<Item = OsString>) -> bool {
 
 fn run_check(args: &CheckArgs, common: &CommonArgs) -> ExitCode {
     let mut code = UNKNOWN;
-    let done = load_configs(common).and_then(|configs| {
+    let done = load_good_configs(common).and_then(|(configs, wrong)| {
+        for failure in &wrong {
+            failure.print();
+        }
         cli::run_command("trunkline", common, async {
-            code = check::run(args, &configs).await?;
+            code = check::run(args, &configs, &wrong).await?;
             Ok(Exit::Done)
         })
     });
@@ -138,9 +142,17 @@ fn run_check(args: &CheckArgs, common: &CommonArgs) -> ExitCode {
 fn run(args: &Args) -> Result<ExitCode, Failure> {
     let done = match &args.command {
         Command::Status { json, watch } => {
-            let configs = load_configs(&args.common)?;
+            // One bad file hides none of the others.
+            let (configs, wrong) = load_good_configs(&args.common)?;
+            for failure in &wrong {
+                failure.print();
+            }
+            if configs.is_empty() {
+                return Ok(Exit::Usage.into());
+            }
             let printed = print_status(&configs, *json, *watch);
-            cli::run_command("trunkline", &args.common, printed)
+            let done = cli::run_command("trunkline", &args.common, printed)?;
+            Ok(if wrong.is_empty() { done } else { Exit::Usage })
         }
         Command::Queue { place, command } => {
             let configs = load_configs(&args.common)?;
@@ -165,13 +177,25 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// The named file, or all files of the named directory, or of the usual one; problems of all files at once.
 fn load_configs(common: &CommonArgs) -> Result<Vec<AnyConfig>, Failure> {
+    let (configs, mut wrong) = load_good_configs(common)?;
+    let Some(last) = wrong.pop() else {
+        return Ok(configs);
+    };
+    for failure in &wrong {
+        failure.print();
+    }
+    Err(last)
+}
+
+/// The good ones among those files, and what is wrong with the others. Errors: there is none at all.
+fn load_good_configs(common: &CommonArgs) -> Result<(Vec<AnyConfig>, Vec<Failure>), Failure> {
     let paths = match common.named_config() {
         Some(path) if path.is_dir() => configs_in(&path)?,
         Some(path) => vec![path],
         None => configs_in(Path::new(CONFIG_DIRECTORY))?,
     };
     let mut configs = Vec::new();
-    let mut wrong: Option<Failure> = None;
+    let mut wrong = Vec::new();
     for path in &paths {
         match config::load_any(path) {
             Ok(config) => {
@@ -181,14 +205,10 @@ fn load_configs(common: &CommonArgs) -> Result<Vec<AnyConfig>, Failure> {
                 });
                 configs.push(config);
             }
-            Err(errors) => {
-                if let Some(failure) = wrong.replace(errors.into()) {
-                    failure.print();
-                }
-            }
+            Err(errors) => wrong.push(errors.into()),
         }
     }
-    wrong.map_or(Ok(configs), Err)
+    Ok((configs, wrong))
 }
 
 fn configs_in(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -246,12 +266,15 @@ async fn print_status(
 }
 
 async fn ask(configs: &[AnyConfig]) -> Overview {
-    let mut overview = Overview::default();
-    for config in configs {
-        match config {
-            AnyConfig::Ticker(ticker) => overview.tickers.push(status::of_ticker(ticker).await),
-            AnyConfig::Replay(replay) => overview.replays.push(status::of_replay(replay).await),
-        }
-    }
-    overview
+    let asking = Asking::within(PATIENCE);
+    let tickers = configs.iter().filter_map(|config| match config {
+        AnyConfig::Ticker(ticker) => Some(status::of_ticker(ticker, &asking)),
+        AnyConfig::Replay(_) => None,
+    });
+    let replays = configs.iter().filter_map(|config| match config {
+        AnyConfig::Replay(replay) => Some(status::of_replay(replay, &asking)),
+        AnyConfig::Ticker(_) => None,
+    });
+    let (tickers, replays) = join(join_all(tickers), join_all(replays)).await;
+    Overview { tickers, replays }
 }

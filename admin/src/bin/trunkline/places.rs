@@ -2,12 +2,14 @@
 //! sessions to them, and asks whether the queue is installed there.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use admin::config::{AnyConfig, Databases};
 use admin::exit::{Exit, Failure};
+use admin::status::Asking;
 use anyhow::Context as _;
 use futures::future::join_all;
-use sql::connect::{ConnectInfo, Session};
+use sql::connect::{ConnectInfo, Session, application_name};
 use sql::ownership::{self, Schema};
 use sql::standing::{self, DatabaseIdentity};
 
@@ -34,37 +36,68 @@ pub(crate) struct Place {
 struct Target {
     info: ConnectInfo,
     job: String,
+    /// It is a replay's provider.
+    of_replay: bool,
     /// It was not named, so that having no queue is no fault.
     may_lack_queue: bool,
 }
 
+/// A database that cannot be asked.
+pub(crate) struct Missed {
+    pub(crate) failure: Failure,
+    /// It is a replay's provider.
+    pub(crate) of_replay: bool,
+}
+
 /// All databases, each once however many files name it, and what keeps the others from being asked.
 pub(crate) async fn all(configs: &[AnyConfig], args: &PlaceArgs) -> (Vec<Place>, Vec<Failure>) {
+    let (places, missed) = within(configs, args, &Asking::within(COMMAND_PATIENCE)).await;
+    let failures = missed.into_iter().map(|missed| missed.failure);
+    (places, failures.collect())
+}
+
+/// The same, in the time that there is for asking.
+pub(crate) async fn within(
+    configs: &[AnyConfig],
+    args: &PlaceArgs,
+    asking: &Asking,
+) -> (Vec<Place>, Vec<Missed>) {
     let mut failures = Vec::new();
     let mut targets = Vec::new();
     for config in configs {
-        match targets_of(config).await {
+        match in_time(asking, targets_of(config)).await {
             Ok(found) => targets.extend(found),
-            Err(failure) => failures.push(failure),
+            Err(failure) => failures.push(Missed {
+                failure,
+                of_replay: matches!(config, AnyConfig::Replay(_)),
+            }),
         }
     }
     if let Some(wanted) = &args.database {
         targets.retain(|target| target.info.dbname() == wanted);
         // The database may be on a server that could not be asked for its databases.
         if targets.is_empty() && failures.is_empty() {
-            failures.push(Failure::message(
-                Exit::Usage,
-                format!("no config file names database {wanted}"),
-            ));
+            let text = format!("no config file names database {wanted}");
+            failures.push(Missed {
+                failure: Failure::message(Exit::Usage, text),
+                of_replay: false,
+            });
         }
     }
     let mut places: Vec<Place> = Vec::new();
-    for opened in join_all(targets.iter().map(open)).await {
+    let opening = targets.iter().map(|target| async move {
+        let opened = in_time(asking, open(target)).await;
+        opened.map_err(|failure| Missed {
+            failure,
+            of_replay: target.of_replay,
+        })
+    });
+    for opened in join_all(opening).await {
         match opened {
             Ok(Some(place)) if places.iter().any(|one| one.identity == place.identity) => {}
             Ok(Some(place)) => places.push(place),
             Ok(None) => {}
-            Err(failure) => failures.push(failure),
+            Err(missed) => failures.push(missed),
         }
     }
     tell_apart(&mut places);
@@ -139,6 +172,18 @@ async fn all_or_none(configs: &[AnyConfig], args: &PlaceArgs) -> Result<Vec<Plac
     Err(last)
 }
 
+/// A command that changes something asks longer than one that only looks.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A failure of its own kind, or that the time is up.
+async fn in_time<T>(
+    asking: &Asking,
+    asked: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let asked = asking.ask(async { Ok(asked.await) }).await;
+    asked.unwrap_or_else(|unasked| Err(Failure::message(Exit::TimedOut, unasked.error)))
+}
+
 async fn targets_of(config: &AnyConfig) -> Result<Vec<Target>, Failure> {
     let (job, infos, may_lack_queue) = match config {
         AnyConfig::Replay(replay) => {
@@ -166,13 +211,14 @@ async fn targets_of(config: &AnyConfig) -> Result<Vec<Target>, Failure> {
     let target = |info| Target {
         info,
         job: job.clone(),
+        of_replay: matches!(config, AnyConfig::Replay(_)),
         may_lack_queue,
     };
     Ok(infos.into_iter().map(target).collect())
 }
 
 fn purpose(job: &str) -> String {
-    format!("trunkline operator {job}")
+    application_name("operator", job)
 }
 
 /// None: it has no queue and need not have one.

@@ -19,7 +19,7 @@ use admin::{
 };
 use anyhow::{Context as _, anyhow};
 use sql::{
-    connect::Session,
+    connect::{Session, application_name},
     name::{TableName, quote_ident},
     provider::Candidate,
 };
@@ -30,7 +30,6 @@ use self::{
     pg_dump::PgDump,
 };
 use super::{Job, label};
-use crate::subscription::application_name;
 
 /// How long one try waits for a lock: others queue behind it. A foreign key locks the table
 /// that it refers to.

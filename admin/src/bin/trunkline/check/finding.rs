@@ -1,5 +1,6 @@
 //! What a check finds: how bad it is, of what, in words and in numbers. Pure.
 
+use admin::status::verdict::Severity;
 use serde::Serialize;
 
 /// How bad it is, in the words and numbers of Nagios. In order of what is told first: something that could not be
@@ -25,6 +26,14 @@ impl Level {
             Level::Warning => 1,
             Level::Critical => 2,
             Level::Unknown => 3,
+        }
+    }
+
+    /// As bad as a reason of the verdict.
+    pub(crate) fn of(severity: Severity) -> Level {
+        match severity {
+            Severity::Warning => Level::Warning,
+            Severity::Critical => Level::Critical,
         }
     }
 

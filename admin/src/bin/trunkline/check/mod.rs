@@ -7,11 +7,14 @@ mod queues;
 mod replication;
 mod versions;
 
-use admin::config::AnyConfig;
+use std::time::Duration;
+
+use admin::config::{AnyConfig, ReplayConfig};
 use admin::exit::{Failure, one_line};
 use admin::output;
-use admin::status;
+use admin::status::{self, Asking};
 use clap::ValueEnum as _;
+use futures::future::{join, join_all};
 
 use self::finding::{Check, Finding, Level, Limits};
 use crate::places::{self, Place, PlaceArgs};
@@ -28,6 +31,9 @@ pub(crate) struct CheckArgs {
     /// Critical above this
     #[arg(long, value_name = "N", value_parser = limit)]
     crit: Option<f64>,
+    /// Ask no longer than this, all databases together; what has not answered by then is told so
+    #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = patience)]
+    timeout: Duration,
     /// How to tell it
     #[arg(long, value_enum, default_value = "text")]
     output: Form,
@@ -51,6 +57,13 @@ fn limit(text: &str) -> Result<f64, String> {
         Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
         _ => Err("a limit is a number, 0 or more".to_owned()),
     }
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok();
+    let seconds = seconds.filter(|seconds| (0.1..=3600.0).contains(seconds));
+    let wrong = || "a number of seconds from 0.1 to 3600".to_owned();
+    seconds.map(Duration::from_secs_f64).ok_or_else(wrong)
 }
 
 impl CheckArgs {
@@ -84,32 +97,24 @@ impl CheckArgs {
     }
 }
 
-/// Checks, tells, and gives the exit code. Errors: the arguments, or standard output.
-pub(crate) async fn run(args: &CheckArgs, configs: &[AnyConfig]) -> Result<u8, Failure> {
+/// Checks, tells, and gives the exit code; what is wrong with a config file is a finding among the others. Errors: the
+/// arguments, or standard output.
+pub(crate) async fn run(
+    args: &CheckArgs,
+    configs: &[AnyConfig],
+    wrong: &[Failure],
+) -> Result<u8, Failure> {
     let (checks, limits) = args.plan()?;
-    let mut findings = Vec::new();
-    if checks.iter().any(|check| *check != Check::Replication) {
-        let (places, failures) = places::all(configs, &args.place).await;
-        for failure in failures {
-            let asked = checks.iter().filter(|check| **check != Check::Replication);
-            findings.extend(asked.map(|check| unknown(*check, "database", &failure.error)));
-        }
-        for place in &places {
-            findings.extend(of_place(&checks, place, limits).await);
-        }
-    }
-    for config in configs {
-        let AnyConfig::Replay(replay) = config else {
-            continue;
-        };
-        if checks.contains(&Check::Replication) {
-            let status = status::of_replay(replay).await;
-            findings.extend(replication::findings(&status, limits));
-        }
-        if checks.contains(&Check::Versions) {
-            findings.extend(versions::of_subscribers(replay).await);
-        }
-    }
+    let asking = asking(args.timeout, limits);
+    let replays = configs.iter().filter_map(|config| match config {
+        AnyConfig::Replay(replay) => Some(of_replay(&checks, replay, limits, &asking)),
+        AnyConfig::Ticker(_) => None,
+    });
+    let queues = of_queues(&checks, configs, &args.place, limits, &asking);
+    let (mut findings, replays) = join(queues, join_all(replays)).await;
+    findings.extend(replays.into_iter().flatten());
+    let bad = |failure: &Failure| Some(unknown(*checks.first()?, "config", &failure.error));
+    findings.extend(wrong.iter().filter_map(bad));
     match args.output {
         Form::Text => output::print(&print::text(&findings))?,
         Form::Json => output::print_json(&print::json(&findings))?,
@@ -124,15 +129,94 @@ pub(crate) fn not_done(failure: &Failure) -> String {
     format!("TRUNKLINE UNKNOWN - {}\n", print::plain(&text))
 }
 
-async fn of_place(checks: &[Check], place: &Place, limits: Limits) -> Vec<Finding> {
-    let queues = status::queues(&place.session).await;
+/// Questions with a limit, judged by the operator's lags where he gave some.
+fn asking(timeout: Duration, limits: Limits) -> Asking {
+    let mut asking = Asking::within(timeout);
+    if limits != Limits::default() {
+        let never = f64::INFINITY;
+        asking.limits = (limits.warn.unwrap_or(never), limits.crit.unwrap_or(never));
+    }
+    asking
+}
+
+/// What is found of the queues. A database that cannot be asked is one finding, however many checks are asked for, and
+/// none where `replication` tells it of the same database.
+async fn of_queues(
+    checks: &[Check],
+    configs: &[AnyConfig],
+    place: &PlaceArgs,
+    limits: Limits,
+    asking: &Asking,
+) -> Vec<Finding> {
+    let of_queues = checks.iter().filter(|check| **check != Check::Replication);
+    let Some(first) = of_queues.clone().next() else {
+        return Vec::new();
+    };
+    let told = checks.contains(&Check::Replication);
+    let (places, missed) = places::within(configs, place, asking).await;
+    let missed = missed.iter().filter(|missed| !(told && missed.of_replay));
+    let mut findings: Vec<Finding> = missed
+        .map(|missed| unknown(*first, "database", &missed.failure.error))
+        .collect();
+    let found = join_all(
+        places
+            .iter()
+            .map(|place| of_place(checks, place, limits, asking)),
+    )
+    .await;
+    findings.extend(found.into_iter().flatten());
+    findings
+}
+
+/// What is found of a replay and its subscribers.
+async fn of_replay(
+    checks: &[Check],
+    replay: &ReplayConfig,
+    limits: Limits,
+    asking: &Asking,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let told = checks.contains(&Check::Replication);
+    if told {
+        let status = status::of_replay(replay, asking).await;
+        findings.extend(replication::findings(&status, limits));
+    }
+    if checks.contains(&Check::Versions) {
+        findings.extend(versions::of_subscribers(replay, asking, told).await);
+    }
+    findings
+}
+
+async fn of_place(
+    checks: &[Check],
+    place: &Place,
+    limits: Limits,
+    asking: &Asking,
+) -> Vec<Finding> {
+    let queues = match asking.ask(status::queues(&place.session)).await {
+        Ok(queues) => queues,
+        Err(unasked) => {
+            let error = anyhow::anyhow!(unasked.error);
+            let first = checks.iter().find(|check| **check != Check::Replication);
+            let missed = first.map(|check| unknown(*check, &place.name, &error));
+            return missed.into_iter().collect();
+        }
+    };
     let mut found = Vec::new();
     for &check in checks {
-        match (check, &queues) {
-            (Check::Replication, _) => {}
-            (Check::Versions, _) => found.extend(versions::of(&place.session, &place.name).await),
-            (_, Err(error)) => found.push(unknown(check, &place.name, error)),
-            (_, Ok(queues)) => found.extend(queues::findings(check, &place.name, queues, limits)),
+        match check {
+            Check::Replication => {}
+            Check::Versions => {
+                found.extend(versions::of(&place.session, &place.name, asking).await);
+            }
+            Check::Ticker
+            | Check::Consumers
+            | Check::Rotation
+            | Check::Size
+            | Check::Holders
+            | Check::Capture => {
+                found.extend(queues::findings(check, &place.name, &queues, limits));
+            }
         }
     }
     found

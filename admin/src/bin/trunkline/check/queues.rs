@@ -1,12 +1,10 @@
 //! What the checks find of queues and their consumers. Pure: judges what status tells.
 
 use admin::output::{bytes, seconds};
+use admin::status::verdict::{self, Kind, TickFacts};
 use admin::status::{ConsumerStatus, HolderStatus, QueuePace, QueueStatus};
 
 use super::finding::{Check, Finding, Level, Limits, Unit};
-
-/// A tick may be this late on a loaded machine.
-const TICK_GRACE_SECONDS: f64 = 15.0;
 
 /// Rotation is looked at every `maint_delay`, 600 s if the config does not say.
 const ROTATION_GRACE_SECONDS: f64 = 900.0;
@@ -26,7 +24,10 @@ pub(crate) fn findings(
     for queue in queues {
         let Some(pace) = &queue.pace else { continue };
         match check {
-            Check::Ticker => found.push(ticker(of(queue), queue, pace, limits)),
+            Check::Ticker => {
+                let ticks = queue.ticks.iter();
+                found.extend(ticks.map(|ticks| ticker(of(queue), queue, ticks, limits)));
+            }
             Check::Consumers => found.extend(queue.consumer_list.iter().filter_map(|consumer| {
                 self::consumer(
                     format!("{}/{}", of(queue), consumer.name),
@@ -109,34 +110,37 @@ fn holders(of: String, queue: &QueueStatus, limits: Limits) -> Finding {
         .count("held", held as f64, Unit::Bytes)
 }
 
-fn ticker(of: String, queue: &QueueStatus, pace: &QueuePace, limits: Limits) -> Finding {
+fn ticker(of: String, queue: &QueueStatus, ticks: &TickFacts, limits: Limits) -> Finding {
+    let what = queue.reasons.iter().map(|reason| match &reason.advice {
+        Some(advice) => format!("{} ({advice})", reason.what),
+        None => reason.what.clone(),
+    });
+    let what: Vec<String> = what.collect();
     let Some(age) = queue.tick_age_seconds else {
-        let text = "it has no tick".to_owned();
-        return Finding::new(Check::Ticker, of, Level::Critical, text);
+        return Finding::new(Check::Ticker, of, Level::Critical, what.join("; "));
     };
-    // An outside ticker keeps its own time; the operator's limits hold for it all the same.
-    let usual = if pace.external_ticker {
-        Limits::default()
+    let message = if what.is_empty() {
+        format!("last tick {} ago", seconds(age))
     } else {
-        let idle = pace.ticker_idle_period_seconds;
-        Limits::new(
-            idle + TICK_GRACE_SECONDS,
-            2.0 * idle + 4.0 * TICK_GRACE_SECONDS,
-        )
+        what.join("; ")
     };
-    let mut message = format!("last tick {} ago", seconds(age));
-    let mut least = Level::Ok;
-    if pace.ticker_paused {
-        message.push_str(", its ticker is paused");
-        least = Level::Warning;
-    }
-    Finding::measured(Check::Ticker, of, age, limits.or(usual), message)
-        .at_least(least)
-        .count(
-            "new_events",
-            queue.pending_events.unwrap_or(0) as f64,
-            Unit::Count,
-        )
+    // The operator's own limits hold instead of the queue's. What else is wrong than a tick's age counts all the same.
+    let given = limits != Limits::default();
+    let counts = queue
+        .reasons
+        .iter()
+        .filter(|reason| !given || ticks.paused || reason.kind != Kind::NoTick);
+    let least = verdict::worst(counts).map_or(Level::Ok, Level::of);
+    let usual = ticks.limits().map(|(warn, crit)| Limits::new(warn, crit));
+    Finding::measured(
+        Check::Ticker,
+        of,
+        age,
+        limits.or(usual.unwrap_or_default()),
+        message,
+    )
+    .at_least(least)
+    .count("new_events", ticks.pending as f64, Unit::Count)
 }
 
 /// None for an idle member of a cooperating consumer, which has no position.
@@ -196,6 +200,8 @@ mod tests {
             consumers: 1,
             bytes: 5000,
             error: None,
+            reasons: Vec::new(),
+            ticks: None,
             pace: Some(QueuePace {
                 events_per_second: Some(1.0),
                 tables: 3,
@@ -232,40 +238,70 @@ mod tests {
         found.remove(0)
     }
 
-    #[test]
-    fn a_tick_is_late_by_the_queues_own_idle_period() {
-        let aged = |age: f64| QueueStatus {
-            tick_age_seconds: Some(age),
+    /// A queue as its status tells it, with these facts of its ticks.
+    fn ticked(facts: TickFacts) -> QueueStatus {
+        QueueStatus {
+            tick_age_seconds: facts.age,
+            reasons: facts.reason().into_iter().collect(),
+            ticks: Some(facts),
             ..queue()
-        };
-        let level = |age| only(Check::Ticker, aged(age), Limits::default()).status;
+        }
+    }
+
+    fn facts(age: Option<f64>) -> TickFacts {
+        TickFacts {
+            age,
+            pending: 0,
+            max_lag: 3.0,
+            idle_period: 60.0,
+            paused: false,
+            external: false,
+            ticker: Some(7),
+        }
+    }
+
+    #[test]
+    fn a_tick_is_late_by_the_queues_own_periods() {
+        let of = |facts| only(Check::Ticker, ticked(facts), Limits::default());
+        let level = |age| of(facts(Some(age))).status;
         assert_eq!(level(70.0), Level::Ok);
         assert_eq!(level(80.0), Level::Warning);
         assert_eq!(level(200.0), Level::Critical);
+        assert_eq!(of(facts(None)).status, Level::Critical);
+        // Events that wait make a tick due sooner, and where no ticker is connected nothing has to be waited for.
+        let waiting = TickFacts {
+            pending: 5,
+            ..facts(Some(30.0))
+        };
+        assert_eq!(of(waiting.clone()).status, Level::Warning);
+        let alone = TickFacts {
+            ticker: None,
+            ..waiting
+        };
+        assert_eq!(of(alone).status, Level::Critical);
         let given = Limits {
             warn: None,
             crit: Some(20.0),
         };
-        assert_eq!(only(Check::Ticker, queue(), given).status, Level::Critical);
-        let never = QueueStatus {
-            tick_age_seconds: None,
-            ..queue()
-        };
-        let finding = only(Check::Ticker, never, Limits::default());
-        assert_eq!(finding.status, Level::Critical);
+        let found = only(Check::Ticker, ticked(facts(Some(30.0))), given);
+        assert_eq!(found.status, Level::Critical);
+        let found = only(Check::Ticker, ticked(facts(Some(10.0))), given);
+        assert_eq!(found.status, Level::Ok);
     }
 
     #[test]
     fn a_paused_ticker_is_a_warning_and_an_external_one_is_not_late() {
-        let mut paused = queue();
-        paused.pace.as_mut().unwrap().ticker_paused = true;
-        let finding = only(Check::Ticker, paused, Limits::default());
-        assert_eq!(finding.status, Level::Warning);
-        let mut external = queue();
-        external.tick_age_seconds = Some(1e6);
-        external.pace.as_mut().unwrap().external_ticker = true;
-        let finding = only(Check::Ticker, external, Limits::default());
-        assert_eq!(finding.status, Level::Ok);
+        let of = |facts| only(Check::Ticker, ticked(facts), Limits::default());
+        let paused = TickFacts {
+            paused: true,
+            ..facts(Some(30.0))
+        };
+        assert_eq!(of(paused).status, Level::Warning);
+        let external = TickFacts {
+            external: true,
+            ..facts(Some(1e6))
+        };
+        assert_eq!(of(external).status, Level::Ok);
     }
 
     #[test]

@@ -1,26 +1,29 @@
 //! What the check `replication` finds of a replay's subscribers. Pure: judges what status tells.
 
 use admin::output::seconds;
-use admin::status::{ReplayStatus, SubscriberState, SubscriberStatus};
+use admin::status::verdict::{self, LAG_LIMITS, Reason};
+use admin::status::{ReplayStatus, SubscriberStatus};
 
 use super::finding::{Check, Finding, Level, Limits, Unit};
 
-/// Limits of a subscriber's lag where the operator gives none.
-const LIMITS: (f64, f64) = (60.0, 600.0);
+/// Reasons that are told in a finding's line; of the others only the number is.
+const TOLD: usize = 5;
 
-/// One finding a subscriber, and one if the provider is not in order.
+/// One finding a subscriber, and one if the provider is not in order. `limits` are those that the status was judged by.
 pub(crate) fn findings(replay: &ReplayStatus, limits: Limits) -> Vec<Finding> {
     let mut found = Vec::new();
-    if let Some(error) = &replay.provider.error {
+    let of_provider = &replay.provider.reasons;
+    if let Some(severity) = verdict::worst(of_provider) {
         let of = format!("{}/provider", replay.job);
+        let message = sentences(of_provider);
         found.push(Finding::new(
             Check::Replication,
             of,
-            Level::Critical,
-            error.clone(),
+            Level::of(severity),
+            message,
         ));
     }
-    let limits = limits.or(Limits::new(LIMITS.0, LIMITS.1));
+    let limits = limits.or(Limits::new(LAG_LIMITS.0, LAG_LIMITS.1));
     found.extend(replay.subscribers.iter().map(|subscriber| {
         // JOB, or JOB/NAME where there are several.
         subscriber_finding(subscriber.consumer.clone(), subscriber, limits)
@@ -28,37 +31,29 @@ pub(crate) fn findings(replay: &ReplayStatus, limits: Limits) -> Vec<Finding> {
     found
 }
 
+/// The worst reasons, each with what to do about it.
+fn sentences(reasons: &[Reason]) -> String {
+    let told = reasons.iter().take(TOLD).map(|reason| {
+        let advice = reason.advice.iter().map(|text| format!(" ({text})"));
+        reason.sentence() + &advice.collect::<String>()
+    });
+    let mut told: Vec<String> = told.collect();
+    if reasons.len() > TOLD {
+        told.push(format!("and {} more", reasons.len() - TOLD));
+    }
+    told.join("; ")
+}
+
 fn subscriber_finding(of: String, subscriber: &SubscriberStatus, limits: Limits) -> Finding {
     let mut words = vec![subscriber.state.as_str().to_owned()];
-    let least = match subscriber.state {
-        SubscriberState::Level | SubscriberState::Behind => Level::Ok,
-        SubscriberState::Starting | SubscriberState::Copying | SubscriberState::Paused => {
-            Level::Warning
-        }
-        SubscriberState::Stopped | SubscriberState::Unreachable => Level::Critical,
-    };
-    let mut least = least;
     if let Some(lag) = subscriber.lag_seconds {
         words.push(format!("lag {}", seconds(lag)));
     }
-    for (state, count) in subscriber.tables.iter().filter(|(state, _)| *state != "ok") {
-        words.push(format!("{count} tables {state}"));
-        least = least.max(match state.as_str() {
-            "parked" => Level::Critical,
-            _ => Level::Warning,
-        });
-    }
-    if subscriber.recent_conflicts > 0 {
-        words.push(format!(
-            "{} conflicts in the last day",
-            subscriber.recent_conflicts
-        ));
-        least = least.max(Level::Warning);
-    }
-    if let Some(error) = &subscriber.last_error {
-        words.push(error.clone());
+    if !subscriber.reasons.is_empty() {
+        words.push(sentences(&subscriber.reasons));
     }
     let message = words.join(", ");
+    let least = verdict::worst(&subscriber.reasons).map_or(Level::Ok, Level::of);
     let finding = match subscriber.lag_seconds {
         Some(lag) => Finding::measured(Check::Replication, of, lag, limits, message),
         None => Finding::new(Check::Replication, of, least, message),
@@ -76,16 +71,17 @@ fn subscriber_finding(of: String, subscriber: &SubscriberStatus, limits: Limits)
 mod tests {
     use std::collections::BTreeMap;
 
-    use admin::status::ProviderStatus;
+    use admin::status::verdict::{Kind, Severity};
+    use admin::status::{ProviderStatus, SubscriberState};
 
     use super::*;
 
-    fn level_one() -> SubscriberStatus {
-        SubscriberStatus {
+    fn status(reasons: Vec<Reason>, of_provider: Vec<Reason>) -> Vec<Finding> {
+        let subscriber = SubscriberStatus {
             name: None,
             consumer: "j".into(),
             reachable: true,
-            epoch: Some(1),
+            epoch: Some("1".into()),
             tick: Some(5),
             lag_seconds: Some(0.5),
             lag_ticks: Some(1),
@@ -96,49 +92,50 @@ mod tests {
             recent_conflicts: 0,
             batch_rows: None,
             last_error: None,
-            tables: BTreeMap::from([("ok".into(), 2)]),
+            reasons,
+            tables: BTreeMap::from([("ok".into(), 2), ("parked".into(), 1)]),
             table_list: Vec::new(),
-        }
-    }
-
-    fn status(subscriber: SubscriberStatus) -> Level {
+        };
         let replay = ReplayStatus {
             job: "j".into(),
             queue: "q".into(),
             running: true,
             pid: None,
             provider: ProviderStatus {
-                reachable: true,
-                last_tick: Some(6),
-                error: None,
+                reasons: of_provider,
+                ..ProviderStatus::default()
             },
             subscribers: vec![subscriber],
         };
-        super::super::finding::worst(&findings(&replay, Limits::default()))
+        findings(&replay, Limits::default())
+    }
+
+    fn reason(severity: Severity, what: &str) -> Reason {
+        Reason {
+            severity,
+            kind: Kind::Parked,
+            subject: "public.t".into(),
+            what: what.into(),
+            advice: Some("do it".into()),
+        }
     }
 
     #[test]
-    fn each_trouble_of_a_subscriber_is_as_bad_as_it_is() {
-        let with = |change: fn(&mut SubscriberStatus)| {
-            let mut subscriber = level_one();
-            change(&mut subscriber);
-            status(subscriber)
-        };
-        assert_eq!(with(|_| ()), Level::Ok);
-        assert_eq!(with(|one| one.lag_seconds = Some(100.0)), Level::Warning);
-        assert_eq!(with(|one| one.lag_seconds = Some(1000.0)), Level::Critical);
-        assert_eq!(
-            with(|one| one.state = SubscriberState::Paused),
-            Level::Warning
+    fn a_finding_is_as_bad_as_the_worst_reason_and_names_it() {
+        let fine = status(Vec::new(), Vec::new());
+        assert_eq!((fine.len(), fine[0].status), (1, Level::Ok));
+        let bad = status(
+            vec![reason(Severity::Critical, "parked: no column x")],
+            vec![reason(Severity::Warning, "late")],
         );
+        assert_eq!(bad[0].status, Level::Warning);
+        assert_eq!(bad[0].message, "public.t: late (do it)");
+        assert_eq!(bad[1].status, Level::Critical);
         assert_eq!(
-            with(|one| one.state = SubscriberState::Stopped),
-            Level::Critical
+            bad[1].message,
+            "level, lag 0.50 s, public.t: parked: no column x (do it)"
         );
-        assert_eq!(with(|one| one.recent_conflicts = 1), Level::Warning);
-        let copying = with(|one| one.tables.extend([("in-copy".into(), 1)]));
-        assert_eq!(copying, Level::Warning);
-        let parked = with(|one| one.tables.extend([("parked".into(), 1)]));
-        assert_eq!(parked, Level::Critical);
+        let many = status(vec![reason(Severity::Warning, "x"); 7], Vec::new());
+        assert!(many[0].message.ends_with("; and 2 more"), "{many:?}");
     }
 }

@@ -1,43 +1,53 @@
 //! What the check `versions` finds: whether what is installed fits this program. Reads the databases' own account.
 
 use admin::config::ReplayConfig;
-use admin::exit::one_line;
-use sql::connect::Session;
+use admin::status::Asking;
+use admin::status::verdict::Unasked;
+use futures::future::join_all;
+use sql::connect::{Session, application_name};
 use sql::installed::{self, Age, Installed};
 
 use super::finding::{Check, Finding, Level};
 
 /// Of a provider.
-pub(super) async fn of(session: &Session, database: &str) -> Vec<Finding> {
-    match installed::components(&**session).await {
+pub(super) async fn of(session: &Session, database: &str, asking: &Asking) -> Vec<Finding> {
+    let asked = asking.ask(async { Ok(installed::components(&**session).await?) });
+    match asked.await {
         Ok(components) => findings(database, &components, "ticker install"),
-        Err(error) => vec![unknown(database, &error)],
+        Err(unasked) => vec![unknown(database, unasked)],
     }
 }
 
-/// Of each subscriber of a replay.
-pub(super) async fn of_subscribers(replay: &ReplayConfig) -> Vec<Finding> {
-    let purpose = format!("trunkline check {}", replay.daemon.job_name);
-    let mut found = Vec::new();
-    for subscriber in &replay.subscribers {
-        let of = &subscriber.consumer;
-        match subscriber.db.connect(&purpose).await {
-            Err(error) => found.push(unknown(of, &error)),
-            Ok(session) => match installed::components(&*session).await {
-                Ok(components) => found.extend(findings(of, &components, "replay install")),
-                Err(error) => found.push(unknown(of, &error)),
-            },
+/// Of each subscriber of a replay. One that cannot be asked is left out where `told` says that another check tells it.
+pub(super) async fn of_subscribers(
+    replay: &ReplayConfig,
+    asking: &Asking,
+    told: bool,
+) -> Vec<Finding> {
+    let purpose = application_name("check", &replay.daemon.job_name);
+    let asked = replay.subscribers.iter().map(|subscriber| {
+        let purpose = &purpose;
+        async move {
+            let components = asking.ask(async {
+                let session = subscriber.db.connect(purpose).await?;
+                Ok(installed::components(&*session).await?)
+            });
+            match components.await {
+                Ok(found) => findings(&subscriber.consumer, &found, "replay install"),
+                Err(_) if told => Vec::new(),
+                Err(unasked) => vec![unknown(&subscriber.consumer, unasked)],
+            }
         }
-    }
-    found
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
-fn unknown(of: &str, error: &(dyn std::error::Error + 'static)) -> Finding {
+fn unknown(of: &str, unasked: Unasked) -> Finding {
     Finding::new(
         Check::Versions,
         of.to_owned(),
         Level::Unknown,
-        one_line(error),
+        unasked.error,
     )
 }
 

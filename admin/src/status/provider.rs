@@ -1,0 +1,221 @@
+//! How the provider of a replay stands, and what it says of each subscriber. Gathers the facts; `verdict` judges them.
+
+use std::collections::BTreeMap;
+
+use sql::connect::Session;
+use sql::consumer::ConsumerInfo;
+use sql::holder::{Holder, HolderKind};
+use sql::our_sessions::OurSessions;
+use sql::queue::QueueInfo;
+use sql::standing;
+
+use super::ask::Asking;
+use super::queues::capture_problems;
+use super::report::ProviderStatus;
+use super::subscribers::{Own, waits};
+use super::verdict::{self, FromProvider, Held, ProviderFacts, Retention, TickFacts, Unasked};
+use crate::config::{ReplayConfig, SubscriberConfig};
+use crate::output::{bytes, seconds};
+
+/// The provider's account, and a session to ask more.
+pub(super) struct Provider {
+    facts: ProviderFacts,
+    asked: Option<Asked>,
+}
+
+/// What a provider with the queue has said.
+struct Asked {
+    session: Session,
+    queue: QueueInfo,
+    consumers: Vec<ConsumerInfo>,
+    holders: Vec<Holder>,
+}
+
+impl Provider {
+    /// Asks it. What keeps it from being asked is a fact.
+    pub(super) async fn ask(config: &ReplayConfig, name: &str, asking: &Asking) -> Provider {
+        let mut facts = ProviderFacts {
+            queue: config.queue.clone(),
+            ..ProviderFacts::default()
+        };
+        let answer = asking.ask(Self::account(config, name)).await;
+        let asked = match answer {
+            Err(unasked) => {
+                facts.unasked = Some(unasked);
+                None
+            }
+            Ok(None) => None,
+            Ok(Some((asked, sessions, problems))) => {
+                facts.ticks = Some(tick_facts(&asked.queue, &sessions));
+                facts.insert_disabled = asked.queue.insert_disabled;
+                facts.problems = problems;
+                facts.waits = waits(&config.daemon.job_name, &sessions);
+                facts.standbys = sessions.standbys;
+                Some(asked)
+            }
+        };
+        Provider { facts, asked }
+    }
+
+    /// None: the queue is not there.
+    async fn account(
+        config: &ReplayConfig,
+        name: &str,
+    ) -> anyhow::Result<Option<(Asked, OurSessions, Vec<(String, String)>)>> {
+        let session = config.provider.connect(name).await?;
+        if !sql::queue::is_installed(&*session).await? {
+            return Ok(None);
+        }
+        let mut queues = sql::queue::list(&*session).await?;
+        queues.retain(|queue| queue.name == config.queue);
+        let Some(queue) = queues.pop() else {
+            return Ok(None);
+        };
+        let (consumers, holders, sessions, problems) = futures::try_join!(
+            sql::consumer::list(&*session),
+            sql::holder::list(&*session),
+            sql::our_sessions::list(&*session),
+            capture_problems(&session),
+        )?;
+        let problems = problems
+            .into_iter()
+            .filter(|one| one.queue == queue.name)
+            .map(|one| (one.table.to_string(), one.problem))
+            .collect();
+        let asked = Asked {
+            consumers: consumers
+                .into_iter()
+                .filter(|consumer| consumer.queue == queue.name)
+                .collect(),
+            holders: holders
+                .into_iter()
+                .filter(|holder| holder.queue == queue.name)
+                .collect(),
+            session,
+            queue,
+        };
+        Ok(Some((asked, sessions, problems)))
+    }
+
+    /// As status tells it.
+    pub(super) fn status(&self) -> ProviderStatus {
+        let reasons = verdict::of_provider(&self.facts);
+        ProviderStatus {
+            reachable: self.facts.unasked.is_none(),
+            last_tick: self
+                .asked
+                .as_ref()
+                .and_then(|asked| Some(asked.queue.last_tick?.0)),
+            tick_age_seconds: self.facts.ticks.as_ref().and_then(|ticks| ticks.age),
+            error: match (&self.facts.unasked, &self.facts.ticks) {
+                (Some(Unasked { error, .. }), _) => Some(error.clone()),
+                (None, None) => Some(format!("there is no queue {}", self.facts.queue)),
+                (None, Some(_)) => None,
+            },
+            reasons,
+        }
+    }
+
+    /// What it says of a subscriber that stands somewhere; None: it cannot be asked.
+    pub(super) async fn of(
+        &self,
+        subscriber: &SubscriberConfig,
+        own: &Own,
+        asking: &Asking,
+    ) -> Option<FromProvider> {
+        let asked = self.asked.as_ref()?;
+        let (stands, consumer) = (&own.standing, &subscriber.consumer);
+        let unapplied = asking.ask(async {
+            Ok(standing::unapplied(&*asked.session, &asked.queue.name, stands.tick).await?)
+        });
+        let unapplied = unapplied.await.ok()?;
+        let last = asked.queue.last_tick?;
+        Some(FromProvider {
+            same_queue: asked.queue.epoch == Some(stands.epoch),
+            tick_known: unapplied.is_known,
+            oldest: unapplied.seconds,
+            events: unapplied.events,
+            ticks: (last.0 - stands.tick.0).max(0),
+            held: asked.held(consumer),
+            retention: asked.retention(consumer, own, unapplied.seconds),
+        })
+    }
+}
+
+impl Asked {
+    fn held(&self, consumer: &str) -> Held {
+        let detached = self
+            .holders
+            .iter()
+            .find(|one| one.kind == HolderKind::Detached && one.name.as_deref() == Some(consumer));
+        if let Some(detached) = detached {
+            return Held::Detached(detached.detail.clone().unwrap_or_default());
+        }
+        if self.consumers.iter().any(|one| one.name == consumer) {
+            Held::Held
+        } else {
+            Held::NoConsumer
+        }
+    }
+
+    /// The use of the queue's limits by a subscriber, and by the helpers that hold the queue for its tables.
+    fn retention(&self, consumer: &str, own: &Own, oldest: Option<f64>) -> Vec<Retention> {
+        let tables: BTreeMap<u32, String> = own
+            .rows
+            .iter()
+            .map(|row| (row.provider_oid, row.table.to_string()))
+            .collect();
+        let helper = format!("{consumer}#");
+        let mut found = self.of_limits("subscriber", consumer, oldest);
+        for one in &self.consumers {
+            let Some(rest) = one.name.strip_prefix(&helper) else {
+                continue;
+            };
+            let oid = rest.rsplit(':').next().and_then(|oid| oid.parse().ok());
+            let table = oid.and_then(|oid: u32| tables.get(&oid));
+            let subject = table.map_or(one.name.as_str(), String::as_str);
+            found.extend(self.of_limits(subject, &one.name, one.lag_seconds));
+        }
+        found
+    }
+
+    fn of_limits(&self, subject: &str, consumer: &str, age: Option<f64>) -> Vec<Retention> {
+        let queue = &self.queue;
+        let held = self
+            .holders
+            .iter()
+            .find(|one| one.kind == HolderKind::Consumer && one.name.as_deref() == Some(consumer));
+        let limit = |limit: String, used: f64| Retention {
+            subject: subject.to_owned(),
+            limit,
+            used,
+            detaches: queue.retention_action == "detach",
+        };
+        let mut found = Vec::new();
+        if queue.retention_age_seconds > 0.0 {
+            let used = age.unwrap_or(0.0) / queue.retention_age_seconds;
+            let text = format!("retention_age ({})", seconds(queue.retention_age_seconds));
+            found.push(limit(text, used));
+        }
+        let held_bytes = held.and_then(|held| held.held_bytes);
+        if let (1.., Some(held)) = (queue.retention_bytes, held_bytes) {
+            let used = held as f64 / queue.retention_bytes as f64;
+            let text = format!("retention_bytes ({})", bytes(queue.retention_bytes));
+            found.push(limit(text, used));
+        }
+        found
+    }
+}
+
+/// How a queue is ticked, of what its database says.
+pub(super) fn tick_facts(queue: &QueueInfo, sessions: &OurSessions) -> TickFacts {
+    TickFacts {
+        age: queue.tick_age_seconds,
+        pending: queue.pending_events.unwrap_or(0),
+        max_lag: queue.max_lag_seconds,
+        idle_period: queue.idle_period_seconds,
+        paused: queue.paused,
+        external: queue.external_ticker,
+        ticker: sessions.ticker,
+    }
+}

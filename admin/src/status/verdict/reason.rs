@@ -1,0 +1,132 @@
+//! One thing that is not as it should be. Pure.
+
+use serde::Serialize;
+
+/// How bad a reason is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Somebody should look.
+    Warning,
+    /// Somebody must act.
+    Critical,
+}
+
+impl Severity {
+    /// The word as printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// What kind of thing is wrong, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A database cannot be asked.
+    Unreachable,
+    /// What is expected in a database is not there, or is older than this program.
+    NotInstalled,
+    /// No tick is made.
+    NoTick,
+    /// A commit waits for a synchronous standby.
+    Standby,
+    /// A session waits for a lock.
+    Lock,
+    /// Changes of a table are not captured.
+    NotCaptured,
+    /// No daemon works on the subscriber.
+    NoDaemon,
+    /// The daemon is there and does nothing.
+    Hangs,
+    /// The operator has paused it.
+    Paused,
+    /// The daemon says why it does not go on.
+    Error,
+    /// The queue does not have, or does not hold, what the subscriber needs.
+    Lost,
+    /// A limit of the queue is near, or passed.
+    Retention,
+    /// A table is parked.
+    Parked,
+    /// Tables are on their way to be in step.
+    Copying,
+    /// Rows were not as their changes said.
+    Conflicts,
+    /// What the subscriber shows is old.
+    Lag,
+}
+
+impl Kind {
+    /// The word as printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Unreachable => "unreachable",
+            Kind::NotInstalled => "not-installed",
+            Kind::NoTick => "no-tick",
+            Kind::Standby => "standby",
+            Kind::Lock => "lock",
+            Kind::NotCaptured => "not-captured",
+            Kind::NoDaemon => "no-daemon",
+            Kind::Hangs => "hangs",
+            Kind::Paused => "paused",
+            Kind::Error => "error",
+            Kind::Lost => "lost",
+            Kind::Retention => "retention",
+            Kind::Parked => "parked",
+            Kind::Copying => "copying",
+            Kind::Conflicts => "conflicts",
+            Kind::Lag => "lag",
+        }
+    }
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reason {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What kind of thing it is.
+    pub kind: Kind,
+    /// Whom it is about: `ticker`, `replay`, `provider`, `subscriber`, or a table by its name.
+    pub subject: String,
+    /// What is wrong, in one line without values of rows.
+    pub what: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
+
+impl Reason {
+    pub(super) fn new(
+        severity: Severity,
+        kind: Kind,
+        subject: &str,
+        what: impl Into<String>,
+    ) -> Reason {
+        Reason {
+            severity,
+            kind,
+            subject: subject.to_owned(),
+            what: what.into(),
+            advice: None,
+        }
+    }
+
+    pub(super) fn advised(self, advice: impl Into<String>) -> Reason {
+        let advice = Some(advice.into()).filter(|text: &String| !text.is_empty());
+        Reason { advice, ..self }
+    }
+
+    /// `SUBJECT: WHAT`.
+    pub fn sentence(&self) -> String {
+        format!("{}: {}", self.subject, self.what)
+    }
+}
+
+/// The worst of some reasons; None: there is none.
+pub fn worst<'a>(reasons: impl IntoIterator<Item = &'a Reason>) -> Option<Severity> {
+    reasons.into_iter().map(|reason| reason.severity).max()
+}
