@@ -205,5 +205,6 @@ fn reshape(row: &[u8], old: &Shape, new: &Shape) -> (Vec<u8>, Vec<u8>) {
         })
         .collect();
     let row = values.join(&b',');
-    (row::project(&row, &new.key_fields()).into_owned(), row)
+    let key = row::project(&row, &new.key_fields()).into_owned();
+    (canonical(new, key), row)
 }

@@ -23,6 +23,8 @@ pub(super) struct World {
     tables: Vec<&'static str>,
     functions: u32,
     prepared: u32,
+    /// How many times the parent was altered.
+    altered: u32,
     /// What events say of the time before is as the mirror has it.
     pub(super) check_claims: bool,
 }
@@ -51,6 +53,7 @@ impl World {
             tables,
             functions: 0,
             prepared: 0,
+            altered: 0,
             check_claims: !moving_ctes,
             random,
         }
@@ -245,8 +248,23 @@ impl World {
         sql
     }
 
-    /// A partition that goes and one that comes, with the rows that it has by then.
+    /// A parent that is altered, which changes its child; a partition that goes and one that comes, with the rows that it has by then.
     fn partitions(&mut self) -> Option<String> {
+        if self.tables.contains(&"i") && self.one_in(2) {
+            self.altered += 1;
+            let (schema, number) = (self.schema.clone(), self.altered);
+            return Some(match self.random.random_range(0..3) {
+                0 => format!(
+                    "alter table {schema}.i add x{number} int default 7; alter table {schema}.i drop x{number}"
+                ),
+                1 => format!(
+                    "alter table {schema}.i rename v to y; update {schema}.ik set y = 'altered'; alter table {schema}.i rename y to v"
+                ),
+                _ => format!(
+                    "alter table {schema}.i add x{number} text; update {schema}.i set x{number} = 'x'"
+                ),
+            });
+        }
         if !self.tables.contains(&"p") {
             return None;
         }
@@ -281,11 +299,23 @@ impl World {
                 }
                 _ => self.plain_statement(),
             };
+            let forgets = if self.one_in(6) { self.forgets() } else { "" };
             body.push_str(&format!(
-                "begin {statement}; exception when others then null; end; "
+                "begin {statement}; {forgets} exception when others then null; end; "
             ));
         }
+        if self.one_in(4) {
+            body.push_str(self.forgets());
+        }
         body
+    }
+
+    /// What RESET ALL does to capture; the worlds' own triggers count in a setting, which it would reset, too.
+    fn forgets(&mut self) -> &'static str {
+        self.pick(&[
+            "perform set_config('trunkline.m_' || c.oid, '', true) from pg_class c where c.relkind in ('r', 'p') and c.oid > 16384;",
+            "perform set_config('trunkline.m_' || c.oid, 'x', true) from pg_class c where c.relkind in ('r', 'p') and c.oid > 16384;",
+        ])
     }
 
     fn trigger(&mut self, number: u32) -> String {
