@@ -315,6 +315,10 @@ async fn d3_a_stale_row_does_not_win_whatever_code_does_within_a_statement() {
 #[tokio::test]
 async fn d3_a_function_with_settings_of_its_own_and_a_partitioned_table_lose_no_row_either() {
     let mut p = Provider::start().await;
+    if p.version() < 11 {
+        // No partitioned table has a key there.
+        return;
+    }
     p.run(
         "create table r (id int primary key, v int) partition by range (id);
          create table r1 partition of r for values from (0) to (10); create table r2 partition of r for values from (10) to (99);

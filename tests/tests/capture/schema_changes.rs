@@ -293,6 +293,10 @@ async fn d1_a_column_added_to_a_parent_reaches_the_capture_of_its_children() {
 #[tokio::test]
 async fn d1_a_table_that_becomes_a_partition_and_is_one_no_more_is_looked_at_each_time() {
     let mut p = Provider::start().await;
+    if p.version() < 11 {
+        // The server lets no table with such triggers become a partition.
+        return;
+    }
     p.run("create table t (id int primary key, v text); create table r (like t) partition by range (id)")
         .await;
     p.add("t").await;
@@ -358,6 +362,10 @@ async fn d2_a_ddl_log_that_fails_in_our_functions_leaves_capture_as_right_as_wit
 #[tokio::test]
 async fn d2_what_upkeep_cannot_do_either_is_a_problem_until_it_can_and_fails_no_statement() {
     let mut p = Provider::start().await;
+    if p.version() < 11 {
+        // No partitioned table has a key there.
+        return;
+    }
     p.run(
         "create table r (id int not null, k int not null, v text, primary key (id, k)) partition by list (k);
          create table r1 partition of r for values in (1)",
