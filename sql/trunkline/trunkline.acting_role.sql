@@ -3,14 +3,16 @@
 -- As whom replay writes a subscriber's table, so that the table's owner cannot run code as
 -- a stronger role. Code is what the owner has put on the table or one of its partitions and
 -- what runs when replay writes it: triggers that are ENABLE ALWAYS or REPLICA, rules of that
--- kind, and functions and operators in check constraints, domains, defaults, indexes, partition
+-- kind, functions and operators in check constraints, domains, defaults, indexes, partition
 -- keys and extended statistics (what is constant in these the planner computes, whatever the
--- statement). Code of superusers and of the role itself is nobody else's.
+-- statement), and types of the owner's that it may give such code to. Code of superusers and of the role itself is nobody else's.
 --
 -- Result: one row.
---   acts_as     the owner, where the current role is a member of it and so takes its
---               place; null where it stays what it is: it is the owner, the owner is a
---               superuser, or it is no member
+--   acts_as     the owner, where it is neither the current role nor a superuser and the current role is a member of it: the table is
+--               read and written by trunkline.as_owner; else null
+--   role        the number of that role
+--   immediate   the command that has the table's deferrable triggers and constraints checked at once, since none may be deferred there;
+--               null where it has none
 --   owner       the owner, if it is neither a superuser nor the current role; else null
 --   code        what would run of it, or of owners of partitions; null if nothing
 -- Tables: reads the catalog only. PL/pgSQL keeps its plan for the session; planning it took ten times as long as running it.
@@ -19,6 +21,8 @@ create or replace function trunkline.acting_role(
     i_schema text,
     i_table text,
     out acts_as text,
+    out role oid,
+    out immediate text,
     out owner text,
     out code text)
 returns record
@@ -42,15 +46,10 @@ begin
         select tree.oid, tree.relowner, tree.is_root
           from tree join pg_roles r on r.oid = tree.relowner, me
          where not r.rolsuper and tree.relowner <> me.oid
-    ), type_of as (
-        select s.oid as relid, t.oid, t.typtype, t.typbasetype
-          from stranger s
-          join pg_attribute a on a.attrelid = s.oid and a.attnum > 0 and not a.attisdropped
-          join pg_type t on t.oid = a.atttypid
-        union all
-        select type_of.relid, t.oid, t.typtype, t.typbasetype
-          from type_of join pg_type t on t.oid = type_of.typbasetype
-         where type_of.typtype = 'd'
+    ), type_of (oid) as (
+        select trunkline.component_types(array(
+            select a.atttypid from stranger s
+              join pg_attribute a on a.attrelid = s.oid and a.attnum > 0 and not a.attisdropped))
     ), part (what, classid, objid) as (
         select format('constraint %I', k.conname), 'pg_constraint'::regclass, k.oid
           from stranger s join pg_constraint k on k.conrelid = s.oid
@@ -77,6 +76,17 @@ begin
           from stranger s
           join pg_rewrite w on w.ev_class = s.oid and w.ev_enabled in ('A', 'R')
         union
+        -- Whose owner may give it a check at any time, which no lock on the table keeps away.
+        select format('type %s', format_type(t.oid, null))
+          from type_of join pg_type t on t.oid = type_of.oid and t.typtype in ('d', 'c', 'r', 'm')
+          join pg_roles r on r.oid = t.typowner, me
+         where not r.rolsuper and t.typowner <> me.oid
+        union
+        -- Of a table of the role's own, a partition of another's: it would be written as the role.
+        select format('partition %s', s.oid::regclass)
+          from stranger s
+         where not exists (select from stranger root where root.is_root)
+        union
         select part.what
           from part
           join pg_depend d on d.classid = part.classid and d.objid = part.objid
@@ -85,14 +95,24 @@ begin
           join pg_roles r on r.oid = p.proowner, me
          where not r.rolsuper and p.proowner <> me.oid
     )
-    select case when case when current_setting('server_version_num')::int >= 160000
-                          then pg_has_role(me.oid, s.relowner, 'SET')
-                          else pg_has_role(me.oid, s.relowner, 'MEMBER') end
-                then pg_get_userbyid(s.relowner)::text end,
+    select m.owner, m.relowner,
+           (select 'set constraints ' || string_agg(distinct format('%I.%I', kn.nspname, k.conname), ', ') || ' immediate'
+              from tree
+              join pg_trigger t on t.tgrelid = tree.oid and t.tgdeferrable
+              join pg_constraint k on k.oid = t.tgconstraint
+              join pg_namespace kn on kn.oid = k.connamespace
+             where t.tgenabled = 'A'
+                or t.tgenabled = case current_setting('session_replication_role') when 'replica' then 'R' else 'O' end),
            pg_get_userbyid(s.relowner)::text,
            (select string_agg(found.what, ', ' order by found.what) from found)
-      into acts_as, owner, code
-      from me left join stranger s on s.is_root;
+      into acts_as, role, immediate, owner, code
+      from me
+      left join stranger s on s.is_root
+      left join lateral (
+          select pg_get_userbyid(s.relowner)::text, s.relowner
+           where case when current_setting('server_version_num')::int >= 160000
+                      then pg_has_role(me.oid, s.relowner, 'SET') else true end
+             and pg_has_role(me.oid, s.relowner, 'USAGE')) m (owner, relowner) on true;
 end
 $$;
 

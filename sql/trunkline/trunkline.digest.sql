@@ -20,13 +20,8 @@ set lc_monetary = 'C'
 set quote_all_identifiers = off
 as $$
 declare
-    v_table text := format('%I.%I', i_schema, i_name);
-    v_query text;
+    v_query text := trunkline.digest_query(i_schema, i_name, i_columns);
 begin
-    v_query := format(
-        'select count(*), coalesce(sum((''x'' || substr(md5(convert_to(row(%s)::text, ''UTF8'')), 1, 16))::bit(64)::bigint), 0) from %s%s n',
-        (select string_agg(format('n.%I', c), ', ' order by c collate "C") from unnest(i_columns) c),
-        case (select c.relkind from pg_class c where c.oid = to_regclass(v_table)) when 'p' then '' else 'only ' end, v_table);
     if i_asked is not null then
         execute format('select (a.a)[1]::bigint, (a.a)[2]::numeric from trunkline.ask_%s($1) a (a)', i_asked) into rows, sum
           using format('select array[q.n::text, q.s::text] from (%s) q (n, s)', v_query);
@@ -36,3 +31,19 @@ begin
 end
 $$;
 revoke all on function trunkline.digest(text, text, text[], oid) from public;
+
+-- Function trunkline.digest_query(i_schema, i_name, i_columns text[]): the query of trunkline.digest, of one row: rows and sum.
+create or replace function trunkline.digest_query(i_schema text, i_name text, i_columns text[]) returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_table text := format('%I.%I', i_schema, i_name);
+begin
+    return format(
+        'select count(*), coalesce(sum((''x'' || substr(md5(convert_to(row(%s)::text, ''UTF8'')), 1, 16))::bit(64)::bigint), 0) from %s%s n',
+        (select string_agg(format('n.%I', c), ', ' order by c collate "C") from unnest(i_columns) c),
+        case (select c.relkind from pg_class c where c.oid = to_regclass(v_table)) when 'p' then '' else 'only ' end, v_table);
+end
+$$;
+revoke all on function trunkline.digest_query(text, text, text[]) from public;

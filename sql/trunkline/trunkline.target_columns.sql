@@ -1,3 +1,13 @@
+-- Function trunkline.type_name(i_type oid): a type's name with its schema, without modifiers. format_type leaves the schema out where it
+-- is not needed under the path of now, and writes some names as keywords with modifiers of their own.
+create or replace function trunkline.type_name(i_type oid) returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select format('%I.%I', n.nspname, t.typname) from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.oid = i_type;
+$$;
+revoke all on function trunkline.type_name(oid) from public;
+
 -- Function trunkline.target_columns(i_schema, i_table)
 --
 -- What replay must know of a subscriber's table to write it: its columns, how their
@@ -13,6 +23,9 @@
 --                            default btree class; null if there is none
 --   not_null                 it never is NULL
 --   partitioned              the table is
+--   written_as               the type as statements name it, whatever the search_path is
+--   staged_as                what values of it are staged as, where reading one may run code of a role that is neither a superuser nor the
+--                            current one: what a domain is made of; text, where such a type is within another one; else null
 --   unique_keys              for each immediate, valid, full unique index on plain
 --                            columns with this column: its number, so that a caller can
 --                            see whether a set of columns is such a key
@@ -28,7 +41,9 @@ create or replace function trunkline.target_columns(
     out equal_operator text,
     out unique_keys oid[],
     out not_null boolean,
-    out partitioned boolean)
+    out partitioned boolean,
+    out written_as text,
+    out staged_as text)
 returns setof record
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -83,7 +98,15 @@ begin
                                     and pc.castmethod = 'b' and pc.castcontext = 'i')
                    limit 1))),
            array(select u.indexrelid from unique_column u where u.attnum = a.attnum),
-           a.attnotnull, target.relkind = 'p'
+           a.attnotnull, target.relkind = 'p', trunkline.type_name(a.atttypid),
+           -- Types that come with the server have no code of others.
+           case when ty.base < 16384 or not exists (
+                     select from trunkline.component_types(array[ty.base]) part (oid)
+                       join pg_type t on t.oid = part.oid
+                       join pg_roles r on r.oid = t.typowner
+                      where t.typtype = 'd' or (t.typtype in ('c', 'r', 'm') and not r.rolsuper and r.rolname <> current_user))
+                then case when ty.base <> a.atttypid then trunkline.type_name(ty.base) end
+                else 'pg_catalog.text' end
       from target
       join pg_attribute a on a.attrelid = target.oid and a.attnum > 0 and not a.attisdropped
       cross join lateral (

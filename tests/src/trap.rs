@@ -67,6 +67,9 @@ begin
             null;
         end;
     end loop;
+    if pg_catalog.to_regprocedure('trap.leave(text)') is not null then
+        execute 'select trap.leave($1)' using place;
+    end if;
 end
 $f$;
 
@@ -77,6 +80,69 @@ create or replace function trap.same(place text, anyelement) returns anyelement 
 create or replace function trap.fire() returns trigger language plpgsql as
     $f$ begin perform trap.spring('trigger ' || tg_argv[0]); return case when tg_op = 'DELETE' then old else new end; end $f$;
 "#;
+
+/// What runs when the trap's code has returned: `trap.leave(place)` leaves it behind in the session, in every way that a function without
+/// rights has. Not for sessions of users who write a trapper's table by themselves: what it does to them is theirs to mind.
+const LEAVINGS: &str = r#"
+create table trap.later (place text);
+create constraint trigger later after insert on trap.later deferrable initially deferred
+    for each row execute procedure trap.fire('later');
+alter table trap.later enable always trigger later;
+
+create function trap.stranger(place text) returns void language plpgsql as $f$
+begin
+    if current_user operator(pg_catalog.<>) 'trapper' then
+        raise log 'trap escaped at %: now %', place, current_user;
+    end if;
+end
+$f$;
+create function trap.doubled(text, text) returns bool language plpgsql as
+    $f$ begin perform trap.stranger('an operator'); return $1 operator(pg_catalog.=) $2; end $f$;
+create operator trap.= (leftarg = text, rightarg = text, procedure = trap.doubled);
+create function trap.doubled(oid, oid) returns bool language plpgsql as
+    $f$ begin perform trap.stranger('an operator'); return $1 operator(pg_catalog.=) $2; end $f$;
+create operator trap.= (leftarg = oid, rightarg = oid, procedure = trap.doubled);
+create function trap.set_config(text, text, bool) returns text language plpgsql as
+    $f$ begin perform trap.stranger('set_config'); return pg_catalog.set_config($1, $2, $3); end $f$;
+
+create function trap.leave(place text) returns void language plpgsql volatile as $f$
+declare
+    v_one   record;
+    v_means text;
+begin
+    if place operator(pg_catalog.~) 'left behind' or place operator(pg_catalog.=) 'trigger later' then
+        return;
+    end if;
+    for v_one in select p.name, p.parameter_types from pg_catalog.pg_prepared_statements p
+               where p.statement operator(pg_catalog.<>) pg_catalog.current_query() loop
+        begin
+            execute pg_catalog.format('deallocate %I', v_one.name);
+            execute pg_catalog.format('prepare %I (%s) as select trap.spring(%L)', v_one.name,
+                pg_catalog.array_to_string(v_one.parameter_types, ', '), 'left behind, prepared');
+        exception when others then null;
+        end;
+    end loop;
+    foreach v_means in array array[
+        $m$insert into trap.later values ('later')$m$,
+        $m$declare trap_held cursor with hold for select trap.spring('left behind, held')$m$,
+        'listen trap', 'discard temp', 'select pg_catalog.pg_advisory_unlock_all()',
+        $m$set search_path = trap, pg_catalog, pg_temp$m$, 'set standard_conforming_strings = off', 'set client_encoding = sjis']
+    loop
+        begin
+            execute v_means;
+        exception when others then null;
+        end;
+    end loop;
+end
+$f$;
+"#;
+
+/// Puts the functions of the trap into a database, with all that they can leave behind in a session.
+#[track_caller]
+pub fn lay_lasting(cluster: &Cluster, dbname: &str) {
+    lay(cluster, dbname);
+    as_trapper(cluster, dbname, LEAVINGS);
+}
 
 /// Puts the functions of the trap into a database.
 #[track_caller]

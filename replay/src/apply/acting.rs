@@ -1,24 +1,36 @@
-//! As whom a table is written: its owner, where replay's role is a member of it, so that what
-//! the owner has put on the table runs with no more rights than the owner has.
+//! As whom a table is written: as its owner, where that is another role that replay's is a member of, so that what
+//! the owner has put on the table runs with no more rights than the owner has, and cannot take ours.
 
-use sql::{name::TableName, provider::quote_literal};
-use tokio_postgres::{Client, GenericClient, types::Type};
+use sql::{
+    name::{TableName, quote_ident},
+    provider::quote_literal,
+};
+use tokio_postgres::{
+    Client, Error, GenericClient, SimpleQueryMessage,
+    types::{ToSql, Type},
+};
 
-use super::{Applier, SessionRole};
+use super::rows::TextValue;
 use crate::trouble::Trouble;
 
-/// Has what was deferred happen now, as the role of now.
-pub(super) const FIRE_DEFERRED: &str = "set constraints all immediate";
-
 /// What `trunkline.acting_role` says of a table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Acting {
-    /// The role to take; none: replay's own.
-    acts_as: Option<String>,
+    /// The role that the table's statements run as; none: replay's own.
+    acts_as: Option<Role>,
     /// The owner, if it is another role and no superuser.
     owner: Option<String>,
     /// What of the owner's would run.
     code: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Role {
+    name: String,
+    oid: u32,
+    /// What must be said before the first statement of a transaction: where the owner's code is held in, nothing may be
+    /// deferred.
+    immediate: String,
 }
 
 impl Acting {
@@ -30,15 +42,25 @@ impl Acting {
     ) -> Result<Acting, Trouble> {
         client
             .query_typed_one(
-                "select acts_as, owner, code from trunkline.acting_role($1, $2)",
+                "select acts_as, role, immediate, owner, code from trunkline.acting_role($1, $2)",
                 &[(&target.schema, Type::TEXT), (&target.name, Type::TEXT)],
             )
             .await
             .and_then(|row| {
+                let acts_as: Option<String> = row.try_get(0)?;
+                let immediate: Option<String> = row.try_get(2)?;
+                let acts_as = match acts_as {
+                    None => None,
+                    Some(name) => Some(Role {
+                        name,
+                        oid: row.try_get(1)?,
+                        immediate: immediate.map_or_else(String::new, |sql| sql + "; "),
+                    }),
+                };
                 Ok(Acting {
-                    acts_as: row.try_get(0)?,
-                    owner: row.try_get(1)?,
-                    code: row.try_get(2)?,
+                    acts_as,
+                    owner: row.try_get(3)?,
+                    code: row.try_get(4)?,
                 })
             })
             .map_err(Trouble::at_table(
@@ -63,91 +85,117 @@ impl Acting {
         ))
     }
 
-    /// The role to take; none: replay's own.
+    /// The owner, as whom the table is read and written; none: replay's own role does it directly.
     pub(crate) fn role(&self) -> Option<&str> {
-        self.acts_as.as_deref()
+        self.acts_as.as_ref().map(|role| role.name.as_str())
     }
 
-    /// Takes the owner's role in the open transaction, for what writes the table's rows.
-    pub(crate) async fn take(&self, client: &Client, table: &TableName) -> Result<(), Trouble> {
-        let Some(role) = self.role() else {
-            return Ok(());
+    /// Its number.
+    pub(crate) fn role_oid(&self) -> Option<u32> {
+        self.acts_as.as_ref().map(|role| role.oid)
+    }
+
+    /// The statement that lets the owner use tables of replay's own; empty where replay's own role does it.
+    pub(crate) fn grant(&self, rights: &str, tables: &[&str]) -> String {
+        self.role().map_or_else(String::new, |role| {
+            let role = quote_ident(role);
+            format!("; grant {rights} on {} to {role}", tables.join(", "))
+        })
+    }
+
+    /// Runs a statement over the table: one round trip. The rows that it touched.
+    pub(crate) async fn execute(&self, client: &Client, statement: &str) -> Result<u64, Error> {
+        let Some(role) = &self.acts_as else {
+            return touched(client, statement).await;
         };
-        client
-            .batch_execute(&take_role(role, true))
-            .await
-            .map_err(Trouble::at_table(
-                table,
-                "could not take the role of its owner",
-            ))
+        let lines = lines(client, &role.ask(statement, false)).await?;
+        Ok(lines
+            .iter()
+            .filter_map(|line| line.parse::<u64>().ok())
+            .sum())
     }
 
-    /// Takes replay's own role again. Deferred triggers fire before: at the commit they would
-    /// run as whoever commits.
-    pub(crate) async fn give_back(
+    /// The nth value of [`Acting::execute_with`] in its statement.
+    pub(crate) fn parameter(&self, n: usize) -> String {
+        match &self.acts_as {
+            None => format!("${n}"),
+            Some(_) => format!("($1)[{n}]"),
+        }
+    }
+
+    /// Runs a statement whose values come from an event: as parameters, each read by its type's own input function, and by the
+    /// extended protocol, which takes one statement and no more.
+    pub(crate) async fn execute_with(
         &self,
         client: &Client,
-        table: &TableName,
-    ) -> Result<(), Trouble> {
-        if self.role().is_none() {
-            return Ok(());
+        statement: &str,
+        values: &[Option<String>],
+    ) -> Result<(), Error> {
+        if let Some(role) = &self.acts_as {
+            client.batch_execute(&role.immediate).await?;
+            let ask = "select trunkline.as_owner($1, $2, false, $3)";
+            let asked: [(&(dyn ToSql + Sync), Type); 3] = [
+                (&role.oid, Type::OID),
+                (&statement, Type::TEXT),
+                (&values, Type::TEXT_ARRAY),
+            ];
+            return client.query_typed(ask, &asked).await.map(|_| ());
         }
-        client
-            .batch_execute(FIRE_DEFERRED)
-            .await
-            .map_err(Trouble::at_table(
-                table,
-                "could not write it on the subscriber",
-            ))?;
-        client
-            .batch_execute(&take_role("none", true))
-            .await
-            .map_err(Trouble::database("could not take replay's own role again"))
+        let statement = client.prepare(statement).await?;
+        let values = values
+            .iter()
+            .map(|value| TextValue(value.clone().map(String::into_bytes)));
+        client.execute_raw(&statement, values).await?;
+        Ok(())
+    }
+
+    /// Runs a query of one column of text over the table: one round trip. Its rows, as far as they are not null.
+    pub(crate) async fn lines(
+        &self,
+        client: &Client,
+        statement: &str,
+    ) -> Result<Vec<String>, Error> {
+        match &self.acts_as {
+            None => lines(client, statement).await,
+            Some(role) => lines(client, &role.ask(statement, true)).await,
+        }
     }
 }
 
-/// The statement that takes a role, for the transaction or the session; `none` is the session's.
-pub(crate) fn take_role(role: &str, local: bool) -> String {
-    format!(
-        "select pg_catalog.set_config('role', {}, {local})",
-        quote_literal(role)
-    )
-}
-
-impl Applier {
-    /// Takes a role in the open transaction.
-    pub(super) async fn act_as(
-        &self,
-        role: Option<&str>,
-        table: &TableName,
-    ) -> Result<(), Trouble> {
-        let Some(role) = role else {
-            return Ok(());
-        };
-        self.run_at(
-            &take_role(role, true),
-            table,
-            "could not take the role of its owner",
+impl Role {
+    /// See `trunkline.as_owner`.
+    fn ask(&self, statement: &str, reads: bool) -> String {
+        format!(
+            "{}select trunkline.as_owner({}, {}, {reads})",
+            self.immediate,
+            self.oid,
+            quote_literal(statement)
         )
-        .await
     }
+}
 
-    /// Takes replay's own role again. Deferred triggers fire before: at the commit they would
-    /// run as replay's own role. (In an ordinary session tables with such are refused.)
-    pub(super) async fn act_as_self(
-        &self,
-        role: Option<&str>,
-        table: &TableName,
-    ) -> Result<(), Trouble> {
-        if role.is_none() {
-            return Ok(());
+/// Runs statements in one round trip and gives the rows that they touched.
+pub(super) async fn touched(client: &Client, statement: &str) -> Result<u64, Error> {
+    let messages = client.simple_query(statement).await?;
+    Ok(messages
+        .iter()
+        .map(|message| {
+            if let SimpleQueryMessage::CommandComplete(rows) = message {
+                *rows
+            } else {
+                0
+            }
+        })
+        .sum())
+}
+
+async fn lines(client: &Client, statement: &str) -> Result<Vec<String>, Error> {
+    let messages = client.simple_query(statement).await?;
+    let mut lines = Vec::new();
+    for message in &messages {
+        if let SimpleQueryMessage::Row(row) = message {
+            lines.extend(row.try_get(0)?.map(str::to_owned));
         }
-        let take = take_role("none", true);
-        let take = match self.session_role {
-            SessionRole::Replica => format!("{FIRE_DEFERRED}; {take}"),
-            SessionRole::Origin => take,
-        };
-        self.run_at(&take, table, "could not write it on the subscriber")
-            .await
     }
+    Ok(lines)
 }

@@ -11,7 +11,7 @@ use sql::{
 };
 use tracing::warn;
 
-use super::{Applier, empty, rows::TextValue, target::Target};
+use super::{Applier, empty, target::Target};
 use crate::trouble::Trouble;
 use std::sync::Arc;
 
@@ -59,9 +59,7 @@ impl Applier {
                 self.settle(tick).await?;
                 let target = self.target(shape).await?;
                 target.acting.refuse_code(&table)?;
-                self.act_as(target.acting.role(), &table).await?;
-                self.empty_part(&table, &target, part).await?;
-                self.act_as_self(target.acting.role(), &table).await
+                self.empty_part(&table, &target, part).await
             }
             Mark::Filled {
                 column,
@@ -76,9 +74,7 @@ impl Applier {
                     return Ok(());
                 }
                 target.acting.refuse_code(&table)?;
-                self.act_as(target.acting.role(), &table).await?;
-                self.fill(&table, &target, column, value.as_deref()).await?;
-                self.act_as_self(target.acting.role(), &table).await
+                self.fill(&table, &target, column, value.as_deref()).await
             }
             Mark::Digest {
                 columns,
@@ -146,7 +142,7 @@ impl Applier {
             .map_err(at_table("could not look for a partition on the subscriber"))?;
         let name = TableName::new(part.part.schema.clone(), part.part.name.clone());
         if here {
-            return empty::tables(&self.session, std::slice::from_ref(&name)).await;
+            return empty::tables(&self.session, &[(&name, &target.acting)]).await;
         }
         let mut values = Vec::new();
         let condition = part.condition(
@@ -155,8 +151,8 @@ impl Applier {
                 Some(OwnColumn { name, type_name })
             },
             |value| {
-                values.push(TextValue(Some(value.as_bytes().to_vec())));
-                format!("${}", values.len())
+                values.push(Some(value.to_owned()));
+                target.acting.parameter(values.len())
             },
         );
         let Some(condition) = condition.filter(|_| values.len() <= PARAMETERS_MAX) else {
@@ -169,8 +165,10 @@ impl Applier {
             ));
         };
         let delete = format!("delete from {} t where {condition}", target.own_rows());
-        let doing = "could not delete a partition's rows";
-        self.run_with(&delete, &values, table, doing).await
+        let deleted = target.acting.execute_with(&self.session, &delete, &values);
+        deleted
+            .await
+            .map_err(at_table("could not delete a partition's rows"))
     }
 
     /// Sets a column to one value in all rows that have another one.
@@ -185,32 +183,17 @@ impl Applier {
         let Some((name, type_name)) = target.written_column(column) else {
             return Ok(());
         };
-        let value = TextValue(value.map(|value| value.as_bytes().to_vec()));
+        let values = [value.map(str::to_owned)];
+        let given = target.acting.parameter(1);
         let fill = format!(
-            "update {} t set {name} = $1::{type_name} \
-             where row(t.{name})::text is distinct from row($1::{type_name})::text",
+            "update {} t set {name} = {given}::{type_name} \
+             where row(t.{name})::text is distinct from row({given}::{type_name})::text",
             target.own_rows()
         );
-        self.run_with(&fill, &[value], table, "could not set a new column")
+        let filled = target.acting.execute_with(&self.session, &fill, &values);
+        filled
             .await
-    }
-
-    /// Runs a statement whose values come from an event: as parameters, each read by its type's own input function, and by the
-    /// extended protocol, which takes one statement and no more.
-    async fn run_with(
-        &self,
-        sql: &str,
-        values: &[TextValue],
-        table: &TableName,
-        doing: &str,
-    ) -> Result<(), Trouble> {
-        let at_table = || Trouble::at_table(table, doing);
-        let statement = self.session.prepare(sql).await.map_err(at_table())?;
-        self.session
-            .execute_raw(&statement, values)
-            .await
-            .map_err(at_table())?;
-        Ok(())
+            .map_err(Trouble::at_table(table, "could not set a new column"))
     }
 
     /// Whether rows that the provider changed by a definition have changed here, too.
@@ -234,11 +217,17 @@ impl Applier {
             ));
         }
         let at_table = Trouble::at_table(table, "could not compare its rows");
+        let name = &target.name;
         let (rows_here, sum_here): (i64, String) = self
             .session
             .query_one(
-                "select rows, sum::text from trunkline.digest($1, $2, $3)",
-                &[&target.name.schema, &target.name.name, &columns],
+                "select rows, sum::text from trunkline.digest_as($1, $2, $3, $4)",
+                &[
+                    &name.schema,
+                    &name.name,
+                    &columns,
+                    &target.acting.role_oid(),
+                ],
             )
             .await
             .and_then(|row| Ok((row.try_get(0)?, row.try_get(1)?)))

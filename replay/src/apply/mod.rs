@@ -37,11 +37,9 @@ use sql::{
     tick::{Epoch, TickId},
 };
 
-use tokio_postgres::Statement;
-
 pub(crate) use self::replica::{SessionRole, write_settings};
 use self::{
-    acting::take_role, conflicts::Conflicts, pending::Pending, replica::make_ready, sets::Staged,
+    conflicts::Conflicts, empty::Emptied, pending::Pending, replica::make_ready, sets::Staged,
     target::Staging, writable::Writable,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
@@ -62,8 +60,6 @@ pub(crate) struct Applier {
     /// Choices of tables that have one of their own, by their oids on the provider.
     choices: HashMap<u32, OnConflict>,
     mover: Mover,
-    set_role: Statement,
-    fire_deferred: Statement,
     /// How tables are written, by their oids on the provider.
     mappings: HashMap<u32, Mapping>,
     writable: HashMap<ShapeId, Arc<Writable>>,
@@ -74,8 +70,6 @@ pub(crate) struct Applier {
     /// Shapes of which staging tables may be there. None is ever taken out: a drop goes with its
     /// transaction, and that may be rolled back.
     ever_made: HashSet<ShapeId>,
-    /// The roles that have made staging tables, where these were not replay's own.
-    makers: HashMap<ShapeId, String>,
     /// What the staging tables hold in the transaction that is open.
     staged: HashMap<ShapeId, [Staged; 2]>,
     /// Sums that are staged and not written yet.
@@ -99,20 +93,7 @@ impl Applier {
         let mover = Mover::prepare(&*session)
             .await
             .map_err(Trouble::database("could not read trunkline.position"))?;
-        let set_role = session
-            .prepare("select pg_catalog.set_config('role', $1, true)")
-            .await
-            .map_err(Trouble::database("could not prepare to take roles"))?;
-        let fire_deferred =
-            session
-                .prepare(acting::FIRE_DEFERRED)
-                .await
-                .map_err(Trouble::database(
-                    "could not prepare to fire deferred triggers",
-                ))?;
         Ok(Applier {
-            set_role,
-            fire_deferred,
             session,
             consumer: consumer.to_owned(),
             on_conflict,
@@ -123,7 +104,6 @@ impl Applier {
             writable: HashMap::new(),
             made: HashSet::new(),
             ever_made: HashSet::new(),
-            makers: HashMap::new(),
             made_now: HashSet::new(),
             staged: HashMap::new(),
             pending: Pending::default(),
@@ -180,17 +160,8 @@ impl Applier {
         let mut begin = String::from("begin isolation level read committed read write; ");
         if self.made.len() > KEPT_STAGING {
             for (shape, _) in self.made.drain() {
-                if !self.ever_made.contains(&shape) {
-                    continue;
-                }
-                let drop = target::drop_staging(shape);
-                match self.makers.remove(&shape) {
-                    Some(role) => begin.push_str(&format!(
-                        "{}; {drop}{}; ",
-                        take_role(&role, false),
-                        take_role("none", false)
-                    )),
-                    None => begin.push_str(&drop),
+                if self.ever_made.contains(&shape) {
+                    begin.push_str(&target::drop_staging(shape));
                 }
             }
         }
@@ -386,20 +357,14 @@ impl Applier {
 
     /// Empties tables, those of one owner together.
     async fn empty(&self, tables: &[&Arc<Writable>]) -> Result<(), Trouble> {
-        let mut by_role: IndexMap<Option<&str>, Vec<TableName>> = IndexMap::new();
+        let mut by_role: IndexMap<Option<&str>, Vec<Emptied<'_>>> = IndexMap::new();
         for writable in tables {
             let target = &writable.target;
             let of_role = by_role.entry(target.acting.role()).or_default();
-            of_role.push(target.name.clone());
+            of_role.push((&target.name, &target.acting));
         }
-        for (role, names) in by_role {
-            if let Some(first) = names.first() {
-                self.act_as(role, first).await?;
-            }
-            empty::tables(&self.session, &names).await?;
-            if let Some(first) = names.first() {
-                self.act_as_self(role, first).await?;
-            }
+        for of_role in by_role.values() {
+            empty::tables(&self.session, of_role).await?;
         }
         Ok(())
     }

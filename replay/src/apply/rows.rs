@@ -23,13 +23,13 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares them; none for a table without a key, and where the server would refuse it: an
-    /// UPDATE of a GENERATED ALWAYS column.
+    /// Prepares them; none for a table without a key, where the server would refuse it (an UPDATE of a
+    /// GENERATED ALWAYS column), and for a table that is written as its owner.
     pub(super) async fn find(
         client: &Client,
         target: &Target,
     ) -> Result<Option<Prepared>, Trouble> {
-        if !target.shape.has_key() || !target.can_update() {
+        if !target.shape.has_key() || !target.can_update() || target.acting.role().is_some() {
             return Ok(None);
         }
         let statements = target.row_statements();
@@ -120,26 +120,6 @@ impl<'a> Pipeline<'a> {
                 self.push(statement, row, &target.fields, Some(1));
             }
         }
-    }
-
-    /// Has deferred triggers fire here.
-    pub(super) fn fire(&mut self, deferred: &Statement) {
-        let (client, statement) = (self.client, deferred.clone());
-        let none: [TextValue; 0] = [];
-        self.sent.push(Sent {
-            execution: Box::pin(async move { client.execute_raw(&statement, none).await }),
-            expected: None,
-        });
-    }
-
-    /// Takes a role from here on.
-    pub(super) fn act_as(&mut self, set_role: &Statement, role: &str) {
-        let (client, statement) = (self.client, set_role.clone());
-        let value = TextValue(Some(role.as_bytes().to_vec()));
-        self.sent.push(Sent {
-            execution: Box::pin(async move { client.execute_raw(&statement, [value]).await }),
-            expected: None,
-        });
     }
 
     fn push(&mut self, statement: &Statement, row: &[u8], fields: &[usize], expected: Option<u64>) {

@@ -8,7 +8,7 @@
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
 use sql::{conflict::Kind, row};
-use tokio_postgres::{Client, CopyInSink, Error, SimpleQueryMessage, error::SqlState};
+use tokio_postgres::{Client, CopyInSink, Error, error::SqlState};
 
 use super::target::{SetStatements, Target};
 use crate::fold::ChangeSet;
@@ -200,7 +200,9 @@ impl Stage<'_> {
     pub(super) async fn stage_keys(&mut self, keys: &[Bytes]) -> Result<u64, Error> {
         let fields: Vec<usize> = (0..self.target.key_fields.len()).collect();
         if std::mem::replace(&mut self.staged.keys, true) {
-            self.run(&self.statements.clear_keys).await?;
+            self.client
+                .batch_execute(&self.statements.clear_keys)
+                .await?;
         }
         let sink = self.client.copy_in(&self.statements.copy_keys).await?;
         feed(sink, keys, &fields).await
@@ -208,7 +210,9 @@ impl Stage<'_> {
 
     pub(super) async fn stage_rows(&mut self, rows: &[Bytes]) -> Result<u64, Error> {
         if std::mem::replace(&mut self.staged.rows, true) {
-            self.run(&self.statements.clear_rows).await?;
+            self.client
+                .batch_execute(&self.statements.clear_rows)
+                .await?;
         }
         let bytes: usize = rows.iter().map(Bytes::len).sum();
         self.staged.large = bytes >= LARGE_ROW_BYTES * rows.len();
@@ -216,30 +220,14 @@ impl Stage<'_> {
         feed(sink, rows, &self.target.fields).await
     }
 
-    /// Runs a statement in one round trip and gives the rows that it touched.
+    /// Runs a statement over the table in one round trip and gives the rows that it touched.
     pub(super) async fn run(&self, statement: &str) -> Result<u64, Error> {
-        let messages = self.client.simple_query(statement).await?;
-        Ok(messages
-            .iter()
-            .map(|message| {
-                if let SimpleQueryMessage::CommandComplete(rows) = message {
-                    *rows
-                } else {
-                    0
-                }
-            })
-            .sum())
+        self.target.acting.execute(self.client, statement).await
     }
 
+    /// The keys that a query over the table gives.
     pub(super) async fn keys(&self, statement: &str) -> Result<Vec<String>, Error> {
-        let messages = self.client.simple_query(statement).await?;
-        let mut keys = Vec::new();
-        for message in &messages {
-            if let SimpleQueryMessage::Row(row) = message {
-                keys.extend(row.try_get(0)?.map(str::to_owned));
-            }
-        }
-        Ok(keys)
+        self.target.acting.lines(self.client, statement).await
     }
 }
 

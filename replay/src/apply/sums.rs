@@ -53,16 +53,12 @@ pub(super) struct Written {
 pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Written, Error> {
     let sql = &writable.sums;
     let mut written = Written::default();
-    for row in client.query(sql.take_away.as_str(), &[]).await? {
-        written.missing.push(row.try_get(0)?);
-    }
-    let wanted: i64 = client
-        .query_one(sql.to_add.as_str(), &[])
-        .await?
-        .try_get(0)?;
-    if wanted > 0 {
-        let added = client.execute(sql.add.as_str(), &[]).await?;
-        written.unruly = i64::try_from(added).ok() != Some(wanted);
+    let acting = &writable.target.acting;
+    written.missing = acting.lines(client, &sql.take_away).await?;
+    let wanted = acting.lines(client, &sql.to_add).await?;
+    if wanted.first().is_some_and(|wanted| wanted != "0") {
+        let added = acting.execute(client, &sql.add).await?;
+        written.unruly = wanted.first() != Some(&added.to_string());
     }
     Ok(written)
 }
@@ -80,19 +76,15 @@ impl Applier {
             return Ok(());
         }
         let table = set.shape.table_name();
-        let role = writable.target.acting.role();
-        self.act_as(role, &table).await?;
         if set.truncate {
             for old in self.pending.take(set.shape.table.oid, None) {
                 self.run_at(&old.sums.clear, &table, "could not empty a staging table")
                     .await?;
             }
         }
-        self.act_as_self(role, &table).await?;
         for old in self.pending.take(set.shape.table.oid, Some(set)) {
             self.write_sums(&old, tick).await?;
         }
-        self.act_as(role, &table).await?;
         self.make(writable, Staging::Sums).await?;
         if self.pending.take_written(set.shape.shape) {
             self.run_at(
@@ -102,7 +94,7 @@ impl Applier {
             )
             .await?;
         }
-        self.act_as_self(role, &table).await
+        Ok(())
     }
 
     pub(super) async fn write_sums(
@@ -111,15 +103,12 @@ impl Applier {
         tick: TickId,
     ) -> Result<(), Trouble> {
         let table = writable.target.shape.table_name();
-        let role = writable.target.acting.role();
-        self.act_as(role, &table).await?;
         let written = write(&self.session, writable)
             .await
             .map_err(Trouble::at_table(
                 &table,
                 "could not write its rows on the subscriber",
             ))?;
-        self.act_as_self(role, &table).await?;
         self.pending.written(writable.target.shape.shape);
         let differences = Differences {
             missing: written.missing,

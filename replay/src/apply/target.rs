@@ -32,6 +32,27 @@ struct Column {
     equal: Option<String>,
     identity_always: bool,
     not_null: bool,
+    /// What it is staged as, where its owner's code would run as replay's role if values of its type
+    /// were read: what a domain is made of, or text.
+    staged_as: Option<String>,
+}
+
+impl Column {
+    /// Its value in a staging table under an alias, as the table takes it.
+    fn staged(&self, alias: &str) -> String {
+        match self.staged_as {
+            None => format!("{alias}.{}", self.name),
+            Some(_) => format!("{alias}.{}::{}", self.name, self.type_name),
+        }
+    }
+
+    /// How a query over the table gives it to a staging table that is made of that query.
+    fn to_stage(&self) -> String {
+        match &self.staged_as {
+            None => self.name.clone(),
+            Some(staged) => format!("{0}::{staged} as {0}", self.name),
+        }
+    }
 }
 
 /// A table of the subscriber together with the shape whose rows it takes.
@@ -82,6 +103,7 @@ fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
             equal: row.try_get(4)?,
             identity_always: row.try_get(3)?,
             not_null: row.try_get(5)?,
+            staged_as: row.try_get(7)?,
         },
         generated: row.try_get(2)?,
         partitioned: row.try_get(6)?,
@@ -97,8 +119,8 @@ async fn columns(
 ) -> Result<Vec<Found>, Trouble> {
     client
         .query_typed(
-            "select column_name, type_name, generated, identity_always, equal_operator, \
-                    not_null, partitioned \
+            "select column_name, written_as, generated, identity_always, equal_operator, \
+                    not_null, partitioned, staged_as \
              from trunkline.target_columns($1, $2)",
             &[(&target.schema, Type::TEXT), (&target.name, Type::TEXT)],
         )
@@ -236,8 +258,9 @@ impl Target {
             key: Vec::new(),
             own: Vec::new(),
             partitioned: found.first().is_some_and(|column| column.partitioned),
-            acting,
-            takes_copy: facts.takes_copy,
+            acting: acting.clone(),
+            // The rows of a COPY would run its owner's code as replay's role.
+            takes_copy: facts.takes_copy && acting.role().is_none(),
         };
         let mut missing = Vec::new();
         for (field, wanted) in shape.columns.iter().enumerate() {
@@ -257,7 +280,10 @@ impl Target {
                 continue;
             }
             target.fields.push(field);
-            target.columns.push(here.column);
+            target.columns.push(Column {
+                staged_as: here.column.staged_as.filter(|_| acting.role().is_some()),
+                ..here.column
+            });
         }
         if !missing.is_empty() {
             return Err(Trouble::misfit(
@@ -274,7 +300,27 @@ impl Target {
             .iter()
             .filter_map(|key| target.fields.iter().position(|field| field == key))
             .collect();
+        target.refuse_keys_of_others(table)?;
         Ok(target)
+    }
+
+    /// Keys are compared in staging tables, as replay's role.
+    fn refuse_keys_of_others(&self, table: &TableName) -> Result<(), Trouble> {
+        let of_others = self.key.iter().map(|&key| &self.columns[key]);
+        let mut of_others =
+            of_others.filter(|column| column.staged_as.as_deref() == Some("pg_catalog.text"));
+        of_others.next().map_or(Ok(()), |column| {
+            Err(Trouble::misfit(
+                table,
+                format!(
+                    "its key {} is of a type that may run code of {}'s: {}",
+                    column.name,
+                    self.acting.role().unwrap_or("another role"),
+                    column.type_name
+                ),
+                "have the type owned by a superuser on the subscriber, or the table by replay's role",
+            ))
+        })
     }
 
     /// The table where rows are read, changed or deleted: without its children's, which are
@@ -287,6 +333,24 @@ impl Target {
     fn names(&self) -> String {
         let names: Vec<&str> = self.columns.iter().map(|c| c.name.as_str()).collect();
         names.join(", ")
+    }
+
+    /// The written columns as a staging table under an alias has them.
+    fn staged_names(&self, alias: &str) -> String {
+        let names: Vec<String> = self.columns.iter().map(|c| c.staged(alias)).collect();
+        names.join(", ")
+    }
+
+    /// The columns of a query over the table that a staging table is made of.
+    fn names_to_stage(&self) -> String {
+        let names: Vec<String> = self.columns.iter().map(Column::to_stage).collect();
+        names.join(", ")
+    }
+
+    /// The same of the key.
+    fn key_names_to_stage(&self) -> String {
+        let key = self.key.iter().map(|&k| self.columns[k].to_stage());
+        key.collect::<Vec<_>>().join(", ")
     }
 
     fn key_names(&self, prefix: &str) -> String {
@@ -371,9 +435,22 @@ impl Target {
         format!("copy {} ({}) from stdin", into.quoted(), self.names())
     }
 
-    /// A query over the written columns.
-    pub(crate) fn select_written(&self) -> String {
-        format!("select {} from {}", self.names(), self.own_rows())
+    /// A query over the written columns, of which a table is made that rows are loaded into first.
+    pub(crate) fn select_to_stage(&self) -> String {
+        format!("select {} from {}", self.names_to_stage(), self.own_rows())
+    }
+
+    /// The statement that writes the rows of such a table.
+    pub(crate) fn insert_staged(&self, staging: &str) -> String {
+        let table = self.name.quoted();
+        if self.columns.is_empty() {
+            return format!("insert into {table} select from {staging} s");
+        }
+        format!(
+            "insert into {table} ({}) overriding system value select {} from {staging} s",
+            self.names(),
+            self.staged_names("s")
+        )
     }
 
     /// The statements that bring in the rows of a table with the written columns: rows with
@@ -383,24 +460,26 @@ impl Target {
         let (table, own) = (self.name.quoted(), self.own_rows());
         let (aside, names) = (aside.quoted(), self.names());
         let insert = format!(
-            "insert into {table} ({names}) overriding system value select {names} from {aside} s"
+            "insert into {table} ({names}) overriding system value select {} from {aside} s",
+            self.staged_names("s")
         );
         if self.key.is_empty() {
             let clear = only_these.then(|| format!("delete from {own}"));
             return clear.into_iter().chain([insert]).collect();
         }
-        let staged = |_: usize, c: &Column| format!("s.{}", c.name);
-        let same_key = self.key_equals(staged);
-        let all_of = |alias: &str| {
-            let all: Vec<String> = self
-                .columns
-                .iter()
-                .map(|c| format!("{alias}.{}", c.name))
-                .collect();
-            format!("row({})::pg_catalog.record", all.join(", "))
-        };
+        let staged = |_: usize, c: &Column| c.staged("s");
+        let same_key = self.key_equals(|_, c| format!("s.{}", c.name));
+        let all_of_t: Vec<String> = self
+            .columns
+            .iter()
+            .map(|c| format!("t.{}", c.name))
+            .collect();
         // By their images, as records: every type has one, not every type has an equality.
-        let differs = format!("{} operator(pg_catalog.*<>) {}", all_of("t"), all_of("s"));
+        let differs = format!(
+            "row({})::pg_catalog.record operator(pg_catalog.*<>) row({})::pg_catalog.record",
+            all_of_t.join(", "),
+            self.staged_names("s")
+        );
         let others = only_these.then(|| {
             format!("delete from {own} t where not exists (select from {aside} s where {same_key})")
         });
@@ -427,7 +506,7 @@ impl Target {
                       where (select count(*) from gone) > 0",
                     self.key_names("t."),
                     self.own.join(", "),
-                    of("s", self.columns.iter().map(|c| c.name.as_str()).collect()),
+                    self.staged_names("s"),
                 )
             }
             Some(_) | None => taken_out,

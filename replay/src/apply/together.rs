@@ -40,7 +40,7 @@ impl SetWriter<'_> {
             if must_exist {
                 differences.missing = known.keys(&sql.missing_keys).await?;
             }
-            known.run(&sql.absorb_keys).await?;
+            known.client.batch_execute(&sql.absorb_keys).await?;
         }
         for (rows, unlike) in [
             (&set.updates, Some(Kind::Missing)),
@@ -59,7 +59,7 @@ impl SetWriter<'_> {
                 Some(Kind::Exists) => differences.existing = known.keys(&sql.existing_rows).await?,
                 None => {}
             }
-            known.run(&sql.absorb_rows).await?;
+            known.client.batch_execute(&sql.absorb_rows).await?;
         }
         Ok(differences)
     }
@@ -104,8 +104,6 @@ impl Applier {
         for old in self.gathered.take(set.shape.table.oid, Some(set)) {
             self.write_together(&old, tick).await?;
         }
-        let role = writable.target.acting.role();
-        self.act_as(role, &table).await?;
         self.make(writable, Staging::Known).await?;
         self.make(writable, Staging::Together).await?;
         if self.gathered.take_written(set.shape.shape) {
@@ -116,7 +114,6 @@ impl Applier {
             .gather(&writable.together, set)
             .await
             .map_err(Trouble::at_table(&table, "could not gather its rows"))?;
-        self.act_as_self(role, &table).await?;
         let known = self.writable.get(&set.shape.shape);
         self.gathered.add(known.ok_or(Trouble::Stale)?);
         self.judge(&set.shape, gathered, tick).await
@@ -125,10 +122,7 @@ impl Applier {
     /// What is gathered of a table that is emptied is forgotten.
     pub(super) async fn forget_gathered(&mut self, set: &ChangeSet) -> Result<(), Trouble> {
         for old in self.gathered.take(set.shape.table.oid, None) {
-            let role = old.target.acting.role();
-            self.act_as(role, &set.shape.table_name()).await?;
             self.clear_gathered(&old).await?;
-            self.act_as_self(role, &set.shape.table_name()).await?;
         }
         Ok(())
     }
@@ -179,8 +173,6 @@ impl Applier {
     ) -> Result<(), Trouble> {
         let shape = &writable.target.shape;
         let table = shape.table_name();
-        let role = writable.target.acting.role();
-        self.act_as(role, &table).await?;
         let stage = self.writer(writable).known;
         let stayed = stage
             .write_gathered(&writable.together)
@@ -189,7 +181,6 @@ impl Applier {
                 &table,
                 "could not write its rows on the subscriber",
             ))?;
-        self.act_as_self(role, &table).await?;
         self.gathered.written(shape.shape);
         let differences = Differences {
             unruly: !stayed,

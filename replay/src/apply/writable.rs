@@ -152,16 +152,10 @@ impl Applier {
     /// Looked up once more, a table may have changed: its staging tables are outdated.
     async fn forget_staging(&mut self, target: &Target) -> Result<(), Trouble> {
         let (shape, table) = (target.shape.shape, target.shape.table_name());
-        let maker = self.makers.remove(&shape);
         if self.ever_made.contains(&shape) {
-            self.act_as(maker.as_deref(), &table).await?;
             let drop = target::drop_staging(shape);
             self.run_at(&drop, &table, "could not drop staging tables")
                 .await?;
-            self.act_as_self(maker.as_deref(), &table).await?;
-        }
-        if let Some(role) = target.acting.role() {
-            self.makers.insert(shape, role.to_owned());
         }
         self.made.retain(|(made, _)| *made != shape);
         self.made_now.retain(|(made, _)| *made != shape);

@@ -40,18 +40,11 @@ impl Applier {
                     .map_err(Failed::Statement)
             } else {
                 let (set, writable) = work[start];
-                let role = writable.target.acting.role();
-                self.act_as(role, &writable.target.name).await?;
                 self.make_staging(set, writable).await?;
-                let written = match sums::stage(&self.session, writable, set).await {
+                match sums::stage(&self.session, writable, set).await {
                     Ok(()) => self.writer(writable).write_quickly(set).await,
                     Err(error) => Err(Failed::Statement(error)),
-                };
-                // After an error the role goes with the rollback.
-                if matches!(written, Ok(true)) {
-                    self.act_as_self(role, &writable.target.name).await?;
                 }
-                written
             };
             match clean {
                 Ok(true) => start += small.max(1),
@@ -91,17 +84,7 @@ impl Applier {
     ) {
         for (set, writable) in work {
             if let Some(prepared) = &writable.prepared {
-                let role = writable.target.acting.role();
-                if let Some(role) = role {
-                    pipeline.act_as(&self.set_role, role);
-                }
                 pipeline.add(&writable.target, prepared, set);
-                if role.is_some() {
-                    if self.session_role == SessionRole::Replica {
-                        pipeline.fire(&self.fire_deferred);
-                    }
-                    pipeline.act_as(&self.set_role, "none");
-                }
             }
         }
     }
@@ -154,8 +137,6 @@ impl Applier {
         }
         let table = set.shape.table_name();
         let at_table = || Trouble::at_table(&table, "could not write its rows on the subscriber");
-        let role = writable.target.acting.role();
-        self.act_as(role, &table).await?;
         if set.shape.has_key() {
             self.make(writable, Staging::Known).await?;
             self.make(writable, Staging::Unknown).await?;
@@ -174,14 +155,12 @@ impl Applier {
             Err(error) if is_in_the_way(&error) => {
                 let back = "rollback to savepoint careful";
                 self.run_at(back, &table, "could not roll back").await?;
-                self.act_as_self(role, &table).await?;
                 return self.write_or_gather(set, writable, tick).await;
             }
             Err(error) => return Err(at_table()(error)),
         };
         self.run_at("release savepoint careful", &table, "could not go on")
             .await?;
-        self.act_as_self(role, &table).await?;
         self.judge(&set.shape, differences, tick).await
     }
 }

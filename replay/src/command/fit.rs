@@ -173,7 +173,7 @@ async fn misfit(
             "has no key to merge rows by: --truncate empties it first".into(),
         ));
     }
-    if existing == Existing::Refuse && holds_rows(subscriber, table, place).await? {
+    if existing == Existing::Refuse && holds_rows(subscriber, &acting, table, place).await? {
         return Ok(Some(format!(
             "holds rows on {place}: --truncate empties it first, --keep-rows merges by key, \
              --expect-sync takes them for the provider's"
@@ -316,15 +316,16 @@ async fn is_captured(
         .try_get(0)
 }
 
-async fn holds_rows(subscriber: &Session, table: &TableName, place: &str) -> anyhow::Result<bool> {
-    subscriber
-        .query_one(
-            &format!("select exists (select from {})", table.quoted()),
-            &[],
-        )
-        .await
-        .and_then(|row| row.try_get(0))
-        .with_context(|| format!("could not read {table} on {place}"))
+async fn holds_rows(
+    subscriber: &Session,
+    acting: &Acting,
+    table: &TableName,
+    place: &str,
+) -> anyhow::Result<bool> {
+    let query = format!("select 'a row' from {} limit 1", table.quoted());
+    let looked = acting.lines(subscriber, &query).await;
+    let rows = looked.with_context(|| format!("could not read {table} on {place}"))?;
+    Ok(!rows.is_empty())
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::{
     stream::{self, Gauge, Pipe},
 };
 use crate::{
-    apply::{acting::take_role, write_settings},
+    apply::{target::Acting, write_settings},
     subscription::Subscription,
     trouble::Trouble,
 };
@@ -43,11 +43,10 @@ pub(super) struct Load {
     pub(super) selects: Vec<Select>,
     /// The table that is loaded.
     pub(super) into: TableName,
-    /// As whom it is loaded, so that what its owner has put on it runs with no more rights
-    /// than the owner has; none: replay's own role.
-    pub(super) role: Option<String>,
     /// `copy ... from stdin`, without the form.
     pub(super) copy_in: String,
+    /// How rows go on from where COPY puts them, where that is not the table itself.
+    pub(super) staged: Option<StagedPart>,
     /// Rows travel in binary form.
     pub(super) binary: bool,
     /// The shared snapshot's name.
@@ -56,6 +55,15 @@ pub(super) struct Load {
     pub(super) reads_itself: Option<Arc<Session>>,
     /// Rows and bytes so far.
     pub(super) gauge: Gauge,
+}
+
+/// A part of a table that is written as its owner. What the owner has put on it would run as replay's role in a COPY.
+pub(super) struct StagedPart {
+    pub(super) acting: Acting,
+    /// Makes the table that is loaded, until the commit.
+    pub(super) make: String,
+    /// Writes its rows.
+    pub(super) insert: String,
 }
 
 /// Loads all parts.
@@ -126,16 +134,11 @@ impl Load {
         // commit waits for the disk, and for all that was written before it.
         // The lock before the claim: a later try empties the table, and waits for this
         // transaction to end, or has done so already, and then the claim says that it is over.
-        let act_as = |role: &str| format!("; {}", take_role(role, true));
-        let (as_owner, as_self) = match &self.role {
-            Some(role) => (act_as(role), act_as("none")),
-            None => (String::new(), String::new()),
-        };
         writing
             .batch_execute(&format!(
                 "begin isolation level read committed; {}; \
-                 set local synchronous_commit = off{as_owner}; \
-                 lock table {} in row exclusive mode{as_self}",
+                 set local synchronous_commit = off; \
+                 lock table {} in row exclusive mode",
                 write_settings(self.sub.settings.session_role),
                 self.into.quoted(),
             ))
@@ -154,24 +157,28 @@ impl Load {
             }
             Claim::Over => return Err(Trouble::Stale),
         }
-        // The role is kept to the end: triggers that are deferred fire at the commit.
-        if let Some(role) = &self.role {
+        if let Some(staged) = &self.staged {
             writing
-                .batch_execute(&take_role(role, true))
+                .batch_execute(&staged.make)
                 .await
                 .map_err(cannot_write())?;
         }
-        if let Some(session) = &self.reads_itself {
-            self.stream(part, session, writing).await?;
+        let sent = if let Some(session) = &self.reads_itself {
+            self.stream(part, session, writing).await?
         } else {
             let from = Borrowed::from(&self.sub.copy_out, "provider").await?;
             let reading = from.client()?;
             self.join_snapshot(reading).await?;
-            self.stream(part, reading, writing).await?;
+            let sent = self.stream(part, reading, writing).await?;
             // Nothing hangs on this answer: the transaction has only read.
             if reading.batch_execute("commit").await.is_ok() {
                 from.give_back();
             }
+            sent
+        };
+        if let Some(staged) = &self.staged {
+            let kept = staged.acting.execute(writing, &staged.insert).await;
+            stream::check_kept(table, sent, kept.map_err(cannot_write())?)?;
         }
         writing
             .batch_execute("commit")
@@ -186,7 +193,7 @@ impl Load {
         part: &Part,
         reading: &tokio_postgres::Client,
         writing: &tokio_postgres::Client,
-    ) -> Result<(), Trouble> {
+    ) -> Result<i64, Trouble> {
         let select = self.selects.get(part.relation).ok_or(Trouble::Stale)?;
         let form = if self.binary { " (format binary)" } else { "" };
         let pipe = Pipe {

@@ -38,7 +38,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{info, warn};
 
 use self::{
-    load::Load,
+    load::{Load, StagedPart},
     names::Names,
     plan::{Part, Sizes},
     progress::Progress,
@@ -320,13 +320,24 @@ impl Copy<'_> {
             .map(|one| wanted.from(&one.name))
             .collect();
         let into = room::loaded_table(self.row, target, &attempt.consumer);
+        let staging = TableName::new("pg_temp", "trunkline_part");
+        let staged = (target.acting.role().is_some() && into == target.name).then(|| StagedPart {
+            acting: target.acting.clone(),
+            make: format!(
+                "create temp table trunkline_part on commit drop as {} with no data{}",
+                target.select_to_stage(),
+                target.acting.grant("select", &[&staging.quoted()])
+            ),
+            insert: target.insert_staged(&staging.quoted()),
+        });
+        let copied_to = if staged.is_some() { &staging } else { &into };
         Ok(Load {
             sub: Arc::clone(self.sub),
             attempt: attempt.clone(),
             selects,
-            copy_in: target.copy_in(&into),
+            copy_in: target.copy_in(copied_to),
             into,
-            role: target.acting.role().map(str::to_owned),
+            staged,
             binary,
             exported: source.exported.clone(),
             reads_itself: (parts.len() <= 1).then(|| Arc::clone(&source.session)),

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{borrowed::Borrowed, room};
 use crate::{
-    apply::{SessionRole, acting::take_role, target::Acting, write_settings},
+    apply::{SessionRole, target::Acting, write_settings},
     subscription::Subscription,
     trouble::Trouble,
 };
@@ -224,11 +224,14 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
         }
         let made_by_hand = is_made(session, one).await.map_err(cannot(one))?;
         let attach: &[String] = if made_by_hand { &[] } else { &one.attach };
+        let acting = Acting::find(session, &one.table, &one.on).await?;
         for statement in attach {
-            session
-                .batch_execute(statement)
-                .await
-                .map_err(cannot(one))?;
+            if reads_index(statement) {
+                acting.execute(session, statement).await.map(|_| ())
+            } else {
+                session.batch_execute(statement).await
+            }
+            .map_err(cannot(one))?;
         }
         kept_ddl::attached(session, one.id)
             .await
@@ -239,6 +242,13 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
 
 fn tell_gone(one: &Kept) {
     warn!(table = %one.on, object = %one.label(), "what a copy had taken away is gone with its table");
+}
+
+/// Whether the server computes what is constant in an index's expressions to run a statement, as the role that asks: its
+/// owner could have given the index's name to another one meanwhile. (An index that is made is computed as its
+/// table's owner, whoever asks.)
+fn reads_index(attach: &str) -> bool {
+    attach.starts_with("alter table ") && attach.contains(" using index ")
 }
 
 /// Whether what the statements make is there already: somebody made it by hand.
@@ -297,14 +307,12 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
             // Rows are compared in a query of the session's role. An index is built by the
             // server as its table's owner, whoever asks for it.
             let acting = Acting::find(session, &one.table, &one.on).await?;
-            acting.take(session, &one.table).await?;
             let refers = Referring {
                 session,
                 one,
                 acting: &acting,
             };
             refers.run(statements).await?;
-            acting.give_back(session, &one.table).await?;
         } else {
             tell_gone(one);
         }
@@ -328,7 +336,7 @@ impl Referring<'_> {
     async fn run(&self, statements: &[String]) -> Result<(), Trouble> {
         let run = async || {
             for statement in statements {
-                self.session.batch_execute(statement).await?;
+                self.acting.execute(self.session, statement).await?;
             }
             Ok::<(), tokio_postgres::Error>(())
         };
@@ -346,7 +354,6 @@ impl Referring<'_> {
             return say("release savepoint referring").await;
         };
         say("rollback to savepoint referring").await?;
-        say(&take_role("none", true)).await?;
         let lent: Option<String> = self
             .session
             .query_opt(
@@ -361,11 +368,8 @@ impl Referring<'_> {
         };
         let role_name = quote_ident(role);
         say(&format!("grant references on {table} to {role_name}")).await?;
-        say(&take_role(role, true)).await?;
         run().await.map_err(cannot())?;
-        say(&take_role("none", true)).await?;
-        say(&format!("revoke references on {table} from {role_name}")).await?;
-        say(&take_role(role, true)).await
+        say(&format!("revoke references on {table} from {role_name}")).await
     }
 }
 

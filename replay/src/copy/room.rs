@@ -8,7 +8,7 @@ use sql::{
     connect::Session,
     copy_attempt::Attempt,
     kept_ddl::{self, Left},
-    name::{TableName, quote_ident},
+    name::TableName,
     table_state::{self, Copied, Existing, TableRow},
     tick::Tick,
 };
@@ -158,9 +158,7 @@ async fn try_make(
     let treatment = treatment(row);
     let (loading, empties) = match treatment {
         Existing::Refuse => {
-            target.acting.take(session, &row.table).await?;
             refuse_rows(row, target, session).await?;
-            target.acting.give_back(session, &row.table).await?;
             (true, false)
         }
         Existing::Truncate => (true, true),
@@ -180,7 +178,7 @@ async fn try_make(
         tell_left(row, &left);
     }
     if empties {
-        empty(session, (&row.table, &target.name), &target.acting).await?;
+        empty::tables(session, &[(&target.name, &target.acting)]).await?;
     }
     if matches!(treatment, Existing::Keep | Existing::Swap) {
         make_aside(row, target, session, &sub.consumer).await?;
@@ -220,18 +218,18 @@ fn tell_left(row: &TableRow, left: &[Left]) {
 }
 
 async fn refuse_rows(row: &TableRow, target: &Target, session: &Session) -> Result<(), Trouble> {
-    let holds: bool = session
-        .query_one(
-            &format!("select exists (select from {})", target.own_rows()),
-            &[],
+    let looked = target
+        .acting
+        .lines(
+            session,
+            &format!("select 'a row' from {} limit 1", target.own_rows()),
         )
         .await
-        .and_then(|row| row.try_get(0))
         .map_err(Trouble::at_table(
             &row.table,
             "could not read it on the subscriber",
         ))?;
-    if holds {
+    if !looked.is_empty() {
         return Err(Trouble::misfit(
             &row.table,
             "it holds rows on the subscriber".into(),
@@ -242,19 +240,8 @@ async fn refuse_rows(row: &TableRow, target: &Target, session: &Session) -> Resu
     Ok(())
 }
 
-/// Empties the subscriber's table, as whom it is written.
-async fn empty(
-    session: &tokio_postgres::Client,
-    (table, target): (&TableName, &TableName),
-    acting: &Acting,
-) -> Result<(), Trouble> {
-    acting.take(session, table).await?;
-    empty::tables(session, std::slice::from_ref(target)).await?;
-    acting.give_back(session, table).await
-}
-
-/// Makes the table that is loaded beside the subscriber's. It belongs to the same owner, as
-/// whom it is loaded and read: its columns have the owner's domains.
+/// Makes the table that is loaded beside the subscriber's. It is replay's own, and has no types of the owner's; the owner
+/// reads it.
 async fn make_aside(
     row: &TableRow,
     target: &Target,
@@ -262,24 +249,11 @@ async fn make_aside(
     consumer: &str,
 ) -> Result<(), Trouble> {
     let aside = aside(row, consumer).quoted();
-    let to_owner = match target.acting.role() {
-        None => String::new(),
-        Some(role) => {
-            let role = quote_ident(role);
-            // An owner has to be one who may make tables in the schema, for this moment, which
-            // nobody sees. Two at a time would be an error: they write the same row of the catalog.
-            format!(
-                "; select pg_advisory_xact_lock(hashtext('trunkline.copy owner')); \
-                 grant usage, create on schema trunkline to {role}; \
-                 alter table {aside} owner to {role}; \
-                 revoke create on schema trunkline from {role}"
-            )
-        }
-    };
     session
         .batch_execute(&format!(
-            "drop table if exists {aside}; create table {aside} as {} with no data{to_owner}",
-            target.select_written()
+            "drop table if exists {aside}; create table {aside} as {} with no data{}",
+            target.select_to_stage(),
+            target.acting.grant("select", &[&aside])
         ))
         .await
         .map_err(Trouble::at_table(
@@ -343,17 +317,13 @@ async fn try_complete(
     if let Some(only_these) = beside {
         let aside = aside(row, &attempt.consumer);
         let statements = target.merge_statements(&aside, only_these);
-        target.acting.take(session, &row.table).await?;
         for statement in &statements {
-            session
-                .batch_execute(statement)
-                .await
-                .map_err(Trouble::at_table(
-                    &row.table,
-                    "could not bring the copied rows in on the subscriber",
-                ))?;
+            let merged = target.acting.execute(session, statement).await;
+            merged.map_err(Trouble::at_table(
+                &row.table,
+                "could not bring the copied rows in on the subscriber",
+            ))?;
         }
-        target.acting.give_back(session, &row.table).await?;
         session
             .batch_execute(&format!("drop table {}", aside.quoted()))
             .await
@@ -403,7 +373,7 @@ async fn try_clear(
     match treatment(row) {
         Existing::Refuse | Existing::Truncate => {
             let acting = Acting::find(&**session, &row.table, &begun.target).await?;
-            empty(session, (&row.table, &begun.target), &acting).await?;
+            empty::tables(session, &[(&begun.target, &acting)]).await?;
         }
         Existing::Trust => {}
         Existing::Keep | Existing::Swap => {
@@ -456,7 +426,7 @@ pub(crate) async fn forget(
         .map_err(at_table("could not remove it"))?;
     if there && row.loading {
         let acting = Acting::find(session, &row.table, target).await?;
-        empty(session, (&row.table, target), &acting).await?;
+        empty::tables(session, &[(target, &acting)]).await?;
     }
     session
         .batch_execute(&format!(

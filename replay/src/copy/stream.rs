@@ -71,13 +71,13 @@ pub(super) struct Pipe<'a> {
     pub(super) table: &'a TableName,
 }
 
-/// Moves the rows that the reading transaction sees, and counts them.
+/// Moves the rows that the reading transaction sees, and counts them: gives their number.
 pub(super) async fn copy(
     pipe: &Pipe<'_>,
     reading: &Client,
     writing: &Client,
     gauge: &Gauge,
-) -> Result<(), Trouble> {
+) -> Result<i64, Trouble> {
     let cannot_read = || Trouble::at_table(pipe.table, "could not read it on the provider");
     let cannot_write = || Trouble::at_table(pipe.table, "could not write it on the subscriber");
     let out = reading.copy_out(pipe.from).await.map_err(cannot_read())?;
@@ -122,14 +122,20 @@ pub(super) async fn copy(
     share.add(sent - share.rows, piece.len());
     into.feed(piece.freeze()).await.map_err(cannot_write())?;
     let kept = into.finish().await.map_err(cannot_write())?;
-    if i64::try_from(kept).ok() != Some(sent) {
-        return Err(Trouble::misfit(
-            pipe.table,
-            format!("of {sent} rows {kept} stayed"),
-            "look for triggers (ENABLE ALWAYS or REPLICA) of the subscriber's table that take \
-             rows away",
-        ));
-    }
+    check_kept(pipe.table, sent, kept)?;
     share.keep();
-    Ok(())
+    Ok(sent)
+}
+
+/// Refuses a table that did not take all rows.
+pub(super) fn check_kept(table: &TableName, sent: i64, kept: u64) -> Result<(), Trouble> {
+    if i64::try_from(kept).ok() == Some(sent) {
+        return Ok(());
+    }
+    Err(Trouble::misfit(
+        table,
+        format!("of {sent} rows {kept} stayed"),
+        "look for triggers (ENABLE ALWAYS or REPLICA) of the subscriber's table that take \
+         rows away",
+    ))
 }

@@ -3,4 +3,5 @@
 
 mod events;
 mod owners;
+mod subscriber;
 mod trap;

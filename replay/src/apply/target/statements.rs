@@ -58,14 +58,16 @@ impl Target {
             format!("pg_temp.{keys_name}"),
         );
         let (names, key_names) = (self.names(), self.key_names(""));
-        let staged = |_: usize, c: &Column| format!("s.{}", c.name);
-        let same_key = self.key_equals(staged);
-        let set = self.set_list(staged).unwrap_or_else(|| self.set_nothing());
+        let same_key = self.key_equals(|_, c| format!("s.{}", c.name));
+        let staged_names = self.staged_names("s");
+        let set = self
+            .set_list(|_, c| c.staged("s"))
+            .unwrap_or_else(|| self.set_nothing());
         // Alike to the byte: then the table's own value stays where it is stored.
         let kept = |_: usize, c: &Column| {
-            let name = &c.name;
+            let (name, staged) = (&c.name, c.staged("s"));
             format!(
-                "case when record_image_eq(row(t.{name}), row(s.{name})) then t.{name} else s.{name} end"
+                "case when record_image_eq(row(t.{name}), row({staged})) then t.{name} else {staged} end"
             )
         };
         let set_changed = self.set_list(kept).unwrap_or_else(|| self.set_nothing());
@@ -73,11 +75,14 @@ impl Target {
         SetStatements {
             make: format!(
                 "create temp table if not exists {rows_name} on commit delete rows as \
-                     select {names} from {table} with no data; \
+                     select {} from {table} with no data; \
                  create temp table if not exists {keys_name} on commit delete rows as \
-                     select {key_names} from {table} with no data; \
-                 {}",
-                self.store_uncompressed(&rows)
+                     select {} from {table} with no data; \
+                 {}{}",
+                self.names_to_stage(),
+                self.key_names_to_stage(),
+                self.store_uncompressed(&rows),
+                self.acting.grant("select", &[&rows, &keys])
             ),
             clear_rows: format!("truncate {rows}"),
             clear_keys: format!("truncate {keys}"),
@@ -91,11 +96,11 @@ impl Target {
             ),
             insert: format!(
                 "insert into {table} ({names}) overriding system value \
-                 select {names} from {rows} s"
+                 select {staged_names} from {rows} s"
             ),
             insert_missing: format!(
                 "insert into {table} ({names}) overriding system value \
-                 select {names} from {rows} s \
+                 select {staged_names} from {rows} s \
                  where not exists (select from {own} t where {same_key})"
             ),
             delete_rows: format!("delete from {own} t using {rows} s where {same_key}"),
@@ -139,33 +144,29 @@ impl Target {
             format!("pg_temp.{plus_name}"),
             format!("pg_temp.{minus_name}"),
         );
-        let names = self.names();
+        let (names, to_stage) = (self.names(), self.names_to_stage());
         let list = if names.is_empty() {
             String::new()
         } else {
             format!(" ({names})")
         };
-        let of = |alias: &str| {
-            let columns: Vec<String> = self
-                .columns
-                .iter()
-                .map(|column| format!("{alias}.{}", column.name))
-                .collect();
-            columns.join(", ")
-        };
-        let text = |alias: &str| format!("row({})::text", of(alias));
+        let text = |columns: &str| format!("row({columns})::text");
+        let of_staged = text(&self.staged_names("s"));
+        let of_table: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| format!("t.{}", column.name))
+            .collect();
+        let of_table = text(&of_table.join(", "));
         let sums = format!(
             "sums (k, n) as (select u.k, sum(u.n) from (\
-                 select {}, 1 from {plus} s union all select {}, -1 from {minus} s) u (k, n) \
-             group by u.k having sum(u.n) <> 0)",
-            text("s"),
-            text("s")
+                 select {of_staged}, 1 from {plus} s union all select {of_staged}, -1 from {minus} s) u (k, n) \
+             group by u.k having sum(u.n) <> 0)"
         );
         let goal = |from: &str| {
             format!(
                 "goal (k, r) as (select distinct on (k) b.k, b.r \
-                 from (select {}, s from {from} s) b (k, r))",
-                text("s")
+                 from (select {of_staged}, s from {from} s) b (k, r))"
             )
         };
         let same: String = self
@@ -182,7 +183,7 @@ impl Target {
                  select t.ctid, t.tableoid, sums.n, row_number() over (partition by sums.k) \
                  from sums join goal on goal.k = sums.k join {own} t on {same}{} = goal.k \
                  where sums.n < 0) f (id, part, n, place) where f.place <= -f.n)",
-            text("t")
+            of_table
         );
         // A row's place is its own in one table only.
         let chosen = if self.partitioned {
@@ -193,9 +194,10 @@ impl Target {
         SumStatements {
             make: format!(
                 "create temp table if not exists {plus_name} on commit delete rows as \
-                     select {names} from {table} with no data; \
+                     select {to_stage} from {table} with no data; \
                  create temp table if not exists {minus_name} on commit delete rows as \
-                     select {names} from {table} with no data"
+                     select {to_stage} from {table} with no data{}",
+                self.acting.grant("select", &[&plus, &minus])
             ),
             clear: format!("truncate {plus}, {minus}"),
             copy_plus: format!("copy {plus}{list} from stdin"),
@@ -206,17 +208,17 @@ impl Target {
                  left join (select gone.k, count(*) as n from gone group by gone.k) g on g.k = w.k \
                  cross join lateral generate_series(1, (w.n - coalesce(g.n, 0))::int8)",
                 goal(&minus),
-                text("t")
+                of_table
             ),
             to_add: format!(
-                "with {sums} select coalesce(sum(sums.n), 0)::int8 from sums where sums.n > 0"
+                "with {sums} select coalesce(sum(sums.n), 0)::text from sums where sums.n > 0"
             ),
             add: format!(
                 "with {sums}, {} insert into {table}{list} overriding system value select {} \
                  from sums join goal on goal.k = sums.k \
                  cross join lateral generate_series(1, sums.n::int8) where sums.n > 0",
                 goal(&plus),
-                of("(goal.r)")
+                self.staged_names("(goal.r)")
             ),
         }
     }

@@ -75,18 +75,20 @@ impl Target {
             columns.join(", ")
         };
         let t_own = of("t", &mut self.own.iter().map(String::as_str));
-        let s_names = of("s", &mut self.columns.iter().map(|c| c.name.as_str()));
-        let (mut make_own, mut keep, mut insert_kept) =
-            (String::new(), String::new(), String::new());
+        let s_names = self.staged_names("s");
+        let (mut make_own, mut keep, mut insert_kept, mut granted) =
+            (String::new(), String::new(), String::new(), String::new());
         let mut insert = format!(
-            "insert into {table} ({names}) overriding system value select {names} from {late} s"
+            "insert into {table} ({names}) overriding system value select {s_names} from {late} s"
         );
         let mut clear = format!("truncate {late}, {touched}");
         if !self.own.is_empty() {
             make_own = format!(
                 "create temp table if not exists {own_name} on commit delete rows as \
-                     select {key_names}, {own_names} from {table} with no data; "
+                     select {}, {own_names} from {table} with no data; ",
+                self.key_names_to_stage()
             );
+            granted = self.acting.grant("select, insert", &[&own]);
             clear = format!("{clear}, {own}");
             keep = format!(
                 "insert into {own} select {}, {t_own} from {own_rows} t join {touched} s on {same_key}",
@@ -101,12 +103,15 @@ impl Target {
         TogetherStatements {
             make: format!(
                 "create temp table if not exists {late_name} on commit delete rows as \
-                     select {names} from {table} with no data; \
+                     select {} from {table} with no data; \
                  create temp table if not exists {touched_name} on commit delete rows as \
-                     select {key_names} from {table} with no data; {make_own}\
+                     select {} from {table} with no data; {make_own}\
                  do $do$ begin \
                      create index on {late} ({key_names}); create index on {touched} ({key_names}); \
-                 exception when undefined_object then null; end $do$"
+                 exception when undefined_object then null; end $do${}{granted}",
+                self.names_to_stage(),
+                self.key_names_to_stage(),
+                self.acting.grant("select", &[&late, &touched])
             ),
             clear,
             absorb_keys: absorb(&keys),
