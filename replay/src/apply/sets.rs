@@ -134,8 +134,8 @@ impl SetWriter<'_> {
         if !set.deletes.is_empty() {
             let staged = known.stage_keys(&set.deletes).await?;
             differences.missing = known.keys(&sql.missing_keys).await?;
-            let deleted = known.run(&sql.delete).await?;
-            differences.unruly |= deleted + count(&differences.missing) != staged;
+            let there = staged.saturating_sub(count(&differences.missing));
+            differences.unruly |= known.run_for(there, &sql.delete).await? != there;
         }
         if !set.gone.is_empty() {
             unknown.stage_keys(&set.gone).await?;
@@ -144,7 +144,8 @@ impl SetWriter<'_> {
         if !set.updates.is_empty() {
             let staged = known.stage_rows(&set.updates).await?;
             let mut missing = known.keys(&sql.missing_rows).await?;
-            differences.unruly |= !known.put_staged(staged).await?;
+            let there = staged.saturating_sub(count(&missing));
+            differences.unruly |= !known.put_staged(staged, there).await?;
             differences.missing.append(&mut missing);
         }
         if !set.puts.is_empty() {
@@ -153,7 +154,8 @@ impl SetWriter<'_> {
         if !set.inserts.is_empty() {
             let staged = known.stage_rows(&set.inserts).await?;
             differences.existing = known.keys(&sql.existing_rows).await?;
-            differences.unruly |= !known.put_staged(staged).await?;
+            let there = count(&differences.existing);
+            differences.unruly |= !known.put_staged(staged, there).await?;
         }
         Ok(differences)
     }
@@ -162,19 +164,21 @@ impl SetWriter<'_> {
 impl Stage<'_> {
     async fn put(&mut self, rows: &[Bytes]) -> Result<bool, Error> {
         let staged = self.stage_rows(rows).await?;
-        self.put_staged(staged).await
+        // Nobody knows how many are there: as far as all could be.
+        self.put_staged(staged, staged).await
     }
 
-    /// Sets the staged rows that are there, adds the others. False if that were not as many
-    /// as are staged.
-    async fn put_staged(&self, staged: u64) -> Result<bool, Error> {
+    /// Sets the staged rows that are there, `there` of them at the most, adds the others. False if that were not as
+    /// many as are staged.
+    async fn put_staged(&self, staged: u64, there: u64) -> Result<bool, Error> {
         let sql = self.statements;
         if self.target.can_update() {
-            let there = self.run(self.update_statement()).await?;
-            let added = self.run(&sql.insert_missing).await?;
+            let there = self.run_for(there, self.update_statement()).await?;
+            let missing = staged.saturating_sub(there);
+            let added = self.run_for(missing, &sql.insert_missing).await?;
             return Ok(there + added == staged);
         }
-        self.run(&sql.delete_rows).await?;
+        self.run_for(there, &sql.delete_rows).await?;
         Ok(self.run(&sql.insert).await? == staged)
     }
 
@@ -223,6 +227,15 @@ impl Stage<'_> {
     /// Runs a statement over the table in one round trip and gives the rows that it touched.
     pub(super) async fn run(&self, statement: &str) -> Result<u64, Error> {
         self.target.acting.execute(self.client, statement).await
+    }
+
+    /// The same of a statement for so many rows: not sent for none, since it would ask for a right that is not needed, and
+    /// fire triggers for nothing.
+    async fn run_for(&self, rows: u64, statement: &str) -> Result<u64, Error> {
+        if rows == 0 {
+            return Ok(0);
+        }
+        self.run(statement).await
     }
 
     /// The keys that a query over the table gives.

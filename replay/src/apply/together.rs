@@ -68,6 +68,8 @@ impl SetWriter<'_> {
 impl Stage<'_> {
     /// Writes what is gathered. False if not every row stayed.
     async fn write_gathered(&self, sql: &TogetherStatements) -> Result<bool, Error> {
+        let wanted = self.keys(&sql.count).await?;
+        let stays = wanted.first().is_some_and(|count| count != "0");
         let mut added = 0;
         for (statement, adds) in [
             (&sql.keep, false),
@@ -75,12 +77,11 @@ impl Stage<'_> {
             (&sql.insert_kept, true),
             (&sql.insert, true),
         ] {
-            if !statement.is_empty() {
+            if !statement.is_empty() && (stays || !adds) {
                 let touched = self.run(statement).await?;
                 added += if adds { touched } else { 0 };
             }
         }
-        let wanted = self.keys(&sql.count).await?;
         Ok(wanted.first() == Some(&added.to_string()))
     }
 }

@@ -176,7 +176,7 @@ impl Load {
             }
             sent
         };
-        if let Some(staged) = &self.staged {
+        if let Some(staged) = self.staged.as_ref().filter(|_| sent > 0) {
             let kept = staged.acting.execute(writing, &staged.insert).await;
             stream::check_kept(table, sent, kept.map_err(cannot_write())?)?;
         }

@@ -12,6 +12,7 @@ mod contention;
 mod counted;
 mod definitions;
 mod foreign;
+mod nothing;
 mod ordinary;
 mod owners;
 mod roles;

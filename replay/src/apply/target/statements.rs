@@ -175,7 +175,8 @@ impl Target {
             .filter(|column| column.not_null)
             .filter_map(|column| {
                 let equal = column.equal.as_deref()?;
-                Some(format!("t.{0} {equal} (goal.r).{0} and ", column.name))
+                let goal = column.staged("(goal.r)");
+                Some(format!("t.{} {equal} {goal} and ", column.name))
             })
             .collect();
         let doomed = format!(
@@ -202,6 +203,10 @@ impl Target {
             clear: format!("truncate {plus}, {minus}"),
             copy_plus: format!("copy {plus}{list} from stdin"),
             copy_minus: format!("copy {minus}{list} from stdin"),
+            counts: format!(
+                "with {sums} select coalesce(sum(-sums.n) filter (where sums.n < 0), 0)::text from sums \
+                 union all select coalesce(sum(sums.n) filter (where sums.n > 0), 0)::text from sums"
+            ),
             take_away: format!(
                 "with {sums}, {}, {doomed}, gone (k) as (delete from {own} t {chosen} returning {}) \
                  select w.k from (select sums.k, -sums.n as n from sums where sums.n < 0) w \
@@ -209,9 +214,6 @@ impl Target {
                  cross join lateral generate_series(1, (w.n - coalesce(g.n, 0))::int8)",
                 goal(&minus),
                 of_table
-            ),
-            to_add: format!(
-                "with {sums} select coalesce(sum(sums.n), 0)::text from sums where sums.n > 0"
             ),
             add: format!(
                 "with {sums}, {} insert into {table}{list} overriding system value select {} \
@@ -333,10 +335,10 @@ pub(crate) struct SumStatements {
     pub copy_plus: String,
     /// Loads rows that were taken away.
     pub copy_minus: String,
+    /// How many rows are to be taken away, and how many to be added: two rows.
+    pub counts: String,
     /// Deletes the rows whose sum is below zero; gives the text of each that was not there.
     pub take_away: String,
-    /// How many rows are to be added.
-    pub to_add: String,
     /// Adds the rows whose sum is above zero.
     pub add: String,
 }
