@@ -124,8 +124,16 @@ pub async fn install_over(
     over: OverPgq,
 ) -> Result<Report, Error> {
     let started = Instant::now();
+    let mut event_triggers = EventTriggers::Fire;
     loop {
-        match attempt(client, components, over).await {
+        match attempt(client, components, over, event_triggers).await {
+            Err(error)
+                if event_triggers == EventTriggers::Fire
+                    && is_superuser(client).await?
+                    && names_nothing(&error) =>
+            {
+                event_triggers = EventTriggers::Rest;
+            }
             // A takeover asks for locks in moments, so that no writer waits behind it for others.
             Err(error)
                 if over == OverPgq::TakeOver
@@ -139,6 +147,35 @@ pub async fn install_over(
     }
 }
 
+/// Whether event triggers of the database's users see what an install makes.
+///
+/// They run with the install's search_path, and one that writes a log of DDL into a table that it names without a schema fails
+/// in it. Then the install is tried once more without them. One that refuses DDL for a reason of its own is obeyed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EventTriggers {
+    Fire,
+    /// All but those that are ENABLE REPLICA or ALWAYS, as ours are.
+    Rest,
+}
+
+/// Whether an error says that there is no object of a name.
+fn names_nothing(error: &Error) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_FUNCTION
+    })
+}
+
+async fn is_superuser(client: &Client) -> Result<bool, Error> {
+    client
+        .query_one(
+            "select r.rolsuper from pg_catalog.pg_roles r where r.rolname operator(pg_catalog.=) current_user",
+            &[],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database("read the role's rights"))
+}
+
 /// How long a takeover tries to get the locks on PgQ's tables, and how long it lets others pass in between.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 const LOCK_PAUSE: Duration = Duration::from_millis(500);
@@ -148,6 +185,7 @@ async fn attempt(
     client: &mut Client,
     components: &[Component],
     over: OverPgq,
+    event_triggers: EventTriggers,
 ) -> Result<Report, Error> {
     let transaction = client
         .build_transaction()
@@ -164,6 +202,12 @@ async fn attempt(
         .chain(components.iter().map(|component| component.schema()))
         .collect();
     ownership::prove(&transaction, &schemas).await?;
+    if event_triggers == EventTriggers::Rest {
+        transaction
+            .batch_execute("set local session_replication_role = replica")
+            .await
+            .map_err(Error::database("let event triggers rest"))?;
+    }
     let mut report = Report {
         removed_dump: remove_dump(&transaction).await?,
         ..Report::default()

@@ -13,6 +13,7 @@
 --   role        the number of that role
 --   immediate   the command that has the table's deferrable triggers and constraints checked at once, since none may be deferred there;
 --               null where it has none
+--   own_path    the search_path for statements over the table, where its code asks for one (trunkline.path_for); else null
 --   owner       the owner, if it is neither a superuser nor the current role; else null
 --   code        what would run of it, or of owners of partitions; null if nothing
 -- Tables: reads the catalog only. PL/pgSQL keeps its plan for the session; planning it took ten times as long as running it.
@@ -23,6 +24,7 @@ create or replace function trunkline.acting_role(
     out acts_as text,
     out role oid,
     out immediate text,
+    out own_path text,
     out owner text,
     out code text)
 returns record
@@ -103,9 +105,10 @@ begin
               join pg_namespace kn on kn.oid = k.connamespace
              where t.tgenabled = 'A'
                 or t.tgenabled = case current_setting('session_replication_role') when 'replica' then 'R' else 'O' end),
+           trunkline.path_for(i_schema, i_table),
            pg_get_userbyid(s.relowner)::text,
            (select string_agg(found.what, ', ' order by found.what) from found)
-      into acts_as, role, immediate, owner, code
+      into acts_as, role, immediate, own_path, owner, code
       from me
       left join stranger s on s.is_root
       left join lateral (

@@ -111,16 +111,6 @@ as $$
 $$;
 revoke all on function trunkline.has_gate() from public;
 
--- Function trunkline.own_path(): the search_path that the database's users have, of this role and database, for code of theirs that names
--- no schema. pg_catalog comes first: nothing of theirs takes its place.
-create or replace function trunkline.own_path() returns text
-language sql stable
-set search_path = pg_catalog, pg_temp
-as $$
-    select 'pg_catalog' || coalesce(', ' || nullif(s.reset_val, ''), '') from pg_settings s where s.name = 'search_path';
-$$;
-revoke all on function trunkline.own_path() from public;
-
 -- Function trunkline.gate(i_one int): runs what trunkline.as_owner asks for; gives back its argument. Immutable in name only, as an
 -- index asks for. Everybody may call it: it runs what the caller's session asks for, as the caller.
 create or replace function trunkline.gate(i_one int) returns int

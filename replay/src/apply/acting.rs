@@ -18,6 +18,9 @@ use crate::trouble::Trouble;
 pub(crate) struct Acting {
     /// The role that the table's statements run as; none: replay's own.
     acts_as: Option<Role>,
+    /// The `search_path` for statements over the table, where code of the database's users that runs with them asks for
+    /// one; none: that of the session.
+    own_path: Option<String>,
     /// The owner, if it is another role and no superuser.
     owner: Option<String>,
     /// What of the owner's would run.
@@ -42,7 +45,7 @@ impl Acting {
     ) -> Result<Acting, Trouble> {
         client
             .query_typed_one(
-                "select acts_as, role, immediate, owner, code from trunkline.acting_role($1, $2)",
+                "select acts_as, role, immediate, own_path, owner, code from trunkline.acting_role($1, $2)",
                 &[(&target.schema, Type::TEXT), (&target.name, Type::TEXT)],
             )
             .await
@@ -59,8 +62,9 @@ impl Acting {
                 };
                 Ok(Acting {
                     acts_as,
-                    owner: row.try_get(3)?,
-                    code: row.try_get(4)?,
+                    own_path: row.try_get(3)?,
+                    owner: row.try_get(4)?,
+                    code: row.try_get(5)?,
                 })
             })
             .map_err(Trouble::at_table(
@@ -106,7 +110,7 @@ impl Acting {
     /// Runs a statement over the table: one round trip. The rows that it touched.
     pub(crate) async fn execute(&self, client: &Client, statement: &str) -> Result<u64, Error> {
         let Some(role) = &self.acts_as else {
-            return touched(client, statement).await;
+            return self.execute_here(client, statement).await;
         };
         let lines = lines(client, &role.ask(statement, false)).await?;
         Ok(lines
@@ -145,8 +149,39 @@ impl Acting {
         let values = values
             .iter()
             .map(|value| TextValue(value.clone().map(String::into_bytes)));
+        if let Some(path) = &self.own_path {
+            client.batch_execute(&enter_path(path)).await?;
+        }
         client.execute_raw(&statement, values).await?;
+        if self.own_path.is_some() {
+            client.batch_execute(LEAVE_PATH).await?;
+        }
         Ok(())
+    }
+
+    /// Runs a statement as replay's own role, whoever owns the table: one that the server itself runs the owner's code of as
+    /// the owner. The rows that it touched.
+    pub(crate) async fn execute_here(
+        &self,
+        client: &Client,
+        statement: &str,
+    ) -> Result<u64, Error> {
+        match self.in_own_path(statement) {
+            None => touched(client, statement).await,
+            // The row of the setting is none of the statement's.
+            Some(statement) => Ok(touched(client, &statement).await?.saturating_sub(1)),
+        }
+    }
+
+    /// See [`Acting::own_path`](field@Acting::own_path).
+    pub(crate) fn own_path(&self) -> Option<&str> {
+        self.own_path.as_deref()
+    }
+
+    /// A statement with the path that its code asks for; the session's own statements keep theirs.
+    fn in_own_path(&self, statement: &str) -> Option<String> {
+        let path = self.own_path.as_deref()?;
+        Some(format!("{}; {statement}; {LEAVE_PATH}", enter_path(path)))
     }
 
     /// Runs a query of one column of text over the table: one round trip. Its rows, as far as they are not null.
@@ -156,11 +191,30 @@ impl Acting {
         statement: &str,
     ) -> Result<Vec<String>, Error> {
         match &self.acts_as {
-            None => lines(client, statement).await,
+            None => match self.in_own_path(statement) {
+                None => lines(client, statement).await,
+                // The first row is the setting's.
+                Some(statement) => {
+                    let mut lines = lines(client, &statement).await?;
+                    lines.remove(0);
+                    Ok(lines)
+                }
+            },
             Some(role) => lines(client, &role.ask(statement, true)).await,
         }
     }
 }
+
+/// The statement that sets the path of the open transaction: one row.
+pub(crate) fn enter_path(path: &str) -> String {
+    format!(
+        "select pg_catalog.set_config('search_path', {}, true)",
+        quote_literal(path)
+    )
+}
+
+/// The path of all sessions, for what is left of the transaction.
+pub(crate) const LEAVE_PATH: &str = "set local search_path = pg_catalog, pg_temp";
 
 impl Role {
     /// See `trunkline.as_owner`.

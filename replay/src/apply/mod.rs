@@ -37,6 +37,8 @@ use sql::{
     tick::{Epoch, TickId},
 };
 
+use tokio_postgres::Statement;
+
 pub(crate) use self::replica::{SessionRole, write_settings};
 use self::{
     conflicts::Conflicts, empty::Emptied, pending::Pending, replica::make_ready, sets::Staged,
@@ -60,6 +62,7 @@ pub(crate) struct Applier {
     /// Choices of tables that have one of their own, by their oids on the provider.
     choices: HashMap<u32, OnConflict>,
     mover: Mover,
+    set_path: Statement,
     /// How tables are written, by their oids on the provider.
     mappings: HashMap<u32, Mapping>,
     writable: HashMap<ShapeId, Arc<Writable>>,
@@ -93,7 +96,12 @@ impl Applier {
         let mover = Mover::prepare(&*session)
             .await
             .map_err(Trouble::database("could not read trunkline.position"))?;
+        let set_path = session
+            .prepare("select pg_catalog.set_config('search_path', $1, true)")
+            .await
+            .map_err(Trouble::database("could not prepare to set search_path"))?;
         Ok(Applier {
+            set_path,
             session,
             consumer: consumer.to_owned(),
             on_conflict,

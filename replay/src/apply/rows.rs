@@ -122,6 +122,16 @@ impl<'a> Pipeline<'a> {
         }
     }
 
+    /// Sets the path of the transaction from here on.
+    pub(super) fn set_path(&mut self, set_path: &Statement, path: &str) {
+        let (client, statement) = (self.client, set_path.clone());
+        let value = TextValue(Some(path.as_bytes().to_vec()));
+        self.sent.push(Sent {
+            execution: Box::pin(async move { client.execute_raw(&statement, [value]).await }),
+            expected: None,
+        });
+    }
+
     fn push(&mut self, statement: &Statement, row: &[u8], fields: &[usize], expected: Option<u64>) {
         let all: Vec<_> = row::fields(row).collect();
         let values: Vec<TextValue> = fields

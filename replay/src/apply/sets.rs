@@ -10,7 +10,10 @@ use futures::SinkExt;
 use sql::{conflict::Kind, row};
 use tokio_postgres::{Client, CopyInSink, Error, error::SqlState};
 
-use super::target::{SetStatements, Target};
+use super::{
+    acting::{LEAVE_PATH, enter_path},
+    target::{SetStatements, Target},
+};
 use crate::fold::ChangeSet;
 
 /// COPY text is sent in pieces of about this size.
@@ -117,9 +120,16 @@ impl SetWriter<'_> {
             return Ok(true);
         }
         if known.target.takes_copy {
+            let path = known.target.acting.own_path();
+            if let Some(path) = path {
+                known.client.batch_execute(&enter_path(path)).await?;
+            }
             let sink = known.client.copy_in::<_, Bytes>(&sql.load);
             let sink = sink.await.map_err(Failed::Refused)?;
             let loaded = feed(sink, &set.inserts, &known.target.fields).await?;
+            if path.is_some() {
+                known.client.batch_execute(LEAVE_PATH).await?;
+            }
             return Ok(loaded == set.inserts.len() as u64);
         }
         let staged = known.stage_rows(&set.inserts).await?;

@@ -47,6 +47,8 @@ pub(super) struct Load {
     pub(super) copy_in: String,
     /// How rows go on from where COPY puts them, where that is not the table itself.
     pub(super) staged: Option<StagedPart>,
+    /// What is said before a COPY into the table itself, if its code asks for a path; none of ours follows in the transaction.
+    pub(super) enter_path: Option<String>,
     /// Rows travel in binary form.
     pub(super) binary: bool,
     /// The shared snapshot's name.
@@ -162,6 +164,9 @@ impl Load {
                 .batch_execute(&staged.make)
                 .await
                 .map_err(cannot_write())?;
+        }
+        if let Some(enter) = &self.enter_path {
+            writing.batch_execute(enter).await.map_err(cannot_write())?;
         }
         let sent = if let Some(session) = &self.reads_itself {
             self.stream(part, session, writing).await?

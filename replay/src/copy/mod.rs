@@ -47,7 +47,12 @@ use self::{
     stream::Gauge,
 };
 use crate::{
-    apply::{SessionRole, ordinary, target::Target},
+    apply::{
+        SessionRole,
+        acting::enter_path,
+        ordinary,
+        target::{Acting, Target},
+    },
     parking::{self, Parking},
     subscription::Subscription,
     table::{self, Duty, Place},
@@ -201,12 +206,14 @@ async fn analyze(sub: &Subscription, session: &Session, row: &TableRow) {
         let names = Names::read(&provider, [row])
             .await
             .map_err(Trouble::database("could not read its name"))?;
-        session
-            .batch_execute(&format!("analyze {}", names.target(row).quoted()))
+        let target = names.target(row);
+        let acting = Acting::find(&**session, &row.table, target).await?;
+        acting
+            .execute_here(session, &format!("analyze {}", target.quoted()))
             .await
             .map_err(Trouble::database("could not analyze it"))
     };
-    if let Err(trouble) = analyzed.await {
+    if let Err(trouble) = analyzed.await.map(|_| ()) {
         warn!(table = %row.table, error = %trouble.chain(), "no statistics");
     }
 }
@@ -336,6 +343,9 @@ impl Copy<'_> {
             attempt: attempt.clone(),
             selects,
             copy_in: target.copy_in(copied_to),
+            enter_path: (into == target.name && staged.is_none())
+                .then(|| target.acting.own_path().map(enter_path))
+                .flatten(),
             into,
             staged,
             binary,

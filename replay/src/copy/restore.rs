@@ -138,8 +138,9 @@ async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Tr
             .await
             .map_err(cannot(one))?;
     } else if kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
+        let acting = Acting::find(session, &one.table, &one.on).await?;
         for statement in &one.build {
-            let Err(error) = session.batch_execute(statement).await else {
+            let Err(error) = acting.execute_here(session, statement).await else {
                 continue;
             };
             session
@@ -227,9 +228,9 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
         let acting = Acting::find(session, &one.table, &one.on).await?;
         for statement in attach {
             if reads_index(statement) {
-                acting.execute(session, statement).await.map(|_| ())
+                acting.execute(session, statement).await
             } else {
-                session.batch_execute(statement).await
+                acting.execute_here(session, statement).await
             }
             .map_err(cannot(one))?;
         }

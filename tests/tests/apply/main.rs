@@ -10,6 +10,7 @@
 mod catalog;
 mod constraints;
 mod latency;
+mod paths;
 mod prepared;
 mod progress;
 mod rows;

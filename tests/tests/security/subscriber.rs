@@ -207,3 +207,41 @@ fn a5_every_version_of_the_server_holds_an_owners_code() {
         replication.assert_clean(&[]);
     }
 }
+
+#[test]
+fn a5_code_that_cannot_be_held_is_refused_by_name() {
+    let replication = Replication::builder().make();
+    let (subscriber, db) = (&replication.subscribers[0], replication.db());
+    replication.on_provider(
+        "create table parted (id int primary key, v text); create table keyed (id text primary key)",
+    );
+    trap::lay(subscriber, db);
+    replication.on_subscriber(
+        "grant create on schema public to trapper; \
+         create table parted (id int primary key, v text) partition by range (id)",
+    );
+    trap::as_trapper(
+        subscriber,
+        db,
+        "create table part (id int not null, v text, check (trap.yes('partition', 1))); \
+         create domain trap.word as text check (trap.yes('key', 1)); create type trap.pair as (a trap.word); \
+         create table keyed (id trap.pair primary key)",
+    );
+    replication.on_subscriber("alter table parted attach partition part default");
+    replication.start();
+    for (table, why) in [
+        ("parted", "partition public.part belongs to another role"),
+        (
+            "keyed",
+            "its key id is of a type that may run code of trapper's: trap.pair",
+        ),
+    ] {
+        let refused = replication.replay.run(&["add", table]);
+        let waits = || replication.wait_parked(&format!("public.{table}"), &[why]);
+        if !refused.stderr.contains(why) {
+            refused.ok();
+            waits();
+        }
+    }
+    trap::assert_held(subscriber);
+}

@@ -211,14 +211,14 @@ impl Target {
                 "with {sums}, {}, {doomed}, gone (k) as (delete from {own} t {chosen} returning {}) \
                  select w.k from (select sums.k, -sums.n as n from sums where sums.n < 0) w \
                  left join (select gone.k, count(*) as n from gone group by gone.k) g on g.k = w.k \
-                 cross join lateral generate_series(1, (w.n - coalesce(g.n, 0))::int8)",
+                 cross join lateral generate_series(1::int8, (w.n - coalesce(g.n, 0))::int8)",
                 goal(&minus),
                 of_table
             ),
             add: format!(
                 "with {sums}, {} insert into {table}{list} overriding system value select {} \
                  from sums join goal on goal.k = sums.k \
-                 cross join lateral generate_series(1, sums.n::int8) where sums.n > 0",
+                 cross join lateral generate_series(1::int8, sums.n::int8) where sums.n > 0",
                 goal(&plus),
                 self.staged_names("(goal.r)")
             ),
