@@ -3,6 +3,7 @@
 
 mod batch;
 mod captures;
+pub mod foreign_code;
 mod names;
 mod problems;
 mod sequences;

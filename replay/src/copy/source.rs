@@ -9,7 +9,7 @@ use sql::{
     consumer, filter,
     mapping::Filter,
     name::TableName,
-    provider::{self, BatchFinder},
+    provider::{self, BatchFinder, foreign_code},
     shape::Shape,
     table_state::{Copied, TableRow},
     tick::{self, SnapshotText, Tick},
@@ -154,8 +154,20 @@ impl Source {
 
 /// Begins the reading transaction with the table's lock; no snapshot is taken before it has that, for TRUNCATE
 /// and a rewriting ALTER are not seen by snapshots. The table may have another name by now, and another one its name.
+///
+/// To plan a query the server computes what is constant in the table's indexes, statistics and checks, with the rights of
+/// whoever asks. A superuser therefore takes a lock that lets no such code come while it copies (writers do not feel it), and
+/// refuses what is there.
 async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
     let cannot = || Trouble::at_table(&row.table, "could not lock it on the provider");
+    let guarded = foreign_code::may_run(&**session, row.provider_oid)
+        .await
+        .map_err(cannot())?;
+    let mode = if guarded {
+        "share update exclusive"
+    } else {
+        "access share"
+    };
     for _ in 0..RENAMES {
         let Some(name) = provider::table_name(&**session, row.provider_oid)
             .await
@@ -169,7 +181,7 @@ async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
         };
         session
             .batch_execute(&format!(
-                "begin isolation level repeatable read read only; lock table {} in access share mode; \
+                "begin isolation level repeatable read read only; lock table {} in {mode} mode; \
                  set local row_security = off",
                 name.quoted()
             ))
@@ -180,7 +192,10 @@ async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
             .map_err(cannot())?
             == Some(name)
         {
-            return Ok(());
+            return match guarded {
+                true => refuse_code(session, row).await,
+                false => Ok(()),
+            };
         }
         session.batch_execute("rollback").await.map_err(cannot())?;
     }
@@ -188,6 +203,26 @@ async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
         format!("table {}: could not lock it on the provider", row.table),
         anyhow::anyhow!("it was renamed again and again"),
     ))
+}
+
+/// Refuses a table whose owner's functions would run as a superuser.
+async fn refuse_code(session: &Session, row: &TableRow) -> Result<(), Trouble> {
+    let doing = "could not ask what reading it runs on the provider";
+    let code = foreign_code::functions(&**session, row.provider_oid)
+        .await
+        .map_err(Trouble::at_table(&row.table, doing))?;
+    match code {
+        None => Ok(()),
+        Some(code) => Err(Trouble::table(
+            &row.table,
+            "it is not read on the provider",
+            format!(
+                "{code} in its indexes, checks, statistics or partition keys would run as a superuser, and belongs to another role"
+            ),
+            "let replay log in on the provider as a role that is no superuser (etc/roles/provider.sql), or give the functions to \
+             a superuser",
+        )),
+    }
 }
 
 /// Registers the table's helper consumer at the provider's newest tick, and says which it is.
