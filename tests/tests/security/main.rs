@@ -3,5 +3,6 @@
 
 mod events;
 mod owners;
+mod provider;
 mod subscriber;
 mod trap;
