@@ -59,7 +59,7 @@ case $runner$full in
 esac
 
 # The fuzz targets of every parser; they take what is built already.
-bash fuzz/run.sh $([ -n "$full" ] && echo 60 || echo 20)
+bash tests/fuzz/run.sh $([ -n "$full" ] && echo 60 || echo 20)
 
 # Tests that only --full runs are marked #[ignore]; tests that run with fewer
 # versions, seeds or sizes wrote a line for each kind that they cut.

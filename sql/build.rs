@@ -2,11 +2,12 @@
 
 fn main() {
     for directory in [
+        "base",
         "pgq",
         "pgq_coop",
         "pgq_ext",
-        "trunkline",
-        "manifest",
+        "provider",
+        "subscriber",
         "upgrade",
         "takeover",
     ] {

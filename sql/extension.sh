@@ -29,7 +29,7 @@ components_of() { # extension
 # The files of a component, in install order: all, or those that every upgrade runs.
 files_of() { # component, "once each" or "each"
     for_when=$(echo "$2" | sed 's/ /\\|/')
-    sed -n "s/^\\($for_when\\) *//p" "$here/manifest/$1.txt"
+    sed -n "s/^\\($for_when\\) *//p" "$here/$1/manifest.txt"
 }
 
 steps() {
@@ -46,11 +46,11 @@ show() { # file
     cat "$here/$1"
 }
 
-# As sql/src/manifest.rs computes it.
+# As sql/src/install/manifest.rs computes it.
 digest() { # component
     files_of "$1" 'once each' | while read -r file; do
         printf '%s\0' "$file"
-        cat "$here/$file"
+        cat "$here/$1/$file"
         printf '\0'
     done | sha256sum | cut -d' ' -f1
 }
@@ -172,7 +172,7 @@ install_script() { # extension
     first_line "$1" "CREATE EXTENSION $1"
     [ "$1" = trunkline ] && needs_pgq
     for component in $(components_of "$1"); do
-        files_of "$component" 'once each' | while read -r file; do show "$file"; done
+        files_of "$component" 'once each' | while read -r file; do show "$component/$file"; done
     done
     last_lines "$1"
     [ "$1" = trunkline ] && echo "insert into trunkline.node (node_id) values (pgq.random_id());"
@@ -191,7 +191,7 @@ upgrade_script() { # extension, last step of the old release
             [ "$(sed -n '1s/^-- component: *//p' "$here/upgrade/$step")" = "$component" ] || continue
             show "upgrade/$step"
         done
-        files_of "$component" each | while read -r file; do show "$file"; done
+        files_of "$component" each | while read -r file; do show "$component/$file"; done
     done
     generated "$1" drop
     last_lines "$1"

@@ -11,19 +11,16 @@ use admin::{
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::{
-    command::{
-        self, Job,
-        add::AddArgs,
-        adopt::AdoptArgs,
-        pause::ResumeArgs,
-        remove::RemoveArgs,
-        restore_ddl::RestoreArgs,
-        resync::ResyncArgs,
-        sequences::{ListArgs, SequenceArgs},
-        skip::SkipArgs,
-    },
-    worker,
+use crate::command::{
+    self, Job,
+    add::AddArgs,
+    adopt::AdoptArgs,
+    pause::ResumeArgs,
+    remove::RemoveArgs,
+    restore_ddl::RestoreArgs,
+    resync::ResyncArgs,
+    sequences::{ListArgs, SequenceArgs},
+    skip::SkipArgs,
 };
 
 /// Replicates tables of a provider into one or more subscribers.
@@ -159,7 +156,12 @@ fn run_configured(common: CommonArgs, command: Configured) -> Result<Exit, Failu
 
 fn start(common: &CommonArgs, config: ReplayConfig, detach: bool) -> Result<Exit, Failure> {
     let settings = config.daemon.clone();
-    daemon::start(&settings, detach, common.verbosity(), worker::body(config))
+    daemon::start(
+        &settings,
+        detach,
+        common.verbosity(),
+        crate::daemon::body(config),
+    )
 }
 
 fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {

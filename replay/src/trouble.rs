@@ -2,15 +2,15 @@
 
 use sql::{
     Class, classify,
-    conflict::Kind,
     connect::{ConnectError, NoSession, PoolError},
     name::TableName,
-    tick::TickId,
+    queue::tick::TickId,
+    subscriber::conflict::Kind,
 };
 
 use tokio_postgres::error::SqlState;
 
-use crate::source::track::OffTrack;
+use crate::queue::track::OffTrack;
 
 /// Something that ends a loop's turn. What it is for decides who handles it.
 #[derive(Debug, thiserror::Error)]

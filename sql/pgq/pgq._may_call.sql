@@ -3,7 +3,7 @@
 -- holds, everybody who may create there or make triggers on its tables) may act as the owner of pgq's functions and as the
 -- session's role anyway. Who may create schemas could else have the rights of both.
 -- What was answered with true stays so: nobody else can change or replace what is there. The programs ask the same of our own
--- schemas before they call anything (sql/src/ownership.rs).
+-- schemas before they call anything (sql/src/install/ownership.rs).
 -- Result: bool. Tables touched: reads the catalog only. Users must not: nothing to fear.
 create or replace function pgq._may_call(i_schema text) returns bool
 language sql stable

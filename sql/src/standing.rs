@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use tokio_postgres::GenericClient;
 
 use crate::error::Error;
-use crate::position;
-use crate::tick::{Epoch, TickId};
+use crate::queue::tick::{Epoch, TickId};
+use crate::subscriber::position;
 
 /// How a consumer's subscriber stands, by the subscriber's own account.
 #[derive(Debug, Clone, PartialEq)]

@@ -214,13 +214,17 @@ async fn nobody_may_call_what_he_was_not_granted() {
         }
     };
     let reader = session("reader").await;
-    assert!(sql::consumer::register(&reader, "q", "mine").await.unwrap());
     assert!(
-        sql::consumer::register(&client, "q", "admins")
+        sql::queue::consumer::register(&reader, "q", "mine")
             .await
             .unwrap()
     );
-    let error = sql::consumer::unregister(&reader, "q", "admins")
+    assert!(
+        sql::queue::consumer::register(&client, "q", "admins")
+            .await
+            .unwrap()
+    );
+    let error = sql::queue::consumer::unregister(&reader, "q", "admins")
         .await
         .unwrap_err();
     assert_eq!(error.code().unwrap().code(), "42501");
@@ -230,7 +234,7 @@ async fn nobody_may_call_what_he_was_not_granted() {
         .unwrap_err();
     assert_eq!(error.code().unwrap().code(), "42501");
     assert!(
-        sql::consumer::unregister(&client, "q", "mine")
+        sql::queue::consumer::unregister(&client, "q", "mine")
             .await
             .unwrap()
     );

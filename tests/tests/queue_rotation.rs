@@ -6,14 +6,16 @@ mod queue_setup;
 use std::time::Instant;
 
 use queue_setup::{consume, event, number, pause, rotate, tick, value, with_queue};
-use sql::tick::TickId;
+use sql::queue::tick::TickId;
 use tests::Cluster;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeatable_read_writer_older_than_two_rotations_is_delivered_once() {
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     let old = cluster.connect("postgres").await;
     // Its snapshot, and with it the current table that it sees, is from before the rotations.
     old.batch_execute("begin isolation level repeatable read; select * from pgq.queue")
@@ -75,8 +77,12 @@ async fn a_consumer_that_is_behind_stops_the_truncation_and_nothing_else() {
     sql::queue::set(&client, "q", "max_tables", "3")
         .await
         .unwrap();
-    sql::consumer::register(&client, "q", "slow").await.unwrap();
-    sql::consumer::register(&client, "q", "fast").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "slow")
+        .await
+        .unwrap();
+    sql::queue::consumer::register(&client, "q", "fast")
+        .await
+        .unwrap();
     let mut expected = Vec::new();
     for _ in 0..5 {
         expected.push(event(&client, "x").await);
@@ -98,7 +104,9 @@ async fn a_consumer_that_is_behind_stops_the_truncation_and_nothing_else() {
 async fn registering_at_or_below_what_was_truncated_is_refused() {
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     for _ in 0..3 {
         event(&client, "y").await;
         tick(&client).await.unwrap();
@@ -118,11 +126,11 @@ async fn registering_at_or_below_what_was_truncated_is_refused() {
         .await
             == 0;
         let name = format!("at{position}");
-        let result = sql::consumer::register_at(&client, "q", &name, TickId(position)).await;
+        let result = sql::queue::consumer::register_at(&client, "q", &name, TickId(position)).await;
         assert_eq!(result.is_err(), truncated, "tick {position}");
         refused += usize::from(truncated);
         // Moving is the same.
-        let moved = sql::consumer::register_at(&client, "q", "c", TickId(position)).await;
+        let moved = sql::queue::consumer::register_at(&client, "q", "c", TickId(position)).await;
         assert_eq!(moved.is_err(), truncated, "tick {position}");
     }
     assert!(refused > 0);
@@ -136,7 +144,7 @@ async fn registering_at_or_below_what_was_truncated_is_refused() {
         .await
         .unwrap();
     for name in ["new", "c"] {
-        let error = sql::consumer::register_at(&client, "q", name, TickId(last))
+        let error = sql::queue::consumer::register_at(&client, "q", name, TickId(last))
             .await
             .unwrap_err();
         assert_eq!(error.code().unwrap().code(), "55000", "{name}");
@@ -202,7 +210,9 @@ async fn rotation_wins_against_readers_that_follow_each_other() {
 async fn ticks_that_nobody_can_need_are_reclaimed() {
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     for _ in 0..3 {
         for _ in 0..20 {
             event(&client, "x").await;
@@ -226,7 +236,9 @@ async fn ticks_that_nobody_can_need_are_reclaimed() {
 async fn two_workers_under_one_name_get_one_batch() {
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     for round in 0..20 {
         event(&client, "x").await;
         tick(&client).await.unwrap();
@@ -250,7 +262,7 @@ async fn a_retried_event_comes_back_once_to_the_one_that_asked() {
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
     for consumer in ["c", "d"] {
-        sql::consumer::register(&client, "q", consumer)
+        sql::queue::consumer::register(&client, "q", consumer)
             .await
             .unwrap();
     }
@@ -263,8 +275,18 @@ async fn a_retried_event_comes_back_once_to_the_one_that_asked() {
     assert_eq!(number(&client, &retry).await, 0);
     number(&client, &format!("pgq.finish_batch({batch})")).await;
     assert_eq!(consume(&client, "d").await.len(), 2);
-    assert_eq!(sql::maintenance::retry_events(&client).await.unwrap(), 1);
-    assert_eq!(sql::maintenance::retry_events(&client).await.unwrap(), 0);
+    assert_eq!(
+        sql::queue::maintenance::retry_events(&client)
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        sql::queue::maintenance::retry_events(&client)
+            .await
+            .unwrap(),
+        0
+    );
     tick(&client).await.unwrap();
     let seen = consume(&client, "c").await;
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), [(wanted, 1)]);
@@ -292,7 +314,9 @@ async fn events_of_capture_can_neither_be_forged_nor_retried() {
 async fn replay_reads_from_any_tick_in_bounded_steps() {
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     for _ in 0..30 {
         event(&client, "x").await;
         tick(&client).await.unwrap();
@@ -350,12 +374,12 @@ async fn replay_reads_from_any_tick_in_bounded_steps() {
     );
     client.batch_execute("rollback").await.unwrap();
     assert!(
-        sql::consumer::advance(&client, "q", "c", TickId(20))
+        sql::queue::consumer::advance(&client, "q", "c", TickId(20))
             .await
             .unwrap()
     );
     assert!(
-        !sql::consumer::advance(&client, "q", "c", TickId(10))
+        !sql::queue::consumer::advance(&client, "q", "c", TickId(10))
             .await
             .unwrap()
     );
@@ -364,7 +388,7 @@ async fn replay_reads_from_any_tick_in_bounded_steps() {
         20
     );
     assert!(
-        sql::consumer::advance(&client, "q", "c", TickId(last + 9))
+        sql::queue::consumer::advance(&client, "q", "c", TickId(last + 9))
             .await
             .is_err()
     );

@@ -60,7 +60,11 @@ async fn tick_often(client: Client, stale: bool, stop: Arc<AtomicBool>) -> usize
 async fn four_tickers_at_once_lose_no_event_and_give_none_twice() {
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
-    assert!(sql::consumer::register(&client, "q", "c").await.unwrap());
+    assert!(
+        sql::queue::consumer::register(&client, "q", "c")
+            .await
+            .unwrap()
+    );
     let stop = Arc::new(AtomicBool::new(false));
     let mut writers = Vec::new();
     for seed in 0..4 {
@@ -112,7 +116,9 @@ async fn four_tickers_at_once_lose_no_event_and_give_none_twice() {
 async fn a_late_commit_does_not_wait_for_the_idle_period() {
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     let late = cluster.connect("postgres").await;
     late.batch_execute("begin").await.unwrap();
     let late_event = event(&late, "late").await;
@@ -227,7 +233,10 @@ async fn forced_ticks_take_back_no_event_number() {
         }));
     }
     for _ in 0..50 {
-        let before = sql::tick::force(&client, "q").await.unwrap().unwrap();
+        let before = sql::queue::tick::force(&client, "q")
+            .await
+            .unwrap()
+            .unwrap();
         assert!(tick(&client).await.unwrap() > before.0);
     }
     let mut ids = BTreeSet::new();
@@ -273,7 +282,9 @@ async fn the_queue_works_on_every_version() {
     for major in majors {
         let cluster = Cluster::builder(&Server::version(major)).start();
         let client = with_queue(&cluster).await;
-        sql::consumer::register(&client, "q", "c").await.unwrap();
+        sql::queue::consumer::register(&client, "q", "c")
+            .await
+            .unwrap();
         let mut expected = Vec::new();
         for round in 0..8 {
             expected.push(event(&client, "x").await);
@@ -287,7 +298,10 @@ async fn the_queue_works_on_every_version() {
         assert_chain(&client).await;
         let queues = sql::queue::list(&client).await.unwrap();
         assert_eq!(queues[0].consumers, 1);
-        assert_eq!(sql::consumer::list(&client).await.unwrap()[0].name, "c");
+        assert_eq!(
+            sql::queue::consumer::list(&client).await.unwrap()[0].name,
+            "c"
+        );
         sql::queue::drop(&client, "q", true).await.unwrap();
         assert_eq!(number(&client, "select count(*) from pgq.tick").await, 0);
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use sql::connect::Session;
-use sql::tick::{self, Epoch, Last, Tick};
+use sql::queue::tick::{self, Epoch, Last, Tick};
 
 /// How often the newest ticks are noted while there are new ones.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
@@ -93,7 +93,7 @@ fn course(epoch: Epoch, seen: Tick, last: Last) -> Course {
 
 #[cfg(test)]
 mod tests {
-    use sql::tick::{TickId, TickTag};
+    use sql::queue::tick::{TickId, TickTag};
 
     use super::*;
 

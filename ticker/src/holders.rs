@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use admin::log::Once;
 use sql::connect::Session;
-use sql::holder::{self, Holder, HolderKind};
+use sql::queue::holder::{self, Holder, HolderKind};
 
 use crate::database_loop::Database;
 

@@ -2,7 +2,7 @@
 
 use sql::Error;
 use sql::connect::Session;
-use sql::maintenance;
+use sql::queue::maintenance;
 
 use crate::database_loop::Database;
 use crate::upkeep::piece_failed;

@@ -2,9 +2,9 @@
 
 use sql::Error;
 use sql::connect::Session;
-use sql::maintenance;
-use sql::ownership::{self, Schema};
+use sql::install::ownership::{self, Schema};
 use sql::queue::Maker;
+use sql::queue::maintenance;
 
 use crate::database_loop::Database;
 use crate::upkeep::piece_failed;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use admin::log::Once;
 use sql::Error;
 use sql::connect::Session;
-use sql::maintenance;
 use sql::provider::{self, CaptureProblem};
+use sql::queue::maintenance;
 
 use crate::database_loop::Database;
 use crate::upkeep::{is_due, piece_failed};

@@ -8,7 +8,7 @@ use admin::log::Once;
 use backon::ExponentialBackoff;
 use sql::connect::Session;
 use sql::queue::Maker;
-use sql::tick::TickStatements;
+use sql::queue::tick::TickStatements;
 use sql::{Class, Error};
 
 use crate::database_loop::Database;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sql::Error;
 use sql::connect::Session;
-use sql::ownership::{self, Schema};
+use sql::install::ownership::{self, Schema};
 use sql::queue::Maker;
 
 use crate::database_loop::Database;

@@ -57,7 +57,7 @@ pub struct SubscriberConfig {
     pub consumer: String,
 }
 
-pub use sql::conflict::OnConflict;
+pub use sql::subscriber::conflict::OnConflict;
 
 /// `session_replication_role` of the sessions that write the subscriber's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

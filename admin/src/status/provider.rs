@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use sql::connect::Session;
-use sql::consumer::ConsumerInfo;
-use sql::holder::{Holder, HolderKind};
 use sql::our_sessions::OurSessions;
 use sql::queue::QueueInfo;
+use sql::queue::consumer::ConsumerInfo;
+use sql::queue::holder::{Holder, HolderKind};
 use sql::standing;
 
 use super::ask::Asking;
@@ -72,8 +72,8 @@ impl Provider {
             return Ok(None);
         };
         let (consumers, holders, sessions, problems) = futures::try_join!(
-            sql::consumer::list(&*session),
-            sql::holder::list(&*session),
+            sql::queue::consumer::list(&*session),
+            sql::queue::holder::list(&*session),
             sql::our_sessions::list(&*session),
             capture_problems(&session),
         )?;

@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use sql::connect::{ConnectInfo, application_name};
+use sql::install::ownership::{self, Schema};
 use sql::our_sessions::OurSessions;
-use sql::ownership::{self, Schema};
 use sql::provider::CaptureProblem;
 use sql::queue::QueueInfo;
 use sql::standing;
@@ -129,8 +129,8 @@ fn missing_queue(name: &str) -> QueueStatus {
 pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<QueueStatus>> {
     let (queues, consumers, holders, problems, sessions) = futures::try_join!(
         sql::queue::list(client),
-        sql::consumer::list(client),
-        sql::holder::list(client),
+        sql::queue::consumer::list(client),
+        sql::queue::holder::list(client),
         capture_problems(client),
         sql::our_sessions::list(client),
     )?;

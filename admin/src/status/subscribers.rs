@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use futures::future::{join, join_all};
 use sql::connect::application_name;
-use sql::kept_ddl::{self, Building};
 use sql::our_sessions::{Doing, OurSession, OurSessions};
 use sql::standing::{self, SubscriberStanding};
-use sql::table_state::{self, State, TableRow};
+use sql::subscriber::kept_ddl::{self, Building};
+use sql::subscriber::table_state::{self, State, TableRow};
 
 use super::ask::{Asking, PATIENCE, pid};
 use super::provider::Provider;

@@ -3,8 +3,10 @@
 
 use sql::{
     name::TableName,
-    position::Move,
-    table_state::{self, Step},
+    subscriber::{
+        position::Move,
+        table_state::{self, Step},
+    },
 };
 
 use super::Applier;

@@ -3,16 +3,17 @@
 use std::{borrow::Cow, collections::HashSet};
 
 use sql::{
-    conflict::{self, Found, Kind},
+    event::{row, shape::Shape},
     name::TableName,
-    row,
-    shape::Shape,
-    table_state::TableRow,
-    tick::TickId,
+    queue::tick::TickId,
+    subscriber::{
+        conflict::{self, Found, Kind},
+        table_state::TableRow,
+    },
 };
 use tracing::warn;
 
-use super::{Applier, OnConflict, sets::Differences};
+use super::{Applier, OnConflict, staged::Differences};
 use crate::{
     fold::ChangeSet,
     trouble::{NotAsSaid, Trouble},

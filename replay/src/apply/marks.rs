@@ -2,16 +2,18 @@
 //! hold, or a reason to copy the table again.
 
 use sql::{
-    event::Mark,
+    event::{
+        Mark,
+        part::{OwnColumn, Part},
+        shape::Shape,
+    },
     name::TableName,
-    part::{OwnColumn, Part},
-    shape::Shape,
-    table_state,
-    tick::TickId,
+    queue::tick::TickId,
+    subscriber::table_state,
 };
 use tracing::warn;
 
-use super::{Applier, empty, target::Target};
+use super::{Applier, table::Target, truncate};
 use crate::trouble::Trouble;
 use std::sync::Arc;
 
@@ -142,7 +144,7 @@ impl Applier {
             .map_err(at_table("could not look for a partition on the subscriber"))?;
         let name = TableName::new(part.part.schema.clone(), part.part.name.clone());
         if here {
-            return empty::tables(&self.session, &[(&name, &target.acting)]).await;
+            return truncate::tables(&self.session, &[(&name, &target.acting)]).await;
         }
         let mut values = Vec::new();
         let condition = part.condition(

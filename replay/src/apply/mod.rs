@@ -1,23 +1,23 @@
 //! The subscriber's side: writes change sets in one transaction, which ends by moving a
 //! position. Nothing else writes replicated tables, but for the initial copy.
 
-pub(crate) mod acting;
-mod at_once;
 mod commit;
 mod conflicts;
-pub(crate) mod empty;
+mod gathered;
+mod known_table;
 mod marks;
 mod order;
-pub(crate) mod ordinary;
+pub(crate) mod origin;
+pub(crate) mod owner;
 mod pending;
-mod replica;
-mod rows;
-mod sets;
+mod pipeline;
+mod session_role;
+mod small_batch;
+mod staged;
 mod sums;
-pub(crate) mod target;
-mod together;
-mod writable;
-mod writing;
+pub(crate) mod table;
+pub(crate) mod truncate;
+mod ways;
 
 use std::{
     borrow::Borrow,
@@ -28,21 +28,22 @@ use std::{
 use indexmap::IndexMap;
 use sql::{
     connect::Session,
-    mapping::Mapping,
+    event::{mapping::Mapping, shape::ShapeId},
     name::TableName,
-    position::Mover,
-    shape::ShapeId,
-    skipped_change::{self, Skipped},
-    table_state::TableRow,
-    tick::{Epoch, TickId},
+    queue::tick::{Epoch, TickId},
+    subscriber::{
+        position::Mover,
+        skipped_change::{self, Skipped},
+        table_state::TableRow,
+    },
 };
 
 use tokio_postgres::Statement;
 
-pub(crate) use self::replica::{SessionRole, write_settings};
+pub(crate) use self::session_role::{SessionRole, write_settings};
 use self::{
-    conflicts::Conflicts, empty::Emptied, pending::Pending, replica::make_ready, sets::Staged,
-    target::Staging, writable::Writable,
+    conflicts::Conflicts, known_table::Writable, pending::Pending, session_role::make_ready,
+    staged::Staged, table::Staging, truncate::Emptied,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 
@@ -51,7 +52,7 @@ use crate::{fold::ChangeSet, trouble::Trouble};
 const KEPT_STAGING: usize = 50;
 
 /// What happens when a row is not as its change says.
-pub(crate) use sql::conflict::OnConflict;
+pub(crate) use sql::subscriber::conflict::OnConflict;
 
 /// Writes to one subscriber over one session.
 pub(crate) struct Applier {
@@ -169,7 +170,7 @@ impl Applier {
         if self.made.len() > KEPT_STAGING {
             for (shape, _) in self.made.drain() {
                 if self.ever_made.contains(&shape) {
-                    begin.push_str(&target::drop_staging(shape));
+                    begin.push_str(&table::drop_staging(shape));
                 }
             }
         }
@@ -372,7 +373,7 @@ impl Applier {
             of_role.push((&target.name, &target.acting));
         }
         for of_role in by_role.values() {
-            empty::tables(&self.session, of_role).await?;
+            truncate::tables(&self.session, of_role).await?;
         }
         Ok(())
     }

@@ -4,11 +4,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use sql::{name::TableName, shape::Shape};
+use sql::{event::shape::Shape, name::TableName};
 use tokio_postgres::error::SqlState;
 
-use super::{Applier, writable::Writable};
-use crate::{apply::replica::SessionRole, fold::ChangeSet, trouble::Trouble};
+use super::session_role::SessionRole;
+use super::{Applier, known_table::Writable};
+use crate::{fold::ChangeSet, trouble::Trouble};
 
 /// Sets that are written one after the other.
 pub(super) type Work = Vec<(ChangeSet, Arc<Writable>)>;

@@ -2,9 +2,9 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use sql::shape::ShapeId;
+use sql::event::shape::ShapeId;
 
-use super::writable::Writable;
+use super::known_table::Writable;
 use crate::fold::ChangeSet;
 
 /// Tables with changes that are staged and not written.

@@ -5,14 +5,14 @@
 //! it (a statement within another is logged first), so no part of one can be written.
 
 use bytes::Bytes;
-use sql::tick::TickId;
+use sql::queue::tick::TickId;
 use tokio_postgres::{Client, Error};
 
 use super::{
     Applier,
-    sets::{Differences, feed},
-    target::Staging,
-    writable::Writable,
+    known_table::Writable,
+    staged::{Differences, feed},
+    table::Staging,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 

@@ -5,8 +5,8 @@ mod passing;
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use sql::{
-    event::{BadEvent, Event, Kind, Mark, RawEvent},
+use sql::event::{
+    BadEvent, Event, Kind, Mark, RawEvent,
     row::{self, BadBlock},
     shape::{BadShape, Shape, ShapeId},
 };

@@ -5,9 +5,8 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use sql::{
-    event::Mark,
-    row,
+use sql::event::{
+    Mark, row,
     shape::{Column, Shape},
 };
 

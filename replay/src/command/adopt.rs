@@ -10,14 +10,16 @@ use admin::{
 use anyhow::Context as _;
 use sql::{
     connect::Session,
-    consumer,
-    position::{self, Position},
     provider::{self, BatchFinder, Want},
-    queue, table_state,
+    queue::{self, consumer},
+    subscriber::{
+        position::{self, Position},
+        table_state,
+    },
 };
 
 use super::{Job, label, stored};
-use crate::source::track::{self, OffTrack, ProviderView};
+use crate::queue::track::{self, OffTrack, ProviderView};
 
 /// The arguments of `adopt`.
 #[derive(Debug, clap::Args)]

@@ -8,12 +8,14 @@ use admin::{
 use anyhow::Context as _;
 use sql::{
     connect::Session,
-    consumer,
     install::{self, Component},
     near,
-    position::{self, Position},
     provider::{self, BatchFinder},
-    queue, table_state,
+    queue::{self, consumer},
+    subscriber::{
+        position::{self, Position},
+        table_state,
+    },
 };
 
 use super::{Job, label};

@@ -10,19 +10,15 @@ use admin::{
 use anyhow::Context as _;
 use sql::{
     connect::Session,
-    mapping::Mapping,
+    event::mapping::Mapping,
     name::TableName,
     provider::{self, Candidate, WantedIdentity},
-    table_state::{self, Existing},
+    subscriber::table_state::{self, Existing},
 };
 
-use super::{
-    Job,
-    fit::{self, Wish},
-    label,
-    opened::Opened,
-};
+use super::{Job, label, subscriber::Opened};
 use crate::apply::SessionRole;
+use crate::join::fit::{self, Wish};
 
 /// Runs the command: one line a table, with why it cannot be added, if so.
 pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {

@@ -3,12 +3,9 @@
 
 pub(crate) mod add;
 pub(crate) mod adopt;
-pub(crate) mod choose;
 mod create;
-pub(crate) mod fit;
 pub(crate) mod install;
 pub(crate) mod missing;
-mod opened;
 pub(crate) mod pause;
 pub(crate) mod remove;
 pub(crate) mod restore_ddl;
@@ -16,11 +13,9 @@ pub(crate) mod resync;
 pub(crate) mod sequences;
 pub(crate) mod skip;
 pub(crate) mod status;
+mod subscriber;
 pub(crate) mod tables;
-mod turns;
-mod types;
 pub(crate) mod wait;
-mod wishes;
 
 use admin::{
     cli::{self, CommonArgs},
@@ -30,10 +25,9 @@ use admin::{
 use anyhow::Context as _;
 use sql::{
     connect::{ConnectError, Session, application_name},
-    near,
-    ownership::Schema,
-    position::{self, Stored},
-    queue,
+    install::ownership::Schema,
+    near, queue,
+    subscriber::position::{self, Stored},
 };
 
 /// What to do about a position in another queue than that of the config.

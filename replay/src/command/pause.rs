@@ -3,17 +3,16 @@
 
 use admin::exit::{Exit, Failure};
 use anyhow::Context as _;
-use sql::{
+use sql::subscriber::{
     position,
     table_state::{self, State},
 };
 
 use super::{
-    Job,
-    choose::{Choice, Unmatched, Wanted},
-    label,
-    opened::{self, Opened},
+    Job, label,
+    subscriber::{self, Opened},
 };
+use crate::join::choose::{Choice, Unmatched, Wanted};
 
 /// The arguments of `resume`.
 #[derive(Debug, clap::Args)]
@@ -68,7 +67,7 @@ pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure
         }
         unmatched.also(chosen.unmatched);
     }
-    Ok(unmatched.tell("not tried", opened::exit(refused, tried)))
+    Ok(unmatched.tell("not tried", subscriber::exit(refused, tried)))
 }
 
 async fn set(job: &Job, subscriber: Option<&str>, paused: bool) -> Result<(), Failure> {

@@ -6,17 +6,21 @@ use admin::{
     exit::{self, Exit, Failure},
 };
 use anyhow::Context as _;
-use sql::{connect::Session, kept_ddl, name::TableName, patience, provider, table_state::TableRow};
+use sql::{
+    connect::Session,
+    name::TableName,
+    provider::{self, patience},
+    subscriber::{kept_ddl, table_state::TableRow},
+};
 
 use super::{
-    Job,
-    choose::{AutoAdd, Choice, Unmatched, Wanted},
-    label,
-    opened::{self, Opened},
+    Job, label,
+    subscriber::{self, Opened},
 };
+use crate::join::choose::{AutoAdd, Choice, Unmatched, Wanted};
 use crate::{
     apply::SessionRole,
-    copy::{names::Names, restore, room},
+    copy::{attempt, names::Names, restore},
 };
 
 /// The arguments of `remove`.
@@ -97,7 +101,7 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
         }
         unmatched.also(chosen.unmatched);
     }
-    Ok(unmatched.tell("not removed", opened::exit(unknown, removed)))
+    Ok(unmatched.tell("not removed", subscriber::exit(unknown, removed)))
 }
 
 /// Ends a table's capture for a consumer; false if there was none.
@@ -142,7 +146,7 @@ async fn remove_from(
     target: &TableName,
 ) -> Result<(), Failure> {
     let table = &row.table;
-    room::forget(subscriber, role, &one.consumer, row, target)
+    attempt::forget(subscriber, role, &one.consumer, row, target)
         .await
         .map_err(|trouble| Failure::message(Exit::Failed, trouble.chain()))?;
     let kept = kept_ddl::list(&**subscriber, &one.consumer)

@@ -3,15 +3,14 @@
 
 use admin::exit::{self, Exit, Failure};
 use anyhow::Context as _;
-use sql::kept_ddl;
+use sql::subscriber::kept_ddl;
 
 use super::{
-    Job,
-    choose::{Choice, Unmatched, Wanted},
-    label,
-    opened::{self, Opened},
+    Job, label,
+    subscriber::{self, Opened},
 };
 use crate::copy::restore;
+use crate::join::choose::{Choice, Unmatched, Wanted};
 
 /// The arguments of `restore-ddl`.
 #[derive(Debug, clap::Args)]
@@ -55,5 +54,5 @@ pub(crate) async fn run(job: &Job, args: &RestoreArgs) -> Result<Exit, Failure> 
     if back + failed == 0 {
         job.say("nothing was taken away")?;
     }
-    Ok(unmatched.tell("not brought back", opened::exit(failed, back)))
+    Ok(unmatched.tell("not brought back", subscriber::exit(failed, back)))
 }

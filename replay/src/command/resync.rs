@@ -4,15 +4,15 @@ use admin::exit::{Exit, Failure};
 use anyhow::Context as _;
 use sql::{
     provider,
-    table_state::{self, Existing},
+    subscriber::table_state::{self, Existing},
 };
 
 use super::{
     Job,
-    choose::{Choice, Unmatched, Wanted},
-    opened::{self, Opened},
+    subscriber::{self, Opened},
     wait,
 };
+use crate::join::choose::{Choice, Unmatched, Wanted};
 
 /// The arguments of `resync`.
 #[derive(Debug, clap::Args)]
@@ -70,7 +70,7 @@ pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
     provider::hint_tables(&*provider, job.queue())
         .await
         .context("could not tell the daemon")?;
-    let exit = unmatched.tell("not copied again", opened::exit(unknown, done.len()));
+    let exit = unmatched.tell("not copied again", subscriber::exit(unknown, done.len()));
     if exit != Exit::Done {
         return Ok(exit);
     }

@@ -6,14 +6,18 @@ use admin::{
     output,
 };
 use anyhow::Context as _;
-use sql::{connect::Session, name::TableName, provider, relation, sequence_state};
+use sql::{
+    connect::Session,
+    name::TableName,
+    provider,
+    subscriber::{relation, sequence_state},
+};
 
 use super::{
-    Job,
-    choose::{Choice, Unmatched, Wanted},
-    label,
-    opened::{self, Opened},
+    Job, label,
+    subscriber::{self, Opened},
 };
+use crate::join::choose::{Choice, Unmatched, Wanted};
 
 /// The arguments of `add-seq` and `remove-seq`.
 #[derive(Debug, clap::Args)]
@@ -135,7 +139,7 @@ pub(crate) async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failu
         }
         unmatched.also(chosen.unmatched);
     }
-    Ok(unmatched.tell("not removed", opened::exit(unknown, removed)))
+    Ok(unmatched.tell("not removed", subscriber::exit(unknown, removed)))
 }
 
 /// The arguments of `seqs`.

@@ -8,18 +8,19 @@ use admin::{
 use anyhow::{Context as _, anyhow};
 use sql::{
     connect::{Session, application_name},
+    install::ownership::Schema,
     name::TableName,
-    near,
-    ownership::Schema,
-    provider,
-    skipped_change::{self, NewSkip, Of},
-    table_state::{self, State, TableRow},
+    near, provider,
+    subscriber::{
+        skipped_change::{self, NewSkip, Of},
+        table_state::{self, State, TableRow},
+    },
 };
 
 use super::{Job, label, stored};
 use crate::{
     apply::Applier,
-    skip::{Refused, Search, Standing},
+    subscriber::refused::{Refused, Search, Standing},
     table::{self, Place},
     trouble::Trouble,
 };

@@ -10,7 +10,13 @@ use admin::{
     status::{self, Asking, PATIENCE, verdict::Kind},
 };
 use anyhow::Context as _;
-use sql::{connect::Session, name::TableName, position, provider, table_state, tick::TickId};
+use sql::{
+    connect::Session,
+    name::TableName,
+    provider,
+    queue::tick::TickId,
+    subscriber::{position, table_state},
+};
 
 use super::{Job, label, stored};
 
@@ -102,7 +108,7 @@ pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Fail
         .await
         .context("could not ask the provider")?;
     // A quiet queue ticks once a minute: ask for a tick now.
-    sql::tick::force(&*provider, job.queue())
+    sql::queue::tick::force(&*provider, job.queue())
         .await
         .context("could not ask for a tick")?;
     let tick = loop {

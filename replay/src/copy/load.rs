@@ -6,23 +6,23 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use sql::{
     connect::Session,
-    copy_attempt::{Attempt, Claim},
     name::TableName,
+    subscriber::copy_attempt::{Attempt, Claim},
 };
 use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
 use tracing::{debug, warn};
 
 use super::{
-    borrowed::Borrowed,
     plan::Part,
+    pooled::Borrowed,
     progress::Progress,
     select::Select,
     source::Source,
     stream::{self, Gauge, Pipe},
 };
 use crate::{
-    apply::{target::Acting, write_settings},
-    subscription::Subscription,
+    apply::{table::Acting, write_settings},
+    subscriber::shared::Subscription,
     trouble::Trouble,
 };
 

@@ -2,7 +2,7 @@
 //!
 //! 1 a helper consumer holds the queue · 2 the table is locked on the provider, and only then
 //! the snapshot is taken (`source`) · 3 the subscriber's table is emptied, its indexes are
-//! stored and taken away (`room`) · 4 its parts are copied, by several streams, each in a
+//! stored and taken away (`attempt`) · 4 its parts are copied, by several streams, each in a
 //! transaction (`plan`, `load`, `stream`) · 5 the state gets the helper's tick, the snapshot,
 //! and a tick that shows all that the snapshot shows · 6 what was taken away is built
 //! (`restore`) · 7 the table's own events follow, without those that the snapshot shows
@@ -11,28 +11,29 @@
 //! A crash before 5 leaves rows that the next try empties; after it, the work goes on from 6.
 //! What was taken away comes back in either case.
 
-mod borrowed;
-pub(crate) mod catch_up;
+pub(crate) mod attempt;
 mod files;
+pub(crate) mod left_behind;
 mod load;
 pub(crate) mod names;
 mod plan;
+mod pooled;
 mod progress;
 pub(crate) mod restore;
-pub(crate) mod room;
 mod select;
 mod source;
 mod stream;
-pub(crate) mod tend;
 
 use std::{sync::Arc, time::Duration};
 
 use sql::{
     connect::Session,
-    copy_attempt::Attempt,
     name::TableName,
     provider::quote_literal,
-    table_state::{self, Existing, State, Step, TableRow},
+    subscriber::{
+        copy_attempt::Attempt,
+        table_state::{self, Existing, State, Step, TableRow},
+    },
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{info, warn};
@@ -48,13 +49,17 @@ use self::{
 };
 use crate::{
     apply::{
-        SessionRole,
-        acting::enter_path,
-        ordinary,
-        target::{Acting, Target},
+        SessionRole, origin,
+        owner::enter_path,
+        table::{Acting, Target},
     },
-    parking::{self, Parking},
-    subscription::Subscription,
+    subscriber::{
+        shared::Subscription,
+        tables::{
+            catch_up,
+            parking::{self, Parking},
+        },
+    },
     table::{self, Duty, Place},
     trouble::Trouble,
 };
@@ -151,7 +156,7 @@ async fn waits_for_others(
         .await
         .map_err(Trouble::database("could not read the names of tables"))?;
     let to_come: Vec<String> = rows.iter().map(|one| names.target(one).quoted()).collect();
-    ordinary::waits_for_others(&**session, names.target(row), &to_come).await
+    origin::waits_for_others(&**session, names.target(row), &to_come).await
 }
 
 /// Brings back what the copy took away, and catches up.
@@ -225,7 +230,7 @@ struct Copy<'a> {
     /// To the subscriber.
     session: Session,
     /// The try, once it has begun.
-    begun: Option<room::Begun>,
+    begun: Option<attempt::Begun>,
 }
 
 impl Copy<'_> {
@@ -248,7 +253,7 @@ impl Copy<'_> {
             reads_ranges: source.reads_ranges,
         };
         let take_away = sizes.take_indexes_away(&source.relations);
-        let begun = room::make(sub, row, &target, &self.session, take_away).await?;
+        let begun = attempt::make(sub, row, &target, &self.session, take_away).await?;
         self.begun = Some(begun);
         let begun = self.begun.as_ref().ok_or(Trouble::Stale)?;
         // 4
@@ -277,7 +282,7 @@ impl Copy<'_> {
         drop(load);
         let tick = source.tick;
         let copied = source.close(sub).await?;
-        room::complete(
+        attempt::complete(
             row,
             &target,
             &self.session,
@@ -326,7 +331,7 @@ impl Copy<'_> {
             .iter()
             .map(|one| wanted.from(&one.name))
             .collect();
-        let into = room::loaded_table(self.row, target, &attempt.consumer);
+        let into = attempt::loaded_table(self.row, target, &attempt.consumer);
         let staging = TableName::new("pg_temp", "trunkline_part");
         let staged = (target.acting.role().is_some() && into == target.name).then(|| StagedPart {
             acting: target.acting.clone(),
@@ -360,7 +365,7 @@ impl Copy<'_> {
     async fn park(&self, trouble: &Trouble) -> Result<(), Trouble> {
         if let Some(begun) = &self.begun {
             let cleared = async {
-                room::clear(
+                attempt::clear(
                     self.sub.settings.session_role,
                     self.row,
                     &self.session,

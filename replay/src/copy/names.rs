@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use sql::{name::TableName, provider, table_state::TableRow};
+use sql::{name::TableName, provider, subscriber::table_state::TableRow};
 use tokio_postgres::Client;
 
 /// The names that tables of the provider have now, by their oids.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sql::{connect::Session, name::TableName, table_state};
+use sql::{connect::Session, name::TableName, subscriber::table_state};
 use tracing::debug;
 
 use super::stream::Gauge;

@@ -5,17 +5,17 @@
 use std::sync::Arc;
 
 use sql::{
-    kept_ddl::{self, Kept},
     name::{TableName, quote_ident},
+    subscriber::kept_ddl::{self, Kept},
 };
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, error::SqlState};
 use tracing::{info, warn};
 
-use super::{borrowed::Borrowed, room};
+use super::{attempt, pooled::Borrowed};
 use crate::{
-    apply::{SessionRole, target::Acting, write_settings},
-    subscription::Subscription,
+    apply::{SessionRole, table::Acting, write_settings},
+    subscriber::shared::Subscription,
     trouble::Trouble,
 };
 
@@ -155,7 +155,7 @@ async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Tr
             .await
             .map_err(cannot(one))?;
     }
-    room::commit(session, &one.table).await
+    attempt::commit(session, &one.table).await
 }
 
 /// Stores why an object could not be brought back, and gives that back as the table's trouble.
@@ -198,7 +198,7 @@ async fn is_there(
 
 /// Runs what is to be run when all of a table is built, in one transaction, under its lock.
 async fn attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Result<(), Trouble> {
-    let patience = room::Patience::new(session);
+    let patience = attempt::Patience::new(session);
     loop {
         match try_attach(session, role, all).await {
             Ok(()) => return Ok(()),
@@ -211,7 +211,7 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
     let Some(first) = all.first() else {
         return Ok(());
     };
-    room::begin(session, role).await?;
+    attempt::begin(session, role).await?;
     for one in all {
         if !kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
             continue;
@@ -238,7 +238,7 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
             .await
             .map_err(cannot(one))?;
     }
-    room::commit(session, &first.table).await
+    attempt::commit(session, &first.table).await
 }
 
 fn tell_gone(one: &Kept) {
@@ -321,7 +321,7 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
             .await
             .map_err(cannot(one))?;
     }
-    room::commit(session, &one.table).await
+    attempt::commit(session, &one.table).await
 }
 
 /// A foreign key that comes back as its table's owner.

@@ -1,12 +1,12 @@
 //! How a table's rows are read for its copy: which columns, and which rows a filter takes. Pure.
 
 use sql::{
-    mapping::Filter,
+    event::mapping::Filter,
     name::{TableName, quote_ident},
 };
 
 use super::plan::Part;
-use crate::{apply::target::Target, table, trouble::Trouble};
+use crate::{apply::table::Target, table, trouble::Trouble};
 
 /// What is read of each relation of a table.
 #[derive(Debug)]

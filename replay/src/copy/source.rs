@@ -6,17 +6,18 @@ use std::{collections::HashMap, sync::Arc};
 use futures::future::try_join_all;
 use sql::{
     connect::Session,
-    consumer, filter,
-    mapping::Filter,
+    event::{mapping::Filter, shape::Shape},
     name::TableName,
-    provider::{self, BatchFinder, foreign_code},
-    shape::Shape,
-    table_state::{Copied, TableRow},
-    tick::{self, SnapshotText, Tick},
+    provider::{self, BatchFinder, filter, foreign_code},
+    queue::{
+        consumer,
+        tick::{self, SnapshotText, Tick},
+    },
+    subscriber::table_state::{Copied, TableRow},
 };
 
 use super::{plan::Relation, select::Select};
-use crate::{source::shapes, subscription::Subscription, table::helper, trouble::Trouble};
+use crate::{queue::shapes, subscriber::shared::Subscription, table::helper, trouble::Trouble};
 
 /// How often a table may be renamed between a look at its name and its lock.
 const RENAMES: u32 = 10;

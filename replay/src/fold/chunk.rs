@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use indexmap::{IndexMap, map::Entry};
-use sql::shape::Shape;
+use sql::event::shape::Shape;
 
 use super::{ChangeSet, TableFold};
 use crate::change::Rows;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
-use sql::{row, shape::Shape};
+use sql::event::{row, shape::Shape};
 
 pub(crate) use keys::{RowAt, Span};
 

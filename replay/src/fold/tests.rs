@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use sql::shape::Shape;
+use sql::event::shape::Shape;
 
 use super::{ChangeSet, RowAt, Said, Span, TableFold, chunk::Chunk};
 use crate::change::Rows;

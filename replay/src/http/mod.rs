@@ -34,7 +34,7 @@ use self::{
     samples::Samples,
     serve::{Limits, serve},
 };
-use crate::{stats::Totals, subscriber::FirstWord};
+use crate::subscriber::{life::FirstWord, stats::Totals};
 
 /// Between two tries to get the port.
 const PORT_RETRY: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
 //! What a table's state means for those who work on it. Pure; the stored rows are in
-//! `sql::table_state`.
+//! `sql::subscriber::table_state`.
 //!
 //! | from | to | by whom | durable because |
 //! |---|---|---|---|
@@ -20,11 +20,13 @@
 use std::time::Duration;
 
 use sql::{
-    mapping::{Filter, Mapping},
+    event::{
+        mapping::{Filter, Mapping},
+        shape::{Column, Shape},
+    },
     name::{TableName, quote_ident},
-    shape::{Column, Shape},
-    table_state::{Copied, State, TableRow},
-    tick::{Tick, TickId},
+    queue::tick::{Tick, TickId},
+    subscriber::table_state::{Copied, State, TableRow},
 };
 
 use crate::trouble::Trouble;
@@ -144,7 +146,7 @@ pub(crate) fn too_large(table: &TableName) -> Trouble {
 
 /// The helper consumers that hold the queue for tables which are not `ok`.
 pub(crate) mod helper {
-    use sql::table_state::{State, TableRow};
+    use sql::subscriber::table_state::{State, TableRow};
 
     /// The consumer that holds the queue for a table's copy and what follows it.
     pub(crate) fn copy(consumer: &str, provider_oid: u32) -> String {
@@ -186,8 +188,8 @@ pub(crate) mod helper {
 #[cfg(test)]
 mod tests {
     use sql::{
-        table_state::Existing,
-        tick::{SnapshotText, TickTag},
+        queue::tick::{SnapshotText, TickTag},
+        subscriber::table_state::Existing,
     };
 
     use super::*;

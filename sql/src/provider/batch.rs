@@ -6,8 +6,8 @@ use tokio_postgres::{GenericClient, Row, Statement};
 
 use super::quote_literal;
 use crate::{
-    position::Position,
-    tick::{Epoch, SnapshotText, Tick, TickId, TickTag},
+    queue::tick::{Epoch, SnapshotText, Tick, TickId, TickTag},
+    subscriber::position::Position,
 };
 
 /// What follows a tick in a queue, as of one look.

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
+use sql::event::row;
 use sql::event::{Event, RawEvent};
-use sql::row;
 use tokio_postgres::Client;
 
 use crate::provider::Provider;

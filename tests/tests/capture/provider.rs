@@ -8,11 +8,11 @@ pub(crate) use mirror::condition;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sql::event::row;
+use sql::event::shape::{Shape, ShapeId};
 use sql::event::{Mark, RawEvent};
 use sql::install::{Component, install};
 use sql::name::TableName;
-use sql::row;
-use sql::shape::{Shape, ShapeId};
 use tests::{Cluster, Server, ask};
 use tokio_postgres::Client;
 

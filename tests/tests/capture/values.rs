@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use futures::SinkExt;
+use sql::event::row;
 use sql::event::{Event, RawEvent};
-use sql::row;
 
 use crate::provider::Provider;
 

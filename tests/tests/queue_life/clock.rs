@@ -23,7 +23,9 @@ async fn slow_queue(cluster: &Cluster) -> Client {
     for (setting, text) in [("ticker_max_count", "500"), ("ticker_max_lag", "3 s")] {
         sql::queue::set(&client, "q", setting, text).await.unwrap();
     }
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     while tick(&client).await.is_some() {}
     client
 }

@@ -94,7 +94,7 @@ async fn qu01_what_eight_writers_commit_with_savepoints_and_rollbacks_is_what_a_
     for major in [10, 15, 18] {
         let cluster = Cluster::builder(&Server::version(major)).start();
         let client = with_queue(&cluster).await;
-        sql::consumer::register(&client, "q", "witness")
+        sql::queue::consumer::register(&client, "q", "witness")
             .await
             .unwrap();
         let stop = Arc::new(AtomicBool::new(false));
@@ -156,7 +156,9 @@ async fn qu12_writers_feel_neither_vacuum_nor_analyze_nor_the_drop_of_a_queue_as
     let keeper = cluster.connect("postgres").await;
     for _ in 0..10 {
         sql::queue::create(&client, "gone").await.unwrap();
-        sql::consumer::register(&client, "gone", "c").await.unwrap();
+        sql::queue::consumer::register(&client, "gone", "c")
+            .await
+            .unwrap();
         pause(20).await;
         let prefix = crate::queue_setup::value(
             &client,
@@ -198,7 +200,9 @@ async fn qu13_what_came_while_no_ticker_ran_is_one_batch_that_a_cursor_reads_in_
     let count: i64 = if full() { 1_000_000 } else { 18_000 };
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     tick(&client).await;
     consume(&client, "c").await;
     sql::queue::set(&client, "q", "ticker_paused", "true")

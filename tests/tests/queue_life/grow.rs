@@ -11,7 +11,7 @@ use crate::queue_setup::{
 
 /// The holders of queue `q`, as `kind name`.
 pub(crate) async fn holders(client: &Client) -> Vec<String> {
-    sql::holder::list(client)
+    sql::queue::holder::list(client)
         .await
         .unwrap()
         .into_iter()
@@ -21,7 +21,7 @@ pub(crate) async fn holders(client: &Client) -> Vec<String> {
 
 /// Runs all that maintenance lists, until it lists no more truncation.
 pub(crate) async fn maintain(client: &Client) {
-    for operation in sql::maintenance::operations(client, sql::queue::Maker::Trunkline)
+    for operation in sql::queue::maintenance::operations(client, sql::queue::Maker::Trunkline)
         .await
         .unwrap()
     {
@@ -38,7 +38,9 @@ async fn qu10_a_stopped_consumer_makes_the_queue_grow_to_its_limit_and_gets_ever
         .await
         .unwrap();
     for name in ["stopped", "working"] {
-        sql::consumer::register(&client, "q", name).await.unwrap();
+        sql::queue::consumer::register(&client, "q", name)
+            .await
+            .unwrap();
     }
     let mut expected = Vec::new();
     for round in 0..10 {
@@ -54,7 +56,7 @@ async fn qu10_a_stopped_consumer_makes_the_queue_grow_to_its_limit_and_gets_ever
         6
     );
     assert_eq!(holders(&client).await, ["consumer stopped"]);
-    let held = sql::holder::list(&client).await.unwrap();
+    let held = sql::queue::holder::list(&client).await.unwrap();
     assert!(
         held[0].held_bytes.unwrap() > 10 * 20 * 500 && !held[0].over_limit,
         "{held:?}"
@@ -82,7 +84,9 @@ async fn qu10_a_stopped_consumer_makes_the_queue_grow_to_its_limit_and_gets_ever
 async fn qu11_a_dumps_locks_neither_stop_writers_nor_make_rotation_wait() {
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     let mut expected = Vec::new();
     for _ in 0..3 {
         expected.push(event(&client, "x").await);
@@ -147,7 +151,9 @@ async fn the_transactions_that_hold_a_queue_are_named_with_pid_and_xid() {
     let cluster = Cluster::start();
     cluster.create_db("elsewhere");
     let client = with_queue(&cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     let open = cluster.connect("elsewhere").await;
     open.batch_execute("set application_name = 'night job'; begin")
         .await
@@ -165,7 +171,7 @@ async fn the_transactions_that_hold_a_queue_are_named_with_pid_and_xid() {
         consume(&client, "c").await;
         rotate(&client).await;
     }
-    let held = sql::holder::list(&client).await.unwrap();
+    let held = sql::queue::holder::list(&client).await.unwrap();
     let names: Vec<_> = held.iter().map(|one| one.name.clone().unwrap()).collect();
     assert_eq!(names, ["night job", "left over"]);
     assert_eq!(
@@ -208,7 +214,9 @@ async fn what_capture_and_old_plans_write_into_an_added_table_is_delivered() {
         )
         .await
         .unwrap();
-    sql::consumer::register(&client, "q", "slow").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "slow")
+        .await
+        .unwrap();
     let writer = cluster.connect("postgres").await;
     let mut written = 0;
     for round in 0..6 {

@@ -35,7 +35,9 @@ async fn round(client: &Client) -> Vec<i64> {
 async fn under_a_held_snapshot_a_batch_looks_at_no_more_pages_after_thousands_of_them() {
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     round(&client).await;
     let before = round(&client).await;
     let holder = cluster.connect("postgres").await;

@@ -234,7 +234,12 @@ async fn a_taken_over_pgq_keeps_queues_consumers_events_retries_and_rights() {
         .await
         .unwrap();
     assert!(tick(&client).await.is_some());
-    assert_eq!(sql::maintenance::retry_events(&client).await.unwrap(), 1);
+    assert_eq!(
+        sql::queue::maintenance::retry_events(&client)
+            .await
+            .unwrap(),
+        1
+    );
     assert!(tick(&client).await.is_some());
     assert_eq!(
         consume(&client, "ahead")

@@ -41,7 +41,9 @@ async fn a_ticker_recognises_that_its_servers_files_were_put_back_and_one_functi
  {
     let (cluster, scratch) = (Cluster::start(), Scratch::new());
     let client = with_queue(&cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     event(&client, "before").await;
     tick(&client).await.unwrap();
     drop(client);
@@ -108,7 +110,9 @@ async fn a_dump_restored_into_another_server_is_named_and_adopted_without_losing
     let (old, scratch) = (Cluster::start(), Scratch::new());
     let client = with_queue(&old).await;
     for name in ["ahead", "behind", "retrying"] {
-        sql::consumer::register(&client, "q", name).await.unwrap();
+        sql::queue::consumer::register(&client, "q", name)
+            .await
+            .unwrap();
     }
     burn_transactions(&client, 3000).await;
     let again = event(&client, "one").await;

@@ -23,7 +23,9 @@ async fn refused(client: &Client, call: &str) -> String {
 async fn behind(cluster: &Cluster) -> (Client, Vec<i64>) {
     let client = with_queue(cluster).await;
     for name in ["dead", "live"] {
-        sql::consumer::register(&client, "q", name).await.unwrap();
+        sql::queue::consumer::register(&client, "q", name)
+            .await
+            .unwrap();
     }
     let mut ids = Vec::new();
     for _ in 0..4 {
@@ -55,7 +57,7 @@ async fn a_consumer_above_the_limit_is_detached_and_can_do_nothing_by_mistake() 
         pause(1100).await;
     }
     assert_eq!(holders(&client).await, ["consumer dead"]);
-    assert!(sql::holder::list(&client).await.unwrap()[0].over_limit);
+    assert!(sql::queue::holder::list(&client).await.unwrap()[0].over_limit);
     sql::queue::set(&client, "q", "retention_action", "detach")
         .await
         .unwrap();
@@ -77,7 +79,7 @@ async fn a_consumer_above_the_limit_is_detached_and_can_do_nothing_by_mistake() 
     );
     // Its events are still there: it can be put back where it stood, and loses nothing.
     assert!(
-        !sql::consumer::register_at(&client, "q", "dead", sql::tick::TickId(1))
+        !sql::queue::consumer::register_at(&client, "q", "dead", sql::queue::tick::TickId(1))
             .await
             .unwrap()
     );
@@ -90,7 +92,7 @@ async fn a_consumer_above_the_limit_is_detached_and_can_do_nothing_by_mistake() 
     );
 
     // Once more, and now the events go; what was to read them fails instead of giving less.
-    sql::consumer::register_at(&client, "q", "dead", sql::tick::TickId(1))
+    sql::queue::consumer::register_at(&client, "q", "dead", sql::queue::tick::TickId(1))
         .await
         .unwrap();
     maintain(&client).await;
@@ -112,11 +114,15 @@ async fn a_consumer_above_the_limit_is_detached_and_can_do_nothing_by_mistake() 
     let there = "select count(*) from pgq.tick where tick_id = 1";
     assert_eq!(number(&client, there).await, 0);
     assert!(
-        sql::consumer::unregister(&client, "q", "dead")
+        sql::queue::consumer::unregister(&client, "q", "dead")
             .await
             .unwrap()
     );
-    assert!(sql::consumer::register(&client, "q", "dead").await.unwrap());
+    assert!(
+        sql::queue::consumer::register(&client, "q", "dead")
+            .await
+            .unwrap()
+    );
     assert!(holders(&client).await.is_empty());
 }
 
@@ -125,7 +131,9 @@ async fn a_live_consumer_is_never_above_the_limit_of_age_not_even_when_the_clock
     let cluster = Cluster::start();
     let client = with_queue(&cluster).await;
     for name in ["dead", "live"] {
-        sql::consumer::register(&client, "q", name).await.unwrap();
+        sql::queue::consumer::register(&client, "q", name)
+            .await
+            .unwrap();
     }
     for (setting, text) in [("retention_age", "1 hour"), ("retention_action", "detach")] {
         sql::queue::set(&client, "q", setting, text).await.unwrap();

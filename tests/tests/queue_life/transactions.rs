@@ -7,7 +7,9 @@ use crate::queue_setup::{assert_chain, consume, event, number, rotate, tick, wit
 
 async fn ready(cluster: &Cluster) -> Client {
     let client = with_queue(cluster).await;
-    sql::consumer::register(&client, "q", "c").await.unwrap();
+    sql::queue::consumer::register(&client, "q", "c")
+        .await
+        .unwrap();
     client
 }
 

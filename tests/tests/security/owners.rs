@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sql::ownership::{self, Schema};
+use sql::install::ownership::{self, Schema};
 use tests::{Cluster, Daemons, Node, Scratch, trap, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);

@@ -1,8 +1,11 @@
 //! What the command line of `add` says.
 
-use sql::{conflict::OnConflict, provider::WantedIdentity, table_state::Existing};
+use sql::{
+    provider::WantedIdentity,
+    subscriber::{conflict::OnConflict, table_state::Existing},
+};
 
-use crate::command::{choose::Wanted, wishes::Wishes};
+use crate::join::{choose::Wanted, mapping::Wishes};
 
 /// The arguments of `add`.
 #[derive(Debug, clap::Args)]

@@ -15,19 +15,17 @@ use sql::{
     connect::Session,
     name::{TableName, quote_ident},
     provider::{self, Candidate},
-    table_state::TableRow,
+    subscriber::table_state::TableRow,
 };
 
 pub(crate) use self::args::AddArgs;
-use super::{
-    Job,
-    choose::{Choice, Chosen, Unmatched, Wanted},
-    create,
-    fit::Wish,
-    opened::Opened,
-    sequences, turns, wait,
-};
+use super::{Job, create, sequences, subscriber::Opened, wait};
 use crate::apply::SessionRole;
+use crate::join::{
+    choose::{Choice, Chosen, Unmatched, Wanted},
+    fit::Wish,
+    order,
+};
 
 /// Runs the command.
 pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
@@ -181,7 +179,7 @@ async fn add_chosen(
     // A partition comes with its table; whoever names one is told.
     let matched = chosen.matched.into_iter().filter(|one| !one.is_part);
     let mut candidates: Vec<Candidate> = chosen.named.into_iter().chain(matched).collect();
-    turns::largest_first(provider, &mut candidates).await?;
+    order::largest_first(provider, &mut candidates).await?;
     if args.create {
         for side in &mut *subscribers {
             let new: Vec<&Candidate> = candidates
@@ -195,7 +193,7 @@ async fn add_chosen(
     }
     if job.config.session_role == SessionRole::Origin {
         let sessions = subscribers.iter().map(|side| &side.session);
-        turns::parents_first(sessions, &mut candidates).await?;
+        order::parents_first(sessions, &mut candidates).await?;
     }
     for candidate in candidates {
         if let Some(why) = candidate.why_not() {

@@ -5,21 +5,22 @@ use admin::exit::{self, Failure};
 use anyhow::{Context as _, anyhow};
 use sql::{
     connect::Session,
-    mapping::Mapping,
+    event::mapping::Mapping,
     name::TableName,
-    patience,
-    provider::{self, WantedIdentity},
-    table_state::{self, Registered},
+    provider::{self, WantedIdentity, patience},
+    subscriber::table_state::{self, Registered},
 };
 
 use super::{
     Side, Tally,
     args::{AddArgs, ConflictChoice},
 };
-use crate::command::{
-    Job,
-    fit::{self, Wish},
-    label, wishes,
+use crate::{
+    command::{Job, label},
+    join::{
+        fit::{self, Wish},
+        mapping,
+    },
 };
 
 /// Adds a table for one subscriber, or says why not.
@@ -56,7 +57,7 @@ pub(super) async fn to(
     if args.dry_run {
         let with = match mapping == &Mapping::default() {
             true => String::new(),
-            false => format!(": {}", wishes::describe(mapping)),
+            false => format!(": {}", mapping::describe(mapping)),
         };
         return job.say(&format!("{table} would be added{suffix}{with}"));
     }
@@ -103,7 +104,7 @@ fn known(args: &AddArgs, side: &Side<'_>, wish: &Wish<'_>, suffix: &str) -> Know
         Some(row) if row.provider_oid == candidate.oid => {
             let asked = !args.all || !args.wishes.are_none();
             if asked && row.mapping != *mapping {
-                let (before, now) = (wishes::describe(&row.mapping), wishes::describe(mapping));
+                let (before, now) = (mapping::describe(&row.mapping), mapping::describe(mapping));
                 return Known::Otherwise(format!(
                     "is replicated{suffix} already ({before}), and not so ({now}): remove it, and add it again"
                 ));

@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use futures::SinkExt;
-use sql::row;
+use sql::event::row;
 use tests::vectors::{HOSTILE, KEYS, TYPES, VALUES};
 
 use crate::provider::{Provider, refused};

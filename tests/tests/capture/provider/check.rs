@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sql::event::shape::{Identity, Shape};
 use sql::name::TableName;
-use sql::shape::{Identity, Shape};
 
 use super::{Provider, Rows, canonical, inner};
 

@@ -1,11 +1,11 @@
 //! The mirror of the captured tables: what each event makes of it.
 
+use sql::event::part::{OwnColumn, Part};
+use sql::event::row;
+use sql::event::shape::{Shape, ShapeId};
 use sql::event::{Event, Kind, Mark};
 use sql::name::{TableName, quote_ident};
-use sql::part::{OwnColumn, Part};
 use sql::provider::quote_literal;
-use sql::row;
-use sql::shape::{Shape, ShapeId};
 
 use super::{Provider, Rows, Short, canonical};
 

@@ -1,0 +1,263 @@
+//! Where the queues are: the databases that the config files name, a ticker's own and a replay's provider. Opens
+//! sessions to them, and asks whether the queue is installed there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use admin::config::{AnyConfig, Databases};
+use admin::exit::{Exit, Failure};
+use admin::status::Asking;
+use anyhow::Context as _;
+use futures::future::join_all;
+use sql::connect::{ConnectInfo, Session, application_name};
+use sql::install::ownership::{self, Schema};
+use sql::standing::{self, DatabaseIdentity};
+
+/// Which database is meant, where the config files name several.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct PlaceArgs {
+    /// Only this database, of those that the config files name
+    #[arg(short, long, value_name = "NAME", global = true)]
+    pub(crate) database: Option<String>,
+}
+
+/// A database with queues, open.
+pub(crate) struct Place {
+    /// Its name; with the job's behind it where two servers have a database of this name.
+    pub(crate) name: String,
+    pub(crate) session: Session,
+    /// Schema trunkline is there, too, and proven.
+    pub(crate) has_capture: bool,
+    job: String,
+    identity: DatabaseIdentity,
+}
+
+/// A database that may have queues.
+struct Target {
+    info: ConnectInfo,
+    job: String,
+    /// It is a replay's provider.
+    of_replay: bool,
+    /// It was not named, so that having no queue is no fault.
+    may_lack_queue: bool,
+}
+
+/// A database that cannot be asked.
+pub(crate) struct Missed {
+    pub(crate) failure: Failure,
+    /// It is a replay's provider.
+    pub(crate) of_replay: bool,
+}
+
+/// All databases, each once however many files name it, and what keeps the others from being asked.
+pub(crate) async fn all(configs: &[AnyConfig], args: &PlaceArgs) -> (Vec<Place>, Vec<Failure>) {
+    let (places, missed) = within(configs, args, &Asking::within(COMMAND_PATIENCE)).await;
+    let failures = missed.into_iter().map(|missed| missed.failure);
+    (places, failures.collect())
+}
+
+/// The same, in the time that there is for asking.
+pub(crate) async fn within(
+    configs: &[AnyConfig],
+    args: &PlaceArgs,
+    asking: &Asking,
+) -> (Vec<Place>, Vec<Missed>) {
+    let mut failures = Vec::new();
+    let mut targets = Vec::new();
+    for config in configs {
+        match in_time(asking, targets_of(config)).await {
+            Ok(found) => targets.extend(found),
+            Err(failure) => failures.push(Missed {
+                failure,
+                of_replay: matches!(config, AnyConfig::Replay(_)),
+            }),
+        }
+    }
+    if let Some(wanted) = &args.database {
+        targets.retain(|target| target.info.dbname() == wanted);
+        // The database may be on a server that could not be asked for its databases.
+        if targets.is_empty() && failures.is_empty() {
+            let text = format!("no config file names database {wanted}");
+            failures.push(Missed {
+                failure: Failure::message(Exit::Usage, text),
+                of_replay: false,
+            });
+        }
+    }
+    let mut places: Vec<Place> = Vec::new();
+    let opening = targets.iter().map(|target| async move {
+        let opened = in_time(asking, open(target)).await;
+        opened.map_err(|failure| Missed {
+            failure,
+            of_replay: target.of_replay,
+        })
+    });
+    for opened in join_all(opening).await {
+        match opened {
+            Ok(Some(place)) if places.iter().any(|one| one.identity == place.identity) => {}
+            Ok(Some(place)) => places.push(place),
+            Ok(None) => {}
+            Err(missed) => failures.push(missed),
+        }
+    }
+    tell_apart(&mut places);
+    (places, failures)
+}
+
+/// The one database that the command is about, whatever is in it.
+pub(crate) async fn only(configs: &[AnyConfig], args: &PlaceArgs) -> Result<Place, Failure> {
+    one_of(all_or_none(configs, args).await?, "is meant")
+}
+
+/// The one database that has the queue.
+pub(crate) async fn with_queue(
+    configs: &[AnyConfig],
+    args: &PlaceArgs,
+    queue: &str,
+) -> Result<Place, Failure> {
+    let (mut having, mut lacking) = (Vec::new(), Vec::new());
+    for place in all_or_none(configs, args).await? {
+        let exists = sql::queue::exists(&*place.session, queue).await;
+        if exists.map_err(anyhow::Error::from)? {
+            having.push(place);
+        } else {
+            lacking.push(place);
+        }
+    }
+    if having.is_empty() {
+        let names: Vec<&str> = lacking.iter().map(|place| place.name.as_str()).collect();
+        let mut near = String::new();
+        for place in &lacking {
+            if near.is_empty() {
+                near = sql::queue::did_you_mean(&*place.session, queue).await;
+            }
+        }
+        return Err(Failure::message(
+            Exit::Failed,
+            format!("there is no queue {queue} in {}{near}", names.join(", ")),
+        ));
+    }
+    one_of(having, &format!("has queue {queue}"))
+}
+
+fn one_of(mut places: Vec<Place>, what: &str) -> Result<Place, Failure> {
+    match (places.pop(), places.is_empty()) {
+        (Some(place), true) => Ok(place),
+        (None, _) => Err(Failure::message(
+            Exit::Failed,
+            "no database of the config files has the queue",
+        )
+        .with_hint("run ticker install")),
+        (Some(place), false) => {
+            places.push(place);
+            let names: Vec<_> = places.iter().map(|place| place.name.as_str()).collect();
+            Err(Failure::message(
+                Exit::Usage,
+                format!("more than one database {what}: {}", names.join(", ")),
+            )
+            .with_hint("name it with --database, or its config file with -c"))
+        }
+    }
+}
+
+/// Errors: one of the databases could not be asked, so that nobody knows what it holds.
+async fn all_or_none(configs: &[AnyConfig], args: &PlaceArgs) -> Result<Vec<Place>, Failure> {
+    let (places, mut failures) = all(configs, args).await;
+    let Some(last) = failures.pop() else {
+        return Ok(places);
+    };
+    for failure in &failures {
+        failure.print();
+    }
+    Err(last)
+}
+
+/// A command that changes something asks longer than one that only looks.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A failure of its own kind, or that the time is up.
+async fn in_time<T>(
+    asking: &Asking,
+    asked: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let asked = asking.ask(async { Ok(asked.await) }).await;
+    asked.unwrap_or_else(|unasked| Err(Failure::message(Exit::TimedOut, unasked.error)))
+}
+
+async fn targets_of(config: &AnyConfig) -> Result<Vec<Target>, Failure> {
+    let (job, infos, may_lack_queue) = match config {
+        AnyConfig::Replay(replay) => {
+            let job = replay.daemon.job_name.clone();
+            (job, vec![replay.provider.clone()], false)
+        }
+        AnyConfig::Ticker(ticker) => {
+            let job = ticker.daemon.job_name.clone();
+            match &ticker.databases {
+                Databases::FromDb => (job, vec![ticker.db.clone()], false),
+                Databases::Named(names) => {
+                    let infos = names.iter().map(|name| ticker.db.with_dbname(name));
+                    (job, infos.collect(), false)
+                }
+                Databases::All => {
+                    let session = ticker.db.connect(&purpose(&job)).await?;
+                    let names = standing::databases(&*session).await;
+                    let names = names.map_err(anyhow::Error::from)?;
+                    let infos = names.iter().map(|name| ticker.db.with_dbname(name));
+                    (job, infos.collect(), true)
+                }
+            }
+        }
+    };
+    let target = |info| Target {
+        info,
+        job: job.clone(),
+        of_replay: matches!(config, AnyConfig::Replay(_)),
+        may_lack_queue,
+    };
+    Ok(infos.into_iter().map(target).collect())
+}
+
+fn purpose(job: &str) -> String {
+    application_name("operator", job)
+}
+
+/// None: it has no queue and need not have one.
+async fn open(target: &Target) -> Result<Option<Place>, Failure> {
+    let name = target.info.dbname().to_owned();
+    let context = || format!("could not ask database {name}");
+    let session = target.info.connect(&purpose(&target.job)).await?;
+    let installed = sql::queue::is_installed(&*session).await;
+    if !installed.with_context(context)? {
+        if target.may_lack_queue {
+            return Ok(None);
+        }
+        return Err(Failure::message(
+            Exit::Failed,
+            format!("the queue is not installed in database {name}"),
+        )
+        .with_hint("run ticker install"));
+    }
+    // What is missing now may be made by somebody else in the next moment, and is not asked then.
+    let proven = ownership::prove(&*session, Schema::PROVIDER).await;
+    let has_capture = proven.with_context(context)?.contains(&Schema::Trunkline);
+    let identity = standing::identity(&*session).await.with_context(context)?;
+    Ok(Some(Place {
+        name,
+        session,
+        has_capture,
+        job: target.job.clone(),
+        identity,
+    }))
+}
+
+fn tell_apart(places: &mut [Place]) {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for place in places.iter() {
+        *counts.entry(place.name.clone()).or_default() += 1;
+    }
+    for place in places {
+        if counts.get(&place.name).is_some_and(|count| *count > 1) {
+            place.name = format!("{}@{}", place.name, place.job);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The last resort where a unique index or an exclusion constraint of the subscriber's lets no
+//! order of statements pass: the last states of all rows that the transaction touches are
+//! gathered in staging tables, then all these rows are deleted and those that stay inserted. So
+//! whatever the end of a transaction obeys can be written, and order does not matter any more.
+//!
+//! 1. A set that is in the way of rows is written like that at once. Mostly this is enough.
+//! 2. It is not where rows change places over several sets, as a check that the provider defers
+//!    allows: big transactions come in parts, and of keys whose text is not equality each event
+//!    is a set. Then the set stays gathered, later ones of its table are gathered with it, and
+//!    all are written at the end. What stands in the way then is a row of the subscriber's own.
+//!
+//! Columns that only the subscriber has are read before rows are deleted and written back. For
+//! their sake tables go this way, too, that UPDATE cannot set (GENERATED ALWAYS AS IDENTITY).
+
+use sql::{queue::tick::TickId, subscriber::conflict::Kind};
+use tokio_postgres::Error;
+
+use super::{
+    Applier,
+    known_table::Writable,
+    staged::{Differences, SetWriter, Stage, is_in_the_way},
+    table::{Staging, TogetherStatements},
+};
+use crate::{fold::ChangeSet, trouble::Trouble};
+
+impl SetWriter<'_> {
+    /// Takes a set in, and says which rows were not as it says.
+    async fn gather(
+        &mut self,
+        sql: &TogetherStatements,
+        set: &ChangeSet,
+    ) -> Result<Differences, Error> {
+        let known = &mut self.known;
+        let mut differences = Differences::default();
+        for (keys, must_exist) in [(&set.deletes, true), (&set.gone, false)] {
+            if keys.is_empty() {
+                continue;
+            }
+            known.stage_keys(keys).await?;
+            if must_exist {
+                differences.missing = known.keys(&sql.missing_keys).await?;
+            }
+            known.client.batch_execute(&sql.absorb_keys).await?;
+        }
+        for (rows, unlike) in [
+            (&set.updates, Some(Kind::Missing)),
+            (&set.puts, None),
+            (&set.inserts, Some(Kind::Exists)),
+        ] {
+            if rows.is_empty() {
+                continue;
+            }
+            known.stage_rows(rows).await?;
+            match unlike {
+                Some(Kind::Missing) => {
+                    let mut missing = known.keys(&sql.missing_rows).await?;
+                    differences.missing.append(&mut missing);
+                }
+                Some(Kind::Exists) => differences.existing = known.keys(&sql.existing_rows).await?,
+                None => {}
+            }
+            known.client.batch_execute(&sql.absorb_rows).await?;
+        }
+        Ok(differences)
+    }
+}
+
+impl Stage<'_> {
+    /// Writes what is gathered. False if not every row stayed.
+    async fn write_gathered(&self, sql: &TogetherStatements) -> Result<bool, Error> {
+        let wanted = self.keys(&sql.count).await?;
+        let stays = wanted.first().is_some_and(|count| count != "0");
+        let mut added = 0;
+        for (statement, adds) in [
+            (&sql.keep, false),
+            (&sql.delete, false),
+            (&sql.insert_kept, true),
+            (&sql.insert, true),
+        ] {
+            if !statement.is_empty() && (stays || !adds) {
+                let touched = self.run(statement).await?;
+                added += if adds { touched } else { 0 };
+            }
+        }
+        Ok(wanted.first() == Some(&added.to_string()))
+    }
+}
+
+impl Applier {
+    /// Whether a set must be gathered: others of its table are, or its rows must be taken out
+    /// and put in again without their own columns' values being lost.
+    pub(super) fn must_gather(&self, set: &ChangeSet, writable: &Writable) -> bool {
+        self.gathered.has(set.shape.table.oid)
+            || (writable.target.keeps_beside() && !(set.updates.is_empty() && set.puts.is_empty()))
+    }
+
+    /// Takes a set in, to be written with the others of its table.
+    pub(super) async fn gather(
+        &mut self,
+        set: &ChangeSet,
+        writable: &Writable,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        let table = set.shape.table_name();
+        for old in self.gathered.take(set.shape.table.oid, Some(set)) {
+            self.write_together(&old, tick).await?;
+        }
+        self.make(writable, Staging::Known).await?;
+        self.make(writable, Staging::Together).await?;
+        if self.gathered.take_written(set.shape.shape) {
+            self.clear_gathered(writable).await?;
+        }
+        let gathered = self
+            .writer(writable)
+            .gather(&writable.together, set)
+            .await
+            .map_err(Trouble::at_table(&table, "could not gather its rows"))?;
+        let known = self.writable.get(&set.shape.shape);
+        self.gathered.add(known.ok_or(Trouble::Stale)?);
+        self.judge(&set.shape, gathered, tick).await
+    }
+
+    /// What is gathered of a table that is emptied is forgotten.
+    pub(super) async fn forget_gathered(&mut self, set: &ChangeSet) -> Result<(), Trouble> {
+        for old in self.gathered.take(set.shape.table.oid, None) {
+            self.clear_gathered(&old).await?;
+        }
+        Ok(())
+    }
+
+    async fn clear_gathered(&self, writable: &Writable) -> Result<(), Trouble> {
+        let table = writable.target.shape.table_name();
+        let clear = &writable.together.clear;
+        self.run_at(clear, &table, "could not empty a staging table")
+            .await
+    }
+
+    /// Writes a set like that at once; if something is still in its way, with all that follows.
+    pub(super) async fn write_or_gather(
+        &mut self,
+        set: &ChangeSet,
+        writable: &Writable,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        let was_begun = self.gathered.has(set.shape.table.oid);
+        self.gather(set, writable, tick).await?;
+        if was_begun {
+            return Ok(());
+        }
+        let table = set.shape.table_name();
+        self.run_at("savepoint together", &table, "could not set a savepoint")
+            .await?;
+        match self.write_together(writable, tick).await {
+            Ok(()) => {
+                self.gathered.take(set.shape.table.oid, None);
+                self.run_at("release savepoint together", &table, "could not go on")
+                    .await
+            }
+            Err(Trouble::Table { source, .. })
+                if source.downcast_ref::<Error>().is_some_and(is_in_the_way) =>
+            {
+                let back = "rollback to savepoint together";
+                self.run_at(back, &table, "could not roll back").await
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Writes all that is gathered of a shape's rows.
+    pub(super) async fn write_together(
+        &mut self,
+        writable: &Writable,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        let shape = &writable.target.shape;
+        let table = shape.table_name();
+        let stage = self.writer(writable).known;
+        let stayed = stage
+            .write_gathered(&writable.together)
+            .await
+            .map_err(Trouble::at_table(
+                &table,
+                "could not write its rows on the subscriber",
+            ))?;
+        self.gathered.written(shape.shape);
+        let differences = Differences {
+            unruly: !stayed,
+            ..Differences::default()
+        };
+        self.judge(shape, differences, tick).await
+    }
+}

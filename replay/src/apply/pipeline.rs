@@ -1,0 +1,179 @@
+//! Small change sets: one prepared statement a row, all sent before the first answer is read.
+//! Latency is one round trip however many tables took part.
+
+use std::{future::Future, pin::Pin, task::Poll};
+
+use bytes::BytesMut;
+use futures::poll;
+use sql::event::row;
+use tokio_postgres::{
+    Client, Error, Statement,
+    types::{Format, IsNull, ToSql, Type, to_sql_checked},
+};
+
+use super::table::Target;
+use crate::{fold::ChangeSet, trouble::Trouble};
+
+/// The prepared statements of one target.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    insert: Statement,
+    update: Statement,
+    delete: Statement,
+}
+
+impl Prepared {
+    /// Prepares them; none for a table without a key, where the server would refuse it (an UPDATE of a
+    /// GENERATED ALWAYS column), and for a table that is written as its owner.
+    pub(super) async fn find(
+        client: &Client,
+        target: &Target,
+    ) -> Result<Option<Prepared>, Trouble> {
+        if !target.shape.has_key() || !target.can_update() || target.acting.role().is_some() {
+            return Ok(None);
+        }
+        let statements = target.row_statements();
+        let (insert, update, delete) = futures::try_join!(
+            client.prepare(&statements.insert),
+            client.prepare(&statements.update),
+            client.prepare(&statements.delete),
+        )
+        .map_err(Trouble::at_table(
+            &target.shape.table_name(),
+            "could not prepare its statements",
+        ))?;
+        Ok(Some(Prepared {
+            insert,
+            update,
+            delete,
+        }))
+    }
+}
+
+/// A value in its type's text form: the server's own input function reads it, so any type
+/// goes, and no cast of a user's making runs.
+#[derive(Debug)]
+pub(super) struct TextValue(pub(super) Option<Vec<u8>>);
+
+impl ToSql for TextValue {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(match &self.0 {
+            None => IsNull::Yes,
+            Some(text) => {
+                out.extend_from_slice(text);
+                IsNull::No
+            }
+        })
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+type Execution<'a> = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send + 'a>>;
+
+/// One statement on its way.
+struct Sent<'a> {
+    execution: Execution<'a>,
+    /// Rows that it must touch; none if any number will do.
+    expected: Option<u64>,
+}
+
+/// Statements that are sent together, in order.
+pub(super) struct Pipeline<'a> {
+    client: &'a Client,
+    sent: Vec<Sent<'a>>,
+}
+
+impl<'a> Pipeline<'a> {
+    pub(super) fn new(client: &'a Client) -> Pipeline<'a> {
+        Pipeline {
+            client,
+            sent: Vec::new(),
+        }
+    }
+
+    /// Adds a set's rows: deletes, updates, inserts. The set has no `puts`.
+    pub(super) fn add(&mut self, target: &Target, prepared: &Prepared, set: &ChangeSet) {
+        let key_fields: Vec<usize> = (0..target.key_fields.len()).collect();
+        for (keys, expected) in [(&set.deletes, Some(1)), (&set.gone, None)] {
+            for key in keys {
+                self.push(&prepared.delete, key, &key_fields, expected);
+            }
+        }
+        for (statement, rows) in [
+            (&prepared.update, &set.updates),
+            (&prepared.insert, &set.inserts),
+        ] {
+            for row in rows {
+                self.push(statement, row, &target.fields, Some(1));
+            }
+        }
+    }
+
+    /// Sets the path of the transaction from here on.
+    pub(super) fn set_path(&mut self, set_path: &Statement, path: &str) {
+        let (client, statement) = (self.client, set_path.clone());
+        let value = TextValue(Some(path.as_bytes().to_vec()));
+        self.sent.push(Sent {
+            execution: Box::pin(async move { client.execute_raw(&statement, [value]).await }),
+            expected: None,
+        });
+    }
+
+    fn push(&mut self, statement: &Statement, row: &[u8], fields: &[usize], expected: Option<u64>) {
+        let all: Vec<_> = row::fields(row).collect();
+        let values: Vec<TextValue> = fields
+            .iter()
+            .map(|&field| all.get(field).copied().flatten())
+            .map(|field| TextValue(field.map(|field| field.unescape().into_owned())))
+            .collect();
+        let (client, statement) = (self.client, statement.clone());
+        self.sent.push(Sent {
+            execution: Box::pin(async move { client.execute_raw(&statement, values).await }),
+            expected,
+        });
+    }
+
+    /// Sends everything, then reads the answers. True if each statement touched as many rows
+    /// as expected. After an error the transaction is failed, and the rest is not looked at.
+    pub(super) async fn run(mut self) -> Result<bool, Error> {
+        let mut answers = Vec::with_capacity(self.sent.len());
+        for sent in &mut self.sent {
+            // The first poll of an execution sends its messages.
+            answers.push(match poll!(&mut sent.execution) {
+                Poll::Ready(answer) => Some(answer),
+                Poll::Pending => None,
+            });
+        }
+        let mut clean = true;
+        let mut failed = None;
+        for (sent, answer) in self.sent.iter_mut().zip(answers) {
+            let touched = match answer {
+                Some(answer) => answer,
+                None => (&mut sent.execution).await,
+            };
+            match touched {
+                Ok(rows) => clean &= sent.expected.is_none_or(|expected| expected == rows),
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(clean),
+        }
+    }
+}

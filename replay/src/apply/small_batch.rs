@@ -1,0 +1,102 @@
+//! A small batch in two round trips, so that a subscriber that is level stays so however far
+//! away it is:
+//!
+//! 1. `begin` with a savepoint, each row, the move of the position: sent together, before any
+//!    answer is read.
+//! 2. `commit`, where all answers are what they had to be.
+//!
+//! What may happen:
+//!
+//! * A row is not as its change says, or is refused. All is rolled back to the savepoint, the
+//!   position with it, and the batch goes the careful way, in the same transaction.
+//! * The position is not where the move begins. Nothing is committed.
+//! * `begin` alone fails, because somebody cancels it. What is sent behind it would run all the
+//!   same, each statement in a transaction of its own: rows without their position, a batch in
+//!   halves. So the session is read-only by default and only `begin` says otherwise; then all of
+//!   these fail, too.
+//! * The process or a connection ends. Before the `commit` arrives the server rolls back; after
+//!   it, the position says what was committed.
+
+use std::sync::Arc;
+
+use futures::join;
+use sql::{classify, subscriber::position::Move};
+
+use super::{Applier, SessionRole, known_table::Writable, pipeline::Pipeline, ways::is_small};
+use crate::{fold::ChangeSet, trouble::Trouble};
+
+impl Applier {
+    /// Makes the session one that writes in transactions only that [`Applier::begin`] or
+    /// [`Applier::apply_at_once`] have opened, or that say `read write` themselves.
+    pub(crate) async fn guard(&self) -> Result<(), Trouble> {
+        self.session
+            .batch_execute("set default_transaction_read_only = on")
+            .await
+            .map_err(Trouble::database("could not set the apply session up"))
+    }
+
+    /// Applies a whole batch that is small, moves the position and commits. False if the batch
+    /// is none for this way: then nothing was done, and no transaction is open.
+    pub(crate) async fn apply_at_once(
+        &mut self,
+        sets: &[&ChangeSet],
+        step: Move,
+    ) -> Result<bool, Trouble> {
+        let Some(writable) = self.small_ones(sets) else {
+            return Ok(false);
+        };
+        let work: Vec<(&ChangeSet, &Writable)> = sets
+            .iter()
+            .copied()
+            .zip(writable.iter().map(Arc::as_ref))
+            .collect();
+        let begin = self.start();
+        let mut pipeline = Pipeline::new(&self.session);
+        self.load(&mut pipeline, &work);
+        // The first poll of each sends its messages, and they are polled in this order.
+        let (begun, written, moved) = join!(
+            self.session.batch_execute(&begin),
+            pipeline.run(),
+            self.swap_position(step)
+        );
+        begun.map_err(Trouble::database("could not begin on the subscriber"))?;
+        self.rows = sets.iter().map(|set| set.len() as u64).sum();
+        match written {
+            Ok(true) => {
+                moved?;
+                self.commit().await?;
+                return Ok(true);
+            }
+            Ok(false) => {}
+            Err(error) if classify(&error) == sql::Class::Transient => {
+                return Err(Trouble::database("could not write to the subscriber")(
+                    error,
+                ));
+            }
+            // The careful way finds out whose fault it is.
+            Err(_) => {}
+        }
+        self.roll_chunk_back().await?;
+        for (set, writable) in &work {
+            self.write_carefully(set, writable, step.to.id).await?;
+        }
+        self.commit_move(step).await?;
+        Ok(true)
+    }
+
+    /// The targets of sets that can all be written a row at a time; none if they cannot, or if
+    /// the session has to look one up first.
+    fn small_ones(&self, sets: &[&ChangeSet]) -> Option<Vec<Arc<Writable>>> {
+        // Foreign keys that are enforced ask for an order, and for a look before the position.
+        if self.session_role != SessionRole::Replica {
+            return None;
+        }
+        let small = |set: &ChangeSet| {
+            let writable = self.writable.get(&set.shape.shape)?;
+            let is_known = self.mappings.get(&set.shape.table.oid) == Some(&writable.mapping);
+            let fits = is_known && !set.truncate && is_small(set, writable, self.session_role);
+            fits.then(|| Arc::clone(writable))
+        };
+        sets.iter().map(|set| small(set)).collect()
+    }
+}

@@ -1,0 +1,289 @@
+//! Large change sets: new rows are loaded by COPY; other rows and keys are staged by COPY and
+//! written by statements over sets.
+//!
+//! The quick way takes it that the subscriber holds what the changes say, and checks the
+//! counts. The careful way finds the rows that differ, stores them as conflicts and lets the
+//! provider's row win; what is in each other's way is written by `together.rs`.
+
+use bytes::{Bytes, BytesMut};
+use futures::SinkExt;
+use sql::{event::row, subscriber::conflict::Kind};
+use tokio_postgres::{Client, CopyInSink, Error, error::SqlState};
+
+use super::{
+    owner::{LEAVE_PATH, enter_path},
+    table::{SetStatements, Target},
+};
+use crate::fold::ChangeSet;
+
+/// COPY text is sent in pieces of about this size.
+const COPY_PIECE_BYTES: usize = 64 * 1024;
+
+/// Keys, as record text, of rows that were not as a set said.
+#[derive(Debug, Default)]
+pub(super) struct Differences {
+    pub(super) missing: Vec<String>,
+    pub(super) existing: Vec<String>,
+    /// A statement did not touch each row once: a trigger or rule of the subscriber's takes
+    /// rows away, or its table holds a key more than once. No order of statements mends that.
+    pub(super) unruly: bool,
+}
+
+impl Differences {
+    pub(super) fn by_kind(&self) -> [(Kind, &[String]); 2] {
+        [
+            (Kind::Missing, &self.missing),
+            (Kind::Exists, &self.existing),
+        ]
+    }
+}
+
+/// Rows of at least this many bytes in the mean are likely to have values that are stored apart.
+const LARGE_ROW_BYTES: usize = 2000;
+
+/// What staging tables hold, in the transaction that is open. They empty themselves at its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Staged {
+    rows: bool,
+    keys: bool,
+    /// The rows are large ones.
+    large: bool,
+}
+
+/// Why a set could not be written.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The server did not begin the COPY into the table itself. tokio-postgres gives the session
+    /// up after that, so nothing else can be tried over it.
+    Refused(Error),
+    /// A statement failed; the session goes on after a rollback.
+    Statement(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed::Statement(error)
+    }
+}
+
+/// The staging tables of a target for rows and keys of one kind, with the statements over them.
+pub(super) struct Stage<'a> {
+    pub(super) client: &'a Client,
+    pub(super) target: &'a Target,
+    pub(super) statements: &'a SetStatements,
+    pub(super) staged: &'a mut Staged,
+}
+
+/// Writes sets of one target, through staging tables where it must. Rows and keys of which
+/// nothing is known have tables of their own, so that a small batch stages once in each and
+/// none must be emptied in between.
+pub(super) struct SetWriter<'a> {
+    /// For `deletes`, `updates` and `inserts`.
+    pub(super) known: Stage<'a>,
+    /// For `gone` and `puts`.
+    pub(super) unknown: Stage<'a>,
+}
+
+/// Whether [`SetWriter::write_quickly`] loads all that it knows of the subscriber's rows, so
+/// that it needs no staging table for that.
+pub(super) fn is_known_loaded(set: &ChangeSet, target: &Target) -> bool {
+    let staged = set.deletes.len() + set.updates.len();
+    staged == 0 && (target.takes_copy || set.inserts.is_empty())
+}
+
+impl SetWriter<'_> {
+    /// Writes a set that is taken to fit. False if a count was not as expected: then the
+    /// caller rolls back to before the call.
+    pub(super) async fn write_quickly(&mut self, set: &ChangeSet) -> Result<bool, Failed> {
+        let (known, unknown) = (&mut self.known, &mut self.unknown);
+        let sql = known.statements;
+        if !set.deletes.is_empty() {
+            let staged = known.stage_keys(&set.deletes).await?;
+            if known.run(&sql.delete).await? != staged {
+                return Ok(false);
+            }
+        }
+        if !set.gone.is_empty() {
+            unknown.stage_keys(&set.gone).await?;
+            unknown.run(&unknown.statements.delete).await?;
+        }
+        if !set.updates.is_empty() {
+            let staged = known.stage_rows(&set.updates).await?;
+            if known.update(&sql.insert).await? != staged {
+                return Ok(false);
+            }
+        }
+        if !set.puts.is_empty() && !unknown.put(&set.puts).await? {
+            return Ok(false);
+        }
+        if set.inserts.is_empty() {
+            return Ok(true);
+        }
+        if known.target.takes_copy {
+            let path = known.target.acting.own_path();
+            if let Some(path) = path {
+                known.client.batch_execute(&enter_path(path)).await?;
+            }
+            let sink = known.client.copy_in::<_, Bytes>(&sql.load);
+            let sink = sink.await.map_err(Failed::Refused)?;
+            let loaded = feed(sink, &set.inserts, &known.target.fields).await?;
+            if path.is_some() {
+                known.client.batch_execute(LEAVE_PATH).await?;
+            }
+            return Ok(loaded == set.inserts.len() as u64);
+        }
+        let staged = known.stage_rows(&set.inserts).await?;
+        Ok(known.run(&sql.insert).await? == staged)
+    }
+
+    /// Writes a set whose rows may differ, and says which did.
+    pub(super) async fn write_carefully(&mut self, set: &ChangeSet) -> Result<Differences, Error> {
+        let (known, unknown) = (&mut self.known, &mut self.unknown);
+        let sql = known.statements;
+        let mut differences = Differences::default();
+        if !set.deletes.is_empty() {
+            let staged = known.stage_keys(&set.deletes).await?;
+            differences.missing = known.keys(&sql.missing_keys).await?;
+            let there = staged.saturating_sub(count(&differences.missing));
+            differences.unruly |= known.run_for(there, &sql.delete).await? != there;
+        }
+        if !set.gone.is_empty() {
+            unknown.stage_keys(&set.gone).await?;
+            unknown.run(&unknown.statements.delete).await?;
+        }
+        if !set.updates.is_empty() {
+            let staged = known.stage_rows(&set.updates).await?;
+            let mut missing = known.keys(&sql.missing_rows).await?;
+            let there = staged.saturating_sub(count(&missing));
+            differences.unruly |= !known.put_staged(staged, there).await?;
+            differences.missing.append(&mut missing);
+        }
+        if !set.puts.is_empty() {
+            differences.unruly |= !unknown.put(&set.puts).await?;
+        }
+        if !set.inserts.is_empty() {
+            let staged = known.stage_rows(&set.inserts).await?;
+            differences.existing = known.keys(&sql.existing_rows).await?;
+            let there = count(&differences.existing);
+            differences.unruly |= !known.put_staged(staged, there).await?;
+        }
+        Ok(differences)
+    }
+}
+
+impl Stage<'_> {
+    async fn put(&mut self, rows: &[Bytes]) -> Result<bool, Error> {
+        let staged = self.stage_rows(rows).await?;
+        // Nobody knows how many are there: as far as all could be.
+        self.put_staged(staged, staged).await
+    }
+
+    /// Sets the staged rows that are there, `there` of them at the most, adds the others. False if that were not as
+    /// many as are staged.
+    async fn put_staged(&self, staged: u64, there: u64) -> Result<bool, Error> {
+        let sql = self.statements;
+        if self.target.can_update() {
+            let there = self.run_for(there, self.update_statement()).await?;
+            let missing = staged.saturating_sub(there);
+            let added = self.run_for(missing, &sql.insert_missing).await?;
+            return Ok(there + added == staged);
+        }
+        self.run_for(there, &sql.delete_rows).await?;
+        Ok(self.run(&sql.insert).await? == staged)
+    }
+
+    /// Sets the staged rows that are there; `insert` puts them back where UPDATE cannot set
+    /// all columns. The number of rows that were there.
+    async fn update(&self, insert: &str) -> Result<u64, Error> {
+        if self.target.can_update() {
+            return self.run(self.update_statement()).await;
+        }
+        let there = self.run(&self.statements.delete_rows).await?;
+        self.run(insert).await?;
+        Ok(there)
+    }
+
+    fn update_statement(&self) -> &str {
+        if self.staged.large {
+            &self.statements.update_changed
+        } else {
+            &self.statements.update
+        }
+    }
+
+    pub(super) async fn stage_keys(&mut self, keys: &[Bytes]) -> Result<u64, Error> {
+        let fields: Vec<usize> = (0..self.target.key_fields.len()).collect();
+        if std::mem::replace(&mut self.staged.keys, true) {
+            self.client
+                .batch_execute(&self.statements.clear_keys)
+                .await?;
+        }
+        let sink = self.client.copy_in(&self.statements.copy_keys).await?;
+        feed(sink, keys, &fields).await
+    }
+
+    pub(super) async fn stage_rows(&mut self, rows: &[Bytes]) -> Result<u64, Error> {
+        if std::mem::replace(&mut self.staged.rows, true) {
+            self.client
+                .batch_execute(&self.statements.clear_rows)
+                .await?;
+        }
+        let bytes: usize = rows.iter().map(Bytes::len).sum();
+        self.staged.large = bytes >= LARGE_ROW_BYTES * rows.len();
+        let sink = self.client.copy_in(&self.statements.copy_rows).await?;
+        feed(sink, rows, &self.target.fields).await
+    }
+
+    /// Runs a statement over the table in one round trip and gives the rows that it touched.
+    pub(super) async fn run(&self, statement: &str) -> Result<u64, Error> {
+        self.target.acting.execute(self.client, statement).await
+    }
+
+    /// The same of a statement for so many rows: not sent for none, since it would ask for a right that is not needed, and
+    /// fire triggers for nothing.
+    async fn run_for(&self, rows: u64, statement: &str) -> Result<u64, Error> {
+        if rows == 0 {
+            return Ok(0);
+        }
+        self.run(statement).await
+    }
+
+    /// The keys that a query over the table gives.
+    pub(super) async fn keys(&self, statement: &str) -> Result<Vec<String>, Error> {
+        self.target.acting.lines(self.client, statement).await
+    }
+}
+
+/// Sends fields of rows as COPY text and ends the COPY. The number of rows that it took.
+pub(super) async fn feed(
+    sink: CopyInSink<Bytes>,
+    rows: impl IntoIterator<Item = &Bytes>,
+    fields: &[usize],
+) -> Result<u64, Error> {
+    futures::pin_mut!(sink);
+    let mut piece = BytesMut::with_capacity(2 * COPY_PIECE_BYTES);
+    for text in rows {
+        row::to_copy_text(text, fields, &mut piece);
+        if piece.len() >= COPY_PIECE_BYTES {
+            // A long row in parts: the connection has each once more.
+            let mut whole = piece.split().freeze();
+            while !whole.is_empty() {
+                let part = whole.split_to(whole.len().min(2 * COPY_PIECE_BYTES));
+                sink.feed(part).await?;
+            }
+        }
+    }
+    sink.feed(piece.freeze()).await?;
+    sink.finish().await
+}
+
+fn count(keys: &[String]) -> u64 {
+    keys.len() as u64
+}
+
+/// Whether an error says that rows are in each other's way, so that another order may do.
+pub(super) fn is_in_the_way(error: &Error) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::UNIQUE_VIOLATION || *code == SqlState::EXCLUSION_VIOLATION
+    })
+}

@@ -1,0 +1,344 @@
+//! The statements that write a target: made of its columns, run by the writers.
+
+use sql::{event::shape::ShapeId, provider::quote_literal};
+
+use super::{Column, Target};
+
+/// So many pointers of 18 bytes, and as many values of 16, fit into a page of 8 kB.
+const COLUMNS_STORED_APART: usize = 200;
+
+impl Target {
+    /// The statements for one row at a time. Parameters are the written columns in order; for
+    /// `delete` the key columns in order of the key.
+    pub(crate) fn row_statements(&self) -> RowStatements {
+        let (table, own) = (self.name.quoted(), self.own_rows());
+        let value = |n: usize, c: &Column| format!("${}::{}", n + 1, c.type_name);
+        let values: Vec<String> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(n, c)| value(n, c))
+            .collect();
+        let insert = if self.columns.is_empty() {
+            format!("insert into {table} default values")
+        } else {
+            format!(
+                "insert into {table} ({}) overriding system value values ({})",
+                self.names(),
+                values.join(", ")
+            )
+        };
+        let by_row = self.key_equals(|n, c| value(self.key[n], c));
+        let by_key = self.key_equals(value);
+        // Where all columns are key there is nothing to set, and the row's presence is still
+        // to be checked: one key column is set to itself.
+        let set = self.set_list(value).unwrap_or_else(|| self.set_nothing());
+        RowStatements {
+            insert,
+            update: format!("update {own} t set {set} where {by_row}"),
+            delete: format!("delete from {own} t where {by_key}"),
+        }
+    }
+
+    /// Empty without a key: such a target has no statements for single rows.
+    fn set_nothing(&self) -> String {
+        self.key
+            .first()
+            .map(|&k| format!("{0} = t.{0}", self.columns[k].name))
+            .unwrap_or_default()
+    }
+
+    /// The statements over sets of rows, which stand in two staging tables of the session.
+    pub(crate) fn set_statements(&self, staging: Staging) -> SetStatements {
+        let (table, own) = (self.name.quoted(), self.own_rows());
+        // One chunk may hold rows of several shapes of a table.
+        let [rows_name, keys_name] = staging.names(self.shape.shape);
+        let (rows, keys) = (
+            format!("pg_temp.{rows_name}"),
+            format!("pg_temp.{keys_name}"),
+        );
+        let (names, key_names) = (self.names(), self.key_names(""));
+        let same_key = self.key_equals(|_, c| format!("s.{}", c.name));
+        let staged_names = self.staged_names("s");
+        let set = self
+            .set_list(|_, c| c.staged("s"))
+            .unwrap_or_else(|| self.set_nothing());
+        // Alike to the byte: then the table's own value stays where it is stored.
+        let kept = |_: usize, c: &Column| {
+            let (name, staged) = (&c.name, c.staged("s"));
+            format!(
+                "case when record_image_eq(row(t.{name}), row({staged})) then t.{name} else {staged} end"
+            )
+        };
+        let set_changed = self.set_list(kept).unwrap_or_else(|| self.set_nothing());
+        let key_row = format!("row({})::text", self.key_names("s."));
+        SetStatements {
+            make: format!(
+                "create temp table if not exists {rows_name} on commit delete rows as \
+                     select {} from {table} with no data; \
+                 create temp table if not exists {keys_name} on commit delete rows as \
+                     select {} from {table} with no data; \
+                 {}{}",
+                self.names_to_stage(),
+                self.key_names_to_stage(),
+                self.store_uncompressed(&rows),
+                self.acting.grant("select", &[&rows, &keys])
+            ),
+            clear_rows: format!("truncate {rows}"),
+            clear_keys: format!("truncate {keys}"),
+            load: self.copy_in(&self.name),
+            copy_rows: format!("copy {rows} ({names}) from stdin"),
+            copy_keys: format!("copy {keys} ({key_names}) from stdin"),
+            delete: format!("delete from {own} t using {keys} s where {same_key}"),
+            update: format!("update {own} t set {set} from {rows} s where {same_key}"),
+            update_changed: format!(
+                "update {own} t set {set_changed} from {rows} s where {same_key}"
+            ),
+            insert: format!(
+                "insert into {table} ({names}) overriding system value \
+                 select {staged_names} from {rows} s"
+            ),
+            insert_missing: format!(
+                "insert into {table} ({names}) overriding system value \
+                 select {staged_names} from {rows} s \
+                 where not exists (select from {own} t where {same_key})"
+            ),
+            delete_rows: format!("delete from {own} t using {rows} s where {same_key}"),
+            missing_rows: format!(
+                "select {key_row} from {rows} s \
+                 where not exists (select from {own} t where {same_key})"
+            ),
+            missing_keys: format!(
+                "select {key_row} from {keys} s \
+                 where not exists (select from {own} t where {same_key})"
+            ),
+            existing_rows: format!("select {key_row} from {rows} s join {own} t on {same_key}"),
+        }
+    }
+
+    /// Keeps the server from compressing what is staged: it is read once, soon. Not where the
+    /// pointers to values that are stored apart may be more than a page holds.
+    fn store_uncompressed(&self, staging: &str) -> String {
+        if self.columns.len() > COLUMNS_STORED_APART {
+            return String::new();
+        }
+        let staging = quote_literal(staging);
+        format!(
+            "do $do$ declare v_column text; begin \
+                 for v_column in select attname from pg_attribute where attrelid = {staging}::regclass \
+                                    and attnum > 0 and attstorage in ('x', 'm') loop \
+                     execute format('alter table %s alter column %I set storage external', {staging}, v_column); \
+                 end loop; end $do$"
+        )
+    }
+
+    /// The statements that bring the rows of a table without a key to the sum of what was added
+    /// and taken away, which stand in two staging tables of the session.
+    ///
+    /// A row is told by the text of all its columns, as this server writes it. Columns that
+    /// are never NULL are also compared by their own equality, so that an index can serve.
+    pub(crate) fn sum_statements(&self) -> SumStatements {
+        let (table, own) = (self.name.quoted(), self.own_rows());
+        let [plus_name, minus_name] = Staging::Sums.names(self.shape.shape);
+        let (plus, minus) = (
+            format!("pg_temp.{plus_name}"),
+            format!("pg_temp.{minus_name}"),
+        );
+        let (names, to_stage) = (self.names(), self.names_to_stage());
+        let list = if names.is_empty() {
+            String::new()
+        } else {
+            format!(" ({names})")
+        };
+        let text = |columns: &str| format!("row({columns})::text");
+        let of_staged = text(&self.staged_names("s"));
+        let of_table: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| format!("t.{}", column.name))
+            .collect();
+        let of_table = text(&of_table.join(", "));
+        let sums = format!(
+            "sums (k, n) as (select u.k, sum(u.n) from (\
+                 select {of_staged}, 1 from {plus} s union all select {of_staged}, -1 from {minus} s) u (k, n) \
+             group by u.k having sum(u.n) <> 0)"
+        );
+        let goal = |from: &str| {
+            format!(
+                "goal (k, r) as (select distinct on (k) b.k, b.r \
+                 from (select {of_staged}, s from {from} s) b (k, r))"
+            )
+        };
+        let same: String = self
+            .columns
+            .iter()
+            .filter(|column| column.not_null)
+            .filter_map(|column| {
+                let equal = column.equal.as_deref()?;
+                let goal = column.staged("(goal.r)");
+                Some(format!("t.{} {equal} {goal} and ", column.name))
+            })
+            .collect();
+        let doomed = format!(
+            "doomed (id, part) as (select f.id, f.part from (\
+                 select t.ctid, t.tableoid, sums.n, row_number() over (partition by sums.k) \
+                 from sums join goal on goal.k = sums.k join {own} t on {same}{} = goal.k \
+                 where sums.n < 0) f (id, part, n, place) where f.place <= -f.n)",
+            of_table
+        );
+        // A row's place is its own in one table only.
+        let chosen = if self.partitioned {
+            "using doomed d where t.ctid = d.id and t.tableoid = d.part"
+        } else {
+            "where t.ctid = any (array(select d.id from doomed d))"
+        };
+        SumStatements {
+            make: format!(
+                "create temp table if not exists {plus_name} on commit delete rows as \
+                     select {to_stage} from {table} with no data; \
+                 create temp table if not exists {minus_name} on commit delete rows as \
+                     select {to_stage} from {table} with no data{}",
+                self.acting.grant("select", &[&plus, &minus])
+            ),
+            clear: format!("truncate {plus}, {minus}"),
+            copy_plus: format!("copy {plus}{list} from stdin"),
+            copy_minus: format!("copy {minus}{list} from stdin"),
+            counts: format!(
+                "with {sums} select coalesce(sum(-sums.n) filter (where sums.n < 0), 0)::text from sums \
+                 union all select coalesce(sum(sums.n) filter (where sums.n > 0), 0)::text from sums"
+            ),
+            take_away: format!(
+                "with {sums}, {}, {doomed}, gone (k) as (delete from {own} t {chosen} returning {}) \
+                 select w.k from (select sums.k, -sums.n as n from sums where sums.n < 0) w \
+                 left join (select gone.k, count(*) as n from gone group by gone.k) g on g.k = w.k \
+                 cross join lateral generate_series(1::int8, (w.n - coalesce(g.n, 0))::int8)",
+                goal(&minus),
+                of_table
+            ),
+            add: format!(
+                "with {sums}, {} insert into {table}{list} overriding system value select {} \
+                 from sums join goal on goal.k = sums.k \
+                 cross join lateral generate_series(1::int8, sums.n::int8) where sums.n > 0",
+                goal(&plus),
+                self.staged_names("(goal.r)")
+            ),
+        }
+    }
+}
+
+/// Which staging tables of a shape: those for rows and keys of which it is known whether the
+/// subscriber has them, those for rows as they are now and keys that are gone, those for sums, or
+/// those for what is written together at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Staging {
+    /// For deletes, updates and inserts.
+    Known,
+    /// For live rows and keys that are gone.
+    Unknown,
+    /// For rows that were added and taken away, of a table without a key.
+    Sums,
+    /// For rows whose order a unique index does not let pass.
+    Together,
+}
+
+/// The name of the table for what columns that only the subscriber has hold meanwhile.
+pub(super) fn own_name(shape: ShapeId) -> String {
+    format!("trunkline_own_{}", shape.0)
+}
+
+impl Staging {
+    /// The names of the tables for rows and for keys.
+    pub(super) fn names(self, shape: ShapeId) -> [String; 2] {
+        let (rows, keys) = match self {
+            Staging::Known => ("rows", "keys"),
+            Staging::Unknown => ("live", "gone"),
+            Staging::Sums => ("plus", "minus"),
+            Staging::Together => ("late", "touched"),
+        };
+        [rows, keys].map(|what| format!("trunkline_{what}_{}", shape.0))
+    }
+}
+
+/// The statement that drops a shape's staging tables, if there are any.
+pub(crate) fn drop_staging(shape: ShapeId) -> String {
+    let names = [
+        Staging::Known,
+        Staging::Unknown,
+        Staging::Sums,
+        Staging::Together,
+    ]
+    .map(|staging| staging.names(shape));
+    let names: Vec<String> = names
+        .iter()
+        .flatten()
+        .chain([&own_name(shape)])
+        .map(|name| format!("pg_temp.{name}"))
+        .collect();
+    format!("drop table if exists {}; ", names.join(", "))
+}
+
+/// See [`Target::row_statements`].
+#[derive(Debug)]
+pub(crate) struct RowStatements {
+    /// Adds a row.
+    pub insert: String,
+    /// Sets the row with the same key.
+    pub update: String,
+    /// Deletes the row with a key.
+    pub delete: String,
+}
+
+/// See [`Target::set_statements`].
+#[derive(Debug)]
+pub(crate) struct SetStatements {
+    /// Makes the staging tables, if the session has not got them. They are emptied at the end of
+    /// each transaction, which, unlike TRUNCATE, writes nothing to the catalog.
+    pub make: String,
+    /// Empties the staged rows, where one transaction stages more than once.
+    pub clear_rows: String,
+    /// Empties the staged keys.
+    pub clear_keys: String,
+    /// Loads rows into the table itself.
+    pub load: String,
+    /// Loads rows.
+    pub copy_rows: String,
+    /// Loads keys.
+    pub copy_keys: String,
+    /// Deletes the rows with the staged keys.
+    pub delete: String,
+    /// Sets the rows with the staged rows' keys.
+    pub update: String,
+    /// The same for large rows: a value that is not another one is not written, nor compressed, again.
+    pub update_changed: String,
+    /// Adds the staged rows.
+    pub insert: String,
+    /// Adds those of the staged rows whose key is not there.
+    pub insert_missing: String,
+    /// Deletes the rows with the staged rows' keys.
+    pub delete_rows: String,
+    /// The keys of staged rows that are not there.
+    pub missing_rows: String,
+    /// The staged keys that are not there.
+    pub missing_keys: String,
+    /// The keys of staged rows that are there.
+    pub existing_rows: String,
+}
+
+/// See [`Target::sum_statements`].
+#[derive(Debug)]
+pub(crate) struct SumStatements {
+    /// Makes the staging tables, if the session has not got them.
+    pub make: String,
+    /// Empties them.
+    pub clear: String,
+    /// Loads rows that were added.
+    pub copy_plus: String,
+    /// Loads rows that were taken away.
+    pub copy_minus: String,
+    /// How many rows are to be taken away, and how many to be added: two rows.
+    pub counts: String,
+    /// Deletes the rows whose sum is below zero; gives the text of each that was not there.
+    pub take_away: String,
+    /// Adds the rows whose sum is above zero.
+    pub add: String,
+}

@@ -1,0 +1,71 @@
+//! Empties tables of the subscriber inside an open transaction.
+
+use sql::name::TableName;
+use tokio_postgres::{Client, error::SqlState};
+
+use super::owner::Acting;
+use crate::trouble::Trouble;
+
+/// A table, and as whom it is emptied.
+pub(crate) type Emptied<'a> = (&'a TableName, &'a Acting);
+
+/// Empties tables of one role in one TRUNCATE, so that foreign keys among them are no hindrance. Where a
+/// foreign key of yet another table points at one of them, rows are deleted instead: TRUNCATE
+/// would have to empty that table too.
+pub(crate) async fn tables(client: &Client, tables: &[Emptied<'_>]) -> Result<(), Trouble> {
+    let Some((first, acting)) = tables.first() else {
+        return Ok(());
+    };
+    let run =
+        async |sql: &str, table: &TableName| client.batch_execute(sql).await.map_err(cannot(table));
+    let names = own_rows(client, tables).await.map_err(Trouble::at_table(
+        first,
+        "could not look at it on the subscriber",
+    ))?;
+    run("savepoint emptying", first).await?;
+    let truncate = format!("truncate {}", names.join(", "));
+    match acting.execute(client, &truncate).await {
+        Ok(_) => run("release savepoint emptying", first).await,
+        Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+            run("rollback to savepoint emptying", first).await?;
+            for ((table, acting), name) in tables.iter().zip(&names) {
+                let deleted = acting.execute(client, &format!("delete from {name}")).await;
+                deleted.map_err(cannot(table))?;
+            }
+            Ok(())
+        }
+        Err(error) => Err(cannot(first)(error)),
+    }
+}
+
+fn cannot(table: &TableName) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
+    Trouble::at_table(table, "could not empty it on the subscriber")
+}
+
+/// The tables as TRUNCATE and DELETE want them: without their children, whose rows are their
+/// own, but with their partitions.
+async fn own_rows(
+    client: &Client,
+    tables: &[Emptied<'_>],
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let schemas: Vec<&str> = tables.iter().map(|(one, _)| one.schema.as_str()).collect();
+    let names: Vec<&str> = tables.iter().map(|(one, _)| one.name.as_str()).collect();
+    let rows = client
+        .query(
+            "select exists (select from pg_catalog.pg_class c \
+                              join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                             where n.nspname = t.schema and c.relname = t.name and c.relkind = 'p') \
+               from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) with ordinality t (schema, name, place) \
+              order by t.place",
+            &[&schemas, &names],
+        )
+        .await?;
+    tables
+        .iter()
+        .zip(rows)
+        .map(|((table, _), row)| {
+            let only = if row.try_get(0)? { "" } else { "only " };
+            Ok(format!("{only}{}", table.quoted()))
+        })
+        .collect()
+}

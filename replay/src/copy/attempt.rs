@@ -1,0 +1,441 @@
+//! The subscriber's table before and after its load: what it holds, what stands on it, and the
+//! try that loads it. Each function is one transaction.
+
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use sql::{
+    connect::Session,
+    name::TableName,
+    queue::tick::Tick,
+    subscriber::{
+        copy_attempt::Attempt,
+        kept_ddl::{self, Left},
+        table_state::{self, Copied, Existing, TableRow},
+    },
+};
+use tokio_postgres::error::SqlState;
+use tracing::{debug, info};
+
+use super::files::Files;
+use crate::{
+    apply::{
+        SessionRole,
+        table::{Acting, Target},
+        truncate, write_settings,
+    },
+    subscriber::shared::Subscription,
+    trouble::Trouble,
+};
+
+/// How long one try waits for a table's lock on the subscriber: readers queue behind it.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Between two tries.
+const LOCK_REST: Duration = Duration::from_millis(200);
+
+/// For how long to try, before the table rests.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Tries a transaction that takes a table's lock until it gets it.
+pub(super) struct Patience<'a> {
+    session: &'a tokio_postgres::Client,
+    started: Instant,
+}
+
+impl<'a> Patience<'a> {
+    pub(super) fn new(session: &'a tokio_postgres::Client) -> Patience<'a> {
+        Patience {
+            session,
+            started: Instant::now(),
+        }
+    }
+
+    /// Rolls back what has failed. Gives the trouble back unless it was the lock's, and
+    /// another try may have more luck.
+    pub(super) async fn again(&self, trouble: Trouble) -> Result<(), Trouble> {
+        self.session
+            .batch_execute("rollback")
+            .await
+            .map_err(Trouble::database("could not roll back on the subscriber"))?;
+        if !is_lock_timeout(&trouble) || self.started.elapsed() > LOCK_PATIENCE {
+            return Err(trouble);
+        }
+        tokio::time::sleep(LOCK_REST).await;
+        Ok(())
+    }
+}
+
+fn is_lock_timeout(trouble: &Trouble) -> bool {
+    trouble.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
+/// Begins a transaction of [`Patience`].
+pub(super) async fn begin(
+    session: &tokio_postgres::Client,
+    role: SessionRole,
+) -> Result<(), Trouble> {
+    session
+        .batch_execute(&format!(
+            "begin isolation level read committed; {}; set local lock_timeout = {}",
+            write_settings(role),
+            LOCK_TIMEOUT.as_millis()
+        ))
+        .await
+        .map_err(Trouble::database("could not begin on the subscriber"))
+}
+
+pub(super) async fn commit(
+    session: &tokio_postgres::Client,
+    table: &TableName,
+) -> Result<(), Trouble> {
+    session
+        .batch_execute("commit")
+        .await
+        .map_err(Trouble::at_table(
+            table,
+            "could not commit on the subscriber",
+        ))
+}
+
+/// What the copy does with rows that the table holds. What an unfinished try has loaded is
+/// nobody's: it goes, whatever is to be done with rows that were there before.
+fn treatment(row: &TableRow) -> Existing {
+    if row.loading {
+        Existing::Truncate
+    } else {
+        row.existing
+    }
+}
+
+/// The table that parts are loaded into.
+pub(super) fn loaded_table(row: &TableRow, target: &Target, consumer: &str) -> TableName {
+    match treatment(row) {
+        Existing::Refuse | Existing::Truncate | Existing::Trust => target.name.clone(),
+        Existing::Keep | Existing::Swap => aside(row, consumer),
+    }
+}
+
+/// Where rows are loaded that are not to be seen before all are in. It is written to the
+/// server's log like any other: an unlogged one would be empty after a crash.
+///
+/// Named by the consumer, too: the providers of two jobs may number their tables alike, and the
+/// one's copy would drop the other's. The consumer's name itself may be too long.
+fn aside(row: &TableRow, consumer: &str) -> TableName {
+    let digest = Sha256::digest(consumer.as_bytes());
+    let digest: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    TableName::new("trunkline", format!("copy_{}_{digest}", row.provider_oid))
+}
+
+/// Begins a try: empties the table, or refuses to; takes indexes away if asked to, and
+/// stores how they come back.
+pub(super) async fn make(
+    sub: &Subscription,
+    row: &TableRow,
+    target: &Target,
+    session: &Session,
+    take_indexes_away: bool,
+) -> Result<Begun, Trouble> {
+    let patience = Patience::new(session);
+    loop {
+        match try_make(sub, row, target, session, take_indexes_away).await {
+            Ok(begun) => return Ok(begun),
+            Err(trouble) => patience.again(trouble).await?,
+        }
+    }
+}
+
+async fn try_make(
+    sub: &Subscription,
+    row: &TableRow,
+    target: &Target,
+    session: &Session,
+    take_indexes_away: bool,
+) -> Result<Begun, Trouble> {
+    begin(session, sub.settings.session_role).await?;
+    let treatment = treatment(row);
+    let (loading, empties) = match treatment {
+        Existing::Refuse => {
+            refuse_rows(row, target, session).await?;
+            (true, false)
+        }
+        Existing::Truncate => (true, true),
+        Existing::Trust | Existing::Keep | Existing::Swap => (false, false),
+    };
+    let attempt = Attempt::begin(&**session, &sub.consumer, row, loading)
+        .await
+        .map_err(Trouble::database("could not begin a try"))?
+        .ok_or(Trouble::Stale)?;
+    if loading && take_indexes_away {
+        let left = kept_ddl::keep(&**session, &sub.consumer, &row.table, &target.name)
+            .await
+            .map_err(Trouble::at_table(
+                &row.table,
+                "could not take its indexes away on the subscriber",
+            ))?;
+        tell_left(row, &left);
+    }
+    if empties {
+        truncate::tables(session, &[(&target.name, &target.acting)]).await?;
+    }
+    if matches!(treatment, Existing::Keep | Existing::Swap) {
+        make_aside(row, target, session, &sub.consumer).await?;
+    }
+    let files = if loading {
+        Files::of(session, &row.table, &target.name).await?
+    } else {
+        Files::default()
+    };
+    commit(session, &row.table).await?;
+    Ok(Begun {
+        attempt,
+        target: target.name.clone(),
+        files,
+    })
+}
+
+/// A try that has begun.
+pub(super) struct Begun {
+    pub(super) attempt: Attempt,
+    /// The subscriber's table, which a rename on the provider may have made another one than the last try's.
+    target: TableName,
+    /// Where its rows are kept.
+    pub(super) files: Files,
+}
+
+/// Said once, not with every try.
+fn tell_left(row: &TableRow, left: &[Left]) {
+    for Left { object, reason } in left {
+        let object = object.as_deref().unwrap_or("all");
+        if row.attempt == 0 {
+            info!(table = %row.table, index = object, %reason, "index stays in place while its table is copied");
+        } else {
+            debug!(table = %row.table, index = object, %reason, "index stays in place");
+        }
+    }
+}
+
+async fn refuse_rows(row: &TableRow, target: &Target, session: &Session) -> Result<(), Trouble> {
+    let looked = target
+        .acting
+        .lines(
+            session,
+            &format!("select 'a row' from {} limit 1", target.own_rows()),
+        )
+        .await
+        .map_err(Trouble::at_table(
+            &row.table,
+            "could not read it on the subscriber",
+        ))?;
+    if !looked.is_empty() {
+        return Err(Trouble::misfit(
+            &row.table,
+            "it holds rows on the subscriber".into(),
+            "empty the table, or copy it with: replay resync TABLE (empties it), or remove it \
+             from the job and add it with --keep-rows or --expect-sync",
+        ));
+    }
+    Ok(())
+}
+
+/// Makes the table that is loaded beside the subscriber's. It is replay's own, and has no types of the owner's; the owner
+/// reads it.
+async fn make_aside(
+    row: &TableRow,
+    target: &Target,
+    session: &Session,
+    consumer: &str,
+) -> Result<(), Trouble> {
+    let aside = aside(row, consumer).quoted();
+    session
+        .batch_execute(&format!(
+            "drop table if exists {aside}; create table {aside} as {} with no data{}",
+            target.select_to_stage(),
+            target.acting.grant("select", &[&aside])
+        ))
+        .await
+        .map_err(Trouble::at_table(
+            &row.table,
+            "could not make a table beside it on the subscriber",
+        ))
+}
+
+/// Ends the load: rows that were loaded beside the table come in, and from now on the table
+/// has a place in the queue. Stale if the try is over.
+pub(super) async fn complete(
+    row: &TableRow,
+    target: &Target,
+    session: &Session,
+    begun: &Begun,
+    place: (Tick, &Copied),
+    moved: (i64, i64),
+) -> Result<(), Trouble> {
+    let beside = match treatment(row) {
+        Existing::Refuse | Existing::Truncate | Existing::Trust => None,
+        Existing::Keep => Some(false),
+        Existing::Swap => Some(true),
+    };
+    if beside.is_some() {
+        // Without statistics the join of two large tables may be planned row by row.
+        session
+            .batch_execute(&format!(
+                "analyze {}",
+                aside(row, &begun.attempt.consumer).quoted()
+            ))
+            .await
+            .map_err(Trouble::at_table(
+                &row.table,
+                "could not analyze what was copied",
+            ))?;
+    }
+    let patience = Patience::new(session);
+    loop {
+        match try_complete(row, target, session, begun, place, moved, beside).await {
+            Ok(()) => return Ok(()),
+            Err(trouble) => patience.again(trouble).await?,
+        }
+    }
+}
+
+async fn try_complete(
+    row: &TableRow,
+    target: &Target,
+    session: &Session,
+    begun: &Begun,
+    place: (Tick, &Copied),
+    moved: (i64, i64),
+    beside: Option<bool>,
+) -> Result<(), Trouble> {
+    begin(session, target.session_role).await?;
+    begun
+        .files
+        .still_hold(session, &row.table, &target.name)
+        .await?;
+    let attempt = &begun.attempt;
+    if let Some(only_these) = beside {
+        let aside = aside(row, &attempt.consumer);
+        let statements = target.merge_statements(&aside, only_these);
+        for statement in &statements {
+            let merged = target.acting.execute(session, statement).await;
+            merged.map_err(Trouble::at_table(
+                &row.table,
+                "could not bring the copied rows in on the subscriber",
+            ))?;
+        }
+        session
+            .batch_execute(&format!("drop table {}", aside.quoted()))
+            .await
+            .map_err(Trouble::at_table(&row.table, "could not clear away"))?;
+    }
+    let done = attempt
+        .complete(&**session, place.0, place.1, moved.0, moved.1)
+        .await
+        .map_err(Trouble::database("could not write a table's state"))?;
+    if !done {
+        return Err(Trouble::Stale);
+    }
+    commit(session, &row.table).await
+}
+
+/// Gives a try up: what it has loaded goes.
+pub(super) async fn clear(
+    role: SessionRole,
+    row: &TableRow,
+    session: &Session,
+    begun: &Begun,
+) -> Result<(), Trouble> {
+    let patience = Patience::new(session);
+    loop {
+        match try_clear(role, row, session, begun).await {
+            Ok(()) => return Ok(()),
+            Err(trouble) => patience.again(trouble).await?,
+        }
+    }
+}
+
+async fn try_clear(
+    role: SessionRole,
+    row: &TableRow,
+    session: &Session,
+    begun: &Begun,
+) -> Result<(), Trouble> {
+    begin(session, role).await?;
+    let attempt = &begun.attempt;
+    let given_up = attempt
+        .abandon(&**session)
+        .await
+        .map_err(Trouble::database("could not give a try up"))?;
+    if !given_up {
+        return Err(Trouble::Stale);
+    }
+    match treatment(row) {
+        Existing::Refuse | Existing::Truncate => {
+            let acting = Acting::find(&**session, &row.table, &begun.target).await?;
+            truncate::tables(session, &[(&begun.target, &acting)]).await?;
+        }
+        Existing::Trust => {}
+        Existing::Keep | Existing::Swap => {
+            session
+                .batch_execute(&format!(
+                    "drop table if exists {}",
+                    aside(row, &attempt.consumer).quoted()
+                ))
+                .await
+                .map_err(Trouble::at_table(&row.table, "could not clear away"))?;
+        }
+    }
+    commit(session, &row.table).await
+}
+
+/// How long a command waits for the table of a copy that it ends: its parts end first.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Takes a table out of the job whose copy is unfinished: what that has loaded goes with it. `target` is the
+/// subscriber's table.
+pub(crate) async fn forget(
+    session: &tokio_postgres::Client,
+    role: SessionRole,
+    consumer: &str,
+    row: &TableRow,
+    target: &TableName,
+) -> Result<(), Trouble> {
+    let at_table = |doing: &'static str| Trouble::at_table(&row.table, doing);
+    let there: bool = session
+        .query_one("select to_regclass($1) is not null", &[&target.quoted()])
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(at_table("could not read it on the subscriber"))?;
+    let lock = if there && row.loading {
+        // Before the row: parts lock in this order too.
+        format!("lock table {} in access exclusive mode", target.quoted())
+    } else {
+        String::new()
+    };
+    session
+        .batch_execute(&format!(
+            "begin isolation level read committed; {}; set local lock_timeout = {}; {lock}",
+            write_settings(role),
+            COMMAND_PATIENCE.as_millis()
+        ))
+        .await
+        .map_err(at_table("could not lock it on the subscriber"))?;
+    table_state::remove(session, consumer, &row.table)
+        .await
+        .map_err(at_table("could not remove it"))?;
+    if there && row.loading {
+        let acting = Acting::find(session, &row.table, target).await?;
+        truncate::tables(session, &[(target, &acting)]).await?;
+    }
+    session
+        .batch_execute(&format!(
+            "drop table if exists {}",
+            aside(row, consumer).quoted()
+        ))
+        .await
+        .map_err(at_table("could not clear away"))?;
+    commit(session, &row.table).await
+}

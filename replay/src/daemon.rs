@@ -1,0 +1,265 @@
+//! The daemon: every subscriber of the config side by side, until a signal says otherwise.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use admin::{
+    config::{ReplayConfig, SubscriberConfig},
+    daemon::{Beat, Body, Ready, Signals},
+};
+use sql::connect::application_name;
+use sql::install::ownership::Schema;
+use tokio::{
+    sync::{Mutex, Notify, Semaphore, mpsc},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::{
+    http,
+    join::choose::AutoAdd,
+    queue::ticks::{Listener, Requests, Ticks},
+    reading::{reader::Feed, shared::Readers},
+    subscriber::{
+        life::{self, FirstWord},
+        shared::{Settings, Subscription},
+    },
+};
+
+/// How long `start -d` waits for the subscribers' first words.
+const FIRST_WORDS: Duration = Duration::from_secs(15);
+
+/// Tables that catch up at the same time, at least.
+const CATCH_UPS: usize = 4;
+
+/// What the daemon does once its log and runtime are there.
+pub(crate) fn body(config: ReplayConfig) -> impl FnOnce(Ready, Signals) -> Body {
+    move |ready, signals| Box::pin(run(config, ready, signals))
+}
+
+/// Runs; each HUP reads the config again, and starts the subscribers anew if it has changed.
+async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> anyhow::Result<()> {
+    loop {
+        let crew = Crew::start(&config, &signals.stop)?;
+        let crew = crew.run(&ready, &mut signals, &config).await;
+        match crew {
+            Some(new) => config = new,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The tasks of one reading of the config.
+struct Crew {
+    /// First words to come.
+    words: usize,
+    tasks: JoinSet<()>,
+    readers: Arc<Readers>,
+    subscriptions: Vec<Arc<Subscription>>,
+    first: mpsc::Receiver<FirstWord>,
+    stop: CancellationToken,
+}
+
+impl Crew {
+    fn start(config: &ReplayConfig, stop: &CancellationToken) -> anyhow::Result<Crew> {
+        let stop = stop.child_token();
+        let words = config.subscribers.len() + usize::from(config.http_listen.is_some());
+        let (sender, first) = mpsc::channel(words.max(1));
+        let (listener, ticks, requests) = Listener::new(config.loop_delay);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(listener.run(
+            config.provider.clone(),
+            application_name("listen", &config.daemon.job_name),
+            config.queue.clone(),
+            stop.clone(),
+        ));
+        let readers = Arc::new(readers(config, &ticks));
+        let mut subscriptions = Vec::new();
+        for one in &config.subscribers {
+            let shared = Shared {
+                readers: Arc::clone(&readers),
+                ticks: ticks.clone(),
+                requests: requests.clone(),
+                stop: stop.clone(),
+            };
+            let sub = Arc::new(subscription(config, one, shared)?);
+            subscriptions.push(Arc::clone(&sub));
+            tasks.spawn(life::run(sub, config.stats_period, sender.clone()));
+        }
+        if let Some(listen) = &config.http_listen {
+            let counted = subscriptions
+                .iter()
+                .map(|sub| (sub.consumer.clone(), Arc::clone(&sub.totals)))
+                .collect();
+            let (config, listen) = (config.clone(), listen.clone());
+            tasks.spawn(http::run(config, listen, counted, sender, stop.clone()));
+        }
+        Ok(Crew {
+            words,
+            tasks,
+            readers,
+            subscriptions,
+            first,
+            stop,
+        })
+    }
+
+    /// Runs until the program is to end (none) or to go on with a new config.
+    async fn run(
+        mut self,
+        ready: &Ready,
+        signals: &mut Signals,
+        config: &ReplayConfig,
+    ) -> Option<ReplayConfig> {
+        tokio::select! {
+            () = self.first_words(ready) => {}
+            () = signals.stop.cancelled() => {}
+        }
+        let new = loop {
+            tokio::select! {
+                () = signals.stop.cancelled() => break None,
+                changed = signals.reload.changed() => {
+                    if changed.is_err() {
+                        break None;
+                    }
+                    match ReplayConfig::load(&config.daemon.config_file) {
+                        // A HUP for the log's sake must not begin a long copy anew.
+                        Ok(new) if new == *config => info!(changed = false, "config read again"),
+                        Ok(new) => {
+                            info!(changed = true, "config read again");
+                            break Some(new);
+                        }
+                        Err(error) => error!(%error, "bad config refused, the old one stays"),
+                    }
+                }
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Err(broken) = ended {
+                        // A task never ends by itself: the process that restarts us starts clean.
+                        error!(error = %broken, "a task broke off, stopping");
+                        break None;
+                    }
+                }
+            }
+        };
+        self.end(signals).await;
+        new
+    }
+
+    /// Lets what is in hand be finished; cancels it when told to stop at once.
+    async fn end(&mut self, signals: &Signals) {
+        self.stop.cancel();
+        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
+        tokio::select! {
+            () = all_ended => return,
+            () = signals.stop_now.cancelled() => {}
+        }
+        self.readers.cancel_statements().await;
+        for sub in &self.subscriptions {
+            sub.cancel_statements().await;
+        }
+        self.tasks.shutdown().await;
+    }
+
+    /// Tells who started us how the subscribers began.
+    async fn first_words(&mut self, ready: &Ready) {
+        let mut troubles = Vec::new();
+        let all = async {
+            for _ in 0..self.words {
+                if let Some(Err(trouble)) = self.first.recv().await {
+                    troubles.push(trouble);
+                }
+            }
+        };
+        if tokio::time::timeout(FIRST_WORDS, all).await.is_err() {
+            troubles.push("a subscriber has not answered yet".into());
+        }
+        if troubles.is_empty() {
+            ready.ready();
+        } else {
+            ready.not_yet(format_args!(
+                "{}\nstarted; it goes on trying",
+                troubles.join("\n")
+            ));
+        }
+    }
+}
+
+/// What the subscribers of a job share.
+struct Shared {
+    readers: Arc<Readers>,
+    ticks: Ticks,
+    requests: Requests,
+    stop: CancellationToken,
+}
+
+fn readers(config: &ReplayConfig, ticks: &Ticks) -> Readers {
+    let feed = Feed {
+        queue: config.queue.clone(),
+        max_events: i64::try_from(config.max_batch_events).unwrap_or(i64::MAX),
+        chunk_bytes: chunk_bytes(config),
+        ticks: ticks.clone(),
+    };
+    let name = application_name("queue", &config.daemon.job_name);
+    Readers::new(
+        config.provider.clone(),
+        name,
+        feed,
+        config.subscribers.len(),
+    )
+}
+
+fn chunk_bytes(config: &ReplayConfig) -> usize {
+    usize::try_from(config.chunk_size).unwrap_or(usize::MAX)
+}
+
+fn subscription(
+    config: &ReplayConfig,
+    one: &SubscriberConfig,
+    shared: Shared,
+) -> anyhow::Result<Subscription> {
+    let job = &config.daemon.job_name;
+    let streams = config.parallel_copies;
+    Ok(Subscription {
+        settings: Settings {
+            job: job.clone(),
+            queue: config.queue.clone(),
+            max_batch_events: i64::try_from(config.max_batch_events).unwrap_or(i64::MAX),
+            chunk_bytes: chunk_bytes(config),
+            parallel_copies: config.parallel_copies,
+            on_conflict: config.on_conflict,
+            session_role: config.session_role,
+            auto_add: AutoAdd::read(&config.auto_add)?,
+            retry_delay: config.retry_delay,
+        },
+        consumer: one.consumer.clone(),
+        streams: Arc::new(Semaphore::new(streams)),
+        tables: Arc::new(Semaphore::new(streams)),
+        catch_ups: Semaphore::new(streams.max(CATCH_UPS)),
+        copy_out: config.provider.pool(
+            &application_name("copy-out", job),
+            streams,
+            Schema::PROVIDER,
+        )?,
+        copy_in: one.db.pool(
+            &application_name("copy-in", job),
+            streams,
+            Schema::SUBSCRIBER,
+        )?,
+        provider: config.provider.clone(),
+        subscriber: one.db.clone(),
+        readers: shared.readers,
+        totals: Arc::default(),
+        ticks: shared.ticks,
+        requests: shared.requests,
+        for_loop: Notify::new(),
+        wanting: std::sync::Mutex::default(),
+        for_tables: Notify::new(),
+        for_provider: Notify::new(),
+        helpers: Mutex::new(()),
+        statements: std::sync::Mutex::new(HashMap::new()),
+        loop_beat: Beat::default(),
+        tables_beat: Beat::default(),
+        told: std::sync::Mutex::default(),
+        stop: shared.stop,
+    })
+}

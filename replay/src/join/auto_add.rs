@@ -1,0 +1,230 @@
+//! Adds tables of the provider that the config's `auto_add` matches, whenever they are made. As
+//! `replay add` does: everything is checked before anything is made. What cannot be added is said
+//! once, and tried again.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    time::{Duration, Instant},
+};
+
+use admin::log::Once;
+use sql::{
+    connect::Session,
+    event::mapping::Mapping,
+    name::TableName,
+    provider::{self, Candidate, WantedIdentity, patience},
+    subscriber::table_state::{self, Existing, Registered},
+};
+use tokio_postgres::error::SqlState;
+use tracing::{debug, error, info, warn};
+
+use super::fit::{self, Wish};
+use crate::{subscriber::shared::Subscription, trouble::Trouble};
+
+/// Between two looks at the provider's list of tables.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What cannot be added is looked at again after this time.
+const REST: Duration = Duration::from_secs(5);
+
+/// Adds what is there, until it is dropped; it never ends by itself. Its trouble is its own:
+/// batches and copies go on.
+pub(crate) async fn run(sub: &Subscription) {
+    if sub.settings.auto_add.is_empty() {
+        return std::future::pending().await;
+    }
+    let mut adding = Adding {
+        sub,
+        resting: HashMap::new(),
+        refused: Once::default(),
+    };
+    loop {
+        let Err(trouble) = adding.looks().await;
+        // The loops meet it too, and tell.
+        debug!(consumer = %sub.consumer, error = %trouble.chain(), "auto_add waits");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+struct Adding<'a> {
+    sub: &'a Subscription,
+    /// When a table was refused last, by oid: another table may have the name by now.
+    resting: HashMap<u32, Instant>,
+    refused: Once<u32>,
+}
+
+impl Adding<'_> {
+    /// Looks again and again, until a session is lost or something fails.
+    async fn looks(&mut self) -> Result<Infallible, Trouble> {
+        let sub = self.sub;
+        let provider = sub.provider_session("auto-add").await?;
+        let subscriber = sub.subscriber_session("auto-add").await?;
+        patience::prepare(&provider)
+            .await
+            .map_err(Trouble::database("could not set a limit for locks"))?;
+        loop {
+            self.look(&provider, &subscriber).await?;
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn look(&mut self, provider: &Session, subscriber: &Session) -> Result<(), Trouble> {
+        let sub = self.sub;
+        let rule = &sub.settings.auto_add;
+        let there = provider::tables(&**provider)
+            .await
+            .map_err(Trouble::database("could not list the provider's tables"))?;
+        let known: HashMap<u32, TableName> = table_state::list(&**subscriber, &sub.consumer)
+            .await
+            .map_err(Trouble::database("could not read the job's tables"))?
+            .into_iter()
+            .map(|row| (row.provider_oid, row.table))
+            .collect();
+        let new: Vec<u32> = there
+            .into_iter()
+            .filter(|(oid, table)| !known.contains_key(oid) && rule.takes(table))
+            .map(|(oid, _)| oid)
+            .collect();
+        self.resting.retain(|oid, _| new.contains(oid));
+        self.refused.only(|oid| new.contains(oid));
+        let rests = |since: &Instant| since.elapsed() < REST;
+        if new
+            .iter()
+            .all(|oid| self.resting.get(oid).is_some_and(rests))
+        {
+            return Ok(());
+        }
+        // What a table can be captured by is costly to say: asked only where one is missing.
+        let candidates =
+            provider::candidates(&**provider, &sub.settings.queue, &WantedIdentity::Own)
+                .await
+                .map_err(Trouble::database("could not look at the provider's tables"))?;
+        for candidate in candidates {
+            if !new.contains(&candidate.oid) || self.resting.get(&candidate.oid).is_some_and(rests)
+            {
+                continue;
+            }
+            let outcome = if known.values().any(|table| *table == candidate.table) {
+                Outcome::Refused("another table was replicated under that name: remove it".into())
+            } else {
+                add(sub, provider, subscriber, &candidate).await?
+            };
+            self.note(&candidate, outcome);
+        }
+        sub.for_tables.notify_one();
+        Ok(())
+    }
+
+    fn note(&mut self, candidate: &Candidate, outcome: Outcome) {
+        let table = &candidate.table;
+        let why = match outcome {
+            Outcome::Added => return info!(%table, "table added"),
+            Outcome::Busy => return debug!(%table, "auto_add waits for a table's lock"),
+            Outcome::Refused(why) => why,
+        };
+        if self.refused.say(candidate.oid, &why) {
+            error!(%table, error = %why, advice = "or leave it out: \"!SCHEMA.TABLE\" in auto_add, and reload", "auto_add cannot add a table");
+        }
+        self.resting.insert(candidate.oid, Instant::now());
+    }
+}
+
+/// What became of a table.
+enum Outcome {
+    Added,
+    /// Others hold locks on it: the next look tries again, and nobody waits behind us.
+    Busy,
+    /// Why it cannot be added.
+    Refused(String),
+}
+
+/// Adds a table.
+async fn add(
+    sub: &Subscription,
+    provider: &Session,
+    subscriber: &Session,
+    candidate: &Candidate,
+) -> Result<Outcome, Trouble> {
+    let table = &candidate.table;
+    if let Some(why) = candidate.why_not() {
+        return Ok(Outcome::Refused(why));
+    }
+    let columns = provider::captured_columns(&**provider, candidate.oid)
+        .await
+        .map_err(Trouble::database("could not read a table's columns"))?;
+    let mapping = Mapping::default();
+    let wish = Wish {
+        candidate,
+        captured: &columns,
+        mapping: &mapping,
+        existing: Existing::Refuse,
+        session_role: sub.settings.session_role,
+    };
+    let fits = fit::refusal(subscriber, &sub.consumer, "the subscriber", &wish);
+    if let Some(why) = fits.await.map_err(could_not_look(table))? {
+        return Ok(Outcome::Refused(why));
+    }
+    if let Some(why) = types_refusal(provider, subscriber, &wish).await? {
+        return Ok(Outcome::Refused(why));
+    }
+    let identity = WantedIdentity::Own;
+    let (queue, consumer) = (&sub.settings.queue, &sub.consumer);
+    let made = provider::add_table(&**provider, queue, consumer, table, &identity).await;
+    if let Err(error) = made {
+        if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+            return Ok(Outcome::Busy);
+        }
+        if provider.is_closed() {
+            return Err(Trouble::database("could not make capture")(error));
+        }
+        return Ok(Outcome::Refused(admin::exit::one_line(&error)));
+    }
+    let registered = table_state::register(
+        &**subscriber,
+        &sub.consumer,
+        table,
+        candidate.oid,
+        Existing::Refuse,
+        &mapping,
+    )
+    .await
+    .map_err(Trouble::database("could not register a table"))?;
+    match registered {
+        Registered::Done | Registered::Already => Ok(Outcome::Added),
+        Registered::TargetTaken(other) => {
+            // Somebody was faster.
+            let oid = Some(candidate.oid);
+            provider::remove_table(&**provider, queue, consumer, table, oid)
+                .await
+                .map_err(Trouble::database("could not end capture of a table"))?;
+            let target = mapping.target_of(table);
+            let why = fit::target_is_taken(target, "the subscriber", &other);
+            Ok(Outcome::Refused(why))
+        }
+    }
+}
+
+fn could_not_look(table: &TableName) -> impl FnOnce(anyhow::Error) -> Trouble {
+    let doing = format!("could not look at {table} on the subscriber");
+    move |source| Trouble::passing(doing, source)
+}
+
+/// Why no value of a column fits the subscriber's; what may go wrong with some is logged.
+async fn types_refusal(
+    provider: &Session,
+    subscriber: &Session,
+    wish: &Wish<'_>,
+) -> Result<Option<String>, Trouble> {
+    let table = &wish.candidate.table;
+    let types = provider::captured_types(&**provider, wish.candidate.oid)
+        .await
+        .map_err(Trouble::database("could not read a table's columns"))?;
+    let differing = fit::types(subscriber, "the subscriber", wish, &types)
+        .await
+        .map_err(could_not_look(table))?;
+    for warning in &differing.warnings {
+        warn!(%table, %warning, "types differ");
+    }
+    Ok(differing.refusal)
+}

@@ -1,0 +1,358 @@
+//! Whether a subscriber's table takes the rows of a provider's table, as `add` asks before it
+//! makes anything.
+
+use anyhow::Context as _;
+use sql::{
+    connect::Session,
+    event::mapping::{Mapping, ProviderColumn},
+    name::{TableName, quote_ident},
+    provider::Candidate,
+    subscriber::{
+        relation,
+        table_state::{self, Existing},
+    },
+};
+use tokio_postgres::Row;
+
+use super::types::{Takes, takes};
+use crate::apply::{SessionRole, origin::Ordinary, table::Acting};
+
+/// A column of the subscriber's table.
+struct Here {
+    name: String,
+    /// As [`super::types`] names it.
+    type_name: String,
+    generated: bool,
+    /// Unique indexes that the column is a key column of.
+    unique_keys: Vec<u32>,
+}
+
+impl Here {
+    fn of(row: &Row) -> Result<Here, tokio_postgres::Error> {
+        Ok(Here {
+            name: row.try_get(0)?,
+            generated: row.try_get(1)?,
+            unique_keys: row.try_get(2)?,
+            type_name: row.try_get(3)?,
+        })
+    }
+}
+
+/// A table that is to be written.
+pub(crate) struct Wish<'a> {
+    /// The provider's table.
+    pub(crate) candidate: &'a Candidate,
+    /// What is captured of it.
+    pub(crate) captured: &'a [ProviderColumn],
+    /// What is wanted of it, and where it goes.
+    pub(crate) mapping: &'a Mapping,
+    /// What happens to rows that are there.
+    pub(crate) existing: Existing,
+    /// In which role the table is written.
+    pub(crate) session_role: SessionRole,
+}
+
+impl Wish<'_> {
+    /// The names of the columns that are replicated.
+    fn columns(&self) -> Vec<&String> {
+        let columns = self.mapping.columns.as_deref().unwrap_or(self.captured);
+        columns.iter().map(|column| &column.name).collect()
+    }
+}
+
+/// Why the subscriber cannot take the rows, and what to do; none if it can. `place` is its name
+/// in messages.
+pub(crate) async fn refusal(
+    subscriber: &Session,
+    consumer: &str,
+    place: &str,
+    wish: &Wish<'_>,
+) -> anyhow::Result<Option<String>> {
+    let target = wish.mapping.target_of(&wish.candidate.table);
+    let other = table_state::writer_of(&**subscriber, target, consumer, &wish.candidate.table)
+        .await
+        .with_context(|| format!("could not read which tables are written on {place}"))?;
+    if let Some(other) = other {
+        return Ok(Some(target_is_taken(target, place, &other)));
+    }
+    let why = misfit(subscriber, place, target, wish).await?;
+    Ok(why.map(|why| match &wish.mapping.target {
+        Some(target) => format!("its table {target} {why}"),
+        None => why,
+    }))
+}
+
+/// Why two tables of the provider do not go into one of the subscriber.
+pub(crate) fn target_is_taken(target: &TableName, place: &str, other: &TableName) -> String {
+    format!("{other} is written to table {target} on {place} already: choose another one with --as")
+}
+
+async fn misfit(
+    subscriber: &Session,
+    place: &str,
+    table: &TableName,
+    wish: &Wish<'_>,
+) -> anyhow::Result<Option<String>> {
+    let (candidate, existing) = (wish.candidate, wish.existing);
+    let columns = wish.columns();
+    let here = columns_of(subscriber, place, table).await?;
+    if here.is_empty() && !columns.is_empty() {
+        let other = relation::find(&**subscriber, table)
+            .await
+            .with_context(|| format!("could not look for {table} on {place}"))?;
+        return Ok(Some(match other {
+            None => {
+                format!("does not exist on {place}: create it there first, or add it with --create")
+            }
+            Some(other) if other.is_table => {
+                format!("has no column on {place}: add them there first")
+            }
+            Some(other) => format!(
+                "is {} on {place}, and replay writes tables only: name one with --as, or make one of that name",
+                other.what
+            ),
+        }));
+    }
+    if is_captured(subscriber, table)
+        .await
+        .with_context(|| format!("could not look at {table} on {place}"))?
+    {
+        return Ok(Some(format!(
+            "is captured there: what replay writes is not captured, so cascades and replication in \
+             both directions are not supported; remove it from the jobs that read it from {place}"
+        )));
+    }
+    let acting = Acting::find(&**subscriber, &candidate.table, table).await?;
+    let ordinary = Ordinary::find(&**subscriber, &candidate.table, table, wish.session_role);
+    let refused = acting.refuse_code(table).and(ordinary.await?.refuse(table));
+    if let Err(refused) = refused {
+        let why = refused.chain();
+        return Ok(Some(match refused.advice() {
+            Some(advice) => format!("{why} ({advice})"),
+            None => why,
+        }));
+    }
+    let missing = quoted(
+        columns
+            .iter()
+            .filter(|column| !here.iter().any(|one| one.name == ***column))
+            .copied(),
+    );
+    if !missing.is_empty() {
+        return Ok(Some(format!(
+            "has no column {missing} on {place}: add it there first"
+        )));
+    }
+    if wish.mapping.columns.is_some() {
+        let unfilled = unfilled(subscriber, table, &columns)
+            .await
+            .with_context(|| format!("could not look at {table} on {place}"))?;
+        if !unfilled.is_empty() {
+            return Ok(Some(format!(
+                "gets no value for {} on {place}, which is NOT NULL and has no default: list it, or \
+                 change that there",
+                quoted(unfilled.iter())
+            )));
+        }
+    }
+    if here
+        .iter()
+        .any(|one| one.generated && candidate.key.contains(&one.name))
+    {
+        return Ok(Some(format!(
+            "computes a column of the key by itself on {place}: make it an ordinary column"
+        )));
+    }
+    if !candidate.key.is_empty() && !has_unique_key(&here, &candidate.key) {
+        return Ok(Some(format!(
+            "has no unique index on just its key ({}) on {place}, so a key could come twice: \
+             create one there first",
+            quoted(candidate.key.iter())
+        )));
+    }
+    if existing == Existing::Keep && candidate.key.is_empty() {
+        return Ok(Some(
+            "has no key to merge rows by: --truncate empties it first".into(),
+        ));
+    }
+    if existing == Existing::Refuse && holds_rows(subscriber, &acting, table, place).await? {
+        return Ok(Some(format!(
+            "holds rows on {place}: --truncate empties it first, --keep-rows merges by key, \
+             --expect-sync takes them for the provider's"
+        )));
+    }
+    Ok(None)
+}
+
+/// Whether the subscriber has no such table, or one without columns.
+pub(crate) async fn is_absent(
+    subscriber: &Session,
+    place: &str,
+    table: &TableName,
+) -> anyhow::Result<bool> {
+    Ok(columns_of(subscriber, place, table).await?.is_empty())
+}
+
+async fn columns_of(
+    subscriber: &Session,
+    place: &str,
+    table: &TableName,
+) -> anyhow::Result<Vec<Here>> {
+    let rows = subscriber
+        .query(
+            "select column_name, generated, unique_keys, type_name from trunkline.target_columns($1, $2)",
+            &[&table.schema, &table.name],
+        )
+        .await
+        .with_context(|| format!("could not look at {table} on {place}"))?;
+    rows.iter()
+        .map(Here::of)
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(|| format!("could not look at {table} on {place}"))
+}
+
+/// Columns of the subscriber's table whose types are others than the provider's.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Differing {
+    /// Why the table cannot be added: no value fits.
+    pub refusal: Option<String>,
+    /// What may park it later.
+    pub warnings: Vec<String>,
+}
+
+/// Compares the types of the provider's columns, by name, with those of the subscriber's table, as
+/// far as they are replicated.
+pub(crate) async fn types(
+    subscriber: &Session,
+    place: &str,
+    wish: &Wish<'_>,
+    columns: &[(String, String)],
+) -> anyhow::Result<Differing> {
+    let target = wish.mapping.target_of(&wish.candidate.table);
+    let mut here = columns_of(subscriber, place, target).await?;
+    let wanted = wish.columns();
+    here.retain(|one| wanted.contains(&&one.name));
+    Ok(differing(&here, place, columns))
+}
+
+fn differing(here: &[Here], place: &str, columns: &[(String, String)]) -> Differing {
+    let mut differing = Differing::default();
+    for (name, provider) in columns {
+        let Some(one) = here.iter().find(|one| one.name == *name && !one.generated) else {
+            continue;
+        };
+        let what = format!(
+            "{} is {provider} on the provider and {} on {place}",
+            quote_ident(name),
+            one.type_name
+        );
+        match takes(provider, &one.type_name) {
+            Takes::All => {}
+            Takes::Some => differing.warnings.push(format!(
+                "{what}: a value that does not fit will park the table"
+            )),
+            Takes::Nothing if differing.refusal.is_none() => {
+                differing.refusal = Some(format!("{what}, which takes none of its values"));
+            }
+            Takes::Nothing => {}
+        }
+    }
+    differing
+}
+
+fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<String> = names.map(|name| quote_ident(name)).collect();
+    names.join(", ")
+}
+
+/// Whether some unique index has the key's columns and no other.
+fn has_unique_key(here: &[Here], key: &[String]) -> bool {
+    let indexes = here.iter().flat_map(|one| &one.unique_keys);
+    indexes.into_iter().any(|index| {
+        let in_index = |one: &&Here| one.unique_keys.contains(index);
+        here.iter().filter(in_index).count() == key.len()
+            && here
+                .iter()
+                .filter(in_index)
+                .all(|one| key.contains(&one.name))
+    })
+}
+
+/// Columns of a table that a row must have a value for, and that are not among those written.
+async fn unfilled(
+    subscriber: &Session,
+    table: &TableName,
+    written: &[&String],
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    subscriber
+        .query_one(
+            "select array(select a.attname::text from pg_attribute a \
+                           where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped \
+                             and a.attnotnull and not a.atthasdef and a.attidentity = '' \
+                             and a.attname <> all ($2::text[]) order by a.attnum)",
+            &[&table.quoted(), &written],
+        )
+        .await?
+        .try_get(0)
+}
+
+/// Whether the table, or a partition of it, has triggers of capture.
+async fn is_captured(
+    subscriber: &Session,
+    table: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    subscriber
+        .query_one(
+            "with recursive tree as ( \
+                 select to_regclass($1)::oid as oid \
+                 union all \
+                 select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid \
+                   join pg_catalog.pg_class c on c.oid = i.inhrelid and c.relispartition) \
+             select exists (select from tree join pg_catalog.pg_trigger t on t.tgrelid = tree.oid \
+                              join pg_catalog.pg_proc p on p.oid = t.tgfoid \
+                              join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+                             where n.nspname = 'trunkline' and not t.tgisinternal)",
+            &[&table.quoted()],
+        )
+        .await?
+        .try_get(0)
+}
+
+async fn holds_rows(
+    subscriber: &Session,
+    acting: &Acting,
+    table: &TableName,
+    place: &str,
+) -> anyhow::Result<bool> {
+    let query = format!("select 'a row' from {} limit 1", table.quoted());
+    let looked = acting.lines(subscriber, &query).await;
+    let rows = looked.with_context(|| format!("could not read {table} on {place}"))?;
+    Ok(!rows.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here(columns: &[(&str, &[u32])]) -> Vec<Here> {
+        columns
+            .iter()
+            .map(|(name, keys)| Here {
+                name: (*name).into(),
+                type_name: "integer".into(),
+                generated: false,
+                unique_keys: keys.to_vec(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn only_an_index_on_just_the_key_keeps_a_key_from_coming_twice() {
+        let key = ["b".to_owned(), "a".to_owned()];
+        assert!(has_unique_key(&here(&[("a", &[1]), ("b", &[1, 2])]), &key));
+        assert!(!has_unique_key(&here(&[("a", &[]), ("b", &[])]), &key));
+        assert!(!has_unique_key(&here(&[("a", &[]), ("b", &[2])]), &key));
+        let wider = here(&[("a", &[1]), ("b", &[1]), ("c", &[1])]);
+        assert!(!has_unique_key(&wider, &key));
+    }
+}

@@ -1,0 +1,189 @@
+//! `--where`, `--columns` and `--as` of `add`: what is wanted of a table, made into a mapping that
+//! the provider has understood.
+
+use std::str::FromStr;
+
+use admin::exit::{Exit, Failure};
+use anyhow::Context as _;
+use sql::{
+    connect::Session,
+    event::mapping::{Filter, Mapping, ProviderColumn},
+    name::{self, BadName, TableName, quote_ident},
+    provider::{Candidate, filter},
+};
+use tokio_postgres::error::{DbError, SqlState};
+
+/// The options.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Wishes {
+    /// Only rows for which this condition on the provider's columns is true, now and whenever
+    /// they change; functions and operators that are not built in are found in the table's
+    /// schema and in public
+    #[arg(
+        long = "where",
+        value_name = "EXPR",
+        allow_hyphen_values = true,
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    filter: Option<String>,
+    /// Only these columns; those of the key must be among them, a column made later is not
+    #[arg(long, value_name = "LIST")]
+    columns: Option<ColumnList>,
+    /// Into a table of another name, which must be there; for one table at a time
+    #[arg(long = "as", value_name = "TABLE", conflicts_with_all = ["all", "create"])]
+    target: Option<TableName>,
+}
+
+/// Names of columns, as in SQL, with commas between them.
+#[derive(Clone, Debug)]
+struct ColumnList(Vec<String>);
+
+impl FromStr for ColumnList {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<ColumnList, BadName> {
+        name::columns(text).map(ColumnList)
+    }
+}
+
+impl Wishes {
+    /// Whether nothing is wished for.
+    pub(crate) fn are_none(&self) -> bool {
+        self.filter.is_none() && self.columns.is_none() && self.target.is_none()
+    }
+
+    /// Several tables cannot go into one.
+    pub(crate) fn check_number(&self, is_one_table: bool) -> Result<(), Failure> {
+        if self.target.is_some() && !is_one_table {
+            return Err(Failure::message(
+                Exit::Usage,
+                "--as takes one table, by its name",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What is wanted of a table with these captured columns; else why it cannot be had.
+    pub(crate) async fn of(
+        &self,
+        provider: &Session,
+        candidate: &Candidate,
+        captured: &[ProviderColumn],
+    ) -> Result<Result<Mapping, String>, Failure> {
+        let columns = match self.columns(candidate, captured) {
+            Ok(columns) => columns,
+            Err(why) => return Ok(Err(why)),
+        };
+        let filter = match &self.filter {
+            None => None,
+            Some(condition) => match filter_of(provider, candidate, condition).await? {
+                Ok(filter) => Some(filter),
+                Err(why) => return Ok(Err(why)),
+            },
+        };
+        let renamed = |target: &&TableName| **target != candidate.table;
+        Ok(Ok(Mapping {
+            target: self.target.as_ref().filter(renamed).cloned(),
+            columns,
+            filter,
+        }))
+    }
+
+    fn columns(
+        &self,
+        candidate: &Candidate,
+        captured: &[ProviderColumn],
+    ) -> Result<Option<Vec<ProviderColumn>>, String> {
+        let Some(ColumnList(wanted)) = &self.columns else {
+            return Ok(None);
+        };
+        let unknown = quoted(
+            wanted
+                .iter()
+                .filter(|name| !captured.iter().any(|one| one.name == **name)),
+        );
+        if !unknown.is_empty() {
+            return Err(format!(
+                "has no column {unknown} on the provider, or only a generated one"
+            ));
+        }
+        let left_out = quoted(candidate.key.iter().filter(|name| !wanted.contains(name)));
+        if !left_out.is_empty() {
+            return Err(format!(
+                "--columns leaves out {left_out}: its rows are told apart by the columns of the \
+                 key ({})",
+                quoted(candidate.key.iter())
+            ));
+        }
+        let taken = captured.iter().filter(|one| wanted.contains(&one.name));
+        Ok(Some(taken.cloned().collect()))
+    }
+}
+
+async fn filter_of(
+    provider: &Session,
+    candidate: &Candidate,
+    condition: &str,
+) -> Result<Result<Filter, String>, Failure> {
+    let table = &candidate.table;
+    match filter::check(&**provider, table, candidate.oid, condition).await {
+        Ok(filter) => Ok(Ok(filter)),
+        Err(error) => match error.as_db_error() {
+            Some(db) => Ok(Err(refusal(db))),
+            None => Err(error)
+                .with_context(|| format!("could not try the filter of {table} on the provider"))
+                .map_err(Failure::from),
+        },
+    }
+}
+
+fn refusal(error: &DbError) -> String {
+    let hint = error.hint().or_else(|| {
+        let code = error.code();
+        if *code == SqlState::INVALID_OBJECT_DEFINITION {
+            Some(
+                "a row must stay in or out until it is changed: no now(), nothing that depends \
+                 on settings such as the time zone",
+            )
+        } else if [
+            SqlState::FEATURE_NOT_SUPPORTED,
+            SqlState::GROUPING_ERROR,
+            SqlState::WINDOWING_ERROR,
+        ]
+        .contains(code)
+        {
+            Some("a filter is a condition on one row of the table")
+        } else {
+            None
+        }
+    });
+    let refused = format!("its --where is refused: {}", error.message());
+    match hint {
+        Some(hint) => format!("{refused} ({hint})"),
+        None => refused,
+    }
+}
+
+/// What a mapping says, for people.
+pub(crate) fn describe(mapping: &Mapping) -> String {
+    let mut parts = Vec::new();
+    if let Some(filter) = &mapping.filter {
+        parts.push(format!("where {}", filter.condition));
+    }
+    if let Some(columns) = &mapping.columns {
+        let names = quoted(columns.iter().map(|column| &column.name));
+        parts.push(format!("columns {names}"));
+    }
+    if let Some(target) = &mapping.target {
+        parts.push(format!("as {target}"));
+    }
+    if parts.is_empty() {
+        return "all rows and columns, under its own name".into();
+    }
+    parts.join(", ")
+}
+
+fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<String> = names.map(|name| quote_ident(name)).collect();
+    names.join(", ")
+}

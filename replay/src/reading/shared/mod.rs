@@ -1,0 +1,439 @@
+//! One reader for all subscribers of a job that stand at the same place: the provider sends each
+//! batch once, and it is decoded and folded once. A subscriber that falls behind the others is
+//! let go, reads by itself, and is taken in again where it meets them.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sql::{
+    connect::{CancelToken, ConnectInfo, Session},
+    install::ownership::Schema,
+    subscriber::position::Position,
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::AbortHandle,
+};
+
+use super::reader::{self, Delivery, Feed};
+use crate::trouble::Trouble;
+
+/// Times `chunk_size` that wait for a member that is slower than the fastest one.
+const BEHIND_CHUNKS: usize = 2;
+
+/// What a delivery counts at least, in bytes.
+const DELIVERY_BYTES: usize = 1 << 10;
+
+/// How long a new reader waits for the job's other subscribers: at a start they all come at once.
+const GATHERING: Duration = Duration::from_millis(50);
+
+/// A batch of single rows is sorted by the provider in memory: its own default would write 100,000 of them to
+/// temporary files, a seventh of the work of reading them. Not where it is more already.
+const SORT_MEMORY: &str = "select pg_catalog.set_config('work_mem', '32MB', false) \
+     where pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) < 32 * 1024 * 1024";
+
+/// The readers of a job.
+pub(crate) struct Readers {
+    provider: ConnectInfo,
+    application_name: String,
+    feed: Feed,
+    subscribers: usize,
+    rooms: Mutex<Rooms>,
+    /// A member has done what it had, or gone.
+    taken: Notify,
+}
+
+#[derive(Default)]
+struct Rooms {
+    open: Vec<Room>,
+    last_id: u64,
+}
+
+/// A reader's members and where they stand.
+struct Room {
+    id: u64,
+    /// The border between two batches that the reader is at; none while it reads a batch.
+    border: Option<Position>,
+    members: Vec<Member>,
+    task: Option<AbortHandle>,
+    statement: Option<CancelToken>,
+}
+
+/// A subscriber, as its reader sees it.
+struct Member {
+    id: u64,
+    deliveries: mpsc::UnboundedSender<Result<Delivery, Trouble>>,
+    backlog: Arc<Backlog>,
+}
+
+/// What a member has not done yet.
+#[derive(Default)]
+struct Backlog {
+    /// Bytes of the deliveries that wait for it, and of the one in its hand.
+    bytes: AtomicUsize,
+}
+
+/// A member's end. Dropping it leaves the reader; the last one ends its task and its session.
+pub(crate) struct Reader {
+    readers: Arc<Readers>,
+    id: u64,
+    deliveries: mpsc::UnboundedReceiver<Result<Delivery, Trouble>>,
+    backlog: Arc<Backlog>,
+    in_hand: usize,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.readers.leave(self.id);
+    }
+}
+
+impl Reader {
+    /// The next delivery. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Result<Delivery, Trouble> {
+        let done = std::mem::take(&mut self.in_hand);
+        if done > 0 {
+            self.backlog.bytes.fetch_sub(done, Ordering::Relaxed);
+            self.readers.taken.notify_waiters();
+        }
+        let delivery = match self.deliveries.recv().await {
+            Some(delivery) => delivery?,
+            None => {
+                let gone = anyhow::anyhow!("its task is gone");
+                return Err(Trouble::passing("the reader ended", gone));
+            }
+        };
+        self.in_hand = bytes(&delivery);
+        Ok(delivery)
+    }
+}
+
+impl Readers {
+    /// The readers of a job with so many subscribers; none reads yet.
+    pub(crate) fn new(
+        provider: ConnectInfo,
+        application_name: String,
+        feed: Feed,
+        subscribers: usize,
+    ) -> Readers {
+        Readers {
+            provider,
+            application_name,
+            feed,
+            subscribers,
+            rooms: Mutex::default(),
+            taken: Notify::new(),
+        }
+    }
+
+    /// Reads after a position: with those who stand there, or over a session of its own.
+    pub(crate) fn read_after(self: &Arc<Self>, from: Position) -> Reader {
+        let mut rooms = self.rooms();
+        let (member, reader) = self.member(&mut rooms);
+        match rooms.at_border(from, None) {
+            Some(room) => room.members.push(member),
+            None => {
+                let room = member.id;
+                let task = tokio::spawn(reader::run(self.sit(room), self.feed.clone(), from));
+                rooms.open.push(Room {
+                    id: room,
+                    border: Some(from),
+                    members: vec![member],
+                    task: Some(task.abort_handle()),
+                    statement: None,
+                });
+            }
+        }
+        reader
+    }
+
+    /// Both ends of what a reader and a new member have between them.
+    fn member(self: &Arc<Self>, rooms: &mut Rooms) -> (Member, Reader) {
+        let (sender, deliveries) = mpsc::unbounded_channel();
+        let backlog = Arc::new(Backlog::default());
+        rooms.last_id += 1;
+        let member = Member {
+            id: rooms.last_id,
+            deliveries: sender,
+            backlog: Arc::clone(&backlog),
+        };
+        let reader = Reader {
+            readers: Arc::clone(self),
+            id: rooms.last_id,
+            deliveries,
+            backlog,
+            in_hand: 0,
+        };
+        (member, reader)
+    }
+
+    /// Asks the provider to cancel what it does for readers.
+    pub(crate) async fn cancel_statements(&self) {
+        let statements: Vec<CancelToken> = {
+            let mut rooms = self.rooms();
+            let open = rooms.open.iter_mut();
+            open.filter_map(|room| room.statement.take()).collect()
+        };
+        for statement in statements {
+            if let Err(error) = statement.cancel().await {
+                tracing::debug!(%error, "a reader's statement could not be cancelled");
+            }
+        }
+    }
+
+    fn sit(self: &Arc<Self>, room: u64) -> Seat {
+        Seat {
+            readers: Arc::clone(self),
+            room,
+        }
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, Rooms> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leave(&self, member: u64) {
+        let mut rooms = self.rooms();
+        for room in &mut rooms.open {
+            room.members.retain(|one| one.id != member);
+            if room.members.is_empty()
+                && let Some(task) = room.task.take()
+            {
+                task.abort();
+            }
+        }
+        rooms.open.retain(|room| !room.members.is_empty());
+        self.taken.notify_waiters();
+    }
+}
+
+impl Rooms {
+    /// A room other than this one whose reader is between two batches at a position.
+    fn at_border(&mut self, position: Position, other_than: Option<u64>) -> Option<&mut Room> {
+        self.open
+            .iter_mut()
+            .find(|room| room.border == Some(position) && Some(room.id) != other_than)
+    }
+
+    fn room(&mut self, id: u64) -> Option<&mut Room> {
+        self.open.iter_mut().find(|room| room.id == id)
+    }
+}
+
+/// The reader's task in its room. Dropping it closes the room.
+pub(super) struct Seat {
+    readers: Arc<Readers>,
+    room: u64,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.readers
+            .rooms()
+            .open
+            .retain(|room| room.id != self.room);
+    }
+}
+
+impl Seat {
+    /// A session for reading. Waits a moment for the job's other subscribers.
+    pub(super) async fn session(&self) -> Result<Session, Trouble> {
+        let members: usize = {
+            let rooms = self.readers.rooms();
+            rooms.open.iter().map(|room| room.members.len()).sum()
+        };
+        if members < self.readers.subscribers {
+            tokio::time::sleep(GATHERING).await;
+        }
+        let name = &self.readers.application_name;
+        let provider = &self.readers.provider;
+        let session = provider.connect_for(name, Schema::PROVIDER).await;
+        let session = session.map_err(Trouble::connect("provider"))?;
+        session
+            .batch_execute(SORT_MEMORY)
+            .await
+            .map_err(Trouble::database("could not prepare to read the queue"))?;
+        if let Some(room) = self.readers.rooms().room(self.room) {
+            room.statement = Some(session.cancel_token());
+        }
+        Ok(session)
+    }
+
+    /// There is no batch after this position: if another reader waits there too, the members
+    /// go over to it. True if they did, and this reader ends.
+    pub(super) fn merge(&self, at: Position) -> bool {
+        let mut rooms = self.readers.rooms();
+        if rooms.at_border(at, Some(self.room)).is_none() {
+            return false;
+        }
+        let members = match rooms.room(self.room) {
+            Some(room) => {
+                room.border = None;
+                std::mem::take(&mut room.members)
+            }
+            None => return true,
+        };
+        if let Some(other) = rooms.at_border(at, Some(self.room)) {
+            other.members.extend(members);
+        }
+        true
+    }
+
+    /// A batch begins: who comes now cannot join, until its end.
+    pub(super) fn begin(&self) -> Patience {
+        self.set_border(None);
+        Patience {
+            began: Instant::now(),
+            spent: Duration::ZERO,
+        }
+    }
+
+    /// A batch has been handed over; its end is the next border.
+    pub(super) fn end(&self, at: Position) {
+        self.set_border(Some(at));
+    }
+
+    fn set_border(&self, border: Option<Position>) {
+        if let Some(room) = self.readers.rooms().room(self.room) {
+            room.border = border;
+        }
+    }
+
+    /// Hands a delivery to every member, as soon as the fastest one wants it; what holds no rows, at
+    /// once, so that a batch is read while the one before is written; and what nothing more can be
+    /// folded into, as soon as a chunk holds all that waits for it. The others get
+    /// what is left of the batch's patience, and then they are let go. False if nobody is left.
+    pub(super) async fn deliver(&self, delivery: Delivery, patience: &mut Patience) -> bool {
+        let size = bytes(&delivery);
+        let chunk = self.readers.feed.chunk_bytes;
+        let limit = chunk.saturating_mul(BEHIND_CHUNKS);
+        let may_wait = if is_complete(&delivery) { chunk } else { 0 };
+        loop {
+            let mut taken = std::pin::pin!(self.readers.taken.notified());
+            taken.as_mut().enable();
+            let rest = {
+                let mut rooms = self.readers.rooms();
+                let Some(room) = rooms.room(self.room) else {
+                    return false;
+                };
+                let wanted = size == 0 || room.members.iter().any(|m| m.has_room(size, may_wait));
+                let rest = patience.rest();
+                if wanted
+                    && (rest.is_zero() || !room.members.iter().any(|m| m.is_behind(size, limit)))
+                {
+                    room.members.retain(|member| {
+                        let stays = !member.is_behind(size, limit);
+                        let sent = if stays {
+                            delivery.clone()
+                        } else {
+                            Delivery::LetGo
+                        };
+                        member.send(Ok(sent), if stays { size } else { 0 });
+                        stays
+                    });
+                    return true;
+                }
+                wanted.then_some(rest)
+            };
+            match rest {
+                None => taken.await,
+                Some(rest) => {
+                    let since = Instant::now();
+                    // Either way it is looked at again.
+                    let _ = tokio::time::timeout(rest, taken).await;
+                    patience.spent += since.elapsed();
+                }
+            }
+        }
+    }
+
+    /// A member has done all that it has got, and waits for more.
+    pub(super) fn is_awaited(&self) -> bool {
+        let mut rooms = self.readers.rooms();
+        rooms
+            .room(self.room)
+            .is_some_and(|room| room.members.iter().any(Member::wants))
+    }
+
+    /// Tells one member what went wrong; the others read on by themselves, and meet it or not.
+    pub(super) fn fail(&self, trouble: Trouble) {
+        let mut rooms = self.readers.rooms();
+        let Some(room) = rooms.room(self.room) else {
+            return;
+        };
+        let mut trouble = Some(trouble);
+        for member in room.members.drain(..) {
+            let last = trouble.take().map_or(Ok(Delivery::LetGo), Err);
+            member.send(last, 0);
+        }
+    }
+}
+
+impl Member {
+    /// It has done all that it has got. Until then the reader goes on folding: what has not been
+    /// handed over yet may still be replaced, and need not be written.
+    fn wants(&self) -> bool {
+        self.backlog.bytes.load(Ordering::Relaxed) == 0
+    }
+
+    /// It wants more, or what waits for it stays within so many bytes.
+    fn has_room(&self, more: usize, may_wait: usize) -> bool {
+        let waiting = self.backlog.bytes.load(Ordering::Relaxed);
+        waiting == 0 || waiting.saturating_add(more) <= may_wait
+    }
+
+    fn is_behind(&self, more: usize, limit: usize) -> bool {
+        !self.wants()
+            && self
+                .backlog
+                .bytes
+                .load(Ordering::Relaxed)
+                .saturating_add(more)
+                > limit
+    }
+
+    fn send(&self, delivery: Result<Delivery, Trouble>, size: usize) {
+        self.backlog.bytes.fetch_add(size, Ordering::Relaxed);
+        // Who does not listen any more has left, or is about to.
+        let _ = self.deliveries.send(delivery);
+    }
+}
+
+/// How long a batch may wait for members that are slower than the fastest: a tenth of the time
+/// that it takes, and a moment.
+pub(super) struct Patience {
+    began: Instant,
+    spent: Duration,
+}
+
+impl Patience {
+    const MOMENT: Duration = Duration::from_millis(100);
+
+    fn rest(&self) -> Duration {
+        (Patience::MOMENT + self.began.elapsed() / 10).saturating_sub(self.spent)
+    }
+}
+
+/// Whether waiting could not make a delivery smaller, nor its batch larger: the last part of a batch
+/// that others follow.
+fn is_complete(delivery: &Delivery) -> bool {
+    match delivery {
+        Delivery::Part(part) => part.last && part.others_follow,
+        Delivery::Begin(_) | Delivery::LetGo => false,
+    }
+}
+
+fn bytes(delivery: &Delivery) -> usize {
+    match delivery {
+        Delivery::Part(part) => part.bytes.max(DELIVERY_BYTES),
+        Delivery::Begin(_) | Delivery::LetGo => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

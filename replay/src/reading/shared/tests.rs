@@ -1,0 +1,219 @@
+//! A room's rules, with the test as its reader.
+
+use sql::queue::tick::{Epoch, Tick, TickId, TickTag};
+
+use super::*;
+use crate::{
+    queue::ticks::Listener,
+    reading::reader::{Header, Part},
+};
+
+const CHUNK: usize = 1 << 20;
+
+fn at(tick: i64) -> Position {
+    Position {
+        epoch: Epoch(1),
+        tick: Tick {
+            id: TickId(tick),
+            tag: TickTag(tick),
+        },
+    }
+}
+
+fn readers() -> Arc<Readers> {
+    let (_, ticks, _) = Listener::new(Duration::from_secs(1));
+    let feed = Feed {
+        queue: "q".into(),
+        max_events: 1,
+        chunk_bytes: CHUNK,
+        ticks,
+    };
+    let nowhere = "host=127.0.0.1 port=1 dbname=x".parse().unwrap();
+    Arc::new(Readers::new(nowhere, "test".into(), feed, 2))
+}
+
+/// A room at a border, its members' ends and its reader's seat, of which the test is the reader.
+fn room(readers: &Arc<Readers>, border: Position, members: usize) -> (Seat, Vec<Reader>) {
+    let mut rooms = readers.rooms();
+    let (members, ends): (Vec<Member>, Vec<Reader>) =
+        (0..members).map(|_| readers.member(&mut rooms)).unzip();
+    let id = members[0].id;
+    rooms.open.push(Room {
+        id,
+        border: Some(border),
+        members,
+        task: None,
+        statement: None,
+    });
+    (readers.sit(id), ends)
+}
+
+fn part(bytes: usize) -> Delivery {
+    Delivery::Part(Arc::new(Part {
+        bytes,
+        ..Part::default()
+    }))
+}
+
+async fn gives_part(reader: &mut Reader) -> bool {
+    matches!(reader.next().await, Ok(Delivery::Part(_)))
+}
+
+#[tokio::test]
+async fn every_member_gets_the_same_part() {
+    let (seat, mut ends) = room(&readers(), at(1), 2);
+    assert!(seat.deliver(part(CHUNK), &mut seat.begin()).await);
+    let mut parts = Vec::new();
+    for end in &mut ends {
+        match end.next().await {
+            Ok(Delivery::Part(part)) => parts.push(part),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(Arc::ptr_eq(&parts[0], &parts[1]));
+}
+
+#[tokio::test]
+async fn the_next_part_goes_when_the_one_before_is_written() {
+    let (seat, mut ends) = room(&readers(), at(1), 1);
+    let mut patience = seat.begin();
+    assert!(seat.deliver(part(1), &mut patience).await);
+    assert!(gives_part(&mut ends[0]).await);
+    let mut next = std::pin::pin!(seat.deliver(part(1), &mut patience));
+    let moment = Duration::from_millis(20);
+    let while_it_writes = tokio::time::timeout(moment, next.as_mut());
+    assert!(while_it_writes.await.is_err());
+    assert!(!seat.is_awaited());
+    let (delivered, taken) = tokio::join!(next, gives_part(&mut ends[0]));
+    assert!(delivered && taken);
+}
+
+#[tokio::test]
+async fn the_next_batch_is_announced_while_the_one_before_is_written() {
+    let (seat, mut ends) = room(&readers(), at(1), 1);
+    assert!(seat.deliver(part(1), &mut seat.begin()).await);
+    assert!(gives_part(&mut ends[0]).await);
+    let begin = Delivery::Begin(Header {
+        from: at(1),
+        to: at(2),
+        to_time: std::time::SystemTime::UNIX_EPOCH,
+    });
+    assert!(seat.deliver(begin, &mut seat.begin()).await);
+    assert!(matches!(ends[0].next().await, Ok(Delivery::Begin(_))));
+}
+
+#[tokio::test]
+async fn a_single_member_is_waited_for_and_never_let_go() {
+    let (seat, mut ends) = room(&readers(), at(1), 1);
+    let reads = async {
+        let mut patience = seat.begin();
+        for _ in 0..10 {
+            assert!(seat.deliver(part(2 * CHUNK), &mut patience).await);
+        }
+    };
+    let applies = async {
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            assert!(gives_part(&mut ends[0]).await);
+        }
+    };
+    tokio::join!(reads, applies);
+}
+
+#[tokio::test]
+async fn a_member_that_does_nothing_is_let_go_and_the_other_gets_all() {
+    let (seat, mut ends) = room(&readers(), at(1), 2);
+    let mut dead = ends.remove(0);
+    let reads = async {
+        let mut patience = seat.begin();
+        for _ in 0..10 {
+            assert!(seat.deliver(part(CHUNK), &mut patience).await);
+        }
+    };
+    let applies = async {
+        for _ in 0..10 {
+            assert!(gives_part(&mut ends[0]).await);
+        }
+    };
+    tokio::join!(reads, applies);
+    for _ in 0..BEHIND_CHUNKS {
+        assert!(gives_part(&mut dead).await);
+    }
+    assert!(matches!(dead.next().await, Ok(Delivery::LetGo)));
+    assert!(dead.next().await.is_err(), "nothing comes after it");
+}
+
+#[tokio::test]
+async fn readers_that_wait_at_one_place_become_one() {
+    let readers = readers();
+    let (first, mut ends) = room(&readers, at(1), 1);
+    let (second, more) = room(&readers, at(2), 1);
+    ends.extend(more);
+    assert!(!first.merge(at(1)));
+    first.end(at(2));
+    assert!(first.merge(at(2)));
+    assert!(
+        !second.merge(at(2)),
+        "nobody waits in the room that was left"
+    );
+    drop(first);
+    assert!(second.deliver(part(1), &mut second.begin()).await);
+    for end in &mut ends {
+        assert!(gives_part(end).await);
+    }
+}
+
+#[tokio::test]
+async fn who_comes_while_a_batch_is_read_reads_alone() {
+    let readers = readers();
+    let (seat, _ends) = room(&readers, at(1), 1);
+    let with_it = readers.read_after(at(1));
+    assert_eq!(readers.rooms().open.len(), 1);
+    seat.begin();
+    let alone = readers.read_after(at(1));
+    assert_eq!(readers.rooms().open.len(), 2);
+    drop((with_it, alone));
+    assert_eq!(readers.rooms().open.len(), 1);
+}
+
+#[tokio::test]
+async fn trouble_is_told_to_one_and_the_others_read_on() {
+    let (seat, mut ends) = room(&readers(), at(1), 2);
+    seat.fail(Trouble::Stale);
+    assert!(matches!(ends[0].next().await, Err(Trouble::Stale)));
+    assert!(matches!(ends[1].next().await, Ok(Delivery::LetGo)));
+}
+
+#[tokio::test]
+async fn a_reader_whose_members_have_left_ends() {
+    let (seat, ends) = room(&readers(), at(1), 2);
+    drop(ends);
+    assert!(!seat.deliver(part(1), &mut seat.begin()).await);
+}
+
+#[tokio::test]
+async fn the_last_part_of_a_batch_that_others_follow_waits_for_nobody_within_a_chunk() {
+    let last = |others_follow| {
+        Delivery::Part(Arc::new(Part {
+            bytes: CHUNK / 2,
+            last: true,
+            others_follow,
+            ..Part::default()
+        }))
+    };
+    let (seat, mut ends) = room(&readers(), at(1), 1);
+    let moment = Duration::from_millis(20);
+    let waits = async |delivery| {
+        let mut patience = seat.begin();
+        let delivered = tokio::time::timeout(moment, seat.deliver(delivery, &mut patience)).await;
+        delivered.is_err()
+    };
+    assert!(!waits(last(true)).await);
+    assert!(gives_part(&mut ends[0]).await);
+    // While it is written, the next batch goes on its way; the one after that has no room.
+    assert!(!waits(last(true)).await);
+    assert!(waits(last(true)).await);
+    assert!(gives_part(&mut ends[0]).await);
+    // What could still become more waits.
+    assert!(waits(last(false)).await);
+}

@@ -1,0 +1,202 @@
+//! One subscriber's life in the daemon: owned by one process at a time, its loops opened again
+//! after trouble, for ever.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use admin::daemon::{self, Server};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use sql::{connect::Session, subscriber::position};
+use tokio::sync::mpsc;
+use tracing::info;
+
+use super::{batch_loop, shared::Subscription, stats::Stats, tables::tasks, told::Part};
+use crate::{command::OTHER_QUEUE, join::auto_add, trouble::Trouble};
+
+/// How often a standby looks whether the owner is gone.
+const STANDBY_LOOK: Duration = Duration::from_secs(1);
+
+/// The shortest rest after trouble; each one in a row is longer, up to `retry_delay`.
+const FIRST_REST: Duration = Duration::from_millis(250);
+
+/// The first thing that a subscriber has to say: it runs (or waits as standby), or why not yet.
+pub(crate) type FirstWord = Result<(), String>;
+
+/// Runs until asked to stop; a `stats` line comes each period.
+pub(crate) async fn run(
+    sub: Arc<Subscription>,
+    stats_period: Duration,
+    first: mpsc::Sender<FirstWord>,
+) {
+    let mut life = Life {
+        stats: Stats::new(&sub.consumer, stats_period, Arc::clone(&sub.totals)),
+        first: Some(first),
+        sub,
+    };
+    let mut rests = life.rests();
+    while !life.sub.stop.is_cancelled() {
+        let committed = life.stats.batches_ever();
+        let trouble = match life.own().await {
+            Ok(()) => return,
+            Err(trouble) => trouble,
+        };
+        // Failures are forgotten after a committed batch, not after a connect.
+        if life.stats.batches_ever() > committed {
+            rests = life.rests();
+        }
+        life.tell(&trouble).await;
+        let rest = rests.next().unwrap_or(life.sub.settings.retry_delay);
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = life.sub.stop.cancelled() => return,
+        }
+    }
+}
+
+/// Tells the log of commits that wait for a synchronous standby, on either side.
+async fn watch(sub: &Subscription) -> Infallible {
+    let servers = [
+        Server {
+            name: "subscriber",
+            connect: &sub.subscriber,
+        },
+        Server {
+            name: "provider",
+            connect: &sub.provider,
+        },
+    ];
+    let beats = [&sub.loop_beat, &sub.tables_beat];
+    daemon::watch(&sub.settings.job, &beats, &servers).await
+}
+
+struct Life {
+    sub: Arc<Subscription>,
+    stats: Stats,
+    first: Option<mpsc::Sender<FirstWord>>,
+}
+
+impl Life {
+    fn rests(&self) -> impl Iterator<Item = Duration> + use<> {
+        ExponentialBuilder::default()
+            .with_min_delay(FIRST_REST.min(self.sub.settings.retry_delay))
+            .with_max_delay(self.sub.settings.retry_delay)
+            .without_max_times()
+            .with_jitter()
+            .build()
+    }
+
+    /// Becomes the subscriber's owner and runs its loops until the ownership is lost.
+    async fn own(&mut self) -> Result<(), Trouble> {
+        let admin = self.sub.subscriber_session("admin").await?;
+        if !self.wait_for_ownership(&admin).await? {
+            return Ok(());
+        }
+        let sub = Arc::clone(&self.sub);
+        is_of_queue(&sub, &admin).await?;
+        // What another process has stored is of its life.
+        sub.show_trouble().await;
+        let tables = async {
+            tokio::select! {
+                ended = tasks::run(Arc::clone(&sub), admin) => ended,
+                () = auto_add::run(&sub) => Err(Trouble::Stale),
+                never = watch(&sub) => match never {},
+            }
+        };
+        let mut tables = std::pin::pin!(tables);
+        let mut rests = self.rests();
+        loop {
+            let committed = self.stats.batches_ever();
+            self.say_first(Ok(()));
+            let trouble = tokio::select! {
+                ended = batch_loop::run(&sub, &mut self.stats) => match ended {
+                    Ok(()) => return Ok(()),
+                    Err(trouble) => trouble,
+                },
+                // Without the session that holds the lock nothing may go on.
+                lost = &mut tables => return lost,
+            };
+            if matches!(trouble, Trouble::Stale) {
+                // Nothing is wrong: positions and tables are read again.
+                continue;
+            }
+            if self.stats.batches_ever() > committed {
+                rests = self.rests();
+            }
+            self.tell(&trouble).await;
+            let rest = rests.next().unwrap_or(sub.settings.retry_delay);
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                lost = &mut tables => return lost,
+                () = sub.stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for the advisory lock that one process holds for a consumer; false if asked to
+    /// stop meanwhile. The lock ends with the session.
+    async fn wait_for_ownership(&mut self, admin: &Session) -> Result<bool, Trouble> {
+        let mut standby = false;
+        loop {
+            let owned: bool = admin
+                .query_one(
+                    "select pg_try_advisory_lock(hashtext('trunkline replay'), hashtext($1))",
+                    &[&self.sub.consumer],
+                )
+                .await
+                .and_then(|row| row.try_get(0))
+                .map_err(Trouble::database("could not take the subscriber's lock"))?;
+            if owned {
+                if standby {
+                    info!(consumer = %self.sub.consumer, "standby takes over");
+                }
+                return Ok(true);
+            }
+            if !standby {
+                info!(consumer = %self.sub.consumer, "another replay owns the subscriber, waiting as standby");
+                standby = true;
+                self.say_first(Ok(()));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(STANDBY_LOOK) => {}
+                () = self.sub.stop.cancelled() => return Ok(false),
+            }
+        }
+    }
+
+    fn say_first(&mut self, word: FirstWord) {
+        if let Some(first) = self.first.take() {
+            // Nobody waits for it if the start was given up.
+            let _ = first.try_send(word);
+        }
+    }
+
+    /// Tells of what the batch loop met.
+    async fn tell(&mut self, trouble: &Trouble) {
+        if matches!(trouble, Trouble::Passing { .. }) {
+            self.stats.retry();
+        }
+        self.say_first(Err(trouble.chain()));
+        self.sub.tell(Part::BatchLoop, trouble).await;
+    }
+}
+
+/// Whether the subscriber's position is one in the queue that the config names. Without a position, the batch loop says
+/// what is missing.
+async fn is_of_queue(sub: &Subscription, admin: &Session) -> Result<(), Trouble> {
+    let there = position::is_installed(&**admin).await;
+    if !there.map_err(Trouble::sql("could not look for replay's tables"))? {
+        return Ok(());
+    }
+    let stored = position::find(&**admin, &sub.consumer).await;
+    match stored.map_err(Trouble::database("could not read the position"))? {
+        Some(stored) if stored.queue != sub.settings.queue => Err(Trouble::Operator {
+            doing: "stopped, nothing was applied".into(),
+            advice: OTHER_QUEUE.into(),
+            source: anyhow::anyhow!(
+                "pgq_queue_name is {}, and the subscriber's position is one in queue {}",
+                sub.settings.queue,
+                stored.queue
+            ),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}

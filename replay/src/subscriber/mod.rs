@@ -1,0 +1,11 @@
+//! One subscriber of the daemon: its life over outages, its batch loop, and the tasks of its tables.
+
+pub(crate) mod batch_loop;
+pub(crate) mod life;
+pub(crate) mod progress;
+pub(crate) mod refused;
+pub(crate) mod sequences;
+pub(crate) mod shared;
+pub(crate) mod stats;
+pub(crate) mod tables;
+pub(crate) mod told;

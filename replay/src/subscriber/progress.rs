@@ -1,0 +1,44 @@
+//! How far a batch is that takes long, as the subscriber shows it: written by another session than
+//! the one that applies the batch, whose writes nobody sees before its commit.
+
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use sql::{connect::Session, subscriber::position};
+
+use super::shared::Subscription;
+use crate::trouble::Trouble;
+
+/// A row of one column is written so often at the most, and only while a batch is under way.
+const BETWEEN_SHOWS: Duration = Duration::from_secs(1);
+
+/// What is shown.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// Rows that are shown; none: it is not known what is shown.
+    shown: Option<u64>,
+    at: Option<Instant>,
+}
+
+impl Progress {
+    /// Shows it anew where it has changed, and not too often.
+    pub(crate) async fn show(
+        &mut self,
+        sub: &Subscription,
+        subscriber: &Session,
+    ) -> Result<(), Trouble> {
+        let rows = sub.totals.batch_rows.load(Ordering::Relaxed);
+        let rests = self.at.is_some_and(|at| at.elapsed() < BETWEEN_SHOWS);
+        if self.shown == Some(rows) || (rests && rows > 0) {
+            return Ok(());
+        }
+        let shown = (rows > 0).then(|| i64::try_from(rows).unwrap_or(i64::MAX));
+        position::show_progress(&**subscriber, &sub.consumer, shown)
+            .await
+            .map_err(Trouble::database("could not show how far a batch is"))?;
+        (self.shown, self.at) = (Some(rows), Some(Instant::now()));
+        Ok(())
+    }
+}

@@ -1,0 +1,253 @@
+//! Which change a parked table stands on, found by trying: with the daemon's own way of
+//! applying, over sessions of the caller's, and rolled back each time.
+//!
+//! Changes are applied in sets, so the set that fails names no change. The batch is tried up to
+//! an event, by halves, until the events before one pass and those up to it fail for the
+//! batch's own reason; then the event's rows: the one without which it passes,
+//! else the first that fails so alone, else all of the event.
+
+use std::collections::HashSet;
+
+use sql::{
+    connect::Session,
+    provider::Batch,
+    queue::tick::Epoch,
+    subscriber::{skipped_change::RowNumber, table_state::TableRow},
+};
+
+use crate::{
+    apply::Applier,
+    change::{Change, Rows},
+    fold::chunk::Chunk,
+    reading::table_reader::TableReader,
+    table::Place,
+    trouble::{Refusal, Trouble},
+};
+
+/// What a parked table stands on.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// A change that the subscriber refuses.
+    Change(Refused),
+    /// Something else: a definition, a right, a mark, a lost position.
+    NoChange(Trouble),
+    /// Nothing any more: what comes next can be applied.
+    Nothing,
+}
+
+/// A change that the subscriber refuses.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// The event.
+    pub event_id: i64,
+    /// The row within it, or 0 for all of it.
+    pub row_number: RowNumber,
+    /// What the event does.
+    pub kind: &'static str,
+    /// The row's key as record text; none for all of an event.
+    pub key: Option<String>,
+    /// What the subscriber says.
+    pub why: Trouble,
+}
+
+/// Leaves rows out that an operator has dropped.
+pub(crate) fn without(mut rows: Rows, left_out: Option<&HashSet<RowNumber>>) -> Rows {
+    if let Some(left_out) = left_out {
+        let all = left_out.contains(&0);
+        let mut number: RowNumber = 0;
+        rows.rows.retain(|_| {
+            number += 1;
+            !all && !left_out.contains(&number)
+        });
+    }
+    rows
+}
+
+/// A search for the change that a parked table stands on.
+pub(crate) struct Search<'a, C: AsyncFn() -> Result<Session, Trouble>> {
+    /// Opens a session to the provider: one whose events were left half read is of no use.
+    pub connect: C,
+    /// The queue.
+    pub queue: &'a str,
+    /// Its identity, as the subscriber knows it.
+    pub epoch: Epoch,
+    /// The table.
+    pub row: &'a TableRow,
+    /// Where it stands.
+    pub place: &'a Place,
+    /// As the daemon's settings.
+    pub max_batch_events: i64,
+    /// As the daemon's settings.
+    pub chunk_bytes: usize,
+}
+
+impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
+    /// Searches. Nothing is written on either side.
+    pub(crate) async fn run(&self, applier: &mut Applier) -> Result<Standing, Trouble> {
+        applier.map_tables([self.row]);
+        let mut reader = self.reader().await?;
+        let found = reader.find(self.row, self.place, None, self.max_batch_events);
+        let batch = match found.await {
+            Ok(found) => found.batch,
+            Err(lost @ Trouble::Table { .. }) => return Ok(Standing::NoChange(lost)),
+            Err(other) => return Err(other),
+        };
+        let Some(batch) = batch else {
+            return Ok(Standing::Nothing);
+        };
+        let Err(why) = self.try_events(applier, &batch).await? else {
+            return Ok(Standing::Nothing);
+        };
+        let Some(refusal) = why.refusal() else {
+            return Ok(Standing::NoChange(why));
+        };
+        let ids = reader.changes(&batch).await?;
+        let (mut passes, mut fails) = (0, ids.len());
+        while fails > passes + 1 {
+            let middle = passes.midpoint(fails);
+            let tried = self
+                .try_events(applier, &up_to(&batch, ids[middle - 1]))
+                .await?;
+            if fails_so(&tried, &refusal) {
+                fails = middle;
+            } else {
+                passes = middle;
+            }
+        }
+        let Some(&event_id) = fails.checked_sub(1).and_then(|place| ids.get(place)) else {
+            return Ok(Standing::NoChange(why));
+        };
+        let refused = Refused {
+            event_id,
+            row_number: 0,
+            kind: "truncate",
+            key: None,
+            why,
+        };
+        match reader.change(&batch, event_id).await? {
+            Some(Change::Rows(rows)) => {
+                let before = passes.checked_sub(1).map(|place| up_to(&batch, ids[place]));
+                let number = self
+                    .row_of(applier, &mut reader, before.as_ref(), &rows, &refusal)
+                    .await?;
+                Ok(Standing::Change(Refused {
+                    row_number: number,
+                    kind: rows.said.as_str(),
+                    key: key_of(&rows, number),
+                    ..refused
+                }))
+            }
+            Some(Change::Truncate(_)) => Ok(Standing::Change(refused)),
+            Some(Change::Shape(_) | Change::Mark(..) | Change::Large(_) | Change::Nothing)
+            | None => Ok(Standing::NoChange(refused.why)),
+        }
+    }
+
+    async fn reader(&self) -> Result<TableReader, Trouble> {
+        let session = (self.connect)().await?;
+        let filtering = match self.row.mapping.filter {
+            Some(_) => Some((self.connect)().await?),
+            None => None,
+        };
+        TableReader::new(session, filtering, self.queue, self.epoch, self.row).await
+    }
+
+    /// What comes of applying a batch, all of which is then rolled back.
+    async fn try_events(
+        &self,
+        applier: &mut Applier,
+        batch: &Batch,
+    ) -> Result<Result<(), Trouble>, Trouble> {
+        let tried = self.apply(applier, batch).await;
+        applier.rollback().await?;
+        match tried {
+            Err(trouble @ Trouble::Table { .. }) => Ok(Err(trouble)),
+            Err(other) => Err(other),
+            Ok(()) => Ok(Ok(())),
+        }
+    }
+
+    /// Applies a batch in a transaction that it leaves open.
+    async fn apply(&self, applier: &mut Applier, batch: &Batch) -> Result<(), Trouble> {
+        let mut reader = self.reader().await?;
+        applier.begin().await?;
+        reader
+            .apply(applier, self.row, batch, self.chunk_bytes)
+            .await?;
+        applier.settle(batch.to.id).await
+    }
+
+    /// Which row of an event is refused, on top of the events before it.
+    async fn row_of(
+        &self,
+        applier: &mut Applier,
+        reader: &mut TableReader,
+        before: Option<&Batch>,
+        rows: &Rows,
+        refusal: &Refusal,
+    ) -> Result<RowNumber, Trouble> {
+        let count = RowNumber::try_from(rows.rows.len()).unwrap_or(RowNumber::MAX);
+        if count <= 1 {
+            return Ok(count);
+        }
+        match before {
+            Some(before) => self.apply(applier, before).await?,
+            None => applier.begin().await?,
+        }
+        let only = |number: RowNumber| (1..=count).filter(|one| *one != number).collect();
+        let mut found = 0;
+        for number in 1..=count {
+            let others = self
+                .try_rows(applier, reader, rows, [number].into())
+                .await?;
+            if others.is_ok() {
+                found = number;
+                break;
+            }
+        }
+        if found == 0 {
+            for number in 1..=count {
+                if fails_so(
+                    &self.try_rows(applier, reader, rows, only(number)).await?,
+                    refusal,
+                ) {
+                    found = number;
+                    break;
+                }
+            }
+        }
+        applier.rollback().await?;
+        Ok(found)
+    }
+
+    /// What comes of some rows of an event, on top of what is applied.
+    async fn try_rows(
+        &self,
+        applier: &mut Applier,
+        reader: &mut TableReader,
+        rows: &Rows,
+        left_out: HashSet<RowNumber>,
+    ) -> Result<Result<(), Trouble>, Trouble> {
+        let mut chunk = Chunk::default();
+        chunk.rows(without(rows.clone(), Some(&left_out)));
+        let sets = reader.narrowed(self.row, chunk.take()).await?;
+        applier.try_sets(&sets, self.place.tick.id).await
+    }
+}
+
+fn up_to(batch: &Batch, event_id: i64) -> Batch {
+    batch.events_where(&format!("ev_id <= {event_id}"))
+}
+
+fn fails_so(tried: &Result<(), Trouble>, refusal: &Refusal) -> bool {
+    tried
+        .as_ref()
+        .err()
+        .and_then(Trouble::refusal)
+        .is_some_and(|why| why == *refusal)
+}
+
+fn key_of(rows: &Rows, number: RowNumber) -> Option<String> {
+    let place = usize::try_from(number).ok()?.checked_sub(1)?;
+    Some(format!("({})", String::from_utf8_lossy(rows.key(place)?)))
+}

@@ -1,0 +1,123 @@
+//! Sequences follow the provider's: before a batch commits, each has at least the value that
+//! it had when the batch's last tick was made, so none gives out a key that a replicated row
+//! holds; and it is a bounded step ahead, so that it gives out none either that the provider
+//! gives out next, and need not be set for every batch.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use sql::{
+    connect::Session,
+    name::TableName,
+    provider::{self, SequenceValue},
+    subscriber::sequence_state,
+};
+use tracing::{error, info};
+
+use crate::trouble::Trouble;
+
+/// How many values a sequence is kept ahead of the provider's, at most.
+const AHEAD: i32 = 1000;
+
+/// How long a sequence that could not be set rests. Its cause may end without a word from anybody.
+const REST: Duration = Duration::from_secs(1);
+
+/// A sequence that could not be set.
+struct Broken {
+    /// Why, so that it is told once.
+    problem: String,
+    /// When it was tried last.
+    tried: Instant,
+}
+
+/// What a subscriber's sequences were set to.
+pub(crate) struct Sequences {
+    queue: String,
+    consumer: String,
+    /// The provider's values as they were carried over.
+    carried: HashMap<TableName, SequenceValue>,
+    /// Those that could not be set. None of them counts as carried.
+    broken: HashMap<TableName, Broken>,
+}
+
+impl Sequences {
+    /// Nothing is known yet.
+    pub(crate) fn new(queue: &str, consumer: &str) -> Sequences {
+        Sequences {
+            queue: queue.to_owned(),
+            consumer: consumer.to_owned(),
+            carried: HashMap::new(),
+            broken: HashMap::new(),
+        }
+    }
+
+    /// To be called after a batch's last tick is known and before its transaction begins. A job without
+    /// sequences pays nothing: new ones are found by `carry`.
+    pub(crate) async fn before_commit(
+        &mut self,
+        provider: &Session,
+        subscriber: &Session,
+    ) -> Result<(), Trouble> {
+        if self.carried.is_empty() {
+            return Ok(());
+        }
+        self.carry(provider, subscriber).await
+    }
+
+    /// Sets the sequences whose value has changed on the provider. A value that is set stays
+    /// even if the transaction around it is rolled back: then the sequence is ahead.
+    pub(crate) async fn carry(
+        &mut self,
+        provider: &Session,
+        subscriber: &Session,
+    ) -> Result<(), Trouble> {
+        let values = provider::sequence_values(&**provider, &self.queue, &self.consumer)
+            .await
+            .map_err(Trouble::database(
+                "could not read sequences of the provider",
+            ))?;
+        for value in values {
+            let rests = |broken: &Broken| broken.tried.elapsed() < REST;
+            if self.carried.get(&value.sequence) != Some(&value)
+                && !self.broken.get(&value.sequence).is_some_and(rests)
+            {
+                self.set(subscriber, value).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn set(&mut self, subscriber: &Session, value: SequenceValue) -> Result<(), Trouble> {
+        let name = value.sequence.clone();
+        // The session writes nothing outside transactions that say so.
+        let run = async |sql: &str| {
+            let done = subscriber.batch_execute(sql).await;
+            done.map_err(Trouble::database("could not set a sequence"))
+        };
+        run("begin read write").await?;
+        let problem = sequence_state::set(&**subscriber, &self.consumer, &value, AHEAD)
+            .await
+            .map_err(Trouble::database("could not set a sequence"))?;
+        run("commit").await?;
+        match problem {
+            Some(problem) => {
+                let told = self.broken.get(&name);
+                if told.is_none_or(|told| told.problem != problem) {
+                    error!(sequence = %name, error = %problem, "sequence cannot be set");
+                }
+                self.carried.remove(&name);
+                let tried = Instant::now();
+                self.broken.insert(name, Broken { problem, tried });
+            }
+            None => {
+                if self.broken.remove(&name).is_some() {
+                    info!(sequence = %name, "sequence is set again");
+                }
+                self.carried.insert(name, value);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! One subscriber of the job: whom it talks to, and what its tasks share. The truth is in the
+//! databases; what is here are names, settings and hints to look again.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use admin::daemon::Beat;
+use sql::{
+    connect::{CancelToken, ConnectInfo, Pool, Session, application_name},
+    install::ownership::Schema,
+    name::TableName,
+    subscriber::table_state::TableRow,
+};
+use tokio::sync::{Mutex, Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{stats::Totals, told::Told};
+use crate::{
+    apply::{OnConflict, SessionRole},
+    join::choose::AutoAdd,
+    queue::ticks::{Requests, Ticks},
+    reading::shared::Readers,
+    table::PARKED_REST,
+    trouble::Trouble,
+};
+
+/// Whom a session is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    Provider,
+    Subscriber,
+}
+
+/// Limits and habits of a job, from its config.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The job's name.
+    pub job: String,
+    /// The provider's queue.
+    pub queue: String,
+    /// Events merged into one batch when behind.
+    pub max_batch_events: i64,
+    /// Bytes of changes that are held in memory before they are written.
+    pub chunk_bytes: usize,
+    /// Streams that copy at once, of all tables together.
+    pub parallel_copies: usize,
+    /// What happens when a row is not as its change says.
+    pub on_conflict: OnConflict,
+    /// As what tables are written.
+    pub session_role: SessionRole,
+    /// Tables that are added when they are there.
+    pub auto_add: AutoAdd,
+    /// The longest rest between two tries after trouble.
+    pub retry_delay: Duration,
+}
+
+impl Settings {
+    /// How long a parked table rests between two tries.
+    pub(crate) fn parked_rest(&self) -> Duration {
+        PARKED_REST.min(self.retry_delay)
+    }
+}
+
+/// One subscriber of a running job.
+pub(crate) struct Subscription {
+    /// The job's settings.
+    pub settings: Settings,
+    /// The consumer's name in the provider's queue.
+    pub consumer: String,
+    /// Where the provider is.
+    pub provider: ConnectInfo,
+    /// Where the subscriber is.
+    pub subscriber: ConnectInfo,
+    /// One permit a stream that copies, or a session that builds an index: `parallel_copies`.
+    /// Who has waited longest gets the next, so a new table waits for one part at most.
+    pub streams: Arc<Semaphore>,
+    /// One permit a table whose rows are being copied; as many as streams.
+    pub tables: Arc<Semaphore>,
+    /// One permit a table that catches up: each has two sessions.
+    pub catch_ups: Semaphore,
+    /// Sessions for reading tables that are copied.
+    pub copy_out: Pool,
+    /// Sessions for writing them.
+    pub copy_in: Pool,
+    /// Who reads the queue, for all subscribers of the job.
+    pub readers: Arc<Readers>,
+    /// What was done for it so far.
+    pub totals: Arc<Totals>,
+    /// Hints that there may be a new tick.
+    pub ticks: Ticks,
+    /// Hints that a command has changed the list of tables.
+    pub requests: Requests,
+    /// Hint for the batch loop: tables want to be taken over.
+    pub for_loop: Notify,
+    /// Which: a hint, too. The loop reads their rows, and now and then those of all that want to.
+    pub(crate) wanting: std::sync::Mutex<Vec<TableName>>,
+    /// Hint for the table tasks: a table's state has changed.
+    pub for_tables: Notify,
+    /// Hint for the table tasks: the position has moved, and the provider may be told.
+    pub for_provider: Notify,
+    /// Held while helper consumers are made or cleared away, so that one which was made for a
+    /// state that is not stored yet is not taken for a left-over.
+    pub helpers: Mutex<()>,
+    /// How to cancel what the newest session of each purpose is doing.
+    pub(crate) statements: std::sync::Mutex<HashMap<(Side, &'static str), CancelToken>>,
+    /// Signs of life of the batch loop.
+    pub(crate) loop_beat: Beat,
+    /// Signs of life of the table tasks.
+    pub(crate) tables_beat: Beat,
+    /// What the operator has been told of this subscriber's troubles.
+    pub(crate) told: std::sync::Mutex<Told>,
+    /// The program is to end, as soon as what is in hand is finished.
+    pub stop: CancellationToken,
+}
+
+impl Subscription {
+    /// A session to the provider, named by its purpose.
+    pub(crate) async fn provider_session(&self, purpose: &'static str) -> Result<Session, Trouble> {
+        let session = self
+            .provider
+            .connect_for(
+                &application_name(purpose, &self.settings.job),
+                Schema::PROVIDER,
+            )
+            .await
+            .map_err(Trouble::connect("provider"))?;
+        self.remember(Side::Provider, purpose, &session);
+        Ok(session)
+    }
+
+    /// A session to the subscriber, named by its purpose.
+    pub(crate) async fn subscriber_session(
+        &self,
+        purpose: &'static str,
+    ) -> Result<Session, Trouble> {
+        let session = self
+            .subscriber
+            .connect_for(
+                &application_name(purpose, &self.settings.job),
+                Schema::SUBSCRIBER,
+            )
+            .await
+            .map_err(Trouble::connect("subscriber"))?;
+        self.remember(Side::Subscriber, purpose, &session);
+        Ok(session)
+    }
+
+    /// A session to ask the provider about a table's filter; none where it has no filter.
+    pub(crate) async fn filter_session(&self, row: &TableRow) -> Result<Option<Session>, Trouble> {
+        match row.mapping.filter {
+            Some(_) => self.provider_session("filter").await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Tells the batch loop that a table wants to be taken over.
+    pub(crate) fn wants_over(&self, table: &TableName) {
+        self.wanting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(table.clone());
+        self.for_loop.notify_one();
+    }
+
+    /// The tables that want to be taken over, each told once.
+    pub(crate) fn take_wanting(&self) -> Vec<TableName> {
+        std::mem::take(&mut *self.wanting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn remember(&self, side: Side, purpose: &'static str, session: &Session) {
+        self.statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((side, purpose), session.cancel_token());
+    }
+
+    /// Asks the servers to cancel what they are doing for this subscriber. A session that is
+    /// gone is asked in vain, and that is all.
+    pub(crate) async fn cancel_statements(&self) {
+        let tokens: Vec<CancelToken> = self
+            .statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain()
+            .map(|(_, token)| token)
+            .collect();
+        futures::future::join_all(tokens.iter().map(|token| async {
+            if let Err(error) = token.cancel().await {
+                debug!(%error, "a statement could not be cancelled");
+            }
+        }))
+        .await;
+    }
+}

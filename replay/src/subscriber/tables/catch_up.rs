@@ -1,0 +1,204 @@
+//! A table with a copy applies its own events, in ever smaller steps, until it is level with
+//! the queue; then it asks the batch loop to take it over.
+
+use sql::subscriber::{
+    position,
+    table_state::{State, Step, TableRow},
+};
+use tokio_postgres::error::SqlState;
+use tracing::info;
+
+use super::parking::{self, Parking};
+use crate::{
+    apply::Applier,
+    reading::table_reader::TableReader,
+    subscriber::shared::Subscription,
+    table::{Place, helper},
+    trouble::Trouble,
+};
+
+/// Applies the table's events from a place on until it is level. A table that cannot go on is
+/// parked where it stands.
+pub(crate) async fn run(sub: &Subscription, row: &TableRow, place: Place) -> Result<(), Trouble> {
+    let mut task = CatchUp::open(sub, row, place).await?;
+    match task.until_level().await {
+        Ok(()) => Ok(()),
+        // Removed from the job, or taken by somebody else: nothing is left to do here.
+        Err(Trouble::Stale) => Ok(()),
+        Err(trouble @ Trouble::Table { .. }) => task.park(&trouble).await,
+        Err(other) => Err(other),
+    }
+}
+
+struct CatchUp<'a> {
+    sub: &'a Subscription,
+    row: &'a TableRow,
+    state: State,
+    place: Place,
+    applier: Applier,
+    reader: TableReader,
+}
+
+impl<'a> CatchUp<'a> {
+    async fn open(
+        sub: &'a Subscription,
+        row: &'a TableRow,
+        place: Place,
+    ) -> Result<CatchUp<'a>, Trouble> {
+        let (provider, subscriber) = futures::try_join!(
+            sub.provider_session("catch-up"),
+            sub.subscriber_session("catch-up")
+        )?;
+        let mut applier = Applier::new(
+            subscriber,
+            &sub.consumer,
+            sub.settings.on_conflict,
+            sub.settings.session_role,
+        )
+        .await?;
+        applier.choose([row]);
+        applier.map_tables([row]);
+        let stored = position::find(&**applier.session(), &sub.consumer)
+            .await
+            .map_err(Trouble::database("could not read the position"))?
+            .ok_or(Trouble::Stale)?;
+        let reader = TableReader::new(
+            provider,
+            sub.filter_session(row).await?,
+            &sub.settings.queue,
+            stored.position.epoch,
+            row,
+        )
+        .await?;
+        // A copy that is complete is in `catching-up`, whatever the row said before.
+        let state = match row.state {
+            State::Parked => State::Parked,
+            State::Waiting | State::InCopy | State::CatchingUp | State::WannaSync | State::Ok => {
+                State::CatchingUp
+            }
+        };
+        Ok(CatchUp {
+            sub,
+            row,
+            state,
+            place,
+            applier,
+            reader,
+        })
+    }
+
+    async fn until_level(&mut self) -> Result<(), Trouble> {
+        let mut ticks = self.sub.ticks.clone();
+        loop {
+            if self.sub.stop.is_cancelled() {
+                return Ok(());
+            }
+            ticks.mark();
+            let found = self
+                .reader
+                .find(
+                    self.row,
+                    &self.place,
+                    None,
+                    self.sub.settings.max_batch_events,
+                )
+                .await?;
+            if let Some(batch) = found.batch {
+                self.applier.begin().await?;
+                self.reader
+                    .apply(
+                        &mut self.applier,
+                        self.row,
+                        &batch,
+                        self.sub.settings.chunk_bytes,
+                    )
+                    .await?;
+                let next = Place {
+                    tick: batch.to,
+                    copied: self.place.copied.clone(),
+                };
+                self.step(State::CatchingUp, next).await?;
+                self.tell_provider().await?;
+            }
+            // Only after a tick that shows all of the copy is an event one that is not in it.
+            let shows_the_copy = self
+                .place
+                .copied
+                .as_ref()
+                .is_none_or(|copied| copied.shown_by.id <= self.place.tick.id);
+            if self.place.tick.id >= found.last_tick && shows_the_copy {
+                break;
+            }
+            if self.place.tick.id < found.last_tick {
+                continue;
+            }
+            tokio::select! {
+                () = ticks.wait() => {}
+                () = self.sub.stop.cancelled() => {}
+            }
+        }
+        self.applier.begin().await?;
+        let here = self.place.clone();
+        self.step(State::WannaSync, here).await?;
+        info!(table = %self.row.table, tick = self.place.tick.id.0, "table caught up");
+        self.sub.wants_over(&self.row.table);
+        Ok(())
+    }
+
+    /// Commits what is applied together with the table's new place.
+    async fn step(&mut self, to: State, place: Place) -> Result<(), Trouble> {
+        let step = Step {
+            from: self.state,
+            from_tick: Some(self.place.tick),
+            to,
+            tick: Some(place.tick),
+            copied: place.copied.as_ref(),
+            trouble: None,
+        };
+        self.applier.commit_step(&self.row.table, &step).await?;
+        self.state = to;
+        self.place = place;
+        Ok(())
+    }
+
+    /// Lets the queue give away what the table has applied.
+    async fn tell_provider(&self) -> Result<(), Trouble> {
+        let consumer = if self.place.copied.is_some() {
+            helper::copy(&self.sub.consumer, self.row.provider_oid)
+        } else {
+            helper::parked(&self.sub.consumer, self.row.provider_oid)
+        };
+        sql::queue::consumer::advance(
+            &**self.reader.session(),
+            &self.sub.settings.queue,
+            &consumer,
+            self.place.tick.id,
+        )
+        .await
+        .map_err(|error| match error.code() {
+            // The helper held too much and was detached: what the table still needs may go at any time.
+            Some(state) if *state == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
+                Trouble::unfollowable(
+                    &self.row.table,
+                    admin::exit::one_line(&error),
+                    "the table needs a resync: replay resync TABLE",
+                )
+            }
+            Some(_) | None => Trouble::queue(error),
+        })?;
+        Ok(())
+    }
+
+    async fn park(&mut self, trouble: &Trouble) -> Result<(), Trouble> {
+        // Whether or not the session still is of use: it is dropped with this task.
+        let _ = self.applier.rollback().await;
+        let parking = Parking {
+            table: &self.row.table,
+            from: (self.state, Some(self.place.tick)),
+            tick: Some(self.place.tick),
+            copied: self.place.copied.as_ref(),
+            told: self.row.error.as_deref(),
+        };
+        parking::park(self.sub, parking, trouble).await.map(|_| ())
+    }
+}

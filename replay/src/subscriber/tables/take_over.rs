@@ -1,0 +1,86 @@
+//! The last step of a table on its way to `ok`: the batch loop, at a border, applies the
+//! table's own events up to its position, and from the next batch on the table is its own.
+
+use sql::subscriber::{
+    position::Move,
+    table_state::{State, Step, TableRow},
+};
+use tracing::info;
+
+use crate::{
+    reading::table_reader::TableReader, subscriber::batch_loop::BatchLoop, table::Place,
+    trouble::Trouble,
+};
+
+/// More events than a queue can number, and no overflow when added to such a number.
+const EVERYTHING: i64 = 1 << 62;
+
+/// Takes over a table that is caught up to a tick at or before the loop's position. One
+/// transaction: the rows, the state `ok`, and proof that the position has not moved.
+pub(crate) async fn run(
+    this: &mut BatchLoop<'_>,
+    row: &TableRow,
+    place: Place,
+) -> Result<(), Trouble> {
+    let sub = this.sub;
+    this.applier.learn(row);
+    this.applier.begin().await?;
+    if place.tick.id < this.position.tick.id {
+        let session = sub.provider_session("take-over").await?;
+        let mut reader = TableReader::new(
+            session,
+            sub.filter_session(row).await?,
+            &sub.settings.queue,
+            this.position.epoch,
+            row,
+        )
+        .await?;
+        let found = reader
+            .find(row, &place, Some(this.position.tick.id), EVERYTHING)
+            .await?;
+        if let Some(batch) = found.batch {
+            reader
+                .apply(&mut this.applier, row, &batch, sub.settings.chunk_bytes)
+                .await?;
+        }
+    }
+    let stay = Move {
+        from: this.position,
+        tables_version: this.tables_version,
+        to: this.position.tick,
+        to_time: None,
+        conflicts: 0,
+    };
+    let step = Step {
+        from: State::WannaSync,
+        from_tick: Some(place.tick),
+        to: State::Ok,
+        tick: None,
+        copied: None,
+        trouble: None,
+    };
+    this.applier.commit_step_at(&row.table, &step, stay).await?;
+    this.table_is_ok(row);
+    Ok(())
+}
+
+impl BatchLoop<'_> {
+    /// Notes that a table is in sync, and says so.
+    fn table_is_ok(&mut self, row: &TableRow) {
+        info!(
+            table = %row.table,
+            rows = row.rows_copied,
+            bytes = row.bytes_copied,
+            seconds = row.seconds_since_start.unwrap_or_default(),
+            "table in sync"
+        );
+        let ok = TableRow {
+            state: State::Ok,
+            tick: None,
+            copied: None,
+            ..row.clone()
+        };
+        self.tables.insert(row.provider_oid, ok);
+        self.sub.for_tables.notify_one();
+    }
+}

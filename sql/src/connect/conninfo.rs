@@ -1,0 +1,408 @@
+//! Connection strings as libpq reads them: keyword/value pairs or a `postgres://` URL, completed
+//! from the service file and the `PG*` environment. Pure but for the service file.
+//!
+//! `tokio_postgres::Config` parses such strings too, but knows neither files (certificates,
+//! passwords, services) nor three of libpq's six sslmodes, counts `tcp_user_timeout` in seconds
+//! and refuses what it does not know without saying what. So the words are read here, once, and
+//! given to it as values.
+//!
+//! No error of this module repeats a value of the string: a password may stand anywhere in it.
+
+use std::collections::BTreeMap;
+
+use super::keywords::{KEYWORDS, Support};
+use super::service;
+
+/// Why a connection string was refused. Never holds a part of a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConninfoError {
+    /// The string is neither keyword/value pairs nor a URL.
+    #[error("connection string: {problem} (at character {at})")]
+    Syntax {
+        /// Position of the problem, counted from 1.
+        at: usize,
+        /// What is wrong there.
+        problem: &'static str,
+    },
+    /// A keyword that libpq does not know either.
+    #[error("connection string: unknown keyword {keyword:?}{}", did_you_mean(.keyword))]
+    UnknownKeyword {
+        /// The keyword.
+        keyword: String,
+    },
+    /// A word after an unquoted password that looks like a part of it; it is not repeated here.
+    #[error(
+        "connection string: unknown keyword after the password (a value with spaces must be quoted: password='...')"
+    )]
+    UnquotedPassword,
+    /// A keyword of libpq that has no meaning here.
+    #[error("connection string: {keyword} is not supported ({instead})")]
+    Unsupported {
+        /// The keyword.
+        keyword: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
+    /// A value outside of what the keyword allows.
+    #[error("connection string: {keyword} must be {allowed}")]
+    Value {
+        /// The keyword.
+        keyword: &'static str,
+        /// The values that are allowed.
+        allowed: &'static str,
+    },
+    /// The service named by `service` or `PGSERVICE` cannot be used.
+    #[error("connection string: service {service:?}: {problem}")]
+    Service {
+        /// Name of the service.
+        service: String,
+        /// What is wrong with it, with the file's path.
+        problem: String,
+    },
+}
+
+/// Values by keyword; only keywords of the table above.
+pub(crate) type Words = BTreeMap<&'static str, String>;
+
+/// Reads an environment variable; tests give their own.
+pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The words of a connection string, completed from the service file and the environment in
+/// libpq's order: the string wins over the service, the service over the environment.
+pub(crate) fn read(text: &str, env: Env<'_>) -> Result<Words, ConninfoError> {
+    let mut words = parse(text)?;
+    let named = words.get("service").cloned();
+    if let Some(name) = named.or_else(|| env("PGSERVICE").filter(|name| !name.is_empty())) {
+        for (keyword, value) in service::lookup(&name, env)? {
+            let keyword = known(&keyword).map_err(|error| ConninfoError::Service {
+                service: name.clone(),
+                problem: error.to_string(),
+            })?;
+            if let Some(keyword) = keyword {
+                words.entry(keyword).or_insert(value);
+            }
+        }
+    }
+    for (keyword, variable, support) in KEYWORDS {
+        if let (Some(variable), Support::Used) = (variable, support)
+            && let Some(value) = env(variable)
+        {
+            words.entry(keyword).or_insert(value);
+        }
+    }
+    if env("PGREQUIRESSL").as_deref() == Some("1") {
+        words.entry("sslmode").or_insert_with(|| "require".into());
+    }
+    Ok(words)
+}
+
+/// The password that stands in the string itself; None also if the string is wrong.
+pub(crate) fn password_of(text: &str) -> Option<String> {
+    parse(text).ok()?.remove("password")
+}
+
+/// The words of the string alone.
+fn parse(text: &str) -> Result<Words, ConninfoError> {
+    let rest = ["postgres://", "postgresql://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    let pairs = match rest {
+        Some(rest) => url_pairs(rest, text.len() - rest.len())?,
+        None => keyword_pairs(text)?,
+    };
+    let mut words = Words::new();
+    let mut previous = String::new();
+    for (keyword, value) in pairs {
+        match known(&keyword) {
+            Ok(Some(keyword)) => {
+                words.insert(keyword, value);
+            }
+            Ok(None) => {}
+            Err(ConninfoError::UnknownKeyword { .. }) if previous == "password" => {
+                return Err(ConninfoError::UnquotedPassword);
+            }
+            Err(error) => return Err(error),
+        }
+        previous = keyword;
+    }
+    Ok(words)
+}
+
+/// The table's own copy of a keyword; None: accepted without effect.
+fn known(keyword: &str) -> Result<Option<&'static str>, ConninfoError> {
+    match KEYWORDS.iter().find(|(name, ..)| *name == keyword) {
+        Some((name, _, Support::Used)) => Ok(Some(name)),
+        Some((_, _, Support::Ignored)) => Ok(None),
+        Some((name, _, Support::Refused(instead))) => Err(ConninfoError::Unsupported {
+            keyword: name,
+            instead,
+        }),
+        None => Err(ConninfoError::UnknownKeyword {
+            keyword: keyword.to_owned(),
+        }),
+    }
+}
+
+/// The keyword that differs least, if it is close enough to be a slip of the finger.
+fn did_you_mean(keyword: &str) -> String {
+    let near = KEYWORDS
+        .iter()
+        .filter(|(.., support)| !matches!(support, Support::Refused(_)))
+        .map(|(name, ..)| (strsim::levenshtein(keyword, name), name))
+        .min();
+    match near {
+        Some((steps, name)) if steps <= 2 || keyword == "database" && *name == "dbname" => {
+            format!(", did you mean {name:?}?")
+        }
+        _ => String::new(),
+    }
+}
+
+/// `keyword = value` pairs; values may be quoted with ', and \ takes the next character as it is.
+fn keyword_pairs(text: &str) -> Result<Vec<(String, String)>, ConninfoError> {
+    let mut pairs = Vec::new();
+    let mut input = text.chars().enumerate().peekable();
+    loop {
+        while input.next_if(|(_, c)| c.is_ascii_whitespace()).is_some() {}
+        let Some(&(start, _)) = input.peek() else {
+            return Ok(pairs);
+        };
+        let mut keyword = String::new();
+        while let Some((_, c)) = input.next_if(|(_, c)| *c != '=' && !c.is_ascii_whitespace()) {
+            keyword.push(c);
+        }
+        while input.next_if(|(_, c)| c.is_ascii_whitespace()).is_some() {}
+        if input.next_if(|(_, c)| *c == '=').is_none() {
+            return Err(syntax(start, "expected keyword=value"));
+        }
+        while input.next_if(|(_, c)| c.is_ascii_whitespace()).is_some() {}
+        let quote = input.next_if(|(_, c)| *c == '\'');
+        let mut value = String::new();
+        loop {
+            match (input.peek().copied(), quote) {
+                (None, Some((at, _))) => {
+                    return Err(syntax(at, "quoted value without its closing quote"));
+                }
+                (Some((_, '\'')), Some(_)) => {
+                    input.next();
+                    break;
+                }
+                (None, None) => break,
+                (Some((_, c)), None) if c.is_ascii_whitespace() => break,
+                (Some((_, '\\')), _) => {
+                    input.next();
+                    value.extend(input.next().map(|(_, c)| c));
+                }
+                (Some((_, c)), _) => {
+                    input.next();
+                    value.push(c);
+                }
+            }
+        }
+        pairs.push((keyword, value));
+    }
+}
+
+/// The parts of a URL after its scheme, which took `offset` characters.
+fn url_pairs(rest: &str, offset: usize) -> Result<Vec<(String, String)>, ConninfoError> {
+    let mut pairs = Vec::new();
+    let mut push = |keyword: &str, value: &str| -> Result<(), ConninfoError> {
+        if !value.is_empty() {
+            pairs.push((keyword.to_owned(), percent_decoded(value)?));
+        }
+        Ok(())
+    };
+    let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, dbname) = before.split_once('/').unwrap_or((before, ""));
+    // A password may hold an @ that somebody forgot to encode; a host cannot.
+    let (user_info, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
+    push("user", user)?;
+    push("password", password)?;
+    let (names, ports) = url_hosts(hosts, offset)?;
+    push("host", &names)?;
+    push("port", &ports)?;
+    push("dbname", dbname)?;
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let Some((keyword, value)) = parameter.split_once('=') else {
+            return Err(syntax(offset + before.len(), "expected ?keyword=value"));
+        };
+        let keyword = percent_decoded(keyword)?;
+        // JDBC's spelling, which libpq accepts.
+        if keyword == "ssl" && value == "true" {
+            pairs.push(("sslmode".into(), "require".into()));
+        } else {
+            pairs.push((keyword, percent_decoded(value)?));
+        }
+    }
+    Ok(pairs)
+}
+
+/// `a:1,[::1]:2` as the lists `a,::1` and `1,2`.
+fn url_hosts(hosts: &str, offset: usize) -> Result<(String, String), ConninfoError> {
+    let mut names = Vec::new();
+    let mut ports = Vec::new();
+    for host in hosts.split(',') {
+        let (name, port) = match host.strip_prefix('[') {
+            Some(inner) => {
+                let (name, after) = inner
+                    .split_once(']')
+                    .ok_or(syntax(offset, "IPv6 address without its closing ]"))?;
+                (name, after.strip_prefix(':').unwrap_or(""))
+            }
+            None => host.split_once(':').unwrap_or((host, "")),
+        };
+        names.push(name);
+        ports.push(port);
+    }
+    let given = |list: &[&str]| list.iter().any(|item| !item.is_empty());
+    Ok((
+        if given(&names) {
+            names.join(",")
+        } else {
+            String::new()
+        },
+        if given(&ports) {
+            ports.join(",")
+        } else {
+            String::new()
+        },
+    ))
+}
+
+fn percent_decoded(text: &str) -> Result<String, ConninfoError> {
+    let wrong = ConninfoError::Syntax {
+        at: 1,
+        problem: "a % in a URL must be followed by two hexadecimal digits, not 00, and give UTF-8",
+    };
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+        match (digit(rest.next()), digit(rest.next())) {
+            (Some(high), Some(low)) if high + low > 0 => {
+                bytes.push(u8::try_from(high * 16 + low).map_err(|_| wrong.clone())?);
+            }
+            _ => return Err(wrong),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| wrong)
+}
+
+fn syntax(index: usize, problem: &'static str) -> ConninfoError {
+    ConninfoError::Syntax {
+        at: index + 1,
+        problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<(&'static str, String)> {
+        parse(text).unwrap().into_iter().collect()
+    }
+
+    fn pair(keyword: &'static str, value: &str) -> (&'static str, String) {
+        (keyword, value.to_owned())
+    }
+
+    #[test]
+    fn keyword_value_strings_are_read_as_libpq_reads_them() {
+        assert_eq!(
+            words(r"host = 'a b'  port=5433 dbname='it\'s' user=x\ y"),
+            [
+                pair("dbname", "it's"),
+                pair("host", "a b"),
+                pair("port", "5433"),
+                pair("user", "x y"),
+            ]
+        );
+        assert_eq!(words(""), []);
+        assert_eq!(words("dbname="), [pair("dbname", "")]);
+        assert_eq!(words("password=a=b"), [pair("password", "a=b")]);
+    }
+
+    #[test]
+    fn urls_are_read_as_libpq_reads_them() {
+        assert_eq!(
+            words("postgresql://us%40er:p%3Aw@[::1]:5433,b/my%20db?connect_timeout=3&ssl=true"),
+            [
+                pair("connect_timeout", "3"),
+                pair("dbname", "my db"),
+                pair("host", "::1,b"),
+                pair("password", "p:w"),
+                pair("port", "5433,"),
+                pair("sslmode", "require"),
+                pair("user", "us@er"),
+            ]
+        );
+        assert_eq!(words("postgres://"), []);
+        assert_eq!(
+            words("postgres://%2Fvar%2Frun/db?user=me"),
+            [
+                pair("dbname", "db"),
+                pair("host", "/var/run"),
+                pair("user", "me"),
+            ]
+        );
+        assert!(parse("postgres://a/%zz").is_err());
+        assert!(parse("postgres://a/%00").is_err());
+    }
+
+    #[test]
+    fn an_unknown_keyword_is_named_with_the_nearest_one() {
+        let error = parse("dbnme=x").unwrap_err().to_string();
+        assert!(
+            error.contains("\"dbnme\", did you mean \"dbname\"?"),
+            "{error}"
+        );
+        let error = parse("sslpassword=x").unwrap_err().to_string();
+        assert!(error.contains("not supported"), "{error}");
+    }
+
+    #[test]
+    fn no_error_repeats_a_part_of_a_password() {
+        for text in [
+            "password=my secret dbname=x",
+            "password=my secret=1",
+            "password='secret",
+            "postgres://u:se%cret@h/d",
+            "secret",
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_string_wins_over_the_environment() {
+        let env = |name: &str| match name {
+            "PGHOST" => Some("from-env".to_owned()),
+            "PGPORT" => Some("1".to_owned()),
+            _ => None,
+        };
+        let words = read("host=given", &env).unwrap();
+        assert_eq!(words.get("host").map(String::as_str), Some("given"));
+        assert_eq!(words.get("port").map(String::as_str), Some("1"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_quoted_value_comes_back_as_it_was(value in "\\PC{0,40}") {
+            let quoted = value.replace('\\', "\\\\").replace('\'', "\\'");
+            let text = format!("password='{quoted}' host=h");
+            proptest::prop_assert_eq!(words(&text), [pair("host", "h"), pair("password", &value)]);
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "(postgres://)?\\PC{0,60}") {
+            let _ = parse(&text);
+        }
+    }
+}

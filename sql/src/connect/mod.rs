@@ -1,0 +1,462 @@
+//! How every connection is made: which server, which user, with or without TLS, and the session
+//! settings that make text mean the same everywhere. Nothing else opens a connection.
+
+mod connect_error;
+mod conninfo;
+mod keywords;
+mod passfile;
+mod pooler;
+mod service;
+mod session;
+mod settings;
+mod tls;
+mod verify;
+mod verify_v1;
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::Client;
+use tokio_postgres::config as driver;
+use tokio_postgres::error::SqlState;
+
+pub use self::connect_error::ConnectError;
+use self::connect_error::{Attempt, Cause};
+
+pub use self::conninfo::ConninfoError;
+use self::passfile::Wanted;
+use self::session::Wire;
+pub use self::session::{CancelToken, NoSession, NotCancelled, Pool, PoolError, Pooled, Session};
+use self::settings::{Binding, Endpoint, Secret, Settings, SslMode, Target};
+use self::tls::Connector;
+pub use self::tls::TlsError;
+use crate::install::ownership::{self, Schema};
+
+/// Where a server's socket is looked for if no host is named, in this order.
+const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+
+/// A connection string, read and checked, with what the environment and the service file add.
+///
+/// Made with [`str::parse`] from a keyword/value string or a `postgres://` URL. [`fmt::Debug`]
+/// and [`fmt::Display`] never show the password. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConnectInfo(Arc<Settings>);
+
+/// A connection as another program's libpq takes it. No [`fmt::Debug`]: it holds the password.
+pub struct Libpq {
+    /// A connection string without the password: it may stand on a command line.
+    pub conninfo: String,
+    /// The password, for the program's environment (`PGPASSWORD`). None: libpq looks for it
+    /// in the password file, as we do.
+    pub password: Option<String>,
+}
+
+impl FromStr for ConnectInfo {
+    type Err = ConninfoError;
+
+    fn from_str(text: &str) -> Result<ConnectInfo, ConninfoError> {
+        let env = |name: &str| std::env::var(name).ok();
+        Ok(ConnectInfo(Arc::new(Settings::read(text, &env)?)))
+    }
+}
+
+impl ConnectInfo {
+    /// The same server, user and settings, another database.
+    #[must_use]
+    pub fn with_dbname(&self, name: &str) -> ConnectInfo {
+        let mut settings = Settings::clone(&self.0);
+        settings.dbname = name.to_owned();
+        ConnectInfo(Arc::new(settings))
+    }
+
+    /// Name of the database; the user's name if the string gives none.
+    pub fn dbname(&self) -> &str {
+        &self.0.dbname
+    }
+
+    /// Name of the role.
+    pub fn user(&self) -> &str {
+        &self.0.user
+    }
+
+    /// Whether a connection string holds a password in clear text, so that the file it stands in
+    /// must be kept from others. One that is only `${NAME}` is no password.
+    pub fn names_password(text: &str) -> bool {
+        conninfo::password_of(text).is_some_and(|password| {
+            !(password.is_empty() || password.starts_with("${") && password.ends_with('}'))
+        })
+    }
+
+    /// The same connection for a program that uses libpq, such as `pg_dump`.
+    pub fn for_libpq(&self) -> Libpq {
+        let named = [("user", &self.0.user), ("dbname", &self.0.dbname)];
+        let given = self
+            .0
+            .given
+            .iter()
+            .map(|(keyword, value)| (*keyword, value));
+        let words: Vec<String> = named
+            .into_iter()
+            .chain(given)
+            .map(|(keyword, value)| {
+                let value = value.replace('\\', r"\\").replace('\'', r"\'");
+                format!("{keyword}='{value}'")
+            })
+            .collect();
+        Libpq {
+            conninfo: words.join(" "),
+            password: self.0.password.as_ref().map(|secret| secret.0.clone()),
+        }
+    }
+
+    /// Connects and sets the session up (see [`Session`]).
+    ///
+    /// The hosts of the string are tried in turn, each address of a name for `connect_timeout`
+    /// (10 s by default), login included. Errors: [`ConnectError`], which says what was tried.
+    /// Dropping the future abandons the attempt.
+    pub async fn connect(&self, application_name: &str) -> Result<Session, ConnectError> {
+        let wire = self.open(application_name).await?;
+        Ok(Session::new(wire))
+    }
+
+    /// Connects, and proves that these schemas of ours are there and belong to roles that may act as ours: before anything in
+    /// them is called or read. A session of [`ConnectInfo::connect`] has to ask [`ownership::prove`] itself.
+    pub async fn connect_for(
+        &self,
+        application_name: &str,
+        schemas: &[Schema],
+    ) -> Result<Session, ConnectError> {
+        let session = self.connect(application_name).await?;
+        self.prove(&session, schemas).await?;
+        Ok(session)
+    }
+
+    async fn prove(&self, client: &Client, schemas: &[Schema]) -> Result<(), ConnectError> {
+        ownership::require(client, schemas)
+            .await
+            .map_err(|error| self.failed(Cause::Schemas(Box::new(error))))
+    }
+
+    /// A pool of at most `size` connections as [`ConnectInfo::connect_for`] makes them, opened when first needed.
+    ///
+    /// Errors: only those of TLS files, which are read now; a connection's own errors come out
+    /// of [`Pool::get`](deadpool::managed::Pool::get), as a [`PoolError`].
+    /// A connection that comes back to the pool gets the session settings anew before its next
+    /// use, or is thrown away if that fails.
+    pub fn pool(
+        &self,
+        application_name: &str,
+        size: usize,
+        schemas: &'static [Schema],
+    ) -> Result<Pool, ConnectError> {
+        if self
+            .0
+            .endpoints
+            .iter()
+            .any(|endpoint| !endpoint.is_socket())
+        {
+            tls::connector(&self.0.tls).map_err(|error| self.failed(Cause::Tls(error)))?;
+        }
+        session::pool(self.clone(), application_name, size, schemas)
+            .map_err(|problem| self.failed(Cause::Pool(problem)))
+    }
+
+    /// Opens a connection and sets it up; the caller decides how it is driven.
+    pub(crate) async fn open(&self, application_name: &str) -> Result<Wire, ConnectError> {
+        let mut causes = Vec::new();
+        for endpoint in &self.0.endpoints {
+            for place in places(endpoint, self.0.connect_timeout).await {
+                let attempt = match &place.problem {
+                    Some(problem) => Err(Cause::Resolve(problem.to_string())),
+                    None => self.try_place(&place, application_name).await,
+                };
+                match attempt {
+                    Ok(wire) => return Ok(wire),
+                    Err(cause) => causes.push(Attempt {
+                        place: place.to_string(),
+                        cause,
+                    }),
+                }
+            }
+        }
+        Err(self.failed_at(causes))
+    }
+
+    /// One address, with the falls back from and to TLS that the sslmode allows.
+    async fn try_place(&self, place: &Place, application_name: &str) -> Result<Wire, Cause> {
+        let plan: &[Channel] = match (place.is_socket(), self.0.tls.mode) {
+            // libpq: sslmode says nothing about sockets.
+            (true, _) | (false, SslMode::Disable) => &[Channel::Plain],
+            (false, SslMode::Allow) => &[Channel::Plain, Channel::Tls],
+            (false, SslMode::Prefer) => &[Channel::TlsIfOffered, Channel::Plain],
+            (false, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => &[Channel::Tls],
+        };
+        // Read anew each time: certificates are renewed under a running daemon.
+        let connector = match plan {
+            [Channel::Plain] => Connector::none(),
+            _ => tls::connector(&self.0.tls).map_err(Cause::Tls)?,
+        };
+        let mut last = Cause::Timeout(Duration::ZERO);
+        for channel in plan {
+            let config = self.driver_config(place, *channel, application_name);
+            let opening = async {
+                let wire = session::open(&config, &connector, *channel).await?;
+                check_target(&wire, self.0.target).await?;
+                Ok(wire)
+            };
+            let opened = match self.0.connect_timeout {
+                Some(limit) => tokio::time::timeout(limit, opening)
+                    .await
+                    .unwrap_or(Err(Cause::Timeout(limit))),
+                None => opening.await,
+            };
+            match opened {
+                Ok(wire) => return Ok(wire),
+                Err(cause) if may_try_other_channel(&cause) => last = cause,
+                Err(cause) => return Err(cause),
+            }
+        }
+        Err(last)
+    }
+
+    fn driver_config(
+        &self,
+        place: &Place,
+        channel: Channel,
+        application_name: &str,
+    ) -> tokio_postgres::Config {
+        let settings = &self.0;
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(&place.host)
+            .port(place.port)
+            .user(&settings.user)
+            .dbname(&settings.dbname)
+            .application_name(application_name)
+            .keepalives(settings.keepalive.on)
+            .keepalives_idle(settings.keepalive.idle)
+            .keepalives_interval(settings.keepalive.interval)
+            .keepalives_retries(settings.keepalive.count)
+            .tcp_user_timeout(settings.keepalive.user_timeout)
+            .ssl_mode(match channel {
+                Channel::Plain => driver::SslMode::Disable,
+                Channel::TlsIfOffered => driver::SslMode::Prefer,
+                Channel::Tls => driver::SslMode::Require,
+            })
+            .channel_binding(match settings.binding {
+                Binding::Disable => driver::ChannelBinding::Disable,
+                Binding::Prefer => driver::ChannelBinding::Prefer,
+                Binding::Require => driver::ChannelBinding::Require,
+            });
+        if settings.tls.direct && channel == Channel::Tls {
+            config.ssl_negotiation(driver::SslNegotiation::Direct);
+        }
+        if let Some(address) = place.address {
+            config.hostaddr(address);
+        }
+        if let Some(limit) = settings.connect_timeout {
+            config.connect_timeout(limit);
+        }
+        if let Some(options) = &settings.options {
+            config.options(options);
+        }
+        if let Some(Secret(password)) = self.password_for(place) {
+            config.password(password);
+        }
+        config
+    }
+
+    fn password_for(&self, place: &Place) -> Option<Secret> {
+        let wanted = Wanted {
+            host: &place.host,
+            port: place.port,
+            dbname: &self.0.dbname,
+            user: &self.0.user,
+        };
+        let from_file = |path: &Path| passfile::lookup(path, wanted).map(Secret);
+        self.0
+            .password
+            .clone()
+            .or_else(|| self.0.passfile.as_deref().and_then(from_file))
+    }
+
+    fn failed(&self, cause: Cause) -> ConnectError {
+        let place = match self.0.endpoints.first() {
+            Some(endpoint) => endpoint.to_string(),
+            None => String::new(),
+        };
+        self.failed_at(vec![Attempt { place, cause }])
+    }
+
+    fn failed_at(&self, attempts: Vec<Attempt>) -> ConnectError {
+        ConnectError::new(&self.0.dbname, &self.0.user, attempts)
+    }
+}
+
+impl fmt::Display for ConnectInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for endpoint in &self.0.endpoints {
+            write!(f, "{endpoint}, ")?;
+        }
+        write!(f, "database {}, user {}", self.0.dbname, self.0.user)
+    }
+}
+
+impl fmt::Debug for ConnectInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnectInfo({self})")
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.host, self.hostaddr) {
+            (Some(host), _) => write!(f, "host {host}")?,
+            (None, Some(address)) => write!(f, "host {address}")?,
+            (None, None) => write!(f, "local host")?,
+        }
+        write!(f, ", port {}", self.port)
+    }
+}
+
+/// Whether TLS is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Plain,
+    TlsIfOffered,
+    Tls,
+}
+
+/// The name under which an operator finds a session in `pg_stat_activity`, as the server keeps it: what it is for, and
+/// of which job.
+pub fn application_name(purpose: &str, job: &str) -> String {
+    let mut name = format!("trunkline {purpose} {job}");
+    name.truncate(name.floor_char_boundary(LONGEST_APPLICATION_NAME));
+    name
+}
+
+/// The server cuts `application_name` at this many bytes.
+const LONGEST_APPLICATION_NAME: usize = 63;
+
+/// One address to try.
+#[derive(Debug)]
+struct Place {
+    /// Name that a certificate must bear, or a socket's directory.
+    host: String,
+    address: Option<IpAddr>,
+    port: u16,
+    /// Why there is no address.
+    problem: Option<io::Error>,
+}
+
+impl Place {
+    fn is_socket(&self) -> bool {
+        self.address.is_none() && self.host.starts_with(['/', '@'])
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) if address.to_string() != self.host => {
+                write!(f, "host {} ({address}), port {}", self.host, self.port)
+            }
+            _ => write!(f, "host {}, port {}", self.host, self.port),
+        }
+    }
+}
+
+/// The addresses behind an endpoint. Each address of a name has its own time limit, so that a
+/// dead first one does not use up the time of the second.
+async fn places(endpoint: &Endpoint, limit: Option<Duration>) -> Vec<Place> {
+    let port = endpoint.port;
+    let place = |host: String, address| Place {
+        host,
+        address,
+        port,
+        problem: None,
+    };
+    let host = match (&endpoint.host, endpoint.hostaddr) {
+        (Some(host), Some(address)) => return vec![place(host.clone(), Some(address))],
+        (None, Some(address)) => return vec![place(address.to_string(), Some(address))],
+        (Some(host), None) => host.clone(),
+        (None, None) => default_host(port),
+    };
+    if host.starts_with(['/', '@']) {
+        return vec![place(host, None)];
+    }
+    let resolving = tokio::net::lookup_host((host.as_str(), port));
+    let resolved = match limit {
+        Some(limit) => match tokio::time::timeout(limit, resolving).await {
+            Ok(resolved) => resolved.map(Iterator::collect::<Vec<_>>),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!(
+                    "no answer from the name service within {} s",
+                    limit.as_secs()
+                ),
+            )),
+        },
+        None => resolving.await.map(Iterator::collect::<Vec<_>>),
+    };
+    match resolved {
+        Ok(addresses) => addresses
+            .into_iter()
+            .map(|address| place(host.clone(), Some(address.ip())))
+            .collect(),
+        Err(problem) => vec![Place {
+            problem: Some(problem),
+            ..place(host, None)
+        }],
+    }
+}
+
+/// The first socket directory in which a server listens on this port, else `localhost`. Asked at
+/// each attempt, because the server may start after us.
+fn default_host(port: u16) -> String {
+    SOCKET_DIRECTORIES
+        .into_iter()
+        .find(|directory| {
+            Path::new(directory)
+                .join(format!(".s.PGSQL.{port}"))
+                .exists()
+        })
+        .unwrap_or("localhost")
+        .to_owned()
+}
+
+async fn check_target(wire: &Wire, target: Target) -> Result<(), Cause> {
+    let wrong = |wanted| Err(Cause::WrongServer(wanted));
+    match target {
+        Target::Any => Ok(()),
+        Target::ReadWrite if wire.state.read_only => wrong("a server that takes writes"),
+        Target::ReadOnly if !wire.state.read_only => wrong("a read-only server"),
+        Target::Primary if wire.state.in_recovery => wrong("a primary server"),
+        Target::Standby if !wire.state.in_recovery => wrong("a standby server"),
+        Target::ReadWrite | Target::ReadOnly | Target::Primary | Target::Standby => Ok(()),
+    }
+}
+
+/// Whether a failed attempt with (or without) TLS is worth one without (or with) it: not when the
+/// server said no for a reason that has nothing to do with it, such as a wrong password.
+fn may_try_other_channel(cause: &Cause) -> bool {
+    match cause {
+        Cause::Server(error) => match error.code() {
+            Some(code) => *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+            None => true,
+        },
+        Cause::Tls(_) => true,
+        Cause::Timeout(_)
+        | Cause::Resolve(_)
+        | Cause::WrongServer(_)
+        | Cause::Pool(_)
+        | Cause::Pooler(_)
+        | Cause::PooledByTransaction
+        | Cause::Schemas(_) => false,
+    }
+}

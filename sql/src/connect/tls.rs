@@ -1,0 +1,314 @@
+//! TLS as libpq's sslmode table asks for it, through rustls. Reads certificate files; decides
+//! nothing about when TLS is tried (that is `connect`).
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::settings::{Roots, SslMode, TlsSettings, TlsVersions};
+use super::verify::{Trust, Verifier};
+use crate::small_file;
+
+/// Why TLS cannot be set up. The files' contents are never shown.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file that is needed cannot be read or holds something else.
+    #[error("{what} {path}: {problem}")]
+    File {
+        /// The connection keyword that names the file.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The sslmode asks for a check of the certificate, and there is nothing to check it with.
+    #[error("sslmode {mode} needs a root certificate file, and {path} does not exist")]
+    NoRoots {
+        /// The mode.
+        mode: &'static str,
+        /// Where the file was looked for.
+        path: String,
+    },
+    /// The private key can be read by others.
+    #[error("sslkey {path}: group or others have access (mode {mode:04o}), refused")]
+    KeyAccess {
+        /// The key.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// rustls refused a combination of settings.
+    #[error("TLS: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+impl TlsError {
+    /// What an operator can do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            TlsError::NoRoots { .. } => Some(
+                "give sslrootcert=FILE, or sslrootcert=system for publicly signed certificates",
+            ),
+            TlsError::KeyAccess { .. } => {
+                Some("chmod 0600 (0640 if root owns the file) and start again")
+            }
+            TlsError::File { .. } | TlsError::Rustls(_) => None,
+        }
+    }
+}
+
+/// Largest file of certificates or keys that is read: the authorities of a whole system take a quarter of a megabyte.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// What an operator can do about a handshake that failed.
+pub(crate) fn handshake_hint(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
+    };
+    let rustls::Error::InvalidCertificate(problem) = error else {
+        return None;
+    };
+    if matches!(problem, Expired | ExpiredContext { .. }) {
+        Some("renew the server's certificate")
+    } else if matches!(problem, NotValidForName | NotValidForNameContext { .. }) {
+        Some("connect by the name in the server's certificate, or use sslmode=verify-ca")
+    } else if matches!(problem, UnknownIssuer) {
+        Some("put the authority that signed the server's certificate into the file of sslrootcert")
+    } else {
+        None
+    }
+}
+
+/// What a connection needs to speak TLS, or nothing.
+#[derive(Clone)]
+pub(crate) enum Connector {
+    None,
+    Rustls(MakeRustlsConnect),
+}
+
+impl Connector {
+    pub(crate) fn none() -> Connector {
+        Connector::None
+    }
+}
+
+/// Reads the files that the settings name and makes the connector.
+///
+/// libpq's table: whenever a root file exists the chain is checked, whatever the mode says;
+/// verify-ca and verify-full insist on the file, and only verify-full checks the name.
+pub(crate) fn connector(settings: &TlsSettings) -> Result<Connector, TlsError> {
+    if settings.mode == SslMode::Disable {
+        return Ok(Connector::None);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = verifier(settings, &provider)?;
+    let versions: &[&rustls::SupportedProtocolVersion] = match settings.versions {
+        TlsVersions::Any => &[&rustls::version::TLS12, &rustls::version::TLS13],
+        TlsVersions::Only12 => &[&rustls::version::TLS12],
+        TlsVersions::Only13 => &[&rustls::version::TLS13],
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match client_identity(settings)? {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
+        None => builder.with_no_client_auth(),
+    };
+    config.enable_sni = settings.sni;
+    if settings.direct {
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+    }
+    Ok(Connector::Rustls(MakeRustlsConnect::new(config)))
+}
+
+fn verifier(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Verifier, TlsError> {
+    let algorithms = provider.signature_verification_algorithms;
+    let Some(certificates) = root_certificates(settings)? else {
+        return Ok(Verifier::new(None, algorithms));
+    };
+    let mut store = RootCertStore::empty();
+    // An old or odd certificate among good ones is passed over; it may still be pinned below.
+    store.add_parsable_certificates(certificates.iter().cloned());
+    let lists = revocation_lists(settings)?;
+    let without_revocation = lists.is_empty();
+    let authorities = if store.is_empty() {
+        None
+    } else {
+        let builder =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
+                .with_crls(lists);
+        let built = builder.build().map_err(|error| TlsError::File {
+            what: "sslcrl",
+            path: settings.crl.clone().unwrap_or_default(),
+            problem: error.to_string(),
+        })?;
+        Some(built)
+    };
+    let trust = Trust {
+        authorities,
+        pinned: certificates,
+        check_name: settings.mode == SslMode::VerifyFull,
+        without_revocation,
+    };
+    Ok(Verifier::new(Some(trust), algorithms))
+}
+
+/// The trusted certificates; None: nothing is to be checked.
+fn root_certificates(
+    settings: &TlsSettings,
+) -> Result<Option<Vec<CertificateDer<'static>>>, TlsError> {
+    let needed = match settings.mode {
+        SslMode::VerifyCa => Some("verify-ca"),
+        SslMode::VerifyFull => Some("verify-full"),
+        SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => None,
+    };
+    let path = match &settings.roots {
+        Roots::System => {
+            let found = rustls_native_certs::load_native_certs();
+            return match (found.certs.is_empty(), found.errors.first()) {
+                (false, _) => Ok(Some(found.certs)),
+                (true, problem) => Err(TlsError::File {
+                    what: "sslrootcert",
+                    path: "system".into(),
+                    problem: match problem {
+                        Some(problem) => problem.to_string(),
+                        None => "no certificates found (is ca-certificates installed?)".into(),
+                    },
+                }),
+            };
+        }
+        Roots::File(path) => Some(path),
+        Roots::Default(path) => path.as_ref(),
+    };
+    let exists = path.filter(|path| !is_missing(path));
+    match (exists, needed) {
+        (Some(path), _) => certificates("sslrootcert", path).map(Some),
+        (None, None) => Ok(None),
+        (None, Some(mode)) => Err(TlsError::NoRoots {
+            mode,
+            path: match path {
+                Some(path) => path.display().to_string(),
+                None => "~/.postgresql/root.crt".to_owned(),
+            },
+        }),
+    }
+}
+
+fn revocation_lists(
+    settings: &TlsSettings,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let what = "sslcrl";
+    let default = settings.home.as_ref().map(|home| home.join("root.crl"));
+    let path = match (&settings.crl, &default) {
+        (Some(path), _) => path,
+        (None, Some(path)) if !is_missing(path) => path,
+        (None, _) => return Ok(Vec::new()),
+    };
+    let (pem, _) = read(what, path)?;
+    CertificateRevocationListDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| unusable(what, path, &pem, &error))
+}
+
+/// Client certificate and key, from the named files or from `~/.postgresql`.
+fn client_identity(
+    settings: &TlsSettings,
+) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>, TlsError> {
+    let in_home = |name: &str| settings.home.as_ref().map(|home| home.join(name));
+    let cert = match &settings.cert {
+        Some(path) => path.clone(),
+        None => match in_home("postgresql.crt").filter(|path| !is_missing(path)) {
+            Some(path) => path,
+            None => return Ok(None),
+        },
+    };
+    let key = match settings.key.clone().or_else(|| in_home("postgresql.key")) {
+        Some(path) => path,
+        None => {
+            return Err(TlsError::File {
+                what: "sslcert",
+                path: cert,
+                problem: "there is a certificate but no sslkey".into(),
+            });
+        }
+    };
+    let key = private_key(&key)?;
+    Ok(Some((certificates("sslcert", &cert)?, key)))
+}
+
+/// The key, by libpq's rule: nobody else may read it but group readers if the owner is root.
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let what = "sslkey";
+    let (pem, metadata) = read(what, path)?;
+    let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
+    if metadata.mode() & forbidden != 0 {
+        return Err(TlsError::KeyAccess {
+            path: path.to_owned(),
+            mode: metadata.mode() & 0o7777,
+        });
+    }
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| unusable(what, path, &pem, &error))
+}
+
+/// A file of certificates or keys.
+fn read(what: &'static str, path: &Path) -> Result<(Vec<u8>, fs::Metadata), TlsError> {
+    small_file::read(path, MAX_FILE_BYTES).map_err(|error| TlsError::File {
+        what,
+        path: path.to_owned(),
+        problem: error.to_string(),
+    })
+}
+
+fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let (pem, _) = read(what, path)?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| unusable(what, path, &pem, &error))?;
+    if found.is_empty() {
+        return Err(TlsError::File {
+            what,
+            path: path.to_owned(),
+            problem: "holds no PEM certificate".into(),
+        });
+    }
+    Ok(found)
+}
+
+fn unusable(
+    what: &'static str,
+    path: &Path,
+    pem: &[u8],
+    error: &rustls_pki_types::pem::Error,
+) -> TlsError {
+    use rustls_pki_types::pem::Error;
+    let encrypted = what == "sslkey"
+        && matches!(error, Error::NoItemsFound)
+        && String::from_utf8_lossy(pem).contains("ENCRYPTED");
+    let problem = if encrypted {
+        "is encrypted; keys with a pass phrase are not supported".into()
+    } else if matches!(error, Error::NoItemsFound) {
+        "holds no PEM item of this kind".into()
+    } else {
+        error.to_string()
+    };
+    TlsError::File {
+        what,
+        path: path.to_owned(),
+        problem,
+    }
+}
+
+fn is_missing(path: &Path) -> bool {
+    matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}

@@ -1,0 +1,170 @@
+//! Which of a table's rows and columns a subscriber wants, and in which of its tables. Stored in
+//! `trunkline.table_state` when a table is added; a table that is to have another mapping is
+//! removed and added again. Pure.
+
+use tokio_postgres::Row;
+
+use super::shape::{Column, Shape};
+use crate::name::TableName;
+
+/// What `add` was told beside the table's name. The default is: all of it, under its own name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping {
+    /// The table that rows are written to; none: the one of the provider's name of now.
+    pub target: Option<TableName>,
+    /// The columns that are replicated; none: all.
+    pub columns: Option<Vec<ProviderColumn>>,
+    /// The rows that are replicated; none: all.
+    pub filter: Option<Filter>,
+}
+
+/// A column of the provider's table. Its number stays when it is renamed, and never comes again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderColumn {
+    /// Its number in the table.
+    pub attnum: i16,
+    /// Its name when the table was added.
+    pub name: String,
+}
+
+/// A condition on the provider's rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// In the provider's SQL, with all names qualified. Columns have the names of `columns`.
+    pub condition: String,
+    /// The columns that it reads.
+    pub columns: Vec<ProviderColumn>,
+}
+
+impl ProviderColumn {
+    /// Whether a shape's column is this one.
+    pub fn is(&self, column: &Column) -> bool {
+        match column.attnum {
+            Some(attnum) => attnum == self.attnum,
+            // Capture of an older version says no numbers.
+            None => column.name == self.name,
+        }
+    }
+
+    /// Columns from their numbers and names, which belong together in order.
+    pub fn all(attnums: Vec<i16>, names: Vec<String>) -> Vec<ProviderColumn> {
+        attnums
+            .into_iter()
+            .zip(names)
+            .map(|(attnum, name)| ProviderColumn { attnum, name })
+            .collect()
+    }
+}
+
+/// The numbers and the names of columns, as they are stored.
+pub(crate) fn stored(columns: &[ProviderColumn]) -> (Vec<i16>, Vec<&str>) {
+    columns
+        .iter()
+        .map(|column| (column.attnum, column.name.as_str()))
+        .unzip()
+}
+
+impl Mapping {
+    /// The subscriber's table for a table that has this name on the provider now.
+    pub fn target_of<'a>(&'a self, table: &'a TableName) -> &'a TableName {
+        self.target.as_ref().unwrap_or(table)
+    }
+
+    /// Whether a column of the provider is replicated.
+    pub fn takes(&self, column: &Column) -> bool {
+        self.columns
+            .as_ref()
+            .is_none_or(|columns| columns.iter().any(|one| one.is(column)))
+    }
+
+    /// The mapping that a row's columns from `first` on are: target_schema, target_name,
+    /// column_attnums, column_names, filter, filter_attnums, filter_names.
+    pub(crate) fn of(row: &Row, first: usize) -> Result<Mapping, tokio_postgres::Error> {
+        let target = match (row.try_get(first)?, row.try_get(first + 1)?) {
+            (Some(schema), Some(name)) => {
+                let (schema, name): (String, String) = (schema, name);
+                Some(TableName::new(schema, name))
+            }
+            _ => None,
+        };
+        let columns = |first: usize| -> Result<_, tokio_postgres::Error> {
+            let attnums: Option<Vec<i16>> = row.try_get(first)?;
+            let names: Option<Vec<String>> = row.try_get(first + 1)?;
+            Ok(attnums
+                .zip(names)
+                .map(|(attnums, names)| ProviderColumn::all(attnums, names)))
+        };
+        let filter: Option<String> = row.try_get(first + 4)?;
+        Ok(Mapping {
+            target,
+            columns: columns(first + 2)?,
+            filter: filter
+                .zip(columns(first + 5)?)
+                .map(|(condition, columns)| Filter { condition, columns }),
+        })
+    }
+}
+
+impl Filter {
+    /// The places of its columns in a shape's rows, in the order of `columns`.
+    ///
+    /// # Errors
+    /// The first column that the shape does not have.
+    pub fn fields(&self, shape: &Shape) -> Result<Vec<usize>, &ProviderColumn> {
+        self.columns
+            .iter()
+            .map(|wanted| {
+                shape
+                    .columns
+                    .iter()
+                    .position(|column| wanted.is(column))
+                    .ok_or(wanted)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(columns: &str) -> Shape {
+        Shape::from_json(&format!(
+            r#"{{"shape":1,"table":{{"schema":"s","name":"t","oid":1}},"identity":"key","columns":[{columns}]}}"#
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_column_stays_the_same_when_it_is_renamed_and_another_one_of_its_name_is_not_it() {
+        let before = shape(
+            r#"{"attnum":1,"name":"id","type":"integer","key":1,"text_equal":true},
+               {"attnum":2,"name":"a","type":"integer","key":null,"text_equal":true}"#,
+        );
+        let after = shape(
+            r#"{"attnum":1,"name":"id","type":"integer","key":1,"text_equal":true},
+               {"attnum":3,"name":"a","type":"integer","key":null,"text_equal":true},
+               {"attnum":2,"name":"b","type":"integer","key":null,"text_equal":true}"#,
+        );
+        let a = ProviderColumn {
+            attnum: 2,
+            name: "a".into(),
+        };
+        let filter = Filter {
+            condition: "(a > 1)".into(),
+            columns: vec![a.clone()],
+        };
+        assert_eq!(filter.fields(&before).unwrap(), [1]);
+        assert_eq!(filter.fields(&after).unwrap(), [2]);
+        let mapping = Mapping {
+            columns: Some(vec![a]),
+            ..Mapping::default()
+        };
+        let taken = |shape: &Shape| -> Vec<String> {
+            let taken = shape.columns.iter().filter(|column| mapping.takes(column));
+            taken.map(|column| column.name.clone()).collect()
+        };
+        assert_eq!(taken(&before), ["a"]);
+        assert_eq!(taken(&after), ["b"]);
+    }
+}

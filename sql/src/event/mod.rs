@@ -1,0 +1,466 @@
+//! One event of a queue, parsed once from its text columns into what it says. Pure.
+//!
+//! Source: `sql/FORMAT.md`. An event of another program is [`Event::Other`]; one that carries our name and is
+//! not what capture writes is an error, because nothing that follows it could be trusted.
+
+pub mod mapping;
+pub mod part;
+pub mod row;
+pub mod shape;
+
+use serde::Deserialize;
+
+use self::{
+    part::Part,
+    shape::{BadShape, Shape, ShapeId},
+};
+use crate::name::{BadName, TableName};
+
+/// The prefix of our event types; `insert_event` refuses it to everybody else.
+pub const PREFIX: &str = "trunkline.";
+
+/// The columns of an event, as the queue gives them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RawEvent<'a> {
+    /// Its number.
+    pub ev_id: i64,
+    /// Its type.
+    pub ev_type: Option<&'a str>,
+    /// Its data: UTF-8, but for rows of a database whose own encoding is SQL_ASCII, which may hold any bytes.
+    pub ev_data: Option<&'a [u8]>,
+    /// The table's name.
+    pub ev_extra1: Option<&'a str>,
+    /// The shape's number.
+    pub ev_extra2: Option<&'a str>,
+    /// The kind of rows.
+    pub ev_extra3: Option<&'a str>,
+}
+
+/// What an event says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Rows of a table changed.
+    Rows {
+        /// The table's name as it stands in the event. The shape names the table as well, and
+        /// nobody needs it read for each of a million rows.
+        table: &'a str,
+        /// What the rows consist of.
+        shape: ShapeId,
+        /// What is said of them.
+        kind: Kind,
+        /// The rows, to be taken apart by [`row::rows`].
+        block: &'a [u8],
+    },
+    /// From here on a table's rows have this shape.
+    Shape(Box<Shape>),
+    /// A table was emptied.
+    Truncate {
+        /// The table.
+        table: TableName,
+        /// The shape at that time.
+        shape: ShapeId,
+    },
+    /// Something of a table that is no row.
+    Mark {
+        /// The table.
+        table: TableName,
+        /// The shape that its rows have from here on.
+        shape: ShapeId,
+        /// What it is.
+        mark: Mark,
+    },
+    /// An event of another program: counted and left alone.
+    Other,
+}
+
+/// What is said of a table's rows without giving them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Rows changed in a way that no event tells: the table must be copied again.
+    Resync {
+        /// Why.
+        why: String,
+    },
+    /// All rows that lay in a partition are gone.
+    Emptied(Part),
+    /// A column has one value in all rows; null if there is none.
+    Filled {
+        /// The column.
+        column: String,
+        /// The value's text.
+        value: Option<String>,
+        /// The provider's column takes no null by now, so that null is no row's last value. The event does not say it:
+        /// a reader who has asked the provider does.
+        never_null: bool,
+    },
+    /// Values were set in all rows, one by one: rows that have this checksum have got them.
+    Digest {
+        /// The columns that were summed up.
+        columns: Vec<String>,
+        /// The columns whose values were set; none: not known, so any of those.
+        changed: Option<Vec<String>>,
+        /// How many rows there are.
+        rows: i64,
+        /// The sum of the rows' hashes.
+        sum: String,
+    },
+    /// Rows were changed in a way that the table's identity leaves out.
+    Ignored {
+        /// `update` or `delete`.
+        operation: String,
+        /// How many.
+        rows: i64,
+    },
+}
+
+/// The JSON of marks, one of them at a time.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MarkData {
+    why: String,
+    column: Option<String>,
+    value: Option<String>,
+    columns: Vec<String>,
+    changed: Option<Vec<String>>,
+    rows: Option<i64>,
+    sum: Option<String>,
+    operation: Option<String>,
+}
+
+/// What an event says of its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// Whole rows; no row had the key before.
+    Insert,
+    /// Whole rows; a row had the key before.
+    Update,
+    /// Keys; a row had the key before, none has it now.
+    Delete,
+    /// Whole rows; nothing is said of before.
+    Live,
+    /// Keys; no row has the key now, nothing is said of before.
+    Gone,
+    /// Keys; a row has the key now, and is too large for an event: it is to be fetched.
+    Large,
+    /// Whole rows that are there once more each; of a table without a key.
+    Plus,
+    /// Whole rows that are there once less each; of a table without a key.
+    Minus,
+}
+
+impl Kind {
+    /// Whether the rows are keys alone.
+    pub fn is_key_only(self) -> bool {
+        match self {
+            Kind::Delete | Kind::Gone | Kind::Large => true,
+            Kind::Insert | Kind::Update | Kind::Live | Kind::Plus | Kind::Minus => false,
+        }
+    }
+
+    fn parse(text: &str) -> Option<Kind> {
+        match text {
+            "insert" => Some(Kind::Insert),
+            "update" => Some(Kind::Update),
+            "delete" => Some(Kind::Delete),
+            "live" => Some(Kind::Live),
+            "gone" => Some(Kind::Gone),
+            "large" => Some(Kind::Large),
+            "plus" => Some(Kind::Plus),
+            "minus" => Some(Kind::Minus),
+            _ => None,
+        }
+    }
+}
+
+/// An event of ours that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[error("event {ev_id}")]
+pub struct BadEvent {
+    /// Its number.
+    pub ev_id: i64,
+    /// What is wrong with it.
+    #[source]
+    pub why: Why,
+}
+
+/// What is wrong with an event.
+#[derive(Debug, thiserror::Error)]
+pub enum Why {
+    /// A newer program wrote it.
+    #[error("its type {0:?} is not known to this version: upgrade this program")]
+    UnknownType(String),
+    /// A column is NULL, or what it holds is no text.
+    #[error("{0} is NULL or not in UTF-8")]
+    Missing(&'static str),
+    /// The table's name cannot be read.
+    #[error("ev_extra1 is wrong")]
+    Table(#[from] BadName),
+    /// The shape's number is none.
+    #[error("ev_extra2 {0:?} is no shape's number")]
+    ShapeId(String),
+    /// The kind of rows is unknown.
+    #[error("ev_extra3 {0:?} is no kind of rows that this version knows")]
+    Kind(String),
+    /// The shape cannot be read.
+    #[error("its shape is wrong")]
+    Shape(#[from] BadShape),
+    /// The kind of mark is unknown.
+    #[error("ev_extra3 {0:?} is no kind of mark that this version knows")]
+    MarkKind(String),
+    /// The mark's data is not what its kind asks for.
+    #[error("its data is not that of a mark")]
+    Mark(#[from] serde_json::Error),
+}
+
+impl<'a> RawEvent<'a> {
+    /// What the event says.
+    ///
+    /// # Errors
+    /// [`BadEvent`] if it carries our prefix and is not as `sql/FORMAT.md` says.
+    pub fn parse(&self) -> Result<Event<'a>, BadEvent> {
+        self.read().map_err(|why| BadEvent {
+            ev_id: self.ev_id,
+            why,
+        })
+    }
+
+    fn read(&self) -> Result<Event<'a>, Why> {
+        match self.ev_type {
+            Some("trunkline.1.rows") => Ok(Event::Rows {
+                table: self.ev_extra1.ok_or(Why::Missing("ev_extra1"))?,
+                shape: self.shape_id()?,
+                kind: self.kind()?,
+                block: self.ev_data.ok_or(Why::Missing("ev_data"))?,
+            }),
+            Some("trunkline.1.truncate") => Ok(Event::Truncate {
+                table: self.table()?,
+                shape: self.shape_id()?,
+            }),
+            Some("trunkline.1.mark") => Ok(Event::Mark {
+                table: self.table()?,
+                shape: self.shape_id()?,
+                mark: self.mark()?,
+            }),
+            Some("trunkline.1.shape") => {
+                Ok(Event::Shape(Box::new(Shape::from_json(self.json()?)?)))
+            }
+            Some(ours) if ours.starts_with(PREFIX) => Err(Why::UnknownType(ours.to_owned())),
+            Some(_) | None => Ok(Event::Other),
+        }
+    }
+
+    fn table(&self) -> Result<TableName, Why> {
+        Ok(self.ev_extra1.ok_or(Why::Missing("ev_extra1"))?.parse()?)
+    }
+
+    fn shape_id(&self) -> Result<ShapeId, Why> {
+        let text = self.ev_extra2.ok_or(Why::Missing("ev_extra2"))?;
+        text.parse()
+            .map(ShapeId)
+            .map_err(|_| Why::ShapeId(text.to_owned()))
+    }
+
+    fn kind(&self) -> Result<Kind, Why> {
+        let text = self.ev_extra3.ok_or(Why::Missing("ev_extra3"))?;
+        Kind::parse(text).ok_or_else(|| Why::Kind(text.to_owned()))
+    }
+
+    fn json(&self) -> Result<&'a str, Why> {
+        let data = self.ev_data.ok_or(Why::Missing("ev_data"))?;
+        std::str::from_utf8(data).map_err(|_| Why::Missing("ev_data"))
+    }
+
+    fn mark(&self) -> Result<Mark, Why> {
+        let json = self.json()?;
+        let kind = self.ev_extra3.ok_or(Why::Missing("ev_extra3"))?;
+        if kind == "emptied" {
+            return Ok(Mark::Emptied(serde_json::from_str(json)?));
+        }
+        let data: MarkData = serde_json::from_str(json)?;
+        match kind {
+            "resync" => Ok(Mark::Resync { why: data.why }),
+            "filled" => Ok(Mark::Filled {
+                column: data.column.ok_or(Why::Missing("column"))?,
+                value: data.value,
+                never_null: false,
+            }),
+            "digest" => Ok(Mark::Digest {
+                columns: data.columns,
+                changed: data.changed,
+                rows: data.rows.ok_or(Why::Missing("rows"))?,
+                sum: data.sum.ok_or(Why::Missing("sum"))?,
+            }),
+            "ignored" => Ok(Mark::Ignored {
+                operation: data.operation.ok_or(Why::Missing("operation"))?,
+                rows: data.rows.ok_or(Why::Missing("rows"))?,
+            }),
+            _ => Err(Why::MarkKind(kind.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rows() -> RawEvent<'static> {
+        RawEvent {
+            ev_id: 42,
+            ev_type: Some("trunkline.1.rows"),
+            ev_data: Some(b"(1,a)"),
+            ev_extra1: Some("public.\"user\""),
+            ev_extra2: Some("7"),
+            ev_extra3: Some("update"),
+        }
+    }
+
+    #[test]
+    fn an_event_of_rows_is_read() {
+        assert_eq!(
+            rows().parse().unwrap(),
+            Event::Rows {
+                table: "public.\"user\"",
+                shape: ShapeId(7),
+                kind: Kind::Update,
+                block: b"(1,a)",
+            }
+        );
+    }
+
+    #[test]
+    fn marks_are_read_by_their_kind_and_must_hold_what_it_asks_for() {
+        let mark = |kind, data: &'static str| {
+            let raw = RawEvent {
+                ev_type: Some("trunkline.1.mark"),
+                ev_extra3: Some(kind),
+                ev_data: Some(data.as_bytes()),
+                ..rows()
+            };
+            match raw.parse() {
+                Ok(Event::Mark { mark, .. }) => Ok(mark),
+                Ok(other) => panic!("{other:?}"),
+                Err(bad) => Err(bad),
+            }
+        };
+        assert_eq!(
+            mark("filled", r#"{"column": "d", "value": null}"#).unwrap(),
+            Mark::Filled {
+                column: "d".into(),
+                value: None,
+                never_null: false,
+            }
+        );
+        // As versions wrote it that gave the condition as SQL: nobody reads that any more.
+        let part =
+            r#"{"part": {"schema": "s", "name": "p"}, "bound": "DEFAULT", "where": "(a > 1)"}"#;
+        let Mark::Emptied(part) = mark("emptied", part).unwrap() else {
+            panic!("not emptied");
+        };
+        assert_eq!((part.part.name.as_str(), part.within), ("p", None));
+        for (kind, data) in [
+            ("filled", "{}"),
+            ("digest", r#"{"rows": 1}"#),
+            ("ignored", r#"{"rows": 1}"#),
+            ("emptied", "{}"),
+            ("resync", "no JSON"),
+            ("other", "{}"),
+        ] {
+            assert!(mark(kind, data).is_err(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn an_event_of_another_program_is_left_alone() {
+        for ev_type in [None, Some("I:id"), Some("custom"), Some("")] {
+            let raw = RawEvent { ev_type, ..rows() };
+            assert_eq!(raw.parse().unwrap(), Event::Other);
+        }
+    }
+
+    #[test]
+    fn a_bad_event_of_ours_is_an_error_that_names_it() {
+        let bad = [
+            RawEvent {
+                ev_type: Some("trunkline.2.rows"),
+                ..rows()
+            },
+            RawEvent {
+                ev_type: Some("trunkline.1.shape"),
+                ..rows()
+            },
+            RawEvent {
+                ev_data: None,
+                ..rows()
+            },
+            RawEvent {
+                ev_extra1: None,
+                ..rows()
+            },
+            RawEvent {
+                ev_type: Some("trunkline.1.truncate"),
+                ev_extra1: Some("a b"),
+                ..rows()
+            },
+            RawEvent {
+                ev_extra2: Some("x"),
+                ..rows()
+            },
+            RawEvent {
+                ev_extra3: Some("upsert"),
+                ..rows()
+            },
+        ];
+        for raw in bad {
+            assert_eq!(raw.parse().unwrap_err().to_string(), "event 42");
+        }
+    }
+
+    /// Texts near to what capture writes, and any text.
+    fn text() -> impl Strategy<Value = Option<String>> {
+        prop_oneof![
+            Just(None),
+            "\\PC{0,40}".prop_map(Some),
+            "trunkline\\.[0-9]\\.(rows|shape|truncate|mark|ddl)?".prop_map(Some),
+            "(insert|update|delete|live|gone)?".prop_map(Some),
+            "-?[0-9]{0,20}".prop_map(Some),
+            "(\"?[a-z \"]{0,6}\"?\\.?){0,3}".prop_map(Some),
+            "(\\((\"?[a-z,\\\\\" \n]{0,5}\"?,?){0,4}\\)\n?){0,3}".prop_map(Some),
+            r#"\{("shape": ?-?[0-9]{1,20},? ?|"identity": "key",|"columns": \[\],|"table": \{"schema": "", "name": "", "oid": 1\},|"dropped": true,?){0,5}\}"#
+                .prop_map(Some),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1024))]
+        #[test]
+        fn any_event_is_read_or_refused_and_so_are_its_rows(
+            ev_type in text(), ev_data in text(), extra in (text(), text(), text()), columns in 0..5usize
+        ) {
+            let raw = RawEvent {
+                ev_id: 1,
+                ev_type: ev_type.as_deref(),
+                ev_data: ev_data.as_deref().map(str::as_bytes),
+                ev_extra1: extra.0.as_deref(),
+                ev_extra2: extra.1.as_deref(),
+                ev_extra3: extra.2.as_deref(),
+            };
+            let ours = raw.ev_type.is_some_and(|name| name.starts_with(PREFIX));
+            match raw.parse() {
+                Ok(event) => prop_assert_eq!(ours, event != Event::Other),
+                Err(error) => {
+                    prop_assert!(ours);
+                    prop_assert_eq!(error.ev_id, 1);
+                }
+            }
+            for row in row::rows(ev_data.as_deref().unwrap_or_default().as_bytes(), columns) {
+                let Ok(row) = row else { continue };
+                prop_assert!(row::fields(row).count() == columns.max(1));
+                let mut copy = bytes::BytesMut::new();
+                row::to_copy_text(row, &(0..columns).collect::<Vec<_>>(), &mut copy);
+                prop_assert_eq!(copy.iter().filter(|&&byte| byte == b'\n').count(), 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! The provider's functions that replay calls: reading batches, holding the queue, and
+//! making capture. One function here calls one function there.
+
+pub mod filter;
+pub mod patience;
+
+mod batch;
+mod captures;
+pub mod foreign_code;
+mod names;
+mod problems;
+mod sequences;
+
+use tokio_postgres::{Client, GenericClient, SimpleQueryMessage};
+
+pub use self::{
+    batch::{
+        Batch, BatchFinder, Next, Want, consumer_position, current_snapshot, table_filter,
+        tick_containing,
+    },
+    captures::{Capture, CapturedFor, captures, end_capture},
+    names::{last_names, table_name},
+    problems::{CaptureProblem, capture_problems},
+    sequences::{
+        SequenceValue, add_sequence, remove_sequence, sequence_candidates, sequence_values,
+        sequences_of,
+    },
+};
+use crate::{event::mapping::ProviderColumn, name::TableName};
+
+/// A text as an SQL string constant, safe with any `standard_conforming_strings`.
+pub fn quote_literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!(" E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
+/// A table that could be replicated, or why it cannot.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The table.
+    pub table: TableName,
+    /// Its oid.
+    pub oid: u32,
+    /// Whether some consumer captures it already.
+    pub captured: bool,
+    /// Why it cannot be added, and what to do about that; none if it can.
+    pub refusal: Option<(String, Option<String>)>,
+    /// The columns by which its rows are told apart; empty if it cannot be added, or if its
+    /// rows are not told apart by a key.
+    pub key: Vec<String>,
+    /// It is a partition, and comes with the table that it is a partition of.
+    pub is_part: bool,
+}
+
+impl Candidate {
+    /// Why it cannot be added, with what to do about that; none if it can.
+    pub fn why_not(&self) -> Option<String> {
+        self.refusal.as_ref().map(|(reason, hint)| match hint {
+            Some(hint) => format!("{reason} ({hint})"),
+            None => reason.clone(),
+        })
+    }
+}
+
+/// How the rows of a table are to be told apart, as `add` is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WantedIdentity {
+    /// As the table itself says: by its primary key, or the like.
+    #[default]
+    Own,
+    /// By these columns.
+    Columns(Vec<String>),
+    /// By all columns.
+    Full,
+    /// Not at all: rows are only added.
+    InsertOnly,
+}
+
+impl WantedIdentity {
+    /// The two arguments that the provider's functions take for it.
+    fn arguments(&self) -> (Option<&'static str>, Option<&[String]>) {
+        match self {
+            WantedIdentity::Own => (None, None),
+            WantedIdentity::Columns(columns) => (Some("key"), Some(columns)),
+            WantedIdentity::Full => (Some("full"), None),
+            WantedIdentity::InsertOnly => (Some("insert-only"), None),
+        }
+    }
+}
+
+/// All tables of the provider that a user could mean by `add --all`, and which of them can be
+/// added with this identity.
+pub async fn candidates(
+    client: &impl GenericClient,
+    queue: &str,
+    identity: &WantedIdentity,
+) -> Result<Vec<Candidate>, tokio_postgres::Error> {
+    let (identity, columns) = identity.arguments();
+    let rows = client
+        .query(
+            "select schema_name, table_name, table_oid, captured, reason, hint, key_columns, \
+                    is_part \
+             from trunkline.candidates($1, $2, $3) order by schema_name, table_name",
+            &[&queue, &identity, &columns],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let reason: Option<String> = row.try_get(4)?;
+            let hint: Option<String> = row.try_get(5)?;
+            Ok(Candidate {
+                table: TableName::of(row)?,
+                oid: row.try_get(2)?,
+                captured: row.try_get(3)?,
+                refusal: reason.map(|reason| (reason, hint)),
+                key: row
+                    .try_get::<_, Option<Vec<String>>>(6)?
+                    .unwrap_or_default(),
+                is_part: row.try_get(7)?,
+            })
+        })
+        .collect()
+}
+
+/// How large a table is.
+#[derive(Clone, Copy, Debug)]
+pub struct TableSize {
+    /// The table's oid.
+    pub table_oid: u32,
+    /// Bytes of its rows, those of its partitions together, by the server's statistics.
+    pub bytes: i64,
+    /// Rows, by the server's statistics.
+    pub rows_estimated: i64,
+}
+
+/// The sizes of tables; those that do not exist are left out. From the catalog alone: to ask a
+/// table itself would wait for whoever has it locked.
+pub async fn table_sizes(
+    client: &impl GenericClient,
+    table_oids: &[u32],
+) -> Result<Vec<TableSize>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "with recursive tree as ( \
+                 select c.oid as root, c.oid, c.relkind from pg_catalog.pg_class c \
+                 where c.oid = any ($1) \
+                 union all \
+                 select t.root, c.oid, c.relkind from tree t \
+                   join pg_catalog.pg_inherits i on t.relkind = 'p' and i.inhparent = t.oid \
+                   join pg_catalog.pg_class c on c.oid = i.inhrelid) \
+             select t.root, \
+                    coalesce(sum(c.relpages::int8 \
+                        * pg_catalog.current_setting('block_size')::int8) \
+                        filter (where t.relkind <> 'p'), 0)::int8, \
+                    coalesce(sum(greatest(c.reltuples, 0)) \
+                        filter (where t.relkind <> 'p'), 0)::int8 \
+             from tree t join pg_catalog.pg_class c on c.oid = t.oid group by t.root",
+            &[&table_oids],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(TableSize {
+                table_oid: row.try_get(0)?,
+                bytes: row.try_get(1)?,
+                rows_estimated: row.try_get(2)?,
+            })
+        })
+        .collect()
+}
+
+/// How many rows the planner expects of a query; 0 if it does not say.
+pub async fn rows_planned(client: &Client, query: String) -> Result<i64, tokio_postgres::Error> {
+    let plan = client
+        .simple_query(&format!("explain (format json) {query}"))
+        .await?;
+    let rows = plan.iter().find_map(|message| {
+        let SimpleQueryMessage::Row(row) = message else {
+            return None;
+        };
+        let plan: serde_json::Value = serde_json::from_str(row.get(0)?).ok()?;
+        plan.pointer("/0/Plan/Plan Rows")?.as_i64()
+    });
+    Ok(rows.unwrap_or(0))
+}
+
+/// Tells running replays of a queue that their lists of tables have changed. A hint: they look
+/// now and then without one.
+pub async fn hint_tables(
+    client: &impl GenericClient,
+    queue: &str,
+) -> Result<(), tokio_postgres::Error> {
+    let sql = "select pg_catalog.pg_notify('trunkline_tables', $1)";
+    client.execute(sql, &[&queue]).await.map(|_| ())
+}
+
+/// The columns of a table that capture takes: all but generated ones.
+pub async fn captured_columns(
+    client: &impl GenericClient,
+    table_oid: u32,
+) -> Result<Vec<ProviderColumn>, tokio_postgres::Error> {
+    // The column attgenerated is there from version 12 on.
+    let rows = client
+        .query(
+            "select a.attnum, a.attname::text from pg_catalog.pg_attribute a \
+             where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
+               and coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = '' \
+             order by a.attnum",
+            &[&table_oid],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ProviderColumn {
+                attnum: row.try_get(0)?,
+                name: row.try_get(1)?,
+            })
+        })
+        .collect()
+}
+
+/// The columns of a table that capture takes, each with its type: as `format_type` names it, without modifiers.
+pub async fn captured_types(
+    client: &impl GenericClient,
+    table_oid: u32,
+) -> Result<Vec<(String, String)>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select a.attname::text, pg_catalog.format_type(a.atttypid, -1) from pg_catalog.pg_attribute a \
+             where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
+               and coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = '' \
+             order by a.attnum",
+            &[&table_oid],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
+}
+
+/// The user's tables with their oids, without partitions: a cheap look, which says nothing of whether they can be
+/// captured.
+pub async fn tables(
+    client: &impl GenericClient,
+) -> Result<Vec<(u32, TableName)>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select n.nspname::text, c.relname::text, c.oid \
+               from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+              where c.relkind in ('r', 'p') and c.relpersistence <> 't' and not c.relispartition \
+                and n.nspname not in ('pg_catalog', 'information_schema', 'pgq', 'pgq_coop', 'pgq_ext', 'trunkline') \
+                and n.nspname !~ '^pg_(toast|temp)'",
+            &[],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(2)?, TableName::of(row)?)))
+        .collect()
+}
+
+/// What a name that is none of the candidates' stands for: why nothing by that name can be added, and
+/// what to do. None if nothing has the name.
+pub async fn why_no_candidate(
+    client: &impl GenericClient,
+    table: &TableName,
+) -> Result<Option<String>, tokio_postgres::Error> {
+    let row = client
+        .query_opt(
+            "select case \
+                 when n.nspname in ('pg_catalog', 'information_schema') or n.nspname ~ '^pg_toast' then 'is a system table' \
+                 when n.nspname in ('pgq', 'pgq_coop', 'pgq_ext', 'trunkline') then 'belongs to Trunkline' \
+                 when c.relpersistence = 't' then 'is temporary' \
+                 when c.relkind = 'v' then 'is a view: add the tables that it shows' \
+                 when c.relkind = 'm' then 'is a materialized view: add the tables that it is made from, and refresh it on the subscriber' \
+                 when c.relkind = 'f' then 'is a foreign table: replicate it from the server that holds it' \
+                 when c.relkind = 'S' then 'is a sequence: use add-seq' \
+                 when c.relkind in ('i', 'I') then 'is an index' \
+                 when e.extname is not null then 'belongs to the extension ' || e.extname || ', which makes and changes it itself' \
+                 when c.relkind in ('r', 'p') then 'cannot be seen by this role' \
+                 else 'is no table' end \
+               from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+               left join pg_catalog.pg_depend d \
+                 on d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e' \
+               left join pg_catalog.pg_extension e on e.oid = d.refobjid \
+              where n.nspname = $1 and c.relname = $2",
+            &[&table.schema, &table.name],
+        )
+        .await?;
+    row.map(|row| row.try_get(0)).transpose()
+}
+
+/// Columns of a table that may hold numbers of large objects, by their types: `oid`, and `lo` of the
+/// extension.
+pub async fn large_object_columns(
+    client: &impl GenericClient,
+    table_oid: u32,
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = client
+        .query(
+            "select a.attname::text from pg_catalog.pg_attribute a \
+               join pg_catalog.pg_type t on t.oid = a.atttypid \
+              where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
+                and (t.oid = 'pg_catalog.oid'::regtype or t.typname = 'lo' and t.typbasetype = 'pg_catalog.oid'::regtype) \
+              order by a.attnum",
+            &[&table_oid],
+        )
+        .await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Makes capture of a table for a consumer, under the session's `lock_timeout`. True if it
+/// was not there before.
+pub async fn add_table(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+    table: &TableName,
+    identity: &WantedIdentity,
+) -> Result<bool, tokio_postgres::Error> {
+    let (identity, columns) = identity.arguments();
+    client
+        .query_one(
+            "select added from trunkline.add_table($1, $2, $3, $4, $5, $6)",
+            &[
+                &queue,
+                &consumer,
+                &table.schema,
+                &table.name,
+                &identity,
+                &columns,
+            ],
+        )
+        .await?
+        .try_get(0)
+}
+
+/// Ends capture of a table for a consumer; the last one takes the triggers away. By its oid,
+/// if it is known: then the name may be one of before.
+pub async fn remove_table(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+    table: &TableName,
+    oid: Option<u32>,
+) -> Result<bool, tokio_postgres::Error> {
+    client
+        .query_one(
+            "select trunkline.remove_table($1, $2, $3, $4, $5)",
+            &[&queue, &consumer, &table.schema, &table.name, &oid],
+        )
+        .await?
+        .try_get(0)
+}
+
+/// The definitions of the shapes that a queue's events have, oldest first: of all tables, or
+/// of one.
+pub async fn shapes(
+    client: &impl GenericClient,
+    queue: &str,
+    table_oid: Option<u32>,
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = match table_oid {
+        None => {
+            let all = "select definition from trunkline.shapes($1) order by shape_id";
+            client.query(all, &[&queue]).await?
+        }
+        // By an index: each of many tables asks for its own.
+        Some(table_oid) => {
+            let of_one = "select s.definition::text from trunkline.shape s \
+                            join pgq.queue q on q.queue_id = s.queue_id \
+                           where q.queue_name = $1 and s.table_oid = $2 order by s.shape_id";
+            client.query(of_one, &[&queue, &table_oid]).await?
+        }
+    };
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Makes one of the calls by which a consumer begins or ends to want something; whether that changed anything.
+async fn changed(
+    client: &impl GenericClient,
+    call: &str,
+    queue: &str,
+    consumer: &str,
+    name: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    client
+        .query_one(call, &[&queue, &consumer, &name.schema, &name.name])
+        .await?
+        .try_get(0)
+}

@@ -1,0 +1,184 @@
+//! The tries of a table's initial copy: columns of `trunkline.table_state` and the rows of
+//! `trunkline.copied_range`. Each call is one statement of its caller's transaction.
+
+use tokio_postgres::GenericClient;
+
+use super::table_state::{Copied, TableRow};
+use crate::{name::TableName, queue::tick::Tick};
+
+/// One try to copy a table; a later one has a greater number, and then this one is over.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The consumer's name.
+    pub consumer: String,
+    /// The table, by its name on the provider.
+    pub table: TableName,
+    /// The try's number.
+    pub number: i64,
+}
+
+/// How a part of a table stands when it is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is the caller's to load.
+    Yours,
+    /// A transaction that was in doubt has loaded it.
+    Loaded,
+    /// The try is over: the table was removed, or another try has begun.
+    Over,
+}
+
+impl Attempt {
+    /// Begins a try: the state is `in-copy`, without a tick, and no part is loaded. None if
+    /// the row is not as it was read.
+    pub async fn begin(
+        client: &impl GenericClient,
+        consumer: &str,
+        row: &TableRow,
+        loading: bool,
+    ) -> Result<Option<Attempt>, tokio_postgres::Error> {
+        let number = client
+            .query_opt(
+                "with begun as ( \
+                     update trunkline.table_state set state = 'in-copy', tick_id = null, \
+                         tick_tag = null, copied_snapshot = null, copied_tick_id = null, \
+                         copied_tick_tag = null, error = null, advice = null, loading = $7, \
+                         copy_attempt = copy_attempt + 1, changed_at = clock_timestamp(), \
+                         started_at = clock_timestamp(), rows_copied = 0, bytes_copied = 0 \
+                     where consumer = $1 and schema_name = $2 and table_name = $3 \
+                       and state = $4 and tick_id is not distinct from $5 and copy_attempt = $6 \
+                     returning copy_attempt), \
+                 cleared as ( \
+                     delete from trunkline.copied_range \
+                     where consumer = $1 and schema_name = $2 and table_name = $3 \
+                       and exists (select from begun)) \
+                 select copy_attempt from begun",
+                &[
+                    &consumer,
+                    &row.table.schema,
+                    &row.table.name,
+                    &row.state.as_str(),
+                    &row.tick.map(|tick| tick.id.0),
+                    &row.attempt,
+                    &loading,
+                ],
+            )
+            .await?
+            .map(|row| row.try_get(0))
+            .transpose()?;
+        Ok(number.map(|number| Attempt {
+            consumer: consumer.to_owned(),
+            table: row.table.clone(),
+            number,
+        }))
+    }
+
+    /// Claims a part in the transaction that loads it, which holds a lock on the table that
+    /// a new try's emptying waits for. Waits for a transaction in doubt that has claimed it.
+    pub async fn claim(
+        &self,
+        client: &impl GenericClient,
+        part: i32,
+    ) -> Result<Claim, tokio_postgres::Error> {
+        let claimed = client
+            .execute(
+                "insert into trunkline.copied_range (consumer, schema_name, table_name, range_no) \
+                 select s.consumer, s.schema_name, s.table_name, $5 from trunkline.table_state s \
+                 where s.consumer = $1 and s.schema_name = $2 and s.table_name = $3 \
+                   and s.state = 'in-copy' and s.tick_id is null and s.copy_attempt = $4 \
+                 for key share on conflict do nothing",
+                &[
+                    &self.consumer,
+                    &self.table.schema,
+                    &self.table.name,
+                    &self.number,
+                    &part,
+                ],
+            )
+            .await?;
+        if claimed == 1 {
+            return Ok(Claim::Yours);
+        }
+        let loaded: bool = client
+            .query_one(
+                "select exists (select from trunkline.copied_range r \
+                     join trunkline.table_state s using (consumer, schema_name, table_name) \
+                     where r.consumer = $1 and r.schema_name = $2 and r.table_name = $3 \
+                       and s.copy_attempt = $4 and r.range_no = $5)",
+                &[
+                    &self.consumer,
+                    &self.table.schema,
+                    &self.table.name,
+                    &self.number,
+                    &part,
+                ],
+            )
+            .await?
+            .try_get(0)?;
+        Ok(if loaded { Claim::Loaded } else { Claim::Over })
+    }
+
+    /// Notes that all parts are loaded: the table's own events follow from `tick`, without
+    /// those that `copied` shows. False if the try is over.
+    pub async fn complete(
+        &self,
+        client: &impl GenericClient,
+        tick: Tick,
+        copied: &Copied,
+        rows: i64,
+        bytes: i64,
+    ) -> Result<bool, tokio_postgres::Error> {
+        let done = client
+            .execute(
+                "with cleared as ( \
+                     delete from trunkline.copied_range \
+                     where consumer = $1 and schema_name = $2 and table_name = $3) \
+                 update trunkline.table_state set tick_id = $5, tick_tag = $6, \
+                     copied_snapshot = $7, copied_tick_id = $8, copied_tick_tag = $9, \
+                     rows_copied = $10, bytes_copied = $11, rows_estimated = $10, loading = false \
+                 where consumer = $1 and schema_name = $2 and table_name = $3 \
+                   and state = 'in-copy' and tick_id is null and copy_attempt = $4",
+                &[
+                    &self.consumer,
+                    &self.table.schema,
+                    &self.table.name,
+                    &self.number,
+                    &tick.id.0,
+                    &tick.tag.0,
+                    &copied.snapshot.0,
+                    &copied.shown_by.id.0,
+                    &copied.shown_by.tag.0,
+                    &rows,
+                    &bytes,
+                ],
+            )
+            .await?;
+        Ok(done == 1)
+    }
+
+    /// Gives the try up, in the transaction that empties the table: what it holds is nobody's
+    /// any more. False if the try is over.
+    pub async fn abandon(
+        &self,
+        client: &impl GenericClient,
+    ) -> Result<bool, tokio_postgres::Error> {
+        let done = client
+            .execute(
+                "with cleared as ( \
+                     delete from trunkline.copied_range \
+                     where consumer = $1 and schema_name = $2 and table_name = $3) \
+                 update trunkline.table_state set loading = false, \
+                     copy_attempt = copy_attempt + 1 \
+                 where consumer = $1 and schema_name = $2 and table_name = $3 \
+                   and state = 'in-copy' and tick_id is null and copy_attempt = $4",
+                &[
+                    &self.consumer,
+                    &self.table.schema,
+                    &self.table.name,
+                    &self.number,
+                ],
+            )
+            .await?;
+        Ok(done == 1)
+    }
+}

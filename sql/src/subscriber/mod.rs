@@ -1,0 +1,10 @@
+//! The subscriber's tables, schema `trunkline`: they are written by replay alone, each in its caller's transaction.
+
+pub mod conflict; // trunkline.conflict, and the counter in table_state
+pub mod copy_attempt; // trunkline.copied_range, and what table_state says of a copy's tries
+pub mod kept_ddl; // trunkline.kept_ddl
+pub mod position; // trunkline.position; `remove` takes all that belongs to a consumer
+pub mod relation; // what a name stands for, from the catalog
+pub mod sequence_state; // trunkline.sequence_state, the sequences, and the version of lists in position
+pub mod skipped_change; // trunkline.skipped_change, and the wish for a try in table_state
+pub mod table_state; // trunkline.table_state, and the version of lists in position

@@ -1,0 +1,284 @@
+//! Rows of `trunkline.position` on a subscriber: where a consumer stands, moved only by
+//! compare-and-swap in the transaction that applies the data.
+
+use std::time::SystemTime;
+
+use tokio_postgres::{GenericClient, Row, Statement};
+
+use crate::error::Error;
+use crate::install::ownership::{Schema, relation_exists};
+use crate::queue::tick::{Epoch, Tick, TickId, TickTag};
+
+/// A place in the history of a queue. The epoch tells one queue from another of the same
+/// name, the tag one tick from another of the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The queue's identity.
+    pub epoch: Epoch,
+    /// The last tick that is applied.
+    pub tick: Tick,
+}
+
+impl Position {
+    /// The position that a row's first three columns are: epoch, tick id, tag.
+    pub(crate) fn of(row: &Row) -> Result<Position, tokio_postgres::Error> {
+        Ok(Position {
+            epoch: Epoch(row.try_get(0)?),
+            tick: Tick {
+                id: TickId(row.try_get(1)?),
+                tag: TickTag(row.try_get(2)?),
+            },
+        })
+    }
+}
+
+/// What a subscriber stores about a consumer.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The place up to which everything is applied.
+    pub position: Position,
+    /// The queue that it is a place in.
+    pub queue: String,
+    /// Grows when a table is taken out of the batch loop's hands by somebody else.
+    pub tables_version: i64,
+    /// The operator has paused the job.
+    pub paused: bool,
+    /// Rows that were not as the change said, since the install.
+    pub conflicts: i64,
+    /// Why the loop does not go on, if it does not.
+    pub last_error: Option<String>,
+    /// Seconds since the last tick that is applied was made, by the two servers' clocks.
+    pub seconds_behind: f64,
+}
+
+fn stored(row: &Row) -> Result<Stored, tokio_postgres::Error> {
+    Ok(Stored {
+        position: Position::of(row)?,
+        tables_version: row.try_get(3)?,
+        paused: row.try_get(4)?,
+        conflicts: row.try_get(5)?,
+        last_error: row.try_get(6)?,
+        seconds_behind: row.try_get(7)?,
+        queue: row.try_get(8)?,
+    })
+}
+
+/// Whether replay is installed in this database at all. Source: the catalog.
+///
+/// # Errors
+/// [`Error::Stranger`] where schema trunkline belongs to a role that may not act as this session's.
+pub async fn is_installed(client: &impl GenericClient) -> Result<bool, Error> {
+    relation_exists(client, Schema::Trunkline, "position").await
+}
+
+/// Where the consumer stands; none if `replay install` has not registered it here.
+pub async fn find(
+    client: &impl GenericClient,
+    consumer: &str,
+) -> Result<Option<Stored>, tokio_postgres::Error> {
+    let row = client
+        .query_opt(
+            "select epoch, tick_id, tick_tag, tables_version, paused, conflicts, last_error, \
+                 extract(epoch from clock_timestamp() - tick_time)::float8, queue \
+             from trunkline.position where consumer = $1",
+            &[&consumer],
+        )
+        .await?;
+    row.as_ref().map(stored).transpose()
+}
+
+/// Registers a consumer at a tick of the provider; false if it is there already, and then
+/// its position stays.
+pub async fn register(
+    client: &impl GenericClient,
+    consumer: &str,
+    job: &str,
+    queue: &str,
+    at: Position,
+) -> Result<bool, tokio_postgres::Error> {
+    let made = client
+        .execute(
+            "insert into trunkline.position \
+                 (consumer, job, queue, epoch, tick_id, tick_tag, tick_time) \
+             values ($1, $2, $3, $4, $5, $6, clock_timestamp()) on conflict do nothing",
+            &[
+                &consumer,
+                &job,
+                &queue,
+                &at.epoch.0,
+                &at.tick.id.0,
+                &at.tick.tag.0,
+            ],
+        )
+        .await?;
+    Ok(made == 1)
+}
+
+/// Forgets a consumer that has no tables, with its sequences and conflicts.
+pub async fn remove(
+    client: &impl GenericClient,
+    consumer: &str,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "with s as (delete from trunkline.sequence_state where consumer = $1), \
+                  c as (delete from trunkline.conflict where consumer = $1) \
+             delete from trunkline.position where consumer = $1",
+            &[&consumer],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Sets a consumer to another place and has all of its tables copied again, in one statement:
+/// what it applied before is of another history. How many tables that are.
+pub async fn start_anew(
+    client: &impl GenericClient,
+    consumer: &str,
+    at: Position,
+) -> Result<u64, tokio_postgres::Error> {
+    let tables: i64 = client
+        .query_one(
+            "with moved as ( \
+                 update trunkline.position set epoch = $2, tick_id = $3, tick_tag = $4, \
+                     tick_time = clock_timestamp(), tables_version = tables_version + 1, \
+                     last_error = null, last_error_at = null, last_error_advice = null \
+                 where consumer = $1 returning consumer), \
+             again as ( \
+                 update trunkline.table_state s set state = '-', existing = 'truncate', \
+                     tick_id = null, tick_tag = null, copied_snapshot = null, \
+                     copied_tick_id = null, copied_tick_tag = null, error = null, advice = null, \
+                     error_detail = null, rows_copied = 0, bytes_copied = 0, changed_at = clock_timestamp() \
+                 from moved where s.consumer = moved.consumer returning 1) \
+             select count(*) from again",
+            &[&consumer, &at.epoch.0, &at.tick.id.0, &at.tick.tag.0],
+        )
+        .await?
+        .try_get(0)?;
+    Ok(u64::try_from(tables).unwrap_or_default())
+}
+
+/// Pauses a consumer or lets it go on.
+pub async fn pause(
+    client: &impl GenericClient,
+    consumer: &str,
+    paused: bool,
+) -> Result<bool, tokio_postgres::Error> {
+    let changed = client
+        .execute(
+            "update trunkline.position set paused = $2 \
+             where consumer = $1 and paused is distinct from $2",
+            &[&consumer, &paused],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// A move of the position, to be made in the transaction that applies the data.
+#[derive(Clone, Copy, Debug)]
+pub struct Move {
+    /// Where the consumer must still stand.
+    pub from: Position,
+    /// The list of tables that the batch was applied under.
+    pub tables_version: i64,
+    /// The tick that the batch ends with.
+    pub to: Tick,
+    /// When that tick was made, by the provider's clock; none if it stays the same tick.
+    pub to_time: Option<SystemTime>,
+    /// Conflicts that were found while the batch was applied.
+    pub conflicts: i64,
+}
+
+/// The prepared compare-and-swap of one session.
+pub struct Mover {
+    statement: Statement,
+}
+
+impl Mover {
+    /// Prepares the statement on a session to the subscriber.
+    pub async fn prepare(client: &impl GenericClient) -> Result<Mover, tokio_postgres::Error> {
+        let statement = client
+            .prepare(
+                "update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = coalesce($8, tick_time), \
+                     conflicts = conflicts + $9, batch_rows = null, applied_at = clock_timestamp() \
+                 where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
+                   and tables_version = $5",
+            )
+            .await?;
+        Ok(Mover { statement })
+    }
+
+    /// Moves the position. False if it is not where the move begins or if the tables have
+    /// changed: then the transaction must not commit.
+    pub async fn compare_and_swap(
+        &self,
+        client: &impl GenericClient,
+        consumer: &str,
+        step: &Move,
+    ) -> Result<bool, tokio_postgres::Error> {
+        let moved = client
+            .execute(
+                &self.statement,
+                &[
+                    &consumer,
+                    &step.from.epoch.0,
+                    &step.from.tick.id.0,
+                    &step.from.tick.tag.0,
+                    &step.tables_version,
+                    &step.to.id.0,
+                    &step.to.tag.0,
+                    &step.to_time,
+                    &step.conflicts,
+                ],
+            )
+            .await?;
+        Ok(moved == 1)
+    }
+}
+
+/// Shows how many rows the batch in hand has written so far; none: no batch takes long.
+pub async fn show_progress(
+    client: &impl GenericClient,
+    consumer: &str,
+    rows: Option<i64>,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "update trunkline.position set batch_rows = $2 \
+             where consumer = $1 and batch_rows is distinct from $2",
+            &[&consumer, &rows],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Why the loop does not go on.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredError<'a> {
+    /// The error in one line, without values of rows.
+    pub text: &'a str,
+    /// What somebody must do; none: it may pass by itself.
+    pub advice: Option<&'a str>,
+}
+
+/// Stores why the loop does not go on, for `status`; none when it does again.
+pub async fn show_error(
+    client: &impl GenericClient,
+    consumer: &str,
+    error: Option<StoredError<'_>>,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "update trunkline.position set last_error = $2, last_error_advice = $3, \
+                 last_error_at = case when $2 is null then null else clock_timestamp() end \
+             where consumer = $1 \
+               and (last_error, last_error_advice) is distinct from ($2::text, $3::text)",
+            &[
+                &consumer,
+                &error.map(|error| error.text),
+                &error.and_then(|error| error.advice),
+            ],
+        )
+        .await?;
+    Ok(())
+}

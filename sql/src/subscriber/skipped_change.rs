@@ -1,0 +1,133 @@
+//! Rows of `trunkline.skipped_change` on a subscriber: changes that an operator has dropped.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio_postgres::GenericClient;
+
+use super::conflict::KEPT_KEY_CHARACTERS;
+use crate::{
+    name::TableName,
+    queue::tick::{Epoch, Tick},
+};
+
+/// The number of a row within its event, from 1 on; 0 stands for all of the event.
+pub type RowNumber = i32;
+
+/// A table of a consumer, as its changes are skipped.
+#[derive(Clone, Copy, Debug)]
+pub struct Of<'a> {
+    /// The consumer's name.
+    pub consumer: &'a str,
+    /// The table's oid on the provider.
+    pub provider_oid: u32,
+    /// The queue that its events are numbered in.
+    pub epoch: Epoch,
+}
+
+/// The changes of one table that are left out, by event.
+#[derive(Clone, Debug, Default)]
+pub struct Skipped {
+    events: HashMap<i64, HashSet<RowNumber>>,
+}
+
+impl Skipped {
+    /// Which rows of an event are left out; none if it is applied as it is.
+    pub fn of_event(&self, event_id: i64) -> Option<&HashSet<RowNumber>> {
+        self.events.get(&event_id)
+    }
+}
+
+/// The changes of a table that are left out. Until the caller's transaction ends, no more are
+/// added: what it applies is what it was told.
+pub async fn hold(
+    client: &impl GenericClient,
+    of: Of<'_>,
+) -> Result<Skipped, tokio_postgres::Error> {
+    lock(client, of).await?;
+    let rows = client
+        .query(
+            "select event_id, row_number from trunkline.skipped_change \
+             where consumer = $1 and provider_oid = $2 and epoch = $3",
+            &[&of.consumer, &of.provider_oid, &of.epoch.0],
+        )
+        .await?;
+    let mut skipped = Skipped::default();
+    for row in rows {
+        let rows = skipped.events.entry(row.try_get(0)?).or_default();
+        rows.insert(row.try_get(1)?);
+    }
+    Ok(skipped)
+}
+
+async fn lock(client: &impl GenericClient, of: Of<'_>) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "select pg_catalog.pg_advisory_xact_lock( \
+                 pg_catalog.hashtext('trunkline skip ' || $1), pg_catalog.hashtext($2::oid::text))",
+            &[&of.consumer, &of.provider_oid],
+        )
+        .await?;
+    Ok(())
+}
+
+/// A change that is to be left out.
+#[derive(Clone, Debug)]
+pub struct NewSkip<'a> {
+    /// The table, by its name on the provider.
+    pub table: &'a TableName,
+    /// The tick that the parked table stands at.
+    pub stands: Tick,
+    /// The event.
+    pub event_id: i64,
+    /// The row.
+    pub row_number: RowNumber,
+    /// What it does: `insert` and the like.
+    pub kind: &'a str,
+    /// The key of the row as record text; none for all of an event.
+    pub row_key: Option<&'a str>,
+    /// What the subscriber said to it.
+    pub error: &'a str,
+    /// The login of the operator's system, if it tells.
+    pub told_by: Option<&'a str>,
+}
+
+/// Leaves a change out from now on, and has the table tried at once. False if the table is not
+/// parked where the change was found any more. To be called in a transaction of its own.
+pub async fn add(
+    client: &impl GenericClient,
+    of: Of<'_>,
+    skip: &NewSkip<'_>,
+) -> Result<bool, tokio_postgres::Error> {
+    lock(client, of).await?;
+    let added = client
+        .execute(
+            "with parked as ( \
+                 update trunkline.table_state set try_now = true \
+                 where consumer = $1 and provider_oid = $2 and state = 'parked' \
+                   and tick_id = $6 and tick_tag = $7 \
+                 returning 1) \
+             insert into trunkline.skipped_change \
+                 (consumer, provider_oid, epoch, schema_name, table_name, tick_id, event_id, \
+                  row_number, kind, row_key, error, told_by) \
+             select $1, $2, $3, $4, $5, $6, $8, $9, $10, pg_catalog.left($11, $14), $12, $13 \
+             from parked",
+            &[
+                &of.consumer,
+                &of.provider_oid,
+                &of.epoch.0,
+                &skip.table.schema,
+                &skip.table.name,
+                &skip.stands.id.0,
+                &skip.stands.tag.0,
+                &skip.event_id,
+                &skip.row_number,
+                &skip.kind,
+                &skip.row_key,
+                &skip.error,
+                &skip.told_by,
+                &KEPT_KEY_CHARACTERS,
+            ],
+        )
+        .await?;
+    Ok(added == 1)
+}

@@ -1,0 +1,459 @@
+//! Rows of `trunkline.table_state` on a subscriber: which tables a consumer replicates,
+//! and how far each is. Who may take which step is decided in `replay::table`.
+
+mod find;
+mod words;
+
+use tokio_postgres::{GenericClient, Row};
+
+pub use self::{
+    find::{UNFINISHED, find, list, none_unfinished, unfinished},
+    words::{Existing, State, UnknownWord},
+};
+
+use super::conflict::OnConflict;
+use crate::{
+    event::mapping::{self, Mapping},
+    name::TableName,
+    queue::tick::{SnapshotText, Tick, TickId, TickTag},
+};
+
+/// What a copy showed, and the proof of where it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// The copy's snapshot; events that it shows are in the copy.
+    pub snapshot: SnapshotText,
+    /// A tick that shows all that the snapshot shows, made by the server that was copied: a
+    /// provider without it is not the one that was copied.
+    pub shown_by: Tick,
+}
+
+/// One row of `trunkline.table_state`.
+#[derive(Clone, Debug)]
+pub struct TableRow {
+    /// The table's name on the provider.
+    pub table: TableName,
+    /// The table's oid on the provider; it names the table's helper consumers.
+    pub provider_oid: u32,
+    /// Where the table is in its life.
+    pub state: State,
+    /// What to do with rows that were there before the copy.
+    pub existing: Existing,
+    /// Which of its rows and columns are replicated, and into which table.
+    pub mapping: Mapping,
+    /// The tick up to which the table's own events are applied, while it is not `ok`.
+    pub tick: Option<Tick>,
+    /// The copy that the table's rows are of, while it is not `ok`.
+    pub copied: Option<Copied>,
+    /// The number of the copy's last try.
+    pub attempt: i64,
+    /// What the table holds is of an unfinished try.
+    pub loading: bool,
+    /// Rows copied so far.
+    pub rows_copied: i64,
+    /// Bytes of COPY text copied so far.
+    pub bytes_copied: i64,
+    /// Rows that the provider's statistics promise.
+    pub rows_estimated: i64,
+    /// Changes that the table's identity left out.
+    pub ignored: i64,
+    /// Rows that were not as their changes said.
+    pub conflicts: i64,
+    /// What to do with such rows; none: as the job's config says.
+    pub on_conflict: Option<OnConflict>,
+    /// The operator asks for a try before the rest of a parked table is over.
+    pub try_now: bool,
+    /// Why the table is parked, without values of rows.
+    pub error: Option<String>,
+    /// The same with what the server says beside its message, mostly the row.
+    pub detail: Option<String>,
+    /// What to do about it.
+    pub advice: Option<String>,
+    /// Seconds since the state last changed, by the subscriber's clock.
+    pub seconds_in_state: f64,
+    /// Seconds since the copy began, by the subscriber's clock.
+    pub seconds_since_start: Option<f64>,
+}
+
+impl TableRow {
+    /// The subscriber's table, unless it is the one that the table was renamed to on the provider.
+    pub fn target(&self) -> &TableName {
+        self.mapping.target_of(&self.table)
+    }
+
+    /// Why the table is parked, with all that is stored: for its operator alone.
+    pub fn error_with_rows(&self) -> Option<&str> {
+        self.error.as_ref()?;
+        self.detail.as_deref().or(self.error.as_deref())
+    }
+
+    /// Why the table is parked, or was before the try that runs now.
+    pub fn why(&self) -> Option<Why<'_>> {
+        Some(Why {
+            error: self.error.as_deref()?,
+            detail: self.detail.as_deref(),
+            advice: self.advice.as_deref()?,
+        })
+    }
+}
+
+const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, tick_id, tick_tag, \
+    copied_snapshot, copied_tick_id, copied_tick_tag, copy_attempt, loading, rows_copied, bytes_copied, rows_estimated, error, advice, \
+    extract(epoch from clock_timestamp() - changed_at)::float8 as seconds_in_state, \
+    extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start, ignored, \
+    conflicts, on_conflict, try_now, \
+    target_schema, target_name, column_attnums, column_names, filter, filter_attnums, filter_names, \
+    error_detail";
+
+fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
+    Ok(TableRow {
+        table: TableName::of(row)?,
+        provider_oid: row.try_get(2)?,
+        state: row.try_get(3)?,
+        existing: row.try_get(4)?,
+        tick: tick(row.try_get(5)?, row.try_get(6)?),
+        copied: copied(row.try_get(7)?, tick(row.try_get(8)?, row.try_get(9)?)),
+        attempt: row.try_get(10)?,
+        loading: row.try_get(11)?,
+        rows_copied: row.try_get(12)?,
+        bytes_copied: row.try_get(13)?,
+        rows_estimated: row.try_get(14)?,
+        error: row.try_get(15)?,
+        advice: row.try_get(16)?,
+        seconds_in_state: row.try_get(17)?,
+        seconds_since_start: row.try_get(18)?,
+        ignored: row.try_get(19)?,
+        conflicts: row.try_get(20)?,
+        on_conflict: row.try_get(21)?,
+        try_now: row.try_get(22)?,
+        mapping: Mapping::of(row, 23)?,
+        detail: row.try_get(30)?,
+    })
+}
+
+fn copied(snapshot: Option<String>, shown_by: Option<Tick>) -> Option<Copied> {
+    Some(Copied {
+        snapshot: SnapshotText(snapshot?),
+        shown_by: shown_by?,
+    })
+}
+
+fn tick(id: Option<i64>, tag: Option<i64>) -> Option<Tick> {
+    Some(Tick {
+        id: TickId(id?),
+        tag: TickTag(tag?),
+    })
+}
+
+/// What became of a table that was to be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// It is there now, in state `-`.
+    Done,
+    /// It was there already; nothing was changed.
+    Already,
+    /// Another table of the provider is written to its target: its name.
+    TargetTaken(TableName),
+}
+
+/// Registers a table in state `-`, in a transaction of its own.
+pub async fn register(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    provider_oid: u32,
+    existing: Existing,
+    mapping: &Mapping,
+) -> Result<Registered, tokio_postgres::Error> {
+    // One at a time: of two tables that go into one target the second one must see the first.
+    client
+        .batch_execute(
+            "begin isolation level read committed; \
+             select pg_advisory_xact_lock(hashtext('trunkline.table_state'))",
+        )
+        .await?;
+    let made = async {
+        let target = mapping.target_of(table);
+        if let Some(other) = writer_of(client, target, consumer, table).await? {
+            return Ok(Registered::TargetTaken(other));
+        }
+        let made = insert(client, consumer, table, provider_oid, existing, mapping).await?;
+        Ok(if made {
+            Registered::Done
+        } else {
+            Registered::Already
+        })
+    };
+    let made = made.await;
+    let end = if made.is_ok() { "commit" } else { "rollback" };
+    let ended = client.batch_execute(end).await;
+    made.and_then(|made| ended.map(|()| made))
+}
+
+/// The table, other than this one of this consumer, that is written to a table of the
+/// subscriber; of any job.
+pub async fn writer_of(
+    client: &impl GenericClient,
+    target: &TableName,
+    consumer: &str,
+    table: &TableName,
+) -> Result<Option<TableName>, tokio_postgres::Error> {
+    let row = client
+        .query_opt(
+            "select schema_name, table_name from trunkline.table_state \
+             where coalesce(target_schema, schema_name) = $1 \
+               and coalesce(target_name, table_name) = $2 \
+               and (consumer, schema_name, table_name) <> ($3, $4, $5) \
+             order by 1, 2 limit 1",
+            &[
+                &target.schema,
+                &target.name,
+                &consumer,
+                &table.schema,
+                &table.name,
+            ],
+        )
+        .await?;
+    row.as_ref().map(TableName::of).transpose()
+}
+
+async fn insert(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    provider_oid: u32,
+    existing: Existing,
+    mapping: &Mapping,
+) -> Result<bool, tokio_postgres::Error> {
+    let target = mapping.target.as_ref();
+    let (columns, names) = mapping.columns.as_deref().map(mapping::stored).unzip();
+    let filter = mapping.filter.as_ref();
+    let (read, known_as) = filter.map(|one| mapping::stored(&one.columns)).unzip();
+    let made = client
+        .execute(
+            "insert into trunkline.table_state \
+                 (consumer, schema_name, table_name, provider_oid, existing, target_schema, \
+                  target_name, column_attnums, column_names, filter, filter_attnums, filter_names) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing",
+            &[
+                &consumer,
+                &table.schema,
+                &table.name,
+                &provider_oid,
+                &existing.as_str(),
+                &target.map(|one| one.schema.as_str()),
+                &target.map(|one| one.name.as_str()),
+                &columns,
+                &names,
+                &filter.map(|one| one.condition.as_str()),
+                &read,
+                &known_as,
+            ],
+        )
+        .await?;
+    Ok(made == 1)
+}
+
+/// Deletes a table and makes a batch loop that still believes in it unable to commit.
+/// False if it was not there.
+pub async fn remove(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    let gone = client
+        .execute(
+            "with gone as ( \
+                 delete from trunkline.table_state \
+                 where consumer = $1 and schema_name = $2 and table_name = $3 \
+                 returning consumer) \
+             update trunkline.position p set tables_version = tables_version + 1 \
+             from gone where p.consumer = gone.consumer",
+            &[&consumer, &table.schema, &table.name],
+        )
+        .await?;
+    Ok(gone == 1)
+}
+
+/// Has a table copied again, from whatever state, and makes a batch loop that still believes
+/// in it unable to commit. What an unfinished copy has loaded goes in any case. False if it was
+/// not there.
+pub async fn resync(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    existing: Existing,
+) -> Result<bool, tokio_postgres::Error> {
+    let done = client
+        .execute(
+            "with again as ( \
+                 update trunkline.table_state set state = '-', existing = $4, tick_id = null, \
+                     tick_tag = null, copied_snapshot = null, copied_tick_id = null, \
+                     copied_tick_tag = null, error = null, advice = null, error_detail = null, rows_copied = 0, \
+                     bytes_copied = 0, changed_at = clock_timestamp() \
+                 where consumer = $1 and schema_name = $2 and table_name = $3 \
+                 returning consumer) \
+             update trunkline.position p set tables_version = tables_version + 1 \
+             from again where p.consumer = again.consumer",
+            &[&consumer, &table.schema, &table.name, &existing.as_str()],
+        )
+        .await?;
+    Ok(done == 1)
+}
+
+/// Sets what happens with a table's rows that are not as their changes say; none: as the job's
+/// config says. A batch that is being applied under another choice cannot commit. False if the
+/// table was not there, or had that choice.
+pub async fn set_on_conflict(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    on_conflict: Option<OnConflict>,
+) -> Result<bool, tokio_postgres::Error> {
+    let changed = client
+        .execute(
+            "with changed as ( \
+                 update trunkline.table_state set on_conflict = $4 \
+                 where consumer = $1 and schema_name = $2 and table_name = $3 \
+                   and on_conflict is distinct from $4 \
+                 returning consumer) \
+             update trunkline.position p set tables_version = tables_version + 1 \
+             from changed where p.consumer = changed.consumer",
+            &[
+                &consumer,
+                &table.schema,
+                &table.name,
+                &on_conflict.map(OnConflict::as_str),
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Has a parked table tried at once. False if it is not parked.
+pub async fn try_now(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+) -> Result<bool, tokio_postgres::Error> {
+    let asked = client
+        .execute(
+            "update trunkline.table_state set try_now = true \
+             where consumer = $1 and schema_name = $2 and table_name = $3 and state = 'parked'",
+            &[&consumer, &table.schema, &table.name],
+        )
+        .await?;
+    Ok(asked == 1)
+}
+
+/// A step from one stored state to another. What a field does not say stays as it is.
+#[derive(Clone, Debug)]
+pub struct Step<'a> {
+    /// The state that the row must still be in.
+    pub from: State,
+    /// The tick that the row must still be at.
+    pub from_tick: Option<Tick>,
+    /// The new state.
+    pub to: State,
+    /// The new tick; none where the state has none.
+    pub tick: Option<Tick>,
+    /// The copy that its rows are of from now on.
+    pub copied: Option<&'a Copied>,
+    /// Why a parked table is parked.
+    pub trouble: Option<Why<'a>>,
+}
+
+/// Why a table is parked.
+#[derive(Clone, Copy, Debug)]
+pub struct Why<'a> {
+    /// The error in one line, without values of rows.
+    pub error: &'a str,
+    /// The same with what the server says beside its message; none: nothing more.
+    pub detail: Option<&'a str>,
+    /// What to do about it.
+    pub advice: &'a str,
+}
+
+/// Takes a step if the row still is where the step begins; false if somebody was faster.
+pub async fn take_step(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    step: &Step<'_>,
+) -> Result<bool, tokio_postgres::Error> {
+    let why = step.trouble;
+    let shown_by = step.copied.map(|copied| copied.shown_by);
+    let changed = client
+        .execute(
+            "update trunkline.table_state set state = $4, tick_id = $5, tick_tag = $12, \
+                 copied_snapshot = $6, copied_tick_id = $13, copied_tick_tag = $14, try_now = false, \
+                 error = $7, advice = $8, error_detail = $15, changed_at = clock_timestamp() \
+             where consumer = $1 and schema_name = $2 and table_name = $3 \
+               and state = $9 and tick_id is not distinct from $10 \
+               and tick_tag is not distinct from $11",
+            &[
+                &consumer,
+                &table.schema,
+                &table.name,
+                &step.to.as_str(),
+                &step.tick.map(|tick| tick.id.0),
+                &step.copied.map(|copied| copied.snapshot.0.as_str()),
+                &why.map(|why| why.error),
+                &why.map(|why| why.advice),
+                &step.from.as_str(),
+                &step.from_tick.map(|tick| tick.id.0),
+                &step.from_tick.map(|tick| tick.tag.0),
+                &step.tick.map(|tick| tick.tag.0),
+                &shown_by.map(|tick| tick.id.0),
+                &shown_by.map(|tick| tick.tag.0),
+                &why.and_then(|why| why.detail),
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Writes how far a copy is; for showing only.
+pub async fn show_progress(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    rows: i64,
+    bytes: i64,
+    rows_estimated: Option<i64>,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "update trunkline.table_state set rows_copied = $4, bytes_copied = $5, \
+                 rows_estimated = coalesce($6, rows_estimated) \
+             where consumer = $1 and schema_name = $2 and table_name = $3",
+            &[
+                &consumer,
+                &table.schema,
+                &table.name,
+                &rows,
+                &bytes,
+                &rows_estimated,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Counts changes that the table's identity leaves out, in the transaction that would have
+/// applied them.
+pub async fn count_ignored(
+    client: &impl GenericClient,
+    consumer: &str,
+    provider_oid: u32,
+    rows: i64,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "update trunkline.table_state set ignored = ignored + $3 \
+             where consumer = $1 and provider_oid = $2",
+            &[&consumer, &provider_oid, &rows],
+        )
+        .await?;
+    Ok(())
+}
