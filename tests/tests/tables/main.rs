@@ -9,8 +9,10 @@
 mod filter_texts;
 mod filters;
 mod identity;
+mod life;
 mod many;
 mod mapping;
 mod partitions;
 mod passing;
 mod rewrites;
+mod schema_changes;

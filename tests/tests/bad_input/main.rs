@@ -1,8 +1,0 @@
-//! Wrong configs, unreachable servers, tables that cannot be replicated: a clear
-//! message that names what and where, the right exit code, nothing half done.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod configs;
-mod named;
-mod servers;
-mod tables;

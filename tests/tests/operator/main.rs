@@ -1,0 +1,17 @@
+//! What an operator meets: daemons, logs, connections, the program `trunkline`, the tutorial, and bad input.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests: a panic is the report"
+)]
+
+mod bad_input;
+mod daemon;
+mod logs;
+mod packages;
+mod pooler;
+mod sessions;
+mod tls;
+mod trunkline;
+mod tutorial;

@@ -1,0 +1,378 @@
+//! TLS to real servers, with certificates of a throw-away authority: who is believed under which
+//! sslmode, as in libpq's table.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sql::connect::ConnectInfo;
+use tests::{Cluster, Scratch, Server, is_root, run};
+
+const MODES: [&str; 6] = [
+    "disable",
+    "allow",
+    "prefer",
+    "require",
+    "verify-ca",
+    "verify-full",
+];
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Plain,
+    Tls,
+    Refused,
+}
+use Outcome::{Plain, Refused, Tls};
+
+/// Makes keys and certificates with openssl in a directory of its own.
+struct Authority {
+    dir: PathBuf,
+}
+
+impl Authority {
+    fn new(scratch: &Scratch, name: &str) -> Authority {
+        Authority::named(scratch, name, name)
+    }
+
+    /// One whose name is not its directory's.
+    fn named(scratch: &Scratch, dir: &str, name: &str) -> Authority {
+        let dir = scratch.dir(dir);
+        openssl(
+            &dir,
+            &format!(
+                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+                 -keyout ca.key -out ca.crt -subj /CN={name} -addext basicConstraints=critical,CA:TRUE"
+            ),
+        );
+        Authority { dir }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.join("ca.crt")
+    }
+
+    /// A certificate signed by this authority; without extensions openssl makes version 1.
+    fn issue(&self, name: &str, subject: &str, extensions: &str, days: i32) -> Certificate {
+        let key = format!("{name}.key");
+        openssl(
+            &self.dir,
+            &format!(
+                "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+                 -keyout {key} -out {name}.csr -subj /CN={subject}"
+            ),
+        );
+        let mut sign = format!(
+            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial \
+             -days {days} -out {name}.crt"
+        );
+        if !extensions.is_empty() {
+            std::fs::write(self.dir.join(format!("{name}.ext")), extensions).unwrap();
+            sign.push_str(&format!(" -extfile {name}.ext"));
+        }
+        openssl(&self.dir, &sign);
+        Certificate {
+            cert: self.dir.join(format!("{name}.crt")),
+            key: self.dir.join(key),
+        }
+    }
+
+    /// A good certificate for the host `localhost`.
+    fn for_localhost(&self) -> Certificate {
+        self.issue("good", "db", "subjectAltName=DNS:localhost", 30)
+    }
+}
+
+struct Certificate {
+    cert: PathBuf,
+    key: PathBuf,
+}
+
+#[track_caller]
+fn openssl(dir: &Path, arguments: &str) {
+    run(Command::new("openssl")
+        .args(arguments.split_whitespace())
+        .current_dir(dir))
+    .ok();
+}
+
+/// Gives the server a certificate and switches TLS on.
+fn serve(cluster: &Cluster, certificate: &Certificate) {
+    for (from, name) in [
+        (&certificate.cert, "server.crt"),
+        (&certificate.key, "server.key"),
+    ] {
+        let to = cluster.data().join(name);
+        let _ = std::fs::remove_file(&to);
+        std::fs::copy(from, &to).unwrap();
+        std::fs::set_permissions(&to, PermissionsExt::from_mode(0o600)).unwrap();
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(&to)).ok();
+        }
+    }
+    cluster.psql("postgres", "alter system set ssl = on");
+    cluster.psql("postgres", "alter system set ssl_ca_file = ''");
+    cluster.restart();
+}
+
+fn conninfo(cluster: &Cluster, mode: &str, more: &str) -> String {
+    format!(
+        "host=localhost hostaddr=127.0.0.1 port={} user=postgres dbname=postgres sslmode={mode} {more}",
+        cluster.port()
+    )
+}
+
+async fn outcome(conninfo: &str) -> (Outcome, String) {
+    let info: ConnectInfo = conninfo.parse().unwrap();
+    match info.connect("tls test").await {
+        Err(error) => (Refused, error.to_string()),
+        Ok(session) => {
+            let tls: bool = session
+                .query_one(
+                    "select ssl from pg_stat_ssl where pid = pg_backend_pid()",
+                    &[],
+                )
+                .await
+                .unwrap()
+                .get(0);
+            (if tls { Tls } else { Plain }, String::new())
+        }
+    }
+}
+
+/// What libpq itself does with the same string.
+fn libpq(cluster: &Cluster, conninfo: &str) -> Outcome {
+    let output = run(cluster
+        .client("psql", "postgres")
+        .env("HOME", "/nonexistent")
+        .args(["-XAtqw", "-d", conninfo, "-c"])
+        .arg("select ssl from pg_stat_ssl where pid = pg_backend_pid()"));
+    match (output.code, output.text()) {
+        (0, "t") => Tls,
+        (0, _) => Plain,
+        _ => Refused,
+    }
+}
+
+/// One row of the table: what each mode does, in the order of MODES, and libpq does too.
+async fn expect(cluster: &Cluster, case: &str, more: &str, expected: [Outcome; 6]) {
+    for (mode, expected) in MODES.iter().zip(expected) {
+        let conninfo = conninfo(cluster, mode, more);
+        let (found, error) = outcome(&conninfo).await;
+        assert_eq!(found, expected, "{case}, sslmode={mode}: {error}");
+        assert_eq!(
+            libpq(cluster, &conninfo),
+            expected,
+            "{case}, sslmode={mode}, libpq"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_sslmode_believes_whom_libpq_believes() {
+    let scratch = Scratch::new();
+    let cluster = Cluster::start();
+    let authority = Authority::new(&scratch, "ours");
+    let other = Authority::new(&scratch, "other");
+    let root = format!("sslrootcert={}", authority.root().display());
+    let other_root = format!("sslrootcert={}", other.root().display());
+    let no_root = "sslrootcert=/nonexistent/root.crt";
+
+    let none = [Plain, Plain, Plain, Refused, Refused, Refused];
+    expect(&cluster, "server without TLS", &root, none).await;
+
+    serve(&cluster, &authority.for_localhost());
+    let all = [Plain, Plain, Tls, Tls, Tls, Tls];
+    expect(&cluster, "right certificate", &root, all).await;
+    let unchecked = [Plain, Plain, Tls, Tls, Refused, Refused];
+    expect(&cluster, "no root file", no_root, unchecked).await;
+    // With a root file even prefer checks the chain, and goes on without TLS if it is wrong.
+    let distrusted = [Plain, Plain, Plain, Refused, Refused, Refused];
+    expect(&cluster, "other authority", &other_root, distrusted).await;
+    let distrusting: ConnectInfo = conninfo(&cluster, "verify-full", &other_root)
+        .parse()
+        .unwrap();
+    let error = distrusting.connect("x").await.unwrap_err();
+    assert!(error.hint().unwrap().contains("sslrootcert"), "{error}");
+
+    let names = "subjectAltName=DNS:db.example.org";
+    serve(&cluster, &authority.issue("name", "localhost", names, 30));
+    let wrong_name = [Plain, Plain, Tls, Tls, Tls, Refused];
+    // The common name fits, and does not count because there is an alternative name.
+    expect(&cluster, "wrong name", &root, wrong_name).await;
+
+    serve(
+        &cluster,
+        &authority.issue("old", "db", "subjectAltName=DNS:localhost", -1),
+    );
+    expect(&cluster, "expired", &root, distrusted).await;
+    expect(&cluster, "expired, no root file", no_root, unchecked).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_made_by_hand_are_believed_as_by_libpq() {
+    let scratch = Scratch::new();
+    let cluster = Cluster::start();
+    let authority = Authority::new(&scratch, "ours");
+    let root = format!("sslrootcert={}", authority.root().display());
+
+    let constraints = "basicConstraints=CA:FALSE";
+    serve(
+        &cluster,
+        &authority.issue("cn", "localhost", constraints, 30),
+    );
+    let all = [Plain, Plain, Tls, Tls, Tls, Tls];
+    expect(&cluster, "host in the common name only", &root, all).await;
+
+    serve(&cluster, &authority.issue("v1", "localhost", "", 30));
+    expect(&cluster, "version 1", &root, all).await;
+    let no_root = "sslrootcert=/nonexistent/root.crt";
+    let unchecked = [Plain, Plain, Tls, Tls, Refused, Refused];
+    expect(&cluster, "version 1, no root file", no_root, unchecked).await;
+    let impostor = Authority::named(&scratch, "impostor", "ours");
+    let distrusted = [Plain, Plain, Plain, Refused, Refused, Refused];
+    let false_root = format!("sslrootcert={}", impostor.root().display());
+    expect(
+        &cluster,
+        "version 1, namesake of the authority",
+        &false_root,
+        distrusted,
+    )
+    .await;
+    serve(&cluster, &authority.issue("v1name", "elsewhere", "", 30));
+    let wrong_name = [Plain, Plain, Tls, Tls, Tls, Refused];
+    expect(&cluster, "version 1, wrong name", &root, wrong_name).await;
+    serve(&cluster, &authority.issue("v1old", "localhost", "", -1));
+    expect(&cluster, "version 1, expired", &root, distrusted).await;
+    // One of version 1 may be trusted, but not to sign others.
+    let leaf = authority.issue("v1leaf", "leaf", "", 30);
+    std::fs::copy(&leaf.cert, impostor.dir.join("ca.crt")).unwrap();
+    std::fs::copy(&leaf.key, impostor.dir.join("ca.key")).unwrap();
+    serve(&cluster, &impostor.issue("below", "localhost", "", 30));
+    expect(
+        &cluster,
+        "version 1, signed by no authority",
+        &root,
+        distrusted,
+    )
+    .await;
+
+    openssl(
+        &authority.dir,
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+         -keyout self.key -out self.crt -subj /CN=localhost",
+    );
+    let own = Certificate {
+        cert: authority.dir.join("self.crt"),
+        key: authority.dir.join("self.key"),
+    };
+    serve(&cluster, &own);
+    let own_root = format!("sslrootcert={}", own.cert.display());
+    expect(&cluster, "self-signed and in the root file", &own_root, all).await;
+    expect(&cluster, "self-signed and unknown", &root, distrusted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_wants_tls_gets_it_unless_it_is_switched_off() {
+    let scratch = Scratch::new();
+    let cluster = Cluster::start();
+    let authority = Authority::new(&scratch, "ours");
+    std::fs::write(
+        cluster.data().join("pg_hba.conf"),
+        "local all all trust\nhostnossl all all all reject\nhostssl all all all trust\n",
+    )
+    .unwrap();
+    serve(&cluster, &authority.for_localhost());
+    let more = format!("sslrootcert={}", authority.root().display());
+    expect(
+        &cluster,
+        "hostssl only",
+        &more,
+        [Refused, Tls, Tls, Tls, Tls, Tls],
+    )
+    .await;
+    let socket = format!(
+        "{} sslmode=verify-full",
+        cluster.socket_conninfo("postgres")
+    );
+    assert_eq!(outcome(&socket).await.0, Plain, "a socket has no TLS");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_logs_in_and_its_key_must_be_private() {
+    let scratch = Scratch::new();
+    let cluster = Cluster::start();
+    let authority = Authority::new(&scratch, "ours");
+    serve(&cluster, &authority.for_localhost());
+    std::fs::copy(authority.root(), cluster.data().join("ca.crt")).unwrap();
+    let readable = PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(cluster.data().join("ca.crt"), readable).unwrap();
+    cluster.psql("postgres", "alter system set ssl_ca_file = 'ca.crt'");
+    std::fs::write(
+        cluster.data().join("pg_hba.conf"),
+        "local all all trust\nhostssl all all all cert\n",
+    )
+    .unwrap();
+    cluster.restart();
+    let me = authority.issue("me", "postgres", "extendedKeyUsage=clientAuth", 30);
+    let root = format!("sslrootcert={}", authority.root().display());
+    let with_key = format!(
+        "{root} sslcert={} sslkey={}",
+        me.cert.display(),
+        me.key.display()
+    );
+
+    std::fs::set_permissions(&me.key, PermissionsExt::from_mode(0o600)).unwrap();
+    let (found, error) = outcome(&conninfo(&cluster, "verify-full", &with_key)).await;
+    assert_eq!(found, Tls, "{error}");
+    let (found, error) = outcome(&conninfo(&cluster, "verify-full", &root)).await;
+    assert_eq!(found, Refused);
+    assert!(error.contains("28000"), "{error}");
+    std::fs::set_permissions(&me.key, PermissionsExt::from_mode(0o644)).unwrap();
+    let (found, error) = outcome(&conninfo(&cluster, "verify-full", &with_key)).await;
+    assert_eq!(found, Refused);
+    assert!(error.contains("(mode 0644), refused"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_1_2_and_rsa_and_cancelling_work_too() {
+    let scratch = Scratch::new();
+    let cluster = Cluster::builder(&Server::debian15())
+        .set("ssl_max_protocol_version", "TLSv1.2")
+        .start();
+    let dir = scratch.dir("rsa");
+    openssl(
+        &dir,
+        "req -x509 -newkey rsa:2048 -nodes -days 30 -keyout self.key -out self.crt \
+         -subj /CN=localhost -addext subjectAltName=DNS:localhost",
+    );
+    let own = Certificate {
+        cert: dir.join("self.crt"),
+        key: dir.join("self.key"),
+    };
+    serve(&cluster, &own);
+    let more = format!("sslrootcert={}", own.cert.display());
+    let info: ConnectInfo = conninfo(&cluster, "verify-full", &more).parse().unwrap();
+    let session = info.connect("tls test").await.unwrap();
+    let token = session.cancel_token();
+    let sleeping = session.batch_execute("select pg_sleep(600)");
+    let cancelling = async {
+        // A request that comes before the statement has begun is for nothing.
+        loop {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            token.cancel().await.unwrap();
+        }
+    };
+    let slept = tokio::select! {
+        slept = sleeping => slept,
+        () = cancelling => unreachable!("it asks until the statement ends"),
+    };
+    assert_eq!(slept.unwrap_err().code().unwrap().code(), "57014");
+    let (found, error) = outcome(&format!(
+        "{} ssl_min_protocol_version=TLSv1.3",
+        conninfo(&cluster, "require", &more)
+    ))
+    .await;
+    assert_eq!(found, Refused, "{error}");
+}
