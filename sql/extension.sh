@@ -26,6 +26,14 @@ components_of() { # extension
     esac
 }
 
+# The path of a file that a manifest names: of the component's folder, or FOLDER/FILE.
+path_of() { # component, file
+    case $2 in
+        */*) echo "$2" ;;
+        *) echo "$1/$2" ;;
+    esac
+}
+
 # The files of a component, in install order: all, or those that every upgrade runs.
 files_of() { # component, "once each" or "each"
     for_when=$(echo "$2" | sed 's/ /\\|/')
@@ -50,7 +58,7 @@ show() { # file
 digest() { # component
     files_of "$1" 'once each' | while read -r file; do
         printf '%s\0' "$file"
-        cat "$here/$1/$file"
+        cat "$here/$(path_of "$1" "$file")"
         printf '\0'
     done | sha256sum | cut -d' ' -f1
 }
@@ -172,7 +180,7 @@ install_script() { # extension
     first_line "$1" "CREATE EXTENSION $1"
     [ "$1" = trunkline ] && needs_pgq
     for component in $(components_of "$1"); do
-        files_of "$component" 'once each' | while read -r file; do show "$component/$file"; done
+        files_of "$component" 'once each' | while read -r file; do show "$(path_of "$component" "$file")"; done
     done
     last_lines "$1"
     [ "$1" = trunkline ] && echo "insert into trunkline.node (node_id) values (pgq.random_id());"
@@ -191,7 +199,7 @@ upgrade_script() { # extension, last step of the old release
             [ "$(sed -n '1s/^-- component: *//p' "$here/upgrade/$step")" = "$component" ] || continue
             show "upgrade/$step"
         done
-        files_of "$component" each | while read -r file; do show "$component/$file"; done
+        files_of "$component" each | while read -r file; do show "$(path_of "$component" "$file")"; done
     done
     generated "$1" drop
     last_lines "$1"

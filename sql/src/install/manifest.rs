@@ -33,7 +33,7 @@ pub enum When {
 pub struct Entry {
     /// When it runs.
     pub when: When,
-    /// Its path below its component's folder, for messages.
+    /// Its path below its component's folder, or FOLDER/FILE, for messages.
     pub path: &'static str,
     /// Its text.
     pub sql: &'static str,
@@ -139,8 +139,9 @@ pub fn digest(entries: &[Entry]) -> String {
     text
 }
 
-/// A file of a component's folder.
+/// A file of a component's folder, or of another one's as FOLDER/FILE.
 fn read(component: &str, file: &str) -> Option<&'static str> {
+    let (component, file) = file.split_once('/').unwrap_or((component, file));
     let (_, folder) = COMPONENTS.iter().find(|(name, _)| *name == component)?;
     folder.get_file(file)?.contents_utf8()
 }
