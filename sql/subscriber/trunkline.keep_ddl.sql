@@ -51,6 +51,9 @@ begin
                              case when v_kind = 'r' then 'the table' else v_one.relname end);
         elsif not has_schema_privilege(v_one.relnamespace, 'create') then
             reason := format('role %I may not create in schema %I', current_user, v_one.nspname);
+        elsif not has_schema_privilege(v_one.relowner, v_one.relnamespace, 'create') then
+            -- It comes back as the owner.
+            reason := format('role %I may not create in schema %I', pg_get_userbyid(v_one.relowner), v_one.nspname);
         end if;
         if reason is not null then
             return next;

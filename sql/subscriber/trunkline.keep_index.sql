@@ -31,15 +31,19 @@ begin
         select t.oid from tree t order by t.level desc, t.oid);
     for v_one in
         select i.indexrelid as oid, ic.relname, ic.relkind, i.indisvalid and i.indisready as is_valid, i.indisexclusion, t.spcname,
-               t.oid is null or has_tablespace_privilege(t.oid, 'create') as may_place, c.oid as con_oid
+               -- Who lacks the right to place it: the current role, or the owner, as whom it comes back.
+               case when t.oid is null then null
+                    when not has_tablespace_privilege(t.oid, 'create') then current_user
+                    when not has_tablespace_privilege(ic.relowner, t.oid, 'create') then pg_get_userbyid(ic.relowner)
+               end as unplaced_by, c.oid as con_oid
           from pg_index i
           join pg_class ic on ic.oid = i.indexrelid
           left join pg_tablespace t on t.oid = ic.reltablespace
           left join pg_constraint c on c.conindid = i.indexrelid and c.conrelid = i.indrelid and c.contype in ('p', 'u', 'x')
          where i.indexrelid = any (v_all)
     loop
-        if not v_one.may_place then
-            return format('role %I may not create in tablespace %I', current_user, v_one.spcname);
+        if v_one.unplaced_by is not null then
+            return format('role %I may not create in tablespace %I', v_one.unplaced_by, v_one.spcname);
         elsif exists (select from pg_depend d where d.classid = 'pg_class'::regclass
                          and d.objid = v_one.oid and d.deptype in ('e', 'x')) then
             return 'it belongs to an extension';

@@ -140,7 +140,7 @@ async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Tr
     } else if kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
         let acting = Acting::find(session, &one.table, &one.on).await?;
         for statement in &one.build {
-            let Err(error) = acting.execute_here(session, statement).await else {
+            let Err(error) = run_as(&acting, session, statement).await else {
                 continue;
             };
             session
@@ -227,12 +227,9 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
         let attach: &[String] = if made_by_hand { &[] } else { &one.attach };
         let acting = Acting::find(session, &one.table, &one.on).await?;
         for statement in attach {
-            if reads_index(statement) {
-                acting.execute(session, statement).await
-            } else {
-                acting.execute_here(session, statement).await
-            }
-            .map_err(cannot(one))?;
+            run_as(&acting, session, statement)
+                .await
+                .map_err(cannot(one))?;
         }
         kept_ddl::attached(session, one.id)
             .await
@@ -245,11 +242,18 @@ fn tell_gone(one: &Kept) {
     warn!(table = %one.on, object = %one.label(), "what a copy had taken away is gone with its table");
 }
 
-/// Whether the server computes what is constant in an index's expressions to run a statement, as the role that asks: its
-/// owner could have given the index's name to another one meanwhile. (An index that is made is computed as its
-/// table's owner, whoever asks.)
-fn reads_index(attach: &str) -> bool {
-    attach.starts_with("alter table ") && attach.contains(" using index ")
+/// Runs a statement that brings something back as the table's owner. The server builds an index as the owner whoever asks for it,
+/// but it has read the definition before that as who asks, and reading a constant may call the check of a domain. A
+/// setting of the transaction would end with the owner's statement, so the session sets it.
+async fn run_as(
+    acting: &Acting,
+    session: &Client,
+    statement: &str,
+) -> Result<(), tokio_postgres::Error> {
+    if statement.starts_with("set local ") {
+        return session.batch_execute(statement).await;
+    }
+    acting.execute(session, statement).await.map(|_| ())
 }
 
 /// Whether what the statements make is there already: somebody made it by hand.
@@ -305,8 +309,6 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
         .map_err(cannot(one))?;
     if kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
         if exists(session, &one.on).await.map_err(cannot(one))? {
-            // Rows are compared in a query of the session's role. An index is built by the
-            // server as its table's owner, whoever asks for it.
             let acting = Acting::find(session, &one.table, &one.on).await?;
             let refers = Referring {
                 session,

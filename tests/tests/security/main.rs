@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod events;
+mod left_behind;
 mod owners;
 mod provider;
 mod subscriber;
