@@ -13,7 +13,8 @@
 --   role        the number of that role
 --   immediate   the command that has the table's deferrable triggers and constraints checked at once, since none may be deferred there;
 --               null where it has none
---   own_path    the search_path for statements over the table, where its code asks for one (trunkline.path_for); else null
+--   own_path    the search_path for statements over the table, where its code asks for one (trunkline.path_for): without schemas that others
+--               have a hand in where acts_as is null (trunkline.trusted_path); else null
 --   owner       the owner, if it is neither a superuser nor the current role; else null
 --   code        what would run of it, or of owners of partitions; null if nothing
 -- Tables: reads the catalog only. PL/pgSQL keeps its plan for the session; planning it took ten times as long as running it.
@@ -105,7 +106,9 @@ begin
               join pg_namespace kn on kn.oid = k.connamespace
              where t.tgenabled = 'A'
                 or t.tgenabled = case current_setting('session_replication_role') when 'replica' then 'R' else 'O' end),
-           trunkline.path_for(i_schema, i_table),
+           (select case when m.owner is null then (select t.path from trunkline.trusted_path() t) else p.path end
+              from trunkline.path_for(i_schema, i_table) p (path)
+             where p.path is not null),
            pg_get_userbyid(s.relowner)::text,
            (select string_agg(found.what, ', ' order by found.what) from found)
       into acts_as, role, immediate, own_path, owner, code

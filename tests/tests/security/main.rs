@@ -4,6 +4,7 @@
 mod events;
 mod left_behind;
 mod owners;
+mod paths;
 mod provider;
 mod subscriber;
 mod trap;

@@ -3,10 +3,12 @@
 //! useless.
 
 use sql::{
+    connect::Session,
     name::TableName,
     queue::tick::Tick,
     subscriber::table_state::{self, Copied, State, Step, Why},
 };
+use tokio_postgres::{error::SqlState, types::Type};
 use tracing::{debug, error};
 
 use crate::{subscriber::shared::Subscription, trouble::Trouble};
@@ -31,7 +33,11 @@ pub(crate) async fn park(
     trouble: &Trouble,
 ) -> Result<bool, Trouble> {
     let session = sub.subscriber_session("parking").await?;
-    let (error, advice) = (trouble.log_line(), trouble.advice().unwrap_or_default());
+    let (error, found) = (
+        trouble.log_line(),
+        path_advice(sub, &session, parking.table, trouble).await?,
+    );
+    let advice = found.as_deref().or(trouble.advice()).unwrap_or_default();
     let detail = Some(trouble.chain()).filter(|chain| *chain != error);
     let step = Step {
         from: parking.from.0,
@@ -55,4 +61,39 @@ pub(crate) async fn park(
         error!(table = %parking.table, tick, %error, %advice, "table parked");
     }
     Ok(parked)
+}
+
+/// What to do where code of the subscriber's table did not find what it names, because a schema of the database's `search_path` is
+/// not used with replay's rights; none: it is not that.
+async fn path_advice(
+    sub: &Subscription,
+    session: &Session,
+    table: &TableName,
+    trouble: &Trouble,
+) -> Result<Option<String>, Trouble> {
+    const NOT_FOUND: [SqlState; 5] = [
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_FUNCTION,
+        SqlState::UNDEFINED_OBJECT,
+        SqlState::UNDEFINED_COLUMN,
+        SqlState::INVALID_SCHEMA_NAME,
+    ];
+    if !trouble
+        .sqlstate()
+        .is_some_and(|state| NOT_FOUND.contains(state))
+    {
+        return Ok(None);
+    }
+    session
+        .query_typed_one(
+            "select trunkline.path_advice($1, $2, $3)",
+            &[
+                (&sub.consumer, Type::TEXT),
+                (&table.schema, Type::TEXT),
+                (&table.name, Type::TEXT),
+            ],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Trouble::database("could not look for what a table lacks"))
 }
