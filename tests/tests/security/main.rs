@@ -3,6 +3,7 @@
 
 mod events;
 mod left_behind;
+mod lookups;
 mod owners;
 mod paths;
 mod provider;
