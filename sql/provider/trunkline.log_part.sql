@@ -56,13 +56,18 @@ revoke all on function trunkline.log_part(trunkline.captured, jsonb, bool, oid) 
 
 -- Function trunkline.may_read_part(i_captured, i_table oid): whether capture of a table may read this one, itself or a partition of it
 -- that comes or goes, in the table's way (trunkline.reader).
+--
+-- A function of the owner's holds his code only until the commit: a cursor WITH HOLD that was opened in it, or a deferred trigger
+-- that was queued in it, runs then as the role of the session. In a writer's session that is the risk which any trigger of the
+-- table is to him. In a session of the programs, which may be a superuser's, nothing is read so (trunkline.refresh_late).
 create or replace function trunkline.may_read_part(i_captured trunkline.captured, i_table oid) returns bool
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
     if i_captured.plan ->> 'reader' = 'owner' then
-        return trunkline.may_read(i_captured.table_oid, 'owner')
+        return coalesce(current_setting('trunkline.own_session', true), '') <> 'on'
+               and trunkline.may_read(i_captured.table_oid, 'owner')
                and (select trunkline.may_ask(i_table, c.relowner) from pg_class c where c.oid = i_captured.table_oid);
     end if;
     return trunkline.may_read(i_table, i_captured.plan ->> 'reader')

@@ -6,6 +6,10 @@
 --  * trunkline.ask_<oid>(query): the rows of a query, an array of texts each.
 -- Both belong to the table's owner and run as he does. He may alter what belongs to him, so they look who they run as before
 -- they plan anything, and everything there has its schema, whatever search_path he gives them.
+--
+-- A SET that is not LOCAL, in code that planning a query on his table runs, outlives his function and the SET clauses of all that
+-- called it: capture would go on in a search_path of his, with the rights of who installed it. So the last thing that these functions do
+-- is to look at the search_path. Who has changed it there fails the statement: it is no accident.
 -- Tables: creates functions. Users must not: it is a part of trunkline.make_capture.
 create or replace function trunkline.make_readers(i_plan jsonb) returns void
 language plpgsql volatile
@@ -33,9 +37,9 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 $f$, i_plan ->> 'oid'), format($f$
 begin%s
-    return query execute i_query;
+    return query execute i_query;%s
 end
-$f$, v_check), v_config);
+$f$, v_check, trunkline.path_unchanged(i_plan)), v_config);
         v_made := v_made || to_regprocedure(v_name);
         if jsonb_typeof(i_plan -> 'keys') = 'array' then
             select format('trunkline.live_%s(%s)', i_plan ->> 'oid', string_agg(k.type, ', ' order by k.place)),
@@ -101,10 +105,10 @@ begin%1$s
             end;
         end if;
         return next;
-    end loop;
+    end loop;%7$s
 end
 $f$, i_check, coalesce(v_words.read_may_be_large, 'false'), v_words.live_row, v_words.source, v_matched,
-        coalesce(v_words.read_large, 'false'));
+        coalesce(v_words.read_large, 'false'), trunkline.path_unchanged(i_plan));
 end
 $$;
 revoke all on function trunkline.live_reader(jsonb, text) from public;
@@ -125,3 +129,20 @@ begin
 end
 $$;
 revoke all on function trunkline.reader_keys(jsonb) from public;
+
+-- Function trunkline.path_unchanged(i_plan jsonb): the last look of the functions of trunkline.make_readers: whether the search_path is
+-- still theirs. It runs as the owner, and all names in it have their schema.
+create or replace function trunkline.path_unchanged(i_plan jsonb) returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select format($f$
+    if pg_catalog.current_setting('search_path') operator(pg_catalog.<>) 'pg_catalog, pg_temp' then
+        raise exception 'code of the owner of table %%, run by reading it, has changed the search_path',
+            (select pg_catalog.format('%%I.%%I', n.nspname, c.relname) from pg_catalog.pg_class c
+               join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
+              where c.oid operator(pg_catalog.=) %s::pg_catalog.oid)
+            using errcode = '42501', hint = 'Look at the functions in its indexes, checks and statistics.';
+    end if;$f$, i_plan ->> 'oid');
+$$;
+revoke all on function trunkline.path_unchanged(jsonb) from public;

@@ -3,11 +3,14 @@
 --
 -- Where event triggers should have told of the change, rows were written meanwhile by functions that did not know of it, or
 -- by late ones (trunkline.refresh_later): nobody knows what the consumers have, so they are told to copy the table again.
+-- It runs in sessions of the programs, where rows of another role's table are not read, not even as that role
+-- (trunkline.may_read_part): trunkline.own_session says so to what is called.
 -- Result: whether anything changed; false also where it could not be done, which the row's problem says then.
 -- Tables: as trunkline.refresh_capture. Users must not: it is a part of trunkline.upkeep.
 create or replace function trunkline.refresh_late(i_table oid) returns bool
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
+set trunkline.own_session = 'on'
 as $$
 declare
     v_before  trunkline.captured;
