@@ -18,42 +18,63 @@
 -- of a BRIN index. So the owner has a temporary table of one row with an index on trunkline.gate(one), which is
 -- asked to summarize that row: it calls the function, and the function runs the statement.
 --
--- The statement's code could change that table or its index. They stay the owner's, or those of a role that the owner is a member
--- of, and whatever they call is run as that role, under the same restrictions.
+-- The owner's code may change that table and its index, and give them other names, because they are the owner's. So each call proves
+-- them: the index stands on a table of this owner and calls trunkline.gate alone, and the tables of answers are the current role's. What
+-- the index calls then runs as the owner, and nobody else's code runs until the call ends. Whether the statement was run is asked of a
+-- sequence that says "no" when the call begins. A gate that did not run it is made anew once; after that it is an error.
+-- The answer is emptied before each read. The owner's code can still change what is said of the owner's own tables, as a trigger can.
 create or replace function trunkline.as_owner(i_owner oid, i_statement text, i_reads boolean default false, i_values text[] default '{}')
 returns setof text
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_index oid := to_regclass(format('pg_temp.trunkline_gate_%s_one', i_owner));
+    v_index   oid;
+    v_touched int8;
+    v_lines   int8;
 begin
     if not pg_has_role(i_owner, 'usage') then
         raise exception 'permission denied to act as role %, whose table it is', pg_get_userbyid(i_owner) using errcode = '42501';
     end if;
+    select i.indexrelid into v_index
+      from pg_index i join pg_class g on g.oid = i.indrelid
+      join pg_class a on a.oid = to_regclass('pg_temp.trunkline_answer') and pg_get_userbyid(a.relowner) = current_user
+      join pg_class t on t.oid = to_regclass('pg_temp.trunkline_touched') and pg_get_userbyid(t.relowner) = current_user
+     where i.indexrelid = to_regclass(format('pg_temp.trunkline_gate_%s_one', i_owner))
+       and g.relowner = i_owner and i.indnatts = 1 and i.indpred is null
+       and pg_get_indexdef(i.indexrelid, 1, false) = 'trunkline.gate(one)';
     v_index := coalesce(v_index, trunkline.make_gate(i_owner));
-    perform set_config('trunkline.request', i_statement, true), set_config('trunkline.reads', i_reads::text, true),
-            set_config('trunkline.values', i_values::text, true);
-    -- A statement that fails leaves a summary that is not complete, where the gate was not made by the transaction that is rolled back.
-    if brin_summarize_range(v_index, 0) = 0 then
-        perform set_config('trunkline.request', '', true);
-        v_index := trunkline.make_gate(i_owner);
-        perform set_config('trunkline.request', i_statement, true);
-        if brin_summarize_range(v_index, 0) = 0 then
-            raise exception 'the statement was not run as role %', pg_get_userbyid(i_owner);
+    if i_reads then
+        -- Not emptied at each commit: that takes longer than all else here.
+        if pg_relation_size('pg_temp.trunkline_answer') > 100000 then
+            truncate pg_temp.trunkline_answer;
+        else
+            delete from pg_temp.trunkline_answer;
         end if;
     end if;
-    perform set_config('trunkline.request', '', true), brin_desummarize_range(v_index, 0);
+    for v_try in 1..2 loop
+        perform setval('pg_temp.trunkline_touched', 1, false), set_config('trunkline.request', i_statement, true),
+                set_config('trunkline.reads', i_reads::text, true), set_config('trunkline.values', i_values::text, true);
+        perform brin_summarize_range(v_index, 0);
+        perform set_config('trunkline.request', '', true);
+        v_touched := (select s.last_value - 1 from pg_temp.trunkline_touched s where s.is_called);
+        exit when v_touched is not null;
+        -- A statement that fails leaves a summary that is not complete, where the gate was not made by the transaction that is rolled back.
+        if v_try = 2 then
+            raise exception 'the statement was not run as role %', pg_get_userbyid(i_owner);
+        end if;
+        v_index := trunkline.make_gate(i_owner);
+    end loop;
+    perform brin_desummarize_range(v_index, 0);
     if not i_reads then
-        return query select (s.last_value - 1)::text from pg_temp.trunkline_touched s;
+        return next v_touched::text;
         return;
     end if;
     return query select a.line from pg_temp.trunkline_answer a;
-    -- Not emptied at each commit: that takes longer than all else here.
-    if pg_relation_size('pg_temp.trunkline_answer') > 100000 then
-        truncate pg_temp.trunkline_answer;
-    else
-        delete from pg_temp.trunkline_answer;
+    get diagnostics v_lines = row_count;
+    if v_lines <> v_touched then
+        raise exception 'code of role % has put lines that the statement did not give into its answer', pg_get_userbyid(i_owner)
+            using errcode = '42501';
     end if;
 end
 $$;
@@ -81,15 +102,16 @@ begin
         perform pg_advisory_xact_lock(hashtext('trunkline.copy owner'));
         execute format('grant usage on schema trunkline to %I', v_owner);
     end if;
-    if to_regclass('pg_temp.trunkline_answer') is null then
-        create temporary table trunkline_answer (line text);
-        create temporary sequence trunkline_touched;
-    end if;
-    execute format('grant insert on pg_temp.trunkline_answer to %I', v_owner);
-    execute format('grant update on sequence pg_temp.trunkline_touched to %I', v_owner);
-    if to_regclass(format('pg_temp.%I', v_name)) is not null then
+    -- Settings of the database may hold a request that nobody made; the new index calls the gate.
+    perform set_config('trunkline.request', '', true);
+    if exists (select from pg_class c where c.oid = to_regclass(format('pg_temp.%I', v_name)) and c.relkind = 'r' and c.relowner = i_owner) then
         execute format('drop table pg_temp.%I', v_name);
     end if;
+    perform trunkline.free_temporary(array[v_name, v_name || '_one', 'trunkline_answer', 'trunkline_touched']);
+    create temporary table if not exists trunkline_answer (line text);
+    create temporary sequence if not exists trunkline_touched;
+    execute format('grant insert on pg_temp.trunkline_answer to %I', v_owner);
+    execute format('grant update on sequence pg_temp.trunkline_touched to %I', v_owner);
     execute format('create temporary table %I as select 1 as one', v_name);
     execute format('alter table pg_temp.%I owner to %I', v_name, v_owner);
     execute format('create index %I on pg_temp.%I using brin (trunkline.gate(one))', v_name || '_one', v_name);
@@ -98,6 +120,35 @@ begin
 end
 $$;
 revoke all on function trunkline.make_gate(oid) from public;
+
+-- Function trunkline.free_temporary(i_names text[]): gives other names to what other roles have in the session's temporary schema under
+-- these, so that a table that is found or made under one of them is the current role's.
+--
+-- Code of an owner can make no temporary table while it is held in, but it can rename the gate, and give it indexes and constraints;
+-- and it can make types. Renamed and not dropped: something of the owner's may depend on it.
+create or replace function trunkline.free_temporary(i_names text[]) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_one record;
+begin
+    for v_one in
+        select case c.relkind when 'c' then 'type' when 'i' then 'index' else 'table' end as kind, c.relname as name
+          from pg_class c
+         where c.relnamespace = pg_my_temp_schema() and c.relname = any (i_names::name[]) and pg_get_userbyid(c.relowner) <> current_user
+        union all
+        select 'type', t.typname
+          from pg_type t
+         where t.typnamespace = pg_my_temp_schema() and t.typname = any (i_names::name[]) and t.typrelid = 0
+           and pg_get_userbyid(t.typowner) <> current_user
+    loop
+        execute format('alter %s pg_temp.%I rename to %I', v_one.kind, v_one.name,
+                       'trunkline_not_ours_' || md5(concat(v_one.name, random(), clock_timestamp())));
+    end loop;
+end
+$$;
+revoke all on function trunkline.free_temporary(text[]) from public;
 
 -- Function trunkline.has_gate(): whether the server restricts what the summary of a BRIN index calls, as it does since the minor releases
 -- of May 2022 (CVE-2022-1552).
@@ -131,7 +182,7 @@ as $$
 declare
     v_request text := pg_catalog.current_setting('trunkline.request', true);
     v_line    text;
-    v_touched pg_catalog.int8;
+    v_touched pg_catalog.int8 := 0;
 begin
     if v_request is null or v_request operator(pg_catalog.=) '' then
         return;
@@ -139,17 +190,20 @@ begin
     if current_user operator(pg_catalog.=) session_user then
         raise exception 'the gate does not run as the owner of its table' using errcode = '42501';
     end if;
-    perform pg_catalog.set_config('search_path', pg_catalog.current_setting('trunkline.own_path'), true);
+    -- A request is served once, whatever else the gate's table holds.
+    perform pg_catalog.set_config('trunkline.request', '', true),
+            pg_catalog.set_config('search_path', pg_catalog.current_setting('trunkline.own_path'), true);
     if pg_catalog.current_setting('trunkline.reads') operator(pg_catalog.=) 'true' then
         for v_line in execute v_request loop
             insert into pg_temp.trunkline_answer (line) values (v_line);
+            v_touched := v_touched operator(pg_catalog.+) 1;
         end loop;
     else
         execute v_request using pg_catalog.current_setting('trunkline.values')::pg_catalog.text[];
         get diagnostics v_touched = row_count;
-        -- A sequence begins with 1.
-        perform pg_catalog.setval('pg_temp.trunkline_touched', v_touched operator(pg_catalog.+) 1);
     end if;
+    -- A sequence begins with 1.
+    perform pg_catalog.setval('pg_temp.trunkline_touched', v_touched operator(pg_catalog.+) 1);
 end
 $$;
 

@@ -51,7 +51,7 @@ use crate::{
     apply::{
         SessionRole, origin,
         owner::enter_path,
-        table::{Acting, Target},
+        table::{Acting, Target, free_names},
     },
     subscriber::{
         shared::Subscription,
@@ -336,7 +336,8 @@ impl Copy<'_> {
         let staged = (target.acting.role().is_some() && into == target.name).then(|| StagedPart {
             acting: target.acting.clone(),
             make: format!(
-                "create temp table trunkline_part on commit drop as {} with no data{}",
+                "{}create temp table trunkline_part on commit drop as {} with no data{}",
+                free_names(&[&staging.name]),
                 target.select_to_stage(),
                 target.acting.grant("select", &[&staging.quoted()])
             ),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod events;
+mod gate;
 mod left_behind;
 mod lookups;
 mod owners;

@@ -1,7 +1,10 @@
 //! The statements that write all rows of a table that a transaction has touched together, at its
 //! end: made of the target's columns, run by `apply/together.rs`.
 
-use super::{Column, Staging, Target, statements::own_name};
+use super::{
+    Column, Staging, Target,
+    statements::{free_names, own_name},
+};
 
 /// See [`Target::together_statements`].
 #[derive(Debug)]
@@ -102,13 +105,14 @@ impl Target {
         }
         TogetherStatements {
             make: format!(
-                "create temp table if not exists {late_name} on commit delete rows as \
+                "{}create temp table if not exists {late_name} on commit delete rows as \
                      select {} from {table} with no data; \
                  create temp table if not exists {touched_name} on commit delete rows as \
                      select {} from {table} with no data; {make_own}\
                  do $do$ begin \
                      create index on {late} ({key_names}); create index on {touched} ({key_names}); \
                  exception when undefined_object then null; end $do${}{granted}",
+                free_names(&[&late_name, &touched_name, &own_name]),
                 self.names_to_stage(),
                 self.key_names_to_stage(),
                 self.acting.grant("select", &[&late, &touched])

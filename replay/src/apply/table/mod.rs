@@ -15,7 +15,7 @@ use tokio_postgres::{GenericClient, Row, types::Type};
 
 pub(crate) use self::{
     gathered::TogetherStatements,
-    statements::{SetStatements, Staging, SumStatements, drop_staging},
+    statements::{SetStatements, Staging, SumStatements, drop_staging, free_names},
 };
 pub(crate) use super::{origin::Ordinary, owner::Acting, session_role::SessionRole};
 use crate::{table, trouble::Trouble};

@@ -74,11 +74,12 @@ impl Target {
         let key_row = format!("row({})::text", self.key_names("s."));
         SetStatements {
             make: format!(
-                "create temp table if not exists {rows_name} on commit delete rows as \
+                "{}create temp table if not exists {rows_name} on commit delete rows as \
                      select {} from {table} with no data; \
                  create temp table if not exists {keys_name} on commit delete rows as \
                      select {} from {table} with no data; \
                  {}{}",
+                free_names(&[&rows_name, &keys_name]),
                 self.names_to_stage(),
                 self.key_names_to_stage(),
                 self.store_uncompressed(&rows),
@@ -194,10 +195,11 @@ impl Target {
         };
         SumStatements {
             make: format!(
-                "create temp table if not exists {plus_name} on commit delete rows as \
+                "{}create temp table if not exists {plus_name} on commit delete rows as \
                      select {to_stage} from {table} with no data; \
                  create temp table if not exists {minus_name} on commit delete rows as \
                      select {to_stage} from {table} with no data{}",
+                free_names(&[&plus_name, &minus_name]),
                 self.acting.grant("select", &[&plus, &minus])
             ),
             clear: format!("truncate {plus}, {minus}"),
@@ -259,7 +261,16 @@ impl Staging {
     }
 }
 
-/// The statement that drops a shape's staging tables, if there are any.
+/// The statement that goes before those that make or drop temporary tables of these names. Code of a table's owner, which has run in
+/// the session, can put something else in their place.
+pub(crate) fn free_names(names: &[&str]) -> String {
+    format!(
+        "select trunkline.free_temporary('{{{}}}'); ",
+        names.join(",")
+    )
+}
+
+/// The statements that drop a shape's staging tables, if there are any.
 pub(crate) fn drop_staging(shape: ShapeId) -> String {
     let names = [
         Staging::Known,
@@ -268,13 +279,19 @@ pub(crate) fn drop_staging(shape: ShapeId) -> String {
         Staging::Together,
     ]
     .map(|staging| staging.names(shape));
-    let names: Vec<String> = names
+    let own = own_name(shape);
+    let names: Vec<&str> = names
         .iter()
         .flatten()
-        .chain([&own_name(shape)])
-        .map(|name| format!("pg_temp.{name}"))
+        .chain([&own])
+        .map(String::as_str)
         .collect();
-    format!("drop table if exists {}; ", names.join(", "))
+    let tables: Vec<String> = names.iter().map(|name| format!("pg_temp.{name}")).collect();
+    format!(
+        "{}drop table if exists {}; ",
+        free_names(&names),
+        tables.join(", ")
+    )
 }
 
 /// See [`Target::row_statements`].
