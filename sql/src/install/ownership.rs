@@ -2,8 +2,9 @@
 //!
 //! A schema is called `pgq` or `trunkline` because somebody named it so: the owner of any database can make one, with
 //! functions and views of his own, and whoever calls them runs his code. So a schema is used only if whoever could have put
-//! code into it may act as this session's role anyway: the owner of the schema and of each object in it, and everybody who may
-//! create objects there or triggers on its tables.
+//! code into it may act as this session's role anyway: the owner of the schema and of each object in it, everybody who may
+//! create objects there or triggers on its tables, and the owners of what its tables call or are made of: a trigger stays when the
+//! right to make it is taken away, and a default or a rule when its table gets another owner.
 //!
 //! What is proven once stays so for the life of the session: only the owner of a schema (or a superuser) may drop or rename it, put
 //! something into it or change what is there, and the owner is one who may act as us. What is *not there* proves nothing, since
@@ -78,9 +79,46 @@ member as ( \
         on d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass \
        and d.refobjid operator(pg_catalog.=) s.oid), \
 relation as ( \
-    select m.nspname, c.relname, c.relowner, c.relacl \
+    select m.nspname, c.oid, c.relname, c.relowner, c.relacl \
       from member m join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) m.objid \
      where m.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass), \
+part as ( \
+    select r.nspname, r.relname, 'pg_catalog.pg_class'::pg_catalog.regclass as classid, r.oid as objid from relation r \
+    union all \
+    select r.nspname, r.relname, 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid \
+      from relation r join pg_catalog.pg_index i on i.indrelid operator(pg_catalog.=) r.oid \
+    union all \
+    select r.nspname, r.relname, 'pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid \
+      from relation r join pg_catalog.pg_trigger t on t.tgrelid operator(pg_catalog.=) r.oid \
+    union all \
+    select r.nspname, r.relname, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid \
+      from relation r join pg_catalog.pg_rewrite w on w.ev_class operator(pg_catalog.=) r.oid \
+    union all \
+    select r.nspname, r.relname, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid \
+      from relation r join pg_catalog.pg_attrdef d on d.adrelid operator(pg_catalog.=) r.oid \
+    union all \
+    select r.nspname, r.relname, 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid \
+      from relation r join pg_catalog.pg_constraint k on k.conrelid operator(pg_catalog.=) r.oid \
+    union all \
+    select r.nspname, r.relname, 'pg_catalog.pg_policy'::pg_catalog.regclass, l.oid \
+      from relation r join pg_catalog.pg_policy l on l.polrelid operator(pg_catalog.=) r.oid \
+    union all \
+    select r.nspname, r.relname, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, x.oid \
+      from relation r join pg_catalog.pg_statistic_ext x on x.stxrelid operator(pg_catalog.=) r.oid), \
+used as ( \
+    select a.nspname, a.relname, \
+           coalesce(y.typowner, p.proowner, q.proowner) as role, \
+           case when y.oid is null then 'calls a function of' else 'has values of a type of' end as how \
+      from part a \
+      join pg_catalog.pg_depend d on d.classid operator(pg_catalog.=) a.classid and d.objid operator(pg_catalog.=) a.objid \
+      left join pg_catalog.pg_type y on d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass \
+                                    and y.oid operator(pg_catalog.=) d.refobjid \
+      left join pg_catalog.pg_proc p on d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+                                    and p.oid operator(pg_catalog.=) d.refobjid \
+      left join pg_catalog.pg_operator o on d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass \
+                                        and o.oid operator(pg_catalog.=) d.refobjid \
+      left join pg_catalog.pg_proc q on q.oid operator(pg_catalog.=) o.oprcode \
+     where coalesce(y.oid, p.oid, q.oid) is not null), \
 holder as ( \
     select 1 as place, s.nspname, s.nspowner as role, 'schema ' as kind, null::pg_catalog.text as name, 'belongs to' as how from schema s \
     union all \
@@ -104,7 +142,9 @@ holder as ( \
     union all \
     select 7, m.nspname, o.oprowner, 'operator ', o.oprname::pg_catalog.text, 'belongs to' \
       from member m join pg_catalog.pg_operator o on o.oid operator(pg_catalog.=) m.objid \
-     where m.classid operator(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass), \
+     where m.classid operator(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass \
+    union all \
+    select 8, u.nspname, u.role, 'relation ', u.relname::pg_catalog.text, u.how from used u), \
 stranger as ( \
     select h.role from (select distinct x.role from holder x) h \
      where h.role operator(pg_catalog.=) 0::pg_catalog.oid \

@@ -267,8 +267,57 @@ fn a3_maintenance_reads_and_calls_nothing_of_londistes_that_is_a_strangers() {
     });
 }
 
+#[test]
+fn a1_a_trigger_whose_maker_lost_the_right_to_make_it_is_not_run() {
+    let (scratch, cluster) = (Scratch::new(), Cluster::start());
+    cluster.psql("postgres", "create role trapper login");
+    cluster.create_db("ours");
+    trap::lay(&cluster, "ours");
+    let node = Daemons(vec![ticker(
+        &scratch,
+        &cluster,
+        "t1",
+        "databases = [\"ours\"]\nqueues = [\"q\"]\n",
+    )]);
+    let node = &node.0[0];
+    node.run(&["install"]).ok();
+    cluster.psql(
+        "ours",
+        "grant trigger on pgq.tick to trapper; grant usage on schema pgq to trapper;
+         create schema pgq_node; create table pgq_node.node_info as select 'q'::text as queue_name, 'root'::text as node_type;
+         grant trigger on pgq_node.node_info to trapper; grant usage on schema pgq_node to trapper",
+    );
+    trap::as_trapper(
+        &cluster,
+        "ours",
+        "create trigger z before insert on pgq.tick for each row execute procedure trap.fire('tick');
+         create trigger z before insert on pgq_node.node_info for each row execute procedure trap.fire('node_info')",
+    );
+    cluster.psql(
+        "ours",
+        "revoke trigger on pgq.tick, pgq_node.node_info from trapper",
+    );
+    let may_call = "select pgq._may_call('pgq_node')";
+    assert_eq!(cluster.psql("ours", may_call), "f");
+    node.run(&["start", "-d"]);
+    wait_error(
+        node,
+        &["relation pgq.tick calls a function of role trapper"],
+    );
+    assert_untouched(&cluster);
+    cluster.psql(
+        "ours",
+        "drop trigger z on pgq.tick; drop trigger z on pgq_node.node_info",
+    );
+    assert_eq!(cluster.psql("ours", may_call), "t");
+    wait_until("a tick", SOON, || {
+        cluster.psql("ours", "select count(*) > 1 from pgq.tick") == "t"
+    });
+    assert_untouched(&cluster);
+}
+
 /// What a stranger could have had a hand in, and what is said of it; empty: it may be used.
-const HANDS: [(&str, &str); 14] = [
+const HANDS: &[(&str, &str)] = &[
     ("", ""),
     (
         "alter schema pgq owner to low",
@@ -320,6 +369,49 @@ const HANDS: [(&str, &str); 14] = [
         "grant select, insert on pgq.t to low; grant usage on schema pgq to public",
         "",
     ),
+    // What is left of a right, or of an owner, that is gone.
+    (
+        "grant usage on schema pgq to low; grant trigger on pgq.t to low; set role low; \
+         create trigger z before insert on pgq.t for each row execute procedure d.fire(); \
+         reset role; revoke trigger on pgq.t from low",
+        "relation pgq.t calls a function of role low",
+    ),
+    (
+        "alter table pgq.t alter id set default d.same(1)",
+        "relation pgq.t calls a function of role low",
+    ),
+    (
+        "alter table pgq.t add check (d.same(id) > 0)",
+        "relation pgq.t calls a function of role low",
+    ),
+    (
+        "create index on pgq.t (d.same(id))",
+        "relation pgq.t calls a function of role low",
+    ),
+    (
+        "create index on pgq.t (id) where id operator(d.===) 1",
+        "relation pgq.t calls a function of role low",
+    ),
+    (
+        "create rule z as on insert to pgq.t do also select d.same(1)",
+        "relation pgq.t calls a function of role low",
+    ),
+    (
+        "drop view pgq.v; create view pgq.v as select d.same(1)",
+        "relation pgq.v calls a function of role low",
+    ),
+    (
+        "create policy z on pgq.t using (d.same(id) > 0)",
+        "relation pgq.t calls a function of role low",
+    ),
+    (
+        "alter table pgq.t add n d.number",
+        "relation pgq.t has values of a type of role low",
+    ),
+    (
+        "alter function d.same(int) owner to postgres; alter table pgq.t alter id set default d.same(1)",
+        "",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,13 +424,19 @@ async fn a_schema_is_used_only_if_everybody_with_a_hand_in_it_may_act_as_the_ses
     );
     let info: sql::connect::ConnectInfo = of_me.parse().unwrap();
     let session = info.connect("trunkline test").await.unwrap();
-    for (hand, said) in HANDS {
+    for &(hand, said) in HANDS {
         cluster.psql(
             "postgres",
             &format!(
                 "create schema pgq; create table pgq.t (id int); create view pgq.v as select 1; create domain pgq.d as int;
                  create function pgq.f() returns int language sql as 'select 1';
-                 create operator pgq.=== (procedure = int4eq, leftarg = int, rightarg = int); {hand}"
+                 create operator pgq.=== (procedure = int4eq, leftarg = int, rightarg = int);
+                 create schema d authorization low; set role low; create domain d.number as int;
+                 create function d.same(int) returns int immutable language sql as 'select $1';
+                 create function d.equal(int, int) returns bool immutable language sql as 'select $1 = $2';
+                 create operator d.=== (procedure = d.equal, leftarg = int, rightarg = int);
+                 create function d.fire() returns trigger language plpgsql as 'begin return new; end';
+                 reset role; {hand}"
             ),
         );
         let found = ownership::prove(&*session, &[Schema::Trunkline, Schema::Pgq]).await;
@@ -355,7 +453,7 @@ async fn a_schema_is_used_only_if_everybody_with_a_hand_in_it_may_act_as_the_ses
         }
         cluster.psql(
             "postgres",
-            "drop schema pgq cascade; revoke me from low; revoke low from me",
+            "drop schema pgq, d cascade; revoke me from low; revoke low from me",
         );
     }
     let missing = info.connect_for("trunkline test", Schema::PROVIDER).await;
