@@ -171,15 +171,32 @@ fn a4_events_of_captures_types_are_written_by_capture_alone() {
         format!("select pgq.insert_event('q1', {row}, null)"),
         format!("select pgq.insert_event_raw('q1', null, now(), null, null, {row}, null)"),
         "select pgq.insert_events('q1', '[{\"ev_type\": \"trunkline.1.rows\"}]')".to_owned(),
-        format!(
-            "insert into pgq.retry_queue (ev_retry_after, ev_queue, ev_id, ev_time, ev_owner, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3)
-             select now(), 1, 99, now(), s.sub_id, {row} from pgq.subscription s limit 1; select pgq.maint_retry_events()"
-        ),
         format!("select trunkline.put_1({row})"),
         "select trunkline.log_mark(1, 'resync', '{}')".to_owned(),
     ] {
         assert_ne!(boss(&call).code, 0, "{call}");
     }
+    // What an admin puts among the retries comes back only if it is no event of capture's, and holds up nothing.
+    r.on_provider("select pgq.register_consumer('plain', 'c')");
+    let retry = |queue: &str, id: u32, columns: &str, row: &str| {
+        boss(&format!(
+            "insert into pgq.retry_queue (ev_retry_after, ev_queue, ev_id, ev_time, ev_owner, ev_type, ev_data{columns}) \
+             select now(), q.queue_id, {id}, now(), s.sub_id, {row} \
+               from pgq.subscription s join pgq.queue q on q.queue_id = s.sub_queue where q.queue_name = '{queue}' limit 1"
+        ))
+        .ok();
+    };
+    retry("q1", 99, ", ev_extra1, ev_extra2, ev_extra3", &row);
+    retry("plain", 100, "", "'again', 'x'");
+    wait_until("the retry that is none of capture's", SOON, || {
+        boss("select pgq.maint_retry_events()").ok();
+        r.on_provider("select count(*) from pgq.event_2 where ev_type = 'again'") == "1"
+    });
+    assert_eq!(r.on_provider("select count(*) from pgq.retry_queue"), "0");
+    assert_eq!(
+        r.on_provider("select count(*) from pgq.event_1 where ev_id = 99 and ev_retry is not null"),
+        "0"
+    );
     // Rights that are given anew, and tables that rotation adds, are no way around.
     boss("select pgq.grant_perms('q1'); select pgq.set_queue_config('q1', 'max_tables', '6')").ok();
     r.on_provider("update pgq.queue set queue_ntables = 4 where queue_name = 'q1' and false");
