@@ -71,6 +71,8 @@ pub(super) struct Archive {
 pub(super) struct Needed {
     /// Entries, in an order in which they can be made.
     pub(super) entries: Vec<u32>,
+    /// Those of them that are objects.
+    pub(super) objects: Vec<Address>,
     /// Objects that may be there already: whether they are decides over what is needed.
     pub(super) maybe_there: Vec<(u32, Address)>,
     /// Foreign keys that are left out, because the table that they refer to is not there.
@@ -218,14 +220,20 @@ impl<'a> Choice<'a> {
             .flat_map(|key| &key.needs)
             .filter(|need| self.archive.is_table(**need) && !self.own.contains(need));
         let maybe: BTreeSet<u32> = self.others.iter().chain(referred).copied().collect();
+        let entries: Vec<u32> = self
+            .archive
+            .order
+            .iter()
+            .copied()
+            .filter(|number| self.has(*number))
+            .collect();
         Needed {
-            entries: self
-                .archive
-                .order
+            objects: entries
                 .iter()
-                .copied()
-                .filter(|number| self.has(*number))
+                .filter_map(|number| Some(self.archive.entries.get(number)?.address))
+                .filter(|(catalog, _)| *catalog != 0)
                 .collect(),
+            entries,
             maybe_there: maybe
                 .into_iter()
                 .filter_map(|number| Some((number, self.archive.entries.get(&number)?.address)))

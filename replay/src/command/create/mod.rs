@@ -2,10 +2,12 @@
 //! provider, with their sequences and what else they cannot be made without.
 //!
 //! 1 `pg_dump` writes the provider's schema into an archive · 2 of its list, what the tables
-//! need and is not there yet is chosen (`archive`) · 3 `pg_restore` writes that as SQL · 4 which
-//! runs in one transaction. Whoever dies before its commit leaves nothing behind.
+//! need and is not there yet is chosen (`archive`) · 3 it is refused if it holds code of a role that is
+//! no superuser of the provider (`code`) · 4 `pg_restore` writes it as SQL · 5 which runs in one
+//! transaction. Whoever dies before its commit leaves nothing behind.
 
 mod archive;
+mod code;
 mod pg_dump;
 
 use std::{
@@ -78,12 +80,7 @@ pub(super) async fn missing_tables(
         subscriber,
         one,
     };
-    let archive = making.dump(&pg_dump).await?;
-    let list = pg_dump
-        .list(&archive)
-        .await
-        .context("could not list the dump")?;
-    let needed = making.needed(&list, &missing).await?;
+    let (archive, needed) = making.chosen(&pg_dump, &missing).await?;
     let script = pg_dump
         .script(&archive, &needed.entries)
         .await
@@ -147,7 +144,62 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    async fn dump(&self, pg_dump: &PgDump) -> Result<std::fs::File, Failure> {
+    /// The dump, and what of it is to be made. The dump and each question about it see one snapshot:
+    /// else an owner could show one expression to the dump and another to who looks for code.
+    async fn chosen(
+        &self,
+        pg_dump: &PgDump,
+        missing: &[&Candidate],
+    ) -> Result<(std::fs::File, Needed), Failure> {
+        let snapshot = self
+            .snapshot()
+            .await
+            .context("could not export a snapshot of the provider")?;
+        let archive = self.dump(pg_dump, &snapshot).await?;
+        let list = pg_dump
+            .list(&archive)
+            .await
+            .context("could not list the dump")?;
+        let needed = self.needed(&list, missing).await?;
+        self.refuse_code(&needed).await?;
+        self.provider
+            .batch_execute("commit")
+            .await
+            .context("could not end a transaction on the provider")?;
+        Ok((archive, needed))
+    }
+
+    /// Begins a transaction on the provider, which the caller ends, and gives its snapshot's name.
+    async fn snapshot(&self) -> Result<String, tokio_postgres::Error> {
+        self.provider
+            .batch_execute("begin isolation level repeatable read read only")
+            .await?;
+        self.provider
+            .query_one("select pg_catalog.pg_export_snapshot()", &[])
+            .await?
+            .try_get(0)
+    }
+
+    async fn refuse_code(&self, needed: &Needed) -> Result<(), Failure> {
+        let found = code::untrusted(self.provider, &needed.objects).await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::message(
+            Exit::Failed,
+            format!(
+                "could not make the tables on {}: nothing was made, because these would run with the rights of \
+                 replay's role there, and roles that are no superusers of the provider have written them: {}",
+                label(self.one),
+                found.join("; ")
+            ),
+        )
+        .with_hint(
+            "make these tables on the subscriber yourself, owned by a role without rights, and add them without --create",
+        ))
+    }
+
+    async fn dump(&self, pg_dump: &PgDump, snapshot: &str) -> Result<std::fs::File, Failure> {
         let unreadable = self
             .provider
             .query(
@@ -177,6 +229,7 @@ impl Making<'_> {
             .dump(
                 &config.provider.for_libpq(),
                 &application_name("pg_dump", self.job.name()),
+                snapshot,
                 &without,
             )
             .await

@@ -56,12 +56,13 @@ impl PgDump {
         })
     }
 
-    /// Dumps the schema of a database, but for some tables. The password, if there is one,
+    /// Dumps the schema of a database as an exported snapshot sees it, but for some tables. The password, if there is one,
     /// stands in the child's environment: arguments are there for everybody to read.
     pub(super) async fn dump(
         &self,
         from: &Libpq,
         application_name: &str,
+        snapshot: &str,
         without_tables: &[String],
     ) -> anyhow::Result<File> {
         let archive = tempfile::tempfile().context("could not make a temporary file")?;
@@ -69,6 +70,7 @@ impl PgDump {
         command
             .args(["--schema-only", "--format=custom", "--encoding=UTF8"])
             .arg(format!("--lock-wait-timeout={LOCK_WAIT_MS}"))
+            .arg(format!("--snapshot={snapshot}"))
             .args([
                 "-N",
                 "pgq",
