@@ -29,21 +29,23 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_index   oid;
+    v_index   oid := to_regclass(format('pg_temp.trunkline_gate_%s_one', i_owner));
     v_touched int8;
     v_lines   int8;
 begin
     if not pg_has_role(i_owner, 'usage') then
         raise exception 'permission denied to act as role %, whose table it is', pg_get_userbyid(i_owner) using errcode = '42501';
     end if;
-    select i.indexrelid into v_index
-      from pg_index i join pg_class g on g.oid = i.indrelid
-      join pg_class a on a.oid = to_regclass('pg_temp.trunkline_answer') and pg_get_userbyid(a.relowner) = current_user
-      join pg_class t on t.oid = to_regclass('pg_temp.trunkline_touched') and pg_get_userbyid(t.relowner) = current_user
-     where i.indexrelid = to_regclass(format('pg_temp.trunkline_gate_%s_one', i_owner))
-       and g.relowner = i_owner and i.indnatts = 1 and i.indpred is null
-       and pg_get_indexdef(i.indexrelid, 1, false) = 'trunkline.gate(one)';
-    v_index := coalesce(v_index, trunkline.make_gate(i_owner));
+    -- Asked by itself, because in the query it may be computed for each index of the database.
+    if pg_get_indexdef(v_index, 1, false) is distinct from 'trunkline.gate(one)'
+       or not exists (
+           select from pg_index i join pg_class g on g.oid = i.indrelid
+             join pg_class a on a.oid = to_regclass('pg_temp.trunkline_answer') and pg_get_userbyid(a.relowner) = current_user
+             join pg_class t on t.oid = to_regclass('pg_temp.trunkline_touched') and pg_get_userbyid(t.relowner) = current_user
+            where i.indexrelid = v_index and g.relowner = i_owner and i.indnatts = 1 and i.indpred is null)
+    then
+        v_index := trunkline.make_gate(i_owner);
+    end if;
     if i_reads then
         -- Not emptied at each commit: that takes longer than all else here.
         if pg_relation_size('pg_temp.trunkline_answer') > 100000 then
