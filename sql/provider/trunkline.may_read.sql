@@ -13,11 +13,13 @@ begin
     if i_reader = 'none' then
         return false;
     elsif i_reader = 'owner' then
-        -- Its owner may have changed, and may change the function that belongs to it.
+        -- Its owner may have changed, and may change the functions that belong to it: whom they run as, and their search_path.
         return coalesce((select trunkline.may_ask(i_table, c.relowner)
-                                and exists (select from pg_proc p
-                                             where p.pronamespace = 'trunkline'::regnamespace and p.proname = format('ask_%s', i_table)
-                                               and p.prosecdef and p.proowner = c.relowner)
+                                and (select bool_and(p.prosecdef and p.proowner = c.relowner
+                                                     and p.proconfig = array['search_path=pg_catalog, pg_temp'])
+                                       from pg_proc p
+                                      where p.pronamespace = 'trunkline'::regnamespace
+                                        and p.proname in (format('ask_%s', i_table), format('live_%s', i_table)))
                            from pg_class c where c.oid = i_table), false);
     end if;
     return trunkline.may_ask(i_table, (select r.oid from pg_roles r where r.rolname = current_user))

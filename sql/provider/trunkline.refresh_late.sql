@@ -10,7 +10,6 @@
 create or replace function trunkline.refresh_late(i_table oid) returns bool
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
-set trunkline.own_session = 'on'
 as $$
 declare
     v_before  trunkline.captured;
@@ -18,6 +17,8 @@ declare
     v_changed bool;
     v_late    bool := trunkline.is_late(i_table);
 begin
+    -- To the end of the transaction: its commit runs in the same session. (A SET clause would ask for a right on some versions.)
+    perform set_config('trunkline.own_session', 'on', true);
     select * into v_before from trunkline.captured c where c.table_oid = i_table;
     begin
         v_changed := trunkline.refresh_capture(i_table);
