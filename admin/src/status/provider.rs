@@ -149,6 +149,7 @@ impl Asked {
             .iter()
             .find(|one| one.kind == HolderKind::Detached && one.name.as_deref() == Some(consumer));
         if let Some(detached) = detached {
+            // A queue of before says no more than that it let go.
             return Held::Detached(detached.detail.clone().unwrap_or_default());
         }
         if self.consumers.iter().any(|one| one.name == consumer) {

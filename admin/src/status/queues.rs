@@ -100,6 +100,7 @@ impl Asker<'_> {
         }
         DatabaseStatus {
             name: info.dbname().to_owned(),
+            // Not known: the error beside it says why.
             queues: queues.unwrap_or_default(),
             error,
         }

@@ -131,6 +131,7 @@ fn ticker(of: String, queue: &QueueStatus, ticks: &TickFacts, limits: Limits) ->
         .iter()
         .filter(|reason| !given || ticks.paused || reason.kind != Kind::NoTick);
     let least = verdict::worst(counts).map_or(Level::Ok, Level::of);
+    // A paused queue has no limits of its own.
     let usual = ticks.limits().map(|(warn, crit)| Limits::new(warn, crit));
     Finding::measured(
         Check::Ticker,

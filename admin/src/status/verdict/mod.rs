@@ -116,7 +116,7 @@ pub fn of_subscriber(facts: &Facts, limits: (f64, f64)) -> Verdict {
             return Verdict {
                 state: SubscriberState::Unreachable,
                 lag: None,
-                reasons: vec![found.advised(advice.clone().unwrap_or_default())],
+                reasons: vec![found.advised_if(advice.clone())],
             };
         }
         Ok(None) => {
@@ -189,7 +189,7 @@ fn of_replay(facts: &Facts, own: &FromSubscriber) -> Vec<Reason> {
             None | Some(_) => Severity::Critical,
         };
         let found = reason(severity, Kind::Error, error.text.clone());
-        reasons.push(found.advised(error.advice.clone().unwrap_or_default()));
+        reasons.push(found.advised_if(error.advice.clone()));
     }
     let work_waits = facts
         .provider
@@ -232,7 +232,7 @@ fn of_tables(tables: &[TableFacts]) -> Vec<Reason> {
                 &one.table,
                 format!("parked: {why}"),
             )
-            .advised(one.advice.clone().unwrap_or_default())
+            .advised_if(one.advice.clone())
         })
         .collect();
     if parked.len() > TOLD_TABLES {

@@ -32,7 +32,7 @@ pub fn of_provider(facts: &ProviderFacts) -> Vec<Reason> {
     let critical = |kind, what: String| Reason::new(Severity::Critical, kind, "provider", what);
     if let Some(Unasked { error, advice }) = &facts.unasked {
         let found = critical(Kind::Unreachable, error.clone());
-        return vec![found.advised(advice.clone().unwrap_or_default())];
+        return vec![found.advised_if(advice.clone())];
     }
     let Some(ticks) = &facts.ticks else {
         let found = critical(

@@ -116,7 +116,11 @@ impl Reason {
     }
 
     pub(super) fn advised(self, advice: impl Into<String>) -> Reason {
-        let advice = Some(advice.into()).filter(|text: &String| !text.is_empty());
+        self.advised_if(Some(advice.into()))
+    }
+
+    /// With what is stored as advice, where there is any.
+    pub(super) fn advised_if(self, advice: Option<String>) -> Reason {
         Reason { advice, ..self }
     }
 

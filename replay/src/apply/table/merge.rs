@@ -1,0 +1,113 @@
+//! The statements that bring in the rows of a copy: loaded by COPY, put in from a table of replay's own, or merged by key with
+//! the rows that are there.
+
+use sql::name::{TableName, quote_ident};
+
+use super::{Column, Target};
+
+impl Target {
+    /// The statement that loads the written columns by COPY into a table that has them.
+    pub(crate) fn copy_in(&self, into: &TableName) -> String {
+        if self.columns.is_empty() {
+            // COPY needs no list where there is no column to write.
+            return format!("copy {} from stdin", into.quoted());
+        }
+        format!("copy {} ({}) from stdin", into.quoted(), self.names())
+    }
+
+    /// A query over the written columns, of which a table is made that rows are loaded into first.
+    pub(crate) fn select_to_stage(&self) -> String {
+        format!("select {} from {}", self.names_to_stage(), self.own_rows())
+    }
+
+    /// The statement that writes the rows of such a table.
+    pub(crate) fn insert_staged(&self, staging: &str) -> String {
+        let table = self.name.quoted();
+        if self.columns.is_empty() {
+            return format!("insert into {table} select from {staging} s");
+        }
+        format!(
+            "insert into {table} ({}) overriding system value select {} from {staging} s",
+            self.names(),
+            self.staged_names("s")
+        )
+    }
+
+    /// The statements that bring in the rows of a table with the written columns: rows with
+    /// the same key become equal, missing ones are added, and with `only_these` all others go.
+    /// Rows that are equal already are not touched.
+    pub(crate) fn merge_statements(&self, aside: &TableName, only_these: bool) -> Vec<String> {
+        let (table, own) = (self.name.quoted(), self.own_rows());
+        let (aside, names) = (aside.quoted(), self.names());
+        let insert = format!(
+            "insert into {table} ({names}) overriding system value select {} from {aside} s",
+            self.staged_names("s")
+        );
+        if self.key.is_empty() {
+            let clear = only_these.then(|| format!("delete from {own}"));
+            return clear.into_iter().chain([insert]).collect();
+        }
+        let staged = |_: usize, c: &Column| c.staged("s");
+        let same_key = self.key_equals(|_, c| format!("s.{}", c.name));
+        let all_of_t: Vec<String> = self
+            .columns
+            .iter()
+            .map(|c| format!("t.{}", c.name))
+            .collect();
+        // By their images, as records: every type has one, not every type has an equality.
+        let differs = format!(
+            "row({})::pg_catalog.record operator(pg_catalog.*<>) row({})::pg_catalog.record",
+            all_of_t.join(", "),
+            self.staged_names("s")
+        );
+        let others = only_these.then(|| {
+            format!("delete from {own} t where not exists (select from {aside} s where {same_key})")
+        });
+        // A row that is taken out and put in again is never in the way of another one; but
+        // columns that only the subscriber has keep their values only through an update, or
+        // where they are put in with it.
+        let taken_out =
+            format!("delete from {own} t using {aside} s where {same_key} and {differs}");
+        let changed = match self.set_list(staged) {
+            Some(set) if !self.own.is_empty() && self.can_update() => {
+                format!("update {own} t set {set} from {aside} s where {same_key} and {differs}")
+            }
+            Some(_) if !self.own.is_empty() => {
+                let of = |alias: &str, columns: Vec<&str>| {
+                    let all: Vec<String> = columns.iter().map(|c| format!("{alias}.{c}")).collect();
+                    all.join(", ")
+                };
+                let kept = of("t", self.own.iter().map(String::as_str).collect());
+                // Counted first, so that all are out before the first one comes in.
+                format!(
+                    "with gone as ({taken_out} returning {}, {kept}) \
+                     insert into {table} ({names}, {}) overriding system value \
+                     select {}, {kept} from {aside} s join gone t on {same_key} \
+                      where (select count(*) from gone) > 0",
+                    self.key_names("t."),
+                    self.own.join(", "),
+                    self.staged_names("s"),
+                )
+            }
+            Some(_) | None => taken_out,
+        };
+        let missing = format!("{insert} where not exists (select from {own} t where {same_key})");
+        others.into_iter().chain([changed, missing]).collect()
+    }
+
+    /// The written columns' names, unquoted.
+    pub(crate) fn copied_names(&self) -> Vec<&str> {
+        self.fields
+            .iter()
+            .map(|&field| self.shape.columns[field].name.as_str())
+            .collect()
+    }
+
+    /// The provider's columns, quoted, in the order in which `copy_in` takes them.
+    pub(crate) fn copied_columns(&self) -> Vec<String> {
+        self.fields
+            .iter()
+            .map(|&field| quote_ident(&self.shape.columns[field].name))
+            .collect()
+    }
+}
