@@ -83,7 +83,8 @@ $$;
 revoke all on function trunkline.as_owner(oid, text, boolean, text[]) from public;
 
 -- Function trunkline.make_gate(i_owner oid): makes the session's gate of a role anew: see trunkline.as_owner. The number of its index.
--- The role needs USAGE on schema trunkline, where the gate's functions are, and gets it for good; it opens nothing by itself.
+-- The role needs USAGE on schema trunkline and EXECUTE on the gate's functions there, and gets both for good; they open nothing by
+-- themselves.
 create or replace function trunkline.make_gate(i_owner oid) returns oid
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -100,9 +101,11 @@ begin
         perform set_config('trunkline.own_path', trunkline.own_path(), false);
     end if;
     -- Two at a time would be an error: they write the same row of the catalog.
-    if not has_schema_privilege(i_owner, 'trunkline', 'usage') then
+    if not (has_schema_privilege(i_owner, 'trunkline', 'usage') and has_function_privilege(i_owner, 'trunkline.gate(int)', 'execute')
+            and has_function_privilege(i_owner, 'trunkline.serve()', 'execute')) then
         perform pg_advisory_xact_lock(hashtext('trunkline.copy owner'));
         execute format('grant usage on schema trunkline to %I', v_owner);
+        execute format('grant execute on function trunkline.gate(int), trunkline.serve() to %I', v_owner);
     end if;
     -- Settings of the database may hold a request that nobody made; the new index calls the gate.
     perform set_config('trunkline.request', '', true);
@@ -165,7 +168,7 @@ $$;
 revoke all on function trunkline.has_gate() from public;
 
 -- Function trunkline.gate(i_one int): runs what trunkline.as_owner asks for; gives back its argument. Immutable in name only, as an
--- index asks for. Everybody may call it: it runs what the caller's session asks for, as the caller.
+-- index asks for. An owner may call it: it runs what the caller's session asks for, as the caller.
 create or replace function trunkline.gate(i_one int) returns int
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp
@@ -175,6 +178,7 @@ begin
     return i_one;
 end
 $$;
+revoke all on function trunkline.gate(int) from public;
 
 -- Function trunkline.serve(): runs the session's request and writes its answer. It has no search_path of its own: the statement's
 -- triggers find what they name as in any other session of the database.
@@ -208,6 +212,7 @@ begin
     perform pg_catalog.setval('pg_temp.trunkline_touched', v_touched operator(pg_catalog.+) 1);
 end
 $$;
+revoke all on function trunkline.serve() from public;
 
 -- Function trunkline.digest_as(i_schema, i_name, i_columns text[], i_owner oid): trunkline.digest, with the table read as its owner (see
 -- trunkline.as_owner); as the current role where i_owner is null.

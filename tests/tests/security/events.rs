@@ -210,6 +210,26 @@ fn a4_events_of_captures_types_are_written_by_capture_alone() {
         "insert into {plain} (ev_time, ev_type) values (now(), 'load')"
     ))
     .ok();
+    // Until a table is captured into it. That waits for a transaction that has inserted, and may still commit.
+    r.on_provider("create table late (id int primary key)");
+    let open = Session::holding(
+        &r.provider,
+        r.db(),
+        &format!(
+            "set session authorization boss; insert into {plain} (ev_time, ev_type) values (now(), 'trunkline.1.rows')"
+        ),
+    );
+    let capture =
+        "set lock_timeout = '200 ms'; select trunkline.add_table('plain', 'c', 'public', 'late')";
+    r.provider
+        .try_psql(r.db(), capture)
+        .says(&["lock timeout", "event_2"]);
+    open.ask("commit");
+    r.on_provider(capture);
+    boss(&format!(
+        "insert into {plain} (ev_time, ev_type) values (now(), 'load')"
+    ))
+    .says(&["permission denied"]);
     r.sync();
     assert_eq!(
         r.on_subscriber("select string_agg(id::text, ' ') from t"),
