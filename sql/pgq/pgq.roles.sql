@@ -15,8 +15,13 @@ begin
             end;
         end if;
     end loop;
-    if not pg_catalog.pg_has_role('pgq_admin', 'pgq_reader', 'member')
-       or not pg_catalog.pg_has_role('pgq_admin', 'pgq_writer', 'member') then
+    -- By a query of the catalog: its lock has the session take note of roles that the other install has just committed. A function
+    -- that takes a role's name would still find in the session's cache that there is no such role.
+    if (select pg_catalog.count(distinct r.oid)
+          from pg_catalog.pg_auth_members m
+          join pg_catalog.pg_roles r on r.oid = m.roleid
+          join pg_catalog.pg_roles a on a.oid = m.member
+         where a.rolname = 'pgq_admin' and r.rolname in ('pgq_reader', 'pgq_writer')) < 2 then
         begin
             grant pgq_reader, pgq_writer to pgq_admin;
         exception
