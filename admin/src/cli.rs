@@ -6,7 +6,8 @@ use anyhow::Context as _;
 
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
-use crate::{log, output};
+use crate::log::{self, Verbosity};
+use crate::output;
 
 /// Options that every command takes, before it or after it.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -54,19 +55,6 @@ impl CommonArgs {
             (false, _) => Verbosity::Everything,
         }
     }
-}
-
-/// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verbosity {
-    /// Warnings and errors.
-    Quiet,
-    /// What an operator wants to know.
-    Normal,
-    /// What a developer wants to know.
-    Verbose,
-    /// Everything, libraries included.
-    Everything,
 }
 
 /// Parses the command line. Help and version are printed and give `Err(Exit::Done)`; a wrong

@@ -8,7 +8,7 @@ use sql::connect::ConnectError;
 use tokio_postgres::error::DbError;
 
 use crate::config::ConfigErrors;
-use crate::output::visible;
+use crate::terminal::visible;
 
 /// The exit codes, which scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

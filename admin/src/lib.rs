@@ -1,5 +1,5 @@
-//! Configuration, daemon control, logs and output of the three programs. Uses `sql` to connect;
-//! knows nothing of ticks or changes.
+//! What an operator meets in each of the three programs: configuration, daemon control, logs, output, exit codes, and
+//! how everything stands.
 
 pub mod cli;
 pub mod config;
@@ -10,3 +10,4 @@ pub mod log;
 pub mod output;
 mod own_file;
 pub mod status;
+pub mod terminal;

@@ -1,12 +1,13 @@
 //! What commands print: JSON, plain words for scripts, tables for people.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use anyhow::Context as _;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use serde::Serialize;
 
 use crate::exit::Failure;
+use crate::terminal::{is_terminal, visible};
 
 /// Writes to standard output. A reader that has gone away (`| head`) is no failure.
 pub fn print(text: &str) -> Result<(), Failure> {
@@ -23,11 +24,6 @@ pub fn print(text: &str) -> Result<(), Failure> {
 pub fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).context("writing JSON")?;
     print(&format!("{text}\n"))
-}
-
-/// Whether a person reads standard output.
-pub fn is_terminal() -> bool {
-    io::stdout().is_terminal()
 }
 
 /// Lines of words separated by one space, the header first, for scripts. No word may hold white
@@ -109,19 +105,6 @@ pub fn bytes(count: i64) -> String {
 /// A number that may be unknown: `-` then.
 pub fn or_none(number: Option<i64>) -> String {
     number.map_or("-".to_owned(), |number| number.to_string())
-}
-
-/// Text without characters that a terminal would obey.
-pub fn visible(text: &str) -> String {
-    let mut result = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            result.extend(c.escape_default());
-        } else {
-            result.push(c);
-        }
-    }
-    result
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use admin::cli::{CommonArgs, say};
 use admin::config::AnyConfig;
 use admin::exit::{Exit, Failure};
-use admin::output;
+use admin::{output, terminal};
 use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
@@ -14,7 +14,6 @@ use sql::provider::{self, Capture};
 use tokio_postgres::error::SqlState;
 
 use crate::places::{self, Place, PlaceArgs};
-use crate::queue::part;
 
 /// What is done with capture.
 #[derive(Debug, Subcommand)]
@@ -117,7 +116,7 @@ impl CaptureRow<'_> {
             self.kind.to_owned(),
             self.name.clone(),
             consumers.collect::<Vec<_>>().join(","),
-            output::visible(state),
+            terminal::visible(state),
         ]
     }
 }
@@ -176,7 +175,7 @@ async fn list(
         let cells: Vec<_> = rows.iter().map(CaptureRow::cells).collect();
         output::print(&output::listing(&HEADER, &cells))?;
     }
-    Ok(part(&places, &failures))
+    Ok(places::exit_of(&places, &failures))
 }
 
 /// What is captured into a queue, or into all.

@@ -17,7 +17,6 @@ use tokio_postgres::Transaction;
 
 use crate::capture::{self, Wanted};
 use crate::places::{self, Place, PlaceArgs};
-use crate::queue::part;
 
 /// What is done with consumers.
 #[derive(Debug, Subcommand)]
@@ -189,7 +188,7 @@ async fn list(
         let cells: Vec<_> = rows.iter().map(cells).collect();
         output::print(&output::listing(&HEADER, &cells))?;
     }
-    Ok(part(&places, &failures))
+    Ok(places::exit_of(&places, &failures))
 }
 
 async fn register(

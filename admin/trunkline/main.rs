@@ -16,8 +16,8 @@ use admin::cli::{self, CONFIG_DIRECTORY, CommonArgs};
 use admin::config::{self, AnyConfig, ConfigErrors, Problem};
 use admin::documents::Documents;
 use admin::exit::{Exit, Failure};
-use admin::output;
 use admin::status::{self, Asking, Overview, PATIENCE};
+use admin::{output, terminal};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use futures::future::{join, join_all};
 
@@ -241,7 +241,7 @@ async fn print_status(
 ) -> Result<Exit, Failure> {
     loop {
         let overview = ask(configs).await;
-        let clear = watch.is_some() && output::is_terminal() && !json;
+        let clear = watch.is_some() && terminal::is_terminal() && !json;
         if clear {
             // Home, then erase: the old picture stays until the new one is there.
             output::print("\u{1b}[H\u{1b}[J")?;

@@ -56,6 +56,18 @@ pub(crate) async fn all(configs: &[AnyConfig], args: &PlaceArgs) -> (Vec<Place>,
     (places, failures.collect())
 }
 
+/// What a list ends with: the failures are named, and count as much as the rest allows.
+pub(crate) fn exit_of(places: &[Place], failures: &[Failure]) -> Exit {
+    for failure in failures {
+        failure.print();
+    }
+    match (failures.first(), places.is_empty()) {
+        (None, _) => Exit::Done,
+        (Some(failure), true) => failure.exit,
+        (Some(_), false) => Exit::Part,
+    }
+}
+
 /// The same, in the time that there is for asking.
 pub(crate) async fn within(
     configs: &[AnyConfig],

@@ -7,6 +7,7 @@ use admin::config::AnyConfig;
 use admin::exit::{Exit, Failure};
 use admin::output;
 use admin::status::{self, QueueStatus};
+use admin::terminal;
 use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
@@ -142,19 +143,7 @@ async fn list(configs: &[AnyConfig], args: &PlaceArgs, json: bool) -> Result<Exi
         let cells: Vec<_> = rows.map(|row| cells(&row)).collect();
         output::print(&output::listing(&HEADER, &cells))?;
     }
-    Ok(part(&places, &failures))
-}
-
-/// What a list ends with: the failures are named, and count as much as the rest allows.
-pub(crate) fn part(places: &[Place], failures: &[Failure]) -> Exit {
-    for failure in failures {
-        failure.print();
-    }
-    match (failures.first(), places.is_empty()) {
-        (None, _) => Exit::Done,
-        (Some(failure), true) => failure.exit,
-        (Some(_), false) => Exit::Part,
-    }
+    Ok(places::exit_of(&places, &failures))
 }
 
 const HEADER: [&str; 11] = [
@@ -290,7 +279,7 @@ fn say_settings(
 ) -> Result<Exit, Failure> {
     for Setting { key, value } in settings {
         let line = format!("{}: queue {queue} {key}={value}", place.name);
-        say(common, &output::visible(&line))?;
+        say(common, &terminal::visible(&line))?;
     }
     Ok(Exit::Done)
 }
@@ -397,7 +386,7 @@ fn sheet(row: &QueueRow<'_>) -> String {
     let width = lines.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
     let mut text = String::new();
     for (key, value) in lines {
-        text.push_str(&format!("{key:width$}  {}\n", output::visible(&value)));
+        text.push_str(&format!("{key:width$}  {}\n", terminal::visible(&value)));
     }
     text
 }

@@ -125,6 +125,15 @@ impl Error {
     }
 }
 
+/// One column of a row, without a panic when the server sends something else.
+pub(crate) fn column<'a, T>(row: &'a tokio_postgres::Row, index: usize) -> Result<T, Error>
+where
+    T: tokio_postgres::types::FromSql<'a>,
+{
+    row.try_get(index)
+        .map_err(|error| Error::Unexpected(error.to_string()))
+}
+
 /// What to do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {

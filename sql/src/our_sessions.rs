@@ -4,8 +4,7 @@
 use tokio_postgres::{GenericClient, Row};
 
 use crate::connect::application_name;
-use crate::error::Error;
-use crate::install::column;
+use crate::error::{Error, column};
 
 /// Key of the session's advisory lock that makes one ticker the only one of a database. The letters "trunktik".
 pub const TICKER_LOCK: i64 = 0x7472_756e_6b74_696b;

@@ -1,75 +1,20 @@
 //! One database, from connect to connect: waits until it is ours, ticks it, and tries again when that breaks.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use admin::daemon::{self, Beat, Server};
-use sql::connect::{ConnectInfo, Session, application_name};
+use sql::connect::Session;
 use sql::our_sessions::TICKER_LOCK;
 use sql::queue::Maker;
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 
+use crate::database::Database;
 use crate::history::History;
-use crate::pace::Pace;
-use crate::stats::Stats;
 use crate::tries::Tries;
 use crate::trouble::Trouble;
-use crate::watched::Watched;
 use crate::{tick, upkeep};
 
 /// Between two tries of a standby to become the one.
 const STANDBY_DELAY: Duration = Duration::from_secs(1);
-
-/// What a database's tasks share.
-#[derive(Clone)]
-pub(crate) struct Database {
-    /// How to get there.
-    pub(crate) connect: ConnectInfo,
-    /// The job's name, for `application_name`.
-    pub(crate) job_name: String,
-    /// Settings, replaced by a reload.
-    pub(crate) pace: watch::Receiver<Pace>,
-    /// Finish the statement in hand and end.
-    pub(crate) stop: CancellationToken,
-    /// End at once.
-    pub(crate) stop_now: CancellationToken,
-    /// The process's counters.
-    pub(crate) stats: Arc<Stats>,
-    /// Where the first outcome of a try is told: the database's name, and an error if there was one.
-    pub(crate) news: mpsc::UnboundedSender<(String, Option<String>)>,
-}
-
-impl Database {
-    /// Its name.
-    pub(crate) fn name(&self) -> &str {
-        self.connect.dbname()
-    }
-
-    /// A session for a purpose; None: asked to stop meanwhile.
-    pub(crate) async fn session(&self, purpose: &str) -> Result<Option<Watched>, Trouble> {
-        let application_name = application_name(purpose, &self.job_name);
-        tokio::select! {
-            session = self.connect.connect(&application_name) => {
-                Ok(Some(Watched::new(session?, self.stop_now.clone())))
-            }
-            () = self.stop.cancelled() => Ok(None),
-        }
-    }
-
-    /// Sleeps; true: asked to stop meanwhile.
-    pub(crate) async fn sleep(&self, delay: Duration) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(delay) => false,
-            () = self.stop.cancelled() => true,
-        }
-    }
-
-    fn tell(&self, error: Option<String>) {
-        // Nobody listens any more once the start has been reported.
-        let _ = self.news.send((self.name().to_owned(), error));
-    }
-}
 
 /// Ticks the database until it is asked to stop, whatever breaks in between.
 pub(crate) async fn run(database: Database) {

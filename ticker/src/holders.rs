@@ -6,7 +6,7 @@ use admin::log::Once;
 use sql::connect::Session;
 use sql::queue::holder::{self, Holder, HolderKind};
 
-use crate::database_loop::Database;
+use crate::database::Database;
 
 /// What tells one holder from another.
 type Key = (String, HolderKind, Option<String>, Option<i32>, bool);

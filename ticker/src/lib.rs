@@ -5,6 +5,7 @@
 
 pub mod cli;
 
+mod database;
 mod database_loop;
 mod databases;
 mod history;

@@ -1,6 +1,6 @@
 //! How long to wait, as pure functions of the settings and of what happened.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use admin::config::TickerConfig;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -55,6 +55,11 @@ impl Pace {
             .without_max_times()
             .build()
     }
+}
+
+/// Whether something that was done last at a time is due again.
+pub(crate) fn is_due(last: Option<Instant>, delay: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= delay)
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use sql::Error;
 use sql::connect::Session;
 use sql::queue::maintenance;
 
-use crate::database_loop::Database;
-use crate::upkeep::piece_failed;
+use crate::database::Database;
 
 /// Calls in one round at most; each moves up to ten events. The next round goes on.
 const CALLS_MAX: usize = 10_000;
@@ -22,7 +21,7 @@ pub(crate) async fn round(database: &Database, session: &Session) -> Result<(), 
         match maintenance::retry_events(&**session).await {
             Ok(0) => return Ok(()),
             Ok(moved) => database.stats.retried(moved.unsigned_abs().into()),
-            Err(error) => return piece_failed(database, session, error),
+            Err(error) => return database.piece_failed(session, error),
         }
     }
     Ok(())

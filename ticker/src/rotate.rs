@@ -6,8 +6,7 @@ use sql::install::ownership::{self, Schema};
 use sql::queue::Maker;
 use sql::queue::maintenance;
 
-use crate::database_loop::Database;
-use crate::upkeep::piece_failed;
+use crate::database::Database;
 
 /// How often one operation may ask to be called again in one round; the next round goes on.
 const REPEATS_MAX: usize = 10_000;
@@ -23,7 +22,7 @@ pub(crate) async fn round(
     maker: Maker,
 ) -> Result<(), Error> {
     if let Err(error) = ownership::prove(&**session, &[Schema::PgqNode, Schema::Londiste]).await {
-        piece_failed(database, session, error)?;
+        database.piece_failed(session, error)?;
     }
     for operation in maintenance::operations(&**session, maker).await? {
         for _ in 0..REPEATS_MAX {
@@ -34,7 +33,7 @@ pub(crate) async fn round(
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    piece_failed(database, session, error)?;
+                    database.piece_failed(session, error)?;
                     break;
                 }
             }

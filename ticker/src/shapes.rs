@@ -9,8 +9,8 @@ use sql::connect::Session;
 use sql::provider::{self, CaptureProblem};
 use sql::queue::maintenance;
 
-use crate::database_loop::Database;
-use crate::upkeep::{is_due, piece_failed};
+use crate::database::Database;
+use crate::pace::is_due;
 
 /// Between two looks at captured tables: so long may a schema change make their writers slow where no event trigger
 /// tells of it.
@@ -53,7 +53,7 @@ impl Shapes {
                 Ok(there) => self.there = there,
                 Err(error) => {
                     self.asked = Some(Instant::now() + CLOSE_DELAY);
-                    piece_failed(database, session, error)?;
+                    database.piece_failed(session, error)?;
                 }
             }
         }
@@ -62,7 +62,7 @@ impl Shapes {
             round(database, session, thorough).await?;
             match provider::capture_problems(&**session).await {
                 Ok(problems) => tell(database.name(), &problems, told),
-                Err(error) => piece_failed(database, session, error)?,
+                Err(error) => database.piece_failed(session, error)?,
             }
             self.looked = Some(Instant::now());
             if thorough {
@@ -82,7 +82,7 @@ async fn round(database: &Database, session: &Session, thorough: bool) -> Result
             }
             Ok(())
         }
-        Err(error) => piece_failed(database, session, error),
+        Err(error) => database.piece_failed(session, error),
     }
 }
 

@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::database_loop::{self, Database};
+use crate::database::Database;
+use crate::database_loop;
 use crate::databases;
 use crate::pace::Pace;
 use crate::stats::Stats;

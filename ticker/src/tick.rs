@@ -11,7 +11,7 @@ use sql::queue::Maker;
 use sql::queue::tick::TickStatements;
 use sql::{Class, Error};
 
-use crate::database_loop::Database;
+use crate::database::Database;
 use crate::history::History;
 
 /// The queues whose tick failed.

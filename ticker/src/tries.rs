@@ -2,7 +2,7 @@
 
 use backon::ExponentialBackoff;
 
-use crate::database_loop::Database;
+use crate::database::Database;
 use crate::trouble::{Trouble, log_database};
 
 /// The tries of one loop of a database.

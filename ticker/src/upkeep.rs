@@ -3,16 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use sql::Error;
-use sql::connect::Session;
 use sql::install::ownership::{self, Schema};
 use sql::queue::Maker;
 
-use crate::database_loop::Database;
+use crate::database::Database;
 use crate::holders::Holders;
+use crate::pace::is_due;
 use crate::shapes::{Problems, Shapes};
 use crate::tries::Tries;
-use crate::trouble::{Trouble, log_database};
+use crate::trouble::Trouble;
 use crate::{retry, rotate};
 
 /// Looks after the database until it is asked to stop; a broken session is replaced.
@@ -44,7 +43,7 @@ async fn once(
         if is_due(maintained, pace.maint_delay) {
             rotate::round(database, &session, maker).await?;
             if let Err(error) = holders.tell(database, &session).await {
-                piece_failed(database, &session, error)?;
+                database.piece_failed(&session, error)?;
             }
             maintained = Some(Instant::now());
         }
@@ -62,27 +61,3 @@ async fn once(
 
 /// Between two looks at the clock; a reload changes the paces under us.
 const LOOK_DELAY: Duration = Duration::from_millis(100);
-
-/// Whether something that was done last at a time is due again.
-pub(crate) fn is_due(last: Option<Instant>, delay: Duration) -> bool {
-    last.is_none_or(|last| last.elapsed() >= delay)
-}
-
-/// An error of one piece of work: the round ends if the connection is gone, else it is logged and the round goes on.
-pub(crate) fn piece_failed(
-    database: &Database,
-    session: &Session,
-    error: Error,
-) -> Result<(), Error> {
-    if session.is_closed() || database.stop.is_cancelled() {
-        return Err(error);
-    }
-    database.stats.failed();
-    log_database(
-        database.name(),
-        error.class(),
-        &admin::exit::one_line(&error),
-        "maintenance failed, trying again",
-    );
-    Ok(())
-}

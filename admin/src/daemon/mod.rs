@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::cli::Verbosity;
 use crate::config::DaemonConfig;
 use crate::exit::{self, Exit, Failure};
-use crate::{log, own_file};
+use crate::log::{self, Verbosity};
+use crate::own_file;
 use detach::Side;
 pub use open_files::open_files;
 use pidfile::PidFile;

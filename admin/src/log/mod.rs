@@ -20,7 +20,6 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::cli::Verbosity;
 use crate::config::{DaemonConfig, LogFormat};
 use line::{Facts, Head};
 pub use once::Once;
@@ -30,6 +29,19 @@ use rotate::RotatingFile;
 /// Lines that may wait for a slow disk; then they are dropped and counted, because the work must
 /// not wait for its log.
 const WAITING_LINES: usize = 16_384;
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// What an operator wants to know.
+    Normal,
+    /// What a developer wants to know.
+    Verbose,
+    /// Everything, libraries included.
+    Everything,
+}
 
 /// Keeps the log going; when it is dropped, the lines that wait are written.
 pub struct LogGuard {

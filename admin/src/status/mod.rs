@@ -3,6 +3,7 @@
 //! `subscribers` for a replay, in the manner of `ask`; `verdict` judges, `report` has the shapes, `tree` the picture.
 
 mod ask;
+mod facts;
 mod provider;
 mod queues;
 mod report;

@@ -7,13 +7,13 @@ use sql::our_sessions::OurSessions;
 use sql::queue::QueueInfo;
 use sql::queue::consumer::ConsumerInfo;
 use sql::queue::holder::{Holder, HolderKind};
-use sql::standing;
+use sql::standing::{self, SubscriberStanding};
+use sql::subscriber::table_state::TableRow;
 
 use super::ask::Asking;
-use super::queues::capture_problems;
+use super::facts::{capture_problems, tick_facts, waits};
 use super::report::ProviderStatus;
-use super::subscribers::{Own, waits};
-use super::verdict::{self, FromProvider, Held, ProviderFacts, Retention, TickFacts, Unasked};
+use super::verdict::{self, FromProvider, Held, ProviderFacts, Retention, Unasked};
 use crate::config::{ReplayConfig, SubscriberConfig};
 use crate::output::{bytes, seconds};
 
@@ -120,11 +120,12 @@ impl Provider {
     pub(super) async fn of(
         &self,
         subscriber: &SubscriberConfig,
-        own: &Own,
+        stands: &SubscriberStanding,
+        rows: &[TableRow],
         asking: &Asking,
     ) -> Option<FromProvider> {
         let asked = self.asked.as_ref()?;
-        let (stands, consumer) = (&own.standing, &subscriber.consumer);
+        let consumer = &subscriber.consumer;
         let unapplied = asking.ask(async {
             Ok(standing::unapplied(&*asked.session, &asked.queue.name, stands.tick).await?)
         });
@@ -137,7 +138,7 @@ impl Provider {
             events: unapplied.events,
             ticks: (last.0 - stands.tick.0).max(0),
             held: asked.held(consumer),
-            retention: asked.retention(consumer, own, unapplied.seconds),
+            retention: asked.retention(consumer, rows, unapplied.seconds),
         })
     }
 }
@@ -160,9 +161,8 @@ impl Asked {
     }
 
     /// The use of the queue's limits by a subscriber, and by the helpers that hold the queue for its tables.
-    fn retention(&self, consumer: &str, own: &Own, oldest: Option<f64>) -> Vec<Retention> {
-        let tables: BTreeMap<u32, String> = own
-            .rows
+    fn retention(&self, consumer: &str, rows: &[TableRow], oldest: Option<f64>) -> Vec<Retention> {
+        let tables: BTreeMap<u32, String> = rows
             .iter()
             .map(|row| (row.provider_oid, row.table.to_string()))
             .collect();
@@ -205,18 +205,5 @@ impl Asked {
             found.push(limit(text, used));
         }
         found
-    }
-}
-
-/// How a queue is ticked, of what its database says.
-pub(super) fn tick_facts(queue: &QueueInfo, sessions: &OurSessions) -> TickFacts {
-    TickFacts {
-        age: queue.tick_age_seconds,
-        pending: queue.pending_events.unwrap_or(0),
-        max_lag: queue.max_lag_seconds,
-        idle_period: queue.idle_period_seconds,
-        paused: queue.paused,
-        external: queue.external_ticker,
-        ticker: sessions.ticker,
     }
 }

@@ -2,19 +2,16 @@
 
 use futures::future::join_all;
 use sql::connect::{ConnectInfo, application_name};
-use sql::install::ownership::{self, Schema};
 use sql::our_sessions::OurSessions;
-use sql::provider::CaptureProblem;
 use sql::queue::QueueInfo;
 use sql::standing;
 
 use super::ask::{Asking, pid};
-use super::provider::tick_facts;
+use super::facts::{capture_problems, tick_facts, waits};
 use super::report::{
     CaptureStatus, ConsumerStatus, DatabaseStatus, HolderStatus, QueuePace, QueueStatus,
     TickerStatus,
 };
-use super::subscribers::waits;
 use super::verdict;
 use crate::config::{Databases, TickerConfig};
 
@@ -200,18 +197,6 @@ pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<Queue
         name: queue.name,
     };
     Ok(queues.into_iter().map(of_queue).collect())
-}
-
-/// What is wrong with captured tables, where there is capture.
-pub(super) async fn capture_problems(
-    client: &tokio_postgres::Client,
-) -> Result<Vec<CaptureProblem>, sql::Error> {
-    let proven = ownership::prove(client, Schema::PROVIDER).await?;
-    if proven.contains(&Schema::Trunkline) {
-        sql::provider::capture_problems(client).await
-    } else {
-        Ok(Vec::new())
-    }
 }
 
 /// What is wrong with a queue, as far as its database shows it.

@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 
 use futures::future::{join, join_all};
 use sql::connect::application_name;
-use sql::our_sessions::{Doing, OurSession, OurSessions};
+use sql::our_sessions::{Doing, OurSessions};
 use sql::standing::{self, SubscriberStanding};
 use sql::subscriber::kept_ddl::{self, Building};
 use sql::subscriber::table_state::{self, State, TableRow};
 
 use super::ask::{Asking, PATIENCE, pid};
+use super::facts::waits;
 use super::provider::Provider;
 use super::report::{ReplayStatus, SubscriberStatus, TableStatus};
-use super::verdict::{
-    self, Facts, FromSubscriber, StoredError, TableFacts, Unasked, Verdict, Wait,
-};
+use super::verdict::{self, Facts, FromSubscriber, StoredError, TableFacts, Unasked, Verdict};
 use crate::config::{ReplayConfig, SubscriberConfig};
 
 /// What a subscriber without our tables, or without this consumer, comes to.
@@ -33,7 +32,11 @@ pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
         let provider = &provider;
         async move {
             let of_provider = match &account {
-                Ok(Some(account)) => provider.of(subscriber, account, asking).await,
+                Ok(Some(own)) => {
+                    provider
+                        .of(subscriber, &own.standing, &own.rows, asking)
+                        .await
+                }
                 Ok(None) | Err(_) => None,
             };
             let facts = Facts {
@@ -57,9 +60,9 @@ pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
 }
 
 /// What a subscriber says of itself.
-pub(super) struct Own {
-    pub(super) standing: SubscriberStanding,
-    pub(super) rows: Vec<TableRow>,
+struct Own {
+    standing: SubscriberStanding,
+    rows: Vec<TableRow>,
     building: Vec<Building>,
     sessions: OurSessions,
 }
@@ -119,27 +122,6 @@ fn facts(job: &str, account: &Account) -> Result<Option<FromSubscriber>, Unasked
             .collect(),
         conflicts: standing.recent_conflicts,
     }))
-}
-
-/// The sessions of a job, and of whatever ticker is there, that wait.
-pub(super) fn waits(job: &str, sessions: &OurSessions) -> Vec<Wait> {
-    let concerns =
-        |one: &OurSession| matches!(one.purpose(), "ticker" | "upkeep") || one.is_of(job);
-    let standby = sessions
-        .waiting_for_standby()
-        .into_iter()
-        .map(|one| (one, None));
-    let lock = sessions.waiting_for_lock().into_iter();
-    let lock = lock.map(|(one, holders)| (one, Some(holders.to_owned())));
-    standby
-        .chain(lock)
-        .filter(|(one, _)| concerns(one))
-        .map(|(one, lock)| Wait {
-            session: one.name.clone(),
-            seconds: one.seconds.unwrap_or(0.0),
-            lock,
-        })
-        .collect()
 }
 
 fn subscriber_status(

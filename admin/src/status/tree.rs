@@ -5,7 +5,8 @@ use super::report::{
     TickerStatus,
 };
 use super::verdict::{Kind, Reason};
-use crate::output::{bytes, or_none, seconds, visible};
+use crate::output::{bytes, or_none, seconds};
+use crate::terminal::visible;
 
 /// Tables that are named under a subscriber; of the others only the number is told.
 const NAMED_TABLES: usize = 50;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
-use admin::output::visible;
+use admin::terminal::visible;
 use anyhow::Context as _;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;

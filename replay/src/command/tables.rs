@@ -6,6 +6,7 @@ use admin::{
     exit::{Exit, Failure},
     output,
     status::{TableStatus, tables_of},
+    terminal,
 };
 
 use super::Job;
@@ -27,7 +28,7 @@ pub(crate) async fn run(job: &Job, json: bool, subscriber: Option<&str>) -> Resu
     let three_columns = subscriber.is_none() && asked.subscribers.len() > 1;
     if json {
         output::print_json(&tables)?;
-    } else if output::is_terminal() {
+    } else if terminal::is_terminal() {
         output::print(&for_people(&tables, &unreachable, three_columns))?;
     } else {
         output::print(&for_scripts(&tables, &unreachable, three_columns))?;

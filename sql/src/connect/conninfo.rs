@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use super::keywords::{KEYWORDS, Support};
+use super::keywords::{Env, KEYWORDS, Support};
 use super::service;
 
 /// Why a connection string was refused. Never holds a part of a password.
@@ -64,20 +64,18 @@ pub enum ConninfoError {
 /// Values by keyword; only keywords of the table above.
 pub(crate) type Words = BTreeMap<&'static str, String>;
 
-/// Reads an environment variable; tests give their own.
-pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
-
 /// The words of a connection string, completed from the service file and the environment in
 /// libpq's order: the string wins over the service, the service over the environment.
 pub(crate) fn read(text: &str, env: Env<'_>) -> Result<Words, ConninfoError> {
     let mut words = parse(text)?;
     let named = words.get("service").cloned();
     if let Some(name) = named.or_else(|| env("PGSERVICE").filter(|name| !name.is_empty())) {
-        for (keyword, value) in service::lookup(&name, env)? {
-            let keyword = known(&keyword).map_err(|error| ConninfoError::Service {
-                service: name.clone(),
-                problem: error.to_string(),
-            })?;
+        let wrong = |problem: String| ConninfoError::Service {
+            service: name.clone(),
+            problem,
+        };
+        for (keyword, value) in service::lookup(&name, env).map_err(wrong)? {
+            let keyword = known(&keyword).map_err(|error| wrong(error.to_string()))?;
             if let Some(keyword) = keyword {
                 words.entry(keyword).or_insert(value);
             }

@@ -1,4 +1,7 @@
-//! The keywords of connection strings, as a table.
+//! The keywords of connection strings, as a table with the environment variables that stand in for them.
+
+/// Reads an environment variable; tests give their own.
+pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What libpq does with a keyword, and what we do.
 pub(crate) enum Support {

@@ -1,10 +1,12 @@
 //! How every connection is made: which server, which user, with or without TLS, and the session
 //! settings that make text mean the same everywhere. Nothing else opens a connection.
 
+mod certificate;
 mod connect_error;
 mod conninfo;
 mod keywords;
 mod passfile;
+mod pool;
 mod pooler;
 mod service;
 mod session;
@@ -30,8 +32,9 @@ use self::connect_error::{Attempt, Cause};
 
 pub use self::conninfo::ConninfoError;
 use self::passfile::Wanted;
-use self::session::Wire;
-pub use self::session::{CancelToken, NoSession, NotCancelled, Pool, PoolError, Pooled, Session};
+pub use self::pool::{NoSession, Pool, PoolError, Pooled};
+pub use self::session::{CancelToken, NotCancelled, Session};
+use self::session::{Channel, Wire};
 use self::settings::{Binding, Endpoint, Secret, Settings, SslMode, Target};
 use self::tls::Connector;
 pub use self::tls::TlsError;
@@ -140,30 +143,6 @@ impl ConnectInfo {
         ownership::require(client, schemas)
             .await
             .map_err(|error| self.failed(Cause::Schemas(Box::new(error))))
-    }
-
-    /// A pool of at most `size` connections as [`ConnectInfo::connect_for`] makes them, opened when first needed.
-    ///
-    /// Errors: only those of TLS files, which are read now; a connection's own errors come out
-    /// of [`Pool::get`](deadpool::managed::Pool::get), as a [`PoolError`].
-    /// A connection that comes back to the pool gets the session settings anew before its next
-    /// use, or is thrown away if that fails.
-    pub fn pool(
-        &self,
-        application_name: &str,
-        size: usize,
-        schemas: &'static [Schema],
-    ) -> Result<Pool, ConnectError> {
-        if self
-            .0
-            .endpoints
-            .iter()
-            .any(|endpoint| !endpoint.is_socket())
-        {
-            tls::connector(&self.0.tls).map_err(|error| self.failed(Cause::Tls(error)))?;
-        }
-        session::pool(self.clone(), application_name, size, schemas)
-            .map_err(|problem| self.failed(Cause::Pool(problem)))
     }
 
     /// Opens a connection and sets it up; the caller decides how it is driven.
@@ -322,14 +301,6 @@ impl fmt::Display for Endpoint {
         }
         write!(f, ", port {}", self.port)
     }
-}
-
-/// Whether TLS is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Channel {
-    Plain,
-    TlsIfOffered,
-    Tls,
 }
 
 /// The name under which an operator finds a session in `pg_stat_activity`, as the server keeps it: what it is for, and

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::conninfo::Env;
+use super::keywords::Env;
 use crate::small_file;
 
 /// Largest password file that is read.

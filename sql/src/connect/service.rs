@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::conninfo::{ConninfoError, Env};
+use super::keywords::Env;
 use crate::small_file;
 
 /// Largest service file that is read.
@@ -10,35 +10,28 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The keywords of service `name`: from `PGSERVICEFILE`, else `~/.pg_service.conf`, else
 /// `PGSYSCONFDIR/pg_service.conf` (`/etc/postgresql-common` and `/etc/postgresql` stand in for
-/// libpq's built-in directory).
-pub(crate) fn lookup(name: &str, env: Env<'_>) -> Result<Vec<(String, String)>, ConninfoError> {
-    let wrong = |problem: String| ConninfoError::Service {
-        service: name.to_owned(),
-        problem,
-    };
+/// libpq's built-in directory). An error is what is wrong with the service, with the file's path.
+pub(crate) fn lookup(name: &str, env: Env<'_>) -> Result<Vec<(String, String)>, String> {
     let mut seen = Vec::new();
     for path in candidates(env) {
         let text = match small_file::read_text(&path, MAX_FILE_BYTES) {
             Ok((text, _)) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(wrong(format!("{}: {error}", path.display()))),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
         };
         match section(&text, name) {
             Ok(Some(pairs)) => return Ok(pairs),
             Ok(None) => seen.push(path.display().to_string()),
             Err(line) => {
-                return Err(wrong(format!(
-                    "{}:{line}: expected keyword=value",
-                    path.display()
-                )));
+                return Err(format!("{}:{line}: expected keyword=value", path.display()));
             }
         }
     }
-    Err(wrong(if seen.is_empty() {
+    Err(if seen.is_empty() {
         "no service file found (PGSERVICEFILE, ~/.pg_service.conf)".to_owned()
     } else {
         format!("not defined in {}", seen.join(", "))
-    }))
+    })
 }
 
 fn candidates(env: Env<'_>) -> Vec<PathBuf> {

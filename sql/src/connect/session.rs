@@ -11,11 +11,9 @@ use tokio_postgres::{
     AsyncMessage, Client, Config, Connection, NoTls, Notification, SimpleQueryMessage, Socket,
 };
 
-use super::connect_error::{Cause, ConnectError};
+use super::connect_error::Cause;
 use super::pooler;
 use super::tls::Connector;
-use crate::connect::{Channel, ConnectInfo};
-use crate::install::ownership::Schema;
 
 /// Makes the text of a value, and the meaning of a name, the same in every session, whatever the
 /// role's and the database's own settings are. One message, so one round trip.
@@ -25,7 +23,7 @@ use crate::install::ownership::Schema;
 /// make an error of those that are not in it. A database that keeps other writers out by default does not keep
 /// out what it holds a copy for; what kind of server it is is said by the transaction, which began before. The last two statements
 /// switch off time limits that older servers do not have, and say what kind of server this is.
-const SETUP: &str = "\
+pub(crate) const SETUP: &str = "\
 set search_path = pg_catalog, pg_temp;
 select pg_catalog.set_config('client_encoding', case pg_catalog.current_setting('server_encoding')
          when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end, false);
@@ -60,6 +58,14 @@ const KEPT_NOTIFICATIONS: usize = 1024;
 
 /// How long a dropped session may take to say goodbye to the server.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Whether TLS is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Plain,
+    TlsIfOffered,
+    Tls,
+}
 
 /// What the server said of itself when the session was set up.
 #[derive(Debug, Clone, Copy)]
@@ -299,75 +305,4 @@ async fn drive<T>(
         _ = gone => {}
     }
     let _ = tokio::time::timeout(GOODBYE, running).await;
-}
-
-/// A pool of sessions; see [`ConnectInfo::pool`].
-pub type Pool = deadpool::managed::Pool<Pooling>;
-
-/// A session on loan from a [`Pool`], given back when it is dropped.
-pub type Pooled = deadpool::managed::Object<Pooling>;
-
-/// What borrowing from a [`Pool`] fails with.
-pub type NoSession = deadpool::managed::PoolError<PoolError>;
-
-/// How a [`Pool`] opens its sessions, and sets one up again before it is lent anew.
-#[derive(Debug)]
-pub struct Pooling {
-    info: ConnectInfo,
-    application_name: String,
-    schemas: &'static [Schema],
-}
-
-/// Why a [`Pool`] has no session to lend.
-#[derive(Debug, thiserror::Error)]
-pub enum PoolError {
-    /// No connection can be made.
-    #[error("{0}")]
-    Connect(#[source] ConnectError),
-    /// A session that came back could not be set up again; the pool throws it away.
-    #[error("could not set a session up again")]
-    Reset(#[source] tokio_postgres::Error),
-}
-
-pub(crate) fn pool(
-    info: ConnectInfo,
-    application_name: &str,
-    size: usize,
-    schemas: &'static [Schema],
-) -> Result<Pool, String> {
-    let pooling = Pooling {
-        info,
-        application_name: application_name.to_owned(),
-        schemas,
-    };
-    Pool::builder(pooling)
-        .max_size(size)
-        .runtime(deadpool::Runtime::Tokio1)
-        .build()
-        .map_err(|error| error.to_string())
-}
-
-impl deadpool::managed::Manager for Pooling {
-    type Type = Session;
-    type Error = PoolError;
-
-    async fn create(&self) -> Result<Session, PoolError> {
-        let connecting = self.info.connect_for(&self.application_name, self.schemas);
-        connecting.await.map_err(PoolError::Connect)
-    }
-
-    async fn recycle(
-        &self,
-        session: &mut Session,
-        _: &deadpool::managed::Metrics,
-    ) -> deadpool::managed::RecycleResult<PoolError> {
-        if session.is_closed() {
-            return Err(deadpool::managed::RecycleError::message("closed"));
-        }
-        session
-            .simple_query(SETUP)
-            .await
-            .map(|_| ())
-            .map_err(|error| PoolError::Reset(error).into())
-    }
 }

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::conninfo::{self, ConninfoError, Env, Words};
+use super::conninfo::{self, ConninfoError, Words};
+use super::keywords::Env;
 use super::passfile;
 
 /// How long a connection attempt to one address may take if the string does not say.

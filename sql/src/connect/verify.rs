@@ -17,12 +17,13 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use x509_cert::Certificate;
+use x509_cert::der::Encode;
 use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, Utf8StringRef};
 use x509_cert::der::oid::db::rfc4519::COMMON_NAME;
-use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
+use super::certificate::{check_dates, parse};
 use super::verify_v1;
 
 /// What is trusted, and how far the check goes.
@@ -153,21 +154,6 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
-}
-
-pub(crate) fn parse(certificate: &CertificateDer<'_>) -> Result<Certificate, Error> {
-    Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding.into())
-}
-
-pub(crate) fn check_dates(certificate: &Certificate, now: UnixTime) -> Result<(), Error> {
-    let validity = certificate.tbs_certificate.validity;
-    if now.as_secs() < validity.not_before.to_unix_duration().as_secs() {
-        return Err(CertificateError::NotValidYet.into());
-    }
-    if now.as_secs() > validity.not_after.to_unix_duration().as_secs() {
-        return Err(CertificateError::Expired.into());
-    }
-    Ok(())
 }
 
 fn check_name(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), Error> {

@@ -17,7 +17,7 @@ use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
-use super::verify::{check_dates, parse};
+use super::certificate::{check_dates, parse};
 
 /// Whether this is a version 1 certificate.
 pub(crate) fn is_version_1(certificate: &CertificateDer<'_>) -> bool {

@@ -5,8 +5,7 @@ use tokio_postgres::Transaction;
 
 use super::installed::extension_of;
 use super::ownership::{Schema, prove, relation_exists};
-use crate::error::Error;
-use crate::install::column;
+use crate::error::{Error, column};
 
 /// Removes what a schema-only dump of another node brought along: its capture triggers would fire here, and its
 /// empty tables would be taken for an installation.

@@ -4,8 +4,7 @@ use tokio_postgres::GenericClient;
 
 use super::manifest::{digest, entries, steps};
 use super::ownership::{Schema, relation_exists};
-use crate::error::Error;
-use crate::install::column;
+use crate::error::{Error, column};
 
 /// How an installed component compares with the one in this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use self::dump::remove_dump;
 use self::installed::{Extension, extension_of, schema_exists, schema_of};
 use self::manifest::{Entry, Step, When, digest, entries, steps, takeover};
 use self::ownership::Schema;
-use crate::error::Error;
+use crate::error::{Error, column};
 
 /// Key of the advisory transaction lock that installers take. The letters "trunklin".
 const INSTALL_LOCK: i64 = 0x7472_756e_6b6c_696e;
@@ -437,15 +437,6 @@ async fn refuse_extension(transaction: &Transaction<'_>, component: &str) -> Res
             extension: name,
         }),
     }
-}
-
-/// One column of a row, without a panic when the server sends something else.
-pub(crate) fn column<'a, T>(row: &'a tokio_postgres::Row, index: usize) -> Result<T, Error>
-where
-    T: tokio_postgres::types::FromSql<'a>,
-{
-    row.try_get(index)
-        .map_err(|error| Error::Unexpected(error.to_string()))
 }
 
 /// The statement that records a component. Its parts are our own constants: names, a number and hexadecimal digits.

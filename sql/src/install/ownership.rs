@@ -15,8 +15,7 @@ use std::fmt;
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
-use crate::error::Error;
-use crate::install::column;
+use crate::error::{Error, column};
 
 /// A schema that our programs call functions or read tables in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,7 @@
 
 use tokio_postgres::GenericClient;
 
-use crate::Error;
-use crate::install::column;
+use crate::error::{Error, column};
 use crate::name::TableName;
 
 /// A captured table whose changes may be missing from its queue's events, and why.

@@ -3,8 +3,7 @@
 use tokio_postgres::GenericClient;
 
 use super::tick::TickId;
-use crate::error::Error;
-use crate::install::column;
+use crate::error::{Error, column};
 
 /// Registers a consumer at the queue's last tick; false: it was there and stays where it is.
 /// Source: `pgq.register_consumer`.

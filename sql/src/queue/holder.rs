@@ -2,8 +2,7 @@
 
 use tokio_postgres::GenericClient;
 
-use crate::error::Error;
-use crate::install::column;
+use crate::error::{Error, column};
 
 /// What kind of thing holds a queue; the queue's SQL has the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

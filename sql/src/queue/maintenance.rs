@@ -3,10 +3,9 @@
 
 use tokio_postgres::GenericClient;
 
-use crate::error::Error;
-use crate::install::column;
+use crate::error::{Error, column};
 use crate::install::ownership::{self, Schema};
-use crate::queue::Maker;
+use crate::queue::maker::Maker;
 
 /// One call that maintenance has to make, in a transaction of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

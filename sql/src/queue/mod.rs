@@ -3,13 +3,14 @@
 pub mod consumer;
 pub mod holder;
 pub mod maintenance;
+mod maker;
 pub mod tick;
 
 use tokio_postgres::GenericClient;
 
+pub use self::maker::{Maker, is_installed, maker};
 use self::tick::{Epoch, TickId};
-use crate::error::Error;
-use crate::install::column;
+use crate::error::{Error, column};
 use crate::install::ownership::{self, Schema};
 use crate::near;
 
@@ -208,48 +209,4 @@ pub async fn exists(client: &impl GenericClient, queue: &str) -> Result<bool, Er
         .await
         .map_err(Error::database(format!("look for queue {queue}")))?;
     column(&row, 0)
-}
-
-/// Who made the schema pgq of a database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Maker {
-    /// We did.
-    Trunkline,
-    /// It is PgQ 3: the same functions for ticking and maintenance, none of what we added.
-    PgQ,
-}
-
-/// Who made this database's schema pgq; None: there is none that can be ticked. Source: the catalog.
-///
-/// # Errors
-/// [`Error::Stranger`] where it belongs to a role that may not act as this session's.
-pub async fn maker(client: &impl GenericClient) -> Result<Option<Maker>, Error> {
-    if ownership::prove(client, Schema::QUEUE).await?.is_empty() {
-        return Ok(None);
-    }
-    let row = client
-        .query_one(
-            "select pg_catalog.to_regprocedure('pgq.queues_to_tick(text)') is not null, \
-                    pg_catalog.to_regprocedure('pgq.ticker(text)') is not null \
-                    and pg_catalog.to_regprocedure('pgq.maint_operations()') is not null",
-            &[],
-        )
-        .await
-        .map_err(Error::database("look for schema pgq"))?;
-    Ok(if column(&row, 0)? {
-        Some(Maker::Trunkline)
-    } else if column(&row, 1)? {
-        Some(Maker::PgQ)
-    } else {
-        None
-    })
-}
-
-/// Whether schema pgq of ours is in this database; schema trunkline, if it is there, is proven as well. Source: the catalog.
-///
-/// # Errors
-/// As [`maker`], for both schemas.
-pub async fn is_installed(client: &impl GenericClient) -> Result<bool, Error> {
-    ownership::prove(client, Schema::PROVIDER).await?;
-    Ok(maker(client).await? == Some(Maker::Trunkline))
 }

@@ -4,9 +4,8 @@ use std::fmt;
 
 use tokio_postgres::{GenericClient, Statement};
 
-use crate::error::Error;
-use crate::install::column;
-use crate::queue::Maker;
+use crate::error::{Error, column};
+use crate::queue::maker::Maker;
 
 /// Number of a tick in its queue. Grows along the chain, with gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

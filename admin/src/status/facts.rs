@@ -1,0 +1,54 @@
+//! Facts that are gathered in the same way for a ticker's databases, a provider and a subscriber.
+
+use sql::install::ownership::{self, Schema};
+use sql::our_sessions::{OurSession, OurSessions};
+use sql::provider::CaptureProblem;
+use sql::queue::QueueInfo;
+
+use super::verdict::{TickFacts, Wait};
+
+/// How a queue is ticked, of what its database says.
+pub(super) fn tick_facts(queue: &QueueInfo, sessions: &OurSessions) -> TickFacts {
+    TickFacts {
+        age: queue.tick_age_seconds,
+        pending: queue.pending_events.unwrap_or(0),
+        max_lag: queue.max_lag_seconds,
+        idle_period: queue.idle_period_seconds,
+        paused: queue.paused,
+        external: queue.external_ticker,
+        ticker: sessions.ticker,
+    }
+}
+
+/// What is wrong with captured tables, where there is capture.
+pub(super) async fn capture_problems(
+    client: &tokio_postgres::Client,
+) -> Result<Vec<CaptureProblem>, sql::Error> {
+    let proven = ownership::prove(client, Schema::PROVIDER).await?;
+    if proven.contains(&Schema::Trunkline) {
+        sql::provider::capture_problems(client).await
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+/// The sessions of a job, and of whatever ticker is there, that wait.
+pub(super) fn waits(job: &str, sessions: &OurSessions) -> Vec<Wait> {
+    let concerns =
+        |one: &OurSession| matches!(one.purpose(), "ticker" | "upkeep") || one.is_of(job);
+    let standby = sessions
+        .waiting_for_standby()
+        .into_iter()
+        .map(|one| (one, None));
+    let lock = sessions.waiting_for_lock().into_iter();
+    let lock = lock.map(|(one, holders)| (one, Some(holders.to_owned())));
+    standby
+        .chain(lock)
+        .filter(|(one, _)| concerns(one))
+        .map(|(one, lock)| Wait {
+            session: one.name.clone(),
+            seconds: one.seconds.unwrap_or(0.0),
+            lock,
+        })
+        .collect()
+}
