@@ -17,9 +17,9 @@ use tokio_postgres::Error;
 
 use super::{
     Applier,
-    known_table::Writable,
     staged::{Differences, SetWriter, Stage, is_in_the_way},
     table::{Staging, TogetherStatements},
+    writable::Writable,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 

@@ -10,24 +10,13 @@ use super::{
     Applier,
     pipeline::Prepared,
     staged::{SetWriter, Stage, is_known_loaded},
-    table::{self, SetStatements, Staging, SumStatements, Target, TogetherStatements},
+    table::{self, Staging, Target},
+    writable::Writable,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 
 /// Tables that are looked up together. All answers are in memory at once.
 const LOOKED_UP_AT_ONCE: usize = 50;
-
-/// A target with what is made of it once a session.
-pub(super) struct Writable {
-    /// What the target was found by, beside the shape.
-    pub(super) mapping: Mapping,
-    pub(super) target: Target,
-    pub(super) known: SetStatements,
-    pub(super) unknown: SetStatements,
-    pub(super) sums: SumStatements,
-    pub(super) together: TogetherStatements,
-    pub(super) prepared: Option<Prepared>,
-}
 
 impl Applier {
     /// Makes the staging tables that a set is written through, if the session has not got them.

@@ -3,9 +3,11 @@
 
 mod commit;
 mod conflicts;
+mod deferred;
 mod gathered;
 mod known_table;
 mod marks;
+mod open_conflicts;
 mod order;
 pub(crate) mod origin;
 pub(crate) mod owner;
@@ -16,8 +18,10 @@ mod small_batch;
 mod staged;
 mod sums;
 pub(crate) mod table;
+mod text_value;
 pub(crate) mod truncate;
 mod ways;
+mod writable;
 
 use std::{
     borrow::Borrow,
@@ -42,8 +46,8 @@ use tokio_postgres::Statement;
 
 pub(crate) use self::session_role::{SessionRole, write_settings};
 use self::{
-    conflicts::Conflicts, known_table::Writable, pending::Pending, session_role::make_ready,
-    staged::Staged, table::Staging, truncate::Emptied,
+    open_conflicts::Conflicts, pending::Pending, session_role::make_ready, staged::Staged,
+    table::Staging, truncate::Emptied, writable::Writable,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 

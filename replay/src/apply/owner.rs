@@ -10,7 +10,7 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use super::pipeline::TextValue;
+use super::text_value::TextValue;
 use crate::trouble::Trouble;
 
 /// What `trunkline.acting_role` says of a table.

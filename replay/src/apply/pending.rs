@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use sql::event::shape::ShapeId;
 
-use super::known_table::Writable;
+use super::writable::Writable;
 use crate::fold::ChangeSet;
 
 /// Tables with changes that are staged and not written.

@@ -3,15 +3,11 @@
 
 use std::{future::Future, pin::Pin, task::Poll};
 
-use bytes::BytesMut;
 use futures::poll;
 use sql::event::row;
-use tokio_postgres::{
-    Client, Error, Statement,
-    types::{Format, IsNull, ToSql, Type, to_sql_checked},
-};
+use tokio_postgres::{Client, Error, Statement};
 
-use super::table::Target;
+use super::{table::Target, text_value::TextValue};
 use crate::{fold::ChangeSet, trouble::Trouble};
 
 /// The prepared statements of one target.
@@ -48,37 +44,6 @@ impl Prepared {
             delete,
         }))
     }
-}
-
-/// A value in its type's text form: the server's own input function reads it, so any type
-/// goes, and no cast of a user's making runs.
-#[derive(Debug)]
-pub(super) struct TextValue(pub(super) Option<Vec<u8>>);
-
-impl ToSql for TextValue {
-    fn to_sql(
-        &self,
-        _: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(match &self.0 {
-            None => IsNull::Yes,
-            Some(text) => {
-                out.extend_from_slice(text);
-                IsNull::No
-            }
-        })
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    fn encode_format(&self, _: &Type) -> Format {
-        Format::Text
-    }
-
-    to_sql_checked!();
 }
 
 type Execution<'a> = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send + 'a>>;

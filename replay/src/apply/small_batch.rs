@@ -22,7 +22,7 @@ use std::sync::Arc;
 use futures::join;
 use sql::{classify, subscriber::position::Move};
 
-use super::{Applier, SessionRole, known_table::Writable, pipeline::Pipeline, ways::is_small};
+use super::{Applier, SessionRole, pipeline::Pipeline, ways::is_small, writable::Writable};
 use crate::{fold::ChangeSet, trouble::Trouble};
 
 impl Applier {

@@ -10,9 +10,9 @@ use tokio_postgres::{Client, Error};
 
 use super::{
     Applier,
-    known_table::Writable,
     staged::{Differences, feed},
     table::Staging,
+    writable::Writable,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 

@@ -5,12 +5,12 @@ use sql::{classify, queue::tick::TickId};
 
 use super::{
     Applier, SessionRole,
-    known_table::Writable,
     order::{Work, is_foreign_key},
     pipeline::Pipeline,
     staged::{Failed, is_in_the_way},
     sums,
     table::Staging,
+    writable::Writable,
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 

@@ -1,6 +1,7 @@
 //! Events decoded into changes. Pure: knows neither tokio nor a database.
 
 mod passing;
+mod rows;
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -12,7 +13,7 @@ use sql::event::{
 };
 
 use self::passing::Passing;
-use crate::fold::{RowAt, Said, Span};
+pub(crate) use self::rows::{RowAt, Said, Span};
 
 /// What an event says, with the shape that its rows have.
 #[derive(Debug)]

@@ -11,60 +11,8 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::{HashTable, hash_table::Entry as Slot};
 
-use super::{ChangeSet, Said};
-
-/// A piece of a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    start: u32,
-    len: u32,
-}
-
-impl Span {
-    /// The piece from `start` on; none beyond 4 GB, which is four times what a value of
-    /// PostgreSQL's can hold.
-    pub(crate) fn new(start: usize, len: usize) -> Option<Span> {
-        start
-            .checked_add(len)
-            .filter(|end| u32::try_from(*end).is_ok())?;
-        Some(Span {
-            start: u32::try_from(start).ok()?,
-            len: u32::try_from(len).ok()?,
-        })
-    }
-
-    /// The piece where the buffer stands behind so many other bytes.
-    fn behind(self, bytes: u32) -> Span {
-        Span {
-            start: self.start.saturating_add(bytes),
-            ..self
-        }
-    }
-
-    fn range(self) -> std::ops::Range<usize> {
-        let start = self.start as usize;
-        start..start + self.len as usize
-    }
-
-    /// Its bytes.
-    pub(crate) fn of(self, buffer: &[u8]) -> &[u8] {
-        buffer.get(self.range()).unwrap_or_default()
-    }
-
-    fn slice(self, buffer: &Bytes) -> Bytes {
-        buffer.slice(self.range())
-    }
-}
-
-/// A row's places in its block's buffer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RowAt {
-    /// Its key, as record text without the outer parentheses.
-    pub key: Span,
-    /// The row as such text; none where the event gives keys alone, and where the whole row
-    /// stands for a key.
-    pub row: Option<Span>,
-}
+use super::change_set::ChangeSet;
+use crate::change::{RowAt, Said, Span};
 
 /// What the subscriber must hold under a key before the fold is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 //! Keys are compared as text. Where equal keys can differ in text (`1.0` and `1.00`), the
 //! fold keeps the order of events instead: every event becomes a change set of its own.
 
+mod change_set;
 pub(crate) mod chunk;
 mod keys;
 
@@ -15,149 +16,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
-use sql::event::{row, shape::Shape};
+use sql::event::shape::Shape;
 
-pub(crate) use keys::{RowAt, Span};
-
-use keys::Keys;
-
-use crate::change::Rows;
-
-/// What a block of rows says about each of its keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Said {
-    /// The key was new: the row now is as given.
-    Inserted,
-    /// A row had the key: it now is as given.
-    Updated,
-    /// A row had the key: none has it now.
-    Deleted,
-    /// The row now is as given; nothing is known of before.
-    Live,
-    /// No row has the key now; nothing is known of before.
-    Gone,
-    /// The row, which stands for a key, is there once more.
-    More,
-    /// The row, which stands for a key, is there once less.
-    Less,
-}
-
-impl Said {
-    /// The word that an operator reads.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Said::Inserted => "insert",
-            Said::Updated => "update",
-            Said::Deleted => "delete",
-            Said::Live => "live",
-            Said::Gone => "gone",
-            Said::More => "plus",
-            Said::Less => "minus",
-        }
-    }
-}
-
-/// What is to be done to one table, in this order: empty it, delete, update, put, insert.
-/// No key stands twice. Rows and keys are record text without the outer parentheses.
-#[derive(Debug)]
-pub(crate) struct ChangeSet {
-    /// The shape of rows and keys.
-    pub shape: Arc<Shape>,
-    /// Empty the table first.
-    pub truncate: bool,
-    /// Keys of rows that must be there and must go.
-    pub deletes: Vec<Bytes>,
-    /// Keys that no row may have afterwards.
-    pub gone: Vec<Bytes>,
-    /// New rows for keys that must be there.
-    pub updates: Vec<Bytes>,
-    /// New rows for keys that may be there or not.
-    pub puts: Vec<Bytes>,
-    /// New rows for keys that must not be there.
-    pub inserts: Vec<Bytes>,
-    /// Rows of a table without a key: how many times more, or less, each is to be there. A sum
-    /// over whole transactions only: a part of one may take away what its rest adds.
-    pub sums: Vec<(Bytes, i64)>,
-}
-
-impl ChangeSet {
-    fn new(shape: Arc<Shape>) -> ChangeSet {
-        ChangeSet {
-            shape,
-            truncate: false,
-            deletes: Vec::new(),
-            gone: Vec::new(),
-            updates: Vec::new(),
-            puts: Vec::new(),
-            inserts: Vec::new(),
-            sums: Vec::new(),
-        }
-    }
-
-    /// Rows and keys in the set.
-    pub(crate) fn len(&self) -> usize {
-        self.deletes.len()
-            + self.gone.len()
-            + self.updates.len()
-            + self.puts.len()
-            + self.inserts.len()
-            + self.sums.len()
-    }
-
-    /// Whether nothing is to be done.
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.truncate && self.len() == 0
-    }
-
-    /// The set in two: rows that go, and rows that come or change. Neither empties the table.
-    pub(crate) fn goes_and_comes(&self) -> (ChangeSet, ChangeSet) {
-        let mut goes = ChangeSet::new(Arc::clone(&self.shape));
-        goes.deletes.clone_from(&self.deletes);
-        goes.gone.clone_from(&self.gone);
-        let mut comes = ChangeSet::new(Arc::clone(&self.shape));
-        comes.updates.clone_from(&self.updates);
-        comes.puts.clone_from(&self.puts);
-        comes.inserts.clone_from(&self.inserts);
-        comes.sums.clone_from(&self.sums);
-        (goes, comes)
-    }
-
-    /// All whole rows, in the order in which [`ChangeSet::narrowed`] wants to know of each.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = &Bytes> {
-        self.updates
-            .iter()
-            .chain(&self.puts)
-            .chain(&self.inserts)
-            .chain(self.sums.iter().map(|(row, _)| row))
-    }
-
-    /// The set for a subscriber that wants a part of the rows; `takes` says it of each of `rows`.
-    ///
-    /// Whether the row that was there before was wanted, nobody knows, so nothing is said of
-    /// before: a row that is wanted may be there or not, and one that is not wanted must not be
-    /// there. But where no row was before, none is on the subscriber either.
-    pub(crate) fn narrowed(&self, takes: &[bool]) -> ChangeSet {
-        let mut takes = takes.iter().copied();
-        let mut is_taken = move || takes.next().unwrap_or(false);
-        let key_fields = self.shape.key_fields();
-        let mut set = ChangeSet::new(Arc::clone(&self.shape));
-        set.truncate = self.truncate;
-        set.gone = self.gone.iter().chain(&self.deletes).cloned().collect();
-        for row in self.updates.iter().chain(&self.puts) {
-            if is_taken() {
-                set.puts.push(row.clone());
-            } else {
-                let key = row::project(row, &key_fields);
-                set.gone.push(Bytes::copy_from_slice(&key));
-            }
-        }
-        let inserts = self.inserts.iter().filter(|_| is_taken());
-        set.inserts = inserts.cloned().collect();
-        let sums = self.sums.iter().filter(|_| is_taken());
-        set.sums = sums.cloned().collect();
-        set
-    }
-}
+pub(crate) use self::change_set::ChangeSet;
+use self::keys::Keys;
+use crate::change::{Rows, Said};
 
 /// Memory that a row of a table without a key costs beside its text: the map's entry and its
 /// share of the index.

@@ -31,10 +31,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use self::{
-    samples::Samples,
+    samples::{Counted, Samples},
     serve::{Limits, serve},
 };
-use crate::subscriber::{life::FirstWord, stats::Totals};
+use crate::subscriber::life::FirstWord;
 
 /// Between two tries to get the port.
 const PORT_RETRY: Duration = Duration::from_secs(5);
@@ -51,9 +51,6 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
     ),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
-
-/// What a subscriber has done since the program began, by its consumer's name.
-pub(crate) type Counted = Vec<(String, Arc<Totals>)>;
 
 /// Serves until stopped. A port that cannot be had is told at once and tried again for ever:
 /// replication does not depend on it.

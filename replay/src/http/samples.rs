@@ -13,7 +13,7 @@ use admin::{
 };
 use tokio::sync::Mutex;
 
-use super::Counted;
+use crate::subscriber::stats::Totals;
 
 /// A database that has not answered by then is shown as that; who looks at a page, or asks for its health, does not wait longer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,6 +26,9 @@ const PERIOD: Duration = Duration::from_secs(10);
 
 /// Samples that are kept: an hour.
 const KEPT: usize = 360;
+
+/// What a subscriber has done since the program began, by its consumer's name.
+pub(crate) type Counted = Vec<(String, Arc<Totals>)>;
 
 /// How the job stands.
 pub(super) struct Now {

@@ -8,4 +8,5 @@ pub(crate) mod sequences;
 pub(crate) mod shared;
 pub(crate) mod stats;
 pub(crate) mod tables;
+mod tell;
 pub(crate) mod told;

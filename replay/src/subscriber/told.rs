@@ -1,14 +1,6 @@
-//! What the operator is told of a subscriber's troubles: each once in the log until it is over, and the one that counts in
-//! `trunkline.position`, whose error nobody else writes.
-
-use std::sync::PoisonError;
+//! What the operator has been told of a subscriber's troubles and is not over. Pure.
 
 use admin::log::Once;
-use sql::subscriber::position;
-use tracing::{debug, error, warn};
-
-use super::shared::Subscription;
-use crate::trouble::Trouble;
 
 /// Whose trouble it is. The batch loop's counts before the other's: without it nothing goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,100 +13,24 @@ pub(crate) enum Part {
 /// What has been told and is not over.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    logged: Once<Part>,
-    batch_loop: Option<Stored>,
-    table_tasks: Option<Stored>,
+    pub(super) logged: Once<Part>,
+    pub(super) batch_loop: Option<Stored>,
+    pub(super) table_tasks: Option<Stored>,
 }
 
 /// A trouble as `status` shows it.
 #[derive(Clone, Debug)]
-struct Stored {
-    text: String,
-    advice: Option<String>,
+pub(super) struct Stored {
+    pub(super) text: String,
+    pub(super) advice: Option<String>,
 }
 
 impl Told {
-    fn slot(&mut self, part: Part) -> &mut Option<Stored> {
+    /// The trouble of a part.
+    pub(super) fn slot(&mut self, part: Part) -> &mut Option<Stored> {
         match part {
             Part::BatchLoop => &mut self.batch_loop,
             Part::TableTasks => &mut self.table_tasks,
-        }
-    }
-}
-
-impl Subscription {
-    /// Logs trouble, unless the log has it from before, and shows it in `status`, as far as the subscriber can be
-    /// reached, until the part [goes on](Subscription::goes_on).
-    pub(crate) async fn tell(&self, part: Part, trouble: &Trouble) {
-        // Without rows, in the log and in what everybody with a status may see.
-        let (text, advice) = (trouble.log_line(), trouble.advice());
-        let news = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            *told.slot(part) = Some(Stored {
-                text: text.clone(),
-                advice: advice.map(str::to_owned),
-            });
-            told.logged.say(part, &text)
-        };
-        if news {
-            self.log(part, trouble, &text);
-        }
-        self.show_trouble().await;
-    }
-
-    fn log(&self, part: Part, trouble: &Trouble, error: &str) {
-        let consumer = &self.consumer;
-        match (part, trouble, trouble.advice()) {
-            (Part::BatchLoop, Trouble::Operator { .. } | Trouble::Table { .. }, advice) => {
-                error!(%consumer, %error, advice, "subscriber stopped");
-            }
-            (Part::BatchLoop, Trouble::Passing { .. } | Trouble::Stale, Some(advice)) => {
-                error!(%consumer, %error, %advice, "subscriber waits");
-            }
-            (Part::BatchLoop, Trouble::Passing { .. } | Trouble::Stale, None) => {
-                warn!(%consumer, %error, "subscriber waits");
-            }
-            (Part::TableTasks, _, advice) => {
-                error!(%consumer, %error, advice, "table tasks wait");
-            }
-        }
-    }
-
-    /// What was told of a part is over: the same trouble is news the next time.
-    pub(crate) async fn goes_on(&self, part: Part) {
-        let was_told = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.slot(part).take();
-            told.logged.over(&part)
-        };
-        if was_told {
-            self.show_trouble().await;
-        }
-    }
-
-    /// Whether something was told of a part that is not over.
-    pub(crate) fn is_in_trouble(&self, part: Part) -> bool {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.logged.holds(&part)
-    }
-
-    /// Stores the trouble that counts, or that there is none.
-    pub(crate) async fn show_trouble(&self) {
-        let Ok(session) = self.subscriber_session("admin").await else {
-            // Status cannot reach it either, and says that.
-            return;
-        };
-        let counts = {
-            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let counts = told.batch_loop.as_ref().or(told.table_tasks.as_ref());
-            counts.cloned()
-        };
-        let stored = counts.as_ref().map(|stored| position::StoredError {
-            text: &stored.text,
-            advice: stored.advice.as_deref(),
-        });
-        if let Err(error) = position::show_error(&*session, &self.consumer, stored).await {
-            debug!(consumer = %self.consumer, %error, "the error is not shown in status");
         }
     }
 }

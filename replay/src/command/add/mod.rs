@@ -2,24 +2,20 @@
 //! daemon copies. Everything is checked before anything is made, table by table.
 
 mod args;
+mod side;
 mod table;
 
-use std::collections::{HashMap, HashSet};
-
-use admin::{
-    config::SubscriberConfig,
-    exit::{Exit, Failure},
-};
+use admin::exit::{Exit, Failure};
 use anyhow::Context as _;
 use sql::{
     connect::Session,
     name::{TableName, quote_ident},
     provider::{self, Candidate},
-    subscriber::table_state::TableRow,
 };
 
 pub(crate) use self::args::AddArgs;
-use super::{Job, create, sequences, subscriber::Opened, wait};
+use self::side::{Side, Tally};
+use super::{Job, create, sequences, wait};
 use crate::apply::SessionRole;
 use crate::join::{
     choose::{Choice, Chosen, Unmatched, Wanted},
@@ -99,57 +95,6 @@ async fn sequences_of(
         "sequences of these tables are not carried over: {} (replay add-seq SEQ..., or add --with-seqs)",
         names.join(", ")
     ))
-}
-
-/// One subscriber as `add` sees it.
-struct Side<'a> {
-    config: &'a SubscriberConfig,
-    session: Session,
-    /// Tables that it replicates already.
-    known: HashMap<TableName, TableRow>,
-    /// Tables that were made, or with `--dry-run` would be.
-    created: HashSet<TableName>,
-}
-
-impl<'a> Side<'a> {
-    async fn open(job: &Job, config: &'a SubscriberConfig) -> Result<Side<'a>, Failure> {
-        let opened = Opened::of(job, config).await?;
-        let known = opened.tables().await?.into_iter();
-        Ok(Side {
-            known: known.map(|row| (row.table.clone(), row)).collect(),
-            config,
-            session: opened.session,
-            created: HashSet::new(),
-        })
-    }
-}
-
-/// What became of the tables.
-#[derive(Default)]
-struct Tally {
-    added: usize,
-    /// Those that were added, or are there as wished.
-    tables: Vec<TableName>,
-    refused: usize,
-    busy: usize,
-}
-
-impl Tally {
-    fn exit(&self, all: bool) -> Exit {
-        if self.busy > 0 && self.refused == 0 && self.added == 0 {
-            return Exit::TimedOut;
-        }
-        match (self.refused + self.busy, self.added) {
-            (0, _) => Exit::Done,
-            (_, 0) if !all => Exit::Failed,
-            _ => Exit::Part,
-        }
-    }
-
-    fn refuse(&mut self, table: &TableName, why: &str) {
-        self.refused += 1;
-        eprintln!("not added: {table}: {why}");
-    }
 }
 
 async fn add_chosen(

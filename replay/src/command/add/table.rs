@@ -12,8 +12,8 @@ use sql::{
 };
 
 use super::{
-    Side, Tally,
     args::{AddArgs, ConflictChoice},
+    side::{Side, Tally},
 };
 use crate::{
     command::{Job, label},

@@ -1,0 +1,20 @@
+//! A table as a session writes it: the target, and its statements. Pure.
+
+use sql::event::mapping::Mapping;
+
+use super::{
+    pipeline::Prepared,
+    table::{SetStatements, SumStatements, Target, TogetherStatements},
+};
+
+/// A target with what is made of it once a session.
+pub(super) struct Writable {
+    /// What the target was found by, beside the shape.
+    pub(super) mapping: Mapping,
+    pub(super) target: Target,
+    pub(super) known: SetStatements,
+    pub(super) unknown: SetStatements,
+    pub(super) sums: SumStatements,
+    pub(super) together: TogetherStatements,
+    pub(super) prepared: Option<Prepared>,
+}

@@ -1,0 +1,62 @@
+//! What `add` knows of each subscriber, and what became of the tables.
+
+use std::collections::{HashMap, HashSet};
+
+use admin::{
+    config::SubscriberConfig,
+    exit::{Exit, Failure},
+};
+use sql::{connect::Session, name::TableName, subscriber::table_state::TableRow};
+
+use crate::command::{Job, subscriber::Opened};
+
+/// One subscriber as `add` sees it.
+pub(super) struct Side<'a> {
+    pub(super) config: &'a SubscriberConfig,
+    pub(super) session: Session,
+    /// Tables that it replicates already.
+    pub(super) known: HashMap<TableName, TableRow>,
+    /// Tables that were made, or with `--dry-run` would be.
+    pub(super) created: HashSet<TableName>,
+}
+
+impl<'a> Side<'a> {
+    pub(super) async fn open(job: &Job, config: &'a SubscriberConfig) -> Result<Side<'a>, Failure> {
+        let opened = Opened::of(job, config).await?;
+        let known = opened.tables().await?.into_iter();
+        Ok(Side {
+            known: known.map(|row| (row.table.clone(), row)).collect(),
+            config,
+            session: opened.session,
+            created: HashSet::new(),
+        })
+    }
+}
+
+/// What became of the tables.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) added: usize,
+    /// Those that were added, or are there as wished.
+    pub(super) tables: Vec<TableName>,
+    pub(super) refused: usize,
+    pub(super) busy: usize,
+}
+
+impl Tally {
+    pub(super) fn exit(&self, all: bool) -> Exit {
+        if self.busy > 0 && self.refused == 0 && self.added == 0 {
+            return Exit::TimedOut;
+        }
+        match (self.refused + self.busy, self.added) {
+            (0, _) => Exit::Done,
+            (_, 0) if !all => Exit::Failed,
+            _ => Exit::Part,
+        }
+    }
+
+    pub(super) fn refuse(&mut self, table: &TableName, why: &str) {
+        self.refused += 1;
+        eprintln!("not added: {table}: {why}");
+    }
+}

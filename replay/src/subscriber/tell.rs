@@ -1,0 +1,90 @@
+//! Tells the operator of a subscriber's troubles: each once in the log until it is over, and the one that counts in
+//! `trunkline.position`, whose error nobody else writes.
+
+use std::sync::PoisonError;
+
+use sql::subscriber::position;
+use tracing::{debug, error, warn};
+
+use super::{
+    shared::Subscription,
+    told::{Part, Stored},
+};
+use crate::trouble::Trouble;
+
+impl Subscription {
+    /// Logs trouble, unless the log has it from before, and shows it in `status`, as far as the subscriber can be
+    /// reached, until the part [goes on](Subscription::goes_on).
+    pub(crate) async fn tell(&self, part: Part, trouble: &Trouble) {
+        // Without rows, in the log and in what everybody with a status may see.
+        let (text, advice) = (trouble.log_line(), trouble.advice());
+        let news = {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            *told.slot(part) = Some(Stored {
+                text: text.clone(),
+                advice: advice.map(str::to_owned),
+            });
+            told.logged.say(part, &text)
+        };
+        if news {
+            self.log(part, trouble, &text);
+        }
+        self.show_trouble().await;
+    }
+
+    fn log(&self, part: Part, trouble: &Trouble, error: &str) {
+        let consumer = &self.consumer;
+        match (part, trouble, trouble.advice()) {
+            (Part::BatchLoop, Trouble::Operator { .. } | Trouble::Table { .. }, advice) => {
+                error!(%consumer, %error, advice, "subscriber stopped");
+            }
+            (Part::BatchLoop, Trouble::Passing { .. } | Trouble::Stale, Some(advice)) => {
+                error!(%consumer, %error, %advice, "subscriber waits");
+            }
+            (Part::BatchLoop, Trouble::Passing { .. } | Trouble::Stale, None) => {
+                warn!(%consumer, %error, "subscriber waits");
+            }
+            (Part::TableTasks, _, advice) => {
+                error!(%consumer, %error, advice, "table tasks wait");
+            }
+        }
+    }
+
+    /// What was told of a part is over: the same trouble is news the next time.
+    pub(crate) async fn goes_on(&self, part: Part) {
+        let was_told = {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.slot(part).take();
+            told.logged.over(&part)
+        };
+        if was_told {
+            self.show_trouble().await;
+        }
+    }
+
+    /// Whether something was told of a part that is not over.
+    pub(crate) fn is_in_trouble(&self, part: Part) -> bool {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.logged.holds(&part)
+    }
+
+    /// Stores the trouble that counts, or that there is none.
+    pub(crate) async fn show_trouble(&self) {
+        let Ok(session) = self.subscriber_session("admin").await else {
+            // Status cannot reach it either, and says that.
+            return;
+        };
+        let counts = {
+            let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let counts = told.batch_loop.as_ref().or(told.table_tasks.as_ref());
+            counts.cloned()
+        };
+        let stored = counts.as_ref().map(|stored| position::StoredError {
+            text: &stored.text,
+            advice: stored.advice.as_deref(),
+        });
+        if let Err(error) = position::show_error(&*session, &self.consumer, stored).await {
+            debug!(consumer = %self.consumer, %error, "the error is not shown in status");
+        }
+    }
+}
