@@ -3,8 +3,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use sql::event::shape::Shape;
 
-use super::{ChangeSet, RowAt, Said, Span, TableFold, chunk::Chunk};
-use crate::change::Rows;
+use super::{ChangeSet, TableFold, chunk::Chunk};
+use crate::change::{RowAt, Rows, Said, Span};
 
 fn shape(text_equal: bool) -> Arc<Shape> {
     let json = format!(
