@@ -1,4 +1,4 @@
-//! The keys that every daemon's section has: its name, its files and its log.
+//! What every daemon's section has: its name, its files and its log; and the keys of it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,37 @@ use std::time::Duration;
 use super::document::Section;
 use super::key::{Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
 use super::value::{self, NumberRange, TimeRange};
-use super::{DaemonConfig, LogFormat};
+
+/// What every daemon's config says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaemonConfig {
+    /// Name in logs, in `application_name` and, for replay, of the consumer; one plain word.
+    pub job_name: String,
+    /// Where the log goes; None: standard error, which only a foreground daemon has.
+    pub logfile: Option<PathBuf>,
+    /// Locked while the daemon runs; holds its process id.
+    pub pidfile: PathBuf,
+    /// Bytes after which the log is rotated.
+    pub log_size: u64,
+    /// Rotated logs that are kept.
+    pub log_count: usize,
+    /// Form of a log line.
+    pub log_format: LogFormat,
+    /// The file that was read, as an absolute path.
+    pub config_file: PathBuf,
+    /// What an operator should mend but what does not stop us, such as a password that every
+    /// user can read; [`crate::cli::warn`] prints it.
+    pub warnings: Vec<String>,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `time LEVEL job message key=value ...`
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Where pid files are if the config does not say.
 const DEFAULT_PIDFILE: &str = "/run/trunkline/%(job_name)s.pid";

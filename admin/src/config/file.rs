@@ -87,3 +87,13 @@ pub(super) fn read(path: &Path) -> Result<(String, u32), ConfigErrors> {
     };
     Ok((text, mode))
 }
+
+/// Reads an environment variable.
+pub(super) fn process_env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The same path, from the root on.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -14,45 +14,16 @@ mod tests;
 mod ticker;
 mod value;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use file::process_env;
 use key::Key;
 
+pub use daemon_keys::{DaemonConfig, LogFormat};
 pub use file::{ConfigErrors, Problem};
 pub use key::Setting;
 pub use replay::{OnConflict, ReplayConfig, SessionRole, SubscriberConfig};
 pub use ticker::{Databases, TickerConfig};
-
-/// What every daemon's config says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DaemonConfig {
-    /// Name in logs, in `application_name` and, for replay, of the consumer; one plain word.
-    pub job_name: String,
-    /// Where the log goes; None: standard error, which only a foreground daemon has.
-    pub logfile: Option<PathBuf>,
-    /// Locked while the daemon runs; holds its process id.
-    pub pidfile: PathBuf,
-    /// Bytes after which the log is rotated.
-    pub log_size: u64,
-    /// Rotated logs that are kept.
-    pub log_count: usize,
-    /// Form of a log line.
-    pub log_format: LogFormat,
-    /// The file that was read, as an absolute path.
-    pub config_file: PathBuf,
-    /// What an operator should mend but what does not stop us, such as a password that every
-    /// user can read; [`crate::cli::warn`] prints it.
-    pub warnings: Vec<String>,
-}
-
-/// Form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// `time LEVEL job message key=value ...`
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 /// A file of either kind.
 #[derive(Debug, Clone)]
@@ -92,12 +63,4 @@ pub fn load_any(path: &Path) -> Result<AnyConfig, ConfigErrors> {
     }
     kind.report_missing("section [ticker] or [replay] is missing".into());
     kind.close(None, path)
-}
-
-fn process_env(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

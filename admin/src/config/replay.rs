@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use sql::connect::ConnectInfo;
 
+use super::daemon_keys::DaemonConfig;
 use super::databases::{self, Found};
 use super::document::{Document, Section};
-use super::file::{self, ConfigErrors};
+use super::file::{self, ConfigErrors, absolute, process_env};
 use super::key::{self, Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
 use super::value::{self, NumberRange, TimeRange};
-use super::{DaemonConfig, absolute, daemon_keys, names, process_env};
+use super::{daemon_keys, names};
 
 /// Everything that `etc/replay.toml` says.
 #[derive(Debug, Clone, PartialEq)]

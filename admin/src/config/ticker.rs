@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use sql::connect::ConnectInfo;
 
+use super::daemon_keys::DaemonConfig;
 use super::databases::{self, Found};
 use super::document::{Document, Section};
-use super::file::{self, ConfigErrors};
+use super::file::{self, ConfigErrors, absolute, process_env};
 use super::key::{self, Key, Reload, TextKey, TimeKey};
 use super::value::TimeRange;
-use super::{DaemonConfig, absolute, daemon_keys, names, process_env};
+use super::{daemon_keys, names};
 
 /// Everything that `etc/ticker.toml` says.
 #[derive(Debug, Clone)]

@@ -1,7 +1,6 @@
 //! Each message that a program logs at INFO, WARN or ERROR has a line in docs/log-lines.md.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use crate::pages;
 
@@ -72,17 +71,6 @@ fn collect_file(text: &str, found: &mut Messages) {
     }
 }
 
-fn collect(folder: &Path, found: &mut Messages) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            collect_file(&std::fs::read_to_string(&path).unwrap(), found);
-        }
-    }
-}
-
 /// What the page has: `| LEVEL, LEVEL | \`message\` | meaning | what to do |`.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let page = std::fs::read_to_string(pages::root().join(PAGE)).unwrap();
@@ -107,8 +95,11 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn every_log_line_is_in_the_manual() {
     let mut logged = Messages::new();
-    for package in PACKAGES {
-        collect(&pages::root().join(package), &mut logged);
+    for source in pages::with_extension("rs") {
+        let package = source.path.split('/').next().unwrap();
+        if PACKAGES.contains(&package) {
+            collect_file(&source.text, &mut logged);
+        }
     }
     assert!(logged.len() > 50, "{logged:?}");
     let documented = documented();

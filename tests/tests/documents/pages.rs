@@ -1,4 +1,4 @@
-//! The Markdown pages of the repository.
+//! The files of the repository: its Markdown pages, and its sources.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ pub(crate) fn root() -> PathBuf {
         .unwrap()
 }
 
-/// A page: its path below the root, and its text.
+/// A file: its path below the root, and its text.
 pub(crate) struct Page {
     pub(crate) path: String,
     pub(crate) text: String,
@@ -18,13 +18,18 @@ pub(crate) struct Page {
 
 /// Every Markdown file that git knows, or would take.
 pub(crate) fn all() -> Vec<Page> {
+    with_extension("md")
+}
+
+/// Every file with this extension that git knows, or would take, in the order of their paths.
+pub(crate) fn with_extension(extension: &str) -> Vec<Page> {
     let mut pages = Vec::new();
-    collect(&root(), &mut pages);
+    collect(&root(), extension, &mut pages);
     pages.sort_by(|a, b| a.path.cmp(&b.path));
     pages
 }
 
-fn collect(folder: &Path, pages: &mut Vec<Page>) {
+fn collect(folder: &Path, extension: &str, pages: &mut Vec<Page>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let (path, name) = (entry.path(), entry.file_name());
@@ -32,9 +37,9 @@ fn collect(folder: &Path, pages: &mut Vec<Page>) {
         if entry.file_type().unwrap().is_dir() {
             // What is built, git's own files, and what the fuzzer keeps.
             if name != "target" && !name.starts_with('.') {
-                collect(&path, pages);
+                collect(&path, extension, pages);
             }
-        } else if name.ends_with(".md") {
+        } else if path.extension().is_some_and(|found| found == extension) {
             let below = path.strip_prefix(root()).unwrap();
             pages.push(Page {
                 path: below.to_str().unwrap().to_owned(),

@@ -7,7 +7,7 @@ mod ticks;
 mod waits;
 
 pub use provider::{FromProvider, Held, ProviderFacts, Retention, of_provider};
-pub use reason::{Kind, Reason, Severity, worst};
+pub use reason::{Kind, Reason, Severity, Unasked, worst};
 pub use ticks::TickFacts;
 pub use waits::{Wait, waits};
 
@@ -29,15 +29,6 @@ const PASSING_SECONDS: f64 = 60.0;
 
 /// Parked tables that are told one by one; of the others only the number is.
 const TOLD_TABLES: usize = 20;
-
-/// An error that keeps a database from being asked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Unasked {
-    /// The error in one line.
-    pub error: String,
-    /// What to do about it.
-    pub advice: Option<String>,
-}
 
 /// A table that is not in step.
 #[derive(Debug, Clone, PartialEq)]

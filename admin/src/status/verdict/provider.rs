@@ -1,7 +1,6 @@
 //! What is wrong at the provider, and what it says of a subscriber. Pure.
 
-use super::Unasked;
-use super::reason::{Kind, Reason, Severity};
+use super::reason::{Kind, Reason, Severity, Unasked};
 use super::ticks::TickFacts;
 use super::waits::{Wait, waits};
 

@@ -134,3 +134,12 @@ impl Reason {
 pub fn worst<'a>(reasons: impl IntoIterator<Item = &'a Reason>) -> Option<Severity> {
     reasons.into_iter().map(|reason| reason.severity).max()
 }
+
+/// An error that keeps a database from being asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unasked {
+    /// The error in one line.
+    pub error: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}

@@ -1,0 +1,53 @@
+//! What rustfmt and clippy do not look at: how long files are, and which rooms are pure.
+
+use crate::pages::{self, Page};
+use crate::rust;
+
+/// The most lines of a file that is no test: one idea, which is read in one go.
+const LONGEST: usize = 500;
+
+/// Rooms that decide and do not act: neither a runtime nor a database is known there.
+const PURE: [&str; 3] = [
+    "replay/src/change/",
+    "replay/src/fold/",
+    "replay/src/table/",
+];
+
+/// Whether it is a test of the package `tests`, or of its harness.
+fn is_tests(page: &Page) -> bool {
+    page.path.starts_with("tests/")
+}
+
+#[test]
+fn a_file_is_read_in_one_go() {
+    let mut long = Vec::new();
+    for extension in ["rs", "sql"] {
+        for page in pages::with_extension(extension) {
+            let lines = page.text.lines().count();
+            if lines >= LONGEST && !is_tests(&page) {
+                long.push(format!("{}: {lines} lines", page.path));
+            }
+        }
+    }
+    assert!(
+        long.is_empty(),
+        "{LONGEST} lines or more:\n{}",
+        long.join("\n")
+    );
+}
+
+#[test]
+fn the_pure_rooms_know_neither_a_runtime_nor_a_database() {
+    let mut wrong = Vec::new();
+    for page in pages::with_extension("rs") {
+        if !PURE.iter().any(|room| page.path.starts_with(room)) {
+            continue;
+        }
+        for token in rust::tokens(&page.text) {
+            if matches!(token, "tokio" | "tokio_postgres" | "async" | "await") {
+                wrong.push(format!("{}: {token}", page.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
