@@ -124,7 +124,7 @@ pub(crate) async fn run(
         Ok(place) => place,
         // Removed from the job, or taken by somebody else: nothing is left to do here.
         Err(Trouble::Stale) => return Ok(()),
-        Err(trouble @ Trouble::Table { .. }) => return copy.park(&trouble).await,
+        Err(trouble @ Trouble::Table(_)) => return copy.park(&trouble).await,
         Err(other) => return Err(other),
     };
     drop(copy);
@@ -169,7 +169,7 @@ pub(crate) async fn go_on(
     match restore::table(sub, &row.table).await {
         Ok(()) => {}
         Err(Trouble::Stale) => return Ok(()),
-        Err(trouble @ Trouble::Table { .. }) => {
+        Err(trouble @ Trouble::Table(_)) => {
             let parking = Parking {
                 table: &row.table,
                 from: (row.state, row.tick),

@@ -89,7 +89,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         let found = reader.find(self.row, self.place, None, self.max_batch_events);
         let batch = match found.await {
             Ok(found) => found.batch,
-            Err(lost @ Trouble::Table { .. }) => return Ok(Standing::NoChange(lost)),
+            Err(lost @ Trouble::Table(_)) => return Ok(Standing::NoChange(lost)),
             Err(other) => return Err(other),
         };
         let Some(batch) = batch else {
@@ -161,7 +161,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         let tried = self.apply(applier, batch).await;
         applier.rollback().await?;
         match tried {
-            Err(trouble @ Trouble::Table { .. }) => Ok(Err(trouble)),
+            Err(trouble @ Trouble::Table(_)) => Ok(Err(trouble)),
             Err(other) => Err(other),
             Ok(()) => Ok(Ok(())),
         }

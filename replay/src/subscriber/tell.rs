@@ -35,7 +35,7 @@ impl Subscription {
     fn log(&self, part: Part, trouble: &Trouble, error: &str) {
         let consumer = &self.consumer;
         match (part, trouble, trouble.advice()) {
-            (Part::BatchLoop, Trouble::Operator { .. } | Trouble::Table { .. }, advice) => {
+            (Part::BatchLoop, Trouble::Operator { .. } | Trouble::Table(_), advice) => {
                 error!(%consumer, %error, advice, "subscriber stopped");
             }
             (Part::BatchLoop, Trouble::Passing { .. } | Trouble::Stale, Some(advice)) => {

@@ -151,7 +151,7 @@ impl<'a> BatchLoop<'a> {
             if let Some(place) = table::take_over(&row, self.position.tick.id) {
                 match take_over::run(self, &row, place).await {
                     Ok(()) => taken = true,
-                    Err(trouble @ Trouble::Table { .. }) => self.park(&row, trouble).await?,
+                    Err(trouble @ Trouble::Table(_)) => self.park(&row, trouble).await?,
                     Err(other) => return Err(other),
                 }
             }
@@ -269,29 +269,12 @@ impl<'a> BatchLoop<'a> {
     async fn batch(&mut self, header: Header) -> Result<(), Trouble> {
         match self.apply(&header).await {
             Ok(()) => Ok(()),
-            Err(Trouble::Table {
-                table,
-                doing,
-                advice,
-                source,
-            }) => {
-                let Some(row) = self.tables.values().find(|row| row.table == table).cloned() else {
-                    return Err(Trouble::Operator {
-                        doing: format!("table {table}: {doing}"),
-                        advice,
-                        source,
-                    });
+            Err(Trouble::Table(trouble)) => {
+                let mut rows = self.tables.values();
+                let Some(row) = rows.find(|row| row.table == *trouble.table()).cloned() else {
+                    return Err(trouble.stops_the_subscriber());
                 };
-                self.park(
-                    &row,
-                    Trouble::Table {
-                        table,
-                        doing,
-                        advice,
-                        source,
-                    },
-                )
-                .await?;
+                self.park(&row, Trouble::Table(trouble)).await?;
                 // The batch comes again, without that table.
                 self.read_on();
                 Ok(())

@@ -98,32 +98,13 @@ impl BatchLoop<'_> {
     /// A table that was renamed on the provider is written under its new name, and known here
     /// by the name that it was added under: trouble with it is that table's alone.
     pub(super) fn under_its_stored_name(&self, trouble: Trouble) -> Trouble {
-        match trouble {
-            Trouble::Table {
-                table: written,
-                doing,
-                advice,
-                source,
-            } => {
-                let known = self
-                    .names
-                    .get(&written)
-                    .and_then(|oid| self.tables.get(oid))
-                    .map(|row| row.table.clone());
-                let (table, doing) = match known {
-                    Some(known) if known != written => {
-                        (known, format!("now {written} on the provider: {doing}"))
-                    }
-                    Some(_) | None => (written, doing),
-                };
-                Trouble::Table {
-                    table,
-                    doing,
-                    advice,
-                    source,
-                }
-            }
-            other @ (Trouble::Passing { .. } | Trouble::Operator { .. } | Trouble::Stale) => other,
+        let Trouble::Table(trouble) = trouble else {
+            return trouble;
+        };
+        let oid = self.names.get(trouble.table());
+        match oid.and_then(|oid| self.tables.get(oid)) {
+            Some(row) => trouble.renamed(&row.table).into(),
+            None => Trouble::Table(trouble),
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) async fn run(sub: &Subscription, row: &TableRow, place: Place) -> Res
         Ok(()) => Ok(()),
         // Removed from the job, or taken by somebody else: nothing is left to do here.
         Err(Trouble::Stale) => Ok(()),
-        Err(trouble @ Trouble::Table { .. }) => task.park(&trouble).await,
+        Err(trouble @ Trouble::Table(_)) => task.park(&trouble).await,
         Err(other) => Err(other),
     }
 }

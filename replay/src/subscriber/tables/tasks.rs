@@ -142,7 +142,7 @@ pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(
 /// queue.
 async fn tell(sub: &Subscription, trouble: &Trouble) {
     match trouble {
-        Trouble::Operator { .. } | Trouble::Table { .. } => {
+        Trouble::Operator { .. } | Trouble::Table(_) => {
             sub.tell(Part::TableTasks, trouble).await;
         }
         // The batch loop meets it too.
