@@ -17,7 +17,7 @@ use sql::{
 };
 
 use super::{plan::Relation, select::Select};
-use crate::{queue::shapes, subscriber::shared::Subscription, table::helper, trouble::Trouble};
+use crate::{queue::batches, subscriber::shared::Subscription, table::helper, trouble::Trouble};
 
 /// How often a table may be renamed between a look at its name and its lock.
 const RENAMES: u32 = 10;
@@ -252,7 +252,7 @@ async fn newest_shape(
     row: &TableRow,
     session: &Session,
 ) -> Result<Arc<Shape>, Trouble> {
-    let decoder = shapes::decoder(session, &sub.settings.queue, Some(row.provider_oid)).await?;
+    let decoder = batches::decoder(session, &sub.settings.queue, Some(row.provider_oid)).await?;
     let shape = decoder.newest(row.provider_oid).ok_or_else(|| {
         Trouble::unfollowable(
             &row.table,

@@ -20,8 +20,11 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::reader::{self, Delivery, Feed};
-use crate::trouble::Trouble;
+use super::reader::{self, Feed};
+use crate::{
+    batch::{Delivery, End},
+    trouble::Trouble,
+};
 
 /// Times `chunk_size` that wait for a member that is slower than the fastest one.
 const BEHIND_CHUNKS: usize = 2;
@@ -423,7 +426,10 @@ impl Patience {
 /// that others follow.
 fn is_complete(delivery: &Delivery) -> bool {
     match delivery {
-        Delivery::Part(part) => part.last && part.others_follow,
+        Delivery::Part(part) => match part.end {
+            End::Last { others_follow } => others_follow,
+            End::Open | End::Before(_) => false,
+        },
         Delivery::Begin(_) | Delivery::LetGo => false,
     }
 }

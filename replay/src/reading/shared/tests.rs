@@ -4,8 +4,8 @@ use sql::queue::tick::{Epoch, Tick, TickId, TickTag};
 
 use super::*;
 use crate::{
+    batch::{Header, Part},
     queue::ticks::Listener,
-    reading::reader::{Header, Part},
 };
 
 const CHUNK: usize = 1 << 20;
@@ -196,8 +196,7 @@ async fn the_last_part_of_a_batch_that_others_follow_waits_for_nobody_within_a_c
     let last = |others_follow| {
         Delivery::Part(Arc::new(Part {
             bytes: CHUNK / 2,
-            last: true,
-            others_follow,
+            end: End::Last { others_follow },
             ..Part::default()
         }))
     };
