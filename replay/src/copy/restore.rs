@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use sql::{
+    connect::Purpose,
     name::{TableName, quote_ident},
     subscriber::kept_ddl::{self, Kept},
 };
@@ -25,7 +26,7 @@ const WORK_MEM_KB: i64 = 256 * 1024;
 
 /// Brings back what is kept of a table. Nothing to do where nothing was taken away.
 pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<(), Trouble> {
-    let session = sub.subscriber_session("copy-in").await?;
+    let session = sub.subscriber_session(Purpose::CopyIn).await?;
     let kept = of_table(sub, &session, table).await?;
     let objects = kept.len();
     if objects == 0 {
@@ -281,7 +282,7 @@ async fn exists(session: &Client, table: &TableName) -> Result<bool, tokio_postg
 
 /// Validates a foreign key both of whose tables are in. It waits as long as it takes.
 pub(super) async fn validate(sub: &Subscription, one: &Kept) -> Result<(), Trouble> {
-    let session = sub.subscriber_session("copy-in").await?;
+    let session = sub.subscriber_session(Purpose::CopyIn).await?;
     let validated = try_validate(&session, one).await;
     if let Err(trouble @ Trouble::Table(_)) = &validated {
         // The failed transaction holds the row's lock until it ends: a savepoint has kept it.

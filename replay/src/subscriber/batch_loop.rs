@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sql::{
-    connect::Session,
+    connect::{Purpose, Session},
     subscriber::{
         position::{Move, Position},
         table_state::TableRow,
@@ -81,9 +81,9 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
 
 impl<'a> BatchLoop<'a> {
     async fn open(sub: &'a Subscription, stats: &'a mut Stats) -> Result<BatchLoop<'a>, Trouble> {
-        let apply = sub.subscriber_session("apply").await?;
+        let apply = sub.subscriber_session(Purpose::Apply).await?;
         let stored = hold::stored(sub, &apply).await?;
-        let provider = Arc::new(sub.provider_session("admin").await?);
+        let provider = Arc::new(sub.provider_session(Purpose::Admin).await?);
         hold::hold_queue(sub, &provider, stored.position).await?;
         let reader = (!stored.paused).then(|| sub.readers.read_after(stored.position));
         let applier = Applier::new(

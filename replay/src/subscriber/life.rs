@@ -5,7 +5,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use admin::daemon::{self, Server};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use sql::{connect::Session, subscriber::position};
+use sql::{
+    connect::{Purpose, Session},
+    subscriber::position,
+};
 use tokio::sync::mpsc;
 use tracing::info;
 
@@ -86,7 +89,7 @@ impl Life {
 
     /// Becomes the subscriber's owner and runs its loops until the ownership is lost.
     async fn own(&mut self) -> Result<(), Trouble> {
-        let admin = self.sub.subscriber_session("admin").await?;
+        let admin = self.sub.subscriber_session(Purpose::Admin).await?;
         if !self.wait_for_ownership(&admin).await? {
             return Ok(());
         }

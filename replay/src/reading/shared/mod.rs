@@ -11,7 +11,7 @@ use std::{
 };
 
 use sql::{
-    connect::{CancelToken, ConnectInfo, Session},
+    connect::{ApplicationName, CancelToken, ConnectInfo, Session},
     install::ownership::Schema,
     subscriber::position::Position,
 };
@@ -43,7 +43,7 @@ const SORT_MEMORY: &str = "select pg_catalog.set_config('work_mem', '32MB', fals
 /// The readers of a job.
 pub(crate) struct Readers {
     provider: ConnectInfo,
-    application_name: String,
+    application_name: ApplicationName,
     feed: Feed,
     subscribers: usize,
     rooms: Mutex<Rooms>,
@@ -120,7 +120,7 @@ impl Readers {
     /// The readers of a job with so many subscribers; none reads yet.
     pub(crate) fn new(
         provider: ConnectInfo,
-        application_name: String,
+        application_name: ApplicationName,
         feed: Feed,
         subscribers: usize,
     ) -> Readers {

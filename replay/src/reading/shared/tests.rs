@@ -1,5 +1,6 @@
 //! A room's rules, with the test as its reader.
 
+use sql::connect::Purpose;
 use sql::queue::tick::{Epoch, Tick, TickId, TickTag};
 
 use super::*;
@@ -29,7 +30,8 @@ fn readers() -> Arc<Readers> {
         ticks,
     };
     let nowhere = "host=127.0.0.1 port=1 dbname=x".parse().unwrap();
-    Arc::new(Readers::new(nowhere, "test".into(), feed, 2))
+    let name = ApplicationName::new(Purpose::Queue, "test");
+    Arc::new(Readers::new(nowhere, name, feed, 2))
 }
 
 /// A room at a border, its members' ends and its reader's seat, of which the test is the reader.

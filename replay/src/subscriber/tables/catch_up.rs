@@ -1,6 +1,7 @@
 //! A table with a copy applies its own events, in ever smaller steps, until it is level with
 //! the queue; then it asks the batch loop to take it over.
 
+use sql::connect::Purpose;
 use sql::subscriber::{
     position,
     table_state::{State, Step, TableRow},
@@ -48,8 +49,8 @@ impl<'a> CatchUp<'a> {
         place: Place,
     ) -> Result<CatchUp<'a>, Trouble> {
         let (provider, subscriber) = futures::try_join!(
-            sub.provider_session("catch-up"),
-            sub.subscriber_session("catch-up")
+            sub.provider_session(Purpose::CatchUp),
+            sub.subscriber_session(Purpose::CatchUp)
         )?;
         let mut applier = Applier::new(
             subscriber,

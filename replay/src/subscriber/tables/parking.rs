@@ -3,7 +3,7 @@
 //! useless.
 
 use sql::{
-    connect::Session,
+    connect::{Purpose, Session},
     name::TableName,
     queue::{consumer, tick::Tick},
     subscriber::table_state::{self, Copied, State, Step, TableRow, Why},
@@ -32,7 +32,7 @@ pub(crate) async fn park(
     parking: Parking<'_>,
     trouble: &Trouble,
 ) -> Result<bool, Trouble> {
-    let session = sub.subscriber_session("parking").await?;
+    let session = sub.subscriber_session(Purpose::Parking).await?;
     let (error, found) = (
         trouble.log_line(),
         path_advice(sub, &session, parking.table, trouble).await?,

@@ -1,9 +1,12 @@
 //! The last step of a table on its way to `ok`: the batch loop, at a border, applies the
 //! table's own events up to its position, and from the next batch on the table is its own.
 
-use sql::subscriber::{
-    position::Move,
-    table_state::{State, Step, TableRow},
+use sql::{
+    connect::Purpose,
+    subscriber::{
+        position::Move,
+        table_state::{State, Step, TableRow},
+    },
 };
 use tracing::info;
 
@@ -22,7 +25,7 @@ pub(crate) async fn run(
     this.applier.begin().await?;
     if place.tick.id < this.position.tick.id {
         let mut own = OwnEvents::open(
-            sub.provider_session("take-over").await?,
+            sub.provider_session(Purpose::TakeOver).await?,
             sub.filter_session(row).await?,
             &sub.settings.queue,
             this.position.epoch,

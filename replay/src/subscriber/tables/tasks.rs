@@ -14,7 +14,7 @@ use std::{
 };
 
 use sql::{
-    connect::Session,
+    connect::{Purpose, Session},
     name::TableName,
     provider,
     queue::consumer,
@@ -157,7 +157,7 @@ async fn turns(
     subscriber: &Session,
     tasks: &mut Tasks,
 ) -> Result<(), Trouble> {
-    let provider = sub.provider_session("admin").await?;
+    let provider = sub.provider_session(Purpose::Admin).await?;
     let mut requests = sub.requests.clone();
     let mut provider_told: Option<Instant> = None;
     let mut pace: Option<Pace> = None;
