@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sql::connect::{ApplicationName, Session};
+use sql::connect::Session;
 use sql::our_sessions::OurSessions;
 use sql::queue::QueueInfo;
 use sql::queue::consumer::ConsumerInfo;
@@ -33,11 +33,7 @@ struct Asked {
 
 impl Provider {
     /// Asks it. What keeps it from being asked is a fact.
-    pub(super) async fn ask(
-        config: &ReplayConfig,
-        name: &ApplicationName,
-        asking: &Asking,
-    ) -> Provider {
+    pub(super) async fn ask(config: &ReplayConfig, name: &str, asking: &Asking) -> Provider {
         let mut facts = ProviderFacts {
             queue: config.queue.clone(),
             ..ProviderFacts::default()
@@ -64,7 +60,7 @@ impl Provider {
     /// None: the queue is not there.
     async fn account(
         config: &ReplayConfig,
-        name: &ApplicationName,
+        name: &str,
     ) -> anyhow::Result<Option<(Asked, OurSessions, Vec<(String, String)>)>> {
         let session = config.provider.connect(name).await?;
         if !sql::queue::is_installed(&*session).await? {

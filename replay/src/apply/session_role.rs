@@ -2,7 +2,6 @@
 
 pub(crate) use admin::config::SessionRole;
 use sql::connect::Session;
-use tokio_postgres::error::SqlState;
 
 use crate::trouble::Trouble;
 
@@ -37,7 +36,8 @@ pub(crate) async fn make_ready(session: &Session, role: SessionRole) -> Result<(
         ))
         .await
         .map_err(|error| {
-            if error.code() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+            let denied = error.code().is_some_and(|code| code.code() == "42501");
+            if !denied {
                 return Trouble::database("could not set the apply session up")(error);
             }
             Trouble::Operator {

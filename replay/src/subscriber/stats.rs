@@ -10,7 +10,7 @@ use std::{
 
 use tracing::info;
 
-use crate::batch::Header;
+use crate::reading::reader::Header;
 
 /// What was done for one subscriber since the config was read; for whoever wants to look.
 #[derive(Debug, Default)]

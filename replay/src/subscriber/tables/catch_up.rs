@@ -1,7 +1,6 @@
 //! A table with a copy applies its own events, in ever smaller steps, until it is level with
 //! the queue; then it asks the batch loop to take it over.
 
-use sql::connect::Purpose;
 use sql::subscriber::{
     position,
     table_state::{State, Step, TableRow},
@@ -9,12 +8,10 @@ use sql::subscriber::{
 use tokio_postgres::error::SqlState;
 use tracing::info;
 
-use super::{
-    own_events::OwnEvents,
-    parking::{self, Parking},
-};
+use super::parking::{self, Parking};
 use crate::{
     apply::Applier,
+    reading::table_reader::TableReader,
     subscriber::shared::Subscription,
     table::{Place, helper},
     trouble::Trouble,
@@ -28,7 +25,7 @@ pub(crate) async fn run(sub: &Subscription, row: &TableRow, place: Place) -> Res
         Ok(()) => Ok(()),
         // Removed from the job, or taken by somebody else: nothing is left to do here.
         Err(Trouble::Stale) => Ok(()),
-        Err(trouble @ Trouble::Table(_)) => task.park(&trouble).await,
+        Err(trouble @ Trouble::Table { .. }) => task.park(&trouble).await,
         Err(other) => Err(other),
     }
 }
@@ -39,7 +36,7 @@ struct CatchUp<'a> {
     state: State,
     place: Place,
     applier: Applier,
-    own: OwnEvents<'a>,
+    reader: TableReader,
 }
 
 impl<'a> CatchUp<'a> {
@@ -49,8 +46,8 @@ impl<'a> CatchUp<'a> {
         place: Place,
     ) -> Result<CatchUp<'a>, Trouble> {
         let (provider, subscriber) = futures::try_join!(
-            sub.provider_session(Purpose::CatchUp),
-            sub.subscriber_session(Purpose::CatchUp)
+            sub.provider_session("catch-up"),
+            sub.subscriber_session("catch-up")
         )?;
         let mut applier = Applier::new(
             subscriber,
@@ -65,13 +62,12 @@ impl<'a> CatchUp<'a> {
             .await
             .map_err(Trouble::database("could not read the position"))?
             .ok_or(Trouble::Stale)?;
-        let own = OwnEvents::open(
+        let reader = TableReader::new(
             provider,
             sub.filter_session(row).await?,
             &sub.settings.queue,
             stored.position.epoch,
             row,
-            sub.settings.chunk_bytes,
         )
         .await?;
         // A copy that is complete is in `catching-up`, whatever the row said before.
@@ -87,7 +83,7 @@ impl<'a> CatchUp<'a> {
             state,
             place,
             applier,
-            own,
+            reader,
         })
     }
 
@@ -98,11 +94,25 @@ impl<'a> CatchUp<'a> {
                 return Ok(());
             }
             ticks.mark();
-            let max_events = self.sub.settings.max_batch_events;
-            let found = self.own.find(&self.place, max_events).await?;
+            let found = self
+                .reader
+                .find(
+                    self.row,
+                    &self.place,
+                    None,
+                    self.sub.settings.max_batch_events,
+                )
+                .await?;
             if let Some(batch) = found.batch {
                 self.applier.begin().await?;
-                self.own.write(&mut self.applier, &batch).await?;
+                self.reader
+                    .apply(
+                        &mut self.applier,
+                        self.row,
+                        &batch,
+                        self.sub.settings.chunk_bytes,
+                    )
+                    .await?;
                 let next = Place {
                     tick: batch.to,
                     copied: self.place.copied.clone(),
@@ -159,7 +169,7 @@ impl<'a> CatchUp<'a> {
             helper::parked(&self.sub.consumer, self.row.provider_oid)
         };
         sql::queue::consumer::advance(
-            &**self.own.session(),
+            &**self.reader.session(),
             &self.sub.settings.queue,
             &consumer,
             self.place.tick.id,

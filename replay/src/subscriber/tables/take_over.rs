@@ -1,17 +1,19 @@
 //! The last step of a table on its way to `ok`: the batch loop, at a border, applies the
 //! table's own events up to its position, and from the next batch on the table is its own.
 
-use sql::{
-    connect::Purpose,
-    subscriber::{
-        position::Move,
-        table_state::{State, Step, TableRow},
-    },
+use sql::subscriber::{
+    position::Move,
+    table_state::{State, Step, TableRow},
 };
 use tracing::info;
 
-use super::own_events::OwnEvents;
-use crate::{subscriber::batch_loop::BatchLoop, table::Place, trouble::Trouble};
+use crate::{
+    reading::table_reader::TableReader, subscriber::batch_loop::BatchLoop, table::Place,
+    trouble::Trouble,
+};
+
+/// More events than a queue can number, and no overflow when added to such a number.
+const EVERYTHING: i64 = 1 << 62;
 
 /// Takes over a table that is caught up to a tick at or before the loop's position. One
 /// transaction: the rows, the state `ok`, and proof that the position has not moved.
@@ -24,22 +26,27 @@ pub(crate) async fn run(
     this.applier.learn(row);
     this.applier.begin().await?;
     if place.tick.id < this.position.tick.id {
-        let mut own = OwnEvents::open(
-            sub.provider_session(Purpose::TakeOver).await?,
+        let session = sub.provider_session("take-over").await?;
+        let mut reader = TableReader::new(
+            session,
             sub.filter_session(row).await?,
             &sub.settings.queue,
             this.position.epoch,
             row,
-            sub.settings.chunk_bytes,
         )
         .await?;
-        if let Some(batch) = own.find_up_to(&place, this.position.tick.id).await? {
-            own.write(&mut this.applier, &batch).await?;
+        let found = reader
+            .find(row, &place, Some(this.position.tick.id), EVERYTHING)
+            .await?;
+        if let Some(batch) = found.batch {
+            reader
+                .apply(&mut this.applier, row, &batch, sub.settings.chunk_bytes)
+                .await?;
         }
     }
     let stay = Move {
         from: this.position,
-        tables_version: this.in_sync.version,
+        tables_version: this.tables_version,
         to: this.position.tick,
         to_time: None,
         conflicts: 0,
@@ -73,7 +80,7 @@ impl BatchLoop<'_> {
             copied: None,
             ..row.clone()
         };
-        self.in_sync.tables.insert(ok);
+        self.tables.insert(row.provider_oid, ok);
         self.sub.for_tables.notify_one();
     }
 }
