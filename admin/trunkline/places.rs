@@ -9,7 +9,7 @@ use admin::exit::{Exit, Failure};
 use admin::status::Asking;
 use anyhow::Context as _;
 use futures::future::join_all;
-use sql::connect::{ConnectInfo, Session, application_name};
+use sql::connect::{ApplicationName, ConnectInfo, Purpose, Session};
 use sql::install::ownership::{self, Schema};
 use sql::standing::{self, DatabaseIdentity};
 
@@ -211,7 +211,7 @@ async fn targets_of(config: &AnyConfig) -> Result<Vec<Target>, Failure> {
                     (job, infos.collect(), false)
                 }
                 Databases::All => {
-                    let session = ticker.db.connect(&purpose(&job)).await?;
+                    let session = ticker.db.connect(&session_name(&job)).await?;
                     let names = standing::databases(&*session).await;
                     let names = names.map_err(anyhow::Error::from)?;
                     let infos = names.iter().map(|name| ticker.db.with_dbname(name));
@@ -229,15 +229,15 @@ async fn targets_of(config: &AnyConfig) -> Result<Vec<Target>, Failure> {
     Ok(infos.into_iter().map(target).collect())
 }
 
-fn purpose(job: &str) -> String {
-    application_name("operator", job)
+fn session_name(job: &str) -> ApplicationName {
+    ApplicationName::new(Purpose::Operator, job)
 }
 
 /// None: it has no queue and need not have one.
 async fn open(target: &Target) -> Result<Option<Place>, Failure> {
     let name = target.info.dbname().to_owned();
     let context = || format!("could not ask database {name}");
-    let session = target.info.connect(&purpose(&target.job)).await?;
+    let session = target.info.connect(&session_name(&target.job)).await?;
     let installed = sql::queue::is_installed(&*session).await;
     if !installed.with_context(context)? {
         if target.may_lack_queue {

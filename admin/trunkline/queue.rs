@@ -11,6 +11,7 @@ use admin::terminal;
 use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
+use tokio_postgres::error::SqlState;
 
 use crate::capture::{self, Wanted};
 use crate::consumer::{self, ConsumerRow};
@@ -242,7 +243,7 @@ async fn drop_queue(
     }
     if let Err(error) = sql::queue::drop(&*place.session, queue, force).await {
         // PgQ's own error, without a code of its own; captured tables and a queue in use have theirs.
-        let attached = !force && error.code().is_some_and(|code| code.code() == "P0001");
+        let attached = !force && error.code() == Some(&SqlState::RAISE_EXCEPTION);
         let failure = Failure::from(anyhow::Error::from(error));
         return Err(if attached {
             failure.with_hint(

@@ -6,7 +6,7 @@ use admin::{
     config::{ReplayConfig, SubscriberConfig},
     daemon::{Beat, Body, Ready, Signals},
 };
-use sql::connect::application_name;
+use sql::connect::{ApplicationName, Purpose};
 use sql::install::ownership::Schema;
 use tokio::{
     sync::{Mutex, Notify, Semaphore, mpsc},
@@ -19,7 +19,7 @@ use crate::{
     http,
     join::choose::AutoAdd,
     queue::ticks::{Listener, Requests, Ticks},
-    reading::{reader::Feed, shared::Readers, tick_by_tick::TickByTick},
+    reading::{reader::Feed, shared::Readers},
     subscriber::{
         life::{self, FirstWord},
         shared::{Settings, Subscription},
@@ -69,7 +69,7 @@ impl Crew {
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.run(
             config.provider.clone(),
-            application_name("listen", &config.daemon.job_name),
+            ApplicationName::new(Purpose::Listen, &config.daemon.job_name),
             config.queue.clone(),
             stop.clone(),
         ));
@@ -199,7 +199,7 @@ fn readers(config: &ReplayConfig, ticks: &Ticks) -> Readers {
         chunk_bytes: chunk_bytes(config),
         ticks: ticks.clone(),
     };
-    let name = application_name("queue", &config.daemon.job_name);
+    let name = ApplicationName::new(Purpose::Queue, &config.daemon.job_name);
     Readers::new(
         config.provider.clone(),
         name,
@@ -236,19 +236,18 @@ fn subscription(
         tables: Arc::new(Semaphore::new(streams)),
         catch_ups: Semaphore::new(streams.max(CATCH_UPS)),
         copy_out: config.provider.pool(
-            &application_name("copy-out", job),
+            &ApplicationName::new(Purpose::CopyOut, job),
             streams,
             Schema::PROVIDER,
         )?,
         copy_in: one.db.pool(
-            &application_name("copy-in", job),
+            &ApplicationName::new(Purpose::CopyIn, job),
             streams,
             Schema::SUBSCRIBER,
         )?,
         provider: config.provider.clone(),
         subscriber: one.db.clone(),
         readers: shared.readers,
-        tick_by_tick: TickByTick::default(),
         totals: Arc::default(),
         ticks: shared.ticks,
         requests: shared.requests,

@@ -3,7 +3,7 @@
 
 use tokio_postgres::{GenericClient, Row};
 
-use crate::connect::application_name;
+use crate::connect::{self, Purpose};
 use crate::error::{Error, column};
 
 /// Key of the session's advisory lock that makes one ticker the only one of a database. The letters "trunktik".
@@ -23,14 +23,14 @@ pub struct OurSession {
 }
 
 impl OurSession {
-    /// What it is for.
-    pub fn purpose(&self) -> &str {
-        self.name.split(' ').nth(1).unwrap_or_default()
+    /// Whether it has this purpose, of whatever job.
+    pub fn is_for(&self, purpose: Purpose) -> bool {
+        connect::is_for(&self.name, purpose)
     }
 
     /// Whether it is of this job.
     pub fn is_of(&self, job: &str) -> bool {
-        self.name == application_name(self.purpose(), job)
+        connect::is_of(&self.name, job)
     }
 }
 

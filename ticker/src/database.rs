@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sql::Error;
-use sql::connect::{ConnectInfo, Session, application_name};
+use sql::connect::{ApplicationName, ConnectInfo, Purpose, Session};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -39,8 +39,8 @@ impl Database {
     }
 
     /// A session for a purpose; None: asked to stop meanwhile.
-    pub(crate) async fn session(&self, purpose: &str) -> Result<Option<Watched>, Trouble> {
-        let application_name = application_name(purpose, &self.job_name);
+    pub(crate) async fn session(&self, purpose: Purpose) -> Result<Option<Watched>, Trouble> {
+        let application_name = ApplicationName::new(purpose, &self.job_name);
         tokio::select! {
             session = self.connect.connect(&application_name) => {
                 Ok(Some(Watched::new(session?, self.stop_now.clone())))

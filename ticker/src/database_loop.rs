@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use admin::daemon::{self, Beat, Server};
-use sql::connect::Session;
+use sql::connect::{Purpose, Session};
 use sql::our_sessions::TICKER_LOCK;
 use sql::queue::Maker;
 
@@ -36,7 +36,7 @@ async fn once(
     history: &mut History,
     worked: &mut bool,
 ) -> Result<(), Trouble> {
-    let Some(session) = database.session("ticker").await? else {
+    let Some(session) = database.session(Purpose::Ticker).await? else {
         return Ok(());
     };
     let maker = sql::queue::maker(&**session)

@@ -1,7 +1,7 @@
 //! Which databases the config means. Asks the server where it says "all".
 
 use admin::config::{Databases, TickerConfig};
-use sql::connect::ConnectInfo;
+use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 
 use crate::trouble::Trouble;
 
@@ -19,7 +19,7 @@ pub(crate) async fn named(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Tro
 }
 
 async fn all(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Trouble> {
-    let purpose = sql::connect::application_name("databases", &config.daemon.job_name);
+    let purpose = ApplicationName::new(Purpose::Databases, &config.daemon.job_name);
     let session = config.db.connect(&purpose).await?;
     let mut found = Vec::new();
     for name in sql::standing::databases(&*session).await? {

@@ -2,7 +2,7 @@
 
 use admin::config::{Databases, TickerConfig};
 use admin::exit::{Exit, Failure};
-use sql::connect::ConnectInfo;
+use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 use sql::install::{Component, Outcome, OverPgq, Report};
 
 use crate::databases;
@@ -80,7 +80,7 @@ async fn one(
     over: OverPgq,
 ) -> Result<String, Trouble> {
     let name = target.dbname();
-    let purpose = sql::connect::application_name("install", &config.daemon.job_name);
+    let purpose = ApplicationName::new(Purpose::Install, &config.daemon.job_name);
     let mut session = target.connect(&purpose).await?;
     let report = sql::install::install_over(&mut session, &COMPONENTS, over).await?;
     let mut text = format!("database {name}: {}\n", summary(&report));

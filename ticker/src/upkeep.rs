@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use sql::connect::Purpose;
 use sql::install::ownership::{self, Schema};
 use sql::queue::Maker;
 
@@ -31,7 +32,7 @@ async fn once(
     (holders, problems): &mut (Holders, Problems),
     worked: &mut bool,
 ) -> Result<(), Trouble> {
-    let Some(session) = database.session("upkeep").await? else {
+    let Some(session) = database.session(Purpose::Upkeep).await? else {
         return Ok(());
     };
     ownership::require(&**session, Schema::QUEUE).await?;

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sql::connect::{ConnectInfo, Session, application_name};
+use sql::connect::{ApplicationName, ConnectInfo, Purpose, Session};
 use tokio::time::Instant;
 
 use crate::log::Once;
@@ -95,7 +95,7 @@ async fn tell(job: &str, server: &Server<'_>, told: &mut Once<String>) {
     let asked = tokio::time::timeout(STILL, async {
         let session: Session = server
             .connect
-            .connect(&application_name("watch", job))
+            .connect(&ApplicationName::new(Purpose::Watch, job))
             .await
             .ok()?;
         sql::our_sessions::list(&*session).await.ok()

@@ -1,5 +1,6 @@
 //! Facts that are gathered in the same way for a ticker's databases, a provider and a subscriber.
 
+use sql::connect::Purpose;
 use sql::install::ownership::{self, Schema};
 use sql::our_sessions::{OurSession, OurSessions};
 use sql::provider::CaptureProblem;
@@ -34,8 +35,8 @@ pub(super) async fn capture_problems(
 
 /// The sessions of a job, and of whatever ticker is there, that wait.
 pub(super) fn waits(job: &str, sessions: &OurSessions) -> Vec<Wait> {
-    let concerns =
-        |one: &OurSession| matches!(one.purpose(), "ticker" | "upkeep") || one.is_of(job);
+    let is_tickers = |one: &OurSession| one.is_for(Purpose::Ticker) || one.is_for(Purpose::Upkeep);
+    let concerns = |one: &OurSession| is_tickers(one) || one.is_of(job);
     let standby = sessions
         .waiting_for_standby()
         .into_iter()

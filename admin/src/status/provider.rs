@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sql::connect::Session;
+use sql::connect::{ApplicationName, Session};
 use sql::our_sessions::OurSessions;
 use sql::queue::QueueInfo;
 use sql::queue::consumer::ConsumerInfo;
@@ -33,7 +33,11 @@ struct Asked {
 
 impl Provider {
     /// Asks it. What keeps it from being asked is a fact.
-    pub(super) async fn ask(config: &ReplayConfig, name: &str, asking: &Asking) -> Provider {
+    pub(super) async fn ask(
+        config: &ReplayConfig,
+        name: &ApplicationName,
+        asking: &Asking,
+    ) -> Provider {
         let mut facts = ProviderFacts {
             queue: config.queue.clone(),
             ..ProviderFacts::default()
@@ -60,7 +64,7 @@ impl Provider {
     /// None: the queue is not there.
     async fn account(
         config: &ReplayConfig,
-        name: &str,
+        name: &ApplicationName,
     ) -> anyhow::Result<Option<(Asked, OurSessions, Vec<(String, String)>)>> {
         let session = config.provider.connect(name).await?;
         if !sql::queue::is_installed(&*session).await? {

@@ -1,7 +1,7 @@
 //! How tickers stand: their databases, the queues there, consumers and holders.
 
 use futures::future::join_all;
-use sql::connect::{ConnectInfo, application_name};
+use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 use sql::our_sessions::OurSessions;
 use sql::queue::QueueInfo;
 use sql::standing;
@@ -17,7 +17,7 @@ use crate::config::{Databases, TickerConfig};
 
 /// How a ticker and the queues of its databases stand.
 pub async fn of_ticker(config: &TickerConfig, asking: &Asking) -> TickerStatus {
-    let name = application_name("status", &config.daemon.job_name);
+    let name = ApplicationName::new(Purpose::Status, &config.daemon.job_name);
     let asker = Asker {
         name: &name,
         asking,
@@ -43,7 +43,7 @@ pub async fn of_ticker(config: &TickerConfig, asking: &Asking) -> TickerStatus {
 
 /// What is asked of each database of a ticker.
 struct Asker<'a> {
-    name: &'a str,
+    name: &'a ApplicationName,
     asking: &'a Asking,
     /// Queues that have to be there.
     wanted: &'a [String],

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::{join, join_all};
-use sql::connect::application_name;
+use sql::connect::{ApplicationName, Purpose};
 use sql::our_sessions::{Doing, OurSessions};
 use sql::standing::{self, SubscriberStanding};
 use sql::subscriber::kept_ddl::{self, Building};
@@ -21,7 +21,7 @@ const NOT_INSTALLED: &str = "not installed here, run replay install";
 
 /// How a replay, its provider and its subscribers stand.
 pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
-    let name = application_name("status", &config.daemon.job_name);
+    let name = ApplicationName::new(Purpose::Status, &config.daemon.job_name);
     let asked = config.subscribers.iter().map(|subscriber| {
         let name = &name;
         async move { (subscriber, account(subscriber, name, asking).await) }
@@ -70,7 +70,11 @@ struct Own {
 /// A subscriber's own account; None: replay is not installed there. An error is one that keeps it from being asked.
 type Account = Result<Option<Own>, Unasked>;
 
-async fn account(subscriber: &SubscriberConfig, name: &str, asking: &Asking) -> Account {
+async fn account(
+    subscriber: &SubscriberConfig,
+    name: &ApplicationName,
+    asking: &Asking,
+) -> Account {
     let asked = async {
         let session = subscriber.db.connect(name).await?;
         let standing = standing::subscriber(&*session, &subscriber.consumer).await?;
@@ -94,8 +98,8 @@ fn facts(job: &str, account: &Account) -> Result<Option<FromSubscriber>, Unasked
         Ok(Some(own)) => own,
     };
     let standing = &own.standing;
-    let worker = application_name("apply", job);
-    let worker = own.sessions.list.iter().find(|one| one.name == worker);
+    let mut sessions = own.sessions.list.iter();
+    let worker = sessions.find(|one| one.is_for(Purpose::Apply) && one.is_of(job));
     Ok(Some(FromSubscriber {
         paused: standing.paused,
         error: standing.last_error.clone().map(|text| StoredError {
@@ -187,7 +191,7 @@ fn subscriber_status(
 pub async fn tables_of(
     config: &ReplayConfig,
 ) -> Vec<(&SubscriberConfig, Result<Vec<TableStatus>, String>)> {
-    let name = application_name("tables", &config.daemon.job_name);
+    let name = ApplicationName::new(Purpose::Tables, &config.daemon.job_name);
     let asking = Asking::within(PATIENCE);
     let asked = config.subscribers.iter().map(|subscriber| {
         let (name, asking) = (&name, &asking);

@@ -4,7 +4,7 @@ use admin::config::ReplayConfig;
 use admin::status::Asking;
 use admin::status::verdict::Unasked;
 use futures::future::join_all;
-use sql::connect::{Session, application_name};
+use sql::connect::{ApplicationName, Purpose, Session};
 use sql::install::installed::{self, Age, Installed};
 
 use super::finding::{Check, Finding, Level};
@@ -24,7 +24,7 @@ pub(super) async fn of_subscribers(
     asking: &Asking,
     told: bool,
 ) -> Vec<Finding> {
-    let purpose = application_name("check", &replay.daemon.job_name);
+    let purpose = ApplicationName::new(Purpose::Check, &replay.daemon.job_name);
     let asked = replay.subscribers.iter().map(|subscriber| {
         let purpose = &purpose;
         async move {

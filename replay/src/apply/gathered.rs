@@ -156,9 +156,7 @@ impl Applier {
                 self.run_at("release savepoint together", &table, "could not go on")
                     .await
             }
-            Err(Trouble::Table { source, .. })
-                if source.downcast_ref::<Error>().is_some_and(is_in_the_way) =>
-            {
+            Err(trouble @ Trouble::Table(_)) if trouble.sqlstate().is_some_and(is_in_the_way) => {
                 let back = "rollback to savepoint together";
                 self.run_at(back, &table, "could not roll back").await
             }

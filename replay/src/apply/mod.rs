@@ -202,7 +202,7 @@ impl Applier {
     /// Writes sets on trial, inside the open transaction: what came of it, and nothing stays.
     pub(crate) async fn try_sets(
         &mut self,
-        sets: &[ChangeSet],
+        sets: &[impl Borrow<ChangeSet>],
         tick: TickId,
     ) -> Result<Result<(), Trouble>, Trouble> {
         // Writing marks its chunks by a savepoint of that name; the one around it is of no use here.

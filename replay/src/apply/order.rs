@@ -92,7 +92,7 @@ pub(super) fn rounds(sets: &[&ChangeSet], writable: &[Arc<Writable>]) -> Vec<Wor
 
 /// Whether trouble is a foreign key's, so that another order may do.
 pub(super) fn is_foreign_key(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Table { .. })
+    matches!(trouble, Trouble::Table(_))
         && trouble.sqlstate() == Some(&SqlState::FOREIGN_KEY_VIOLATION)
 }
 

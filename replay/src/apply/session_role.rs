@@ -2,6 +2,7 @@
 
 pub(crate) use admin::config::SessionRole;
 use sql::connect::Session;
+use tokio_postgres::error::SqlState;
 
 use crate::trouble::Trouble;
 
@@ -36,8 +37,7 @@ pub(crate) async fn make_ready(session: &Session, role: SessionRole) -> Result<(
         ))
         .await
         .map_err(|error| {
-            let denied = error.code().is_some_and(|code| code.code() == "42501");
-            if !denied {
+            if error.code() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
                 return Trouble::database("could not set the apply session up")(error);
             }
             Trouble::Operator {

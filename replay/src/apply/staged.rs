@@ -281,9 +281,7 @@ fn count(keys: &[String]) -> u64 {
     keys.len() as u64
 }
 
-/// Whether an error says that rows are in each other's way, so that another order may do.
-pub(super) fn is_in_the_way(error: &Error) -> bool {
-    error.code().is_some_and(|code| {
-        *code == SqlState::UNIQUE_VIOLATION || *code == SqlState::EXCLUSION_VIOLATION
-    })
+/// Whether rows are in each other's way, so that another order may do.
+pub(super) fn is_in_the_way(code: &SqlState) -> bool {
+    [SqlState::UNIQUE_VIOLATION, SqlState::EXCLUSION_VIOLATION].contains(code)
 }

@@ -162,7 +162,7 @@ impl Applier {
         let mut writer = self.writer(writable);
         let differences = match writer.write_carefully(set).await {
             Ok(differences) => differences,
-            Err(error) if is_in_the_way(&error) => {
+            Err(error) if error.code().is_some_and(is_in_the_way) => {
                 let back = "rollback to savepoint careful";
                 self.run_at(back, &table, "could not roll back").await?;
                 return self.write_or_gather(set, writable, tick).await;

@@ -3,13 +3,20 @@
 mod passing;
 mod rows;
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use sql::event::{
-    BadEvent, Event, Kind, Mark, RawEvent,
-    row::{self, BadBlock},
-    shape::{BadShape, Shape, ShapeId},
+use sql::{
+    event::{
+        BadEvent, Event, Kind, Mark, RawEvent,
+        row::{self, BadBlock},
+        shape::{BadShape, Shape, ShapeId},
+    },
+    subscriber::skipped_change::RowNumber,
 };
 
 use self::passing::Passing;
@@ -49,6 +56,19 @@ impl Rows {
     /// A row's key, as record text without the outer parentheses; by its place, from 0 on.
     pub(crate) fn key(&self, place: usize) -> Option<&[u8]> {
         Some(self.rows.get(place)?.key.of(&self.buffer))
+    }
+
+    /// The rows but for some, by their numbers within the event.
+    pub(crate) fn without(mut self, left_out: Option<&HashSet<RowNumber>>) -> Rows {
+        if let Some(left_out) = left_out {
+            let is_all = left_out.contains(&0);
+            let mut number: RowNumber = 0;
+            self.rows.retain(|_| {
+                number += 1;
+                !is_all && !left_out.contains(&number)
+            });
+        }
+        self
     }
 }
 

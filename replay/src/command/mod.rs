@@ -24,7 +24,7 @@ use admin::{
 };
 use anyhow::Context as _;
 use sql::{
-    connect::{ConnectError, Session, application_name},
+    connect::{ApplicationName, ConnectError, Purpose, Session},
     install::ownership::Schema,
     near, queue,
     subscriber::position::{self, Stored},
@@ -60,7 +60,7 @@ impl Job {
 
     /// A session to the provider, whose objects of ours are proven.
     async fn provider(&self) -> Result<Session, ConnectError> {
-        let name = application_name("admin", self.name());
+        let name = ApplicationName::new(Purpose::Admin, self.name());
         self.config
             .provider
             .connect_for(&name, Schema::PROVIDER)
@@ -121,13 +121,13 @@ impl Job {
 
     /// A session to a subscriber, whose objects of ours are proven.
     async fn subscriber(&self, one: &SubscriberConfig) -> Result<Session, ConnectError> {
-        let name = application_name("admin", self.name());
+        let name = ApplicationName::new(Purpose::Admin, self.name());
         one.db.connect_for(&name, Schema::SUBSCRIBER).await
     }
 
     /// A session to a subscriber that nothing may be installed on. Only what proves by itself may be called in it.
     async fn bare_subscriber(&self, one: &SubscriberConfig) -> Result<Session, ConnectError> {
-        let name = application_name("admin", self.name());
+        let name = ApplicationName::new(Purpose::Admin, self.name());
         one.db.connect(&name).await
     }
 

@@ -7,7 +7,7 @@ use admin::{
 };
 use anyhow::{Context as _, anyhow};
 use sql::{
-    connect::{Session, application_name},
+    connect::{ApplicationName, Purpose, Session},
     install::ownership::Schema,
     name::TableName,
     near, provider,
@@ -55,7 +55,10 @@ pub(crate) async fn run(job: &Job, args: &SkipArgs) -> Result<Exit, Failure> {
         connect: async || {
             settings
                 .provider
-                .connect_for(&application_name("skip", job.name()), Schema::PROVIDER)
+                .connect_for(
+                    &ApplicationName::new(Purpose::Skip, job.name()),
+                    Schema::PROVIDER,
+                )
                 .await
                 .map_err(Trouble::connect("provider"))
         },

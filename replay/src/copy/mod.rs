@@ -27,7 +27,7 @@ mod stream;
 use std::{sync::Arc, time::Duration};
 
 use sql::{
-    connect::Session,
+    connect::{Purpose, Session},
     name::TableName,
     provider::quote_literal,
     subscriber::{
@@ -74,7 +74,7 @@ pub(crate) async fn run(
     table: &TableName,
     slot: OwnedSemaphorePermit,
 ) -> Result<(), Trouble> {
-    let session = sub.subscriber_session("copy-admin").await?;
+    let session = sub.subscriber_session(Purpose::CopyAdmin).await?;
     // While it waited for its slot it may have been removed, or added again as another one.
     let row = &match table_state::find(&*session, &sub.consumer, table)
         .await
@@ -124,7 +124,7 @@ pub(crate) async fn run(
         Ok(place) => place,
         // Removed from the job, or taken by somebody else: nothing is left to do here.
         Err(Trouble::Stale) => return Ok(()),
-        Err(trouble @ Trouble::Table { .. }) => return copy.park(&trouble).await,
+        Err(trouble @ Trouble::Table(_)) => return copy.park(&trouble).await,
         Err(other) => return Err(other),
     };
     drop(copy);
@@ -151,7 +151,7 @@ async fn waits_for_others(
     let rows = table_state::unfinished(&**session, &sub.consumer, &table_state::UNFINISHED)
         .await
         .map_err(Trouble::database("could not read the states of tables"))?;
-    let provider = sub.provider_session("copy-admin").await?;
+    let provider = sub.provider_session(Purpose::CopyAdmin).await?;
     let names = Names::read(&provider, rows.iter().chain([row]))
         .await
         .map_err(Trouble::database("could not read the names of tables"))?;
@@ -169,7 +169,7 @@ pub(crate) async fn go_on(
     match restore::table(sub, &row.table).await {
         Ok(()) => {}
         Err(Trouble::Stale) => return Ok(()),
-        Err(trouble @ Trouble::Table { .. }) => {
+        Err(trouble @ Trouble::Table(_)) => {
             let parking = Parking {
                 table: &row.table,
                 from: (row.state, row.tick),
@@ -184,7 +184,7 @@ pub(crate) async fn go_on(
     if row.state != State::InCopy {
         return catch_up::run(sub, row, place).await;
     }
-    let session = sub.subscriber_session("copy-admin").await?;
+    let session = sub.subscriber_session(Purpose::CopyAdmin).await?;
     let built = Step {
         from: State::InCopy,
         from_tick: Some(place.tick),
@@ -207,7 +207,7 @@ pub(crate) async fn go_on(
 /// Statistics for the planner. Without them the table is right, and slow.
 async fn analyze(sub: &Subscription, session: &Session, row: &TableRow) {
     let analyzed = async {
-        let provider = sub.provider_session("copy-admin").await?;
+        let provider = sub.provider_session(Purpose::CopyAdmin).await?;
         let names = Names::read(&provider, [row])
             .await
             .map_err(Trouble::database("could not read its name"))?;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use sql::{
+    connect::Purpose,
     name::{TableName, quote_ident},
     subscriber::kept_ddl::{self, Kept},
 };
@@ -25,7 +26,7 @@ const WORK_MEM_KB: i64 = 256 * 1024;
 
 /// Brings back what is kept of a table. Nothing to do where nothing was taken away.
 pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<(), Trouble> {
-    let session = sub.subscriber_session("copy-in").await?;
+    let session = sub.subscriber_session(Purpose::CopyIn).await?;
     let kept = of_table(sub, &session, table).await?;
     let objects = kept.len();
     if objects == 0 {
@@ -87,6 +88,10 @@ async fn of_table(
     Ok(kept.into_iter().filter(|one| one.table == *table).collect())
 }
 
+/// What to do where a table's rows do not keep a constraint.
+const ROWS_BREAK_IT: &str = "its rows do not keep it: change them on the subscriber, and it is tried \
+     again by itself; or on the provider, and then: replay resync TABLE";
+
 fn cannot(one: &Kept) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
     let doing = format!(
         "could not bring back {}, which its copy had taken away",
@@ -98,21 +103,9 @@ fn cannot(one: &Kept) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
             .code()
             .is_some_and(|state| state.code().starts_with("23"));
         match Trouble::at_table(&table, doing)(error) {
-            Trouble::Table {
-                table,
-                doing,
-                source,
-                ..
-            } if of_rows => Trouble::Table {
-                table,
-                doing,
-                source,
-                advice: "its rows do not keep it: change them on the subscriber, and it is tried \
-                         again by itself; or on the provider, and then: replay resync TABLE"
-                    .into(),
-            },
+            Trouble::Table(trouble) if of_rows => trouble.advised(ROWS_BREAK_IT).into(),
             other @ (Trouble::Passing { .. }
-            | Trouble::Table { .. }
+            | Trouble::Table(_)
             | Trouble::Operator { .. }
             | Trouble::Stale) => other,
         }
@@ -165,7 +158,7 @@ async fn give_up(
     error: tokio_postgres::Error,
 ) -> Result<(), Trouble> {
     let trouble = cannot(one)(error);
-    if let Trouble::Table { .. } = trouble {
+    if let Trouble::Table(_) = trouble {
         let stored = kept_ddl::show_error(session, one.id, &trouble.chain()).await;
         if stored.is_ok() && session.batch_execute("commit").await.is_ok() {
             return Err(trouble);
@@ -289,9 +282,9 @@ async fn exists(session: &Client, table: &TableName) -> Result<bool, tokio_postg
 
 /// Validates a foreign key both of whose tables are in. It waits as long as it takes.
 pub(super) async fn validate(sub: &Subscription, one: &Kept) -> Result<(), Trouble> {
-    let session = sub.subscriber_session("copy-in").await?;
+    let session = sub.subscriber_session(Purpose::CopyIn).await?;
     let validated = try_validate(&session, one).await;
-    if let Err(trouble @ Trouble::Table { .. }) = &validated {
+    if let Err(trouble @ Trouble::Table(_)) = &validated {
         // The failed transaction holds the row's lock until it ends: a savepoint has kept it.
         session
             .batch_execute("rollback")

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures::future::try_join_all;
 use sql::{
-    connect::Session,
+    connect::{Purpose, Session},
     event::{mapping::Filter, shape::Shape},
     name::TableName,
     provider::{self, BatchFinder, filter, foreign_code},
@@ -17,7 +17,7 @@ use sql::{
 };
 
 use super::{plan::Relation, select::Select};
-use crate::{queue::shapes, subscriber::shared::Subscription, table::helper, trouble::Trouble};
+use crate::{queue::batches, subscriber::shared::Subscription, table::helper, trouble::Trouble};
 
 /// How often a table may be renamed between a look at its name and its lock.
 const RENAMES: u32 = 10;
@@ -49,7 +49,7 @@ impl Source {
     /// Opens a table. Waits for its lock as long as it takes: nobody queues behind one who
     /// only wants to read.
     pub(super) async fn open(sub: &Subscription, row: &TableRow) -> Result<Source, Trouble> {
-        let session = sub.provider_session("copy-out").await?;
+        let session = sub.provider_session(Purpose::CopyOut).await?;
         let tick = hold_queue(sub, row, &session).await?;
         let at_table = |doing: &'static str| Trouble::at_table(&row.table, doing);
         let filter = match &row.mapping.filter {
@@ -252,7 +252,7 @@ async fn newest_shape(
     row: &TableRow,
     session: &Session,
 ) -> Result<Arc<Shape>, Trouble> {
-    let decoder = shapes::decoder(session, &sub.settings.queue, Some(row.provider_oid)).await?;
+    let decoder = batches::decoder(session, &sub.settings.queue, Some(row.provider_oid)).await?;
     let shape = decoder.newest(row.provider_oid).ok_or_else(|| {
         Trouble::unfollowable(
             &row.table,

@@ -7,7 +7,7 @@ use sql::event::{row, shape::Shape};
 
 /// What is to be done to one table, in this order: empty it, delete, update, put, insert.
 /// No key stands twice. Rows and keys are record text without the outer parentheses.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ChangeSet {
     /// The shape of rows and keys.
     pub shape: Arc<Shape>,

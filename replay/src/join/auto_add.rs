@@ -10,7 +10,7 @@ use std::{
 
 use admin::log::Once;
 use sql::{
-    connect::Session,
+    connect::{Purpose, Session},
     event::mapping::Mapping,
     name::TableName,
     provider::{self, Candidate, WantedIdentity, patience},
@@ -58,8 +58,8 @@ impl Adding<'_> {
     /// Looks again and again, until a session is lost or something fails.
     async fn looks(&mut self) -> Result<Infallible, Trouble> {
         let sub = self.sub;
-        let provider = sub.provider_session("auto-add").await?;
-        let subscriber = sub.subscriber_session("auto-add").await?;
+        let provider = sub.provider_session(Purpose::AutoAdd).await?;
+        let subscriber = sub.subscriber_session(Purpose::AutoAdd).await?;
         patience::prepare(&provider)
             .await
             .map_err(Trouble::database("could not set a limit for locks"))?;

@@ -1,91 +1,130 @@
-//! The events of one batch as a stream of changes: COPY out of the provider, decoded as it
-//! comes. Memory is one event at a time.
+//! Asks the queue for the batch that follows a position, over one session to the provider.
 
-use futures::StreamExt;
-use sql::{event::RawEvent, provider::Batch};
-use tokio_postgres::{
-    Client, CopyOutStream,
-    binary_copy::{BinaryCopyOutRow, BinaryCopyOutStream},
-    types::Type,
+use sql::{
+    connect::Session,
+    provider::{self, Batch, BatchFinder, Want},
+    queue::tick::{Tick, TickId},
+    subscriber::position::Position,
 };
+use tokio_postgres::Client;
 
-use crate::{
-    change::{Change, Decoder, Later},
-    trouble::Trouble,
+use super::{
+    events::Events,
+    track::{self, OffTrack, ProviderView},
 };
+use crate::{change::Decoder, trouble::Trouble};
 
-/// Texts are taken as bytes: a database in SQL_ASCII holds what it was given, and whether that is
-/// text the subscriber says, for the table's rows alone.
-const COLUMNS: [Type; 7] = [
-    Type::INT8,
-    Type::BYTEA,
-    Type::BYTEA,
-    Type::BYTEA,
-    Type::BYTEA,
-    Type::BYTEA,
-    Type::BYTEA,
-];
-
-/// The events of an open batch, in order.
-pub(crate) struct Events {
-    rows: std::pin::Pin<Box<BinaryCopyOutStream>>,
-    event_id: i64,
+/// A queue, read over a session that does nothing else while a batch is streamed.
+pub(crate) struct Queue {
+    session: Session,
+    finder: BatchFinder,
+    decoder: Decoder,
+    name: String,
 }
 
-impl Events {
-    /// Opens a batch's events on a session that does nothing else until they are read.
-    /// Dropping them half read makes the session useless: drop it too.
-    pub(crate) async fn open(client: &Client, batch: &Batch) -> Result<Events, Trouble> {
-        let stream: CopyOutStream = client
-            .copy_out(&batch.copy_events())
+/// What the queue says of a position.
+pub(crate) enum Answer {
+    /// The position lies on the provider's history.
+    OnTrack(Next),
+    /// It does not: nothing can be read from there on.
+    Off(OffTrack),
+}
+
+/// What follows a position.
+#[derive(Debug)]
+pub(crate) struct Next {
+    /// The batch; none if there is no newer tick.
+    pub batch: Option<Batch>,
+    /// The provider's newest tick.
+    pub last_tick: TickId,
+}
+
+impl Answer {
+    /// What follows, where a position off the track is the trouble of the whole subscriber.
+    pub(crate) fn on_track(self) -> Result<Next, Trouble> {
+        match self {
+            Answer::OnTrack(next) => Ok(next),
+            Answer::Off(off) => Err(off.into()),
+        }
+    }
+}
+
+impl Queue {
+    /// Prepares a session for reading a queue: with the shapes so far of all tables, or of the one
+    /// with this oid on the provider. A shape that comes later comes as an event before its first use.
+    pub(crate) async fn open(
+        session: Session,
+        name: &str,
+        table_oid: Option<u32>,
+    ) -> Result<Queue, Trouble> {
+        let finder = BatchFinder::prepare(&*session)
             .await
-            .map_err(Trouble::database("could not open a batch on the provider"))?;
-        Ok(Events {
-            rows: Box::pin(BinaryCopyOutStream::new(stream, &COLUMNS)),
-            event_id: 0,
+            .map_err(Trouble::database("could not ask the provider for batches"))?;
+        let decoder = decoder(&session, name, table_oid).await?;
+        Ok(Queue {
+            session,
+            finder,
+            decoder,
+            name: name.to_owned(),
         })
     }
 
-    /// The number of the event that the last change was of.
-    pub(crate) fn event_id(&self) -> i64 {
-        self.event_id
+    /// The provider session, for what is to be asked between two batches.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
 
-    /// The next change; none at the batch's end.
-    pub(crate) async fn next(&mut self, decoder: &mut Decoder) -> Result<Option<Change>, Trouble> {
-        let Some(row) = self.rows.next().await else {
-            return Ok(None);
+    /// What follows a position, of the events that are wanted.
+    pub(crate) async fn after(&self, from: Position, want: &Want) -> Result<Answer, Trouble> {
+        let next = self
+            .finder
+            .after(&*self.session, &self.name, from.tick.id, want)
+            .await
+            .map_err(Trouble::database(
+                "could not look for a batch on the provider",
+            ))?;
+        let seen = ProviderView {
+            epoch: next.epoch,
+            tag_at_position: next.tag_at_position,
+            last_tick: next.last_tick,
         };
-        let row = row.map_err(Trouble::database("could not read events of the provider"))?;
-        let (event, later) =
-            raw_event(&row).map_err(Trouble::database("could not read an event's columns"))?;
-        self.event_id = event.ev_id;
-        decoder
-            .decode(event, later)
-            .map(Some)
-            .map_err(|error| Trouble::Operator {
-                doing: format!("could not decode event {}", event.ev_id),
-                advice:
-                    "capture on the provider and replay are of different versions, or the event \
-                     was written by hand: see its row in the queue's event tables"
-                        .into(),
-                source: anyhow::Error::new(error),
-            })
+        Ok(match track::check(from, seen) {
+            Ok(()) => Answer::OnTrack(Next {
+                batch: next.batch,
+                last_tick: next.last_tick,
+            }),
+            Err(off) => Answer::Off(off),
+        })
+    }
+
+    /// The tick with a number, with its identity now; none if the queue does not have it.
+    pub(crate) async fn tick(&self, id: TickId) -> Result<Option<Tick>, Trouble> {
+        self.finder
+            .tick(&*self.session, &self.name, id)
+            .await
+            .map_err(Trouble::database(
+                "could not look for a tick on the provider",
+            ))
+    }
+
+    /// Streams a batch's events.
+    pub(crate) async fn events(&mut self, batch: &Batch) -> Result<Events<'_>, Trouble> {
+        Events::open(&self.session, batch, &mut self.decoder).await
     }
 }
 
-fn raw_event(row: &BinaryCopyOutRow) -> Result<(RawEvent<'_>, Later<'_>), tokio_postgres::Error> {
-    let bytes = |column| row.try_get::<Option<&[u8]>>(column);
-    // What capture writes beside the data is text; of another program's event nothing is read.
-    let text =
-        |column| bytes(column).map(|found| found.and_then(|it| std::str::from_utf8(it).ok()));
-    let event = RawEvent {
-        ev_id: row.try_get(0)?,
-        ev_type: text(1)?,
-        ev_data: bytes(2)?,
-        ev_extra1: text(3)?,
-        ev_extra2: text(4)?,
-        ev_extra3: text(5)?,
-    };
-    Ok((event, Later(text(6)?)))
+/// A decoder that knows the shapes that the provider has stored so far, of all tables or of one.
+pub(crate) async fn decoder(
+    provider: &Client,
+    queue: &str,
+    table_oid: Option<u32>,
+) -> Result<Decoder, Trouble> {
+    let definitions = provider::shapes(provider, queue, table_oid)
+        .await
+        .map_err(Trouble::database("could not read shapes on the provider"))?;
+    Decoder::new(&definitions).map_err(|error| Trouble::Operator {
+        doing: "could not read shapes on the provider".into(),
+        advice: "capture on the provider and replay are of different versions".into(),
+        source: anyhow::Error::new(error),
+    })
 }

@@ -1,10 +1,11 @@
 //! Which rows of a table with a filter are the subscriber's: asked of the provider, over a session
 //! that streams nothing, so that changes are filtered by the very server that filters the copy.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::{BufMut, BytesMut};
 use sql::{
+    connect::Session,
     event::{
         mapping::{Filter, Mapping},
         row,
@@ -23,8 +24,8 @@ use crate::{fold::ChangeSet, table, trouble::Trouble};
 const ROWS_AT_ONCE: usize = 10_000;
 
 /// The filters that one session to the provider has prepared, each for rows of one shape.
-#[derive(Default)]
 pub(crate) struct Filters {
+    provider: Arc<Session>,
     prepared: HashMap<ShapeId, Prepared>,
 }
 
@@ -38,13 +39,20 @@ struct Prepared {
 }
 
 impl Filters {
+    /// Filters that are asked over a session that streams nothing.
+    pub(crate) fn new(provider: Arc<Session>) -> Filters {
+        Filters {
+            provider,
+            prepared: HashMap::new(),
+        }
+    }
+
     /// What the table's mapping takes of a set; none: it has no filter.
     ///
     /// # Errors
     /// [`Trouble::Table`] where the filter does not fit the table any more, or fails on a row.
     pub(crate) async fn narrowed(
         &mut self,
-        provider: &Client,
         mapping: &Mapping,
         set: &ChangeSet,
     ) -> Result<Option<ChangeSet>, Trouble> {
@@ -53,12 +61,13 @@ impl Filters {
         };
         let rows: Vec<&[u8]> = set.rows().map(|row| &row[..]).collect();
         let mut takes = Vec::with_capacity(rows.len());
+        let provider = Arc::clone(&self.provider);
         if !rows.is_empty() {
             let shape = &set.shape;
-            let prepared = self.prepared(provider, filter, shape).await?;
+            let prepared = self.prepared(filter, shape).await?;
             for rows in rows.chunks(ROWS_AT_ONCE) {
                 let some = prepared
-                    .ask(provider, rows)
+                    .ask(&provider, rows)
                     .await
                     .map_err(Trouble::at_table(
                         &shape.table_name(),
@@ -70,15 +79,10 @@ impl Filters {
         Ok(Some(set.narrowed(&takes)))
     }
 
-    async fn prepared(
-        &mut self,
-        provider: &Client,
-        filter: &Filter,
-        shape: &Shape,
-    ) -> Result<&Prepared, Trouble> {
+    async fn prepared(&mut self, filter: &Filter, shape: &Shape) -> Result<&Prepared, Trouble> {
         let known = self.prepared.get(&shape.shape);
         if known.is_none_or(|known| known.filter != *filter) {
-            let prepared = prepare(provider, filter, shape).await?;
+            let prepared = prepare(&self.provider, filter, shape).await?;
             self.prepared.insert(shape.shape, prepared);
         }
         self.prepared.get(&shape.shape).ok_or(Trouble::Stale)

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sql::connect::ConnectInfo;
+use sql::connect::{ApplicationName, ConnectInfo};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -83,13 +83,13 @@ impl Listener {
     pub(crate) async fn run(
         self,
         provider: ConnectInfo,
-        application_name: String,
+        name: ApplicationName,
         queue: String,
         stop: CancellationToken,
     ) {
         while !stop.is_cancelled() {
             tokio::select! {
-                () = self.listen(&provider, &application_name, &queue) => {}
+                () = self.listen(&provider, &name, &queue) => {}
                 () = stop.cancelled() => return,
             }
             // Without a connection nothing is heard: everybody looks every `loop_delay`.
@@ -101,8 +101,8 @@ impl Listener {
         }
     }
 
-    async fn listen(&self, provider: &ConnectInfo, application_name: &str, queue: &str) {
-        let mut session = match provider.connect(application_name).await {
+    async fn listen(&self, provider: &ConnectInfo, name: &ApplicationName, queue: &str) {
+        let mut session = match provider.connect(name).await {
             Ok(session) => session,
             Err(error) => {
                 // The readers meet the same error and tell of it.

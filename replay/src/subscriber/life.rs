@@ -5,9 +5,12 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use admin::daemon::{self, Server};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use sql::{connect::Session, subscriber::position};
+use sql::{
+    connect::{Purpose, Session},
+    subscriber::position,
+};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{batch_loop, shared::Subscription, stats::Stats, tables::tasks, told::Part};
 use crate::{command::OTHER_QUEUE, join::auto_add, trouble::Trouble};
@@ -86,7 +89,7 @@ impl Life {
 
     /// Becomes the subscriber's owner and runs its loops until the ownership is lost.
     async fn own(&mut self) -> Result<(), Trouble> {
-        let admin = self.sub.subscriber_session("admin").await?;
+        let admin = self.sub.subscriber_session(Purpose::Admin).await?;
         if !self.wait_for_ownership(&admin).await? {
             return Ok(());
         }
@@ -120,11 +123,6 @@ impl Life {
             }
             if self.stats.batches_ever() > committed {
                 rests = self.rests();
-            }
-            if trouble.is_of_memory() && sub.tick_by_tick.begin() {
-                let (consumer, error) = (&sub.consumer, trouble.log_line());
-                warn!(%consumer, %error, "a batch needs more locks or memory than the subscriber has, smaller ones follow");
-                continue;
             }
             self.tell(&trouble).await;
             let rest = rests.next().unwrap_or(sub.settings.retry_delay);

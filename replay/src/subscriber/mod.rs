@@ -1,6 +1,9 @@
 //! One subscriber of the daemon: its life over outages, its batch loop, and the tasks of its tables.
 
 pub(crate) mod batch_loop;
+pub(crate) mod followed;
+pub(crate) mod hold;
+pub(crate) mod in_sync;
 pub(crate) mod life;
 pub(crate) mod progress;
 pub(crate) mod refused;

@@ -19,7 +19,7 @@ use crate::{
     apply::Applier,
     change::{Change, Rows},
     fold::chunk::Chunk,
-    reading::table_reader::TableReader,
+    subscriber::tables::own_events::OwnEvents,
     table::Place,
     trouble::{Refusal, Trouble},
 };
@@ -50,19 +50,6 @@ pub(crate) struct Refused {
     pub why: Trouble,
 }
 
-/// Leaves rows out that an operator has dropped.
-pub(crate) fn without(mut rows: Rows, left_out: Option<&HashSet<RowNumber>>) -> Rows {
-    if let Some(left_out) = left_out {
-        let all = left_out.contains(&0);
-        let mut number: RowNumber = 0;
-        rows.rows.retain(|_| {
-            number += 1;
-            !all && !left_out.contains(&number)
-        });
-    }
-    rows
-}
-
 /// A search for the change that a parked table stands on.
 pub(crate) struct Search<'a, C: AsyncFn() -> Result<Session, Trouble>> {
     /// Opens a session to the provider: one whose events were left half read is of no use.
@@ -85,11 +72,10 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
     /// Searches. Nothing is written on either side.
     pub(crate) async fn run(&self, applier: &mut Applier) -> Result<Standing, Trouble> {
         applier.map_tables([self.row]);
-        let mut reader = self.reader().await?;
-        let found = reader.find(self.row, self.place, None, self.max_batch_events);
-        let batch = match found.await {
-            Ok(found) => found.batch,
-            Err(lost @ Trouble::Table { .. }) => return Ok(Standing::NoChange(lost)),
+        let mut own = self.own_events().await?;
+        let batch = match own.find(self.place, self.max_batch_events).await {
+            Ok(next) => next.batch,
+            Err(lost @ Trouble::Table(_)) => return Ok(Standing::NoChange(lost)),
             Err(other) => return Err(other),
         };
         let Some(batch) = batch else {
@@ -101,14 +87,12 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         let Some(refusal) = why.refusal() else {
             return Ok(Standing::NoChange(why));
         };
-        let ids = reader.changes(&batch).await?;
+        let ids = own.skippable(&batch).await?;
         let (mut passes, mut fails) = (0, ids.len());
         while fails > passes + 1 {
             let middle = passes.midpoint(fails);
-            let tried = self
-                .try_events(applier, &up_to(&batch, ids[middle - 1]))
-                .await?;
-            if fails_so(&tried, &refusal) {
+            let first = own.narrow(self.place, &batch, 0..=ids[middle - 1]).await?;
+            if fails_so(&self.try_events(applier, &first).await?, &refusal) {
                 fails = middle;
             } else {
                 passes = middle;
@@ -124,11 +108,15 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
             key: None,
             why,
         };
-        match reader.change(&batch, event_id).await? {
+        let event = own.narrow(self.place, &batch, event_id..=event_id).await?;
+        match own.change(&event).await? {
             Some(Change::Rows(rows)) => {
-                let before = passes.checked_sub(1).map(|place| up_to(&batch, ids[place]));
+                let before = match passes.checked_sub(1) {
+                    None => None,
+                    Some(last) => Some(own.narrow(self.place, &batch, 0..=ids[last]).await?),
+                };
                 let number = self
-                    .row_of(applier, &mut reader, before.as_ref(), &rows, &refusal)
+                    .row_of(applier, &mut own, before.as_ref(), &rows, &refusal)
                     .await?;
                 Ok(Standing::Change(Refused {
                     row_number: number,
@@ -143,13 +131,21 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         }
     }
 
-    async fn reader(&self) -> Result<TableReader, Trouble> {
+    async fn own_events(&self) -> Result<OwnEvents<'_>, Trouble> {
         let session = (self.connect)().await?;
         let filtering = match self.row.mapping.filter {
             Some(_) => Some((self.connect)().await?),
             None => None,
         };
-        TableReader::new(session, filtering, self.queue, self.epoch, self.row).await
+        OwnEvents::open(
+            session,
+            filtering,
+            self.queue,
+            self.epoch,
+            self.row,
+            self.chunk_bytes,
+        )
+        .await
     }
 
     /// What comes of applying a batch, all of which is then rolled back.
@@ -161,7 +157,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         let tried = self.apply(applier, batch).await;
         applier.rollback().await?;
         match tried {
-            Err(trouble @ Trouble::Table { .. }) => Ok(Err(trouble)),
+            Err(trouble @ Trouble::Table(_)) => Ok(Err(trouble)),
             Err(other) => Err(other),
             Ok(()) => Ok(Ok(())),
         }
@@ -169,11 +165,9 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
 
     /// Applies a batch in a transaction that it leaves open.
     async fn apply(&self, applier: &mut Applier, batch: &Batch) -> Result<(), Trouble> {
-        let mut reader = self.reader().await?;
+        let mut own = self.own_events().await?;
         applier.begin().await?;
-        reader
-            .apply(applier, self.row, batch, self.chunk_bytes)
-            .await?;
+        own.write(applier, batch).await?;
         applier.settle(batch.to.id).await
     }
 
@@ -181,7 +175,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
     async fn row_of(
         &self,
         applier: &mut Applier,
-        reader: &mut TableReader,
+        own: &mut OwnEvents<'_>,
         before: Option<&Batch>,
         rows: &Rows,
         refusal: &Refusal,
@@ -197,9 +191,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         let only = |number: RowNumber| (1..=count).filter(|one| *one != number).collect();
         let mut found = 0;
         for number in 1..=count {
-            let others = self
-                .try_rows(applier, reader, rows, [number].into())
-                .await?;
+            let others = self.try_rows(applier, own, rows, [number].into()).await?;
             if others.is_ok() {
                 found = number;
                 break;
@@ -208,7 +200,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         if found == 0 {
             for number in 1..=count {
                 if fails_so(
-                    &self.try_rows(applier, reader, rows, only(number)).await?,
+                    &self.try_rows(applier, own, rows, only(number)).await?,
                     refusal,
                 ) {
                     found = number;
@@ -224,19 +216,15 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
     async fn try_rows(
         &self,
         applier: &mut Applier,
-        reader: &mut TableReader,
+        own: &mut OwnEvents<'_>,
         rows: &Rows,
         left_out: HashSet<RowNumber>,
     ) -> Result<Result<(), Trouble>, Trouble> {
         let mut chunk = Chunk::default();
-        chunk.rows(without(rows.clone(), Some(&left_out)));
-        let sets = reader.narrowed(self.row, chunk.take()).await?;
-        applier.try_sets(&sets, self.place.tick.id).await
+        chunk.rows(rows.clone().without(Some(&left_out)));
+        own.try_sets(applier, &chunk.take(), self.place.tick.id)
+            .await
     }
-}
-
-fn up_to(batch: &Batch, event_id: i64) -> Batch {
-    batch.events_where(&format!("ev_id <= {event_id}"))
 }
 
 fn fails_so(tried: &Result<(), Trouble>, refusal: &Refusal) -> bool {

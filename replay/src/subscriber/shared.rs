@@ -9,7 +9,7 @@ use std::{
 
 use admin::daemon::Beat;
 use sql::{
-    connect::{CancelToken, ConnectInfo, Pool, Session, application_name},
+    connect::{ApplicationName, CancelToken, ConnectInfo, Pool, Purpose, Session},
     install::ownership::Schema,
     name::TableName,
     subscriber::table_state::TableRow,
@@ -23,7 +23,7 @@ use crate::{
     apply::{OnConflict, SessionRole},
     join::choose::AutoAdd,
     queue::ticks::{Requests, Ticks},
-    reading::{shared::Readers, tick_by_tick::TickByTick},
+    reading::shared::Readers,
     table::PARKED_REST,
     trouble::Trouble,
 };
@@ -88,8 +88,6 @@ pub(crate) struct Subscription {
     pub copy_in: Pool,
     /// Who reads the queue, for all subscribers of the job.
     pub readers: Arc<Readers>,
-    /// Whether its batches are one tick each.
-    pub tick_by_tick: TickByTick,
     /// What was done for it so far.
     pub totals: Arc<Totals>,
     /// Hints that there may be a new tick.
@@ -108,7 +106,7 @@ pub(crate) struct Subscription {
     /// state that is not stored yet is not taken for a left-over.
     pub helpers: Mutex<()>,
     /// How to cancel what the newest session of each purpose is doing.
-    pub(crate) statements: std::sync::Mutex<HashMap<(Side, &'static str), CancelToken>>,
+    pub(crate) statements: std::sync::Mutex<HashMap<(Side, Purpose), CancelToken>>,
     /// Signs of life of the batch loop.
     pub(crate) loop_beat: Beat,
     /// Signs of life of the table tasks.
@@ -121,11 +119,11 @@ pub(crate) struct Subscription {
 
 impl Subscription {
     /// A session to the provider, named by its purpose.
-    pub(crate) async fn provider_session(&self, purpose: &'static str) -> Result<Session, Trouble> {
+    pub(crate) async fn provider_session(&self, purpose: Purpose) -> Result<Session, Trouble> {
         let session = self
             .provider
             .connect_for(
-                &application_name(purpose, &self.settings.job),
+                &ApplicationName::new(purpose, &self.settings.job),
                 Schema::PROVIDER,
             )
             .await
@@ -135,14 +133,11 @@ impl Subscription {
     }
 
     /// A session to the subscriber, named by its purpose.
-    pub(crate) async fn subscriber_session(
-        &self,
-        purpose: &'static str,
-    ) -> Result<Session, Trouble> {
+    pub(crate) async fn subscriber_session(&self, purpose: Purpose) -> Result<Session, Trouble> {
         let session = self
             .subscriber
             .connect_for(
-                &application_name(purpose, &self.settings.job),
+                &ApplicationName::new(purpose, &self.settings.job),
                 Schema::SUBSCRIBER,
             )
             .await
@@ -154,7 +149,7 @@ impl Subscription {
     /// A session to ask the provider about a table's filter; none where it has no filter.
     pub(crate) async fn filter_session(&self, row: &TableRow) -> Result<Option<Session>, Trouble> {
         match row.mapping.filter {
-            Some(_) => self.provider_session("filter").await.map(Some),
+            Some(_) => self.provider_session(Purpose::Filter).await.map(Some),
             None => Ok(None),
         }
     }
@@ -173,7 +168,7 @@ impl Subscription {
         std::mem::take(&mut *self.wanting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn remember(&self, side: Side, purpose: &'static str, session: &Session) {
+    fn remember(&self, side: Side, purpose: Purpose, session: &Session) {
         self.statements
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -10,7 +10,7 @@ use std::{
 
 use tracing::info;
 
-use crate::reading::reader::Header;
+use crate::batch::Header;
 
 /// What was done for one subscriber since the config was read; for whoever wants to look.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 
 use std::sync::PoisonError;
 
-use sql::subscriber::position;
+use sql::{connect::Purpose, subscriber::position};
 use tracing::{debug, error, warn};
 
 use super::{
@@ -35,7 +35,7 @@ impl Subscription {
     fn log(&self, part: Part, trouble: &Trouble, error: &str) {
         let consumer = &self.consumer;
         match (part, trouble, trouble.advice()) {
-            (Part::BatchLoop, Trouble::Operator { .. } | Trouble::Table { .. }, advice) => {
+            (Part::BatchLoop, Trouble::Operator { .. } | Trouble::Table(_), advice) => {
                 error!(%consumer, %error, advice, "subscriber stopped");
             }
             (Part::BatchLoop, Trouble::Passing { .. } | Trouble::Stale, Some(advice)) => {
@@ -70,7 +70,7 @@ impl Subscription {
 
     /// Stores the trouble that counts, or that there is none.
     pub(crate) async fn show_trouble(&self) {
-        let Ok(session) = self.subscriber_session("admin").await else {
+        let Ok(session) = self.subscriber_session(Purpose::Admin).await else {
             // Status cannot reach it either, and says that.
             return;
         };

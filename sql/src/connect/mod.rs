@@ -1,6 +1,7 @@
 //! How every connection is made: which server, which user, with or without TLS, and the session
 //! settings that make text mean the same everywhere. Nothing else opens a connection.
 
+mod application_name;
 mod certificate;
 mod connect_error;
 mod conninfo;
@@ -27,6 +28,8 @@ use tokio_postgres::Client;
 use tokio_postgres::config as driver;
 use tokio_postgres::error::SqlState;
 
+pub use self::application_name::{ApplicationName, Purpose};
+pub(crate) use self::application_name::{is_for, is_of};
 pub use self::connect_error::ConnectError;
 use self::connect_error::{Attempt, Cause};
 
@@ -122,8 +125,8 @@ impl ConnectInfo {
     /// The hosts of the string are tried in turn, each address of a name for `connect_timeout`
     /// (10 s by default), login included. Errors: [`ConnectError`], which says what was tried.
     /// Dropping the future abandons the attempt.
-    pub async fn connect(&self, application_name: &str) -> Result<Session, ConnectError> {
-        let wire = self.open(application_name).await?;
+    pub async fn connect(&self, name: &ApplicationName) -> Result<Session, ConnectError> {
+        let wire = self.open(name).await?;
         Ok(Session::new(wire))
     }
 
@@ -131,10 +134,10 @@ impl ConnectInfo {
     /// them is called or read. A session of [`ConnectInfo::connect`] has to ask [`ownership::prove`] itself.
     pub async fn connect_for(
         &self,
-        application_name: &str,
+        name: &ApplicationName,
         schemas: &[Schema],
     ) -> Result<Session, ConnectError> {
-        let session = self.connect(application_name).await?;
+        let session = self.connect(name).await?;
         self.prove(&session, schemas).await?;
         Ok(session)
     }
@@ -146,13 +149,13 @@ impl ConnectInfo {
     }
 
     /// Opens a connection and sets it up; the caller decides how it is driven.
-    pub(crate) async fn open(&self, application_name: &str) -> Result<Wire, ConnectError> {
+    pub(crate) async fn open(&self, name: &ApplicationName) -> Result<Wire, ConnectError> {
         let mut causes = Vec::new();
         for endpoint in &self.0.endpoints {
             for place in places(endpoint, self.0.connect_timeout).await {
                 let attempt = match &place.problem {
                     Some(problem) => Err(Cause::Resolve(problem.to_string())),
-                    None => self.try_place(&place, application_name).await,
+                    None => self.try_place(&place, name).await,
                 };
                 match attempt {
                     Ok(wire) => return Ok(wire),
@@ -167,7 +170,7 @@ impl ConnectInfo {
     }
 
     /// One address, with the falls back from and to TLS that the sslmode allows.
-    async fn try_place(&self, place: &Place, application_name: &str) -> Result<Wire, Cause> {
+    async fn try_place(&self, place: &Place, name: &ApplicationName) -> Result<Wire, Cause> {
         let plan: &[Channel] = match (place.is_socket(), self.0.tls.mode) {
             // libpq: sslmode says nothing about sockets.
             (true, _) | (false, SslMode::Disable) => &[Channel::Plain],
@@ -182,7 +185,7 @@ impl ConnectInfo {
         };
         let mut last = Cause::Timeout(Duration::ZERO);
         for channel in plan {
-            let config = self.driver_config(place, *channel, application_name);
+            let config = self.driver_config(place, *channel, name);
             let opening = async {
                 let wire = session::open(&config, &connector, *channel).await?;
                 check_target(&wire, self.0.target).await?;
@@ -207,7 +210,7 @@ impl ConnectInfo {
         &self,
         place: &Place,
         channel: Channel,
-        application_name: &str,
+        name: &ApplicationName,
     ) -> tokio_postgres::Config {
         let settings = &self.0;
         let mut config = tokio_postgres::Config::new();
@@ -216,7 +219,7 @@ impl ConnectInfo {
             .port(place.port)
             .user(&settings.user)
             .dbname(&settings.dbname)
-            .application_name(application_name)
+            .application_name(name.as_str())
             .keepalives(settings.keepalive.on)
             .keepalives_idle(settings.keepalive.idle)
             .keepalives_interval(settings.keepalive.interval)
@@ -302,17 +305,6 @@ impl fmt::Display for Endpoint {
         write!(f, ", port {}", self.port)
     }
 }
-
-/// The name under which an operator finds a session in `pg_stat_activity`, as the server keeps it: what it is for, and
-/// of which job.
-pub fn application_name(purpose: &str, job: &str) -> String {
-    let mut name = format!("trunkline {purpose} {job}");
-    name.truncate(name.floor_char_boundary(LONGEST_APPLICATION_NAME));
-    name
-}
-
-/// The server cuts `application_name` at this many bytes.
-const LONGEST_APPLICATION_NAME: usize = 63;
 
 /// One address to try.
 #[derive(Debug)]

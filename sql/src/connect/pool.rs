@@ -2,7 +2,7 @@
 
 use super::connect_error::{Cause, ConnectError};
 use super::session::{SETUP, Session};
-use super::{ConnectInfo, tls};
+use super::{ApplicationName, ConnectInfo, tls};
 use crate::install::ownership::Schema;
 
 /// A pool of sessions; see [`ConnectInfo::pool`].
@@ -18,7 +18,7 @@ pub type NoSession = deadpool::managed::PoolError<PoolError>;
 #[derive(Debug)]
 pub struct Pooling {
     info: ConnectInfo,
-    application_name: String,
+    name: ApplicationName,
     schemas: &'static [Schema],
 }
 
@@ -38,7 +38,7 @@ impl deadpool::managed::Manager for Pooling {
     type Error = PoolError;
 
     async fn create(&self) -> Result<Session, PoolError> {
-        let connecting = self.info.connect_for(&self.application_name, self.schemas);
+        let connecting = self.info.connect_for(&self.name, self.schemas);
         connecting.await.map_err(PoolError::Connect)
     }
 
@@ -67,7 +67,7 @@ impl ConnectInfo {
     /// use, or is thrown away if that fails.
     pub fn pool(
         &self,
-        application_name: &str,
+        name: &ApplicationName,
         size: usize,
         schemas: &'static [Schema],
     ) -> Result<Pool, ConnectError> {
@@ -81,7 +81,7 @@ impl ConnectInfo {
         }
         let pooling = Pooling {
             info: self.clone(),
-            application_name: application_name.to_owned(),
+            name: name.clone(),
             schemas,
         };
         Pool::builder(pooling)

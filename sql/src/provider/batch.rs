@@ -1,6 +1,6 @@
 //! Batches of the provider's queue, found from a tick on, and where its snapshots stand.
 
-use std::time::SystemTime;
+use std::{ops::RangeInclusive, time::SystemTime};
 
 use tokio_postgres::{GenericClient, Row, Statement};
 
@@ -53,15 +53,6 @@ impl Batch {
             self.events_sql
         )
     }
-
-    /// The batch with those of its events alone for which a condition on their columns holds.
-    #[must_use]
-    pub fn events_where(&self, condition: &str) -> Batch {
-        Batch {
-            events_sql: format!("select * from ({}) b where {condition}", self.events_sql),
-            ..self.clone()
-        }
-    }
 }
 
 /// The last shape that the transaction of a shape's event `e` gave to its table, if that is another one. Found by
@@ -81,14 +72,51 @@ const NEVER_NULL: &str = "\
 
 /// Which events of a queue are wanted next.
 #[derive(Clone, Debug, Default)]
-pub struct Want<'a> {
+pub struct Want {
     /// How many events may be merged into one batch when there are many ticks to catch up
     /// with. One tick's events come together however many they are.
     pub max_events: i64,
-    /// A condition on event columns, in SQL.
-    pub filter: Option<&'a str>,
+    /// Which of these events.
+    pub only: Only,
     /// The last tick that the batch may reach.
     pub up_to: Option<TickId>,
+}
+
+/// Which events of a batch are wanted: those for which all that is set here holds. The default is all events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Only {
+    /// Events of the table with this oid on the provider, under whatever name the table had.
+    pub table: Option<u32>,
+    /// Events of transactions that the snapshot of a copy does not show.
+    pub not_shown_by: Option<SnapshotText>,
+    /// Events with these numbers (`ev_id`).
+    pub events: Option<RangeInclusive<i64>>,
+}
+
+impl Only {
+    /// The same as a condition on the columns of event tables; none where all events are wanted.
+    fn condition(&self) -> Option<String> {
+        let of_table = self.table.map(|oid| {
+            format!(
+                "ev_extra2 in (select shape_id::text from trunkline.shape where table_oid = {oid})"
+            )
+        });
+        let not_shown = self.not_shown_by.as_ref().map(|snapshot| {
+            format!(
+                "not txid_visible_in_snapshot(ev_txid, {}::txid_snapshot)",
+                quote_literal(&snapshot.0)
+            )
+        });
+        let numbered = self
+            .events
+            .as_ref()
+            .map(|ids| format!("ev_id between {} and {}", ids.start(), ids.end()));
+        let all: Vec<String> = [of_table, not_shown, numbered]
+            .into_iter()
+            .flatten()
+            .collect();
+        (!all.is_empty()).then(|| all.join(" and "))
+    }
 }
 
 /// Asks for the batches of a queue; prepared once a session.
@@ -105,9 +133,8 @@ impl BatchFinder {
         id: TickId,
     ) -> Result<Option<Tick>, tokio_postgres::Error> {
         let nothing = Want {
-            max_events: 0,
-            filter: None,
             up_to: Some(id),
+            ..Want::default()
         };
         let next = self.after(client, queue, id, &nothing).await?;
         Ok(next.tag_at_position.map(|tag| Tick { id, tag }))
@@ -130,7 +157,7 @@ impl BatchFinder {
         client: &impl GenericClient,
         queue: &str,
         from: TickId,
-        want: &Want<'_>,
+        want: &Want,
     ) -> Result<Next, tokio_postgres::Error> {
         let row = client
             .query_one(
@@ -139,7 +166,7 @@ impl BatchFinder {
                     &queue,
                     &from.0,
                     &want.max_events,
-                    &want.filter,
+                    &want.only.condition(),
                     &want.up_to.map(|tick| tick.0),
                 ],
             )
@@ -166,21 +193,6 @@ fn next(row: &Row) -> Result<Next, tokio_postgres::Error> {
         last_tick: TickId(row.try_get(2)?),
         batch,
     })
-}
-
-/// The condition that keeps one table's events, under whatever name it had, and of those only
-/// what a copy's snapshot does not show.
-pub fn table_filter(table_oid: u32, copied: Option<&SnapshotText>) -> String {
-    let of_table = format!(
-        "ev_extra2 in (select shape_id::text from trunkline.shape where table_oid = {table_oid})"
-    );
-    match copied {
-        None => of_table,
-        Some(snapshot) => format!(
-            "{of_table} and not txid_visible_in_snapshot(ev_txid, {}::txid_snapshot)",
-            quote_literal(&snapshot.0)
-        ),
-    }
 }
 
 /// Where a consumer is registered, as a position; none if it is not.
@@ -223,4 +235,27 @@ pub async fn current_snapshot(
         .await?
         .try_get(0)?;
     Ok(SnapshotText(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_becomes_one_condition_and_all_events_need_none() {
+        assert_eq!(Only::default().condition(), None);
+        let only = Only {
+            table: Some(42),
+            not_shown_by: Some(SnapshotText("1:5:2,'3".into())),
+            events: Some(7..=9),
+        };
+        assert_eq!(
+            only.condition().as_deref(),
+            Some(
+                "ev_extra2 in (select shape_id::text from trunkline.shape where table_oid = 42) \
+                 and not txid_visible_in_snapshot(ev_txid, '1:5:2,''3'::txid_snapshot) \
+                 and ev_id between 7 and 9"
+            )
+        );
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sql::connect::ConnectInfo;
+use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 use tests::{Cluster, Node, Pooler, Replication};
 
 const REFUSED: &str =
@@ -11,7 +11,11 @@ const REFUSED: &str =
 
 async fn is_refused(pooler: &Pooler) {
     let info: ConnectInfo = pooler.conninfo("postgres").parse().unwrap();
-    let error = info.connect("trunkline test j").await.err().unwrap();
+    let error = info
+        .connect(&ApplicationName::new(Purpose::Status, "j"))
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains(REFUSED), "{error}");
 }
 

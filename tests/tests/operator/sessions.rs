@@ -4,8 +4,12 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use sql::connect::{ConnectInfo, Session};
+use sql::connect::{ApplicationName, ConnectInfo, Purpose, Session};
 use tests::{Cluster, Scratch, Server, choose, wait_until};
+
+fn name() -> ApplicationName {
+    ApplicationName::new(Purpose::Status, "j")
+}
 
 fn info(text: &str) -> ConnectInfo {
     text.parse().unwrap()
@@ -44,7 +48,7 @@ async fn every_session_has_the_same_settings_whatever_the_role_and_the_database_
             );
         }
         let session = info(&cluster.conninfo("postgres"))
-            .connect("trunkline apply j")
+            .connect(&ApplicationName::new(Purpose::Apply, "j"))
             .await
             .unwrap();
         for (setting, expected) in [
@@ -78,7 +82,7 @@ async fn every_session_has_the_same_settings_whatever_the_role_and_the_database_
 async fn notifications_arrive_while_nobody_looks_and_end_with_the_connection() {
     let cluster = Cluster::start();
     let mut listener = info(&cluster.conninfo("postgres"))
-        .connect("listen")
+        .connect(&ApplicationName::new(Purpose::Listen, "j"))
         .await
         .unwrap();
     listener
@@ -90,7 +94,7 @@ async fn notifications_arrive_while_nobody_looks_and_end_with_the_connection() {
     assert_eq!((first.channel(), first.payload()), ("trunkline_tick", "q1"));
     cluster.psql(
         "postgres",
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'listen'",
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'trunkline listen j'",
     );
     assert!(listener.notification().await.is_none());
     assert!(listener.is_closed());
@@ -100,21 +104,22 @@ async fn notifications_arrive_while_nobody_looks_and_end_with_the_connection() {
 async fn a_dropped_session_leaves_the_server_even_in_the_middle_of_a_statement() {
     let cluster = Cluster::start();
     let gone = |name: &str| {
-        let sql =
-            format!("select count(*) from pg_stat_activity where application_name = '{name}'");
+        let sql = format!(
+            "select count(*) from pg_stat_activity where application_name = 'trunkline status {name}'"
+        );
         wait_until("the session's end", Duration::from_secs(120), || {
             cluster.psql("postgres", &sql) == "0"
         });
     };
     let idle = info(&cluster.conninfo("postgres"))
-        .connect("idle")
+        .connect(&ApplicationName::new(Purpose::Status, "idle"))
         .await
         .unwrap();
     drop(idle);
     gone("idle");
     // 13 has no client_connection_check_interval; a server of 14 notices a dead client by it.
     let busy = info(&cluster.conninfo("postgres"))
-        .connect("busy")
+        .connect(&ApplicationName::new(Purpose::Status, "busy"))
         .await
         .unwrap();
     busy.batch_execute("set client_connection_check_interval = '100ms'")
@@ -134,12 +139,12 @@ async fn a_password_comes_from_the_string_or_a_private_file_and_is_never_shown()
     cluster.psql("postgres", "alter role postgres password 'hunter2'");
     let base = cluster.conninfo("postgres");
     info(&format!("{base} password=hunter2"))
-        .connect("x")
+        .connect(&name())
         .await
         .unwrap();
 
     let wrong = info(&format!("{base} password=swordfish"));
-    let error = wrong.connect("x").await.unwrap_err();
+    let error = wrong.connect(&name()).await.unwrap_err();
     assert_eq!(error.code().unwrap().code(), "28P01");
     assert!(error.hint().unwrap().contains("password"));
     for text in [format!("{error} {error:?}"), format!("{wrong} {wrong:?}")] {
@@ -161,9 +166,9 @@ async fn a_password_comes_from_the_string_or_a_private_file_and_is_never_shown()
     let file = scratch.file("pgpass", &line);
     let with_file = info(&format!("{base} passfile={}", file.display()));
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
-    with_file.connect("x").await.unwrap();
+    with_file.connect(&name()).await.unwrap();
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
-    let error = with_file.connect("x").await.unwrap_err();
+    let error = with_file.connect(&name()).await.unwrap_err();
     assert!(error.to_string().contains("password missing"), "{error}");
     assert!(error.hint().unwrap().contains("PGPASSFILE"));
 }
@@ -178,16 +183,20 @@ async fn hosts_are_tried_in_turn_and_all_are_named_when_none_answers() {
         "alter role postgres set default_transaction_read_only = on",
     );
     let port = |session: Session| async move { show(&session, "port").await };
-    let any = info(&both).connect("x").await.unwrap();
+    let any = info(&both).connect(&name()).await.unwrap();
     assert_eq!(port(any).await, one.port().to_string());
     let writable = format!("{both} target_session_attrs=read-write");
-    let session = info(&writable).connect("x").await.unwrap();
+    let session = info(&writable).connect(&name()).await.unwrap();
     assert_eq!(port(session).await, two.port().to_string());
     let standby = format!("{both} target_session_attrs=standby");
-    let error = info(&standby).connect("x").await.unwrap_err().to_string();
+    let error = info(&standby)
+        .connect(&name())
+        .await
+        .unwrap_err()
+        .to_string();
     assert_eq!(error.matches("not a standby server").count(), 2, "{error}");
     let socket = info(&two.socket_conninfo("postgres"))
-        .connect("x")
+        .connect(&name())
         .await
         .unwrap();
     assert_eq!(port(socket).await, two.port().to_string());
@@ -201,7 +210,7 @@ async fn a_server_that_takes_connections_and_says_nothing_is_given_up_in_time() 
     let silent = info(&format!(
         "host=127.0.0.1 port={port} user=u connect_timeout=2"
     ));
-    let error = silent.connect("x").await.unwrap_err().to_string();
+    let error = silent.connect(&name()).await.unwrap_err().to_string();
     assert!(error.contains("no answer within 2 s"), "{error}");
     assert!(
         started.elapsed() < Duration::from_secs(60),
@@ -214,7 +223,7 @@ async fn a_server_that_takes_connections_and_says_nothing_is_given_up_in_time() 
 async fn a_pool_gives_sessions_with_fresh_settings() {
     let cluster = Cluster::start();
     let pool = info(&cluster.conninfo("postgres"))
-        .pool("trunkline copy-in j", 1, &[])
+        .pool(&ApplicationName::new(Purpose::CopyIn, "j"), 1, &[])
         .unwrap();
     let client = pool.get().await.unwrap();
     client

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sql::connect::ConnectInfo;
+use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 use tests::{Cluster, Scratch, Server, is_root, run};
 
 const MODES: [&str; 6] = [
@@ -90,6 +90,10 @@ struct Certificate {
 }
 
 #[track_caller]
+fn name() -> ApplicationName {
+    ApplicationName::new(Purpose::Status, "j")
+}
+
 fn openssl(dir: &Path, arguments: &str) {
     run(Command::new("openssl")
         .args(arguments.split_whitespace())
@@ -125,7 +129,7 @@ fn conninfo(cluster: &Cluster, mode: &str, more: &str) -> String {
 
 async fn outcome(conninfo: &str) -> (Outcome, String) {
     let info: ConnectInfo = conninfo.parse().unwrap();
-    match info.connect("tls test").await {
+    match info.connect(&name()).await {
         Err(error) => (Refused, error.to_string()),
         Ok(session) => {
             let tls: bool = session
@@ -193,7 +197,7 @@ async fn each_sslmode_believes_whom_libpq_believes() {
     let distrusting: ConnectInfo = conninfo(&cluster, "verify-full", &other_root)
         .parse()
         .unwrap();
-    let error = distrusting.connect("x").await.unwrap_err();
+    let error = distrusting.connect(&name()).await.unwrap_err();
     assert!(error.hint().unwrap().contains("sslrootcert"), "{error}");
 
     let names = "subjectAltName=DNS:db.example.org";
@@ -354,7 +358,7 @@ async fn tls_1_2_and_rsa_and_cancelling_work_too() {
     serve(&cluster, &own);
     let more = format!("sslrootcert={}", own.cert.display());
     let info: ConnectInfo = conninfo(&cluster, "verify-full", &more).parse().unwrap();
-    let session = info.connect("tls test").await.unwrap();
+    let session = info.connect(&name()).await.unwrap();
     let token = session.cancel_token();
     let sleeping = session.batch_execute("select pg_sleep(600)");
     let cancelling = async {

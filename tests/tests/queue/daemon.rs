@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::setup::assert_chain;
+use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 use tests::{
     Cluster, Daemons, Node, Output, Scratch, Session, assert_clean, shortest_try, signal,
     wait_until, wait_value,
@@ -116,8 +117,11 @@ fn a_wake_up_comes_with_each_tick() {
     daemons.0[0].run(&["start", "-d"]).ok();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let info: sql::connect::ConnectInfo = cluster.conninfo("postgres").parse().unwrap();
-        let mut session = info.connect("listener").await.unwrap();
+        let info: ConnectInfo = cluster.conninfo("postgres").parse().unwrap();
+        let mut session = info
+            .connect(&ApplicationName::new(Purpose::Listen, "j"))
+            .await
+            .unwrap();
         session
             .batch_execute("listen trunkline_tick")
             .await

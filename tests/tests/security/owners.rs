@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 use sql::install::ownership::{self, Schema};
 use tests::{Cluster, Daemons, Node, Scratch, trap, wait_until};
 
@@ -422,8 +423,9 @@ async fn a_schema_is_used_only_if_everybody_with_a_hand_in_it_may_act_as_the_ses
         "host=127.0.0.1 port={} user=me dbname=postgres",
         cluster.port()
     );
-    let info: sql::connect::ConnectInfo = of_me.parse().unwrap();
-    let session = info.connect("trunkline test").await.unwrap();
+    let name = ApplicationName::new(Purpose::Status, "j");
+    let info: ConnectInfo = of_me.parse().unwrap();
+    let session = info.connect(&name).await.unwrap();
     for &(hand, said) in HANDS {
         cluster.psql(
             "postgres",
@@ -446,7 +448,7 @@ async fn a_schema_is_used_only_if_everybody_with_a_hand_in_it_may_act_as_the_ses
                 let text = error.to_string();
                 assert!(!said.is_empty() && text.contains(said), "{hand}: {text}");
                 assert!(text.contains("may not act as me"), "{text}");
-                let refused = info.connect_for("trunkline test", Schema::QUEUE).await;
+                let refused = info.connect_for(&name, Schema::QUEUE).await;
                 let text = refused.unwrap_err().to_string();
                 assert!(text.contains(said) && text.contains("postgres"), "{text}");
             }
@@ -456,7 +458,7 @@ async fn a_schema_is_used_only_if_everybody_with_a_hand_in_it_may_act_as_the_ses
             "drop schema pgq, d cascade; revoke me from low; revoke low from me",
         );
     }
-    let missing = info.connect_for("trunkline test", Schema::PROVIDER).await;
+    let missing = info.connect_for(&name, Schema::PROVIDER).await;
     let text = missing.unwrap_err().to_string();
     assert!(text.contains("schema pgq is not installed"), "{text}");
 }

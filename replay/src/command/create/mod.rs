@@ -21,7 +21,7 @@ use admin::{
 };
 use anyhow::{Context as _, anyhow};
 use sql::{
-    connect::{Session, application_name},
+    connect::{ApplicationName, Purpose, Session},
     name::{TableName, quote_ident},
     provider::Candidate,
 };
@@ -228,7 +228,7 @@ impl Making<'_> {
         Ok(pg_dump
             .dump(
                 &config.provider.for_libpq(),
-                &application_name("pg_dump", self.job.name()),
+                ApplicationName::new(Purpose::PgDump, self.job.name()).as_str(),
                 snapshot,
                 &without,
             )

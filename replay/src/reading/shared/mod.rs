@@ -11,7 +11,7 @@ use std::{
 };
 
 use sql::{
-    connect::{CancelToken, ConnectInfo, Session},
+    connect::{ApplicationName, CancelToken, ConnectInfo, Session},
     install::ownership::Schema,
     subscriber::position::Position,
 };
@@ -20,11 +20,11 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::{
-    reader::{self, Delivery, Feed},
-    tick_by_tick::TickByTick,
+use super::reader::{self, Feed};
+use crate::{
+    batch::{Delivery, End},
+    trouble::Trouble,
 };
-use crate::trouble::Trouble;
 
 /// Times `chunk_size` that wait for a member that is slower than the fastest one.
 const BEHIND_CHUNKS: usize = 2;
@@ -43,7 +43,7 @@ const SORT_MEMORY: &str = "select pg_catalog.set_config('work_mem', '32MB', fals
 /// The readers of a job.
 pub(crate) struct Readers {
     provider: ConnectInfo,
-    application_name: String,
+    application_name: ApplicationName,
     feed: Feed,
     subscribers: usize,
     rooms: Mutex<Rooms>,
@@ -72,7 +72,6 @@ struct Member {
     id: u64,
     deliveries: mpsc::UnboundedSender<Result<Delivery, Trouble>>,
     backlog: Arc<Backlog>,
-    tick_by_tick: TickByTick,
 }
 
 /// What a member has not done yet.
@@ -121,7 +120,7 @@ impl Readers {
     /// The readers of a job with so many subscribers; none reads yet.
     pub(crate) fn new(
         provider: ConnectInfo,
-        application_name: String,
+        application_name: ApplicationName,
         feed: Feed,
         subscribers: usize,
     ) -> Readers {
@@ -136,13 +135,9 @@ impl Readers {
     }
 
     /// Reads after a position: with those who stand there, or over a session of its own.
-    pub(crate) fn read_after(
-        self: &Arc<Self>,
-        from: Position,
-        tick_by_tick: &TickByTick,
-    ) -> Reader {
+    pub(crate) fn read_after(self: &Arc<Self>, from: Position) -> Reader {
         let mut rooms = self.rooms();
-        let (member, reader) = self.member(&mut rooms, tick_by_tick);
+        let (member, reader) = self.member(&mut rooms);
         match rooms.at_border(from, None) {
             Some(room) => room.members.push(member),
             None => {
@@ -161,7 +156,7 @@ impl Readers {
     }
 
     /// Both ends of what a reader and a new member have between them.
-    fn member(self: &Arc<Self>, rooms: &mut Rooms, tick_by_tick: &TickByTick) -> (Member, Reader) {
+    fn member(self: &Arc<Self>, rooms: &mut Rooms) -> (Member, Reader) {
         let (sender, deliveries) = mpsc::unbounded_channel();
         let backlog = Arc::new(Backlog::default());
         rooms.last_id += 1;
@@ -169,7 +164,6 @@ impl Readers {
             id: rooms.last_id,
             deliveries: sender,
             backlog: Arc::clone(&backlog),
-            tick_by_tick: tick_by_tick.clone(),
         };
         let reader = Reader {
             readers: Arc::clone(self),
@@ -291,16 +285,6 @@ impl Seat {
             other.members.extend(members);
         }
         true
-    }
-
-    /// How many events may be merged into the next batch: none beside one tick's where a member wants it so.
-    pub(super) fn max_events(&self) -> i64 {
-        let mut rooms = self.readers.rooms();
-        let room = rooms.room(self.room);
-        match room.is_some_and(|room| room.members.iter().any(|one| one.tick_by_tick.is_on())) {
-            true => 1,
-            false => self.readers.feed.max_events,
-        }
     }
 
     /// A batch begins: who comes now cannot join, until its end.
@@ -442,7 +426,10 @@ impl Patience {
 /// that others follow.
 fn is_complete(delivery: &Delivery) -> bool {
     match delivery {
-        Delivery::Part(part) => part.last && part.others_follow,
+        Delivery::Part(part) => match part.end {
+            End::Last { others_follow } => others_follow,
+            End::Open | End::Before(_) => false,
+        },
         Delivery::Begin(_) | Delivery::LetGo => false,
     }
 }

@@ -1,11 +1,12 @@
 //! A room's rules, with the test as its reader.
 
+use sql::connect::Purpose;
 use sql::queue::tick::{Epoch, Tick, TickId, TickTag};
 
 use super::*;
 use crate::{
+    batch::{Header, Part},
     queue::ticks::Listener,
-    reading::reader::{Header, Part},
 };
 
 const CHUNK: usize = 1 << 20;
@@ -24,20 +25,20 @@ fn readers() -> Arc<Readers> {
     let (_, ticks, _) = Listener::new(Duration::from_secs(1));
     let feed = Feed {
         queue: "q".into(),
-        max_events: 100,
+        max_events: 1,
         chunk_bytes: CHUNK,
         ticks,
     };
     let nowhere = "host=127.0.0.1 port=1 dbname=x".parse().unwrap();
-    Arc::new(Readers::new(nowhere, "test".into(), feed, 2))
+    let name = ApplicationName::new(Purpose::Queue, "test");
+    Arc::new(Readers::new(nowhere, name, feed, 2))
 }
 
 /// A room at a border, its members' ends and its reader's seat, of which the test is the reader.
 fn room(readers: &Arc<Readers>, border: Position, members: usize) -> (Seat, Vec<Reader>) {
     let mut rooms = readers.rooms();
-    let (members, ends): (Vec<Member>, Vec<Reader>) = (0..members)
-        .map(|_| readers.member(&mut rooms, &TickByTick::default()))
-        .unzip();
+    let (members, ends): (Vec<Member>, Vec<Reader>) =
+        (0..members).map(|_| readers.member(&mut rooms)).unzip();
     let id = members[0].id;
     rooms.open.push(Room {
         id,
@@ -168,28 +169,13 @@ async fn readers_that_wait_at_one_place_become_one() {
 async fn who_comes_while_a_batch_is_read_reads_alone() {
     let readers = readers();
     let (seat, _ends) = room(&readers, at(1), 1);
-    let with_it = readers.read_after(at(1), &TickByTick::default());
+    let with_it = readers.read_after(at(1));
     assert_eq!(readers.rooms().open.len(), 1);
     seat.begin();
-    let alone = readers.read_after(at(1), &TickByTick::default());
+    let alone = readers.read_after(at(1));
     assert_eq!(readers.rooms().open.len(), 2);
     drop((with_it, alone));
     assert_eq!(readers.rooms().open.len(), 1);
-}
-
-#[tokio::test]
-async fn a_batch_is_one_tick_while_a_member_wants_it_so() {
-    let (readers, wants) = (readers(), TickByTick::default());
-    let (seat, _ends) = room(&readers, at(1), 1);
-    let many = seat.max_events();
-    let member = readers.read_after(at(1), &wants);
-    assert!(wants.begin() && !wants.begin());
-    assert_eq!(seat.max_events(), 1);
-    wants.end();
-    assert_eq!(seat.max_events(), many);
-    assert!(wants.begin());
-    drop(member);
-    assert_eq!(seat.max_events(), many);
 }
 
 #[tokio::test]
@@ -212,8 +198,7 @@ async fn the_last_part_of_a_batch_that_others_follow_waits_for_nobody_within_a_c
     let last = |others_follow| {
         Delivery::Part(Arc::new(Part {
             bytes: CHUNK / 2,
-            last: true,
-            others_follow,
+            end: End::Last { others_follow },
             ..Part::default()
         }))
     };

@@ -1,6 +1,7 @@
 //! A table with a copy applies its own events, in ever smaller steps, until it is level with
 //! the queue; then it asks the batch loop to take it over.
 
+use sql::connect::Purpose;
 use sql::subscriber::{
     position,
     table_state::{State, Step, TableRow},
@@ -8,10 +9,12 @@ use sql::subscriber::{
 use tokio_postgres::error::SqlState;
 use tracing::info;
 
-use super::parking::{self, Parking};
+use super::{
+    own_events::OwnEvents,
+    parking::{self, Parking},
+};
 use crate::{
     apply::Applier,
-    reading::table_reader::TableReader,
     subscriber::shared::Subscription,
     table::{Place, helper},
     trouble::Trouble,
@@ -25,7 +28,7 @@ pub(crate) async fn run(sub: &Subscription, row: &TableRow, place: Place) -> Res
         Ok(()) => Ok(()),
         // Removed from the job, or taken by somebody else: nothing is left to do here.
         Err(Trouble::Stale) => Ok(()),
-        Err(trouble @ Trouble::Table { .. }) => task.park(&trouble).await,
+        Err(trouble @ Trouble::Table(_)) => task.park(&trouble).await,
         Err(other) => Err(other),
     }
 }
@@ -36,7 +39,7 @@ struct CatchUp<'a> {
     state: State,
     place: Place,
     applier: Applier,
-    reader: TableReader,
+    own: OwnEvents<'a>,
 }
 
 impl<'a> CatchUp<'a> {
@@ -46,8 +49,8 @@ impl<'a> CatchUp<'a> {
         place: Place,
     ) -> Result<CatchUp<'a>, Trouble> {
         let (provider, subscriber) = futures::try_join!(
-            sub.provider_session("catch-up"),
-            sub.subscriber_session("catch-up")
+            sub.provider_session(Purpose::CatchUp),
+            sub.subscriber_session(Purpose::CatchUp)
         )?;
         let mut applier = Applier::new(
             subscriber,
@@ -62,12 +65,13 @@ impl<'a> CatchUp<'a> {
             .await
             .map_err(Trouble::database("could not read the position"))?
             .ok_or(Trouble::Stale)?;
-        let reader = TableReader::new(
+        let own = OwnEvents::open(
             provider,
             sub.filter_session(row).await?,
             &sub.settings.queue,
             stored.position.epoch,
             row,
+            sub.settings.chunk_bytes,
         )
         .await?;
         // A copy that is complete is in `catching-up`, whatever the row said before.
@@ -83,7 +87,7 @@ impl<'a> CatchUp<'a> {
             state,
             place,
             applier,
-            reader,
+            own,
         })
     }
 
@@ -94,25 +98,11 @@ impl<'a> CatchUp<'a> {
                 return Ok(());
             }
             ticks.mark();
-            let found = self
-                .reader
-                .find(
-                    self.row,
-                    &self.place,
-                    None,
-                    self.sub.settings.max_batch_events,
-                )
-                .await?;
+            let max_events = self.sub.settings.max_batch_events;
+            let found = self.own.find(&self.place, max_events).await?;
             if let Some(batch) = found.batch {
                 self.applier.begin().await?;
-                self.reader
-                    .apply(
-                        &mut self.applier,
-                        self.row,
-                        &batch,
-                        self.sub.settings.chunk_bytes,
-                    )
-                    .await?;
+                self.own.write(&mut self.applier, &batch).await?;
                 let next = Place {
                     tick: batch.to,
                     copied: self.place.copied.clone(),
@@ -169,7 +159,7 @@ impl<'a> CatchUp<'a> {
             helper::parked(&self.sub.consumer, self.row.provider_oid)
         };
         sql::queue::consumer::advance(
-            &**self.reader.session(),
+            &**self.own.session(),
             &self.sub.settings.queue,
             &consumer,
             self.place.tick.id,

@@ -3,15 +3,15 @@
 //! useless.
 
 use sql::{
-    connect::Session,
+    connect::{Purpose, Session},
     name::TableName,
-    queue::tick::Tick,
-    subscriber::table_state::{self, Copied, State, Step, Why},
+    queue::{consumer, tick::Tick},
+    subscriber::table_state::{self, Copied, State, Step, TableRow, Why},
 };
 use tokio_postgres::{error::SqlState, types::Type};
 use tracing::{debug, error};
 
-use crate::{subscriber::shared::Subscription, trouble::Trouble};
+use crate::{subscriber::shared::Subscription, table::helper, trouble::Trouble};
 
 /// A table as its stored row must still be, and where it shall stand.
 pub(crate) struct Parking<'a> {
@@ -32,7 +32,7 @@ pub(crate) async fn park(
     parking: Parking<'_>,
     trouble: &Trouble,
 ) -> Result<bool, Trouble> {
-    let session = sub.subscriber_session("parking").await?;
+    let session = sub.subscriber_session(Purpose::Parking).await?;
     let (error, found) = (
         trouble.log_line(),
         path_advice(sub, &session, parking.table, trouble).await?,
@@ -61,6 +61,35 @@ pub(crate) async fn park(
         error!(table = %parking.table, tick, %error, %advice, "table parked");
     }
     Ok(parked)
+}
+
+/// Parks a table that the batch loop has or was to take over, its changes after a tick held in the queue;
+/// false if the row is not as it was any more.
+///
+/// The helper consumer comes first: if the process dies before the state is stored, a
+/// helper is left over, and cleared away; the other way round events would be lost.
+pub(crate) async fn park_held(
+    sub: &Subscription,
+    provider: &Session,
+    row: &TableRow,
+    stands: Tick,
+    trouble: &Trouble,
+) -> Result<bool, Trouble> {
+    let _reaping_waits = sub.helpers.lock().await;
+    if row.copied.is_none() {
+        let helper = helper::parked(&sub.consumer, row.provider_oid);
+        consumer::register_at(&**provider, &sub.settings.queue, &helper, stands.id)
+            .await
+            .map_err(Trouble::queue)?;
+    }
+    let parking = Parking {
+        table: &row.table,
+        from: (row.state, row.tick),
+        tick: Some(stands),
+        copied: row.copied.as_ref(),
+        told: None,
+    };
+    park(sub, parking, trouble).await
 }
 
 /// What to do where code of the subscriber's table did not find what it names, because a schema of the database's `search_path` is

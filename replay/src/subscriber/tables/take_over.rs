@@ -1,19 +1,17 @@
 //! The last step of a table on its way to `ok`: the batch loop, at a border, applies the
 //! table's own events up to its position, and from the next batch on the table is its own.
 
-use sql::subscriber::{
-    position::Move,
-    table_state::{State, Step, TableRow},
+use sql::{
+    connect::Purpose,
+    subscriber::{
+        position::Move,
+        table_state::{State, Step, TableRow},
+    },
 };
 use tracing::info;
 
-use crate::{
-    reading::table_reader::TableReader, subscriber::batch_loop::BatchLoop, table::Place,
-    trouble::Trouble,
-};
-
-/// More events than a queue can number, and no overflow when added to such a number.
-const EVERYTHING: i64 = 1 << 62;
+use super::own_events::OwnEvents;
+use crate::{subscriber::batch_loop::BatchLoop, table::Place, trouble::Trouble};
 
 /// Takes over a table that is caught up to a tick at or before the loop's position. One
 /// transaction: the rows, the state `ok`, and proof that the position has not moved.
@@ -26,27 +24,22 @@ pub(crate) async fn run(
     this.applier.learn(row);
     this.applier.begin().await?;
     if place.tick.id < this.position.tick.id {
-        let session = sub.provider_session("take-over").await?;
-        let mut reader = TableReader::new(
-            session,
+        let mut own = OwnEvents::open(
+            sub.provider_session(Purpose::TakeOver).await?,
             sub.filter_session(row).await?,
             &sub.settings.queue,
             this.position.epoch,
             row,
+            sub.settings.chunk_bytes,
         )
         .await?;
-        let found = reader
-            .find(row, &place, Some(this.position.tick.id), EVERYTHING)
-            .await?;
-        if let Some(batch) = found.batch {
-            reader
-                .apply(&mut this.applier, row, &batch, sub.settings.chunk_bytes)
-                .await?;
+        if let Some(batch) = own.find_up_to(&place, this.position.tick.id).await? {
+            own.write(&mut this.applier, &batch).await?;
         }
     }
     let stay = Move {
         from: this.position,
-        tables_version: this.tables_version,
+        tables_version: this.in_sync.version,
         to: this.position.tick,
         to_time: None,
         conflicts: 0,
@@ -80,7 +73,7 @@ impl BatchLoop<'_> {
             copied: None,
             ..row.clone()
         };
-        self.tables.insert(row.provider_oid, ok);
+        self.in_sync.tables.insert(ok);
         self.sub.for_tables.notify_one();
     }
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use sql::{
-    connect::Session,
+    connect::{Purpose, Session},
     name::TableName,
     provider,
     queue::consumer,
@@ -142,7 +142,7 @@ pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(
 /// queue.
 async fn tell(sub: &Subscription, trouble: &Trouble) {
     match trouble {
-        Trouble::Operator { .. } | Trouble::Table { .. } => {
+        Trouble::Operator { .. } | Trouble::Table(_) => {
             sub.tell(Part::TableTasks, trouble).await;
         }
         // The batch loop meets it too.
@@ -157,7 +157,7 @@ async fn turns(
     subscriber: &Session,
     tasks: &mut Tasks,
 ) -> Result<(), Trouble> {
-    let provider = sub.provider_session("admin").await?;
+    let provider = sub.provider_session(Purpose::Admin).await?;
     let mut requests = sub.requests.clone();
     let mut provider_told: Option<Instant> = None;
     let mut pace: Option<Pace> = None;

@@ -1,15 +1,23 @@
 //! What stops replay, and for how long: the one error type of the daemon's loops.
 
+mod advice;
+mod refusal;
+mod table;
+
 use sql::{
     Class, classify,
     connect::{ConnectError, NoSession, PoolError},
     name::TableName,
     queue::tick::TickId,
-    subscriber::conflict::Kind,
 };
-
 use tokio_postgres::error::SqlState;
 
+pub(crate) use self::{
+    refusal::{NotAsSaid, Refusal},
+    table::TableTrouble,
+};
+
+use self::advice::{advice, lacks};
 use crate::queue::track::OffTrack;
 
 /// Something that ends a loop's turn. What it is for decides who handles it.
@@ -27,18 +35,8 @@ pub(crate) enum Trouble {
         source: anyhow::Error,
     },
     /// One table cannot go on; the others can.
-    #[error("table {table}: {doing}")]
-    Table {
-        /// The table, by its name on the provider.
-        table: TableName,
-        /// What was being done, as "could not ...".
-        doing: String,
-        /// What an operator can do.
-        advice: String,
-        /// Why it failed.
-        #[source]
-        source: anyhow::Error,
-    },
+    #[error(transparent)]
+    Table(Box<TableTrouble>),
     /// The whole subscriber cannot go on until somebody acts.
     #[error("{doing}")]
     Operator {
@@ -53,38 +51,6 @@ pub(crate) enum Trouble {
     /// What this loop believed of positions and tables is no longer so: read it again.
     #[error("the subscriber's position or tables were changed by somebody else")]
     Stale,
-}
-
-/// Rows that did not do what their change says, on the subscriber.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotAsSaid {
-    /// Rows were another way than the change says, and the table is to stop then.
-    #[error("{rows} of its rows {} on the subscriber", kind_says(*.kind))]
-    Conflict {
-        /// How many.
-        rows: usize,
-        /// How they differ.
-        kind: Kind,
-    },
-    /// Statements did not touch each row once.
-    #[error("its statements did not touch each row once")]
-    Unruly,
-}
-
-fn kind_says(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Missing => "are missing",
-        Kind::Exists => "are there already",
-    }
-}
-
-/// Why a change is refused, as far as two tries can be compared by it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The server said no: SQLSTATE and constraint.
-    Server(String, Option<String>),
-    /// The rows are not as the change says.
-    Rows(std::mem::Discriminant<NotAsSaid>),
 }
 
 impl Trouble {
@@ -117,18 +83,12 @@ impl Trouble {
         self.sqlstate() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
     }
 
-    /// Whether the server has no memory left, or no room in its table of locks: a smaller transaction may need less.
-    pub(crate) fn is_of_memory(&self) -> bool {
-        self.sqlstate() == Some(&SqlState::OUT_OF_MEMORY)
-    }
-
     /// The SQLSTATE that the server gave, if it was the server that said no.
     pub(crate) fn sqlstate(&self) -> Option<&SqlState> {
-        let (Trouble::Passing { source, .. }
-        | Trouble::Table { source, .. }
-        | Trouble::Operator { source, .. }) = self
-        else {
-            return None;
+        let source = match self {
+            Trouble::Passing { source, .. } | Trouble::Operator { source, .. } => source,
+            Trouble::Table(trouble) => trouble.source(),
+            Trouble::Stale => return None,
         };
         source.downcast_ref::<tokio_postgres::Error>()?.code()
     }
@@ -152,56 +112,24 @@ impl Trouble {
         table: &TableName,
         doing: impl Into<String>,
     ) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
-        let (table, doing) = (table.clone(), doing.into());
-        move |error| {
-            let (class, advice, lacks) = (classify(&error), advice(&error), lacks(&error));
-            let source = anyhow::Error::new(error);
-            match class {
-                Class::Transient => Trouble::Passing {
-                    doing: format!("table {table}: {doing}"),
-                    advice: lacks.then_some(advice),
-                    source,
-                },
-                Class::Operator | Class::Bug => Trouble::Table {
-                    table,
-                    doing,
-                    advice,
-                    source,
-                },
-            }
+        let (table, failed) = (table.clone(), Trouble::database(doing));
+        move |error| match failed(error) {
+            Trouble::Passing {
+                doing,
+                advice,
+                source,
+            } => Trouble::Passing {
+                doing: format!("table {table}: {doing}"),
+                advice,
+                source,
+            },
+            Trouble::Operator {
+                doing,
+                advice,
+                source,
+            } => TableTrouble::new(&table, doing, advice, source).into(),
+            other @ (Trouble::Table(_) | Trouble::Stale) => other,
         }
-    }
-
-    /// A table whose rows are not as a change says.
-    pub(crate) fn not_as_said(table: &TableName, why: NotAsSaid, advice: &str) -> Trouble {
-        Trouble::Table {
-            table: table.clone(),
-            doing: "the subscriber's table does not take its rows".into(),
-            advice: advice.into(),
-            source: anyhow::Error::new(why),
-        }
-    }
-
-    /// Why the subscriber refuses a change; none if it is not a change that it refuses, but a
-    /// definition, a right or the like.
-    pub(crate) fn refusal(&self) -> Option<Refusal> {
-        let Trouble::Table { source, .. } = self else {
-            return None;
-        };
-        if let Some(why) = source.downcast_ref::<NotAsSaid>() {
-            return Some(Refusal::Rows(std::mem::discriminant(why)));
-        }
-        let server = source
-            .downcast_ref::<tokio_postgres::Error>()?
-            .as_db_error()?;
-        let code = server.code().code();
-        // 22 data, 23 constraints, 44 a view's check, 54 too large for an index, 38, 39 and P0 a
-        // trigger or function that said no.
-        matches!(
-            code.get(..2)?,
-            "22" | "23" | "38" | "39" | "44" | "54" | "P0"
-        )
-        .then(|| Refusal::Server(code.to_owned(), server.constraint().map(str::to_owned)))
     }
 
     /// Wraps a failed connection: a server that is away comes back, a wrong password stays wrong.
@@ -230,12 +158,7 @@ impl Trouble {
         why: String,
         advice: impl Into<String>,
     ) -> Trouble {
-        Trouble::Table {
-            table: table.clone(),
-            doing: doing.into(),
-            advice: advice.into(),
-            source: anyhow::anyhow!(why),
-        }
+        TableTrouble::new(table, doing, advice, anyhow::anyhow!(why)).into()
     }
 
     /// A table whose definition on the subscriber does not take its rows.
@@ -307,7 +230,8 @@ impl Trouble {
     /// What an operator can do, if anything.
     pub(crate) fn advice(&self) -> Option<&str> {
         match self {
-            Trouble::Table { advice, .. } | Trouble::Operator { advice, .. } => Some(advice),
+            Trouble::Table(trouble) => Some(trouble.advice()),
+            Trouble::Operator { advice, .. } => Some(advice),
             Trouble::Passing { advice, .. } => advice.as_deref(),
             Trouble::Stale => None,
         }
@@ -339,37 +263,4 @@ fn not_connected(doing: String, error: ConnectError) -> Trouble {
             source,
         },
     }
-}
-
-/// Whether the server lacks something that only a person gives it: room, memory, connections.
-fn lacks(error: &tokio_postgres::Error) -> bool {
-    let code = error.code().map(SqlState::code);
-    code.is_some_and(|code| code.starts_with("53"))
-}
-
-/// Advice by SQLSTATE; the server's hint where it gives one.
-fn advice(error: &tokio_postgres::Error) -> String {
-    let Some(server) = error.as_db_error() else {
-        return "this is a bug of this program: report it, with the log".into();
-    };
-    if let Some(hint) = server.hint() {
-        return hint.to_owned();
-    }
-    match server.code().code() {
-        "42P01" => "create the table on the subscriber, or remove it from the job",
-        "42703" => "add the column on the subscriber",
-        "42501" => "grant the missing right to replay's role on the subscriber",
-        "23505" | "23P01" => "find the row in the way on the subscriber, or drop the constraint",
-        "23502" | "23503" | "23514" => {
-            "the subscriber's table is stricter than the provider's: change its constraint"
-        }
-        "22P02" | "42804" | "22003" | "22001" => {
-            "the subscriber's column has a type that does not take the value: change its type"
-        }
-        "53100" => "make room on the server's disk: it goes on by itself then",
-        "53200" => "raise max_locks_per_transaction, or give the server more memory",
-        "53300" => "raise max_connections, or end idle sessions",
-        _ => "end the cause; it is tried again by itself",
-    }
-    .into()
 }

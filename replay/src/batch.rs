@@ -1,0 +1,84 @@
+//! A batch as a reader hands it over: its header, then its changes, folded, in one or several parts.
+//! Pure.
+
+use std::{sync::Arc, time::SystemTime};
+
+use sql::{
+    event::{Mark, shape::Shape},
+    subscriber::position::Position,
+};
+
+use crate::fold::ChangeSet;
+
+/// What a reader hands over, in this order: `Begin`, then the parts of the batch, at least one.
+#[derive(Clone, Debug)]
+pub(crate) enum Delivery {
+    /// A batch begins.
+    Begin(Header),
+    /// Changes of the batch, folded.
+    Part(Arc<Part>),
+    /// Nothing more comes: read on from the position.
+    LetGo,
+}
+
+/// A batch as the provider announces it.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    /// The position that the batch begins at.
+    pub from: Position,
+    /// The position that the batch ends at.
+    pub to: Position,
+    /// When the last tick of the batch was made, by the provider's clock.
+    pub to_time: SystemTime,
+}
+
+/// A part of a batch: as many bytes as a reader may hold, and one event more.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    /// The change sets of all tables, those of one table in order.
+    pub sets: Vec<ChangeSet>,
+    /// The shapes that tables have got.
+    pub shapes: Vec<Arc<Shape>>,
+    /// The tables of which a row is too large to be in the queue, by their oids on the provider.
+    pub large: Vec<u32>,
+    /// The events of which an operator has dropped rows, by their numbers.
+    pub skipped: Vec<i64>,
+    /// Bytes that the sets hold in memory, about.
+    pub bytes: usize,
+    /// How many events were read for the part.
+    pub events: u64,
+    /// What comes after the part.
+    pub end: End,
+}
+
+/// What comes after a part of a batch.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum End {
+    /// The next part of the batch.
+    #[default]
+    Open,
+    /// A step that is taken when everything before it is written, then the next part of the batch.
+    Before(Barrier),
+    /// Nothing: the batch is complete.
+    Last {
+        /// The provider had more than the batch when it announced the batch: the batch is as large as a batch may be.
+        others_follow: bool,
+    },
+}
+
+/// A step in the order of events: what comes before it is written before it is taken.
+#[derive(Clone, Debug)]
+pub(crate) enum Barrier {
+    /// What capture says of a table's rows without giving them.
+    Mark(Arc<Shape>, Mark),
+}
+
+impl Part {
+    /// Whether the batch is complete with this part.
+    pub(crate) fn is_last(&self) -> bool {
+        match self.end {
+            End::Last { .. } => true,
+            End::Open | End::Before(_) => false,
+        }
+    }
+}

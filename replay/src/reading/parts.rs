@@ -1,0 +1,115 @@
+//! The events of one batch, folded into parts: the one way from events to change sets, whoever
+//! writes them.
+
+use sql::subscriber::skipped_change::Skipped;
+
+use crate::{
+    batch::{Barrier, End, Part},
+    change::Change,
+    fold::chunk::Chunk,
+    queue::events::Events,
+    trouble::Trouble,
+};
+
+/// From this size on a part goes to a subscriber that has nothing to do, if its rows come one by
+/// one. Smaller ones would cost more statements than the waiting saves.
+const EARLY_BYTES: usize = 1 << 20;
+
+/// Rows of an event, in the mean, from which reading is several times as fast as writing: waiting
+/// for a full part then costs little, and what comes in it may make earlier rows needless.
+const BLOCK_ROWS: usize = 8;
+
+/// The parts of one batch, read as they are asked for.
+pub(crate) struct Parts<'a> {
+    events: Events<'a>,
+    settings: Settings,
+    chunk: Chunk,
+    /// Events with rows, and the rows in them, so far.
+    blocks: usize,
+    rows: usize,
+    is_complete: bool,
+}
+
+/// How a batch is cut into parts.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// Bytes of changes that a part may hold before it is handed over.
+    pub chunk_bytes: usize,
+    /// What an operator has dropped: those rows are left out.
+    pub skipped: Skipped,
+    /// The provider had more than the batch when it announced it.
+    pub others_follow: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// The parts of a batch whose events are open and unread.
+    pub(crate) fn new(events: Events<'a>, settings: Settings) -> Parts<'a> {
+        Parts {
+            events,
+            settings,
+            chunk: Chunk::default(),
+            blocks: 0,
+            rows: 0,
+            is_complete: false,
+        }
+    }
+
+    /// The next part; none after the last one. `is_awaited` tells whether somebody has nothing to do
+    /// until the part comes: such a part may go before it is full.
+    pub(crate) async fn next(
+        &mut self,
+        is_awaited: impl Fn() -> bool,
+    ) -> Result<Option<Part>, Trouble> {
+        if self.is_complete {
+            return Ok(None);
+        }
+        let mut part = Part::default();
+        while let Some((event_id, change)) = self.events.next().await? {
+            part.events += 1;
+            self.take(event_id, change, &mut part);
+            let is_full = self.chunk.bytes() >= self.settings.chunk_bytes
+                || matches!(part.end, End::Before(_));
+            let may_go_early =
+                self.chunk.bytes() >= EARLY_BYTES && self.rows < BLOCK_ROWS * self.blocks;
+            if is_full || may_go_early && is_awaited() {
+                return Ok(Some(self.with_sets(part)));
+            }
+        }
+        self.is_complete = true;
+        part.end = End::Last {
+            others_follow: self.settings.others_follow,
+        };
+        Ok(Some(self.with_sets(part)))
+    }
+
+    fn take(&mut self, event_id: i64, change: Change, part: &mut Part) {
+        let left_out = match change {
+            Change::Rows(_) | Change::Truncate(_) => self.settings.skipped.of_event(event_id),
+            Change::Shape(_) | Change::Large(_) | Change::Mark(..) | Change::Nothing => None,
+        };
+        if left_out.is_some() {
+            part.skipped.push(event_id);
+        }
+        match change {
+            Change::Rows(rows) => {
+                self.blocks += 1;
+                self.rows += rows.rows.len();
+                self.chunk.rows(rows.without(left_out));
+            }
+            Change::Truncate(_) if left_out.is_some() => {}
+            Change::Truncate(shape) => self.chunk.truncate(&shape),
+            Change::Shape(shape) => part.shapes.push(shape),
+            Change::Large(rows) => part.large.push(rows.shape.table.oid),
+            Change::Mark(shape, mark) => part.end = End::Before(Barrier::Mark(shape, mark)),
+            Change::Nothing => {}
+        }
+    }
+
+    fn with_sets(&mut self, part: Part) -> Part {
+        Part {
+            bytes: self.chunk.bytes(),
+            sets: self.chunk.take(),
+            ..part
+        }
+    }
+}

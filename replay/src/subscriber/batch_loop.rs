@@ -1,0 +1,313 @@
+//! One batch from open to finished, for ever: the story of replay in one page.
+//!
+//! The only commit that exists takes the position with it. Between any two numbered steps the
+//! process may die: the batch is then read and applied again from its beginning, for nothing
+//! of it was committed, or it is all there and the position says so.
+
+use std::{sync::Arc, time::Duration};
+
+use sql::{
+    connect::{Purpose, Session},
+    subscriber::{
+        position::{Move, Position},
+        table_state::TableRow,
+    },
+};
+use tracing::info;
+
+use super::{
+    followed::Followed,
+    hold,
+    in_sync::InSync,
+    sequences::Sequences,
+    shared::Subscription,
+    stats::Stats,
+    tables::{parking, take_over},
+    told::Part,
+};
+use crate::{
+    apply::Applier,
+    batch::{self, Delivery, Header},
+    reading::shared::Reader,
+    table,
+    trouble::Trouble,
+};
+
+/// How often to look after tables, sequences and pause while no batch comes.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
+
+/// The loop of one subscriber, with its sessions open and its position read.
+pub(crate) struct BatchLoop<'a> {
+    pub(crate) sub: &'a Subscription,
+    pub(crate) applier: Applier,
+    /// For questions to the provider while the reader's session streams.
+    pub(crate) provider: Arc<Session>,
+    pub(crate) position: Position,
+    pub(crate) in_sync: InSync,
+    paused: bool,
+    /// Tables and pause are to be read again before the next batch.
+    look_due: bool,
+    /// None while paused.
+    reader: Option<Reader>,
+    sequences: Sequences,
+    stats: &'a mut Stats,
+}
+
+/// Runs until asked to stop, or until trouble; the caller then opens everything anew.
+pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Trouble> {
+    let mut this = BatchLoop::open(sub, stats).await?;
+    let mut idle_look = tokio::time::interval(IDLE_LOOK);
+    loop {
+        sub.loop_beat.beat();
+        this.at_border().await?;
+        tokio::select! {
+            delivery = this.next(), if !this.paused => match delivery? {
+                Delivery::Begin(header) => this.batch(header).await?,
+                Delivery::LetGo => this.read_on(),
+                Delivery::Part(_) => return Err(Trouble::Stale),
+            },
+            () = sub.for_loop.notified() => this.look_due = true,
+            _ = idle_look.tick() => {
+                this.look_due = true;
+                this.in_sync.look_at_all();
+                this.stats.tell_if_due();
+                this.recover().await?;
+                this.sequences.carry(&this.provider, this.applier.session()).await?;
+            }
+            () = sub.stop.cancelled() => return Ok(()),
+        }
+    }
+}
+
+impl<'a> BatchLoop<'a> {
+    async fn open(sub: &'a Subscription, stats: &'a mut Stats) -> Result<BatchLoop<'a>, Trouble> {
+        let apply = sub.subscriber_session(Purpose::Apply).await?;
+        let stored = hold::stored(sub, &apply).await?;
+        let provider = Arc::new(sub.provider_session(Purpose::Admin).await?);
+        hold::hold_queue(sub, &provider, stored.position).await?;
+        let reader = (!stored.paused).then(|| sub.readers.read_after(stored.position));
+        let applier = Applier::new(
+            apply,
+            &sub.consumer,
+            sub.settings.on_conflict,
+            sub.settings.session_role,
+        )
+        .await?;
+        let mut sequences = Sequences::new(&sub.settings.queue, &sub.consumer);
+        sequences.carry(&provider, applier.session()).await?;
+        applier.guard().await?;
+        stats.nothing_under_way();
+        info!(consumer = %sub.consumer, tick = stored.position.tick.id.0, "batch loop started");
+        Ok(BatchLoop {
+            in_sync: InSync::new(
+                Followed::new(Some(Arc::clone(&provider))),
+                stored.tables_version,
+            ),
+            sequences,
+            position: stored.position,
+            paused: stored.paused,
+            look_due: true,
+            sub,
+            applier,
+            provider,
+            reader,
+            stats,
+        })
+    }
+
+    /// Between two batches: reads pause and tables again, and takes tables over that want to.
+    async fn at_border(&mut self) -> Result<(), Trouble> {
+        if !std::mem::take(&mut self.look_due) {
+            return Ok(());
+        }
+        let wanting = self.look().await?;
+        let mut taken = false;
+        for row in wanting {
+            if let Some(place) = table::take_over(&row, self.position.tick.id) {
+                match take_over::run(self, &row, place).await {
+                    Ok(()) => taken = true,
+                    Err(trouble @ Trouble::Table(_)) => self.park(&row, trouble).await?,
+                    Err(other) => return Err(other),
+                }
+            }
+        }
+        let session = self.applier.session();
+        if taken && self.in_sync.is_everything(self.sub, session).await? {
+            info!(consumer = %self.sub.consumer, tables = self.in_sync.tables.len(), "all tables in sync");
+        }
+        Ok(())
+    }
+
+    /// Reads position and pause, and the tables where they may have changed; gives those that
+    /// want to be taken over.
+    async fn look(&mut self) -> Result<Vec<TableRow>, Trouble> {
+        let stored = hold::stored(self.sub, self.applier.session()).await?;
+        if stored.position != self.position {
+            return Err(Trouble::Stale);
+        }
+        if stored.paused != self.paused {
+            self.paused = stored.paused;
+            info!(consumer = %self.sub.consumer, paused = self.paused, "pause changed");
+            // A batch half read would hold a snapshot and locks on the provider all the while.
+            self.reader = None;
+            if !self.paused {
+                self.read_on();
+            }
+        }
+        if stored.tables_version != self.in_sync.version {
+            // A new sequence counts from here on: it must not be behind what commits next.
+            self.sequences
+                .carry(&self.provider, self.applier.session())
+                .await?;
+        }
+        if self.in_sync.is_outdated(stored.tables_version) {
+            self.in_sync
+                .read(self.sub, &mut self.applier, stored.tables_version)
+                .await?;
+        }
+        self.in_sync.wanting(self.sub, self.applier.session()).await
+    }
+
+    /// What was told of this loop is over when it has committed a batch, or there is none to be read: a connection alone
+    /// proves nothing.
+    async fn recover(&self) -> Result<(), Trouble> {
+        if !self.sub.is_in_trouble(Part::BatchLoop) {
+            return Ok(());
+        }
+        let (queue, stands) = (&self.sub.settings.queue, self.position.tick.id);
+        let last = sql::queue::tick::last(&**self.provider, queue, stands).await;
+        let last = last.map_err(Trouble::queue)?;
+        if self.paused || last.is_some_and(|last| last.newest.id == stands) {
+            self.sub.goes_on(Part::BatchLoop).await;
+        }
+        Ok(())
+    }
+
+    /// Reads from the position on.
+    fn read_on(&mut self) {
+        // Who reads for us now must not count us any more.
+        self.reader = None;
+        self.reader = Some(self.sub.readers.read_after(self.position));
+    }
+
+    /// The reader's next delivery; while paused there is none. Cancel safe.
+    async fn next(&mut self) -> Result<Delivery, Trouble> {
+        match &mut self.reader {
+            Some(reader) => reader.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Applies the batch that the reader has begun to hand over.
+    async fn batch(&mut self, header: Header) -> Result<(), Trouble> {
+        match self.apply(&header).await {
+            Ok(()) => Ok(()),
+            Err(Trouble::Table(trouble)) => {
+                let Some(row) = self.in_sync.tables.named(trouble.table()).cloned() else {
+                    return Err(trouble.stops_the_subscriber());
+                };
+                self.park(&row, Trouble::Table(trouble)).await?;
+                // The batch comes again, without that table.
+                self.read_on();
+                Ok(())
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn apply(&mut self, header: &Header) -> Result<(), Trouble> {
+        // 1 to 3, the write, its tick and the stream of its events, were the provider's and
+        // the reader's part. 4: the batch must begin where this subscriber stands.
+        if header.from != self.position {
+            return Err(Trouble::Stale);
+        }
+        // Sequences first: no key that the batch brings may come out of the subscriber's again.
+        self.sequences
+            .before_commit(&self.provider, self.applier.session())
+            .await?;
+        self.in_sync.tables.begin_batch();
+        let (mut events, mut is_begun) = (0, false);
+        // 5 to 7: the reader has decoded events into changes and folded these into sets, and
+        // knows no table's state: 6, only tables that take their changes now get them.
+        loop {
+            let part = match self.next().await? {
+                Delivery::Part(part) => part,
+                Delivery::LetGo => {
+                    if is_begun {
+                        self.applier.rollback().await?;
+                        self.stats.nothing_under_way();
+                    }
+                    self.read_on();
+                    return Ok(());
+                }
+                // Another batch before this one's last part.
+                Delivery::Begin(_) => return Err(Trouble::Stale),
+            };
+            events += part.events;
+            self.sub.loop_beat.beat();
+            // 8: sets and position in one transaction.
+            if part.is_last() && !is_begun && self.apply_at_once(&part, header).await? {
+                break;
+            }
+            if !std::mem::replace(&mut is_begun, true) {
+                self.applier.begin().await?;
+            }
+            let (tables, tick) = (&mut self.in_sync.tables, header.to.tick.id);
+            tables.write(&mut self.applier, &part, tick).await?;
+            if part.is_last() {
+                let committed = self.applier.commit_move(self.move_to(header)).await;
+                let tables = &self.in_sync.tables;
+                committed.map_err(|trouble| tables.under_its_stored_name(trouble))?;
+                break;
+            }
+            self.stats.under_way(self.applier.rows(), header);
+        }
+        // 9: the table tasks tell the provider, so that it can give the events away.
+        self.position = header.to;
+        self.stats.batch(events, self.applier.rows(), header);
+        self.sub.goes_on(Part::BatchLoop).await;
+        self.sub.for_provider.notify_one();
+        Ok(())
+    }
+
+    /// Applies a part that is a whole batch, and commits, if it is small and nothing has to be
+    /// asked of it first; else false.
+    async fn apply_at_once(
+        &mut self,
+        part: &batch::Part,
+        header: &Header,
+    ) -> Result<bool, Trouble> {
+        let step = self.move_to(header);
+        let tables = &mut self.in_sync.tables;
+        let Some(sets) = tables.unfiltered(part)? else {
+            return Ok(false);
+        };
+        let applied = self.applier.apply_at_once(&sets, step).await;
+        applied.map_err(|trouble| tables.under_its_stored_name(trouble))
+    }
+
+    fn move_to(&self, header: &Header) -> Move {
+        Move {
+            from: header.from,
+            tables_version: self.in_sync.version,
+            to: header.to.tick,
+            to_time: Some(header.to_time),
+            conflicts: 0,
+        }
+    }
+
+    /// Takes a table out of the loop where it stands, its changes held in the queue.
+    async fn park(&mut self, row: &TableRow, trouble: Trouble) -> Result<(), Trouble> {
+        self.stats.nothing_under_way();
+        // A COPY that the server refuses at its begin takes the session with it.
+        let usable = self.applier.rollback().await.is_ok();
+        let stands = row.tick.unwrap_or(self.position.tick);
+        let parked = parking::park_held(self.sub, &self.provider, row, stands, &trouble).await?;
+        if !parked || !usable {
+            return Err(Trouble::Stale);
+        }
+        self.in_sync.tables.remove(row.provider_oid);
+        self.sub.for_tables.notify_one();
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! The tables that take the changes of a batch: which sets of a part are theirs, how a part is
+//! written, and whose trouble it is where it cannot be. One way for the batch loop, a table that
+//! catches up or is taken over, and the search for a refused change.
+
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
+
+use sql::{
+    connect::Session,
+    event::{Mark, shape::Shape},
+    name::TableName,
+    queue::tick::TickId,
+    subscriber::table_state::TableRow,
+};
+
+use crate::{
+    apply::Applier,
+    batch::{Barrier, End, Part},
+    fold::ChangeSet,
+    queue::filters::Filters,
+    table,
+    trouble::Trouble,
+};
+
+/// Tables that take changes now.
+pub(crate) struct Followed {
+    /// By their oids on the provider.
+    tables: HashMap<u32, TableRow>,
+    /// The tables that the batch in hand writes, by their names of now on the provider.
+    names: HashMap<TableName, u32>,
+    /// None where no table has a filter.
+    filters: Option<Filters>,
+}
+
+impl Followed {
+    /// No table yet. Filters are asked over `provider`, a session that streams nothing; it can be
+    /// missing where no table has a filter.
+    pub(crate) fn new(provider: Option<Arc<Session>>) -> Followed {
+        Followed {
+            tables: HashMap::new(),
+            names: HashMap::new(),
+            filters: provider.map(Filters::new),
+        }
+    }
+
+    /// Takes these tables in place of all others.
+    pub(crate) fn replace(&mut self, rows: impl IntoIterator<Item = TableRow>) {
+        self.tables = rows
+            .into_iter()
+            .map(|row| (row.provider_oid, row))
+            .collect();
+    }
+
+    /// Takes one more table.
+    pub(crate) fn insert(&mut self, row: TableRow) {
+        self.tables.insert(row.provider_oid, row);
+    }
+
+    /// Takes a table out.
+    pub(crate) fn remove(&mut self, table_oid: u32) {
+        self.tables.remove(&table_oid);
+    }
+
+    /// The number of tables.
+    pub(crate) fn len(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// The table with a name, as it was added.
+    pub(crate) fn named(&self, table: &TableName) -> Option<&TableRow> {
+        self.tables.values().find(|row| row.table == *table)
+    }
+
+    /// A batch begins: the names that tables had in the batch before are forgotten.
+    pub(crate) fn begin_batch(&mut self) {
+        self.names.clear();
+    }
+
+    /// Writes a part of a batch in the applier's open transaction, with the step that ends the part.
+    ///
+    /// # Errors
+    /// [`Trouble::Table`] where a table cannot go on, under the name that it was added by.
+    pub(crate) async fn write(
+        &mut self,
+        applier: &mut Applier,
+        part: &Part,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        self.check(part)?;
+        let sets = self.taken(part);
+        let written = match self.narrowed(sets).await {
+            Ok(sets) => applier.write(&sets, tick).await,
+            Err(trouble) => Err(trouble),
+        };
+        written.map_err(|trouble| self.under_its_stored_name(trouble))?;
+        match &part.end {
+            End::Open | End::Last { .. } => Ok(()),
+            End::Before(Barrier::Mark(shape, mark)) => self.mark(applier, shape, mark, tick).await,
+        }
+    }
+
+    /// The sets of a part that can be written as they are: those of the tables that take changes;
+    /// none if one of these tables has a filter.
+    pub(crate) fn unfiltered<'p>(
+        &mut self,
+        part: &'p Part,
+    ) -> Result<Option<Vec<&'p ChangeSet>>, Trouble> {
+        self.check(part)?;
+        let sets = self.taken(part);
+        let is_filtered = |set: &&ChangeSet| {
+            let row = self.tables.get(&set.shape.table.oid);
+            row.is_none_or(|row| row.mapping.filter.is_some())
+        };
+        Ok((!sets.iter().any(is_filtered)).then_some(sets))
+    }
+
+    /// What the tables' filters take of change sets; all of a set of a table without one. Others
+    /// read the same part: what a filter leaves of a set is a set of its own.
+    pub(crate) async fn narrowed<'s>(
+        &mut self,
+        sets: Vec<&'s ChangeSet>,
+    ) -> Result<Vec<Cow<'s, ChangeSet>>, Trouble> {
+        let mut narrowed = Vec::with_capacity(sets.len());
+        for set in sets {
+            let row = self.tables.get(&set.shape.table.oid);
+            let of_set = match row.filter(|row| row.mapping.filter.is_some()) {
+                None => None,
+                Some(row) => {
+                    let filters = self.filters.as_mut().ok_or(Trouble::Stale)?;
+                    filters.narrowed(&row.mapping, set).await?
+                }
+            };
+            narrowed.push(of_set.map_or(Cow::Borrowed(set), Cow::Owned));
+        }
+        Ok(narrowed)
+    }
+
+    /// Whether the tables can go on with what a part says beside rows.
+    fn check(&self, part: &Part) -> Result<(), Trouble> {
+        for shape in &part.shapes {
+            if let Some(row) = self.tables.get(&shape.table.oid) {
+                table::shape_can_go_on(shape, &row.mapping).map_err(|misfit| {
+                    Trouble::unfollowable(&row.table, misfit.why, misfit.advice)
+                })?;
+            }
+        }
+        let large = part.large.iter().find_map(|oid| self.tables.get(oid));
+        large.map_or(Ok(()), |row| Err(table::too_large(&row.table)))
+    }
+
+    /// The sets of tables that take changes; notes what these tables are called now.
+    fn taken<'p>(&mut self, part: &'p Part) -> Vec<&'p ChangeSet> {
+        let sets = part.sets.iter();
+        let sets: Vec<&ChangeSet> = sets
+            .filter(|set| self.tables.contains_key(&set.shape.table.oid))
+            .collect();
+        for set in &sets {
+            self.names
+                .insert(set.shape.table_name(), set.shape.table.oid);
+        }
+        sets
+    }
+
+    async fn mark(
+        &mut self,
+        applier: &mut Applier,
+        shape: &Arc<Shape>,
+        mark: &Mark,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        if !self.tables.contains_key(&shape.table.oid) {
+            return Ok(());
+        }
+        self.names.insert(shape.table_name(), shape.table.oid);
+        let marked = applier.mark(shape, mark, tick).await;
+        marked.map_err(|trouble| self.under_its_stored_name(trouble))
+    }
+
+    /// A table that was renamed on the provider is written under its new name, and known here
+    /// by the name that it was added under: trouble with it is that table's alone.
+    pub(crate) fn under_its_stored_name(&self, trouble: Trouble) -> Trouble {
+        let Trouble::Table(trouble) = trouble else {
+            return trouble;
+        };
+        let oid = self.names.get(trouble.table());
+        match oid.and_then(|oid| self.tables.get(oid)) {
+            Some(row) => trouble.renamed(&row.table).into(),
+            None => Trouble::Table(trouble),
+        }
+    }
+}

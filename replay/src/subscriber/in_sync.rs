@@ -1,0 +1,101 @@
+//! The tables that are `ok`: the batch loop writes them, and no one else makes a table one of them.
+
+use sql::{
+    connect::Session,
+    subscriber::table_state::{self, State, TableRow},
+};
+
+use super::{followed::Followed, shared::Subscription};
+use crate::{apply::Applier, trouble::Trouble};
+
+/// The tables of one subscriber that are `ok`, as they were read last.
+///
+/// Between two looks a list of tables that has become wrong is harmless: its version is part of every
+/// commit. Whoever else than the batch loop changes one of these tables changes the version: so they are
+/// read again only where that has changed, and a look costs what is under way and not what is in sync.
+pub(crate) struct InSync {
+    pub(crate) tables: Followed,
+    /// The version of the lists that the tables were read under.
+    pub(crate) version: i64,
+    /// The tables are to be read whatever their version is.
+    is_unread: bool,
+    /// All tables that want to be taken over are to be read, not only those that were told of.
+    all_due: bool,
+}
+
+impl InSync {
+    /// Nothing read yet.
+    pub(crate) fn new(tables: Followed, version: i64) -> InSync {
+        InSync {
+            tables,
+            version,
+            is_unread: true,
+            all_due: true,
+        }
+    }
+
+    /// Whether the tables are to be read again under this version of the lists.
+    pub(crate) fn is_outdated(&self, version: i64) -> bool {
+        self.is_unread || version != self.version
+    }
+
+    /// The next look reads all tables that want to be taken over.
+    pub(crate) fn look_at_all(&mut self) {
+        self.all_due = true;
+    }
+
+    /// Reads the tables, for the loop and for who writes them. `version` was read before: what changes after
+    /// it was read cannot be committed under it.
+    pub(crate) async fn read(
+        &mut self,
+        sub: &Subscription,
+        applier: &mut Applier,
+        version: i64,
+    ) -> Result<(), Trouble> {
+        self.version = version;
+        let rows = table_state::list(&**applier.session(), &sub.consumer)
+            .await
+            .map_err(could_not_read())?;
+        applier.choose(&rows);
+        applier.map_tables(&rows);
+        let ok = rows.into_iter().filter(|row| row.state == State::Ok);
+        self.tables.replace(ok);
+        self.is_unread = false;
+        Ok(())
+    }
+
+    /// The tables that want to be taken over.
+    pub(crate) async fn wanting(
+        &mut self,
+        sub: &Subscription,
+        subscriber: &Session,
+    ) -> Result<Vec<TableRow>, Trouble> {
+        let told = sub.take_wanting();
+        if std::mem::take(&mut self.all_due) {
+            let want = [State::WannaSync];
+            let all = table_state::unfinished(&**subscriber, &sub.consumer, &want).await;
+            return all.map_err(could_not_read());
+        }
+        let mut wanting = Vec::new();
+        for table in told {
+            let row = table_state::find(&**subscriber, &sub.consumer, &table).await;
+            wanting.extend(row.map_err(could_not_read())?);
+        }
+        Ok(wanting)
+    }
+
+    /// Whether every table of the subscriber is `ok`.
+    pub(crate) async fn is_everything(
+        &self,
+        sub: &Subscription,
+        subscriber: &Session,
+    ) -> Result<bool, Trouble> {
+        table_state::none_unfinished(&**subscriber, &sub.consumer)
+            .await
+            .map_err(could_not_read())
+    }
+}
+
+fn could_not_read() -> impl FnOnce(tokio_postgres::Error) -> Trouble {
+    Trouble::database("could not read positions and tables")
+}

@@ -1,0 +1,223 @@
+//! One table's own events between two ticks: how a table that stands elsewhere than its
+//! subscriber's position is read and written.
+
+use std::{ops::RangeInclusive, sync::Arc};
+
+use sql::{
+    connect::Session,
+    provider::{Batch, Only, Want},
+    queue::tick::{Epoch, TickId},
+    subscriber::{position::Position, table_state::TableRow},
+};
+use tracing::warn;
+
+use crate::{
+    apply::Applier,
+    change::Change,
+    fold::ChangeSet,
+    queue::{
+        batches::{Answer, Next, Queue},
+        track::OffTrack,
+    },
+    reading::parts::{Parts, Settings},
+    subscriber::followed::Followed,
+    table::Place,
+    trouble::Trouble,
+};
+
+/// More events than a queue can number, and no overflow when added to such a number.
+const EVERYTHING: i64 = 1 << 62;
+
+const NEEDS_RESYNC: &str = "the table needs a resync: replay resync TABLE";
+
+/// Reads one table's events over a session to the provider, and writes them.
+pub(crate) struct OwnEvents<'a> {
+    queue: Queue,
+    row: &'a TableRow,
+    epoch: Epoch,
+    chunk_bytes: usize,
+    /// The table alone.
+    followed: Followed,
+}
+
+impl<'a> OwnEvents<'a> {
+    /// Prepares to read one table of a subscriber whose position has this epoch. A table with a
+    /// filter needs a second session, `filtering`, which streams nothing.
+    pub(crate) async fn open(
+        session: Session,
+        filtering: Option<Session>,
+        queue: &str,
+        epoch: Epoch,
+        row: &'a TableRow,
+        chunk_bytes: usize,
+    ) -> Result<OwnEvents<'a>, Trouble> {
+        let mut followed = Followed::new(filtering.map(Arc::new));
+        followed.insert(row.clone());
+        Ok(OwnEvents {
+            queue: Queue::open(session, queue, Some(row.provider_oid)).await?,
+            row,
+            epoch,
+            chunk_bytes,
+            followed,
+        })
+    }
+
+    /// The provider session, for what is to be asked between two batches.
+    pub(crate) fn session(&self) -> &Session {
+        self.queue.session()
+    }
+
+    /// Finds the table's events after its place; `max_events` as in [`Want`].
+    pub(crate) async fn find(&self, place: &Place, max_events: i64) -> Result<Next, Trouble> {
+        let want = Want {
+            max_events,
+            only: self.only(place),
+            up_to: None,
+        };
+        self.ask(place, &want).await
+    }
+
+    /// Finds all of the table's events after its place, up to a tick.
+    pub(crate) async fn find_up_to(
+        &self,
+        place: &Place,
+        up_to: TickId,
+    ) -> Result<Option<Batch>, Trouble> {
+        let want = Want {
+            max_events: EVERYTHING,
+            only: self.only(place),
+            up_to: Some(up_to),
+        };
+        Ok(self.ask(place, &want).await?.batch)
+    }
+
+    /// Of a batch that was found after a place: the batch with those of its events alone that have
+    /// these numbers.
+    pub(crate) async fn narrow(
+        &self,
+        place: &Place,
+        batch: &Batch,
+        events: RangeInclusive<i64>,
+    ) -> Result<Batch, Trouble> {
+        let want = Want {
+            max_events: EVERYTHING,
+            only: Only {
+                events: Some(events),
+                ..self.only(place)
+            },
+            up_to: Some(batch.to.id),
+        };
+        let found = self.ask(place, &want).await?.batch;
+        found
+            .filter(|found| found.to == batch.to)
+            .ok_or(Trouble::Stale)
+    }
+
+    fn only(&self, place: &Place) -> Only {
+        Only {
+            table: Some(self.row.provider_oid),
+            not_shown_by: place.copied.as_ref().map(|copied| copied.snapshot.clone()),
+            events: None,
+        }
+    }
+
+    async fn ask(&self, place: &Place, want: &Want) -> Result<Next, Trouble> {
+        let stands = Position {
+            epoch: self.epoch,
+            tick: place.tick,
+        };
+        let next = match self.queue.after(stands, want).await? {
+            // The other tables are not concerned: what this one waits for was given away.
+            Answer::Off(lost @ OffTrack::Behind { .. }) => {
+                return Err(Trouble::unfollowable(
+                    &self.row.table,
+                    lost.to_string(),
+                    NEEDS_RESYNC,
+                ));
+            }
+            answer @ (Answer::OnTrack(_) | Answer::Off(_)) => answer.on_track()?,
+        };
+        self.check_copy(place).await?;
+        Ok(next)
+    }
+
+    /// A copy shows more than the tick that its table's events begin at. Until the table has
+    /// passed a tick that shows all of it, that tick must be there: a standby that was behind
+    /// when it took over has the first one, and gives out transaction numbers that the copy's
+    /// snapshot takes for its own.
+    async fn check_copy(&self, place: &Place) -> Result<(), Trouble> {
+        let shown_by = match &place.copied {
+            Some(copied) if place.tick.id < copied.shown_by.id => copied.shown_by,
+            Some(_) | None => return Ok(()),
+        };
+        if self.queue.tick(shown_by.id).await? == Some(shown_by) {
+            return Ok(());
+        }
+        Err(Trouble::unfollowable(
+            &self.row.table,
+            format!(
+                "its copy was made of a provider with tick {}, which this one does not have: \
+                 the provider went back in time",
+                shown_by.id
+            ),
+            NEEDS_RESYNC,
+        ))
+    }
+
+    /// The events of a batch that an operator could skip: rows and TRUNCATE, by their numbers.
+    pub(crate) async fn skippable(&mut self, batch: &Batch) -> Result<Vec<i64>, Trouble> {
+        let mut ids = Vec::new();
+        let mut events = self.queue.events(batch).await?;
+        while let Some((event_id, change)) = events.next().await? {
+            match change {
+                Change::Rows(_) | Change::Truncate(_) => ids.push(event_id),
+                Change::Shape(_) | Change::Mark(..) | Change::Large(_) | Change::Nothing => {}
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The change of the one event of a batch; none if the batch has no event.
+    pub(crate) async fn change(&mut self, batch: &Batch) -> Result<Option<Change>, Trouble> {
+        let mut events = self.queue.events(batch).await?;
+        let mut found = None;
+        while let Some((_, change)) = events.next().await? {
+            found = Some(change);
+        }
+        Ok(found)
+    }
+
+    /// Writes a batch of the table's events in the applier's open transaction, but for what an
+    /// operator has dropped.
+    pub(crate) async fn write(
+        &mut self,
+        applier: &mut Applier,
+        batch: &Batch,
+    ) -> Result<(), Trouble> {
+        let settings = Settings {
+            chunk_bytes: self.chunk_bytes,
+            skipped: applier.skipped(self.epoch, self.row.provider_oid).await?,
+            ..Settings::default()
+        };
+        let mut parts = Parts::new(self.queue.events(batch).await?, settings);
+        while let Some(part) = parts.next(|| false).await? {
+            for event in &part.skipped {
+                warn!(table = %self.row.table, event, "change skipped");
+            }
+            self.followed.write(applier, &part, batch.to.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes change sets of the table on trial, on top of what is written: what came of it, and
+    /// nothing stays.
+    pub(crate) async fn try_sets(
+        &mut self,
+        applier: &mut Applier,
+        sets: &[ChangeSet],
+        tick: TickId,
+    ) -> Result<Result<(), Trouble>, Trouble> {
+        let sets = self.followed.narrowed(sets.iter().collect()).await?;
+        applier.try_sets(&sets, tick).await
+    }
+}
