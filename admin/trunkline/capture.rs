@@ -8,8 +8,8 @@ use admin::{output, terminal};
 use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
+use sql::moment;
 use sql::name::TableName;
-use sql::provider::patience;
 use sql::provider::{self, Capture};
 use tokio_postgres::error::SqlState;
 
@@ -262,7 +262,7 @@ pub(crate) async fn end(
     wanted: Wanted<'_>,
     common: &CommonArgs,
 ) -> Result<(usize, usize), Failure> {
-    let prepared = patience::prepare(&place.session).await;
+    let prepared = moment::prepare(&place.session).await;
     prepared.context("could not set lock_timeout")?;
     let (mut ended, mut refused) = (0, 0);
     for capture in captures {
@@ -288,9 +288,8 @@ pub(crate) async fn end(
 
 async fn end_one(place: &Place, capture: &Capture, consumer: &str) -> Result<(), Failure> {
     let name = &capture.name;
-    let ended = patience::with_lock(async || {
-        provider::end_capture(&*place.session, capture, consumer).await
-    });
+    let ended =
+        moment::with_lock(async || provider::end_capture(&*place.session, capture, consumer).await);
     match ended
         .await
         .with_context(|| format!("could not end capture of {name}"))?

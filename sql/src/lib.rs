@@ -23,8 +23,9 @@ pub mod queue; // schema pgq: queues, ticks, consumers, holders, maintenance
 // The subscriber's tables, schema trunkline: replay's alone, each in its caller's transaction.
 pub mod subscriber;
 
-// Both sides, for whoever asks how they stand: reads only.
-pub mod our_sessions; // pg_stat_activity and pg_locks
-pub mod standing; // position, queue and captured tables
+// Both sides.
+pub mod moment; // locks that are asked for in moments, so that nobody queues for long
+pub mod our_sessions; // reads pg_stat_activity and pg_locks
+pub mod standing; // reads position, queue and captured tables
 
 pub use error::{Class, Error, classify};

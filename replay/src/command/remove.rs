@@ -8,8 +8,9 @@ use admin::{
 use anyhow::Context as _;
 use sql::{
     connect::Session,
+    moment,
     name::TableName,
-    provider::{self, patience},
+    provider,
     subscriber::{kept_ddl, table_state::TableRow},
 };
 
@@ -50,7 +51,7 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
         None
     } else {
         let session = job.provider().await?;
-        patience::prepare(&session)
+        moment::prepare(&session)
             .await
             .context("could not ask the provider")?;
         Some(session)
@@ -112,7 +113,7 @@ async fn end_capture(
     table: &TableName,
     oid: Option<u32>,
 ) -> Result<bool, Failure> {
-    patience::with_lock(async || {
+    moment::with_lock(async || {
         provider::remove_table(&**provider, job.queue(), consumer, table, oid).await
     })
     .await

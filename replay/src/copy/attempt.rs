@@ -1,11 +1,12 @@
 //! The subscriber's table before and after its load: what it holds, what stands on it, and the
 //! try that loads it. Each function is one transaction.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use sql::{
     connect::Session,
+    moment::{self, Tries},
     name::TableName,
     queue::tick::Tick,
     subscriber::{
@@ -14,7 +15,6 @@ use sql::{
         table_state::{self, Copied, Existing, TableRow},
     },
 };
-use tokio_postgres::error::SqlState;
 use tracing::{debug, info};
 
 use super::files::Files;
@@ -28,58 +28,30 @@ use crate::{
     trouble::Trouble,
 };
 
-/// How long one try waits for a table's lock on the subscriber: readers queue behind it.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// Between two tries.
-const LOCK_REST: Duration = Duration::from_millis(200);
-
-/// For how long to try, before the table rests.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
-
-/// Tries a transaction that takes a table's lock until it gets it.
-pub(super) struct Patience<'a> {
-    session: &'a tokio_postgres::Client,
-    started: Instant,
+/// After a try of a transaction that takes a table's lock on the subscriber: rolls it back, and waits for the
+/// [next one](Tries::again), because readers queue behind each try.
+pub(super) async fn again(
+    session: &tokio_postgres::Client,
+    tries: &Tries,
+    trouble: Trouble,
+) -> Result<(), Trouble> {
+    session
+        .batch_execute("rollback")
+        .await
+        .map_err(Trouble::database("could not roll back on the subscriber"))?;
+    tries.again(trouble).await
 }
 
-impl<'a> Patience<'a> {
-    pub(super) fn new(session: &'a tokio_postgres::Client) -> Patience<'a> {
-        Patience {
-            session,
-            started: Instant::now(),
-        }
-    }
-
-    /// Rolls back what has failed. Gives the trouble back unless it was the lock's, and
-    /// another try may have more luck.
-    pub(super) async fn again(&self, trouble: Trouble) -> Result<(), Trouble> {
-        self.session
-            .batch_execute("rollback")
-            .await
-            .map_err(Trouble::database("could not roll back on the subscriber"))?;
-        if !is_lock_timeout(&trouble) || self.started.elapsed() > LOCK_PATIENCE {
-            return Err(trouble);
-        }
-        tokio::time::sleep(LOCK_REST).await;
-        Ok(())
-    }
-}
-
-fn is_lock_timeout(trouble: &Trouble) -> bool {
-    trouble.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE)
-}
-
-/// Begins a transaction of [`Patience`].
+/// Begins a transaction that takes a table's lock: see [`again`].
 pub(super) async fn begin(
     session: &tokio_postgres::Client,
     role: SessionRole,
 ) -> Result<(), Trouble> {
     session
         .batch_execute(&format!(
-            "begin isolation level read committed; {}; set local lock_timeout = {}",
+            "begin isolation level read committed; {}; {}",
             write_settings(role),
-            LOCK_TIMEOUT.as_millis()
+            moment::in_transaction()
         ))
         .await
         .map_err(Trouble::database("could not begin on the subscriber"))
@@ -140,11 +112,11 @@ pub(super) async fn make(
     session: &Session,
     take_indexes_away: bool,
 ) -> Result<Begun, Trouble> {
-    let patience = Patience::new(session);
+    let tries = Tries::within(moment::LIMIT);
     loop {
         match try_make(sub, row, target, session, take_indexes_away).await {
-            Ok(begun) => return Ok(begun),
-            Err(trouble) => patience.again(trouble).await?,
+            Ok(done) => return Ok(done),
+            Err(trouble) => again(session, &tries, trouble).await?,
         }
     }
 }
@@ -292,11 +264,11 @@ pub(super) async fn complete(
                 "could not analyze what was copied",
             ))?;
     }
-    let patience = Patience::new(session);
+    let tries = Tries::within(moment::LIMIT);
     loop {
         match try_complete(row, target, session, begun, place, moved, beside).await {
-            Ok(()) => return Ok(()),
-            Err(trouble) => patience.again(trouble).await?,
+            Ok(done) => return Ok(done),
+            Err(trouble) => again(session, &tries, trouble).await?,
         }
     }
 }
@@ -348,11 +320,11 @@ pub(super) async fn clear(
     session: &Session,
     begun: &Begun,
 ) -> Result<(), Trouble> {
-    let patience = Patience::new(session);
+    let tries = Tries::within(moment::LIMIT);
     loop {
         match try_clear(role, row, session, begun).await {
-            Ok(()) => return Ok(()),
-            Err(trouble) => patience.again(trouble).await?,
+            Ok(done) => return Ok(done),
+            Err(trouble) => again(session, &tries, trouble).await?,
         }
     }
 }

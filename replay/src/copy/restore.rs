@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sql::{
     connect::Purpose,
+    moment::{self, Tries},
     name::{TableName, quote_ident},
     subscriber::kept_ddl::{self, Kept},
 };
@@ -191,11 +192,11 @@ async fn is_there(
 
 /// Runs what is to be run when all of a table is built, in one transaction, under its lock.
 async fn attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Result<(), Trouble> {
-    let patience = attempt::Patience::new(session);
+    let tries = Tries::within(moment::LIMIT);
     loop {
         match try_attach(session, role, all).await {
-            Ok(()) => return Ok(()),
-            Err(trouble) => patience.again(trouble).await?,
+            Ok(done) => return Ok(done),
+            Err(trouble) => attempt::again(session, &tries, trouble).await?,
         }
     }
 }

@@ -12,8 +12,9 @@ use admin::log::Once;
 use sql::{
     connect::{Purpose, Session},
     event::mapping::Mapping,
+    moment,
     name::TableName,
-    provider::{self, Candidate, WantedIdentity, patience},
+    provider::{self, Candidate, WantedIdentity},
     subscriber::table_state::{self, Existing, Registered},
 };
 use tokio_postgres::error::SqlState;
@@ -60,7 +61,7 @@ impl Adding<'_> {
         let sub = self.sub;
         let provider = sub.provider_session(Purpose::AutoAdd).await?;
         let subscriber = sub.subscriber_session(Purpose::AutoAdd).await?;
-        patience::prepare(&provider)
+        moment::prepare(&provider)
             .await
             .map_err(Trouble::database("could not set a limit for locks"))?;
         loop {

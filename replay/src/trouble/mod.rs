@@ -7,6 +7,7 @@ mod table;
 use sql::{
     Class, classify,
     connect::{ConnectError, NoSession, PoolError},
+    moment::LockTimeout,
     name::TableName,
     queue::tick::TickId,
 };
@@ -51,6 +52,12 @@ pub(crate) enum Trouble {
     /// What this loop believed of positions and tables is no longer so: read it again.
     #[error("the subscriber's position or tables were changed by somebody else")]
     Stale,
+}
+
+impl LockTimeout for Trouble {
+    fn is_lock_timeout(&self) -> bool {
+        self.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
 }
 
 impl Trouble {

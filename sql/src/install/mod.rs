@@ -8,7 +8,7 @@ pub mod manifest;
 pub mod ownership;
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
@@ -18,6 +18,7 @@ use self::installed::{Extension, extension_of, schema_exists, schema_of};
 use self::manifest::{Entry, Step, When, digest, entries, steps, takeover};
 use self::ownership::Schema;
 use crate::error::{Error, column};
+use crate::moment;
 
 /// Key of the advisory transaction lock that installers take. The letters "trunklin".
 const INSTALL_LOCK: i64 = 0x7472_756e_6b6c_696e;
@@ -128,24 +129,23 @@ pub async fn install_over(
     components: &[Component],
     over: OverPgq,
 ) -> Result<Report, Error> {
-    let started = Instant::now();
+    // A takeover asks for locks in moments, so that no writer waits behind it for others.
+    let patience = match over {
+        OverPgq::TakeOver => LOCK_PATIENCE,
+        OverPgq::Refuse => Duration::ZERO,
+    };
     let mut event_triggers = EventTriggers::Fire;
     loop {
-        match attempt(client, components, over, event_triggers).await {
+        let tried = moment::within(patience, async || {
+            attempt(client, components, over, event_triggers).await
+        });
+        match tried.await {
             Err(error)
                 if event_triggers == EventTriggers::Fire
                     && is_superuser(client).await?
                     && names_nothing(&error) =>
             {
                 event_triggers = EventTriggers::Rest;
-            }
-            // A takeover asks for locks in moments, so that no writer waits behind it for others.
-            Err(error)
-                if over == OverPgq::TakeOver
-                    && error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
-                    && started.elapsed() < LOCK_PATIENCE =>
-            {
-                tokio::time::sleep(LOCK_PAUSE).await;
             }
             outcome => return outcome,
         }
@@ -181,9 +181,8 @@ async fn is_superuser(client: &Client) -> Result<bool, Error> {
         .map_err(Error::database("read the role's rights"))
 }
 
-/// How long a takeover tries to get the locks on PgQ's tables, and how long it lets others pass in between.
+/// How long a takeover tries to get the locks on PgQ's tables.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
-const LOCK_PAUSE: Duration = Duration::from_millis(500);
 
 /// One transaction of an install.
 async fn attempt(

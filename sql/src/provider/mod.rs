@@ -2,7 +2,6 @@
 //! making capture. One function here calls one function there.
 
 pub mod filter;
-pub mod patience;
 
 mod batch;
 mod captures;

@@ -6,8 +6,9 @@ use anyhow::{Context as _, anyhow};
 use sql::{
     connect::Session,
     event::mapping::Mapping,
+    moment,
     name::TableName,
-    provider::{self, WantedIdentity, patience},
+    provider::{self, WantedIdentity},
     subscriber::table_state::{self, Registered},
 };
 
@@ -177,7 +178,7 @@ async fn register(
         return Ok(None);
     };
     // Somebody was faster since it was looked at.
-    patience::with_lock(async || {
+    moment::with_lock(async || {
         provider::remove_table(
             &**provider,
             job.queue(),
@@ -237,8 +238,8 @@ async fn capture(
     table: &TableName,
     identity: &WantedIdentity,
 ) -> anyhow::Result<bool> {
-    patience::prepare(provider).await?;
-    let made = patience::with_lock(async || {
+    moment::prepare(provider).await?;
+    let made = moment::with_lock(async || {
         provider::add_table(&**provider, job.queue(), consumer, table, identity).await
     });
     match made.await {

@@ -10,10 +10,7 @@ mod archive;
 mod code;
 mod pg_dump;
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::collections::HashSet;
 
 use admin::{
     config::SubscriberConfig,
@@ -22,6 +19,7 @@ use admin::{
 use anyhow::{Context as _, anyhow};
 use sql::{
     connect::{ApplicationName, Purpose, Session},
+    moment::{self, LockTimeout as _, Tries},
     name::{TableName, quote_ident},
     provider::Candidate,
 };
@@ -32,13 +30,6 @@ use self::{
     pg_dump::PgDump,
 };
 use super::{Job, label};
-
-/// How long one try waits for a lock: others queue behind it. A foreign key locks the table
-/// that it refers to.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// For how long to try.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Before the entries: as `pg_dump` itself would have it. What the archive says of the session
 /// is left out, because an older server does not know all of it.
@@ -346,23 +337,26 @@ impl Making<'_> {
                 label(self.one)
             )
         };
-        let started = Instant::now();
+        // Others queue behind each try: a foreign key locks the table that it refers to.
+        let script = format!(
+            "begin; {}; {SESSION}\n{entries}\n; commit",
+            moment::in_transaction()
+        );
+        let tries = Tries::within(moment::LIMIT);
         loop {
             let session = self.job.subscriber(self.one).await?;
-            let script = format!(
-                "begin; set local lock_timeout = {}; {SESSION}\n{entries}\n; commit",
-                LOCK_TIMEOUT.as_millis()
-            );
             let Err(error) = session.batch_execute(&script).await else {
                 return Ok(());
             };
-            let locked = error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
-            if !locked || started.elapsed() > LOCK_PATIENCE {
-                let code = if locked { Exit::TimedOut } else { Exit::Failed };
+            if let Err(error) = tries.again(error).await {
+                let code = if error.is_lock_timeout() {
+                    Exit::TimedOut
+                } else {
+                    Exit::Failed
+                };
                 let text = exit::one_line(&error);
                 return Err(Failure::new(code, anyhow!("{text}").context(failed())));
             }
-            tokio::time::sleep(LOCK_TIMEOUT).await;
         }
     }
 
