@@ -19,7 +19,7 @@ use crate::{
     http,
     join::choose::AutoAdd,
     queue::ticks::{Listener, Requests, Ticks},
-    reading::{reader::Feed, shared::Readers},
+    reading::{reader::Feed, shared::Readers, tick_by_tick::TickByTick},
     subscriber::{
         life::{self, FirstWord},
         shared::{Settings, Subscription},
@@ -248,6 +248,7 @@ fn subscription(
         provider: config.provider.clone(),
         subscriber: one.db.clone(),
         readers: shared.readers,
+        tick_by_tick: TickByTick::default(),
         totals: Arc::default(),
         ticks: shared.ticks,
         requests: shared.requests,

@@ -4,3 +4,4 @@
 pub(crate) mod parts;
 pub(crate) mod reader;
 pub(crate) mod shared;
+pub(crate) mod tick_by_tick;

@@ -37,11 +37,11 @@ pub(super) async fn run(seat: Seat, feed: Feed, from: Position) {
 
 async fn read(seat: &Seat, mut feed: Feed, mut from: Position) -> Result<(), Trouble> {
     let mut queue = Queue::open(seat.session().await?, &feed.queue, None).await?;
-    let want = Want {
-        max_events: feed.max_events,
-        ..Want::default()
-    };
     loop {
+        let want = Want {
+            max_events: seat.max_events(),
+            ..Want::default()
+        };
         feed.ticks.mark();
         let next = queue.after(from, &want).await?.on_track()?;
         let Some(batch) = next.batch else {

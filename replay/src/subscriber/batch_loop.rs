@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     apply::Applier,
-    batch::{self, Delivery, Header},
+    batch::{self, Delivery, End, Header},
     reading::shared::Reader,
     table,
     trouble::Trouble,
@@ -85,7 +85,8 @@ impl<'a> BatchLoop<'a> {
         let stored = hold::stored(sub, &apply).await?;
         let provider = Arc::new(sub.provider_session(Purpose::Admin).await?);
         hold::hold_queue(sub, &provider, stored.position).await?;
-        let reader = (!stored.paused).then(|| sub.readers.read_after(stored.position));
+        let reader =
+            (!stored.paused).then(|| sub.readers.read_after(stored.position, &sub.tick_by_tick));
         let applier = Applier::new(
             apply,
             &sub.consumer,
@@ -187,7 +188,8 @@ impl<'a> BatchLoop<'a> {
     fn read_on(&mut self) {
         // Who reads for us now must not count us any more.
         self.reader = None;
-        self.reader = Some(self.sub.readers.read_after(self.position));
+        let readers = &self.sub.readers;
+        self.reader = Some(readers.read_after(self.position, &self.sub.tick_by_tick));
     }
 
     /// The reader's next delivery; while paused there is none. Cancel safe.
@@ -229,7 +231,7 @@ impl<'a> BatchLoop<'a> {
         let (mut events, mut is_begun) = (0, false);
         // 5 to 7: the reader has decoded events into changes and folded these into sets, and
         // knows no table's state: 6, only tables that take their changes now get them.
-        loop {
+        let last = loop {
             let part = match self.next().await? {
                 Delivery::Part(part) => part,
                 Delivery::LetGo => {
@@ -247,7 +249,7 @@ impl<'a> BatchLoop<'a> {
             self.sub.loop_beat.beat();
             // 8: sets and position in one transaction.
             if part.is_last() && !is_begun && self.apply_at_once(&part, header).await? {
-                break;
+                break part;
             }
             if !std::mem::replace(&mut is_begun, true) {
                 self.applier.begin().await?;
@@ -258,9 +260,15 @@ impl<'a> BatchLoop<'a> {
                 let committed = self.applier.commit_move(self.move_to(header)).await;
                 let tables = &self.in_sync.tables;
                 committed.map_err(|trouble| tables.under_its_stored_name(trouble))?;
-                break;
+                break part;
             }
             self.stats.under_way(self.applier.rows(), header);
+        };
+        if let End::Last {
+            others_follow: false,
+        } = last.end
+        {
+            self.sub.tick_by_tick.end();
         }
         // 9: the table tasks tell the provider, so that it can give the events away.
         self.position = header.to;

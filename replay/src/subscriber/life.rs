@@ -10,7 +10,7 @@ use sql::{
     subscriber::position,
 };
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{batch_loop, shared::Subscription, stats::Stats, tables::tasks, told::Part};
 use crate::{command::OTHER_QUEUE, join::auto_add, trouble::Trouble};
@@ -123,6 +123,11 @@ impl Life {
             }
             if self.stats.batches_ever() > committed {
                 rests = self.rests();
+            }
+            if trouble.is_of_memory() && sub.tick_by_tick.begin() {
+                let (consumer, error) = (&sub.consumer, trouble.log_line());
+                warn!(%consumer, %error, "a batch needs more locks or memory than the subscriber has, smaller ones follow");
+                continue;
             }
             self.tell(&trouble).await;
             let rest = rests.next().unwrap_or(sub.settings.retry_delay);

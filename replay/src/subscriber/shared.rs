@@ -23,7 +23,7 @@ use crate::{
     apply::{OnConflict, SessionRole},
     join::choose::AutoAdd,
     queue::ticks::{Requests, Ticks},
-    reading::shared::Readers,
+    reading::{shared::Readers, tick_by_tick::TickByTick},
     table::PARKED_REST,
     trouble::Trouble,
 };
@@ -88,6 +88,8 @@ pub(crate) struct Subscription {
     pub copy_in: Pool,
     /// Who reads the queue, for all subscribers of the job.
     pub readers: Arc<Readers>,
+    /// Whether its batches are one tick each.
+    pub tick_by_tick: TickByTick,
     /// What was done for it so far.
     pub totals: Arc<Totals>,
     /// Hints that there may be a new tick.

@@ -90,6 +90,11 @@ impl Trouble {
         self.sqlstate() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
     }
 
+    /// Whether the server has no memory left, or no room in its table of locks: a smaller transaction may need less.
+    pub(crate) fn is_of_memory(&self) -> bool {
+        self.sqlstate() == Some(&SqlState::OUT_OF_MEMORY)
+    }
+
     /// The SQLSTATE that the server gave, if it was the server that said no.
     pub(crate) fn sqlstate(&self) -> Option<&SqlState> {
         let source = match self {

@@ -10,6 +10,7 @@ mod filter_texts;
 mod filters;
 mod identity;
 mod life;
+mod locks;
 mod many;
 mod mapping;
 mod partitions;

@@ -20,7 +20,10 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::reader::{self, Feed};
+use super::{
+    reader::{self, Feed},
+    tick_by_tick::TickByTick,
+};
 use crate::{
     batch::{Delivery, End},
     trouble::Trouble,
@@ -72,6 +75,7 @@ struct Member {
     id: u64,
     deliveries: mpsc::UnboundedSender<Result<Delivery, Trouble>>,
     backlog: Arc<Backlog>,
+    tick_by_tick: TickByTick,
 }
 
 /// What a member has not done yet.
@@ -135,9 +139,13 @@ impl Readers {
     }
 
     /// Reads after a position: with those who stand there, or over a session of its own.
-    pub(crate) fn read_after(self: &Arc<Self>, from: Position) -> Reader {
+    pub(crate) fn read_after(
+        self: &Arc<Self>,
+        from: Position,
+        tick_by_tick: &TickByTick,
+    ) -> Reader {
         let mut rooms = self.rooms();
-        let (member, reader) = self.member(&mut rooms);
+        let (member, reader) = self.member(&mut rooms, tick_by_tick);
         match rooms.at_border(from, None) {
             Some(room) => room.members.push(member),
             None => {
@@ -156,7 +164,7 @@ impl Readers {
     }
 
     /// Both ends of what a reader and a new member have between them.
-    fn member(self: &Arc<Self>, rooms: &mut Rooms) -> (Member, Reader) {
+    fn member(self: &Arc<Self>, rooms: &mut Rooms, tick_by_tick: &TickByTick) -> (Member, Reader) {
         let (sender, deliveries) = mpsc::unbounded_channel();
         let backlog = Arc::new(Backlog::default());
         rooms.last_id += 1;
@@ -164,6 +172,7 @@ impl Readers {
             id: rooms.last_id,
             deliveries: sender,
             backlog: Arc::clone(&backlog),
+            tick_by_tick: tick_by_tick.clone(),
         };
         let reader = Reader {
             readers: Arc::clone(self),
@@ -285,6 +294,16 @@ impl Seat {
             other.members.extend(members);
         }
         true
+    }
+
+    /// How many events may be merged into the next batch: none beside one tick's where a member wants it so.
+    pub(super) fn max_events(&self) -> i64 {
+        let mut rooms = self.readers.rooms();
+        let room = rooms.room(self.room);
+        match room.is_some_and(|room| room.members.iter().any(|one| one.tick_by_tick.is_on())) {
+            true => 1,
+            false => self.readers.feed.max_events,
+        }
     }
 
     /// A batch begins: who comes now cannot join, until its end.

@@ -25,7 +25,7 @@ fn readers() -> Arc<Readers> {
     let (_, ticks, _) = Listener::new(Duration::from_secs(1));
     let feed = Feed {
         queue: "q".into(),
-        max_events: 1,
+        max_events: 100,
         chunk_bytes: CHUNK,
         ticks,
     };
@@ -37,8 +37,9 @@ fn readers() -> Arc<Readers> {
 /// A room at a border, its members' ends and its reader's seat, of which the test is the reader.
 fn room(readers: &Arc<Readers>, border: Position, members: usize) -> (Seat, Vec<Reader>) {
     let mut rooms = readers.rooms();
-    let (members, ends): (Vec<Member>, Vec<Reader>) =
-        (0..members).map(|_| readers.member(&mut rooms)).unzip();
+    let (members, ends): (Vec<Member>, Vec<Reader>) = (0..members)
+        .map(|_| readers.member(&mut rooms, &TickByTick::default()))
+        .unzip();
     let id = members[0].id;
     rooms.open.push(Room {
         id,
@@ -169,13 +170,28 @@ async fn readers_that_wait_at_one_place_become_one() {
 async fn who_comes_while_a_batch_is_read_reads_alone() {
     let readers = readers();
     let (seat, _ends) = room(&readers, at(1), 1);
-    let with_it = readers.read_after(at(1));
+    let with_it = readers.read_after(at(1), &TickByTick::default());
     assert_eq!(readers.rooms().open.len(), 1);
     seat.begin();
-    let alone = readers.read_after(at(1));
+    let alone = readers.read_after(at(1), &TickByTick::default());
     assert_eq!(readers.rooms().open.len(), 2);
     drop((with_it, alone));
     assert_eq!(readers.rooms().open.len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_is_one_tick_while_a_member_wants_it_so() {
+    let (readers, wants) = (readers(), TickByTick::default());
+    let (seat, _ends) = room(&readers, at(1), 1);
+    let many = seat.max_events();
+    let member = readers.read_after(at(1), &wants);
+    assert!(wants.begin() && !wants.begin());
+    assert_eq!(seat.max_events(), 1);
+    wants.end();
+    assert_eq!(seat.max_events(), many);
+    assert!(wants.begin());
+    drop(member);
+    assert_eq!(seat.max_events(), many);
 }
 
 #[tokio::test]
