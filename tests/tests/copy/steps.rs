@@ -85,7 +85,7 @@ const STEPS: [Step; 10] = [
         when: LOADING,
         hold: "lock table parent in row exclusive mode",
         there: "select count(*) > 0 from pg_stat_activity \
-                where query ~* '^create .*index' and wait_event_type = 'Lock'",
+                where query ~* 'create .*index' and wait_event_type = 'Lock'",
     },
     Step {
         name: "before its constraints come back",
@@ -110,7 +110,7 @@ const STEPS: [Step; 10] = [
         when: "select count(*) > 0 from trunkline.kept_ddl where kind = 'foreign key' and attach = '{}'",
         hold: "lock table child in share update exclusive mode",
         there: "select count(*) > 0 from pg_stat_activity \
-                where query ~* '^alter table .* validate' and wait_event_type = 'Lock'",
+                where query ~* 'alter table .* validate' and wait_event_type = 'Lock'",
     },
     Step {
         name: "when it catches up",
