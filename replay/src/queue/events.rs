@@ -4,34 +4,28 @@
 use std::pin::Pin;
 
 use futures::StreamExt;
-use sql::{event::RawEvent, provider::Batch};
-use tokio_postgres::{
-    Client, CopyOutStream,
-    binary_copy::{BinaryCopyOutRow, BinaryCopyOutStream},
-    types::Type,
+use sql::{
+    event::{
+        RawEvent,
+        tuple::{BadTuple, Tuple, Tuples},
+    },
+    provider::Batch,
 };
+use tokio_postgres::{Client, CopyOutStream};
 
 use crate::{
     change::{Change, Decoder, Later},
     trouble::Trouble,
 };
 
-/// Texts are taken as bytes: a database in SQL_ASCII holds what it was given, and whether that is
-/// text the subscriber says, for the table's rows alone.
-const COLUMNS: [Type; 7] = [
-    Type::INT8,
-    Type::BYTEA,
-    Type::BYTEA,
-    Type::BYTEA,
-    Type::BYTEA,
-    Type::BYTEA,
-    Type::BYTEA,
-];
+/// The columns of [`Batch::copy_events`].
+const COLUMNS: usize = 7;
 
 /// The events of an open batch, in order. Dropping them half read makes the session useless: drop the
 /// session, too.
 pub(crate) struct Events<'a> {
-    rows: Pin<Box<BinaryCopyOutStream>>,
+    stream: Pin<Box<CopyOutStream>>,
+    tuples: Tuples<COLUMNS>,
     decoder: &'a mut Decoder,
 }
 
@@ -42,24 +36,23 @@ impl<'a> Events<'a> {
         batch: &Batch,
         decoder: &'a mut Decoder,
     ) -> Result<Events<'a>, Trouble> {
-        let stream: CopyOutStream = client
+        let stream = client
             .copy_out(&batch.copy_events())
             .await
             .map_err(Trouble::database("could not open a batch on the provider"))?;
         Ok(Events {
-            rows: Box::pin(BinaryCopyOutStream::new(stream, &COLUMNS)),
+            stream: Box::pin(stream),
+            tuples: Tuples::default(),
             decoder,
         })
     }
 
     /// The next event's number and what it changes; none at the batch's end.
     pub(crate) async fn next(&mut self) -> Result<Option<(i64, Change)>, Trouble> {
-        let Some(row) = self.rows.next().await else {
+        let Some(tuple) = self.tuple().await? else {
             return Ok(None);
         };
-        let row = row.map_err(Trouble::database("could not read events of the provider"))?;
-        let (event, later) =
-            raw_event(&row).map_err(Trouble::database("could not read an event's columns"))?;
+        let (event, later) = raw_event(&tuple).map_err(unreadable)?;
         let event_id = event.ev_id;
         let change = self.decoder.decode(event, later);
         let change = change.map_err(|error| Trouble::Operator {
@@ -71,20 +64,47 @@ impl<'a> Events<'a> {
         })?;
         Ok(Some((event_id, change)))
     }
+
+    async fn tuple(&mut self) -> Result<Option<Tuple<COLUMNS>>, Trouble> {
+        loop {
+            if let Some(tuple) = self.tuples.pop().map_err(unreadable)? {
+                return Ok(Some(tuple));
+            }
+            match self.stream.next().await {
+                Some(chunk) => self.tuples.push(
+                    chunk.map_err(Trouble::database("could not read events of the provider"))?,
+                ),
+                None => return self.tuples.finish().map(|()| None).map_err(unreadable),
+            }
+        }
+    }
 }
 
-fn raw_event(row: &BinaryCopyOutRow) -> Result<(RawEvent<'_>, Later<'_>), tokio_postgres::Error> {
-    let bytes = |column| row.try_get::<Option<&[u8]>>(column);
+fn unreadable(error: BadTuple) -> Trouble {
+    Trouble::Operator {
+        doing: "could not read events of the provider".into(),
+        advice: "what the provider sends is not what was asked for: see which server, or what before it, \
+                 the config names"
+            .into(),
+        source: anyhow::Error::new(error),
+    }
+}
+
+/// Texts come as bytes: a database in SQL_ASCII holds what it was given, and whether that is text the
+/// subscriber says, for the table's rows alone.
+fn raw_event(tuple: &Tuple<COLUMNS>) -> Result<(RawEvent<'_>, Later<'_>), BadTuple> {
     // What capture writes beside the data is text; of another program's event nothing is read.
-    let text =
-        |column| bytes(column).map(|found| found.and_then(|it| std::str::from_utf8(it).ok()));
-    let event = RawEvent {
-        ev_id: row.try_get(0)?,
-        ev_type: text(1)?,
-        ev_data: bytes(2)?,
-        ev_extra1: text(3)?,
-        ev_extra2: text(4)?,
-        ev_extra3: text(5)?,
+    let text = |place| {
+        let bytes: Option<&[u8]> = tuple.field(place);
+        bytes.and_then(|bytes| std::str::from_utf8(bytes).ok())
     };
-    Ok((event, Later(text(6)?)))
+    let event = RawEvent {
+        ev_id: tuple.int8(0)?,
+        ev_type: text(1),
+        ev_data: tuple.field(2),
+        ev_extra1: text(3),
+        ev_extra2: text(4),
+        ev_extra3: text(5),
+    };
+    Ok((event, Later(text(6))))
 }

@@ -7,6 +7,7 @@ pub mod mapping;
 pub mod part;
 pub mod row;
 pub mod shape;
+pub mod tuple;
 
 use serde::Deserialize;
 

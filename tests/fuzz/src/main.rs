@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
-use sql::{connect::ConnectInfo, event::{Event, RawEvent, row, shape::Shape}, name::{TableName, quote_ident}};
+use sql::{connect::ConnectInfo, event::{Event, RawEvent, row, shape::Shape, tuple::{BadTuple, Tuples}}, name::{TableName, quote_ident}};
 
 fuzz_target!(|input: &[u8]| target()(input));
 
@@ -18,12 +18,13 @@ fn target() -> fn(&[u8]) {
     *TARGET.get_or_init(|| match std::env::var("TRUNKLINE_FUZZ").as_deref() {
         Ok("block") => block,
         Ok("event") => event,
+        Ok("tuple") => tuple,
         Ok("shape") => shape,
         Ok("name") => name,
         Ok("conninfo") => conninfo,
         Ok("service") => service,
         Ok("config") => config,
-        other => panic!("TRUNKLINE_FUZZ is {other:?}, not block, event, shape, name, conninfo, service or config"),
+        other => panic!("TRUNKLINE_FUZZ is {other:?}, not block, event, tuple, shape, name, conninfo, service or config"),
     })
 }
 
@@ -55,6 +56,33 @@ fn block(input: &[u8]) {
             assert_eq!(again, wanted);
         }
     }
+}
+
+/// The first byte is where a chunk ends. The rest is read as rows of three fields of binary COPY: in one chunk and in
+/// chunks, and the rows are the same.
+fn tuple(input: &[u8]) {
+    let Some((&chunk, stream)) = input.split_first() else {
+        return;
+    };
+    let chunk = usize::from(chunk) + 1;
+    assert_eq!(tuples(stream, chunk), tuples(stream, stream.len().max(1)));
+}
+
+type Fields = Vec<Option<Vec<u8>>>;
+
+fn tuples(stream: &[u8], chunk: usize) -> (Vec<Fields>, Result<(), BadTuple>) {
+    let (mut tuples, mut rows) = (Tuples::<3>::default(), Vec::new());
+    for chunk in stream.chunks(chunk) {
+        tuples.push(Bytes::copy_from_slice(chunk));
+        loop {
+            match tuples.pop() {
+                Ok(Some(row)) => rows.push((0..3).map(|place| row.field(place).map(<[u8]>::to_vec)).collect()),
+                Ok(None) => break,
+                Err(bad) => return (rows, Err(bad)),
+            }
+        }
+    }
+    (rows, tuples.finish())
 }
 
 /// A line of COPY's text format, read as the server does.
