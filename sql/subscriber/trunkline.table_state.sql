@@ -13,7 +13,8 @@
 -- A state is changed by compare-and-set on the old state, so two programs cannot both
 -- take the same step. `ok` and `parked` of a table in state `ok` are set by the batch
 -- loop alone; the other steps by the table's own task; rows are made by `add` and
--- deleted by `remove`.
+-- deleted by `remove`. Which state has which columns is said by the constraints
+-- table_state_stands and table_state_errors.
 --
 --   tick_id, tick_tag  while the table is not `ok`: up to where its own events are applied
 --   existing         rows that the table already holds: refuse, truncate, trust (no copy),
@@ -22,7 +23,8 @@
 --   on_conflict      what to do with a row that is not as its change says: overwrite or stop;
 --                    null: as the job's config says
 --   try_now          the operator asks for a try before the rest of a parked table is over
---   error, advice    why the table is parked, without values of rows, and what to do about it
+--   error, advice    why the table is parked, or was before the copy that has just begun, without values of rows,
+--                    and what to do about it
 --   error_detail     the same error with what the server says beside its message, mostly the row; null: nothing more
 --   copied_snapshot  the copy's snapshot on the provider: an event that it shows is in the copy
 --   copied_tick_id, copied_tick_tag  a tick that shows all that the snapshot shows: the proof,
@@ -78,7 +80,15 @@ create table trunkline.table_state (
     check ((copied_tick_id is null) = (copied_tick_tag is null)),
     check ((target_schema is null) = (target_name is null)),
     check ((column_attnums is null) = (column_names is null)),
-    check ((filter is null) = (filter_attnums is null) and (filter is null) = (filter_names is null))
+    check ((filter is null) = (filter_attnums is null) and (filter is null) = (filter_names is null)),
+    constraint table_state_stands check (case
+        when state in ('-', 'ok') then tick_id is null and copied_snapshot is null
+        when state = 'in-copy' then (tick_id is null) = (copied_snapshot is null)
+        else tick_id is not null or copied_snapshot is null end),
+    constraint table_state_errors check ((error is null) = (advice is null)
+        and case state when 'parked' then error is not null
+                       when 'in-copy' then error is null or tick_id is null
+                       else error is null end)
 );
 -- What is under way is found without reading what is in sync, and who writes to a table without reading all.
 create index table_state_unfinished on trunkline.table_state (state, consumer) where state <> 'ok';

@@ -7,7 +7,7 @@ use sql::connect::{ApplicationName, Purpose};
 use sql::our_sessions::{Doing, OurSessions};
 use sql::standing::{self, SubscriberStanding};
 use sql::subscriber::kept_ddl::{self, Building};
-use sql::subscriber::table_state::{self, State, TableRow};
+use sql::subscriber::table_state::{self, Stand, State, TableRow};
 
 use super::ask::{Asking, PATIENCE, pid};
 use super::facts::waits;
@@ -116,12 +116,12 @@ fn facts(job: &str, account: &Account) -> Result<Option<FromSubscriber>, Unasked
         tables: own
             .rows
             .iter()
-            .filter(|row| row.state != State::Ok)
+            .filter(|row| row.stand != Stand::Ok)
             .map(|row| TableFacts {
                 table: row.table.to_string(),
-                state: row.state.to_string(),
-                error: row.error.clone(),
-                advice: row.advice.clone(),
+                state: row.stand.state().to_string(),
+                error: row.stand.why().map(|why| why.error.clone()),
+                advice: row.stand.why().map(|why| why.advice.clone()),
             })
             .collect(),
         conflicts: standing.recent_conflicts,
@@ -174,9 +174,12 @@ fn subscriber_status(
     status.recent_conflicts = own.standing.recent_conflicts;
     status.last_error = own.standing.last_error;
     for row in &own.rows {
-        *status.tables.entry(row.state.to_string()).or_default() += 1;
+        *status
+            .tables
+            .entry(row.stand.state().to_string())
+            .or_default() += 1;
     }
-    let not_ok = own.rows.iter().filter(|row| row.state != State::Ok);
+    let not_ok = own.rows.iter().filter(|row| row.stand != Stand::Ok);
     let building = &own.building;
     status.table_list = not_ok.map(|row| table(config, row, building)).collect();
     if let Some(of_provider) = facts.provider.as_ref().filter(|one| one.same_queue) {
@@ -203,7 +206,7 @@ pub async fn tables_of(
                     .rows
                     .iter()
                     .map(|row| TableStatus {
-                        error: row.error_with_rows().map(str::to_owned),
+                        error: row.stand.why().map(|why| why.with_rows().to_owned()),
                         ..table(subscriber, row, &own.building)
                     })
                     .collect()),
@@ -218,8 +221,8 @@ fn table(config: &SubscriberConfig, row: &TableRow, building: &[Building]) -> Ta
     // A table that is parked, or caught up, has what is to be built by itself.
     let building = building
         .iter()
-        .find(|one| row.state == State::InCopy && one.table == row.table);
-    let loads = row.state == State::InCopy && row.tick.is_none();
+        .find(|one| row.stand.state() == State::InCopy && one.table == row.table);
+    let loads = matches!(row.stand, Stand::InCopy(_));
     let rate = row
         .seconds_since_start
         .filter(|seconds| loads && *seconds > 0.0)
@@ -238,7 +241,7 @@ fn table(config: &SubscriberConfig, row: &TableRow, building: &[Building]) -> Ta
             .filter
             .as_ref()
             .map(|filter| filter.condition.clone()),
-        state: row.state.to_string(),
+        state: row.stand.state().to_string(),
         rows_copied: Some(row.rows_copied),
         bytes_copied: Some(row.bytes_copied),
         rows_estimated: Some(row.rows_estimated),
@@ -249,7 +252,7 @@ fn table(config: &SubscriberConfig, row: &TableRow, building: &[Building]) -> Ta
         objects_share: building.and_then(|one| one.share),
         ignored: row.ignored,
         conflicts: Some(row.conflicts),
-        error: row.error.clone(),
-        advice: row.advice.clone(),
+        error: row.stand.why().map(|why| why.error.clone()),
+        advice: row.stand.why().map(|why| why.advice.clone()),
     }
 }

@@ -25,10 +25,10 @@ impl Applier {
     pub(crate) async fn commit_step(
         &mut self,
         table: &TableName,
-        step: &Step<'_>,
+        step: &Step,
     ) -> Result<(), Trouble> {
-        if let Some(tick) = step.tick {
-            self.settle(tick.id).await?;
+        if let Some(place) = step.to().place() {
+            self.settle(place.tick.id).await?;
         }
         self.check_deferred().await?;
         self.take_step(table, step).await?;
@@ -40,7 +40,7 @@ impl Applier {
     pub(crate) async fn commit_step_at(
         &mut self,
         table: &TableName,
-        step: &Step<'_>,
+        step: &Step,
         at: Move,
     ) -> Result<(), Trouble> {
         self.settle(at.to.id).await?;
@@ -63,7 +63,7 @@ impl Applier {
         if moved { Ok(()) } else { Err(Trouble::Stale) }
     }
 
-    async fn take_step(&self, table: &TableName, step: &Step<'_>) -> Result<(), Trouble> {
+    async fn take_step(&self, table: &TableName, step: &Step) -> Result<(), Trouble> {
         let taken = table_state::take_step(&*self.session, &self.consumer, table, step)
             .await
             .map_err(Trouble::database("could not write a table's state"))?;

@@ -48,15 +48,19 @@ pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure
         let chosen = opened.chosen(&choice).await?;
         refused += chosen.tell_unknown("not tried", "is not replicated");
         for row in &chosen.named {
-            if row.state != State::Parked {
-                eprintln!("not tried: {}: is {}, not parked", row.table, row.state);
+            if row.stand.state() != State::Parked {
+                eprintln!(
+                    "not tried: {}: is {}, not parked",
+                    row.table,
+                    row.stand.state()
+                );
                 refused += 1;
             }
         }
         for row in chosen.named.iter().chain(&chosen.matched) {
             let table = &row.table;
             // The running daemon looks every second.
-            if row.state == State::Parked
+            if row.stand.state() == State::Parked
                 && table_state::try_now(&*opened.session, &one.consumer, table)
                     .await
                     .with_context(|| format!("could not write the state of {table}"))?

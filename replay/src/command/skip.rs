@@ -13,7 +13,7 @@ use sql::{
     near, provider,
     subscriber::{
         skipped_change::{self, NewSkip, Of},
-        table_state::{self, State, TableRow},
+        table_state::{self, Parked, Place, Stand, TableRow},
     },
 };
 
@@ -21,7 +21,6 @@ use super::{Job, label, stored};
 use crate::{
     apply::Applier,
     subscriber::refused::{Refused, Search, Standing},
-    table::{self, Place},
     trouble::Trouble,
 };
 
@@ -127,8 +126,13 @@ async fn parked<'a>(
             .await
             .with_context(|| format!("could not read the tables of {}", label(one)))?;
         match row {
-            Some(row) if row.state == State::Parked => found.push((one, subscriber, row)),
-            Some(row) => states.push(format!("is {} on {}", row.state, label(one))),
+            Some(row) => {
+                if let Stand::Parked(parked) = row.stand.clone() {
+                    found.push((one, subscriber, row, parked));
+                } else {
+                    states.push(format!("is {} on {}", row.stand.state(), label(one)));
+                }
+            }
             None => {
                 let rows = table_state::list(&*subscriber, &one.consumer)
                     .await
@@ -146,23 +150,22 @@ async fn parked<'a>(
         )
         .with_hint("say on which one: --subscriber NAME"));
     }
-    let Some((one, subscriber, row)) = found.pop() else {
+    let Some((one, subscriber, row, Parked { place, why, .. })) = found.pop() else {
         return Err(Failure::message(
             Exit::Failed,
             format!("nothing was skipped: {} {}", args.table, states.join(", ")),
         ));
     };
-    let Some(place) = table::place(&row) else {
-        // A parked row has both: they are stored with the state.
+    let Some(place) = place else {
         return Err(Failure::new(
             Exit::Failed,
             anyhow!(
                 "nothing was skipped: {} is parked for something that is no change: {}",
                 args.table,
-                row.error_with_rows().unwrap_or_default()
+                why.with_rows()
             ),
         )
-        .with_hint(row.advice.unwrap_or_default()));
+        .with_hint(why.advice));
     };
     Ok((one, subscriber, row, place))
 }

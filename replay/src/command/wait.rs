@@ -15,7 +15,10 @@ use sql::{
     name::TableName,
     provider,
     queue::tick::TickId,
-    subscriber::{position, table_state},
+    subscriber::{
+        position,
+        table_state::{self, Why},
+    },
 };
 
 use super::{Job, label, stored};
@@ -188,8 +191,12 @@ async fn applied(
 ) -> Result<bool, Failure> {
     let tick = wanted.tick();
     loop {
+        let stored = async {
+            let found = position::find(&**subscriber, &one.consumer).await;
+            found.map_err(sql::Error::database("read trunkline.position"))
+        };
         let (stored, mut unfinished) = futures::try_join!(
-            position::find(&**subscriber, &one.consumer),
+            stored,
             table_state::unfinished(&**subscriber, &one.consumer, &table_state::UNFINISHED),
         )
         .with_context(|| format!("could not ask {}", label(one)))?;
@@ -201,8 +208,9 @@ async fn applied(
         }
         if !waiting.rest().await {
             for row in unfinished {
-                let why = row.error_with_rows().unwrap_or("not yet");
-                eprintln!("{}: {} is {}: {why}", label(one), row.table, row.state);
+                let why = row.stand.why().map_or("not yet", Why::with_rows);
+                let state = row.stand.state();
+                eprintln!("{}: {} is {state}: {why}", label(one), row.table);
             }
             if let (true, Some(tick)) = (behind, tick) {
                 let at = there.map_or_else(|| "no tick".into(), |at| format!("tick {at}"));

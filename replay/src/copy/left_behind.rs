@@ -13,7 +13,7 @@ use sql::{
     subscriber::{
         kept_ddl::{self, Kept},
         position,
-        table_state::{self, State, TableRow},
+        table_state::{self, Stand, TableRow},
     },
 };
 use tokio::task::JoinSet;
@@ -47,23 +47,20 @@ impl Due {
 
 /// What is to be brought back now, by the states of the job's tables.
 fn due(kept: Vec<Kept>, rows: &[TableRow], names: &Names) -> Vec<Due> {
-    let state = |table: &TableName| {
-        let row = rows.iter().find(|row| row.table == *table);
-        row.map(|row| row.state)
-    };
+    let of_job = |table: &TableName| rows.iter().find(|row| row.table == *table);
     // A table that is not replicated has its rows.
-    let is_in = |table: &TableName| state(table).is_none_or(|state| state == State::Ok);
+    let is_in = |table: &TableName| of_job(table).is_none_or(|row| row.stand == Stand::Ok);
     // By its name of now, and by the one before: it need not be renamed here yet.
     let has_its_rows = |here: &TableName| {
         rows.iter()
             .filter(|row| names.target(row) == here || row.target() == here)
-            .all(|row| row.state == State::Ok)
+            .all(|row| row.stand == Stand::Ok)
     };
     kept.into_iter()
         .filter_map(|one| {
             let waits = one.is_foreign_key() && one.build.is_empty() && one.attach.is_empty();
             if !waits {
-                return state(&one.table)
+                return of_job(&one.table)
                     .is_none()
                     .then(|| Due::Table(one.table.clone(), one.id));
             }
@@ -111,7 +108,7 @@ impl Tending {
         }
         let rows = table_state::list(subscriber, &sub.consumer)
             .await
-            .map_err(Trouble::database("could not read the states of tables"))?;
+            .map_err(Trouble::sql("could not read the states of tables"))?;
         let names = Names::read(provider, &rows)
             .await
             .map_err(Trouble::database("could not read the names of tables"))?;
@@ -159,38 +156,11 @@ async fn bring_back(sub: &Arc<Subscription>, due: Due) -> Result<(), Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use sql::{event::mapping::Mapping, subscriber::table_state::Existing};
-
     use super::*;
+    use crate::table::row;
 
     fn table(name: &str) -> TableName {
         TableName::new("public", name)
-    }
-
-    fn row(name: &str, state: State) -> TableRow {
-        TableRow {
-            table: table(name),
-            provider_oid: 1,
-            state,
-            existing: Existing::Refuse,
-            mapping: Mapping::default(),
-            tick: None,
-            copied: None,
-            attempt: 1,
-            loading: false,
-            rows_copied: 0,
-            bytes_copied: 0,
-            rows_estimated: 0,
-            ignored: 0,
-            conflicts: 0,
-            on_conflict: None,
-            try_now: false,
-            error: None,
-            detail: None,
-            advice: None,
-            seconds_in_state: 0.0,
-            seconds_since_start: None,
-        }
     }
 
     fn foreign_key(attached: bool) -> Kept {
@@ -217,28 +187,25 @@ mod tests {
 
     #[test]
     fn a_foreign_key_waits_until_both_of_its_tables_are_in() {
-        let rows = |parent, child| [row("parent", parent), row("child", child)];
+        let rows = |parent, child| [row("parent", 1, parent), row("child", 2, child)];
         let waits =
             |rows: &[TableRow]| due(vec![foreign_key(true)], rows, &Names::default()).is_empty();
-        assert!(waits(&rows(State::Ok, State::InCopy)));
-        assert!(waits(&rows(State::CatchingUp, State::Ok)));
-        assert!(!waits(&rows(State::Ok, State::Ok)));
-        assert!(!waits(&[row("parent", State::Ok)]), "child is the user's");
+        assert!(waits(&rows(Stand::Ok, Stand::InCopy(None))));
+        assert!(waits(&rows(Stand::Waiting, Stand::Ok)));
+        assert!(!waits(&rows(Stand::Ok, Stand::Ok)));
+        let of_user = "the child is the user's";
+        assert!(!waits(&[row("parent", 1, Stand::Ok)]), "{of_user}");
     }
 
     #[test]
     fn a_foreign_key_waits_for_a_table_that_has_another_name_by_now() {
         let names = Names::of(2, table("child"));
         let waits = |child| {
-            let child = TableRow {
-                provider_oid: 2,
-                ..row("child_before", child)
-            };
-            let rows = [row("parent", State::Ok), child];
+            let rows = [row("parent", 1, Stand::Ok), row("child_before", 2, child)];
             due(vec![foreign_key(true)], &rows, &names).is_empty()
         };
-        assert!(waits(State::InCopy));
-        assert!(!waits(State::Ok));
+        assert!(waits(Stand::InCopy(None)));
+        assert!(!waits(Stand::Ok));
     }
 
     #[test]
@@ -247,7 +214,7 @@ mod tests {
         assert!(
             due(
                 unfinished(),
-                &[row("parent", State::InCopy)],
+                &[row("parent", 1, Stand::InCopy(None))],
                 &Names::default()
             )
             .is_empty()

@@ -32,7 +32,7 @@ use sql::{
     provider::quote_literal,
     subscriber::{
         copy_attempt::Attempt,
-        table_state::{self, Existing, State, Step, TableRow},
+        table_state::{self, Deed, Existing, Place, Stand, TableRow},
     },
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -55,12 +55,9 @@ use crate::{
     },
     subscriber::{
         shared::Subscription,
-        tables::{
-            catch_up,
-            parking::{self, Parking},
-        },
+        tables::{catch_up, parking},
     },
-    table::{self, Duty, Place},
+    table::{self, Duty},
     trouble::Trouble,
 };
 
@@ -78,7 +75,7 @@ pub(crate) async fn run(
     // While it waited for its slot it may have been removed, or added again as another one.
     let row = &match table_state::find(&*session, &sub.consumer, table)
         .await
-        .map_err(Trouble::database("could not read a table's state"))?
+        .map_err(Trouble::sql("could not read a table's state"))?
     {
         Some(row) if table::duty(&row, sub.settings.parked_rest()) == Duty::Copy => row,
         Some(_) | None => return Ok(()),
@@ -92,28 +89,15 @@ pub(crate) async fn run(
         }
         return Ok(());
     }
-    let begins = Step {
-        from: row.state,
-        from_tick: row.tick,
-        to: State::InCopy,
-        tick: None,
-        copied: None,
-        // What stopped the try before is said until this one has got further.
-        trouble: row.why(),
-    };
     // First of all, so that nobody takes the helper consumer for a left-over.
+    let begins = table_state::step(&row.stand, Deed::BeginCopy)?;
     if !table_state::take_step(&*session, &sub.consumer, &row.table, &begins)
         .await
         .map_err(Trouble::database("could not write a table's state"))?
     {
         return Ok(());
     }
-    let begun = TableRow {
-        state: State::InCopy,
-        tick: None,
-        copied: None,
-        ..row.clone()
-    };
+    let begun = row.standing(begins.to());
     let mut copy = Copy {
         sub,
         row: &begun,
@@ -130,12 +114,7 @@ pub(crate) async fn run(
     drop(copy);
     drop(slot);
     sub.for_tables.notify_one();
-    let complete = TableRow {
-        tick: Some(place.tick),
-        copied: place.copied.clone(),
-        ..begun
-    };
-    go_on(sub, &complete, place).await
+    go_on(sub, &begun.standing(&Stand::Loaded(place))).await
 }
 
 /// Whether the table's foreign keys ask for rows of others that are still to come.
@@ -150,7 +129,7 @@ async fn waits_for_others(
     }
     let rows = table_state::unfinished(&**session, &sub.consumer, &table_state::UNFINISHED)
         .await
-        .map_err(Trouble::database("could not read the states of tables"))?;
+        .map_err(Trouble::sql("could not read the states of tables"))?;
     let provider = sub.provider_session(Purpose::CopyAdmin).await?;
     let names = Names::read(&provider, rows.iter().chain([row]))
         .await
@@ -160,47 +139,31 @@ async fn waits_for_others(
 }
 
 /// Brings back what the copy took away, and catches up.
-pub(crate) async fn go_on(
-    sub: &Arc<Subscription>,
-    row: &TableRow,
-    place: Place,
-) -> Result<(), Trouble> {
+pub(crate) async fn go_on(sub: &Arc<Subscription>, row: &TableRow) -> Result<(), Trouble> {
     let _slot = sub.catch_ups.acquire().await.map_err(|_| Trouble::Stale)?;
     match restore::table(sub, &row.table).await {
         Ok(()) => {}
         Err(Trouble::Stale) => return Ok(()),
         Err(trouble @ Trouble::Table(_)) => {
-            let parking = Parking {
-                table: &row.table,
-                from: (row.state, row.tick),
-                tick: row.tick,
-                copied: row.copied.as_ref(),
-                told: row.error.as_deref(),
-            };
-            return parking::park(sub, parking, &trouble).await.map(|_| ());
+            let parked = parking::park(sub, row, &row.stand, &trouble).await;
+            return parked.map(|_| ());
         }
         Err(other) => return Err(other),
     }
-    if row.state != State::InCopy {
-        return catch_up::run(sub, row, place).await;
-    }
-    let session = sub.subscriber_session(Purpose::CopyAdmin).await?;
-    let built = Step {
-        from: State::InCopy,
-        from_tick: Some(place.tick),
-        to: State::CatchingUp,
-        tick: Some(place.tick),
-        copied: place.copied.as_ref(),
-        trouble: None,
+    let Stand::Loaded(_) = row.stand else {
+        return catch_up::run(sub, row).await;
     };
+    let session = sub.subscriber_session(Purpose::CopyAdmin).await?;
+    let built = table_state::step(&row.stand, Deed::Build)?;
     if !table_state::take_step(&*session, &sub.consumer, &row.table, &built)
         .await
         .map_err(Trouble::database("could not write a table's state"))?
     {
         return Ok(());
     }
+    let built = row.standing(built.to());
     let (caught_up, ()) =
-        futures::join!(catch_up::run(sub, row, place), analyze(sub, &session, row));
+        futures::join!(catch_up::run(sub, &built), analyze(sub, &session, &built));
     caught_up
 }
 
@@ -383,13 +346,7 @@ impl Copy<'_> {
                 }
             }
         }
-        let parking = Parking {
-            table: &self.row.table,
-            from: (State::InCopy, None),
-            tick: None,
-            copied: None,
-            told: self.row.error.as_deref(),
-        };
-        parking::park(self.sub, parking, trouble).await.map(|_| ())
+        let parked = parking::park(self.sub, self.row, &self.row.stand, trouble).await;
+        parked.map(|_| ())
     }
 }

@@ -78,7 +78,7 @@ impl Adding<'_> {
             .map_err(Trouble::database("could not list the provider's tables"))?;
         let known: HashMap<u32, TableName> = table_state::list(&**subscriber, &sub.consumer)
             .await
-            .map_err(Trouble::database("could not read the job's tables"))?
+            .map_err(Trouble::sql("could not read the job's tables"))?
             .into_iter()
             .map(|row| (row.provider_oid, row.table))
             .collect();

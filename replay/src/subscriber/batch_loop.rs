@@ -124,7 +124,7 @@ impl<'a> BatchLoop<'a> {
         let wanting = self.look().await?;
         let mut taken = false;
         for row in wanting {
-            if let Some(place) = table::take_over(&row, self.position.tick.id) {
+            if let Some(place) = table::take_over(&row.stand, self.position.tick.id) {
                 match take_over::run(self, &row, place).await {
                     Ok(()) => taken = true,
                     Err(trouble @ Trouble::Table(_)) => self.park(&row, trouble).await?,
@@ -304,13 +304,13 @@ impl<'a> BatchLoop<'a> {
         }
     }
 
-    /// Takes a table out of the loop where it stands, its changes held in the queue.
+    /// Takes a table out of the loop where it stands.
     async fn park(&mut self, row: &TableRow, trouble: Trouble) -> Result<(), Trouble> {
         self.stats.nothing_under_way();
         // A COPY that the server refuses at its begin takes the session with it.
         let usable = self.applier.rollback().await.is_ok();
-        let stands = row.tick.unwrap_or(self.position.tick);
-        let parked = parking::park_held(self.sub, &self.provider, row, stands, &trouble).await?;
+        let at = self.position.tick;
+        let parked = parking::take_out(self.sub, &self.provider, row, at, &trouble).await?;
         if !parked || !usable {
             return Err(Trouble::Stale);
         }

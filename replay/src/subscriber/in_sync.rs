@@ -2,7 +2,7 @@
 
 use sql::{
     connect::Session,
-    subscriber::table_state::{self, State, TableRow},
+    subscriber::table_state::{self, Stand, State, TableRow},
 };
 
 use super::{followed::Followed, shared::Subscription};
@@ -58,7 +58,7 @@ impl InSync {
             .map_err(could_not_read())?;
         applier.choose(&rows);
         applier.map_tables(&rows);
-        let ok = rows.into_iter().filter(|row| row.state == State::Ok);
+        let ok = rows.into_iter().filter(|row| row.stand == Stand::Ok);
         self.tables.replace(ok);
         self.is_unread = false;
         Ok(())
@@ -96,6 +96,6 @@ impl InSync {
     }
 }
 
-fn could_not_read() -> impl FnOnce(tokio_postgres::Error) -> Trouble {
-    Trouble::database("could not read positions and tables")
+fn could_not_read() -> impl FnOnce(sql::Error) -> Trouble {
+    Trouble::sql("could not read positions and tables")
 }

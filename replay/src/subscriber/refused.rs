@@ -12,7 +12,10 @@ use sql::{
     connect::Session,
     provider::Batch,
     queue::tick::Epoch,
-    subscriber::{skipped_change::RowNumber, table_state::TableRow},
+    subscriber::{
+        skipped_change::RowNumber,
+        table_state::{Place, TableRow},
+    },
 };
 
 use crate::{
@@ -20,7 +23,6 @@ use crate::{
     change::{Change, Rows},
     fold::chunk::Chunk,
     subscriber::tables::own_events::OwnEvents,
-    table::Place,
     trouble::{Refusal, Trouble},
 };
 

@@ -1,17 +1,5 @@
-//! What a table's state means for those who work on it. Pure; the stored rows are in
-//! `sql::subscriber::table_state`.
-//!
-//! | from | to | by whom | durable because |
-//! |---|---|---|---|
-//! | `-`, `parked` without a tick | `in-copy` | the table's task | with the emptying, and what is taken away |
-//! | `in-copy` | `in-copy` with a tick | the table's task | after the last part |
-//! | `in-copy` with a tick | `catching-up` | the table's task | when its indexes are back |
-//! | `in-copy` | `parked` | the table's task | after the copy's clearing away |
-//! | `catching-up`, `parked` with a tick | `catching-up` | the table's task | with the rows of each step |
-//! | `catching-up` | `wanna-sync` | the table's task | when it is level |
-//! | `wanna-sync` | `ok` | the batch loop | with the rows of the last step |
-//! | `ok`, `wanna-sync` | `parked` | the batch loop | after the batch's rollback |
-//! | any | row deleted | `remove` | by itself |
+//! What a table's state means for those who work on it. Pure; the stored rows, and who makes which step of
+//! their states, are in `sql::subscriber::table_state`.
 //!
 //! After a crash each state says by itself what to do next: `in-copy` without a tick empties
 //! the table and begins again; every other state goes on from its tick, once the indexes that
@@ -25,8 +13,8 @@ use sql::{
         shape::{Column, Shape},
     },
     name::{TableName, quote_ident},
-    queue::tick::{Tick, TickId},
-    subscriber::table_state::{Copied, State, TableRow},
+    queue::tick::TickId,
+    subscriber::table_state::{Parked, Place, Stand, TableRow},
 };
 
 use crate::trouble::Trouble;
@@ -35,53 +23,44 @@ use crate::trouble::Trouble;
 pub(crate) const PARKED_REST: Duration = Duration::from_secs(10);
 
 /// What the table's own task has to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Duty {
     /// Copy the table from the beginning.
     Copy,
-    /// Bring back what its copy took away, then apply the table's own events from a tick on.
-    CatchUp(Place),
+    /// Bring back what its copy took away, then apply the table's own events from its place on.
+    CatchUp,
     /// Nothing: the batch loop has it, or it rests.
     None,
 }
 
-/// How far a table with a copy is while it is not `ok`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// Its own events are applied up to this tick.
-    pub tick: Tick,
-    /// The copy that its rows are of; none for a table that was `ok`.
-    pub copied: Option<Copied>,
-}
-
-/// Where a table with rows on the subscriber stands; none for one without, or one in `ok`,
-/// whose place is the consumer's.
-pub(crate) fn place(row: &TableRow) -> Option<Place> {
-    row.tick.map(|tick| Place {
-        tick,
-        copied: row.copied.clone(),
-    })
-}
-
 /// What the table's own task has to do now; a parked table rests for so long between two tries.
 pub(crate) fn duty(row: &TableRow, parked_rest: Duration) -> Duty {
-    let rested = row.try_now || row.seconds_in_state >= parked_rest.as_secs_f64();
-    match (row.state, place(row)) {
-        (State::Waiting, _) | (State::InCopy, None) => Duty::Copy,
-        (State::InCopy | State::CatchingUp, Some(place)) => Duty::CatchUp(place),
-        (State::Parked, Some(place)) if rested => Duty::CatchUp(place),
-        (State::Parked, None) if rested => Duty::Copy,
-        (State::CatchingUp, None) => Duty::Copy,
-        (State::Parked | State::WannaSync | State::Ok, _) => Duty::None,
+    match &row.stand {
+        Stand::Waiting | Stand::InCopy(_) => Duty::Copy,
+        Stand::Loaded(_) | Stand::CatchingUp(_) => Duty::CatchUp,
+        Stand::Parked(Parked { place, try_now, .. }) => {
+            let is_rested = *try_now || row.seconds_in_state >= parked_rest.as_secs_f64();
+            match (is_rested, place) {
+                (false, _) => Duty::None,
+                (true, Some(_)) => Duty::CatchUp,
+                (true, None) => Duty::Copy,
+            }
+        }
+        Stand::WannaSync(_) | Stand::Ok => Duty::None,
     }
 }
 
 /// The place from which the batch loop, standing at `loop_tick`, takes a table over; none if
-/// it does not ask for it, or is ahead of the loop and waits for it.
-pub(crate) fn take_over(row: &TableRow, loop_tick: TickId) -> Option<Place> {
-    match row.state {
-        State::WannaSync => place(row).filter(|place| place.tick.id <= loop_tick),
-        State::Waiting | State::InCopy | State::CatchingUp | State::Ok | State::Parked => None,
+/// the table does not ask for it, or is ahead of the loop and waits for it.
+pub(crate) fn take_over(stand: &Stand, loop_tick: TickId) -> Option<&Place> {
+    match stand {
+        Stand::WannaSync(place) => Some(place).filter(|place| place.tick.id <= loop_tick),
+        Stand::Waiting
+        | Stand::InCopy(_)
+        | Stand::Loaded(_)
+        | Stand::CatchingUp(_)
+        | Stand::Ok
+        | Stand::Parked(_) => None,
     }
 }
 
@@ -146,7 +125,7 @@ pub(crate) fn too_large(table: &TableName) -> Trouble {
 
 /// The helper consumers that hold the queue for tables which are not `ok`.
 pub(crate) mod helper {
-    use sql::subscriber::table_state::{State, TableRow};
+    use sql::subscriber::table_state::{Place, Stand, TableRow};
 
     /// The consumer that holds the queue for a table's copy and what follows it.
     pub(crate) fn copy(consumer: &str, provider_oid: u32) -> String {
@@ -168,28 +147,56 @@ pub(crate) mod helper {
             .is_some_and(|oid| oid.bytes().all(|b| b.is_ascii_digit()))
     }
 
-    /// The helper that a table needs now: a table with a copy snapshot is held by its copy's
-    /// helper until it is `ok`, one that was parked out of `ok` by its own.
+    /// The helper that a table needs now.
     pub(crate) fn needed(row: &TableRow, consumer: &str) -> Option<String> {
-        match row.state {
-            State::Ok | State::Waiting => None,
-            State::InCopy => Some(copy(consumer, row.provider_oid)),
-            // Without a tick nothing of the table is on the subscriber: it is copied again.
-            State::Parked if row.tick.is_none() => None,
-            State::CatchingUp | State::WannaSync | State::Parked => Some(if row.copied.is_none() {
-                parked(consumer, row.provider_oid)
-            } else {
-                copy(consumer, row.provider_oid)
-            }),
+        match &row.stand {
+            Stand::Waiting | Stand::Ok => None,
+            Stand::InCopy(_) => Some(copy(consumer, row.provider_oid)),
+            // Without a place nothing of a parked table is on the subscriber: it is copied again.
+            Stand::Loaded(_) | Stand::CatchingUp(_) | Stand::WannaSync(_) | Stand::Parked(_) => row
+                .stand
+                .place()
+                .map(|place| holding(place, consumer, row.provider_oid)),
         }
+    }
+
+    /// The helper that holds what follows a place: the copy's until the table is `ok`, and of a table that was
+    /// parked out of `ok` one of its own.
+    pub(crate) fn holding(place: &Place, consumer: &str, provider_oid: u32) -> String {
+        match place.copied {
+            Some(_) => copy(consumer, provider_oid),
+            None => parked(consumer, provider_oid),
+        }
+    }
+}
+
+/// A row as the database gives it.
+#[cfg(test)]
+pub(crate) fn row(name: &str, provider_oid: u32, stand: Stand) -> TableRow {
+    TableRow {
+        table: TableName::new("public", name),
+        provider_oid,
+        stand,
+        existing: sql::subscriber::table_state::Existing::Refuse,
+        mapping: Mapping::default(),
+        attempt: 1,
+        loading: false,
+        rows_copied: 0,
+        bytes_copied: 0,
+        rows_estimated: 0,
+        ignored: 0,
+        conflicts: 0,
+        on_conflict: None,
+        seconds_in_state: 0.0,
+        seconds_since_start: None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use sql::{
-        queue::tick::{SnapshotText, TickTag},
-        subscriber::table_state::Existing,
+        queue::tick::{SnapshotText, Tick, TickTag},
+        subscriber::table_state::{Copied, Why},
     };
 
     use super::*;
@@ -201,81 +208,84 @@ mod tests {
         }
     }
 
-    fn row(state: State, tick: Option<i64>, copied: bool, seconds: f64) -> TableRow {
-        TableRow {
-            table: TableName::new("public", "t"),
-            provider_oid: 42,
-            state,
-            existing: Existing::Refuse,
-            mapping: Mapping::default(),
-            tick: tick.map(at),
-            copied: copied.then(|| Copied {
+    fn place(is_of_copy: bool) -> Place {
+        Place {
+            tick: at(5),
+            copied: is_of_copy.then(|| Copied {
                 snapshot: SnapshotText("1:1:".into()),
                 shown_by: at(5),
             }),
-            attempt: 1,
-            loading: false,
-            rows_copied: 0,
-            bytes_copied: 0,
-            rows_estimated: 0,
-            ignored: 0,
-            conflicts: 0,
-            on_conflict: None,
-            try_now: false,
-            error: None,
-            detail: None,
-            advice: None,
-            seconds_in_state: seconds,
-            seconds_since_start: None,
         }
     }
 
-    fn duty(row: &TableRow) -> Duty {
-        super::duty(row, PARKED_REST)
+    fn parked(place: Option<Place>) -> Stand {
+        Stand::Parked(Parked {
+            place,
+            why: Why {
+                error: "no".into(),
+                detail: None,
+                advice: "act".into(),
+            },
+            try_now: false,
+        })
+    }
+
+    fn duty(stand: Stand, seconds_in_state: f64) -> Duty {
+        let row = TableRow {
+            seconds_in_state,
+            ..row("t", 42, stand)
+        };
+        super::duty(&row, PARKED_REST)
     }
 
     #[test]
     fn after_a_crash_in_copy_the_copy_begins_again_unless_all_rows_are_in() {
-        assert_eq!(duty(&row(State::InCopy, None, false, 0.0)), Duty::Copy);
-        assert!(matches!(
-            duty(&row(State::InCopy, Some(5), true, 0.0)),
-            Duty::CatchUp(_)
-        ));
+        assert_eq!(duty(Stand::InCopy(None), 0.0), Duty::Copy);
+        assert_eq!(duty(Stand::Loaded(place(true)), 0.0), Duty::CatchUp);
     }
 
     #[test]
     fn a_parked_table_rests_and_then_goes_on_from_where_it_stood() {
-        assert_eq!(duty(&row(State::Parked, Some(5), false, 1.0)), Duty::None);
-        assert!(matches!(
-            duty(&row(State::Parked, Some(5), false, 11.0)),
-            Duty::CatchUp(Place { tick, .. }) if tick == at(5)
-        ));
-        assert_eq!(duty(&row(State::Parked, None, false, 11.0)), Duty::Copy);
+        assert_eq!(duty(parked(Some(place(false))), 1.0), Duty::None);
+        assert_eq!(duty(parked(Some(place(false))), 11.0), Duty::CatchUp);
+        assert_eq!(duty(parked(None), 11.0), Duty::Copy);
+    }
+
+    #[test]
+    fn a_parked_table_whose_operator_asks_is_tried_at_once() {
+        let mut asked = parked(Some(place(false)));
+        if let Stand::Parked(parked) = &mut asked {
+            parked.try_now = true;
+        }
+        assert_eq!(duty(asked, 1.0), Duty::CatchUp);
     }
 
     #[test]
     fn the_loop_takes_no_table_that_is_ahead_of_it() {
-        let row = row(State::WannaSync, Some(5), true, 0.0);
-        assert_eq!(take_over(&row, TickId(4)), None);
-        assert!(take_over(&row, TickId(5)).is_some());
+        let wants = Stand::WannaSync(place(true));
+        assert_eq!(take_over(&wants, TickId(4)), None);
+        assert!(take_over(&wants, TickId(5)).is_some());
     }
 
     #[test]
     fn every_table_that_needs_the_queue_has_a_helper_and_helpers_are_recognised() {
-        for (state, tick, copied) in [
-            (State::InCopy, None, false),
-            (State::CatchingUp, Some(5), true),
-            (State::WannaSync, Some(5), true),
-            (State::Parked, Some(5), false),
+        for (stand, helper) in [
+            (Stand::InCopy(None), "job/a#copy:42"),
+            (Stand::Loaded(place(true)), "job/a#copy:42"),
+            (Stand::CatchingUp(place(true)), "job/a#copy:42"),
+            (Stand::WannaSync(place(true)), "job/a#copy:42"),
+            (Stand::WannaSync(place(false)), "job/a#parked:42"),
+            (parked(Some(place(true))), "job/a#copy:42"),
+            (parked(Some(place(false))), "job/a#parked:42"),
         ] {
-            let name = helper::needed(&row(state, tick, copied, 0.0), "job/a").unwrap();
+            let name = helper::needed(&row("t", 42, stand), "job/a").unwrap();
+            assert_eq!(name, helper);
             assert!(helper::is_helper_of(&name, "job/a"), "{name}");
             assert!(!helper::is_helper_of(&name, "job"), "{name}");
         }
-        assert_eq!(
-            helper::needed(&row(State::Ok, None, false, 0.0), "job"),
-            None
-        );
+        for stand in [Stand::Waiting, Stand::Ok, parked(None)] {
+            assert_eq!(helper::needed(&row("t", 42, stand), "job"), None);
+        }
         assert!(!helper::is_helper_of("job#copy:x", "job"));
     }
 }

@@ -10,6 +10,7 @@ use sql::{
     moment::LockTimeout,
     name::TableName,
     queue::tick::TickId,
+    subscriber::table_state::Illegal,
 };
 use tokio_postgres::error::SqlState;
 
@@ -246,6 +247,16 @@ impl Trouble {
             Trouble::Operator { advice, .. } => Some(advice),
             Trouble::Passing { advice, .. } => advice.as_deref(),
             Trouble::Stale => None,
+        }
+    }
+}
+
+impl From<Illegal> for Trouble {
+    fn from(illegal: Illegal) -> Trouble {
+        Trouble::Operator {
+            doing: "could not decide a table's next state".into(),
+            advice: "this is a bug of this program: report it, with the log".into(),
+            source: anyhow::Error::new(illegal),
         }
     }
 }

@@ -29,8 +29,8 @@ pub enum Claim {
 }
 
 impl Attempt {
-    /// Begins a try: the state is `in-copy`, without a tick, and no part is loaded. None if
-    /// the row is not as it was read.
+    /// Begins a try of a table in `in-copy` without a tick: no part is loaded, and what stopped the try before is
+    /// forgotten. None if the row is not as it was read.
     pub async fn begin(
         client: &impl GenericClient,
         consumer: &str,
@@ -40,13 +40,11 @@ impl Attempt {
         let number = client
             .query_opt(
                 "with begun as ( \
-                     update trunkline.table_state set state = 'in-copy', tick_id = null, \
-                         tick_tag = null, copied_snapshot = null, copied_tick_id = null, \
-                         copied_tick_tag = null, error = null, advice = null, loading = $7, \
-                         copy_attempt = copy_attempt + 1, changed_at = clock_timestamp(), \
+                     update trunkline.table_state set error = null, error_detail = null, advice = null, \
+                         loading = $5, copy_attempt = copy_attempt + 1, changed_at = clock_timestamp(), \
                          started_at = clock_timestamp(), rows_copied = 0, bytes_copied = 0 \
                      where consumer = $1 and schema_name = $2 and table_name = $3 \
-                       and state = $4 and tick_id is not distinct from $5 and copy_attempt = $6 \
+                       and state = 'in-copy' and tick_id is null and copy_attempt = $4 \
                      returning copy_attempt), \
                  cleared as ( \
                      delete from trunkline.copied_range \
@@ -57,8 +55,6 @@ impl Attempt {
                     &consumer,
                     &row.table.schema,
                     &row.table.name,
-                    &row.state.as_str(),
-                    &row.tick.map(|tick| tick.id.0),
                     &row.attempt,
                     &loading,
                 ],

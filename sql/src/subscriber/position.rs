@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use tokio_postgres::{GenericClient, Row, Statement};
 
+use super::table_state::COPIED_AGAIN;
 use crate::error::Error;
 use crate::install::ownership::{Schema, relation_exists};
 use crate::queue::tick::{Epoch, Tick, TickId, TickTag};
@@ -139,18 +140,17 @@ pub async fn start_anew(
 ) -> Result<u64, tokio_postgres::Error> {
     let tables: i64 = client
         .query_one(
-            "with moved as ( \
-                 update trunkline.position set epoch = $2, tick_id = $3, tick_tag = $4, \
-                     tick_time = clock_timestamp(), tables_version = tables_version + 1, \
-                     last_error = null, last_error_at = null, last_error_advice = null \
-                 where consumer = $1 returning consumer), \
-             again as ( \
-                 update trunkline.table_state s set state = '-', existing = 'truncate', \
-                     tick_id = null, tick_tag = null, copied_snapshot = null, \
-                     copied_tick_id = null, copied_tick_tag = null, error = null, advice = null, \
-                     error_detail = null, rows_copied = 0, bytes_copied = 0, changed_at = clock_timestamp() \
-                 from moved where s.consumer = moved.consumer returning 1) \
-             select count(*) from again",
+            &format!(
+                "with moved as ( \
+                     update trunkline.position set epoch = $2, tick_id = $3, tick_tag = $4, \
+                         tick_time = clock_timestamp(), tables_version = tables_version + 1, \
+                         last_error = null, last_error_at = null, last_error_advice = null \
+                     where consumer = $1 returning consumer), \
+                 again as ( \
+                     update trunkline.table_state s set existing = 'truncate', {COPIED_AGAIN} \
+                     from moved where s.consumer = moved.consumer returning 1) \
+                 select count(*) from again"
+            ),
             &[&consumer, &at.epoch.0, &at.tick.id.0, &at.tick.tag.0],
         )
         .await?

@@ -68,7 +68,8 @@ fn u17_the_indexes_that_are_to_be_built_after_a_copy_are_counted() {
     replication.replay.run(&["stop"]).ok();
     // As a copy leaves it whose rows are in: one of three indexes is built.
     replication.on_subscriber(
-        "update trunkline.table_state s set state = 'in-copy', tick_id = p.tick_id, tick_tag = p.tick_tag
+        "update trunkline.table_state s set state = 'in-copy', tick_id = p.tick_id, tick_tag = p.tick_tag,
+                copied_snapshot = '1:1:', copied_tick_id = p.tick_id, copied_tick_tag = p.tick_tag
            from trunkline.position p;
          insert into trunkline.kept_ddl (consumer, schema_name, table_name, kind, name, on_schema, on_table, bytes, build, attach)
          select 'replay1', 'public', 't', 'index', 'i' || g, 'public', 't', 1,

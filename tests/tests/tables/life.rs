@@ -347,3 +347,35 @@ fn a_table_whose_key_is_not_unique_on_the_subscriber_is_refused() {
     replication.assert_same();
     replication.assert_clean(&[]);
 }
+
+#[test]
+fn c13_a_row_that_no_state_has_is_not_stored_and_its_meaning_is_not_guessed() {
+    let replication = Replication::running("create table t (id int primary key)");
+    replication.replay.run(&["stop"]).ok();
+    let set = |what: &str| {
+        let update = format!("update trunkline.table_state set {what}");
+        replication.subscribers[0].try_psql(replication.db(), &update)
+    };
+    for (what, constraint) in [
+        ("state = 'catching-up'", "check constraint"),
+        ("state = 'wanna-sync'", "check constraint"),
+        ("state = 'parked'", "table_state_errors"),
+        ("error = 'no', advice = 'act'", "table_state_errors"),
+        ("state = 'parked', error = 'no'", "table_state_errors"),
+        ("tick_id = 1, tick_tag = 1", "table_state_stands"),
+        (
+            "state = 'in-copy', tick_id = 1, tick_tag = 1",
+            "table_state_stands",
+        ),
+    ] {
+        set(what).says(&["violates", constraint]);
+    }
+    replication
+        .on_subscriber("alter table trunkline.table_state drop constraint table_state_stands");
+    set("state = 'in-copy', tick_id = 1, tick_tag = 1").ok();
+    replication.replay.run(&["tables"]).code(3).says(&[
+        "trunkline.table_state has public.t in state `in-copy` with tick_id, no copied_snapshot and no error",
+    ]);
+    let told = replication.replay.run(&["resync", "t"]).code(3);
+    told.says(&["public.t in state `in-copy`"]);
+}

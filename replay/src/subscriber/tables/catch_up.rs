@@ -4,26 +4,18 @@
 use sql::connect::Purpose;
 use sql::subscriber::{
     position,
-    table_state::{State, Step, TableRow},
+    table_state::{self, Deed, Place, Stand, TableRow},
 };
 use tokio_postgres::error::SqlState;
 use tracing::info;
 
-use super::{
-    own_events::OwnEvents,
-    parking::{self, Parking},
-};
-use crate::{
-    apply::Applier,
-    subscriber::shared::Subscription,
-    table::{Place, helper},
-    trouble::Trouble,
-};
+use super::{own_events::OwnEvents, parking};
+use crate::{apply::Applier, subscriber::shared::Subscription, table::helper, trouble::Trouble};
 
-/// Applies the table's events from a place on until it is level. A table that cannot go on is
+/// Applies the table's events from its place on until it is level. A table that cannot go on is
 /// parked where it stands.
-pub(crate) async fn run(sub: &Subscription, row: &TableRow, place: Place) -> Result<(), Trouble> {
-    let mut task = CatchUp::open(sub, row, place).await?;
+pub(crate) async fn run(sub: &Subscription, row: &TableRow) -> Result<(), Trouble> {
+    let mut task = CatchUp::open(sub, row).await?;
     match task.until_level().await {
         Ok(()) => Ok(()),
         // Removed from the job, or taken by somebody else: nothing is left to do here.
@@ -35,19 +27,16 @@ pub(crate) async fn run(sub: &Subscription, row: &TableRow, place: Place) -> Res
 
 struct CatchUp<'a> {
     sub: &'a Subscription,
+    /// The table as it was read.
     row: &'a TableRow,
-    state: State,
-    place: Place,
+    /// Where it stands by now.
+    stand: Stand,
     applier: Applier,
     own: OwnEvents<'a>,
 }
 
 impl<'a> CatchUp<'a> {
-    async fn open(
-        sub: &'a Subscription,
-        row: &'a TableRow,
-        place: Place,
-    ) -> Result<CatchUp<'a>, Trouble> {
+    async fn open(sub: &'a Subscription, row: &'a TableRow) -> Result<CatchUp<'a>, Trouble> {
         let (provider, subscriber) = futures::try_join!(
             sub.provider_session(Purpose::CatchUp),
             sub.subscriber_session(Purpose::CatchUp)
@@ -74,21 +63,17 @@ impl<'a> CatchUp<'a> {
             sub.settings.chunk_bytes,
         )
         .await?;
-        // A copy that is complete is in `catching-up`, whatever the row said before.
-        let state = match row.state {
-            State::Parked => State::Parked,
-            State::Waiting | State::InCopy | State::CatchingUp | State::WannaSync | State::Ok => {
-                State::CatchingUp
-            }
-        };
         Ok(CatchUp {
             sub,
             row,
-            state,
-            place,
+            stand: row.stand.clone(),
             applier,
             own,
         })
+    }
+
+    fn place(&self) -> Result<&Place, Trouble> {
+        self.stand.place().ok_or(Trouble::Stale)
     }
 
     async fn until_level(&mut self) -> Result<(), Trouble> {
@@ -99,28 +84,24 @@ impl<'a> CatchUp<'a> {
             }
             ticks.mark();
             let max_events = self.sub.settings.max_batch_events;
-            let found = self.own.find(&self.place, max_events).await?;
+            let found = self.own.find(self.place()?, max_events).await?;
             if let Some(batch) = found.batch {
                 self.applier.begin().await?;
                 self.own.write(&mut self.applier, &batch).await?;
-                let next = Place {
-                    tick: batch.to,
-                    copied: self.place.copied.clone(),
-                };
-                self.step(State::CatchingUp, next).await?;
+                self.commit(Deed::CatchUp(batch.to)).await?;
                 self.tell_provider().await?;
             }
             // Only after a tick that shows all of the copy is an event one that is not in it.
-            let shows_the_copy = self
-                .place
+            let place = self.place()?;
+            let shows_the_copy = place
                 .copied
                 .as_ref()
-                .is_none_or(|copied| copied.shown_by.id <= self.place.tick.id);
-            if self.place.tick.id >= found.last_tick && shows_the_copy {
-                break;
-            }
-            if self.place.tick.id < found.last_tick {
+                .is_none_or(|copied| copied.shown_by.id <= place.tick.id);
+            if place.tick.id < found.last_tick {
                 continue;
+            }
+            if shows_the_copy {
+                break;
             }
             tokio::select! {
                 () = ticks.wait() => {}
@@ -128,41 +109,29 @@ impl<'a> CatchUp<'a> {
             }
         }
         self.applier.begin().await?;
-        let here = self.place.clone();
-        self.step(State::WannaSync, here).await?;
-        info!(table = %self.row.table, tick = self.place.tick.id.0, "table caught up");
+        self.commit(Deed::AskForTakeOver).await?;
+        info!(table = %self.row.table, tick = self.place()?.tick.id.0, "table caught up");
         self.sub.wants_over(&self.row.table);
         Ok(())
     }
 
-    /// Commits what is applied together with the table's new place.
-    async fn step(&mut self, to: State, place: Place) -> Result<(), Trouble> {
-        let step = Step {
-            from: self.state,
-            from_tick: Some(self.place.tick),
-            to,
-            tick: Some(place.tick),
-            copied: place.copied.as_ref(),
-            trouble: None,
-        };
+    /// Commits what is applied together with where the table stands then.
+    async fn commit(&mut self, deed: Deed) -> Result<(), Trouble> {
+        let step = table_state::step(&self.stand, deed)?;
         self.applier.commit_step(&self.row.table, &step).await?;
-        self.state = to;
-        self.place = place;
+        self.stand = step.to().clone();
         Ok(())
     }
 
     /// Lets the queue give away what the table has applied.
     async fn tell_provider(&self) -> Result<(), Trouble> {
-        let consumer = if self.place.copied.is_some() {
-            helper::copy(&self.sub.consumer, self.row.provider_oid)
-        } else {
-            helper::parked(&self.sub.consumer, self.row.provider_oid)
-        };
+        let place = self.place()?;
+        let holds = helper::holding(place, &self.sub.consumer, self.row.provider_oid);
         sql::queue::consumer::advance(
             &**self.own.session(),
             &self.sub.settings.queue,
-            &consumer,
-            self.place.tick.id,
+            &holds,
+            place.tick.id,
         )
         .await
         .map_err(|error| match error.code() {
@@ -182,13 +151,8 @@ impl<'a> CatchUp<'a> {
     async fn park(&mut self, trouble: &Trouble) -> Result<(), Trouble> {
         // Whether or not the session still is of use: it is dropped with this task.
         let _ = self.applier.rollback().await;
-        let parking = Parking {
-            table: &self.row.table,
-            from: (self.state, Some(self.place.tick)),
-            tick: Some(self.place.tick),
-            copied: self.place.copied.as_ref(),
-            told: self.row.error.as_deref(),
-        };
-        parking::park(self.sub, parking, trouble).await.map(|_| ())
+        parking::park(self.sub, self.row, &self.stand, trouble)
+            .await
+            .map(|_| ())
     }
 }

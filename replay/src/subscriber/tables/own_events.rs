@@ -7,7 +7,10 @@ use sql::{
     connect::Session,
     provider::{Batch, Only, Want},
     queue::tick::{Epoch, TickId},
-    subscriber::{position::Position, table_state::TableRow},
+    subscriber::{
+        position::Position,
+        table_state::{Place, TableRow},
+    },
 };
 use tracing::warn;
 
@@ -21,7 +24,6 @@ use crate::{
     },
     reading::parts::{Parts, Settings},
     subscriber::followed::Followed,
-    table::Place,
     trouble::Trouble,
 };
 

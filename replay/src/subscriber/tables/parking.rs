@@ -6,90 +6,79 @@ use sql::{
     connect::{Purpose, Session},
     name::TableName,
     queue::{consumer, tick::Tick},
-    subscriber::table_state::{self, Copied, State, Step, TableRow, Why},
+    subscriber::table_state::{self, Deed, Stand, TableRow, Why},
 };
 use tokio_postgres::{error::SqlState, types::Type};
 use tracing::{debug, error};
 
 use crate::{subscriber::shared::Subscription, table::helper, trouble::Trouble};
 
-/// A table as its stored row must still be, and where it shall stand.
-pub(crate) struct Parking<'a> {
-    pub(crate) table: &'a TableName,
-    /// The state and the tick that the row is in now.
-    pub(crate) from: (State, Option<Tick>),
-    /// The tick from which its own events follow; none if it is to be copied again.
-    pub(crate) tick: Option<Tick>,
-    /// The copy that its rows are of, if that is not outlived yet.
-    pub(crate) copied: Option<&'a Copied>,
-    /// The error that was told when it was parked before, so that each is told once.
-    pub(crate) told: Option<&'a str>,
-}
-
-/// Stores the state `parked`; false if the row is not as it was any more.
+/// Parks a table whose own task cannot go on. `row` is the table as its task has read it, `stand` is where it
+/// stands by now. False if the stored row is not there any more.
 pub(crate) async fn park(
     sub: &Subscription,
-    parking: Parking<'_>,
+    row: &TableRow,
+    stand: &Stand,
     trouble: &Trouble,
 ) -> Result<bool, Trouble> {
-    let session = sub.subscriber_session(Purpose::Parking).await?;
-    let (error, found) = (
-        trouble.log_line(),
-        path_advice(sub, &session, parking.table, trouble).await?,
-    );
-    let advice = found.as_deref().or(trouble.advice()).unwrap_or_default();
-    let detail = Some(trouble.chain()).filter(|chain| *chain != error);
-    let step = Step {
-        from: parking.from.0,
-        from_tick: parking.from.1,
-        to: State::Parked,
-        tick: parking.tick,
-        copied: parking.copied,
-        trouble: Some(Why {
-            error: &error,
-            detail: detail.as_deref(),
-            advice,
-        }),
-    };
-    let parked = table_state::take_step(&*session, &sub.consumer, parking.table, &step)
-        .await
-        .map_err(Trouble::database("could not park a table"))?;
-    let tick = parking.tick.map(|tick| tick.id.0);
-    if !parked || parking.told == Some(error.as_str()) {
-        debug!(table = %parking.table, tick, %error, parked, "table stays parked");
-    } else {
-        error!(table = %parking.table, tick, %error, %advice, "table parked");
-    }
-    Ok(parked)
+    store(sub, row, stand, trouble, Deed::Park).await
 }
 
-/// Parks a table that the batch loop has or was to take over, its changes after a tick held in the queue;
-/// false if the row is not as it was any more.
+/// Parks a table that the batch loop has, or was to take over. The queue holds its changes: those after the tick
+/// `at`, where the loop stands, if it was `ok`. False if the stored row is not as it was any more.
 ///
 /// The helper consumer comes first: if the process dies before the state is stored, a
 /// helper is left over, and cleared away; the other way round events would be lost.
-pub(crate) async fn park_held(
+pub(crate) async fn take_out(
     sub: &Subscription,
     provider: &Session,
     row: &TableRow,
-    stands: Tick,
+    at: Tick,
     trouble: &Trouble,
 ) -> Result<bool, Trouble> {
+    let (tick, copied) = match row.stand.place() {
+        Some(place) => (place.tick, place.copied.as_ref()),
+        None => (at, None),
+    };
     let _reaping_waits = sub.helpers.lock().await;
-    if row.copied.is_none() {
+    if copied.is_none() {
         let helper = helper::parked(&sub.consumer, row.provider_oid);
-        consumer::register_at(&**provider, &sub.settings.queue, &helper, stands.id)
+        consumer::register_at(&**provider, &sub.settings.queue, &helper, tick.id)
             .await
             .map_err(Trouble::queue)?;
     }
-    let parking = Parking {
-        table: &row.table,
-        from: (row.state, row.tick),
-        tick: Some(stands),
-        copied: row.copied.as_ref(),
-        told: None,
+    let deed = |why| Deed::TakeOut(at, why);
+    store(sub, row, &row.stand, trouble, deed).await
+}
+
+async fn store(
+    sub: &Subscription,
+    row: &TableRow,
+    stand: &Stand,
+    trouble: &Trouble,
+    deed: impl FnOnce(Why) -> Deed,
+) -> Result<bool, Trouble> {
+    let (table, error) = (&row.table, trouble.log_line());
+    let session = sub.subscriber_session(Purpose::Parking).await?;
+    let found = path_advice(sub, &session, table, trouble).await?;
+    let advice = found.as_deref().or(trouble.advice()).unwrap_or_default();
+    let why = Why {
+        error: error.clone(),
+        detail: Some(trouble.chain()).filter(|chain| *chain != error),
+        advice: advice.to_owned(),
     };
-    park(sub, parking, trouble).await
+    let step = table_state::step(stand, deed(why))?;
+    let parked = table_state::take_step(&*session, &sub.consumer, table, &step)
+        .await
+        .map_err(Trouble::database("could not park a table"))?;
+    let tick = step.to().place().map(|place| place.tick.id.0);
+    let was_told = row.stand.why().is_some_and(|before| before.error == error);
+    if !parked || was_told {
+        debug!(%table, tick, %error, parked, "table stays parked");
+    } else {
+        error!(%table, tick, %error, %advice, "table parked");
+    }
+    Ok(parked)
 }
 
 /// What to do where code of the subscriber's table did not find what it names, because a schema of the database's `search_path` is

@@ -5,20 +5,20 @@ use sql::{
     connect::Purpose,
     subscriber::{
         position::Move,
-        table_state::{State, Step, TableRow},
+        table_state::{self, Deed, Place, Stand, TableRow},
     },
 };
 use tracing::info;
 
 use super::own_events::OwnEvents;
-use crate::{subscriber::batch_loop::BatchLoop, table::Place, trouble::Trouble};
+use crate::{subscriber::batch_loop::BatchLoop, trouble::Trouble};
 
 /// Takes over a table that is caught up to a tick at or before the loop's position. One
 /// transaction: the rows, the state `ok`, and proof that the position has not moved.
 pub(crate) async fn run(
     this: &mut BatchLoop<'_>,
     row: &TableRow,
-    place: Place,
+    place: &Place,
 ) -> Result<(), Trouble> {
     let sub = this.sub;
     this.applier.learn(row);
@@ -33,7 +33,7 @@ pub(crate) async fn run(
             sub.settings.chunk_bytes,
         )
         .await?;
-        if let Some(batch) = own.find_up_to(&place, this.position.tick.id).await? {
+        if let Some(batch) = own.find_up_to(place, this.position.tick.id).await? {
             own.write(&mut this.applier, &batch).await?;
         }
     }
@@ -44,14 +44,7 @@ pub(crate) async fn run(
         to_time: None,
         conflicts: 0,
     };
-    let step = Step {
-        from: State::WannaSync,
-        from_tick: Some(place.tick),
-        to: State::Ok,
-        tick: None,
-        copied: None,
-        trouble: None,
-    };
+    let step = table_state::step(&row.stand, Deed::TakeOver)?;
     this.applier.commit_step_at(&row.table, &step, stay).await?;
     this.table_is_ok(row);
     Ok(())
@@ -67,13 +60,7 @@ impl BatchLoop<'_> {
             seconds = row.seconds_since_start.unwrap_or_default(),
             "table in sync"
         );
-        let ok = TableRow {
-            state: State::Ok,
-            tick: None,
-            copied: None,
-            ..row.clone()
-        };
-        self.in_sync.tables.insert(ok);
+        self.in_sync.tables.insert(row.standing(&Stand::Ok));
         self.sub.for_tables.notify_one();
     }
 }

@@ -20,7 +20,7 @@ use sql::{
     queue::consumer,
     subscriber::{
         position,
-        table_state::{self, State, TableRow},
+        table_state::{self, Stand, TableRow},
     },
 };
 use tokio::task::{AbortHandle, Id, JoinSet};
@@ -246,7 +246,7 @@ async fn read(
     // Read after the list: a helper on the list is needed if any state since then says so.
     let rows = table_state::unfinished(&**subscriber, &sub.consumer, &table_state::UNFINISHED)
         .await
-        .map_err(Trouble::database("could not read positions and tables"))?;
+        .map_err(Trouble::sql("could not read the states of tables"))?;
     let needed: HashSet<String> = rows
         .iter()
         .filter_map(|row| helper::needed(row, &sub.consumer))
@@ -295,7 +295,7 @@ impl Tasks {
             // In sync already, and its statistics are being made, or gone.
             let row = table_state::find(&**subscriber, &sub.consumer, &task.table)
                 .await
-                .map_err(Trouble::database("could not read a table's state"))?;
+                .map_err(Trouble::sql("could not read a table's state"))?;
             if row.is_none_or(|row| row.provider_oid != task.oid) {
                 task.handle.abort();
             }
@@ -313,7 +313,7 @@ impl Tasks {
     ) -> Result<(), Trouble> {
         let wanted: HashMap<u32, &TableRow> = rows
             .iter()
-            .filter(|row| row.state == State::Waiting)
+            .filter(|row| row.stand == Stand::Waiting)
             .map(|row| (row.provider_oid, row))
             .collect();
         self.sizes.retain(|oid, _| wanted.contains_key(oid));
@@ -370,14 +370,10 @@ impl Tasks {
                     oid,
                     table: row.table.clone(),
                 }),
-                Duty::CatchUp(place) => {
+                Duty::CatchUp => {
                     let (sub, row) = (Arc::clone(sub), row.clone());
                     let table = row.table.clone();
-                    self.spawn(
-                        oid,
-                        table,
-                        async move { copy::go_on(&sub, &row, place).await },
-                    );
+                    self.spawn(oid, table, async move { copy::go_on(&sub, &row).await });
                 }
                 Duty::None => {}
             }

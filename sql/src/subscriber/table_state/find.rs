@@ -3,13 +3,10 @@
 use tokio_postgres::GenericClient;
 
 use super::{COLUMNS, State, TableRow, table_row};
-use crate::name::TableName;
+use crate::{error::Error, name::TableName};
 
 /// All tables of a consumer, by name.
-pub async fn list(
-    client: &impl GenericClient,
-    consumer: &str,
-) -> Result<Vec<TableRow>, tokio_postgres::Error> {
+pub async fn list(client: &impl GenericClient, consumer: &str) -> Result<Vec<TableRow>, Error> {
     let rows = client
         .query(
             &format!(
@@ -18,7 +15,8 @@ pub async fn list(
             ),
             &[&consumer],
         )
-        .await?;
+        .await
+        .map_err(could_not_read())?;
     rows.iter().map(table_row).collect()
 }
 
@@ -42,7 +40,7 @@ pub async fn unfinished(
     client: &impl GenericClient,
     consumer: &str,
     states: &[State],
-) -> Result<Vec<TableRow>, tokio_postgres::Error> {
+) -> Result<Vec<TableRow>, Error> {
     let rows = client
         .query(
             &format!(
@@ -51,7 +49,8 @@ pub async fn unfinished(
             ),
             &[&consumer, &words(states)],
         )
-        .await?;
+        .await
+        .map_err(could_not_read())?;
     rows.iter().map(table_row).collect()
 }
 
@@ -60,17 +59,15 @@ fn words(states: &[State]) -> Vec<&'static str> {
 }
 
 /// Whether no table of a consumer is under way.
-pub async fn none_unfinished(
-    client: &impl GenericClient,
-    consumer: &str,
-) -> Result<bool, tokio_postgres::Error> {
+pub async fn none_unfinished(client: &impl GenericClient, consumer: &str) -> Result<bool, Error> {
     client
         .query_one(
             &format!("select not exists (select from trunkline.table_state where {UNDER_WAY})"),
             &[&consumer, &words(&UNFINISHED)],
         )
-        .await?
-        .try_get(0)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(could_not_read())
 }
 
 /// One table of a consumer; none if it is not replicated.
@@ -78,7 +75,7 @@ pub async fn find(
     client: &impl GenericClient,
     consumer: &str,
     table: &TableName,
-) -> Result<Option<TableRow>, tokio_postgres::Error> {
+) -> Result<Option<TableRow>, Error> {
     let row = client
         .query_opt(
             &format!(
@@ -87,6 +84,11 @@ pub async fn find(
             ),
             &[&consumer, &table.schema, &table.name],
         )
-        .await?;
+        .await
+        .map_err(could_not_read())?;
     row.as_ref().map(table_row).transpose()
+}
+
+pub(super) fn could_not_read() -> impl FnOnce(tokio_postgres::Error) -> Error {
+    Error::database("read trunkline.table_state")
 }

@@ -1,32 +1,27 @@
 //! Rows of `trunkline.table_state` on a subscriber: which tables a consumer replicates,
-//! and how far each is. Who may take which step is decided in `replay::table`.
+//! and how far each is.
 
 mod find;
+mod stand;
+mod step;
 mod words;
 
 use tokio_postgres::{GenericClient, Row};
 
+use self::{find::could_not_read, stand::Columns};
 pub use self::{
     find::{UNFINISHED, find, list, none_unfinished, unfinished},
+    stand::{Copied, Parked, Place, Stand, Why},
+    step::{Deed, Illegal, Step, step},
     words::{Existing, State, UnknownWord},
 };
 
 use super::conflict::OnConflict;
 use crate::{
+    error::Error,
     event::mapping::{self, Mapping},
     name::TableName,
-    queue::tick::{SnapshotText, Tick, TickId, TickTag},
 };
-
-/// What a copy showed, and the proof of where it was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copied {
-    /// The copy's snapshot; events that it shows are in the copy.
-    pub snapshot: SnapshotText,
-    /// A tick that shows all that the snapshot shows, made by the server that was copied: a
-    /// provider without it is not the one that was copied.
-    pub shown_by: Tick,
-}
 
 /// One row of `trunkline.table_state`.
 #[derive(Clone, Debug)]
@@ -35,16 +30,12 @@ pub struct TableRow {
     pub table: TableName,
     /// The table's oid on the provider; it names the table's helper consumers.
     pub provider_oid: u32,
-    /// Where the table is in its life.
-    pub state: State,
+    /// Where the table stands.
+    pub stand: Stand,
     /// What to do with rows that were there before the copy.
     pub existing: Existing,
     /// Which of its rows and columns are replicated, and into which table.
     pub mapping: Mapping,
-    /// The tick up to which the table's own events are applied, while it is not `ok`.
-    pub tick: Option<Tick>,
-    /// The copy that the table's rows are of, while it is not `ok`.
-    pub copied: Option<Copied>,
     /// The number of the copy's last try.
     pub attempt: i64,
     /// What the table holds is of an unfinished try.
@@ -61,14 +52,6 @@ pub struct TableRow {
     pub conflicts: i64,
     /// What to do with such rows; none: as the job's config says.
     pub on_conflict: Option<OnConflict>,
-    /// The operator asks for a try before the rest of a parked table is over.
-    pub try_now: bool,
-    /// Why the table is parked, without values of rows.
-    pub error: Option<String>,
-    /// The same with what the server says beside its message, mostly the row.
-    pub detail: Option<String>,
-    /// What to do about it.
-    pub advice: Option<String>,
     /// Seconds since the state last changed, by the subscriber's clock.
     pub seconds_in_state: f64,
     /// Seconds since the copy began, by the subscriber's clock.
@@ -81,19 +64,12 @@ impl TableRow {
         self.mapping.target_of(&self.table)
     }
 
-    /// Why the table is parked, with all that is stored: for its operator alone.
-    pub fn error_with_rows(&self) -> Option<&str> {
-        self.error.as_ref()?;
-        self.detail.as_deref().or(self.error.as_deref())
-    }
-
-    /// Why the table is parked, or was before the try that runs now.
-    pub fn why(&self) -> Option<Why<'_>> {
-        Some(Why {
-            error: self.error.as_deref()?,
-            detail: self.detail.as_deref(),
-            advice: self.advice.as_deref()?,
-        })
+    /// The table as it is after a step.
+    pub fn standing(&self, stand: &Stand) -> TableRow {
+        TableRow {
+            stand: stand.clone(),
+            ..self.clone()
+        }
     }
 }
 
@@ -105,43 +81,48 @@ const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, t
     target_schema, target_name, column_attnums, column_names, filter, filter_attnums, filter_names, \
     error_detail";
 
-fn table_row(row: &Row) -> Result<TableRow, tokio_postgres::Error> {
+fn table_row(row: &Row) -> Result<TableRow, Error> {
+    let (table, state, columns) = stands(row).map_err(could_not_read())?;
+    let stand = columns.stand(&table, state)?;
+    with_stand(row, table, stand).map_err(could_not_read())
+}
+
+fn stands(row: &Row) -> Result<(TableName, State, Columns), tokio_postgres::Error> {
+    let columns = Columns {
+        tick_id: row.try_get(5)?,
+        tick_tag: row.try_get(6)?,
+        copied_snapshot: row.try_get(7)?,
+        copied_tick_id: row.try_get(8)?,
+        copied_tick_tag: row.try_get(9)?,
+        error: row.try_get(15)?,
+        advice: row.try_get(16)?,
+        try_now: row.try_get(22)?,
+        error_detail: row.try_get(30)?,
+    };
+    Ok((TableName::of(row)?, row.try_get(3)?, columns))
+}
+
+fn with_stand(
+    row: &Row,
+    table: TableName,
+    stand: Stand,
+) -> Result<TableRow, tokio_postgres::Error> {
     Ok(TableRow {
-        table: TableName::of(row)?,
+        table,
         provider_oid: row.try_get(2)?,
-        state: row.try_get(3)?,
+        stand,
         existing: row.try_get(4)?,
-        tick: tick(row.try_get(5)?, row.try_get(6)?),
-        copied: copied(row.try_get(7)?, tick(row.try_get(8)?, row.try_get(9)?)),
+        mapping: Mapping::of(row, 23)?,
         attempt: row.try_get(10)?,
         loading: row.try_get(11)?,
         rows_copied: row.try_get(12)?,
         bytes_copied: row.try_get(13)?,
         rows_estimated: row.try_get(14)?,
-        error: row.try_get(15)?,
-        advice: row.try_get(16)?,
         seconds_in_state: row.try_get(17)?,
         seconds_since_start: row.try_get(18)?,
         ignored: row.try_get(19)?,
         conflicts: row.try_get(20)?,
         on_conflict: row.try_get(21)?,
-        try_now: row.try_get(22)?,
-        mapping: Mapping::of(row, 23)?,
-        detail: row.try_get(30)?,
-    })
-}
-
-fn copied(snapshot: Option<String>, shown_by: Option<Tick>) -> Option<Copied> {
-    Some(Copied {
-        snapshot: SnapshotText(snapshot?),
-        shown_by: shown_by?,
-    })
-}
-
-fn tick(id: Option<i64>, tag: Option<i64>) -> Option<Tick> {
-    Some(Tick {
-        id: TickId(id?),
-        tag: TickTag(tag?),
     })
 }
 
@@ -275,6 +256,11 @@ pub async fn remove(
     Ok(gone == 1)
 }
 
+/// What an update of a row sets where its table is copied again, from whatever state; `existing` stays to be set.
+pub(super) const COPIED_AGAIN: &str = "state = '-', tick_id = null, tick_tag = null, copied_snapshot = null, \
+    copied_tick_id = null, copied_tick_tag = null, error = null, error_detail = null, advice = null, \
+    try_now = false, rows_copied = 0, bytes_copied = 0, changed_at = clock_timestamp()";
+
 /// Has a table copied again, from whatever state, and makes a batch loop that still believes
 /// in it unable to commit. What an unfinished copy has loaded goes in any case. False if it was
 /// not there.
@@ -286,15 +272,14 @@ pub async fn resync(
 ) -> Result<bool, tokio_postgres::Error> {
     let done = client
         .execute(
-            "with again as ( \
-                 update trunkline.table_state set state = '-', existing = $4, tick_id = null, \
-                     tick_tag = null, copied_snapshot = null, copied_tick_id = null, \
-                     copied_tick_tag = null, error = null, advice = null, error_detail = null, rows_copied = 0, \
-                     bytes_copied = 0, changed_at = clock_timestamp() \
-                 where consumer = $1 and schema_name = $2 and table_name = $3 \
-                 returning consumer) \
-             update trunkline.position p set tables_version = tables_version + 1 \
-             from again where p.consumer = again.consumer",
+            &format!(
+                "with again as ( \
+                     update trunkline.table_state set existing = $4, {COPIED_AGAIN} \
+                     where consumer = $1 and schema_name = $2 and table_name = $3 \
+                     returning consumer) \
+                 update trunkline.position p set tables_version = tables_version + 1 \
+                 from again where p.consumer = again.consumer"
+            ),
             &[&consumer, &table.schema, &table.name, &existing.as_str()],
         )
         .await?;
@@ -346,67 +331,41 @@ pub async fn try_now(
     Ok(asked == 1)
 }
 
-/// A step from one stored state to another. What a field does not say stays as it is.
-#[derive(Clone, Debug)]
-pub struct Step<'a> {
-    /// The state that the row must still be in.
-    pub from: State,
-    /// The tick that the row must still be at.
-    pub from_tick: Option<Tick>,
-    /// The new state.
-    pub to: State,
-    /// The new tick; none where the state has none.
-    pub tick: Option<Tick>,
-    /// The copy that its rows are of from now on.
-    pub copied: Option<&'a Copied>,
-    /// Why a parked table is parked.
-    pub trouble: Option<Why<'a>>,
-}
-
-/// Why a table is parked.
-#[derive(Clone, Copy, Debug)]
-pub struct Why<'a> {
-    /// The error in one line, without values of rows.
-    pub error: &'a str,
-    /// The same with what the server says beside its message; none: nothing more.
-    pub detail: Option<&'a str>,
-    /// What to do about it.
-    pub advice: &'a str,
-}
-
 /// Takes a step if the row still is where the step begins; false if somebody was faster.
 pub async fn take_step(
     client: &impl GenericClient,
     consumer: &str,
     table: &TableName,
-    step: &Step<'_>,
+    step: &Step,
 ) -> Result<bool, tokio_postgres::Error> {
-    let why = step.trouble;
-    let shown_by = step.copied.map(|copied| copied.shown_by);
+    let place = step.to().place();
+    let tick = place.map(|place| place.tick);
+    let copied = place.and_then(|place| place.copied.as_ref());
+    let why = step.to().why();
     let changed = client
         .execute(
-            "update trunkline.table_state set state = $4, tick_id = $5, tick_tag = $12, \
-                 copied_snapshot = $6, copied_tick_id = $13, copied_tick_tag = $14, try_now = false, \
-                 error = $7, advice = $8, error_detail = $15, changed_at = clock_timestamp() \
+            "update trunkline.table_state set state = $4, tick_id = $5, tick_tag = $6, \
+                 copied_snapshot = $7, copied_tick_id = $8, copied_tick_tag = $9, try_now = false, \
+                 error = $10, error_detail = $11, advice = $12, changed_at = clock_timestamp() \
              where consumer = $1 and schema_name = $2 and table_name = $3 \
-               and state = $9 and tick_id is not distinct from $10 \
-               and tick_tag is not distinct from $11",
+               and state = $13 and tick_id is not distinct from $14 \
+               and tick_tag is not distinct from $15",
             &[
                 &consumer,
                 &table.schema,
                 &table.name,
-                &step.to.as_str(),
-                &step.tick.map(|tick| tick.id.0),
-                &step.copied.map(|copied| copied.snapshot.0.as_str()),
-                &why.map(|why| why.error),
-                &why.map(|why| why.advice),
-                &step.from.as_str(),
-                &step.from_tick.map(|tick| tick.id.0),
-                &step.from_tick.map(|tick| tick.tag.0),
-                &step.tick.map(|tick| tick.tag.0),
-                &shown_by.map(|tick| tick.id.0),
-                &shown_by.map(|tick| tick.tag.0),
-                &why.and_then(|why| why.detail),
+                &step.to().state().as_str(),
+                &tick.map(|tick| tick.id.0),
+                &tick.map(|tick| tick.tag.0),
+                &copied.map(|copied| copied.snapshot.0.as_str()),
+                &copied.map(|copied| copied.shown_by.id.0),
+                &copied.map(|copied| copied.shown_by.tag.0),
+                &why.map(|why| why.error.as_str()),
+                &why.and_then(|why| why.detail.as_deref()),
+                &why.map(|why| why.advice.as_str()),
+                &step.begins_in().as_str(),
+                &step.begins_at().map(|tick| tick.id.0),
+                &step.begins_at().map(|tick| tick.tag.0),
             ],
         )
         .await?;
