@@ -2,11 +2,7 @@
 //! hold, or a reason to copy the table again.
 
 use sql::{
-    event::{
-        Mark,
-        part::{OwnColumn, Part},
-        shape::Shape,
-    },
+    event::{Mark, part::Part, shape::Shape},
     name::TableName,
     queue::tick::TickId,
     subscriber::table_state,
@@ -148,10 +144,7 @@ impl Applier {
         }
         let mut values = Vec::new();
         let condition = part.condition(
-            |column| {
-                let (name, type_name) = target.written_column(column)?;
-                Some(OwnColumn { name, type_name })
-            },
+            |column| target.bound_column(column),
             |value| {
                 values.push(Some(value.to_owned()));
                 target.acting.parameter(values.len())

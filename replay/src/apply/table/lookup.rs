@@ -29,6 +29,7 @@ fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
             identity_always: row.try_get(3)?,
             not_null: row.try_get(5)?,
             staged_as: row.try_get(7)?,
+            plain_type: row.try_get(8)?,
         },
         generated: row.try_get(2)?,
         partitioned: row.try_get(6)?,
@@ -45,7 +46,7 @@ async fn columns(
     client
         .query_typed(
             "select column_name, written_as, generated, identity_always, equal_operator, \
-                    not_null, partitioned, staged_as \
+                    not_null, partitioned, staged_as, type_name \
              from trunkline.target_columns($1, $2)",
             &[(&target.schema, Type::TEXT), (&target.name, Type::TEXT)],
         )

@@ -9,7 +9,7 @@ mod statements;
 use std::sync::Arc;
 
 use sql::{
-    event::shape::Shape,
+    event::{part::OwnColumn, shape::Shape},
     name::{TableName, quote_ident},
 };
 
@@ -26,6 +26,8 @@ struct Column {
     name: String,
     /// Its type, qualified, without modifiers.
     type_name: String,
+    /// Its type as `format_type` names it, without modifiers: as events name types.
+    plain_type: String,
     /// Equality, as `operator(schema.name)`, where the type has one.
     equal: Option<String>,
     identity_always: bool,
@@ -179,6 +181,16 @@ impl Target {
             .iter()
             .find(|column| column.name == quoted)
             .map(|column| (column.name.as_str(), column.type_name.as_str()))
+    }
+
+    /// A written column as a partition's bound is compared with it; none as above.
+    pub(crate) fn bound_column(&self, name: &str) -> Option<OwnColumn<'_>> {
+        let quoted = quote_ident(name);
+        let column = self.columns.iter().find(|column| column.name == quoted)?;
+        Some(OwnColumn {
+            name: &column.name,
+            type_name: &column.plain_type,
+        })
     }
 
     /// Whether a written column takes no null.
