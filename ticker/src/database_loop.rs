@@ -66,6 +66,10 @@ async fn once(
         ..database.clone()
     };
     let upkeep_stop = upkeep_database.stop.clone();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "awaited below, whatever ticking ends with"
+    )]
     let upkeep = tokio::spawn(upkeep::run(upkeep_database, maker));
     let beat = Beat::default();
     let (beats, servers) = (

@@ -19,6 +19,10 @@ pub(crate) struct Watched {
 impl Watched {
     pub(crate) fn new(session: Session, stop_now: CancellationToken) -> Self {
         let token = session.cancel_token();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "aborted when the session is dropped"
+        )]
         let canceler = tokio::spawn(async move {
             stop_now.cancelled().await;
             loop {

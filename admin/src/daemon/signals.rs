@@ -48,6 +48,10 @@ pub(super) fn listen(reopen: Option<Reopen>) -> io::Result<Signals> {
         stop_now: stop_now.clone(),
         reload,
     };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "signals are heard as long as the runtime lives"
+    )]
     tokio::spawn(async move {
         loop {
             tokio::select! {
@@ -79,6 +83,10 @@ fn ask_to_stop(name: &'static str, stop: &CancellationToken, stop_now: &Cancella
     tracing::info!(signal = name, "stopping");
     stop.cancel();
     let stop_now = stop_now.clone();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the time that is given for stopping runs out, or the runtime ends before"
+    )]
     tokio::spawn(async move {
         tokio::time::sleep(GRACE).await;
         stop_now.cancel();

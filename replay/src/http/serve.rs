@@ -155,6 +155,7 @@ mod tests {
         let routes = Router::new()
             .route("/", get(|| async { "ok" }))
             .route("/big", get(|| async { "x".repeat(BIG) }));
+        #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
         tokio::spawn(serve(listener, routes, SHORT));
         address
     }

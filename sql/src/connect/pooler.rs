@@ -50,7 +50,7 @@ fn number(answers: &[SimpleQueryMessage]) -> Option<i32> {
         let SimpleQueryMessage::Row(row) = answer else {
             return None;
         };
-        row.get(0)?.parse().ok()
+        row.try_get(0).ok()??.parse().ok()
     })
 }
 

@@ -243,6 +243,10 @@ where
     let (client, connection) = config.connect(tls).await.map_err(Cause::Server)?;
     let (sender, notifications) = mpsc::channel(KEPT_NOTIFICATIONS);
     let (in_use, gone) = oneshot::channel();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the session owns it: it ends when the session drops `in_use`, after a goodbye that nobody waits for"
+    )]
     tokio::spawn(drive(connection, sender, gone));
     Ok(Driven {
         client,

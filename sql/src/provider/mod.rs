@@ -180,7 +180,7 @@ pub async fn rows_planned(client: &Client, query: String) -> Result<i64, tokio_p
         let SimpleQueryMessage::Row(row) = message else {
             return None;
         };
-        let plan: serde_json::Value = serde_json::from_str(row.get(0)?).ok()?;
+        let plan: serde_json::Value = serde_json::from_str(row.try_get(0).ok()??).ok()?;
         plan.pointer("/0/Plan/Plan Rows")?.as_i64()
     });
     Ok(rows.unwrap_or(0))

@@ -150,6 +150,10 @@ impl Readers {
             Some(room) => room.members.push(member),
             None => {
                 let room = member.id;
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the room owns it, and aborts it when its last member has left"
+                )]
                 let task = tokio::spawn(reader::run(self.sit(room), self.feed.clone(), from));
                 rooms.open.push(Room {
                     id: room,
