@@ -130,16 +130,14 @@ pub async fn install_over(
     over: OverPgq,
 ) -> Result<Report, Error> {
     // A takeover asks for locks in moments, so that no writer waits behind it for others.
-    let patience = match over {
+    let tries = moment::Tries::within(match over {
         OverPgq::TakeOver => LOCK_PATIENCE,
         OverPgq::Refuse => Duration::ZERO,
-    };
+    });
     let mut event_triggers = EventTriggers::Fire;
     loop {
-        let tried = moment::within(patience, async || {
-            attempt(client, components, over, event_triggers).await
-        });
-        match tried.await {
+        match attempt(client, components, over, event_triggers).await {
+            Ok(report) => return Ok(report),
             Err(error)
                 if event_triggers == EventTriggers::Fire
                     && is_superuser(client).await?
@@ -147,7 +145,7 @@ pub async fn install_over(
             {
                 event_triggers = EventTriggers::Rest;
             }
-            outcome => return outcome,
+            Err(error) => tries.again(error).await?,
         }
     }
 }
