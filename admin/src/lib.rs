@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod databases;
 pub mod documents;
 pub mod exit;
 pub mod log;

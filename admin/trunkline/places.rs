@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use admin::config::{AnyConfig, Databases};
+use admin::config::AnyConfig;
+use admin::databases;
 use admin::exit::{Exit, Failure};
 use admin::status::Asking;
 use anyhow::Context as _;
@@ -204,20 +205,9 @@ async fn targets_of(config: &AnyConfig) -> Result<Vec<Target>, Failure> {
         }
         AnyConfig::Ticker(ticker) => {
             let job = ticker.daemon.job_name.clone();
-            match &ticker.databases {
-                Databases::FromDb => (job, vec![ticker.db.clone()], false),
-                Databases::Named(names) => {
-                    let infos = names.iter().map(|name| ticker.db.with_dbname(name));
-                    (job, infos.collect(), false)
-                }
-                Databases::All => {
-                    let session = ticker.db.connect(&session_name(&job)).await?;
-                    let names = standing::databases(&*session).await;
-                    let names = names.map_err(anyhow::Error::from)?;
-                    let infos = names.iter().map(|name| ticker.db.with_dbname(name));
-                    (job, infos.collect(), true)
-                }
-            }
+            let name = session_name(&job);
+            let found = databases::of_ticker::<anyhow::Error>(ticker, &name).await?;
+            (job, found.connections, found.may_lack_queue)
         }
     };
     let target = |info| Target {

@@ -130,18 +130,21 @@ pub async fn databases(client: &impl GenericClient) -> Result<Vec<String>, Error
         .map_err(Error::database("list the databases"))
 }
 
-/// What makes a database another one than any other, whatever name or address it was reached by.
+/// What makes a database of a running server another one than any other, whatever name or address it was reached by. A
+/// server that was made from another one's files has the same number of cluster and databases, but has not started with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseIdentity {
     cluster: i64,
     database: u32,
+    server_started: String,
 }
 
-/// Which database this is. Source: the control file and the catalog.
+/// Which database this is. Source: the control file, the server's start and the catalog.
 pub async fn identity(client: &impl GenericClient) -> Result<DatabaseIdentity, Error> {
     client
         .query_one(
-            "select c.system_identifier, d.oid from pg_catalog.pg_control_system() c, pg_catalog.pg_database d \
+            "select c.system_identifier, d.oid, pg_catalog.pg_postmaster_start_time()::text \
+               from pg_catalog.pg_control_system() c, pg_catalog.pg_database d \
               where d.datname = pg_catalog.current_database()",
             &[],
         )
@@ -150,6 +153,7 @@ pub async fn identity(client: &impl GenericClient) -> Result<DatabaseIdentity, E
             Ok(DatabaseIdentity {
                 cluster: row.try_get(0)?,
                 database: row.try_get(1)?,
+                server_started: row.try_get(2)?,
             })
         })
         .map_err(Error::database("ask which database this is"))

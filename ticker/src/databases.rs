@@ -1,6 +1,7 @@
-//! Which databases the config means. Asks the server where it says "all".
+//! Which databases are to be ticked.
 
-use admin::config::{Databases, TickerConfig};
+use admin::config::TickerConfig;
+use admin::databases;
 use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 
 use crate::trouble::Trouble;
@@ -8,29 +9,20 @@ use crate::trouble::Trouble;
 /// The databases of the config, each with its connection. For "all": every database of the server that has the queue;
 /// one that cannot be looked at counts as having it, so that its trouble is seen.
 pub(crate) async fn named(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Trouble> {
-    match &config.databases {
-        Databases::FromDb => Ok(vec![config.db.clone()]),
-        Databases::Named(names) => Ok(names
-            .iter()
-            .map(|name| config.db.with_dbname(name))
-            .collect()),
-        Databases::All => all(config).await,
+    let name = ApplicationName::new(Purpose::Databases, &config.daemon.job_name);
+    let found = databases::of_ticker::<Trouble>(config, &name).await?;
+    if !found.may_lack_queue {
+        return Ok(found.connections);
     }
-}
-
-async fn all(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Trouble> {
-    let purpose = ApplicationName::new(Purpose::Databases, &config.daemon.job_name);
-    let session = config.db.connect(&purpose).await?;
-    let mut found = Vec::new();
-    for name in sql::standing::databases(&*session).await? {
-        let info = config.db.with_dbname(&name);
-        let installed = match info.connect(&purpose).await {
+    let mut with_queue = Vec::new();
+    for info in found.connections {
+        let installed = match info.connect(&name).await {
             Ok(session) => !matches!(sql::queue::maker(&*session).await, Ok(None)),
             Err(_) => true,
         };
         if installed {
-            found.push(info);
+            with_queue.push(info);
         }
     }
-    Ok(found)
+    Ok(with_queue)
 }

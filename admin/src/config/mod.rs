@@ -22,7 +22,7 @@ use key::Key;
 pub use daemon_keys::{DaemonConfig, LogFormat};
 pub use file::{ConfigErrors, Problem};
 pub use key::Setting;
-pub use replay::{OnConflict, ReplayConfig, SessionRole, SubscriberConfig};
+pub use replay::{ReplayConfig, SubscriberConfig};
 pub use ticker::{Databases, TickerConfig};
 
 /// A file of either kind.

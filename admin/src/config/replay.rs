@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sql::connect::ConnectInfo;
+use sql::subscriber::conflict::OnConflict;
+use sql::subscriber::session_role::SessionRole;
 
 use super::daemon_keys::DaemonConfig;
 use super::databases::{self, Found};
@@ -56,18 +58,6 @@ pub struct SubscriberConfig {
     pub db: ConnectInfo,
     /// Its consumer on the queue: `JOB`, or `JOB/NAME`.
     pub consumer: String,
-}
-
-pub use sql::subscriber::conflict::OnConflict;
-
-/// `session_replication_role` of the sessions that write the subscriber's tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionRole {
-    /// Triggers and foreign keys do not act. It takes a superuser, or a grant on the parameter.
-    Replica,
-    /// An ordinary session's: foreign keys are enforced, and tables whose triggers would act are
-    /// refused. It takes no right.
-    Origin,
 }
 
 const PROVIDER_DB: TextKey = TextKey {

@@ -4,7 +4,6 @@ use futures::future::join_all;
 use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 use sql::our_sessions::OurSessions;
 use sql::queue::QueueInfo;
-use sql::standing;
 
 use super::ask::{Asking, pid};
 use super::facts::{capture_problems, tick_facts, waits};
@@ -13,24 +12,31 @@ use super::report::{
     TickerStatus,
 };
 use super::verdict;
-use crate::config::{Databases, TickerConfig};
+use crate::config::TickerConfig;
+use crate::databases;
 
 /// How a ticker and the queues of its databases stand.
 pub async fn of_ticker(config: &TickerConfig, asking: &Asking) -> TickerStatus {
     let name = ApplicationName::new(Purpose::Status, &config.daemon.job_name);
-    let asker = Asker {
-        name: &name,
-        asking,
-        wanted: &config.queues,
-        may_lack_schema: matches!(config.databases, Databases::All),
-    };
-    let databases = match &config.databases {
-        Databases::FromDb => vec![asker.database(&config.db).await],
-        Databases::Named(names) => {
-            let infos: Vec<_> = names.iter().map(|db| config.db.with_dbname(db)).collect();
-            join_all(infos.iter().map(|info| asker.database(info))).await
+    let found = asking.ask(async { databases::of_ticker::<anyhow::Error>(config, &name).await });
+    let databases = match found.await {
+        Err(unasked) => vec![DatabaseStatus {
+            name: config.db.dbname().to_owned(),
+            queues: Vec::new(),
+            error: Some(unasked.error),
+        }],
+        Ok(found) => {
+            let asker = Asker {
+                name: &name,
+                asking,
+                wanted: &config.queues,
+                may_lack_queue: found.may_lack_queue,
+            };
+            let mut all = join_all(found.connections.iter().map(|info| asker.database(info))).await;
+            let is_one = |one: &DatabaseStatus| one.error.is_some() || !one.queues.is_empty();
+            all.retain(|one| !found.may_lack_queue || is_one(one));
+            all
         }
-        Databases::All => asker.all_databases(config).await,
     };
     let pid = pid(&config.daemon);
     TickerStatus {
@@ -48,36 +54,15 @@ struct Asker<'a> {
     /// Queues that have to be there.
     wanted: &'a [String],
     /// A database without the queue is left out.
-    may_lack_schema: bool,
+    may_lack_queue: bool,
 }
 
 impl Asker<'_> {
-    /// Those databases of the server that have a queue.
-    async fn all_databases(&self, config: &TickerConfig) -> Vec<DatabaseStatus> {
-        let listed = self.asking.ask(async {
-            let session = config.db.connect(self.name).await?;
-            Ok(standing::databases(&*session).await?)
-        });
-        match listed.await {
-            Err(unasked) => vec![DatabaseStatus {
-                name: config.db.dbname().to_owned(),
-                queues: Vec::new(),
-                error: Some(unasked.error),
-            }],
-            Ok(names) => {
-                let infos: Vec<_> = names.iter().map(|db| config.db.with_dbname(db)).collect();
-                let mut all = join_all(infos.iter().map(|info| self.database(info))).await;
-                all.retain(|database| database.error.is_some() || !database.queues.is_empty());
-                all
-            }
-        }
-    }
-
     async fn database(&self, info: &ConnectInfo) -> DatabaseStatus {
         let asked = self.asking.ask(async {
             let session = info.connect(self.name).await?;
             if sql::queue::maker(&*session).await?.is_none() {
-                if self.may_lack_schema {
+                if self.may_lack_queue {
                     return Ok(None);
                 }
                 anyhow::bail!("the queue is not installed here, run ticker install");

@@ -5,12 +5,13 @@ use sql::{
     name::TableName,
     queue::tick::TickId,
     subscriber::{
+        conflict::OnConflict,
         conflict::{self, Found, Kind},
         table_state::TableRow,
     },
 };
 
-use super::{Applier, OnConflict, staged::Differences};
+use super::{Applier, staged::Differences};
 use crate::trouble::{NotAsSaid, Trouble};
 
 /// Keys of a table that wait for the end of the transaction. With more, all are taken as

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sql::{event::shape::Shape, name::TableName};
+use sql::{event::shape::Shape, name::TableName, subscriber::session_role::SessionRole};
 
-use super::{Applier, SessionRole};
+use super::Applier;
 use crate::trouble::Trouble;
 
 impl Applier {

@@ -36,7 +36,9 @@ use sql::{
     name::TableName,
     queue::tick::{Epoch, TickId},
     subscriber::{
+        conflict::OnConflict,
         position::Mover,
+        session_role::SessionRole,
         skipped_change::{self, Skipped},
         table_state::TableRow,
     },
@@ -44,7 +46,6 @@ use sql::{
 
 use tokio_postgres::Statement;
 
-pub(crate) use self::session_role::{SessionRole, write_settings};
 use self::{
     open_conflicts::Conflicts, pending::Pending, session_role::make_ready, staged::Staged,
     table::Staging, truncate::Emptied, writable::Writable,
@@ -54,9 +55,6 @@ use crate::{fold::ChangeSet, trouble::Trouble};
 /// Shapes whose staging tables a session keeps. The server looks at each of them at the end of
 /// every transaction.
 const KEPT_STAGING: usize = 50;
-
-/// What happens when a row is not as its change says.
-pub(crate) use sql::subscriber::conflict::OnConflict;
 
 /// Writes to one subscriber over one session.
 pub(crate) struct Applier {

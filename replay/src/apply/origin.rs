@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use sql::name::TableName;
+use sql::subscriber::session_role::SessionRole;
 use tokio_postgres::{GenericClient, types::Type};
 
-use super::session_role::SessionRole;
 use crate::trouble::Trouble;
 
 /// What `trunkline.ordinary_writing` says of a table.

@@ -1,10 +1,7 @@
 //! As whom a table is written: as its owner, where that is another role that replay's is a member of, so that what
 //! the owner has put on the table runs with no more rights than the owner has, and cannot take ours.
 
-use sql::{
-    name::{TableName, quote_ident},
-    provider::quote_literal,
-};
+use sql::name::{TableName, quote_ident, quote_literal};
 use tokio_postgres::{
     Client, Error, GenericClient, SimpleQueryMessage,
     types::{ToSql, Type},

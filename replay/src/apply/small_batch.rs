@@ -20,9 +20,10 @@
 use std::sync::Arc;
 
 use futures::join;
+use sql::subscriber::session_role::SessionRole;
 use sql::{classify, subscriber::position::Move};
 
-use super::{Applier, SessionRole, pipeline::Pipeline, ways::is_small, writable::Writable};
+use super::{Applier, pipeline::Pipeline, ways::is_small, writable::Writable};
 use crate::{fold::ChangeSet, trouble::Trouble};
 
 impl Applier {

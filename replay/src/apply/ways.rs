@@ -1,10 +1,10 @@
 //! How a chunk is written: quickly, on the word of its changes, or carefully, where the quick
 //! way met a row that is not as its change says.
 
-use sql::{classify, queue::tick::TickId};
+use sql::{classify, queue::tick::TickId, subscriber::session_role::SessionRole};
 
 use super::{
-    Applier, SessionRole,
+    Applier,
     order::{Work, is_foreign_key},
     pipeline::Pipeline,
     staged::{Failed, is_in_the_way},

@@ -12,6 +12,7 @@ use sql::{
     near,
     provider::{self, BatchFinder},
     queue::{self, consumer},
+    standing,
     subscriber::{
         position::{self, Position},
         table_state,
@@ -120,15 +121,9 @@ async fn refuse_the_provider_itself(
     provider: &Session,
     subscriber: &Session,
 ) -> Result<(), Failure> {
-    // One server process has one start time, and one database in it one oid.
-    let identity = "select pg_catalog.pg_postmaster_start_time()::text || ' ' || oid \
-         from pg_catalog.pg_database where datname = pg_catalog.current_database()";
-    let ask = async |session: &Session| -> Result<String, Failure> {
-        Ok(session
-            .query_one(identity, &[])
-            .await
-            .and_then(|row| row.try_get(0))
-            .context("could not ask which database it is")?)
+    let ask = async |session: &Session| {
+        let asked = standing::identity(&**session).await;
+        asked.map_err(anyhow::Error::from)
     };
     if ask(provider).await? == ask(subscriber).await? {
         return Err(Failure::message(

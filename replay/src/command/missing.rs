@@ -13,11 +13,13 @@ use sql::{
     event::mapping::Mapping,
     name::TableName,
     provider::{self, Candidate, WantedIdentity},
-    subscriber::table_state::{self, Existing},
+    subscriber::{
+        session_role::SessionRole,
+        table_state::{self, Existing},
+    },
 };
 
 use super::{Job, label, subscriber::Opened};
-use crate::apply::SessionRole;
 use crate::join::fit::{self, Wish};
 
 /// Runs the command: one line a table, with why it cannot be added, if so.

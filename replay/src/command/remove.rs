@@ -11,18 +11,15 @@ use sql::{
     moment,
     name::TableName,
     provider,
-    subscriber::{kept_ddl, table_state::TableRow},
+    subscriber::{kept_ddl, session_role::SessionRole, table_state::TableRow},
 };
 
 use super::{
     Job, label,
     subscriber::{self, Opened},
 };
+use crate::copy::{attempt, names::Names, restore};
 use crate::join::choose::{AutoAdd, Choice, Unmatched, Wanted};
-use crate::{
-    apply::SessionRole,
-    copy::{attempt, names::Names, restore},
-};
 
 /// The arguments of `remove`.
 #[derive(Debug, clap::Args)]

@@ -12,6 +12,7 @@ use sql::{
     subscriber::{
         copy_attempt::Attempt,
         kept_ddl::{self, Left},
+        session_role::SessionRole,
         table_state::{self, Copied, Existing, TableRow},
     },
 };
@@ -20,9 +21,8 @@ use tracing::{debug, info};
 use super::files::Files;
 use crate::{
     apply::{
-        SessionRole,
         table::{Acting, Target},
-        truncate, write_settings,
+        truncate,
     },
     subscriber::shared::Subscription,
     trouble::Trouble,
@@ -50,7 +50,7 @@ pub(super) async fn begin(
     session
         .batch_execute(&format!(
             "begin isolation level read committed; {}; {}",
-            write_settings(role),
+            role.for_transaction(),
             moment::in_transaction()
         ))
         .await
@@ -390,7 +390,7 @@ pub(crate) async fn forget(
     session
         .batch_execute(&format!(
             "begin isolation level read committed; {}; set local lock_timeout = {}; {lock}",
-            write_settings(role),
+            role.for_transaction(),
             COMMAND_PATIENCE.as_millis()
         ))
         .await

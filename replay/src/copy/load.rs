@@ -20,11 +20,7 @@ use super::{
     source::Source,
     stream::{self, Gauge, Pipe},
 };
-use crate::{
-    apply::{table::Acting, write_settings},
-    subscriber::shared::Subscription,
-    trouble::Trouble,
-};
+use crate::{apply::table::Acting, subscriber::shared::Subscription, trouble::Trouble};
 
 /// Parts of one table that may fail before the copy is given up and begins anew.
 const FAILURES: u32 = 10;
@@ -141,7 +137,7 @@ impl Load {
                 "begin isolation level read committed; {}; \
                  set local synchronous_commit = off; \
                  lock table {} in row exclusive mode",
-                write_settings(self.sub.settings.session_role),
+                self.sub.settings.session_role.for_transaction(),
                 self.into.quoted(),
             ))
             .await
@@ -213,7 +209,7 @@ impl Load {
     /// Begins a reading transaction under the shared snapshot. If that is gone, so is the
     /// copy: it begins anew.
     async fn join_snapshot(&self, reading: &tokio_postgres::Client) -> Result<(), Trouble> {
-        let exported = sql::provider::quote_literal(&self.exported);
+        let exported = sql::name::quote_literal(&self.exported);
         reading
             .batch_execute(&format!(
                 "begin isolation level repeatable read read only; \

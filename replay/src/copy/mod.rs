@@ -28,10 +28,10 @@ use std::{sync::Arc, time::Duration};
 
 use sql::{
     connect::{Purpose, Session},
-    name::TableName,
-    provider::quote_literal,
+    name::{TableName, quote_literal},
     subscriber::{
         copy_attempt::Attempt,
+        session_role::SessionRole,
         table_state::{self, Deed, Existing, Place, Stand, TableRow},
     },
 };
@@ -49,7 +49,7 @@ use self::{
 };
 use crate::{
     apply::{
-        SessionRole, origin,
+        origin,
         owner::enter_path,
         table::{Acting, Target, free_names},
     },

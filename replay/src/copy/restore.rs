@@ -8,18 +8,17 @@ use sql::{
     connect::Purpose,
     moment::{self, Tries},
     name::{TableName, quote_ident},
-    subscriber::kept_ddl::{self, Kept},
+    subscriber::{
+        kept_ddl::{self, Kept},
+        session_role::SessionRole,
+    },
 };
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, error::SqlState};
 use tracing::{info, warn};
 
 use super::{attempt, pooled::Borrowed};
-use crate::{
-    apply::{SessionRole, table::Acting, write_settings},
-    subscriber::shared::Subscription,
-    trouble::Trouble,
-};
+use crate::{apply::table::Acting, subscriber::shared::Subscription, trouble::Trouble};
 
 /// Building an index gets at least this much `maintenance_work_mem`; more where the server's
 /// own setting is more.
@@ -122,7 +121,7 @@ async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Tr
              select set_config('maintenance_work_mem', greatest(setting::int8, {WORK_MEM_KB})::text, true) \
                from pg_settings where name = 'maintenance_work_mem'; \
              savepoint build",
-            write_settings(role)
+            role.for_transaction()
         ))
         .await
         .map_err(Trouble::database("could not begin on the subscriber"))?;

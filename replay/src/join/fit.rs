@@ -9,13 +9,14 @@ use sql::{
     provider::Candidate,
     subscriber::{
         relation,
+        session_role::SessionRole,
         table_state::{self, Existing},
     },
 };
 use tokio_postgres::Row;
 
 use super::types::{Takes, takes};
-use crate::apply::{SessionRole, origin::Ordinary, table::Acting};
+use crate::apply::{origin::Ordinary, table::Acting};
 
 /// A column of the subscriber's table.
 struct Here {

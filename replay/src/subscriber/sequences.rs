@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use admin::log::Once;
 use sql::{
     connect::Session,
     name::TableName,
@@ -24,22 +25,16 @@ const AHEAD: i32 = 1000;
 /// How long a sequence that could not be set rests. Its cause may end without a word from anybody.
 const REST: Duration = Duration::from_secs(1);
 
-/// A sequence that could not be set.
-struct Broken {
-    /// Why, so that it is told once.
-    problem: String,
-    /// When it was tried last.
-    tried: Instant,
-}
-
 /// What a subscriber's sequences were set to.
 pub(crate) struct Sequences {
     queue: String,
     consumer: String,
     /// The provider's values as they were carried over.
     carried: HashMap<TableName, SequenceValue>,
-    /// Those that could not be set. None of them counts as carried.
-    broken: HashMap<TableName, Broken>,
+    /// When those that could not be set were tried last. None of them counts as carried.
+    tried: HashMap<TableName, Instant>,
+    /// Why they could not be set.
+    told: Once<TableName>,
 }
 
 impl Sequences {
@@ -49,7 +44,8 @@ impl Sequences {
             queue: queue.to_owned(),
             consumer: consumer.to_owned(),
             carried: HashMap::new(),
-            broken: HashMap::new(),
+            tried: HashMap::new(),
+            told: Once::default(),
         }
     }
 
@@ -79,9 +75,9 @@ impl Sequences {
                 "could not read sequences of the provider",
             ))?;
         for value in values {
-            let rests = |broken: &Broken| broken.tried.elapsed() < REST;
+            let rests = |tried: &Instant| tried.elapsed() < REST;
             if self.carried.get(&value.sequence) != Some(&value)
-                && !self.broken.get(&value.sequence).is_some_and(rests)
+                && !self.tried.get(&value.sequence).is_some_and(rests)
             {
                 self.set(subscriber, value).await?;
             }
@@ -103,16 +99,15 @@ impl Sequences {
         run("commit").await?;
         match problem {
             Some(problem) => {
-                let told = self.broken.get(&name);
-                if told.is_none_or(|told| told.problem != problem) {
+                if self.told.say(name.clone(), &problem) {
                     error!(sequence = %name, error = %problem, "sequence cannot be set");
                 }
                 self.carried.remove(&name);
-                let tried = Instant::now();
-                self.broken.insert(name, Broken { problem, tried });
+                self.tried.insert(name, Instant::now());
             }
             None => {
-                if self.broken.remove(&name).is_some() {
+                self.tried.remove(&name);
+                if self.told.over(&name) {
                     info!(sequence = %name, "sequence is set again");
                 }
                 self.carried.insert(name, value);

@@ -12,7 +12,7 @@ use sql::{
     connect::{ApplicationName, CancelToken, ConnectInfo, Pool, Purpose, Session},
     install::ownership::Schema,
     name::TableName,
-    subscriber::table_state::TableRow,
+    subscriber::{conflict::OnConflict, session_role::SessionRole, table_state::TableRow},
 };
 use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,6 @@ use tracing::debug;
 
 use super::{stats::Totals, told::Told};
 use crate::{
-    apply::{OnConflict, SessionRole},
     join::choose::AutoAdd,
     queue::ticks::{Requests, Ticks},
     reading::{shared::Readers, tick_by_tick::TickByTick},

@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, time::SystemTime};
 
 use tokio_postgres::{GenericClient, Row, Statement};
 
-use super::quote_literal;
+use crate::name::quote_literal;
 use crate::{
     queue::tick::{Epoch, SnapshotText, Tick, TickId, TickTag},
     subscriber::position::Position,

@@ -26,16 +26,6 @@ pub use self::{
 };
 use crate::{event::mapping::ProviderColumn, name::TableName};
 
-/// A text as an SQL string constant, safe with any `standard_conforming_strings`.
-pub fn quote_literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!(" E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
-}
-
 /// A table that could be replicated, or why it cannot.
 #[derive(Clone, Debug)]
 pub struct Candidate {

@@ -6,5 +6,6 @@ pub mod kept_ddl; // trunkline.kept_ddl
 pub mod position; // trunkline.position; `remove` takes all that belongs to a consumer
 pub mod relation; // what a name stands for, from the catalog
 pub mod sequence_state; // trunkline.sequence_state, the sequences, and the version of lists in position
+pub mod session_role; // the settings under which replicated tables are written
 pub mod skipped_change; // trunkline.skipped_change, and the wish for a try in table_state
 pub mod table_state; // trunkline.table_state, and the version of lists in position

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use sql::{
     event::{mapping::Mapping, shape::Shape},
     name::{TableName, quote_ident},
-    subscriber::relation,
+    subscriber::{relation, session_role::SessionRole},
 };
 use tokio_postgres::{GenericClient, Row, types::Type};
 
-use super::{Acting, Column, Ordinary, SessionRole, Target};
+use super::{Acting, Column, Ordinary, Target};
 use crate::{table, trouble::Trouble};
 
 struct Found {

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use sql::{
     event::{part::OwnColumn, shape::Shape},
     name::{TableName, quote_ident},
+    subscriber::session_role::SessionRole,
 };
 
 pub(crate) use self::{
     gathered::TogetherStatements,
     statements::{SetStatements, Staging, SumStatements, drop_staging, free_names},
 };
-pub(crate) use super::{origin::Ordinary, owner::Acting, session_role::SessionRole};
+pub(crate) use super::{origin::Ordinary, owner::Acting};
 
 /// A column that is written.
 #[derive(Debug)]

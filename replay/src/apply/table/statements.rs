@@ -1,6 +1,6 @@
 //! The statements that write a target: made of its columns, run by the writers.
 
-use sql::{event::shape::ShapeId, provider::quote_literal};
+use sql::{event::shape::ShapeId, name::quote_literal};
 
 use super::{Column, Target};
 

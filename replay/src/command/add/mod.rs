@@ -11,12 +11,12 @@ use sql::{
     connect::Session,
     name::{TableName, quote_ident},
     provider::{self, Candidate},
+    subscriber::session_role::SessionRole,
 };
 
 pub(crate) use self::args::AddArgs;
 use self::side::{Side, Tally};
 use super::{Job, create, sequences, wait};
-use crate::apply::SessionRole;
 use crate::join::{
     choose::{Choice, Chosen, Unmatched, Wanted},
     fit::Wish,

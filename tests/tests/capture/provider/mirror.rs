@@ -4,8 +4,8 @@ use sql::event::part::{OwnColumn, Part};
 use sql::event::row;
 use sql::event::shape::{Shape, ShapeId};
 use sql::event::{Event, Kind, Mark};
+use sql::name::quote_literal;
 use sql::name::{TableName, quote_ident};
-use sql::provider::quote_literal;
 
 use super::{Provider, Rows, Short, canonical};
 

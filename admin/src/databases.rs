@@ -1,0 +1,41 @@
+//! The databases that a ticker's config means. Asks the server where it says "all".
+
+use sql::connect::{ApplicationName, ConnectError, ConnectInfo};
+use sql::standing;
+
+use crate::config::{Databases, TickerConfig};
+
+/// A ticker's databases.
+#[derive(Debug)]
+pub struct TickerDatabases {
+    /// How to get to each.
+    pub connections: Vec<ConnectInfo>,
+    /// They were not named: one without a queue is none of the ticker's.
+    pub may_lack_queue: bool,
+}
+
+/// The databases of a config; for "all", those of the server that its role may connect to.
+///
+/// # Errors
+/// Those of connecting and of the list, where the server must be asked.
+pub async fn of_ticker<E: From<ConnectError> + From<sql::Error>>(
+    config: &TickerConfig,
+    name: &ApplicationName,
+) -> Result<TickerDatabases, E> {
+    let of_names = |names: &[String]| {
+        let connections = names.iter().map(|name| config.db.with_dbname(name));
+        connections.collect()
+    };
+    let (connections, may_lack_queue) = match &config.databases {
+        Databases::FromDb => (vec![config.db.clone()], false),
+        Databases::Named(names) => (of_names(names), false),
+        Databases::All => {
+            let session = config.db.connect(name).await?;
+            (of_names(&standing::databases(&*session).await?), true)
+        }
+    };
+    Ok(TickerDatabases {
+        connections,
+        may_lack_queue,
+    })
+}
