@@ -100,7 +100,7 @@ impl Trouble {
     pub(crate) fn sqlstate(&self) -> Option<&SqlState> {
         let source = match self {
             Trouble::Passing { source, .. } | Trouble::Operator { source, .. } => source,
-            Trouble::Table(trouble) => trouble.source(),
+            Trouble::Table(trouble) => &trouble.source,
             Trouble::Stale => return None,
         };
         source.downcast_ref::<tokio_postgres::Error>()?.code()
@@ -243,10 +243,28 @@ impl Trouble {
     /// What an operator can do, if anything.
     pub(crate) fn advice(&self) -> Option<&str> {
         match self {
-            Trouble::Table(trouble) => Some(trouble.advice()),
+            Trouble::Table(trouble) => Some(&trouble.advice),
             Trouble::Operator { advice, .. } => Some(advice),
             Trouble::Passing { advice, .. } => advice.as_deref(),
             Trouble::Stale => None,
+        }
+    }
+}
+
+impl From<TableTrouble> for Trouble {
+    fn from(trouble: TableTrouble) -> Trouble {
+        Trouble::Table(Box::new(trouble))
+    }
+}
+
+impl TableTrouble {
+    /// The trouble of a table that cannot be taken out of the batch loop, since the loop does not have it: the whole
+    /// subscriber stops.
+    pub(crate) fn stops_the_subscriber(self) -> Trouble {
+        Trouble::Operator {
+            doing: self.to_string(),
+            advice: self.advice,
+            source: self.source,
         }
     }
 }

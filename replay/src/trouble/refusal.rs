@@ -61,11 +61,11 @@ impl Trouble {
         let Trouble::Table(trouble) = self else {
             return None;
         };
-        if let Some(why) = trouble.source().downcast_ref::<NotAsSaid>() {
+        if let Some(why) = trouble.source.downcast_ref::<NotAsSaid>() {
             return Some(Refusal::Rows(std::mem::discriminant(why)));
         }
         let server = trouble
-            .source()
+            .source
             .downcast_ref::<tokio_postgres::Error>()?
             .as_db_error()?;
         let code = server.code().code();

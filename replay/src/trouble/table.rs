@@ -2,8 +2,6 @@
 
 use sql::name::TableName;
 
-use super::Trouble;
-
 /// Trouble of one table; the subscriber's other tables go on.
 #[derive(Debug, thiserror::Error)]
 #[error("table {table}: {doing}")]
@@ -13,10 +11,10 @@ pub(crate) struct TableTrouble {
     /// What was being done, as "could not ...".
     doing: String,
     /// What an operator can do.
-    advice: String,
+    pub(super) advice: String,
     /// Why it failed.
     #[source]
-    source: anyhow::Error,
+    pub(super) source: anyhow::Error,
 }
 
 impl TableTrouble {
@@ -40,16 +38,6 @@ impl TableTrouble {
         &self.table
     }
 
-    /// What an operator can do.
-    pub(super) fn advice(&self) -> &str {
-        &self.advice
-    }
-
-    /// Why it failed.
-    pub(super) fn source(&self) -> &anyhow::Error {
-        &self.source
-    }
-
     /// The same trouble of a table that the job knows by another name: the table was renamed on the provider.
     pub(crate) fn renamed(self, known: &TableName) -> TableTrouble {
         if self.table == *known {
@@ -69,27 +57,12 @@ impl TableTrouble {
             ..self
         }
     }
-
-    /// The trouble of a table that cannot be taken out of the batch loop, since the loop does not have it: the whole
-    /// subscriber stops.
-    pub(crate) fn stops_the_subscriber(self) -> Trouble {
-        Trouble::Operator {
-            doing: self.to_string(),
-            advice: self.advice,
-            source: self.source,
-        }
-    }
-}
-
-impl From<TableTrouble> for Trouble {
-    fn from(trouble: TableTrouble) -> Trouble {
-        Trouble::Table(Box::new(trouble))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trouble::Trouble;
 
     fn trouble() -> TableTrouble {
         let (known, why) = (TableName::new("public", "t"), anyhow::anyhow!("why"));

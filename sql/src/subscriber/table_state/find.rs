@@ -2,7 +2,7 @@
 
 use tokio_postgres::GenericClient;
 
-use super::{COLUMNS, State, TableRow, table_row};
+use super::{COLUMNS, State, TableRow, could_not_read, table_row};
 use crate::{error::Error, name::TableName};
 
 /// All tables of a consumer, by name.
@@ -87,8 +87,4 @@ pub async fn find(
         .await
         .map_err(could_not_read())?;
     row.as_ref().map(table_row).transpose()
-}
-
-pub(super) fn could_not_read() -> impl FnOnce(tokio_postgres::Error) -> Error {
-    Error::database("read trunkline.table_state")
 }

@@ -8,7 +8,7 @@ mod words;
 
 use tokio_postgres::{GenericClient, Row};
 
-use self::{find::could_not_read, stand::Columns};
+use self::stand::Columns;
 pub use self::{
     find::{UNFINISHED, find, list, none_unfinished, unfinished},
     stand::{Copied, Parked, Place, Stand, Why},
@@ -80,6 +80,10 @@ const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, t
     conflicts, on_conflict, try_now, \
     target_schema, target_name, column_attnums, column_names, filter, filter_attnums, filter_names, \
     error_detail";
+
+fn could_not_read() -> impl FnOnce(tokio_postgres::Error) -> Error {
+    Error::database("read trunkline.table_state")
+}
 
 fn table_row(row: &Row) -> Result<TableRow, Error> {
     let (table, state, columns) = stands(row).map_err(could_not_read())?;
