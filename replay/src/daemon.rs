@@ -19,7 +19,7 @@ use crate::{
     http,
     join::choose::AutoAdd,
     queue::ticks::{Listener, Requests, Ticks},
-    reading::{reader::Feed, shared::Readers, tick_by_tick::TickByTick},
+    reading::{feed::Feed, reader, shared::Readers, tick_by_tick::TickByTick},
     subscriber::{
         life::{self, FirstWord},
         shared::{Settings, Subscription},
@@ -205,6 +205,7 @@ fn readers(config: &ReplayConfig, ticks: &Ticks) -> Readers {
         name,
         feed,
         config.subscribers.len(),
+        reader::start,
     )
 }
 

@@ -1,6 +1,7 @@
 //! Reading a batch: raw events become decoded and folded sets, once for all subscribers that stand
 //! at the same place. Knows no SQL: the events come from `queue`.
 
+pub(crate) mod feed;
 pub(crate) mod parts;
 pub(crate) mod reader;
 pub(crate) mod shared;

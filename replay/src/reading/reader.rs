@@ -4,32 +4,31 @@
 use std::sync::Arc;
 
 use sql::{provider::Want, subscriber::position::Position};
+use tokio::task::AbortHandle;
 
 use super::{
+    feed::Feed,
     parts::{self, Parts},
     shared::Seat,
 };
 use crate::{
     batch::{Delivery, Header},
-    queue::{batches::Queue, ticks::Ticks},
+    queue::batches::Queue,
     trouble::Trouble,
 };
 
-/// What the reader reads.
-#[derive(Clone)]
-pub(crate) struct Feed {
-    /// The queue.
-    pub queue: String,
-    /// Events merged into one batch when behind.
-    pub max_events: i64,
-    /// Bytes of changes held in memory before they are handed over.
-    pub chunk_bytes: usize,
-    /// Tells when to look for new ticks.
-    pub ticks: Ticks,
+/// Gives a room its reader.
+pub(crate) fn start(seat: Seat, feed: Feed, from: Position) -> AbortHandle {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the room owns it, and aborts it when its last member has left"
+    )]
+    let task = tokio::spawn(run(seat, feed, from));
+    task.abort_handle()
 }
 
 /// Reads for the members of a room, from a position that they all stand at.
-pub(super) async fn run(seat: Seat, feed: Feed, from: Position) {
+async fn run(seat: Seat, feed: Feed, from: Position) {
     if let Err(trouble) = read(&seat, feed, from).await {
         seat.fail(trouble);
     }

@@ -10,7 +10,7 @@ use sql::{
     connect::{Purpose, Session},
     subscriber::{
         position::{Move, Position},
-        table_state::TableRow,
+        table_state::{Stand, TableRow},
     },
 };
 use tracing::info;
@@ -125,8 +125,13 @@ impl<'a> BatchLoop<'a> {
         let mut taken = false;
         for row in wanting {
             if let Some(place) = table::take_over(&row.stand, self.position.tick.id) {
-                match take_over::run(self, &row, place).await {
-                    Ok(()) => taken = true,
+                let stands = (self.position, self.in_sync.version);
+                let run = take_over::run(self.sub, &mut self.applier, stands, &row, place);
+                match run.await {
+                    Ok(()) => {
+                        self.table_is_ok(&row);
+                        taken = true;
+                    }
                     Err(trouble @ Trouble::Table(_)) => self.park(&row, trouble).await?,
                     Err(other) => return Err(other),
                 }
@@ -137,6 +142,19 @@ impl<'a> BatchLoop<'a> {
             info!(consumer = %self.sub.consumer, tables = self.in_sync.tables.len(), "all tables in sync");
         }
         Ok(())
+    }
+
+    /// Notes that a table is in sync, and says so.
+    fn table_is_ok(&mut self, row: &TableRow) {
+        info!(
+            table = %row.table,
+            rows = row.rows_copied,
+            bytes = row.bytes_copied,
+            seconds = row.seconds_since_start.unwrap_or_default(),
+            "table in sync"
+        );
+        self.in_sync.tables.insert(row.standing(&Stand::Ok));
+        self.sub.for_tables.notify_one();
     }
 
     /// Reads position and pause, and the tables where they may have changed; gives those that

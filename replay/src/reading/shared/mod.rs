@@ -20,10 +20,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::{
-    reader::{self, Feed},
-    tick_by_tick::TickByTick,
-};
+use super::{feed::Feed, tick_by_tick::TickByTick};
 use crate::{
     batch::{Delivery, End},
     trouble::Trouble,
@@ -43,8 +40,12 @@ const GATHERING: Duration = Duration::from_millis(50);
 const SORT_MEMORY: &str = "select pg_catalog.set_config('work_mem', '32MB', false) \
      where pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) < 32 * 1024 * 1024";
 
+/// What gives a room its reader, in a task that the room owns.
+pub(crate) type Start = fn(Seat, Feed, Position) -> AbortHandle;
+
 /// The readers of a job.
 pub(crate) struct Readers {
+    start: Start,
     provider: ConnectInfo,
     application_name: ApplicationName,
     feed: Feed,
@@ -127,8 +128,10 @@ impl Readers {
         application_name: ApplicationName,
         feed: Feed,
         subscribers: usize,
+        start: Start,
     ) -> Readers {
         Readers {
+            start,
             provider,
             application_name,
             feed,
@@ -150,16 +153,12 @@ impl Readers {
             Some(room) => room.members.push(member),
             None => {
                 let room = member.id;
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "the room owns it, and aborts it when its last member has left"
-                )]
-                let task = tokio::spawn(reader::run(self.sit(room), self.feed.clone(), from));
+                let task = (self.start)(self.sit(room), self.feed.clone(), from);
                 rooms.open.push(Room {
                     id: room,
                     border: Some(from),
                     members: vec![member],
-                    task: Some(task.abort_handle()),
+                    task: Some(task),
                     statement: None,
                 });
             }
@@ -242,7 +241,7 @@ impl Rooms {
 }
 
 /// The reader's task in its room. Dropping it closes the room.
-pub(super) struct Seat {
+pub(crate) struct Seat {
     readers: Arc<Readers>,
     room: u64,
 }

@@ -31,7 +31,13 @@ fn readers() -> Arc<Readers> {
     };
     let nowhere = "host=127.0.0.1 port=1 dbname=x".parse().unwrap();
     let name = ApplicationName::new(Purpose::Queue, "test");
-    Arc::new(Readers::new(nowhere, name, feed, 2))
+    Arc::new(Readers::new(
+        nowhere,
+        name,
+        feed,
+        2,
+        crate::reading::reader::start,
+    ))
 }
 
 /// A room at a border, its members' ends and its reader's seat, of which the test is the reader.
