@@ -1,16 +1,16 @@
-//! Which of a table's rows and columns a subscriber wants, and in which of its tables. Stored in
-//! `trunkline.table_state` when a table is added; a table that is to have another mapping is
-//! removed and added again. Pure.
+//! Which rows and columns of a provider's table a subscriber wants, and in which of the subscriber's tables. The
+//! mapping is stored in `trunkline.table_state` when the table is added; to change the mapping, the table is removed
+//! and added again. Pure.
 
 use tokio_postgres::Row;
 
 use super::shape::{Column, Shape};
 use crate::name::TableName;
 
-/// What `add` was told beside the table's name. The default is: all of it, under its own name.
+/// What `add` was told beside the table's name. The default is the whole table, under its own name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping {
-    /// The table that rows are written to; none: the one of the provider's name of now.
+    /// The table that rows are written to; none: the table with the name that the provider's table has now.
     pub target: Option<TableName>,
     /// The columns that are replicated; none: all.
     pub columns: Option<Vec<ProviderColumn>>,
@@ -18,7 +18,8 @@ pub struct Mapping {
     pub filter: Option<Filter>,
 }
 
-/// A column of the provider's table. Its number stays when it is renamed, and never comes again.
+/// A column of the provider's table. The column keeps its number when it is renamed, and the number is never used
+/// again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderColumn {
     /// Its number in the table.
@@ -30,23 +31,23 @@ pub struct ProviderColumn {
 /// A condition on the provider's rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// In the provider's SQL, with all names qualified. Columns have the names of `columns`.
+    /// The condition in the provider's SQL, with all names qualified. Columns have the names of `columns`.
     pub condition: String,
-    /// The columns that it reads.
+    /// The columns that the condition reads.
     pub columns: Vec<ProviderColumn>,
 }
 
 impl ProviderColumn {
-    /// Whether a shape's column is this one.
+    /// Whether a shape's column is this column.
     pub fn is(&self, column: &Column) -> bool {
         match column.attnum {
             Some(attnum) => attnum == self.attnum,
-            // Capture of an older version says no numbers.
+            // An older version of capture writes no column numbers.
             None => column.name == self.name,
         }
     }
 
-    /// Columns from their numbers and names, which belong together in order.
+    /// Columns from their numbers and names; the two lists have the same order.
     pub fn all(attnums: Vec<i16>, names: Vec<String>) -> Vec<ProviderColumn> {
         attnums
             .into_iter()
@@ -77,8 +78,8 @@ impl Mapping {
             .is_none_or(|columns| columns.iter().any(|one| one.is(column)))
     }
 
-    /// The mapping that a row's columns from `first` on are: target_schema, target_name,
-    /// column_attnums, column_names, filter, filter_attnums, filter_names.
+    /// The mapping that a row holds in its columns from `first` on: target_schema, target_name, column_attnums,
+    /// column_names, filter, filter_attnums, filter_names.
     pub(crate) fn of(row: &Row, first: usize) -> Result<Mapping, tokio_postgres::Error> {
         let target = match (row.try_get(first)?, row.try_get(first + 1)?) {
             (Some(schema), Some(name)) => {
@@ -106,7 +107,7 @@ impl Mapping {
 }
 
 impl Filter {
-    /// The places of its columns in a shape's rows, in the order of `columns`.
+    /// The places of the filter's columns in a shape's rows, in the order of `columns`.
     ///
     /// # Errors
     /// The first column that the shape does not have.

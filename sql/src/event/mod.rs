@@ -1,7 +1,7 @@
 //! One event of a queue, parsed once from its text columns into what it says. Pure.
 //!
-//! Source: `sql/FORMAT.md`. An event of another program is [`Event::Other`]; one that carries our name and is
-//! not what capture writes is an error, because nothing that follows it could be trusted.
+//! Source: `sql/FORMAT.md`. An event of another program is [`Event::Other`]. An event whose type has our prefix but
+//! whose columns are not what capture writes is an error, because nothing that follows that event could be trusted.
 
 pub mod mapping;
 pub mod part;
@@ -23,11 +23,11 @@ pub const PREFIX: &str = "trunkline.";
 /// The columns of an event, as the queue gives them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RawEvent<'a> {
-    /// Its number.
+    /// The event's number.
     pub ev_id: i64,
-    /// Its type.
+    /// The event's type.
     pub ev_type: Option<&'a str>,
-    /// Its data: UTF-8, but for rows of a database whose own encoding is SQL_ASCII, which may hold any bytes.
+    /// The event's data: UTF-8, but for rows of a database whose own encoding is SQL_ASCII, which may hold any bytes.
     pub ev_data: Option<&'a [u8]>,
     /// The table's name.
     pub ev_extra1: Option<&'a str>,
@@ -42,44 +42,44 @@ pub struct RawEvent<'a> {
 pub enum Event<'a> {
     /// Rows of a table changed.
     Rows {
-        /// The table's name as it stands in the event. The shape names the table as well, and
-        /// nobody needs it read for each of a million rows.
+        /// The table's name as the event has it. The name is not parsed here: an event may come a million times, and
+        /// the shape names the table as well.
         table: &'a str,
-        /// What the rows consist of.
+        /// The shape of the rows.
         shape: ShapeId,
-        /// What is said of them.
+        /// What the event says of the rows.
         kind: Kind,
-        /// The rows, to be taken apart by [`row::rows`].
+        /// The rows, which [`row::rows`] takes apart.
         block: &'a [u8],
     },
-    /// From here on a table's rows have this shape.
+    /// The shape of a table's rows from this event on.
     Shape(Box<Shape>),
     /// A table was emptied.
     Truncate {
         /// The table.
         table: TableName,
-        /// The shape at that time.
+        /// The table's shape at that time.
         shape: ShapeId,
     },
-    /// Something of a table that is no row.
+    /// A change of a table that is not given as rows.
     Mark {
         /// The table.
         table: TableName,
-        /// The shape that its rows have from here on.
+        /// The shape of the table's rows from this event on.
         shape: ShapeId,
-        /// What it is.
+        /// The change.
         mark: Mark,
     },
     /// An event of another program: counted and left alone.
     Other,
 }
 
-/// What is said of a table's rows without giving them.
+/// A change of a table's rows that is told without the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Rows changed in a way that no event tells: the table must be copied again.
     Resync {
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// All rows that lay in a partition are gone.
@@ -90,31 +90,31 @@ pub enum Mark {
         column: String,
         /// The value's text.
         value: Option<String>,
-        /// The provider's column takes no null by now, so that null is no row's last value. The event does not say it:
-        /// a reader who has asked the provider does.
+        /// The provider's column takes no null by now, so null is not the last value of any row. The event does not say
+        /// this: a reader sets it after asking the provider.
         never_null: bool,
     },
-    /// Values were set in all rows, one by one: rows that have this checksum have got them.
+    /// Values were set in all rows, row by row: rows with this checksum have the new values.
     Digest {
-        /// The columns that were summed up.
+        /// The columns that the checksum is over.
         columns: Vec<String>,
-        /// The columns whose values were set; none: not known, so any of those.
+        /// The columns whose values were set; none: not known, so any of `columns`.
         changed: Option<Vec<String>>,
         /// How many rows there are.
         rows: i64,
         /// The sum of the rows' hashes.
         sum: String,
     },
-    /// Rows were changed in a way that the table's identity leaves out.
+    /// Rows were changed, but the table's identity does not replicate such changes.
     Ignored {
         /// `update` or `delete`.
         operation: String,
-        /// How many.
+        /// How many rows.
         rows: i64,
     },
 }
 
-/// The JSON of marks, one of them at a time.
+/// The JSON of marks; a mark has one of these fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct MarkData {
@@ -131,26 +131,26 @@ struct MarkData {
 /// What an event says of its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// Whole rows; no row had the key before.
+    /// Whole rows; before the event no row had the key.
     Insert,
-    /// Whole rows; a row had the key before.
+    /// Whole rows; before the event a row had the key.
     Update,
-    /// Keys; a row had the key before, none has it now.
+    /// Keys; before the event a row had the key, now no row has it.
     Delete,
-    /// Whole rows; nothing is said of before.
+    /// Whole rows; whether a row had the key before is not known.
     Live,
-    /// Keys; no row has the key now, nothing is said of before.
+    /// Keys; no row has the key now, and whether a row had it before is not known.
     Gone,
-    /// Keys; a row has the key now, and is too large for an event: it is to be fetched.
+    /// Keys; a row has the key now, and the row is too large for an event: it must be fetched.
     Large,
-    /// Whole rows that are there once more each; of a table without a key.
+    /// Whole rows of a table without a key; the table has one more of each.
     Plus,
-    /// Whole rows that are there once less each; of a table without a key.
+    /// Whole rows of a table without a key; the table has one less of each.
     Minus,
 }
 
 impl Kind {
-    /// Whether the rows are keys alone.
+    /// Whether the event holds keys only.
     pub fn is_key_only(self) -> bool {
         match self {
             Kind::Delete | Kind::Gone | Kind::Large => true,
@@ -177,9 +177,9 @@ impl Kind {
 #[derive(Debug, thiserror::Error)]
 #[error("event {ev_id}")]
 pub struct BadEvent {
-    /// Its number.
+    /// The event's number.
     pub ev_id: i64,
-    /// What is wrong with it.
+    /// What is wrong with the event.
     #[source]
     pub why: Why,
 }
@@ -187,16 +187,16 @@ pub struct BadEvent {
 /// What is wrong with an event.
 #[derive(Debug, thiserror::Error)]
 pub enum Why {
-    /// A newer program wrote it.
+    /// The type of an event that a newer program wrote.
     #[error("its type {0:?} is not known to this version: upgrade this program")]
     UnknownType(String),
-    /// A column is NULL, or what it holds is no text.
+    /// A column is NULL or not in UTF-8.
     #[error("{0} is NULL or not in UTF-8")]
     Missing(&'static str),
     /// The table's name cannot be read.
     #[error("ev_extra1 is wrong")]
     Table(#[from] BadName),
-    /// The shape's number is none.
+    /// ev_extra2 is not a shape's number.
     #[error("ev_extra2 {0:?} is no shape's number")]
     ShapeId(String),
     /// The kind of rows is unknown.
@@ -217,7 +217,7 @@ impl<'a> RawEvent<'a> {
     /// What the event says.
     ///
     /// # Errors
-    /// [`BadEvent`] if it carries our prefix and is not as `sql/FORMAT.md` says.
+    /// [`BadEvent`] if the event's type has our prefix and the event is not as `sql/FORMAT.md` says.
     pub fn parse(&self) -> Result<Event<'a>, BadEvent> {
         self.read().map_err(|why| BadEvent {
             ev_id: self.ev_id,
@@ -353,7 +353,7 @@ mod tests {
                 never_null: false,
             }
         );
-        // As versions wrote it that gave the condition as SQL: nobody reads that any more.
+        // Older versions wrote the condition as SQL, which is not read any more.
         let part =
             r#"{"part": {"schema": "s", "name": "p"}, "bound": "DEFAULT", "where": "(a > 1)"}"#;
         let Mark::Emptied(part) = mark("emptied", part).unwrap() else {
@@ -418,7 +418,7 @@ mod tests {
         }
     }
 
-    /// Texts near to what capture writes, and any text.
+    /// Texts that are nearly what capture writes, and any text.
     fn text() -> impl Strategy<Value = Option<String>> {
         prop_oneof![
             Just(None),

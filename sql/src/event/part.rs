@@ -1,38 +1,38 @@
-//! A partition of the provider's, and how its rows can be told from the others' in any table with the same columns: by values
-//! and names, as a mark gives them (`sql/FORMAT.md`). Pure.
+//! A partition of the provider, and the condition that tells its rows from all other rows, in any table with the same
+//! columns. A mark gives the condition as values and names (`sql/FORMAT.md`). Pure.
 //!
-//! An event is data: nothing of it becomes SQL. The condition is made here, of columns and types that the reader's own catalog
-//! names, and of values that go as parameters.
+//! No part of an event becomes SQL, because an event is data. The condition is built here, from columns and types that
+//! the reader's own catalog names, and from values that are passed as parameters.
 
 use serde::Deserialize;
 
-/// A partition, and how its rows can be told from the others.
+/// A partition, and what tells its rows from all other rows.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Part {
     /// The partition's name.
     pub part: PartName,
-    /// Its bound, as PostgreSQL writes it.
+    /// The partition's bound, as PostgreSQL writes it.
     pub bound: Option<String>,
-    /// What each level asks of its rows; none if that would not mean the same on another server, or was written by a version
-    /// that did not say it so.
+    /// What each level of partitions asks of the partition's rows; none if that would mean something else on another
+    /// server, or if the mark was written by a version that did not give it as values.
     pub within: Option<Vec<Level>>,
 }
 
 /// The name of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct PartName {
-    /// Its schema.
+    /// The partition's schema.
     pub schema: String,
-    /// Its name.
+    /// The partition's name in the schema.
     pub name: String,
 }
 
 /// What one level of partitions asks of a row.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Level {
-    /// The columns that it is partitioned by.
+    /// The columns that the level is partitioned by.
     pub columns: Vec<KeyColumn>,
-    /// What their values must be.
+    /// What the columns' values must be.
     #[serde(flatten)]
     pub bound: Bound,
 }
@@ -51,21 +51,21 @@ pub struct KeyColumn {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Bound {
-    /// One of these; none stands for NULL.
+    /// One value of a list; none stands for NULL.
     In {
         /// The values' texts.
         r#in: Vec<Option<String>>,
     },
-    /// From one row of values up to another, which is not in it.
+    /// A range: from one row of values up to another, which is not in the range.
     Between {
-        /// The first one.
+        /// The lower bound, which is in the range.
         from: Vec<Limit>,
-        /// The one behind the last.
+        /// The upper bound, which is not in the range.
         to: Vec<Limit>,
     },
-    /// None that the partitions beside it take.
+    /// All values that no sibling partition takes: the default partition.
     Outside {
-        /// What those take.
+        /// The bounds of the sibling partitions.
         not: Vec<Bound>,
     },
 }
@@ -76,9 +76,9 @@ pub enum Bound {
 pub enum Limit {
     /// A value's text.
     Value(String),
-    /// No value.
+    /// MINVALUE or MAXVALUE.
     End {
-        /// On which side of all values it is.
+        /// The side of all values on which the bound lies.
         end: End,
     },
 }
@@ -102,16 +102,18 @@ pub struct OwnColumn<'a> {
     pub type_name: &'a str,
 }
 
-/// Built-in types whose order and equality depend on a collation. What is compared here is compared by bytes: a list is only
-/// told of a collation in which what is equal has the same bytes, a range only of one that orders by them.
+/// Built-in types whose order and equality depend on a collation. The condition compares such values by bytes. So the
+/// writer gives a list only if equal values of the column's collation have the same bytes, and a range only if the
+/// collation orders by bytes.
 const COLLATABLE: [&str; 3] = ["text", "character varying", "bpchar"];
 
 impl Part {
-    /// The condition on a table `t` that holds for the partition's rows and for no others; none where that cannot be said.
+    /// The condition on a table `t` that holds for the partition's rows and for no others; none if there is no such
+    /// condition.
     ///
-    /// `own` finds a column of the table by its name; `place` takes a value and gives what stands for it in the statement, such as
-    /// `$1`. A column that is not there, or has another type than on the provider, gives no condition: its values may compare
-    /// differently.
+    /// `own` finds a column of the table by its name. `place` takes a value and gives the value's placeholder in the
+    /// statement, such as `$1`. If the table lacks a column, or the column has another type than on the provider, there
+    /// is no condition: the values may compare differently.
     pub fn condition<'a>(
         &self,
         own: impl Fn(&str) -> Option<OwnColumn<'a>>,
@@ -135,7 +137,7 @@ impl Part {
 }
 
 impl Bound {
-    /// Null counts as false, so that it can be negated with `is not true`.
+    /// A null condition counts as false: it can be negated with `is not true`.
     fn condition(
         &self,
         columns: &[OwnColumn<'_>],
@@ -195,8 +197,8 @@ enum Side {
     To,
 }
 
-/// How a row compares with one end of a range; none where that end is open. Values up to the first MINVALUE or MAXVALUE
-/// count: that one decides for the rows that are equal so far.
+/// How a row compares with one end of a range; none if that end is open. Values behind the first MINVALUE or MAXVALUE
+/// do not count: MINVALUE or MAXVALUE decides for all rows that are equal so far.
 fn side(
     columns: &[OwnColumn<'_>],
     limits: &[Limit],

@@ -13,7 +13,7 @@ use memchr::{memchr, memchr2};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("byte {offset} of the block: {why}")]
 pub struct BadBlock {
-    /// Where, in bytes from the block's begin.
+    /// The offset in bytes from the block's begin.
     pub offset: usize,
     why: &'static str,
 }
@@ -232,7 +232,7 @@ fn copy_field(raw: &[u8], out: &mut BytesMut) {
         return;
     }
     let Some(inner) = Field(raw).quoted() else {
-        // Without quotes there is no white space and no backslash in it.
+        // A field without quotes holds no white space and no backslash.
         out.extend_from_slice(raw);
         return;
     };
@@ -242,7 +242,7 @@ fn copy_field(raw: &[u8], out: &mut BytesMut) {
         let (plain, special) = rest.split_at(run);
         out.extend_from_slice(plain);
         let Some(&byte) = special.first() else { return };
-        // A doubled character gives one, which COPY wants doubled if it is a backslash.
+        // A doubled character stands for one; COPY wants it doubled if it is a backslash.
         let (text, length): (&[u8], usize) = match byte {
             b'"' => (b"\"", 2),
             b'\\' => (b"\\\\", 2),
@@ -307,7 +307,7 @@ const fn table(stops: &[u8]) -> [bool; 256] {
     table
 }
 
-// Tab and carriage return would pass into COPY as they are, and end a field or a line there.
+// A tab or a carriage return would pass into COPY as it is, and end a field or a line in COPY's text.
 static ROW_STOPS: [bool; 256] = table(b",\")(\n\r\t\\");
 static COPY_STOPS: [bool; 256] = table(b"\"\\\t\n\r");
 

@@ -12,18 +12,18 @@ pub struct ShapeId(pub i64);
 /// The columns and the key of a captured table at one time. Source: `sql/FORMAT.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
-    /// Its number, which the events with rows of this shape carry.
+    /// The shape's number, which the events with rows of this shape carry.
     pub shape: ShapeId,
     /// The table.
     pub table: ShapeTable,
     /// How rows are told apart.
     pub identity: Identity,
-    /// Its rows lie in partitions: the table is read as a whole.
+    /// The table's rows lie in partitions: the table is read as a whole.
     #[serde(default)]
     pub partitioned: bool,
     /// The captured columns, in the order of the values in a row.
     pub columns: Vec<Column>,
-    /// The table is gone; no events of it follow.
+    /// The table is gone; no event of the table follows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dropped: bool,
     /// What keeps the table from being replicated from here on; the operator must act.
@@ -34,11 +34,11 @@ pub struct Shape {
 /// The table of a shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShapeTable {
-    /// Its schema.
+    /// The table's schema.
     pub schema: String,
-    /// Its name.
+    /// The table's name in the schema.
     pub name: String,
-    /// Its oid on the provider; stays when the table is renamed.
+    /// The table's oid on the provider, which stays when the table is renamed.
     pub oid: u32,
 }
 
@@ -50,22 +50,22 @@ pub enum Identity {
     Key,
     /// By all columns; equal rows are counted.
     Full,
-    /// Not at all: rows are added, other changes are counted and left out.
+    /// Rows are not told apart: inserts are replicated, other changes are counted and left out.
     InsertOnly,
 }
 
 /// A captured column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// Its name.
+    /// The column's name.
     pub name: String,
-    /// Its number in the table, which stays when it is renamed and never comes again.
+    /// The column's number in the table, which stays when the column is renamed and is never used again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attnum: Option<i16>,
-    /// Its type with modifiers, as `format_type` writes it with a search_path of pg_catalog alone.
+    /// The column's type with modifiers, as `format_type` writes it with a search_path of pg_catalog alone.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// Its place in the key, from 1; none if it is not in the key.
+    /// The column's place in the key, from 1; none if it is not in the key.
     pub key: Option<u16>,
     /// Whether two values that are equal have the same text.
     pub text_equal: bool,
@@ -74,10 +74,10 @@ pub struct Column {
 /// Why a text is no shape.
 #[derive(Debug, thiserror::Error)]
 pub enum BadShape {
-    /// It is no JSON of the form that FORMAT.md gives.
+    /// The text is not JSON of the form that FORMAT.md gives.
     #[error("the shape cannot be read: {0}")]
     Json(#[from] serde_json::Error),
-    /// It contradicts itself.
+    /// The shape contradicts itself.
     #[error("shape {} of {}: {why}", shape.0, table)]
     Wrong {
         /// The shape's number.
@@ -90,7 +90,7 @@ pub enum BadShape {
 }
 
 impl Shape {
-    /// Reads a shape and checks it: the key's places are 1, 2, ... without a gap, and names differ.
+    /// Reads a shape and checks it: the key's places are 1, 2, ... without a gap, and the columns' names differ.
     ///
     /// # Errors
     /// [`BadShape`].

@@ -1,7 +1,7 @@
 //! Rows of PostgreSQL's binary COPY, cut out of a stream of chunks as these come. Pure.
 //!
-//! Source: <https://www.postgresql.org/docs/current/sql-copy.html>, "Binary Format". The driver reads such rows
-//! from a connection only; what reads events from elsewhere reads them here, too.
+//! Source: <https://www.postgresql.org/docs/current/sql-copy.html>, "Binary Format". The driver reads such rows from a
+//! connection only; a reader that gets events from elsewhere reads them with this module, too.
 
 use std::ops::Range;
 
@@ -9,24 +9,24 @@ use bytes::{Buf, Bytes, BytesMut};
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
-/// Stands in place of a count of fields after the last row, and in place of a length for null.
+/// The number in place of a count of fields after the last row, and in place of a length for null.
 const NONE: i64 = -1;
 
-/// What is no binary COPY of rows of so many fields.
+/// Why bytes are no binary COPY of rows of so many fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadTuple {
-    /// The first bytes are other ones.
+    /// The first bytes are not those of binary COPY.
     #[error("it does not begin as binary COPY does")]
     Signature,
-    /// The header asks for what no server writes.
+    /// The header has flags or an extension, which no server writes.
     #[error("its header has flags or an extension")]
     Header,
-    /// A row is not of the table that was asked for.
+    /// A row has another number of fields than was asked for.
     #[error("a row has {found} fields in place of {wanted}")]
     Fields {
-        /// Its fields.
+        /// The number of the row's fields.
         found: i64,
-        /// Those that were asked for.
+        /// The number of fields that was asked for.
         wanted: usize,
     },
     /// A field's length is below that of null.
@@ -60,7 +60,7 @@ impl<const N: usize> Tuple<N> {
     /// A field of type `bigint`.
     ///
     /// # Errors
-    /// [`BadTuple::NoInteger`] for null and for what has not 8 bytes.
+    /// [`BadTuple::NoInteger`] for null and for a field that has not 8 bytes.
     pub fn int8(&self, place: usize) -> Result<i64, BadTuple> {
         self.field(place)
             .and_then(|bytes| bytes.try_into().ok())
@@ -72,9 +72,9 @@ impl<const N: usize> Tuple<N> {
 /// Cuts rows of N fields out of a stream, whose chunks may end anywhere.
 #[derive(Debug, Default)]
 pub struct Tuples<const N: usize> {
-    /// The newest chunk, from the first byte on that was not read yet; empty while `pending` is not.
+    /// The newest chunk, from its first unread byte on; empty unless `pending` is empty.
     chunk: Bytes,
-    /// A row that did not come whole with its chunk.
+    /// A row of which not all bytes have come.
     pending: BytesMut,
     stands: Stands,
 }
@@ -94,16 +94,16 @@ impl<const N: usize> Tuples<N> {
             self.chunk = chunk;
             return;
         }
-        // Mostly a chunk is a row, so this is rare; what is pending grows without being copied for each chunk.
+        // A chunk is mostly a row, so this is rare. The pending bytes grow without being copied for each chunk.
         self.pending.extend_from_slice(&self.chunk);
         self.pending.extend_from_slice(&chunk);
         self.chunk.clear();
     }
 
-    /// The next row; none if it has not come whole yet, or was the last one.
+    /// The next row; none if not all of the row has come, or if there is no further row.
     ///
     /// # Errors
-    /// [`BadTuple`]: nothing that follows can be read.
+    /// [`BadTuple`]: no row that follows can be read.
     pub fn pop(&mut self) -> Result<Option<Tuple<N>>, BadTuple> {
         if self.stands == Stands::BeforeHeader {
             let Some(length) = header(self.rest())? else {
@@ -133,10 +133,10 @@ impl<const N: usize> Tuples<N> {
         }
     }
 
-    /// The stream is over: all must have come.
+    /// Declares the end of the stream: all rows and the end mark must have come.
     ///
     /// # Errors
-    /// [`BadTuple::CutOff`] if it has not.
+    /// [`BadTuple::CutOff`] if something is missing.
     pub fn finish(&self) -> Result<(), BadTuple> {
         if self.stands == Stands::AtEnd && self.rest().is_empty() {
             Ok(())
@@ -162,7 +162,7 @@ impl<const N: usize> Tuples<N> {
     }
 }
 
-/// The length of the header; none if it has not come whole.
+/// The length of the header; none if not all of the header has come.
 fn header(mut bytes: &[u8]) -> Result<Option<usize>, BadTuple> {
     let length = SIGNATURE.len() + 8;
     let known = bytes.len().min(SIGNATURE.len());
@@ -179,13 +179,13 @@ fn header(mut bytes: &[u8]) -> Result<Option<usize>, BadTuple> {
     }
 }
 
-/// What stands at the beginning of bytes, and its length.
+/// What bytes begin with, and its length.
 enum Row<const N: usize> {
     Fields([Option<Range<usize>>; N], usize),
     End(usize),
 }
 
-/// The row at the beginning of bytes; none if it has not come whole.
+/// The row at the beginning of bytes; none if not all of the row has come.
 fn row<const N: usize>(bytes: &[u8]) -> Result<Option<Row<N>>, BadTuple> {
     let Some(count) = bytes.first_chunk() else {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! What a schema-only dump of another node brought along, and an install takes away first. Touches schemas trunkline,
-//! pgq, pgq_coop and pgq_ext where they hold nothing of anybody's.
+//! Objects that a schema-only dump of another node brought along, and that an install removes first. Touches schemas
+//! trunkline, pgq, pgq_coop and pgq_ext where these hold no data.
 
 use tokio_postgres::Transaction;
 
@@ -7,11 +7,11 @@ use super::installed::extension_of;
 use super::ownership::{Schema, prove, relation_exists};
 use crate::error::{Error, column};
 
-/// Removes what a schema-only dump of another node brought along: its capture triggers would fire here, and its
-/// empty tables would be taken for an installation.
+/// Removes the objects that a schema-only dump of another node brought along: the dump's capture triggers would fire
+/// here, and its empty tables would be taken for an installation.
 ///
-/// Our installer always leaves a row in `trunkline.component`; a table without one was filled by nobody. The queue
-/// goes too if it is ours (it has epochs) and holds no queue.
+/// Our installer always leaves a row in `trunkline.component`, so a table without a row came with a dump. The queue's
+/// schema is removed too if it is ours (it has epochs) and holds no queue.
 pub(crate) async fn remove_dump(transaction: &Transaction<'_>) -> Result<bool, Error> {
     let doing = || Error::database("look for objects that came with a dump");
     if !relation_exists(transaction, Schema::Trunkline, "component").await?
@@ -67,7 +67,7 @@ pub(crate) async fn remove_dump(transaction: &Transaction<'_>) -> Result<bool, E
     Ok(true)
 }
 
-/// One of the schemas that go with the queue, if it is ours and holds nothing.
+/// Drops one of the schemas that come with the queue, if the schema is ours and holds nothing.
 async fn remove_dumped_schema(transaction: &Transaction<'_>, schema: &str) -> Result<(), Error> {
     let doing = || Error::database(format!("drop schema {schema}, which came with a dump"));
     let row = transaction
@@ -101,15 +101,16 @@ async fn remove_dumped_schema(transaction: &Transaction<'_>, schema: &str) -> Re
         .map_err(doing())
 }
 
-/// The same where the objects are an extension's, which CREATE EXTENSION made anew: only what was made for each queue
-/// and table came with the dump. Without a queue they are nobody's.
+/// The same as `remove_dump` where the objects belong to an extension. CREATE EXTENSION made the extension's objects
+/// anew, so only the objects that were made for each queue and table came with the dump. Without a queue these objects
+/// are not used.
 async fn remove_dump_of_extension(transaction: &Transaction<'_>) -> Result<bool, Error> {
     let rows = transaction
         .query(GENERATED_WITHOUT_QUEUE, &[])
         .await
         .map_err(Error::database("look for objects that came with a dump"))?;
     for row in &rows {
-        // Names as the server quotes them.
+        // The server has quoted the names.
         let drop: String = column(row, 0)?;
         transaction
             .batch_execute(&drop)
@@ -119,7 +120,8 @@ async fn remove_dump_of_extension(transaction: &Transaction<'_>) -> Result<bool,
     Ok(!rows.is_empty())
 }
 
-/// Statements that drop what capture and queues have made, no extension's members, where there is no queue.
+/// Statements that drop the objects that capture and queues have made where there is no queue; members of extensions
+/// stay.
 const GENERATED_WITHOUT_QUEUE: &str = "\
     select o.statement from ( \
         select 1, p.oid, pg_catalog.format('drop function %s cascade', p.oid::pg_catalog.regprocedure) \

@@ -11,24 +11,24 @@ use crate::error::{Error, column};
 pub enum Age {
     /// The same files.
     Same,
-    /// It lacks upgrade steps.
+    /// The installed component lacks upgrade steps.
     Older,
-    /// It has upgrade steps that this program does not know.
+    /// The installed component has upgrade steps that this program does not know.
     Newer,
-    /// Other functions, at the same step.
+    /// The installed component has other functions, at the same step.
     Other,
 }
 
 /// A component as it is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
-    /// Its name: base, pgq, provider, subscriber.
+    /// The component's name: base, pgq, provider, subscriber.
     pub component: String,
-    /// How it compares with this program's.
+    /// How the component compares with this program's.
     pub age: Age,
     /// The version of the program, or of the extension's files, that made it.
     pub program_version: String,
-    /// The extension that its schema belongs to; None: a program installed it.
+    /// The extension that the component's schema belongs to; None: a program installed the component.
     pub extension: Option<String>,
 }
 
@@ -84,20 +84,20 @@ pub(crate) fn schema_of(component: &str) -> &str {
 
 /// An extension of this database.
 pub(crate) struct Extension {
-    /// Its name.
+    /// The extension's name.
     pub(crate) name: String,
-    /// Its version.
+    /// The extension's version.
     pub(crate) version: String,
 }
 
 impl Extension {
-    /// Whether our files made it, and not PgQ's, whose extensions have the same names.
+    /// Whether our files made the extension. The extensions of PgQ have the same names.
     pub(crate) fn is_ours(&self) -> bool {
         self.name == "trunkline" || self.version.contains("trunkline")
     }
 }
 
-/// The extension that made a schema; None: no schema, or none did. Source: pg_depend.
+/// The extension that made a schema; None: there is no such schema, or no extension made it. Source: pg_depend.
 pub(crate) async fn extension_of(
     client: &impl GenericClient,
     schema: &str,
@@ -125,7 +125,7 @@ pub(crate) async fn extension_of(
     .transpose()
 }
 
-/// Whether a schema of this name is there; the bare name.
+/// Whether the database has a schema of this name, given without quotes.
 pub(crate) async fn schema_exists(client: &impl GenericClient, name: &str) -> Result<bool, Error> {
     let row = client
         .query_one(

@@ -31,24 +31,24 @@ pub enum When {
 /// One SQL file of a component.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
-    /// When it runs.
+    /// When the file runs.
     pub when: When,
-    /// Its path below its component's folder, or FOLDER/FILE, for messages.
+    /// The file's path below its component's folder, or FOLDER/FILE, for messages.
     pub path: &'static str,
-    /// Its text.
+    /// The file's text.
     pub sql: &'static str,
 }
 
 /// One upgrade step.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
-    /// Its number, over all components.
+    /// The step's number, over all components.
     pub number: i32,
-    /// The component that it changes, by name.
+    /// The component that the step changes, by name.
     pub component: &'static str,
-    /// Its path below `sql/`, for messages.
+    /// The step's path below `sql/`, for messages.
     pub path: &'static str,
-    /// Its text.
+    /// The step's text.
     pub sql: &'static str,
 }
 
@@ -115,7 +115,7 @@ pub fn steps() -> Result<Vec<Step>, Error> {
     Ok(found)
 }
 
-/// A file of the takeover of PgQ, by its name; None: there is none, and nothing to do.
+/// A file of the takeover of PgQ, by its name; None: there is no such file, and nothing to do.
 #[must_use]
 pub fn takeover(name: &str) -> Option<&'static str> {
     TAKEOVER.get_file(name)?.contents_utf8()

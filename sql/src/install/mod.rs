@@ -1,6 +1,7 @@
 //! Puts the SQL objects into a database, and upgrades them. Touches schemas pgq and trunkline, and the three roles.
 //!
-//! One transaction under an advisory lock: it is all there or not there at all, and two installers take turns.
+//! One transaction under an advisory lock does all: an install is complete or does nothing, and two installers take
+//! turns.
 
 mod dump;
 pub mod installed;
@@ -45,7 +46,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// Its name in `trunkline.component` and of its manifest.
+    /// The component's name in `trunkline.component` and in the path of its manifest.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -57,7 +58,7 @@ impl Component {
         }
     }
 
-    /// The schema that its objects are in.
+    /// The schema that the component's objects are in.
     fn schema(self) -> Schema {
         match self {
             Self::Pgq => Schema::Pgq,
@@ -67,7 +68,7 @@ impl Component {
         }
     }
 
-    /// Whether a database that has it is a node of a replication.
+    /// Whether a database that has the component is a node of a replication.
     fn makes_a_node(self) -> bool {
         match self {
             Self::Provider | Self::Subscriber => true,
@@ -79,13 +80,13 @@ impl Component {
 /// What an install did with one component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was not there.
+    /// The component was not there.
     Installed,
-    /// It was there with other contents; steps and functions were run.
+    /// The component was there with other contents; steps and functions were run.
     Upgraded,
-    /// It was there and equal: nothing was run.
+    /// The component was there and equal: nothing was run.
     Unchanged,
-    /// It was there as a part of PgQ, and was made ours.
+    /// The component was there as a part of PgQ, and was made ours.
     TakenOver,
 }
 
@@ -103,13 +104,13 @@ pub struct Report {
 /// What becomes of a PgQ 3 that is installed where our schema pgq shall be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OverPgq {
-    /// It is refused, as everything else is that we did not make.
+    /// PgQ is refused, as every schema is that we did not make.
     Refuse,
-    /// It becomes ours, with its queues, consumers, events and rights. Anything else is refused as before.
+    /// PgQ becomes ours, with its queues, consumers, events and rights. Every other schema is refused as before.
     TakeOver,
 }
 
-/// Installs or upgrades components, in the order given, in one transaction; over no PgQ.
+/// Installs or upgrades components, in the order given, in one transaction; a PgQ that is there is refused.
 ///
 /// # Errors
 /// As [`install_over`].
@@ -120,16 +121,16 @@ pub async fn install(client: &mut Client, components: &[Component]) -> Result<Re
 /// Installs or upgrades components, in the order given, in one transaction.
 ///
 /// # Errors
-/// [`Error::Stranger`] for one of their schemas that belongs to somebody else: nothing in it is read then.
-/// [`Error::ForeignSchema`] for a schema pgq or trunkline that is not ours, [`Error::Extension`] for one that an extension
-/// of another version made, [`Error::NewerInstall`] when the database is ahead of this program, [`Error::Database`]
-/// otherwise. Nothing is changed then. Dropping the future rolls back.
+/// [`Error::Stranger`] for a schema of these components that belongs to somebody else: nothing in the schema is read
+/// then. [`Error::ForeignSchema`] for a schema pgq or trunkline that is not ours, [`Error::Extension`] for a schema
+/// that an extension of another version made, [`Error::NewerInstall`] when the database is ahead of this program,
+/// [`Error::Database`] otherwise. An error leaves the database unchanged. Dropping the future rolls back.
 pub async fn install_over(
     client: &mut Client,
     components: &[Component],
     over: OverPgq,
 ) -> Result<Report, Error> {
-    // A takeover asks for locks in moments, so that no writer waits behind it for others.
+    // A takeover asks for locks in moments, so that no writer waits behind a takeover that waits itself.
     let tries = moment::Tries::within(match over {
         OverPgq::TakeOver => LOCK_PATIENCE,
         OverPgq::Refuse => Duration::ZERO,
@@ -152,16 +153,17 @@ pub async fn install_over(
 
 /// Whether event triggers of the database's users see what an install makes.
 ///
-/// They run with the install's search_path, and one that writes a log of DDL into a table that it names without a schema fails
-/// in it. Then the install is tried once more without them. One that refuses DDL for a reason of its own is obeyed.
+/// Event triggers run with the install's search_path, and a trigger that writes a log of DDL into a table that it names
+/// without a schema fails. Then the install is tried once more without event triggers. A trigger that refuses DDL for a
+/// reason of its own is obeyed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum EventTriggers {
     Fire,
-    /// All but those that are ENABLE REPLICA or ALWAYS, as ours are.
+    /// No event triggers but those that are ENABLE REPLICA or ALWAYS, as ours are.
     Rest,
 }
 
-/// Whether an error says that there is no object of a name.
+/// Whether an error says that no object has a name.
 fn names_nothing(error: &Error) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_FUNCTION
@@ -220,7 +222,7 @@ async fn attempt(
         if left_alone(&transaction, name).await? {
             continue;
         }
-        // What stands on pgq and came with PgQ is taken over with it, and not by itself.
+        // A component that stands on pgq and came with PgQ is taken over together with pgq only.
         let with_pgq = report.components.contains(&(PGQ, Outcome::TakenOver));
         let over = if name == PGQ || with_pgq {
             over
@@ -255,7 +257,8 @@ const SETTINGS: &str = "set local search_path = pg_catalog, pg_temp;\n\
      set local statement_timeout = 0;\n\
      set local check_function_bodies = on;\n";
 
-/// One row, random, made once. md5 of what is never the same twice: no extension needed on any version.
+/// The node's row: a random id, made once. The id is an md5 of values that never repeat, because md5 needs no extension
+/// on any version.
 const NODE_ROW: &str = "insert into trunkline.node (node_id) \
      select greatest(1, ('x' || substr(pg_catalog.md5(pg_catalog.random()::text || pg_catalog.clock_timestamp()::text \
      || pg_catalog.pg_backend_pid()::text || pg_catalog.txid_current()::text), 1, 16))::bit(64)::bigint & 9223372036854775807) \
@@ -271,8 +274,8 @@ struct Recorded {
     digest: String,
 }
 
-/// What goes with the queue but is not needed: where extensions make the objects it is for CREATE EXTENSION to bring, and
-/// a schema pgq_ext of PgQ's has the same functions.
+/// Whether a component of the queue is not installed. Such a component is not needed where extensions make the objects
+/// (CREATE EXTENSION brings it), and where PgQ has a schema pgq_ext, which has the same functions.
 async fn left_alone(transaction: &Transaction<'_>, component: &str) -> Result<bool, Error> {
     if !["pgq_coop", "pgq_ext"].contains(&component)
         || recorded(transaction, component).await?.is_some()
@@ -352,7 +355,7 @@ async fn run(transaction: &Transaction<'_>, path: &str, sql: &str) -> Result<(),
         .map_err(Error::database(format!("run {path}")))
 }
 
-/// Runs a file of the takeover, if there is one of that name: a table that needs no change has none.
+/// Runs a file of the takeover, if there is a file of that name: a table that needs no change has no file.
 async fn run_takeover(transaction: &Transaction<'_>, name: &str) -> Result<(), Error> {
     match takeover(name) {
         Some(sql) => run(transaction, &format!("takeover/{name}"), sql).await,
@@ -360,7 +363,7 @@ async fn run_takeover(transaction: &Transaction<'_>, name: &str) -> Result<(), E
     }
 }
 
-/// Whether a component's schema is there, and may be PgQ's: `takeover/before.sql` looks closer.
+/// Whether a component's schema is there, and may be PgQ's: `takeover/before.sql` checks more.
 async fn is_of_pgq(transaction: &Transaction<'_>, component: &str) -> Result<bool, Error> {
     let schema = schema_of(component);
     Ok(schema != schema_of(BASE) && schema_exists(transaction, schema).await?)
@@ -393,7 +396,7 @@ async fn recorded(
     .transpose()
 }
 
-/// A first install makes its schema; one that is there already belongs to somebody else.
+/// Refuses a schema that is there before its component's first install: the schema belongs to somebody else.
 async fn refuse_foreign_schema(
     transaction: &Transaction<'_>,
     component: &str,
@@ -418,8 +421,8 @@ async fn refuse_foreign_schema(
     })
 }
 
-/// What an extension made is the server's to upgrade: changed from here, its objects would not be what its files say,
-/// and new ones would not be its own.
+/// Refuses to upgrade objects that an extension made. Only ALTER EXTENSION may upgrade such objects: changed from here,
+/// they would differ from the extension's files, and new objects would not be members of the extension.
 async fn refuse_extension(transaction: &Transaction<'_>, component: &str) -> Result<(), Error> {
     let schema = schema_of(component);
     match extension_of(transaction, schema).await? {
