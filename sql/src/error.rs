@@ -2,10 +2,10 @@
 
 use tokio_postgres::error::SqlState;
 
-/// An error of this package. Says what was being done; the cause is its source.
+/// An error of this package. Its text says what was being done; its source is the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server, or the connection to it, said no.
+    /// The server, or the connection to it, refused.
     #[error("could not {doing}")]
     Database {
         /// What was being done, as an infinitive with its object: `tick queue db1-queue`.
@@ -14,13 +14,13 @@ pub enum Error {
         #[source]
         source: tokio_postgres::Error,
     },
-    /// A schema that we would create is there already and is not ours.
+    /// A schema that we would create exists already and is not ours.
     #[error("schema {schema} exists already and was not installed by Trunkline")]
     ForeignSchema {
-        /// Its name.
+        /// The schema's name.
         schema: String,
     },
-    /// The schema belongs to an extension, and what it holds is not this program's.
+    /// The schema belongs to an extension, and the extension's objects are not those of this program.
     #[error(
         "schema {schema} belongs to extension {extension}, whose objects are not changed from here: {advice}"
     )]
@@ -29,23 +29,24 @@ pub enum Error {
         schema: String,
         /// The extension's name.
         extension: String,
-        /// What to do.
+        /// What the operator must do.
         advice: String,
     },
-    /// A schema of our name holds what belongs to a role that may not act as this session's: its code is not run.
+    /// A schema with one of our names holds objects of a role that may not act as this session's role: their code is
+    /// not run.
     #[error("schema {schema} of this database is not used: {what}, who may not act as {session}")]
     Stranger {
         /// The schema.
         schema: String,
-        /// What is somebody else's, and whose.
+        /// The object that is somebody else's, and its owner.
         what: String,
         /// The role that this session logged in as.
         session: String,
     },
-    /// A schema that is needed is not there.
+    /// A schema that is needed does not exist.
     #[error("schema {schema} is not installed in this database")]
     NotInstalled {
-        /// Its name.
+        /// The schema's name.
         schema: &'static str,
     },
     /// The database was installed or upgraded by a newer program.
@@ -63,7 +64,7 @@ pub enum Error {
     /// The SQL files compiled into the program do not fit each other.
     #[error("built wrong: {0}")]
     Manifest(String),
-    /// A value from the server that cannot be: too few rows, a name that is no name.
+    /// An impossible answer of the server: too few rows, or a name that is no name.
     #[error("unexpected answer from the server: {0}")]
     Unexpected(String),
 }
@@ -75,7 +76,7 @@ impl Error {
         move |source| Self::Database { doing, source }
     }
 
-    /// What the caller should do about it.
+    /// What the caller should do about the error.
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
@@ -89,7 +90,7 @@ impl Error {
         }
     }
 
-    /// The hint that the server gave, if it was the server that said no, and had one.
+    /// The server's hint, if the error comes from the server and has a hint.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
@@ -109,7 +110,7 @@ impl Error {
         }
     }
 
-    /// The SQLSTATE that the server gave, if it was the server that said no.
+    /// The server's SQLSTATE, if the error comes from the server.
     #[must_use]
     pub fn code(&self) -> Option<&SqlState> {
         match self {
@@ -125,7 +126,7 @@ impl Error {
     }
 }
 
-/// One column of a row, without a panic when the server sends something else.
+/// One column of a row; an error, not a panic, when the server sends another type.
 pub(crate) fn column<'a, T>(row: &'a tokio_postgres::Row, index: usize) -> Result<T, Error>
 where
     T: tokio_postgres::types::FromSql<'a>,
@@ -137,17 +138,17 @@ where
 /// What to do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// Goes away by itself: back off, reconnect, go on.
+    /// The error goes away by itself: back off, reconnect, go on.
     Transient,
     /// A person must act: stop or park, with advice.
     Operator,
-    /// Our mistake: stop.
+    /// The program is wrong: stop.
     Bug,
 }
 
-/// The class of a driver error, by SQLSTATE. Without one it is transient only where the connection is closed or broke: a
-/// new one may do better. Everything else that the driver says by itself, such as a column that is not of the type
-/// that it is read as, is the same at every try.
+/// The class of a driver error, by SQLSTATE. An error without SQLSTATE is transient only if the connection is closed or
+/// broke, since a new connection may do better. Every other error of the driver itself, such as a column that does not
+/// have the type that it is read as, is the same at every try.
 #[must_use]
 pub fn classify(error: &tokio_postgres::Error) -> Class {
     let Some(state) = error.code() else {
@@ -165,7 +166,7 @@ pub fn classify(error: &tokio_postgres::Error) -> Class {
         "3D000" | "53300" => return Class::Transient,
         // A lock timeout, a busy object, a canceled statement: try again.
         "55P03" | "55006" | "57014" => return Class::Transient,
-        // Out of disk: a person must make room, and what waits goes on by itself then.
+        // The disk is full: a person must make room, and what waits goes on by itself then.
         "53100" => return Class::Transient,
         _ => {}
     }

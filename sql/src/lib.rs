@@ -1,7 +1,7 @@
 //! The queue and capture objects, and typed wrappers around them.
 //!
-//! The base of every other package: it knows PostgreSQL and nothing of config files, terminals or log formats.
-//! A module's line below says what it may touch; more is at the top of its file.
+//! The base of every other package: this package knows PostgreSQL, and neither config files nor terminals nor log
+//! formats. The comment at a module's line below says what the module may touch; the top of its file says more.
 
 // What everything else uses. Pure: no database, and no files but for `small_file`.
 pub mod error; // what can go wrong against a database, and what to do about it

@@ -1,20 +1,20 @@
-//! Locks that are asked for in moments: each try waits only a moment for a lock, because whoever else wants the table queues
-//! behind us meanwhile, and the tries go on for a time.
+//! Locks that are asked for in moments. Each try waits only a moment for a lock, because every other session that wants
+//! the table queues behind us meanwhile. The tries go on for a time.
 
 use std::time::{Duration, Instant};
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
-/// How long one try waits for a lock, and how long it lets others pass before the next one.
+/// How long one try waits for a lock, and how long other sessions may pass before the next try.
 pub const MOMENT: Duration = Duration::from_millis(200);
 
-/// For how long to try.
+/// How long the tries go on.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// An error that may say that a lock could not be had in time.
+/// An error that may say that a lock was not granted in time.
 pub trait LockTimeout {
-    /// Whether it says that.
+    /// Whether the error says that a lock was not granted in time.
     fn is_lock_timeout(&self) -> bool;
 }
 
@@ -36,12 +36,12 @@ pub async fn prepare(session: &Client) -> Result<(), Error> {
     session.batch_execute(&statement).await
 }
 
-/// The statement that does the same for the transaction that is open.
+/// The statement that sets `lock_timeout` to a moment for the open transaction.
 pub fn in_transaction() -> String {
     format!("set local lock_timeout = {}", MOMENT.as_millis())
 }
 
-/// Tries of something that takes locks. A try leaves no transaction open.
+/// Tries of an action that takes locks. A try leaves no transaction open.
 #[derive(Debug)]
 pub struct Tries {
     started: Instant,
@@ -49,7 +49,7 @@ pub struct Tries {
 }
 
 impl Tries {
-    /// Tries for so long from now on.
+    /// Tries that go on for `limit` from now.
     pub fn within(limit: Duration) -> Tries {
         Tries {
             started: Instant::now(),
@@ -57,10 +57,10 @@ impl Tries {
         }
     }
 
-    /// After a try that has failed: waits a moment for the next one, if the lock could not be had and there is time left.
+    /// Called after a try that has failed: waits a moment for the next try, if the lock was not granted and time is
+    /// left.
     ///
-    /// # Errors
-    /// That of the try, where there is to be no other one.
+    /// # Errors The try's error, if there is to be no other try.
     pub async fn again<E: LockTimeout>(&self, error: E) -> Result<(), E> {
         if !error.is_lock_timeout() || self.started.elapsed() >= self.limit {
             return Err(error);
@@ -70,7 +70,7 @@ impl Tries {
     }
 }
 
-/// Does something that takes locks, again and again until it gets them, for `limit`; then the error is that of the last try.
+/// Repeats an action that takes locks until it gets them, for `limit` at most; the error then is that of the last try.
 pub async fn within<T, E: LockTimeout>(
     limit: Duration,
     mut one_try: impl AsyncFnMut() -> Result<T, E>,
@@ -84,7 +84,8 @@ pub async fn within<T, E: LockTimeout>(
     }
 }
 
-/// Runs a statement that takes a table's lock, in a session that is [`prepare`]d. None if the lock could not be had within
+/// Runs a statement that takes a table's lock, in a session that is [`prepare`]d. None if the lock was not granted
+/// within
 /// [`LIMIT`].
 pub async fn with_lock<T>(
     statement: impl AsyncFnMut() -> Result<T, Error>,

@@ -14,11 +14,11 @@ pub struct TableName {
     pub name: String,
 }
 
-/// Why a text is no table name.
+/// Why a text is not a table's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no table name: {why}")]
 pub struct BadName {
-    /// What was given.
+    /// The text that was given.
     pub text: String,
     why: &'static str,
 }
@@ -32,7 +32,7 @@ impl TableName {
         }
     }
 
-    /// The name that a row's first two columns are: the schema, then the name in it.
+    /// The name in a row's first two columns: the schema, then the name in the schema.
     pub(crate) fn of(row: &tokio_postgres::Row) -> Result<TableName, tokio_postgres::Error> {
         Ok(TableName {
             schema: row.try_get(0)?,
@@ -82,7 +82,7 @@ impl FromStr for TableName {
 /// A list of column names with commas between them, each written as a part of a table's name.
 ///
 /// # Errors
-/// [`BadName`] for the first that is none.
+/// [`BadName`] for the first text that is not a name.
 pub fn columns(text: &str) -> Result<Vec<String>, BadName> {
     let mut quoted = false;
     let pieces = text.split(|c| {
@@ -131,7 +131,7 @@ fn is_bare(name: &str) -> bool {
 }
 
 fn needs_escape(c: char) -> bool {
-    // Format characters (joiners, marks of direction) can forge what a reader sees.
+    // Format characters (joiners, marks of direction) can disguise a name on a screen.
     c.is_whitespace()
         || c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
@@ -180,7 +180,7 @@ fn part(text: &str) -> Result<(String, &str), &'static str> {
             "a part with other characters than letters, digits, _ and $ must stand in double quotes",
         );
     }
-    // As in SQL; the server folds no letters beyond ASCII in a multibyte encoding.
+    // Folded as in SQL; the server folds no letters beyond ASCII in a multibyte encoding.
     Ok((bare.to_ascii_lowercase(), rest))
 }
 

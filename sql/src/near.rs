@@ -1,11 +1,11 @@
-//! Names that are nearly right. Pure.
+//! Suggestions for names that are misspelt. Pure.
 
 use crate::name::TableName;
 
-/// How many letters may differ, for each letter that the name has: one in three.
+/// How many letters of a name there are for each letter that may differ: one letter in three may.
 const LETTERS_A_SLIP: usize = 3;
 
-/// The known name that was probably meant; none if none is near.
+/// The known name that was probably meant; none if no known name is near.
 pub fn name<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let slips = (wanted.chars().count() / LETTERS_A_SLIP).max(1);
     known
@@ -16,8 +16,8 @@ pub fn name<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
         .map(|(_, one)| one)
 }
 
-/// The known table (or sequence) that was probably meant: one of that name in another schema, else one whose name is
-/// nearly that; none if there is none.
+/// The known table (or sequence) that was probably meant: one of the same name in another schema, else one with a
+/// similar name, else none.
 pub fn table<'a>(
     wanted: &TableName,
     known: impl IntoIterator<Item = &'a TableName>,
@@ -41,7 +41,7 @@ fn distance(one: &str, other: &str) -> usize {
     strsim::damerau_levenshtein(one, other)
 }
 
-/// `; did you mean NAME?`, to be put behind a sentence; nothing if there is nothing near.
+/// `; did you mean NAME?`, to be put behind a sentence; empty if no name is near.
 pub fn did_you_mean(near: Option<impl std::fmt::Display>) -> String {
     near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
 }

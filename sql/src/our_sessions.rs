@@ -1,4 +1,4 @@
-//! What sessions of ours are waiting for, as the server sees them: a synchronous standby, a lock, or nothing at all.
+//! What our sessions are waiting for, as the server sees them: a synchronous standby, a lock, or nothing.
 //! Reads the server's own views only.
 
 use tokio_postgres::{GenericClient, Row};
@@ -6,46 +6,46 @@ use tokio_postgres::{GenericClient, Row};
 use crate::connect::{self, Purpose};
 use crate::error::{Error, column};
 
-/// Key of the session's advisory lock that makes one ticker the only one of a database. The letters "trunktik".
+/// Key of the session's advisory lock that keeps a second ticker out of a database. The letters "trunktik".
 pub const TICKER_LOCK: i64 = 0x7472_756e_6b74_696b;
 
-/// A session of ours in the asked database.
+/// A session of ours in the database that is asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OurSession {
-    /// Its `application_name`: the purpose and the job, cut at 63 bytes.
+    /// The session's `application_name`: the purpose and the job, cut at 63 bytes.
     pub name: String,
-    /// Its process on the server.
+    /// The session's process on the server.
     pub pid: i32,
-    /// Seconds since it began what it does now, or since it is idle; None: this role may not see that.
+    /// Seconds since the session began its current activity, or became idle; None: this role may not see that.
     pub seconds: Option<f64>,
-    /// What it does.
+    /// The session's activity.
     pub doing: Doing,
 }
 
 impl OurSession {
-    /// Whether it has this purpose, of whatever job.
+    /// Whether the session has this purpose, whatever its job is.
     pub fn is_for(&self, purpose: Purpose) -> bool {
         connect::is_for(&self.name, purpose)
     }
 
-    /// Whether it is of this job.
+    /// Whether the session is of this job.
     pub fn is_of(&self, job: &str) -> bool {
         connect::is_of(&self.name, job)
     }
 }
 
-/// What a session does.
+/// The activity of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doing {
     /// Runs a statement.
     Working,
-    /// Its commit waits until a synchronous standby has it.
+    /// The session's commit waits until a synchronous standby has it.
     WaitsForStandby,
-    /// Waits for a lock that others hold: their process ids and names.
+    /// The session waits for a lock that others hold: their process ids and names.
     WaitsForLock(String),
-    /// Has nothing to do on the server.
+    /// The session has nothing to do on the server.
     Idle,
-    /// This role may not see that.
+    /// This role may not see the session's activity.
     Hidden,
 }
 
@@ -56,7 +56,7 @@ pub struct OurSessions {
     pub list: Vec<OurSession>,
     /// `synchronous_standby_names`; empty: commits wait for none.
     pub standbys: String,
-    /// The process that holds the ticker's lock here, whatever its name is.
+    /// The process that holds the ticker's lock of this database, whatever its session's name is.
     pub ticker: Option<i32>,
 }
 
@@ -68,7 +68,7 @@ impl OurSessions {
             .collect()
     }
 
-    /// The sessions that wait for a lock, each with those that hold it.
+    /// The sessions that wait for a lock, each with the sessions that hold the lock.
     pub fn waiting_for_lock(&self) -> Vec<(&OurSession, &str)> {
         let all = self.list.iter();
         all.filter_map(|one| match &one.doing {
@@ -79,8 +79,9 @@ impl OurSessions {
     }
 }
 
-/// The sessions of ours in this database, whatever job they are of. Source: pg_stat_activity and pg_locks; of sessions of
-/// other roles these tell only that they are there, unless this role is a member of them or of `pg_read_all_stats`.
+/// All our sessions in this database, whatever their job is. Source: pg_stat_activity and pg_locks. Of sessions of
+/// other roles these views tell only that they exist, unless this role is a member of those roles or of
+/// `pg_read_all_stats`.
 pub async fn list(client: &impl GenericClient) -> Result<OurSessions, Error> {
     let doing = || Error::database("look at our sessions");
     let rows = client
@@ -130,7 +131,7 @@ fn session(row: &Row) -> Result<OurSession, Error> {
             let by: Option<String> = column(row, 6)?;
             Doing::WaitsForLock(by.unwrap_or_else(|| "another session".to_owned()))
         }
-        // A statement whose sender is to send or take more does nothing by itself.
+        // A statement whose client must send or take more does nothing by itself.
         (Some("active"), Some("Client"), _) => Doing::Idle,
         (Some("active"), ..) => Doing::Working,
         (Some(_), ..) => Doing::Idle,

@@ -9,8 +9,8 @@ use nix::fcntl::OFlag;
 
 /// Bytes of a plain file, at most `most` of them, and what the file is.
 ///
-/// The metadata is of the file that was read: asked by the name it could be of another one. Opening does not wait,
-/// because a pipe of that name would let the program wait for its writer for ever.
+/// The metadata is that of the file that was read: metadata asked by name could be of another file. Opening does not
+/// wait, because a pipe of that name would keep the program waiting for a writer for ever.
 ///
 /// Errors: those of the system, and [`io::ErrorKind::Other`] for anything but a plain file of that size.
 pub fn read(path: &Path, most: u64) -> io::Result<(Vec<u8>, Metadata)> {
@@ -33,9 +33,9 @@ pub fn read(path: &Path, most: u64) -> io::Result<(Vec<u8>, Metadata)> {
     Ok((bytes, metadata))
 }
 
-/// As [`read`], of a text.
+/// The same as [`read`], for a text.
 ///
-/// Errors: those of [`read`], and [`io::ErrorKind::InvalidData`] for what is not UTF-8.
+/// Errors: those of [`read`], and [`io::ErrorKind::InvalidData`] for a file that is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> io::Result<(String, Metadata)> {
     let (bytes, metadata) = read(path, most)?;
     let text = String::from_utf8(bytes)

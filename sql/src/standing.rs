@@ -1,5 +1,5 @@
-//! What is asked from outside the work, mostly for a status: which databases a server has, how a subscriber stands.
-//! One question a round trip. Reads only.
+//! Questions that are asked from outside the work, mostly for a status: which databases a server has, and how far a
+//! subscriber is. One question a round trip. Reads only.
 
 use std::time::SystemTime;
 
@@ -9,32 +9,32 @@ use crate::error::Error;
 use crate::queue::tick::{Epoch, TickId};
 use crate::subscriber::position;
 
-/// How a consumer's subscriber stands, by the subscriber's own account.
+/// The position and the state of a consumer's subscriber, by the subscriber's own account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SubscriberStanding {
-    /// The queue's identity that it follows.
+    /// The identity of the queue that the subscriber follows.
     pub epoch: Epoch,
     /// The last tick that is applied.
     pub tick: TickId,
-    /// When that tick was made, by the provider's clock.
+    /// When the last applied tick was made, by the provider's clock.
     pub tick_time: SystemTime,
     /// The operator has paused the job.
     pub paused: bool,
     /// Rows that were not as their change said, since the install.
     pub conflicts: i64,
-    /// Of these, those found in the last day; older ones are kept up to a number only.
+    /// Conflicts found in the last day; of older conflicts only a limited number is kept.
     pub recent_conflicts: i64,
-    /// Rows that the batch in hand has written so far, if it takes long.
+    /// Rows that the batch being applied has written so far, if the batch takes long.
     pub batch_rows: Option<i64>,
-    /// Why the batch loop does not go on, if it does not, without values of rows.
+    /// Why the batch loop does not go on, without values of rows; None: it goes on.
     pub last_error: Option<String>,
-    /// What somebody must do about it; None: it may pass by itself.
+    /// What somebody must do about the error; None: the error may pass by itself.
     pub last_error_advice: Option<String>,
-    /// Seconds since it was stored, by the server's clock.
+    /// Seconds since the error was stored, by the server's clock.
     pub last_error_seconds: Option<f64>,
 }
 
-/// The standing of `consumer`; None: replay is not installed there, or not for this consumer.
+/// The standing of `consumer`'s subscriber; None: replay is not installed in this database, or not for this consumer.
 /// Source: trunkline.position and trunkline.conflict.
 pub async fn subscriber(
     client: &impl GenericClient,
@@ -44,7 +44,7 @@ pub async fn subscriber(
     if !position::is_installed(client).await? {
         return Ok(None);
     }
-    // What an older install does not have yet is null.
+    // Columns that an older install does not have yet are null.
     let row = client
         .query_opt(
             "select p.epoch, p.tick_id, p.tick_time, p.paused, p.conflicts, p.last_error, \
@@ -76,15 +76,15 @@ pub async fn subscriber(
     .map_err(Error::database(doing()))
 }
 
-/// What a queue has that a tick does not show.
+/// What a queue has beyond a tick.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Unapplied {
-    /// The queue has that tick.
+    /// The queue has the tick.
     pub is_known: bool,
-    /// Seconds since the oldest event that the tick does not show, whether a later one shows it or none yet, by the server's
-    /// clock; None: there is no such event.
+    /// Seconds since the oldest event that the tick does not show, by the server's clock, whether a later tick shows
+    /// the event or no tick yet; None: there is no such event.
     pub seconds: Option<f64>,
-    /// Events numbered since the tick; of these some may be rolled back yet.
+    /// Events numbered since the tick; the transactions of some may still roll back.
     pub events: i64,
 }
 
@@ -130,8 +130,8 @@ pub async fn databases(client: &impl GenericClient) -> Result<Vec<String>, Error
         .map_err(Error::database("list the databases"))
 }
 
-/// What makes a database of a running server another one than any other, whatever name or address it was reached by. A
-/// server that was made from another one's files has the same number of cluster and databases, but has not started with it.
+/// Tells a database of a running server from every other database, by whatever name or address it was reached. A server
+/// made from another server's files has the same numbers of cluster and databases, but it has started at another time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseIdentity {
     cluster: i64,
@@ -139,7 +139,7 @@ pub struct DatabaseIdentity {
     server_started: String,
 }
 
-/// Which database this is. Source: the control file, the server's start and the catalog.
+/// The identity of the session's database. Source: the control file, the server's start and the catalog.
 pub async fn identity(client: &impl GenericClient) -> Result<DatabaseIdentity, Error> {
     client
         .query_one(

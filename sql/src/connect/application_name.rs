@@ -1,5 +1,5 @@
-//! The names of our sessions. An operator finds a session by its name, status recognises the daemon by it, and a test ends
-//! one by it: so the purposes are a list, and nothing else makes such a name. Pure.
+//! The names of our sessions. An operator finds a session by its name, status recognises the daemon by it, and a test
+//! ends a session by it. So the purposes are a closed list, and only this module makes such a name. Pure.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ const LONGEST: usize = 63;
 /// What a session is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// A command of replay, or what a subscriber's tasks do beside their work.
+    /// A command of replay, or a side task of a subscriber.
     Admin,
-    /// Writes batches to a subscriber, and keeps its lock.
+    /// Writes batches to a subscriber, and keeps the subscriber's lock.
     Apply,
     /// Adds tables as the config asks for.
     AutoAdd,
@@ -51,14 +51,14 @@ pub enum Purpose {
     TakeOver,
     /// Ticks.
     Ticker,
-    /// Rotation, retries and looks at captured tables.
+    /// Runs rotation and retries, and checks captured tables.
     Upkeep,
     /// Asks why a daemon's sessions wait.
     Watch,
 }
 
 impl Purpose {
-    /// The word that stands in the name.
+    /// The purpose's word in a session's name.
     fn as_str(self) -> &'static str {
         match self {
             Purpose::Admin => "admin",
@@ -98,7 +98,7 @@ impl ApplicationName {
         named(purpose.as_str(), job)
     }
 
-    /// As the server shows it.
+    /// The name as the server shows it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

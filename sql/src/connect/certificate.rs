@@ -1,4 +1,4 @@
-//! What both checks of a server's certificate begin with: reading it, and its dates. Pure.
+//! What both checks of a server's certificate begin with: parsing the certificate and checking its dates. Pure.
 
 use rustls::{CertificateError, Error};
 use rustls_pki_types::{CertificateDer, UnixTime};

@@ -1,4 +1,4 @@
-//! Why a connection could not be made, in one line, and what to do about it. Pure.
+//! Why a connection could not be made, in one line, and what to do about the cause. Pure.
 
 use std::error::Error as _;
 use std::fmt;
@@ -12,8 +12,8 @@ use crate::error::{Class, Error, classify};
 
 /// Why no connection could be made: what was tried, with host, port, database, user and cause.
 ///
-/// One line, the causes included, so [`std::error::Error::source`] is none; the driver's error is
-/// at [`ConnectError::server_error`].
+/// The text is one line with the causes, so [`std::error::Error::source`] is none; the driver's error is at
+/// [`ConnectError::server_error`].
 #[derive(Debug)]
 pub struct ConnectError {
     dbname: String,
@@ -21,7 +21,7 @@ pub struct ConnectError {
     attempts: Vec<Attempt>,
 }
 
-/// One address, or one setting, that did not do.
+/// One address, or one setting, that failed.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) place: String,
@@ -37,11 +37,11 @@ pub(crate) enum Cause {
     Resolve(String),
     WrongServer(&'static str),
     Pool(String),
-    /// Connected, and the schemas that were asked for may not be used.
+    /// The connection was made, but the schemas that were asked for may not be used.
     Schemas(Box<Error>),
-    /// A pooler, and what is wrong with it.
+    /// The connection goes to a pooler, with what is wrong with the pooler.
     Pooler(&'static str),
-    /// A pooler that lends a session of the server for a transaction.
+    /// The connection goes to a pooler that lends a session of the server for one transaction.
     PooledByTransaction,
 }
 
@@ -54,8 +54,8 @@ impl ConnectError {
         }
     }
 
-    /// The driver's error of the last attempt, to be classified by SQLSTATE; none if the attempt
-    /// did not get as far as the server.
+    /// The driver's error of the last attempt, to be classified by SQLSTATE; none if the attempt did not reach the
+    /// server.
     pub fn server_error(&self) -> Option<&tokio_postgres::Error> {
         match &self.attempts.last()?.cause {
             Cause::Server(error) => Some(error),
@@ -70,12 +70,12 @@ impl ConnectError {
         }
     }
 
-    /// SQLSTATE of the server's answer, if it gave one.
+    /// SQLSTATE of the server's answer; none if the server did not answer with an SQLSTATE.
     pub fn code(&self) -> Option<&SqlState> {
         self.server_error().and_then(tokio_postgres::Error::code)
     }
 
-    /// What an operator can do about it.
+    /// What an operator can do about the error.
     pub fn hint(&self) -> Option<&str> {
         let cause = &self.attempts.last()?.cause;
         match cause {
@@ -91,8 +91,8 @@ impl ConnectError {
         }
     }
 
-    /// What the caller should do about it, by the last attempt. A connection is never our mistake: what the server
-    /// does not say by a SQLSTATE and what is no broken line, such as a missing password, an operator mends.
+    /// What the caller should do about the error, by the last attempt. A failed connection is never a bug of this
+    /// program. An operator mends every error that has no SQLSTATE and is no broken line, such as a missing password.
     pub fn class(&self) -> Class {
         match self.attempts.last().map(|last| &last.cause) {
             None | Some(Cause::Tls(_) | Cause::Pool(_) | Cause::PooledByTransaction) => {
@@ -111,7 +111,7 @@ impl ConnectError {
     }
 }
 
-/// Of a server that hangs up, or answers in another protocol.
+/// The hint for a server that hangs up, or answers in another protocol.
 const OTHER_SERVER: &str =
     "is it a PostgreSQL server that listens on this port? If so, its log says why it hung up";
 
@@ -127,7 +127,7 @@ fn server_hint(error: &tokio_postgres::Error) -> Option<&'static str> {
         };
     }
     let last = innermost(error);
-    // The driver has no code for it. Only advice hangs on these words.
+    // The driver has no code for a missing password. Only the advice depends on the driver's words.
     if last.to_string() == "password missing" {
         return Some("give it in PGPASSFILE or ~/.pgpass (mode 0600, or it is ignored)");
     }
@@ -153,8 +153,8 @@ fn server_hint(error: &tokio_postgres::Error) -> Option<&'static str> {
     }
 }
 
-/// Whether the answer is no message of the protocol: the driver could not take it apart, did not expect it, or missed its
-/// end. It has no code for that; only words hang on its words.
+/// Whether the answer is no message of the protocol: the driver could not parse it, did not expect it, or missed its
+/// end. The driver has no code for this case; only the advice depends on the driver's words.
 fn speaks_otherwise(error: &tokio_postgres::Error) -> bool {
     if is_tls(error) {
         return false;
@@ -178,7 +178,7 @@ fn is_tls(error: &tokio_postgres::Error) -> bool {
         .is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-/// The error at the end of the chain, which is the one that says something.
+/// The error at the end of the chain, which names the cause.
 fn innermost<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> &'a (dyn std::error::Error + 'static) {

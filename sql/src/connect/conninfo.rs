@@ -1,10 +1,9 @@
 //! Connection strings as libpq reads them: keyword/value pairs or a `postgres://` URL, completed
 //! from the service file and the `PG*` environment. Pure but for the service file.
 //!
-//! `tokio_postgres::Config` parses such strings too, but knows neither files (certificates,
-//! passwords, services) nor three of libpq's six sslmodes, counts `tcp_user_timeout` in seconds
-//! and refuses what it does not know without saying what. So the words are read here, once, and
-//! given to it as values.
+//! `tokio_postgres::Config` parses such strings too, but knows neither files (certificates, passwords, services) nor
+//! three of libpq's six sslmodes, counts `tcp_user_timeout` in seconds, and refuses an unknown keyword without naming
+//! it. So the words are read here, once, and given to the driver as values.
 //!
 //! No error of this module repeats a value of the string: a password may stand anywhere in it.
 
@@ -30,7 +29,7 @@ pub enum ConninfoError {
         /// The keyword.
         keyword: String,
     },
-    /// A word after an unquoted password that looks like a part of it; it is not repeated here.
+    /// A word after an unquoted password that looks like a part of the password; the error does not repeat the word.
     #[error(
         "connection string: unknown keyword after the password (a value with spaces must be quoted: password='...')"
     )]
@@ -56,12 +55,12 @@ pub enum ConninfoError {
     Service {
         /// Name of the service.
         service: String,
-        /// What is wrong with it, with the file's path.
+        /// What is wrong with the service, with the path of the service file.
         problem: String,
     },
 }
 
-/// Values by keyword; only keywords of the table above.
+/// Values by keyword; all keywords are from `KEYWORDS`.
 pub(crate) type Words = BTreeMap<&'static str, String>;
 
 /// The words of a connection string, completed from the service file and the environment in
@@ -94,7 +93,7 @@ pub(crate) fn read(text: &str, env: Env<'_>) -> Result<Words, ConninfoError> {
     Ok(words)
 }
 
-/// The password that stands in the string itself; None also if the string is wrong.
+/// The password in the string itself; None also if the string is wrong.
 pub(crate) fn password_of(text: &str) -> Option<String> {
     parse(text).ok()?.remove("password")
 }
@@ -126,7 +125,7 @@ fn parse(text: &str) -> Result<Words, ConninfoError> {
     Ok(words)
 }
 
-/// The table's own copy of a keyword; None: accepted without effect.
+/// The keyword as `KEYWORDS` has it; None: the keyword is accepted without effect.
 fn known(keyword: &str) -> Result<Option<&'static str>, ConninfoError> {
     match KEYWORDS.iter().find(|(name, ..)| *name == keyword) {
         Some((name, _, Support::Used)) => Ok(Some(name)),
@@ -141,7 +140,7 @@ fn known(keyword: &str) -> Result<Option<&'static str>, ConninfoError> {
     }
 }
 
-/// The keyword that differs least, if it is close enough to be a slip of the finger.
+/// The keyword that differs least, if it is close enough to be a typing error.
 fn did_you_mean(keyword: &str) -> String {
     let near = KEYWORDS
         .iter()

@@ -7,7 +7,7 @@ pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub(crate) enum Support {
     /// Used.
     Used,
-    /// Accepted and without effect, because its every value leads to the same here.
+    /// Accepted without effect, because all values of the keyword lead to the same connection here.
     Ignored,
     /// Refused, with what to do instead.
     Refused(&'static str),

@@ -1,5 +1,5 @@
-//! How every connection is made: which server, which user, with or without TLS, and the session
-//! settings that make text mean the same everywhere. Nothing else opens a connection.
+//! How every connection is made: which server, which user, with or without TLS, and the session settings that make text
+//! mean the same everywhere. No other module opens a connection.
 
 mod application_name;
 mod certificate;
@@ -53,9 +53,9 @@ const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnectInfo(Arc<Settings>);
 
-/// A connection as another program's libpq takes it. No [`fmt::Debug`]: it holds the password.
+/// A connection as another program's libpq takes it. The type has no [`fmt::Debug`], because it holds the password.
 pub struct Libpq {
-    /// A connection string without the password: it may stand on a command line.
+    /// A connection string without the password, so that it may stand on a command line.
     pub conninfo: String,
     /// The password, for the program's environment (`PGPASSWORD`). None: libpq looks for it
     /// in the password file, as we do.
@@ -90,8 +90,8 @@ impl ConnectInfo {
         &self.0.user
     }
 
-    /// Whether a connection string holds a password in clear text, so that the file it stands in
-    /// must be kept from others. One that is only `${NAME}` is no password.
+    /// Whether a connection string holds a password in clear text, so that other users must not read the file that
+    /// holds the string. A password that is only `${NAME}` does not count.
     pub fn names_password(text: &str) -> bool {
         conninfo::password_of(text).is_some_and(|password| {
             !(password.is_empty() || password.starts_with("${") && password.ends_with('}'))
@@ -130,8 +130,8 @@ impl ConnectInfo {
         Ok(Session::new(wire))
     }
 
-    /// Connects, and proves that these schemas of ours are there and belong to roles that may act as ours: before anything in
-    /// them is called or read. A session of [`ConnectInfo::connect`] has to ask [`ownership::prove`] itself.
+    /// Connects, and proves that these schemas of ours exist and belong to roles that may act as our role, before
+    /// anything in them is called or read. After [`ConnectInfo::connect`] the caller has to ask [`ownership::prove`].
     pub async fn connect_for(
         &self,
         name: &ApplicationName,
@@ -169,16 +169,16 @@ impl ConnectInfo {
         Err(self.failed_at(causes))
     }
 
-    /// One address, with the falls back from and to TLS that the sslmode allows.
+    /// Tries one address, with the falls back from and to TLS that the sslmode allows.
     async fn try_place(&self, place: &Place, name: &ApplicationName) -> Result<Wire, Cause> {
         let plan: &[Channel] = match (place.is_socket(), self.0.tls.mode) {
-            // libpq: sslmode says nothing about sockets.
+            // libpq ignores sslmode on sockets.
             (true, _) | (false, SslMode::Disable) => &[Channel::Plain],
             (false, SslMode::Allow) => &[Channel::Plain, Channel::Tls],
             (false, SslMode::Prefer) => &[Channel::TlsIfOffered, Channel::Plain],
             (false, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => &[Channel::Tls],
         };
-        // Read anew each time: certificates are renewed under a running daemon.
+        // The files are read anew each time: certificates are renewed under a running daemon.
         let connector = match plan {
             [Channel::Plain] => Connector::none(),
             _ => tls::connector(&self.0.tls).map_err(Cause::Tls)?,
@@ -379,7 +379,7 @@ async fn places(endpoint: &Endpoint, limit: Option<Duration>) -> Vec<Place> {
     }
 }
 
-/// The first socket directory in which a server listens on this port, else `localhost`. Asked at
+/// The first socket directory in which a server listens on this port, else `localhost`. The directories are searched at
 /// each attempt, because the server may start after us.
 fn default_host(port: u16) -> String {
     SOCKET_DIRECTORIES
@@ -405,8 +405,8 @@ async fn check_target(wire: &Wire, target: Target) -> Result<(), Cause> {
     }
 }
 
-/// Whether a failed attempt with (or without) TLS is worth one without (or with) it: not when the
-/// server said no for a reason that has nothing to do with it, such as a wrong password.
+/// Whether a failed attempt with (or without) TLS is worth an attempt without (or with) TLS. It is not worth one if the
+/// server refused for a reason that has nothing to do with TLS, such as a wrong password.
 fn may_try_other_channel(cause: &Cause) -> bool {
     match cause {
         Cause::Server(error) => match error.code() {

@@ -25,8 +25,8 @@ pub(crate) fn default_path(env: Env<'_>) -> Option<PathBuf> {
     env("HOME").map(|home| PathBuf::from(home).join(".pgpass"))
 }
 
-/// The first password of the file that fits. A file that others can read is ignored with a
-/// warning, as in libpq: a password that everybody knows must not be relied on in silence.
+/// The first password of the file that fits. As in libpq, a file that others can read is ignored with a warning: a
+/// password that everybody knows must not be relied on in silence.
 pub(crate) fn lookup(path: &Path, wanted: Wanted<'_>) -> Option<String> {
     let (text, metadata) = match small_file::read_text(path, MAX_FILE_BYTES) {
         Ok(read) => read,
@@ -69,9 +69,9 @@ fn find(text: &str, wanted: Wanted<'_>) -> Option<String> {
 }
 
 struct Field<'a> {
-    /// As written, in which only a bare * is a wildcard.
+    /// The field as written, in which only a bare * is a wildcard.
     raw: &'a str,
-    /// With \: and \\ resolved.
+    /// The field with \: and \\ resolved.
     text: String,
 }
 

@@ -11,7 +11,7 @@ pub type Pool = deadpool::managed::Pool<Pooling>;
 /// A session on loan from a [`Pool`], given back when it is dropped.
 pub type Pooled = deadpool::managed::Object<Pooling>;
 
-/// What borrowing from a [`Pool`] fails with.
+/// The error of borrowing from a [`Pool`].
 pub type NoSession = deadpool::managed::PoolError<PoolError>;
 
 /// How a [`Pool`] opens its sessions, and sets one up again before it is lent anew.
@@ -60,11 +60,9 @@ impl deadpool::managed::Manager for Pooling {
 
 impl ConnectInfo {
     /// A pool of at most `size` connections as [`ConnectInfo::connect_for`] makes them, opened when first needed.
-    ///
-    /// Errors: only those of TLS files, which are read now; a connection's own errors come out
-    /// of [`Pool::get`](deadpool::managed::Pool::get), as a [`PoolError`].
-    /// A connection that comes back to the pool gets the session settings anew before its next
-    /// use, or is thrown away if that fails.
+    /// Errors: only those of TLS files, which are read now. [`Pool::get`](deadpool::managed::Pool::get) gives a
+    /// connection's own errors, as a [`PoolError`]. A connection that comes back to the pool gets the session settings
+    /// anew before its next use, or is thrown away if that fails.
     pub fn pool(
         &self,
         name: &ApplicationName,

@@ -1,18 +1,19 @@
 //! Whether a connection goes to a server, or to a pooler that lends a server's session for one transaction at a time.
 //!
-//! Behind such a pooler nothing of a session holds: prepared statements, `session_replication_role`, the settings that make
-//! text mean the same everywhere. Rows would be wrong, and our settings would stand in sessions of other clients. So it is
-//! found out before anything is set.
+//! Behind such a pooler no setting of a session holds: prepared statements, `session_replication_role`, the settings
+//! that make text mean the same everywhere. Rows would be wrong, and our settings would stand in sessions of other
+//! clients. So a connection is checked before any setting is made.
 //!
 //! Two transactions of one client may by chance meet the same session of the server, and in an idle pool they do. So
-//! chance decides nothing here:
+//! the check does not rely on chance:
 //!
-//! 1. A server tells a client, with the key that cancels, the process that serves it. A pooler makes up a key of its
-//!    own. Where the two are one process there is no pooler, which costs one round trip, and nearly always this is all.
-//! 2. Else a second client holds a transaction open. If the first one's session of the server is lent to it, or the
-//!    first one has another session beside it, the pool lends by transaction. In an idle pool one of the two comes true.
-//! 3. Else the first one listens, and the second one notifies. A notification comes when no statement runs, so it comes
-//!    only to a client that has its session between transactions, too.
+//! 1. A server gives a client the process id of the process that serves it, with the key that cancels. A pooler makes up a
+//!    key of its own. If the id that was given is that of the process that answers, there is no pooler. This costs one round
+//!    trip, and nearly always the check ends here.
+//! 2. Else a second client holds a transaction open. If the first client's session of the server is lent to the second
+//!    client, or the first client gets another session meanwhile, the pool lends by transaction. In an idle pool one of the two happens.
+//! 3. Else the first client listens, and the second client notifies. A notification comes when no statement runs, so it
+//!    comes only to a client that keeps its session between transactions, too.
 
 use std::io;
 use std::pin::Pin;
@@ -54,16 +55,16 @@ fn number(answers: &[SimpleQueryMessage]) -> Option<i32> {
     })
 }
 
-/// The process that the server has said to serve a client, if it could be read.
+/// The process id that the server gave the client at login; none if it cannot be read.
 pub(crate) async fn promised(client: &Client) -> Option<i32> {
     let (ours, theirs) = tokio::io::duplex(64);
-    // The driver keeps the number to itself, but writes it where it is told to.
+    // The driver keeps the process id to itself, but writes it into the stream that it is given.
     let token = client.cancel_token();
     let (_, read) = tokio::join!(token.cancel_query_raw(ours, InTheClear), process_of(theirs));
     read.ok()
 }
 
-/// The process that a message names which would cancel its statement.
+/// The process id in a message that would cancel a statement.
 async fn process_of(mut stream: DuplexStream) -> io::Result<i32> {
     loop {
         let _length = stream.read_i32().await?;
@@ -84,14 +85,14 @@ async fn process_of(mut stream: DuplexStream) -> io::Result<i32> {
 /// pool. Nothing is left behind in the pool's sessions.
 ///
 /// # Errors
-/// [`Cause::PooledByTransaction`] if it does not.
+/// [`Cause::PooledByTransaction`] if the client does not keep its session.
 pub(crate) async fn keeps_session(
     client: &Client,
     notifications: &mut mpsc::Receiver<Notification>,
     other: &Client,
 ) -> Result<(), Cause> {
     let proven = prove(client, notifications, other).await;
-    // A transaction that its client leaves open costs the pool a session.
+    // The transaction is ended, because an open transaction would cost the pool a session.
     let ended = other.simple_query("rollback").await;
     proven.and(ended.map(drop).map_err(Cause::Server))
 }
@@ -107,7 +108,7 @@ async fn prove(
         .await
         .map_err(|_| Cause::Pooler("a pooler that has no second session for us"))?
         .map_err(Cause::Server)?;
-    // Before anything else is asked: a pool of one session has none left for it.
+    // This is compared before anything else is asked: a pool of one session has no session left to answer.
     if number(&held) == Some(first) || backend(client).await? != first {
         return Err(Cause::PooledByTransaction);
     }
@@ -116,7 +117,7 @@ async fn prove(
         .await
         .map_err(Cause::Server)?;
     if number(&standby).is_some() {
-        // Nobody can listen to a standby. It is read over one session, in one transaction at a time.
+        // A standby allows no LISTEN. It is read over one session, in one transaction at a time.
         return Ok(());
     }
     let channel = format!("trunkline_pooler_{first}");
@@ -139,7 +140,7 @@ async fn prove(
     }
 }
 
-/// TLS that is none: the message is for us.
+/// A TLS connector that adds no TLS: this module reads the message itself.
 struct InTheClear;
 
 impl TlsConnect<DuplexStream> for InTheClear {

@@ -8,9 +8,9 @@ use crate::small_file;
 /// Largest service file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The keywords of service `name`: from `PGSERVICEFILE`, else `~/.pg_service.conf`, else
-/// `PGSYSCONFDIR/pg_service.conf` (`/etc/postgresql-common` and `/etc/postgresql` stand in for
-/// libpq's built-in directory). An error is what is wrong with the service, with the file's path.
+/// The keywords of service `name`: from `PGSERVICEFILE`, else `~/.pg_service.conf`, else `PGSYSCONFDIR/pg_service.conf`
+/// (`/etc/postgresql-common` and `/etc/postgresql` replace libpq's built-in directory). The error says what is wrong
+/// with the service, with the file's path.
 pub(crate) fn lookup(name: &str, env: Env<'_>) -> Result<Vec<(String, String)>, String> {
     let mut seen = Vec::new();
     for path in candidates(env) {
@@ -49,7 +49,7 @@ fn candidates(env: Env<'_>) -> Vec<PathBuf> {
     user.into_iter().chain(system).collect()
 }
 
-/// The pairs under `[name]`; an error is the number of a line that is no pair.
+/// The pairs under `[name]`; the error is the number of a line that is no pair.
 fn section(text: &str, name: &str) -> Result<Option<Vec<(String, String)>>, usize> {
     let mut pairs: Option<Vec<(String, String)>> = None;
     for (index, line) in text.lines().enumerate() {

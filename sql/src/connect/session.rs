@@ -1,5 +1,5 @@
-//! A connection at work: its settings, the task that drives it, notifications and cancelling.
-//! Only `connect` makes one.
+//! A connection at work: its settings, the task that drives it, notifications and cancelling. Only `connect` makes a
+//! session.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -18,11 +18,14 @@ use super::tls::Connector;
 /// Makes the text of a value, and the meaning of a name, the same in every session, whatever the
 /// role's and the database's own settings are. One message, so one round trip.
 ///
-/// The search path comes first: what follows it is looked up under it. A database in SQL_ASCII holds
-/// any bytes and converts none: they are taken and given as they are, where a client's encoding would
-/// make an error of those that are not in it. A database that keeps other writers out by default does not keep
-/// out what it holds a copy for; what kind of server it is is said by the transaction, which began before. The last two statements
-/// switch off time limits that older servers do not have, and say what kind of server this is.
+/// The search path comes first, because the names after it are looked up under it.
+///
+/// The client encoding of a database in SQL_ASCII stays SQL_ASCII. Such a database holds any bytes and converts none,
+/// and another client encoding would make an error of bytes that are not valid in it.
+///
+/// `default_transaction_read_only` must not keep out the rows that a subscriber gets. What kind of server this is, is
+/// read from `transaction_read_only`, whose transaction began before the setting. The last two statements switch off
+/// time limits that older servers do not have, and ask what kind of server this is.
 pub(crate) const SETUP: &str = "\
 set search_path = pg_catalog, pg_temp;
 select pg_catalog.set_config('client_encoding', case pg_catalog.current_setting('server_encoding')
@@ -52,8 +55,8 @@ select pg_catalog.set_config(s.name, s.value, false)
 select pg_catalog.pg_is_in_recovery() as in_recovery, pg_catalog.pg_backend_pid() as backend,
        pg_catalog.current_setting('transaction_read_only') = 'on' as read_only";
 
-/// Notifications kept for a session that does not look; more are dropped, because a wake-up is a
-/// hint and a thousand of them say no more than one.
+/// Notifications kept for a session that does not read them. Further ones are dropped: a notification is a hint to
+/// look, and a thousand of them say no more than one.
 const KEPT_NOTIFICATIONS: usize = 1024;
 
 /// How long a dropped session may take to say goodbye to the server.
@@ -78,7 +81,7 @@ pub(crate) struct ServerState {
 pub(crate) struct Wire {
     client: Client,
     notifications: mpsc::Receiver<Notification>,
-    /// Dropped to tell the driver that nobody waits for answers any more.
+    /// Dropped to tell the driver that no caller waits for answers any more.
     in_use: oneshot::Sender<()>,
     connector: Connector,
     pub(crate) state: ServerState,
@@ -107,14 +110,13 @@ impl Session {
         }
     }
 
-    /// The next notification of a channel that this session listens to; None: the connection has
-    /// ended. Cancel safe. Notifications are kept from the moment of LISTEN, the last thousand or
-    /// so; take each as a hint to look, not as a message.
+    /// The next notification of a channel that this session listens to; None: the connection has ended. Cancel safe.
+    /// Notifications are kept from LISTEN on, the last thousand or so; a notification is a hint to look, not a message.
     pub async fn notification(&mut self) -> Option<Notification> {
         self.notifications.recv().await
     }
 
-    /// A handle that cancels the statement that this session runs at that moment.
+    /// A handle that cancels the statement that this session runs when the handle is used.
     pub fn cancel_token(&self) -> CancelToken {
         CancelToken {
             token: self.client.cancel_token(),
@@ -145,7 +147,7 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Cancels what a session runs, over a connection of its own with the session's TLS settings.
+/// Cancels a session's statement, over a connection of its own with the session's TLS settings.
 #[derive(Clone)]
 pub struct CancelToken {
     token: tokio_postgres::CancelToken,
@@ -175,7 +177,7 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(10);
 /// Why a request to cancel could not be delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum NotCancelled {
-    /// The server, or the connection to it, said no.
+    /// The server, or the connection to it, refused.
     #[error("the server does not take the request")]
     Refused(#[source] tokio_postgres::Error),
     /// The server has not answered in time.
@@ -255,7 +257,7 @@ where
     })
 }
 
-/// What one of the answers says in a column.
+/// The value of a column in the first of the answers that has it.
 fn said<'a>(answers: &'a [SimpleQueryMessage], column: &str) -> Option<&'a str> {
     answers.iter().find_map(|answer| {
         let SimpleQueryMessage::Row(row) = answer else {
@@ -273,8 +275,8 @@ fn server_state(answers: &[SimpleQueryMessage]) -> ServerState {
     }
 }
 
-/// Moves bytes until the connection ends. When the session is dropped it says goodbye, and cuts
-/// the line if a statement is still running: nobody waits for its answer.
+/// Moves bytes until the connection ends. When the session is dropped, the driver says goodbye to the server; if a
+/// statement is still running, the driver closes the connection, since no caller waits for the statement's answer.
 async fn drive<T>(
     mut connection: Connection<Socket, T>,
     notifications: mpsc::Sender<Notification>,
@@ -286,7 +288,7 @@ async fn drive<T>(
         while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
             match message {
                 Ok(AsyncMessage::Notification(notification)) => {
-                    // Full or unwatched: see KEPT_NOTIFICATIONS.
+                    // The error is ignored: the queue is full or not read (see KEPT_NOTIFICATIONS).
                     let _ = notifications.try_send(notification);
                 }
                 Ok(AsyncMessage::Notice(notice)) => tracing::debug!(
@@ -296,7 +298,7 @@ async fn drive<T>(
                     "notice from the server"
                 ),
                 Ok(_) => {}
-                // The session's next statement fails with this too, and is reported there.
+                // The session's next statement fails with this error too, and reports it.
                 Err(error) => {
                     tracing::debug!(%error, "connection ended");
                     break;

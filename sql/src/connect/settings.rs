@@ -20,7 +20,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_COUNT: u32 = 3;
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Words that do not stand in [`Settings::given`].
+/// Words that are left out of [`Settings::given`].
 const NOT_GIVEN_ON: [&str; 5] = ["dbname", "user", "password", "sslpassword", "service"];
 
 /// Most hosts that one string may list.
@@ -39,28 +39,28 @@ impl fmt::Debug for Secret {
 /// libpq's sslmode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SslMode {
-    /// Never.
+    /// TLS is never used.
     Disable,
-    /// Only if the server refuses a plain connection.
+    /// TLS is used only if the server refuses a plain connection.
     Allow,
-    /// If the server offers it.
+    /// TLS is used if the server offers it.
     Prefer,
-    /// Always; the certificate is checked only if there is a root file, as in libpq.
+    /// TLS is always used; the certificate is checked only if there is a root file, as in libpq.
     Require,
-    /// Always, signed by a known authority.
+    /// TLS is always used, with a certificate signed by a known authority.
     VerifyCa,
-    /// Always, signed by a known authority and made out to this host.
+    /// TLS is always used, with a certificate signed by a known authority and made out to this host.
     VerifyFull,
 }
 
 /// Which certificate authorities are trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Roots {
-    /// `~/.postgresql/root.crt`, if it is there.
+    /// `~/.postgresql/root.crt`, if that file exists.
     Default(Option<PathBuf>),
-    /// A file that must be there if certificates are checked.
+    /// A file that must exist if certificates are checked.
     File(PathBuf),
-    /// `sslrootcert=system`: those of the operating system.
+    /// `sslrootcert=system`: the authorities of the operating system.
     System,
 }
 
@@ -118,7 +118,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Whether it names a socket's directory, where TLS has no meaning.
+    /// Whether the endpoint is a socket's directory, where TLS has no meaning.
     pub(crate) fn is_socket(&self) -> bool {
         self.hostaddr.is_none()
             && self
@@ -152,8 +152,8 @@ pub(crate) struct Settings {
     pub(crate) target: Target,
     pub(crate) binding: Binding,
     pub(crate) tls: TlsSettings,
-    /// The words as they were given, for programs that use libpq: without database, user,
-    /// password, and the service, which is read already.
+    /// The words as they were given, for programs that use libpq. Database, user, password and service are left out;
+    /// the service is read already.
     pub(crate) given: Vec<(&'static str, String)>,
 }
 
@@ -280,7 +280,7 @@ fn endpoints(words: &Reader<'_>) -> Result<Vec<Endpoint>, ConninfoError> {
 fn connect_timeout(words: &Reader<'_>) -> Result<Option<Duration>, ConninfoError> {
     Ok(match words.integer("connect_timeout")? {
         None => Some(CONNECT_TIMEOUT),
-        // libpq: not positive means for ever, and 1 is taken as 2.
+        // In libpq zero or less means no limit, and 1 is taken as 2.
         Some(seconds) if seconds <= 0 => None,
         Some(seconds) => Some(Duration::from_secs(seconds.max(2).unsigned_abs())),
     })
@@ -290,7 +290,7 @@ fn keepalive(words: &Reader<'_>) -> Result<Keepalive, ConninfoError> {
     let positive = |keyword, default: u64| {
         Ok::<u64, ConninfoError>(match words.integer(keyword)? {
             Some(number) if number > 0 => number.unsigned_abs(),
-            // libpq: not positive means the default.
+            // In libpq zero or less means the default.
             Some(_) | None => default,
         })
     };
@@ -303,7 +303,7 @@ fn keepalive(words: &Reader<'_>) -> Result<Keepalive, ConninfoError> {
         )?),
         count: u32::try_from(positive("keepalives_count", u64::from(KEEPALIVE_COUNT))?)
             .unwrap_or(KEEPALIVE_COUNT),
-        // Milliseconds, alone among libpq's times.
+        // This time alone of libpq's is in milliseconds.
         user_timeout: Duration::from_millis(positive(
             "tcp_user_timeout",
             TCP_USER_TIMEOUT.as_secs() * 1000,
@@ -336,7 +336,7 @@ fn tls(words: &Reader<'_>, env: Env<'_>) -> Result<TlsSettings, ConninfoError> {
         Some(path) => Roots::File(path.into()),
     };
     let mode = match words.text("sslmode") {
-        // libpq: the system's authorities sign for anybody, so only the name check is left.
+        // As in libpq: the system's authorities sign for everybody, so only the check of the name means something.
         None if roots == Roots::System => SslMode::VerifyFull,
         None | Some("prefer") => SslMode::Prefer,
         Some("disable") => SslMode::Disable,

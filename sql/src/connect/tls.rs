@@ -1,5 +1,5 @@
-//! TLS as libpq's sslmode table asks for it, through rustls. Reads certificate files; decides
-//! nothing about when TLS is tried (that is `connect`).
+//! TLS as libpq's sslmode table asks for it, through rustls. Reads certificate files. `connect` decides when TLS is
+//! tried.
 
 use std::fs;
 use std::io;
@@ -31,7 +31,7 @@ pub enum TlsError {
         /// What is wrong.
         problem: String,
     },
-    /// The sslmode asks for a check of the certificate, and there is nothing to check it with.
+    /// The sslmode asks for a check of the certificate, and there is no root certificate to check with.
     #[error("sslmode {mode} needs a root certificate file, and {path} does not exist")]
     NoRoots {
         /// The mode.
@@ -53,7 +53,7 @@ pub enum TlsError {
 }
 
 impl TlsError {
-    /// What an operator can do about it.
+    /// What an operator can do about the error.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             TlsError::NoRoots { .. } => Some(
@@ -138,7 +138,7 @@ fn verifier(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Ve
         return Ok(Verifier::new(None, algorithms));
     };
     let mut store = RootCertStore::empty();
-    // An old or odd certificate among good ones is passed over; it may still be pinned below.
+    // The store skips an old or odd certificate among good ones; such a certificate may still be pinned below.
     store.add_parsable_certificates(certificates.iter().cloned());
     let lists = revocation_lists(settings)?;
     let without_revocation = lists.is_empty();
@@ -164,7 +164,7 @@ fn verifier(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Ve
     Ok(Verifier::new(Some(trust), algorithms))
 }
 
-/// The trusted certificates; None: nothing is to be checked.
+/// The trusted certificates; None: the certificate is not checked.
 fn root_certificates(
     settings: &TlsSettings,
 ) -> Result<Option<Vec<CertificateDer<'static>>>, TlsError> {
@@ -247,7 +247,7 @@ fn client_identity(
     Ok(Some((certificates("sslcert", &cert)?, key)))
 }
 
-/// The key, by libpq's rule: nobody else may read it but group readers if the owner is root.
+/// The private key. As in libpq only its owner may read it; a key of root may also be read by its group.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let what = "sslkey";
     let (pem, metadata) = read(what, path)?;

@@ -1,4 +1,4 @@
-//! Checks a server's certificate as libpq does. Pure: what is trusted was read by `tls`.
+//! Checks a server's certificate as libpq does. Pure: `tls` has read the trusted certificates.
 //!
 //! Three things differ from what a web browser does, because PostgreSQL servers have certificates
 //! that were made by hand: the root file may hold the server's own self-signed certificate, the
@@ -31,11 +31,11 @@ use super::verify_v1;
 pub(crate) struct Trust {
     /// Authorities and revocation lists; None if the root file holds none that can sign.
     pub(crate) authorities: Option<Arc<WebPkiServerVerifier>>,
-    /// The root file's certificates: a server that shows one of them is the one meant.
+    /// The root file's certificates: a server that shows one of these certificates is the right server.
     pub(crate) pinned: Vec<CertificateDer<'static>>,
     /// verify-full: the certificate must also be made out to this host.
     pub(crate) check_name: bool,
-    /// There are no revocation lists; with some, only `authorities` can look into them.
+    /// There are no revocation lists; if there are lists, only `authorities` can check them.
     pub(crate) without_revocation: bool,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// Without trust every certificate passes: encryption against listeners only, as libpq's
+    /// Without `trust` every certificate passes: the connection is encrypted against listeners only, as with libpq's
     /// `require` without a root file.
     pub(crate) fn new(trust: Option<Trust>, algorithms: WebPkiSupportedAlgorithms) -> Verifier {
         Verifier { trust, algorithms }
@@ -90,8 +90,8 @@ impl ServerCertVerifier for Verifier {
         let Some(authorities) = &trust.authorities else {
             return Err(CertificateError::UnknownIssuer.into());
         };
-        // Chain, dates and revocation come first there, so an error about the name means that
-        // everything else is in order.
+        // rustls checks chain, dates and revocation first, so an error about the name means that everything else is in
+        // order.
         let checked = authorities.verify_server_cert(
             end_entity,
             intermediates,
@@ -135,8 +135,8 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         verify_tls13_signature(message, cert, dss, &self.algorithms).or_else(|error| {
-            // A version 1 certificate, as `openssl x509 -req` made them for decades, is not even
-            // parsed there; its key is as good as any for this signature.
+            // rustls does not even parse a version 1 certificate, which `openssl x509 -req` made for decades. The
+            // certificate's key is as good as any for this signature.
             let key = parse(cert)?
                 .tbs_certificate
                 .subject_public_key_info
@@ -162,7 +162,7 @@ fn check_name(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> Result
     if by_alternative_name.is_ok() || common_name_fits(certificate, name) {
         return Ok(());
     }
-    // A version 1 certificate fails above for its version; what is wrong is the name.
+    // A version 1 certificate fails the check above for its version; the real fault is the name.
     Err(CertificateError::NotValidForName.into())
 }
 

@@ -1,11 +1,11 @@
-//! The chain of a version 1 certificate: signed by a trusted authority itself, or not trusted.
+//! The chain of a version 1 certificate: a trusted authority has signed the certificate itself, or it is not trusted.
 //! Pure.
 //!
-//! rustls's verifier reads version 3 only. But `openssl x509 -req` without extensions, which is
-//! the recipe of PostgreSQL's own manual, makes version 1 up to OpenSSL 3.1, so many servers have
-//! one, and libpq believes them. Such a certificate has no extensions, so nothing about it can be
-//! restricted and the check is short: a trusted certificate that may sign has its issuer's name,
-//! and that one's key made the signature. It may never sign another one, so there are no chains.
+//! rustls's verifier reads version 3 only. But `openssl x509 -req` without extensions, which is the recipe of
+//! PostgreSQL's own manual, makes version 1 up to OpenSSL 3.1, so many servers have such a certificate, and libpq
+//! accepts it. A version 1 certificate has no extensions, so it cannot be restricted and the check is short: the
+//! certificate's issuer is a trusted certificate that may sign, and the issuer's key made the signature. A version 1
+//! certificate may never sign another certificate, so there are no longer chains.
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::{CertificateError, Error};
@@ -19,7 +19,7 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::certificate::{check_dates, parse};
 
-/// Whether this is a version 1 certificate.
+/// Whether the certificate is of version 1.
 pub(crate) fn is_version_1(certificate: &CertificateDer<'_>) -> bool {
     parse(certificate).is_ok_and(|parsed| parsed.tbs_certificate.version == Version::V1)
 }
@@ -46,7 +46,7 @@ pub(crate) fn verify(
         if !named || !may_sign(&authority) {
             continue;
         }
-        // Two authorities of one name are usual while a key is being replaced.
+        // While a key is being replaced, two authorities of the same name are usual.
         result = check_dates(&authority, now)
             .and_then(|()| check_signature(&parsed, &authority, algorithms));
         if result.is_ok() {
@@ -56,8 +56,8 @@ pub(crate) fn verify(
     result
 }
 
-/// An authority says so in its extensions; one of version 1, which has none, is one because
-/// somebody put it into the root file.
+/// Whether a trusted certificate is an authority. Its extensions say so; a version 1 certificate, which has no
+/// extensions, is an authority because somebody put it into the root file.
 fn may_sign(authority: &Certificate) -> bool {
     let contents = &authority.tbs_certificate;
     if contents.version == Version::V1 {
@@ -80,7 +80,7 @@ fn check_signature(
 ) -> Result<(), Error> {
     let wrong = || Error::from(CertificateError::BadSignature);
     let unreadable = || Error::from(CertificateError::BadEncoding);
-    // The algorithm stands inside and outside of what is signed, and must be the same.
+    // The algorithm stands inside and outside of the signed part, and must be the same in both.
     if certificate.signature_algorithm != certificate.tbs_certificate.signature {
         return Err(wrong());
     }

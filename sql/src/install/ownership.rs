@@ -1,14 +1,19 @@
-//! Whose our schemas are in a database, asked before anything in them is called or read. Reads the catalog only.
+//! Who owns our schemas in a database. This is asked before anything in the schemas is called or read. Reads the
+//! catalog only.
 //!
-//! A schema is called `pgq` or `trunkline` because somebody named it so: the owner of any database can make one, with
-//! functions and views of his own, and whoever calls them runs his code. So a schema is used only if whoever could have put
-//! code into it may act as this session's role anyway: the owner of the schema and of each object in it, everybody who may
-//! create objects there or triggers on its tables, and the owners of what its tables call or are made of: a trigger stays when the
-//! right to make it is taken away, and a default or a rule when its table gets another owner.
+//! Everybody who owns a database can make a schema called `pgq` or `trunkline`, with functions and views of his own,
+//! and a session that calls them runs his code. So a schema is used only if everybody who could have put code into it
+//! may act as this session's role anyway. These are:
 //!
-//! What is proven once stays so for the life of the session: only the owner of a schema (or a superuser) may drop or rename it, put
-//! something into it or change what is there, and the owner is one who may act as us. What is *not there* proves nothing, since
-//! somebody may make it in the next moment: a schema that was missing is proven again before its first use.
+//! - the owner of the schema, and the owner of each object in it;
+//! - every role that may create objects in the schema, or triggers on its tables;
+//! - the owners of the functions that its tables call or are made of: a trigger stays when the right to make it is
+//!   taken away, and a default or a rule stays when its table gets another owner.
+//!
+//! A proof holds for the life of the session: only the owner of a schema (or a superuser) may drop or rename the
+//! schema, put objects into it or change its objects, and the owner is a role that may act as ours. A *missing* schema
+//! proves nothing, since somebody may make it in the next moment: a schema that was missing is proven again before its
+//! first use.
 
 use std::fmt;
 
@@ -20,29 +25,29 @@ use crate::error::{Error, column};
 /// A schema that our programs call functions or read tables in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schema {
-    /// The queue.
+    /// The schema of the queue.
     Pgq,
-    /// Capture on a provider, positions and states on a subscriber.
+    /// The schema of capture on a provider, and of positions and states on a subscriber.
     Trunkline,
-    /// Cooperating consumers.
+    /// The schema of cooperating consumers.
     PgqCoop,
-    /// What consumers have done.
+    /// The schema where consumers record what they have done.
     PgqExt,
-    /// Londiste's nodes, which maintenance of PgQ looks after.
+    /// The schema of Londiste's nodes, which PgQ's maintenance takes care of.
     PgqNode,
-    /// Londiste's tables, the same.
+    /// The schema of Londiste's tables, which PgQ's maintenance takes care of.
     Londiste,
 }
 
 impl Schema {
-    /// What a session calls that only ticks.
+    /// The schemas that a session calls which only ticks.
     pub const QUEUE: &[Schema] = &[Schema::Pgq];
-    /// What a session to a provider calls.
+    /// The schemas that a session to a provider calls.
     pub const PROVIDER: &[Schema] = &[Schema::Pgq, Schema::Trunkline];
-    /// What a session to a subscriber calls.
+    /// The schemas that a session to a subscriber calls.
     pub const SUBSCRIBER: &[Schema] = &[Schema::Trunkline];
 
-    /// Its name in the database.
+    /// The schema's name in the database.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -62,11 +67,12 @@ impl fmt::Display for Schema {
     }
 }
 
-/// One row for each of the schemas `$1` that is there: its name, and the first thing in it that belongs to somebody who may not act as
-/// this session's role; null if there is none.
+/// One row for each schema of `$1` that exists: its name, and the first object in it that belongs to a role that may
+/// not act as this session's role; null if there is no such object.
 ///
-/// Every name and operator has its schema, because this is asked before anything is known of the database. What a schema holds
-/// is found by its dependencies, which have an index. Of schema trunkline what was made for a table's owner, in order to run as
+/// Every name and operator has its schema, because nothing is known of the database yet. The objects of a schema are
+/// found by their dependencies, which have an index. Functions of schema trunkline that were made for a table's owner,
+/// in order to run with his rights, are left out: no program calls them by itself (`trunkline.make_readers`).
 /// he does, is left out: no program calls it by itself (`trunkline.make_readers`).
 const PROOF: &str = "\
 with schema as ( \
@@ -163,10 +169,10 @@ select s.nspname::pg_catalog.text, \
        session_user::pg_catalog.text \
   from schema s";
 
-/// Which of these schemas are there, in their order, each proven to belong to roles that may act as this session's role.
+/// The schemas of these that exist, in their order, each proven to belong to roles that may act as this session's role.
 ///
 /// # Errors
-/// [`Error::Stranger`] if one of them does not.
+/// [`Error::Stranger`] if a schema belongs to another role.
 pub async fn prove(client: &impl GenericClient, schemas: &[Schema]) -> Result<Vec<Schema>, Error> {
     let names: Vec<&str> = schemas.iter().map(|schema| schema.name()).collect();
     let rows = client
@@ -192,10 +198,10 @@ pub async fn prove(client: &impl GenericClient, schemas: &[Schema]) -> Result<Ve
         .collect())
 }
 
-/// The same, where all of them have to be there.
+/// The same as [`prove`], where all of the schemas have to exist.
 ///
 /// # Errors
-/// [`Error::NotInstalled`] if one is not.
+/// [`Error::NotInstalled`] if a schema is missing.
 pub async fn require(client: &impl GenericClient, schemas: &[Schema]) -> Result<(), Error> {
     let there = prove(client, schemas).await?;
     match schemas.iter().find(|schema| !there.contains(schema)) {
@@ -206,7 +212,7 @@ pub async fn require(client: &impl GenericClient, schemas: &[Schema]) -> Result<
     }
 }
 
-/// Whether a relation of ours is there, in a schema that is proven; the name as SQL reads it, without its schema.
+/// Whether a relation of ours exists, in a schema that is proven. The name is as SQL reads it, without its schema.
 ///
 /// # Errors
 /// As [`prove`].
@@ -219,7 +225,7 @@ pub(crate) async fn relation_exists(
     exists(client, schema, name, query).await
 }
 
-/// The same for a function, named with its arguments' types.
+/// Whether a function of ours exists, in a schema that is proven. The name has its arguments' types.
 ///
 /// # Errors
 /// As [`prove`].

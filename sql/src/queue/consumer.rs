@@ -5,7 +5,7 @@ use tokio_postgres::GenericClient;
 use super::tick::TickId;
 use crate::error::{Error, column};
 
-/// Registers a consumer at the queue's last tick; false: it was there and stays where it is.
+/// Registers a consumer at the queue's last tick; false: the consumer was there and keeps its position.
 /// Source: `pgq.register_consumer`.
 pub async fn register(
     client: &impl GenericClient,
@@ -15,8 +15,8 @@ pub async fn register(
     registered(client, queue, consumer, None).await
 }
 
-/// Registers a consumer at a tick, or moves it there; true: it is new. Errors with SQLSTATE 55000 where events after
-/// that tick are gone. Source: `pgq.register_consumer_at`.
+/// Registers a consumer at a tick, or moves the consumer to the tick; true: the consumer is new. Fails with SQLSTATE
+/// 55000 if events after the tick are gone. Source: `pgq.register_consumer_at`.
 pub async fn register_at(
     client: &impl GenericClient,
     queue: &str,
@@ -44,7 +44,7 @@ async fn registered(
     Ok(column::<i32>(&row, 0)? == 1)
 }
 
-/// Removes a consumer; false: there was none. Source: `pgq.unregister_consumer`.
+/// Removes a consumer; false: there was no such consumer. Source: `pgq.unregister_consumer`.
 pub async fn unregister(
     client: &impl GenericClient,
     queue: &str,
@@ -62,7 +62,8 @@ pub async fn unregister(
     Ok(column::<i32>(&row, 0)? > 0)
 }
 
-/// Tells the queue that a consumer needs nothing up to a tick any more; false: it stood there or further on.
+/// Tells the queue that a consumer needs no events up to a tick any more; false: the consumer stood there or further
+/// on.
 /// Source: `trunkline.advance`.
 pub async fn advance(
     client: &impl GenericClient,
@@ -82,31 +83,31 @@ pub async fn advance(
     column(&row, 0)
 }
 
-/// How a consumer stands.
+/// The position and the state of a consumer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerInfo {
-    /// Its queue.
+    /// The consumer's queue.
     pub queue: String,
-    /// Its name.
+    /// The consumer's name.
     pub name: String,
-    /// The last tick that it finished; None for an idle member of a cooperating consumer.
+    /// The last tick that the consumer finished; None for an idle member of a cooperating consumer.
     pub last_tick: Option<TickId>,
-    /// Age of that tick in seconds, by the server's clock.
+    /// Age of the last tick in seconds, by the server's clock.
     pub lag_seconds: Option<f64>,
-    /// Seconds since it last did anything.
+    /// Seconds since the consumer last did anything.
     pub last_seen_seconds: f64,
-    /// Events numbered between that tick and the queue's last one.
+    /// Events numbered between the consumer's last tick and the queue's last tick.
     pub pending_events: Option<i64>,
-    /// The batch that it has open.
+    /// The batch that the consumer has open.
     pub batch: Option<i64>,
 }
 
-/// How the database's consumers stand, in order of queue and name. Source: `pgq.get_consumer_info()`.
+/// The database's consumers, in order of queue and name. Source: `pgq.get_consumer_info()`.
 pub async fn list(client: &impl GenericClient) -> Result<Vec<ConsumerInfo>, Error> {
     infos(client, None, None).await
 }
 
-/// How one consumer stands; None: there is none. Source: `pgq.get_consumer_info(queue, consumer)`.
+/// One consumer; None: there is no such consumer. Source: `pgq.get_consumer_info(queue, consumer)`.
 pub async fn find(
     client: &impl GenericClient,
     queue: &str,

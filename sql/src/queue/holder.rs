@@ -1,28 +1,28 @@
-//! Who keeps the space of queues from being used again. Reads through schema pgq's functions only.
+//! What keeps the space of queues from being used again. Reads through schema pgq's functions only.
 
 use tokio_postgres::GenericClient;
 
 use crate::error::{Error, column};
 
-/// What kind of thing holds a queue; the queue's SQL has the words.
+/// The kind of a holder of a queue; the queue's SQL has the same words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HolderKind {
-    /// A consumer that has not done the events, or is above the queue's limit.
+    /// A consumer that has not finished the events, or is above the queue's limit.
     Consumer,
-    /// A transaction that is open since before the events.
+    /// A transaction that began before the events.
     Transaction,
-    /// The same, prepared for two-phase commit.
+    /// A transaction that began before the events, prepared for two-phase commit.
     Prepared,
-    /// A session with a lock on a table that could be emptied.
+    /// A session with a lock on an event table that could be emptied.
     Lock,
-    /// No tick has been made since.
+    /// The ticker, which has made no tick since the events.
     Ticker,
-    /// A consumer that held too much and holds nothing any more.
+    /// A consumer that held too much, was detached and holds nothing any more.
     Detached,
 }
 
 impl HolderKind {
-    /// The word.
+    /// The kind's word.
     pub fn as_str(self) -> &'static str {
         match self {
             HolderKind::Consumer => "consumer",
@@ -54,25 +54,26 @@ impl HolderKind {
 pub struct Holder {
     /// The queue.
     pub queue: String,
-    /// What it is.
+    /// The kind of the holder.
     pub kind: HolderKind,
     /// The consumer, the gid of a prepared transaction, else the session's `application_name`.
     pub name: Option<String>,
-    /// Seconds since it waits or is open, by the server's clock; None: the installing role may not see that.
+    /// Seconds since the holder waits or is open, by the server's clock; None: the installing role may not see that.
     pub held_seconds: Option<f64>,
-    /// About how many bytes it holds; what two hold counts for both.
+    /// About how many bytes the holder holds; bytes that two holders hold count for both.
     pub held_bytes: Option<i64>,
-    /// A consumer above `retention_age` or `retention_bytes`.
+    /// The holder is a consumer above `retention_age` or `retention_bytes`.
     pub over_limit: bool,
     /// Process id of the session.
     pub pid: Option<i32>,
     /// Number of the transaction.
     pub xid: Option<i64>,
-    /// Database and state of a session; why a consumer was detached.
+    /// Database and state of a session; of a detached consumer, why it was detached.
     pub detail: Option<String>,
 }
 
-/// The holders of the database's queues, by queue, the oldest first; none of PgQ's queues, which cannot tell.
+/// The holders of the database's queues, by queue, the oldest first; queues of PgQ have none, because PgQ does not
+/// report them.
 /// Needs pgq_reader. Source: `pgq.get_holder_info()`.
 pub async fn list(client: &impl GenericClient) -> Result<Vec<Holder>, Error> {
     if !crate::queue::is_installed(client).await? {

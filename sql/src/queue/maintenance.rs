@@ -10,16 +10,17 @@ use crate::queue::maker::Maker;
 /// One call that maintenance has to make, in a transaction of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
-    /// What to call, as SQL with `$1` for the argument if there is one.
+    /// The call, as SQL with `$1` for the argument if there is one.
     sql: String,
-    /// What it is, for messages: `pgq.maint_rotate_tables_step1`.
+    /// The call's name, for messages: `pgq.maint_rotate_tables_step1`.
     pub name: String,
-    /// Its argument: a queue, or a table to vacuum.
+    /// The call's argument: a queue, or a table to vacuum.
     pub argument: Option<String>,
 }
 
-/// What PgQ's own `pgq.maint_operations()` lists, but for what it asks of schemas pgq_node and londiste: that function reads
-/// them whoever made them, and calls what admins of the queue write into `queue_extra_maint`.
+/// The operations that PgQ's own `pgq.maint_operations()` lists, without those of schemas pgq_node and londiste: that
+/// function reads these schemas whoever made them, and calls functions that admins of the queue write into
+/// `queue_extra_maint`.
 const OF_PGQ: &str = "\
     select 'pgq.maint_rotate_tables_step1' as func_name, q.queue_name as func_arg, 1 as place \
       from pgq.queue q \
@@ -33,7 +34,7 @@ const OF_PGQ: &str = "\
     union all \
     select 'vacuum', v.name, 3 from pgq.maint_tables_to_vacuum() v (name)";
 
-/// What Londiste adds, where its two schemas are proven.
+/// The operations of Londiste, listed where its two schemas are proven.
 const OF_LONDISTE: &str = "\
     union all \
     select 'pgq_node.maint_watermark', n.queue_name, 4 from pgq_node.node_info n where n.node_type = 'root' \
@@ -44,10 +45,11 @@ const OF_LONDISTE: &str = "\
     union all \
     select 'londiste.periodic_maintenance', null, 6";
 
-/// What is to be done now, in order. Source: `pgq.maint_operations()`, or PgQ's tables; the names are checked and quoted here.
+/// The operations to be done now, in order. Source: `pgq.maint_operations()`, or PgQ's tables; the names are checked
+/// and quoted here.
 ///
-/// Londiste's part is left out where its schemas belong to somebody who may not act as this session's role: ask
-/// [`crate::install::ownership::prove`] to tell of it.
+/// Londiste's operations are left out where its schemas belong to somebody who may not act as this session's role:
+/// [`crate::install::ownership::prove`] tells of such a schema.
 pub async fn operations(
     client: &impl GenericClient,
     maker: Maker,
@@ -83,7 +85,7 @@ pub async fn operations(
         .collect()
 }
 
-/// Whether Londiste is there for maintenance to look after.
+/// Whether Londiste is there to be maintained.
 async fn has_londiste(client: &impl GenericClient) -> Result<bool, Error> {
     let schemas = [Schema::PgqNode, Schema::Londiste];
     match ownership::prove(client, &schemas).await {
@@ -94,13 +96,13 @@ async fn has_londiste(client: &impl GenericClient) -> Result<bool, Error> {
 }
 
 impl Operation {
-    /// Whether it ends or begins a rotation, which consumers and disks wait for more than for the rest.
+    /// Whether the operation ends or begins a rotation: consumers and disks wait for rotation more than for the rest.
     #[must_use]
     pub fn is_rotation(&self) -> bool {
         self.name.starts_with("pgq.maint_rotate_tables_")
     }
 
-    /// Does it once; true: it wants to be called again at once. Outside a transaction it is committed on return.
+    /// Runs the operation once; true: it must be called again at once. Outside a transaction it is committed on return.
     pub async fn run(&self, client: &impl GenericClient) -> Result<bool, Error> {
         let doing = Error::database(match &self.argument {
             Some(argument) => format!("run {} for {argument}", self.name),
@@ -123,7 +125,7 @@ impl Operation {
     }
 }
 
-/// Puts back events whose time to be retried has come; how many, 10 at most a call.
+/// Puts events back into their queues whose retry time has come, 10 at most a call. Gives how many.
 /// Source: `pgq.maint_retry_events()`.
 pub async fn retry_events(client: &impl GenericClient) -> Result<i32, Error> {
     let row = client
@@ -136,15 +138,14 @@ pub async fn retry_events(client: &impl GenericClient) -> Result<i32, Error> {
 /// Whether this database captures tables. Source: the catalog.
 ///
 /// # Errors
-/// [`Error::Stranger`] where schema trunkline belongs to a role that may not act as this session's.
+/// [`Error::Stranger`] where schema trunkline belongs to a role that may not act as this session's role.
 pub async fn has_capture(client: &impl GenericClient) -> Result<bool, Error> {
     ownership::function_exists(client, Schema::Trunkline, "upkeep(boolean)").await
 }
 
-/// Keeps capture in step with its tables where no event trigger does; with `thorough` it also looks at what their
-/// fingerprints do not show, and forgets shapes that no event names. Gives what was done, a line each. Only where
-/// [`has_capture`].
-/// Source: `trunkline.upkeep()`.
+/// Keeps capture in step with its tables where no event trigger does. With `thorough` it also checks what the tables'
+/// fingerprints do not show, and forgets shapes that no event names. Gives what was done, a line for each thing. To be
+/// called only where [`has_capture`] says true. Source: `trunkline.upkeep()`.
 pub async fn look_after_capture(
     client: &impl GenericClient,
     thorough: bool,

@@ -1,4 +1,4 @@
-//! Whose schema pgq a database has: ours, or PgQ's own. Reads the catalog only.
+//! Who made a database's schema pgq: Trunkline or PgQ. Reads the catalog only.
 
 use tokio_postgres::GenericClient;
 
@@ -8,16 +8,16 @@ use crate::install::ownership::{self, Schema};
 /// Who made the schema pgq of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Maker {
-    /// We did.
+    /// Trunkline: schema pgq is ours.
     Trunkline,
-    /// It is PgQ 3: the same functions for ticking and maintenance, none of what we added.
+    /// PgQ 3, which has the same functions for ticking and maintenance, and none of those that we added.
     PgQ,
 }
 
-/// Who made this database's schema pgq; None: there is none that can be ticked. Source: the catalog.
+/// The maker of this database's schema pgq; None: there is no schema pgq that can be ticked. Source: the catalog.
 ///
 /// # Errors
-/// [`Error::Stranger`] where it belongs to a role that may not act as this session's.
+/// [`Error::Stranger`] where the schema belongs to a role that may not act as this session's role.
 pub async fn maker(client: &impl GenericClient) -> Result<Option<Maker>, Error> {
     if ownership::prove(client, Schema::QUEUE).await?.is_empty() {
         return Ok(None);
@@ -40,7 +40,8 @@ pub async fn maker(client: &impl GenericClient) -> Result<Option<Maker>, Error> 
     })
 }
 
-/// Whether schema pgq of ours is in this database; schema trunkline, if it is there, is proven as well. Source: the catalog.
+/// Whether this database has a schema pgq of ours; schema trunkline, if it is there, is proven as well. Source: the
+/// catalog.
 ///
 /// # Errors
 /// As [`maker`], for both schemas.

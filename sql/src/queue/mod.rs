@@ -14,10 +14,10 @@ use crate::error::{Error, column};
 use crate::install::ownership::{self, Schema};
 use crate::near;
 
-/// Makes a queue for replication, one that ticks at once; false: it was there. Source: `trunkline.create_queue`.
+/// Makes a queue for replication, which ticks at once; false: the queue was there. Source: `trunkline.create_queue`.
 ///
 /// # Errors
-/// [`Error::NotInstalled`] where there is a queue and nothing else of ours.
+/// [`Error::NotInstalled`] where schema pgq is there and schema trunkline is not.
 pub async fn create(client: &impl GenericClient, queue: &str) -> Result<bool, Error> {
     ownership::require(client, Schema::PROVIDER).await?;
     let row = client
@@ -27,7 +27,7 @@ pub async fn create(client: &impl GenericClient, queue: &str) -> Result<bool, Er
     Ok(column::<i32>(&row, 0)? == 1)
 }
 
-/// Makes a queue with PgQ's thresholds, which tick a few times a minute; false: it was there.
+/// Makes a queue with PgQ's thresholds, which ticks a few times a minute; false: the queue was there.
 /// Source: `pgq.create_queue`.
 pub async fn create_plain(client: &impl GenericClient, queue: &str) -> Result<bool, Error> {
     let row = client
@@ -46,7 +46,7 @@ pub async fn drop(client: &impl GenericClient, queue: &str, force: bool) -> Resu
     Ok(())
 }
 
-/// Accepts a queue whose database was restored, under a new identity: every replication of it
+/// Accepts a queue whose database was restored, and gives the queue a new identity: every replication of the queue then
 /// copies its tables again. Source: `pgq.adopt_queue`.
 pub async fn adopt(client: &impl GenericClient, queue: &str) -> Result<(), Error> {
     client
@@ -56,7 +56,7 @@ pub async fn adopt(client: &impl GenericClient, queue: &str) -> Result<(), Error
     Ok(())
 }
 
-/// Changes a setting, named without `queue_`: `ticker_max_lag`. Source: `pgq.set_queue_config`.
+/// Changes a setting of a queue, named without `queue_`, such as `ticker_max_lag`. Source: `pgq.set_queue_config`.
 pub async fn set(
     client: &impl GenericClient,
     queue: &str,
@@ -73,28 +73,28 @@ pub async fn set(
     Ok(())
 }
 
-/// How a queue stands.
+/// The settings and the state of a queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueInfo {
-    /// Its name.
+    /// The queue's name.
     pub name: String,
-    /// Its identity; None: a queue of PgQ, which has none.
+    /// The queue's identity; None: a queue of PgQ, which has no identity.
     pub epoch: Option<Epoch>,
-    /// Its last tick; None: it never had one.
+    /// The queue's last tick; None: the queue never had a tick.
     pub last_tick: Option<TickId>,
-    /// Seconds since that tick was made, by the server's clock.
+    /// Seconds since the last tick was made, by the server's clock.
     pub tick_age_seconds: Option<f64>,
-    /// Events numbered since that tick; their transactions may be open still.
+    /// Events numbered since the last tick; the events' transactions may be open still.
     pub pending_events: Option<i64>,
     /// Events a second over the last ticks.
     pub events_per_second: Option<f64>,
     /// How many consumers are registered.
     pub consumers: i64,
-    /// Bytes on disk of its event tables with their indexes.
+    /// Bytes on disk of the queue's event tables with their indexes.
     pub bytes: i64,
-    /// Its ticker is paused.
+    /// The queue's ticker is paused.
     pub paused: bool,
-    /// Its ticks come from elsewhere.
+    /// The queue's ticks come from outside, not from our ticker.
     pub external_ticker: bool,
     /// Nobody may insert events.
     pub insert_disabled: bool,
@@ -122,7 +122,8 @@ pub struct QueueInfo {
     pub rotated_seconds_ago: f64,
 }
 
-/// How the database's queues stand, in order of their names; queues of PgQ lack what only ours have. Needs pgq_reader.
+/// The database's queues, in order of their names; a queue of PgQ lacks the facts that PgQ does not have. Needs
+/// pgq_reader.
 /// Source: `pgq.get_queue_info()`, pgq.queue and pgq.subscription.
 pub async fn list(client: &impl GenericClient) -> Result<Vec<QueueInfo>, Error> {
     let rows = client
@@ -192,8 +193,8 @@ pub async fn names(client: &impl GenericClient) -> Result<Vec<String>, Error> {
     rows.iter().map(|row| column(row, 0)).collect()
 }
 
-/// `; did you mean NAME?` of the queues that there are, to be put behind a sentence about one that is not there;
-/// nothing if none is near, or they cannot be listed.
+/// `; did you mean NAME?`, to be put behind a sentence about a queue that does not exist. Empty if no queue's name is
+/// near, or if the queues cannot be listed.
 pub async fn did_you_mean(client: &impl GenericClient, queue: &str) -> String {
     let names = names(client).await.unwrap_or_default();
     near::did_you_mean(near::name(queue, names.iter().map(String::as_str)))

@@ -11,20 +11,20 @@ use crate::queue::maker::Maker;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TickId(pub i64);
 
-/// Random identity of a tick: the same number with another tag is another history.
+/// Random identity of a tick: the same number with another tag belongs to another history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TickTag(pub i64);
 
 /// A tick by number and identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tick {
-    /// Its number.
+    /// The tick's number.
     pub id: TickId,
-    /// Its identity.
+    /// The tick's identity.
     pub tag: TickTag,
 }
 
-/// Random identity of a queue, new at each making of it.
+/// Random identity of a queue, new each time that the queue is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub i64);
 
@@ -64,7 +64,8 @@ pub struct TickStatements {
 }
 
 impl TickStatements {
-    /// Prepares them. PgQ does not tell which queues are due: there, each is asked by the call that would tick it.
+    /// Prepares the statements. PgQ does not tell which queues are due: there, each queue is asked by the call that
+    /// would tick it.
     /// Errors: [`Error::Database`], also where schema pgq is not installed.
     pub async fn prepare(client: &impl GenericClient, maker: Maker) -> Result<Self, Error> {
         let doing = || Error::database("prepare the ticker's statements");
@@ -84,7 +85,7 @@ impl TickStatements {
         })
     }
 
-    /// Names of the queues that are due for a tick now, or of all that may be. Reads only.
+    /// Names of the queues that are due for a tick now; of PgQ, all queues that may be due. Reads only.
     /// Source: `pgq.queues_to_tick()`; of PgQ `pgq.get_queue_info()`.
     pub async fn due(&self, client: &impl GenericClient) -> Result<Vec<String>, Error> {
         client
@@ -96,8 +97,8 @@ impl TickStatements {
             .collect()
     }
 
-    /// Makes a tick if the queue is due for one; None: it is not, or not any more. Outside a transaction the tick is
-    /// committed when this returns. Source: `pgq.ticker(queue)`.
+    /// Makes a tick if the queue is due for a tick; None: the queue is not due, or not any more. Outside a transaction
+    /// the tick is committed when this function returns. Source: `pgq.ticker(queue)`.
     pub async fn tick(
         &self,
         client: &impl GenericClient,
@@ -111,7 +112,7 @@ impl TickStatements {
     }
 }
 
-/// Makes the queue look full, so that the ticker makes a tick at its next look. Result: the last tick before that.
+/// Makes the queue look full, so that the ticker makes a tick when it looks next. Gives the last tick before that.
 /// Source: `pgq.force_tick(queue)`.
 pub async fn force(client: &impl GenericClient, queue: &str) -> Result<Option<TickId>, Error> {
     let row = client
@@ -124,11 +125,11 @@ pub async fn force(client: &impl GenericClient, queue: &str) -> Result<Option<Ti
 /// Which tick of a queue is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TickAt {
-    /// The oldest one after which no event is gone.
+    /// The oldest tick after which no event is gone.
     First,
-    /// The newest one.
+    /// The newest tick.
     Last,
-    /// The one with this number.
+    /// The tick with this number.
     Id(TickId),
 }
 
@@ -160,7 +161,7 @@ pub async fn find(
     row.map(|row| column(&row, 0).map(TickId)).transpose()
 }
 
-/// Events numbered between two ticks of a queue, negative backwards; None: a tick is not there any more.
+/// The count of events numbered between two ticks of a queue, negative backwards; None: a tick is not there any more.
 /// Needs pgq_reader. Source: pgq.tick.
 pub async fn events_between(
     client: &impl GenericClient,
@@ -189,9 +190,9 @@ pub async fn events_between(
 pub struct Last {
     /// The queue's identity.
     pub epoch: Epoch,
-    /// Its newest tick.
+    /// The queue's newest tick.
     pub newest: Tick,
-    /// The identity of the tick that was asked about; None if it is not kept any more, or not there yet.
+    /// The identity of the tick that was asked about; None if that tick is not kept any more, or not there yet.
     pub tag: Option<TickTag>,
 }
 
@@ -212,7 +213,7 @@ pub async fn newest(client: &impl GenericClient) -> Result<Vec<(String, (Epoch, 
         .collect()
 }
 
-/// What a queue says of its newest tick and of tick `of`; None: there is no such queue, or it has no tick.
+/// A queue's newest tick, and the identity of tick `of`; None: the queue does not exist or has no tick.
 /// Source: pgq.queue and pgq.tick.
 pub async fn last(
     client: &impl GenericClient,
