@@ -46,7 +46,7 @@ impl CommonArgs {
         self.config.clone().or_else(variable)
     }
 
-    /// How much is said.
+    /// How much the command prints and logs.
     pub fn verbosity(&self) -> Verbosity {
         match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -86,7 +86,7 @@ pub fn run_command(
         .block_on(command)
 }
 
-/// Says what was done, unless told to be quiet.
+/// Prints what was done, unless the command was told to be quiet.
 pub fn say(common: &CommonArgs, line: &str) -> Result<(), Failure> {
     match common.verbosity() {
         Verbosity::Quiet => Ok(()),
@@ -96,7 +96,7 @@ pub fn say(common: &CommonArgs, line: &str) -> Result<(), Failure> {
     }
 }
 
-/// `check-config`, of a file that was read without problems.
+/// `check-config`, for a file that was read without problems.
 pub fn say_config_is_ok(common: &CommonArgs, config: &DaemonConfig) -> Result<Exit, Failure> {
     say(common, &format!("{}: ok", config.config_file.display()))?;
     Ok(Exit::Done)

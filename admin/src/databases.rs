@@ -1,4 +1,4 @@
-//! The databases that a ticker's config means. Asks the server where it says "all".
+//! The databases that a ticker's config means. For "all" the server is asked.
 
 use sql::connect::{ApplicationName, ConnectError, ConnectInfo};
 use sql::standing;
@@ -8,16 +8,16 @@ use crate::config::{Databases, TickerConfig};
 /// A ticker's databases.
 #[derive(Debug)]
 pub struct TickerDatabases {
-    /// How to get to each.
+    /// How each database is reached.
     pub connections: Vec<ConnectInfo>,
-    /// They were not named: one without a queue is none of the ticker's.
+    /// The config does not name the databases: a database without a queue is not one of the ticker's.
     pub may_lack_queue: bool,
 }
 
 /// The databases of a config; for "all", those of the server that its role may connect to.
 ///
 /// # Errors
-/// Those of connecting and of the list, where the server must be asked.
+/// The errors of connecting and of listing, where the server must be asked.
 pub async fn of_ticker<E: From<ConnectError> + From<sql::Error>>(
     config: &TickerConfig,
     name: &ApplicationName,

@@ -1,4 +1,4 @@
-//! What a package is made with: completions of shells and manual pages, of any of the programs, under the name that it
+//! What a package is built with: shell completions and manual pages of a program. They carry the name that the program
 //! is called by (`trunkline-ticker` in a Debian package).
 
 use std::ffi::OsString;
@@ -32,7 +32,7 @@ pub enum Documents {
 impl Documents {
     /// Runs the command for a program's command line.
     ///
-    /// Errors: [`Exit::Failed`] if a page cannot be written; a page that is no plain file is not written to.
+    /// Errors: [`Exit::Failed`] if a page cannot be written; a page's file that is not a plain file is not written to.
     pub fn run(&self, program: Command) -> Result<Exit, Failure> {
         let program = called(program, std::env::args_os().next());
         match self {
@@ -55,7 +55,7 @@ impl Documents {
     }
 }
 
-/// The command line under the name of the file that was called.
+/// The command line, under the name of the file that was called.
 fn called(program: Command, path: Option<OsString>) -> Command {
     let path = path.map(PathBuf::from);
     let name = path.as_deref().and_then(Path::file_name);

@@ -14,17 +14,17 @@ use crate::terminal::visible;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done.
+    /// All was done.
     Done = 0,
-    /// Done in part, or differences found; each was named on standard error.
+    /// The work was done in part, or differences were found; each was named on standard error.
     Part = 1,
-    /// Wrong command line or config; nothing was touched.
+    /// The command line or the config is wrong; nothing was touched.
     Usage = 2,
-    /// The database or the daemon said no.
+    /// The database or the daemon refused.
     Failed = 3,
-    /// The time was up; safe to repeat.
+    /// The time was up; the command is safe to repeat.
     TimedOut = 4,
-    /// Already running, or not running.
+    /// The daemon is running already, or is not running.
     Running = 5,
 }
 
@@ -34,10 +34,9 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what it was asked, and with which code it ends.
+/// Why a command did not do what it was asked, and the exit code.
 ///
-/// Made from any `anyhow::Error` with `?`, then with [`Exit::Failed`]; [`ConfigErrors`] end with
-/// [`Exit::Usage`].
+/// `?` makes a failure from any `anyhow::Error`, with [`Exit::Failed`]; [`ConfigErrors`] end with [`Exit::Usage`].
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
@@ -61,7 +60,7 @@ impl Failure {
         Failure::new(exit, anyhow::anyhow!("{text}"))
     }
 
-    /// The same failure with advice; an empty one is none.
+    /// The same failure with advice; an empty text is no advice.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Failure {
         Failure {
@@ -72,7 +71,7 @@ impl Failure {
 
     /// Prints the failure on standard error and gives the exit code.
     pub fn print(&self) -> ExitCode {
-        // Standard error may be closed; there is nobody to tell then.
+        // Standard error may be closed; then there is no reader to tell.
         let _ = std::io::Write::write_all(&mut std::io::stderr(), self.to_text().as_bytes());
         self.exit.into()
     }
@@ -114,7 +113,7 @@ impl From<ConnectError> for Failure {
     }
 }
 
-/// What main returns: the code of a result, its failure printed.
+/// The return value of main: the code of a result, whose failure is printed.
 pub fn finish(result: Result<Exit, Failure>) -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
@@ -122,8 +121,8 @@ pub fn finish(result: Result<Exit, Failure>) -> ExitCode {
     }
 }
 
-/// The texts of an error and its causes, each once: a link that only repeats a part of the one
-/// before says nothing new, and the driver's "db error" never does.
+/// The texts of an error and its causes, each once. A cause that only repeats a part of the text before it is left out,
+/// and so is the driver's "db error", which says nothing.
 pub fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
     texts(error, server_text)
 }
@@ -145,15 +144,15 @@ fn texts(error: &(dyn Error + 'static), of_server: fn(&DbError) -> String) -> Ve
     texts
 }
 
-/// An error on one line, for a log: as [`one_line`], without what the server says beside its
-/// message of a refused value, which is mostly the row itself.
+/// An error on one line, for a log: as [`one_line`], but of an error about a refused value only the server's message.
+/// What the server says beside the message is mostly the row itself.
 pub fn log_line(error: &(dyn Error + 'static)) -> String {
     texts(error, without_rows).join(": ").replace('\n', "; ")
 }
 
 fn without_rows(answer: &DbError) -> String {
     match answer.code().code().get(..2) {
-        // Data and constraints.
+        // Errors of data and of constraints.
         Some("22" | "23") => format!("{} ({})", answer.message(), answer.code().code()),
         Some(_) | None => server_text(answer),
     }
@@ -191,7 +190,7 @@ pub fn hint_of(error: &anyhow::Error) -> Option<String> {
     })
 }
 
-/// Further lines stand under the first.
+/// A text whose further lines are indented below the first.
 fn indented(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(visible).collect();
     lines.join("\n    ")

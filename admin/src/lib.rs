@@ -1,5 +1,5 @@
 //! What an operator meets in each of the three programs: configuration, daemon control, logs, output, exit codes, and
-//! how everything stands.
+//! the status of everything.
 
 pub mod cli;
 pub mod config;

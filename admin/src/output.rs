@@ -38,8 +38,8 @@ pub fn words(header: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A table with lines around it, for a terminal. Control characters in cells are shown, not
-/// obeyed.
+/// A table with lines around it, for a terminal. Control characters in cells are made visible, so that the terminal
+/// does not obey them.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(header);
@@ -49,7 +49,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     format!("{table}\n")
 }
 
-/// Rows for whoever reads standard output: a table on a terminal, else words.
+/// Rows for the reader of standard output: a table on a terminal, else words.
 pub fn listing(header: &[&str], rows: &[Vec<String>]) -> String {
     if is_terminal() {
         return table(header, rows);
@@ -74,12 +74,12 @@ pub fn word(name: &str) -> String {
     result
 }
 
-/// A time with as many digits as help: `0.25 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
+/// A time with as many digits as are useful: `0.25 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
 pub fn seconds(time: f64) -> String {
     if time < 10.0 {
         return format!("{time:.2} s");
     }
-    // Far below 2^53 whatever a clock says.
+    // A time stays far below 2^53, whatever a clock says.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -102,7 +102,7 @@ pub fn bytes(count: i64) -> String {
     }
 }
 
-/// A number that may be unknown: `-` then.
+/// A number, or `-` if it is not known.
 pub fn or_none(number: Option<i64>) -> String {
     number.map_or("-".to_owned(), |number| number.to_string())
 }

@@ -1,7 +1,8 @@
-//! Files that a daemon writes: its log and its pid file. The directory may be one in which other users can make files,
-//! so that a name may be theirs: a link to a file that only we may write, a pipe that nobody reads, a file that they own.
+//! Files that a daemon writes: its log and its pid file. Other users may be able to make files in the directory, so
+//! that a name may be theirs: a link to a file that only we may write, a pipe that nobody reads, or a file that they
+//! own.
 //!
-//! Who is trusted: root, who can do everything anyway, and the user that this process runs as.
+//! Trusted are root, who can do everything anyway, and the user that this process runs as.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
@@ -36,18 +37,18 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-/// What the kernel says of names that we do not open, in words.
+/// The kernel's error about a name that we do not open, in words.
 fn explained(error: io::Error) -> io::Error {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ELOOP) => io::Error::other("is a symbolic link, which is not followed"),
-        // A pipe that nobody reads, or a socket.
+        // The name is a pipe that nobody reads, or a socket.
         Some(Errno::ENXIO) => io::Error::other("is not a plain file"),
         Some(_) | None => error,
     }
 }
 
-/// Refuses an open file that somebody else may have put there: where others can make files in the directory, it must
-/// belong to this user or root, and have no other name.
+/// Refuses an open file that another user may have put there. Where others can make files in the directory, the file
+/// must belong to this user or root, and have no other name.
 pub(crate) fn refuse_of_others(path: &Path, file: &File) -> io::Result<()> {
     let metadata = file.metadata()?;
     if !others_may_write(directory(path))? {
@@ -60,7 +61,7 @@ pub(crate) fn refuse_of_others(path: &Path, file: &File) -> io::Result<()> {
             user_name(geteuid().as_raw())
         )));
     }
-    // Our own file of another name: linked here by who can write the directory.
+    // Our own file with a second name: a user who can write the directory linked it here.
     if metadata.nlink() > 1 {
         return Err(io::Error::other(
             "has another name (a hard link), in a directory where others can make files",
@@ -69,7 +70,7 @@ pub(crate) fn refuse_of_others(path: &Path, file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses a directory in which others can take a file away that is not theirs.
+/// Refuses a directory in which others can remove files that are not theirs.
 pub(crate) fn refuse_open_directory(path: &Path) -> io::Result<()> {
     let directory = directory(path);
     let mode = fs::metadata(directory)?.mode();
@@ -83,18 +84,18 @@ pub(crate) fn refuse_open_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether others than root and this user can make files in a directory.
+/// Whether users other than root and this user can make files in a directory.
 fn others_may_write(directory: &Path) -> io::Result<bool> {
     let metadata: Metadata = fs::metadata(directory)?;
     Ok(!is_trusted(metadata.uid()) || metadata.mode() & 0o022 != 0)
 }
 
-/// Whether it is root or the user of this process.
+/// Whether a user is root or the user of this process.
 pub(crate) fn is_trusted(user: u32) -> bool {
     user == 0 || user == geteuid().as_raw()
 }
 
-/// A user's name, or his number where he has none.
+/// A user's name, or his number if he has no name.
 pub(crate) fn user_name(user: u32) -> String {
     match User::from_uid(Uid::from_raw(user)) {
         Ok(Some(user)) => user.name,
@@ -102,7 +103,7 @@ pub(crate) fn user_name(user: u32) -> String {
     }
 }
 
-/// Makes the directories of pid file and log where they are missing, each in a directory that is there.
+/// Makes the missing directories of pid file and log. The directory above must exist.
 ///
 /// Errors: [`Exit::Failed`], with the command that makes them.
 pub(crate) fn make_directories(config: &DaemonConfig) -> Result<(), Failure> {
@@ -116,7 +117,7 @@ pub(crate) fn make_directories(config: &DaemonConfig) -> Result<(), Failure> {
         }
         match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
             Ok(()) => {}
-            // Whatever it is, opening the file tells.
+            // Something has the directory's name; opening the file tells what is wrong with it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(_) if directory.exists() => {}
             Err(error) => missing.push((directory, error)),

@@ -1,4 +1,4 @@
-//! Terminals: whether there is one, and text that it does not obey.
+//! Whether a person reads the output, and text without what a terminal would obey.
 
 use std::io::{self, IsTerminal};
 

@@ -1,5 +1,5 @@
-//! `trunkline capture`: what is captured and for whom, and its end where the subscriber that wanted it is gone. Changes it
-//! through schema trunkline's functions only.
+//! `trunkline capture`: lists what is captured for which consumer, and ends the capture for a consumer whose subscriber
+//! is gone. Changes capture through schema trunkline's functions only.
 
 use admin::cli::{CommonArgs, say};
 use admin::config::AnyConfig;
@@ -55,7 +55,7 @@ pub(crate) enum CaptureCommand {
     },
 }
 
-/// What is captured, and where.
+/// A captured table or sequence, and its database.
 #[derive(Serialize)]
 struct CaptureRow<'a> {
     database: &'a str,
@@ -67,7 +67,7 @@ struct CaptureRow<'a> {
     dropped: bool,
 }
 
-/// A consumer, and whether its queue has it.
+/// A consumer, and whether its queue still has the consumer.
 #[derive(Serialize)]
 struct ConsumerCell<'a> {
     name: &'a str,
@@ -178,7 +178,7 @@ async fn list(
     Ok(places::exit_of(&places, &failures))
 }
 
-/// What is captured into a queue, or into all.
+/// The capture into a queue, or into all queues.
 async fn of_queue(place: &Place, queue: Option<&str>) -> Result<Vec<Capture>, Failure> {
     if !place.has_capture {
         return Err(lacking(Failure::message(
@@ -201,7 +201,7 @@ fn lacking(failure: Failure) -> Failure {
     failure.with_hint("run ticker install: what is installed there cannot tell yet")
 }
 
-/// What is captured into a queue; nothing where only a queue is installed, such as PgQ's own.
+/// The capture into a queue; empty where only a queue is installed, such as PgQ's own.
 pub(crate) async fn left_in(place: &Place, queue: &str) -> Result<Vec<Capture>, Failure> {
     if !place.has_capture {
         return Ok(Vec::new());
@@ -220,7 +220,7 @@ fn lacks_capture(error: &tokio_postgres::Error) -> bool {
     code == Some(&SqlState::UNDEFINED_FUNCTION) || code == Some(&SqlState::INVALID_SCHEMA_NAME)
 }
 
-/// What was named, or all. Errors: a name that is not captured, before anything is ended.
+/// The captured tables that were named, or all. Errors: a name that is not captured; then no capture is ended.
 fn choose(
     found: Vec<Capture>,
     queue: &str,
@@ -244,18 +244,18 @@ fn choose(
     Ok(chosen)
 }
 
-/// Whose capture is to be ended.
+/// The consumers whose capture is to be ended.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
-    /// This consumer's only.
+    /// Only this consumer; None: all consumers.
     pub(crate) consumer: Option<&'a str>,
-    /// Also of consumers that are registered.
+    /// Also consumers that are registered.
     pub(crate) registered: bool,
 }
 
-/// Ends capture for consumers, and says so of each; gives how often it was done and how often it was refused.
+/// Ends capture for consumers, and prints a line for each. Gives how many were ended and how many were refused.
 ///
-/// Errors: [`Exit::TimedOut`] where others hold a table's lock for a minute. What is ended until then stays ended.
+/// Errors: [`Exit::TimedOut`] where others hold a table's lock for a minute. The captures ended until then stay ended.
 pub(crate) async fn end(
     place: &Place,
     captures: &[Capture],

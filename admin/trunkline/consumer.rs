@@ -1,5 +1,5 @@
-//! `trunkline consumer`: consumers listed, registered, removed and moved. Changes them through schema pgq's functions
-//! only.
+//! `trunkline consumer`: lists, registers, removes and moves consumers. Changes consumers through schema pgq's
+//! functions only.
 
 use std::str::FromStr;
 
@@ -87,7 +87,7 @@ impl FromStr for Tick {
     }
 }
 
-/// A consumer and where it is.
+/// A consumer, its queue and its database.
 #[derive(Serialize)]
 pub(crate) struct ConsumerRow<'a> {
     pub(crate) database: &'a str,
@@ -255,7 +255,7 @@ async fn unregister(
     Ok(Exit::Done)
 }
 
-/// Removes a consumer; false: there was none.
+/// Removes a consumer; false: the consumer did not exist.
 async fn remove(
     place: &Place,
     queue: &str,
@@ -343,7 +343,7 @@ async fn resolve(
 }
 
 async fn no_consumer(place: &Place, queue: &str, consumer: &str) -> Failure {
-    // Without the list there is only less to say.
+    // If the list cannot be read, only the suggestion is missing.
     let consumers = sql::queue::consumer::list(&*place.session)
         .await
         .unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The program `trunkline`: how everything stands, health checks, queues and consumers, for operators and their scripts.
+//! The program `trunkline`: status, health checks, queues and consumers, for operators and their scripts.
 
 mod capture;
 mod check;
@@ -96,7 +96,7 @@ enum Command {
     Documents(Documents),
 }
 
-/// What `check` ends with when it could not be done, whatever the reason: 2 would be "critical".
+/// The exit code of a `check` that could not be made, whatever the reason: 2 would mean "critical".
 const UNKNOWN: u8 = 3;
 
 fn main() -> ExitCode {
@@ -108,7 +108,7 @@ fn main() -> ExitCode {
     run(&args).unwrap_or_else(|failure| failure.print())
 }
 
-/// Whether a command line that could not be parsed is a `check`: its first word that is no option.
+/// Whether a command line that could not be parsed is a `check`, by its first word that is not an option.
 fn means_check(mut args: impl Iterator<Item = OsString>) -> bool {
     while let Some(arg) = args.next() {
         if arg == "-c" || arg == "--config" {
@@ -133,7 +133,8 @@ fn run_check(args: &CheckArgs, common: &CommonArgs) -> ExitCode {
     });
     if let Err(failure) = done {
         failure.print();
-        // Nagios shows standard output only; that it cannot be written has been said.
+        // Nagios shows standard output only. If standard output cannot be written, that failure has been printed
+        // before.
         let _ = output::print(&check::not_done(&failure));
     }
     code.into()
@@ -142,7 +143,7 @@ fn run_check(args: &CheckArgs, common: &CommonArgs) -> ExitCode {
 fn run(args: &Args) -> Result<ExitCode, Failure> {
     let done = match &args.command {
         Command::Status { json, watch } => {
-            // One bad file hides none of the others.
+            // A bad file does not hide the good ones.
             let (configs, wrong) = load_good_configs(&args.common)?;
             for failure in &wrong {
                 failure.print();
@@ -175,7 +176,8 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     done.map(ExitCode::from)
 }
 
-/// The named file, or all files of the named directory, or of the usual one; problems of all files at once.
+/// The configs of the named file, of all files of the named directory, or of the usual directory. Errors: the problems
+/// of all files at once.
 fn load_configs(common: &CommonArgs) -> Result<Vec<AnyConfig>, Failure> {
     let (configs, mut wrong) = load_good_configs(common)?;
     let Some(last) = wrong.pop() else {
@@ -187,7 +189,7 @@ fn load_configs(common: &CommonArgs) -> Result<Vec<AnyConfig>, Failure> {
     Err(last)
 }
 
-/// The good ones among those files, and what is wrong with the others. Errors: there is none at all.
+/// The good configs among those files, and what is wrong with the other files. Errors: there is no file at all.
 fn load_good_configs(common: &CommonArgs) -> Result<(Vec<AnyConfig>, Vec<Failure>), Failure> {
     let paths = match common.named_config() {
         Some(path) if path.is_dir() => configs_in(&path)?,
@@ -243,7 +245,7 @@ async fn print_status(
         let overview = ask(configs).await;
         let clear = watch.is_some() && terminal::is_terminal() && !json;
         if clear {
-            // Home, then erase: the old picture stays until the new one is there.
+            // The cursor goes home, then the screen is erased: the old picture stays until the new one is ready.
             output::print("\u{1b}[H\u{1b}[J")?;
         }
         if json {
@@ -252,7 +254,7 @@ async fn print_status(
             output::print(&status::draw(&overview))?;
         }
         match watch {
-            // A daemon that does not run is a fact of the picture.
+            // A daemon that does not run is a fact of the picture, not a failure.
             None if overview.is_asked() => return Ok(Exit::Done),
             None => return Ok(Exit::Failed),
             Some(seconds) => {

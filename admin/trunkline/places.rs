@@ -1,5 +1,5 @@
-//! Where the queues are: the databases that the config files name, a ticker's own and a replay's provider. Opens
-//! sessions to them, and asks whether the queue is installed there.
+//! The databases with queues that the config files name: a ticker's own databases and a replay's provider. Opens
+//! sessions to them, and asks whether the queue is installed in each.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,12 +22,12 @@ pub(crate) struct PlaceArgs {
     pub(crate) database: Option<String>,
 }
 
-/// A database with queues, open.
+/// An open session to a database with queues.
 pub(crate) struct Place {
-    /// Its name; with the job's behind it where two servers have a database of this name.
+    /// The database's name; with the job's name behind it if two servers have a database of this name.
     pub(crate) name: String,
     pub(crate) session: Session,
-    /// Schema trunkline is there, too, and proven.
+    /// The database has schema trunkline too, and the schema is proven.
     pub(crate) has_capture: bool,
     job: String,
     identity: DatabaseIdentity,
@@ -37,27 +37,28 @@ pub(crate) struct Place {
 struct Target {
     info: ConnectInfo,
     job: String,
-    /// It is a replay's provider.
+    /// The database is a replay's provider.
     of_replay: bool,
-    /// It was not named, so that having no queue is no fault.
+    /// The config does not name the database, so that a missing queue is no fault.
     may_lack_queue: bool,
 }
 
 /// A database that cannot be asked.
 pub(crate) struct Missed {
     pub(crate) failure: Failure,
-    /// It is a replay's provider.
+    /// The database is a replay's provider.
     pub(crate) of_replay: bool,
 }
 
-/// All databases, each once however many files name it, and what keeps the others from being asked.
+/// All databases, each once however many files name it, and the failures of those that cannot be asked.
 pub(crate) async fn all(configs: &[AnyConfig], args: &PlaceArgs) -> (Vec<Place>, Vec<Failure>) {
     let (places, missed) = within(configs, args, &Asking::within(COMMAND_PATIENCE)).await;
     let failures = missed.into_iter().map(|missed| missed.failure);
     (places, failures.collect())
 }
 
-/// What a list ends with: the failures are named, and count as much as the rest allows.
+/// Prints each failure, and gives the exit code of a list: [`Exit::Part`] if some database was asked, else the first
+/// failure's code.
 pub(crate) fn exit_of(places: &[Place], failures: &[Failure]) -> Exit {
     for failure in failures {
         failure.print();
@@ -69,7 +70,7 @@ pub(crate) fn exit_of(places: &[Place], failures: &[Failure]) -> Exit {
     }
 }
 
-/// The same, in the time that there is for asking.
+/// The same as [`all`], within the time for asking.
 pub(crate) async fn within(
     configs: &[AnyConfig],
     args: &PlaceArgs,
@@ -117,7 +118,7 @@ pub(crate) async fn within(
     (places, failures)
 }
 
-/// The one database that the command is about, whatever is in it.
+/// The one database that the command is about, whatever the database holds.
 pub(crate) async fn only(configs: &[AnyConfig], args: &PlaceArgs) -> Result<Place, Failure> {
     one_of(all_or_none(configs, args).await?, "is meant")
 }
@@ -173,7 +174,7 @@ fn one_of(mut places: Vec<Place>, what: &str) -> Result<Place, Failure> {
     }
 }
 
-/// Errors: one of the databases could not be asked, so that nobody knows what it holds.
+/// All databases. Errors: one of the databases could not be asked, so that it is not known what it holds.
 async fn all_or_none(configs: &[AnyConfig], args: &PlaceArgs) -> Result<Vec<Place>, Failure> {
     let (places, mut failures) = all(configs, args).await;
     let Some(last) = failures.pop() else {
@@ -185,10 +186,10 @@ async fn all_or_none(configs: &[AnyConfig], args: &PlaceArgs) -> Result<Vec<Plac
     Err(last)
 }
 
-/// A command that changes something asks longer than one that only looks.
+/// How long a command that changes something may ask; it is longer than for a command that only reads.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A failure of its own kind, or that the time is up.
+/// The result, or the failure of its kind, or that the time is up.
 async fn in_time<T>(
     asking: &Asking,
     asked: impl Future<Output = Result<T, Failure>>,
@@ -223,7 +224,7 @@ fn session_name(job: &str) -> ApplicationName {
     ApplicationName::new(Purpose::Operator, job)
 }
 
-/// None: it has no queue and need not have one.
+/// Opens a database; None: it has no queue and need not have one.
 async fn open(target: &Target) -> Result<Option<Place>, Failure> {
     let name = target.info.dbname().to_owned();
     let context = || format!("could not ask database {name}");
@@ -239,7 +240,7 @@ async fn open(target: &Target) -> Result<Option<Place>, Failure> {
         )
         .with_hint("run ticker install"));
     }
-    // What is missing now may be made by somebody else in the next moment, and is not asked then.
+    // A schema that is missing now may be made by somebody else in the next moment; it is not asked then.
     let proven = ownership::prove(&*session, Schema::PROVIDER).await;
     let has_capture = proven.with_context(context)?.contains(&Schema::Trunkline);
     let identity = standing::identity(&*session).await.with_context(context)?;

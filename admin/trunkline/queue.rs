@@ -1,4 +1,4 @@
-//! `trunkline queue`: queues listed, made, dropped, set and shown. Changes them through schema pgq's functions only.
+//! `trunkline queue`: lists, makes, drops, sets and shows queues. Changes queues through schema pgq's functions only.
 
 use std::str::FromStr;
 
@@ -89,7 +89,7 @@ impl FromStr for Setting {
     }
 }
 
-/// A queue and where it is.
+/// A queue and its database.
 #[derive(Serialize)]
 struct QueueRow<'a> {
     database: &'a str,
@@ -242,7 +242,7 @@ async fn drop_queue(
         capture::end(place, &captures, wanted, common).await?;
     }
     if let Err(error) = sql::queue::drop(&*place.session, queue, force).await {
-        // PgQ's own error, without a code of its own; captured tables and a queue in use have theirs.
+        // PgQ's own error has no code of its own; the errors for captured tables and for a queue in use have codes.
         let attached = !force && error.code() == Some(&SqlState::RAISE_EXCEPTION);
         let failure = Failure::from(anyhow::Error::from(error));
         return Err(if attached {
@@ -313,7 +313,7 @@ async fn info(place: &Place, name: &str, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A line a fact.
+/// The facts of a queue, one a line.
 fn sheet(row: &QueueRow<'_>) -> String {
     let queue = row.queue;
     let mut lines = vec![

@@ -1,4 +1,4 @@
-//! What every daemon's section has: its name, its files and its log; and the keys of it.
+//! What every daemon's section has (name, files and log), and the keys of these.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,8 +24,8 @@ pub struct DaemonConfig {
     pub log_format: LogFormat,
     /// The file that was read, as an absolute path.
     pub config_file: PathBuf,
-    /// What an operator should mend but what does not stop us, such as a password that every
-    /// user can read; [`crate::cli::warn`] prints it.
+    /// Lines about what an operator should mend but what does not stop the daemon, such as a password that every user
+    /// can read. [`crate::cli::warn`] prints them.
     pub warnings: Vec<String>,
 }
 
@@ -155,7 +155,7 @@ fn path(section: &Section<'_>, key: &str, job_name: &str) -> Option<PathBuf> {
         section.problem(key, "only %(job_name)s can stand in for other text");
         return None;
     }
-    // A daemon's files must be the same ones whichever directory the next command is run in.
+    // A daemon's files must be the same files, whichever directory the next command is run in.
     if !path.starts_with('/') {
         section.problem(key, "must be an absolute path");
         return None;

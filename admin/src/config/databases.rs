@@ -4,7 +4,7 @@ use sql::connect::ConnectInfo;
 
 use super::document::Section;
 
-/// The connection string of `key`; a wrong one is reported without being repeated.
+/// The connection string of `key`; a wrong string is reported without being repeated.
 pub(super) fn connection(
     section: &Section<'_>,
     key: &str,
@@ -23,7 +23,7 @@ pub(super) fn connection(
     }
 }
 
-/// What was noticed on the way.
+/// What reading connection strings finds beside them.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Lines with a password in clear text.
@@ -31,7 +31,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// What to say about passwords in a file with these permission bits.
+    /// The warning about passwords in a file with these permission bits.
     pub(super) fn warnings(&self, mode: u32) -> Option<String> {
         let line = self.passwords.first()?;
         (mode & 0o004 != 0).then(|| {

@@ -1,5 +1,5 @@
-//! A TOML file as sections that are asked for keys. Every problem is kept with its line, so that
-//! one run names them all. Knows no key by itself; `ticker` and `replay` beside it do.
+//! A TOML file as sections, which are asked for keys. Every problem is kept with its line, so that one run names all
+//! problems. This module knows no key; `ticker` and `replay` beside it do.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -18,7 +18,7 @@ pub(super) struct Document<'a> {
     text: &'a str,
     root: DeTable<'a>,
     problems: RefCell<Vec<Problem>>,
-    /// Nothing is reported as missing from a file that could not be read to its end.
+    /// The file could not be read to its end, so that nothing is reported as missing.
     broken: bool,
     env: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -47,8 +47,7 @@ impl<'a> Document<'a> {
         document
     }
 
-    /// The key that a span covers, if it begins its line: then it is no value, which could be
-    /// a password.
+    /// The key that a span covers, if the key begins its line: then the span is not a value, which could be a password.
     fn key_at(&self, span: &std::ops::Range<usize>) -> Option<&'a str> {
         let begins_line = self
             .text
@@ -86,7 +85,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The tables `[[name]]`, none if there are none.
+    /// The tables `[[name]]`, which may be none.
     pub(super) fn sections(&self, name: &'static str) -> Vec<Section<'_>> {
         let Some((_, entry)) = self.root_entry(name) else {
             return Vec::new();
@@ -123,7 +122,7 @@ impl<'a> Document<'a> {
         self.root_entry(name).is_some()
     }
 
-    /// Reports what stands beside the known sections.
+    /// Reports sections and keys beside the known sections.
     pub(super) fn only_sections(&self, known: &[&str]) {
         for (key, _) in self.root.iter() {
             let name: &str = key.get_ref();
@@ -143,14 +142,14 @@ impl<'a> Document<'a> {
         self.problems.borrow_mut().push(Problem { line, text });
     }
 
-    /// Reports an absence, unless the file's end was not understood.
+    /// Reports that something is missing, unless the file could not be read to its end.
     pub(super) fn report_missing(&self, text: String) {
         if !self.broken {
             self.report(None, text);
         }
     }
 
-    /// What was read from the file, if nothing was wrong with it; else all problems, by line.
+    /// What was read from the file, if nothing was wrong with the file; else all problems, by line.
     pub(super) fn close<T>(self, read: Option<T>, file: &Path) -> Result<T, ConfigErrors> {
         let mut problems = self.problems.into_inner();
         problems.sort();
@@ -189,14 +188,14 @@ fn suggestion<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(steps, candidate)| *steps <= 2.min(candidate.len() / 2))
         .min()
-        // A name that is like none gets no suggestion.
+        // A name that is like no known name gets no suggestion.
         .map_or_else(String::new, |(_, candidate)| {
             format!(", did you mean {candidate:?}?")
         })
 }
 
-/// One section, asked for its keys one by one. What is wrong is reported and replaced by the
-/// default, so that the rest can be looked at too.
+/// One section, which is asked for its keys one by one. A wrong value is reported and replaced by the default, so that
+/// the rest can be checked too.
 pub(super) struct Section<'d> {
     document: &'d Document<'d>,
     title: String,
@@ -206,9 +205,9 @@ pub(super) struct Section<'d> {
 
 /// A string of the file.
 pub(super) struct Text {
-    /// With the environment's values put in.
+    /// The string with the environment's values put in.
     pub(super) value: String,
-    /// As it stands in the file.
+    /// The string as the file has it.
     pub(super) raw: String,
     pub(super) line: usize,
 }
@@ -223,7 +222,7 @@ impl<'d> Section<'d> {
         self.entry(key).is_some()
     }
 
-    /// Reports a problem with a key, at the key's line if it is there.
+    /// Reports a problem with a key, at the key's line if the section has the key.
     pub(super) fn problem(&self, key: &str, text: &str) {
         let line = match self.entry(key) {
             Some((name, _)) => Some(self.document.line(name.span().start)),

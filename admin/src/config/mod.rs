@@ -1,6 +1,6 @@
-//! Config files: TOML with the key names that SkyTools users know. A file is read whole, checked
-//! whole, and either gives a config or every problem it has, each with line and allowed range.
-//! Nothing here touches a database.
+//! Config files: TOML with the key names that SkyTools users know. A file is read whole and checked whole. The result
+//! is a config, or every problem of the file, each with its line and the allowed range. Nothing here touches a
+//! database.
 
 mod daemon_keys;
 mod databases;
@@ -28,9 +28,9 @@ pub use ticker::{Databases, TickerConfig};
 /// A file of either kind.
 #[derive(Debug, Clone)]
 pub enum AnyConfig {
-    /// It has a `[ticker]`.
+    /// A file with a section `[ticker]`.
     Ticker(Box<TickerConfig>),
-    /// It has a `[replay]`.
+    /// A file with a section `[replay]`.
     Replay(Box<ReplayConfig>),
 }
 
@@ -49,7 +49,7 @@ pub fn settings() -> Vec<Setting> {
     sections.into_iter().flat_map(of).collect()
 }
 
-/// Reads a file of either kind; which one, its section says.
+/// Reads a file of either kind; the file's section tells the kind.
 pub fn load_any(path: &Path) -> Result<AnyConfig, ConfigErrors> {
     let (text, mode) = file::read(path)?;
     let kind = document::Document::parse(&text, &process_env);

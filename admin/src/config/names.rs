@@ -13,7 +13,7 @@ const FORM: &str = "must be 1 to 255 bytes without control characters";
 
 /// A list of queues.
 pub(super) fn queues(section: &Section<'_>, key: &str) -> Vec<String> {
-    // Not given: no queue is made. Given and wrong: it is reported, and nothing is done.
+    // A key that is not given means that no queue is made. A wrong list is reported, and nothing is done.
     let texts = section.texts(key).unwrap_or_default();
     let list: Vec<String> = texts.into_iter().map(|text| text.value).collect();
     if list.iter().any(|name| !is_queue_name(name)) {
@@ -38,10 +38,10 @@ pub(super) fn queue(section: &Section<'_>, key: &str) -> Option<String> {
     Some(name)
 }
 
-/// A list of tables: `schema.table`, as on a command line, with `*` and `?` in unquoted names,
-/// or with `!` before it for what is left out.
+/// A list of tables: `schema.table`, as on a command line, with `*` and `?` in unquoted names, or with `!` before a
+/// table that is left out.
 pub(super) fn tables(section: &Section<'_>, key: &str) -> Vec<String> {
-    // Not given: no table is meant. Given and wrong: it is reported, and nothing is done.
+    // A key that is not given means no table. A wrong list is reported, and nothing is done.
     let texts = section.texts(key).unwrap_or_default();
     let list: Vec<String> = texts.into_iter().map(|text| text.value).collect();
     for one in &list {

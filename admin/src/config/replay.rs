@@ -24,28 +24,28 @@ pub struct ReplayConfig {
     pub provider: ConnectInfo,
     /// The queue (`pgq_queue_name`).
     pub queue: String,
-    /// At least one.
+    /// The subscribers, at least one.
     pub subscribers: Vec<SubscriberConfig>,
     /// Connections that copy at the same time.
     pub parallel_copies: usize,
     /// What happens when a row is not as its change says.
     pub on_conflict: OnConflict,
-    /// As what the subscriber's tables are written (`session_role`).
+    /// The role that the subscriber's tables are written as (`session_role`).
     pub session_role: SessionRole,
-    /// Tables of the provider that the worker adds by itself: names and patterns, those that
-    /// begin with `!` are left out (`auto_add`). Empty: none.
+    /// Tables of the provider that the worker adds by itself (`auto_add`): names and patterns; those that begin with
+    /// `!` are left out. Empty: no table.
     pub auto_add: Vec<String>,
     /// The longest rest before a failed connection or table is tried again; a parked table rests ten seconds at most.
     pub retry_delay: Duration,
-    /// Between two looks at the queue if no notification comes.
+    /// Time between two looks at the queue if no notification comes.
     pub loop_delay: Duration,
-    /// Between two `stats` lines of the log.
+    /// Time between two `stats` lines of the log.
     pub stats_period: Duration,
     /// Most events that are merged into one transaction when behind.
     pub max_batch_events: u64,
     /// Bytes of changes that are held in memory before they are written.
     pub chunk_size: u64,
-    /// Address and port of the status page and the metrics; None: there are none.
+    /// Address and port of the status page and the metrics; None: there is no page.
     pub http_listen: Option<String>,
 }
 
@@ -54,9 +54,9 @@ pub struct ReplayConfig {
 pub struct SubscriberConfig {
     /// Name of the `[[subscriber]]`; None with `subscriber_db`.
     pub name: Option<String>,
-    /// Where it is.
+    /// How the database is reached.
     pub db: ConnectInfo,
-    /// Its consumer on the queue: `JOB`, or `JOB/NAME`.
+    /// The subscriber's consumer on the queue: `JOB`, or `JOB/NAME`.
     pub consumer: String,
 }
 

@@ -24,22 +24,22 @@ pub struct TickerConfig {
     pub databases: Databases,
     /// Queues that `install` makes in each database.
     pub queues: Vec<String>,
-    /// Between two rounds of rotation and other upkeep.
+    /// Time between two rounds of rotation and other upkeep.
     pub maint_delay: Duration,
-    /// Between two looks for work while there is some.
+    /// Time between two looks for work while there is work.
     pub loop_delay: Duration,
-    /// Before a failed database is tried again, and between two looks at the retry queue.
+    /// Time before a failed database is tried again, and between two looks at the retry queue.
     pub retry_delay: Duration,
-    /// Between two `stats` lines of the log.
+    /// Time between two `stats` lines of the log.
     pub stats_period: Duration,
 }
 
 /// Which databases of the server are ticked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Databases {
-    /// The one of `db`.
+    /// The database that `db` names.
     FromDb,
-    /// These.
+    /// The databases that a list names.
     Named(Vec<String>),
     /// Every database that has the queue installed.
     All,
@@ -135,7 +135,7 @@ fn read(section: &Section<'_>, file: PathBuf, mode: u32) -> Option<TickerConfig>
     let db = match (db, section.has(DB.name), section.has(DATABASES.name)) {
         (Some(db), ..) => db,
         (None, true, _) => return None,
-        // The server comes from the environment then, as for psql.
+        // Without `db` the server comes from the environment, as for psql.
         (None, false, true) => match "".parse() {
             Ok(db) => db,
             Err(error) => {

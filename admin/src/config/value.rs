@@ -1,4 +1,4 @@
-//! Values of a config file: times, sizes, names, and what stands in for other text. Pure.
+//! Values of a config file: times, sizes, names, and variables of the environment. Pure.
 
 use std::fmt;
 use std::time::Duration;
@@ -53,14 +53,14 @@ pub(super) const TIME_FORM: &str = "seconds or a string such as \"10 ms\", \"5 m
 /// What a size must look like, for messages.
 pub(super) const SIZE_FORM: &str = "bytes or a string such as \"5 MB\"";
 
-/// `10 ms` as seconds; None: not a time. May be negative, not finite, or absurd: the range says.
+/// `10 ms` as seconds; None: not a time. The number may be negative, not finite, or absurd: the range refuses it.
 pub(super) fn seconds(text: &str) -> Option<f64> {
     let (number, unit) = split_unit(text);
     let (_, factor) = TIME_UNITS.iter().find(|(name, _)| *name == unit)?;
     number.parse::<f64>().ok().map(|number| number * factor)
 }
 
-/// `5 MB` as bytes; None: not a size. Negative numbers and fractions of a byte are none.
+/// `5 MB` as bytes; None: not a size. Negative numbers and fractions of a byte are not sizes.
 pub(super) fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = split_unit(text);
     let (_, factor) = SIZE_UNITS.iter().find(|(name, _)| *name == unit)?;
@@ -85,7 +85,7 @@ impl TimeRange {
         }
     }
 
-    /// The duration, if it is in the range; NaN is in none.
+    /// The duration, if the range has it; no range has NaN.
     pub(super) fn accept(self, seconds: f64) -> Option<Duration> {
         let inside = seconds >= self.least.as_secs_f64() && seconds <= self.most.as_secs_f64();
         if inside {
@@ -150,7 +150,7 @@ pub(super) fn spoken_size(bytes: u64) -> String {
     }
 }
 
-/// Replaces each `${NAME}` by the environment's value; an error says what is wrong with one.
+/// Replaces each `${NAME}` by the environment's value; the error says what is wrong with a `${NAME}`.
 pub(super) fn with_environment(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
@@ -174,7 +174,7 @@ pub(super) fn with_environment(
     Ok(result)
 }
 
-/// Names that become a word in logs, a part of file names and of consumer names.
+/// Whether a name may be a word in logs, and a part of file names and of consumer names.
 pub(super) fn is_plain_name(name: &str) -> bool {
     let first = name.chars().next();
     first.is_some_and(char::is_alphanumeric)

@@ -1,5 +1,5 @@
-//! The only place that forks. Everything else about being a daemon (lock, pid file, readiness,
-//! log) is ours and stays if the crate behind this is replaced.
+//! The only place that forks. Everything else of a daemon (lock, pid file, readiness, log) is our own code, and stays
+//! if the crate for forking is replaced.
 
 use daemonize::{Daemonize, Outcome};
 
@@ -9,9 +9,9 @@ pub(super) enum Side {
     Child,
 }
 
-/// Leaves the terminal: a new session, standard streams on /dev/null, files made by us never
-/// writable by others. Call while there is one thread. The working directory stays, because
-/// connection strings may name certificate files relative to it.
+/// Leaves the terminal: a new session, standard streams on /dev/null, files made by the daemon never writable by
+/// others. Call this while there is one thread. The working directory stays, because connection strings may name
+/// certificate files relative to it.
 pub(super) fn fork() -> anyhow::Result<Side> {
     let directory = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let daemon = Daemonize::new().working_directory(directory).umask(0o027);

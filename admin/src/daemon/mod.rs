@@ -1,8 +1,12 @@
 //! A daemon's life: one per pid file, in the foreground or detached, told to stop by signals.
 //!
-//! The order of a start, and why: arguments and config first, so that a wrong one is exit code 2
-//! before anything else; the pid file's lock, so that a second start is exit code 5 at the
-//! terminal; the fork, while there is one thread; the log, which has a thread; the runtime, last.
+//! A start has these steps, in this order:
+//!
+//! 1. Arguments and config, so that a wrong config is exit code 2 before anything else happens.
+//! 2. The pid file's lock, so that a second start is exit code 5 at the terminal.
+//! 3. The fork, while there is one thread.
+//! 4. The log, which has a thread.
+//! 5. The runtime.
 
 mod detach;
 mod open_files;
@@ -30,11 +34,11 @@ use readiness::{Answer, Waiting};
 pub use signals::{Signals, reload, stop, stop_for_restart};
 pub use waits::{Beat, Server, watch};
 
-/// Threads of the runtime: the work is waiting for databases, so a few serve many.
+/// Threads of the runtime. The work is mostly waiting for databases, so a few threads serve many databases.
 const WORKER_THREADS: usize = 4;
 
-/// After `stop_now` a body has this long to return; then the process ends without it. With the
-/// three seconds before, TERM ends a daemon within five seconds whatever hangs.
+/// After `stop_now` a body has this long to return; then the process ends without it. Together with the three seconds
+/// before `stop_now`, TERM ends a daemon within five seconds whatever hangs.
 const LAST_CHANCE: Duration = Duration::from_millis(1500);
 
 /// What a daemon does between its start and its end; made by [`start`]'s caller.
@@ -42,12 +46,12 @@ pub type Body = Pin<Box<dyn Future<Output = anyhow::Result<()>>>>;
 
 /// Runs a daemon to its end, or, with `detach`, leaves it running and returns in the parent.
 ///
-/// Makes the directories of its files where it may, takes the pid file's lock, forks, opens the
-/// log, builds the runtime and runs what `body` makes; removes the pid file. In the foreground, and in the detached child, it returns when
-/// the body has ended: [`Exit::Done`], or the body's error, which has then been logged.
+/// Makes the directories of the daemon's files where it may, takes the pid file's lock, forks, opens the log, builds
+/// the runtime, runs what `body` makes, and removes the pid file. In the foreground, and in the detached child, it
+/// returns when the body has ended: [`Exit::Done`], or the body's error, which is logged by then.
 ///
-/// With `detach` the parent waits until the body reports through [`Ready`] (at most 30 s) and
-/// returns [`Exit::Done`], whatever it reports; an end before any report is the parent's failure.
+/// With `detach` the parent waits until the body reports through [`Ready`] (at most 30 s) and returns [`Exit::Done`],
+/// whatever the report is. If the child ends before it reports, the parent fails.
 ///
 /// Errors: [`Exit::Running`] if the pid file is locked; [`Exit::Failed`] if pid file, log or
 /// runtime cannot be had. Call before any thread is started.
@@ -91,7 +95,7 @@ where
     }
 }
 
-/// What the parent makes of the child's answer.
+/// The parent's result for the child's answer.
 fn report(config: &DaemonConfig, waiting: &Waiting) -> Result<Exit, Failure> {
     let log = config.logfile.as_deref().unwrap_or(&config.pidfile);
     match waiting.answer() {
@@ -153,7 +157,7 @@ where
         .build()
         .context("could not start the runtime")?;
     let result = runtime.block_on(live(guard.reopen_handle(), ready, body));
-    // What is still waiting for a database is dropped: nothing is committed that did not return.
+    // Tasks that still wait for a database are dropped: a commit that did not return counts as not made.
     runtime.shutdown_timeout(Duration::from_millis(200));
     match &result {
         Ok(()) => tracing::info!("stopped"),
@@ -172,7 +176,7 @@ where
     result.map(|()| Exit::Done).map_err(Failure::from)
 }
 
-/// The body, and its end by force if it does not listen.
+/// Runs the body, and ends it by force if it does not stop when asked.
 async fn live<F>(reopen: Option<log::Reopen>, ready: Ready, body: F) -> anyhow::Result<()>
 where
     F: FnOnce(Ready, Signals) -> Body,

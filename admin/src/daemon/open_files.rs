@@ -1,12 +1,12 @@
-//! How many descriptors the process may have: the soft limit is 1,024 on most machines, which is for programs that
-//! use `select`, and the hard limit is mostly far above.
+//! How many descriptors the process may have. The soft limit is 1,024 on most machines, for the sake of programs that
+//! use `select`; the hard limit is mostly far above.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// The least that a daemon should have; below it a warning is logged.
+/// The least number of descriptors that a daemon should have; with fewer a warning is logged.
 const ENOUGH: u64 = 256;
 
-/// Raises the soft limit to the hard one. Where that is refused the limit stays as it is.
+/// Raises the soft limit to the hard limit. Where that is refused the soft limit stays as it is.
 pub(super) fn raise() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard

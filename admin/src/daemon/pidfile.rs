@@ -1,9 +1,9 @@
-//! The pid file: its lock says that a daemon runs, its text says which process. The lock ends
-//! with the process, however it ends, so a file left behind by `kill -9` means nothing.
+//! The pid file: its lock says that a daemon runs, its text says which process. The lock ends with the process, however
+//! the process ends, so a file left behind by `kill -9` means nothing.
 //!
-//! Whoever can make files in its directory can make this one, lock it and name any process in it, for root to kill. So
-//! what a file says counts only of processes that the file's owner could end himself, and of a process that has the
-//! very file open.
+//! Everybody who can make files in the pid file's directory can make the pid file, lock it and name any process in it,
+//! for root to kill. So the file's text is believed only if the file's owner could end the named process himself, and
+//! if that process has this very file open.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -17,7 +17,7 @@ use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
 use crate::own_file::{self, is_trusted, user_name};
 
-/// A locked file may be a daemon that is just ending, or one whose state is being asked for.
+/// How often a locked file is tried: its daemon may be just ending, or another command may hold the lock to look.
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(30);
 
@@ -29,8 +29,8 @@ pub(super) struct PidFile {
 }
 
 impl PidFile {
-    /// Makes or opens the file and locks it. A symbolic link is never followed: whoever can make
-    /// one must not choose which file we truncate. A file that somebody else made is refused, locked or not.
+    /// Makes or opens the file and locks it. A symbolic link is never followed: another user who can make a link must
+    /// not choose which file is truncated. A file that another user made is refused, locked or not.
     pub(super) fn lock(path: &Path) -> Result<PidFile, Failure> {
         for attempt in 0..LOCK_ATTEMPTS {
             if attempt > 0 {
@@ -44,8 +44,8 @@ impl PidFile {
                 Err(TryLockError::WouldBlock) => continue,
                 Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
             }
-            // The one before us may have removed the file between our open and our lock; then
-            // the lock is on a file that nobody else will find.
+            // The process that had the lock before may have removed the file between our open and our lock; then our
+            // lock is on a file that no other process will find.
             if is_same_file(&file, path) {
                 return Ok(PidFile {
                     path: path.to_owned(),
@@ -53,7 +53,7 @@ impl PidFile {
                 });
             }
         }
-        // The other one may not have written its number yet.
+        // The process that holds the lock may not have written its id yet.
         let named = open(path, false).ok().and_then(|file| read_pid(&file));
         let pid = named.map_or_else(String::new, |pid| format!(", pid {pid}"));
         Err(Failure::message(
@@ -62,7 +62,7 @@ impl PidFile {
         ))
     }
 
-    /// Writes this process's id; after the fork, because it changes there.
+    /// Writes this process's id. It is written after the fork, because a fork changes the id.
     pub(super) fn write_own_pid(&mut self) -> Result<(), Failure> {
         let write = |file: &mut File| {
             file.set_len(0)?;
@@ -72,12 +72,12 @@ impl PidFile {
         write(&mut self.file).map_err(|error| unusable(&self.path, &error))
     }
 
-    /// Removes the file while it is still locked, so that it is never somebody else's.
+    /// Removes the file while it is still locked, so that another process's file is never removed.
     pub(super) fn remove(self) {
         let _ = fs::remove_file(&self.path);
     }
 
-    /// Leaves file and lock to the child.
+    /// Leaves the file and its lock to the child.
     pub(super) fn forget(self) {
         drop(self.file);
     }
@@ -85,7 +85,7 @@ impl PidFile {
 
 /// The process that holds the pid file's lock; None: no daemon runs, whatever the file says.
 ///
-/// Errors: the file exists and cannot be opened, or is not to be believed.
+/// Errors: the file exists and cannot be opened, or its text is not believed.
 pub fn is_running(config: &DaemonConfig) -> Result<Option<Pid>, Failure> {
     let path = &config.pidfile;
     for attempt in 0..LOCK_ATTEMPTS {
@@ -102,13 +102,13 @@ pub fn is_running(config: &DaemonConfig) -> Result<Option<Pid>, Failure> {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
         }
-        // Locked, and the id is written a moment later.
+        // The file is locked, and its daemon writes the id a moment later.
         let Some(pid) = read_pid(&file) else {
             continue;
         };
         match believed(&file, pid) {
             Ok(()) => return Ok(Some(Pid::from_raw(pid))),
-            // It may have ended between our two looks.
+            // The daemon may have ended between our two looks.
             Err(_) if !is_same_file(&file, path) => {}
             Err(error) => return Err(unusable(path, &error)),
         }
@@ -126,8 +126,9 @@ fn open(path: &Path, make: bool) -> io::Result<File> {
     own_file::open(path, options.mode(0o644))
 }
 
-/// Refuses a file whose owner may not speak for the process that it names, and a process that has nothing to do with
-/// the file. Which files a process of somebody else has open only root may see: who may not see it may not end it.
+/// Refuses a file whose owner may not end the process that the file names, and a process that does not have the file
+/// open. Only root may see which files another user's process has open; a user who may not see that may not end the
+/// process either.
 fn believed(file: &File, pid: i32) -> io::Result<()> {
     let metadata = file.metadata()?;
     let owner = metadata.uid();

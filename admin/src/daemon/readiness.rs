@@ -1,4 +1,4 @@
-//! The word from a detached child to the parent at the terminal: ready, not yet, or failed.
+//! The message from a detached child to the parent at the terminal: ready, not yet, or failed.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::sync::mpsc;
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use crate::exit::{Exit, Failure};
 
-/// How long the parent waits for a word.
+/// How long the parent waits for the message.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest message that is passed on.
 const MAX_MESSAGE_BYTES: u64 = 64 << 10;
 
-/// The daemon's side. The first word counts; later ones are ignored, and so is all of it in the
-/// foreground, where nobody waits.
+/// The daemon's end of the pipe. The first message counts, and later messages are ignored. In the foreground all
+/// messages are ignored, because no parent waits.
 #[derive(Debug, Clone)]
 pub struct Ready(Arc<Mutex<Option<PipeWriter>>>);
 
@@ -27,13 +27,13 @@ impl Ready {
         Ready(Arc::new(Mutex::new(None)))
     }
 
-    /// Everything is there: `start -d` returns 0.
+    /// Reports that everything works: `start -d` returns 0.
     pub fn ready(&self) {
         self.say("ready\n");
     }
 
-    /// Something is missing and is tried again: `start -d` prints the message (what is missing,
-    /// and that it is tried again) on standard error and returns 0.
+    /// Reports that something is missing and is tried again: `start -d` prints the message on standard error and
+    /// returns 0. The message says what is missing, and that it is tried again.
     pub fn not_yet(&self, message: impl std::fmt::Display) {
         self.say(&format!("later\n{}\n", message.to_string().trim_end()));
     }
@@ -47,24 +47,24 @@ impl Ready {
     fn say(&self, text: &str) {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut writer) = writer.take() {
-            // The parent may have been killed; the daemon goes on without it.
+            // The write may fail, because the parent may have been killed; the daemon goes on without the parent.
             let _ = writer.write_all(text.as_bytes());
         }
     }
 }
 
-/// The parent's side.
+/// The parent's end of the pipe.
 pub(super) struct Waiting(PipeReader);
 
-/// What the child said.
+/// What the child reported.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Ready,
     NotYet(String),
     Failed(Exit, String),
-    /// Nothing for too long; it lives.
+    /// The child lives, and has reported nothing for too long.
     Silence,
-    /// It is gone without a word.
+    /// The child has ended without a report.
     Ended,
 }
 
@@ -79,7 +79,7 @@ impl Waiting {
             return Answer::Silence;
         };
         let (sender, receiver) = mpsc::channel();
-        // A thread, because reading a pipe knows no time limit; it ends with this process.
+        // A thread reads the pipe, because such a read has no time limit; the thread ends with this process.
         std::thread::spawn(move || {
             let mut text = String::new();
             let _ = reader.take(MAX_MESSAGE_BYTES).read_to_string(&mut text);

@@ -1,4 +1,4 @@
-//! Signals, from both ends: what a daemon makes of them, and the commands that send them.
+//! Signals, on both sides: what a daemon does on a signal, and the commands that send signals.
 
 use std::fs;
 use std::io;
@@ -16,21 +16,22 @@ use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
 use crate::log::Reopen;
 
-/// TERM and INT wait this long for the statement in hand.
+/// After TERM or INT the running statement has this long to end.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// TERM ends a daemon within five seconds, whatever hangs; more means that something is wrong.
+/// How long a restart waits for the daemon's end. TERM ends a daemon within five seconds whatever hangs, so more time
+/// means that something is wrong.
 const RESTART_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the daemon is asked to do.
+/// What signals ask the daemon to do.
 #[derive(Debug, Clone)]
 pub struct Signals {
-    /// TERM or INT: finish the statement in hand, begin nothing new.
+    /// TERM or INT came: finish the running statement, begin nothing new.
     pub stop: CancellationToken,
-    /// QUIT, a second TERM or INT, or three seconds after the first: cancel what runs, return
-    /// at once. The process ends a second and a half later in any case. Implies `stop`.
+    /// QUIT or a second TERM or INT came, or three seconds have passed since the first: cancel what runs, return at
+    /// once. The process ends a second and a half later in any case. Implies `stop`.
     pub stop_now: CancellationToken,
-    /// Grows with each HUP: read the config again. (The log has been reopened by then.)
+    /// Grows with each HUP: read the config again. (The log has been reopened before the number grows.)
     pub reload: watch::Receiver<u64>,
 }
 
@@ -76,7 +77,7 @@ pub(super) fn listen(reopen: Option<Reopen>) -> io::Result<Signals> {
 
 fn ask_to_stop(name: &'static str, stop: &CancellationToken, stop_now: &CancellationToken) {
     if stop.is_cancelled() {
-        // Asked twice: somebody is in a hurry.
+        // A second signal means that the operator is in a hurry.
         stop_now.cancel();
         return;
     }
@@ -93,17 +94,17 @@ fn ask_to_stop(name: &'static str, stop: &CancellationToken, stop_now: &Cancella
     });
 }
 
-/// Stops the daemon of this config and waits until its process has ended, as long as it takes;
-/// `fast` cancels what it does at once.
+/// Stops the daemon of this config and waits until its process has ended, as long as that takes; `fast` cancels the
+/// daemon's statements at once.
 ///
-/// Errors: [`Exit::Running`] if nothing runs, [`Exit::Failed`] if it is not ours to stop.
+/// Errors: [`Exit::Running`] if no daemon runs, [`Exit::Failed`] if this user may not stop the daemon.
 pub fn stop(config: &DaemonConfig, fast: bool) -> Result<Exit, Failure> {
     stop_within(config, fast, None)
 }
 
 /// Stops the daemon of this config if it runs, so that it can be started again.
 ///
-/// Errors: [`Exit::TimedOut`] if it does not end, [`Exit::Failed`] if it is not ours to stop.
+/// Errors: [`Exit::TimedOut`] if the daemon does not end, [`Exit::Failed`] if this user may not stop the daemon.
 pub fn stop_for_restart(config: &DaemonConfig) -> Result<(), Failure> {
     match stop_within(config, false, Some(RESTART_PATIENCE)) {
         Err(failure) if failure.exit != Exit::Running => Err(failure),
@@ -140,7 +141,7 @@ fn stop_within(
 
 /// Makes the daemon of this config read its file again and reopen its log.
 ///
-/// Errors: [`Exit::Running`] if nothing runs, [`Exit::Failed`] if it is not ours.
+/// Errors: [`Exit::Running`] if no daemon runs, [`Exit::Failed`] if this user may not signal the daemon.
 pub fn reload(config: &DaemonConfig) -> Result<Exit, Failure> {
     send(running(config)?, Signal::SIGHUP)?;
     Ok(Exit::Done)
@@ -157,7 +158,7 @@ fn running(config: &DaemonConfig) -> Result<Pid, Failure> {
 
 fn send(pid: Pid, signal: Signal) -> Result<(), Failure> {
     match signal::kill(pid, signal) {
-        // Gone in this very moment: what was wanted, or nothing to reload.
+        // The process ended in this very moment: a stop has what it wants, and a reload has no daemon to reload.
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(errno) => Err(Failure::message(
             Exit::Failed,
@@ -166,8 +167,8 @@ fn send(pid: Pid, signal: Signal) -> Result<(), Failure> {
     }
 }
 
-/// Whether the process still does anything: one that has ended and waits for its parent to
-/// notice (in a container without an init it may wait for ever) does not.
+/// Whether the process still runs. A zombie, which has ended and waits for its parent to reap it (for ever in a
+/// container without an init), does not run.
 fn is_alive(pid: Pid) -> bool {
     if signal::kill(pid, None).is_err() {
         return false;

@@ -1,5 +1,5 @@
-//! Tells the log of a commit that waits for a synchronous standby: nothing fails then, and nothing goes on. A loop that has
-//! given no sign of life for some seconds is looked at from outside, over a session that writes nothing.
+//! Logs a commit that waits for a synchronous standby: such a commit neither fails nor goes on. If a loop gives no sign
+//! of life for some seconds, its servers are asked about it, over a session that writes nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tokio::time::Instant;
 
 use crate::log::Once;
 
-/// Between two looks at the signs of life.
+/// Time between two looks at the signs of life.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A loop without a sign of life for this long is asked about.
+/// After this long without a sign of life of a loop, the servers are asked.
 const STILL: Duration = Duration::from_secs(4);
 
-/// Between two questions to the servers about the same standstill.
+/// Time between two questions to the servers about the same standstill.
 const ASK_AGAIN: Duration = Duration::from_secs(15);
 
 /// Signs of life of a loop.
@@ -23,7 +23,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(15);
 pub struct Beat(AtomicU64);
 
 impl Beat {
-    /// The loop goes on.
+    /// Says that the loop goes on.
     pub fn beat(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -32,9 +32,9 @@ impl Beat {
 /// A server that commits are made on.
 #[derive(Debug)]
 pub struct Server<'a> {
-    /// What the log calls it.
+    /// The server's name in the log.
     pub name: &'a str,
-    /// How to get there.
+    /// How the server is reached.
     pub connect: &'a ConnectInfo,
 }
 
@@ -45,7 +45,7 @@ pub async fn watch(job: &str, beats: &[&Beat], servers: &[Server<'_>]) -> std::c
     let mut asked: Option<Instant> = None;
     loop {
         tokio::time::sleep(LOOK).await;
-        // All of them: each looks by itself.
+        // Every loop is looked at, not only up to the first that stands still, because each look notes the loop's beat.
         let still = loops
             .iter_mut()
             .filter_map(|one| one.is_still().then_some(()))
@@ -65,7 +65,7 @@ pub async fn watch(job: &str, beats: &[&Beat], servers: &[Server<'_>]) -> std::c
     }
 }
 
-/// A loop as it was seen last.
+/// A loop, and its beat when it was last looked at.
 struct Watched<'a> {
     beat: &'a Beat,
     seen: u64,
@@ -90,7 +90,7 @@ impl<'a> Watched<'a> {
     }
 }
 
-/// A server that cannot be asked is not the one that keeps a commit waiting.
+/// Asks a server and logs the waiting sessions. A server that cannot be asked is ignored: no commit waits on it.
 async fn tell(job: &str, server: &Server<'_>, told: &mut Once<String>) {
     let asked = tokio::time::timeout(STILL, async {
         let session: Session = server

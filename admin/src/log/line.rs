@@ -1,8 +1,8 @@
 //! The form of a log line, as text or as JSON. Pure.
 //!
-//! Names and values come from databases, and a table may be called `x\n2026-01-01 ERROR`. So
-//! control characters, line separators and characters that turn the writing direction never reach
-//! the log as they are, and a value that is not one plain word is quoted.
+//! Names and values come from databases, and a table may be called `x\n2026-01-01 ERROR`. So control characters, line
+//! separators and characters that turn the writing direction never reach the log as they are, and a value that is not
+//! one plain word is quoted.
 
 use std::fmt::{self, Write as _};
 
@@ -15,9 +15,9 @@ const MAX_VALUE_CHARS: usize = 8192;
 /// What every line begins with.
 #[derive(Debug)]
 pub struct Head<'a> {
-    /// Written in UTC with milliseconds.
+    /// The time, written in UTC with milliseconds.
     pub time: jiff::Timestamp,
-    /// Written in capitals.
+    /// The level, written in capitals.
     pub level: Level,
     /// The daemon's name.
     pub job_name: &'a str,
@@ -41,7 +41,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Adds the facts of a span around the event; what the event says itself comes first and wins.
+    /// Adds the facts of a span around the event; the event's own facts come first and win.
     pub fn extend(&mut self, outer: &Facts) {
         for (name, value) in &outer.facts {
             if !self.facts.iter().any(|(known, _)| known == name) {
@@ -121,7 +121,7 @@ pub fn json(head: &Head<'_>, facts: &Facts) -> String {
     string_into(&mut line, &facts.message);
     for (name, value) in &facts.facts {
         line.push(',');
-        // A fact must not stand in for the head of the line.
+        // A fact must not be taken for a part of the line's head.
         let taken = matches!(*name, "time" | "level" | "job_name" | "message");
         string_into(
             &mut line,
@@ -137,7 +137,7 @@ pub fn json(head: &Head<'_>, facts: &Facts) -> String {
             Value::Signed(number) => drop(write!(line, "{number}")),
             Value::Unsigned(number) => drop(write!(line, "{number}")),
             Value::Float(number) if number.is_finite() => drop(write!(line, "{number}")),
-            // JSON has no word for these.
+            // JSON has no number for NaN and the infinities.
             Value::Float(number) => string_into(&mut line, &number.to_string()),
             Value::Bool(yes) => drop(write!(line, "{yes}")),
         }
@@ -146,7 +146,7 @@ pub fn json(head: &Head<'_>, facts: &Facts) -> String {
     line
 }
 
-/// A value as one word: as it is if nothing in it needs quoting.
+/// Appends a value as one word: as it is if no character needs quoting.
 fn value_into(line: &mut String, text: &str) {
     let plain = !text.is_empty()
         && text
@@ -165,7 +165,7 @@ fn string_into(line: &mut String, text: &str) {
     line.push('"');
 }
 
-/// JSON's escapes; `\u` for whatever could break or disguise a line.
+/// Appends a text with JSON's escapes; `\u` for every character that could break or disguise a line.
 fn escape_into(line: &mut String, text: &str) {
     for (count, c) in text.chars().enumerate() {
         if count == MAX_VALUE_CHARS {
@@ -189,7 +189,7 @@ fn escape_into(line: &mut String, text: &str) {
     }
 }
 
-/// Control characters, line and paragraph separators, and those that reorder text on a screen.
+/// Whether a character is a control character, a line or paragraph separator, or one that reorders text on a screen.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(

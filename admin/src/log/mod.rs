@@ -4,9 +4,12 @@
 //! message, then `key=value` facts. Whatever a value holds, it cannot end its line or look like
 //! another field (see [`mod@line`]).
 //!
-//! Where a foreground daemon logs: to its `logfile` if there is one, and to standard error too if
-//! that is a terminal (a person watches) or if there is no `logfile` (a service manager does).
-//! A detached daemon logs to its file only.
+//! Where a daemon logs:
+//!
+//! - detached: to its file only;
+//! - in the foreground with a `logfile`: to that file, and to standard error too if that is a terminal (a person
+//!   watches);
+//! - in the foreground without a `logfile`: to standard error (a service manager watches).
 
 pub mod line;
 mod once;
@@ -26,8 +29,8 @@ pub use once::Once;
 pub use rotate::Reopen;
 use rotate::RotatingFile;
 
-/// Lines that may wait for a slow disk; then they are dropped and counted, because the work must
-/// not wait for its log.
+/// Lines that may wait for a slow disk. Further lines are dropped and counted, because the work must not wait for its
+/// log.
 const WAITING_LINES: usize = 16_384;
 
 /// How much is logged.
@@ -43,7 +46,7 @@ pub enum Verbosity {
     Everything,
 }
 
-/// Keeps the log going; when it is dropped, the lines that wait are written.
+/// Keeps the log going; when the guard is dropped, the waiting lines are written.
 pub struct LogGuard {
     _workers: Vec<WorkerGuard>,
     reopen: Option<Reopen>,
@@ -109,7 +112,7 @@ pub fn start_command_log(program: &str, verbosity: Verbosity) -> LogGuard {
     };
     let outputs = vec![queued(io::stderr(), &mut guard)];
     let verbosity = match verbosity {
-        // What a command does it prints; its log is for what is unexpected.
+        // A command prints what it does; its log is for the unexpected.
         Verbosity::Quiet | Verbosity::Normal => Verbosity::Quiet,
         Verbosity::Verbose => Verbosity::Verbose,
         Verbosity::Everything => Verbosity::Everything,
@@ -165,8 +168,8 @@ struct JobLayer {
 }
 
 impl JobLayer {
-    /// Our own packages at the level asked for; libraries only where everything is wanted, since
-    /// what they warn about we handle and report ourselves.
+    /// Our own packages log at the level asked for. Libraries log only where everything is wanted, since our packages
+    /// handle and report what libraries warn about.
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
         const OURS: [&str; 5] = ["sql", "admin", "ticker", "replay", "trunkline"];
         let target = metadata.target();
@@ -237,7 +240,7 @@ where
             LogFormat::Json => line::json(&head, &facts),
         };
         for output in &self.outputs {
-            // One write is one line: what waits in the queue is whole lines.
+            // One write is one line, because the queue holds whole lines.
             let _ = output.clone().write_all(line.as_bytes());
         }
     }

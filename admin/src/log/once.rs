@@ -1,9 +1,9 @@
-//! Tells each thing once: until it is over, or is something else. Pure.
+//! Tells each fact once, until the fact is over or changes. Pure.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// What a log, or a reader of it, knows already: one text a key.
+/// The texts that a log, or its reader, knows already: one text a key.
 #[derive(Debug)]
 pub struct Once<K> {
     told: HashMap<K, String>,
@@ -18,7 +18,8 @@ impl<K> Default for Once<K> {
 }
 
 impl<K: Eq + Hash> Once<K> {
-    /// Whether this is news of `key`: nothing was said of it, or something else, or what was said is over.
+    /// Whether `text` is news of `key`: nothing was said of the key, another text was said, or the text that was said
+    /// is over.
     pub fn say(&mut self, key: K, text: &str) -> bool {
         if self.told.get(&key).is_some_and(|told| told == text) {
             return false;
@@ -27,7 +28,7 @@ impl<K: Eq + Hash> Once<K> {
         true
     }
 
-    /// What was said of `key` holds no longer, and is news again the next time. Whether anything had been said.
+    /// Ends what was said of `key`, so that the same text is news again. Gives whether anything had been said.
     pub fn over<Q>(&mut self, key: &Q) -> bool
     where
         K: std::borrow::Borrow<Q>,
@@ -36,13 +37,13 @@ impl<K: Eq + Hash> Once<K> {
         self.told.remove(key).is_some()
     }
 
-    /// What was said of any key but these is over; gives those keys.
+    /// Ends what was said of all keys but those that `holds` takes, and gives the ended keys.
     pub fn only(&mut self, holds: impl Fn(&K) -> bool) -> Vec<K> {
         let gone = self.told.extract_if(|key, _| !holds(key));
         gone.map(|(key, _)| key).collect()
     }
 
-    /// Whether something was said of `key` that is not over.
+    /// Whether a text was said of `key` and is not over.
     pub fn holds<Q>(&self, key: &Q) -> bool
     where
         K: std::borrow::Borrow<Q>,

@@ -1,8 +1,8 @@
 //! The log file: renamed to `.1`, `.2`, ... when it is full, opened anew when asked to.
 //!
-//! Our own, because the crates for it either stop the program when a file was removed under them
-//! or lose lines in silence when it cannot be opened. Here a failed rotation means only that the
-//! file grows past its size until one succeeds, which a line of it says.
+//! We have our own code, because the crates for rotation either stop the program when a file was removed under them, or
+//! lose lines in silence when the file cannot be opened. Here a failed rotation means only that the file grows past its
+//! size until a rotation succeeds, and a line in the file says so.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use crate::own_file;
 pub struct Reopen(Arc<AtomicBool>);
 
 impl Reopen {
-    /// Opens the file by its name before the next line, which may be another file by then.
+    /// Asks for the file to be opened by its name before the next line; by then the name may belong to another file.
     pub fn request(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -33,13 +33,13 @@ pub(super) struct RotatingFile {
     max_bytes: u64,
     kept: usize,
     reopen: Reopen,
-    /// Whether it has been told that the file cannot be opened by its name.
+    /// The log has been told that the file cannot be opened by its name.
     told: bool,
 }
 
 impl RotatingFile {
-    /// Opens or makes the file, mode 0640; lines are appended. After `max_bytes` it becomes
-    /// `.1`, and at most `kept` old ones stay.
+    /// Opens or makes the file, mode 0640; lines are appended. After `max_bytes` the file becomes `.1`, and at most
+    /// `kept` old files stay.
     pub(super) fn open(path: &Path, max_bytes: u64, kept: usize) -> io::Result<RotatingFile> {
         let file = open_append(path)?;
         Ok(RotatingFile {
@@ -71,8 +71,8 @@ impl RotatingFile {
         self.reopen()
     }
 
-    /// Where the file cannot be opened by its name, lines go on into the one that is open, and one of them says so. It
-    /// waits in the queue behind the line that is being written.
+    /// Where the file cannot be opened by its name, lines go on into the open file, and a line says so. That line waits
+    /// in the queue behind the line that is being written.
     fn tell(&mut self, opened: io::Result<()>) {
         match opened {
             Ok(()) => self.told = false,
@@ -220,7 +220,7 @@ mod tests {
         };
         refused("symbolic link");
         fs::remove_file(&path).unwrap();
-        // A link to nothing would make the file that it names.
+        // Opening a dangling link would make the file that the link names.
         symlink(dir.0.join("made"), &path).unwrap();
         refused("symbolic link");
         assert!(!dir.0.join("made").exists());
@@ -231,7 +231,7 @@ mod tests {
 
         let mut log = RotatingFile::open(&path, 10, 1).unwrap();
         log.write_all(b"one\n").unwrap();
-        // A link that is put there while the daemon runs: opened anew as the same name.
+        // A link is put in the file's place while the daemon runs: reopening refuses the link.
         fs::rename(&path, dir.0.join("x.log.1")).unwrap();
         symlink(&target, &path).unwrap();
         log.reopen_handle().request();

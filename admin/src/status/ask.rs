@@ -1,5 +1,5 @@
-//! Asks the databases how they stand. A database that cannot be asked becomes a fact of the
-//! report, never an error of the whole; every question is bounded by one time limit for all.
+//! Asks the databases for their status. A database that cannot be asked becomes a fact of the report, never an error of
+//! the whole report. One time limit holds for all questions together.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::config::DaemonConfig;
 use crate::daemon::is_running;
 use crate::exit::{hint_of, log_line};
 
-/// How long all questions together may take, where nobody says otherwise.
+/// How long all questions together may take by default.
 pub const PATIENCE: Duration = Duration::from_secs(8);
 
-/// How long may be asked, and against what is judged.
+/// The time limit of the questions, and the limits that the answers are judged by.
 #[derive(Debug, Clone, Copy)]
 pub struct Asking {
     started: Instant,
@@ -23,7 +23,7 @@ pub struct Asking {
 }
 
 impl Asking {
-    /// Questions that have to be answered within this time from now on, all of them.
+    /// Questions that must all be answered within this time from now.
     pub fn within(patience: Duration) -> Asking {
         Asking {
             started: Instant::now(),
@@ -32,7 +32,7 @@ impl Asking {
         }
     }
 
-    /// An answer in time, or why there is none, without values of rows.
+    /// The answer, or why there is no answer in time, without values of rows.
     pub async fn ask<T>(
         &self,
         asked: impl Future<Output = anyhow::Result<T>>,
@@ -51,8 +51,8 @@ impl Asking {
     }
 }
 
-/// The process that runs with this config; None: none, or none that may be known.
+/// The process that runs with this config; None: no process runs, or this user may not know.
 pub(super) fn pid(config: &DaemonConfig) -> Option<i32> {
-    // A pid file that may not be read says nothing about this host's daemon.
+    // If the pid file may not be read, nothing is known of this host's daemon.
     is_running(config).ok().flatten().map(|pid| pid.as_raw())
 }

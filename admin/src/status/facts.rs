@@ -8,7 +8,7 @@ use sql::queue::QueueInfo;
 
 use super::verdict::{TickFacts, Wait};
 
-/// How a queue is ticked, of what its database says.
+/// The facts of a queue's ticks, from what its database says.
 pub(super) fn tick_facts(queue: &QueueInfo, sessions: &OurSessions) -> TickFacts {
     TickFacts {
         age: queue.tick_age_seconds,
@@ -21,7 +21,7 @@ pub(super) fn tick_facts(queue: &QueueInfo, sessions: &OurSessions) -> TickFacts
     }
 }
 
-/// What is wrong with captured tables, where there is capture.
+/// The problems of captured tables, if the database has capture.
 pub(super) async fn capture_problems(
     client: &tokio_postgres::Client,
 ) -> Result<Vec<CaptureProblem>, sql::Error> {
@@ -33,7 +33,7 @@ pub(super) async fn capture_problems(
     }
 }
 
-/// The sessions of a job, and of whatever ticker is there, that wait.
+/// The waiting sessions of a job, and of any ticker in the database.
 pub(super) fn waits(job: &str, sessions: &OurSessions) -> Vec<Wait> {
     let is_tickers = |one: &OurSession| one.is_for(Purpose::Ticker) || one.is_for(Purpose::Upkeep);
     let concerns = |one: &OurSession| is_tickers(one) || one.is_of(job);

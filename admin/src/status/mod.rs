@@ -1,6 +1,6 @@
-//! How everything stands: asked from the databases, not from the daemons, because a daemon that
-//! hangs answers nothing. `queues` asks for a ticker, `provider` and
-//! `subscribers` for a replay, in the manner of `ask`; `verdict` judges, `report` has the shapes, `tree` the picture.
+//! The status of everything. The databases are asked, not the daemons, because a daemon that hangs answers nothing.
+//! `queues` asks for a ticker; `provider` and `subscribers` ask for a replay; `ask` bounds the questions. `verdict`
+//! judges, `report` has the shapes, `tree` draws the picture.
 
 mod ask;
 mod facts;

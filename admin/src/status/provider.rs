@@ -1,4 +1,5 @@
-//! How the provider of a replay stands, and what it says of each subscriber. Gathers the facts; `verdict` judges them.
+//! The state of a replay's provider, and what the provider says of each subscriber. Gathers the facts; `verdict` judges
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +18,13 @@ use super::verdict::{self, FromProvider, Held, ProviderFacts, Retention, Unasked
 use crate::config::{ReplayConfig, SubscriberConfig};
 use crate::output::{bytes, seconds};
 
-/// The provider's account, and a session to ask more.
+/// What the provider says, and a session for more questions.
 pub(super) struct Provider {
     facts: ProviderFacts,
     asked: Option<Asked>,
 }
 
-/// What a provider with the queue has said.
+/// The answers of a provider that has the queue.
 struct Asked {
     session: Session,
     queue: QueueInfo,
@@ -32,7 +33,7 @@ struct Asked {
 }
 
 impl Provider {
-    /// Asks it. What keeps it from being asked is a fact.
+    /// Asks the provider. If the provider cannot be asked, the reason becomes a fact.
     pub(super) async fn ask(
         config: &ReplayConfig,
         name: &ApplicationName,
@@ -61,7 +62,7 @@ impl Provider {
         Provider { facts, asked }
     }
 
-    /// None: the queue is not there.
+    /// The provider's answers; None: the queue does not exist.
     async fn account(
         config: &ReplayConfig,
         name: &ApplicationName,
@@ -101,7 +102,7 @@ impl Provider {
         Ok(Some((asked, sessions, problems)))
     }
 
-    /// As status tells it.
+    /// The provider's part of a status.
     pub(super) fn status(&self) -> ProviderStatus {
         let reasons = verdict::of_provider(&self.facts);
         ProviderStatus {
@@ -120,7 +121,7 @@ impl Provider {
         }
     }
 
-    /// What it says of a subscriber that stands somewhere; None: it cannot be asked.
+    /// What the provider says of a subscriber with this position; None: the provider cannot be asked.
     pub(super) async fn of(
         &self,
         subscriber: &SubscriberConfig,
@@ -154,7 +155,7 @@ impl Asked {
             .iter()
             .find(|one| one.kind == HolderKind::Detached && one.name.as_deref() == Some(consumer));
         if let Some(detached) = detached {
-            // A queue of before says no more than that it let go.
+            // A queue of an older version has no reason stored.
             return Held::Detached(detached.detail.clone().unwrap_or_default());
         }
         if self.consumers.iter().any(|one| one.name == consumer) {
@@ -164,7 +165,7 @@ impl Asked {
         }
     }
 
-    /// The use of the queue's limits by a subscriber, and by the helpers that hold the queue for its tables.
+    /// How much of the queue's limits a subscriber uses, and its helpers, which hold the queue for its tables.
     fn retention(&self, consumer: &str, rows: &[TableRow], oldest: Option<f64>) -> Vec<Retention> {
         let tables: BTreeMap<u32, String> = rows
             .iter()

@@ -1,4 +1,4 @@
-//! How tickers stand: their databases, the queues there, consumers and holders.
+//! The state of tickers: their databases, the queues there, consumers and holders.
 
 use futures::future::join_all;
 use sql::connect::{ApplicationName, ConnectInfo, Purpose};
@@ -15,7 +15,7 @@ use super::verdict;
 use crate::config::TickerConfig;
 use crate::databases;
 
-/// How a ticker and the queues of its databases stand.
+/// The state of a ticker and of the queues of its databases.
 pub async fn of_ticker(config: &TickerConfig, asking: &Asking) -> TickerStatus {
     let name = ApplicationName::new(Purpose::Status, &config.daemon.job_name);
     let found = asking.ask(async { databases::of_ticker::<anyhow::Error>(config, &name).await });
@@ -51,9 +51,9 @@ pub async fn of_ticker(config: &TickerConfig, asking: &Asking) -> TickerStatus {
 struct Asker<'a> {
     name: &'a ApplicationName,
     asking: &'a Asking,
-    /// Queues that have to be there.
+    /// Queues that the database must have.
     wanted: &'a [String],
-    /// A database without the queue is left out.
+    /// The database is left out of the status if it has no queue.
     may_lack_queue: bool,
 }
 
@@ -82,7 +82,7 @@ impl Asker<'_> {
         }
         DatabaseStatus {
             name: info.dbname().to_owned(),
-            // Not known: the error beside it says why.
+            // Empty if the queues are not known: the error beside them says why.
             queues: queues.unwrap_or_default(),
             error,
         }
@@ -107,8 +107,8 @@ fn missing_queue(name: &str) -> QueueStatus {
     }
 }
 
-/// How the queues of a database stand, with their consumers. Errors: the queue is not installed there, or it cannot
-/// be asked.
+/// The state of the queues of a database, with their consumers. Errors: the queue is not installed in the database, or
+/// the database cannot be asked.
 pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<QueueStatus>> {
     let (queues, consumers, holders, problems, sessions) = futures::try_join!(
         sql::queue::list(client),
@@ -184,7 +184,7 @@ pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<Queue
     Ok(queues.into_iter().map(of_queue).collect())
 }
 
-/// What is wrong with a queue, as far as its database shows it.
+/// What is wrong with a queue, as far as its own database shows.
 fn reasons(queue: &QueueInfo, sessions: &OurSessions) -> Vec<verdict::Reason> {
     let late = tick_facts(queue, sessions).reason();
     let waits = verdict::waits("provider", &waits("", sessions), &sessions.standbys);

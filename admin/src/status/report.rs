@@ -1,4 +1,4 @@
-//! What `--json` prints, key by key. Scripts rely on these names; more may be added, none may go.
+//! What `--json` prints, key by key. Scripts rely on these keys: keys may be added, and none may be removed.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::output;
 /// `trunkline status --json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Overview {
-    /// One a ticker config.
+    /// One status for each ticker config.
     pub tickers: Vec<TickerStatus>,
-    /// One a replay config.
+    /// One status for each replay config.
     pub replays: Vec<ReplayStatus>,
 }
 
 impl Overview {
-    /// Whether every database answered and has what is expected there.
+    /// Whether every database answered and has what is expected.
     pub fn is_asked(&self) -> bool {
         self.tickers.iter().all(TickerStatus::is_asked)
             && self.replays.iter().all(ReplayStatus::is_asked)
@@ -42,9 +42,9 @@ pub struct TickerStatus {
     pub job: String,
     /// A daemon holds the pid file on this host.
     pub running: bool,
-    /// Its process.
+    /// The daemon's process.
     pub pid: Option<i32>,
-    /// One a database of the config.
+    /// One status for each database of the config.
     pub databases: Vec<DatabaseStatus>,
 }
 
@@ -54,7 +54,7 @@ impl TickerStatus {
         self.databases.iter().all(|one| one.error.is_none())
     }
 
-    /// With which code `ticker status` ends.
+    /// The exit code of `ticker status`.
     pub fn exit_code(&self) -> Exit {
         exit_code(self.is_asked(), self.running)
     }
@@ -63,9 +63,9 @@ impl TickerStatus {
 /// A database with queues.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DatabaseStatus {
-    /// Its name; of the connection string, if the list of all databases could not be had.
+    /// The database's name; if the list of all databases could not be read, the name in the connection string.
     pub name: String,
-    /// Its queues, by name.
+    /// The database's queues, by name.
     pub queues: Vec<QueueStatus>,
     /// Why the queues could not be asked.
     pub error: Option<String>,
@@ -74,33 +74,33 @@ pub struct DatabaseStatus {
 /// A queue.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QueueStatus {
-    /// Its name.
+    /// The queue's name.
     pub name: String,
-    /// Id of its last tick.
+    /// Id of the queue's last tick.
     pub last_tick: Option<i64>,
-    /// Seconds since that tick.
+    /// Seconds since the last tick.
     pub tick_age_seconds: Option<f64>,
-    /// Events numbered since that tick.
+    /// Events numbered since the last tick.
     pub pending_events: Option<i64>,
     /// How many consumers are registered, helpers included.
     pub consumers: i64,
-    /// Bytes on disk of its events.
+    /// Bytes on disk of the queue's events.
     pub bytes: i64,
-    /// What is wrong with it, such as a queue of the config that is not there.
+    /// What is wrong with the queue, such as a queue of the config that does not exist.
     pub error: Option<String>,
-    /// What is not as it should be.
+    /// The reasons why the queue is not healthy.
     pub reasons: Vec<Reason>,
-    /// How it is ticked, to be judged; null for a queue that is not there.
+    /// The facts of the queue's ticks, to be judged; null for a queue that does not exist.
     #[serde(skip)]
     pub ticks: Option<TickFacts>,
-    /// How it ticks and rotates; null for a queue that is not there.
+    /// The settings and the state of ticks and rotation; null for a queue that does not exist.
     #[serde(flatten)]
     pub pace: Option<QueuePace>,
-    /// Where each consumer stands.
+    /// The position of each consumer.
     pub consumer_list: Vec<ConsumerStatus>,
-    /// What keeps its space from being used again, the oldest first.
+    /// What keeps the queue's space from being used again, the oldest first.
     pub holder_list: Vec<HolderStatus>,
-    /// Captured tables whose changes may be missing from it.
+    /// Captured tables whose changes may be missing from the queue.
     pub capture_problems: Vec<CaptureStatus>,
 }
 
@@ -109,14 +109,14 @@ pub struct QueueStatus {
 pub struct CaptureStatus {
     /// `schema.table`.
     pub table: String,
-    /// What is wrong with its capture.
+    /// What is wrong with the table's capture.
     pub problem: String,
 }
 
-/// How a queue ticks and rotates.
+/// The settings and the state of a queue's ticks and rotation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QueuePace {
-    /// Events a second over the last ticks; null before the second one.
+    /// Events a second over the last ticks; null before the second tick.
     pub events_per_second: Option<f64>,
     /// Event tables that take turns.
     pub tables: i32,
@@ -136,7 +136,7 @@ pub struct QueuePace {
     pub ticker_idle_period_seconds: f64,
     /// No ticks are made.
     pub ticker_paused: bool,
-    /// Ticks come from elsewhere.
+    /// Ticks come from outside, not from our ticker.
     pub external_ticker: bool,
     /// Nobody may insert events.
     pub insert_disabled: bool,
@@ -155,22 +155,22 @@ pub struct HolderStatus {
     pub kind: &'static str,
     /// The consumer, the gid of a prepared transaction, else the session's `application_name`.
     pub name: Option<String>,
-    /// Seconds since it waits or is open; null: the installing role may not see that.
+    /// Seconds since the holder waits or is open; null: the installing role may not see that.
     pub held_seconds: Option<f64>,
-    /// About how many bytes it holds.
+    /// About how many bytes the holder holds.
     pub held_bytes: Option<i64>,
-    /// A consumer above a limit of the queue.
+    /// The holder is a consumer above a limit of the queue.
     pub over_limit: bool,
     /// Process id of the session.
     pub pid: Option<i32>,
     /// Number of the transaction.
     pub xid: Option<i64>,
-    /// Database and state of a session; why a consumer was detached.
+    /// Database and state of a session; of a detached consumer, why it was detached.
     pub detail: Option<String>,
 }
 
 impl HolderStatus {
-    /// In one line: what it is, since when and how much it holds.
+    /// The holder in one line: what it is, since when and how much it holds.
     pub fn describe(&self) -> String {
         let mut text = self.kind.to_owned();
         if let Some(name) = &self.name {
@@ -197,17 +197,17 @@ impl HolderStatus {
 /// A consumer of a queue, by the provider's account.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConsumerStatus {
-    /// Its name.
+    /// The consumer's name.
     pub name: String,
-    /// The last tick that it finished.
+    /// The last tick that the consumer finished.
     pub last_tick: Option<i64>,
-    /// Age of that tick.
+    /// Age of the last finished tick, in seconds.
     pub lag_seconds: Option<f64>,
-    /// Seconds since it last did anything.
+    /// Seconds since the consumer last did anything.
     pub last_seen_seconds: f64,
-    /// Events between that tick and the queue's last one.
+    /// Events between the last finished tick and the queue's last tick.
     pub pending_events: Option<i64>,
-    /// The batch that it has open.
+    /// The batch that the consumer has open.
     pub batch: Option<i64>,
 }
 
@@ -220,11 +220,11 @@ pub struct ReplayStatus {
     pub queue: String,
     /// A daemon holds the pid file on this host.
     pub running: bool,
-    /// Its process.
+    /// The daemon's process.
     pub pid: Option<i32>,
-    /// The other end.
+    /// The status of the provider.
     pub provider: ProviderStatus,
-    /// One a subscriber of the config.
+    /// One status for each subscriber of the config.
     pub subscribers: Vec<SubscriberStatus>,
 }
 
@@ -237,18 +237,18 @@ impl ReplayStatus {
             && self.subscribers.iter().all(|one| one.reachable)
     }
 
-    /// All that is not as it should be, the provider's first.
+    /// All reasons why something is not healthy, the provider's first.
     pub fn reasons(&self) -> impl Iterator<Item = &Reason> {
         let of_subscribers = self.subscribers.iter().flat_map(|one| &one.reasons);
         self.provider.reasons.iter().chain(of_subscribers)
     }
 
-    /// How bad the worst of it is; None: all is well.
+    /// The severity of the worst reason; None: all is well.
     pub fn severity(&self) -> Option<Severity> {
         worst(self.reasons())
     }
 
-    /// With which code `replay status` ends.
+    /// The exit code of `replay status`.
     pub fn exit_code(&self) -> Exit {
         exit_code(self.is_asked(), self.running)
     }
@@ -257,84 +257,84 @@ impl ReplayStatus {
 /// The provider as seen from a replay.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ProviderStatus {
-    /// It was asked and answered.
+    /// The provider was asked and answered.
     pub reachable: bool,
     /// Id of the queue's last tick.
     pub last_tick: Option<i64>,
-    /// Seconds since that tick, by its clock.
+    /// Seconds since the last tick, by the provider's clock.
     pub tick_age_seconds: Option<f64>,
-    /// Why it could not be asked, or what is missing there.
+    /// Why the provider could not be asked, or what is missing on the provider.
     pub error: Option<String>,
-    /// What is not as it should be there.
+    /// The reasons why the provider is not healthy.
     pub reasons: Vec<Reason>,
 }
 
 /// A subscriber.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SubscriberStatus {
-    /// Name of its `[[subscriber]]`; null with `subscriber_db`.
+    /// Name of the subscriber's `[[subscriber]]`; null with `subscriber_db`.
     pub name: Option<String>,
-    /// Its consumer on the queue.
+    /// The subscriber's consumer on the queue.
     pub consumer: String,
-    /// It was asked and answered.
+    /// The subscriber was asked and answered.
     pub reachable: bool,
-    /// Identity of the queue that it follows: a number, as text, for it may be above 2^53.
+    /// Identity of the queue that the subscriber follows: a number, given as text because it may be above 2^53.
     pub epoch: Option<String>,
     /// The last tick that is applied.
     pub tick: Option<i64>,
-    /// Seconds since the oldest event that it has not applied, ticked or not, by the provider's clock; 0: it has applied
-    /// all; null: not known.
+    /// Seconds since the oldest event that the subscriber has not applied, ticked or not, by the provider's clock; 0:
+    /// all events are applied; null: not known.
     pub lag_seconds: Option<f64>,
     /// Ticks that are not applied yet; null if the provider cannot be asked.
     pub lag_ticks: Option<i64>,
     /// Events that are not applied yet, ticked or not, by the provider's account.
     pub pending_events: Option<i64>,
-    /// Rows that the batch in hand has written so far and not committed; null unless it takes long.
+    /// Rows that the batch being applied has written so far and not committed; null unless the batch takes long.
     pub batch_rows: Option<i64>,
-    /// In one word.
+    /// The subscriber's state in one word.
     pub state: SubscriberState,
-    /// The operator has paused it.
+    /// The operator has paused the subscriber.
     pub paused: bool,
     /// Rows that were not as their change said.
     pub conflicts: i64,
-    /// Of these, those found in the last day.
+    /// Conflicts found in the last day.
     pub recent_conflicts: i64,
-    /// Why it does not go on, or why it cannot be asked.
+    /// Why the subscriber does not go on, or why it cannot be asked.
     pub last_error: Option<String>,
-    /// What is not as it should be, the worst first.
+    /// The reasons why the subscriber is not healthy, the worst first.
     pub reasons: Vec<Reason>,
     /// Number of tables in each state; states without tables are left out.
     pub tables: BTreeMap<String, u64>,
-    /// The tables that are not `ok`, each with what is known.
+    /// The tables that are not `ok`, each with what is known of it.
     pub table_list: Vec<TableStatus>,
 }
 
-/// A subscriber in one word.
+/// The state of a subscriber in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SubscriberState {
     /// The daemon runs and has not connected to this subscriber yet.
     Starting,
-    /// Some table is not in step yet.
+    /// Some table is not in sync yet.
     Copying,
-    /// In step, some ticks late.
+    /// All tables are in sync, some ticks late.
     Behind,
-    /// Has applied all that was committed on the provider until a moment ago.
+    /// The subscriber has applied all that was committed on the provider until a moment ago.
     Level,
-    /// Goes on without some tables, which are parked.
+    /// The subscriber goes on without some tables, which are parked.
     Parked,
-    /// Told to pause.
+    /// The operator has paused the subscriber.
     Paused,
-    /// The daemon waits for something that may pass by itself, such as a provider that is away.
+    /// The daemon waits for something that may pass by itself, such as a provider that cannot be reached.
     Waiting,
-    /// Does not go on until somebody acts: no daemon, or an error.
+    /// The subscriber does not go on until somebody acts: no daemon runs, or there is an error.
     Stopped,
-    /// Cannot be asked.
+    /// The subscriber cannot be asked.
     Unreachable,
 }
 
 impl SubscriberState {
-    /// The word as printed.
+    /// The state as printed.
     pub fn as_str(self) -> &'static str {
         match self {
             SubscriberState::Starting => "starting",
@@ -357,9 +357,9 @@ pub struct TableStatus {
     pub subscriber: Option<String>,
     /// The table's name as one word; `*` if the subscriber cannot be asked.
     pub table: String,
-    /// The subscriber's table that it is written to, as one word; null if it cannot be asked.
+    /// The subscriber's table that the rows are written to, as one word; null if the subscriber cannot be asked.
     pub target: Option<String>,
-    /// The columns that are replicated, by the names that they had when it was added; null: all.
+    /// The columns that are replicated, by the names that they had when the table was added; null: all.
     pub columns: Option<Vec<String>>,
     /// The condition on the rows that are replicated; null: all.
     #[serde(rename = "where")]
@@ -372,28 +372,29 @@ pub struct TableStatus {
     pub bytes_copied: Option<i64>,
     /// Rows that the provider's statistics promise.
     pub rows_estimated: Option<i64>,
-    /// Rows copied in a second so far, while it is copied.
+    /// Rows copied in a second so far, while the table is copied.
     pub rows_per_second: Option<f64>,
-    /// Seconds until its rows are in, at that rate, while it is copied.
+    /// Seconds until the table's rows are copied, at that rate, while the table is copied.
     pub seconds_left: Option<f64>,
-    /// Indexes and constraints that are still to be built after its copy; null: none.
+    /// Indexes and constraints that are still to be built after the table's copy; null: none.
     pub objects_left: Option<i64>,
-    /// Of how many.
+    /// How many indexes and constraints are built after the copy, done or not.
     pub objects: Option<i64>,
-    /// Share of the work done, from 0 to 1, of those that are being built; null: not known.
+    /// Share of the work done, from 0 to 1, on the objects that are being built; null: not known.
     pub objects_share: Option<f64>,
-    /// Rows that were updated or deleted on the provider, and left out here: its identity is insert-only.
+    /// Rows that were updated or deleted on the provider and left out here, because the table's identity is
+    /// insert-only.
     pub ignored: i64,
     /// Rows that were not as their changes said.
     pub conflicts: Option<i64>,
-    /// Why it is parked, or cannot be asked.
+    /// Why the table is parked, or cannot be asked.
     pub error: Option<String>,
-    /// What to do about it.
+    /// What to do about the error.
     pub advice: Option<String>,
 }
 
 impl TableStatus {
-    /// What is still to be built after its copy, in words; None: nothing.
+    /// What is still to be built after the table's copy, in words; None: nothing.
     pub fn building(&self) -> Option<String> {
         let (left, all) = (self.objects_left?, self.objects?);
         let share = self.objects_share;

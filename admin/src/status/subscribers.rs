@@ -1,4 +1,5 @@
-//! How replays stand: their provider, their subscribers and the tables there. Gathers the facts; `verdict` judges them.
+//! The state of replays: their provider, their subscribers and the tables there. Gathers the facts; `verdict` judges
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +17,10 @@ use super::report::{ReplayStatus, SubscriberStatus, TableStatus};
 use super::verdict::{self, Facts, FromSubscriber, StoredError, TableFacts, Unasked, Verdict};
 use crate::config::{ReplayConfig, SubscriberConfig};
 
-/// What a subscriber without our tables, or without this consumer, comes to.
+/// The error of a subscriber that lacks our tables, or has no row for this consumer.
 const NOT_INSTALLED: &str = "not installed here, run replay install";
 
-/// How a replay, its provider and its subscribers stand.
+/// The state of a replay, its provider and its subscribers.
 pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
     let name = ApplicationName::new(Purpose::Status, &config.daemon.job_name);
     let asked = config.subscribers.iter().map(|subscriber| {
@@ -67,7 +68,7 @@ struct Own {
     sessions: OurSessions,
 }
 
-/// A subscriber's own account; None: replay is not installed there. An error is one that keeps it from being asked.
+/// A subscriber's own account; None: replay is not installed there. An error keeps the subscriber from being asked.
 type Account = Result<Option<Own>, Unasked>;
 
 async fn account(
@@ -168,7 +169,7 @@ fn subscriber_status(
     status.epoch = Some(own.standing.epoch.0.to_string());
     status.tick = Some(own.standing.tick.0);
     status.paused = own.standing.paused;
-    // What a process that has died wrote is gone.
+    // Without a session the rows were written by a process that has died, so they are rolled back.
     status.batch_rows = own.standing.batch_rows.filter(|_| connected);
     status.conflicts = own.standing.conflicts;
     status.recent_conflicts = own.standing.recent_conflicts;
@@ -189,8 +190,8 @@ fn subscriber_status(
     status
 }
 
-/// The tables of each subscriber, for `replay tables`. Err: that subscriber cannot be asked, or
-/// replay is not installed there.
+/// The tables of each subscriber, for `replay tables`. Err: the subscriber cannot be asked, or replay is not installed
+/// there.
 pub async fn tables_of(
     config: &ReplayConfig,
 ) -> Vec<(&SubscriberConfig, Result<Vec<TableStatus>, String>)> {

@@ -8,10 +8,10 @@ use super::verdict::{Kind, Reason};
 use crate::output::{bytes, or_none, seconds};
 use crate::terminal::visible;
 
-/// Tables that are named under a subscriber; of the others only the number is told.
+/// How many tables are named under a subscriber; of further tables only the number is told.
 const NAMED_TABLES: usize = 50;
 
-/// A line and what hangs below it.
+/// A line and the lines below it.
 struct Branch {
     text: String,
     twigs: Vec<Branch>,
@@ -84,7 +84,7 @@ fn database_branch(database: &DatabaseStatus) -> Branch {
 fn queue_branch(queue: &QueueStatus) -> Branch {
     let mut text = format!("queue {}:", queue.name);
     if let Some(tick) = queue.last_tick {
-        // What the server did not tell is a dash, not a nought.
+        // A number that the server did not tell is a dash, not a zero.
         let age = queue.tick_age_seconds.map_or("-".to_owned(), seconds);
         let events = or_none(queue.pending_events);
         text.push_str(&format!(
@@ -92,7 +92,7 @@ fn queue_branch(queue: &QueueStatus) -> Branch {
             bytes(queue.bytes)
         ));
     }
-    // What is in the reasons is told below.
+    // An error that is among the reasons is told with them.
     if let Some(error) = queue.error.as_ref().filter(|_| queue.reasons.is_empty()) {
         let after = if queue.last_tick.is_some() { "," } else { "" };
         text.push_str(&format!("{after} {error}"));
@@ -162,7 +162,7 @@ fn subscriber_branch(subscriber: &SubscriberStatus) -> Branch {
         text.push_str(&format!(", {} conflicts", subscriber.conflicts));
     }
     let mut branch = Branch::new(text);
-    // Tables stand below, each with its reason.
+    // Parked and copied tables are left out here: the lines of the tables below give their reasons.
     let reasons = subscriber.reasons.iter();
     let reasons = reasons.filter(|one| !matches!(one.kind, Kind::Parked | Kind::Copying));
     branch.twigs = reasons.map(reason_branch).collect();
@@ -172,7 +172,7 @@ fn subscriber_branch(subscriber: &SubscriberStatus) -> Branch {
     branch
 }
 
-/// What is wrong, and what to do below it.
+/// A reason, with the advice below it.
 fn reason_branch(reason: &Reason) -> Branch {
     let severity = reason.severity.as_str();
     let mut branch = Branch::new(format!("{severity}: {}", reason.sentence()));

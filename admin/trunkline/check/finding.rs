@@ -1,18 +1,18 @@
-//! What a check finds: how bad it is, of what, in words and in numbers. Pure.
+//! A finding of a check: its severity, its subject, its message and its numbers. Pure.
 
 use admin::status::verdict::Severity;
 use serde::Serialize;
 
-/// How bad it is, in the words and numbers of Nagios. In order of what is told first: something that could not be
-/// looked at may be worse than a warning.
+/// The severity of a finding, in the words and numbers of Nagios. The order is that of what is told first: a thing
+/// whose state could not be found out may be worse than a warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
-    /// In order.
+    /// All is well.
     Ok,
     /// Somebody should look.
     Warning,
-    /// It could not be found out.
+    /// The state could not be found out.
     Unknown,
     /// Somebody must act.
     Critical,
@@ -29,7 +29,7 @@ impl Level {
         }
     }
 
-    /// As bad as a reason of the verdict.
+    /// The level of a reason's severity.
     pub(crate) fn of(severity: Severity) -> Level {
         match severity {
             Severity::Warning => Level::Warning,
@@ -37,7 +37,7 @@ impl Level {
         }
     }
 
-    /// The word, as Nagios writes it.
+    /// The level's word, as Nagios writes it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Level::Ok => "OK",
@@ -71,7 +71,7 @@ pub(crate) enum Check {
 }
 
 impl Check {
-    /// Its name.
+    /// The check's name.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Check::Ticker => "ticker",
@@ -85,7 +85,7 @@ impl Check {
         }
     }
 
-    /// What its limits count, and with which unit; none if it has no limits.
+    /// The number that the check's limits are for, and its unit; none if the check has no limits.
     pub(crate) fn measured(self) -> Option<Measured> {
         let measured = |name, unit| Some(Measured { name, unit });
         match self {
@@ -116,7 +116,7 @@ pub(crate) enum Unit {
     Count,
 }
 
-/// Above these a number is a warning, or critical; none: never.
+/// Limits: a number above `warn` is a warning, above `crit` critical; a limit of none is never exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub(crate) struct Limits {
     pub(crate) warn: Option<f64>,
@@ -131,7 +131,7 @@ impl Limits {
         }
     }
 
-    /// These, where the operator gave none.
+    /// The operator's limits, or `usual` if the operator gave none.
     pub(crate) fn or(self, usual: Limits) -> Limits {
         if self == Limits::default() {
             usual
@@ -140,7 +140,7 @@ impl Limits {
         }
     }
 
-    /// How bad a number is.
+    /// The level of a number.
     pub(crate) fn level(self, value: f64) -> Level {
         if self.crit.is_some_and(|limit| value > limit) {
             Level::Critical
@@ -162,11 +162,11 @@ pub(crate) struct Number {
     pub(crate) limits: Limits,
 }
 
-/// What a check found of one thing.
+/// What a check found out about one subject.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Finding {
     pub(crate) check: Check,
-    /// What it is about, from the large to the small: database, queue, consumer; or job, subscriber.
+    /// The finding's subject, from the large to the small: database, queue, consumer; or job, subscriber.
     pub(crate) of: String,
     pub(crate) status: Level,
     pub(crate) message: String,
@@ -185,7 +185,7 @@ impl Finding {
         }
     }
 
-    /// A finding that is as bad as its number says.
+    /// A finding with the level of its number.
     pub(crate) fn measured(
         check: Check,
         of: String,
@@ -205,7 +205,7 @@ impl Finding {
         finding
     }
 
-    /// A further number, without limits.
+    /// Adds a further number, which has no limits.
     pub(crate) fn count(mut self, name: &'static str, value: f64, unit: Unit) -> Finding {
         self.numbers.push(Number {
             name,
@@ -216,14 +216,14 @@ impl Finding {
         self
     }
 
-    /// At least as bad as this.
+    /// The finding with at least this level.
     pub(crate) fn at_least(mut self, status: Level) -> Finding {
         self.status = self.status.max(status);
         self
     }
 }
 
-/// The worst of all; [`Level::Unknown`] if nothing was found at all.
+/// The worst level of all findings; [`Level::Unknown`] if there are no findings.
 pub(crate) fn worst(findings: &[Finding]) -> Level {
     let levels = findings.iter().map(|finding| finding.status);
     levels.max().unwrap_or(Level::Unknown)

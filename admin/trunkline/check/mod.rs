@@ -1,5 +1,5 @@
 //! `trunkline check`: health checks for monitoring. `finding` has the words, `queues` and `replication` judge what
-//! status tells, `versions` what is installed, `print` writes it down. Reads only.
+//! status tells, `versions` judges what is installed, `print` formats the findings. Reads only.
 
 mod finding;
 mod print;
@@ -97,8 +97,8 @@ impl CheckArgs {
     }
 }
 
-/// Checks, tells, and gives the exit code; what is wrong with a config file is a finding among the others. Errors: the
-/// arguments, or standard output.
+/// Runs the checks, prints the findings, and gives the exit code. What is wrong with a config file is a finding among
+/// the others. Errors: the arguments, or standard output.
 pub(crate) async fn run(
     args: &CheckArgs,
     configs: &[AnyConfig],
@@ -123,13 +123,13 @@ pub(crate) async fn run(
     Ok(finding::worst(&findings).code())
 }
 
-/// The line for a check that could not be done at all.
+/// The line of a check that could not be made at all.
 pub(crate) fn not_done(failure: &Failure) -> String {
     let text = one_line(failure.error.as_ref());
     format!("TRUNKLINE UNKNOWN - {}\n", print::plain(&text))
 }
 
-/// Questions with a limit, judged by the operator's lags where he gave some.
+/// Questions within a time limit; answers are judged by the operator's limits of lag if he gave them.
 fn asking(timeout: Duration, limits: Limits) -> Asking {
     let mut asking = Asking::within(timeout);
     if limits != Limits::default() {
@@ -139,8 +139,8 @@ fn asking(timeout: Duration, limits: Limits) -> Asking {
     asking
 }
 
-/// What is found of the queues. A database that cannot be asked is one finding, however many checks are asked for, and
-/// none where `replication` tells it of the same database.
+/// The findings about queues. A database that cannot be asked is one finding, however many checks are asked for. It is
+/// no finding here if `replication` reports the same database.
 async fn of_queues(
     checks: &[Check],
     configs: &[AnyConfig],
@@ -168,7 +168,7 @@ async fn of_queues(
     findings
 }
 
-/// What is found of a replay and its subscribers.
+/// The findings about a replay and its subscribers.
 async fn of_replay(
     checks: &[Check],
     replay: &ReplayConfig,

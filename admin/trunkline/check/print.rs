@@ -1,4 +1,4 @@
-//! Findings as Nagios, a program, or Prometheus' textfile collector reads them. Pure.
+//! Formats findings for Nagios, for a program (JSON), or for Prometheus' textfile collector. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -51,7 +51,7 @@ fn sentence(finding: &Finding) -> String {
     format!("{} {of}: {message}", check.word())
 }
 
-/// One line that Nagios does not take apart: a bar would begin the numbers.
+/// Text that Nagios does not split: a bar would begin the numbers.
 pub(super) fn plain(text: &str) -> String {
     visible(text).replace('|', "\u{a6}")
 }
@@ -86,8 +86,8 @@ pub(crate) fn json(findings: &[Finding]) -> serde_json::Value {
 type Labels = Vec<(String, String)>;
 type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
 
-/// Gauges: `trunkline_check_status` (0 to 3, as the exit codes) a finding, and each number under its own name with its
-/// unit.
+/// Gauges: for each finding `trunkline_check_status` (0 to 3, as the exit codes), and each number under its own name
+/// with its unit.
 pub(crate) fn prometheus(findings: &[Finding]) -> anyhow::Result<String> {
     let mut registry = Registry::with_prefix("trunkline");
     let statuses = Gauges::default();

@@ -1,4 +1,4 @@
-//! What the checks find of queues and their consumers. Pure: judges what status tells.
+//! The findings about queues and their consumers. Pure: judges what status tells.
 
 use admin::output::{bytes, seconds};
 use admin::status::verdict::{self, Kind, TickFacts};
@@ -6,13 +6,13 @@ use admin::status::{ConsumerStatus, HolderStatus, QueuePace, QueueStatus};
 
 use super::finding::{Check, Finding, Level, Limits, Unit};
 
-/// Rotation is looked at every `maint_delay`, 600 s if the config does not say.
+/// How late a rotation may be: rotation is checked every `maint_delay`, 600 s by default.
 const ROTATION_GRACE_SECONDS: f64 = 900.0;
 
-/// Limits of a consumer's lag where the operator gives none.
+/// The default limits of a consumer's lag.
 const CONSUMER_LIMITS: (f64, f64) = (300.0, 3600.0);
 
-/// What one of the checks finds of the queues of a database.
+/// The findings of one check about the queues of a database.
 pub(crate) fn findings(
     check: Check,
     database: &str,
@@ -52,7 +52,7 @@ pub(crate) fn findings(
     found
 }
 
-/// Each problem is critical: rows may be missing, and nothing else tells of it.
+/// The finding about capture. Each problem is critical: rows may be missing, and no other check reports it.
 fn capture(of: String, queue: &QueueStatus) -> Finding {
     let problems = queue.capture_problems.iter();
     let all: Vec<_> = problems
@@ -69,11 +69,11 @@ fn capture(of: String, queue: &QueueStatus) -> Finding {
     Finding::new(Check::Capture, of, level, message)
 }
 
-/// Limits of a holder's age where the operator gives none.
+/// The default limits of a holder's age.
 const HOLDER_LIMITS: (f64, f64) = (3600.0, 21_600.0);
 
-/// The oldest holder counts. A consumer above the queue's limit is a warning, one that was detached critical: it has lost
-/// events.
+/// The finding about holders; the oldest holder counts. A consumer above the queue's limit is a warning. A consumer
+/// that was detached is critical: it has lost events.
 fn holders(of: String, queue: &QueueStatus, limits: Limits) -> Finding {
     let holding = || {
         queue
@@ -124,7 +124,7 @@ fn ticker(of: String, queue: &QueueStatus, ticks: &TickFacts, limits: Limits) ->
     } else {
         what.join("; ")
     };
-    // The operator's own limits hold instead of the queue's. What else is wrong than a tick's age counts all the same.
+    // The operator's own limits replace those of the queue. Faults other than a tick's age count in any case.
     let given = limits != Limits::default();
     let counts = queue
         .reasons
@@ -144,14 +144,14 @@ fn ticker(of: String, queue: &QueueStatus, ticks: &TickFacts, limits: Limits) ->
     .count("new_events", ticks.pending as f64, Unit::Count)
 }
 
-/// None for an idle member of a cooperating consumer, which has no position.
+/// The finding about a consumer; none for an idle member of a cooperating consumer, which has no position.
 fn consumer(
     of: String,
     queue: &QueueStatus,
     consumer: &ConsumerStatus,
     limits: Limits,
 ) -> Option<Finding> {
-    // A queue that is not ticked makes every consumer's last tick old; that is the ticker's trouble.
+    // If the queue is not ticked, every consumer's last tick is old; the check of the ticker reports that.
     let lag = if consumer.last_tick? >= queue.last_tick? {
         0.0
     } else {
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(level(80.0), Level::Warning);
         assert_eq!(level(200.0), Level::Critical);
         assert_eq!(of(facts(None)).status, Level::Critical);
-        // Events that wait make a tick due sooner, and where no ticker is connected nothing has to be waited for.
+        // Waiting events make a tick due sooner; and if no ticker is connected, a late tick is critical at once.
         let waiting = TickFacts {
             pending: 5,
             ..facts(Some(30.0))

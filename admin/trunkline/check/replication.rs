@@ -1,4 +1,4 @@
-//! What the check `replication` finds of a replay's subscribers. Pure: judges what status tells.
+//! The findings of the check `replication` about a replay's subscribers. Pure: judges what status tells.
 
 use admin::output::seconds;
 use admin::status::verdict::{self, LAG_LIMITS, Reason};
@@ -6,10 +6,10 @@ use admin::status::{ReplayStatus, SubscriberStatus};
 
 use super::finding::{Check, Finding, Level, Limits, Unit};
 
-/// Reasons that are told in a finding's line; of the others only the number is.
+/// How many reasons a finding's line names; of further reasons only the number is told.
 const TOLD: usize = 5;
 
-/// One finding a subscriber, and one if the provider is not in order. `limits` are those that the status was judged by.
+/// One finding for each subscriber, and one for a provider that is not healthy. The status was judged by `limits`.
 pub(crate) fn findings(replay: &ReplayStatus, limits: Limits) -> Vec<Finding> {
     let mut found = Vec::new();
     let of_provider = &replay.provider.reasons;
@@ -25,7 +25,7 @@ pub(crate) fn findings(replay: &ReplayStatus, limits: Limits) -> Vec<Finding> {
     }
     let limits = limits.or(Limits::new(LAG_LIMITS.0, LAG_LIMITS.1));
     found.extend(replay.subscribers.iter().map(|subscriber| {
-        // JOB, or JOB/NAME where there are several.
+        // The consumer's name is JOB, or JOB/NAME if the replay has several subscribers.
         subscriber_finding(subscriber.consumer.clone(), subscriber, limits)
     }));
     found

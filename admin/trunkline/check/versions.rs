@@ -1,4 +1,4 @@
-//! What the check `versions` finds: whether what is installed fits this program. Reads the databases' own account.
+//! The findings of the check `versions`: whether what is installed fits this program. Reads what the databases record.
 
 use admin::config::ReplayConfig;
 use admin::status::Asking;
@@ -9,7 +9,7 @@ use sql::install::installed::{self, Age, Installed};
 
 use super::finding::{Check, Finding, Level};
 
-/// Of a provider.
+/// The findings about a provider.
 pub(super) async fn of(session: &Session, database: &str, asking: &Asking) -> Vec<Finding> {
     let asked = asking.ask(async { Ok(installed::components(&**session).await?) });
     match asked.await {
@@ -18,7 +18,8 @@ pub(super) async fn of(session: &Session, database: &str, asking: &Asking) -> Ve
     }
 }
 
-/// Of each subscriber of a replay. One that cannot be asked is left out where `told` says that another check tells it.
+/// The findings about each subscriber of a replay. If `told`, another check reports the subscribers that cannot be
+/// asked, and they are left out here.
 pub(super) async fn of_subscribers(
     replay: &ReplayConfig,
     asking: &Asking,

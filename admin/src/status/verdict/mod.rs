@@ -1,5 +1,5 @@
-//! The one truth about a replication's health: facts in, verdict out. Every output, `status`, `check`, the page, the
-//! metrics and `/health`, tells what this says. Pure.
+//! The verdict on a replication's health: facts in, verdict out. Every output (`status`, `check`, the page, the metrics
+//! and `/health`) tells this verdict, so that no two outputs disagree. Pure.
 
 mod provider;
 mod reason;
@@ -14,56 +14,57 @@ pub use waits::{Wait, waits};
 use super::report::SubscriberState;
 use crate::output::seconds;
 
-/// Younger than this, what a subscriber lacks counts as level: under load there always is an event that is just being
-/// applied.
+/// A subscriber whose oldest unapplied event is younger than this counts as level: under load there always is an event
+/// that is just being applied.
 pub const LEVEL_SECONDS: f64 = 2.0;
 
-/// A subscriber's lag that is a warning, and one that is critical, where the operator says nothing else.
+/// The default limits of a subscriber's lag: above the first it is a warning, above the second critical.
 pub const LAG_LIMITS: (f64, f64) = (60.0, 600.0);
 
-/// A replay that has something to do and does nothing is told after this time, and is critical after the second.
+/// A replay that has work and is idle is told after the first time, and is critical after the second.
 const HANG_SECONDS: (f64, f64) = (15.0, 60.0);
 
-/// A passing error that has not passed after this time is critical.
+/// A transient error that lasts longer than this is critical.
 const PASSING_SECONDS: f64 = 60.0;
 
-/// Parked tables that are told one by one; of the others only the number is.
+/// How many parked tables are named; of further tables only the number is told.
 const TOLD_TABLES: usize = 20;
 
-/// A table that is not in step.
+/// A table that is not in sync.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableFacts {
-    /// Its name.
+    /// The table's name.
     pub table: String,
-    /// Its state, as printed.
+    /// The table's state, as printed.
     pub state: String,
-    /// Why it is parked, without values of rows.
+    /// Why the table is parked, without values of rows.
     pub error: Option<String>,
-    /// What to do about it.
+    /// What to do about the error.
     pub advice: Option<String>,
 }
 
 /// An error that the daemon has stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredError {
-    /// In one line, without values of rows.
+    /// The error in one line, without values of rows.
     pub text: String,
-    /// What somebody has to do; None: it may pass by itself.
+    /// What somebody has to do; None: the error may pass by itself.
     pub advice: Option<String>,
-    /// Seconds since it was stored.
+    /// Seconds since the error was stored.
     pub seconds: f64,
 }
 
-/// What the subscriber says of itself.
+/// What the subscriber says of its own state.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FromSubscriber {
-    /// The operator has paused it.
+    /// The operator has paused the subscriber.
     pub paused: bool,
-    /// Why the daemon does not go on, if it does not.
+    /// The error that keeps the daemon from going on, if there is one.
     pub error: Option<StoredError>,
-    /// The batch loop's session is there.
+    /// The batch loop's session exists.
     pub connected: bool,
-    /// Seconds since that session is idle; None: it works or waits, or that may not be seen.
+    /// Seconds since the batch loop's session is idle; None: the session works or waits, or this role may not see its
+    /// state.
     pub idle: Option<f64>,
     /// Sessions of ours that wait.
     pub waits: Vec<Wait>,
@@ -80,20 +81,21 @@ pub struct FromSubscriber {
 pub struct Facts {
     /// A daemon of the job runs on this host.
     pub daemon: bool,
-    /// The subscriber's own account; an error: it cannot be asked; None: replay is not installed there.
+    /// The subscriber's own account; an error: the subscriber cannot be asked; None: replay is not installed there.
     pub subscriber: Result<Option<FromSubscriber>, Unasked>,
-    /// The provider's account; None: it cannot be asked, or has no such queue.
+    /// The provider's account; None: the provider cannot be asked, or has no such queue.
     pub provider: Option<FromProvider>,
 }
 
-/// What is to be said of a subscriber.
+/// The verdict on a subscriber.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// In one word.
+    /// The subscriber's state in one word.
     pub state: SubscriberState,
-    /// Age, on the provider's clock, of the oldest event that it has not applied; 0: it has applied all; None: not known.
+    /// Age, on the provider's clock, of the oldest event that the subscriber has not applied; 0: all is applied; None:
+    /// not known.
     pub lag: Option<f64>,
-    /// What is not as it should be, the worst first.
+    /// The reasons why the subscriber is not healthy, the worst first.
     pub reasons: Vec<Reason>,
 }
 
@@ -242,7 +244,7 @@ fn of_tables(tables: &[TableFacts]) -> Vec<Reason> {
     reasons
 }
 
-/// The one word, decided from the facts. A state that is not healthy is never told as a healthy one.
+/// The state, decided from the facts. An unhealthy state is never told as a healthy one.
 fn state(facts: &Facts, own: &FromSubscriber, lag: Option<f64>) -> SubscriberState {
     let is = |state: &str| own.tables.iter().any(|table| table.state == state);
     if own.paused {
@@ -354,7 +356,7 @@ mod tests {
         let pause = Some((Severity::Warning, Kind::Paused));
         assert_eq!(told(&paused), (Paused, pause));
         assert_eq!(judge(FromSubscriber::default(), late()).state, Starting);
-        // Nobody may call it level if the provider cannot be asked.
+        // A subscriber is never called level if the provider cannot be asked.
         assert_eq!(judge(own(), None).state, Waiting);
         let parked = FromSubscriber {
             tables: vec![TableFacts {

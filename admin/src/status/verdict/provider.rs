@@ -1,20 +1,20 @@
-//! What is wrong at the provider, and what it says of a subscriber. Pure.
+//! What is wrong with the provider, and what the provider says of a subscriber. Pure.
 
 use super::reason::{Kind, Reason, Severity, Unasked};
 use super::ticks::TickFacts;
 use super::waits::{Wait, waits};
 
-/// Of a limit of the queue, a consumer that has used this share is told.
+/// A consumer that has used this share of a limit of the queue is told.
 const NEAR: f64 = 0.8;
 
 /// What is known of the provider.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProviderFacts {
-    /// It cannot be asked.
+    /// The error that keeps the provider from being asked, if there is one.
     pub unasked: Option<Unasked>,
     /// The queue's name.
     pub queue: String,
-    /// How the queue is ticked; None: it is not there.
+    /// The facts of the queue's ticks; None: the queue does not exist.
     pub ticks: Option<TickFacts>,
     /// Nobody may insert events.
     pub insert_disabled: bool,
@@ -58,27 +58,27 @@ pub fn of_provider(facts: &ProviderFacts) -> Vec<Reason> {
     reasons
 }
 
-/// What holds the queue for a subscriber.
+/// Whether the queue's events are held for a subscriber.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Held {
-    /// A consumer holds it.
+    /// A consumer holds the queue.
     Held,
-    /// There is no such consumer.
+    /// The consumer does not exist.
     NoConsumer,
-    /// The consumer held too much and holds nothing any more: why.
+    /// The consumer was detached because it held too much, and holds nothing any more. The text is the reason.
     Detached(String),
 }
 
 /// A limit of the queue, and how much of it is used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retention {
-    /// Whose events these are: the subscriber, or a table by its name.
+    /// The owner of the held events: the subscriber, or a table by its name.
     pub subject: String,
     /// The limit as it is set, such as `retention_age = 1 day`.
     pub limit: String,
     /// Share of the limit that is used; 1: all of it.
     pub used: f64,
-    /// Above the limit the consumer is detached, and the events are given away.
+    /// Above the limit the consumer is detached, and its events are no longer held.
     pub detaches: bool,
 }
 
@@ -122,24 +122,24 @@ impl Retention {
 /// What the provider says of a subscriber.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FromProvider {
-    /// It follows the queue that is there now.
+    /// The subscriber follows the queue that exists now.
     pub same_queue: bool,
-    /// The queue has the tick where the subscriber stands.
+    /// The queue has the tick that is the subscriber's position.
     pub tick_known: bool,
-    /// Seconds since the oldest event that the subscriber has not applied, ticked or not; None: there is none.
+    /// Seconds since the oldest event that the subscriber has not applied, ticked or not; None: there is no such event.
     pub oldest: Option<f64>,
     /// Events that are not applied.
     pub events: i64,
     /// Ticks that are not applied.
     pub ticks: i64,
-    /// What holds the queue for it.
+    /// Whether the queue's events are held for the subscriber.
     pub held: Held,
-    /// The limits of what it may hold, its parked tables' included.
+    /// The limits on what the subscriber may hold, its parked tables included.
     pub retention: Vec<Retention>,
 }
 
 impl FromProvider {
-    /// None: what is not applied cannot be known.
+    /// The lag in seconds; None: it cannot be known what is not applied.
     pub(super) fn lag(&self) -> Option<f64> {
         (self.same_queue && self.tick_known).then(|| self.oldest.unwrap_or(0.0))
     }

@@ -1,4 +1,4 @@
-//! One thing that is not as it should be. Pure.
+//! One reason why something is not healthy. Pure.
 
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ impl Severity {
 pub enum Kind {
     /// A database cannot be asked.
     Unreachable,
-    /// What is expected in a database is not there, or is older than this program.
+    /// Something that is expected in a database does not exist, or is older than this program.
     NotInstalled,
     /// No tick is made.
     NoTick,
@@ -40,28 +40,28 @@ pub enum Kind {
     NotCaptured,
     /// No daemon works on the subscriber.
     NoDaemon,
-    /// The daemon is there and does nothing.
+    /// The daemon runs and does nothing.
     Hangs,
-    /// The operator has paused it.
+    /// The operator has paused the subscriber.
     Paused,
-    /// The daemon says why it does not go on.
+    /// The daemon has stored an error that keeps it from going on.
     Error,
-    /// The queue does not have, or does not hold, what the subscriber needs.
+    /// The queue does not have, or does not hold, the events that the subscriber needs.
     Lost,
     /// A limit of the queue is near, or passed.
     Retention,
     /// A table is parked.
     Parked,
-    /// Tables are on their way to be in step.
+    /// Tables are being copied or caught up.
     Copying,
     /// Rows were not as their changes said.
     Conflicts,
-    /// What the subscriber shows is old.
+    /// The subscriber lags: its rows are old.
     Lag,
 }
 
 impl Kind {
-    /// The word as printed.
+    /// The kind as printed.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Unreachable => "unreachable",
@@ -84,18 +84,18 @@ impl Kind {
     }
 }
 
-/// One thing that is not as it should be.
+/// One reason why something is not healthy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reason {
-    /// How bad it is.
+    /// How bad the reason is.
     pub severity: Severity,
-    /// What kind of thing it is.
+    /// The kind of the fault.
     pub kind: Kind,
-    /// Whom it is about: `ticker`, `replay`, `provider`, `subscriber`, or a table by its name.
+    /// The subject of the reason: `ticker`, `replay`, `provider`, `subscriber`, or a table by its name.
     pub subject: String,
     /// What is wrong, in one line without values of rows.
     pub what: String,
-    /// What to do about it.
+    /// What to do about the reason.
     pub advice: Option<String>,
 }
 
@@ -119,7 +119,7 @@ impl Reason {
         self.advised_if(Some(advice.into()))
     }
 
-    /// With what is stored as advice, where there is any.
+    /// The same reason with the stored advice, if there is advice.
     pub(super) fn advised_if(self, advice: Option<String>) -> Reason {
         Reason { advice, ..self }
     }
@@ -130,7 +130,7 @@ impl Reason {
     }
 }
 
-/// The worst of some reasons; None: there is none.
+/// The severity of the worst reason; None: there are no reasons.
 pub fn worst<'a>(reasons: impl IntoIterator<Item = &'a Reason>) -> Option<Severity> {
     reasons.into_iter().map(|reason| reason.severity).max()
 }
@@ -140,6 +140,6 @@ pub fn worst<'a>(reasons: impl IntoIterator<Item = &'a Reason>) -> Option<Severi
 pub struct Unasked {
     /// The error in one line.
     pub error: String,
-    /// What to do about it.
+    /// What to do about the error.
     pub advice: Option<String>,
 }

@@ -3,15 +3,15 @@
 use super::reason::{Kind, Reason, Severity};
 use crate::output::seconds;
 
-/// A tick may be this late on a loaded machine.
+/// How much later than due a tick may be, because a machine may be loaded.
 const TICK_GRACE_SECONDS: f64 = 15.0;
 
-/// How a queue is ticked.
+/// The facts of a queue's ticks.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TickFacts {
-    /// Seconds since the last tick; None: there is none.
+    /// Seconds since the last tick; None: there is no tick.
     pub age: Option<f64>,
-    /// Events numbered since that tick.
+    /// Events numbered since the last tick.
     pub pending: i64,
     /// Seconds after which an event makes a tick due.
     pub max_lag: f64,
@@ -19,14 +19,15 @@ pub struct TickFacts {
     pub idle_period: f64,
     /// No ticks are made, by the operator's wish.
     pub paused: bool,
-    /// Ticks come from elsewhere, at their own times.
+    /// Ticks come from outside, at their own times.
     pub external: bool,
     /// The process on the server that holds the ticker's lock; None: no ticker of ours is connected.
     pub ticker: Option<i32>,
 }
 
 impl TickFacts {
-    /// Ages of a tick above which it is late, as a warning and as critical; None: it comes when it comes.
+    /// Ages of the last tick above which the next tick is late, as a warning and as critical; None: no tick is
+    /// expected.
     pub fn limits(&self) -> Option<(f64, f64)> {
         if self.external || self.paused {
             return None;
@@ -40,7 +41,7 @@ impl TickFacts {
             period + TICK_GRACE_SECONDS,
             2.0 * period + 4.0 * TICK_GRACE_SECONDS,
         );
-        // Where no ticker is connected, nothing has to be waited for to know it.
+        // If no ticker is connected, a late tick is critical at once: waiting would not tell more.
         Some((warn, if self.ticker.is_none() { warn } else { crit }))
     }
 

@@ -1,4 +1,4 @@
-//! Sessions of ours that wait: for a synchronous standby, or for others' locks. Pure.
+//! Our sessions that wait: for a synchronous standby, or for locks of others. Pure.
 
 use super::reason::{Kind, Reason, Severity};
 use crate::output::seconds;
@@ -12,15 +12,15 @@ const LOCK_SECONDS: f64 = 5.0;
 /// A session of ours that waits on a server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wait {
-    /// Its name.
+    /// The session's name.
     pub session: String,
-    /// Since when, in seconds.
+    /// How long the session has waited, in seconds.
     pub seconds: f64,
-    /// Who holds the lock; None: it waits for a synchronous standby.
+    /// The holders of the lock; None: the session waits for a synchronous standby.
     pub lock: Option<String>,
 }
 
-/// What our sessions wait for on a server; `standbys` is its `synchronous_standby_names`.
+/// What our sessions wait for on a server; `standbys` is the server's `synchronous_standby_names`.
 pub fn waits(server: &str, waits: &[Wait], standbys: &str) -> Vec<Reason> {
     let told = waits.iter().filter_map(|wait| {
         let (session, since) = (&wait.session, seconds(wait.seconds));
