@@ -1,4 +1,5 @@
-//! What the tasks of one database share: how to get there, its settings, when to stop, and where to tell.
+//! What the tasks of one database share: how to reach the database, its settings, the requests to stop, and where
+//! outcomes are reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,29 +17,29 @@ use crate::watched::Watched;
 /// What a database's tasks share.
 #[derive(Clone)]
 pub(crate) struct Database {
-    /// How to get there.
+    /// How the database is reached.
     pub(crate) connect: ConnectInfo,
     /// The job's name, for `application_name`.
     pub(crate) job_name: String,
     /// Settings, replaced by a reload.
     pub(crate) pace: watch::Receiver<Pace>,
-    /// Finish the statement in hand and end.
+    /// Asks to finish the running statement and end.
     pub(crate) stop: CancellationToken,
-    /// End at once.
+    /// Asks to end at once.
     pub(crate) stop_now: CancellationToken,
     /// The process's counters.
     pub(crate) stats: Arc<Stats>,
-    /// Where the first outcome of a try is told: the database's name, and an error if there was one.
+    /// Takes the first outcome of a try: the database's name, and the error if there was one.
     pub(crate) news: mpsc::UnboundedSender<(String, Option<String>)>,
 }
 
 impl Database {
-    /// Its name.
+    /// The database's name.
     pub(crate) fn name(&self) -> &str {
         self.connect.dbname()
     }
 
-    /// A session for a purpose; None: asked to stop meanwhile.
+    /// A session for a purpose; None: the daemon was asked to stop meanwhile.
     pub(crate) async fn session(&self, purpose: Purpose) -> Result<Option<Watched>, Trouble> {
         let application_name = ApplicationName::new(purpose, &self.job_name);
         tokio::select! {
@@ -49,7 +50,7 @@ impl Database {
         }
     }
 
-    /// Sleeps; true: asked to stop meanwhile.
+    /// Sleeps; true: the daemon was asked to stop meanwhile.
     pub(crate) async fn sleep(&self, delay: Duration) -> bool {
         tokio::select! {
             () = tokio::time::sleep(delay) => false,
@@ -57,13 +58,14 @@ impl Database {
         }
     }
 
-    /// Tells the outcome of a try; an error if there was one.
+    /// Reports the outcome of a try, with its error if there was one.
     pub(crate) fn tell(&self, error: Option<String>) {
-        // Nobody listens any more once the start has been reported.
+        // The send may fail: outcomes are not read any more once the start has been reported.
         let _ = self.news.send((self.name().to_owned(), error));
     }
 
-    /// An error of one piece of work: the round ends if the connection is gone, else it is logged and the round goes on.
+    /// Handles the error of one step of a round. If the connection is gone, the round ends; else the error is logged
+    /// and the round goes on.
     pub(crate) fn piece_failed(&self, session: &Session, error: Error) -> Result<(), Error> {
         if session.is_closed() || self.stop.is_cancelled() {
             return Err(error);

@@ -1,4 +1,4 @@
-//! One database, from connect to connect: waits until it is ours, ticks it, and tries again when that breaks.
+//! The loop of one database: connects, waits until it holds the ticker's lock, ticks, and tries again when that breaks.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::tries::Tries;
 use crate::trouble::Trouble;
 use crate::{tick, upkeep};
 
-/// Between two tries of a standby to become the one.
+/// Time between two tries of a standby to get the ticker's lock.
 const STANDBY_DELAY: Duration = Duration::from_secs(1);
 
 /// Ticks the database until it is asked to stop, whatever breaks in between.
@@ -30,7 +30,8 @@ pub(crate) async fn run(database: Database) {
     }
 }
 
-/// One connection's life. Ok: asked to stop. `worked` is set when it got as far as ticking.
+/// Works over one connection until it breaks. Ok: asked to stop. `worked` is set when the connection got as far as
+/// ticking.
 async fn once(
     database: &Database,
     history: &mut History,
@@ -51,7 +52,7 @@ async fn once(
             tracing::info!(database = database.name(), "ticking");
             history.check(database.name(), &session).await?;
         }
-        // The same interface, and nothing beyond it: no epochs, no tags, no list of what is due.
+        // PgQ has the same functions and none of ours: no epochs, no tags, no list of the queues that are due.
         Maker::PgQ => tracing::info!(
             database = database.name(),
             "ticking queues of PgQ, not of Trunkline"
@@ -60,7 +61,7 @@ async fn once(
     database.tell(None);
     let _counted = database.stats.ticking();
 
-    // The upkeep goes when the lock goes: its life ends with this session's.
+    // The upkeep must end when the lock is lost, so it ends with this session.
     let upkeep_database = Database {
         stop: database.stop.child_token(),
         ..database.clone()
@@ -94,7 +95,7 @@ async fn once(
     result.map_err(Trouble::from)
 }
 
-/// Takes the lock, waiting as a standby as long as another ticker has it; false: asked to stop.
+/// Takes the ticker's lock, and waits as a standby as long as another ticker holds it; false: asked to stop.
 async fn become_the_one(database: &Database, session: &Session) -> Result<bool, Trouble> {
     let mut waiting = false;
     loop {

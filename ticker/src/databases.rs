@@ -1,4 +1,4 @@
-//! Which databases are to be ticked.
+//! The databases that are ticked.
 
 use admin::config::TickerConfig;
 use admin::databases;
@@ -6,8 +6,8 @@ use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 
 use crate::trouble::Trouble;
 
-/// The databases of the config, each with its connection. For "all": every database of the server that has the queue;
-/// one that cannot be looked at counts as having it, so that its trouble is seen.
+/// The connections of the config's databases. For "all" these are the databases of the server that have the queue. A
+/// database that cannot be asked counts as having the queue, so that its error is seen.
 pub(crate) async fn named(config: &TickerConfig) -> Result<Vec<ConnectInfo>, Trouble> {
     let name = ApplicationName::new(Purpose::Databases, &config.daemon.job_name);
     let found = databases::of_ticker::<Trouble>(config, &name).await?;

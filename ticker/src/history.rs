@@ -1,5 +1,6 @@
-//! What this ticker has seen of each queue, to recognise a provider that was restored under it. In memory only: a ticker
-//! that starts after the restore has seen nothing; subscribers have, and stop by themselves.
+//! What this ticker has seen of each queue, to recognise a provider that was restored while the ticker runs. It is kept
+//! in memory only. A ticker that starts after the restore has seen nothing; the subscribers notice the restore and stop
+//! by themselves.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,26 +11,26 @@ use sql::queue::tick::{self, Epoch, Last, Tick};
 /// How often the newest ticks are noted while there are new ones.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 
-/// The newest tick of each queue, as seen last.
+/// The newest tick of each queue when the queue was last looked at.
 #[derive(Default)]
 pub(crate) struct History {
     seen: HashMap<String, (Epoch, Tick)>,
     noted: Option<Instant>,
 }
 
-/// What became of a queue while nobody looked.
+/// What happened to a queue since its newest tick was noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Course {
-    /// Ticks went on from what was seen, as far as can be told.
+    /// Ticks went on from the noted tick, as far as can be told.
     On,
-    /// It was dropped and made again, or adopted after a restore.
+    /// The queue was dropped and made again, or adopted after a restore.
     Another,
-    /// A tick that was seen is not there, or is another one.
+    /// The noted tick does not exist, or is another tick.
     Back,
 }
 
 impl History {
-    /// Compares the queues with what was seen of them, and names those that went back in time.
+    /// Compares the queues with their noted ticks, and names the queues that went back in time.
     ///
     /// # Errors
     /// The database cannot be asked.
@@ -63,7 +64,7 @@ impl History {
         self.note(session).await
     }
 
-    /// Notes the newest ticks, now and then.
+    /// Notes the newest ticks, once in [`NOTE_EVERY`].
     ///
     /// # Errors
     /// The database cannot be asked.
@@ -117,7 +118,7 @@ mod tests {
         let seen = at(10, 7);
         let of = |last| course(Epoch(1), seen, last);
         assert_eq!(of(last(1, 12, Some(7))), Course::On);
-        // Reclaimed meanwhile: nothing can be said.
+        // The noted tick was reclaimed meanwhile, so nothing can be said.
         assert_eq!(of(last(1, 12, None)), Course::On);
         assert_eq!(of(last(1, 9, None)), Course::Back);
         assert_eq!(of(last(1, 12, Some(8))), Course::Back);

@@ -1,4 +1,4 @@
-//! Tells the log who holds the queues: once when it begins, once when it is over.
+//! Logs the holders of the queues: each once when it begins to hold, and once when it ends.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use sql::queue::holder::{self, Holder, HolderKind};
 
 use crate::database::Database;
 
-/// What tells one holder from another.
+/// The facts that tell one holder from another.
 type Key = (String, HolderKind, Option<String>, Option<i32>, bool);
 
 /// The holders that the log knows of.
@@ -18,7 +18,7 @@ pub(crate) struct Holders {
 }
 
 impl Holders {
-    /// Looks again, and tells what has changed.
+    /// Asks for the holders, and logs what has changed.
     ///
     /// # Errors
     /// The database cannot be asked.
@@ -33,7 +33,7 @@ impl Holders {
             .map(|one| (key(&one), one))
             .collect();
         for (key, one) in &now {
-            // Its age and size grow, and are no news.
+            // A holder's age and size grow all the time, and are no news.
             if self.logged.say(key.clone(), "held") {
                 begins(database.name(), one);
             }

@@ -22,10 +22,10 @@ pub(crate) fn print_sql() -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Installs into every database of the config, whatever becomes of the others.
+/// Installs into every database of the config; an error in one does not stop the others.
 ///
 /// # Errors
-/// The only database failed, or all did. [`Exit::Part`]: some did; each was named on standard error.
+/// The only database failed, or all failed. [`Exit::Part`]: some failed; each was named on standard error.
 pub(crate) async fn run(config: &TickerConfig, over: OverPgq) -> Result<Exit, Failure> {
     let targets = databases::named(config)
         .await
@@ -73,7 +73,7 @@ fn failure(target: &ConnectInfo, trouble: Trouble) -> Failure {
     }
 }
 
-/// Installs into one database and makes its queues; says what was done, a line each.
+/// Installs into one database and makes its queues; prints what was done, a line each.
 async fn one(
     target: &ConnectInfo,
     config: &TickerConfig,

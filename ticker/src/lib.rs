@@ -1,7 +1,7 @@
 //! The ticker: ticks, rotation and retry beside the provider, for any number of databases of one server.
 //!
-//! One supervisor ([`cli`] starts it) keeps a loop for each database; a loop ticks, and its upkeep rotates and retries
-//! on a connection of its own. Everything that is decided is read from the database on every turn.
+//! One supervisor ([`cli`] starts it) keeps a loop for each database. A loop ticks, and its upkeep rotates and retries
+//! on a connection of its own. Every decision is made from what the database says in that turn.
 
 pub mod cli;
 

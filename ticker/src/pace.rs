@@ -1,17 +1,17 @@
-//! How long to wait, as pure functions of the settings and of what happened.
+//! How long to wait, as functions of the settings and of what happened. Pure.
 
 use std::time::{Duration, Instant};
 
 use admin::config::TickerConfig;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// A database where nothing was ticked for this long is looked at less often.
+/// A database without a tick for this long is asked less often.
 const BUSY_FOR: Duration = Duration::from_secs(2);
 
-/// How much less often.
+/// How many times less often a quiet database is asked.
 const IDLE_FACTOR: u32 = 10;
 
-/// The longest wait between two looks that we choose ourselves.
+/// The longest wait between two looks for a quiet database; a longer `loop_delay` of the config is obeyed.
 const IDLE_DELAY_MAX: Duration = Duration::from_millis(500);
 
 /// First wait after a failure.
@@ -20,9 +20,9 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// The settings that a running loop follows; a reload replaces them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pace {
-    /// Between two looks for queues to tick, while there are some.
+    /// Time between two looks for queues to tick, while there are queues to tick.
     pub(crate) loop_delay: Duration,
-    /// Between two rounds of maintenance.
+    /// Time between two rounds of maintenance.
     pub(crate) maint_delay: Duration,
     /// Longest wait before a failed database is tried again, and between two looks at the retry queue.
     pub(crate) retry_delay: Duration,
@@ -37,7 +37,7 @@ impl Pace {
         }
     }
 
-    /// The wait before the next look, given the time since a look found something to tick.
+    /// The wait before the next look, given the time since the last look that found a queue to tick.
     pub(crate) fn look_delay(&self, quiet_for: Duration) -> Duration {
         if quiet_for < BUSY_FOR {
             self.loop_delay
@@ -46,7 +46,7 @@ impl Pace {
         }
     }
 
-    /// Waits between tries, growing to `retry_delay`, with jitter, without an end.
+    /// The waits between tries: they grow to `retry_delay`, with jitter, and never end.
     pub(crate) fn retries(&self) -> ExponentialBackoff {
         ExponentialBuilder::default()
             .with_min_delay(FIRST_RETRY.min(self.retry_delay))
@@ -57,7 +57,7 @@ impl Pace {
     }
 }
 
-/// Whether something that was done last at a time is due again.
+/// Whether an action that was last done at a time is due again.
 pub(crate) fn is_due(last: Option<Instant>, delay: Duration) -> bool {
     last.is_none_or(|last| last.elapsed() >= delay)
 }

@@ -1,4 +1,4 @@
-//! A look at the retry queue: events whose time has come go back into their queues.
+//! A round of the retry queue: events whose time has come go back into their queues.
 
 use sql::Error;
 use sql::connect::Session;
@@ -6,10 +6,10 @@ use sql::queue::maintenance;
 
 use crate::database::Database;
 
-/// Calls in one round at most; each moves up to ten events. The next round goes on.
+/// The most calls in one round; each call moves up to ten events, and the next round goes on.
 const CALLS_MAX: usize = 10_000;
 
-/// Moves what is due.
+/// Moves the events whose time has come.
 ///
 /// # Errors
 /// The connection broke.

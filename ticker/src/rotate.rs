@@ -1,4 +1,5 @@
-//! A round of maintenance: rotation of event tables, reclaiming of ticks, and what else the queue asks for.
+//! A round of maintenance: rotation of event tables, reclaiming of ticks, and the further operations that the queue
+//! lists.
 
 use sql::Error;
 use sql::connect::Session;
@@ -11,11 +12,11 @@ use crate::database::Database;
 /// How often one operation may ask to be called again in one round; the next round goes on.
 const REPEATS_MAX: usize = 10_000;
 
-/// Does what the queue lists, each in a transaction of its own; one that fails does not stop the rest. Londiste's part is left
-/// out where its schemas are a stranger's.
+/// Runs the operations that the queue lists, each in a transaction of its own; an operation that fails does not stop
+/// the rest. Londiste's operations are left out where its schemas belong to a stranger.
 ///
 /// # Errors
-/// The list cannot be had, or the connection broke.
+/// The list cannot be read, or the connection broke.
 pub(crate) async fn round(
     database: &Database,
     session: &Session,

@@ -1,5 +1,5 @@
-//! Looks at captured tables: where no event trigger tells of schema changes, capture is brought in step with them; what is
-//! wrong with the capture of a table is told once, and once when it is over.
+//! Checks captured tables. Where no event trigger tells of schema changes, capture is brought in step with the tables.
+//! A problem of a table's capture is logged once, and once when it is over.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,12 @@ use sql::queue::maintenance;
 use crate::database::Database;
 use crate::pace::is_due;
 
-/// Between two looks at captured tables: so long may a schema change make their writers slow where no event trigger
-/// tells of it.
+/// Time between two looks at captured tables. Where no event trigger tells of a schema change, the change may make the
+/// table's writers slow for this long.
 const DELAY: Duration = Duration::from_secs(3);
 
-/// Between two looks at everything that captured tables depend on, and between two at a capture that may not be called.
+/// Time between two looks at everything that captured tables depend on, and between two questions whether a capture
+/// that may not be called may be called now.
 const CLOSE_DELAY: Duration = Duration::from_secs(60);
 
 /// The tables with a problem that the log knows of, by queue and name.
@@ -25,7 +26,7 @@ pub(crate) type Problems = Once<(String, String)>;
 /// What one session knows of capture.
 #[derive(Default)]
 pub(crate) struct Shapes {
-    /// It is there, and proven to be nobody's who may not act as we do.
+    /// Capture is installed, and proven to belong to roles that may act as our role.
     there: bool,
     asked: Option<Instant>,
     looked: Option<Instant>,
@@ -33,8 +34,8 @@ pub(crate) struct Shapes {
 }
 
 impl Shapes {
-    /// Looks if it is time, and logs what was done. Capture may come later than the queue: until it is there nothing of it is
-    /// called.
+    /// Checks the tables if it is time, and logs what was done. Capture may be installed later than the queue: until
+    /// then none of its functions is called.
     ///
     /// # Errors
     /// The connection broke.
@@ -73,7 +74,7 @@ impl Shapes {
     }
 }
 
-/// Looks once; `thorough` looks at everything.
+/// Checks the tables once; with `thorough` also everything that they depend on.
 async fn round(database: &Database, session: &Session, thorough: bool) -> Result<(), Error> {
     match maintenance::look_after_capture(&**session, thorough).await {
         Ok(done) => {
@@ -86,7 +87,7 @@ async fn round(database: &Database, session: &Session, thorough: bool) -> Result
     }
 }
 
-/// Tells the problems that are new, and those that are over.
+/// Logs the problems that are new, and the problems that are over.
 fn tell(database: &str, problems: &[CaptureProblem], told: &mut Problems) {
     let key = |one: &CaptureProblem| (one.queue.clone(), one.table.to_string());
     for one in problems {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What happened since the last line, and what is so now.
+/// What happened since the last line, and what holds now.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     ticks: AtomicU64,
@@ -12,22 +12,22 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    /// A tick was committed.
+    /// Counts a committed tick.
     pub(crate) fn ticked(&self) {
         self.ticks.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Something failed that was logged.
+    /// Counts a logged failure.
     pub(crate) fn failed(&self) {
         self.errors.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Events were put back.
+    /// Counts events that were put back into their queues.
     pub(crate) fn retried(&self, events: u64) {
         self.retried.fetch_add(events, Ordering::Relaxed);
     }
 
-    /// A database is ours to tick until the result is dropped.
+    /// Counts a database as ticked until the result is dropped.
     pub(crate) fn ticking(&self) -> Ticking<'_> {
         self.ticking.fetch_add(1, Ordering::Relaxed);
         Ticking(self)

@@ -1,4 +1,4 @@
-//! `ticker status`: what `trunkline status` says of this ticker, with an exit code that tells whether it runs.
+//! `ticker status`: this ticker's part of `trunkline status`, with an exit code that tells whether the daemon runs.
 
 use admin::config::TickerConfig;
 use admin::exit::{Exit, Failure};

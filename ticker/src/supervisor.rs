@@ -1,4 +1,4 @@
-//! The daemon's body: keeps one loop a database, follows the config, reports the start, writes the stats line.
+//! The daemon's body: keeps one loop for each database, follows the config, reports the start, writes the stats line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::databases;
 use crate::pace::Pace;
 use crate::stats::Stats;
 
-/// How often "all" is counted anew.
+/// How often the databases of "all" are listed anew.
 const RECOUNT: Duration = Duration::from_secs(60);
 
-/// How long a start waits for the databases before it says which are missing.
+/// How long a start waits for the databases before it reports which are missing.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs until it is told to stop.
+/// Runs until it is asked to stop.
 ///
 /// # Errors
-/// None that ends it: databases that fail are tried again.
+/// No error ends it: databases that fail are tried again.
 pub(crate) async fn run(
     config: TickerConfig,
     ready: Ready,
@@ -70,7 +70,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// The config as the file has it now; None: it is wrong, and the old one stays.
+/// The config as the file has it now; None: the file is wrong, and the old config stays.
 fn reload(config: &TickerConfig) -> Option<TickerConfig> {
     match TickerConfig::load(&config.daemon.config_file) {
         Ok(new) => {
@@ -87,7 +87,7 @@ fn reload(config: &TickerConfig) -> Option<TickerConfig> {
     }
 }
 
-/// The loops that run, one a database.
+/// The running loops, one for each database.
 struct Fleet {
     pace: watch::Sender<Pace>,
     signals: Signals,
@@ -119,7 +119,7 @@ impl Fleet {
         }
     }
 
-    /// Starts and stops loops until they are those of the config. A list that cannot be had changes nothing.
+    /// Starts and stops loops until they are those of the config. If the list cannot be read, nothing changes.
     async fn adjust(&mut self, config: &TickerConfig, start: &mut Start) {
         self.pace.send_replace(Pace::of(config));
         let wanted = tokio::select! {
@@ -176,7 +176,7 @@ impl Fleet {
         );
     }
 
-    /// A loop ended: it was told to, or it is a bug, and the next adjust starts it again.
+    /// A loop has ended: it was told to end, or it has a bug, and the next `adjust` starts it again.
     fn ended(&mut self, result: &Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
         let id = match result {
             Ok((id, ())) => *id,
@@ -245,7 +245,7 @@ impl Start {
         self.settle();
     }
 
-    /// Reports once every expected database has said something.
+    /// Reports once, as soon as every expected database has an outcome.
     fn settle(&mut self) {
         if !self.expected.is_empty() {
             return;

@@ -21,7 +21,7 @@ struct Failures {
     logged: Once<String>,
 }
 
-/// A queue that is left alone for a while.
+/// A queue that is not ticked for a while after a failure.
 struct Rest {
     waits: ExponentialBackoff,
     next_try: Instant,
@@ -30,8 +30,8 @@ struct Rest {
 /// Ticks until it is asked to stop.
 ///
 /// # Errors
-/// When no queue of the database can be looked at, or the connection broke. A queue that fails by itself is logged and
-/// tried again, and the others go on.
+/// No queue of the database can be asked, or the connection broke. If one queue fails, the failure is logged, the queue
+/// is tried again, and the others go on.
 pub(crate) async fn run(
     database: &Database,
     session: &Session,
@@ -77,7 +77,8 @@ pub(crate) async fn run(
         }
         let pace = *database.pace.borrow();
         let delay = pace.look_delay(last_work.elapsed());
-        // From start to start, so that slow looks do not make the ticks rarer; but never without a pause.
+        // The delay counts from start to start, so that slow looks do not make the ticks rarer; but there always is a
+        // pause.
         let rest = delay.saturating_sub(started.elapsed()).max(SHORTEST_PAUSE);
         if database.sleep(rest).await {
             break;
@@ -86,7 +87,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// The server gets this much time for others between two looks, however slow they are.
+/// The server gets at least this much time for others between two looks, however slow the looks are.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 fn recovered(database: &Database, failures: &mut Failures, queue: &str) {

@@ -1,4 +1,4 @@
-//! One try after the other of a loop whose connection breaks: the log line and the wait in between.
+//! Retry loop of a database's connection: the log line of a failure, and the wait before the next try.
 
 use backon::ExponentialBackoff;
 
@@ -10,13 +10,13 @@ pub(crate) struct Tries<'a> {
     database: &'a Database,
     message: &'static str,
     waits: ExponentialBackoff,
-    /// Set by a try that got as far as its work. A connection alone proves nothing; only work done makes us forget the
-    /// failures before.
+    /// Set by a try that got as far as its work. The failures before are forgotten only when work is done; a connection
+    /// alone proves nothing.
     pub(crate) worked: bool,
 }
 
 impl<'a> Tries<'a> {
-    /// No failures yet. `message` is the log line of one.
+    /// Tries without failures so far. `message` is the log line of a failure.
     pub(crate) fn new(database: &'a Database, message: &'static str) -> Self {
         Self {
             database,
@@ -26,11 +26,11 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// Tells of a failed try and waits for the time of the next one; true: asked to stop, there is none.
+    /// Logs a failed try and waits until the next one is due; true: asked to stop, so there is no next try.
     pub(crate) async fn is_over(&mut self, trouble: Trouble) -> bool {
         let database = self.database;
         if database.stop.is_cancelled() {
-            // A statement that was canceled, or a connection that went down with us.
+            // The stop itself canceled the statement or closed the connection.
             return true;
         }
         database.stats.failed();

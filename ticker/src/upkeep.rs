@@ -1,5 +1,5 @@
-//! The upkeep of one database: rotation and maintenance, retries, and looks at captured tables, each at its own pace, on a session of its own,
-//! so that a slow one delays no tick.
+//! The upkeep of one database: rotation and maintenance, retries, and checks of captured tables, each at its own pace.
+//! The upkeep has its own session, so that a slow step delays no tick.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::tries::Tries;
 use crate::trouble::Trouble;
 use crate::{retry, rotate};
 
-/// Looks after the database until it is asked to stop; a broken session is replaced.
+/// Maintains the database until it is asked to stop; a broken session is replaced.
 pub(crate) async fn run(database: Database, maker: Maker) {
     let mut tries = Tries::new(&database, "upkeep failed, trying again");
     let mut told = (Holders::default(), Problems::default());
@@ -60,5 +60,5 @@ async fn once(
     }
 }
 
-/// Between two looks at the clock; a reload changes the paces under us.
+/// Time between two looks at the clock; a reload may change the paces meanwhile.
 const LOOK_DELAY: Duration = Duration::from_millis(100);

@@ -7,10 +7,10 @@ use sql::connect::Session;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// A cancel request may arrive between two statements; it is sent again while the session lives.
+/// Time after which a cancel request is sent again: a request may arrive between two statements and cancel none.
 const CANCEL_AGAIN: Duration = Duration::from_millis(200);
 
-/// A session and the task that cancels its statements when told to.
+/// A session, and the task that cancels its statements when told to.
 pub(crate) struct Watched {
     session: Session,
     canceler: JoinHandle<()>,
@@ -26,7 +26,8 @@ impl Watched {
         let canceler = tokio::spawn(async move {
             stop_now.cancelled().await;
             loop {
-                // A server that does not take the request will not answer the statement either; the process ends.
+                // The error is ignored: a server that does not take the request does not answer the statement either,
+                // and the process ends.
                 let _ = token.cancel().await;
                 tokio::time::sleep(CANCEL_AGAIN).await;
             }
