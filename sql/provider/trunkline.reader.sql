@@ -7,12 +7,14 @@
 -- transition tables plan no table; those that read live rows, attached partitions and checksums do. Looking for such code
 -- first is no answer, since it can come between the look and the planning.
 --
--- Result: self   a superuser or the current role owns it, all of it: it is read directly
+-- Result: self   a superuser or the current role owns it, all of it, and the functions that planning a query on it calls: it is read
+--                directly
 --         owner  another role owns it, and the current role is a superuser: it is read by functions that belong to the owner
 --                (trunkline.make_readers)
---         none   only partitions are another role's: it is not read, and who needed it is told to copy it again
---         checked  another role owns it, and the current role is no superuser and cannot make a function of another's: read
---                directly, after a look for code (trunkline.foreign_code)
+--         none   only partitions, or functions of its indexes, checks, statistics or partition keys, are another role's: it is not read,
+--                and who needed it is told to copy it again
+--         checked  it, a partition or such a function is another role's, and the current role is no superuser and cannot make a function
+--                of another's: read directly, after a look for code (trunkline.foreign_code)
 -- Tables: reads the catalog only. Users must not: nothing to fear.
 create or replace function trunkline.reader(i_table oid) returns text
 language plpgsql stable
@@ -20,7 +22,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     return (
-        select case when not (bool_or(s.root) or bool_or(s.part)) then 'self'
+        select case when not (bool_or(s.root) or bool_or(s.part)) and trunkline.foreign_code(i_table) is null then 'self'
                     when not (select r.rolsuper from pg_roles r where r.rolname = current_user) then 'checked'
                     when bool_or(s.root) then 'owner' else 'none' end
           from (select t.oid = i_table and not trunkline.is_trusted(c.relowner) as root,

@@ -104,6 +104,10 @@ begin
         reason := format('cannot be read whole by its owner %I, as whom capture reads it', pg_get_userbyid(v_class.relowner));
         hint := format('Give %1$I SELECT on it and USAGE on its schema; for row level security that is forced on owners, ALTER ROLE %1$I BYPASSRLS.',
                        pg_get_userbyid(v_class.relowner));
+    elsif trunkline.reader(i_table) = 'none' and trunkline.foreign_code(i_table) is not null then
+        reason := format('has indexes, checks, statistics or partition keys of functions of another role than its own: %s',
+                         trunkline.foreign_code(i_table));
+        hint := format('Whoever reads it would run them: ALTER FUNCTION ... OWNER TO %I.', pg_get_userbyid(v_class.relowner));
     elsif trunkline.reader(i_table) = 'none' then
         reason := 'has partitions that belong to other roles than it does';
         hint := format('Whoever reads it would run their code: ALTER TABLE ... OWNER TO %I.', pg_get_userbyid(v_class.relowner));
