@@ -58,10 +58,15 @@ fn attack7_code_of_a_tables_owner_does_not_become_replays() {
         ("trap.indexed", ["trap.same(", "trapper"]),
         ("trap.worded", ["trap.yes(", "trapper"]),
         ("trap.operated", ["trap.same_int(", "trapper"]),
-        ("theirs", ["trap.yes(", "trapper"]),
     ] {
         assert_refused(&replication, table, &words);
     }
+    // Nor is it captured: whoever reads it on the provider would run that, too.
+    let said = replication
+        .replay
+        .run(&["add", "theirs", "--create"])
+        .code(3);
+    said.says(&["trap.yes(", "functions of another role than its own"]);
     let keyless = ["add", "trap.parts", "--identity", "full", "--create"];
     let said = replication.replay.run(&keyless).code(3);
     said.says(&["nothing was made", "trap.same(", "trapper"]);
@@ -115,4 +120,44 @@ fn tables_of_ordinary_roles_whose_expressions_do_not_act_are_made() {
         .ok();
     replication.on_provider("insert into own.t (parent) values (1)");
     replication.assert_followed(&[]);
+}
+
+#[test]
+fn attack8_code_of_a_weaker_role_that_is_on_the_subscriber_already_is_refused_by_name() {
+    let replication = Replication::builder().make();
+    let made = "create schema shop; \
+        create function shop.positive(int) returns bool language sql immutable as 'select $1 > 0'; \
+        create domain shop.price as int check (value > 0); create type shop.mood as enum ('good')";
+    replication.everywhere(made);
+    trap::lay(&replication.subscribers[0], replication.db());
+    replication.on_provider(
+        "create table shop.checked (id int primary key check (shop.positive(id))); \
+         create table shop.priced (id int primary key, p shop.price); \
+         create table shop.felt (id int primary key, m shop.mood)",
+    );
+    replication.on_subscriber(
+        "alter function shop.positive(int) owner to trapper; alter domain shop.price owner to trapper; \
+         alter type shop.mood owner to trapper",
+    );
+    replication.start();
+    for (table, what) in [
+        (
+            "shop.checked",
+            "function shop.positive(integer) of role trapper",
+        ),
+        ("shop.priced", "type shop.price of role trapper"),
+    ] {
+        let said = replication.replay.run(&["add", table, "--create"]).code(3);
+        said.says(&["nothing was made", what]);
+    }
+    replication
+        .replay
+        .run(&["add", "shop.felt", "--create"])
+        .ok();
+    replication.on_subscriber("alter function shop.positive(int) owner to postgres");
+    replication
+        .replay
+        .run(&["add", "shop.checked", "--create"])
+        .ok();
+    replication.wait_ok();
 }
