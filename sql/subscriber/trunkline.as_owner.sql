@@ -68,6 +68,11 @@ begin
         v_index := trunkline.make_gate(i_owner);
     end loop;
     perform brin_desummarize_range(v_index, 0);
+    -- The owner's code may have set them otherwise, for the whole transaction. An ordinary session of replay's has deferred all; where a
+    -- replica needs it, it says so of each table (trunkline.acting_role).
+    if current_setting('session_replication_role') <> 'replica' then
+        set constraints all deferred;
+    end if;
     if not i_reads then
         return next v_touched::text;
         return;

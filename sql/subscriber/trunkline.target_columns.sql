@@ -24,8 +24,11 @@ revoke all on function trunkline.type_name(oid) from public;
 --   not_null                 it never is NULL
 --   partitioned              the table is
 --   written_as               the type as statements name it, whatever the search_path is
---   staged_as                what values of it are staged as, where reading one may run code of a role that is neither a superuser nor the
---                            current one: what a domain is made of; text, where such a type is within another one; else null
+--   declared, declared_type  the column's type as a definition says it, with modifiers and collation, and its number
+--   staged, staged_type      the same of what values of it are staged as, where reading one may run code of a role that is neither
+--                            a superuser nor the current one: what a domain is made of; text, where such a type is within another
+--                            one; else null
+--   opaque                   it is staged as text because of such a type
 --   unique_keys              for each immediate, valid, full unique index on plain
 --                            columns with this column: its number, so that a caller can
 --                            see whether a set of columns is such a key
@@ -43,7 +46,11 @@ create or replace function trunkline.target_columns(
     out not_null boolean,
     out partitioned boolean,
     out written_as text,
-    out staged_as text)
+    out declared text,
+    out declared_type oid,
+    out staged text,
+    out staged_type oid,
+    out opaque boolean)
 returns setof record
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -99,14 +106,12 @@ begin
                    limit 1))),
            array(select u.indexrelid from unique_column u where u.attnum = a.attnum),
            a.attnotnull, target.relkind = 'p', trunkline.type_name(a.atttypid),
-           -- Types that come with the server have no code of others.
-           case when ty.base < 16384 or not exists (
-                     select from trunkline.component_types(array[ty.base]) part (oid)
-                       join pg_type t on t.oid = part.oid
-                       join pg_roles r on r.oid = t.typowner
-                      where t.typtype = 'd' or (t.typtype in ('c', 'r', 'm') and not r.rolsuper and r.rolname <> current_user))
-                then case when ty.base <> a.atttypid then trunkline.type_name(ty.base) end
-                else 'pg_catalog.text' end
+           -- Not trunkline.type_name: a modifier has its place inside some names.
+           format_type(a.atttypid, a.atttypmod) || coll.clause, a.atttypid,
+           case when harm.opaque then 'pg_catalog.text'
+                when ty.base <> a.atttypid then trunkline.type_name(ty.base) || coll.clause end,
+           case when harm.opaque then 'text'::regtype::oid when ty.base <> a.atttypid then ty.base end,
+           harm.opaque
       from target
       join pg_attribute a on a.attrelid = target.oid and a.attnum > 0 and not a.attisdropped
       cross join lateral (
@@ -119,6 +124,19 @@ begin
           )
           select up.oid as base, up.typcategory as category from up where up.typtype <> 'd'
       ) ty
+      cross join lateral (
+          -- Types that come with the server have no code of others.
+          select ty.base >= 16384 and exists (
+              select from trunkline.component_types(array[ty.base]) part (oid)
+                join pg_type t on t.oid = part.oid
+                join pg_roles r on r.oid = t.typowner
+               where t.typtype = 'd' or (t.typtype in ('c', 'r', 'm') and not r.rolsuper and r.rolname <> current_user)) as opaque
+      ) harm
+      cross join lateral (
+          select coalesce((
+              select format(' collate %I.%I', n.nspname, l.collname)
+                from pg_collation l join pg_namespace n on n.oid = l.collnamespace where l.oid = a.attcollation), '') as clause
+      ) coll
      order by a.attnum;
 end
 $$;

@@ -9,7 +9,7 @@ use sql::{
 };
 use tracing::warn;
 
-use super::{Applier, table::Target, truncate};
+use super::{Applier, owner::Hold, table::Target, truncate};
 use crate::trouble::Trouble;
 use std::sync::Arc;
 
@@ -97,7 +97,10 @@ impl Applier {
 
     async fn target(&self, shape: &Arc<Shape>) -> Result<Target, Trouble> {
         let mapping = self.mapping(shape.table.oid)?;
-        Target::find(&*self.session, shape, &mapping, self.session_role).await
+        let target = Target::find(&*self.session, shape, &mapping, self.session_role).await?;
+        let (table, hold) = (shape.table_name(), Hold::ToWrite);
+        target.acting.hold(&self.session, &table, hold).await?;
+        Ok(target)
     }
 
     /// Whether new values of some columns change what the subscriber has: they are replicated,

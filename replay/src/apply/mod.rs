@@ -5,6 +5,7 @@ mod commit;
 mod conflicts;
 mod deferred;
 mod gathered;
+mod hold;
 mod known_table;
 mod marks;
 mod open_conflicts;
@@ -44,8 +45,6 @@ use sql::{
     },
 };
 
-use tokio_postgres::Statement;
-
 use self::{
     open_conflicts::Conflicts, pending::Pending, session_role::make_ready, staged::Staged,
     table::Staging, truncate::Emptied, writable::Writable,
@@ -65,7 +64,6 @@ pub(crate) struct Applier {
     /// Choices of tables that have one of their own, by their oids on the provider.
     choices: HashMap<u32, OnConflict>,
     mover: Mover,
-    set_path: Statement,
     /// How tables are written, by their oids on the provider.
     mappings: HashMap<u32, Mapping>,
     writable: HashMap<ShapeId, Arc<Writable>>,
@@ -76,6 +74,8 @@ pub(crate) struct Applier {
     /// Shapes of which staging tables may be there. None is ever taken out: a drop goes with its
     /// transaction, and that may be rolled back.
     ever_made: HashSet<ShapeId>,
+    /// Shapes whose tables the open transaction holds: see [`Applier::hold`].
+    held: HashSet<ShapeId>,
     /// What the staging tables hold in the transaction that is open.
     staged: HashMap<ShapeId, [Staged; 2]>,
     /// Sums that are staged and not written yet.
@@ -99,12 +99,7 @@ impl Applier {
         let mover = Mover::prepare(&*session)
             .await
             .map_err(Trouble::database("could not read trunkline.position"))?;
-        let set_path = session
-            .prepare("select pg_catalog.set_config('search_path', $1, true)")
-            .await
-            .map_err(Trouble::database("could not prepare to set search_path"))?;
         Ok(Applier {
-            set_path,
             session,
             consumer: consumer.to_owned(),
             on_conflict,
@@ -116,6 +111,7 @@ impl Applier {
             made: HashSet::new(),
             ever_made: HashSet::new(),
             made_now: HashSet::new(),
+            held: HashSet::new(),
             staged: HashMap::new(),
             pending: Pending::default(),
             gathered: Pending::default(),
@@ -154,20 +150,21 @@ impl Applier {
 
     /// Opens the transaction.
     pub(crate) async fn begin(&mut self) -> Result<(), Trouble> {
-        let begin = self.start();
+        let begin = self.start(&[]);
         self.session
             .batch_execute(&begin)
             .await
             .map_err(Trouble::database("could not begin on the subscriber"))
     }
 
-    /// Forgets the last transaction; the statements that open the next one.
-    fn start(&mut self) -> String {
+    /// Forgets the last transaction; the statements that open the next one and hold tables of it.
+    fn start(&mut self, held: &[Arc<Writable>]) -> String {
         self.conflicts.clear();
         self.rows = 0;
         self.pending.clear();
         self.gathered.clear();
         self.staged.clear();
+        self.held.clear();
         let mut begin = String::from("begin isolation level read committed read write; ");
         if self.made.len() > KEPT_STAGING {
             for (shape, _) in self.made.drain() {
@@ -178,6 +175,11 @@ impl Applier {
         }
         if self.session_role == SessionRole::Origin {
             begin.push_str("set constraints all deferred; ");
+        }
+        if let Some(hold) = self.to_hold(held) {
+            begin.push_str(&hold);
+            begin.push_str("; ");
+            self.note_held(held);
         }
         begin.push_str("savepoint chunk");
         begin
@@ -209,18 +211,18 @@ impl Applier {
             done.map_err(Trouble::database("could not set a savepoint"))
         };
         run(self, "savepoint trial; savepoint chunk").await?;
-        let made = self.made_now.clone();
+        let (made, held) = (self.made_now.clone(), self.held.clone());
         let conflicts = std::mem::take(&mut self.conflicts);
         let mut tried = self.write(sets, tick).await;
         if tried.is_ok() {
             tried = self.settle(tick).await;
         }
-        if let Err(passing @ Trouble::Passing { .. }) = tried {
-            return Err(passing);
+        if let Err(again @ (Trouble::Passing { .. } | Trouble::Stale)) = tried {
+            return Err(again);
         }
         self.pending.clear();
         self.gathered.clear();
-        self.made_now = made;
+        (self.made_now, self.held) = (made, held);
         self.conflicts = conflicts;
         run(self, "rollback to savepoint trial").await?;
         Ok(tried)
@@ -261,6 +263,7 @@ impl Applier {
             order::children_first(&mut emptied);
         }
         if !emptied.is_empty() {
+            self.hold(&writable, "").await?;
             self.empty(&emptied).await?;
         }
         for set in sets.iter().filter(|set| set.truncate) {
@@ -269,7 +272,8 @@ impl Applier {
         for (set, writable) in sets.iter().zip(&writable) {
             self.make_room_for_sums(set, writable, tick).await?;
         }
-        self.mark_chunk().await?;
+        self.hold(&writable, "release savepoint chunk; savepoint chunk")
+            .await?;
         let (mut now, mut writable_now, mut later) = (Vec::new(), Vec::new(), Vec::new());
         let mut begun = HashSet::new();
         for (set, one) in sets.iter().copied().zip(&writable) {
@@ -386,12 +390,5 @@ impl Applier {
             .batch_execute("rollback to savepoint chunk")
             .await
             .map_err(Trouble::database("could not roll a chunk back"))
-    }
-
-    async fn mark_chunk(&self) -> Result<(), Trouble> {
-        self.session
-            .batch_execute("release savepoint chunk; savepoint chunk")
-            .await
-            .map_err(Trouble::database("could not set a savepoint"))
     }
 }

@@ -13,14 +13,19 @@ use crate::trouble::Trouble;
 /// What `trunkline.acting_role` says of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Acting {
+    /// The table's name on the subscriber, quoted.
+    table: String,
+    /// What it was when it was looked up; none: there is no such table.
+    mark: Option<String>,
     /// The role that the table's statements run as; none: replay's own.
     acts_as: Option<Role>,
+    /// What must be said before each statement over the table, so that its deferrable triggers and constraints act when
+    /// they are to; none for most tables.
+    constraints: Option<String>,
     /// The `search_path` for statements over the table, where code of the database's users that runs with them asks for
     /// one; none: that of the session.
     own_path: Option<String>,
-    /// The owner, if it is another role and no superuser.
-    owner: Option<String>,
-    /// What of the owner's would run.
+    /// What belongs to others and would run as replay's role.
     code: Option<String>,
 }
 
@@ -28,9 +33,44 @@ pub(crate) struct Acting {
 struct Role {
     name: String,
     oid: u32,
-    /// What must be said before the first statement of a transaction: where the owner's code is held in, nothing may be
-    /// deferred.
-    immediate: String,
+}
+
+/// How tables are locked while they are held.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hold {
+    /// As each statement that writes rows locks them.
+    ToWrite,
+    /// As each statement that reads rows locks them: several sessions that hold a table like that can each build an
+    /// index on it.
+    ToRead,
+}
+
+impl Hold {
+    /// The statement that locks tables until the transaction ends and sees that each is what it was when it was looked
+    /// up; none for no table. Its error is 40001 where one has changed.
+    pub(crate) fn statement<'a>(
+        self,
+        tables: impl IntoIterator<Item = &'a Acting>,
+    ) -> Option<String> {
+        let (names, marks): (Vec<String>, Vec<String>) = tables
+            .into_iter()
+            .filter_map(|one| {
+                let mark = one.mark.as_deref()?;
+                Some((quote_literal(&one.table), quote_literal(mark)))
+            })
+            .unzip();
+        let mode = match self {
+            Hold::ToWrite => "row exclusive",
+            Hold::ToRead => "access share",
+        };
+        (!names.is_empty()).then(|| {
+            format!(
+                "select trunkline.hold_tables(array[{}], array[{}], '{mode}')",
+                names.join(", "),
+                marks.join(", ")
+            )
+        })
+    }
 }
 
 impl Acting {
@@ -42,26 +82,26 @@ impl Acting {
     ) -> Result<Acting, Trouble> {
         client
             .query_typed_one(
-                "select acts_as, role, immediate, own_path, owner, code from trunkline.acting_role($1, $2)",
+                "select acts_as, role, constraints, own_path, code, mark from trunkline.acting_role($1, $2)",
                 &[(&target.schema, Type::TEXT), (&target.name, Type::TEXT)],
             )
             .await
             .and_then(|row| {
                 let acts_as: Option<String> = row.try_get(0)?;
-                let immediate: Option<String> = row.try_get(2)?;
                 let acts_as = match acts_as {
                     None => None,
                     Some(name) => Some(Role {
                         name,
                         oid: row.try_get(1)?,
-                        immediate: immediate.map_or_else(String::new, |sql| sql + "; "),
                     }),
                 };
                 Ok(Acting {
+                    table: target.quoted(),
+                    mark: row.try_get(5)?,
                     acts_as,
+                    constraints: row.try_get(2)?,
                     own_path: row.try_get(3)?,
-                    owner: row.try_get(4)?,
-                    code: row.try_get(5)?,
+                    code: row.try_get(4)?,
                 })
             })
             .map_err(Trouble::at_table(
@@ -70,19 +110,47 @@ impl Acting {
             ))
     }
 
-    /// Refuses a table whose owner's code would run as replay's role.
+    /// The same in an open transaction, and the table stays what it is until that ends.
+    pub(crate) async fn find_and_hold(
+        client: &Client,
+        table: &TableName,
+        target: &TableName,
+        hold: Hold,
+    ) -> Result<Acting, Trouble> {
+        let acting = Acting::find(client, table, target).await?;
+        acting.hold(client, table, hold).await?;
+        Ok(acting)
+    }
+
+    /// Holds the table until the open transaction ends.
+    pub(crate) async fn hold(
+        &self,
+        client: &Client,
+        table: &TableName,
+        hold: Hold,
+    ) -> Result<(), Trouble> {
+        let Some(statement) = hold.statement([self]) else {
+            return Ok(());
+        };
+        client
+            .batch_execute(&statement)
+            .await
+            .map_err(Trouble::at_table(
+                table,
+                "could not hold it on the subscriber",
+            ))
+    }
+
+    /// Refuses a table where code of others would run as replay's role.
     pub(crate) fn refuse_code(&self, table: &TableName) -> Result<(), Trouble> {
         let (None, Some(code)) = (&self.acts_as, &self.code) else {
             return Ok(());
         };
         Err(Trouble::misfit(
             table,
-            format!(
-                "{code} belongs to {} and would run with the rights of replay's role",
-                self.owner.as_deref().unwrap_or("another role")
-            ),
-            "take that away on the subscriber, make replay's role a member of the owner, or have the \
-             table owned by replay's role or a superuser",
+            format!("{code}, which would run with the rights of replay's role"),
+            "on the subscriber, take that away, or give it to replay's role or a superuser; of another role's table \
+             also: make replay's role a member of the owner, or give the table to replay's role or a superuser",
         ))
     }
 
@@ -109,7 +177,7 @@ impl Acting {
         let Some(role) = &self.acts_as else {
             return self.execute_here(client, statement).await;
         };
-        let lines = lines(client, &role.ask(statement, false)).await?;
+        let lines = lines(client, &self.ask(role, statement, false)).await?;
         Ok(lines
             .iter()
             .filter_map(|line| line.parse::<u64>().ok())
@@ -133,7 +201,9 @@ impl Acting {
         values: &[Option<String>],
     ) -> Result<(), Error> {
         if let Some(role) = &self.acts_as {
-            client.batch_execute(&role.immediate).await?;
+            if let Some(constraints) = &self.constraints {
+                client.batch_execute(constraints).await?;
+            }
             let ask = "select trunkline.as_owner($1, $2, false, $3)";
             let asked: [(&(dyn ToSql + Sync), Type); 3] = [
                 (&role.oid, Type::OID),
@@ -146,12 +216,12 @@ impl Acting {
         let values = values
             .iter()
             .map(|value| TextValue(value.clone().map(String::into_bytes)));
-        if let Some(path) = &self.own_path {
-            client.batch_execute(&enter_path(path)).await?;
+        if let Some(enter) = self.enter() {
+            client.batch_execute(&enter).await?;
         }
         client.execute_raw(&statement, values).await?;
-        if self.own_path.is_some() {
-            client.batch_execute(LEAVE_PATH).await?;
+        if let Some(leave) = self.leave() {
+            client.batch_execute(leave).await?;
         }
         Ok(())
     }
@@ -163,22 +233,30 @@ impl Acting {
         client: &Client,
         statement: &str,
     ) -> Result<u64, Error> {
-        match self.in_own_path(statement) {
+        match self.surrounded(statement) {
             None => touched(client, statement).await,
-            // The row of the setting is none of the statement's.
-            Some(statement) => Ok(touched(client, &statement).await?.saturating_sub(1)),
+            Some(statement) => touched(client, &statement).await,
         }
     }
 
-    /// See [`Acting::own_path`](field@Acting::own_path).
-    pub(crate) fn own_path(&self) -> Option<&str> {
-        self.own_path.as_deref()
+    /// What is said before a statement over the table that replay's own role runs directly; none for most tables. It
+    /// gives no row.
+    pub(crate) fn enter(&self) -> Option<String> {
+        // The server has quoted the names in it.
+        let path = self.own_path.as_deref();
+        let path = path.map(|path| format!("set local search_path = {path}"));
+        let all: Vec<String> = self.constraints.iter().cloned().chain(path).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
-    /// A statement with the path that its code asks for; the session's own statements keep theirs.
-    fn in_own_path(&self, statement: &str) -> Option<String> {
-        let path = self.own_path.as_deref()?;
-        Some(format!("{}; {statement}; {LEAVE_PATH}", enter_path(path)))
+    /// What is said after it.
+    pub(crate) fn leave(&self) -> Option<&'static str> {
+        self.own_path.is_some().then_some(LEAVE_PATH)
+    }
+
+    fn surrounded(&self, statement: &str) -> Option<String> {
+        let (enter, leave) = (self.enter()?, self.leave().unwrap_or_default());
+        Some(format!("{enter}; {statement}; {leave}"))
     }
 
     /// Runs a query of one column of text over the table: one round trip. Its rows, as far as they are not null.
@@ -188,42 +266,30 @@ impl Acting {
         statement: &str,
     ) -> Result<Vec<String>, Error> {
         match &self.acts_as {
-            None => match self.in_own_path(statement) {
+            None => match self.surrounded(statement) {
                 None => lines(client, statement).await,
-                // The first row is the setting's.
-                Some(statement) => {
-                    let mut lines = lines(client, &statement).await?;
-                    lines.remove(0);
-                    Ok(lines)
-                }
+                Some(statement) => lines(client, &statement).await,
             },
-            Some(role) => lines(client, &role.ask(statement, true)).await,
+            Some(role) => lines(client, &self.ask(role, statement, true)).await,
+        }
+    }
+
+    /// See `trunkline.as_owner`.
+    fn ask(&self, role: &Role, statement: &str, reads: bool) -> String {
+        let ask = format!(
+            "select trunkline.as_owner({}, {}, {reads})",
+            role.oid,
+            quote_literal(statement)
+        );
+        match &self.constraints {
+            None => ask,
+            Some(constraints) => format!("{constraints}; {ask}"),
         }
     }
 }
 
-/// The statement that sets the path of the open transaction: one row.
-pub(crate) fn enter_path(path: &str) -> String {
-    format!(
-        "select pg_catalog.set_config('search_path', {}, true)",
-        quote_literal(path)
-    )
-}
-
 /// The path of all sessions, for what is left of the transaction.
-pub(crate) const LEAVE_PATH: &str = "set local search_path = pg_catalog, pg_temp";
-
-impl Role {
-    /// See `trunkline.as_owner`.
-    fn ask(&self, statement: &str, reads: bool) -> String {
-        format!(
-            "{}select trunkline.as_owner({}, {}, {reads})",
-            self.immediate,
-            self.oid,
-            quote_literal(statement)
-        )
-    }
-}
+const LEAVE_PATH: &str = "set local search_path = pg_catalog, pg_temp";
 
 /// Runs statements in one round trip and gives the rows that they touched.
 pub(super) async fn touched(client: &Client, statement: &str) -> Result<u64, Error> {

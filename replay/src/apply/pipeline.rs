@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, task::Poll};
 
 use futures::poll;
 use sql::event::row;
-use tokio_postgres::{Client, Error, Statement};
+use tokio_postgres::{Client, Error, Statement, types::Type};
 
 use super::{table::Target, text_value::TextValue};
 use crate::{fold::ChangeSet, trouble::Trouble};
@@ -20,7 +20,8 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Prepares them; none for a table without a key, where the server would refuse it (an UPDATE of a
-    /// GENERATED ALWAYS column), and for a table that is written as its owner.
+    /// GENERATED ALWAYS column), for a table that is written as its owner, and where a type's name has come to stand for
+    /// another type since it was looked up: reading a value of that may run code.
     pub(super) async fn find(
         client: &Client,
         target: &Target,
@@ -38,12 +39,20 @@ impl Prepared {
             &target.shape.table_name(),
             "could not prepare its statements",
         ))?;
-        Ok(Some(Prepared {
+        let as_looked_up = takes(&insert, target.column_types())
+            && takes(&update, target.column_types())
+            && takes(&delete, target.key_types());
+        Ok(as_looked_up.then_some(Prepared {
             insert,
             update,
             delete,
         }))
     }
+}
+
+/// Whether a statement's parameters are of these types.
+fn takes(statement: &Statement, types: impl Iterator<Item = u32>) -> bool {
+    statement.params().iter().map(Type::oid).eq(types)
 }
 
 type Execution<'a> = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send + 'a>>;
@@ -87,12 +96,11 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Sets the path of the transaction from here on.
-    pub(super) fn set_path(&mut self, set_path: &Statement, path: &str) {
-        let (client, statement) = (self.client, set_path.clone());
-        let value = TextValue(Some(path.as_bytes().to_vec()));
+    /// Adds a statement that gives nothing.
+    pub(super) fn say(&mut self, statement: String) {
+        let client = self.client;
         self.sent.push(Sent {
-            execution: Box::pin(async move { client.execute_raw(&statement, [value]).await }),
+            execution: Box::pin(async move { client.batch_execute(&statement).await.map(|()| 0) }),
             expected: None,
         });
     }

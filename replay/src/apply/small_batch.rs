@@ -1,14 +1,16 @@
 //! A small batch in two round trips, so that a subscriber that is level stays so however far
 //! away it is:
 //!
-//! 1. `begin` with a savepoint, each row, the move of the position: sent together, before any
-//!    answer is read.
+//! 1. `begin`, the tables held, a savepoint, each row, the move of the position: sent together, before
+//!    any answer is read.
 //! 2. `commit`, where all answers are what they had to be.
 //!
 //! What may happen:
 //!
 //! * A row is not as its change says, or is refused. All is rolled back to the savepoint, the
 //!   position with it, and the batch goes the careful way, in the same transaction.
+//! * A table is not what it was when it was looked up (`Applier::hold`). The server does nothing of what
+//!   follows. All is rolled back, and the batch goes the usual way, with a new look.
 //! * The position is not where the move begins. Nothing is committed.
 //! * `begin` alone fails, because somebody cancels it. What is sent behind it would run all the
 //!   same, each statement in a transaction of its own: rows without their position, a batch in
@@ -23,7 +25,7 @@ use futures::join;
 use sql::subscriber::session_role::SessionRole;
 use sql::{classify, subscriber::position::Move};
 
-use super::{Applier, pipeline::Pipeline, ways::is_small, writable::Writable};
+use super::{Applier, hold::is_outdated, pipeline::Pipeline, ways::is_small, writable::Writable};
 use crate::{fold::ChangeSet, trouble::Trouble};
 
 impl Applier {
@@ -51,7 +53,7 @@ impl Applier {
             .copied()
             .zip(writable.iter().map(Arc::as_ref))
             .collect();
-        let begin = self.start();
+        let begin = self.start(&writable);
         let mut pipeline = Pipeline::new(&self.session);
         self.load(&mut pipeline, &work);
         // The first poll of each sends its messages, and they are polled in this order.
@@ -60,7 +62,15 @@ impl Applier {
             pipeline.run(),
             self.swap_position(step)
         );
-        begun.map_err(Trouble::database("could not begin on the subscriber"))?;
+        if let Err(error) = begun {
+            if !is_outdated(&error) {
+                return Err(Trouble::database("could not begin on the subscriber")(
+                    error,
+                ));
+            }
+            self.rollback().await?;
+            return Ok(false);
+        }
         self.rows = sets.iter().map(|set| set.len() as u64).sum();
         match written {
             Ok(true) => {

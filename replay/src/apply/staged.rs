@@ -10,10 +10,7 @@ use futures::SinkExt;
 use sql::{event::row, subscriber::conflict::Kind};
 use tokio_postgres::{Client, CopyInSink, Error, error::SqlState};
 
-use super::{
-    owner::{LEAVE_PATH, enter_path},
-    table::{SetStatements, Target},
-};
+use super::table::{SetStatements, Target};
 use crate::fold::ChangeSet;
 
 /// COPY text is sent in pieces of about this size.
@@ -120,15 +117,15 @@ impl SetWriter<'_> {
             return Ok(true);
         }
         if known.target.takes_copy {
-            let path = known.target.acting.own_path();
-            if let Some(path) = path {
-                known.client.batch_execute(&enter_path(path)).await?;
+            let acting = &known.target.acting;
+            if let Some(enter) = acting.enter() {
+                known.client.batch_execute(&enter).await?;
             }
             let sink = known.client.copy_in::<_, Bytes>(&sql.load);
             let sink = sink.await.map_err(Failed::Refused)?;
             let loaded = feed(sink, &set.inserts, &known.target.fields).await?;
-            if path.is_some() {
-                known.client.batch_execute(LEAVE_PATH).await?;
+            if let Some(leave) = acting.leave() {
+                known.client.batch_execute(leave).await?;
             }
             return Ok(loaded == set.inserts.len() as u64);
         }

@@ -14,9 +14,6 @@ use super::{
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 
-/// The `search_path` of all sessions.
-const SESSION_PATH: &str = "pg_catalog, pg_temp";
-
 /// Sets with at most this many rows go one prepared statement a row. Measured: about 25
 /// microseconds a row against 2 milliseconds and 6 microseconds a row through staging.
 const ROW_BY_ROW_LIMIT: usize = 100;
@@ -87,13 +84,13 @@ impl Applier {
     ) {
         for (set, writable) in work {
             if let Some(prepared) = &writable.prepared {
-                let path = writable.target.acting.own_path();
-                if let Some(path) = path {
-                    pipeline.set_path(&self.set_path, path);
+                let acting = &writable.target.acting;
+                if let Some(enter) = acting.enter() {
+                    pipeline.say(enter);
                 }
                 pipeline.add(&writable.target, prepared, set);
-                if path.is_some() {
-                    pipeline.set_path(&self.set_path, SESSION_PATH);
+                if let Some(leave) = acting.leave() {
+                    pipeline.say(leave.to_owned());
                 }
             }
         }

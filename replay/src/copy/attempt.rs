@@ -21,6 +21,7 @@ use tracing::{debug, info};
 use super::files::Files;
 use crate::{
     apply::{
+        owner::Hold,
         table::{Acting, Target},
         truncate,
     },
@@ -129,6 +130,10 @@ async fn try_make(
     take_indexes_away: bool,
 ) -> Result<Begun, Trouble> {
     begin(session, sub.settings.session_role).await?;
+    target
+        .acting
+        .hold(session, &row.table, Hold::ToWrite)
+        .await?;
     let treatment = treatment(row);
     let (loading, empties) = match treatment {
         Existing::Refuse => {
@@ -225,8 +230,8 @@ async fn make_aside(
     let aside = aside(row, consumer).quoted();
     session
         .batch_execute(&format!(
-            "drop table if exists {aside}; create table {aside} as {} with no data{}",
-            target.select_to_stage(),
+            "drop table if exists {aside}; {}{}",
+            target.make_aside(&aside),
             target.acting.grant("select", &[&aside])
         ))
         .await
@@ -289,6 +294,10 @@ async fn try_complete(
         .await?;
     let attempt = &begun.attempt;
     if let Some(only_these) = beside {
+        target
+            .acting
+            .hold(session, &row.table, Hold::ToWrite)
+            .await?;
         let aside = aside(row, &attempt.consumer);
         let statements = target.merge_statements(&aside, only_these);
         for statement in &statements {
@@ -346,7 +355,8 @@ async fn try_clear(
     }
     match treatment(row) {
         Existing::Refuse | Existing::Truncate => {
-            let acting = Acting::find(&**session, &row.table, &begun.target).await?;
+            let (table, hold) = (&row.table, Hold::ToWrite);
+            let acting = Acting::find_and_hold(session, table, &begun.target, hold).await?;
             truncate::tables(session, &[(&begun.target, &acting)]).await?;
         }
         Existing::Trust => {}
@@ -399,7 +409,7 @@ pub(crate) async fn forget(
         .await
         .map_err(at_table("could not remove it"))?;
     if there && row.loading {
-        let acting = Acting::find(session, &row.table, target).await?;
+        let acting = Acting::find_and_hold(session, &row.table, target, Hold::ToWrite).await?;
         truncate::tables(session, &[(target, &acting)]).await?;
     }
     session

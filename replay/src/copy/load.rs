@@ -6,7 +6,6 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use sql::{
     connect::Session,
-    name::TableName,
     subscriber::copy_attempt::{Attempt, Claim},
 };
 use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
@@ -37,14 +36,14 @@ pub(super) struct Load {
     pub(super) attempt: Attempt,
     /// How each relation of the source is read.
     pub(super) selects: Vec<Select>,
-    /// The table that is loaded.
-    pub(super) into: TableName,
+    /// Locks the table that is loaded; where that is the subscriber's own, sees that it is what it was when it was looked up.
+    pub(super) lock: String,
     /// `copy ... from stdin`, without the form.
     pub(super) copy_in: String,
     /// How rows go on from where COPY puts them, where that is not the table itself.
     pub(super) staged: Option<StagedPart>,
-    /// What is said before a COPY into the table itself, if its code asks for a path; none of ours follows in the transaction.
-    pub(super) enter_path: Option<String>,
+    /// What is said before a COPY into the table itself, if its code asks for something; none of ours follows in the transaction.
+    pub(super) enter: Option<String>,
     /// Rows travel in binary form.
     pub(super) binary: bool,
     /// The shared snapshot's name.
@@ -135,10 +134,9 @@ impl Load {
         writing
             .batch_execute(&format!(
                 "begin isolation level read committed; {}; \
-                 set local synchronous_commit = off; \
-                 lock table {} in row exclusive mode",
+                 set local synchronous_commit = off; {}",
                 self.sub.settings.session_role.for_transaction(),
-                self.into.quoted(),
+                self.lock,
             ))
             .await
             .map_err(cannot_write())?;
@@ -161,7 +159,7 @@ impl Load {
                 .await
                 .map_err(cannot_write())?;
         }
-        if let Some(enter) = &self.enter_path {
+        if let Some(enter) = &self.enter {
             writing.batch_execute(enter).await.map_err(cannot_write())?;
         }
         let sent = if let Some(session) = &self.reads_itself {

@@ -50,7 +50,7 @@ use self::{
 use crate::{
     apply::{
         origin,
-        owner::enter_path,
+        owner::Hold,
         table::{Acting, Target, free_names},
     },
     subscriber::{
@@ -299,23 +299,31 @@ impl Copy<'_> {
         let staged = (target.acting.role().is_some() && into == target.name).then(|| StagedPart {
             acting: target.acting.clone(),
             make: format!(
-                "{}create temp table trunkline_part on commit drop as {} with no data{}",
+                "{}{}{}",
                 free_names(&[&staging.name]),
-                target.select_to_stage(),
+                target.make_for_part(&staging.quoted()),
                 target.acting.grant("select", &[&staging.quoted()])
             ),
             insert: target.insert_staged(&staging.quoted()),
         });
+        let lock = if into == target.name {
+            Hold::ToWrite.statement([&target.acting])
+        } else {
+            Some(format!(
+                "lock table {} in row exclusive mode",
+                into.quoted()
+            ))
+        };
         let copied_to = if staged.is_some() { &staging } else { &into };
         Ok(Load {
             sub: Arc::clone(self.sub),
             attempt: attempt.clone(),
             selects,
             copy_in: target.copy_in(copied_to),
-            enter_path: (into == target.name && staged.is_none())
-                .then(|| target.acting.own_path().map(enter_path))
+            enter: (into == target.name && staged.is_none())
+                .then(|| target.acting.enter())
                 .flatten(),
-            into,
+            lock: lock.unwrap_or_default(),
             staged,
             binary,
             exported: source.exported.clone(),

@@ -18,7 +18,11 @@ use tokio_postgres::{Client, error::SqlState};
 use tracing::{info, warn};
 
 use super::{attempt, pooled::Borrowed};
-use crate::{apply::table::Acting, subscriber::shared::Subscription, trouble::Trouble};
+use crate::{
+    apply::{owner::Hold, table::Acting},
+    subscriber::shared::Subscription,
+    trouble::Trouble,
+};
 
 /// Building an index gets at least this much `maintenance_work_mem`; more where the server's
 /// own setting is more.
@@ -131,7 +135,7 @@ async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Tr
             .await
             .map_err(cannot(one))?;
     } else if kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
-        let acting = Acting::find(session, &one.table, &one.on).await?;
+        let acting = Acting::find_and_hold(session, &one.table, &one.on, Hold::ToRead).await?;
         for statement in &one.build {
             let Err(error) = run_as(&acting, session, statement).await else {
                 continue;
@@ -218,7 +222,7 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
         }
         let made_by_hand = is_made(session, one).await.map_err(cannot(one))?;
         let attach: &[String] = if made_by_hand { &[] } else { &one.attach };
-        let acting = Acting::find(session, &one.table, &one.on).await?;
+        let acting = Acting::find_and_hold(session, &one.table, &one.on, Hold::ToRead).await?;
         for statement in attach {
             // A foreign key that is not valid yet computes nothing of the owner's, who may lack REFERENCES on the other table.
             if one.is_foreign_key() {
@@ -306,7 +310,7 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
         .map_err(cannot(one))?;
     if kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
         if exists(session, &one.on).await.map_err(cannot(one))? {
-            let acting = Acting::find(session, &one.table, &one.on).await?;
+            let acting = Acting::find_and_hold(session, &one.table, &one.on, Hold::ToRead).await?;
             let refers = Referring {
                 session,
                 one,

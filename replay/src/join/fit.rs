@@ -16,7 +16,7 @@ use sql::{
 use tokio_postgres::Row;
 
 use super::types::{Takes, takes};
-use crate::apply::{origin::Ordinary, table::Acting};
+use crate::apply::{origin::Ordinary, owner::Hold, table::Acting};
 
 /// A column of the subscriber's table.
 struct Here {
@@ -325,10 +325,14 @@ async fn holds_rows(
     table: &TableName,
     place: &str,
 ) -> anyhow::Result<bool> {
+    let cannot_read = || format!("could not read {table} on {place}");
     let query = format!("select 'a row' from {} limit 1", table.quoted());
-    let looked = acting.lines(subscriber, &query).await;
-    let rows = looked.with_context(|| format!("could not read {table} on {place}"))?;
-    Ok(!rows.is_empty())
+    let run = async |sql: &str| subscriber.batch_execute(sql).await;
+    run("begin").await.with_context(cannot_read)?;
+    acting.hold(subscriber, table, Hold::ToRead).await?;
+    let rows = acting.lines(subscriber, &query).await;
+    run("commit").await.with_context(cannot_read)?;
+    Ok(!rows.with_context(cannot_read)?.is_empty())
 }
 
 #[cfg(test)]

@@ -215,7 +215,7 @@ fn a_role_that_may_only_write_rows_refuses_tables_with_code_of_others() {
     ] {
         replication.on_subscriber(&format!("set role alice; create {make}"));
         let refused = replication.replay.run(&["add", "t"]).code(3);
-        let expected = format!("{what} belongs to alice");
+        let expected = format!("{what} calls ");
         assert!(refused.stderr.contains(&expected), "{refused:?}");
         replication.on_subscriber(&format!("drop {what}"));
     }
@@ -223,8 +223,8 @@ fn a_role_that_may_only_write_rows_refuses_tables_with_code_of_others() {
     replication.wait_ok();
     replication.on_provider("insert into t values (1, 'a')");
     replication.sync();
+    // While the daemon knows the table without it.
     replication.on_subscriber(TRIGGER);
-    replication.replay.run(&["restart"]).ok();
     replication.on_provider("insert into t values (2, 'b')");
     let t = parked(&replication, "public.t");
     assert!(

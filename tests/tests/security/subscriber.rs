@@ -230,7 +230,7 @@ fn a5_code_that_cannot_be_held_is_refused_by_name() {
     replication.on_subscriber("alter table parted attach partition part default");
     replication.start();
     for (table, why) in [
-        ("parted", "partition public.part belongs to another role"),
+        ("parted", "partition public.part belongs to trapper"),
         (
             "keyed",
             "its key id is of a type that may run code of trapper's: trap.pair",

@@ -3,7 +3,7 @@
 
 use super::{
     Column, Staging, Target,
-    statements::{free_names, own_name},
+    staging::{free_names, make_temporary, own_name},
 };
 
 /// See [`Target::together_statements`].
@@ -72,12 +72,7 @@ impl Target {
                  insert into {touched} select {s_key_names} from {from} s where not {in_touched}"
             )
         };
-        let own_names = self.own.join(", ");
-        let of = |alias: &str, columns: &mut dyn Iterator<Item = &str>| {
-            let columns: Vec<String> = columns.map(|c| format!("{alias}.{c}")).collect();
-            columns.join(", ")
-        };
-        let t_own = of("t", &mut self.own.iter().map(String::as_str));
+        let (own_names, t_own) = (self.own_names(""), self.own_names("t."));
         let s_names = self.staged_names("s");
         let (mut make_own, mut keep, mut insert_kept, mut granted) =
             (String::new(), String::new(), String::new(), String::new());
@@ -86,11 +81,8 @@ impl Target {
         );
         let mut clear = format!("truncate {late}, {touched}");
         if !self.own.is_empty() {
-            make_own = format!(
-                "create temp table if not exists {own_name} on commit delete rows as \
-                     select {}, {own_names} from {table} with no data; ",
-                self.key_names_to_stage()
-            );
+            let columns = self.key_columns().chain(&self.own);
+            make_own = make_temporary(&own, columns) + "; ";
             granted = self.acting.grant("select, insert", &[&own]);
             clear = format!("{clear}, {own}");
             keep = format!(
@@ -105,16 +97,13 @@ impl Target {
         }
         TogetherStatements {
             make: format!(
-                "{}create temp table if not exists {late_name} on commit delete rows as \
-                     select {} from {table} with no data; \
-                 create temp table if not exists {touched_name} on commit delete rows as \
-                     select {} from {table} with no data; {make_own}\
+                "{}{}; {}; {make_own}\
                  do $do$ begin \
                      create index on {late} ({key_names}); create index on {touched} ({key_names}); \
                  exception when undefined_object then null; end $do${}{granted}",
                 free_names(&[&late_name, &touched_name, &own_name]),
-                self.names_to_stage(),
-                self.key_names_to_stage(),
+                make_temporary(&late, &self.columns),
+                make_temporary(&touched, self.key_columns()),
                 self.acting.grant("select", &[&late, &touched])
             ),
             clear,

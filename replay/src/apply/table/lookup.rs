@@ -15,6 +15,8 @@ use crate::{table, trouble::Trouble};
 struct Found {
     name: String,
     column: Column,
+    /// What its values are staged as where the owner's code is to run as the owner only, if that is not its type.
+    harmless: Option<(String, u32)>,
     generated: bool,
     partitioned: bool,
 }
@@ -25,12 +27,18 @@ fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
         column: Column {
             name: quote_ident(&name),
             type_name: row.try_get(1)?,
+            type_oid: row.try_get(8)?,
             equal: row.try_get(4)?,
             identity_always: row.try_get(3)?,
             not_null: row.try_get(5)?,
-            staged_as: row.try_get(7)?,
-            plain_type: row.try_get(8)?,
+            staging: row.try_get(7)?,
+            staging_oid: row.try_get(8)?,
+            opaque: row.try_get(11)?,
+            plain_type: row.try_get(12)?,
         },
+        harmless: row
+            .try_get::<_, Option<String>>(9)?
+            .zip(row.try_get::<_, Option<u32>>(10)?),
         generated: row.try_get(2)?,
         partitioned: row.try_get(6)?,
         name,
@@ -46,7 +54,7 @@ async fn columns(
     client
         .query_typed(
             "select column_name, written_as, generated, identity_always, equal_operator, \
-                    not_null, partitioned, staged_as, type_name \
+                    not_null, partitioned, declared, declared_type, staged, staged_type, opaque, type_name \
              from trunkline.target_columns($1, $2)",
             &[(&target.schema, Type::TEXT), (&target.name, Type::TEXT)],
         )
@@ -206,10 +214,12 @@ impl Target {
                 continue;
             }
             target.fields.push(field);
-            target.columns.push(Column {
-                staged_as: here.column.staged_as.filter(|_| acting.role().is_some()),
-                ..here.column
-            });
+            let mut column = here.column;
+            if let Some((staging, staging_oid)) = here.harmless.filter(|_| acting.role().is_some())
+            {
+                (column.staging, column.staging_oid) = (staging, staging_oid);
+            }
+            target.columns.push(column);
         }
         if !missing.is_empty() {
             return Err(Trouble::misfit(
@@ -220,7 +230,8 @@ impl Target {
             ));
         }
         let own = found.into_iter().filter(|own| !own.generated);
-        target.own = own.map(|own| own.column.name).collect();
+        // Their values never come from a COPY.
+        target.own = own.map(|own| own.column).collect();
         target.key = target
             .key_fields
             .iter()
@@ -232,9 +243,10 @@ impl Target {
 
     /// Keys are compared in staging tables, as replay's role.
     fn refuse_keys_of_others(&self, table: &TableName) -> Result<(), Trouble> {
-        let of_others = self.key.iter().map(|&key| &self.columns[key]);
-        let mut of_others =
-            of_others.filter(|column| column.staged_as.as_deref() == Some("pg_catalog.text"));
+        if self.acting.role().is_none() {
+            return Ok(());
+        }
+        let mut of_others = self.key_columns().filter(|column| column.opaque);
         of_others.next().map_or(Ok(()), |column| {
             Err(Trouble::misfit(
                 table,

@@ -15,12 +15,7 @@ impl Target {
         format!("copy {} ({}) from stdin", into.quoted(), self.names())
     }
 
-    /// A query over the written columns, of which a table is made that rows are loaded into first.
-    pub(crate) fn select_to_stage(&self) -> String {
-        format!("select {} from {}", self.names_to_stage(), self.own_rows())
-    }
-
-    /// The statement that writes the rows of such a table.
+    /// The statement that writes the rows of a table of replay's own with the written columns.
     pub(crate) fn insert_staged(&self, staging: &str) -> String {
         let table = self.name.quoted();
         if self.columns.is_empty() {
@@ -73,11 +68,7 @@ impl Target {
                 format!("update {own} t set {set} from {aside} s where {same_key} and {differs}")
             }
             Some(_) if !self.own.is_empty() => {
-                let of = |alias: &str, columns: Vec<&str>| {
-                    let all: Vec<String> = columns.iter().map(|c| format!("{alias}.{c}")).collect();
-                    all.join(", ")
-                };
-                let kept = of("t", self.own.iter().map(String::as_str).collect());
+                let kept = self.own_names("t.");
                 // Counted first, so that all are out before the first one comes in.
                 format!(
                     "with gone as ({taken_out} returning {}, {kept}) \
@@ -85,7 +76,7 @@ impl Target {
                      select {}, {kept} from {aside} s join gone t on {same_key} \
                       where (select count(*) from gone) > 0",
                     self.key_names("t."),
-                    self.own.join(", "),
+                    self.own_names(""),
                     self.staged_names("s"),
                 )
             }

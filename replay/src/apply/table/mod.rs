@@ -4,6 +4,7 @@
 mod gathered;
 mod lookup;
 mod merge;
+mod staging;
 mod statements;
 
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use sql::{
 
 pub(crate) use self::{
     gathered::TogetherStatements,
-    statements::{SetStatements, Staging, SumStatements, drop_staging, free_names},
+    staging::{Staging, drop_staging, free_names},
+    statements::{SetStatements, SumStatements},
 };
 pub(crate) use super::{origin::Ordinary, owner::Acting};
 
@@ -29,29 +31,28 @@ struct Column {
     type_name: String,
     /// Its type as `format_type` names it, without modifiers: as events name types.
     plain_type: String,
+    /// The number of its type.
+    type_oid: u32,
     /// Equality, as `operator(schema.name)`, where the type has one.
     equal: Option<String>,
     identity_always: bool,
     not_null: bool,
-    /// What it is staged as, where its owner's code would run as replay's role if values of its type
-    /// were read: what a domain is made of, or text.
-    staged_as: Option<String>,
+    /// What its values are staged as, as a definition says it: its type, or, where that may run its owner's code as replay's
+    /// role when values of it are read, what a domain is made of, or text.
+    staging: String,
+    /// The number of that type.
+    staging_oid: u32,
+    /// It is staged as text, because its type may run code.
+    opaque: bool,
 }
 
 impl Column {
     /// Its value in a staging table under an alias, as the table takes it.
     fn staged(&self, alias: &str) -> String {
-        match self.staged_as {
-            None => format!("{alias}.{}", self.name),
-            Some(_) => format!("{alias}.{}::{}", self.name, self.type_name),
-        }
-    }
-
-    /// How a query over the table gives it to a staging table that is made of that query.
-    fn to_stage(&self) -> String {
-        match &self.staged_as {
-            None => self.name.clone(),
-            Some(staged) => format!("{0}::{staged} as {0}", self.name),
+        if self.staging_oid == self.type_oid {
+            format!("{alias}.{}", self.name)
+        } else {
+            format!("{alias}.{}::{}", self.name, self.type_name)
         }
     }
 }
@@ -70,8 +71,8 @@ pub(crate) struct Target {
     columns: Vec<Column>,
     /// For each key column, its index in `columns`.
     key: Vec<usize>,
-    /// Columns that only the subscriber has, quoted: they keep their values.
-    own: Vec<String>,
+    /// Columns that only the subscriber has: they keep their values.
+    own: Vec<Column>,
     partitioned: bool,
     /// In which role it is written.
     pub session_role: SessionRole,
@@ -107,23 +108,34 @@ impl Target {
         names.join(", ")
     }
 
-    /// The columns of a query over the table that a staging table is made of.
-    fn names_to_stage(&self) -> String {
-        let names: Vec<String> = self.columns.iter().map(Column::to_stage).collect();
+    fn key_columns(&self) -> impl Iterator<Item = &Column> {
+        self.key.iter().map(|&k| &self.columns[k])
+    }
+
+    /// The names of the subscriber's own columns, after this prefix.
+    fn own_names(&self, prefix: &str) -> String {
+        let names: Vec<String> = self
+            .own
+            .iter()
+            .map(|column| format!("{prefix}{}", column.name))
+            .collect();
         names.join(", ")
     }
 
-    /// The same of the key.
-    fn key_names_to_stage(&self) -> String {
-        let key = self.key.iter().map(|&k| self.columns[k].to_stage());
-        key.collect::<Vec<_>>().join(", ")
+    /// The numbers of the written columns' types, in order.
+    pub(super) fn column_types(&self) -> impl Iterator<Item = u32> {
+        self.columns.iter().map(|column| column.type_oid)
+    }
+
+    /// The same of the key's columns, in the order of the key.
+    pub(super) fn key_types(&self) -> impl Iterator<Item = u32> {
+        self.key_columns().map(|column| column.type_oid)
     }
 
     fn key_names(&self, prefix: &str) -> String {
         let names: Vec<String> = self
-            .key
-            .iter()
-            .map(|&k| format!("{prefix}{}", self.columns[k].name))
+            .key_columns()
+            .map(|column| format!("{prefix}{}", column.name))
             .collect();
         names.join(", ")
     }

@@ -1,11 +1,9 @@
 //! The statements that write a target: made of its columns, run by the writers.
 
-use sql::{event::shape::ShapeId, name::quote_literal};
-
-use super::{Column, Target};
-
-/// So many pointers of 18 bytes, and as many values of 16, fit into a page of 8 kB.
-const COLUMNS_STORED_APART: usize = 200;
+use super::{
+    Column, Target,
+    staging::{Staging, free_names, make_temporary},
+};
 
 impl Target {
     /// The statements for one row at a time. Parameters are the written columns in order; for
@@ -74,14 +72,10 @@ impl Target {
         let key_row = format!("row({})::text", self.key_names("s."));
         SetStatements {
             make: format!(
-                "{}create temp table if not exists {rows_name} on commit delete rows as \
-                     select {} from {table} with no data; \
-                 create temp table if not exists {keys_name} on commit delete rows as \
-                     select {} from {table} with no data; \
-                 {}{}",
+                "{}{}; {}; {}{}",
                 free_names(&[&rows_name, &keys_name]),
-                self.names_to_stage(),
-                self.key_names_to_stage(),
+                make_temporary(&rows, &self.columns),
+                make_temporary(&keys, self.key_columns()),
                 self.store_uncompressed(&rows),
                 self.acting.grant("select", &[&rows, &keys])
             ),
@@ -117,22 +111,6 @@ impl Target {
         }
     }
 
-    /// Keeps the server from compressing what is staged: it is read once, soon. Not where the
-    /// pointers to values that are stored apart may be more than a page holds.
-    fn store_uncompressed(&self, staging: &str) -> String {
-        if self.columns.len() > COLUMNS_STORED_APART {
-            return String::new();
-        }
-        let staging = quote_literal(staging);
-        format!(
-            "do $do$ declare v_column text; begin \
-                 for v_column in select attname from pg_attribute where attrelid = {staging}::regclass \
-                                    and attnum > 0 and attstorage in ('x', 'm') loop \
-                     execute format('alter table %s alter column %I set storage external', {staging}, v_column); \
-                 end loop; end $do$"
-        )
-    }
-
     /// The statements that bring the rows of a table without a key to the sum of what was added
     /// and taken away, which stand in two staging tables of the session.
     ///
@@ -145,7 +123,7 @@ impl Target {
             format!("pg_temp.{plus_name}"),
             format!("pg_temp.{minus_name}"),
         );
-        let (names, to_stage) = (self.names(), self.names_to_stage());
+        let names = self.names();
         let list = if names.is_empty() {
             String::new()
         } else {
@@ -195,11 +173,10 @@ impl Target {
         };
         SumStatements {
             make: format!(
-                "{}create temp table if not exists {plus_name} on commit delete rows as \
-                     select {to_stage} from {table} with no data; \
-                 create temp table if not exists {minus_name} on commit delete rows as \
-                     select {to_stage} from {table} with no data{}",
+                "{}{}; {}{}",
                 free_names(&[&plus_name, &minus_name]),
+                make_temporary(&plus, &self.columns),
+                make_temporary(&minus, &self.columns),
                 self.acting.grant("select", &[&plus, &minus])
             ),
             clear: format!("truncate {plus}, {minus}"),
@@ -226,72 +203,6 @@ impl Target {
             ),
         }
     }
-}
-
-/// Which staging tables of a shape: those for rows and keys of which it is known whether the
-/// subscriber has them, those for rows as they are now and keys that are gone, those for sums, or
-/// those for what is written together at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Staging {
-    /// For deletes, updates and inserts.
-    Known,
-    /// For live rows and keys that are gone.
-    Unknown,
-    /// For rows that were added and taken away, of a table without a key.
-    Sums,
-    /// For rows whose order a unique index does not let pass.
-    Together,
-}
-
-/// The name of the table for what columns that only the subscriber has hold meanwhile.
-pub(super) fn own_name(shape: ShapeId) -> String {
-    format!("trunkline_own_{}", shape.0)
-}
-
-impl Staging {
-    /// The names of the tables for rows and for keys.
-    pub(super) fn names(self, shape: ShapeId) -> [String; 2] {
-        let (rows, keys) = match self {
-            Staging::Known => ("rows", "keys"),
-            Staging::Unknown => ("live", "gone"),
-            Staging::Sums => ("plus", "minus"),
-            Staging::Together => ("late", "touched"),
-        };
-        [rows, keys].map(|what| format!("trunkline_{what}_{}", shape.0))
-    }
-}
-
-/// The statement that goes before those that make or drop temporary tables of these names. Code of a table's owner, which has run in
-/// the session, can put something else in their place.
-pub(crate) fn free_names(names: &[&str]) -> String {
-    format!(
-        "select trunkline.free_temporary('{{{}}}'); ",
-        names.join(",")
-    )
-}
-
-/// The statements that drop a shape's staging tables, if there are any.
-pub(crate) fn drop_staging(shape: ShapeId) -> String {
-    let names = [
-        Staging::Known,
-        Staging::Unknown,
-        Staging::Sums,
-        Staging::Together,
-    ]
-    .map(|staging| staging.names(shape));
-    let own = own_name(shape);
-    let names: Vec<&str> = names
-        .iter()
-        .flatten()
-        .chain([&own])
-        .map(String::as_str)
-        .collect();
-    let tables: Vec<String> = names.iter().map(|name| format!("pg_temp.{name}")).collect();
-    format!(
-        "{}drop table if exists {}; ",
-        free_names(&names),
-        tables.join(", ")
-    )
 }
 
 /// See [`Target::row_statements`].

@@ -1,0 +1,73 @@
+//! Tables that a transaction writes, held: what the session knows of each is seen to be so, under the lock that writing takes
+//! anyway. Its owner may be another one than when it was looked up, and what the owner has put on it would run as
+//! replay's role.
+//!
+//! It costs no round trip: the statement goes with one that is sent before anything is written.
+
+use std::sync::Arc;
+
+use sql::classify;
+use tokio_postgres::{Error, error::SqlState};
+
+use super::{Applier, owner::Hold, writable::Writable};
+use crate::trouble::Trouble;
+
+/// Whether an error of holding tables says that one has changed, is gone or cannot be held: not that the server or the
+/// session is in trouble.
+pub(super) fn is_outdated(error: &Error) -> bool {
+    error.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
+        || classify(error) == sql::Class::Operator
+}
+
+impl Applier {
+    /// The statement that holds those of the tables that the transaction does not hold yet; none if it holds all.
+    pub(super) fn to_hold(&self, writable: &[Arc<Writable>]) -> Option<String> {
+        let new = writable
+            .iter()
+            .map(|one| &one.target)
+            .filter(|target| !self.held.contains(&target.shape.shape));
+        Hold::ToWrite.statement(new.map(|target| &target.acting))
+    }
+
+    pub(super) fn note_held(&mut self, writable: &[Arc<Writable>]) {
+        let shapes = writable.iter().map(|one| one.target.shape.shape);
+        self.held.extend(shapes);
+    }
+
+    /// Holds tables until the transaction ends, and runs what is to follow.
+    ///
+    /// # Errors
+    /// [`Trouble::Stale`] where one has changed since it was looked up: the transaction is to be repeated.
+    pub(super) async fn hold(
+        &mut self,
+        writable: &[Arc<Writable>],
+        then: &str,
+    ) -> Result<(), Trouble> {
+        let hold = self.to_hold(writable);
+        let statements: Vec<&str> = hold.as_deref().into_iter().chain([then]).collect();
+        let done = self.session.batch_execute(&statements.join("; ")).await;
+        match done {
+            Ok(()) => {
+                self.note_held(writable);
+                Ok(())
+            }
+            Err(error) if hold.is_some() && is_outdated(&error) => {
+                Err(self.why_not_held(writable).await?)
+            }
+            Err(error) => Err(Trouble::database("could not set a savepoint")(error)),
+        }
+    }
+
+    /// Which table cannot be held: one at a time, since one statement for all does not say.
+    async fn why_not_held(&mut self, writable: &[Arc<Writable>]) -> Result<Trouble, Trouble> {
+        for one in writable {
+            self.roll_chunk_back().await?;
+            let table = one.target.shape.table_name();
+            let held = one.target.acting.hold(&self.session, &table, Hold::ToWrite);
+            if let Err(trouble @ (Trouble::Table { .. } | Trouble::Operator { .. })) = held.await {
+                return Ok(trouble);
+            }
+        }
+        Ok(Trouble::Stale)
+    }
+}
