@@ -10,14 +10,14 @@ use sql::{
 
 use crate::fold::ChangeSet;
 
-/// What a reader hands over, in this order: `Begin`, then the parts of the batch, at least one.
+/// What a reader hands over: first `Begin`, then the parts of the batch, at least one.
 #[derive(Clone, Debug)]
 pub(crate) enum Delivery {
     /// A batch begins.
     Begin(Header),
     /// Changes of the batch, folded.
     Part(Arc<Part>),
-    /// Nothing more comes: read on from the position.
+    /// The reader hands over nothing more: the subscriber must read on from its position by itself.
     LetGo,
 }
 
@@ -32,18 +32,18 @@ pub(crate) struct Header {
     pub to_time: SystemTime,
 }
 
-/// A part of a batch: as many bytes as a reader may hold, and one event more.
+/// A part of a batch: at most as many bytes as a reader may hold, and one event more.
 #[derive(Debug, Default)]
 pub(crate) struct Part {
     /// The change sets of all tables, those of one table in order.
     pub sets: Vec<ChangeSet>,
-    /// The shapes that tables have got.
+    /// The new shapes of tables.
     pub shapes: Vec<Arc<Shape>>,
-    /// The tables of which a row is too large to be in the queue, by their oids on the provider.
+    /// The tables that have a row too large to be in the queue, by their oids on the provider.
     pub large: Vec<u32>,
     /// The events of which an operator has dropped rows, by their numbers.
     pub skipped: Vec<i64>,
-    /// Bytes that the sets hold in memory, about.
+    /// About how many bytes of memory the sets hold.
     pub bytes: usize,
     /// How many events were read for the part.
     pub events: u64,
@@ -57,16 +57,17 @@ pub(crate) enum End {
     /// The next part of the batch.
     #[default]
     Open,
-    /// A step that is taken when everything before it is written, then the next part of the batch.
+    /// A step that is taken when all events before the step are written; the next part of the batch follows.
     Before(Barrier),
     /// Nothing: the batch is complete.
     Last {
-        /// The provider had more than the batch when it announced the batch: the batch is as large as a batch may be.
+        /// The provider had more events than the batch when it announced the batch: the batch is as large as a batch
+        /// may be.
         others_follow: bool,
     },
 }
 
-/// A step in the order of events: what comes before it is written before it is taken.
+/// A step in the order of events: all events before the step are written before the step is taken.
 #[derive(Clone, Debug)]
 pub(crate) enum Barrier {
     /// What capture says of a table's rows without giving them.

@@ -1,4 +1,4 @@
-//! The daemon: every subscriber of the config side by side, until a signal says otherwise.
+//! The daemon: runs every subscriber of the config side by side, until a signal ends it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -26,18 +26,18 @@ use crate::{
     },
 };
 
-/// How long `start -d` waits for the subscribers' first words.
+/// How long `start -d` waits for the first report of each subscriber.
 const FIRST_WORDS: Duration = Duration::from_secs(15);
 
-/// Tables that catch up at the same time, at least.
+/// The least number of tables that may catch up at the same time.
 const CATCH_UPS: usize = 4;
 
-/// What the daemon does once its log and runtime are there.
+/// The daemon's body, which runs once log and runtime exist.
 pub(crate) fn body(config: ReplayConfig) -> impl FnOnce(Ready, Signals) -> Body {
     move |ready, signals| Box::pin(run(config, ready, signals))
 }
 
-/// Runs; each HUP reads the config again, and starts the subscribers anew if it has changed.
+/// Runs the subscribers. Each HUP reads the config again, and starts the subscribers anew if the config has changed.
 async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> anyhow::Result<()> {
     loop {
         let crew = Crew::start(&config, &signals.stop)?;
@@ -49,9 +49,9 @@ async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> an
     }
 }
 
-/// The tasks of one reading of the config.
+/// The tasks that one reading of the config has started.
 struct Crew {
-    /// First words to come.
+    /// How many first reports are still to come.
     words: usize,
     tasks: JoinSet<()>,
     readers: Arc<Readers>,
@@ -104,7 +104,7 @@ impl Crew {
         })
     }
 
-    /// Runs until the program is to end (none) or to go on with a new config.
+    /// Runs until the program must end (none) or go on with a new config.
     async fn run(
         mut self,
         ready: &Ready,
@@ -123,7 +123,7 @@ impl Crew {
                         break None;
                     }
                     match ReplayConfig::load(&config.daemon.config_file) {
-                        // A HUP for the log's sake must not begin a long copy anew.
+                        // A HUP that only asks for a new log file must not begin a long copy anew.
                         Ok(new) if new == *config => info!(changed = false, "config read again"),
                         Ok(new) => {
                             info!(changed = true, "config read again");
@@ -134,7 +134,8 @@ impl Crew {
                 }
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Err(broken) = ended {
-                        // A task never ends by itself: the process that restarts us starts clean.
+                        // A task never ends by itself, so this is a bug: the program ends, and the service manager
+                        // starts a clean process.
                         error!(error = %broken, "a task broke off, stopping");
                         break None;
                     }
@@ -145,7 +146,7 @@ impl Crew {
         new
     }
 
-    /// Lets what is in hand be finished; cancels it when told to stop at once.
+    /// Lets the running work finish; cancels it when told to stop at once.
     async fn end(&mut self, signals: &Signals) {
         self.stop.cancel();
         let all_ended = async { while self.tasks.join_next().await.is_some() {} };
@@ -160,7 +161,7 @@ impl Crew {
         self.tasks.shutdown().await;
     }
 
-    /// Tells who started us how the subscribers began.
+    /// Reports to the parent of the daemon how the subscribers began.
     async fn first_words(&mut self, ready: &Ready) {
         let mut troubles = Vec::new();
         let all = async {

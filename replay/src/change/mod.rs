@@ -22,43 +22,43 @@ use sql::{
 use self::passing::Passing;
 pub(crate) use self::rows::{RowAt, Said, Span};
 
-/// What an event says, with the shape that its rows have.
+/// An event decoded, with the shape of its rows.
 #[derive(Debug)]
 pub(crate) enum Change {
     /// Rows changed.
     Rows(Rows),
     /// The table was emptied.
     Truncate(Arc<Shape>),
-    /// The table has this shape from here on.
+    /// The table has this shape from this event on.
     Shape(Arc<Shape>),
-    /// Something of the table that is no row.
+    /// A change of the table that is not given as rows.
     Mark(Arc<Shape>, Mark),
     /// Rows that are too large for an event, by their keys.
     Large(Rows),
-    /// Nothing to replicate: an event of another program, or a state that its own transaction replaces.
+    /// Nothing to replicate: an event of another program, or a shape that its own transaction replaces.
     Nothing,
 }
 
-/// A block of rows, taken apart.
+/// A block of rows, with the places of its rows and keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows {
-    /// What the rows consist of.
+    /// The shape of the rows.
     pub shape: Arc<Shape>,
-    /// What is said of them.
+    /// What the event says of the rows.
     pub said: Said,
-    /// Where each stands.
+    /// The place of each row in the buffer.
     pub rows: Vec<RowAt>,
-    /// The block, and behind it the keys and rows that do not stand in it as they are.
+    /// The block, and behind it the keys and rows that are not a piece of the block as they are.
     pub buffer: Bytes,
 }
 
 impl Rows {
-    /// A row's key, as record text without the outer parentheses; by its place, from 0 on.
+    /// The key of the row with this number, from 0 on, as record text without the outer parentheses.
     pub(crate) fn key(&self, place: usize) -> Option<&[u8]> {
         Some(self.rows.get(place)?.key.of(&self.buffer))
     }
 
-    /// The rows but for some, by their numbers within the event.
+    /// The rows without those that `left_out` numbers, counted within the event.
     pub(crate) fn without(mut self, left_out: Option<&HashSet<RowNumber>>) -> Rows {
         if let Some(left_out) = left_out {
             let is_all = left_out.contains(&0);
@@ -72,22 +72,22 @@ impl Rows {
     }
 }
 
-/// An event that cannot be decoded. Nothing after it could be trusted.
+/// An event that cannot be decoded. No event after it could be trusted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Undecodable {
-    /// Its columns are not as capture writes them.
+    /// The event's columns are not as capture writes them.
     #[error(transparent)]
     Event(#[from] BadEvent),
-    /// Its rows are not.
+    /// The event's rows are not as capture writes them.
     #[error("its rows cannot be read")]
     Block(#[from] BadBlock),
-    /// They have more bytes than can be counted.
+    /// The event's rows have more bytes than can be counted.
     #[error("its rows have more than 4 GB")]
     TooLarge,
     /// A shape that is stored on the provider cannot be read.
     #[error("a shape cannot be read")]
     Shape(#[from] BadShape),
-    /// Its shape came neither with the queue nor from the provider's list.
+    /// The shape of the event's rows came neither as an event nor from the provider's list.
     #[error("shape {} of table {table} is not known", shape.0)]
     UnknownShape {
         /// The shape's number.
@@ -97,23 +97,24 @@ pub(crate) enum Undecodable {
     },
 }
 
-/// Decodes a queue's events in order; learns shapes from them as they come.
+/// Decodes a queue's events in order, and learns the shapes that come as events.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     shapes: HashMap<ShapeId, Known>,
 }
 
-/// A shape with what every event of it asks for.
+/// A shape, with what is needed for every event of the shape.
 #[derive(Clone, Debug)]
 struct Known {
     shape: Arc<Shape>,
     key_fields: Arc<[usize]>,
-    /// The transaction that has made the shape replaces it: all that comes of it is of another one.
+    /// Set if the transaction that made the shape replaces it: the rows are then converted to the transaction's last
+    /// shape.
     passing: Option<Arc<Passing>>,
 }
 
 impl Known {
-    /// The shape that its rows have when they are decoded.
+    /// The shape that the rows have after they are decoded.
     fn told(&self) -> &Arc<Shape> {
         match &self.passing {
             Some(passing) => &passing.shape,
@@ -122,17 +123,17 @@ impl Known {
     }
 }
 
-/// What the provider knows by now of an event's table, in the form of [`sql::provider::Batch::copy_events`].
+/// What the provider knows now of an event's table, in the form of [`sql::provider::Batch::copy_events`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Later<'a>(pub(crate) Option<&'a str>);
 
 impl Later<'_> {
-    /// Of a shape: the last one of its transaction, if that is another.
+    /// For the event of a shape: the last shape of the event's transaction; none if that is the same shape.
     fn last_shape(self) -> Result<Option<Shape>, BadShape> {
         self.0.map(Shape::from_json).transpose()
     }
 
-    /// Of a mark `filled`: whether the column with this number takes no null.
+    /// For a mark `filled`: whether the column with this number takes no null.
     fn is_never_null(self, attnum: i16) -> bool {
         let mut numbers = self.0.unwrap_or_default().split(' ');
         numbers.any(|number| number.parse() == Ok(attnum))
@@ -140,7 +141,7 @@ impl Later<'_> {
 }
 
 impl Decoder {
-    /// A decoder that knows some shapes already, given as the provider stores them.
+    /// A decoder that knows these shapes, given as the provider stores them.
     pub(crate) fn new(definitions: &[String]) -> Result<Decoder, Undecodable> {
         let mut decoder = Decoder::default();
         for definition in definitions {
@@ -149,7 +150,7 @@ impl Decoder {
         Ok(decoder)
     }
 
-    /// Takes note of a shape, and of the last one of its transaction; what there is to say of it.
+    /// Learns a shape, with the last shape of its transaction, and gives the change that the shape's event is.
     fn learn(&mut self, shape: Shape, last: Option<&Shape>) -> Change {
         let shape = Arc::new(shape);
         let passing = last.and_then(|last| Passing::new(&shape, last));
@@ -175,7 +176,7 @@ impl Decoder {
             .max_by_key(|shape| shape.shape)
     }
 
-    /// Decodes the next event, with what became of its table later.
+    /// Decodes the next event; `later` says what became of its table later.
     pub(crate) fn decode(
         &mut self,
         event: RawEvent<'_>,
@@ -223,7 +224,7 @@ impl Decoder {
     }
 }
 
-/// A mark as it holds under the shape that its rows are told with.
+/// A mark, converted to the shape that the table's rows are decoded with.
 fn mark_of(known: &Known, mut mark: Mark, later: Later<'_>) -> Change {
     if let Mark::Filled {
         column, never_null, ..
@@ -242,7 +243,7 @@ fn mark_of(known: &Known, mut mark: Mark, later: Later<'_>) -> Change {
     })
 }
 
-/// Takes a block apart.
+/// Finds the rows and keys in a block.
 fn rows(known: &Known, kind: Kind, block: &[u8]) -> Result<Rows, Undecodable> {
     let Known {
         shape,
@@ -255,10 +256,10 @@ fn rows(known: &Known, kind: Kind, block: &[u8]) -> Result<Rows, Undecodable> {
     } else {
         shape.columns.len()
     };
-    // All of the row tells it apart where there is no key.
+    // Without a key the whole row tells rows apart.
     let is_key = keys_only || !shape.has_key();
     let at = |part: &[u8]| {
-        // It borrows from the block, so where it lies says where it starts.
+        // `part` borrows from the block, so its address tells where it starts.
         let start = part.as_ptr().addr().wrapping_sub(block.as_ptr().addr());
         Span::new(start, part.len()).ok_or(Undecodable::TooLarge)
     };
@@ -310,7 +311,7 @@ fn said(kind: Kind) -> Said {
         Kind::Update => Said::Updated,
         Kind::Delete => Said::Deleted,
         Kind::Live => Said::Live,
-        // A large row is as good as none until it is fetched.
+        // A large row counts as gone until it is fetched.
         Kind::Gone | Kind::Large => Said::Gone,
         Kind::Plus => Said::More,
         Kind::Minus => Said::Less,

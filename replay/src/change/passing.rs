@@ -1,7 +1,7 @@
-//! Shapes that their own transaction replaces. Migration tools write all their DDL in one transaction: a column is added
-//! and dropped, renamed through a third name, or gets its type by a helper column. The subscriber's table has the last of
-//! these shapes, and whatever the transaction says of it under an earlier one is brought to that. Columns are followed by
-//! their numbers. Pure.
+//! Shapes that their own transaction replaces. Migration tools write all their DDL in one transaction: a column is
+//! added and dropped, renamed through a third name, or gets its type by a helper column. The subscriber's table has the
+//! last of these shapes. So whatever the transaction says of the table under an earlier shape is converted to the last
+//! shape. A column keeps its number through all shapes, and is followed by it. Pure.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -10,22 +10,22 @@ use sql::event::{
     shape::{Column, Shape},
 };
 
-/// A shape of which nobody but its transaction has ever seen a row.
+/// A shape whose rows no other transaction has ever seen.
 #[derive(Clone, Debug)]
 pub(super) struct Passing {
-    /// What the transaction leaves of it, under the names that it leaves.
+    /// The columns of the shape that the transaction keeps, under their last names.
     pub(super) shape: Arc<Shape>,
-    /// For each column of that, its place in the rows as they come.
+    /// For each of these columns, its place in the rows as they come.
     fields: Vec<usize>,
     before: Arc<Shape>,
 }
 
 impl Passing {
-    /// How rows of a shape are brought to the last one of its transaction.
+    /// How rows of the shape `before` are converted to the last shape of its transaction.
     ///
-    /// None where they cannot be: a column of the key is gone, so that nobody could tell which row is meant; the table
-    /// is gone; or the shape has a problem, under which rows may have changed without an event. The shape is then one
-    /// like any other, and its table stops if it has to.
+    /// None if they cannot be converted. Either a column of the key is gone, so that it could not be told which row is
+    /// meant; or the table is gone; or the shape has a problem, under which rows may have changed without an event. The
+    /// shape is then treated like any other, and its table stops if it has to.
     pub(super) fn new(before: &Arc<Shape>, last: &Shape) -> Option<Passing> {
         if before.dropped || before.problem.is_some() || last.dropped {
             return None;
@@ -49,7 +49,7 @@ impl Passing {
             return None;
         }
         let shape = Shape {
-            // Its own number: a shape that passes never has rows of another transaction.
+            // The number stays that of `before`: a passing shape never has rows of another transaction.
             shape: before.shape,
             table: last.table.clone(),
             partitioned: last.partitioned,
@@ -68,10 +68,10 @@ impl Passing {
         row::project(text, &self.fields)
     }
 
-    /// What a mark says of the columns that stay; none if it is about none of them.
+    /// What a mark says of the columns that stay; none if the mark is about none of them.
     ///
-    /// A column that goes over to the name of another one is left out: capture has such columns compared under the last
-    /// shape. To set them before would undo what the subscriber's own ALTER TABLE has put there.
+    /// A column that takes over the name of another column is left out: capture has such columns compared under the
+    /// last shape. Values set before that would undo what the subscriber's own ALTER TABLE has put there.
     pub(super) fn mark(&self, mark: Mark) -> Option<Mark> {
         match mark {
             Mark::Filled {
@@ -124,15 +124,15 @@ impl Passing {
         Some(&now.name)
     }
 
-    /// The last name of a column, unless another one had that name.
+    /// The last name of a column; none if another column had that name before.
     fn settled(&self, name: &str) -> Option<String> {
         let now = self.last_name(name)?;
         let was_another_s = now != name && self.before.columns.iter().any(|one| one.name == now);
         (!was_another_s).then(|| now.to_owned())
     }
 
-    /// The last names of columns that a checksum was made of. A checksum takes them in the order of their names, so that
-    /// nobody can compare it who finds them in another one.
+    /// The last names of the columns of a checksum. A checksum takes the columns in the order of their names, so it
+    /// cannot be compared any more if the last names have another order; the result is none then.
     fn comparable(&self, columns: &[String]) -> Option<Vec<String>> {
         let mut before: Vec<&String> = columns.iter().collect();
         before.sort_unstable();
@@ -144,7 +144,7 @@ impl Passing {
     }
 }
 
-/// The column of a later shape that a column is.
+/// The column of a later shape that is the same column.
 fn kept<'a>(column: &Column, later: &'a Shape) -> Option<&'a Column> {
     let attnum = column.attnum?;
     later.columns.iter().find(|one| one.attnum == Some(attnum))
@@ -181,7 +181,7 @@ mod tests {
         let names: Vec<&str> = passing.shape.columns.iter().map(|c| &*c.name).collect();
         assert_eq!(names, ["id", "a"]);
         assert_eq!(passing.shape.key_fields(), [0]);
-        // Compared under the last shape; what the subscriber has put there is not undone.
+        // The columns are compared under the last shape, so that what the subscriber has put there is not undone.
         let filled = |column: &str| Mark::Filled {
             column: column.into(),
             value: None,

@@ -1,23 +1,23 @@
-//! What an event says of rows, and where each row stands in the event's buffer. Pure.
+//! What an event says of rows, and the place of each row in the event's buffer. Pure.
 
 use bytes::Bytes;
 
 /// What a block of rows says about each of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
-    /// The key was new: the row now is as given.
+    /// No row had the key before; now a row has it, as given.
     Inserted,
-    /// A row had the key: it now is as given.
+    /// A row had the key before; now the row is as given.
     Updated,
-    /// A row had the key: none has it now.
+    /// A row had the key before; now no row has it.
     Deleted,
-    /// The row now is as given; nothing is known of before.
+    /// The row is now as given; whether a row had the key before is not known.
     Live,
-    /// No row has the key now; nothing is known of before.
+    /// No row has the key now; whether a row had it before is not known.
     Gone,
-    /// The row, which stands for a key, is there once more.
+    /// The table has one more of the row, which itself stands for a key.
     More,
-    /// The row, which stands for a key, is there once less.
+    /// The table has one less of the row, which itself stands for a key.
     Less,
 }
 
@@ -36,7 +36,7 @@ impl Said {
     }
 }
 
-/// A piece of a buffer.
+/// A piece of a buffer, as start and length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
@@ -44,8 +44,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// The piece from `start` on; none beyond 4 GB, which is four times what a value of
-    /// PostgreSQL's can hold.
+    /// The piece from `start` on; none beyond 4 GB, which is four times the largest value of PostgreSQL.
     pub(crate) fn new(start: usize, len: usize) -> Option<Span> {
         start
             .checked_add(len)
@@ -56,7 +55,7 @@ impl Span {
         })
     }
 
-    /// The piece where the buffer stands behind so many other bytes.
+    /// The same piece, if its buffer is appended to so many other bytes.
     pub(crate) fn behind(self, bytes: u32) -> Span {
         Span {
             start: self.start.saturating_add(bytes),
@@ -69,7 +68,7 @@ impl Span {
         start..start + self.len as usize
     }
 
-    /// Its bytes.
+    /// The piece's bytes.
     pub(crate) fn of(self, buffer: &[u8]) -> &[u8] {
         buffer.get(self.range()).unwrap_or_default()
     }
@@ -79,12 +78,11 @@ impl Span {
     }
 }
 
-/// A row's places in its block's buffer.
+/// The places of a row and its key in their block's buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowAt {
-    /// Its key, as record text without the outer parentheses.
+    /// The row's key, as record text without the outer parentheses.
     pub key: Span,
-    /// The row as such text; none where the event gives keys alone, and where the whole row
-    /// stands for a key.
+    /// The row as record text; none if the event gives keys alone, or if the whole row stands for a key.
     pub row: Option<Span>,
 }

@@ -1,5 +1,5 @@
-//! `replay adopt`: accepts a provider or a subscriber that was restored. Says what it will do,
-//! then asks. What a subscriber can go on from by itself is left to it.
+//! `replay adopt`: accepts a provider or a subscriber that was restored. The command says what it will do, then asks.
+//! What a subscriber can mend by itself is left to the subscriber.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
@@ -32,14 +32,14 @@ pub(crate) struct AdoptArgs {
     subscriber: Option<String>,
 }
 
-/// How a subscriber stands to the provider.
+/// How a subscriber's position compares with the provider's queue.
 #[derive(Debug)]
 enum Finding {
-    /// It goes on where it stands.
+    /// The subscriber can go on from its position.
     OnTrack,
-    /// The queue still has what follows, but nothing holds that.
+    /// The queue still has the events after the position, but no consumer holds them.
     NotHeld,
-    /// It cannot go on from where it stands.
+    /// The subscriber cannot go on from its position.
     Off(String, Option<OffTrack>),
 }
 
@@ -51,8 +51,7 @@ struct Found<'a> {
     finding: Finding,
 }
 
-/// Runs the command. Each step is safe to repeat: a run that was broken off is finished by the
-/// next.
+/// Runs the command. Each step is safe to repeat: the next run finishes a run that was broken off.
 pub(crate) async fn run(job: &Job, args: &AdoptArgs) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     let mut found = Vec::new();
@@ -204,7 +203,7 @@ fn agreed() -> Result<bool, Failure> {
     Ok(ask().context("could not ask")?)
 }
 
-/// Puts the consumer back to where its subscriber stands.
+/// Puts the consumer back to the position of its subscriber.
 async fn hold(job: &Job, provider: &Session, found: &Found<'_>) -> Result<(), Failure> {
     let (consumer, tick) = (&found.one.consumer, found.stands.tick.id);
     consumer::register_at(&**provider, job.queue(), consumer, tick)

@@ -25,7 +25,8 @@ use super::{Job, label};
 pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     job.has_schema(&provider).await?;
-    // Before a queue is made: it would be one of a wrong letter.
+    // The subscribers are checked before a queue is made: a wrong letter in the config would make a queue of a wrong
+    // name.
     let mut prepared = Vec::new();
     for one in &job.config.subscribers {
         let subscriber = prepare(job, &provider, one).await;
@@ -62,7 +63,7 @@ fn could_not_install(one: &SubscriberConfig) -> impl FnOnce(Failure) -> Failure 
 /// A subscriber with our tables.
 struct Prepared {
     session: Session,
-    /// Whether they were made or changed now.
+    /// Whether our tables were made or changed now.
     changed: bool,
 }
 
@@ -82,7 +83,7 @@ async fn prepare(
             label(one)
         ))?;
     }
-    // One with tables stays with its queue: what follows its position is in no other one.
+    // A subscriber with tables stays with its queue: no other queue has the events after its position.
     let stored = position::find(&*subscriber, &one.consumer)
         .await
         .context("could not read the position")?;
@@ -116,7 +117,7 @@ async fn install_consumer(
     ))
 }
 
-/// A table cannot be replicated onto itself.
+/// Refuses a subscriber that is the provider itself: a table cannot be replicated onto itself.
 async fn refuse_the_provider_itself(
     provider: &Session,
     subscriber: &Session,
@@ -135,10 +136,10 @@ async fn refuse_the_provider_itself(
     Ok(())
 }
 
-/// Registers the consumer at the queue's newest tick and stores that as the subscriber's
-/// position; false if that was done before. A position of a subscriber without tables that is
-/// not on the provider's history, or that nothing holds, is made anew; where there are tables,
-/// the consumer is put back to where they stand, if the queue still has what follows.
+/// Registers the consumer at the queue's newest tick and stores the tick as the subscriber's position; false if that
+/// was done before. A subscriber without tables gets a new position if its position is not on the provider's history,
+/// or if no consumer holds it. If there are tables, the consumer is put back to the subscriber's position, provided the
+/// queue still has the events after it.
 async fn register(
     job: &Job,
     provider: &Session,
@@ -172,7 +173,7 @@ async fn register(
         }
         (Some(_) | None, None) => {}
     }
-    // One that was detached for holding too much is still there by name, and is not to be taken up again.
+    // A consumer that was detached for holding too much keeps its name, and must not be taken up again.
     if at_provider.is_none() {
         consumer::unregister(&**provider, job.queue(), &one.consumer)
             .await
@@ -198,7 +199,7 @@ async fn has_no_tables(subscriber: &Session, one: &SubscriberConfig) -> Result<b
     Ok(tables.is_empty())
 }
 
-/// Whether a position lies on the provider's history and the queue knows it.
+/// Whether a position lies on the provider's history and the queue knows the position.
 async fn on_track(job: &Job, provider: &Session, stands: Position) -> Result<bool, Failure> {
     let finder = BatchFinder::prepare(&**provider)
         .await
@@ -215,7 +216,7 @@ async fn on_track(job: &Job, provider: &Session, stands: Position) -> Result<boo
     Ok(next.epoch == stands.epoch && next.tag_at_position == Some(stands.tick.tag))
 }
 
-/// Registers a consumer that the provider has lost where its subscriber stands.
+/// Registers a consumer that the provider has lost again, at the position of its subscriber.
 async fn put_back(
     job: &Job,
     provider: &Session,

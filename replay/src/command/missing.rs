@@ -1,5 +1,5 @@
-//! `replay missing`: tables of the provider that this job does not replicate, those whose columns a subscriber
-//! cannot take, and sequences of replicated tables that are not carried over.
+//! `replay missing`: lists tables of the provider that this job does not replicate, replicated tables with columns that
+//! a subscriber cannot take, and sequences of replicated tables that are not carried over.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -22,7 +22,7 @@ use sql::{
 use super::{Job, label, subscriber::Opened};
 use crate::join::fit::{self, Wish};
 
-/// Runs the command: one line a table, with why it cannot be added, if so.
+/// Runs the command: one line a table, with the reason if the table cannot be added.
 pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     job.has_queue(&provider).await?;
@@ -97,7 +97,7 @@ async fn missing_sequences(
     Ok(missing)
 }
 
-/// One subscriber, with what it replicates already.
+/// One subscriber, with the tables that it replicates.
 struct Side<'a> {
     session_role: SessionRole,
     place: String,
@@ -106,8 +106,8 @@ struct Side<'a> {
     mappings: HashMap<TableName, Mapping>,
 }
 
-/// Why a subscriber cannot take a table's rows as they are now: the first reason of the first one. That a table is not
-/// there yet is a reason only if it is replicated: `add --create` makes it.
+/// Why a subscriber cannot take a table's rows as they are now: the first reason of the first subscriber that has one.
+/// A missing table is a reason only if it is replicated: `add --create` makes missing tables.
 async fn misfit(
     provider: &Session,
     subscribers: &[Side<'_>],
@@ -137,7 +137,7 @@ async fn misfit(
             candidate,
             captured: &captured,
             mapping: mappings.get(table).unwrap_or(&all),
-            // Rows that are there are no misfit: Trust looks at the columns alone.
+            // Rows that exist already are no reason: Trust looks at the columns alone.
             existing: Existing::Trust,
             session_role: *session_role,
         };

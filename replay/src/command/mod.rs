@@ -1,5 +1,5 @@
-//! The commands that ask the databases, one a file. They work beside a running daemon, which
-//! reads the databases for itself.
+//! The commands that ask the databases, one a file. They work beside a running daemon, which reads the results from the
+//! databases.
 
 pub(crate) mod add;
 pub(crate) mod adopt;
@@ -33,7 +33,7 @@ use sql::{
 /// What to do about a position in another queue than that of the config.
 pub(crate) const OTHER_QUEUE: &str = "put pgq_queue_name right; to follow another queue, first take the tables out of the job: replay remove --all";
 
-/// A command's job: its config and how much it says.
+/// A command's job: its config, and how much the command prints.
 pub(crate) struct Job {
     config: ReplayConfig,
     common: CommonArgs,
@@ -58,7 +58,7 @@ impl Job {
         &self.config.queue
     }
 
-    /// A session to the provider, whose objects of ours are proven.
+    /// A session to the provider, where our schemas are proven.
     async fn provider(&self) -> Result<Session, ConnectError> {
         let name = ApplicationName::new(Purpose::Admin, self.name());
         self.config
@@ -67,7 +67,7 @@ impl Job {
             .await
     }
 
-    /// Whether there are queues on the provider at all: an error that says so if there are none.
+    /// Checks that the provider has queues at all; the error says so if it has none.
     async fn has_schema(&self, provider: &Session) -> Result<(), Failure> {
         let installed = queue::is_installed(&**provider)
             .await
@@ -83,7 +83,7 @@ impl Job {
         .with_hint("run there: ticker install"))
     }
 
-    /// Whether the queue that the config names is on the provider: an error that says so if it is not.
+    /// Checks that the provider has the queue that the config names; the error says so if it does not.
     async fn has_queue(&self, provider: &Session) -> Result<(), Failure> {
         self.has_schema(provider).await?;
         let there = queue::exists(&**provider, self.queue())
@@ -100,7 +100,7 @@ impl Job {
         .with_hint("put pgq_queue_name right, or run: replay install"))
     }
 
-    /// Whether a subscriber's position is one in the queue that the config names. A letter that is wrong there must not
+    /// Checks that a subscriber's position is in the queue that the config names. A wrong letter in the config must not
     /// be taken for a queue that has lost its consumer.
     fn is_of_queue(&self, one: &SubscriberConfig, stored: &Stored) -> Result<(), Failure> {
         if stored.queue == self.queue() {
@@ -119,19 +119,20 @@ impl Job {
         .with_hint(OTHER_QUEUE))
     }
 
-    /// A session to a subscriber, whose objects of ours are proven.
+    /// A session to a subscriber, where our schemas are proven.
     async fn subscriber(&self, one: &SubscriberConfig) -> Result<Session, ConnectError> {
         let name = ApplicationName::new(Purpose::Admin, self.name());
         one.db.connect_for(&name, Schema::SUBSCRIBER).await
     }
 
-    /// A session to a subscriber that nothing may be installed on. Only what proves by itself may be called in it.
+    /// A session to a subscriber that may have none of our schemas. Only functions that prove the schemas themselves
+    /// may be called in it.
     async fn bare_subscriber(&self, one: &SubscriberConfig) -> Result<Session, ConnectError> {
         let name = ApplicationName::new(Purpose::Admin, self.name());
         one.db.connect(&name).await
     }
 
-    /// The subscribers that a command is about: all, or the one of that name.
+    /// The subscribers that a command is about: all, or the subscriber with this name.
     fn subscribers(&self, name: Option<&str>) -> Result<Vec<&SubscriberConfig>, Failure> {
         let chosen: Vec<&SubscriberConfig> = self
             .config
@@ -140,7 +141,7 @@ impl Job {
             .filter(|one| name.is_none_or(|name| one.name.as_deref() == Some(name)))
             .collect();
         if chosen.is_empty() {
-            // Without a name all are chosen, and a config has one at least.
+            // Without a name all subscribers are chosen, and a config has at least one.
             let name = name.unwrap_or_default();
             let names = self.config.subscribers.iter();
             let near = near::name(name, names.filter_map(|one| one.name.as_deref()));
@@ -156,7 +157,7 @@ impl Job {
         Ok(chosen)
     }
 
-    /// Says what was done, unless told to be quiet.
+    /// Prints what was done, unless the command was told to be quiet.
     fn say(&self, line: &str) -> Result<(), Failure> {
         cli::say(&self.common, line)
     }

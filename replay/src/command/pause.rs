@@ -31,7 +31,7 @@ pub(crate) async fn pause(job: &Job) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Goes on.
+/// Ends the pause, or tries the named parked tables at once.
 pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure> {
     let all = args.tables.is_empty();
     if all {
@@ -59,7 +59,7 @@ pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure
         }
         for row in chosen.named.iter().chain(&chosen.matched) {
             let table = &row.table;
-            // The running daemon looks every second.
+            // The running daemon reads the table's row every second.
             if row.stand.state() == State::Parked
                 && table_state::try_now(&*opened.session, &one.consumer, table)
                     .await

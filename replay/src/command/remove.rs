@@ -1,5 +1,5 @@
-//! `replay remove`: first the subscriber, so that nothing is applied any more, then capture on
-//! the provider. Rows stay where they are.
+//! `replay remove`: ends replication on the subscriber first, so that nothing is applied any more, then capture on the
+//! provider. The table's rows stay.
 
 use admin::{
     config::SubscriberConfig,
@@ -71,7 +71,7 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
             remove_from(&opened.session, job.config.session_role, one, &row, target).await?;
             gone.push((row.table, Some(row.provider_oid)));
         }
-        // An interrupted run has left the capture of a table that is not on the subscriber any more.
+        // An interrupted run may have left the capture of a table that the subscriber does not have any more.
         for one_unknown in chosen.unknown {
             let table = &one_unknown.table;
             let captured = match &provider {
@@ -102,7 +102,7 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
     Ok(unmatched.tell("not removed", subscriber::exit(unknown, removed)))
 }
 
-/// Ends a table's capture for a consumer; false if there was none.
+/// Ends a table's capture for a consumer; false if there was no capture.
 async fn end_capture(
     job: &Job,
     provider: &Session,
@@ -123,8 +123,8 @@ async fn end_capture(
     })
 }
 
-/// Where the rows' tables are on the subscriber. After a rename on the provider it is the one of the name of now, and
-/// one that has the name of then is another's.
+/// The names of the rows' tables on the subscriber. If the table was renamed on the provider, its name of now counts; a
+/// table with the old name is another table.
 async fn names(provider: Option<&Session>, rows: &[TableRow]) -> Result<Names, Failure> {
     match provider {
         Some(provider) => Ok(Names::read(provider, rows)
@@ -134,8 +134,8 @@ async fn names(provider: Option<&Session>, rows: &[TableRow]) -> Result<Names, F
     }
 }
 
-/// Takes a table out of the job on one subscriber, and brings back what an unfinished copy
-/// took away from it. The rows of such a copy go.
+/// Takes a table out of the job on one subscriber, and brings back the indexes and constraints that an unfinished copy
+/// took away. The rows of an unfinished copy are deleted.
 async fn remove_from(
     subscriber: &Session,
     role: SessionRole,
@@ -151,7 +151,7 @@ async fn remove_from(
         .await
         .with_context(|| format!("could not read what was taken away on {}", label(one)))?;
     let of_table: Vec<_> = kept.into_iter().filter(|one| one.table == *table).collect();
-    // A foreign key that waits to be validated goes on waiting; the daemon looks after it.
+    // A foreign key that waits to be validated goes on waiting; the daemon validates it.
     for (object, result) in restore::by_hand(subscriber, role, of_table, false).await {
         if let Err(trouble) = result {
             eprintln!(

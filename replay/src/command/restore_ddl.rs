@@ -1,5 +1,5 @@
-//! `replay restore-ddl`: brings back by hand what copies took away. The daemon does so by
-//! itself; this is for one that does not run, or for what it could not bring back.
+//! `replay restore-ddl`: brings back by hand the indexes and constraints that copies took away. The daemon does so by
+//! itself; the command is for a daemon that does not run, or for objects that the daemon could not bring back.
 
 use admin::exit::{self, Exit, Failure};
 use anyhow::Context as _;

@@ -1,4 +1,4 @@
-//! `replay resync`: tables are copied again. The command only says so; the daemon copies.
+//! `replay resync`: has tables copied again. The command only sets their state; the daemon copies.
 
 use admin::exit::{Exit, Failure};
 use anyhow::Context as _;
@@ -38,7 +38,7 @@ pub(crate) struct ResyncArgs {
     wait: Option<String>,
 }
 
-/// Runs the command. Safe to repeat: a copy that runs begins anew.
+/// Runs the command. Safe to repeat: a running copy begins anew.
 pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
     let patience = wait::limit(args.wait.as_deref())?;
     let provider = job.provider().await?;

@@ -68,11 +68,11 @@ pub(crate) async fn add(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure>
     ))
 }
 
-/// What became of sequences.
+/// The result for sequences.
 #[derive(Default)]
 pub(super) struct Carried {
     added: usize,
-    /// Those that a subscriber lacks.
+    /// The number of sequences that a subscriber lacks.
     pub(super) refused: usize,
 }
 
@@ -151,8 +151,8 @@ pub(crate) struct ListArgs {
     sync: bool,
 }
 
-/// Lists what is carried over: `ok`, or why a sequence could not be set. Warns of those that
-/// count otherwise on the subscriber.
+/// Lists the sequences that are carried over: `ok`, or why a sequence could not be set. Warns of sequences that count
+/// in another way on the subscriber.
 pub(crate) async fn list(job: &Job, args: &ListArgs) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     let mut rows = Vec::new();
@@ -193,7 +193,7 @@ pub(crate) async fn list(job: &Job, args: &ListArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// Sets all sequences of a subscriber to what they are on the provider now.
+/// Sets all sequences of a subscriber to the provider's values of now.
 async fn sync(
     job: &Job,
     provider: &Session,
@@ -211,8 +211,8 @@ async fn sync(
     Ok(())
 }
 
-/// A sequence with another step, type or bounds may give out other values than the provider's
-/// would, or none at all.
+/// Warns of a sequence with another step, type or bounds: it may give out other values than the provider's sequence
+/// would, or no value at all.
 async fn warn_of_differences(
     provider: &Session,
     subscriber: &Session,

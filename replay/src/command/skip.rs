@@ -1,5 +1,5 @@
-//! `replay skip`: drops the one change that a parked table stands on. The change is found here;
-//! that it is dropped is one row on the subscriber, and the daemon leaves it out from then on.
+//! `replay skip`: drops the one change that keeps a parked table from going on. The command finds the change and stores
+//! a row on the subscriber that says it is dropped; the daemon then leaves the change out.
 
 use admin::{
     config::SubscriberConfig,
@@ -35,7 +35,7 @@ pub(crate) struct SkipArgs {
     subscriber: Option<String>,
 }
 
-/// Runs the command. Once the row is stored the change is dropped; before, nothing is.
+/// Runs the command. The change is dropped once the row is stored, and not before.
 pub(crate) async fn run(job: &Job, args: &SkipArgs) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     let (one, session, row, place) = parked(job, args).await?;
@@ -71,7 +71,7 @@ pub(crate) async fn run(job: &Job, args: &SkipArgs) -> Result<Exit, Failure> {
     let refused = match search.run(&mut applier).await.map_err(failure)? {
         Standing::Change(refused) => refused,
         Standing::NoChange(why) => {
-            // Where nothing is to be advised there is no hint.
+            // Without advice there is no hint.
             let advice = why.advice().unwrap_or_default().to_owned();
             return Err(Failure::new(
                 Exit::Failed,
@@ -112,7 +112,7 @@ pub(crate) async fn run(job: &Job, args: &SkipArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The one subscriber that the table is parked on, and where it stands there.
+/// The one subscriber that the table is parked on, with the table's position there.
 async fn parked<'a>(
     job: &'a Job,
     args: &SkipArgs,

@@ -1,4 +1,4 @@
-//! `replay status`: how job, provider and subscribers stand, with an exit code that tells whether the daemon runs.
+//! `replay status`: the state of job, provider and subscribers, with an exit code that tells whether the daemon runs.
 
 use admin::{
     exit::{Exit, Failure},

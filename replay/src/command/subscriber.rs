@@ -23,7 +23,7 @@ pub(crate) struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    /// Connects. A subscriber that the job is not installed on is an error that says so.
+    /// Connects. If the job is not installed on the subscriber, the error says so.
     pub(crate) async fn of(job: &Job, config: &'a SubscriberConfig) -> Result<Opened<'a>, Failure> {
         let session = job.subscriber(config).await?;
         let stored = stored(&session, config).await?;
@@ -31,19 +31,19 @@ impl<'a> Opened<'a> {
         Ok(Opened { config, session })
     }
 
-    /// All its tables.
+    /// All the subscriber's tables.
     pub(crate) async fn tables(&self) -> Result<Vec<TableRow>, Failure> {
         let rows = table_state::list(&*self.session, &self.config.consumer).await;
         Ok(rows.with_context(|| format!("could not read the tables of {}", label(self.config)))?)
     }
 
-    /// Those of its tables that are meant.
+    /// The subscriber's tables that the choice means.
     pub(crate) async fn chosen(&self, choice: &Choice<'_>) -> Result<Chosen<TableRow>, Failure> {
         Ok(choice.of(self.tables().await?, |row| &row.table))
     }
 }
 
-/// How a command ends that could not do all: nothing of it, or a part.
+/// The exit code of a command that could not do everything: all of it was refused, or a part.
 pub(crate) fn exit(refused: usize, done: usize) -> Exit {
     match (refused, done) {
         (0, _) => Exit::Done,

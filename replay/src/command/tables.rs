@@ -1,5 +1,5 @@
-//! `replay tables`: the state of each table, in the form that scripts have relied on since
-//! Londiste; on a terminal with more to the right.
+//! `replay tables`: the state of each table, in the form that scripts have relied on since Londiste; a terminal shows
+//! more columns to the right.
 
 use admin::{
     config::SubscriberConfig,
@@ -95,7 +95,7 @@ fn for_people(
             cells[2] = building;
         }
         line.extend(cells);
-        // Nothing wrong is an empty cell.
+        // A table without an error has an empty cell.
         line.push(table.error.clone().unwrap_or_default());
         line.push(table.advice.clone().unwrap_or_default());
     }
@@ -116,7 +116,7 @@ fn waits(table: &TableStatus) -> bool {
     matches!(table.state.as_str(), "-" | "in-copy")
 }
 
-/// Rows, bytes, share, rate and time left of one table, or of all together. The last three only
+/// Rows, bytes, share, rate and time left of one table, or of all together. Share, rate and time left are shown only
 /// while something is copied.
 fn progress(tables: &[&TableStatus]) -> [String; 5] {
     let sum = |value: &dyn Fn(&TableStatus) -> Option<i64>| -> i64 {
@@ -124,7 +124,7 @@ fn progress(tables: &[&TableStatus]) -> [String; 5] {
     };
     let rows = sum(&|table| table.rows_copied);
     let bytes = sum(&|table| table.bytes_copied);
-    // A table that is in has all its rows, whatever the statistics say.
+    // A copied table has all its rows, whatever the statistics say.
     let expected = sum(&|table| {
         if waits(table) {
             table.rows_estimated.max(table.rows_copied)
@@ -153,7 +153,7 @@ fn progress(tables: &[&TableStatus]) -> [String; 5] {
     cells
 }
 
-/// A bar and per cent, by the provider's estimate: never all before it is so.
+/// A bar and per cent, by the provider's estimate: 100 % is never shown before the copy is complete.
 fn share(rows: i64, expected: i64) -> String {
     let percent = (rows.saturating_mul(100) / expected).clamp(0, 99);
     let bar: String = (1..=10)
@@ -243,7 +243,7 @@ mod tests {
         assert!(line("public.t").contains("#####..... 50 %"), "{text}");
         assert!(line("public.t").contains("5 s"), "{text}");
         assert!(!line("public.v").contains('%'), "{text}");
-        // 15 of 10 + 10 + 5 rows, at the rates of all.
+        // 15 of 10 + 10 + 5 rows are copied, at the rates of all copies together.
         assert!(line("3 tables").contains("######.... 60 %"), "{text}");
     }
 

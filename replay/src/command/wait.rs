@@ -1,5 +1,5 @@
-//! `replay wait`: until all tables are ok and what was committed on the provider before the
-//! call is applied.
+//! `replay wait`: waits until all tables are ok, and until everything is applied that was committed on the provider
+//! before the call.
 
 use std::time::{Duration, Instant};
 
@@ -25,10 +25,10 @@ use super::{Job, label, stored};
 
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A wait that takes longer than this says why, and looks again as often.
+/// A wait that takes longer than this says why, and says what is new as often.
 const EXPLAIN: Duration = Duration::from_secs(3);
 
-/// What keeps a wait waiting, each thing said once.
+/// A wait and its reasons, each reason said once.
 struct Waiting<'a> {
     job: &'a Job,
     deadline: Option<Instant>,
@@ -47,7 +47,7 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// False if the time is up.
+    /// Rests until the next look; false if the time is up.
     async fn rest(&mut self) -> bool {
         let now = Instant::now();
         if self.deadline.is_some_and(|deadline| now >= deadline) {
@@ -62,14 +62,14 @@ impl<'a> Waiting<'a> {
     }
 
     async fn explain(&mut self) {
-        // Not beyond the wait's own time.
+        // The question must not take longer than the wait's own time limit.
         let left = self
             .deadline
             .map(|deadline| deadline - Instant::now().min(deadline));
         let patience = left.map_or(PATIENCE, |left| left.min(PATIENCE));
         let status = status::of_replay(&self.job.config, &Asking::within(patience)).await;
         for reason in status.reasons() {
-            // That it is behind, or copies, is what is waited for.
+            // Lag, copies and conflicts are left out, since their end is what the wait is for.
             let expected = matches!(reason.kind, Kind::Lag | Kind::Copying | Kind::Conflicts);
             let key = (reason.kind, reason.subject.clone());
             if !expected && self.said.say(key, "") {
@@ -84,7 +84,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// What `--wait` says. None: do not wait; a limit of none: for ever.
+/// Reads the argument of `--wait`. None: do not wait; a limit of none: wait for ever.
 pub(super) fn limit(wait: Option<&str>) -> Result<Option<Option<Duration>>, Failure> {
     match wait {
         None => Ok(None),
@@ -110,7 +110,7 @@ pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Fail
     let snapshot = provider::current_snapshot(&*provider)
         .await
         .context("could not ask the provider")?;
-    // A quiet queue ticks once a minute: ask for a tick now.
+    // A quiet queue ticks once a minute, so a tick is asked for now.
     sql::queue::tick::force(&*provider, job.queue())
         .await
         .context("could not ask for a tick")?;
@@ -137,7 +137,7 @@ pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-/// Waits until some tables of one or all subscribers are ok, if `--wait` was said, which [`limit`] has read.
+/// Waits until some tables of one or all subscribers are ok, if `--wait` was given, which [`limit`] has read.
 pub(crate) async fn if_asked(
     job: &Job,
     subscriber: Option<&str>,
@@ -158,11 +158,11 @@ pub(crate) async fn if_asked(
     Ok(Exit::Done)
 }
 
-/// What is waited for.
+/// The aim of a wait.
 enum Wanted<'a> {
     /// These tables are ok.
     Tables(&'a [TableName]),
-    /// All tables are ok, and what the tick shows is applied.
+    /// All tables are ok, and the events that the tick shows are applied.
     AllAt(TickId),
 }
 
@@ -182,7 +182,7 @@ impl Wanted<'_> {
     }
 }
 
-/// False if the time was up; then what is missing was said.
+/// Waits for a subscriber; false if the time was up, and then it was said what is missing.
 async fn applied(
     subscriber: &Session,
     one: &SubscriberConfig,

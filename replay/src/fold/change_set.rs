@@ -1,30 +1,30 @@
-//! What is to be done to one table of a subscriber, as sets of rows and keys. Pure.
+//! The changes to one table of a subscriber, as sets of rows and keys. Pure.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sql::event::{row, shape::Shape};
 
-/// What is to be done to one table, in this order: empty it, delete, update, put, insert.
-/// No key stands twice. Rows and keys are record text without the outer parentheses.
+/// The changes to one table, to be applied in this order: empty the table, delete, update, put, insert. No key is in
+/// the set twice. Rows and keys are record text without the outer parentheses.
 #[derive(Clone, Debug)]
 pub(crate) struct ChangeSet {
     /// The shape of rows and keys.
     pub shape: Arc<Shape>,
     /// Empty the table first.
     pub truncate: bool,
-    /// Keys of rows that must be there and must go.
+    /// Keys of rows that must exist and must be deleted.
     pub deletes: Vec<Bytes>,
     /// Keys that no row may have afterwards.
     pub gone: Vec<Bytes>,
-    /// New rows for keys that must be there.
+    /// New rows for keys that must exist.
     pub updates: Vec<Bytes>,
-    /// New rows for keys that may be there or not.
+    /// New rows for keys that may exist or not.
     pub puts: Vec<Bytes>,
-    /// New rows for keys that must not be there.
+    /// New rows for keys that must not exist.
     pub inserts: Vec<Bytes>,
-    /// Rows of a table without a key: how many times more, or less, each is to be there. A sum
-    /// over whole transactions only: a part of one may take away what its rest adds.
+    /// Rows of a table without a key, each with how many times more, or less, the table must have it. A sum holds over
+    /// whole transactions only: a part of a transaction may take away what the rest of it adds.
     pub sums: Vec<(Bytes, i64)>,
 }
 
@@ -52,12 +52,12 @@ impl ChangeSet {
             + self.sums.len()
     }
 
-    /// Whether nothing is to be done.
+    /// Whether the set changes nothing.
     pub(crate) fn is_empty(&self) -> bool {
         !self.truncate && self.len() == 0
     }
 
-    /// The set in two: rows that go, and rows that come or change. Neither empties the table.
+    /// The set split in two: rows that are deleted, and rows that are inserted or updated. Neither empties the table.
     pub(crate) fn goes_and_comes(&self) -> (ChangeSet, ChangeSet) {
         let mut goes = ChangeSet::new(Arc::clone(&self.shape));
         goes.deletes.clone_from(&self.deletes);
@@ -70,7 +70,7 @@ impl ChangeSet {
         (goes, comes)
     }
 
-    /// All whole rows, in the order in which [`ChangeSet::narrowed`] wants to know of each.
+    /// All whole rows, in the order of the `takes` of [`ChangeSet::narrowed`].
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Bytes> {
         self.updates
             .iter()
@@ -79,11 +79,11 @@ impl ChangeSet {
             .chain(self.sums.iter().map(|(row, _)| row))
     }
 
-    /// The set for a subscriber that wants a part of the rows; `takes` says it of each of `rows`.
+    /// The set for a subscriber that wants a part of the rows; `takes` says for each of `rows` whether it is wanted.
     ///
-    /// Whether the row that was there before was wanted, nobody knows, so nothing is said of
-    /// before: a row that is wanted may be there or not, and one that is not wanted must not be
-    /// there. But where no row was before, none is on the subscriber either.
+    /// Whether the subscriber wanted the row that a key had before is not known, so the result expects nothing of rows
+    /// before: a row that is wanted may exist or not, and a row that is not wanted must not exist afterwards. But if a
+    /// key had no row before, the subscriber has no row either.
     pub(crate) fn narrowed(&self, takes: &[bool]) -> ChangeSet {
         let mut takes = takes.iter().copied();
         let mut is_taken = move || takes.next().unwrap_or(false);

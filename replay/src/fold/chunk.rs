@@ -1,4 +1,4 @@
-//! The folds of all tables of a chunk, and when the chunk is full. Pure.
+//! The folds of all tables of a chunk, and the chunk's size in memory. Pure.
 
 use std::sync::Arc;
 
@@ -23,12 +23,12 @@ impl Chunk {
         let fold = fold_of(&mut self.tables, &mut self.closed, &rows.shape);
         let before = fold.bytes();
         fold.block(rows);
-        // It may hold less than before, where the rows stand for older ones.
+        // A fold may hold less than before, if the rows replace older rows.
         self.bytes = self.bytes - before + fold.bytes();
     }
 
-    /// A table was emptied: what came before does not matter, also under an older shape. Tables
-    /// are emptied before any set of a chunk is written, so such a set would put its rows back.
+    /// Takes the emptying of a table: all earlier changes are dropped, also those under an older shape. Tables are
+    /// emptied before any set of a chunk is written, so a set of earlier changes would put its rows back.
     pub(crate) fn truncate(&mut self, shape: &Arc<Shape>) {
         let fold = fold_of(&mut self.tables, &mut self.closed, shape);
         self.bytes -= fold.bytes();
@@ -42,7 +42,7 @@ impl Chunk {
         self.bytes
     }
 
-    /// Takes everything out: the sets to apply, those of one table in order.
+    /// Takes all sets out, to be applied; those of one table are in order.
     pub(crate) fn take(&mut self) -> Vec<ChangeSet> {
         self.bytes = 0;
         let mut sets = std::mem::take(&mut self.closed);
@@ -53,7 +53,7 @@ impl Chunk {
     }
 }
 
-/// The fold for rows of a shape; one of another shape of the same table is closed first.
+/// The fold for rows of a shape; a fold for another shape of the same table is closed first.
 fn fold_of<'a>(
     tables: &'a mut IndexMap<u32, TableFold>,
     closed: &mut Vec<ChangeSet>,

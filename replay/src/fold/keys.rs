@@ -1,9 +1,9 @@
 //! The last state of each key of a table, as places in the buffers that the texts came in. Pure.
 //!
-//! A backlog is mostly rows that nothing else is said of, so what a key costs beside its text
-//! decides how much of a backlog is folded before it must be written: 24 bytes and a slot of an
-//! index here, where a map of texts would take 130. A buffer whose rows have all been replaced
-//! is let go, so that rows which are written again and again hold one text each, or a page of them.
+//! A backlog is mostly rows that are changed once. So the memory that a key costs beside its text decides how much of a
+//! backlog is folded before it must be written. Here a key costs 24 bytes and a slot of an index; in a map of texts it
+//! would cost 130. A buffer whose rows have all been replaced is freed. So rows that are written again and again hold
+//! one text each, or a page of texts.
 
 use std::{cmp::Ordering, hash::BuildHasher};
 
@@ -14,7 +14,7 @@ use hashbrown::{HashTable, hash_table::Entry as Slot};
 use super::change_set::ChangeSet;
 use crate::change::{RowAt, Said, Span};
 
-/// What the subscriber must hold under a key before the fold is applied.
+/// What the subscriber must have under a key before the fold is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Row,
@@ -33,24 +33,24 @@ struct Entry {
     before: Before,
 }
 
-/// What a key costs beside its text: the entry, which may have as much room again behind it, its
-/// share of the index, and the handle that a change set has of its text.
+/// The memory of a key beside its text: the entry, for which the vector may have allocated the same again, its share of
+/// the index, and the handle that a change set has of its text.
 const BYTES_PER_KEY: usize = 56;
 
-/// What a buffer costs beside its bytes.
+/// The memory of a buffer beside its bytes.
 const BYTES_PER_BUFFER: usize = 80;
 
-/// Blocks up to this size are copied together, so that a row that comes alone asks for no memory
-/// of its own: that was a quarter of the reader's work.
+/// Blocks up to this size are copied together, so that a single row allocates no memory of its own: the allocation was
+/// a quarter of the reader's work.
 const SHORT_BYTES: usize = 1 << 10;
 
-/// As many bytes of them as are one buffer, which is let go as a whole.
+/// The size of a buffer of short blocks, which is freed as a whole.
 const PAGE_BYTES: usize = 32 << 10;
 
 #[derive(Debug)]
 struct Buffer {
     text: Bytes,
-    /// Entries that point into it.
+    /// The number of entries that point into the buffer.
     used: u32,
 }
 
@@ -65,7 +65,7 @@ struct Buffers {
 }
 
 impl Buffers {
-    /// Takes a block's text: its buffer's number, and where it begins there.
+    /// Takes a block's text; gives the number of its buffer, and where the text begins in the buffer.
     fn take(&mut self, block: Bytes) -> (usize, u32) {
         if block.len() > SHORT_BYTES {
             return (self.add(block), 0);
@@ -81,7 +81,7 @@ impl Buffers {
                 number
             }
         };
-        // Below `PAGE_BYTES`.
+        // The length is below `PAGE_BYTES`.
         let start = u32::try_from(self.page.len()).unwrap_or(u32::MAX);
         self.page.extend_from_slice(&block);
         self.bytes += block.len();
@@ -141,7 +141,7 @@ impl Keys {
         self.buffers.bytes + self.entries.len() * BYTES_PER_KEY
     }
 
-    /// Takes what a block says of its rows' keys; not `More` and `Less`, which no key has.
+    /// Takes the changes of a block's keys; not `More` and `Less`, which have no key.
     pub(super) fn block(&mut self, said: Said, buffer: Bytes, rows: &[RowAt]) {
         let (before, is_known) = match said {
             Said::Inserted => (Before::NoRow, true),
@@ -160,8 +160,8 @@ impl Keys {
     }
 
     fn change(&mut self, number: usize, at: &RowAt, before: Before, is_known: bool) {
-        // The bytes of a chunk are counted, those of its buffers and entries too: it is full long
-        // before their numbers are.
+        // The bytes of a chunk are counted, with those of its buffers and entries. So the chunk is full long before the
+        // numbers of buffers and entries overflow.
         let new = Entry {
             buffer: u32::try_from(number).unwrap_or(u32::MAX),
             key: at.key,
@@ -184,9 +184,9 @@ impl Keys {
             }
             Slot::Occupied(slot) => {
                 let old = &mut self.entries[*slot.get() as usize];
-                // A live read follows where a nested statement was logged before the one
-                // around it; then the first change that was logged need not be the first
-                // that happened, and it says nothing of before.
+                // A row read live (`Live`) follows if a nested statement was logged before the statement around it.
+                // Then the change that was logged first need not have happened first, and nothing is known of the row
+                // before.
                 let before = if is_known {
                     old.before
                 } else {
@@ -204,7 +204,7 @@ impl Keys {
         }
     }
 
-    /// Adds to a set what is to be done to each key, and is empty afterwards.
+    /// Adds the change of each key to a set, and is empty afterwards.
     pub(super) fn drain_into(&mut self, set: &mut ChangeSet) {
         self.buffers.close_page();
         let Keys {
@@ -223,9 +223,9 @@ impl Keys {
             }
         }
         drop(entries);
-        // Neighbours in the subscriber's index are written one after the other: the server finds
-        // their pages in its cache and prunes each page once, and writers of the same rows lock
-        // them in one order. New rows keep the order in which they came.
+        // Neighbours in the subscriber's index are written one after the other. The server then finds their pages in
+        // its cache and prunes each page once, and two writers of the same rows lock them in the same order. New rows
+        // keep the order in which they came.
         for of_one_kind in [&mut updates, &mut deletes] {
             of_one_kind.sort_unstable_by(|a, b| {
                 near(a.key.of(buffers.text(a)), b.key.of(buffers.text(b)))
@@ -236,7 +236,7 @@ impl Keys {
     }
 }
 
-/// An order of keys' texts that is the order of whole numbers, and near that of most other keys.
+/// An order of keys' texts: the order of whole numbers, and nearly that of most other keys.
 fn near(a: &[u8], b: &[u8]) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }

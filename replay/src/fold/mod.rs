@@ -1,8 +1,7 @@
 //! Folds the changes of one table into the last state of each row. Pure: no IO, no clock.
 //!
-//! A change is a state ("the row with this key is now this", "no row has this key"), so of
-//! several changes of one key only the last one counts, and the first one says what the
-//! subscriber must hold beforehand.
+//! A change is a state ("the row with this key is now this", "no row has this key"). So of several changes of one key
+//! only the last one counts, and the first one says what the subscriber must have beforehand.
 //!
 //! Keys are compared as text. Where equal keys can differ in text (`1.0` and `1.00`), the
 //! fold keeps the order of events instead: every event becomes a change set of its own.
@@ -22,8 +21,7 @@ pub(crate) use self::change_set::ChangeSet;
 use self::keys::Keys;
 use crate::change::{Rows, Said};
 
-/// Memory that a row of a table without a key costs beside its text: the map's entry and its
-/// share of the index.
+/// The memory of a row of a table without a key beside its text: the map's entry and its share of the index.
 const BYTES_PER_SUM: usize = 128;
 
 /// The changes of one table since the last flush.
@@ -33,10 +31,10 @@ pub(crate) struct TableFold {
     by_text: bool,
     truncate: bool,
     keys: Keys,
-    /// By whole rows, for a table without a key.
+    /// Sums by whole rows, for a table without a key.
     sums: IndexMap<Bytes, i64, RandomState>,
     sums_bytes: usize,
-    /// Finished sets, where the order of events is kept.
+    /// Finished sets, if the order of events is kept.
     done: Vec<ChangeSet>,
     done_bytes: usize,
 }
@@ -56,7 +54,7 @@ impl TableFold {
         }
     }
 
-    /// The shape of the rows in it.
+    /// The shape of the fold's rows.
     pub(crate) fn shape(&self) -> &Arc<Shape> {
         &self.shape
     }
@@ -89,7 +87,7 @@ impl TableFold {
         self.sums_bytes += rows.buffer.len() + (self.sums.len() - before) * BYTES_PER_SUM;
     }
 
-    /// The table was emptied: nothing that came before matters.
+    /// Takes the emptying of the table: all earlier changes are dropped.
     pub(crate) fn truncate(&mut self) {
         *self = TableFold::new(Arc::clone(&self.shape));
         self.truncate = true;
@@ -107,7 +105,7 @@ impl TableFold {
         }
     }
 
-    /// The change sets, to be applied one after the other. Mostly one.
+    /// The change sets, to be applied one after the other; mostly there is one set.
     pub(crate) fn into_sets(mut self) -> Vec<ChangeSet> {
         self.close_set();
         self.done

@@ -254,7 +254,7 @@ fn rows_that_are_written_again_and_again_hold_one_text_each() {
     let rows = || (0..100u32).map(|key| (key.to_string(), format!("{key},{large}")));
     let mut held = Vec::new();
     for said in [Said::Inserted, Said::Updated, Said::Updated, Said::Updated] {
-        // Two blocks, so that one of them is still in use while the other one is replaced.
+        // The rows come in two blocks, so that one block is still in use while the other is replaced.
         for half in [0..50, 50..100] {
             let all: Vec<_> = rows().collect();
             let some = all[half].iter().cloned();
@@ -290,7 +290,7 @@ fn rows_that_come_alone_again_and_again_hold_a_few_pages() {
     let mut most = 0;
     for round in 0..100u32 {
         for key in 0..100u32 {
-            // Now and then a row that has a buffer of its own, between those that share one.
+            // Now and then a row has a buffer of its own, between rows that share a buffer.
             let is_long = (round + key).is_multiple_of(17);
             let value = format!("{key},{round}{}", if is_long { long.as_str() } else { "" });
             let row = (Bytes::from(key.to_string()), Some(Bytes::from(value)));

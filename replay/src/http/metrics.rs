@@ -1,4 +1,4 @@
-//! How a job stands, as Prometheus scrapes it. Pure.
+//! The state of a job as Prometheus metrics. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 
 type Labels = Vec<(String, String)>;
 
-/// A gauge with labels, floating.
+/// A gauge with labels and floating point values.
 #[derive(Default, Clone)]
 struct Gauges(Family<Labels, Gauge<f64, AtomicU64>>);
 
@@ -30,7 +30,7 @@ impl Gauges {
         gauges
     }
 
-    /// Sets it for some labels; what is not known is left out.
+    /// Sets the gauge for some labels; an unknown value is left out.
     fn set(&self, labels: &[(&str, &str)], value: Option<f64>) {
         if let Some(value) = value {
             let labels = labels
@@ -45,7 +45,7 @@ impl Gauges {
 /// All metrics in one text.
 ///
 /// # Errors
-/// If a name is none, which the tests would show.
+/// A metric's name is not valid, which the tests would show.
 pub(super) fn text(status: &ReplayStatus, counted: &Counted) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix_and_labels(
         "trunkline_replay",
@@ -94,8 +94,8 @@ pub(super) fn text(status: &ReplayStatus, counted: &Counted) -> Result<String, s
     Ok(text)
 }
 
-/// How bad it is in one number, and each kind of thing that is wrong. What is said of it is in `/status`: texts change
-/// from one moment to the next.
+/// The health as one number, and the kinds of the reasons. The texts of the reasons are in `/status` only, because they
+/// change from one moment to the next.
 fn health(registry: &mut Registry, status: &ReplayStatus) {
     let health = Gauges::of(registry, "health", "0 all well, 1 warning, 2 critical");
     health.set(&[], Some(status.severity().map_or(0.0, worth)));
@@ -166,7 +166,7 @@ fn subscribers(registry: &mut Registry, all: &[SubscriberStatus]) {
     }
 }
 
-/// Tables that are not in step; the others are counted only, there may be thousands.
+/// The tables that are not in sync. The others, which may be thousands, are counted only.
 fn tables(registry: &mut Registry, all: &[SubscriberStatus]) {
     let mut gauge = |name: &str, help: &str| Gauges::of(registry, name, help);
     let copied = gauge("table_rows_copied", "Rows of the initial copy that are in");
@@ -200,7 +200,7 @@ fn flag(is: bool) -> f64 {
     if is { 1.0 } else { 0.0 }
 }
 
-/// Exact up to 2^53, and Prometheus has nothing else.
+/// A number as a float, which is exact up to 2^53; Prometheus has no integers.
 fn number(value: i64) -> f64 {
     value as f64
 }

@@ -1,6 +1,5 @@
-//! The port for machines and browsers: `/metrics`, `/status`, `/health` and a page. Off unless
-//! `http_listen` is set. It only tells; nothing can be changed through it, and no connection
-//! string is on it.
+//! The port for machines and browsers: `/metrics`, `/status`, `/health` and a page. The port is off unless
+//! `http_listen` is set. It is read-only: nothing can be changed through it, and it shows no connection string.
 
 mod metrics;
 mod page;
@@ -36,10 +35,10 @@ use self::{
 };
 use crate::subscriber::life::FirstWord;
 
-/// Between two tries to get the port.
+/// Time between two tries to bind the port.
 const PORT_RETRY: Duration = Duration::from_secs(5);
 
-/// What everything on the port is sent with: a browser may run and load nothing.
+/// The headers of every answer: a browser may run and load nothing.
 const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -52,8 +51,8 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// Serves until stopped. A port that cannot be had is told at once and tried again for ever:
-/// replication does not depend on it.
+/// Serves until stopped. If the port cannot be bound, that is logged at once and tried again for ever: replication does
+/// not depend on the port.
 pub(crate) async fn run(
     config: ReplayConfig,
     listen: String,
@@ -81,7 +80,7 @@ async fn listener(listen: &str, first: &mpsc::Sender<FirstWord>) -> TcpListener 
     loop {
         match TcpListener::bind(listen).await {
             Ok(listener) => {
-                // Nobody waits for it later on.
+                // The send may fail, because the start does not wait for the port later on.
                 let _ = first.try_send(Ok(()));
                 return listener;
             }
@@ -129,7 +128,7 @@ async fn metrics(State(samples): State<Arc<Samples>>) -> Response {
     }
 }
 
-/// 503 while something is critical, else 200; a line for each thing that is not as it should be.
+/// 503 while something is critical, else 200; the text has a line for each reason why something is not healthy.
 async fn health(State(samples): State<Arc<Samples>>) -> Response {
     let now = samples.now().await;
     let code = match now.status.severity() {

@@ -1,4 +1,4 @@
-//! The status page: one page, no script, drawn anew every five seconds by the browser. Pure.
+//! The status page: one page without a script, which the browser loads again every five seconds. Pure.
 
 use std::time::Instant;
 
@@ -13,8 +13,8 @@ use super::{
     samples::Sample,
 };
 
-/// Light or dark as the browser is. The plots' text and axes are black by the drawing library's attributes, which a rule
-/// overrides; their lines keep their colours. A wide table scrolls by itself, not the page.
+/// The page is light or dark as the browser is. The plots' text and axes are black by the drawing library's attributes,
+/// which a rule overrides; the lines keep their colours. A wide table scrolls by itself, not the page.
 const STYLE: &str = ":root{color-scheme:light dark;--text:#222;--rule:#ccc;--critical:#b00020;--warning:#8a5a00;--back:#fff}\
     @media(prefers-color-scheme:dark){:root{--text:#ddd;--rule:#444;--critical:#ff6b7d;--warning:#e6b450;--back:#161616}}\
     body{font:14px sans-serif;margin:1.5em;color:var(--text);background:var(--back)}\
@@ -26,7 +26,7 @@ const STYLE: &str = ":root{color-scheme:light dark;--text:#222;--rule:#ccc;--cri
     svg{max-width:100%;height:auto}svg text{fill:currentColor}\
     svg :is(line,polyline)[stroke='#000000']{stroke:currentColor}";
 
-/// Tables that are shown one by one; there may be thousands.
+/// The number of tables that are shown one by one; there may be thousands.
 const SHOWN_TABLES: usize = 200;
 
 /// The whole page.
@@ -76,7 +76,7 @@ fn provider(status: &ReplayStatus) -> Markup {
     }
 }
 
-/// What is not as it should be, and what to do about it.
+/// The reasons why something is not healthy, with their advice.
 fn reasons(status: &ReplayStatus) -> Markup {
     let of_provider = status.provider.reasons.iter().map(|reason| ("", reason));
     let of_subscribers = status.subscribers.iter().flat_map(|one| {
@@ -151,7 +151,7 @@ fn row(table: &TableStatus) -> Markup {
             td { (table.table) }
             td { (table.state) }
             td {
-                // What is parked is not on its way, however many rows it has.
+                // A parked table shows no progress, however many rows it has.
                 @if let (true, Some(copied), Some(estimated @ 1..)) = (is_copied(table), copied, estimated) {
                     progress max=(estimated) value=(copied.min(estimated)) {}
                 }
@@ -168,7 +168,7 @@ fn row(table: &TableStatus) -> Markup {
     }
 }
 
-/// Whether its rows are being copied, or are to be.
+/// Whether the table's rows are being copied, or wait to be copied.
 fn is_copied(table: &TableStatus) -> bool {
     matches!(table.state.as_str(), "-" | "in-copy")
 }

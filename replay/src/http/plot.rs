@@ -1,4 +1,4 @@
-//! Lines over time as SVG: what the page shows of the last hour. Pure.
+//! Lines over time as SVG: the page's plots of the last hour. Pure.
 
 use std::time::Instant;
 
@@ -15,7 +15,8 @@ const LEAST_SPAN: f64 = 60.0;
 /// A plot that goes back further than this many seconds is labelled in minutes.
 const MINUTES_FROM: f64 = 300.0;
 
-/// Lines over the seconds before now, one a subscriber. Where nothing is known a line has a gap: it is made of runs.
+/// Lines over the seconds before now, one a subscriber. A line is made of runs, with a gap where the value is not
+/// known.
 pub(super) type Lines = Vec<(String, Vec<Run>)>;
 
 /// Points of a line without a gap.
@@ -32,7 +33,7 @@ pub(super) fn lag(history: &[Sample], names: &[String], now: Instant) -> Lines {
     })
 }
 
-/// Rows that each subscriber got in a second, between two samples of which both know how it stands.
+/// Rows that each subscriber got in a second, between two samples in which the subscriber's state is known.
 pub(super) fn rates(history: &[Sample], names: &[String], now: Instant) -> Lines {
     lines(names, |place| {
         let points = history.windows(2).map(|pair| {
@@ -47,7 +48,7 @@ pub(super) fn rates(history: &[Sample], names: &[String], now: Instant) -> Lines
     })
 }
 
-/// Points that follow each other without one that is not known.
+/// The runs of consecutive known points.
 fn runs(points: impl Iterator<Item = Option<(f64, f64)>>) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut goes_on = false;
@@ -76,12 +77,12 @@ fn before(sample: &Sample, now: Instant) -> f64 {
 /// Draws lines with a legend.
 ///
 /// # Errors
-/// What the drawing library says.
+/// The errors of the drawing library.
 pub(super) fn draw(title: &str, lines: &Lines) -> anyhow::Result<String> {
     let points = || lines.iter().flat_map(|(_, runs)| runs.iter().flatten());
     let since = points().map(|(x, _)| *x).fold(-LEAST_SPAN, f64::min);
     let most = points().map(|(_, y)| *y).fold(1.0, f64::max) * 1.05;
-    // In the unit in which its labels are whole numbers.
+    // The time axis has the unit in which its labels are whole numbers.
     let (unit, name_of_unit) = if since < -MINUTES_FROM {
         (60.0, "min")
     } else {
@@ -92,7 +93,7 @@ pub(super) fn draw(title: &str, lines: &Lines) -> anyhow::Result<String> {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
             .margin(8)
-            // Half of the last label stands right of the axis.
+            // Half of the last label needs room right of the axis.
             .margin_right(24)
             .caption(title, ("sans-serif", 14))
             .x_label_area_size(24)

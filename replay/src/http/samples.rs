@@ -1,5 +1,5 @@
-//! What the page shows: how the job stands now, asked from the databases once a second at the
-//! most whoever looks, and how it stood in the last hour.
+//! What the page shows: the state of the job now, asked from the databases at most once a second however many readers
+//! there are, and the state in the last hour.
 
 use std::{
     collections::VecDeque,
@@ -15,13 +15,14 @@ use tokio::sync::Mutex;
 
 use crate::subscriber::stats::Totals;
 
-/// A database that has not answered by then is shown as that; who looks at a page, or asks for its health, does not wait longer.
+/// A database that has not answered within this time is shown so; a reader of the page or of its health waits no
+/// longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// An answer is good for this long.
+/// How long an answer may be used again.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Between two samples of the history.
+/// Time between two samples of the history.
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// Samples that are kept: an hour.
@@ -30,16 +31,16 @@ const KEPT: usize = 360;
 /// What a subscriber has done since the program began, by its consumer's name.
 pub(crate) type Counted = Vec<(String, Arc<Totals>)>;
 
-/// How the job stands.
+/// The state of the job.
 pub(super) struct Now {
     asked: Instant,
     pub(super) status: ReplayStatus,
 }
 
-/// A subscriber at one moment.
+/// The state of a subscriber at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reading {
-    /// Seconds that it is behind; none: not known.
+    /// Seconds that the subscriber is behind; none: not known.
     pub(super) lag: Option<f64>,
     /// Rows applied since the program began.
     pub(super) rows: u64,
@@ -52,7 +53,7 @@ pub(super) struct Sample {
     pub(super) readings: Vec<Reading>,
 }
 
-/// Asks and remembers.
+/// Asks the databases and keeps the answers.
 pub(super) struct Samples {
     config: ReplayConfig,
     counted: Counted,
@@ -70,7 +71,8 @@ impl Samples {
         }
     }
 
-    /// How the job stands, a second old at the most. Who comes while it is asked waits for that answer.
+    /// The state of the job, at most a second old. A request that comes while the databases are asked waits for that
+    /// answer.
     pub(super) async fn now(&self) -> Arc<Now> {
         let mut last = self.now.lock().await;
         if let Some(now) = &*last

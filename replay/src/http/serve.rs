@@ -1,5 +1,5 @@
-//! Connections to the port, each for one answer, within limits of number and time: whoever can reach the port
-//! must not be able to take what the databases need.
+//! Connections to the port, each for one answer, within limits of number and time. Clients of the port must not be able
+//! to use up what the databases need.
 //!
 //! `axum::serve` alone accepts without limit and waits for ever for the rest of a request. A thousand half requests
 //! then leave no descriptor for the next connection to a database.
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-/// Connections at a time, where descriptors are plenty: a few scrapers and browsers.
+/// The most connections at a time, if there are many descriptors: enough for a few scrapers and browsers.
 const MOST_CONNECTIONS: u64 = 64;
 
 /// Descriptors that are kept for everything else: standard streams, log, runtime, sessions on the provider.
@@ -28,18 +28,18 @@ const KEPT: u64 = 64;
 /// Descriptors that are kept for each subscriber beside its copies, which take two each.
 const KEPT_PER_SUBSCRIBER: u64 = 8;
 
-/// Bytes of a request's head, which has no use for more than a line and a few headers.
+/// The most bytes of a request's head, which needs only a line and a few headers.
 const HEAD_BYTES: usize = 16 << 10;
 
-/// The rest after an error of the listener: no descriptor is left, for example.
+/// The rest after an error of the listener, such as that no descriptor is left.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// What connections may take.
+/// The limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Connections at a time; further ones wait in the listener's queue, where they cost us nothing.
+    /// Connections at a time; further connections wait in the listener's queue, where they take no descriptor of ours.
     pub(super) connections: usize,
-    /// Time until the head of the request is there.
+    /// Time until the head of the request has come.
     pub(super) head: Duration,
     /// Time until the answer is sent, from the connection's first moment.
     pub(super) whole: Duration,
@@ -62,7 +62,7 @@ impl Limits {
     }
 }
 
-/// Answers what comes, for ever. When the future is dropped, so are its connections.
+/// Answers connections for ever. When the future is dropped, its connections are closed.
 pub(super) async fn serve(listener: TcpListener, routes: Router, limits: Limits) {
     let seats = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
@@ -87,7 +87,7 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, limits: Limits)
     }
 }
 
-/// A seat, as soon as there is one. That all were taken is told once, until all were free again.
+/// Waits for a free seat. That all seats were taken is logged once, until all are free again.
 async fn seat(seats: &Arc<Semaphore>, all: usize, told: &mut bool) -> Option<OwnedSemaphorePermit> {
     if seats.available_permits() == all {
         *told = false;
@@ -102,11 +102,11 @@ async fn seat(seats: &Arc<Semaphore>, all: usize, told: &mut bool) -> Option<Own
         );
         *told = true;
     }
-    // Never closed.
+    // The semaphore is never closed, so there is no error.
     Arc::clone(seats).acquire_owned().await.ok()
 }
 
-/// One request and its answer. How it fails is the client's concern.
+/// Reads one request and answers it. A failure concerns only the client, so it is not reported.
 async fn answer(
     stream: TcpStream,
     routes: Router,
@@ -117,13 +117,13 @@ async fn answer(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD_BYTES)
-        // A client that has its answer would hold a connection that others wait for.
+        // Without this a client that has its answer would hold a connection that others wait for.
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
     let _ = tokio::time::timeout(limits.whole, connection).await;
 }
 
-/// Whether the error is of the connection that was to be accepted, and not of the listener.
+/// Whether an error concerns only the connection that was to be accepted, and not the listener.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -146,7 +146,7 @@ mod tests {
         whole: Duration::from_millis(600),
     };
 
-    /// More than the buffers of both sockets hold.
+    /// More bytes than the buffers of both sockets hold.
     const BIG: usize = 64 << 20;
 
     async fn served() -> std::net::SocketAddr {
@@ -169,7 +169,7 @@ mod tests {
     /// What the server sends until it closes.
     async fn rest(stream: &mut TcpStream) -> String {
         let mut bytes = Vec::new();
-        // A reset is an end, too.
+        // A reset ends the answer, too.
         let _ = stream.read_to_end(&mut bytes).await;
         String::from_utf8_lossy(&bytes).into_owned()
     }

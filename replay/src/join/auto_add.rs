@@ -1,6 +1,5 @@
-//! Adds tables of the provider that the config's `auto_add` matches, whenever they are made. As
-//! `replay add` does: everything is checked before anything is made. What cannot be added is said
-//! once, and tried again.
+//! Adds tables of the provider that the config's `auto_add` matches, whenever such a table is made. As in `replay add`,
+//! everything is checked before anything is made. A table that cannot be added is logged once, and tried again.
 
 use std::{
     collections::HashMap,
@@ -23,13 +22,13 @@ use tracing::{debug, error, info, warn};
 use super::fit::{self, Wish};
 use crate::{subscriber::shared::Subscription, trouble::Trouble};
 
-/// Between two looks at the provider's list of tables.
+/// Time between two looks at the provider's list of tables.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// What cannot be added is looked at again after this time.
+/// Time after which a table that could not be added is tried again.
 const REST: Duration = Duration::from_secs(5);
 
-/// Adds what is there, until it is dropped; it never ends by itself. Its trouble is its own:
+/// Adds matching tables until the future is dropped; it never ends by itself. An error here stops no other task:
 /// batches and copies go on.
 pub(crate) async fn run(sub: &Subscription) {
     if sub.settings.auto_add.is_empty() {
@@ -42,7 +41,7 @@ pub(crate) async fn run(sub: &Subscription) {
     };
     loop {
         let Err(trouble) = adding.looks().await;
-        // The loops meet it too, and tell.
+        // The loops meet the same trouble, and report it.
         debug!(consumer = %sub.consumer, error = %trouble.chain(), "auto_add waits");
         tokio::time::sleep(LOOK).await;
     }
@@ -50,13 +49,13 @@ pub(crate) async fn run(sub: &Subscription) {
 
 struct Adding<'a> {
     sub: &'a Subscription,
-    /// When a table was refused last, by oid: another table may have the name by now.
+    /// When each table was last refused, by oid, because another table may have the name by now.
     resting: HashMap<u32, Instant>,
     refused: Once<u32>,
 }
 
 impl Adding<'_> {
-    /// Looks again and again, until a session is lost or something fails.
+    /// Looks for tables again and again, until a session is lost or a query fails.
     async fn looks(&mut self) -> Result<Infallible, Trouble> {
         let sub = self.sub;
         let provider = sub.provider_session(Purpose::AutoAdd).await?;
@@ -96,7 +95,7 @@ impl Adding<'_> {
         {
             return Ok(());
         }
-        // What a table can be captured by is costly to say: asked only where one is missing.
+        // Finding out how a table can be captured is costly, so it is asked only if a table is missing.
         let candidates =
             provider::candidates(&**provider, &sub.settings.queue, &WantedIdentity::Own)
                 .await
@@ -131,12 +130,12 @@ impl Adding<'_> {
     }
 }
 
-/// What became of a table.
+/// The result for a table.
 enum Outcome {
     Added,
-    /// Others hold locks on it: the next look tries again, and nobody waits behind us.
+    /// Other sessions hold locks on the table. The next look tries again; no session queues behind us meanwhile.
     Busy,
-    /// Why it cannot be added.
+    /// Why the table cannot be added.
     Refused(String),
 }
 
@@ -194,7 +193,7 @@ async fn add(
     match registered {
         Registered::Done | Registered::Already => Ok(Outcome::Added),
         Registered::TargetTaken(other) => {
-            // Somebody was faster.
+            // Another session has added the table meanwhile.
             let oid = Some(candidate.oid);
             provider::remove_table(&**provider, queue, consumer, table, oid)
                 .await
@@ -211,7 +210,7 @@ fn could_not_look(table: &TableName) -> impl FnOnce(anyhow::Error) -> Trouble {
     move |source| Trouble::passing(doing, source)
 }
 
-/// Why no value of a column fits the subscriber's; what may go wrong with some is logged.
+/// Why no value of a column fits the subscriber's column; values that may not fit are logged.
 async fn types_refusal(
     provider: &Session,
     subscriber: &Session,

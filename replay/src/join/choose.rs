@@ -1,4 +1,4 @@
-//! Which tables a command line means: names, patterns, or all. Pure.
+//! The tables that a command line means: names, patterns, or all. Pure.
 
 use std::str::FromStr;
 
@@ -14,21 +14,21 @@ use wildmatch::WildMatch;
 pub(crate) enum Wanted {
     /// One table.
     Name(TableName),
-    /// Those that match.
+    /// The tables that a pattern matches.
     Pattern(Pattern),
 }
 
 /// A pattern of schema and name.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
-    /// As it was written.
+    /// The pattern as it was written.
     text: String,
     schema: WildMatch,
     name: WildMatch,
 }
 
 impl Pattern {
-    /// A pattern `schema.name`; without a dot it is a name in schema public.
+    /// Reads a pattern `schema.name`; a pattern without a dot is for names in schema public.
     fn new(text: &str) -> Pattern {
         let (schema, name) = text.split_once('.').unwrap_or(("public", text));
         Pattern {
@@ -55,7 +55,7 @@ impl FromStr for Wanted {
 }
 
 impl Wanted {
-    /// Whether a table is meant.
+    /// Whether the argument means a table.
     fn means(&self, table: &TableName) -> bool {
         match self {
             Wanted::Name(name) => name == table,
@@ -72,7 +72,7 @@ pub(crate) struct AutoAdd {
 }
 
 impl AutoAdd {
-    /// Reads the list of the config; `!` stands before what is left out.
+    /// Reads the list of the config; `!` stands before tables that are left out.
     pub(crate) fn read(list: &[String]) -> Result<AutoAdd, BadName> {
         let mut rule = AutoAdd::default();
         for one in list {
@@ -84,7 +84,7 @@ impl AutoAdd {
         Ok(rule)
     }
 
-    /// Whether nothing is added.
+    /// Whether the list adds no table.
     pub(crate) fn is_empty(&self) -> bool {
         self.wanted.is_empty()
     }
@@ -96,43 +96,43 @@ impl AutoAdd {
     }
 }
 
-/// What a command line chooses.
+/// The choice of a command line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice<'a> {
-    /// Everything.
+    /// All tables.
     pub all: bool,
     /// Names and patterns.
     pub wanted: &'a [Wanted],
     /// With `all`: only schemas that match.
     pub schema: Option<&'a str>,
-    /// Not these.
+    /// A pattern of tables that are left out.
     pub exclude: Option<&'a str>,
 }
 
-/// What was chosen of what there is.
+/// The chosen items of all that exist.
 #[derive(Debug)]
 pub(crate) struct Chosen<T> {
-    /// Found by name: the user means just this one.
+    /// Items found by name: the user means just this item.
     pub named: Vec<T>,
-    /// Found by a pattern or by `all`.
+    /// Items found by a pattern or by `all`.
     pub matched: Vec<T>,
-    /// Names that nothing has.
+    /// Names that no item has.
     pub unknown: Vec<Unknown>,
-    /// Patterns that nothing matches, as they were written.
+    /// Patterns that no item matches, as they were written.
     pub unmatched: Vec<String>,
 }
 
-/// A name that nothing has.
+/// A name that no item has.
 #[derive(Debug)]
 pub(crate) struct Unknown {
     /// The name.
     pub table: TableName,
-    /// What was probably meant.
+    /// The name that was probably meant.
     near: Option<TableName>,
 }
 
 impl Unknown {
-    /// A sentence about it, with what was probably meant behind it.
+    /// A sentence about the unknown name, with the name that was probably meant behind it.
     pub(crate) fn is(&self, why: &str) -> String {
         let near = near::did_you_mean(self.near.as_ref());
         format!("{}: {why}{near}", self.table)
@@ -140,7 +140,7 @@ impl Unknown {
 }
 
 impl<T> Chosen<T> {
-    /// Tells which names nothing has, as `DOING: NAME: WHY`; how many.
+    /// Prints the names that no item has, as `DOING: NAME: WHY`; gives how many.
     pub(crate) fn tell_unknown(&self, doing: &str, why: &str) -> usize {
         for unknown in &self.unknown {
             eprintln!("{doing}: {}", unknown.is(why));
@@ -154,7 +154,7 @@ impl<T> Chosen<T> {
 pub(crate) struct Unmatched(Option<Vec<String>>);
 
 impl Unmatched {
-    /// Takes note of those of one more subscriber.
+    /// Adds the unmatched patterns of one more subscriber.
     pub(crate) fn also(&mut self, of_subscriber: Vec<String>) {
         self.0 = Some(match self.0.take() {
             None => of_subscriber,
@@ -165,7 +165,8 @@ impl Unmatched {
         });
     }
 
-    /// Tells them, as `DOING: PATTERN: matches nothing`; how a command ends that would end so without them.
+    /// Prints the patterns, as `DOING: PATTERN: matches nothing`. Gives the exit code of the command, which without
+    /// unmatched patterns would be `exit`.
     pub(crate) fn tell(self, doing: &str, exit: Exit) -> Exit {
         let patterns = self.0.unwrap_or_default();
         for pattern in &patterns {
@@ -179,7 +180,7 @@ impl Unmatched {
 }
 
 impl Choice<'_> {
-    /// Chooses; each at most once, in the order of `there`.
+    /// Chooses items; each at most once, in the order of `there`.
     pub(crate) fn of<T>(&self, there: Vec<T>, name: impl Fn(&T) -> &TableName) -> Chosen<T> {
         let mut chosen = Chosen {
             named: Vec::new(),
@@ -319,7 +320,7 @@ mod tests {
         };
         let chosen = choice.of(there(), |table| table);
         assert_eq!(chosen.unmatched, ["ap.*", "b*"]);
-        // What one subscriber has is found.
+        // A pattern that matches on one subscriber is not unmatched.
         let mut unmatched = Unmatched::default();
         unmatched.also(chosen.unmatched);
         unmatched.also(vec!["b*".into()]);

@@ -1,5 +1,4 @@
-//! Whether a subscriber's table takes the rows of a provider's table, as `add` asks before it
-//! makes anything.
+//! Whether a subscriber's table takes the rows of a provider's table. `add` asks this before it makes anything.
 
 use anyhow::Context as _;
 use sql::{
@@ -21,7 +20,7 @@ use crate::apply::{origin::Ordinary, owner::Hold, table::Acting};
 /// A column of the subscriber's table.
 struct Here {
     name: String,
-    /// As [`super::types`] names it.
+    /// The column's type as [`super::types`] names it.
     type_name: String,
     generated: bool,
     /// Unique indexes that the column is a key column of.
@@ -43,13 +42,13 @@ impl Here {
 pub(crate) struct Wish<'a> {
     /// The provider's table.
     pub(crate) candidate: &'a Candidate,
-    /// What is captured of it.
+    /// The provider's columns that are captured.
     pub(crate) captured: &'a [ProviderColumn],
-    /// What is wanted of it, and where it goes.
+    /// What the subscriber wants of the table, and the table that it is written to.
     pub(crate) mapping: &'a Mapping,
-    /// What happens to rows that are there.
+    /// What is done with rows that the subscriber has already.
     pub(crate) existing: Existing,
-    /// In which role the table is written.
+    /// The role that the table is written as.
     pub(crate) session_role: SessionRole,
 }
 
@@ -61,8 +60,8 @@ impl Wish<'_> {
     }
 }
 
-/// Why the subscriber cannot take the rows, and what to do; none if it can. `place` is its name
-/// in messages.
+/// Why the subscriber cannot take the rows, and what to do; none if it can. `place` is the subscriber's name in
+/// messages.
 pub(crate) async fn refusal(
     subscriber: &Session,
     consumer: &str,
@@ -83,7 +82,7 @@ pub(crate) async fn refusal(
     }))
 }
 
-/// Why two tables of the provider do not go into one of the subscriber.
+/// The refusal of a second table of the provider for one table of the subscriber.
 pub(crate) fn target_is_taken(target: &TableName, place: &str, other: &TableName) -> String {
     format!("{other} is written to table {target} on {place} already: choose another one with --as")
 }
@@ -185,7 +184,7 @@ async fn misfit(
     Ok(None)
 }
 
-/// Whether the subscriber has no such table, or one without columns.
+/// Whether the subscriber has no such table, or a table without columns.
 pub(crate) async fn is_absent(
     subscriber: &Session,
     place: &str,
@@ -212,17 +211,16 @@ async fn columns_of(
         .with_context(|| format!("could not look at {table} on {place}"))
 }
 
-/// Columns of the subscriber's table whose types are others than the provider's.
+/// Columns of the subscriber's table whose types differ from the provider's.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Differing {
     /// Why the table cannot be added: no value fits.
     pub refusal: Option<String>,
-    /// What may park it later.
+    /// What may park the table later.
     pub warnings: Vec<String>,
 }
 
-/// Compares the types of the provider's columns, by name, with those of the subscriber's table, as
-/// far as they are replicated.
+/// Compares the types of the provider's replicated columns, by name, with those of the subscriber's table.
 pub(crate) async fn types(
     subscriber: &Session,
     place: &str,
@@ -266,7 +264,7 @@ fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.join(", ")
 }
 
-/// Whether some unique index has the key's columns and no other.
+/// Whether some unique index has the key's columns and no others.
 fn has_unique_key(here: &[Here], key: &[String]) -> bool {
     let indexes = here.iter().flat_map(|one| &one.unique_keys);
     indexes.into_iter().any(|index| {
@@ -279,7 +277,7 @@ fn has_unique_key(here: &[Here], key: &[String]) -> bool {
     })
 }
 
-/// Columns of a table that a row must have a value for, and that are not among those written.
+/// Columns of a table that need a value in each row, and that are not among the written columns.
 async fn unfilled(
     subscriber: &Session,
     table: &TableName,

@@ -1,5 +1,5 @@
-//! `--where`, `--columns` and `--as` of `add`: what is wanted of a table, made into a mapping that
-//! the provider has understood.
+//! `--where`, `--columns` and `--as` of `add`: the wishes for a table, made into a mapping that the provider has
+//! checked.
 
 use std::str::FromStr;
 
@@ -47,12 +47,12 @@ impl FromStr for ColumnList {
 }
 
 impl Wishes {
-    /// Whether nothing is wished for.
+    /// Whether there are no wishes.
     pub(crate) fn are_none(&self) -> bool {
         self.filter.is_none() && self.columns.is_none() && self.target.is_none()
     }
 
-    /// Several tables cannot go into one.
+    /// Refuses `--as` for several tables, which cannot go into one table.
     pub(crate) fn check_number(&self, is_one_table: bool) -> Result<(), Failure> {
         if self.target.is_some() && !is_one_table {
             return Err(Failure::message(
@@ -63,7 +63,7 @@ impl Wishes {
         Ok(())
     }
 
-    /// What is wanted of a table with these captured columns; else why it cannot be had.
+    /// The mapping for a table with these captured columns; else why the wishes cannot be met.
     pub(crate) async fn of(
         &self,
         provider: &Session,
@@ -164,7 +164,7 @@ fn refusal(error: &DbError) -> String {
     }
 }
 
-/// What a mapping says, for people.
+/// A mapping in words.
 pub(crate) fn describe(mapping: &Mapping) -> String {
     let mut parts = Vec::new();
     if let Some(filter) = &mapping.filter {

@@ -1,5 +1,5 @@
-//! How a table joins the replication: which tables are meant, whether both sides fit, and in which
-//! order they are added. Commands and the daemon's `auto_add` both call it.
+//! How a table joins the replication: which tables are meant, whether both sides fit, and the order in which tables are
+//! added. Both the commands and the daemon's `auto_add` call this module.
 
 pub(crate) mod auto_add;
 pub(crate) mod choose;

@@ -1,4 +1,4 @@
-//! In which order tables are added: the daemon begins with one while the next is added.
+//! The order in which tables are added: the daemon begins to copy a table while the next table is added.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,8 @@ use sql::{
 
 use crate::apply::origin;
 
-/// Where foreign keys are enforced a copy waits for the tables that they ask for, if it knows of
-/// them: those are added first, and of others the largest.
+/// Where foreign keys are enforced, a copy waits for the tables that its foreign keys refer to, if the subscriber knows
+/// of them. So the tables that are referred to are added first, and of the others the largest.
 pub(crate) async fn parents_first(
     subscribers: impl Iterator<Item = &Session>,
     candidates: &mut [Candidate],
@@ -32,7 +32,7 @@ pub(crate) async fn parents_first(
     Ok(())
 }
 
-/// The daemon begins with a table while the next one is added; the largest takes longest.
+/// The largest table is added first, because its copy takes longest; the daemon begins it while the next one is added.
 pub(crate) async fn largest_first(
     provider: &Session,
     candidates: &mut [Candidate],
@@ -44,7 +44,7 @@ pub(crate) async fn largest_first(
         .into_iter()
         .map(|size| (size.table_oid, size.bytes))
         .collect();
-    // One that was dropped meanwhile has no size; it is refused in its turn.
+    // A table that was dropped meanwhile has no size; it is refused in its turn.
     let bytes = |one: &Candidate| sizes.get(&one.oid).map_or(0, |bytes| *bytes);
     candidates.sort_by(|one, other| {
         let by_size = bytes(other).cmp(&bytes(one));

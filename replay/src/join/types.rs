@@ -1,19 +1,19 @@
-//! Whether a column's type on the subscriber takes the values of one on the provider, which come as text. Pure; `fit`
-//! asks it before a table is added.
+//! Whether a column's type on the subscriber takes the values of the provider's type, which come as text. Pure; `fit`
+//! asks this before a table is added.
 
-/// What a type does with the text of another's values.
+/// Which values of another type a type reads from their text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takes {
-    /// Every value, as what it was.
+    /// Every value, with the same meaning.
     All,
-    /// Perhaps not every one, or not as what it was: a table with such a value is parked then.
+    /// Perhaps not every value, or not with the same meaning: a table with such a value is parked then.
     Some,
-    /// None but NULL.
+    /// No value but NULL.
     Nothing,
 }
 
-/// Types are named as `format_type` does with a search_path of pg_catalog alone, without modifiers: a type with a point
-/// in its name is a user's, of which nothing is known but its name.
+/// Types are named as `format_type` does with a search_path of pg_catalog alone, without modifiers. A type with a dot
+/// in its name is a user's type, of which only the name is known.
 pub(crate) fn takes(provider: &str, subscriber: &str) -> Takes {
     if provider == subscriber {
         return Takes::All;
@@ -49,7 +49,8 @@ enum Class {
 }
 
 impl Class {
-    /// `None` for types whose values have any text, or that read any, and for those that are not built in.
+    /// The class of a type; `None` for types whose values have any text, for types that read any text, and for users'
+    /// types.
     fn of(name: &str) -> Option<Class> {
         Some(match name {
             "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" => {
@@ -71,7 +72,7 @@ impl Class {
 
 fn unless_both_known(provider: Option<Class>, subscriber: Option<Class>) -> Takes {
     match (provider, subscriber) {
-        // 0 and 1 are truth values, and a number alone is JSON.
+        // 0 and 1 are truth values, and a number by itself is JSON.
         (Some(Class::Number), Some(Class::Truth | Class::Json))
         | (Some(Class::Truth), Some(Class::Json))
         | (Some(Class::Json), Some(_)) => Takes::Some,
@@ -80,7 +81,7 @@ fn unless_both_known(provider: Option<Class>, subscriber: Option<Class>) -> Take
     }
 }
 
-/// Built-in types that hold all values of a smaller one, under the same text.
+/// Whether a built-in type holds all values of a smaller one, under the same text.
 fn widens(provider: &str, subscriber: &str) -> bool {
     match provider {
         "smallint" => matches!(

@@ -22,11 +22,11 @@ pub(crate) struct Queue {
     name: String,
 }
 
-/// What the queue says of a position.
+/// What the queue answers about a position.
 pub(crate) enum Answer {
     /// The position lies on the provider's history.
     OnTrack(Next),
-    /// It does not: nothing can be read from there on.
+    /// The position does not lie on the provider's history: nothing can be read after it.
     Off(OffTrack),
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Next {
 }
 
 impl Answer {
-    /// What follows, where a position off the track is the trouble of the whole subscriber.
+    /// What follows the position; a position off the track is an error of the whole subscriber.
     pub(crate) fn on_track(self) -> Result<Next, Trouble> {
         match self {
             Answer::OnTrack(next) => Ok(next),
@@ -50,8 +50,8 @@ impl Answer {
 }
 
 impl Queue {
-    /// Prepares a session for reading a queue: with the shapes so far of all tables, or of the one
-    /// with this oid on the provider. A shape that comes later comes as an event before its first use.
+    /// Prepares a session for reading a queue, with the stored shapes of all tables, or of the table with this oid on
+    /// the provider. A later shape comes as an event before its first use.
     pub(crate) async fn open(
         session: Session,
         name: &str,
@@ -69,12 +69,12 @@ impl Queue {
         })
     }
 
-    /// The provider session, for what is to be asked between two batches.
+    /// The provider's session, for questions between two batches.
     pub(crate) fn session(&self) -> &Session {
         &self.session
     }
 
-    /// What follows a position, of the events that are wanted.
+    /// What follows a position, limited to the events that are wanted.
     pub(crate) async fn after(&self, from: Position, want: &Want) -> Result<Answer, Trouble> {
         let next = self
             .finder
@@ -113,7 +113,7 @@ impl Queue {
     }
 }
 
-/// A decoder that knows the shapes that the provider has stored so far, of all tables or of one.
+/// A decoder that knows the shapes that the provider has stored so far, of all tables or of one table.
 pub(crate) async fn decoder(
     provider: &Client,
     queue: &str,

@@ -1,5 +1,5 @@
-//! The events of one batch as a stream of changes: COPY out of the provider, decoded as it
-//! comes. Memory is one event at a time.
+//! The events of one batch as a stream of changes: COPY out of the provider, decoded as it comes. One event is in
+//! memory at a time.
 
 use std::pin::Pin;
 
@@ -21,8 +21,8 @@ use crate::{
 /// The columns of [`Batch::copy_events`].
 const COLUMNS: usize = 7;
 
-/// The events of an open batch, in order. Dropping them half read makes the session useless: drop the
-/// session, too.
+/// The events of an open batch, in order. If they are dropped half read, the session is useless and must be dropped,
+/// too.
 pub(crate) struct Events<'a> {
     stream: Pin<Box<CopyOutStream>>,
     tuples: Tuples<COLUMNS>,
@@ -47,7 +47,7 @@ impl<'a> Events<'a> {
         })
     }
 
-    /// The next event's number and what it changes; none at the batch's end.
+    /// The next event's number and its change; none at the batch's end.
     pub(crate) async fn next(&mut self) -> Result<Option<(i64, Change)>, Trouble> {
         let Some(tuple) = self.tuple().await? else {
             return Ok(None);
@@ -90,10 +90,10 @@ fn unreadable(error: BadTuple) -> Trouble {
     }
 }
 
-/// Texts come as bytes: a database in SQL_ASCII holds what it was given, and whether that is text the
-/// subscriber says, for the table's rows alone.
+/// Texts are taken as bytes: a database in SQL_ASCII holds any bytes. The subscriber decides whether the bytes are
+/// text, for the rows of that table alone.
 fn raw_event(tuple: &Tuple<COLUMNS>) -> Result<(RawEvent<'_>, Later<'_>), BadTuple> {
-    // What capture writes beside the data is text; of another program's event nothing is read.
+    // The columns that capture writes beside the data are text; of another program's event no column is read.
     let text = |place| {
         let bytes: Option<&[u8]> = tuple.field(place);
         bytes.and_then(|bytes| std::str::from_utf8(bytes).ok())

@@ -1,5 +1,5 @@
-//! Which rows of a table with a filter are the subscriber's: asked of the provider, over a session
-//! that streams nothing, so that changes are filtered by the very server that filters the copy.
+//! Filters rows of a table with a condition. The provider is asked, over a session that streams nothing, so that the
+//! server that filters the copy also filters the changes.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,7 +20,7 @@ use tokio_postgres::{
 
 use crate::{fold::ChangeSet, table, trouble::Trouble};
 
-/// Rows that are asked about at once.
+/// How many rows one question is about.
 const ROWS_AT_ONCE: usize = 10_000;
 
 /// The filters that one session to the provider has prepared, each for rows of one shape.
@@ -33,7 +33,7 @@ pub(crate) struct Filters {
 struct Prepared {
     filter: Filter,
     statement: Statement,
-    /// The places of its columns in a row.
+    /// The places of the filter's columns in a row.
     fields: Vec<usize>,
     delimiters: Vec<String>,
 }
@@ -47,7 +47,7 @@ impl Filters {
         }
     }
 
-    /// What the table's mapping takes of a set; none: it has no filter.
+    /// The part of a set that the table's mapping takes; none: the table has no filter.
     ///
     /// # Errors
     /// [`Trouble::Table`] where the filter does not fit the table any more, or fails on a row.

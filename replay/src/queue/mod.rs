@@ -1,5 +1,5 @@
-//! The provider's queue as a source of batches: finds what follows a position, streams its events
-//! and decodes them, and hears of ticks. Only reads.
+//! The provider's queue as a source of batches: finds what follows a position, streams and decodes its events, and
+//! waits for ticks. Only reads.
 
 pub(crate) mod batches;
 pub(crate) mod events;

@@ -1,6 +1,6 @@
-//! Hears the provider's `NOTIFY trunkline_tick`, and `NOTIFY trunkline_tables`, by which a
-//! command says that it has changed the list of tables. A hint without content: whoever waits looks
-//! for himself, and looks now and then without one, for `pgqd` sends none.
+//! Receives the provider's `NOTIFY trunkline_tick`, and `NOTIFY trunkline_tables`, by which a command says that it has
+//! changed the list of tables. A notification is a hint without content: the receiver looks by itself. It also looks
+//! now and then without a notification, because `pgqd` sends none.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-/// How often to look where notifications come.
+/// Time between two looks where notifications are known to come.
 const QUIET_LOOK: Duration = Duration::from_secs(1);
 
-/// The channel of commands.
+/// The channel that commands notify.
 pub(crate) const TABLES: &str = "trunkline_tables";
 
-/// The waiting side: one for each reader.
+/// The waiting end, one for each reader.
 #[derive(Clone)]
 pub(crate) struct Ticks {
     heard: watch::Receiver<u64>,
@@ -41,8 +41,8 @@ impl Ticks {
         }
     }
 
-    /// Forgets the notifications so far. To be called before looking, so that one that comes
-    /// between the look and the wait is not lost.
+    /// Forgets the notifications so far. To be called before a look, so that a notification between the look and the
+    /// wait is not lost.
     pub(crate) fn mark(&mut self) {
         self.heard.borrow_and_update();
     }
@@ -53,7 +53,7 @@ impl Ticks {
 pub(crate) struct Requests(watch::Receiver<u64>);
 
 impl Requests {
-    /// Waits for a hint; for ever if nobody listens any more. Cancel safe.
+    /// Waits for a hint; for ever if the listener has ended. Cancel safe.
     pub(crate) async fn wait(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -61,14 +61,14 @@ impl Requests {
     }
 }
 
-/// The hearing side.
+/// The end that receives notifications.
 pub(crate) struct Listener {
     heard: watch::Sender<u64>,
     requested: watch::Sender<u64>,
 }
 
 impl Listener {
-    /// A listener, not yet connected, and what waits for it.
+    /// A listener that is not connected yet, with its two waiting ends.
     pub(crate) fn new(loop_delay: Duration) -> (Listener, Ticks, Requests) {
         let (sender, heard) = watch::channel(0);
         let (requested, requests) = watch::channel(0);
@@ -79,7 +79,7 @@ impl Listener {
         (listener, Ticks { heard, loop_delay }, Requests(requests))
     }
 
-    /// Listens for ticks of a queue until stopped; connects again for ever.
+    /// Listens for ticks of a queue until stopped; connects again whenever the connection breaks.
     pub(crate) async fn run(
         self,
         provider: ConnectInfo,
@@ -92,7 +92,7 @@ impl Listener {
                 () = self.listen(&provider, &name, &queue) => {}
                 () = stop.cancelled() => return,
             }
-            // Without a connection nothing is heard: everybody looks every `loop_delay`.
+            // Without a connection no notification comes: every reader looks every `loop_delay`.
             self.heard.send_replace(0);
             tokio::select! {
                 () = tokio::time::sleep(QUIET_LOOK) => {}
@@ -105,7 +105,7 @@ impl Listener {
         let mut session = match provider.connect(name).await {
             Ok(session) => session,
             Err(error) => {
-                // The readers meet the same error and tell of it.
+                // The readers meet the same error and report it.
                 debug!(%error, "cannot listen for ticks");
                 return;
             }

@@ -5,18 +5,18 @@ use sql::{
     subscriber::position::Position,
 };
 
-/// What the provider says about the place where a subscriber stands.
+/// What the provider says about a subscriber's position.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProviderView {
     /// The queue's identity now.
     pub epoch: Epoch,
-    /// The identity of the tick that the subscriber stands at; none if it is no longer kept.
+    /// The identity of the tick at the subscriber's position; none if the tick is no longer kept.
     pub tag_at_position: Option<TickTag>,
     /// The newest tick.
     pub last_tick: TickId,
 }
 
-/// A position that cannot be gone on from. Nothing is applied until an operator decides.
+/// Why a subscriber cannot go on from its position. Nothing is applied until an operator decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OffTrack {
     /// The queue was dropped and made again, or its provider was restored and adopted.
@@ -27,7 +27,7 @@ pub(crate) enum OffTrack {
     OtherEpoch {
         /// The epoch that the subscriber stores.
         stored: i64,
-        /// The provider's.
+        /// The epoch of the provider's queue.
         now: i64,
     },
     /// The subscriber has seen ticks that the provider does not have.
@@ -38,16 +38,16 @@ pub(crate) enum OffTrack {
     Ahead {
         /// The subscriber's tick.
         stored: i64,
-        /// The provider's newest.
+        /// The provider's newest tick.
         newest: i64,
     },
-    /// The queue has given the events after the position away.
+    /// The queue does not hold the events after the position any more.
     #[error("lost position: the provider no longer holds the events after tick {stored}")]
     Behind {
         /// The subscriber's tick.
         stored: i64,
     },
-    /// The same tick number stands for something else now.
+    /// The same tick number belongs to another tick now.
     #[error(
         "lost position: tick {stored} of the provider is not the tick that the subscriber \
          applied: the provider went back in time"
@@ -59,7 +59,7 @@ pub(crate) enum OffTrack {
 }
 
 impl OffTrack {
-    /// What an operator can do about it.
+    /// What an operator can do about the lost position.
     pub(crate) fn advice(self) -> &'static str {
         match self {
             OffTrack::OtherEpoch { .. } | OffTrack::Ahead { .. } | OffTrack::OtherTick { .. } => {
@@ -70,8 +70,8 @@ impl OffTrack {
         }
     }
 
-    /// Whether the provider's queue is the one that the position is of, with another past: it
-    /// was restored, and gives out numbers again that it has given out before.
+    /// Whether the provider's queue is the position's queue with another past: the provider was restored, and gives out
+    /// tick numbers again that it has given out before.
     pub(crate) fn is_of_a_restored_queue(self) -> bool {
         match self {
             OffTrack::Ahead { .. } | OffTrack::OtherTick { .. } => true,
@@ -80,7 +80,7 @@ impl OffTrack {
     }
 }
 
-/// Checks a position against what the provider says of it.
+/// Checks a position against the provider's view of it.
 pub(crate) fn check(stored: Position, provider: ProviderView) -> Result<(), OffTrack> {
     if stored.epoch != provider.epoch {
         return Err(OffTrack::OtherEpoch {

@@ -2,7 +2,7 @@
 
 use crate::queue::ticks::Ticks;
 
-/// What the reader reads.
+/// What a reader reads, and its limits.
 #[derive(Clone)]
 pub(crate) struct Feed {
     /// The queue.
@@ -11,6 +11,6 @@ pub(crate) struct Feed {
     pub max_events: i64,
     /// Bytes of changes held in memory before they are handed over.
     pub chunk_bytes: usize,
-    /// Tells when to look for new ticks.
+    /// Wakes the reader when there may be a new tick.
     pub ticks: Ticks,
 }

@@ -1,5 +1,5 @@
-//! Reading a batch: raw events become decoded and folded sets, once for all subscribers that stand
-//! at the same place. Knows no SQL: the events come from `queue`.
+//! Reading a batch: raw events become decoded and folded sets, once for all subscribers at the same position. Contains
+//! no SQL: the events come from `queue`.
 
 pub(crate) mod feed;
 pub(crate) mod parts;

@@ -1,5 +1,4 @@
-//! The events of one batch, folded into parts: the one way from events to change sets, whoever
-//! writes them.
+//! The events of one batch, folded into parts. This is the only way from events to change sets, for every writer.
 
 use sql::subscriber::skipped_change::Skipped;
 
@@ -11,20 +10,20 @@ use crate::{
     trouble::Trouble,
 };
 
-/// From this size on a part goes to a subscriber that has nothing to do, if its rows come one by
-/// one. Smaller ones would cost more statements than the waiting saves.
+/// From this size on a part is handed over early if a subscriber has nothing to do and the rows come one by one.
+/// Smaller parts would cost more statements than the waiting saves.
 const EARLY_BYTES: usize = 1 << 20;
 
-/// Rows of an event, in the mean, from which reading is several times as fast as writing: waiting
-/// for a full part then costs little, and what comes in it may make earlier rows needless.
+/// The mean number of rows of an event from which reading is several times as fast as writing. Waiting for a full part
+/// then costs little, and its later events may make earlier rows needless.
 const BLOCK_ROWS: usize = 8;
 
-/// The parts of one batch, read as they are asked for.
+/// The parts of one batch, each read when it is asked for.
 pub(crate) struct Parts<'a> {
     events: Events<'a>,
     settings: Settings,
     chunk: Chunk,
-    /// Events with rows, and the rows in them, so far.
+    /// The number of events with rows so far, and of the rows in them.
     blocks: usize,
     rows: usize,
     is_complete: bool,
@@ -35,9 +34,9 @@ pub(crate) struct Parts<'a> {
 pub(crate) struct Settings {
     /// Bytes of changes that a part may hold before it is handed over.
     pub chunk_bytes: usize,
-    /// What an operator has dropped: those rows are left out.
+    /// The changes that an operator has dropped: their rows are left out.
     pub skipped: Skipped,
-    /// The provider had more than the batch when it announced it.
+    /// The provider had more events than the batch when it announced the batch.
     pub others_follow: bool,
 }
 
@@ -54,8 +53,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The next part; none after the last one. `is_awaited` tells whether somebody has nothing to do
-    /// until the part comes: such a part may go before it is full.
+    /// The next part; none after the last part. `is_awaited` tells whether a subscriber has nothing to do until the
+    /// part comes: such a part may be handed over before it is full.
     pub(crate) async fn next(
         &mut self,
         is_awaited: impl Fn() -> bool,

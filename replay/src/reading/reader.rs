@@ -1,5 +1,5 @@
-//! Reads batch after batch ahead of who applies them, and folds them: while one part of a batch
-//! is written to the subscriber, the next one is fetched, decoded and folded.
+//! Reads batch after batch ahead of the subscribers that apply them, and folds them: while a part of a batch is written
+//! to the subscriber, the next part is fetched, decoded and folded.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
     trouble::Trouble,
 };
 
-/// Gives a room its reader.
+/// Starts the reader of a room.
 pub(crate) fn start(seat: Seat, feed: Feed, from: Position) -> AbortHandle {
     #[expect(
         clippy::disallowed_methods,
@@ -27,7 +27,7 @@ pub(crate) fn start(seat: Seat, feed: Feed, from: Position) -> AbortHandle {
     task.abort_handle()
 }
 
-/// Reads for the members of a room, from a position that they all stand at.
+/// Reads for the members of a room, from the position that all of them have.
 async fn run(seat: Seat, feed: Feed, from: Position) {
     if let Err(trouble) = read(&seat, feed, from).await {
         seat.fail(trouble);

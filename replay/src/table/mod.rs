@@ -1,9 +1,8 @@
-//! What a table's state means for those who work on it. Pure; the stored rows, and who makes which step of
-//! their states, are in `sql::subscriber::table_state`.
+//! What a table's state means for the tasks that work on the table. Pure; the stored rows, and the rule which task
+//! makes which step of their states, are in `sql::subscriber::table_state`.
 //!
-//! After a crash each state says by itself what to do next: `in-copy` without a tick empties
-//! the table and begins again; every other state goes on from its tick, once the indexes that
-//! the copy took away are back.
+//! After a crash each state says by itself what to do next: `in-copy` without a tick empties the table and begins
+//! again; every other state goes on from its tick, once the indexes that the copy took away are rebuilt.
 
 use std::time::Duration;
 
@@ -22,18 +21,19 @@ use crate::trouble::Trouble;
 /// How long a parked table rests at most between two tries.
 pub(crate) const PARKED_REST: Duration = Duration::from_secs(10);
 
-/// What the table's own task has to do.
+/// The work of a table's own task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Duty {
     /// Copy the table from the beginning.
     Copy,
-    /// Bring back what its copy took away, then apply the table's own events from its place on.
+    /// Bring back the indexes and constraints that the copy took away, then apply the table's own events from its place
+    /// on.
     CatchUp,
-    /// Nothing: the batch loop has it, or it rests.
+    /// No work: the batch loop has the table, or the table rests.
     None,
 }
 
-/// What the table's own task has to do now; a parked table rests for so long between two tries.
+/// The work of the table's own task now; a parked table rests for `parked_rest` between two tries.
 pub(crate) fn duty(row: &TableRow, parked_rest: Duration) -> Duty {
     match &row.stand {
         Stand::Waiting | Stand::InCopy(_) => Duty::Copy,
@@ -50,8 +50,8 @@ pub(crate) fn duty(row: &TableRow, parked_rest: Duration) -> Duty {
     }
 }
 
-/// The place from which the batch loop, standing at `loop_tick`, takes a table over; none if
-/// the table does not ask for it, or is ahead of the loop and waits for it.
+/// The place from which the batch loop, which is at `loop_tick`, takes a table over; none if the table does not ask for
+/// that, or if the table is ahead of the loop and waits for it.
 pub(crate) fn take_over(stand: &Stand, loop_tick: TickId) -> Option<&Place> {
     match stand {
         Stand::WannaSync(place) => Some(place).filter(|place| place.tick.id <= loop_tick),
@@ -67,13 +67,13 @@ pub(crate) fn take_over(stand: &Stand, loop_tick: TickId) -> Option<&Place> {
 /// Why a table cannot go on under its new shape, and what to do.
 #[derive(Debug)]
 pub(crate) struct Misfit {
-    /// Why.
+    /// The reason.
     pub why: String,
     /// What to do.
     pub advice: &'static str,
 }
 
-/// Whether rows of a table can go on under a new shape, with what the subscriber wants of them.
+/// Whether the rows of a table can go on under a new shape, given the subscriber's mapping.
 pub(crate) fn shape_can_go_on(shape: &Shape, mapping: &Mapping) -> Result<(), Misfit> {
     if shape.dropped {
         return Err(Misfit {
@@ -114,7 +114,7 @@ pub(crate) fn filter_fields(filter: &Filter, shape: &Shape) -> Result<Vec<usize>
     })
 }
 
-/// A row was written that does not fit into an event.
+/// The trouble of a table with a row that does not fit into an event.
 pub(crate) fn too_large(table: &TableName) -> Trouble {
     Trouble::unfollowable(
         table,
@@ -127,7 +127,7 @@ pub(crate) fn too_large(table: &TableName) -> Trouble {
 pub(crate) mod helper {
     use sql::subscriber::table_state::{Place, Stand, TableRow};
 
-    /// The consumer that holds the queue for a table's copy and what follows it.
+    /// The consumer that holds the queue for a table's copy and for the events after the copy.
     pub(crate) fn copy(consumer: &str, provider_oid: u32) -> String {
         format!("{consumer}#copy:{provider_oid}")
     }
@@ -152,7 +152,7 @@ pub(crate) mod helper {
         match &row.stand {
             Stand::Waiting | Stand::Ok => None,
             Stand::InCopy(_) => Some(copy(consumer, row.provider_oid)),
-            // Without a place nothing of a parked table is on the subscriber: it is copied again.
+            // A parked table without a place has no rows on the subscriber: it is copied again.
             Stand::Loaded(_) | Stand::CatchingUp(_) | Stand::WannaSync(_) | Stand::Parked(_) => row
                 .stand
                 .place()
@@ -160,8 +160,8 @@ pub(crate) mod helper {
         }
     }
 
-    /// The helper that holds what follows a place: the copy's until the table is `ok`, and of a table that was
-    /// parked out of `ok` one of its own.
+    /// The helper that holds the events after a place: the copy's helper until the table is `ok`. A table that was
+    /// parked out of `ok` has a helper of its own.
     pub(crate) fn holding(place: &Place, consumer: &str, provider_oid: u32) -> String {
         match place.copied {
             Some(_) => copy(consumer, provider_oid),

@@ -2,13 +2,13 @@
 
 use tokio_postgres::{Error, error::SqlState};
 
-/// Whether the server lacks something that only a person gives it: room, memory, connections.
+/// Whether the server lacks something that only a person can provide: disk space, memory, connections.
 pub(super) fn lacks(error: &Error) -> bool {
     let code = error.code().map(SqlState::code);
     code.is_some_and(|code| code.starts_with("53"))
 }
 
-/// What an operator can do; the server's hint where it gives one.
+/// What an operator can do about the error; the server's own hint if it gives one.
 pub(super) fn advice(error: &Error) -> String {
     let Some(server) = error.as_db_error() else {
         return "this is a bug of this program: report it, with the log".into();

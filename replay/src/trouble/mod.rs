@@ -22,15 +22,15 @@ pub(crate) use self::{
 use self::advice::{advice, lacks};
 use crate::queue::track::OffTrack;
 
-/// Something that ends a loop's turn. What it is for decides who handles it.
+/// An error that ends a loop's turn. The variant decides who handles the error.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
-    /// Goes away by itself, or with a new connection: back off and go on.
+    /// The error goes away by itself, or with a new connection: back off and go on.
     #[error("{doing}")]
     Passing {
         /// What was being done, as "could not ...".
         doing: String,
-        /// What an operator can do, where it may not go away by itself: the server lacks something.
+        /// What an operator can do if the error may not go away by itself, because the server lacks something.
         advice: Option<String>,
         /// Why it failed.
         #[source]
@@ -50,7 +50,7 @@ pub(crate) enum Trouble {
         #[source]
         source: anyhow::Error,
     },
-    /// What this loop believed of positions and tables is no longer so: read it again.
+    /// What this loop believed of positions and tables is not true any more: read them again.
     #[error("the subscriber's position or tables were changed by somebody else")]
     Stale,
 }
@@ -85,8 +85,8 @@ impl Trouble {
         }
     }
 
-    /// Whether it is of a statement that the server did not look at, because one before it in the
-    /// transaction had failed.
+    /// Whether the server refused a statement without running it, because an earlier statement of the transaction had
+    /// failed.
     pub(crate) fn follows_another(&self) -> bool {
         self.sqlstate() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
     }
@@ -96,7 +96,7 @@ impl Trouble {
         self.sqlstate() == Some(&SqlState::OUT_OF_MEMORY)
     }
 
-    /// The SQLSTATE that the server gave, if it was the server that said no.
+    /// The SQLSTATE of the server, if the error comes from the server.
     pub(crate) fn sqlstate(&self) -> Option<&SqlState> {
         let source = match self {
             Trouble::Passing { source, .. } | Trouble::Operator { source, .. } => source,
@@ -106,7 +106,7 @@ impl Trouble {
         source.downcast_ref::<tokio_postgres::Error>()?.code()
     }
 
-    /// Something that goes away by itself, or with a new connection.
+    /// An error that goes away by itself, or with a new connection.
     pub(crate) fn passing(doing: impl Into<String>, source: anyhow::Error) -> Trouble {
         Trouble::Passing {
             doing: doing.into(),
@@ -120,7 +120,7 @@ impl Trouble {
         move |error| Trouble::passing(doing, anyhow::Error::new(error))
     }
 
-    /// Wraps a database error that one table's rows or definition may be the reason of.
+    /// Wraps a database error that may be caused by one table's rows or definition.
     pub(crate) fn at_table(
         table: &TableName,
         doing: impl Into<String>,
@@ -145,7 +145,7 @@ impl Trouble {
         }
     }
 
-    /// Wraps a failed connection: a server that is away comes back, a wrong password stays wrong.
+    /// Wraps a failed connection: an unreachable server comes back, a wrong password stays wrong.
     pub(crate) fn connect(node: &str) -> impl FnOnce(ConnectError) -> Trouble {
         let doing = format!("could not connect to the {node}");
         move |error| not_connected(doing, error)
@@ -164,7 +164,7 @@ impl Trouble {
         }
     }
 
-    /// A table that cannot go on until somebody acts: what was being done, why that does not go, and what to do.
+    /// A table that cannot go on until somebody acts: what was being done, why that failed, and what to do.
     pub(crate) fn table(
         table: &TableName,
         doing: &str,
@@ -194,8 +194,8 @@ impl Trouble {
         )
     }
 
-    /// Nothing holds the queue for a subscriber, as the queue's error says: it was unregistered, or detached for
-    /// holding too much.
+    /// The error of a subscriber whose consumer is gone, as the queue's error says: the consumer was unregistered, or
+    /// detached for holding too much.
     pub(crate) fn no_consumer(consumer: &str, stands: TickId, why: sql::Error) -> Trouble {
         Trouble::Operator {
             doing: format!("the provider has no consumer {consumer} any more"),
@@ -230,12 +230,12 @@ impl Trouble {
         }
     }
 
-    /// The whole chain in one line, as `status` shows it.
+    /// The whole chain of causes in one line, as `status` shows it.
     pub(crate) fn chain(&self) -> String {
         admin::exit::one_line(self)
     }
 
-    /// The same for a log, without rows.
+    /// The whole chain of causes in one line for a log, without rows.
     pub(crate) fn log_line(&self) -> String {
         admin::exit::log_line(self)
     }
@@ -258,7 +258,7 @@ impl From<TableTrouble> for Trouble {
 }
 
 impl TableTrouble {
-    /// The trouble of a table that cannot be taken out of the batch loop, since the loop does not have it: the whole
+    /// The trouble of a table that the batch loop does not have, so that the table cannot be parked: the whole
     /// subscriber stops.
     pub(crate) fn stops_the_subscriber(self) -> Trouble {
         Trouble::Operator {

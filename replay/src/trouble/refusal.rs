@@ -1,4 +1,4 @@
-//! Why a subscriber refuses a change, as far as two tries can be compared by it.
+//! Why a subscriber refuses a change, reduced to what is the same in two tries of the same change.
 
 use std::mem::Discriminant;
 
@@ -6,15 +6,15 @@ use sql::{name::TableName, subscriber::conflict::Kind};
 
 use super::{TableTrouble, Trouble};
 
-/// Rows that did not do what their change says, on the subscriber.
+/// Rows of the subscriber that differ from what their change says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAsSaid {
-    /// Rows were another way than the change says, and the table is to stop then.
+    /// Rows differed from what the change says, and the table must stop then.
     #[error("{rows} of its rows {} on the subscriber", kind_says(*.kind))]
     Conflict {
-        /// How many.
+        /// How many rows.
         rows: usize,
-        /// How they differ.
+        /// How the rows differ.
         kind: Kind,
     },
     /// Statements did not touch each row once.
@@ -32,13 +32,13 @@ fn kind_says(kind: Kind) -> &'static str {
 /// Why a change is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The server said no: SQLSTATE and constraint.
+    /// The server refused: SQLSTATE and constraint.
     Server(String, Option<String>),
     /// The rows are not as the change says.
     Rows(Discriminant<NotAsSaid>),
 }
 
-/// The classes of SQLSTATE with which the server refuses a change, and not a definition, a right or the like.
+/// The classes of SQLSTATE with which the server refuses a change, as opposed to a definition, a right or the like.
 const REFUSING_CLASSES: [&str; 7] = [
     "22", // data
     "23", // constraints
@@ -56,7 +56,7 @@ impl Trouble {
         TableTrouble::new(table, doing, advice, anyhow::Error::new(why)).into()
     }
 
-    /// Why the subscriber refuses a change; none if what it refuses is no change.
+    /// Why the subscriber refuses a change; none if the trouble is not the refusal of a change.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         let Trouble::Table(trouble) = self else {
             return None;

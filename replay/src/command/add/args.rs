@@ -74,7 +74,7 @@ pub(super) enum ConflictChoice {
 }
 
 impl ConflictChoice {
-    /// As it is stored; none: as the config says.
+    /// The choice as it is stored; none: as the config says.
     pub(super) fn stored(self) -> Option<OnConflict> {
         match self {
             ConflictChoice::Overwrite => Some(OnConflict::Overwrite),
@@ -85,12 +85,12 @@ impl ConflictChoice {
 }
 
 impl AddArgs {
-    /// How rows are told apart: without a word of it, as the table itself says.
+    /// How rows are told apart; by default as the table itself says.
     pub(super) fn wanted_identity(&self) -> WantedIdentity {
         self.identity.clone().unwrap_or(WantedIdentity::Own)
     }
 
-    /// What happens to rows that the subscriber holds.
+    /// What is done with the rows that the subscriber has already.
     pub(super) fn existing(&self) -> Existing {
         match (self.truncate, self.expect_sync, self.keep_rows) {
             (true, _, _) => Existing::Truncate,

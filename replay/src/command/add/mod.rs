@@ -1,5 +1,5 @@
-//! `replay add`: capture on the provider, a row in state `-` on the subscriber; the running
-//! daemon copies. Everything is checked before anything is made, table by table.
+//! `replay add`: makes capture on the provider and a row in state `-` on the subscriber; the running daemon copies. For
+//! each table everything is checked before anything is made.
 
 mod args;
 mod side;
@@ -53,14 +53,14 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     }
     let exit = unmatched.tell("not added", tally.exit(args.all));
     if exit != Exit::Done || args.dry_run {
-        // What was refused may be what the caller would wait for.
+        // The table that was refused may be the one that the caller would wait for.
         return Ok(exit);
     }
     wait::if_asked(job, args.subscriber.as_deref(), &tally.tables, patience).await
 }
 
-/// Carries the sequences of the tables over, or names those that nobody carries: on the subscriber they stand still, and
-/// give out the keys of replicated rows once it is written to.
+/// Carries the sequences of the tables over, or warns of sequences that are not carried over. Such a sequence stands
+/// still on the subscriber, and gives out keys of replicated rows once the subscriber is written to.
 async fn sequences_of(
     job: &Job,
     args: &AddArgs,
@@ -121,7 +121,7 @@ async fn add_chosen(
             }
         }
     }
-    // A partition comes with its table; whoever names one is told.
+    // A partition comes with its table; a partition that is named is refused with that reason.
     let matched = chosen.matched.into_iter().filter(|one| !one.is_part);
     let mut candidates: Vec<Candidate> = chosen.named.into_iter().chain(matched).collect();
     order::largest_first(provider, &mut candidates).await?;
@@ -176,7 +176,7 @@ async fn add_chosen(
     Ok(tally)
 }
 
-/// The numbers of large objects are replicated like any number; the objects are not.
+/// Warns that the numbers of large objects are replicated like any number, and the objects are not.
 async fn warn_of_large_objects(provider: &Session, candidate: &Candidate) -> Result<(), Failure> {
     let columns = provider::large_object_columns(&**provider, candidate.oid)
         .await

@@ -1,4 +1,4 @@
-//! What `add` knows of each subscriber, and what became of the tables.
+//! What `add` knows of each subscriber, and the result for the tables.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,9 +14,9 @@ use crate::command::{Job, subscriber::Opened};
 pub(super) struct Side<'a> {
     pub(super) config: &'a SubscriberConfig,
     pub(super) session: Session,
-    /// Tables that it replicates already.
+    /// Tables that the subscriber replicates already.
     pub(super) known: HashMap<TableName, TableRow>,
-    /// Tables that were made, or with `--dry-run` would be.
+    /// Tables that were made; with `--dry-run` tables that would be made.
     pub(super) created: HashSet<TableName>,
 }
 
@@ -33,11 +33,11 @@ impl<'a> Side<'a> {
     }
 }
 
-/// What became of the tables.
+/// The result for the tables.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) added: usize,
-    /// Those that were added, or are there as wished.
+    /// The tables that were added, or are replicated as wished already.
     pub(super) tables: Vec<TableName>,
     pub(super) refused: usize,
     pub(super) busy: usize,

@@ -1,5 +1,5 @@
-//! One table for one subscriber: does it fit, capture on the provider, and then the row that has the
-//! daemon copy it.
+//! One table for one subscriber: checks whether it fits, makes capture on the provider, and then the row that tells the
+//! daemon to copy it.
 
 use admin::exit::{self, Failure};
 use anyhow::{Context as _, anyhow};
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Adds a table for one subscriber, or says why not.
+/// Adds a table for one subscriber, or says why it cannot be added.
 pub(super) async fn to(
     job: &Job,
     args: &AddArgs,
@@ -89,13 +89,13 @@ pub(super) async fn to(
     job.say(&format!("{table} added{suffix}"))
 }
 
-/// How a subscriber knows a table.
+/// Whether a subscriber replicates a table.
 enum Known {
-    /// Not at all.
+    /// The subscriber does not replicate the table.
     New,
-    /// It replicates it as wished.
+    /// The subscriber replicates the table as wished.
     There,
-    /// Why it has to be removed first.
+    /// The subscriber replicates the table in another way: why the table has to be removed first.
     Otherwise(String),
 }
 
@@ -129,7 +129,7 @@ fn known(args: &AddArgs, side: &Side<'_>, wish: &Wish<'_>, suffix: &str) -> Know
     }
 }
 
-/// Why the subscriber's table does not take the rows. What it may not take later is told.
+/// Why the subscriber's table does not take the rows. Warns of values that the table may not take later.
 async fn misfit(
     provider: &Session,
     side: &Side<'_>,
@@ -153,7 +153,7 @@ async fn misfit(
     Ok(differing.refusal)
 }
 
-/// Makes the table's row on the subscriber, or ends its capture again and says why.
+/// Makes the table's row on the subscriber. If that fails, ends the table's capture again and says why.
 async fn register(
     job: &Job,
     provider: &Session,
@@ -177,7 +177,7 @@ async fn register(
     let Registered::TargetTaken(other) = registered else {
         return Ok(None);
     };
-    // Somebody was faster since it was looked at.
+    // Another session has added the table since it was looked at.
     moment::with_lock(async || {
         provider::remove_table(
             &**provider,
@@ -194,7 +194,7 @@ async fn register(
     Ok(Some(fit::target_is_taken(target, &place, &other)))
 }
 
-/// A table that is replicated already: its choice for conflicts may change.
+/// Handles a table that is replicated already: its choice for conflicts may change.
 async fn is_there(
     job: &Job,
     args: &AddArgs,
@@ -214,7 +214,7 @@ async fn is_there(
     job.say(&format!("{table} is there{suffix}"))
 }
 
-/// Stores what happens with rows that are not as their changes say; false if that was so.
+/// Stores what happens with rows that are not as their changes say; false if the choice was the same before.
 async fn choose(
     side: &Side<'_>,
     table: &TableName,
@@ -230,7 +230,7 @@ async fn choose(
     .with_context(|| format!("could not write the choice of {table}"))?)
 }
 
-/// Makes capture. False if the table's lock could not be had in time.
+/// Makes capture. False if the table's lock was not granted in time.
 async fn capture(
     job: &Job,
     provider: &Session,

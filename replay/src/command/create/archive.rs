@@ -1,7 +1,7 @@
 //! What an archive of `pg_dump` lists, and which of its entries make some tables. Pure.
 //!
-//! An entry is known by its number in the archive and, where it is an object of its own, by its
-//! place in the provider's catalog. Names are only read by people: a schema may be called ATTACH.
+//! An entry is known by its number in the archive and, if it is an object of its own, by its address in the provider's
+//! catalog. Names are only shown to people and never parsed, because a schema may be called ATTACH.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -13,21 +13,21 @@ const PG_CONSTRAINT: u32 = 2606;
 const PG_ATTRDEF: u32 = 2604;
 const PG_STATISTIC_EXT: u32 = 3381;
 
-/// What an entry is, as far as it matters here.
+/// The kind of an entry, as far as the choice of entries depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// A table; partitions are tables too.
     Table,
     /// A foreign key.
     ForeignKey,
-    /// What belongs to a table and comes with it: a default, a key, an index, statistics, a
-    /// sequence that a column owns, the attaching of a partition.
+    /// A part of a table, which comes with the table: a default, a key, an index, statistics, a sequence that a column
+    /// owns, the attaching of a partition.
     OfTable,
-    /// What comes with whatever it is about: a comment, a check that is not valid yet.
+    /// A remark on another entry, which comes with that entry: a comment, a check that is not valid yet.
     Remark,
-    /// Whatever else may be needed: a schema, a type, a function, an extension.
+    /// Any other object that may be needed: a schema, a type, a function, an extension.
     Prerequisite,
-    /// Never taken over: triggers, rules, policies, rights, publications.
+    /// An object that is never taken over: triggers, rules, policies, rights, publications.
     Left,
 }
 
@@ -50,7 +50,7 @@ impl Kind {
     }
 }
 
-/// One line of the list, and what it depends on.
+/// One line of the list, and the entries that it depends on.
 #[derive(Clone, Debug)]
 struct Entry {
     kind: Kind,
@@ -66,14 +66,14 @@ pub(super) struct Archive {
     order: Vec<u32>,
 }
 
-/// What is to be made.
+/// The entries that are to be made.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Needed {
     /// Entries, in an order in which they can be made.
     pub(super) entries: Vec<u32>,
-    /// Those of them that are objects.
+    /// The objects among the entries.
     pub(super) objects: Vec<Address>,
-    /// Objects that may be there already: whether they are decides over what is needed.
+    /// Objects that may exist already: what is needed depends on whether they exist.
     pub(super) maybe_there: Vec<(u32, Address)>,
     /// Foreign keys that are left out, because the table that they refer to is not there.
     pub(super) left_out: Vec<Address>,
@@ -84,7 +84,7 @@ pub(super) struct Needed {
 pub(super) struct Wanted {
     /// The tables, with all their partitions.
     pub(super) tables: Vec<u32>,
-    /// Their foreign keys; those that others have to them are not meant.
+    /// The foreign keys of these tables; foreign keys of other tables to them are not meant.
     pub(super) foreign_keys: HashSet<u32>,
 }
 
@@ -116,8 +116,8 @@ impl Archive {
         Some(archive)
     }
 
-    /// What makes tables where the entries `there` exist already. None if the archive does not
-    /// hold one of the tables.
+    /// The entries that make the tables if the entries `there` exist already. None if the archive lacks one of the
+    /// tables.
     pub(super) fn needed(&self, wanted: &Wanted, there: &HashSet<u32>) -> Option<Needed> {
         let mut choice = Choice {
             archive: self,
@@ -145,14 +145,14 @@ impl Archive {
     }
 }
 
-/// Entries that are chosen so far.
+/// The entries that are chosen so far.
 struct Choice<'a> {
     archive: &'a Archive,
     there: &'a HashSet<u32>,
     foreign_keys: &'a HashSet<u32>,
     /// The tables, and what comes with them.
     own: BTreeSet<u32>,
-    /// What these need.
+    /// The entries that `own` needs.
     others: BTreeSet<u32>,
 }
 
@@ -161,7 +161,7 @@ impl<'a> Choice<'a> {
         self.own.contains(&number) || self.others.contains(&number)
     }
 
-    /// Adds what comes with the chosen entries, and what they need. False if nothing was missing.
+    /// Adds the entries that come with the chosen entries, and those that they need. False if none was missing.
     fn grow(&mut self) -> bool {
         let before = self.own.len() + self.others.len();
         for (number, entry) in &self.archive.entries {
@@ -191,7 +191,7 @@ impl<'a> Choice<'a> {
         self.own.len() + self.others.len() > before
     }
 
-    /// Whether an entry exists: as an object, or as a part of a table that does.
+    /// Whether an entry exists: as an object, or as a part of a table that exists.
     fn is_there(&self, number: u32) -> bool {
         self.there.contains(&number)
             || self.archive.entries.get(&number).is_some_and(|entry| {

@@ -1,8 +1,8 @@
-//! Code in what is to be made. On the subscriber all of it belongs to replay's role, which is often a
-//! superuser: code of a role of the provider that is no superuser must not come along, and neither
-//! may an expression of such a role that calls a function of the server that acts.
+//! Code in the objects that are to be made. On the subscriber all of it belongs to replay's role, which is often a
+//! superuser. So code of a role of the provider that is no superuser must not come along. The same holds for an
+//! expression of such a role that calls a function of the server which has effects.
 //!
-//! What a superuser of the provider owns is made as it is.
+//! Objects that a superuser of the provider owns are made as they are.
 
 use anyhow::Context as _;
 use sql::connect::Session;
@@ -105,8 +105,8 @@ select format('%s of role %I, which calls %s of role %I', pg_describe_object(c.c
  where not c.of_superuser or not r.rolsuper and not c.harmless
  order by 1";
 
-/// Which of the objects, or of the expressions in them, must not come to the subscriber. `provider` sees
-/// the catalog as it was when the dump was made.
+/// The objects, and the expressions in them, that must not come to the subscriber. `provider` sees the catalog as it
+/// was when the dump was made.
 pub(super) async fn untrusted(provider: &Session, made: &[Address]) -> anyhow::Result<Vec<String>> {
     let (catalogs, oids): (Vec<u32>, Vec<u32>) = made.iter().copied().unzip();
     provider

@@ -1,10 +1,13 @@
-//! `replay add --create`: tables that the subscriber lacks are made there as they are on the
-//! provider, with their sequences and what else they cannot be made without.
+//! `replay add --create`: makes tables that the subscriber lacks as they are on the provider, with their sequences and
+//! the other objects that they need.
 //!
-//! 1 `pg_dump` writes the provider's schema into an archive · 2 of its list, what the tables
-//! need and is not there yet is chosen (`archive`) · 3 it is refused if it holds code of a role that is
-//! no superuser of the provider (`code`) · 4 `pg_restore` writes it as SQL · 5 which runs in one
-//! transaction. Whoever dies before its commit leaves nothing behind.
+//! 1. `pg_dump` writes the provider's schema into an archive.
+//! 2. Of the archive's list, the entries that the tables need and that do not exist yet are chosen (`archive`).
+//! 3. The choice is refused if it holds code of a role that is no superuser of the provider (`code`).
+//! 4. `pg_restore` writes the chosen entries as SQL.
+//! 5. The SQL runs in one transaction.
+//!
+//! A crash before the commit leaves nothing behind.
 
 mod archive;
 mod code;
@@ -31,13 +34,13 @@ use self::{
 };
 use super::{Job, label};
 
-/// Before the entries: as `pg_dump` itself would have it. What the archive says of the session
-/// is left out, because an older server does not know all of it.
+/// The settings before the entries, as `pg_dump` itself would write them. The archive's own settings are left out,
+/// because an older server does not know all of them.
 const SESSION: &str = "set local check_function_bodies = off; set local xmloption = content; \
      set local client_min_messages = warning; set local standard_conforming_strings = on; \
      set local search_path = ''; ";
 
-/// Makes those of the tables that the subscriber lacks, and says so; gives them. `dry_run`: only says so.
+/// Makes the tables that the subscriber lacks, says so, and gives them. `dry_run`: only says so.
 pub(super) async fn missing_tables(
     job: &Job,
     provider: &Session,
@@ -109,10 +112,10 @@ async fn major(session: &Session) -> Result<u32, tokio_postgres::Error> {
     Ok(number.unsigned_abs() / 10_000)
 }
 
-/// The entries of `pg_restore`'s script without what stands around them, and without what a
-/// server of this version does not know.
+/// The entries of `pg_restore`'s script, without the settings before and the comment behind them, and without settings
+/// that a server of this version does not know.
 fn for_server(script: &str, major: u32) -> String {
-    // Where one of the two is not found nothing is cut: no entry is lost.
+    // If one of the two borders is not found nothing is cut there, so that no entry is lost.
     let entries = script
         .rsplit_once("\n--\n-- PostgreSQL database dump complete\n")
         .map_or(script, |(entries, _)| entries);
@@ -149,8 +152,8 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    /// The dump, and what of it is to be made. The dump and each question about it see one snapshot:
-    /// else an owner could show one expression to the dump and another to who looks for code.
+    /// The dump, and its entries that are to be made. The dump and each question about it see one snapshot: otherwise
+    /// an owner could show one expression to the dump and another one to the check for code.
     async fn chosen(
         &self,
         pg_dump: &PgDump,
@@ -241,7 +244,7 @@ impl Making<'_> {
             .context("could not dump the provider's schema")?)
     }
 
-    /// What the tables need and is not there.
+    /// The entries that the tables need and that do not exist.
     async fn needed(&self, list: &str, missing: &[&Candidate]) -> Result<Needed, Failure> {
         let unclear = || {
             anyhow!(
@@ -367,7 +370,7 @@ impl Making<'_> {
                 label(self.one)
             )
         };
-        // Others queue behind each try: a foreign key locks the table that it refers to.
+        // Other sessions queue behind each try, because a foreign key locks the table that it refers to.
         let script = format!(
             "begin; {}; {SESSION}\n{entries}\n; commit",
             moment::in_transaction()

@@ -1,5 +1,5 @@
-//! Finds a `pg_dump` that knows the provider's version, and runs it and its `pg_restore`. What
-//! they write goes into files without a name, so that nothing is left behind, whatever ends us.
+//! Finds a `pg_dump` that knows the provider's version, and runs it and its `pg_restore`. Their output goes into files
+//! without a name, so that nothing is left behind, however this process ends.
 
 use std::{
     fs::File,
@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow, bail};
 use sql::connect::Libpq;
 use tokio::process::Command;
 
-/// How long `pg_dump` waits for a table that somebody alters.
+/// How long `pg_dump` waits for a table that another session alters.
 const LOCK_WAIT_MS: u32 = 60_000;
 
 /// Directories of the versions, as Debian and Red Hat have them.
@@ -28,8 +28,8 @@ pub(super) struct PgDump {
 }
 
 impl PgDump {
-    /// The oldest one that is at least as new as the provider: of what it writes, a subscriber
-    /// understands the most. Error: which package has one.
+    /// The oldest `pg_dump` that is at least as new as the provider: a subscriber understands most of its output.
+    /// Error: the package that has such a `pg_dump`.
     pub(super) async fn find(provider_major: u32) -> Result<PgDump, Failure> {
         let mut found: Vec<PgDump> = Vec::new();
         for directory in directories() {
@@ -56,8 +56,8 @@ impl PgDump {
         })
     }
 
-    /// Dumps the schema of a database as an exported snapshot sees it, but for some tables. The password, if there is one,
-    /// stands in the child's environment: arguments are there for everybody to read.
+    /// Dumps the schema of a database as an exported snapshot sees it, without some tables. The password, if there is
+    /// one, goes into the child's environment, because everybody can read arguments.
     pub(super) async fn dump(
         &self,
         from: &Libpq,
@@ -93,7 +93,7 @@ impl PgDump {
         Ok(archive)
     }
 
-    /// What the archive lists, with what each entry depends on.
+    /// The archive's list, with what each entry depends on.
     pub(super) async fn list(&self, archive: &File) -> anyhow::Result<String> {
         let mut command = Command::new(self.directory.join("pg_restore"));
         command.args(["--list", "--verbose"]).arg(path_of(archive));
@@ -162,8 +162,8 @@ async fn finish(mut command: Command, name: &str) -> anyhow::Result<()> {
     Err(anyhow!("{}", lines.join("; ")))
 }
 
-/// Where to look: a version's own directory before PATH, where Debian has a script that chooses
-/// a version by itself.
+/// The directories to search. A version's own directory comes before PATH, where Debian has a script that chooses a
+/// version by itself.
 fn directories() -> Vec<PathBuf> {
     let mut directories = Vec::new();
     for (parent, prefix) in PARENTS {
@@ -185,7 +185,7 @@ fn directories() -> Vec<PathBuf> {
     directories
 }
 
-/// The major version of a `pg_dump`; none if it is none.
+/// The major version of a `pg_dump`; none if the program does not exist or is no `pg_dump`.
 async fn major_of(program: &Path) -> Option<u32> {
     if !program.exists() {
         return None;

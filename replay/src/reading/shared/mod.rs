@@ -1,6 +1,6 @@
-//! One reader for all subscribers of a job that stand at the same place: the provider sends each
-//! batch once, and it is decoded and folded once. A subscriber that falls behind the others is
-//! let go, reads by itself, and is taken in again where it meets them.
+//! One reader for all subscribers of a job at the same position: the provider sends each batch once, and the batch is
+//! decoded and folded once. A subscriber that falls behind the others is let go and reads by itself. It is taken in
+//! again when its reader reaches the same position as another reader.
 
 use std::{
     sync::{
@@ -26,21 +26,21 @@ use crate::{
     trouble::Trouble,
 };
 
-/// Times `chunk_size` that wait for a member that is slower than the fastest one.
+/// How much may wait for a member that is slower than the fastest one, as a multiple of `chunk_size`.
 const BEHIND_CHUNKS: usize = 2;
 
-/// What a delivery counts at least, in bytes.
+/// The least size that is counted for a delivery, in bytes.
 const DELIVERY_BYTES: usize = 1 << 10;
 
-/// How long a new reader waits for the job's other subscribers: at a start they all come at once.
+/// How long a new reader waits for the job's other subscribers, which all come at once when the job starts.
 const GATHERING: Duration = Duration::from_millis(50);
 
-/// A batch of single rows is sorted by the provider in memory: its own default would write 100,000 of them to
-/// temporary files, a seventh of the work of reading them. Not where it is more already.
+/// Lets the provider sort a batch of single rows in memory. With the default setting it would write 100,000 of them to
+/// temporary files, a seventh of the work of reading them. A larger setting stays.
 const SORT_MEMORY: &str = "select pg_catalog.set_config('work_mem', '32MB', false) \
      where pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) < 32 * 1024 * 1024";
 
-/// What gives a room its reader, in a task that the room owns.
+/// Starts the reader of a room, in a task that the room owns.
 pub(crate) type Start = fn(Seat, Feed, Position) -> AbortHandle;
 
 /// The readers of a job.
@@ -51,7 +51,7 @@ pub(crate) struct Readers {
     feed: Feed,
     subscribers: usize,
     rooms: Mutex<Rooms>,
-    /// A member has done what it had, or gone.
+    /// Notified when a member has finished a delivery, or has left.
     taken: Notify,
 }
 
@@ -61,10 +61,10 @@ struct Rooms {
     last_id: u64,
 }
 
-/// A reader's members and where they stand.
+/// A reader's members and their position.
 struct Room {
     id: u64,
-    /// The border between two batches that the reader is at; none while it reads a batch.
+    /// The position between two batches that the reader is at; none while it reads a batch.
     border: Option<Position>,
     members: Vec<Member>,
     task: Option<AbortHandle>,
@@ -79,14 +79,15 @@ struct Member {
     tick_by_tick: TickByTick,
 }
 
-/// What a member has not done yet.
+/// The deliveries that a member has not finished yet.
 #[derive(Default)]
 struct Backlog {
-    /// Bytes of the deliveries that wait for it, and of the one in its hand.
+    /// Bytes of the deliveries that wait for the member, and of the delivery that it works on.
     bytes: AtomicUsize,
 }
 
-/// A member's end. Dropping it leaves the reader; the last one ends its task and its session.
+/// A member's end of its room. Dropping the end leaves the room; when the last member leaves, the reader's task and its
+/// session end.
 pub(crate) struct Reader {
     readers: Arc<Readers>,
     id: u64,
@@ -122,7 +123,7 @@ impl Reader {
 }
 
 impl Readers {
-    /// The readers of a job with so many subscribers; none reads yet.
+    /// The readers of a job with so many subscribers; no reader runs yet.
     pub(crate) fn new(
         provider: ConnectInfo,
         application_name: ApplicationName,
@@ -141,7 +142,7 @@ impl Readers {
         }
     }
 
-    /// Reads after a position: with those who stand there, or over a session of its own.
+    /// Reads after a position: in a room at the same position, or in a new room with a session of its own.
     pub(crate) fn read_after(
         self: &Arc<Self>,
         from: Position,
@@ -166,7 +167,7 @@ impl Readers {
         reader
     }
 
-    /// Both ends of what a reader and a new member have between them.
+    /// Both ends of the channel between a reader and a new member.
     fn member(self: &Arc<Self>, rooms: &mut Rooms, tick_by_tick: &TickByTick) -> (Member, Reader) {
         let (sender, deliveries) = mpsc::unbounded_channel();
         let backlog = Arc::new(Backlog::default());
@@ -187,7 +188,7 @@ impl Readers {
         (member, reader)
     }
 
-    /// Asks the provider to cancel what it does for readers.
+    /// Asks the provider to cancel the statements of all readers.
     pub(crate) async fn cancel_statements(&self) {
         let statements: Vec<CancelToken> = {
             let mut rooms = self.rooms();
@@ -228,7 +229,7 @@ impl Readers {
 }
 
 impl Rooms {
-    /// A room other than this one whose reader is between two batches at a position.
+    /// Another room than `other_than` whose reader is between two batches, at this position.
     fn at_border(&mut self, position: Position, other_than: Option<u64>) -> Option<&mut Room> {
         self.open
             .iter_mut()
@@ -240,7 +241,7 @@ impl Rooms {
     }
 }
 
-/// The reader's task in its room. Dropping it closes the room.
+/// The place of the reader's task in its room. Dropping the seat closes the room.
 pub(crate) struct Seat {
     readers: Arc<Readers>,
     room: u64,
@@ -256,7 +257,7 @@ impl Drop for Seat {
 }
 
 impl Seat {
-    /// A session for reading. Waits a moment for the job's other subscribers.
+    /// A session for reading. Waits a moment for the job's other subscribers first.
     pub(super) async fn session(&self) -> Result<Session, Trouble> {
         let members: usize = {
             let rooms = self.readers.rooms();
@@ -279,8 +280,8 @@ impl Seat {
         Ok(session)
     }
 
-    /// There is no batch after this position: if another reader waits there too, the members
-    /// go over to it. True if they did, and this reader ends.
+    /// To be called when no batch follows a position. If another reader waits at the same position, the members go over
+    /// to that reader. True if they did, and then this reader must end.
     pub(super) fn merge(&self, at: Position) -> bool {
         let mut rooms = self.readers.rooms();
         if rooms.at_border(at, Some(self.room)).is_none() {
@@ -299,7 +300,8 @@ impl Seat {
         true
     }
 
-    /// How many events may be merged into the next batch: none beside one tick's where a member wants it so.
+    /// How many events may be merged into the next batch; if a member wants batches of one tick, no events of further
+    /// ticks.
     pub(super) fn max_events(&self) -> i64 {
         let mut rooms = self.readers.rooms();
         let room = rooms.room(self.room);
@@ -309,7 +311,7 @@ impl Seat {
         }
     }
 
-    /// A batch begins: who comes now cannot join, until its end.
+    /// Begins a batch: until the batch's end no subscriber can join.
     pub(super) fn begin(&self) -> Patience {
         self.set_border(None);
         Patience {
@@ -318,7 +320,7 @@ impl Seat {
         }
     }
 
-    /// A batch has been handed over; its end is the next border.
+    /// Ends a batch that has been handed over; the next border is at its end.
     pub(super) fn end(&self, at: Position) {
         self.set_border(Some(at));
     }
@@ -329,10 +331,15 @@ impl Seat {
         }
     }
 
-    /// Hands a delivery to every member, as soon as the fastest one wants it; what holds no rows, at
-    /// once, so that a batch is read while the one before is written; and what nothing more can be
-    /// folded into, as soon as a chunk holds all that waits for it. The others get
-    /// what is left of the batch's patience, and then they are let go. False if nobody is left.
+    /// Hands a delivery to every member, and waits with it as long as it is useful:
+    ///
+    /// - a delivery without rows goes at once, so that a batch is read while the batch before is written;
+    /// - a delivery that cannot grow any more goes as soon as the deliveries that wait for the fastest member fit into
+    ///   a chunk;
+    /// - any other delivery goes as soon as the fastest member wants it.
+    ///
+    /// The slower members get what is left of the batch's patience, and then they are let go. False if the room is
+    /// closed.
     pub(super) async fn deliver(&self, delivery: Delivery, patience: &mut Patience) -> bool {
         let size = bytes(&delivery);
         let chunk = self.readers.feed.chunk_bytes;
@@ -369,7 +376,7 @@ impl Seat {
                 None => taken.await,
                 Some(rest) => {
                     let since = Instant::now();
-                    // Either way it is looked at again.
+                    // After a notification and after the time limit alike the members are looked at again.
                     let _ = tokio::time::timeout(rest, taken).await;
                     patience.spent += since.elapsed();
                 }
@@ -377,7 +384,7 @@ impl Seat {
         }
     }
 
-    /// A member has done all that it has got, and waits for more.
+    /// Whether some member has finished all its deliveries, and waits for more.
     pub(super) fn is_awaited(&self) -> bool {
         let mut rooms = self.readers.rooms();
         rooms
@@ -385,7 +392,7 @@ impl Seat {
             .is_some_and(|room| room.members.iter().any(Member::wants))
     }
 
-    /// Tells one member what went wrong; the others read on by themselves, and meet it or not.
+    /// Gives the trouble to one member. The others are let go: they read on by themselves, and meet the trouble or not.
     pub(super) fn fail(&self, trouble: Trouble) {
         let mut rooms = self.readers.rooms();
         let Some(room) = rooms.room(self.room) else {
@@ -400,13 +407,13 @@ impl Seat {
 }
 
 impl Member {
-    /// It has done all that it has got. Until then the reader goes on folding: what has not been
-    /// handed over yet may still be replaced, and need not be written.
+    /// Whether the member has finished all its deliveries. Until then the reader goes on folding: rows that have not
+    /// been handed over yet may still be replaced, and then need not be written.
     fn wants(&self) -> bool {
         self.backlog.bytes.load(Ordering::Relaxed) == 0
     }
 
-    /// It wants more, or what waits for it stays within so many bytes.
+    /// Whether the member wants more, or would have at most so many bytes waiting with the next delivery.
     fn has_room(&self, more: usize, may_wait: usize) -> bool {
         let waiting = self.backlog.bytes.load(Ordering::Relaxed);
         waiting == 0 || waiting.saturating_add(more) <= may_wait
@@ -424,13 +431,13 @@ impl Member {
 
     fn send(&self, delivery: Result<Delivery, Trouble>, size: usize) {
         self.backlog.bytes.fetch_add(size, Ordering::Relaxed);
-        // Who does not listen any more has left, or is about to.
+        // The send may fail: a member that does not listen any more has left, or is about to leave.
         let _ = self.deliveries.send(delivery);
     }
 }
 
-/// How long a batch may wait for members that are slower than the fastest: a tenth of the time
-/// that it takes, and a moment.
+/// How long a batch may wait for members that are slower than the fastest: a tenth of the batch's own time, and a
+/// moment.
 pub(super) struct Patience {
     began: Instant,
     spent: Duration,
@@ -444,8 +451,8 @@ impl Patience {
     }
 }
 
-/// Whether waiting could not make a delivery smaller, nor its batch larger: the last part of a batch
-/// that others follow.
+/// Whether waiting could make neither the delivery smaller nor its batch larger: the delivery is the last part of a
+/// batch that other events follow.
 fn is_complete(delivery: &Delivery) -> bool {
     match delivery {
         Delivery::Part(part) => match part.end {

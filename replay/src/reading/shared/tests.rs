@@ -1,4 +1,4 @@
-//! A room's rules, with the test as its reader.
+//! The rules of a room; the test is the room's reader.
 
 use sql::connect::Purpose;
 use sql::queue::tick::{Epoch, Tick, TickId, TickTag};
@@ -40,7 +40,7 @@ fn readers() -> Arc<Readers> {
     ))
 }
 
-/// A room at a border, its members' ends and its reader's seat, of which the test is the reader.
+/// A room at a border, its members' ends and its reader's seat; the test is the reader.
 fn room(readers: &Arc<Readers>, border: Position, members: usize) -> (Seat, Vec<Reader>) {
     let mut rooms = readers.rooms();
     let (members, ends): (Vec<Member>, Vec<Reader>) = (0..members)
@@ -233,10 +233,10 @@ async fn the_last_part_of_a_batch_that_others_follow_waits_for_nobody_within_a_c
     };
     assert!(!waits(last(true)).await);
     assert!(gives_part(&mut ends[0]).await);
-    // While it is written, the next batch goes on its way; the one after that has no room.
+    // While the batch is written, the next batch is handed over; the batch after that has to wait.
     assert!(!waits(last(true)).await);
     assert!(waits(last(true)).await);
     assert!(gives_part(&mut ends[0]).await);
-    // What could still become more waits.
+    // A delivery that may still grow waits.
     assert!(waits(last(false)).await);
 }
