@@ -1,5 +1,5 @@
-//! The ends of a transaction on the subscriber: with a position that moves by
-//! compare-and-swap, with a table's state that does, or without a trace.
+//! The ends of a transaction on the subscriber: by a move of the position, by a step of a table's state, or by a
+//! rollback. Position and state change by compare-and-swap.
 
 use sql::{
     name::TableName,
@@ -35,8 +35,7 @@ impl Applier {
         self.commit().await
     }
 
-    /// Ends the transaction by a step of a table's state at a position of the consumer that
-    /// must be as given.
+    /// Ends the transaction by a step of a table's state, provided the consumer's position is the given one.
     pub(crate) async fn commit_step_at(
         &mut self,
         table: &TableName,
@@ -80,8 +79,8 @@ impl Applier {
         Ok(())
     }
 
-    /// Ends the transaction without a trace. What was learnt of tables is forgotten too, as
-    /// they may have changed.
+    /// Rolls the transaction back. What the applier has learnt of tables is forgotten too, as the tables may have
+    /// changed.
     pub(crate) async fn rollback(&mut self) -> Result<(), Trouble> {
         self.made_now.clear();
         self.pending.clear();

@@ -1,4 +1,4 @@
-//! Rows that are not as their changes say: stored, counted and logged, or their table stops.
+//! Rows that are not as their changes say: they are stored, counted and logged, or they stop their table.
 
 use sql::{
     event::shape::Shape,
@@ -14,12 +14,11 @@ use sql::{
 use super::{Applier, staged::Differences};
 use crate::trouble::{NotAsSaid, Trouble};
 
-/// Keys of a table that wait for the end of the transaction. With more, all are taken as
-/// conflicts at once.
+/// How many keys of a table may wait for the end of the transaction. If there are more, all count as conflicts at once.
 const OPEN_KEYS: usize = 10_000;
 
 impl Applier {
-    /// Takes the choices of tables that have one of their own.
+    /// Notes the choices of tables that have a choice of their own.
     pub(crate) fn choose<'a>(&mut self, tables: impl IntoIterator<Item = &'a TableRow>) {
         self.choices = tables
             .into_iter()
@@ -27,8 +26,8 @@ impl Applier {
             .collect();
     }
 
-    /// Stops a table whose rows do not stay as they are written; notes the rows of any other that
-    /// were not as was said, until the end of the transaction.
+    /// Stops a table whose rows do not stay as they are written. For any other table it notes the rows that were not as
+    /// their change said, until the end of the transaction.
     pub(super) async fn judge(
         &mut self,
         shape: &Shape,
@@ -56,7 +55,7 @@ impl Applier {
         Ok(())
     }
 
-    /// Stores and counts what nothing has taken back, or stops a table, as is configured.
+    /// Stores and counts the conflicts that no later change has taken back, or stops a table, as is configured.
     pub(super) async fn store_conflicts(&mut self) -> Result<(), Trouble> {
         for one in &mut self.conflicts.tables {
             let open = std::mem::take(&mut one.open);
@@ -85,7 +84,7 @@ impl Applier {
                     Kind::Missing => one.missing += keys.len(),
                     Kind::Exists => one.exists += keys.len(),
                 }
-                // The first one stands for all in the log; without keys there is none.
+                // In the log the first key stands for all; a table without a key has no key to log.
                 if let Some(first) = key_hash
                     && one.key_hash.is_empty()
                 {

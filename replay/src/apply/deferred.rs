@@ -1,4 +1,4 @@
-//! The constraints that the session's role enforces at the end of a transaction, checked before it.
+//! The constraints that the session's role enforces at the end of a transaction, checked before that end.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::Applier;
 use crate::trouble::Trouble;
 
 impl Applier {
-    /// Checks what was deferred, while it still is known whose it is.
+    /// Checks the deferred constraints while it is still known which table a failure belongs to.
     pub(super) async fn check_deferred(&mut self) -> Result<(), Trouble> {
         if self.session_role == SessionRole::Replica {
             return Ok(());
@@ -35,7 +35,7 @@ impl Applier {
             .batch_execute("rollback to savepoint deferred")
             .await
             .map_err(Trouble::database("could not roll back on the subscriber"))?;
-        // The table with the constraint, or, where that is not the job's, the one it refers to.
+        // The table with the constraint; if that is not the job's, the table that it refers to.
         let names = self
             .session
             .query(
@@ -68,7 +68,7 @@ impl Applier {
         ))
     }
 
-    /// The shape of what is written to a table of the subscriber's.
+    /// The shape of the rows that are written to a table of the subscriber.
     fn shape_of(&self, target: &TableName) -> Option<&Arc<Shape>> {
         self.writable
             .values()

@@ -1,16 +1,16 @@
-//! The last resort where a unique index or an exclusion constraint of the subscriber's lets no
-//! order of statements pass: the last states of all rows that the transaction touches are
-//! gathered in staging tables, then all these rows are deleted and those that stay inserted. So
-//! whatever the end of a transaction obeys can be written, and order does not matter any more.
+//! The last resort if a unique index or an exclusion constraint of the subscriber lets no order of statements pass. The
+//! last states of all rows that the transaction touches are gathered in staging tables. Then all these rows are
+//! deleted, and the rows that stay are inserted. So every set of rows that is valid at the end of a transaction can be
+//! written, and the order does not matter any more.
 //!
-//! 1. A set that is in the way of rows is written like that at once. Mostly this is enough.
-//! 2. It is not where rows change places over several sets, as a check that the provider defers
-//!    allows: big transactions come in parts, and of keys whose text is not equality each event
-//!    is a set. Then the set stays gathered, later ones of its table are gathered with it, and
-//!    all are written at the end. What stands in the way then is a row of the subscriber's own.
+//! 1. A set whose rows are in each other's way is written like that at once. Mostly this is enough.
+//! 2. It is not enough if rows change places over several sets, as a check that the provider defers allows: big transactions
+//!    come in parts, and of keys whose text is not equality each event is a set. Then the set stays gathered, later sets of
+//!    its table are gathered with it, and all are written at the end. If a row is still in the way then, it is the
+//!    subscriber's own.
 //!
-//! Columns that only the subscriber has are read before rows are deleted and written back. For
-//! their sake tables go this way, too, that UPDATE cannot set (GENERATED ALWAYS AS IDENTITY).
+//! Columns that only the subscriber has are read before rows are deleted, and written back. For the sake of these
+//! columns, tables that UPDATE cannot set (GENERATED ALWAYS AS IDENTITY) are written in this way, too.
 
 use sql::{queue::tick::TickId, subscriber::conflict::Kind};
 use tokio_postgres::Error;
@@ -24,7 +24,7 @@ use super::{
 use crate::{fold::ChangeSet, trouble::Trouble};
 
 impl SetWriter<'_> {
-    /// Takes a set in, and says which rows were not as it says.
+    /// Adds a set, and gives the keys of rows that were not as the set says.
     async fn gather(
         &mut self,
         sql: &TogetherStatements,
@@ -66,7 +66,7 @@ impl SetWriter<'_> {
 }
 
 impl Stage<'_> {
-    /// Writes what is gathered. False if not every row stayed.
+    /// Writes the gathered rows. False if not every row stayed.
     async fn write_gathered(&self, sql: &TogetherStatements) -> Result<bool, Error> {
         let wanted = self.keys(&sql.count).await?;
         let stays = wanted.first().is_some_and(|count| count != "0");
@@ -87,14 +87,14 @@ impl Stage<'_> {
 }
 
 impl Applier {
-    /// Whether a set must be gathered: others of its table are, or its rows must be taken out
-    /// and put in again without their own columns' values being lost.
+    /// Whether a set must be gathered: other sets of its table are gathered, or its rows must be deleted and inserted
+    /// again without losing the values of the subscriber's own columns.
     pub(super) fn must_gather(&self, set: &ChangeSet, writable: &Writable) -> bool {
         self.gathered.has(set.shape.table.oid)
             || (writable.target.keeps_beside() && !(set.updates.is_empty() && set.puts.is_empty()))
     }
 
-    /// Takes a set in, to be written with the others of its table.
+    /// Adds a set, to be written with the other gathered sets of its table.
     pub(super) async fn gather(
         &mut self,
         set: &ChangeSet,
@@ -120,7 +120,7 @@ impl Applier {
         self.judge(&set.shape, gathered, tick).await
     }
 
-    /// What is gathered of a table that is emptied is forgotten.
+    /// Forgets the gathered rows of a table that is emptied.
     pub(super) async fn forget_gathered(&mut self, set: &ChangeSet) -> Result<(), Trouble> {
         for old in self.gathered.take(set.shape.table.oid, None) {
             self.clear_gathered(&old).await?;
@@ -135,7 +135,7 @@ impl Applier {
             .await
     }
 
-    /// Writes a set like that at once; if something is still in its way, with all that follows.
+    /// Gathers and writes a set at once; if something is still in its way, it is written with all sets that follow.
     pub(super) async fn write_or_gather(
         &mut self,
         set: &ChangeSet,
@@ -164,7 +164,7 @@ impl Applier {
         }
     }
 
-    /// Writes all that is gathered of a shape's rows.
+    /// Writes all gathered rows of a shape.
     pub(super) async fn write_together(
         &mut self,
         writable: &Writable,

@@ -1,8 +1,8 @@
-//! Tables that a transaction writes, held: what the session knows of each is seen to be so, under the lock that writing takes
-//! anyway. Its owner may be another one than when it was looked up, and what the owner has put on it would run as
-//! replay's role.
+//! Holds the tables that a transaction writes: under the lock that writing takes anyway, the server checks that what
+//! the session knows of each table still holds. Otherwise a table might have another owner than when it was looked up,
+//! and code that this owner has put on the table would run as replay's role.
 //!
-//! It costs no round trip: the statement goes with one that is sent before anything is written.
+//! Holding costs no round trip: the statement goes with one that is sent before anything is written.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use tokio_postgres::{Error, error::SqlState};
 use super::{Applier, owner::Hold, writable::Writable};
 use crate::trouble::Trouble;
 
-/// Whether an error of holding tables says that one has changed, is gone or cannot be held: not that the server or the
-/// session is in trouble.
+/// Whether an error of holding tables says that a table has changed, is gone or cannot be held, and not that the server
+/// or the session has failed.
 pub(super) fn is_outdated(error: &Error) -> bool {
     error.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
         || classify(error) == sql::Class::Operator
 }
 
 impl Applier {
-    /// The statement that holds those of the tables that the transaction does not hold yet; none if it holds all.
+    /// The statement that holds the tables that the transaction does not hold yet; none if it holds all.
     pub(super) fn to_hold(&self, writable: &[Arc<Writable>]) -> Option<String> {
         let new = writable
             .iter()
@@ -34,10 +34,10 @@ impl Applier {
         self.held.extend(shapes);
     }
 
-    /// Holds tables until the transaction ends, and runs what is to follow.
+    /// Holds tables until the transaction ends, and runs the statements that follow.
     ///
     /// # Errors
-    /// [`Trouble::Stale`] where one has changed since it was looked up: the transaction is to be repeated.
+    /// [`Trouble::Stale`] if a table has changed since it was looked up: the transaction must be repeated.
     pub(super) async fn hold(
         &mut self,
         writable: &[Arc<Writable>],
@@ -58,7 +58,8 @@ impl Applier {
         }
     }
 
-    /// Which table cannot be held: one at a time, since one statement for all does not say.
+    /// Finds the table that cannot be held. The tables are tried one at a time, since one statement for all does not
+    /// say.
     async fn why_not_held(&mut self, writable: &[Arc<Writable>]) -> Result<Trouble, Trouble> {
         for one in writable {
             self.roll_chunk_back().await?;

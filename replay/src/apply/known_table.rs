@@ -1,5 +1,5 @@
-//! What a session knows of each table that it writes: the target, its statements, and the
-//! staging tables that it has made for them.
+//! What a session knows of each table that it writes: the target, its statements, and the staging tables that the
+//! session has made for them.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 
-/// Tables that are looked up together. All answers are in memory at once.
+/// How many tables are looked up together. All answers are in memory at once.
 const LOOKED_UP_AT_ONCE: usize = 50;
 
 impl Applier {
-    /// Makes the staging tables that a set is written through, if the session has not got them.
+    /// Makes the staging tables that a set is written through, unless the session has them.
     pub(super) async fn make_staging(
         &mut self,
         set: &ChangeSet,
@@ -72,14 +72,14 @@ impl Applier {
         }
     }
 
-    /// The target of a shape, which is looked up.
+    /// The target of a shape that is looked up.
     pub(super) fn writable(&self, shape: &Shape) -> Result<Arc<Writable>, Trouble> {
         let known = self.writable.get(&shape.shape).ok_or(Trouble::Stale)?;
         Ok(Arc::clone(known))
     }
 
-    /// Looks up the targets of shapes that the session has not met. Many at once: each costs two
-    /// round trips, and a backlog may begin with a thousand tables.
+    /// Looks up the targets of shapes that are new to the session, many at once: each look-up costs two round trips,
+    /// and a backlog may begin with a thousand tables.
     pub(super) async fn look_up(
         &mut self,
         shapes: impl Iterator<Item = &Arc<Shape>>,
@@ -138,7 +138,8 @@ impl Applier {
         Ok(())
     }
 
-    /// Looked up once more, a table may have changed: its staging tables are outdated.
+    /// Drops the staging tables of a target that is looked up again: the table may have changed, and then they are
+    /// outdated.
     async fn forget_staging(&mut self, target: &Target) -> Result<(), Trouble> {
         let (shape, table) = (target.shape.shape, target.shape.table_name());
         if self.ever_made.contains(&shape) {
@@ -152,8 +153,8 @@ impl Applier {
     }
 }
 
-/// All, or the first failure. In a transaction that one statement has failed all that were sent
-/// behind it fail, too, also those of tables before its own: these are not to blame.
+/// All results, or the first failure. After the statement that fails a transaction, all statements behind it fail, too.
+/// Their answers may belong to tables before the one at fault, which are not to blame.
 fn all_or_first<T>(results: Vec<Result<T, Trouble>>) -> Result<Vec<T>, Trouble> {
     let (mut all, mut failed) = (Vec::with_capacity(results.len()), None);
     for result in results {

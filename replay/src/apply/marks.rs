@@ -1,5 +1,5 @@
-//! What is said of a table's rows without giving them: applied where that is possible, found to
-//! hold, or a reason to copy the table again.
+//! Changes of a table's rows that are told without the rows. A mark is applied if that is possible, or it is checked
+//! that the rows agree, or the table must be copied again.
 
 use sql::{
     event::{Mark, part::Part, shape::Shape},
@@ -13,12 +13,12 @@ use super::{Applier, owner::Hold, table::Target, truncate};
 use crate::trouble::Trouble;
 use std::sync::Arc;
 
-/// As many values as one statement takes: the protocol counts them in 16 bits.
+/// The most values of one statement: the protocol counts them in 16 bits.
 const PARAMETERS_MAX: usize = 65_535;
 
 const COPY_AGAIN: &str = "copy the table again: replay resync TABLE";
 
-/// Whether a table lies, with a bound, below another one that is partitioned.
+/// Whether a table lies, with a bound, below another table that is partitioned.
 const IS_SAME_PART: &str = "with recursive above (one) as ( \
          select c.oid from pg_catalog.pg_class c \
            join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
@@ -32,10 +32,10 @@ const IS_SAME_PART: &str = "with recursive above (one) as ( \
                      where n.nspname = $4 and c.relname = $5)";
 
 impl Applier {
-    /// Applies a mark. What came before it must be written: the caller has flushed its chunk.
+    /// Applies a mark. Everything before the mark must be written: the caller has flushed its chunk.
     ///
     /// # Errors
-    /// [`Trouble::Table`] where the subscriber's rows cannot be known to be right after it.
+    /// [`Trouble::Table`] if it cannot be known that the subscriber's rows are right after the mark.
     pub(crate) async fn mark(
         &mut self,
         shape: &Arc<Shape>,
@@ -66,8 +66,8 @@ impl Applier {
             } => {
                 self.settle(tick).await?;
                 let target = self.target(shape).await?;
-                // A column that is added, filled row by row and made NOT NULL: null is in none of its rows by then, and
-                // the subscriber's column, which is NOT NULL already, could not hold it.
+                // This is a column that was added, filled row by row and made NOT NULL. By then no row has null in it,
+                // and the subscriber's column, which is NOT NULL already, could not hold null.
                 if value.is_none() && *never_null && target.is_not_null(column) {
                     return Ok(());
                 }
@@ -103,8 +103,8 @@ impl Applier {
         Ok(target)
     }
 
-    /// Whether new values of some columns change what the subscriber has: they are replicated,
-    /// or the table's filter reads them.
+    /// Whether new values of some columns change what the subscriber has: the columns are replicated, or the table's
+    /// filter reads them.
     fn concerns(&self, shape: &Shape, columns: &[String]) -> Result<bool, Trouble> {
         let mapping = self.mapping(shape.table.oid)?;
         let of_filter = mapping.filter.iter().flat_map(|filter| &filter.columns);
@@ -117,8 +117,8 @@ impl Applier {
             .any(|column| mapping.takes(column) || of_filter.iter().any(|one| one.is(column))))
     }
 
-    /// Deletes the rows that lay in a partition of the provider's: empties the same partition
-    /// here, or deletes by its condition.
+    /// Deletes the rows of a partition of the provider: empties the same partition here, or deletes rows by the
+    /// partition's condition.
     async fn empty_part(
         &self,
         table: &TableName,
@@ -169,7 +169,7 @@ impl Applier {
             .map_err(at_table("could not delete a partition's rows"))
     }
 
-    /// Sets a column to one value in all rows that have another one.
+    /// Sets a column to one value in all rows that have another value.
     async fn fill(
         &self,
         table: &TableName,
@@ -177,7 +177,7 @@ impl Applier {
         column: &str,
         value: Option<&str>,
     ) -> Result<(), Trouble> {
-        // A generated column is the subscriber's own.
+        // The subscriber computes a generated column itself.
         let Some((name, type_name)) = target.written_column(column) else {
             return Ok(());
         };
@@ -194,7 +194,7 @@ impl Applier {
             .map_err(Trouble::at_table(table, "could not set a new column"))
     }
 
-    /// Whether rows that the provider changed by a definition have changed here, too.
+    /// Checks that rows that the provider changed by a definition have changed here, too.
     async fn compare(&self, shape: &Arc<Shape>, wanted: Sum<'_>) -> Result<(), Trouble> {
         let table = &shape.table_name();
         let Sum { columns, rows, sum } = wanted;

@@ -1,5 +1,5 @@
-//! The subscriber's side: writes change sets in one transaction, which ends by moving a
-//! position. Nothing else writes replicated tables, but for the initial copy.
+//! The subscriber's side: writes change sets in one transaction, which ends by moving a position. Replicated tables are
+//! written only here and by the initial copy.
 
 mod commit;
 mod conflicts;
@@ -51,8 +51,8 @@ use self::{
 };
 use crate::{fold::ChangeSet, trouble::Trouble};
 
-/// Shapes whose staging tables a session keeps. The server looks at each of them at the end of
-/// every transaction.
+/// How many shapes may keep staging tables in a session. The server visits each staging table at the end of every
+/// transaction.
 const KEPT_STAGING: usize = 50;
 
 /// Writes to one subscriber over one session.
@@ -61,34 +61,33 @@ pub(crate) struct Applier {
     consumer: String,
     on_conflict: OnConflict,
     session_role: SessionRole,
-    /// Choices of tables that have one of their own, by their oids on the provider.
+    /// Choices of tables that have a choice of their own, by their oids on the provider.
     choices: HashMap<u32, OnConflict>,
     mover: Mover,
-    /// How tables are written, by their oids on the provider.
+    /// The mappings of tables, by their oids on the provider.
     mappings: HashMap<u32, Mapping>,
     writable: HashMap<ShapeId, Arc<Writable>>,
     /// Shapes whose staging tables a committed transaction of this session has made.
     made: HashSet<(ShapeId, Staging)>,
-    /// The same, made by the transaction that is open.
+    /// Shapes whose staging tables the open transaction has made.
     made_now: HashSet<(ShapeId, Staging)>,
-    /// Shapes of which staging tables may be there. None is ever taken out: a drop goes with its
-    /// transaction, and that may be rolled back.
+    /// Shapes that may have staging tables. No shape is ever removed: a drop may be rolled back with its transaction.
     ever_made: HashSet<ShapeId>,
     /// Shapes whose tables the open transaction holds: see [`Applier::hold`].
     held: HashSet<ShapeId>,
-    /// What the staging tables hold in the transaction that is open.
+    /// What the staging tables hold in the open transaction.
     staged: HashMap<ShapeId, [Staged; 2]>,
-    /// Sums that are staged and not written yet.
+    /// Tables with sums that are staged and not written yet.
     pending: Pending,
-    /// Rows that are gathered and not written yet.
+    /// Tables with rows that are gathered and not written yet.
     gathered: Pending,
     conflicts: Conflicts,
     rows: u64,
 }
 
 impl Applier {
-    /// Takes a session for writing: in a role in which the subscriber's own triggers and foreign
-    /// keys do not act a second time, or tables with such are refused; and durable commits.
+    /// Prepares a session for writing. The session gets a role in which the subscriber's own triggers and foreign keys
+    /// do not act a second time, or tables with such triggers are refused; and its commits are durable.
     pub(crate) async fn new(
         session: Session,
         consumer: &str,
@@ -120,12 +119,12 @@ impl Applier {
         })
     }
 
-    /// The session, for reading and writing what belongs into the same transaction.
+    /// The session, for reads and writes that belong to the same transaction.
     pub(crate) fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Takes note of how tables are written, of all that will be.
+    /// Notes the mappings of all tables that will be written.
     pub(crate) fn map_tables<'a>(&mut self, rows: impl IntoIterator<Item = &'a TableRow>) {
         self.mappings = rows
             .into_iter()
@@ -133,7 +132,7 @@ impl Applier {
             .collect();
     }
 
-    /// Takes note of how one more table is written, and of its choice for conflicts.
+    /// Notes the mapping of one more table, and its choice for conflicts.
     pub(crate) fn learn(&mut self, row: &TableRow) {
         self.mappings.insert(row.provider_oid, row.mapping.clone());
         match row.on_conflict {
@@ -142,8 +141,8 @@ impl Applier {
         };
     }
 
-    /// How a table is written. A table that nothing is known of is not written as if it had no
-    /// filter: the lists are read again.
+    /// The mapping of a table. A table without a known mapping is not written as if it had no filter: the lists are
+    /// read again.
     fn mapping(&self, table_oid: u32) -> Result<Mapping, Trouble> {
         self.mappings.get(&table_oid).cloned().ok_or(Trouble::Stale)
     }
@@ -157,7 +156,7 @@ impl Applier {
             .map_err(Trouble::database("could not begin on the subscriber"))
     }
 
-    /// Forgets the last transaction; the statements that open the next one and hold tables of it.
+    /// Forgets the last transaction, and gives the statements that open the next one and hold its tables.
     fn start(&mut self, held: &[Arc<Writable>]) -> String {
         self.conflicts.clear();
         self.rows = 0;
@@ -185,7 +184,7 @@ impl Applier {
         begin
     }
 
-    /// The changes of a table that an operator has dropped; no more until the transaction ends.
+    /// The changes of a table that an operator has dropped; the list cannot grow until the transaction ends.
     pub(crate) async fn skipped(&self, epoch: Epoch, table_oid: u32) -> Result<Skipped, Trouble> {
         let of = skipped_change::Of {
             consumer: &self.consumer,
@@ -199,13 +198,13 @@ impl Applier {
             ))
     }
 
-    /// Writes sets on trial, inside the open transaction: what came of it, and nothing stays.
+    /// Writes sets on trial, inside the open transaction, and gives the result; the writes are rolled back.
     pub(crate) async fn try_sets(
         &mut self,
         sets: &[impl Borrow<ChangeSet>],
         tick: TickId,
     ) -> Result<Result<(), Trouble>, Trouble> {
-        // Writing marks its chunks by a savepoint of that name; the one around it is of no use here.
+        // Writing uses a savepoint named `chunk`, so the savepoint around the trial has another name.
         let run = async |applier: &Applier, sql: &str| {
             let done = applier.session.batch_execute(sql).await;
             done.map_err(Trouble::database("could not set a savepoint"))
@@ -240,8 +239,8 @@ impl Applier {
             .map_err(Trouble::at_table(table, doing))
     }
 
-    /// Writes a chunk: the change sets of any number of tables, those of one table in order.
-    /// `tick` is what conflicts are stored under.
+    /// Writes a chunk: the change sets of any number of tables, those of one table in order. Conflicts are stored under
+    /// `tick`.
     pub(crate) async fn write(
         &mut self,
         sets: &[impl Borrow<ChangeSet>],
@@ -277,7 +276,7 @@ impl Applier {
         let (mut now, mut writable_now, mut later) = (Vec::new(), Vec::new(), Vec::new());
         let mut begun = HashSet::new();
         for (set, one) in sets.iter().copied().zip(&writable) {
-            // What follows in the same table follows in order.
+            // Once a table's set is gathered, its later sets must follow in order.
             if self.must_gather(set, one) || begun.contains(&set.shape.table.oid) {
                 begun.insert(set.shape.table.oid);
                 later.push((set, one));
@@ -327,14 +326,14 @@ impl Applier {
         Ok(())
     }
 
-    /// What was written takes back what was said of its keys before.
+    /// Takes back the conflicts of keys that the written sets say something new of.
     fn take_back(&mut self, work: &[(&ChangeSet, &Writable)]) {
         for (set, _) in work {
             self.conflicts.take_back(set);
         }
     }
 
-    /// Where foreign keys are enforced.
+    /// Writes a chunk where foreign keys are enforced.
     async fn write_in_order(
         &mut self,
         sets: &[&ChangeSet],
@@ -358,8 +357,8 @@ impl Applier {
         Ok(())
     }
 
-    /// The transactions that were written are complete: writes all that is gathered and all sums
-    /// that are staged, stores conflicts or stops their table.
+    /// Ends the writing, when all transactions of the batch are complete: writes all gathered rows and all staged sums,
+    /// and stores conflicts or stops their table.
     pub(crate) async fn settle(&mut self, tick: TickId) -> Result<(), Trouble> {
         for writable in self.gathered.take_all() {
             self.write_together(&writable, tick).await?;
@@ -370,7 +369,7 @@ impl Applier {
         self.store_conflicts().await
     }
 
-    /// Empties tables, those of one owner together.
+    /// Empties tables; the tables of one owner are emptied together.
     async fn empty(&self, tables: &[&Arc<Writable>]) -> Result<(), Trouble> {
         let mut by_role: IndexMap<Option<&str>, Vec<Emptied<'_>>> = IndexMap::new();
         for writable in tables {

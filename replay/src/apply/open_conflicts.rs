@@ -12,44 +12,44 @@ use tracing::warn;
 
 use crate::fold::ChangeSet;
 
-/// What the open transaction has found.
+/// The conflicts of the open transaction.
 #[derive(Debug, Default)]
 pub(super) struct Conflicts {
     pub(super) tables: Vec<OfTable>,
 }
 
-/// What it has found of one table.
+/// The conflicts of the open transaction in one table.
 #[derive(Debug)]
 pub(super) struct OfTable {
     pub(super) table: TableName,
     pub(super) provider_oid: u32,
     pub(super) tick: TickId,
-    /// Keys of rows that were not as a change said, or whole rows, each as often as it was not there. A later change of the same transaction may
-    /// take back what was said, and it may stand in a later part.
+    /// Keys of rows that were not as a change said; of a table without a key whole rows, each as often as it was
+    /// missing. A later change of the same transaction may take a conflict back, and may come in a later part.
     pub(super) open: Vec<(Kind, String)>,
-    /// Rows that are stored.
+    /// The number of stored rows, by kind.
     pub(super) missing: usize,
     pub(super) exists: usize,
-    /// Of the first row.
+    /// The hash of the first row's key.
     pub(super) key_hash: String,
 }
 
 impl Conflicts {
-    /// Forgets all: a transaction begins.
+    /// Forgets all conflicts, when a transaction begins.
     pub(super) fn clear(&mut self) {
         self.tables.clear();
     }
 
-    /// Rows that were not as their changes said, as far as they are stored.
+    /// The number of conflicts that are stored.
     pub(super) fn count(&self) -> i64 {
         let rows: usize = self.tables.iter().map(|one| one.missing + one.exists).sum();
         i64::try_from(rows).unwrap_or(i64::MAX)
     }
 
-    /// Logs them, one line a table: the transaction that stored them is committed.
+    /// Logs the conflicts, one line a table, when the transaction that stored them is committed.
     pub(super) fn tell(&mut self) {
         for one in self.tables.drain(..) {
-            // All that was said of its rows may have been taken back.
+            // All conflicts of the table may have been taken back.
             if one.missing + one.exists > 0 {
                 warn!(
                     table = %one.table,
@@ -63,12 +63,12 @@ impl Conflicts {
         }
     }
 
-    /// Changes that say nothing of before take back what was said of their keys: they follow
-    /// where a nested statement was logged first, whose outer one had touched the rows before.
+    /// Changes that say nothing of the row before take back the conflicts of their keys. Such a change follows if a
+    /// nested statement was logged first, and the statement around it had touched the rows before.
     pub(super) fn take_back(&mut self, set: &ChangeSet) {
         let table_oid = set.shape.table.oid;
         let Some(one) = self.tables.iter_mut().find(|one| {
-            // Not by its name, which may change within the transaction.
+            // The table is not compared by its name, which may change within the transaction.
             one.provider_oid == table_oid && !one.open.is_empty()
         }) else {
             return;
@@ -83,7 +83,7 @@ impl Conflicts {
         one.open.retain(|(_, key)| !taken_back.contains(key));
     }
 
-    /// What is found of one table.
+    /// The conflicts of one table.
     pub(super) fn of(&mut self, shape: &Shape, tick: TickId) -> &mut OfTable {
         let provider_oid = shape.table.oid;
         let place = self

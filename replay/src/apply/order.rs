@@ -1,5 +1,5 @@
-//! The order in which tables are written where foreign keys are enforced: rows that go first
-//! from the tables that refer, rows that come first into the tables that are referred to. Pure.
+//! The order in which tables are written if foreign keys are enforced. Rows are deleted first from the tables that
+//! refer to others, and inserted first into the tables that are referred to. Pure.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,14 +11,15 @@ use crate::{fold::ChangeSet, trouble::Trouble};
 /// Sets that are written one after the other.
 pub(super) type Work = Vec<(ChangeSet, Arc<Writable>)>;
 
-/// A table as far as order goes.
+/// A table, and the tables that it refers to.
 #[derive(Clone, Copy, Debug)]
 struct Node<'a> {
     table: u32,
     refers_to: &'a [u32],
 }
 
-/// The tables, those that are referred to before those that refer. In a cycle, as they come.
+/// The tables; those that are referred to come before those that refer to them. Tables in a cycle keep the order that
+/// they have.
 fn parents_first(nodes: &[Node<'_>]) -> Vec<u32> {
     let mut waiting: Vec<Node<'_>> = Vec::new();
     for node in nodes {
@@ -58,8 +59,8 @@ pub(super) fn children_first(tables: &mut [&Arc<Writable>]) {
     tables.sort_by_key(|one| std::cmp::Reverse(ranks.get(&one.target.relation).copied()));
 }
 
-/// Cuts sets into rounds, each of one set a table at most, so that a table's sets stay in their
-/// order; and each round into rows that go, children first, and rows that come, parents first.
+/// Cuts sets into rounds, each with at most one set of a table, so that a table's sets stay in their order. Each round
+/// is cut into rows that are deleted, children first, and rows that are inserted or updated, parents first.
 pub(super) fn rounds(sets: &[&ChangeSet], writable: &[Arc<Writable>]) -> Vec<Work> {
     let ranks = ranks(writable);
     let mut seen: HashMap<u32, usize> = HashMap::new();
@@ -90,7 +91,7 @@ pub(super) fn rounds(sets: &[&ChangeSet], writable: &[Arc<Writable>]) -> Vec<Wor
         .collect()
 }
 
-/// Whether trouble is a foreign key's, so that another order may do.
+/// Whether a foreign key has failed, so that another order may succeed.
 pub(super) fn is_foreign_key(trouble: &Trouble) -> bool {
     matches!(trouble, Trouble::Table(_))
         && trouble.sqlstate() == Some(&SqlState::FOREIGN_KEY_VIOLATION)

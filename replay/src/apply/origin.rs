@@ -1,5 +1,5 @@
-//! What writing a table in an ordinary session meets on the subscriber: triggers, rules and
-//! foreign keys that would act a second time, and foreign keys that ask for an order.
+//! What acts on the subscriber when an ordinary session writes a table: triggers, rules and foreign keys that would act
+//! a second time, and foreign keys that require an order.
 
 use std::collections::HashMap;
 
@@ -14,17 +14,17 @@ use crate::trouble::Trouble;
 pub(crate) struct Ordinary {
     /// The table's number.
     pub(crate) relation: u32,
-    /// Tables that its foreign keys refer to, without itself.
+    /// Tables that the table's foreign keys refer to, without the table itself.
     pub(crate) refers_to: Vec<u32>,
-    /// A foreign key of it refers to itself.
+    /// The table has a foreign key that refers to the table itself.
     pub(crate) to_itself: bool,
-    /// What would act.
+    /// The triggers, rules and foreign keys that would act a second time.
     acts: Option<String>,
 }
 
 impl Ordinary {
-    /// Asks the subscriber of its table `target`, which the provider's `table` is written to.
-    /// Nothing of it matters to a replica, so then nothing is asked.
+    /// Asks the subscriber about its table `target`, which the provider's `table` is written to. In the role replica
+    /// none of this acts, so nothing is asked.
     pub(crate) async fn find(
         client: &impl GenericClient,
         table: &TableName,
@@ -55,7 +55,7 @@ impl Ordinary {
             ))
     }
 
-    /// Refuses a table where something would act a second time.
+    /// Refuses a table with something that would act a second time.
     pub(crate) fn refuse(&self, table: &TableName) -> Result<(), Trouble> {
         let Some(acts) = &self.acts else {
             return Ok(());
@@ -69,8 +69,8 @@ impl Ordinary {
     }
 }
 
-/// Whether a table of the list $2 is one that $1 refers to, and that does not refer back to it: its rows are asked
-/// for by the foreign key.
+/// Whether $1 refers to a table of the list $2 that does not refer back to $1: a foreign key needs the rows of that
+/// table.
 const WAITS_FOR_OTHERS: &str = "with recursive key (child, parent) as ( \
          select k.conrelid, k.confrelid from pg_catalog.pg_constraint k \
           where k.contype = 'f' and k.conrelid <> k.confrelid \
@@ -85,8 +85,8 @@ const WAITS_FOR_OTHERS: &str = "with recursive key (child, parent) as ( \
                   union select k.parent from up u join key k on k.child = u.parent) \
               select from up where up.parent = pg_catalog.to_regclass($1)))";
 
-/// Whether a table's copy is to wait for those of others; `to_come` are the tables of the subscriber, quoted, that
-/// are not in yet.
+/// Whether a table's copy must wait for the copies of others. `to_come` are the subscriber's tables, quoted, that are
+/// not copied yet.
 pub(crate) async fn waits_for_others(
     client: &impl GenericClient,
     target: &TableName,
@@ -99,7 +99,7 @@ pub(crate) async fn waits_for_others(
         .map_err(Trouble::database("could not read foreign keys"))
 }
 
-/// How far each table is below tables that refer to no other; a cycle ends somewhere.
+/// How deep each table is below tables that refer to no other; a cycle is cut at some depth.
 const DEPTHS: &str = "with recursive key (child, parent) as ( \
          select k.conrelid, k.confrelid from pg_catalog.pg_constraint k \
           where k.contype = 'f' and k.conrelid <> k.confrelid \
@@ -112,7 +112,7 @@ const DEPTHS: &str = "with recursive key (child, parent) as ( \
        join pg_catalog.pg_class c on c.oid = a.child join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
       group by 1, 2";
 
-/// For tables of the subscriber with foreign keys, how many others are to come before them.
+/// For tables of the subscriber with foreign keys, how many other tables must be copied before them.
 pub(crate) async fn depths(
     client: &impl GenericClient,
 ) -> Result<HashMap<TableName, i32>, tokio_postgres::Error> {

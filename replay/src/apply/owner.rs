@@ -1,5 +1,6 @@
-//! As whom a table is written: as its owner, where that is another role that replay's is a member of, so that what
-//! the owner has put on the table runs with no more rights than the owner has, and cannot take ours.
+//! The role that a table is written as. If the table's owner is another role that replay's role is a member of, the
+//! table is written as its owner. Code that the owner has put on the table then runs with the owner's rights only, and
+//! cannot take ours.
 
 use sql::name::{TableName, quote_ident, quote_literal};
 use tokio_postgres::{
@@ -15,17 +16,17 @@ use crate::trouble::Trouble;
 pub(crate) struct Acting {
     /// The table's name on the subscriber, quoted.
     table: String,
-    /// What it was when it was looked up; none: there is no such table.
+    /// The table's state when it was looked up, to tell whether it has changed; none: there is no such table.
     mark: Option<String>,
-    /// The role that the table's statements run as; none: replay's own.
+    /// The role that the table's statements run as; none: replay's own role.
     acts_as: Option<Role>,
-    /// What must be said before each statement over the table, so that its deferrable triggers and constraints act when
-    /// they are to; none for most tables.
+    /// The statement that must come before each statement over the table, so that its deferrable triggers and
+    /// constraints act when they must; none for most tables.
     constraints: Option<String>,
-    /// The `search_path` for statements over the table, where code of the database's users that runs with them asks for
-    /// one; none: that of the session.
+    /// The `search_path` for statements over the table, if code of the database's users that runs with them needs
+    /// another one than the session's; none: that of the session.
     own_path: Option<String>,
-    /// What belongs to others and would run as replay's role.
+    /// Code of others that would run as replay's role.
     code: Option<String>,
 }
 
@@ -35,19 +36,19 @@ struct Role {
     oid: u32,
 }
 
-/// How tables are locked while they are held.
+/// The lock of tables while they are held.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Hold {
-    /// As each statement that writes rows locks them.
+    /// The lock that each statement takes which writes rows.
     ToWrite,
-    /// As each statement that reads rows locks them: several sessions that hold a table like that can each build an
-    /// index on it.
+    /// The lock that each statement takes which reads rows: several sessions that hold a table like that can each build
+    /// an index on the table.
     ToRead,
 }
 
 impl Hold {
-    /// The statement that locks tables until the transaction ends and sees that each is what it was when it was looked
-    /// up; none for no table. Its error is 40001 where one has changed.
+    /// The statement that locks tables until the transaction ends and checks that each is in the state in which it was
+    /// looked up; none if there are no tables. Its error is 40001 if a table has changed.
     pub(crate) fn statement<'a>(
         self,
         tables: impl IntoIterator<Item = &'a Acting>,
@@ -74,7 +75,7 @@ impl Hold {
 }
 
 impl Acting {
-    /// Asks the subscriber of its table `target`, which the provider's `table` is written to.
+    /// Asks the subscriber about its table `target`, which the provider's `table` is written to.
     pub(crate) async fn find(
         client: &impl GenericClient,
         table: &TableName,
@@ -110,7 +111,7 @@ impl Acting {
             ))
     }
 
-    /// The same in an open transaction, and the table stays what it is until that ends.
+    /// The same as [`Acting::find`], in an open transaction; the table keeps its state until the transaction ends.
     pub(crate) async fn find_and_hold(
         client: &Client,
         table: &TableName,
@@ -141,7 +142,7 @@ impl Acting {
             ))
     }
 
-    /// Refuses a table where code of others would run as replay's role.
+    /// Refuses a table with code of others that would run as replay's role.
     pub(crate) fn refuse_code(&self, table: &TableName) -> Result<(), Trouble> {
         let (None, Some(code)) = (&self.acts_as, &self.code) else {
             return Ok(());
@@ -154,17 +155,17 @@ impl Acting {
         ))
     }
 
-    /// The owner, as whom the table is read and written; none: replay's own role does it directly.
+    /// The owner, whom the table is read and written as; none: replay's own role does it directly.
     pub(crate) fn role(&self) -> Option<&str> {
         self.acts_as.as_ref().map(|role| role.name.as_str())
     }
 
-    /// Its number.
+    /// The oid of that role.
     pub(crate) fn role_oid(&self) -> Option<u32> {
         self.acts_as.as_ref().map(|role| role.oid)
     }
 
-    /// The statement that lets the owner use tables of replay's own; empty where replay's own role does it.
+    /// The statement that lets the owner use tables of replay; empty if replay's own role writes the table.
     pub(crate) fn grant(&self, rights: &str, tables: &[&str]) -> String {
         self.role().map_or_else(String::new, |role| {
             let role = quote_ident(role);
@@ -172,7 +173,7 @@ impl Acting {
         })
     }
 
-    /// Runs a statement over the table: one round trip. The rows that it touched.
+    /// Runs a statement over the table in one round trip. Gives the number of rows that the statement touched.
     pub(crate) async fn execute(&self, client: &Client, statement: &str) -> Result<u64, Error> {
         let Some(role) = &self.acts_as else {
             return self.execute_here(client, statement).await;
@@ -192,8 +193,8 @@ impl Acting {
         }
     }
 
-    /// Runs a statement whose values come from an event: as parameters, each read by its type's own input function, and by the
-    /// extended protocol, which takes one statement and no more.
+    /// Runs a statement whose values come from an event. The values are parameters, each read by its type's own input
+    /// function, in the extended protocol, which takes one statement only.
     pub(crate) async fn execute_with(
         &self,
         client: &Client,
@@ -226,8 +227,8 @@ impl Acting {
         Ok(())
     }
 
-    /// Runs a statement as replay's own role, whoever owns the table: one that the server itself runs the owner's code of as
-    /// the owner. The rows that it touched.
+    /// Runs a statement as replay's own role, whoever owns the table. It is for statements for which the server itself
+    /// runs the owner's code as the owner. Gives the number of rows that the statement touched.
     pub(crate) async fn execute_here(
         &self,
         client: &Client,
@@ -239,17 +240,17 @@ impl Acting {
         }
     }
 
-    /// What is said before a statement over the table that replay's own role runs directly; none for most tables. It
-    /// gives no row.
+    /// The statement to run before a statement over the table that replay's own role runs directly; none for most
+    /// tables. It gives no row.
     pub(crate) fn enter(&self) -> Option<String> {
-        // The server has quoted the names in it.
+        // The server has quoted the names in the path.
         let path = self.own_path.as_deref();
         let path = path.map(|path| format!("set local search_path = {path}"));
         let all: Vec<String> = self.constraints.iter().cloned().chain(path).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
-    /// What is said after it.
+    /// The statement to run after the statement over the table.
     pub(crate) fn leave(&self) -> Option<&'static str> {
         self.own_path.is_some().then_some(LEAVE_PATH)
     }
@@ -259,7 +260,7 @@ impl Acting {
         Some(format!("{enter}; {statement}; {leave}"))
     }
 
-    /// Runs a query of one column of text over the table: one round trip. Its rows, as far as they are not null.
+    /// Runs a query of one text column over the table in one round trip. Gives the values that are not null.
     pub(crate) async fn lines(
         &self,
         client: &Client,
@@ -274,7 +275,7 @@ impl Acting {
         }
     }
 
-    /// See `trunkline.as_owner`.
+    /// The call of `trunkline.as_owner` for a statement; see there.
     fn ask(&self, role: &Role, statement: &str, reads: bool) -> String {
         let ask = format!(
             "select trunkline.as_owner({}, {}, {reads})",
@@ -288,10 +289,10 @@ impl Acting {
     }
 }
 
-/// The path of all sessions, for what is left of the transaction.
+/// Sets the path of all sessions again, for the rest of the transaction.
 const LEAVE_PATH: &str = "set local search_path = pg_catalog, pg_temp";
 
-/// Runs statements in one round trip and gives the rows that they touched.
+/// Runs statements in one round trip and gives the number of rows that they touched.
 pub(super) async fn touched(client: &Client, statement: &str) -> Result<u64, Error> {
     let messages = client.simple_query(statement).await?;
     Ok(messages

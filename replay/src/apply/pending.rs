@@ -1,4 +1,4 @@
-//! What a transaction has staged and writes at its end. Pure.
+//! The tables with changes that a transaction has staged and writes at its end. Pure.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -16,7 +16,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Notes that a table has such.
+    /// Notes that a table has staged changes.
     pub(super) fn add(&mut self, writable: &Arc<Writable>) {
         let shape = writable.target.shape.shape;
         if !self
@@ -28,13 +28,13 @@ impl Pending {
         }
     }
 
-    /// Whether a table has.
+    /// Whether a table has staged changes.
     pub(super) fn has(&self, table_oid: u32) -> bool {
         let of = |one: &Arc<Writable>| one.target.shape.table.oid == table_oid;
         self.staged.iter().any(of)
     }
 
-    /// Takes out a table's, of whatever shape but `but`.
+    /// Takes out a table's entries, of all shapes but that of `but`.
     pub(super) fn take(&mut self, table_oid: u32, but: Option<&ChangeSet>) -> Vec<Arc<Writable>> {
         let but = but.map(|set| set.shape.shape);
         let (taken, kept) = self.staged.drain(..).partition(|one| {
@@ -45,23 +45,23 @@ impl Pending {
         taken
     }
 
-    /// Takes out all.
+    /// Takes out all entries.
     pub(super) fn take_all(&mut self) -> Vec<Arc<Writable>> {
         std::mem::take(&mut self.staged)
     }
 
-    /// Forgets all: the transaction was rolled back.
+    /// Forgets all entries, when the transaction was rolled back.
     pub(super) fn clear(&mut self) {
         self.staged.clear();
         self.written.clear();
     }
 
-    /// Notes that what is staged of a shape is written.
+    /// Notes that the staged changes of a shape are written.
     pub(super) fn written(&mut self, shape: ShapeId) {
         self.written.insert(shape);
     }
 
-    /// Whether a shape's staging tables are to be emptied before anything else is staged.
+    /// Whether a shape's staging tables must be emptied before new rows are staged.
     pub(super) fn take_written(&mut self, shape: ShapeId) -> bool {
         self.written.remove(&shape)
     }

@@ -1,5 +1,5 @@
-//! Small change sets: one prepared statement a row, all sent before the first answer is read.
-//! Latency is one round trip however many tables took part.
+//! Small change sets: one prepared statement a row, all sent before the first answer is read. The latency is one round
+//! trip, for any number of tables.
 
 use std::{future::Future, pin::Pin, task::Poll};
 
@@ -19,9 +19,9 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares them; none for a table without a key, where the server would refuse it (an UPDATE of a
-    /// GENERATED ALWAYS column), for a table that is written as its owner, and where a type's name has come to stand for
-    /// another type since it was looked up: reading a value of that may run code.
+    /// Prepares the statements. None for a table without a key, for an UPDATE that the server would refuse (of a
+    /// GENERATED ALWAYS column), and for a table that is written as its owner. None also if a type's name belongs to
+    /// another type than when it was looked up, because reading a value of that type may run code.
     pub(super) async fn find(
         client: &Client,
         target: &Target,
@@ -57,10 +57,10 @@ fn takes(statement: &Statement, types: impl Iterator<Item = u32>) -> bool {
 
 type Execution<'a> = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send + 'a>>;
 
-/// One statement on its way.
+/// One statement that is sent.
 struct Sent<'a> {
     execution: Execution<'a>,
-    /// Rows that it must touch; none if any number will do.
+    /// The number of rows that the statement must touch; none if any number is right.
     expected: Option<u64>,
 }
 
@@ -96,7 +96,7 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Adds a statement that gives nothing.
+    /// Adds a statement without a result.
     pub(super) fn say(&mut self, statement: String) {
         let client = self.client;
         self.sent.push(Sent {
@@ -119,8 +119,8 @@ impl<'a> Pipeline<'a> {
         });
     }
 
-    /// Sends everything, then reads the answers. True if each statement touched as many rows
-    /// as expected. After an error the transaction is failed, and the rest is not looked at.
+    /// Sends everything, then reads the answers. True if each statement touched as many rows as expected. After an
+    /// error the transaction is failed, and further answers are ignored.
     pub(super) async fn run(mut self) -> Result<bool, Error> {
         let mut answers = Vec::with_capacity(self.sent.len());
         for sent in &mut self.sent {

@@ -1,22 +1,21 @@
-//! A small batch in two round trips, so that a subscriber that is level stays so however far
-//! away it is:
+//! A small batch in two round trips, so that a subscriber that is level stays level however far away it is:
 //!
-//! 1. `begin`, the tables held, a savepoint, each row, the move of the position: sent together, before
-//!    any answer is read.
-//! 2. `commit`, where all answers are what they had to be.
+//! 1. `begin`, the statement that holds the tables, a savepoint, each row and the move of the position are sent together,
+//!    before any answer is read.
+//! 2. `commit` is sent if all answers are as expected.
 //!
 //! What may happen:
 //!
-//! * A row is not as its change says, or is refused. All is rolled back to the savepoint, the
-//!   position with it, and the batch goes the careful way, in the same transaction.
-//! * A table is not what it was when it was looked up (`Applier::hold`). The server does nothing of what
-//!   follows. All is rolled back, and the batch goes the usual way, with a new look.
-//! * The position is not where the move begins. Nothing is committed.
-//! * `begin` alone fails, because somebody cancels it. What is sent behind it would run all the
-//!   same, each statement in a transaction of its own: rows without their position, a batch in
-//!   halves. So the session is read-only by default and only `begin` says otherwise; then all of
-//!   these fail, too.
-//! * The process or a connection ends. Before the `commit` arrives the server rolls back; after
+//! - A row is not as its change says, or is refused. The transaction is rolled back to the savepoint, the position with
+//!   it, and the batch is written carefully, in the same transaction.
+//! - A table is not as it was when it was looked up (`Applier::hold`). The server runs none of the statements that
+//!   follow. The transaction is rolled back, and the batch is written in the usual way, after a new look-up.
+//! - The position is not where the move begins. Nothing is committed.
+//! - `begin` alone fails, because somebody cancels it. The statements behind it would run all the same, each in a
+//!   transaction of its own: rows without their position, and half a batch. So the session is read-only by default and
+//!   only `begin` makes its transaction writable; then all these statements fail, too.
+//! - The process or a connection ends. Before the `commit` arrives the server rolls back; after it, the position says
+//!   what was committed.
 //!   it, the position says what was committed.
 
 use std::sync::Arc;
@@ -29,8 +28,8 @@ use super::{Applier, hold::is_outdated, pipeline::Pipeline, ways::is_small, writ
 use crate::{fold::ChangeSet, trouble::Trouble};
 
 impl Applier {
-    /// Makes the session one that writes in transactions only that [`Applier::begin`] or
-    /// [`Applier::apply_at_once`] have opened, or that say `read write` themselves.
+    /// Makes the session read-only outside of transactions that [`Applier::begin`] or [`Applier::apply_at_once`] open,
+    /// or that say `read write` themselves.
     pub(crate) async fn guard(&self) -> Result<(), Trouble> {
         self.session
             .batch_execute("set default_transaction_read_only = on")
@@ -38,8 +37,8 @@ impl Applier {
             .map_err(Trouble::database("could not set the apply session up"))
     }
 
-    /// Applies a whole batch that is small, moves the position and commits. False if the batch
-    /// is none for this way: then nothing was done, and no transaction is open.
+    /// Applies a whole small batch, moves the position and commits. False if the batch cannot be applied in this way:
+    /// then nothing was done, and no transaction is open.
     pub(crate) async fn apply_at_once(
         &mut self,
         sets: &[&ChangeSet],
@@ -56,7 +55,7 @@ impl Applier {
         let begin = self.start(&writable);
         let mut pipeline = Pipeline::new(&self.session);
         self.load(&mut pipeline, &work);
-        // The first poll of each sends its messages, and they are polled in this order.
+        // The first poll of each future sends its messages, and the futures are polled in this order.
         let (begun, written, moved) = join!(
             self.session.batch_execute(&begin),
             pipeline.run(),
@@ -84,7 +83,7 @@ impl Applier {
                     error,
                 ));
             }
-            // The careful way finds out whose fault it is.
+            // The careful way finds the table at fault.
             Err(_) => {}
         }
         self.roll_chunk_back().await?;
@@ -95,10 +94,10 @@ impl Applier {
         Ok(true)
     }
 
-    /// The targets of sets that can all be written a row at a time; none if they cannot, or if
-    /// the session has to look one up first.
+    /// The targets of sets that can all be written a row at a time; none if some set cannot, or if a target must be
+    /// looked up first.
     fn small_ones(&self, sets: &[&ChangeSet]) -> Option<Vec<Arc<Writable>>> {
-        // Foreign keys that are enforced ask for an order, and for a look before the position.
+        // Enforced foreign keys require an order, and a check before the position moves.
         if self.session_role != SessionRole::Replica {
             return None;
         }

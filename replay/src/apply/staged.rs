@@ -1,9 +1,9 @@
 //! Large change sets: new rows are loaded by COPY; other rows and keys are staged by COPY and
 //! written by statements over sets.
 //!
-//! The quick way takes it that the subscriber holds what the changes say, and checks the
-//! counts. The careful way finds the rows that differ, stores them as conflicts and lets the
-//! provider's row win; what is in each other's way is written by `together.rs`.
+//! The quick way assumes that the subscriber has the rows that the changes expect, and checks the counts. The careful
+//! way finds the rows that differ, stores them as conflicts and lets the provider's row win. Rows that are in each
+//! other's way are written by `gathered.rs`.
 
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
@@ -13,7 +13,7 @@ use tokio_postgres::{Client, CopyInSink, Error, error::SqlState};
 use super::table::{SetStatements, Target};
 use crate::fold::ChangeSet;
 
-/// COPY text is sent in pieces of about this size.
+/// The size of the pieces in which COPY text is sent, about.
 const COPY_PIECE_BYTES: usize = 64 * 1024;
 
 /// Keys, as record text, of rows that were not as a set said.
@@ -21,8 +21,8 @@ const COPY_PIECE_BYTES: usize = 64 * 1024;
 pub(super) struct Differences {
     pub(super) missing: Vec<String>,
     pub(super) existing: Vec<String>,
-    /// A statement did not touch each row once: a trigger or rule of the subscriber's takes
-    /// rows away, or its table holds a key more than once. No order of statements mends that.
+    /// A statement did not touch each row once: a trigger or rule of the subscriber drops rows, or its table holds a
+    /// key more than once. No order of statements mends that.
     pub(super) unruly: bool,
 }
 
@@ -35,23 +35,23 @@ impl Differences {
     }
 }
 
-/// Rows of at least this many bytes in the mean are likely to have values that are stored apart.
+/// Rows of at least this many bytes in the mean are likely to have values that are stored out of line (TOAST).
 const LARGE_ROW_BYTES: usize = 2000;
 
-/// What staging tables hold, in the transaction that is open. They empty themselves at its end.
+/// What staging tables hold in the open transaction. They are emptied at its end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Staged {
     rows: bool,
     keys: bool,
-    /// The rows are large ones.
+    /// The rows are large.
     large: bool,
 }
 
 /// Why a set could not be written.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// The server did not begin the COPY into the table itself. tokio-postgres gives the session
-    /// up after that, so nothing else can be tried over it.
+    /// The server did not begin the COPY into the table itself. tokio-postgres gives the session up after that, so no
+    /// further statement can be tried over the session.
     Refused(Error),
     /// A statement failed; the session goes on after a rollback.
     Statement(Error),
@@ -71,26 +71,25 @@ pub(super) struct Stage<'a> {
     pub(super) staged: &'a mut Staged,
 }
 
-/// Writes sets of one target, through staging tables where it must. Rows and keys of which
-/// nothing is known have tables of their own, so that a small batch stages once in each and
-/// none must be emptied in between.
+/// Writes sets of one target, through staging tables if necessary. Rows and keys whose state before is not known have
+/// staging tables of their own. So a small batch stages once in each table, and no table must be emptied in between.
 pub(super) struct SetWriter<'a> {
-    /// For `deletes`, `updates` and `inserts`.
+    /// The staging tables for `deletes`, `updates` and `inserts`.
     pub(super) known: Stage<'a>,
-    /// For `gone` and `puts`.
+    /// The staging tables for `gone` and `puts`.
     pub(super) unknown: Stage<'a>,
 }
 
-/// Whether [`SetWriter::write_quickly`] loads all that it knows of the subscriber's rows, so
-/// that it needs no staging table for that.
+/// Whether [`SetWriter::write_quickly`] loads all rows of the set whose state before is known directly, so that it
+/// needs no staging table for them.
 pub(super) fn is_known_loaded(set: &ChangeSet, target: &Target) -> bool {
     let staged = set.deletes.len() + set.updates.len();
     staged == 0 && (target.takes_copy || set.inserts.is_empty())
 }
 
 impl SetWriter<'_> {
-    /// Writes a set that is taken to fit. False if a count was not as expected: then the
-    /// caller rolls back to before the call.
+    /// Writes a set, assuming that its rows are as it says. False if a count was not as expected: then the caller rolls
+    /// back to the state before the call.
     pub(super) async fn write_quickly(&mut self, set: &ChangeSet) -> Result<bool, Failed> {
         let (known, unknown) = (&mut self.known, &mut self.unknown);
         let sql = known.statements;
@@ -133,7 +132,7 @@ impl SetWriter<'_> {
         Ok(known.run(&sql.insert).await? == staged)
     }
 
-    /// Writes a set whose rows may differ, and says which did.
+    /// Writes a set whose rows may differ, and gives those that differ.
     pub(super) async fn write_carefully(&mut self, set: &ChangeSet) -> Result<Differences, Error> {
         let (known, unknown) = (&mut self.known, &mut self.unknown);
         let sql = known.statements;
@@ -171,12 +170,12 @@ impl SetWriter<'_> {
 impl Stage<'_> {
     async fn put(&mut self, rows: &[Bytes]) -> Result<bool, Error> {
         let staged = self.stage_rows(rows).await?;
-        // Nobody knows how many are there: as far as all could be.
+        // How many of the rows exist is not known: at most all.
         self.put_staged(staged, staged).await
     }
 
-    /// Sets the staged rows that are there, `there` of them at the most, adds the others. False if that were not as
-    /// many as are staged.
+    /// Updates the staged rows that exist, at most `there`, and inserts the others. False if these were not as many as
+    /// are staged.
     async fn put_staged(&self, staged: u64, there: u64) -> Result<bool, Error> {
         let sql = self.statements;
         if self.target.can_update() {
@@ -189,8 +188,8 @@ impl Stage<'_> {
         Ok(self.run(&sql.insert).await? == staged)
     }
 
-    /// Sets the staged rows that are there; `insert` puts them back where UPDATE cannot set
-    /// all columns. The number of rows that were there.
+    /// Updates the staged rows that exist; where UPDATE cannot set all columns, they are deleted, and `insert` puts
+    /// them back. Gives the number of rows that existed.
     async fn update(&self, insert: &str) -> Result<u64, Error> {
         if self.target.can_update() {
             return self.run(self.update_statement()).await;
@@ -231,13 +230,13 @@ impl Stage<'_> {
         feed(sink, rows, &self.target.fields).await
     }
 
-    /// Runs a statement over the table in one round trip and gives the rows that it touched.
+    /// Runs a statement over the table in one round trip and gives the number of rows that it touched.
     pub(super) async fn run(&self, statement: &str) -> Result<u64, Error> {
         self.target.acting.execute(self.client, statement).await
     }
 
-    /// The same of a statement for so many rows: not sent for none, since it would ask for a right that is not needed, and
-    /// fire triggers for nothing.
+    /// The same as `run` for a statement over so many rows. For no rows nothing is sent: the statement would require a
+    /// right that is not needed, and fire triggers for nothing.
     async fn run_for(&self, rows: u64, statement: &str) -> Result<u64, Error> {
         if rows == 0 {
             return Ok(0);
@@ -251,7 +250,7 @@ impl Stage<'_> {
     }
 }
 
-/// Sends fields of rows as COPY text and ends the COPY. The number of rows that it took.
+/// Sends fields of rows as COPY text and ends the COPY. Gives the number of rows that the server took.
 pub(super) async fn feed(
     sink: CopyInSink<Bytes>,
     rows: impl IntoIterator<Item = &Bytes>,
@@ -262,7 +261,7 @@ pub(super) async fn feed(
     for text in rows {
         row::to_copy_text(text, fields, &mut piece);
         if piece.len() >= COPY_PIECE_BYTES {
-            // A long row in parts: the connection has each once more.
+            // A long row is sent in parts, because the connection copies each part once more.
             let mut whole = piece.split().freeze();
             while !whole.is_empty() {
                 let part = whole.split_to(whole.len().min(2 * COPY_PIECE_BYTES));

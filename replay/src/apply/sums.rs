@@ -1,8 +1,8 @@
-//! Tables without a key: what was added and what was taken away is gathered over a whole batch
-//! in two staging tables, and only the sum is written, at the batch's end.
+//! Tables without a key: the rows that were added and deleted are collected over a whole batch in two staging tables,
+//! and only the sum is written, at the batch's end.
 //!
-//! Within a transaction a row may be taken away by an event that comes before the one that adds
-//! it (a statement within another is logged first), so no part of one can be written.
+//! Within a transaction an event may delete a row before another event adds it (a statement within another is logged
+//! first), so no part of a transaction can be written by itself.
 
 use bytes::Bytes;
 use sql::queue::tick::TickId;
@@ -40,24 +40,24 @@ pub(super) async fn stage(
     Ok(())
 }
 
-/// What writing a table's sums came to.
+/// The result of writing a table's sums.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// The text of rows that were to be taken away and were not there.
+    /// The text of rows that had to be deleted and did not exist.
     pub(super) missing: Vec<String>,
-    /// A trigger or rule of the subscriber's keeps rows away.
+    /// A trigger or rule of the subscriber drops rows.
     pub(super) unruly: bool,
 }
 
-/// Writes a table's sums. They stay in its staging tables till the transaction ends.
+/// Writes a table's sums. The rows stay in its staging tables until the transaction ends.
 pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Written, Error> {
     let sql = &writable.sums;
     let mut written = Written::default();
     let acting = &writable.target.acting;
     let counts = acting.lines(client, &sql.counts).await?;
     let is_any = |count: Option<&String>| count.is_some_and(|count| count != "0");
-    // Only what has something to do is said: a table that only grows need not allow a DELETE, and its triggers
-    // for one do not fire.
+    // A statement is sent only if it has rows to touch: a table that only grows need not allow a DELETE, and its
+    // triggers on DELETE do not fire.
     if is_any(counts.first()) {
         written.missing = acting.lines(client, &sql.take_away).await?;
     }
@@ -69,8 +69,8 @@ pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Writte
 }
 
 impl Applier {
-    /// Before sums of a table are staged: those of an older shape are written, and what was
-    /// staged of a table that was emptied is forgotten.
+    /// Prepares the staging tables before sums of a table are staged: sums of an older shape are written, and the
+    /// staged rows of a table that was emptied are forgotten.
     pub(super) async fn make_room_for_sums(
         &mut self,
         set: &ChangeSet,

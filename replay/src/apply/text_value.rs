@@ -3,8 +3,8 @@
 use bytes::BytesMut;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 
-/// A value in its type's text form: the server's own input function reads it, so any type
-/// goes, and no cast of a user's making runs.
+/// A value in its type's text form. The server's own input function reads the value, so every type works, and no cast
+/// of a user runs.
 #[derive(Debug)]
 pub(super) struct TextValue(pub(super) Option<Vec<u8>>);
 

@@ -6,12 +6,11 @@ use tokio_postgres::{Client, error::SqlState};
 use super::owner::Acting;
 use crate::trouble::Trouble;
 
-/// A table, and as whom it is emptied.
+/// A table, and the role that it is emptied as.
 pub(crate) type Emptied<'a> = (&'a TableName, &'a Acting);
 
-/// Empties tables of one role in one TRUNCATE, so that foreign keys among them are no hindrance. Where a
-/// foreign key of yet another table points at one of them, rows are deleted instead: TRUNCATE
-/// would have to empty that table too.
+/// Empties tables of one role in one TRUNCATE, so that foreign keys among them are no hindrance. If a foreign key of
+/// yet another table refers to one of them, rows are deleted instead: TRUNCATE would have to empty that table too.
 pub(crate) async fn tables(client: &Client, tables: &[Emptied<'_>]) -> Result<(), Trouble> {
     let Some((first, acting)) = tables.first() else {
         return Ok(());
@@ -42,8 +41,8 @@ fn cannot(table: &TableName) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
     Trouble::at_table(table, "could not empty it on the subscriber")
 }
 
-/// The tables as TRUNCATE and DELETE want them: without their children, whose rows are their
-/// own, but with their partitions.
+/// The tables for TRUNCATE and DELETE: with their partitions, and without their inheritance children, which have rows
+/// of their own.
 async fn own_rows(
     client: &Client,
     tables: &[Emptied<'_>],

@@ -7,9 +7,9 @@ use super::{
     table::{SetStatements, SumStatements, Target, TogetherStatements},
 };
 
-/// A target with what is made of it once a session.
+/// A target, with the statements that are made of it once a session.
 pub(super) struct Writable {
-    /// What the target was found by, beside the shape.
+    /// The mapping by which the target was looked up, beside the shape.
     pub(super) mapping: Mapping,
     pub(super) target: Target,
     pub(super) known: SetStatements,

@@ -1,5 +1,5 @@
-//! The statements that write all rows of a table that a transaction has touched together, at its
-//! end: made of the target's columns, run by `apply/together.rs`.
+//! The statements that write all rows of a table that a transaction has touched together, at the transaction's end.
+//! They are built from the target's columns; `apply/gathered.rs` runs them.
 
 use super::{
     Column, Staging, Target,
@@ -9,38 +9,38 @@ use super::{
 /// See [`Target::together_statements`].
 #[derive(Debug)]
 pub(crate) struct TogetherStatements {
-    /// Makes the staging tables, if the session has not got them.
+    /// Makes the staging tables, unless the session has them.
     pub make: String,
-    /// Empties them.
+    /// Empties the staging tables.
     pub clear: String,
-    /// Takes in the staged keys of rows that go.
+    /// Gathers the staged keys of rows that are deleted.
     pub absorb_keys: String,
-    /// Takes in the staged rows.
+    /// Gathers the staged rows.
     pub absorb_rows: String,
-    /// The staged keys that no row has, what was taken in counted.
+    /// The staged keys that no row has; gathered rows count as rows.
     pub missing_keys: String,
     /// The keys of staged rows that no row has.
     pub missing_rows: String,
     /// The keys of staged rows that a row has.
     pub existing_rows: String,
-    /// Keeps aside what only the subscriber has in the rows that were touched; empty where it
-    /// has no columns of its own.
+    /// Saves the values of the subscriber's own columns in the touched rows; empty if the subscriber has no columns of
+    /// its own.
     pub keep: String,
-    /// Deletes the rows that were touched.
+    /// Deletes the touched rows.
     pub delete: String,
-    /// Adds those that stay and have something kept; empty as `keep` is.
+    /// Inserts the rows that stay and have saved values; empty if `keep` is.
     pub insert_kept: String,
-    /// Adds those that stay, or, of these, those that have nothing kept.
+    /// Inserts the rows that stay; if `insert_kept` is not empty, only those without saved values.
     pub insert: String,
-    /// How many stay.
+    /// The number of rows that stay.
     pub count: String,
 }
 
 impl Target {
-    /// Three tables of the session: `late` holds the last state of each row that was touched and
-    /// stays, `touched` the keys of all, `own` what columns that only the subscriber has held in
-    /// them. Keys are indexed, since a batch may bring many small sets, but where their type has
-    /// no order beside that of the index that tells rows apart.
+    /// Three temporary tables: `late` holds the last state of each touched row that stays, `touched` the keys of all
+    /// touched rows, `own` the values of the columns that only the subscriber has. Keys are indexed, since a batch may
+    /// bring many small sets; they are not indexed if the order of their type is only that of the index that tells rows
+    /// apart.
     pub(crate) fn together_statements(&self) -> TogetherStatements {
         let (table, own_rows) = (self.name.quoted(), self.own_rows());
         let [late_name, touched_name] = Staging::Together.names(self.shape.shape);
@@ -59,7 +59,7 @@ impl Target {
         let in_touched = format!("exists (select from {touched} t where {same_key})");
         let in_table = format!("exists (select from {own_rows} t where {same_key})");
         let key_row = format!("row({s_key_names})::text");
-        // As two queries, so that each is a join and not a search a row.
+        // Two queries, so that each is planned as a join and not as a search for each row.
         let missing = |from: &str| {
             format!(
                 "select {key_row} from {from} s where {in_touched} and not {in_late} \

@@ -15,7 +15,7 @@ use crate::{table, trouble::Trouble};
 struct Found {
     name: String,
     column: Column,
-    /// What its values are staged as where the owner's code is to run as the owner only, if that is not its type.
+    /// The type to stage the values in if the owner's code must run as the owner only; none: the column's type itself.
     harmless: Option<(String, u32)>,
     generated: bool,
     partitioned: bool,
@@ -66,7 +66,7 @@ async fn columns(
         ))
 }
 
-/// There is no table of the name on the subscriber, but perhaps something else.
+/// The error of a missing table; another object may have its name.
 async fn absent(
     client: &impl GenericClient,
     table: &TableName,
@@ -99,11 +99,11 @@ async fn absent(
     Ok(Trouble::misfit(table, why, advice))
 }
 
-/// What must be known of a table beside its columns.
+/// The facts of a table beside its columns.
 struct Facts {
     /// See [`Target::takes_copy`].
     takes_copy: bool,
-    /// Another table that is written to the table of that name.
+    /// Another table of the job that is written to the table with that name.
     other: Option<String>,
 }
 
@@ -135,8 +135,8 @@ impl Facts {
             ))
     }
 
-    /// A table that was renamed on the provider is written under its new name. Not where that is
-    /// the table that another one is written to: nobody could tell their rows apart any more.
+    /// A table that was renamed on the provider is written under its new name. It is refused if another table is
+    /// written to the table with that name: the rows of the two could not be told apart any more.
     fn refuse_a_target_of_another(&self, table: &TableName) -> Result<(), Trouble> {
         let Some(other) = &self.other else {
             return Ok(());
@@ -153,8 +153,8 @@ impl Facts {
 impl Target {
     /// Looks the table up on the subscriber and matches its columns with the shape's by name.
     ///
-    /// Errors: a [`Trouble::Table`] that names the table if it is missing, and each column
-    /// that it has no place for.
+    /// Errors: a [`Trouble::Table`] that names the table if it is missing, and each column that the table has no place
+    /// for.
     pub(crate) async fn find(
         client: &impl GenericClient,
         shape: &Arc<Shape>,
@@ -165,7 +165,7 @@ impl Target {
         table::shape_can_go_on(shape, mapping)
             .map_err(|misfit| Trouble::unfollowable(table, misfit.why, misfit.advice))?;
         let name = mapping.target_of(table);
-        // All are asked before the first answer is read: a round trip, however far the subscriber is.
+        // All questions are sent before the first answer is read: one round trip, however far away the subscriber is.
         let (facts, mut found, keys, acting) = futures::try_join!(
             Facts::find(client, shape, name),
             columns(client, table, name),
@@ -193,7 +193,7 @@ impl Target {
             own: Vec::new(),
             partitioned: found.first().is_some_and(|column| column.partitioned),
             acting: acting.clone(),
-            // The rows of a COPY would run its owner's code as replay's role.
+            // Reading the rows of a COPY would run its owner's code as replay's role.
             takes_copy: facts.takes_copy && acting.role().is_none(),
         };
         let mut missing = Vec::new();
@@ -207,7 +207,8 @@ impl Target {
             };
             let here = found.swap_remove(place);
             if here.generated {
-                // The subscriber computes it; a key that it computes cannot be compared with.
+                // The subscriber computes the column; a computed key column cannot be compared with the provider's
+                // values.
                 if wanted.key.is_some() {
                     missing.push(format!("{} (generated here)", here.column.name));
                 }
@@ -230,7 +231,7 @@ impl Target {
             ));
         }
         let own = found.into_iter().filter(|own| !own.generated);
-        // Their values never come from a COPY.
+        // The values of these columns never come from a COPY.
         target.own = own.map(|own| own.column).collect();
         target.key = target
             .key_fields
@@ -241,7 +242,7 @@ impl Target {
         Ok(target)
     }
 
-    /// Keys are compared in staging tables, as replay's role.
+    /// Refuses a key of a type that may run code: keys are compared in staging tables, as replay's role.
     fn refuse_keys_of_others(&self, table: &TableName) -> Result<(), Trouble> {
         if self.acting.role().is_none() {
             return Ok(());

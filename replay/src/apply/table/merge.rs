@@ -1,5 +1,5 @@
-//! The statements that bring in the rows of a copy: loaded by COPY, put in from a table of replay's own, or merged by key with
-//! the rows that are there.
+//! The statements that bring in the rows of a copy: by COPY, by an insert from a table of replay's own, or by a merge
+//! by key with the rows that the table has.
 
 use sql::name::{TableName, quote_ident};
 
@@ -9,13 +9,13 @@ impl Target {
     /// The statement that loads the written columns by COPY into a table that has them.
     pub(crate) fn copy_in(&self, into: &TableName) -> String {
         if self.columns.is_empty() {
-            // COPY needs no list where there is no column to write.
+            // Without written columns COPY needs no list.
             return format!("copy {} from stdin", into.quoted());
         }
         format!("copy {} ({}) from stdin", into.quoted(), self.names())
     }
 
-    /// The statement that writes the rows of a table of replay's own with the written columns.
+    /// The statement that inserts the rows of a table of replay's own, which has the written columns.
     pub(crate) fn insert_staged(&self, staging: &str) -> String {
         let table = self.name.quoted();
         if self.columns.is_empty() {
@@ -28,9 +28,9 @@ impl Target {
         )
     }
 
-    /// The statements that bring in the rows of a table with the written columns: rows with
-    /// the same key become equal, missing ones are added, and with `only_these` all others go.
-    /// Rows that are equal already are not touched.
+    /// The statements that merge in the rows of a table with the written columns: rows with the same key become equal,
+    /// missing rows are inserted, and with `only_these` all other rows are deleted. Rows that are equal already are not
+    /// touched.
     pub(crate) fn merge_statements(&self, aside: &TableName, only_these: bool) -> Vec<String> {
         let (table, own) = (self.name.quoted(), self.own_rows());
         let (aside, names) = (aside.quoted(), self.names());
@@ -49,7 +49,7 @@ impl Target {
             .iter()
             .map(|c| format!("t.{}", c.name))
             .collect();
-        // By their images, as records: every type has one, not every type has an equality.
+        // Rows are compared by their images, as records: every type has an image, and not every type has an equality.
         let differs = format!(
             "row({})::pg_catalog.record operator(pg_catalog.*<>) row({})::pg_catalog.record",
             all_of_t.join(", "),
@@ -58,9 +58,8 @@ impl Target {
         let others = only_these.then(|| {
             format!("delete from {own} t where not exists (select from {aside} s where {same_key})")
         });
-        // A row that is taken out and put in again is never in the way of another one; but
-        // columns that only the subscriber has keep their values only through an update, or
-        // where they are put in with it.
+        // A row that is deleted and inserted again is never in the way of another row. But columns that only the
+        // subscriber has keep their values only through an update, or if they are inserted with the row.
         let taken_out =
             format!("delete from {own} t using {aside} s where {same_key} and {differs}");
         let changed = match self.set_list(staged) {
@@ -69,7 +68,7 @@ impl Target {
             }
             Some(_) if !self.own.is_empty() => {
                 let kept = self.own_names("t.");
-                // Counted first, so that all are out before the first one comes in.
+                // The deleted rows are counted first, so that all are deleted before the first one is inserted.
                 format!(
                     "with gone as ({taken_out} returning {}, {kept}) \
                      insert into {table} ({names}, {}) overriding system value \

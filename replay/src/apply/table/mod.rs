@@ -1,5 +1,5 @@
-//! The subscriber's table, as far as writing it needs to be known: which of a shape's columns
-//! it takes, how its key is compared, and the statements made of that.
+//! What must be known of the subscriber's table to write it: which of a shape's columns it takes, how its key is
+//! compared, and the statements made of these.
 
 mod gathered;
 mod lookup;
@@ -25,29 +25,29 @@ pub(crate) use super::{origin::Ordinary, owner::Acting};
 /// A column that is written.
 #[derive(Debug)]
 struct Column {
-    /// Its name, quoted.
+    /// The column's name, quoted.
     name: String,
-    /// Its type, qualified, without modifiers.
+    /// The column's type, qualified, without modifiers.
     type_name: String,
-    /// Its type as `format_type` names it, without modifiers: as events name types.
+    /// The column's type as `format_type` names it, without modifiers, as events do.
     plain_type: String,
-    /// The number of its type.
+    /// The oid of the column's type.
     type_oid: u32,
-    /// Equality, as `operator(schema.name)`, where the type has one.
+    /// The type's equality operator, as `operator(schema.name)`, if the type has one.
     equal: Option<String>,
     identity_always: bool,
     not_null: bool,
-    /// What its values are staged as, as a definition says it: its type, or, where that may run its owner's code as replay's
-    /// role when values of it are read, what a domain is made of, or text.
+    /// The type that the values are staged in, as in a definition. It is the column's type, unless reading values of it
+    /// may run the owner's code as replay's role; then it is the base type of a domain, or text.
     staging: String,
-    /// The number of that type.
+    /// The oid of the staging type.
     staging_oid: u32,
-    /// It is staged as text, because its type may run code.
+    /// The values are staged as text, because the column's type may run code.
     opaque: bool,
 }
 
 impl Column {
-    /// Its value in a staging table under an alias, as the table takes it.
+    /// The column's value in a staging table with an alias, as the table takes it.
     fn staged(&self, alias: &str) -> String {
         if self.staging_oid == self.type_oid {
             format!("{alias}.{}", self.name)
@@ -74,24 +74,24 @@ pub(crate) struct Target {
     /// Columns that only the subscriber has: they keep their values.
     own: Vec<Column>,
     partitioned: bool,
-    /// In which role it is written.
+    /// The role that the table is written in.
     pub session_role: SessionRole,
-    /// Its number on the subscriber.
+    /// The table's oid on the subscriber.
     pub relation: u32,
-    /// Tables that its foreign keys refer to, by their numbers, without itself.
+    /// Tables that the table's foreign keys refer to, by their oids, without the table itself.
     pub refers_to: Vec<u32>,
-    /// A foreign key of it refers to itself.
+    /// The table has a foreign key that refers to the table itself.
     pub refers_to_itself: bool,
-    /// As whom it is written.
+    /// The role that the table's statements run as.
     pub acting: Acting,
-    /// COPY does to it what INSERT does. Not so where a rule of the subscriber's acts on a
-    /// replica's INSERT: COPY passes rules by.
+    /// COPY has the same effect on the table as INSERT. It has not if a rule of the subscriber acts on a replica's
+    /// INSERT: COPY ignores rules.
     pub takes_copy: bool,
 }
 
 impl Target {
-    /// The table where rows are read, changed or deleted: without its children's, which are
-    /// rows of other tables, but with those of its partitions.
+    /// The table for reading, updating and deleting rows: with its partitions, and without its inheritance children,
+    /// whose rows belong to other tables.
     pub(crate) fn own_rows(&self) -> String {
         let only = if self.partitioned { "" } else { "only " };
         format!("{only}{}", self.name.quoted())
@@ -122,12 +122,12 @@ impl Target {
         names.join(", ")
     }
 
-    /// The numbers of the written columns' types, in order.
+    /// The oids of the written columns' types, in order.
     pub(super) fn column_types(&self) -> impl Iterator<Item = u32> {
         self.columns.iter().map(|column| column.type_oid)
     }
 
-    /// The same of the key's columns, in the order of the key.
+    /// The oids of the key columns' types, in the order of the key.
     pub(super) fn key_types(&self) -> impl Iterator<Item = u32> {
         self.key_columns().map(|column| column.type_oid)
     }
@@ -156,8 +156,8 @@ impl Target {
         terms.join(" and ")
     }
 
-    /// The columns that an UPDATE sets: all but the key where equal keys have equal text, for
-    /// then the key stays. None if nothing is left to set.
+    /// The columns that an UPDATE sets. The key is left out if equal keys have equal text, because the key stays then.
+    /// None if there is no column to set.
     fn set_list(&self, value: impl Fn(usize, &Column) -> String) -> Option<String> {
         let key_stays = self.shape.key_text_is_equality();
         let terms: Vec<String> = self
@@ -170,8 +170,8 @@ impl Target {
         (!terms.is_empty()).then(|| terms.join(", "))
     }
 
-    /// Whether UPDATE can set what must be set: an identity column that is GENERATED ALWAYS
-    /// takes values from INSERT only.
+    /// Whether UPDATE can set all columns that it must set: an identity column that is GENERATED ALWAYS takes values
+    /// from INSERT only.
     pub(crate) fn can_update(&self) -> bool {
         let key_stays = self.shape.key_text_is_equality();
         self.columns
@@ -180,14 +180,13 @@ impl Target {
             .all(|(n, c)| !c.identity_always || (key_stays && self.key.contains(&n)))
     }
 
-    /// Whether a row that changes must be taken out and put in again although the subscriber's
-    /// own columns keep their values.
+    /// Whether a changed row must be deleted and inserted again although the subscriber's own columns must keep their
+    /// values.
     pub(crate) fn keeps_beside(&self) -> bool {
         !self.key.is_empty() && !self.own.is_empty() && !self.can_update()
     }
 
-    /// The quoted name and the type of a written column; none if there is no such column, or
-    /// the subscriber computes it.
+    /// The quoted name and the type of a written column; none if the table has no such column, or computes it.
     pub(crate) fn written_column(&self, name: &str) -> Option<(&str, &str)> {
         let quoted = quote_ident(name);
         self.columns
@@ -196,7 +195,7 @@ impl Target {
             .map(|column| (column.name.as_str(), column.type_name.as_str()))
     }
 
-    /// A written column as a partition's bound is compared with it; none as above.
+    /// A written column, for comparison with a partition's bound; none if the table has no such column, or computes it.
     pub(crate) fn bound_column(&self, name: &str) -> Option<OwnColumn<'_>> {
         let quoted = quote_ident(name);
         let column = self.columns.iter().find(|column| column.name == quoted)?;

@@ -1,7 +1,7 @@
-//! Tables of replay's own that rows are loaded into first: which there are, and how they are made.
+//! Tables of replay's own that rows are loaded into first: their names, and how they are made.
 //!
-//! Their columns are of the types that were looked up, and never of those that the subscriber's table has by now: COPY reads
-//! values as replay's role, and a type that the table's owner has given the table meanwhile may run code of the owner's.
+//! Their columns have the types that were looked up, and never the types that the subscriber's table has now: COPY
+//! reads values as replay's role, and a type that the owner has given the table meanwhile may run the owner's code.
 
 use std::borrow::Borrow;
 
@@ -9,11 +9,11 @@ use sql::{event::shape::ShapeId, name::quote_literal};
 
 use super::{Column, Target};
 
-/// So many pointers of 18 bytes, and as many values of 16, fit into a page of 8 kB.
+/// So many out-of-line pointers of 18 bytes, and as many values of 16 bytes, fit into a page of 8 kB.
 const COLUMNS_STORED_APART: usize = 200;
 
-/// The statements that make a table with these columns. A type's name may have come to stand for another type since it was
-/// looked up, so the table's types are looked at afterwards: the error is 40001, and nothing has been read yet.
+/// The statements that make a table with these columns. A type's name may belong to another type than when it was
+/// looked up, so the table's types are checked after it is made: the error is 40001, and no value has been read yet.
 ///
 /// * `create`: as `create table NAME`, and `on_commit` what follows the columns.
 /// * `name`: the same name.
@@ -43,8 +43,8 @@ fn make<C: Borrow<Column>>(
     )
 }
 
-/// The statements that make a staging table of the session, if it has none. It is emptied at the end of each transaction,
-/// which, unlike TRUNCATE, writes nothing to the catalog.
+/// The statements that make a staging table of the session, unless the session has it. The table is emptied at the end
+/// of each transaction; unlike TRUNCATE, this writes nothing to the catalog.
 pub(super) fn make_temporary<C: Borrow<Column>>(
     name: &str,
     columns: impl IntoIterator<Item = C>,
@@ -59,13 +59,13 @@ impl Target {
         make("create table", aside, &self.columns, "")
     }
 
-    /// The same for a table that goes with the transaction.
+    /// The same as [`Target::make_aside`], for a table that is dropped at the end of the transaction.
     pub(crate) fn make_for_part(&self, name: &str) -> String {
         make("create temp table", name, &self.columns, " on commit drop")
     }
 
-    /// Keeps the server from compressing what is staged: it is read once, soon. Not where the
-    /// pointers to values that are stored apart may be more than a page holds.
+    /// Keeps the server from compressing staged values, which are read once, soon. Not used if the pointers to
+    /// out-of-line values may need more than a page.
     pub(super) fn store_uncompressed(&self, staging: &str) -> String {
         if self.columns.len() > COLUMNS_STORED_APART {
             return String::new();
@@ -81,22 +81,20 @@ impl Target {
     }
 }
 
-/// Which staging tables of a shape: those for rows and keys of which it is known whether the
-/// subscriber has them, those for rows as they are now and keys that are gone, those for sums, or
-/// those for what is written together at the end.
+/// The kinds of a shape's staging tables, by the rows and keys that they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Staging {
-    /// For deletes, updates and inserts.
+    /// Deletes, updates and inserts: it is known whether the subscriber has the rows.
     Known,
-    /// For live rows and keys that are gone.
+    /// Live rows and keys that are gone: it is not known whether the subscriber has them.
     Unknown,
-    /// For rows that were added and taken away, of a table without a key.
+    /// Rows that were added and deleted, of a table without a key.
     Sums,
-    /// For rows whose order a unique index does not let pass.
+    /// Rows that no order of statements can write because of a unique index; they are written together at the end.
     Together,
 }
 
-/// The name of the table for what columns that only the subscriber has hold meanwhile.
+/// The name of the table that saves the values of columns that only the subscriber has.
 pub(super) fn own_name(shape: ShapeId) -> String {
     format!("trunkline_own_{}", shape.0)
 }
@@ -114,8 +112,8 @@ impl Staging {
     }
 }
 
-/// The statement that goes before those that make or drop temporary tables of these names. Code of a table's owner, which has run in
-/// the session, can put something else in their place.
+/// The statement that must come before statements that make or drop temporary tables of these names. Code of a table's
+/// owner that has run in the session may have made another object with such a name.
 pub(crate) fn free_names(names: &[&str]) -> String {
     format!(
         "select trunkline.free_temporary('{{{}}}'); ",

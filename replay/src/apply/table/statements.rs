@@ -1,4 +1,4 @@
-//! The statements that write a target: made of its columns, run by the writers.
+//! The statements that write a target. They are built from its columns; the writers run them.
 
 use super::{
     Column, Target,
@@ -28,8 +28,8 @@ impl Target {
         };
         let by_row = self.key_equals(|n, c| value(self.key[n], c));
         let by_key = self.key_equals(value);
-        // Where all columns are key there is nothing to set, and the row's presence is still
-        // to be checked: one key column is set to itself.
+        // If all columns are key columns there is no column to set, but it must still be checked that the row exists:
+        // one key column is set to itself.
         let set = self.set_list(value).unwrap_or_else(|| self.set_nothing());
         RowStatements {
             insert,
@@ -46,7 +46,7 @@ impl Target {
             .unwrap_or_default()
     }
 
-    /// The statements over sets of rows, which stand in two staging tables of the session.
+    /// The statements over sets of rows, which are in two staging tables of the session.
     pub(crate) fn set_statements(&self, staging: Staging) -> SetStatements {
         let (table, own) = (self.name.quoted(), self.own_rows());
         // One chunk may hold rows of several shapes of a table.
@@ -61,7 +61,7 @@ impl Target {
         let set = self
             .set_list(|_, c| c.staged("s"))
             .unwrap_or_else(|| self.set_nothing());
-        // Alike to the byte: then the table's own value stays where it is stored.
+        // If the images are equal, the table's own value stays where it is stored.
         let kept = |_: usize, c: &Column| {
             let (name, staged) = (&c.name, c.staged("s"));
             format!(
@@ -111,11 +111,11 @@ impl Target {
         }
     }
 
-    /// The statements that bring the rows of a table without a key to the sum of what was added
-    /// and taken away, which stand in two staging tables of the session.
+    /// The statements that bring the rows of a table without a key to the sum of the rows that were added and deleted,
+    /// which are in two staging tables of the session.
     ///
-    /// A row is told by the text of all its columns, as this server writes it. Columns that
-    /// are never NULL are also compared by their own equality, so that an index can serve.
+    /// A row is identified by the text of all its columns, as this server writes it. Columns that are never NULL are
+    /// also compared by their own equality, so that an index can be used.
     pub(crate) fn sum_statements(&self) -> SumStatements {
         let (table, own) = (self.name.quoted(), self.own_rows());
         let [plus_name, minus_name] = Staging::Sums.names(self.shape.shape);
@@ -165,7 +165,7 @@ impl Target {
                  where sums.n < 0) f (id, part, n, place) where f.place <= -f.n)",
             of_table
         );
-        // A row's place is its own in one table only.
+        // A row's ctid is unique in one table only.
         let chosen = if self.partitioned {
             "using doomed d where t.ctid = d.id and t.tableoid = d.part"
         } else {
@@ -208,9 +208,9 @@ impl Target {
 /// See [`Target::row_statements`].
 #[derive(Debug)]
 pub(crate) struct RowStatements {
-    /// Adds a row.
+    /// Inserts a row.
     pub insert: String,
-    /// Sets the row with the same key.
+    /// Updates the row with the same key.
     pub update: String,
     /// Deletes the row with a key.
     pub delete: String,
@@ -219,54 +219,54 @@ pub(crate) struct RowStatements {
 /// See [`Target::set_statements`].
 #[derive(Debug)]
 pub(crate) struct SetStatements {
-    /// Makes the staging tables, if the session has not got them. They are emptied at the end of
-    /// each transaction, which, unlike TRUNCATE, writes nothing to the catalog.
+    /// Makes the staging tables, unless the session has them. They are emptied at the end of each transaction; unlike
+    /// TRUNCATE, this writes nothing to the catalog.
     pub make: String,
-    /// Empties the staged rows, where one transaction stages more than once.
+    /// Empties the staged rows, if one transaction stages more than once.
     pub clear_rows: String,
     /// Empties the staged keys.
     pub clear_keys: String,
     /// Loads rows into the table itself.
     pub load: String,
-    /// Loads rows.
+    /// Loads rows into the staging table.
     pub copy_rows: String,
-    /// Loads keys.
+    /// Loads keys into the staging table.
     pub copy_keys: String,
     /// Deletes the rows with the staged keys.
     pub delete: String,
-    /// Sets the rows with the staged rows' keys.
+    /// Updates the rows with the staged rows' keys.
     pub update: String,
-    /// The same for large rows: a value that is not another one is not written, nor compressed, again.
+    /// The same as `update`, for large rows: an unchanged value is neither written nor compressed again.
     pub update_changed: String,
-    /// Adds the staged rows.
+    /// Inserts the staged rows.
     pub insert: String,
-    /// Adds those of the staged rows whose key is not there.
+    /// Inserts the staged rows whose key no row has.
     pub insert_missing: String,
     /// Deletes the rows with the staged rows' keys.
     pub delete_rows: String,
-    /// The keys of staged rows that are not there.
+    /// The keys of staged rows that no row has.
     pub missing_rows: String,
-    /// The staged keys that are not there.
+    /// The staged keys that no row has.
     pub missing_keys: String,
-    /// The keys of staged rows that are there.
+    /// The keys of staged rows that a row has.
     pub existing_rows: String,
 }
 
 /// See [`Target::sum_statements`].
 #[derive(Debug)]
 pub(crate) struct SumStatements {
-    /// Makes the staging tables, if the session has not got them.
+    /// Makes the staging tables, unless the session has them.
     pub make: String,
-    /// Empties them.
+    /// Empties the staging tables.
     pub clear: String,
     /// Loads rows that were added.
     pub copy_plus: String,
-    /// Loads rows that were taken away.
+    /// Loads rows that were deleted.
     pub copy_minus: String,
-    /// How many rows are to be taken away, and how many to be added: two rows.
+    /// How many rows must be deleted, and how many inserted: two rows.
     pub counts: String,
-    /// Deletes the rows whose sum is below zero; gives the text of each that was not there.
+    /// Deletes the rows whose sum is below zero; gives the text of each row that did not exist.
     pub take_away: String,
-    /// Adds the rows whose sum is above zero.
+    /// Inserts the rows whose sum is above zero.
     pub add: String,
 }
