@@ -61,10 +61,10 @@ create or replace function pgq._pin_output() returns text[]
 language plpgsql volatile
 as $$
 declare
-    v_names  text[] := '{DateStyle,IntervalStyle,TimeZone,bytea_output,extra_float_digits}';
-    v_wanted text[] := array['ISO, MDY', 'postgres', 'UTC', 'hex', '3'];
-    v_before text[] := '{}';
-    v_now    text;
+    v_names  pg_catalog.text[] := '{DateStyle,IntervalStyle,TimeZone,bytea_output,extra_float_digits}';
+    v_wanted pg_catalog.text[] := array['ISO, MDY', 'postgres', 'UTC', 'hex', '3'];
+    v_before pg_catalog.text[] := '{}';
+    v_now    pg_catalog.text;
 begin
     for i in 1 .. 5 loop
         v_now := pg_catalog.current_setting(v_names[i]);

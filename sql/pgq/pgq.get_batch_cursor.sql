@@ -15,8 +15,8 @@ set enable_seqscan = off
 set max_parallel_workers_per_gather = 0
 as $$
 declare
-    v_cursor refcursor := i_cursor_name;
-    v_sql    text;
+    v_cursor pg_catalog.refcursor := i_cursor_name;
+    v_sql    pg_catalog.text;
 begin
     if i_batch_id is null or i_cursor_name is null or i_quick_limit is null then
         return;

@@ -10,7 +10,7 @@ create or replace function pgq.logutriga() returns trigger
 language plpgsql volatile
 as $$
 declare
-    v_skip bool;
+    v_skip pg_catalog.bool;
 begin
     if tg_level operator(pg_catalog.=) 'STATEMENT' then
         perform pgq._log_truncate('u', tg_op, tg_when, tg_relid, tg_argv);

@@ -10,8 +10,8 @@ create or replace function trunkline.pin_plans() returns text[]
 language plpgsql volatile
 as $$
 declare
-    v_saved text[] := array[pg_catalog.current_setting('enable_hashagg'), pg_catalog.current_setting('enable_seqscan')];
-    v_set   text;
+    v_saved pg_catalog.text[] := array[pg_catalog.current_setting('enable_hashagg'), pg_catalog.current_setting('enable_seqscan')];
+    v_set   pg_catalog.text;
 begin
     v_set := pg_catalog.set_config('enable_hashagg', 'off', true);
     v_set := pg_catalog.set_config('enable_seqscan', 'off', true);
@@ -25,7 +25,7 @@ create or replace function trunkline.unpin_plans(i_saved text[]) returns text
 language plpgsql volatile
 as $$
 declare
-    v_set text;
+    v_set pg_catalog.text;
 begin
     v_set := pg_catalog.set_config('enable_hashagg', i_saved[1], true);
     v_set := pg_catalog.set_config('enable_seqscan', i_saved[2], true);

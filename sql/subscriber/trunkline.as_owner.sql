@@ -191,8 +191,8 @@ create or replace function trunkline.serve() returns void
 language plpgsql volatile
 as $$
 declare
-    v_request text := pg_catalog.current_setting('trunkline.request', true);
-    v_line    text;
+    v_request pg_catalog.text := pg_catalog.current_setting('trunkline.request', true);
+    v_line    pg_catalog.text;
     v_touched pg_catalog.int8 := 0;
 begin
     if v_request is null or v_request operator(pg_catalog.=) '' then

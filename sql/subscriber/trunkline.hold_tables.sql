@@ -56,9 +56,9 @@ create or replace function trunkline.hold_tables(i_tables text[], i_marks text[]
 language plpgsql volatile
 as $$
 declare
-    v_table oid;
+    v_table pg_catalog.oid;
     -- Whoever has TRIGGER on a table makes an ordinary trigger, and it acts on what an ordinary session writes.
-    v_ordinary bool := i_mode operator(pg_catalog.=) 'row exclusive'
+    v_ordinary pg_catalog.bool := i_mode operator(pg_catalog.=) 'row exclusive'
                        and pg_catalog.current_setting('session_replication_role') operator(pg_catalog.<>) 'replica';
 begin
     execute pg_catalog.concat('lock table only ', pg_catalog.array_to_string(i_tables, ', only '), ' in ', i_mode, ' mode');

@@ -6,6 +6,7 @@ mod events;
 mod gate;
 mod left_behind;
 mod lookups;
+mod names;
 mod owners;
 mod paths;
 mod provider;
