@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tests::{
-    Cluster, Port, Programs, Replication, Server, Session, Stop, children, run, signal, wait_until,
+    Cluster, Pooler, Port, Programs, Replication, Server, Session, Stop, children, run, signal,
+    wait_until,
 };
 
 use crate::SOON;
@@ -459,6 +460,30 @@ fn h1_h2_h3_a_replication_that_stands_still_is_told_alike_by_all_five_outputs() 
         "stopped",
     ));
     replication.on_provider("alter role postgres password 'right'");
+    stage.all_well();
+
+    // The way to the provider is a pool by transaction.
+    let config = std::fs::read_to_string(&replay.config).unwrap();
+    let pooler = Pooler::start(&replication.provider, replication.db(), "transaction", 5);
+    let way = |text: &str| {
+        let at = format!("host=127.0.0.1 port={} ", replication.provider.port());
+        let over = pooler.conninfo(replication.db());
+        let over = over.split_once("dbname").unwrap().0;
+        text.replace(&at, over)
+    };
+    std::fs::write(&replay.config, way(&config)).unwrap();
+    replay.run(&["reload"]).ok();
+    stage.all_tell(&critical(
+        "unreachable",
+        &[
+            "provider: could not connect",
+            "this connection is pooled by transaction",
+        ],
+        "waiting",
+    ));
+    std::fs::write(&replay.config, config).unwrap();
+    replay.run(&["reload"]).ok();
+    drop(pooler);
     stage.all_well();
 
     // Replay hangs: the port takes connections and says nothing.

@@ -135,6 +135,17 @@ fn a5_what_an_owner_has_put_on_a_table_cannot_take_the_rights_of_replay() {
     }
     replication.sync();
     trap::assert_held(subscriber);
+    // A change that is refused, found by trying, and dropped; then all tables once more, for a queue of another identity.
+    by_hand("alter table laid add constraint small check (n < 9000)");
+    replication.on_provider("insert into laid (id, v, n) values (5000, 'v1', 9999)");
+    replication.wait_parked("public.laid", &["small"]);
+    replay(&["skip", "laid"]);
+    by_hand("alter table laid drop constraint small");
+    replication.on_provider("select pgq.adopt_queue('q1')");
+    replication.wait_log("subscriber stopped");
+    replay(&["adopt", "--yes"]);
+    replication.sync();
+    trap::assert_held(subscriber);
     for (table, columns) in [
         ("laid", "id, v::text, n, p::text, c::text"),
         ("keyless", "v"),
