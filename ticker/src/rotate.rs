@@ -5,7 +5,7 @@ use sql::Error;
 use sql::connect::Session;
 use sql::install::ownership::{self, Schema};
 use sql::queue::Maker;
-use sql::queue::maintenance;
+use sql::queue::maintenance::{self, Operation};
 
 use crate::database::Database;
 
@@ -34,7 +34,10 @@ pub(crate) async fn round(
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    database.piece_failed(session, error)?;
+                    // Of a queue that was dropped since the list was made there is nothing to be done, and nothing is wrong.
+                    if is_listed(session, maker, &operation).await? {
+                        database.piece_failed(session, error)?;
+                    }
                     break;
                 }
             }
@@ -47,4 +50,10 @@ pub(crate) async fn round(
         );
     }
     Ok(())
+}
+
+/// Whether an operation is to be done as of now.
+async fn is_listed(session: &Session, maker: Maker, wanted: &Operation) -> Result<bool, Error> {
+    let listed = maintenance::operations(&**session, maker).await?;
+    Ok(listed.contains(wanted))
 }

@@ -46,7 +46,7 @@ pub(crate) async fn run(
         beat.beat();
         let started = Instant::now();
         let mut ticked_any = false;
-        for queue in statements.due(&**session).await? {
+        for queue in due(&statements, session).await? {
             if database.stop.is_cancelled() {
                 return Ok(());
             }
@@ -69,7 +69,14 @@ pub(crate) async fn run(
                 }
                 Err(error) if session.is_closed() => return Err(error),
                 Err(_) if database.stop.is_cancelled() => return Ok(()),
-                Err(error) => failed(database, &mut failures, queue, &error),
+                Err(error) => {
+                    if due(&statements, session).await?.contains(&queue) {
+                        failed(database, &mut failures, queue, &error);
+                    } else {
+                        // It was dropped or paused since it was listed: nothing is wrong with it.
+                        failures.resting.remove(&queue);
+                    }
+                }
             }
         }
         if ticked_any && maker == Maker::Trunkline {
@@ -85,6 +92,15 @@ pub(crate) async fn run(
         }
     }
     Ok(())
+}
+
+/// The queues that are due. A queue that is dropped while they are looked for is an error of the server ("could not open
+/// relation"), and none at the second look.
+async fn due(statements: &TickStatements, session: &Session) -> Result<Vec<String>, Error> {
+    match statements.due(&**session).await {
+        Err(_) if !session.is_closed() => statements.due(&**session).await,
+        listed => listed,
+    }
 }
 
 /// The server gets at least this much time for others between two looks, however slow the looks are.

@@ -51,8 +51,23 @@ impl Asking {
     }
 }
 
-/// The process that runs with this config; None: no process runs, or this user may not know.
-pub(super) fn pid(config: &DaemonConfig) -> Option<i32> {
-    // If the pid file may not be read, nothing is known of this host's daemon.
-    is_running(config).ok().flatten().map(|pid| pid.as_raw())
+/// What the pid file says of this host's daemon.
+pub(super) struct OnThisHost {
+    /// The process that runs with this config; none: no process runs, or none is known.
+    pub(super) pid: Option<i32>,
+    /// Why the pid file says nothing: it may not be read, or is not believed.
+    pub(super) problem: Option<String>,
+}
+
+pub(super) fn on_this_host(config: &DaemonConfig) -> OnThisHost {
+    match is_running(config) {
+        Ok(pid) => OnThisHost {
+            pid: pid.map(|pid| pid.as_raw()),
+            problem: None,
+        },
+        Err(failure) => OnThisHost {
+            pid: None,
+            problem: Some(log_line(failure.error.as_ref())),
+        },
+    }
 }

@@ -5,7 +5,7 @@ use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 use sql::our_sessions::OurSessions;
 use sql::queue::QueueInfo;
 
-use super::ask::{Asking, pid};
+use super::ask::{Asking, OnThisHost, on_this_host};
 use super::facts::{capture_problems, tick_facts, waits};
 use super::report::{
     CaptureStatus, ConsumerStatus, DatabaseStatus, HolderStatus, QueuePace, QueueStatus,
@@ -38,11 +38,12 @@ pub async fn of_ticker(config: &TickerConfig, asking: &Asking) -> TickerStatus {
             all
         }
     };
-    let pid = pid(&config.daemon);
+    let OnThisHost { pid, problem } = on_this_host(&config.daemon);
     TickerStatus {
         job: config.daemon.job_name.clone(),
         running: pid.is_some(),
         pid,
+        pid_problem: problem,
         databases,
     }
 }

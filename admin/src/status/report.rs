@@ -44,6 +44,8 @@ pub struct TickerStatus {
     pub running: bool,
     /// The daemon's process.
     pub pid: Option<i32>,
+    /// Why the pid file says nothing of the daemon: the file may not be read, or is not believed.
+    pub pid_problem: Option<String>,
     /// One status for each database of the config.
     pub databases: Vec<DatabaseStatus>,
 }
@@ -222,6 +224,8 @@ pub struct ReplayStatus {
     pub running: bool,
     /// The daemon's process.
     pub pid: Option<i32>,
+    /// Why the pid file says nothing of the daemon: the file may not be read, or is not believed.
+    pub pid_problem: Option<String>,
     /// The status of the provider.
     pub provider: ProviderStatus,
     /// One status for each subscriber of the config.

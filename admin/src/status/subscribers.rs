@@ -10,7 +10,7 @@ use sql::standing::{self, SubscriberStanding};
 use sql::subscriber::kept_ddl::{self, Building};
 use sql::subscriber::table_state::{self, Stand, State, TableRow};
 
-use super::ask::{Asking, PATIENCE, pid};
+use super::ask::{Asking, OnThisHost, PATIENCE, on_this_host};
 use super::facts::waits;
 use super::provider::Provider;
 use super::report::{ReplayStatus, SubscriberStatus, TableStatus};
@@ -28,7 +28,7 @@ pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
         async move { (subscriber, account(subscriber, name, asking).await) }
     });
     let (provider, accounts) = join(Provider::ask(config, &name, asking), join_all(asked)).await;
-    let pid = pid(&config.daemon);
+    let OnThisHost { pid, problem } = on_this_host(&config.daemon);
     let judged = accounts.into_iter().map(|(subscriber, account)| {
         let provider = &provider;
         async move {
@@ -55,6 +55,7 @@ pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
         queue: config.queue.clone(),
         running: pid.is_some(),
         pid,
+        pid_problem: problem,
         provider: provider.status(),
         subscribers,
     }

@@ -54,16 +54,19 @@ pub fn overview(all: &Overview) -> String {
     picture
 }
 
-fn daemon(running: bool, pid: Option<i32>) -> String {
-    match (running, pid) {
-        (true, Some(pid)) => format!("running, pid {pid}"),
-        (true, None) => "running".to_owned(),
-        (false, _) => "not running on this host".to_owned(),
+fn daemon(running: bool, pid: Option<i32>, problem: Option<&str>) -> String {
+    match (running, pid, problem) {
+        (true, Some(pid), _) => format!("running, pid {pid}"),
+        (true, None, _) => "running".to_owned(),
+        (false, _, None) => "not running on this host".to_owned(),
+        (false, _, Some(problem)) => {
+            format!("not known whether it runs on this host: {problem}")
+        }
     }
 }
 
 fn ticker_branch(ticker: &TickerStatus) -> Branch {
-    let state = daemon(ticker.running, ticker.pid);
+    let state = daemon(ticker.running, ticker.pid, ticker.pid_problem.as_deref());
     Branch {
         text: format!("ticker {}: {state}", ticker.job),
         twigs: ticker.databases.iter().map(database_branch).collect(),
@@ -119,7 +122,7 @@ fn queue_branch(queue: &QueueStatus) -> Branch {
 }
 
 fn replay_branch(replay: &ReplayStatus) -> Branch {
-    let state = daemon(replay.running, replay.pid);
+    let state = daemon(replay.running, replay.pid, replay.pid_problem.as_deref());
     let mut provider = format!("provider, queue {}:", replay.queue);
     match (replay.provider.reachable, replay.provider.last_tick) {
         (false, _) => provider.push_str(" unreachable"),
@@ -254,6 +257,7 @@ mod tests {
                 job: "t".into(),
                 running: true,
                 pid: Some(7),
+                pid_problem: None,
                 databases: vec![DatabaseStatus {
                     name: "db1".into(),
                     error: None,
@@ -295,6 +299,7 @@ mod tests {
                 queue: "q".into(),
                 running: false,
                 pid: None,
+                pid_problem: None,
                 provider: ProviderStatus {
                     reachable: true,
                     last_tick: Some(12),

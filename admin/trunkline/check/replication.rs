@@ -101,6 +101,7 @@ mod tests {
             queue: "q".into(),
             running: true,
             pid: None,
+            pid_problem: None,
             provider: ProviderStatus {
                 reasons: of_provider,
                 ..ProviderStatus::default()

@@ -320,7 +320,14 @@ fn a7_a_pid_file_of_somebody_else_names_nobody_to_kill() {
     let mut bystander = Bystander::new();
     {
         let _impostor = Bystander::impostor(&node.pidfile, bystander.0.id());
-        node.run(&["status"]).code(5);
+        let status = node.run(&["status"]).code(5);
+        for why in [
+            "not known whether it runs",
+            "belongs to user nobody",
+            "not believed",
+        ] {
+            assert!(status.text().contains(why), "{status:?}");
+        }
         for command in ["stop", "reload", "restart"] {
             node.run(&[command])
                 .code(3)

@@ -198,6 +198,50 @@ fn a_queue_that_fails_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_queue_that_is_dropped_while_it_is_looked_after_is_no_error() {
+    let (cluster, scratch) = (Cluster::start(), Scratch::new());
+    let daemons = one(&scratch, &cluster, "maint_delay = 0.1");
+    let node = &daemons.0[0];
+    node.run(&["install"]).ok();
+    // Upkeep that waits, and does not find its queue any more then.
+    cluster.psql(
+        "postgres",
+        "create sequence pgq.rounds;
+         create function pgq.maint_late(i_queue text) returns int language plpgsql as $$ begin
+             perform pg_advisory_xact_lock(7), nextval('pgq.rounds');
+             if not exists (select from pgq.queue where queue_name = i_queue) then
+                 raise exception 'No such event queue';
+             end if;
+             return 0; end $$;
+         select pgq.create_queue('gone');
+         update pgq.queue set queue_extra_maint = array['pgq.maint_late']",
+    );
+    let lock = Session::holding(&cluster, "postgres", "select pg_advisory_xact_lock(7)");
+    node.run(&["start", "-d"]).ok();
+    let waiting =
+        "select count(*) from pg_locks where locktype = 'advisory' and objid = 7 and not granted";
+    wait_until("the upkeep to wait", SOON, || {
+        cluster.psql("postgres", waiting) == "1"
+    });
+    cluster.psql("postgres", "select pgq.drop_queue('gone')");
+    drop(lock);
+    wait_until("further rounds", SOON, || {
+        let rounds = cluster.psql("postgres", "select last_value from pgq.rounds");
+        rounds.parse::<u32>().unwrap() >= 4
+    });
+    assert!(!node.log().contains("ERROR"), "{}", node.log());
+    // What fails of a queue that is there is told.
+    cluster.psql(
+        "postgres",
+        "alter function pgq.maint_late(text) rename to maint_sooner;
+         create function pgq.maint_late(text) returns int language sql as 'select 1 / 0'",
+    );
+    wait_until("the failure in the log", SOON, || {
+        node.log().contains("maintenance failed, trying again")
+    });
+}
+
+#[test]
 fn what_is_missing_at_the_start_is_said_and_waited_for() {
     let (cluster, scratch) = (Cluster::start(), Scratch::new());
     let daemons = Daemons(vec![ticker(&scratch, "t1", &cluster.conninfo("later"), "")]);
