@@ -16,7 +16,6 @@
 //!   only `begin` makes its transaction writable; then all these statements fail, too.
 //! - The process or a connection ends. Before the `commit` arrives the server rolls back; after it, the position says
 //!   what was committed.
-//!   it, the position says what was committed.
 
 use std::sync::Arc;
 

@@ -73,7 +73,6 @@ impl fmt::Display for Schema {
 /// Every name and operator has its schema, because nothing is known of the database yet. The objects of a schema are
 /// found by their dependencies, which have an index. Functions of schema trunkline that were made for a table's owner,
 /// in order to run with his rights, are left out: no program calls them by itself (`trunkline.make_readers`).
-/// he does, is left out: no program calls it by itself (`trunkline.make_readers`).
 const PROOF: &str = "\
 with schema as ( \
     select n.oid, n.nspname, n.nspowner, n.nspacl from pg_catalog.pg_namespace n \
