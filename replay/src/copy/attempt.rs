@@ -1,5 +1,5 @@
-//! The subscriber's table before and after its load: what it holds, what stands on it, and the
-//! try that loads it. Each function is one transaction.
+//! The subscriber's table before and after its load: the rows that it holds, its indexes and constraints, and the try
+//! that loads it. Each function is one transaction.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ use crate::{
     trouble::Trouble,
 };
 
-/// After a try of a transaction that takes a table's lock on the subscriber: rolls it back, and waits for the
-/// [next one](Tries::again), because readers queue behind each try.
+/// Ends a failed try of a transaction that takes a table's lock on the subscriber: rolls it back, and waits for the
+/// [next try](Tries::again), because readers queue behind each try.
 pub(super) async fn again(
     session: &tokio_postgres::Client,
     tries: &Tries,
@@ -71,8 +71,8 @@ pub(super) async fn commit(
         ))
 }
 
-/// What the copy does with rows that the table holds. What an unfinished try has loaded is
-/// nobody's: it goes, whatever is to be done with rows that were there before.
+/// What the copy does with rows that the table holds. Rows that an unfinished try has loaded are always deleted,
+/// whatever is done with rows that were there before.
 fn treatment(row: &TableRow) -> Existing {
     if row.loading {
         Existing::Truncate
@@ -89,11 +89,11 @@ pub(super) fn loaded_table(row: &TableRow, target: &Target, consumer: &str) -> T
     }
 }
 
-/// Where rows are loaded that are not to be seen before all are in. It is written to the
-/// server's log like any other: an unlogged one would be empty after a crash.
+/// The table that rows are loaded into if they must not be seen before all are loaded. It is a logged table: an
+/// unlogged table would be empty after a crash.
 ///
-/// Named by the consumer, too: the providers of two jobs may number their tables alike, and the
-/// one's copy would drop the other's. The consumer's name itself may be too long.
+/// Its name depends on the consumer, too: the providers of two jobs may give their tables the same numbers, and the
+/// copy of one job would drop the table of the other. The consumer's name itself may be too long.
 fn aside(row: &TableRow, consumer: &str) -> TableName {
     let digest = Sha256::digest(consumer.as_bytes());
     let digest: String = digest
@@ -104,8 +104,7 @@ fn aside(row: &TableRow, consumer: &str) -> TableName {
     TableName::new("trunkline", format!("copy_{}_{digest}", row.provider_oid))
 }
 
-/// Begins a try: empties the table, or refuses to; takes indexes away if asked to, and
-/// stores how they come back.
+/// Begins a try: empties the table, or refuses to; takes indexes away if asked to, and stores how they are rebuilt.
 pub(super) async fn make(
     sub: &Subscription,
     row: &TableRow,
@@ -178,13 +177,13 @@ async fn try_make(
 /// A try that has begun.
 pub(super) struct Begun {
     pub(super) attempt: Attempt,
-    /// The subscriber's table, which a rename on the provider may have made another one than the last try's.
+    /// The subscriber's table. After a rename on the provider it may be another table than that of the last try.
     target: TableName,
-    /// Where its rows are kept.
+    /// The files that hold the table's rows.
     pub(super) files: Files,
 }
 
-/// Said once, not with every try.
+/// Logs the objects that stay in place; once, and not with every try.
 fn tell_left(row: &TableRow, left: &[Left]) {
     for Left { object, reason } in left {
         let object = object.as_deref().unwrap_or("all");
@@ -219,8 +218,8 @@ async fn refuse_rows(row: &TableRow, target: &Target, session: &Session) -> Resu
     Ok(())
 }
 
-/// Makes the table that is loaded beside the subscriber's. It is replay's own, and has no types of the owner's; the owner
-/// reads it.
+/// Makes the table that is loaded beside the subscriber's table. It belongs to replay's role and has no types of the
+/// owner, who reads it.
 async fn make_aside(
     row: &TableRow,
     target: &Target,
@@ -241,8 +240,8 @@ async fn make_aside(
         ))
 }
 
-/// Ends the load: rows that were loaded beside the table come in, and from now on the table
-/// has a place in the queue. Stale if the try is over.
+/// Ends the load: rows that were loaded beside the table are brought in, and the table gets its place in the queue.
+/// Stale if the try is over.
 pub(super) async fn complete(
     row: &TableRow,
     target: &Target,
@@ -322,7 +321,7 @@ async fn try_complete(
     commit(session, &row.table).await
 }
 
-/// Gives a try up: what it has loaded goes.
+/// Gives a try up: deletes the rows that it has loaded.
 pub(super) async fn clear(
     role: SessionRole,
     row: &TableRow,
@@ -373,10 +372,10 @@ async fn try_clear(
     commit(session, &row.table).await
 }
 
-/// How long a command waits for the table of a copy that it ends: its parts end first.
+/// How long a command waits for the table of a copy that it ends: the copy's parts end first.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Takes a table out of the job whose copy is unfinished: what that has loaded goes with it. `target` is the
+/// Takes a table with an unfinished copy out of the job, and deletes the rows that the copy has loaded. `target` is the
 /// subscriber's table.
 pub(crate) async fn forget(
     session: &tokio_postgres::Client,
@@ -392,7 +391,7 @@ pub(crate) async fn forget(
         .and_then(|row| row.try_get(0))
         .map_err(at_table("could not read it on the subscriber"))?;
     let lock = if there && row.loading {
-        // Before the row: parts lock in this order too.
+        // The table is locked before the row, because parts lock in this order too.
         format!("lock table {} in access exclusive mode", target.quoted())
     } else {
         String::new()

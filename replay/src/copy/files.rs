@@ -1,13 +1,13 @@
-//! Where the rows of a copy lie on the subscriber: parts that are in are lost when somebody empties the table or
-//! makes it anew, and no error tells of it. Reads the catalog and locks; writes nothing.
+//! The files of a copy's rows on the subscriber: loaded parts are lost when somebody empties the table or makes it
+//! anew, and no error tells of it. Reads the catalog and locks; writes nothing.
 
 use sql::name::TableName;
 
 use crate::trouble::Trouble;
 
-/// The files of a table and its partitions, each named by its table's number and its own. A part
-/// that is loaded is in them as long as they are the table's: TRUNCATE and whatever writes a table
-/// anew gives it others, and a table that is made again has another number.
+/// The files of a table and its partitions, each named by its table's oid and its own number. A loaded part is in them
+/// as long as they are the table's files: TRUNCATE and every command that rewrites a table give it other files, and a
+/// table that is made again has another oid.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Files(Vec<String>);
 
@@ -37,7 +37,7 @@ impl Files {
             ))
     }
 
-    /// Fails unless all of them are still the table's, and keeps them so until the transaction's end.
+    /// Fails unless all of the files are still the table's, and keeps them so until the transaction's end.
     pub(super) async fn still_hold(
         &self,
         session: &tokio_postgres::Client,

@@ -1,6 +1,6 @@
-//! Looks after what copies took away and no copy brings back any more: foreign keys that wait
-//! until both of their tables are in, and objects of tables that were removed from the job
-//! meanwhile. One thing at a time, beside the tables' tasks.
+//! Brings back what copies took away and no copy brings back any more: foreign keys that wait until both of their
+//! tables are copied, and objects of tables that were removed from the job meanwhile. One object at a time, beside the
+//! tables' tasks.
 
 use std::{
     collections::HashMap,
@@ -23,16 +23,16 @@ use tracing::{error, info};
 use super::{names::Names, restore};
 use crate::{subscriber::shared::Subscription, trouble::Trouble};
 
-/// What could not be brought back rests this long, unless tables change: its rows do not keep it,
-/// and somebody has to change them, or copy them again.
+/// How long an object rests that could not be brought back, unless tables change: the table's rows violate it, and
+/// somebody has to change them or copy them again.
 const REST: Duration = Duration::from_secs(600);
 
-/// Something to be brought back now.
+/// Work that is due.
 #[derive(Clone, Debug)]
 enum Due {
-    /// All that is kept of a table that is not the job's any more.
+    /// All kept objects of a table that is not the job's any more.
     Table(TableName, i64),
-    /// A foreign key, both of whose tables are in.
+    /// A foreign key whose tables are both copied.
     ForeignKey(Box<Kept>),
 }
 
@@ -45,12 +45,12 @@ impl Due {
     }
 }
 
-/// What is to be brought back now, by the states of the job's tables.
+/// The work that is due, by the states of the job's tables.
 fn due(kept: Vec<Kept>, rows: &[TableRow], names: &Names) -> Vec<Due> {
     let of_job = |table: &TableName| rows.iter().find(|row| row.table == *table);
     // A table that is not replicated has its rows.
     let is_in = |table: &TableName| of_job(table).is_none_or(|row| row.stand == Stand::Ok);
-    // By its name of now, and by the one before: it need not be renamed here yet.
+    // A table is found by its present name and by the one before: it need not be renamed here yet.
     let has_its_rows = |here: &TableName| {
         rows.iter()
             .filter(|row| names.target(row) == here || row.target() == here)
@@ -69,7 +69,7 @@ fn due(kept: Vec<Kept>, rows: &[TableRow], names: &Names) -> Vec<Due> {
         .collect()
 }
 
-/// The work in hand, and what rests.
+/// The running work, and the objects that rest.
 #[derive(Default)]
 pub(crate) struct Tending {
     running: JoinSet<(i64, Result<(), Trouble>)>,
@@ -79,7 +79,7 @@ pub(crate) struct Tending {
 }
 
 impl Tending {
-    /// Looks, and begins with the next thing if nothing is in hand.
+    /// Looks for work, and begins with the next object if none is being brought back.
     pub(crate) async fn turn(
         &mut self,
         sub: &Arc<Subscription>,
@@ -99,7 +99,7 @@ impl Tending {
             .await
             .map_err(Trouble::database("could not read what copies took away"))?;
         if kept.is_empty() {
-            // Nearly always.
+            // This is nearly always the case.
             return Ok(());
         }
         self.wake_up(sub, subscriber).await?;
@@ -127,8 +127,8 @@ impl Tending {
         Ok(())
     }
 
-    /// Ends the rest of what has rested long enough; of all, if the job's tables have changed: a foreign key whose
-    /// parent was empty for the moment finds its rows now.
+    /// Ends the rest of objects that have rested long enough, or of all if the job's tables have changed: a foreign key
+    /// whose parent was empty for the moment finds its rows now.
     async fn wake_up(&mut self, sub: &Subscription, subscriber: &Client) -> Result<(), Trouble> {
         let now = Instant::now();
         self.resting.retain(|_, until| *until > now);

@@ -1,6 +1,6 @@
-//! Loads the parts of a table by several streams: each part is one COPY out under the shared
-//! snapshot, one COPY in, and one transaction of the subscriber. A part that fails for a
-//! passing reason is loaded again while the snapshot lives; the others stay.
+//! Loads the parts of a table by several streams: each part is one COPY out under the shared snapshot, one COPY in, and
+//! one transaction of the subscriber. A part that fails for a transient reason is loaded again while the snapshot
+//! lives; the other parts stay.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -21,45 +21,48 @@ use super::{
 };
 use crate::{apply::table::Acting, subscriber::shared::Subscription, trouble::Trouble};
 
-/// Parts of one table that may fail before the copy is given up and begins anew.
+/// How many parts of one table may fail before the copy is given up and begins anew.
 const FAILURES: u32 = 10;
 
-/// Before a part that failed is loaded again.
+/// The rest before a failed part is loaded again.
 const REST: Duration = Duration::from_millis(500);
 
 /// How often progress is looked at while parts are loaded.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// What all parts of a table's copy share.
+/// The facts that all parts of a table's copy share.
 pub(super) struct Load {
     pub(super) sub: Arc<Subscription>,
     pub(super) attempt: Attempt,
     /// How each relation of the source is read.
     pub(super) selects: Vec<Select>,
-    /// Locks the table that is loaded; where that is the subscriber's own, sees that it is what it was when it was looked up.
+    /// Locks the table that is loaded; if that is the subscriber's own table, also checks that it is as it was when it
+    /// was looked up.
     pub(super) lock: String,
     /// `copy ... from stdin`, without the form.
     pub(super) copy_in: String,
-    /// How rows go on from where COPY puts them, where that is not the table itself.
+    /// How rows get from the table that COPY loads into the subscriber's table; none if COPY loads the subscriber's
+    /// table.
     pub(super) staged: Option<StagedPart>,
-    /// What is said before a COPY into the table itself, if its code asks for something; none of ours follows in the transaction.
+    /// The statement before a COPY into the table itself, if its code needs one; no statement of ours follows in the
+    /// transaction.
     pub(super) enter: Option<String>,
     /// Rows travel in binary form.
     pub(super) binary: bool,
     /// The shared snapshot's name.
     pub(super) exported: String,
-    /// The session that exported it, where it reads the only part itself.
+    /// The session that exported the snapshot, if it reads the only part itself.
     pub(super) reads_itself: Option<Arc<Session>>,
-    /// Rows and bytes so far.
+    /// Rows and bytes loaded so far.
     pub(super) gauge: Gauge,
 }
 
-/// A part of a table that is written as its owner. What the owner has put on it would run as replay's role in a COPY.
+/// A part of a table that is written as its owner. In a COPY the owner's code on the table would run as replay's role.
 pub(super) struct StagedPart {
     pub(super) acting: Acting,
-    /// Makes the table that is loaded, until the commit.
+    /// Makes the table that COPY loads, which lives until the commit.
     pub(super) make: String,
-    /// Writes its rows.
+    /// Inserts the loaded rows into the subscriber's table.
     pub(super) insert: String,
 }
 
@@ -74,7 +77,7 @@ pub(super) async fn run(
     let mut running: JoinSet<(Part, Result<(), Trouble>)> = JoinSet::new();
     let mut failures = 0;
     let mut look = tokio::time::interval(LOOK);
-    // One request at a time, kept between turns: it keeps its place among those who wait.
+    // One request at a time, kept between turns, so that it keeps its place in the queue of requests.
     let mut stream = Box::pin(Arc::clone(&load.sub.streams).acquire_owned());
     while !(waiting.is_empty() && running.is_empty()) {
         tokio::select! {
@@ -126,11 +129,11 @@ impl Load {
         let cannot_write = || Trouble::at_table(table, "could not write it on the subscriber");
         let into = Borrowed::from(&self.sub.copy_in, "subscriber").await?;
         let writing = into.client()?;
-        // Nothing is lost with a commit that a crash takes back: the part and its claim go
-        // together, and with them the session that would call the copy complete. That one's
-        // commit waits for the disk, and for all that was written before it.
-        // The lock before the claim: a later try empties the table, and waits for this
-        // transaction to end, or has done so already, and then the claim says that it is over.
+        // Nothing is lost if a crash takes this commit back: the part and its claim are lost together, and with them
+        // the session that would call the copy complete. The commit of that session waits for the disk, and for
+        // everything written before it. The lock comes before the claim. A later try empties the table, and either
+        // waits for this transaction to end, or has emptied the table already, and then the claim says that this try is
+        // over.
         writing
             .batch_execute(&format!(
                 "begin isolation level read committed; {}; \
@@ -169,7 +172,7 @@ impl Load {
             let reading = from.client()?;
             self.join_snapshot(reading).await?;
             let sent = self.stream(part, reading, writing).await?;
-            // Nothing hangs on this answer: the transaction has only read.
+            // A failed answer does no harm: the transaction has only read.
             if reading.batch_execute("commit").await.is_ok() {
                 from.give_back();
             }
@@ -204,8 +207,7 @@ impl Load {
         stream::copy(&pipe, reading, writing, &self.gauge).await
     }
 
-    /// Begins a reading transaction under the shared snapshot. If that is gone, so is the
-    /// copy: it begins anew.
+    /// Begins a reading transaction under the shared snapshot. If the snapshot is gone, the copy has to begin anew.
     async fn join_snapshot(&self, reading: &tokio_postgres::Client) -> Result<(), Trouble> {
         let exported = sql::name::quote_literal(&self.exported);
         reading

@@ -1,15 +1,15 @@
-//! The initial copy of one table, and its way to the batch loop.
+//! The initial copy of one table, and its way to the batch loop:
 //!
-//! 1 a helper consumer holds the queue · 2 the table is locked on the provider, and only then
-//! the snapshot is taken (`source`) · 3 the subscriber's table is emptied, its indexes are
-//! stored and taken away (`attempt`) · 4 its parts are copied, by several streams, each in a
-//! transaction (`plan`, `load`, `stream`) · 5 the state gets the helper's tick, the snapshot,
-//! and a tick that shows all that the snapshot shows · 6 what was taken away is built
-//! (`restore`) · 7 the table's own events follow, without those that the snapshot shows
-//! (`catch_up`).
+//! 1. A helper consumer holds the queue.
+//! 2. The table is locked on the provider, and only then the snapshot is taken (`source`).
+//! 3. The subscriber's table is emptied; its indexes are stored and taken away (`attempt`).
+//! 4. The table's parts are copied, by several streams, each in a transaction (`plan`, `load`, `stream`).
+//! 5. The table's state gets the helper's tick, the snapshot, and a tick that shows all that the snapshot shows.
+//! 6. The indexes that were taken away are built (`restore`).
+//! 7. The table's own events follow, without those that the snapshot shows (`catch_up`).
 //!
-//! A crash before 5 leaves rows that the next try empties; after it, the work goes on from 6.
-//! What was taken away comes back in either case.
+//! A crash before step 5 leaves rows that the next try deletes; after it, the work goes on from step 6. The indexes
+//! that were taken away come back in either case.
 
 pub(crate) mod attempt;
 mod files;
@@ -61,18 +61,18 @@ use crate::{
     trouble::Trouble,
 };
 
-/// How long a table rests whose foreign keys ask for rows of a table that is still to come.
+/// How long a table rests whose foreign keys need rows of a table that is not copied yet.
 const WAITS_FOR_OTHERS: Duration = Duration::from_secs(1);
 
-/// Copies a table and catches up with it. Errors of the table park it; others come back and
-/// are tried again. `slot` is let go when the rows are in.
+/// Copies a table and catches up with it. Errors of the table park it; other errors are returned, and the copy is tried
+/// again. `slot` is released when the rows are loaded.
 pub(crate) async fn run(
     sub: &Arc<Subscription>,
     table: &TableName,
     slot: OwnedSemaphorePermit,
 ) -> Result<(), Trouble> {
     let session = sub.subscriber_session(Purpose::CopyAdmin).await?;
-    // While it waited for its slot it may have been removed, or added again as another one.
+    // While the table waited for its slot, it may have been removed, or added again as another table.
     let row = &match table_state::find(&*session, &sub.consumer, table)
         .await
         .map_err(Trouble::sql("could not read a table's state"))?
@@ -81,7 +81,7 @@ pub(crate) async fn run(
         Some(_) | None => return Ok(()),
     };
     if waits_for_others(sub, &session, row).await? {
-        // Others may need the place.
+        // Other tables may need the slot.
         drop((slot, session));
         tokio::select! {
             () = tokio::time::sleep(WAITS_FOR_OTHERS) => {}
@@ -89,7 +89,7 @@ pub(crate) async fn run(
         }
         return Ok(());
     }
-    // First of all, so that nobody takes the helper consumer for a left-over.
+    // The state is stored first of all, so that the helper consumer is not taken for a left-over.
     let begins = table_state::step(&row.stand, Deed::BeginCopy)?;
     if !table_state::take_step(&*session, &sub.consumer, &row.table, &begins)
         .await
@@ -106,7 +106,7 @@ pub(crate) async fn run(
     };
     let place = match copy.until_complete().await {
         Ok(place) => place,
-        // Removed from the job, or taken by somebody else: nothing is left to do here.
+        // The table was removed from the job, or another task has taken it: there is nothing to do here.
         Err(Trouble::Stale) => return Ok(()),
         Err(trouble @ Trouble::Table(_)) => return copy.park(&trouble).await,
         Err(other) => return Err(other),
@@ -117,7 +117,7 @@ pub(crate) async fn run(
     go_on(sub, &begun.standing(&Stand::Loaded(place))).await
 }
 
-/// Whether the table's foreign keys ask for rows of others that are still to come.
+/// Whether the table's foreign keys need rows of tables that are not copied yet.
 async fn waits_for_others(
     sub: &Subscription,
     session: &Session,
@@ -138,7 +138,7 @@ async fn waits_for_others(
     origin::waits_for_others(&**session, names.target(row), &to_come).await
 }
 
-/// Brings back what the copy took away, and catches up.
+/// Brings back the indexes that the copy took away, and catches up.
 pub(crate) async fn go_on(sub: &Arc<Subscription>, row: &TableRow) -> Result<(), Trouble> {
     let _slot = sub.catch_ups.acquire().await.map_err(|_| Trouble::Stale)?;
     match restore::table(sub, &row.table).await {
@@ -167,7 +167,7 @@ pub(crate) async fn go_on(sub: &Arc<Subscription>, row: &TableRow) -> Result<(),
     caught_up
 }
 
-/// Statistics for the planner. Without them the table is right, and slow.
+/// Makes statistics for the planner. Without them the table is right, and slow.
 async fn analyze(sub: &Subscription, session: &Session, row: &TableRow) {
     let analyzed = async {
         let provider = sub.provider_session(Purpose::CopyAdmin).await?;
@@ -190,7 +190,7 @@ async fn analyze(sub: &Subscription, session: &Session, row: &TableRow) {
 struct Copy<'a> {
     sub: &'a Arc<Subscription>,
     row: &'a TableRow,
-    /// To the subscriber.
+    /// The session to the subscriber.
     session: Session,
     /// The try, once it has begun.
     begun: Option<attempt::Begun>,
@@ -199,7 +199,7 @@ struct Copy<'a> {
 impl Copy<'_> {
     async fn until_complete(&mut self) -> Result<Place, Trouble> {
         let (sub, row) = (self.sub, self.row);
-        // 1 and 2
+        // Steps 1 and 2.
         let source = Source::open(sub, row).await?;
         let target = Target::find(
             &*self.session,
@@ -209,7 +209,7 @@ impl Copy<'_> {
         )
         .await?;
         target.acting.refuse_code(&self.row.table)?;
-        // 3
+        // Step 3.
         let sizes = Sizes {
             page_bytes: source.page_bytes,
             streams: sub.settings.parallel_copies,
@@ -219,7 +219,7 @@ impl Copy<'_> {
         let begun = attempt::make(sub, row, &target, &self.session, take_away).await?;
         self.begun = Some(begun);
         let begun = self.begun.as_ref().ok_or(Trouble::Stale)?;
-        // 4
+        // Step 4.
         let parts = match row.existing {
             Existing::Trust => Vec::new(),
             Existing::Refuse | Existing::Truncate | Existing::Keep | Existing::Swap => {
@@ -239,7 +239,7 @@ impl Copy<'_> {
             shown: None,
         };
         load::run(&load, &source, parts, &mut progress).await?;
-        // 5
+        // Step 5.
         let (rows, bytes) = load.gauge.read();
         let binary = load.binary;
         drop(load);
@@ -332,8 +332,8 @@ impl Copy<'_> {
         })
     }
 
-    /// Parks a table whose copy failed, as it was before: without a row of the copy, and with
-    /// all that stood on it. Where even that fails, the next try does it.
+    /// Parks a table whose copy failed, in its state before the copy: without a row of the copy, and with its indexes
+    /// and constraints. If that fails too, the next try does it.
     async fn park(&self, trouble: &Trouble) -> Result<(), Trouble> {
         if let Some(begun) = &self.begun {
             let cleared = async {

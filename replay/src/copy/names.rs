@@ -1,5 +1,5 @@
-//! The subscriber's tables, by the names that they have after renames on the provider: a table goes to the one of
-//! its name of now, and the job's own row goes on telling it by the name that it was added under. Reads the provider.
+//! The names of the subscriber's tables after renames on the provider. A table's rows go to the table of its present
+//! name, while the job's own row keeps the name that the table was added under. Reads the provider.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 pub(crate) struct Names(HashMap<u32, TableName>);
 
 impl Names {
-    /// Asks the provider, once for all of the rows.
+    /// Asks the provider, once for all rows.
     pub(crate) async fn read<'a>(
         provider: &Client,
         rows: impl IntoIterator<Item = &'a TableRow>,
@@ -27,7 +27,7 @@ impl Names {
         provider::last_names(provider, &oids).await.map(Names)
     }
 
-    /// The subscriber's table: the one that it was told to go to, else the one of its name.
+    /// The subscriber's table: the target that was given to `add`, else the table of the present name.
     pub(crate) fn target<'a>(&'a self, row: &'a TableRow) -> &'a TableName {
         match row.mapping.target {
             None => self.0.get(&row.provider_oid).unwrap_or(row.target()),

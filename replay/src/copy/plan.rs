@@ -1,43 +1,42 @@
-//! How a table is copied: which parts, in which form. Pure.
+//! How a table is copied: its parts, and their form. Pure.
 
 use std::collections::HashMap;
 
 use sql::name::TableName;
 use tokio_postgres::types::Type;
 
-/// A part has about this many bytes: a failed one is no great loss, and a table that waits
-/// for a stream waits for one part at most.
+/// The size of a part, about: a failed part is no great loss, and a table that waits for a stream waits for one part at
+/// most.
 const PART_BYTES: i64 = 64 << 20;
 
 /// A part with fewer bytes than this costs more than it gains.
 const SMALLEST_PART_BYTES: i64 = 8 << 20;
 
-/// A table smaller than this is loaded with its indexes in place: to take them away and to
-/// build them again costs more.
+/// A table smaller than this is loaded with its indexes in place: taking them away and building them again costs more.
 const KEEPS_INDEXES_BYTES: i64 = 4 << 20;
 
 /// A table of the provider with rows, and its size when the snapshot was taken.
 #[derive(Clone, Debug)]
 pub(super) struct Relation {
-    /// Its name.
+    /// The table's name.
     pub(super) name: TableName,
-    /// Pages of its main fork.
+    /// Pages of the table's main fork.
     pub(super) pages: i64,
 }
 
 /// A part of a copy: one COPY out, one COPY in, one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// Its number in the copy.
+    /// The part's number in the copy.
     pub(super) number: i32,
-    /// Which relation of the source.
+    /// The index of the part's relation in the source.
     pub(super) relation: usize,
     /// The first page, and the page after the last one; none at the open ends.
     pub(super) pages: (Option<i64>, Option<i64>),
 }
 
 impl Part {
-    /// The condition that chooses its rows, by their column `ctid`; none for all of them.
+    /// The condition that chooses the part's rows, by their column `ctid`; none for all rows.
     pub(super) fn condition(&self) -> Option<String> {
         let at = |page: i64| format!("'({page},0)'::pg_catalog.tid");
         match self.pages {
@@ -63,8 +62,8 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// The parts, in the order in which they are copied. A relation without a page has no
-    /// row. The last part of each has no end: pages that came after the size was read are in it.
+    /// The parts, in the order in which they are copied. A relation without a page has no row. The last part of each
+    /// relation has no end, because it holds the pages that were added after the size was read.
     pub(super) fn parts(&self, relations: &[Relation]) -> Vec<Part> {
         let mut parts = Vec::new();
         for (relation, one) in relations.iter().enumerate() {
@@ -94,7 +93,7 @@ impl Sizes {
             1
         };
         let border = |n: i64| {
-            // In 128 bits: pages times parts may be more than 64 hold.
+            // The product is made in 128 bits, because pages times parts may be more than 64 bits hold.
             let page = i128::from(pages) * i128::from(n) / i128::from(count);
             i64::try_from(page).unwrap_or(i64::MAX)
         };
@@ -107,16 +106,16 @@ impl Sizes {
             .collect()
     }
 
-    /// Whether the subscriber's indexes are worth being taken away for the copy.
+    /// Whether it is worth taking the subscriber's indexes away for the copy.
     pub(super) fn take_indexes_away(&self, relations: &[Relation]) -> bool {
         let pages: i64 = relations.iter().map(|one| one.pages).sum();
         pages.saturating_mul(self.page_bytes) >= KEEPS_INDEXES_BYTES
     }
 }
 
-/// Types of the server itself whose binary form is the same in all versions and says the same
-/// as their text does. Not in it: types of object numbers (`regclass`), of a locale's currency
-/// (`money`), of an encoding (`xml`), and whatever a user makes.
+/// Types of the server itself whose binary form is the same in all versions and means the same as their text. The list
+/// leaves out types of oids (`regclass`), of a locale's currency (`money`), of an encoding (`xml`), and all users'
+/// types.
 const PORTABLE: [Type; 40] = [
     Type::BOOL,
     Type::BYTEA,

@@ -1,5 +1,5 @@
-//! A pool's session that goes back only when its work is done: one with a half-finished COPY
-//! or transaction is closed instead, also when its task is aborted.
+//! A pool's session that goes back only when its work is done. A session with a half-finished COPY or transaction is
+//! closed instead, also when its task is aborted.
 
 use sql::connect::{Pool, Pooled};
 use tokio_postgres::Client;
@@ -25,7 +25,7 @@ impl Borrowed {
             .ok_or(Trouble::Stale)
     }
 
-    /// The work is done: the next one may have the session.
+    /// Gives the session back, because the work is done.
     pub(super) fn give_back(mut self) {
         drop(self.0.take());
     }

@@ -11,20 +11,20 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// The progress of one table's copy.
 pub(super) struct Progress<'a> {
-    /// The session that shows it.
+    /// The session that stores the progress.
     pub(super) session: &'a Session,
     /// The consumer's name.
     pub(super) consumer: &'a str,
     /// The table, by its name on the provider.
     pub(super) table: &'a TableName,
-    /// What the provider's planner expects.
+    /// The number of rows that the provider's planner expects.
     pub(super) rows_estimated: i64,
-    /// When it was shown last.
+    /// When the progress was last stored.
     pub(super) shown: Option<Instant>,
 }
 
 impl Progress<'_> {
-    /// Stores the progress if the last time was long ago. A failure costs the display only.
+    /// Stores the progress if it was last stored long ago. A failure costs the display only.
     pub(super) async fn show_if_due(&mut self, gauge: &Gauge) {
         if self.shown.is_some_and(|shown| shown.elapsed() < PERIOD) {
             return;

@@ -1,6 +1,6 @@
-//! Brings back what a copy took away from a table: first all that can be built by itself, by
-//! several sessions at once, then constraints, marks and comments in one transaction, then
-//! the foreign keys that refer to the table, each by itself.
+//! Brings back the indexes and constraints that a copy took away from a table. First come objects that can be built
+//! independently, in several sessions at once; then constraints, marks and comments in one transaction; then each
+//! foreign key that refers to the table.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::{
 /// own setting is more.
 const WORK_MEM_KB: i64 = 256 * 1024;
 
-/// Brings back what is kept of a table. Nothing to do where nothing was taken away.
+/// Brings back the kept objects of a table. There is nothing to do if nothing was taken away.
 pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<(), Trouble> {
     let session = sub.subscriber_session(Purpose::CopyIn).await?;
     let kept = of_table(sub, &session, table).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn table(sub: &Arc<Subscription>, table: &TableName) -> Result<
     let mut failed = None;
     while let Some(ended) = builds.join_next().await {
         let result = ended.map_err(Trouble::broken_off("the building of an index broke off"))?;
-        // The others go on: what is built stays.
+        // The other objects go on: what is built stays.
         failed = failed.or(result.err());
     }
     let kept = of_table(sub, &session, table).await?;
@@ -92,7 +92,7 @@ async fn of_table(
     Ok(kept.into_iter().filter(|one| one.table == *table).collect())
 }
 
-/// What to do where a table's rows do not keep a constraint.
+/// The advice if a table's rows violate a constraint.
 const ROWS_BREAK_IT: &str = "its rows do not keep it: change them on the subscriber, and it is tried \
      again by itself; or on the provider, and then: replay resync TABLE";
 
@@ -116,8 +116,8 @@ fn cannot(one: &Kept) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
     }
 }
 
-/// Runs one object's statements in a transaction, with the row locked. What exists already as
-/// it was, because somebody made it by hand, counts as brought back.
+/// Runs one object's statements in a transaction, with the row locked. If the object exists already as it was, because
+/// somebody made it by hand, it counts as brought back.
 async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Trouble> {
     session
         .batch_execute(&format!(
@@ -155,7 +155,7 @@ async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Tr
     attempt::commit(session, &one.table).await
 }
 
-/// Stores why an object could not be brought back, and gives that back as the table's trouble.
+/// Stores why an object could not be brought back, and returns the reason as the table's trouble.
 async fn give_up(
     session: &Client,
     one: &Kept,
@@ -173,7 +173,7 @@ async fn give_up(
     Err(trouble)
 }
 
-/// Whether an index of the name is there and is the one that was taken away.
+/// Whether there is an index with the name, and it is the index that was taken away.
 async fn is_there(
     session: &Client,
     one: &Kept,
@@ -193,7 +193,7 @@ async fn is_there(
         .map_err(cannot(one))
 }
 
-/// Runs what is to be run when all of a table is built, in one transaction, under its lock.
+/// Runs the statements for when all of a table is built, in one transaction, under the table's lock.
 async fn attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Result<(), Trouble> {
     let tries = Tries::within(moment::LIMIT);
     loop {
@@ -243,9 +243,9 @@ fn tell_gone(one: &Kept) {
     warn!(table = %one.on, object = %one.label(), "what a copy had taken away is gone with its table");
 }
 
-/// Runs a statement that brings something back as the table's owner. The server builds an index as the owner whoever asks for it,
-/// but it has read the definition before that as who asks, and reading a constant may call the check of a domain. A
-/// setting of the transaction would end with the owner's statement, so the session sets it.
+/// Runs a statement that brings an object back as the table's owner. The server builds an index as the owner whoever
+/// asks for it. But before that it has read the definition as the role that asks, and reading a constant may call the
+/// check of a domain. A setting of the transaction would end with the owner's statement, so the session sets it.
 async fn run_as(
     acting: &Acting,
     session: &Client,
@@ -257,7 +257,7 @@ async fn run_as(
     acting.execute(session, statement).await.map(|_| ())
 }
 
-/// Whether what the statements make is there already: somebody made it by hand.
+/// Whether the object that the statements make exists already, because somebody made it by hand.
 async fn is_made(session: &Client, one: &Kept) -> Result<bool, tokio_postgres::Error> {
     if one.kind == "index" {
         let index = TableName::new(one.on.schema.clone(), one.name.clone());
@@ -284,7 +284,7 @@ async fn exists(session: &Client, table: &TableName) -> Result<bool, tokio_postg
         .try_get(0)
 }
 
-/// Validates a foreign key both of whose tables are in. It waits as long as it takes.
+/// Validates a foreign key whose tables are both copied. Waits as long as that takes.
 pub(super) async fn validate(sub: &Subscription, one: &Kept) -> Result<(), Trouble> {
     let session = sub.subscriber_session(Purpose::CopyIn).await?;
     let validated = try_validate(&session, one).await;
@@ -302,7 +302,7 @@ pub(super) async fn validate(sub: &Subscription, one: &Kept) -> Result<(), Troub
 }
 
 async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
-    // With nothing to validate it is forgotten when it is attached, and does not come here.
+    // A foreign key with nothing to validate is forgotten when it is attached, and does not come here.
     let statements = one.validate.as_deref().unwrap_or_default();
     session
         .batch_execute("begin isolation level read committed")
@@ -327,7 +327,7 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
     attempt::commit(session, &one.table).await
 }
 
-/// A foreign key that comes back as its table's owner.
+/// A foreign key that is brought back as its table's owner.
 struct Referring<'a> {
     session: &'a Client,
     one: &'a Kept,
@@ -335,8 +335,9 @@ struct Referring<'a> {
 }
 
 impl Referring<'_> {
-    /// Runs the statements that validate it. The owner may lack what it takes to make it anew, REFERENCES on the
-    /// other table, where somebody else had made it: then it is lent, which nobody else gets to see.
+    /// Runs the statements that validate the foreign key. If somebody else had made it, the owner may lack the right to
+    /// make it anew: REFERENCES on the other table. Then the right is lent, inside a transaction, so that no other
+    /// session sees it.
     async fn run(&self, statements: &[String]) -> Result<(), Trouble> {
         let run = async || {
             for statement in statements {
@@ -377,8 +378,8 @@ impl Referring<'_> {
     }
 }
 
-/// The subscriber's table of a provider's, quoted, if a role has no such right on it at all: taking one away that it
-/// has on some columns would not be as it was.
+/// The subscriber's table of a provider's table, quoted, if a role has no such right on any of it. If the role had the
+/// right on some columns, revoking the lent right would revoke that, too.
 const LENDABLE: &str = "\
     select c.oid::regclass::text from ( \
         select to_regclass(format('%I.%I', coalesce(s.target_schema, n.schema), coalesce(s.target_name, n.name))) as oid \
@@ -387,8 +388,8 @@ const LENDABLE: &str = "\
          limit 1) c \
      where c.oid is not null and not has_any_column_privilege($3::text, c.oid::oid, 'references')";
 
-/// Brings back what is given, one after the other over one session, and says of each how it
-/// went. Foreign keys that have to be validated are, if asked for.
+/// Brings back the given objects, one after the other over one session, and gives the result of each. Foreign keys are
+/// also validated, if asked for.
 pub(crate) async fn by_hand(
     session: &Client,
     role: SessionRole,
@@ -409,7 +410,7 @@ pub(crate) async fn by_hand(
         }
         let result = one_by_hand(session, role, &one, validates).await;
         if result.is_err() {
-            // Of a session that is lost the next one tells.
+            // If the session is lost, the next object reports it.
             let _ = session.batch_execute("rollback").await;
         }
         done.push((one.label(), result));

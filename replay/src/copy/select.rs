@@ -1,4 +1,4 @@
-//! How a table's rows are read for its copy: which columns, and which rows a filter takes. Pure.
+//! How a table's rows are read for its copy: the columns, and the rows that a filter takes. Pure.
 
 use sql::{
     event::mapping::Filter,
@@ -11,16 +11,16 @@ use crate::{apply::table::Target, table, trouble::Trouble};
 /// What is read of each relation of a table.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    /// The columns that the subscriber takes, quoted, in its order.
+    /// The columns that the subscriber takes, quoted, in the subscriber's order.
     columns: Vec<String>,
     filter: Option<FilterNow>,
 }
 
-/// A filter, as the table is now.
+/// A filter, with the present names of the table's columns.
 #[derive(Debug)]
 struct FilterNow {
     condition: String,
-    /// Its columns, quoted: as they are called now, and as the filter knows them.
+    /// The filter's columns, quoted: the present name of each, and the name in the filter.
     names: Vec<(String, String)>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Select {
 }
 
 impl Wanted {
-    /// What a target takes of its provider's table.
+    /// The columns and rows that a target takes of its provider's table.
     pub(super) fn of(target: &Target, filter: Option<&Filter>) -> Result<Wanted, Trouble> {
         let shape = &target.shape;
         let filter = match filter {
@@ -58,7 +58,7 @@ impl Wanted {
         })
     }
 
-    /// How it is read of a relation.
+    /// The query for the rows of a relation.
     pub(super) fn from(&self, relation: &TableName) -> Select {
         let relation = relation.quoted();
         let Some(filter) = &self.filter else {
@@ -67,8 +67,8 @@ impl Wanted {
                 condition: None,
             };
         };
-        // The filter sees its columns under the names that it knows, which may be those of other
-        // columns by now; so what is read gets names of its own.
+        // The filter sees its columns under the names that it knows, which may belong to other columns by now. So the
+        // columns that are read get names of their own.
         let mut prefix = "c".to_owned();
         while filter
             .names

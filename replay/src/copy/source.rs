@@ -1,5 +1,5 @@
-//! The provider's side of a table's copy: the queue is held, the table locked, and only then
-//! the snapshot taken that all parts of the copy share. Lives until the last part is read.
+//! The provider's side of a table's copy: the queue is held, the table is locked, and only then the snapshot is taken
+//! that all parts of the copy share. The source lives until the last part is read.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,35 +19,34 @@ use sql::{
 use super::{plan::Relation, select::Select};
 use crate::{queue::batches, subscriber::shared::Subscription, table::helper, trouble::Trouble};
 
-/// How often a table may be renamed between a look at its name and its lock.
+/// How often a table may be renamed between the look-up of its name and its lock.
 const RENAMES: u32 = 10;
 
 /// A table that is open for copying.
 pub(super) struct Source {
     /// The session that exported the snapshot; without it no further part can be read.
     pub(super) session: Arc<Session>,
-    /// The helper consumer's tick: what the copy does not show follows after it.
+    /// The helper consumer's tick: events that the copy does not show come after it.
     pub(super) tick: Tick,
-    /// What the table's rows are now.
+    /// The present shape of the table's rows.
     pub(super) shape: Arc<Shape>,
     snapshot: SnapshotText,
     /// The snapshot's name for other sessions.
     pub(super) exported: String,
-    /// What is to be read: the table, or its leaves.
+    /// The relations that are read: the table, or its leaf partitions.
     pub(super) relations: Vec<Relation>,
     /// Bytes of a page.
     pub(super) page_bytes: i64,
     /// Whether the server finds a range of pages without reading the rest.
     pub(super) reads_ranges: bool,
-    /// The table's filter, as the provider understands it now.
+    /// The table's filter, as the provider understands it at present.
     pub(super) filter: Option<Filter>,
     /// The type of each column, by its name.
     pub(super) types: HashMap<String, u32>,
 }
 
 impl Source {
-    /// Opens a table. Waits for its lock as long as it takes: nobody queues behind one who
-    /// only wants to read.
+    /// Opens a table. Waits for its lock as long as it takes: no session queues behind a lock that only reads.
     pub(super) async fn open(sub: &Subscription, row: &TableRow) -> Result<Source, Trouble> {
         let session = sub.provider_session(Purpose::CopyOut).await?;
         let tick = hold_queue(sub, row, &session).await?;
@@ -92,8 +91,8 @@ impl Source {
         })
     }
 
-    /// How many rows the copy will bring, as the provider's planner expects: it knows of filters,
-    /// and of the size of a table that nobody has analyzed. For showing only.
+    /// How many rows the copy will bring, as the provider's planner expects: the planner knows of filters, and of the
+    /// size of a table without statistics. For showing only.
     pub(super) async fn rows_expected(
         &self,
         selects: &[Select],
@@ -104,11 +103,11 @@ impl Source {
         Ok(try_join_all(planned).await?.iter().sum())
     }
 
-    /// Ends the snapshot and waits for a tick that shows all that it shows.
+    /// Ends the snapshot and waits for a tick that shows all that the snapshot shows.
     ///
-    /// The session is the one of the snapshot, so the tick is one of the server that was
-    /// copied. A standby that takes over without that tick has not got all that was copied:
-    /// whoever goes on from here finds the tick, or knows.
+    /// The session is that of the snapshot, so the tick belongs to the server that was copied. A standby that takes
+    /// over without that tick does not have all rows that were copied. A task that goes on from here finds the tick, or
+    /// knows that it is missing.
     pub(super) async fn close(self, sub: &Subscription) -> Result<Copied, Trouble> {
         let failed = || Trouble::database("could not end the copy's snapshot");
         self.session
@@ -138,7 +137,7 @@ impl Source {
                 });
             }
             if !std::mem::replace(&mut asked, true) {
-                // A quiet queue has the next tick only after its idle period.
+                // A quiet queue gets its next tick only after its idle period.
                 tick::force(&**self.session, queue)
                     .await
                     .map_err(Trouble::queue)?;
@@ -153,12 +152,13 @@ impl Source {
     }
 }
 
-/// Begins the reading transaction with the table's lock; no snapshot is taken before it has that, for TRUNCATE
-/// and a rewriting ALTER are not seen by snapshots. The table may have another name by now, and another one its name.
+/// Begins the reading transaction with the table's lock. No snapshot is taken before the lock is held, because
+/// snapshots do not show TRUNCATE and a rewriting ALTER. The table may have another name by now, and another table its
+/// name.
 ///
-/// To plan a query the server computes what is constant in the table's indexes, statistics and checks, with the rights of
-/// whoever asks. A superuser therefore takes a lock that lets no such code come while it copies (writers do not feel it), and
-/// refuses what is there.
+/// To plan a query the server computes the constants in the table's indexes, statistics and checks, with the rights of
+/// the role that asks. A superuser therefore takes a lock that keeps such code from being added during the copy
+/// (writers do not notice the lock), and refuses a table that has such code.
 async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
     let cannot = || Trouble::at_table(&row.table, "could not lock it on the provider");
     let guarded = foreign_code::may_run(&**session, row.provider_oid)
@@ -226,8 +226,8 @@ async fn refuse_code(session: &Session, row: &TableRow) -> Result<(), Trouble> {
     }
 }
 
-/// Registers the table's helper consumer at the provider's newest tick, and says which it is.
-/// A helper that an earlier try left is made anew: it stands further back than needed.
+/// Registers the table's helper consumer at the provider's newest tick, and gives that tick. A helper that an earlier
+/// try left is made anew, because it stands further back than needed.
 async fn hold_queue(
     sub: &Subscription,
     row: &TableRow,
@@ -265,7 +265,7 @@ async fn newest_shape(
     Ok(Arc::clone(shape))
 }
 
-/// The table, or where it is partitioned the leaves that hold its rows.
+/// The table; if it is partitioned, the leaf partitions, which hold its rows.
 async fn relations(session: &Session, oid: u32) -> Result<Vec<Relation>, tokio_postgres::Error> {
     let rows = session
         .query(

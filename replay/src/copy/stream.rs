@@ -1,5 +1,5 @@
-//! COPY from the provider to COPY into the subscriber, without a stop in between and without
-//! holding more than what the two sockets do.
+//! COPY from the provider to COPY into the subscriber, without a pause in between, and with no more in memory than the
+//! buffers of the two sockets.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -10,10 +10,10 @@ use tokio_postgres::Client;
 
 use crate::trouble::Trouble;
 
-/// Rows are sent on in pieces of about this size.
+/// The size of the pieces in which rows are sent on, about.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// What a copy has moved, all its streams together.
+/// The rows and bytes of a copy, over all its streams.
 #[derive(Debug, Default)]
 pub(super) struct Gauge {
     rows: AtomicI64,
@@ -30,7 +30,7 @@ impl Gauge {
     }
 }
 
-/// What one stream has moved; taken back from the whole if it does not come to its end.
+/// The rows and bytes of one stream; they are subtracted from the copy's if the stream does not finish.
 struct Share<'a> {
     of: &'a Gauge,
     rows: i64,
@@ -65,13 +65,13 @@ pub(super) struct Pipe<'a> {
     pub(super) from: &'a str,
     /// `copy ... from stdin`.
     pub(super) into: &'a str,
-    /// Rows travel in binary form: a trailer follows the last one.
+    /// Rows travel in binary form: a trailer follows the last row.
     pub(super) binary: bool,
     /// The table, by its name on the provider.
     pub(super) table: &'a TableName,
 }
 
-/// Moves the rows that the reading transaction sees, and counts them: gives their number.
+/// Moves the rows that the reading transaction sees; gives their number.
 pub(super) async fn copy(
     pipe: &Pipe<'_>,
     reading: &Client,
@@ -91,8 +91,7 @@ pub(super) async fn copy(
         rows: 0,
         bytes: 0,
     };
-    // A row comes as a message of its own; sent on one by one, messages would cost more than
-    // rows.
+    // Each row comes as a message of its own. Sent on one by one, messages would cost more than rows.
     let mut piece = BytesMut::with_capacity(2 * PIECE_BYTES);
     let mut messages = 0;
     let mut rows = 0;
@@ -100,7 +99,7 @@ pub(super) async fn copy(
         let row = row.map_err(cannot_read())?;
         rows += 1;
         if row.len() >= PIECE_BYTES {
-            // Not gathered: a row of 100 MB is in memory once.
+            // A long row is not gathered into a piece, so that a row of 100 MB is in memory once.
             share.add(0, row.len());
             into.feed(piece.split().freeze())
                 .await
