@@ -18,7 +18,7 @@ use super::{
     Job, label,
     subscriber::{self, Opened},
 };
-use crate::copy::{attempt, names::Names, restore};
+use crate::copy::{self, names::Names, restore};
 use crate::join::choose::{AutoAdd, Choice, Unmatched, Wanted};
 
 /// The arguments of `remove`.
@@ -144,7 +144,7 @@ async fn remove_from(
     target: &TableName,
 ) -> Result<(), Failure> {
     let table = &row.table;
-    attempt::forget(subscriber, role, &one.consumer, row, target)
+    copy::forget(subscriber, role, &one.consumer, row, target)
         .await
         .map_err(|trouble| Failure::message(Exit::Failed, trouble.chain()))?;
     let kept = kept_ddl::list(&**subscriber, &one.consumer)

@@ -11,8 +11,10 @@
 //! A crash before step 5 leaves rows that the next try deletes; after it, the work goes on from step 6. The indexes
 //! that were taken away come back in either case.
 
-pub(crate) mod attempt;
+mod aside;
+mod attempt;
 mod files;
+mod forget;
 pub(crate) mod left_behind;
 mod load;
 pub(crate) mod names;
@@ -23,6 +25,9 @@ pub(crate) mod restore;
 mod select;
 mod source;
 mod stream;
+mod table_lock;
+
+pub(crate) use self::forget::forget;
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,6 +44,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{info, warn};
 
 use self::{
+    attempt::Loaded,
     load::{Load, StagedPart},
     names::Names,
     plan::{Part, Sizes},
@@ -216,7 +222,7 @@ impl Copy<'_> {
             reads_ranges: source.reads_ranges,
         };
         let take_away = sizes.take_indexes_away(&source.relations);
-        let begun = attempt::make(sub, row, &target, &self.session, take_away).await?;
+        let begun = attempt::begin(sub, row, &target, &self.session, take_away).await?;
         self.begun = Some(begun);
         let begun = self.begun.as_ref().ok_or(Trouble::Stale)?;
         // Step 4.
@@ -244,20 +250,17 @@ impl Copy<'_> {
         let binary = load.binary;
         drop(load);
         let tick = source.tick;
-        let copied = source.close(sub).await?;
-        attempt::complete(
-            row,
-            &target,
-            &self.session,
-            begun,
-            (tick, &copied),
-            (rows, bytes),
-        )
-        .await?;
+        let loaded = Loaded {
+            tick,
+            copied: source.close(sub).await?,
+            rows,
+            bytes,
+        };
+        attempt::complete(row, &target, &self.session, begun, &loaded).await?;
         info!(table = %row.table, rows, bytes, binary, "table copied");
         Ok(Place {
             tick,
-            copied: Some(copied),
+            copied: Some(loaded.copied),
         })
     }
 
@@ -294,7 +297,7 @@ impl Copy<'_> {
             .iter()
             .map(|one| wanted.from(&one.name))
             .collect();
-        let into = attempt::loaded_table(self.row, target, &attempt.consumer);
+        let into = aside::loaded_table(self.row, target, &attempt.consumer);
         let staging = TableName::new("pg_temp", "trunkline_part");
         let staged = (target.acting.role().is_some() && into == target.name).then(|| StagedPart {
             acting: target.acting.clone(),
@@ -337,7 +340,7 @@ impl Copy<'_> {
     async fn park(&self, trouble: &Trouble) -> Result<(), Trouble> {
         if let Some(begun) = &self.begun {
             let cleared = async {
-                attempt::clear(
+                attempt::give_up(
                     self.sub.settings.session_role,
                     self.row,
                     &self.session,

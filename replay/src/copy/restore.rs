@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::{Client, error::SqlState};
 use tracing::{info, warn};
 
-use super::{attempt, pooled::Borrowed};
+use super::{pooled::Borrowed, table_lock};
 use crate::{
     apply::{owner::Hold, table::Acting},
     subscriber::shared::Subscription,
@@ -152,7 +152,7 @@ async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Tr
             .await
             .map_err(cannot(one))?;
     }
-    attempt::commit(session, &one.table).await
+    table_lock::commit(session, &one.table).await
 }
 
 /// Stores why an object could not be brought back, and returns the reason as the table's trouble.
@@ -199,7 +199,7 @@ async fn attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Result<()
     loop {
         match try_attach(session, role, all).await {
             Ok(done) => return Ok(done),
-            Err(trouble) => attempt::again(session, &tries, trouble).await?,
+            Err(trouble) => table_lock::again(session, &tries, trouble).await?,
         }
     }
 }
@@ -208,7 +208,7 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
     let Some(first) = all.first() else {
         return Ok(());
     };
-    attempt::begin(session, role).await?;
+    table_lock::begin(session, role).await?;
     for one in all {
         if !kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
             continue;
@@ -236,7 +236,7 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
             .await
             .map_err(cannot(one))?;
     }
-    attempt::commit(session, &first.table).await
+    table_lock::commit(session, &first.table).await
 }
 
 fn tell_gone(one: &Kept) {
@@ -324,7 +324,7 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
             .await
             .map_err(cannot(one))?;
     }
-    attempt::commit(session, &one.table).await
+    table_lock::commit(session, &one.table).await
 }
 
 /// A foreign key that is brought back as its table's owner.

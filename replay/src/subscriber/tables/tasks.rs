@@ -1,7 +1,6 @@
-//! Looks after the tables that are not `ok` and after the provider's view of this subscriber:
-//! starts each table's own task, tells the provider how far everything is applied, and clears
-//! helper consumers away that nobody needs any more. Every look reads the truth again, and a task
-//! that waited for its turn does so once more; what fails is done again.
+//! Looks after the tables that are not `ok`: starts each table's own task, and has the provider told how far
+//! everything is applied. Every look reads the truth again, and a task that waited for its turn does so once
+//! more; what fails is done again.
 //!
 //! Many tables must not cost more than their number: a look reads only tables that are under way,
 //! and rests as long as it has read rows. Between two looks the next copies begin from the list of
@@ -16,50 +15,36 @@ use std::{
 use sql::{
     connect::{Purpose, Session},
     name::TableName,
-    provider,
-    queue::consumer,
-    subscriber::{
-        position,
-        table_state::{self, Stand, TableRow},
-    },
+    subscriber::table_state::{self, TableRow},
 };
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tracing::{debug, error, warn};
 
+use super::{
+    applied::Applied,
+    pace::{Pace, TURN},
+    sizes::Sizes,
+    under_way,
+};
 use crate::{
     copy::{self, left_behind::Tending},
     subscriber::{progress::Progress, shared::Subscription, told::Part},
-    table::{self, Duty, helper},
+    table::{self, Duty},
     trouble::Trouble,
 };
-
-/// How often to look while no hint comes.
-const TURN: Duration = Duration::from_secs(1);
-
-/// How long a look rests for each table under way that it has read, so that it reads 200 rows a
-/// second at most. With 1,000 tables each hint would else read 1,000 rows, and each table gives
-/// several hints.
-const REST_A_ROW: Duration = Duration::from_millis(5);
-
-/// The longest rest of a look; then it reads more.
-const LONGEST_LOOK_REST: Duration = Duration::from_secs(5);
-
-/// The provider is told a few times a second at most, so that its subscription row stays small
-/// under a held snapshot.
-const BETWEEN_TELLS: Duration = Duration::from_millis(250);
 
 /// A table whose task failed for a passing reason rests this long, doubled each time up to `retry_delay`.
 const FIRST_REST: Duration = Duration::from_secs(1);
 
 /// The tables' tasks of one subscriber.
+#[derive(Default)]
 struct Tasks {
     running: JoinSet<Result<(), Trouble>>,
     tables: HashMap<Id, Running>,
     /// The tables whose copy can begin, as the last look found them; the next one is the last.
     waiting: Vec<Waiting>,
     resting: HashMap<u32, Rest>,
-    /// How large the tables that wait for their copy are on the provider, in bytes.
-    sizes: HashMap<u32, i64>,
+    sizes: Sizes,
     tending: Tending,
 }
 
@@ -77,34 +62,6 @@ struct Waiting {
     table: TableName,
 }
 
-/// When to look again.
-struct Pace {
-    looked: Instant,
-    /// A look is not due before.
-    rested: Instant,
-    hinted: bool,
-}
-
-impl Pace {
-    fn looked_at(rows: usize) -> Pace {
-        let looked = Instant::now();
-        let rest = REST_A_ROW * u32::try_from(rows).unwrap_or(u32::MAX);
-        Pace {
-            looked,
-            rested: looked + rest.min(LONGEST_LOOK_REST),
-            hinted: false,
-        }
-    }
-
-    fn next(&self) -> Instant {
-        if self.hinted {
-            self.rested
-        } else {
-            self.rested.max(self.looked + TURN)
-        }
-    }
-}
-
 /// A rest of a table after failures in a row.
 struct Rest {
     until: Instant,
@@ -114,14 +71,7 @@ struct Rest {
 /// Runs until asked to stop, or until the session to the subscriber is lost. Ends the tables'
 /// tasks when it ends.
 pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(), Trouble> {
-    let mut tasks = Tasks {
-        running: JoinSet::new(),
-        tables: HashMap::new(),
-        waiting: Vec::new(),
-        resting: HashMap::new(),
-        sizes: HashMap::new(),
-        tending: Tending::default(),
-    };
+    let mut tasks = Tasks::default();
     loop {
         let trouble = match turns(&sub, &subscriber, &mut tasks).await {
             Ok(()) => return Ok(()),
@@ -159,7 +109,7 @@ async fn turns(
 ) -> Result<(), Trouble> {
     let provider = sub.provider_session(Purpose::Admin).await?;
     let mut requests = sub.requests.clone();
-    let mut provider_told: Option<Instant> = None;
+    let mut applied = Applied::default();
     let mut pace: Option<Pace> = None;
     let mut progress = Progress::default();
     loop {
@@ -174,17 +124,13 @@ async fn turns(
             pace = Some(Pace::looked_at(rows));
         }
         tasks.start_copies(sub);
-        if provider_told.is_none_or(|told| told.elapsed() >= BETWEEN_TELLS) {
-            tell_provider(sub, &provider, subscriber).await?;
-            provider_told = Some(Instant::now());
-        }
+        applied.tell_if_due(sub, &provider, subscriber).await?;
         progress.show(sub, subscriber).await?;
         sub.goes_on(Part::TableTasks).await;
         sub.tables_beat.beat();
         let moved = async {
             sub.for_provider.notified().await;
-            let rest = provider_told.map_or(Duration::ZERO, |told| told.elapsed());
-            tokio::time::sleep(BETWEEN_TELLS.saturating_sub(rest)).await;
+            tokio::time::sleep(applied.rest()).await;
         };
         let next_look = pace
             .as_ref()
@@ -200,66 +146,10 @@ async fn turns(
             }
             () = sub.stop.cancelled() => return Ok(()),
         };
-        if let Some(pace) = &mut pace {
-            pace.hinted |= hinted;
+        if let Some(pace) = pace.as_mut().filter(|_| hinted) {
+            pace.hint();
         }
     }
-}
-
-/// Moves the consumer to what the subscriber has durably applied.
-async fn tell_provider(
-    sub: &Subscription,
-    provider: &Session,
-    subscriber: &Session,
-) -> Result<(), Trouble> {
-    let queue = &sub.settings.queue;
-    let stored = position::find(&**subscriber, &sub.consumer)
-        .await
-        .map_err(Trouble::database("could not read positions and tables"))?;
-    // None: not installed yet.
-    let stands = stored.ok_or(Trouble::Stale)?.position.tick.id;
-    if let Err(error) = consumer::advance(&**provider, queue, &sub.consumer, stands).await {
-        let known = provider::consumer_position(&**provider, queue, &sub.consumer).await;
-        return Err(match known {
-            Ok(None) => Trouble::no_consumer(&sub.consumer, stands, error),
-            Ok(Some(_)) | Err(_) => Trouble::queue(error),
-        });
-    }
-    Ok(())
-}
-
-/// Reads the tables that are under way, and clears helpers away that none of them needs.
-async fn read(
-    sub: &Subscription,
-    provider: &Session,
-    subscriber: &Session,
-) -> Result<Vec<TableRow>, Trouble> {
-    let queue = &sub.settings.queue;
-    let _nobody_parks_meanwhile = sub.helpers.lock().await;
-    let helpers: Vec<String> = consumer::list(&**provider)
-        .await
-        .map_err(Trouble::queue)?
-        .into_iter()
-        .filter(|one| one.queue == *queue && helper::is_helper_of(&one.name, &sub.consumer))
-        .map(|one| one.name)
-        .collect();
-    // Read after the list: a helper on the list is needed if any state since then says so.
-    let rows = table_state::unfinished(&**subscriber, &sub.consumer, &table_state::UNFINISHED)
-        .await
-        .map_err(Trouble::sql("could not read the states of tables"))?;
-    let needed: HashSet<String> = rows
-        .iter()
-        .filter_map(|row| helper::needed(row, &sub.consumer))
-        .collect();
-    for name in helpers {
-        if !needed.contains(&name) {
-            consumer::unregister(&**provider, queue, &name)
-                .await
-                .map_err(Trouble::queue)?;
-            debug!(consumer = %name, "helper consumer cleared away");
-        }
-    }
-    Ok(rows)
 }
 
 impl Tasks {
@@ -271,9 +161,9 @@ impl Tasks {
         provider: &Session,
         subscriber: &Session,
     ) -> Result<usize, Trouble> {
-        let rows = read(sub, provider, subscriber).await?;
+        let rows = under_way::read(sub, provider, subscriber).await?;
         self.end_removed(sub, subscriber, &rows).await?;
-        self.measure(sub, provider, subscriber, &rows).await?;
+        self.sizes.measure(sub, provider, subscriber, &rows).await?;
         self.plan(sub, &rows);
         self.tending.turn(sub, provider, subscriber).await?;
         Ok(rows.len())
@@ -303,55 +193,6 @@ impl Tasks {
         Ok(())
     }
 
-    /// Asks how large the tables are whose copy has not begun, each once.
-    async fn measure(
-        &mut self,
-        sub: &Subscription,
-        provider: &Session,
-        subscriber: &Session,
-        rows: &[TableRow],
-    ) -> Result<(), Trouble> {
-        let wanted: HashMap<u32, &TableRow> = rows
-            .iter()
-            .filter(|row| row.stand == Stand::Waiting)
-            .map(|row| (row.provider_oid, row))
-            .collect();
-        self.sizes.retain(|oid, _| wanted.contains_key(oid));
-        let new: Vec<u32> = wanted
-            .keys()
-            .filter(|oid| !self.sizes.contains_key(oid))
-            .copied()
-            .collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        let read = Trouble::database("could not read the sizes of tables on the provider");
-        let sizes = provider::table_sizes(&**provider, &new)
-            .await
-            .map_err(read)?;
-        for size in sizes {
-            self.sizes.insert(size.table_oid, size.bytes);
-            let Some(row) = wanted.get(&size.table_oid) else {
-                continue;
-            };
-            table_state::show_progress(
-                &**subscriber,
-                &sub.consumer,
-                &row.table,
-                0,
-                0,
-                Some(size.rows_estimated),
-            )
-            .await
-            .map_err(Trouble::database("could not write a table's size"))?;
-        }
-        // What does not exist has no size, and is not asked about again.
-        for oid in new {
-            self.sizes.entry(oid).or_insert(0);
-        }
-        Ok(())
-    }
-
     /// Starts tasks for tables whose rows are in, and lists those whose copy can begin. What is
     /// copied already comes first: it holds the queue.
     fn plan(&mut self, sub: &Arc<Subscription>, rows: &[TableRow]) {
@@ -366,7 +207,7 @@ impl Tasks {
             }
             match table::duty(row, sub.settings.parked_rest()) {
                 Duty::Copy => self.waiting.push(Waiting {
-                    bytes: self.sizes.get(&oid).copied().unwrap_or_default(),
+                    bytes: self.sizes.of(oid),
                     oid,
                     table: row.table.clone(),
                 }),
