@@ -158,20 +158,18 @@ pub fn classify(error: &tokio_postgres::Error) -> Class {
             Class::Bug
         };
     };
-    let code = state.code();
-    match code {
+    match *state {
         // A read-only database: a standby that may be promoted, or a disk guard.
-        "25006" => return Class::Transient,
-        // The database does not exist (yet), or a backend cannot be started right now.
-        "3D000" | "53300" => return Class::Transient,
-        // A lock timeout, a busy object, a canceled statement: try again.
-        "55P03" | "55006" | "57014" => return Class::Transient,
-        // The disk is full: a person must make room, and what waits goes on by itself then.
-        "53100" => return Class::Transient,
+        SqlState::READ_ONLY_SQL_TRANSACTION => return Class::Transient,
+        // The database does not exist (yet).
+        SqlState::INVALID_CATALOG_NAME => return Class::Transient,
+        // A lock timeout or a busy object: try again.
+        SqlState::LOCK_NOT_AVAILABLE | SqlState::OBJECT_IN_USE => return Class::Transient,
         _ => {}
     }
-    match code.get(..2).unwrap_or_default() {
-        // 08 connection, 40 serialization and deadlock, 53 resources, 57 shutdown and restart, 58 system.
+    match state.code().get(..2).unwrap_or_default() {
+        // 08 connection, 40 serialization and deadlock, 53 resources (of a full disk a person must make room, and what
+        // waits goes on by itself then), 57 cancel, shutdown and restart, 58 system.
         "08" | "40" | "53" | "57" | "58" => Class::Transient,
         // 28 authentication, 42 names, rights and syntax, 22/23 data and constraints, 0A not supported,
         // 55 wrong state of an object, 2F/38/39/P0 a function that said no, 44 a view's check.

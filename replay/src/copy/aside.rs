@@ -1,4 +1,4 @@
-//! The table beside the subscriber's: rows are loaded there that are not to be seen before all are in.
+//! The table beside the subscriber's table: a copy loads rows there if nobody is to see them before all rows are in.
 
 use sha2::{Digest, Sha256};
 use sql::{
@@ -9,8 +9,8 @@ use tokio_postgres::Client;
 
 use crate::{apply::table::Target, trouble::Trouble};
 
-/// What the copy does with rows that the table holds. What an unfinished try has loaded is
-/// nobody's: it goes, whatever is to be done with rows that were there before.
+/// What the copy does with rows that the table holds. The rows of an unfinished try belong to nobody: the
+/// table is emptied then, whatever is to be done with rows that were there before.
 pub(super) fn treatment(row: &TableRow) -> Existing {
     if row.loading {
         Existing::Truncate
@@ -27,11 +27,10 @@ pub(super) fn loaded_table(row: &TableRow, target: &Target, consumer: &str) -> T
     }
 }
 
-/// The name of the table beside it, which is written to the server's log like any other: an unlogged
-/// one would be empty after a crash.
+/// The name of the table beside the subscriber's.
 ///
-/// The name has the consumer in it, too: the providers of two jobs may number their tables alike, and the
-/// copy of one job would drop the other's table. The consumer's name itself may be too long.
+/// The name contains a digest of the consumer's name, because the providers of two jobs may number their tables alike:
+/// the copy of one job would drop the table of the other. The consumer's name itself may be too long.
 pub(super) fn name(row: &TableRow, consumer: &str) -> TableName {
     let digest = Sha256::digest(consumer.as_bytes());
     let digest: String = digest
@@ -42,7 +41,8 @@ pub(super) fn name(row: &TableRow, consumer: &str) -> TableName {
     TableName::new("trunkline", format!("copy_{}_{digest}", row.provider_oid))
 }
 
-/// Makes the table. It is replay's own, and has no types of the owner's; the owner reads it.
+/// Makes the table. The table belongs to replay and has no types of the owner's; the owner may read it. It is no
+/// unlogged table, because an unlogged table would be empty after a crash.
 pub(super) async fn make(
     row: &TableRow,
     target: &Target,
@@ -74,8 +74,8 @@ pub(super) async fn analyze(
         .map_err(Trouble::at_table(&row.table, doing))
 }
 
-/// Brings the loaded rows into the subscriber's table, whose other rows go if it is to hold these only; the table
-/// beside it goes.
+/// Brings the loaded rows into the subscriber's table and drops the table beside it. With `only_these` the other rows
+/// of the subscriber's table are deleted.
 pub(super) async fn merge(
     row: &TableRow,
     target: &Target,

@@ -1,4 +1,4 @@
-//! What keeps one table from going on.
+//! The trouble that keeps one table from going on.
 
 use sql::name::TableName;
 
@@ -6,11 +6,11 @@ use sql::name::TableName;
 #[derive(Debug, thiserror::Error)]
 #[error("table {table}: {doing}")]
 pub(crate) struct TableTrouble {
-    /// The table, by its name on the provider.
+    /// The table, by the table's name on the provider.
     table: TableName,
     /// What was being done, as "could not ...".
     doing: String,
-    /// What an operator can do.
+    /// What an operator can do about the trouble.
     pub(super) advice: String,
     /// Why it failed.
     #[source]

@@ -1,4 +1,4 @@
-//! Tells the provider how far everything is applied, so that its queue can give the events away.
+//! Tells the provider how far the subscriber has applied the queue, so that the queue can give the events away.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use sql::{connect::Session, provider, queue::consumer, subscriber::position};
 
 use crate::{subscriber::shared::Subscription, trouble::Trouble};
 
-/// The provider is told a few times a second at most, so that its subscription row stays small
-/// under a held snapshot.
+/// The provider is told a few times a second at most. Each time makes a new version of the consumer's row, which
+/// a held snapshot keeps.
 const BETWEEN_TELLS: Duration = Duration::from_millis(250);
 
-/// What the provider has been told.
+/// When the provider was told last.
 #[derive(Default)]
 pub(super) struct Applied {
     told: Option<Instant>,

@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 /// How often to look while no hint comes.
 pub(super) const TURN: Duration = Duration::from_secs(1);
 
-/// How long a look rests for each table under way that it has read, so that it reads 200 rows a
-/// second at most. With 1,000 tables each hint would else read 1,000 rows, and each table gives
+/// How long looks rest for each table under way that the last look has read, so that they read 200 rows a
+/// second at most. With 1,000 tables each hint would otherwise read 1,000 rows, and each table gives
 /// several hints.
 const REST_A_ROW: Duration = Duration::from_millis(5);
 
-/// A look rests no longer than this: with very many tables under way it reads more rows a second.
+/// Looks rest no longer than this: with very many tables under way they read more rows a second.
 const LONGEST_LOOK_REST: Duration = Duration::from_secs(5);
 
 /// When to look again.
 pub(super) struct Pace {
     looked: Instant,
-    /// A look is not due before.
+    /// No look is due before this time.
     rested: Instant,
     hinted: bool,
 }

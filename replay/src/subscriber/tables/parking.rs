@@ -1,6 +1,6 @@
-//! Parks a table that cannot go on, with the reason and what to do. One way for the batch loop,
-//! a catch-up and a copy; over a session of its own, for the one that met the trouble may be
-//! useless.
+//! Parks a table that cannot go on, with the reason and the advice. The batch loop, a catch-up and a
+//! copy park in the same way. Parking has a session of its own, because the session that met the
+//! trouble may be useless.
 
 use sql::{
     connect::{Purpose, Session},
@@ -13,8 +13,8 @@ use tracing::{debug, error};
 
 use crate::{subscriber::shared::Subscription, table::helper, trouble::Trouble};
 
-/// Parks a table whose own task cannot go on. `row` is the table as its task has read it, `stand` is where it
-/// stands by now. False if the stored row is not there any more.
+/// Parks a table whose own task cannot go on. `row` is the table as the task has read it, and `stand` is where the
+/// table stands by now. False if the stored row has changed meanwhile.
 pub(crate) async fn park(
     sub: &Subscription,
     row: &TableRow,
@@ -24,11 +24,11 @@ pub(crate) async fn park(
     store(sub, row, stand, trouble, Deed::Park).await
 }
 
-/// Parks a table that the batch loop has, or was to take over. The queue holds its changes: those after the tick
-/// `at`, where the loop stands, if it was `ok`. False if the stored row is not as it was any more.
+/// Parks a table that the batch loop has, or was to take over. A table that was `ok` stands where the loop stands, at
+/// the tick `at`, and a helper consumer holds the changes after that tick. False if the stored row has changed meanwhile.
 ///
-/// The helper consumer comes first: if the process dies before the state is stored, a
-/// helper is left over, and cleared away; the other way round events would be lost.
+/// The helper consumer is registered first. If the process dies before the state is stored, a helper is
+/// left over and is cleared away later. In the other order events would be lost.
 pub(crate) async fn take_out(
     sub: &Subscription,
     provider: &Session,

@@ -15,12 +15,13 @@ use crate::{subscriber::shared::Subscription, trouble::Trouble};
 pub(super) struct Sizes(HashMap<u32, i64>);
 
 impl Sizes {
-    /// A table's size; 0 for one that is not known.
+    /// A table's size; 0 for a table whose size is not known.
     pub(super) fn of(&self, oid: u32) -> i64 {
         self.0.get(&oid).copied().unwrap_or_default()
     }
 
-    /// Asks how large the tables are whose copy has not begun, each once, and shows how many rows they have.
+    /// Asks how large the tables are whose copy has not begun, each table once, and stores how many rows they have, for
+    /// showing.
     pub(super) async fn measure(
         &mut self,
         sub: &Subscription,
@@ -62,7 +63,7 @@ impl Sizes {
             .await
             .map_err(Trouble::database("could not write a table's size"))?;
         }
-        // What does not exist has no size, and is not asked about again.
+        // A table that does not exist has no size, and is not asked about again.
         for oid in new {
             self.0.entry(oid).or_insert(0);
         }

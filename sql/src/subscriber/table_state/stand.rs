@@ -1,4 +1,4 @@
-//! Where a table stands in its life, with what each state needs, as one reads it from its row. Pure.
+//! Where a table stands in its life, with the data that each state needs, read from the table's row. Pure.
 
 use super::words::State;
 use crate::{
@@ -10,19 +10,19 @@ use crate::{
 /// What a copy showed, and the proof of where it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
-    /// The copy's snapshot; events that it shows are in the copy.
+    /// The copy's snapshot; events that the snapshot shows are in the copy.
     pub snapshot: SnapshotText,
     /// A tick that shows all that the snapshot shows, made by the server that was copied: a
     /// provider without it is not the one that was copied.
     pub shown_by: Tick,
 }
 
-/// How far a table with its rows is while it is not `ok`.
+/// How far a table that has its rows is while the table is not `ok`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Its own events are applied up to this tick.
+    /// The table's own events are applied up to this tick.
     pub tick: Tick,
-    /// The copy that its rows are of; none for a table that was `ok` since.
+    /// The copy that the table's rows are of; none for a table that was `ok` since the copy.
     pub copied: Option<Copied>,
 }
 
@@ -31,9 +31,9 @@ pub struct Place {
 pub struct Why {
     /// The error in one line, without values of rows.
     pub error: String,
-    /// The same with what the server says beside its message; none: nothing more.
+    /// The same error with what the server says beside its message; none: the server says nothing more.
     pub detail: Option<String>,
-    /// What to do about it.
+    /// What an operator can do about the error.
     pub advice: String,
 }
 
@@ -47,36 +47,36 @@ impl Why {
 /// A table that cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
-    /// Where its own events go on; none: nothing of it is on the subscriber, and it is copied again.
+    /// Where the table's own events go on; none: nothing of the table is on the subscriber, and the table is copied again.
     pub place: Option<Place>,
-    /// Why it is parked.
+    /// Why the table is parked.
     pub why: Why,
-    /// The operator asks for a try before its rest is over.
+    /// The operator asks for a try before the table's rest is over.
     pub try_now: bool,
 }
 
 /// Where a table stands. [`step`](super::step) says who makes which step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stand {
-    /// `-`: registered; its copy has not begun.
+    /// `-`: the table is registered, and its copy has not begun.
     Waiting,
-    /// `in-copy` without a tick: rows are being copied. Until the copy has got further than the try before it,
-    /// the row says why that one was parked.
+    /// `in-copy` without a tick: rows are being copied. Until the new try has begun, the row says why the try before
+    /// was parked.
     InCopy(Option<Why>),
     /// `in-copy` with a tick: all rows are in, and what the copy took away is being built.
     Loaded(Place),
     /// `catching-up`: the table's own events follow.
     CatchingUp(Place),
-    /// `wanna-sync`: caught up; the batch loop takes the last step.
+    /// `wanna-sync`: the table has caught up, and the batch loop takes the last step.
     WannaSync(Place),
-    /// `ok`: equal to the provider at the consumer's position.
+    /// `ok`: the table is equal to the provider's at the consumer's position.
     Ok,
-    /// `parked`: cannot go on.
+    /// `parked`: the table cannot go on.
     Parked(Parked),
 }
 
 impl Stand {
-    /// The word for it, as it is stored and printed.
+    /// The state's word, as the database stores it and programs print it.
     pub fn state(&self) -> State {
         match self {
             Stand::Waiting => State::Waiting,

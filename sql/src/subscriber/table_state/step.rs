@@ -1,4 +1,5 @@
-//! Who may do what with a table in which state, and how it stands then. Pure, and the only maker of a [`Step`].
+//! Who may do what with a table in which state, and where the table stands afterwards. Pure, and the only maker of a
+//! [`Step`].
 //!
 //! | from | to | by whom | durable because |
 //! |---|---|---|---|
@@ -14,8 +15,8 @@
 //! | any | `-` | `resync`, `adopt` | by itself, with the lists' version |
 //! | any | row deleted | `remove` | by itself, with the lists' version |
 //!
-//! A copy's tries begin, end and are given up within `in-copy`, by their number: see
-//! [`Attempt`](crate::subscriber::copy_attempt::Attempt). The last two need no state to begin from.
+//! The tries of a copy begin, end and are given up within `in-copy`, by the number of the try: see
+//! [`Attempt`](crate::subscriber::copy_attempt::Attempt). The last two rows of the list need no state to begin from.
 
 use super::{Parked, Place, Stand, State, Why};
 use crate::queue::tick::Tick;
@@ -25,9 +26,9 @@ use crate::queue::tick::Tick;
 pub enum Deed {
     /// The table's task begins to copy it.
     BeginCopy,
-    /// The table's task has brought back what the copy took away.
+    /// The table's task has brought back the indexes and constraints that the copy took away.
     Build,
-    /// The table's task has applied its own events up to a later tick.
+    /// The table's task has applied the table's own events up to a later tick.
     CatchUp(Tick),
     /// The table's task has nothing more to apply, and asks the batch loop to take the table over.
     AskForTakeOver,
@@ -35,12 +36,12 @@ pub enum Deed {
     Park(Why),
     /// The batch loop takes the table over at its own position.
     TakeOver,
-    /// The batch loop cannot go on with the table. One that was `ok` is parked where the loop stands, at this tick.
+    /// The batch loop cannot go on with the table. A table that was `ok` is parked where the loop stands, at this tick.
     TakeOut(Tick, Why),
 }
 
 impl Deed {
-    /// What is done, in words, without what is said of it: an error may hold values of rows.
+    /// What is done, in words. The error of a deed is left out, because it may hold values of rows.
     fn as_str(&self) -> &'static str {
         match self {
             Deed::BeginCopy => "begin its copy",
@@ -66,7 +67,7 @@ pub struct Illegal {
     deed: &'static str,
 }
 
-/// A step of a table from where it stands. The table's row takes it only if it still is where the step begins.
+/// A step of a table. The table's row takes the step only if the row still is where the step begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     from: State,
@@ -91,7 +92,7 @@ impl Step {
     }
 }
 
-/// The step that a deed is for a table that stands there.
+/// The step that a deed is for a table in this state.
 ///
 /// # Errors
 /// [`Illegal`] where the state does not allow the deed.
