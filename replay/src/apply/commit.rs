@@ -9,21 +9,22 @@ use sql::{
     },
 };
 
-use super::Applier;
+use super::{Applier, ApplyTx};
 use crate::trouble::Trouble;
 
-impl Applier {
-    /// Ends the transaction by moving the consumer's position.
-    pub(crate) async fn commit_move(&mut self, step: Move) -> Result<(), Trouble> {
+impl ApplyTx<'_> {
+    /// Ends the transaction by moving the consumer's position. The rows that were written.
+    pub(crate) async fn commit_move(mut self, step: Move) -> Result<u64, Trouble> {
         self.settle(step.to.id).await?;
         self.check_deferred().await?;
         self.swap_position(step).await?;
-        self.commit().await
+        let rows = self.rows();
+        self.commit().await.map(|()| rows)
     }
 
     /// Ends the transaction by a step of a table's state.
     pub(crate) async fn commit_step(
-        &mut self,
+        mut self,
         table: &TableName,
         step: &Step,
     ) -> Result<(), Trouble> {
@@ -37,7 +38,7 @@ impl Applier {
 
     /// Ends the transaction by a step of a table's state, provided the consumer's position is the given one.
     pub(crate) async fn commit_step_at(
-        &mut self,
+        mut self,
         table: &TableName,
         step: &Step,
         at: Move,
@@ -51,44 +52,55 @@ impl Applier {
 
     pub(super) async fn swap_position(&self, step: Move) -> Result<(), Trouble> {
         let step = Move {
-            conflicts: self.conflicts.count(),
+            conflicts: self.done.conflicts.count(),
             ..step
         };
         let moved = self
+            .applier
             .mover
-            .compare_and_swap(&*self.session, &self.consumer, &step)
+            .compare_and_swap(&*self.applier.session, &self.applier.consumer, &step)
             .await
             .map_err(Trouble::database("could not write the position"))?;
         if moved { Ok(()) } else { Err(Trouble::Stale) }
     }
 
     async fn take_step(&self, table: &TableName, step: &Step) -> Result<(), Trouble> {
-        let taken = table_state::take_step(&*self.session, &self.consumer, table, step)
-            .await
-            .map_err(Trouble::database("could not write a table's state"))?;
+        let taken =
+            table_state::take_step(&*self.applier.session, &self.applier.consumer, table, step)
+                .await
+                .map_err(Trouble::database("could not write a table's state"))?;
         if taken { Ok(()) } else { Err(Trouble::Stale) }
     }
 
-    pub(super) async fn commit(&mut self) -> Result<(), Trouble> {
-        self.session
+    pub(super) async fn commit(mut self) -> Result<(), Trouble> {
+        self.applier
+            .session
             .batch_execute("commit")
             .await
             .map_err(Trouble::database("could not commit on the subscriber"))?;
-        self.made.extend(self.made_now.drain());
-        self.conflicts.tell();
+        self.is_ended = true;
+        self.applier.made.extend(self.done.made.drain());
+        self.done.conflicts.tell();
         Ok(())
     }
 
-    /// Rolls the transaction back. What the applier has learnt of tables is forgotten too, as the tables may have
-    /// changed.
+    /// Ends the transaction without a trace, as [`Applier::rollback`] does.
+    pub(crate) async fn rollback(mut self) -> Result<(), Trouble> {
+        self.is_ended = true;
+        self.applier.rollback().await
+    }
+}
+
+impl Applier {
+    /// Ends a transaction that was dropped without an end, if there is one. What was learnt of tables is forgotten
+    /// too, as they may have changed.
     pub(crate) async fn rollback(&mut self) -> Result<(), Trouble> {
-        self.made_now.clear();
-        self.pending.clear();
-        self.gathered.clear();
         self.writable.clear();
         self.session
             .batch_execute("rollback")
             .await
-            .map_err(Trouble::database("could not roll back on the subscriber"))
+            .map_err(Trouble::database("could not roll back on the subscriber"))?;
+        self.is_left_open = false;
+        Ok(())
     }
 }

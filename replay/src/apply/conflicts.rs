@@ -7,25 +7,16 @@ use sql::{
     subscriber::{
         conflict::OnConflict,
         conflict::{self, Found, Kind},
-        table_state::TableRow,
     },
 };
 
-use super::{Applier, staged::Differences};
+use super::{ApplyTx, staged::Differences};
 use crate::trouble::{NotAsSaid, Trouble};
 
 /// How many keys of a table may wait for the end of the transaction. If there are more, all count as conflicts at once.
 const OPEN_KEYS: usize = 10_000;
 
-impl Applier {
-    /// Notes the choices of tables that have a choice of their own.
-    pub(crate) fn choose<'a>(&mut self, tables: impl IntoIterator<Item = &'a TableRow>) {
-        self.choices = tables
-            .into_iter()
-            .filter_map(|row| Some((row.provider_oid, row.on_conflict?)))
-            .collect();
-    }
-
+impl ApplyTx<'_> {
     /// Stops a table whose rows do not stay as they are written. For any other table it notes the rows that were not as
     /// their change said, until the end of the transaction.
     pub(super) async fn judge(
@@ -47,7 +38,7 @@ impl Applier {
             .by_kind()
             .into_iter()
             .flat_map(|(kind, keys)| keys.iter().map(move |key| (kind, key.clone())));
-        let one = self.conflicts.of(shape, tick);
+        let one = self.done.conflicts.of(shape, tick);
         one.open.extend(found);
         if one.open.len() > OPEN_KEYS {
             self.store_conflicts().await?;
@@ -57,7 +48,7 @@ impl Applier {
 
     /// Stores and counts the conflicts that no later change has taken back, or stops a table, as is configured.
     pub(super) async fn store_conflicts(&mut self) -> Result<(), Trouble> {
-        for one in &mut self.conflicts.tables {
+        for one in &mut self.done.conflicts.tables {
             let open = std::mem::take(&mut one.open);
             for kind in [Kind::Missing, Kind::Exists] {
                 let of_kind = open.iter().filter(|(of, _)| *of == kind);
@@ -65,8 +56,8 @@ impl Applier {
                 if keys.is_empty() {
                     continue;
                 }
-                let choice = self.choices.get(&one.provider_oid).copied();
-                match choice.unwrap_or(self.on_conflict) {
+                let choice = self.applier.choices.get(&one.provider_oid).copied();
+                match choice.unwrap_or(self.applier.on_conflict) {
                     OnConflict::Overwrite => {}
                     OnConflict::Stop => return Err(stopped(&one.table, kind, keys.len())),
                 }
@@ -77,9 +68,10 @@ impl Applier {
                     keys: &keys,
                     tick: one.tick,
                 };
-                let key_hash = conflict::store(&*self.session, &self.consumer, &found)
-                    .await
-                    .map_err(Trouble::database("could not store conflicts"))?;
+                let key_hash =
+                    conflict::store(&*self.applier.session, &self.applier.consumer, &found)
+                        .await
+                        .map_err(Trouble::database("could not store conflicts"))?;
                 match kind {
                     Kind::Missing => one.missing += keys.len(),
                     Kind::Exists => one.exists += keys.len(),

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use sql::{event::shape::Shape, name::TableName, subscriber::session_role::SessionRole};
 
-use super::Applier;
+use super::ApplyTx;
 use crate::trouble::Trouble;
 
-impl Applier {
+impl ApplyTx<'_> {
     /// Checks the deferred constraints while it is still known which table a failure belongs to.
     pub(super) async fn check_deferred(&mut self) -> Result<(), Trouble> {
-        if self.session_role == SessionRole::Replica {
+        if self.applier.session_role == SessionRole::Replica {
             return Ok(());
         }
         let checked = self
+            .applier
             .session
             .batch_execute("savepoint deferred; set constraints all immediate")
             .await;
@@ -31,12 +32,14 @@ impl Applier {
                 error,
             ));
         };
-        self.session
+        self.applier
+            .session
             .batch_execute("rollback to savepoint deferred")
             .await
             .map_err(Trouble::database("could not roll back on the subscriber"))?;
         // The table with the constraint; if that is not the job's, the table that it refers to.
         let names = self
+            .applier
             .session
             .query(
                 "select n.nspname::text, c.relname::text \
@@ -70,7 +73,8 @@ impl Applier {
 
     /// The shape of the rows that are written to a table of the subscriber.
     fn shape_of(&self, target: &TableName) -> Option<&Arc<Shape>> {
-        self.writable
+        self.applier
+            .writable
             .values()
             .find(|one| one.target.name == *target)
             .map(|one| &one.target.shape)

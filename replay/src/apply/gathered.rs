@@ -16,7 +16,7 @@ use sql::{queue::tick::TickId, subscriber::conflict::Kind};
 use tokio_postgres::Error;
 
 use super::{
-    Applier,
+    ApplyTx,
     staged::{Differences, SetWriter, Stage, is_in_the_way},
     table::{Staging, TogetherStatements},
     writable::Writable,
@@ -86,11 +86,11 @@ impl Stage<'_> {
     }
 }
 
-impl Applier {
+impl ApplyTx<'_> {
     /// Whether a set must be gathered: other sets of its table are gathered, or its rows must be deleted and inserted
     /// again without losing the values of the subscriber's own columns.
     pub(super) fn must_gather(&self, set: &ChangeSet, writable: &Writable) -> bool {
-        self.gathered.has(set.shape.table.oid)
+        self.done.gathered.has(set.shape.table.oid)
             || (writable.target.keeps_beside() && !(set.updates.is_empty() && set.puts.is_empty()))
     }
 
@@ -102,12 +102,12 @@ impl Applier {
         tick: TickId,
     ) -> Result<(), Trouble> {
         let table = set.shape.table_name();
-        for old in self.gathered.take(set.shape.table.oid, Some(set)) {
+        for old in self.done.gathered.take(set.shape.table.oid, Some(set)) {
             self.write_together(&old, tick).await?;
         }
         self.make(writable, Staging::Known).await?;
         self.make(writable, Staging::Together).await?;
-        if self.gathered.take_written(set.shape.shape) {
+        if self.done.gathered.take_written(set.shape.shape) {
             self.clear_gathered(writable).await?;
         }
         let gathered = self
@@ -115,14 +115,14 @@ impl Applier {
             .gather(&writable.together, set)
             .await
             .map_err(Trouble::at_table(&table, "could not gather its rows"))?;
-        let known = self.writable.get(&set.shape.shape);
-        self.gathered.add(known.ok_or(Trouble::Stale)?);
+        let known = self.applier.writable.get(&set.shape.shape);
+        self.done.gathered.add(known.ok_or(Trouble::Stale)?);
         self.judge(&set.shape, gathered, tick).await
     }
 
     /// Forgets the gathered rows of a table that is emptied.
     pub(super) async fn forget_gathered(&mut self, set: &ChangeSet) -> Result<(), Trouble> {
-        for old in self.gathered.take(set.shape.table.oid, None) {
+        for old in self.done.gathered.take(set.shape.table.oid, None) {
             self.clear_gathered(&old).await?;
         }
         Ok(())
@@ -142,23 +142,19 @@ impl Applier {
         writable: &Writable,
         tick: TickId,
     ) -> Result<(), Trouble> {
-        let was_begun = self.gathered.has(set.shape.table.oid);
+        let was_begun = self.done.gathered.has(set.shape.table.oid);
         self.gather(set, writable, tick).await?;
         if was_begun {
             return Ok(());
         }
-        let table = set.shape.table_name();
-        self.run_at("savepoint together", &table, "could not set a savepoint")
-            .await?;
+        let before = self.savepoint("together").await?;
         match self.write_together(writable, tick).await {
             Ok(()) => {
-                self.gathered.take(set.shape.table.oid, None);
-                self.run_at("release savepoint together", &table, "could not go on")
-                    .await
+                self.done.gathered.take(set.shape.table.oid, None);
+                self.release(before).await
             }
             Err(trouble @ Trouble::Table(_)) if trouble.sqlstate().is_some_and(is_in_the_way) => {
-                let back = "rollback to savepoint together";
-                self.run_at(back, &table, "could not roll back").await
+                self.roll_back_to(before).await
             }
             Err(other) => Err(other),
         }
@@ -180,7 +176,7 @@ impl Applier {
                 &table,
                 "could not write its rows on the subscriber",
             ))?;
-        self.gathered.written(shape.shape);
+        self.done.gathered.written(shape.shape);
         let differences = Differences {
             unruly: !stayed,
             ..Differences::default()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sql::classify;
 use tokio_postgres::{Error, error::SqlState};
 
-use super::{Applier, owner::Hold, writable::Writable};
+use super::{ApplyTx, owner::Hold, writable::Writable};
 use crate::trouble::Trouble;
 
 /// Whether an error of holding tables says that a table has changed, is gone or cannot be held, and not that the server
@@ -19,19 +19,19 @@ pub(super) fn is_outdated(error: &Error) -> bool {
         || classify(error) == sql::Class::Operator
 }
 
-impl Applier {
+impl ApplyTx<'_> {
     /// The statement that holds the tables that the transaction does not hold yet; none if it holds all.
     pub(super) fn to_hold(&self, writable: &[Arc<Writable>]) -> Option<String> {
         let new = writable
             .iter()
             .map(|one| &one.target)
-            .filter(|target| !self.held.contains(&target.shape.shape));
+            .filter(|target| !self.done.held.contains(&target.shape.shape));
         Hold::ToWrite.statement(new.map(|target| &target.acting))
     }
 
     pub(super) fn note_held(&mut self, writable: &[Arc<Writable>]) {
         let shapes = writable.iter().map(|one| one.target.shape.shape);
-        self.held.extend(shapes);
+        self.done.held.extend(shapes);
     }
 
     /// Holds tables until the transaction ends, and runs the statements that follow.
@@ -45,7 +45,11 @@ impl Applier {
     ) -> Result<(), Trouble> {
         let hold = self.to_hold(writable);
         let statements: Vec<&str> = hold.as_deref().into_iter().chain([then]).collect();
-        let done = self.session.batch_execute(&statements.join("; ")).await;
+        let done = self
+            .applier
+            .session
+            .batch_execute(&statements.join("; "))
+            .await;
         match done {
             Ok(()) => {
                 self.note_held(writable);
@@ -64,7 +68,10 @@ impl Applier {
         for one in writable {
             self.roll_chunk_back().await?;
             let table = one.target.shape.table_name();
-            let held = one.target.acting.hold(&self.session, &table, Hold::ToWrite);
+            let held = one
+                .target
+                .acting
+                .hold(&self.applier.session, &table, Hold::ToWrite);
             if let Err(trouble @ (Trouble::Table { .. } | Trouble::Operator { .. })) = held.await {
                 return Ok(trouble);
             }

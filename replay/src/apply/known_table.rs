@@ -7,7 +7,7 @@ use futures::future::join_all;
 use sql::event::{mapping::Mapping, shape::Shape};
 
 use super::{
-    Applier,
+    ApplyTx,
     pipeline::Prepared,
     staged::{SetWriter, Stage, is_known_loaded},
     table::{self, Staging, Target},
@@ -18,7 +18,7 @@ use crate::{fold::ChangeSet, trouble::Trouble};
 /// How many tables are looked up together. All answers are in memory at once.
 const LOOKED_UP_AT_ONCE: usize = 50;
 
-impl Applier {
+impl ApplyTx<'_> {
     /// Makes the staging tables that a set is written through, unless the session has them.
     pub(super) async fn make_staging(
         &mut self,
@@ -40,7 +40,7 @@ impl Applier {
         staging: Staging,
     ) -> Result<(), Trouble> {
         let made = (writable.target.shape.shape, staging);
-        if self.made.contains(&made) || self.made_now.contains(&made) {
+        if self.applier.made.contains(&made) || self.done.made.contains(&made) {
             return Ok(());
         }
         let sql = match staging {
@@ -52,16 +52,20 @@ impl Applier {
         let table = writable.target.shape.table_name();
         self.run_at(sql, &table, "could not make staging tables")
             .await?;
-        self.made_now.insert(made);
-        self.ever_made.insert(made.0);
+        self.done.made.insert(made);
+        self.applier.ever_made.insert(made.0);
         Ok(())
     }
 
     pub(super) fn writer<'a>(&'a mut self, writable: &'a Writable) -> SetWriter<'a> {
-        let staged = self.staged.entry(writable.target.shape.shape).or_default();
+        let staged = self
+            .done
+            .staged
+            .entry(writable.target.shape.shape)
+            .or_default();
         let [known, unknown] = staged;
         let stage = |statements, staged| Stage {
-            client: &self.session,
+            client: &self.applier.session,
             target: &writable.target,
             statements,
             staged,
@@ -74,7 +78,11 @@ impl Applier {
 
     /// The target of a shape that is looked up.
     pub(super) fn writable(&self, shape: &Shape) -> Result<Arc<Writable>, Trouble> {
-        let known = self.writable.get(&shape.shape).ok_or(Trouble::Stale)?;
+        let known = self
+            .applier
+            .writable
+            .get(&shape.shape)
+            .ok_or(Trouble::Stale)?;
         Ok(Arc::clone(known))
     }
 
@@ -86,8 +94,8 @@ impl Applier {
     ) -> Result<(), Trouble> {
         let mut new: Vec<(&Arc<Shape>, Mapping)> = Vec::new();
         for shape in shapes {
-            let mapping = self.mapping(shape.table.oid)?;
-            let known = self.writable.get(&shape.shape);
+            let mapping = self.applier.mapping(shape.table.oid)?;
+            let known = self.applier.writable.get(&shape.shape);
             // A table that was removed and added again may have the same shape, and another mapping.
             if known.is_none_or(|known| known.mapping != mapping) {
                 new.push((shape, mapping));
@@ -103,7 +111,7 @@ impl Applier {
     }
 
     async fn look_some_up(&mut self, some: Vec<(&Arc<Shape>, Mapping)>) -> Result<(), Trouble> {
-        let (client, role) = (&*self.session, self.session_role);
+        let (client, role) = (&*self.applier.session, self.applier.session_role);
         let finding = some
             .iter()
             .map(|(shape, mapping)| Target::find(client, shape, mapping, role));
@@ -133,7 +141,7 @@ impl Applier {
                 target,
             };
             let shape = writable.target.shape.shape;
-            self.writable.insert(shape, Arc::new(writable));
+            self.applier.writable.insert(shape, Arc::new(writable));
         }
         Ok(())
     }
@@ -142,13 +150,13 @@ impl Applier {
     /// outdated.
     async fn forget_staging(&mut self, target: &Target) -> Result<(), Trouble> {
         let (shape, table) = (target.shape.shape, target.shape.table_name());
-        if self.ever_made.contains(&shape) {
+        if self.applier.ever_made.contains(&shape) {
             let drop = table::drop_staging(shape);
             self.run_at(&drop, &table, "could not drop staging tables")
                 .await?;
         }
-        self.made.retain(|(made, _)| *made != shape);
-        self.made_now.retain(|(made, _)| *made != shape);
+        self.applier.made.retain(|(made, _)| *made != shape);
+        self.done.made.retain(|(made, _)| *made != shape);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use sql::{
 };
 use tracing::warn;
 
-use super::{Applier, owner::Hold, table::Target, truncate};
+use super::{ApplyTx, owner::Hold, table::Target, truncate};
 use crate::trouble::Trouble;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ const IS_SAME_PART: &str = "with recursive above (one) as ( \
                       join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
                      where n.nspname = $4 and c.relname = $5)";
 
-impl Applier {
+impl ApplyTx<'_> {
     /// Applies a mark. Everything before the mark must be written: the caller has flushed its chunk.
     ///
     /// # Errors
@@ -47,11 +47,16 @@ impl Applier {
             Mark::Resync { why } => Err(needs_copy(&table, why.clone(), COPY_AGAIN)),
             Mark::Ignored { operation, rows } => {
                 warn!(%table, %operation, rows, tick = tick.0, "changes left out");
-                table_state::count_ignored(&*self.session, &self.consumer, shape.table.oid, *rows)
-                    .await
-                    .map_err(Trouble::database(
-                        "could not count changes that are left out",
-                    ))
+                table_state::count_ignored(
+                    &*self.applier.session,
+                    &self.applier.consumer,
+                    shape.table.oid,
+                    *rows,
+                )
+                .await
+                .map_err(Trouble::database(
+                    "could not count changes that are left out",
+                ))
             }
             Mark::Emptied(part) => {
                 self.settle(tick).await?;
@@ -96,17 +101,26 @@ impl Applier {
     }
 
     async fn target(&self, shape: &Arc<Shape>) -> Result<Target, Trouble> {
-        let mapping = self.mapping(shape.table.oid)?;
-        let target = Target::find(&*self.session, shape, &mapping, self.session_role).await?;
+        let mapping = self.applier.mapping(shape.table.oid)?;
+        let target = Target::find(
+            &*self.applier.session,
+            shape,
+            &mapping,
+            self.applier.session_role,
+        )
+        .await?;
         let (table, hold) = (shape.table_name(), Hold::ToWrite);
-        target.acting.hold(&self.session, &table, hold).await?;
+        target
+            .acting
+            .hold(&self.applier.session, &table, hold)
+            .await?;
         Ok(target)
     }
 
     /// Whether new values of some columns change what the subscriber has: the columns are replicated, or the table's
     /// filter reads them.
     fn concerns(&self, shape: &Shape, columns: &[String]) -> Result<bool, Trouble> {
-        let mapping = self.mapping(shape.table.oid)?;
+        let mapping = self.applier.mapping(shape.table.oid)?;
         let of_filter = mapping.filter.iter().flat_map(|filter| &filter.columns);
         let of_filter: Vec<_> = of_filter.collect();
         let mut changed = shape
@@ -127,6 +141,7 @@ impl Applier {
     ) -> Result<(), Trouble> {
         let at_table = |doing: &'static str| Trouble::at_table(table, doing);
         let here: bool = self
+            .applier
             .session
             .query_one(
                 IS_SAME_PART,
@@ -143,7 +158,7 @@ impl Applier {
             .map_err(at_table("could not look for a partition on the subscriber"))?;
         let name = TableName::new(part.part.schema.clone(), part.part.name.clone());
         if here {
-            return truncate::tables(&self.session, &[(&name, &target.acting)]).await;
+            return truncate::tables(&self.applier.session, &[(&name, &target.acting)]).await;
         }
         let mut values = Vec::new();
         let condition = part.condition(
@@ -163,7 +178,9 @@ impl Applier {
             ));
         };
         let delete = format!("delete from {} t where {condition}", target.own_rows());
-        let deleted = target.acting.execute_with(&self.session, &delete, &values);
+        let deleted = target
+            .acting
+            .execute_with(&self.applier.session, &delete, &values);
         deleted
             .await
             .map_err(at_table("could not delete a partition's rows"))
@@ -188,7 +205,9 @@ impl Applier {
              where row(t.{name})::text is distinct from row({given}::{type_name})::text",
             target.own_rows()
         );
-        let filled = target.acting.execute_with(&self.session, &fill, &values);
+        let filled = target
+            .acting
+            .execute_with(&self.applier.session, &fill, &values);
         filled
             .await
             .map_err(Trouble::at_table(table, "could not set a new column"))
@@ -199,7 +218,7 @@ impl Applier {
         let table = &shape.table_name();
         let Sum { columns, rows, sum } = wanted;
         let target = self.target(shape).await?;
-        let mapping = self.mapping(shape.table.oid)?;
+        let mapping = self.applier.mapping(shape.table.oid)?;
         let has_all = columns
             .iter()
             .all(|column| target.written_column(column).is_some());
@@ -217,6 +236,7 @@ impl Applier {
         let at_table = Trouble::at_table(table, "could not compare its rows");
         let name = &target.name;
         let (rows_here, sum_here): (i64, String) = self
+            .applier
             .session
             .query_one(
                 "select rows, sum::text from trunkline.digest_as($1, $2, $3, $4)",

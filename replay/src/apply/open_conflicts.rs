@@ -13,13 +13,13 @@ use tracing::warn;
 use crate::fold::ChangeSet;
 
 /// The conflicts of the open transaction.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Conflicts {
     pub(super) tables: Vec<OfTable>,
 }
 
 /// The conflicts of the open transaction in one table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OfTable {
     pub(super) table: TableName,
     pub(super) provider_oid: u32,
@@ -35,11 +35,6 @@ pub(super) struct OfTable {
 }
 
 impl Conflicts {
-    /// Forgets all conflicts, when a transaction begins.
-    pub(super) fn clear(&mut self) {
-        self.tables.clear();
-    }
-
     /// The number of conflicts that are stored.
     pub(super) fn count(&self) -> i64 {
         let rows: usize = self.tables.iter().map(|one| one.missing + one.exists).sum();
@@ -63,8 +58,7 @@ impl Conflicts {
         }
     }
 
-    /// Changes that say nothing of the row before take back the conflicts of their keys. Such a change follows if a
-    /// nested statement was logged first, and the statement around it had touched the rows before.
+    /// Takes back the conflicts of keys that the written sets say something new of.
     pub(super) fn take_back(&mut self, set: &ChangeSet) {
         let table_oid = set.shape.table.oid;
         let Some(one) = self.tables.iter_mut().find(|one| {

@@ -75,7 +75,8 @@ impl Hold {
 }
 
 impl Acting {
-    /// Asks the subscriber about its table `target`, which the provider's `table` is written to.
+    /// Asks the subscriber about its table `target`, which the provider's `table` is written to. In the role replica
+    /// none of this acts, so nothing is asked.
     pub(crate) async fn find(
         client: &impl GenericClient,
         table: &TableName,
@@ -123,7 +124,10 @@ impl Acting {
         Ok(acting)
     }
 
-    /// Holds the table until the open transaction ends.
+    /// Holds tables until the transaction ends, and runs the statements that follow.
+    ///
+    /// # Errors
+    /// [`Trouble::Stale`] if a table has changed since it was looked up: the transaction must be repeated.
     pub(crate) async fn hold(
         &self,
         client: &Client,

@@ -8,7 +8,7 @@ use super::writable::Writable;
 use crate::fold::ChangeSet;
 
 /// Tables with changes that are staged and not written.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Pending {
     staged: Vec<Arc<Writable>>,
     /// Shapes whose staging tables still hold what the open transaction has written.
@@ -48,12 +48,6 @@ impl Pending {
     /// Takes out all entries.
     pub(super) fn take_all(&mut self) -> Vec<Arc<Writable>> {
         std::mem::take(&mut self.staged)
-    }
-
-    /// Forgets all entries, when the transaction was rolled back.
-    pub(super) fn clear(&mut self) {
-        self.staged.clear();
-        self.written.clear();
     }
 
     /// Notes that the staged changes of a shape are written.

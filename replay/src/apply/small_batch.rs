@@ -23,7 +23,9 @@ use futures::join;
 use sql::subscriber::session_role::SessionRole;
 use sql::{classify, subscriber::position::Move};
 
-use super::{Applier, hold::is_outdated, pipeline::Pipeline, ways::is_small, writable::Writable};
+use super::{
+    Applier, ApplyTx, hold::is_outdated, pipeline::Pipeline, ways::is_small, writable::Writable,
+};
 use crate::{fold::ChangeSet, trouble::Trouble};
 
 impl Applier {
@@ -36,29 +38,35 @@ impl Applier {
             .map_err(Trouble::database("could not set the apply session up"))
     }
 
-    /// Applies a whole small batch, moves the position and commits. False if the batch cannot be applied in this way:
-    /// then nothing was done, and no transaction is open.
+    /// Applies a whole batch that is small, moves the position and commits: the rows that were written. None if
+    /// the batch is none for this way: then nothing was done, and no transaction is open.
     pub(crate) async fn apply_at_once(
         &mut self,
         sets: &[&ChangeSet],
         step: Move,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<Option<u64>, Trouble> {
         let Some(writable) = self.small_ones(sets) else {
-            return Ok(false);
+            return Ok(None);
         };
+        if self.is_left_open {
+            self.rollback().await?;
+            return Ok(None);
+        }
         let work: Vec<(&ChangeSet, &Writable)> = sets
             .iter()
             .copied()
             .zip(writable.iter().map(Arc::as_ref))
             .collect();
-        let begin = self.start(&writable);
-        let mut pipeline = Pipeline::new(&self.session);
-        self.load(&mut pipeline, &work);
-        // The first poll of each future sends its messages, and the futures are polled in this order.
+        let mut tx = ApplyTx::new(self);
+        let begin = tx.start(&writable);
+        let session = &tx.applier.session;
+        let mut pipeline = Pipeline::new(session);
+        tx.load(&mut pipeline, &work);
+        // The first poll of each sends its messages, and they are polled in this order.
         let (begun, written, moved) = join!(
-            self.session.batch_execute(&begin),
+            session.batch_execute(&begin),
             pipeline.run(),
-            self.swap_position(step)
+            tx.swap_position(step)
         );
         if let Err(error) = begun {
             if !is_outdated(&error) {
@@ -66,15 +74,16 @@ impl Applier {
                     error,
                 ));
             }
-            self.rollback().await?;
-            return Ok(false);
+            tx.rollback().await?;
+            return Ok(None);
         }
-        self.rows = sets.iter().map(|set| set.len() as u64).sum();
+        tx.done.rows = sets.iter().map(|set| set.len() as u64).sum();
         match written {
             Ok(true) => {
                 moved?;
-                self.commit().await?;
-                return Ok(true);
+                let rows = tx.rows();
+                tx.commit().await?;
+                return Ok(Some(rows));
             }
             Ok(false) => {}
             Err(error) if classify(&error) == sql::Class::Transient => {
@@ -85,12 +94,11 @@ impl Applier {
             // The careful way finds the table at fault.
             Err(_) => {}
         }
-        self.roll_chunk_back().await?;
+        tx.roll_chunk_back().await?;
         for (set, writable) in &work {
-            self.write_carefully(set, writable, step.to.id).await?;
+            tx.write_carefully(set, writable, step.to.id).await?;
         }
-        self.commit_move(step).await?;
-        Ok(true)
+        tx.commit_move(step).await.map(Some)
     }
 
     /// The targets of sets that can all be written a row at a time; none if some set cannot, or if a target must be

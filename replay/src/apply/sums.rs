@@ -9,7 +9,7 @@ use sql::queue::tick::TickId;
 use tokio_postgres::{Client, Error};
 
 use super::{
-    Applier,
+    ApplyTx,
     staged::{Differences, feed},
     table::Staging,
     writable::Writable,
@@ -49,7 +49,8 @@ pub(super) struct Written {
     pub(super) unruly: bool,
 }
 
-/// Writes a table's sums. The rows stay in its staging tables until the transaction ends.
+/// Writes a chunk: the change sets of any number of tables, those of one table in order. Conflicts are stored under
+/// `tick`.
 pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Written, Error> {
     let sql = &writable.sums;
     let mut written = Written::default();
@@ -68,7 +69,7 @@ pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Writte
     Ok(written)
 }
 
-impl Applier {
+impl ApplyTx<'_> {
     /// Prepares the staging tables before sums of a table are staged: sums of an older shape are written, and the
     /// staged rows of a table that was emptied are forgotten.
     pub(super) async fn make_room_for_sums(
@@ -82,16 +83,16 @@ impl Applier {
         }
         let table = set.shape.table_name();
         if set.truncate {
-            for old in self.pending.take(set.shape.table.oid, None) {
+            for old in self.done.pending.take(set.shape.table.oid, None) {
                 self.run_at(&old.sums.clear, &table, "could not empty a staging table")
                     .await?;
             }
         }
-        for old in self.pending.take(set.shape.table.oid, Some(set)) {
+        for old in self.done.pending.take(set.shape.table.oid, Some(set)) {
             self.write_sums(&old, tick).await?;
         }
         self.make(writable, Staging::Sums).await?;
-        if self.pending.take_written(set.shape.shape) {
+        if self.done.pending.take_written(set.shape.shape) {
             self.run_at(
                 &writable.sums.clear,
                 &table,
@@ -108,13 +109,13 @@ impl Applier {
         tick: TickId,
     ) -> Result<(), Trouble> {
         let table = writable.target.shape.table_name();
-        let written = write(&self.session, writable)
+        let written = write(&self.applier.session, writable)
             .await
             .map_err(Trouble::at_table(
                 &table,
                 "could not write its rows on the subscriber",
             ))?;
-        self.pending.written(writable.target.shape.shape);
+        self.done.pending.written(writable.target.shape.shape);
         let differences = Differences {
             missing: written.missing,
             unruly: written.unruly,

@@ -4,7 +4,7 @@
 use sql::{classify, queue::tick::TickId, subscriber::session_role::SessionRole};
 
 use super::{
-    Applier,
+    ApplyTx,
     order::{Work, is_foreign_key},
     pipeline::Pipeline,
     staged::{Failed, is_in_the_way},
@@ -22,9 +22,9 @@ const ROW_BY_ROW_LIMIT: usize = 100;
 /// pieces.
 const ROW_BY_ROW_BYTES: usize = 1 << 20;
 
-impl Applier {
-    /// Writes sets, assuming that rows are as the sets say; false if a set did not fit, and then the chunk must be
-    /// rolled back.
+impl ApplyTx<'_> {
+    /// Writes a set, assuming that its rows are as it says. False if a count was not as expected: then the caller rolls
+    /// back to the state before the call.
     pub(super) async fn write_quickly(
         &mut self,
         work: &[(&ChangeSet, &Writable)],
@@ -33,7 +33,7 @@ impl Applier {
         while start < work.len() {
             let small = work[start..]
                 .iter()
-                .take_while(|(set, writable)| is_small(set, writable, self.session_role))
+                .take_while(|(set, writable)| is_small(set, writable, self.applier.session_role))
                 .count();
             let clean = if small > 0 {
                 self.write_rows(&work[start..start + small])
@@ -42,7 +42,7 @@ impl Applier {
             } else {
                 let (set, writable) = work[start];
                 self.make_staging(set, writable).await?;
-                match sums::stage(&self.session, writable, set).await {
+                match sums::stage(&self.applier.session, writable, set).await {
                     Ok(()) => self.writer(writable).write_quickly(set).await,
                     Err(error) => Err(Failed::Statement(error)),
                 }
@@ -72,7 +72,7 @@ impl Applier {
         &self,
         work: &[(&ChangeSet, &Writable)],
     ) -> Result<bool, tokio_postgres::Error> {
-        let mut pipeline = Pipeline::new(&self.session);
+        let mut pipeline = Pipeline::new(&self.applier.session);
         self.load(&mut pipeline, work);
         pipeline.run().await
     }
@@ -104,25 +104,19 @@ impl Applier {
         round: &Work,
         tick: TickId,
     ) -> Result<(), Trouble> {
-        let run = async |applier: &Applier, sql: &str| {
-            let done = applier.session.batch_execute(sql).await;
-            done.map_err(Trouble::database("could not set a savepoint"))
-        };
         let mut postponed = Vec::new();
         for (set, writable) in round {
-            self.conflicts.take_back(set);
+            self.done.conflicts.take_back(set);
             let may_wait = !(set.deletes.is_empty() && set.gone.is_empty());
             if !may_wait {
                 self.write_carefully(set, writable, tick).await?;
                 continue;
             }
-            run(self, "savepoint removal").await?;
-            let made = self.made_now.clone();
+            let before = self.savepoint("removal").await?;
             match self.write_carefully(set, writable, tick).await {
-                Ok(()) => run(self, "release savepoint removal").await?,
+                Ok(()) => self.release(before).await?,
                 Err(trouble) if is_foreign_key(&trouble) => {
-                    run(self, "rollback to savepoint removal").await?;
-                    self.made_now = made;
+                    self.roll_back_to(before).await?;
                     postponed.push((set, writable));
                 }
                 Err(other) => return Err(other),
@@ -152,23 +146,20 @@ impl Applier {
             // The rollback before has dropped the staging tables if they are new.
             self.make(writable, Staging::Sums).await?;
         }
-        self.run_at("savepoint careful", &table, "could not set a savepoint")
-            .await?;
-        sums::stage(&self.session, writable, set)
+        let before = self.savepoint("careful").await?;
+        sums::stage(&self.applier.session, writable, set)
             .await
             .map_err(at_table())?;
         let mut writer = self.writer(writable);
         let differences = match writer.write_carefully(set).await {
             Ok(differences) => differences,
             Err(error) if error.code().is_some_and(is_in_the_way) => {
-                let back = "rollback to savepoint careful";
-                self.run_at(back, &table, "could not roll back").await?;
+                self.roll_back_to(before).await?;
                 return self.write_or_gather(set, writable, tick).await;
             }
             Err(error) => return Err(at_table()(error)),
         };
-        self.run_at("release savepoint careful", &table, "could not go on")
-            .await?;
+        self.release(before).await?;
         self.judge(&set.shape, differences, tick).await
     }
 }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use sql::{
     connect::{Purpose, Session},
     subscriber::{
-        position::{Move, Position},
+        position::Position,
         table_state::{Stand, TableRow},
     },
 };
@@ -61,7 +61,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
         sub.loop_beat.beat();
         this.at_border().await?;
         tokio::select! {
-            delivery = this.next(), if !this.paused => match delivery? {
+            delivery = next(&mut this.reader), if !this.paused => match delivery? {
                 Delivery::Begin(header) => this.batch(header).await?,
                 Delivery::LetGo => this.read_on(),
                 Delivery::Part(_) => return Err(Trouble::Stale),
@@ -210,14 +210,6 @@ impl<'a> BatchLoop<'a> {
         self.reader = Some(readers.read_after(self.position, &self.sub.tick_by_tick));
     }
 
-    /// The reader's next delivery; while paused there is none. Cancel safe.
-    async fn next(&mut self) -> Result<Delivery, Trouble> {
-        match &mut self.reader {
-            Some(reader) => reader.next().await,
-            None => std::future::pending().await,
-        }
-    }
-
     /// Applies the batch that the reader has begun to hand over.
     async fn batch(&mut self, header: Header) -> Result<(), Trouble> {
         match self.apply(&header).await {
@@ -246,42 +238,52 @@ impl<'a> BatchLoop<'a> {
             .before_commit(&self.provider, self.applier.session())
             .await?;
         self.in_sync.tables.begin_batch();
-        let (mut events, mut is_begun) = (0, false);
         // 5 to 7: the reader has decoded events into changes and folded these into sets, and
         // knows no table's state: 6, only tables that take their changes now get them.
-        let last = loop {
-            let part = match self.next().await? {
-                Delivery::Part(part) => part,
-                Delivery::LetGo => {
-                    if is_begun {
-                        self.applier.rollback().await?;
-                        self.stats.nothing_under_way();
-                    }
-                    self.read_on();
-                    return Ok(());
-                }
-                // Another batch before this one's last part.
-                Delivery::Begin(_) => return Err(Trouble::Stale),
-            };
-            events += part.events;
-            self.sub.loop_beat.beat();
-            // 8: sets and position in one transaction.
-            if part.is_last() && !is_begun && self.apply_at_once(&part, header).await? {
-                break part;
-            }
-            if !std::mem::replace(&mut is_begun, true) {
-                self.applier.begin().await?;
-            }
-            let (tables, tick) = (&mut self.in_sync.tables, header.to.tick.id);
-            tables.write(&mut self.applier, &part, tick).await?;
-            if part.is_last() {
-                let committed = self.applier.commit_move(self.move_to(header)).await;
-                let tables = &self.in_sync.tables;
-                committed.map_err(|trouble| tables.under_its_stored_name(trouble))?;
-                break part;
-            }
-            self.stats.under_way(self.applier.rows(), header);
+        let Some(mut part) = next_part(&mut self.reader).await? else {
+            self.read_on();
+            return Ok(());
         };
+        let (mut events, tick) = (part.events, header.to.tick.id);
+        // 8: sets and position in one transaction.
+        if part.is_last()
+            && let Some(rows) = self.apply_at_once(&part, header).await?
+        {
+            return self.has_applied(header, &part, events, rows).await;
+        }
+        let mut tx = self.applier.begin().await?;
+        let rows = loop {
+            self.sub.loop_beat.beat();
+            self.in_sync.tables.write(&mut tx, &part, tick).await?;
+            if part.is_last() {
+                let moved = self.in_sync.move_to(header);
+                let tables = &self.in_sync.tables;
+                break tx
+                    .commit_move(moved)
+                    .await
+                    .map_err(|trouble| tables.under_its_stored_name(trouble))?;
+            }
+            self.stats.under_way(tx.rows(), header);
+            let Some(next) = next_part(&mut self.reader).await? else {
+                tx.rollback().await?;
+                self.stats.nothing_under_way();
+                self.read_on();
+                return Ok(());
+            };
+            part = next;
+            events += part.events;
+        };
+        self.has_applied(header, &part, events, rows).await
+    }
+
+    /// Notes that a batch is applied, of which this was the last part.
+    async fn has_applied(
+        &mut self,
+        header: &Header,
+        last: &batch::Part,
+        events: u64,
+        rows: u64,
+    ) -> Result<(), Trouble> {
         if let End::Last {
             others_follow: false,
         } = last.end
@@ -290,36 +292,26 @@ impl<'a> BatchLoop<'a> {
         }
         // 9: the table tasks tell the provider, so that it can give the events away.
         self.position = header.to;
-        self.stats.batch(events, self.applier.rows(), header);
+        self.stats.batch(events, rows, header);
         self.sub.goes_on(Part::BatchLoop).await;
         self.sub.for_provider.notify_one();
         Ok(())
     }
 
     /// Applies a part that is a whole batch, and commits, if it is small and nothing has to be
-    /// asked of it first; else false.
+    /// asked of it first: the rows that were written; else none.
     async fn apply_at_once(
         &mut self,
         part: &batch::Part,
         header: &Header,
-    ) -> Result<bool, Trouble> {
-        let step = self.move_to(header);
+    ) -> Result<Option<u64>, Trouble> {
+        let step = self.in_sync.move_to(header);
         let tables = &mut self.in_sync.tables;
         let Some(sets) = tables.unfiltered(part)? else {
-            return Ok(false);
+            return Ok(None);
         };
         let applied = self.applier.apply_at_once(&sets, step).await;
         applied.map_err(|trouble| tables.under_its_stored_name(trouble))
-    }
-
-    fn move_to(&self, header: &Header) -> Move {
-        Move {
-            from: header.from,
-            tables_version: self.in_sync.version,
-            to: header.to.tick,
-            to_time: Some(header.to_time),
-            conflicts: 0,
-        }
     }
 
     /// Takes a table out of the loop where it stands.
@@ -335,5 +327,23 @@ impl<'a> BatchLoop<'a> {
         self.in_sync.tables.remove(row.provider_oid);
         self.sub.for_tables.notify_one();
         Ok(())
+    }
+}
+
+/// The reader's next delivery; while the job is paused there is none. Cancel safe.
+async fn next(reader: &mut Option<Reader>) -> Result<Delivery, Trouble> {
+    match reader {
+        Some(reader) => reader.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next part of the batch in hand; none if the reader has let this subscriber go.
+async fn next_part(reader: &mut Option<Reader>) -> Result<Option<Arc<batch::Part>>, Trouble> {
+    match next(reader).await? {
+        Delivery::Part(part) => Ok(Some(part)),
+        Delivery::LetGo => Ok(None),
+        // Another batch before this one's last part.
+        Delivery::Begin(_) => Err(Trouble::Stale),
     }
 }

@@ -13,7 +13,7 @@ use sql::{
 };
 
 use crate::{
-    apply::Applier,
+    apply::ApplyTx,
     batch::{Barrier, End, Part},
     fold::ChangeSet,
     queue::filters::Filters,
@@ -75,26 +75,26 @@ impl Followed {
         self.names.clear();
     }
 
-    /// Writes a part of a batch in the applier's open transaction, with the step that ends the part.
+    /// Writes a part of a batch in the open transaction, with the step that ends the part.
     ///
     /// # Errors
     /// [`Trouble::Table`] where a table cannot go on, under the name that it was added by.
     pub(crate) async fn write(
         &mut self,
-        applier: &mut Applier,
+        tx: &mut ApplyTx<'_>,
         part: &Part,
         tick: TickId,
     ) -> Result<(), Trouble> {
         self.check(part)?;
         let sets = self.taken(part);
         let written = match self.narrowed(sets).await {
-            Ok(sets) => applier.write(&sets, tick).await,
+            Ok(sets) => tx.write(&sets, tick).await,
             Err(trouble) => Err(trouble),
         };
         written.map_err(|trouble| self.under_its_stored_name(trouble))?;
         match &part.end {
             End::Open | End::Last { .. } => Ok(()),
-            End::Before(Barrier::Mark(shape, mark)) => self.mark(applier, shape, mark, tick).await,
+            End::Before(Barrier::Mark(shape, mark)) => self.mark(tx, shape, mark, tick).await,
         }
     }
 
@@ -162,7 +162,7 @@ impl Followed {
 
     async fn mark(
         &mut self,
-        applier: &mut Applier,
+        tx: &mut ApplyTx<'_>,
         shape: &Arc<Shape>,
         mark: &Mark,
         tick: TickId,
@@ -171,7 +171,7 @@ impl Followed {
             return Ok(());
         }
         self.names.insert(shape.table_name(), shape.table.oid);
-        let marked = applier.mark(shape, mark, tick).await;
+        let marked = tx.mark(shape, mark, tick).await;
         marked.map_err(|trouble| self.under_its_stored_name(trouble))
     }
 

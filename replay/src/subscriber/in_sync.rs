@@ -2,11 +2,14 @@
 
 use sql::{
     connect::Session,
-    subscriber::table_state::{self, Stand, State, TableRow},
+    subscriber::{
+        position::Move,
+        table_state::{self, Stand, State, TableRow},
+    },
 };
 
 use super::{followed::Followed, shared::Subscription};
-use crate::{apply::Applier, trouble::Trouble};
+use crate::{apply::Applier, batch::Header, trouble::Trouble};
 
 /// The tables of one subscriber that are `ok`, as they were read last.
 ///
@@ -62,6 +65,17 @@ impl InSync {
         self.tables.replace(ok);
         self.is_unread = false;
         Ok(())
+    }
+
+    /// The step of the position over a batch that was written under this list.
+    pub(crate) fn move_to(&self, header: &Header) -> Move {
+        Move {
+            from: header.from,
+            tables_version: self.version,
+            to: header.to.tick,
+            to_time: Some(header.to_time),
+            conflicts: 0,
+        }
     }
 
     /// The tables that want to be taken over.

@@ -19,7 +19,7 @@ use sql::{
 };
 
 use crate::{
-    apply::Applier,
+    apply::{Applier, ApplyTx},
     change::{Change, Rows},
     fold::chunk::Chunk,
     subscriber::tables::own_events::OwnEvents,
@@ -156,8 +156,9 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         applier: &mut Applier,
         batch: &Batch,
     ) -> Result<Result<(), Trouble>, Trouble> {
-        let tried = self.apply(applier, batch).await;
-        applier.rollback().await?;
+        let mut tx = applier.begin().await?;
+        let tried = self.write(&mut tx, batch).await;
+        tx.rollback().await?;
         match tried {
             Err(trouble @ Trouble::Table(_)) => Ok(Err(trouble)),
             Err(other) => Err(other),
@@ -165,12 +166,11 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         }
     }
 
-    /// Applies a batch in a transaction that it leaves open.
-    async fn apply(&self, applier: &mut Applier, batch: &Batch) -> Result<(), Trouble> {
+    /// Writes all of a batch in the open transaction.
+    async fn write(&self, tx: &mut ApplyTx<'_>, batch: &Batch) -> Result<(), Trouble> {
         let mut own = self.own_events().await?;
-        applier.begin().await?;
-        own.write(applier, batch).await?;
-        applier.settle(batch.to.id).await
+        own.write(tx, batch).await?;
+        tx.settle(batch.to.id).await
     }
 
     /// Which row of an event is refused, on top of the events before it.
@@ -186,14 +186,14 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         if count <= 1 {
             return Ok(count);
         }
-        match before {
-            Some(before) => self.apply(applier, before).await?,
-            None => applier.begin().await?,
+        let mut tx = applier.begin().await?;
+        if let Some(before) = before {
+            self.write(&mut tx, before).await?;
         }
         let only = |number: RowNumber| (1..=count).filter(|one| *one != number).collect();
         let mut found = 0;
         for number in 1..=count {
-            let others = self.try_rows(applier, own, rows, [number].into()).await?;
+            let others = self.try_rows(&mut tx, own, rows, [number].into()).await?;
             if others.is_ok() {
                 found = number;
                 break;
@@ -202,7 +202,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         if found == 0 {
             for number in 1..=count {
                 if fails_so(
-                    &self.try_rows(applier, own, rows, only(number)).await?,
+                    &self.try_rows(&mut tx, own, rows, only(number)).await?,
                     refusal,
                 ) {
                     found = number;
@@ -210,22 +210,21 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
                 }
             }
         }
-        applier.rollback().await?;
+        tx.rollback().await?;
         Ok(found)
     }
 
     /// What comes of some rows of an event, on top of what is applied.
     async fn try_rows(
         &self,
-        applier: &mut Applier,
+        tx: &mut ApplyTx<'_>,
         own: &mut OwnEvents<'_>,
         rows: &Rows,
         left_out: HashSet<RowNumber>,
     ) -> Result<Result<(), Trouble>, Trouble> {
         let mut chunk = Chunk::default();
         chunk.rows(rows.clone().without(Some(&left_out)));
-        own.try_sets(applier, &chunk.take(), self.place.tick.id)
-            .await
+        own.try_sets(tx, &chunk.take(), self.place.tick.id).await
     }
 }
 

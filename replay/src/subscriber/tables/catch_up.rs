@@ -86,9 +86,11 @@ impl<'a> CatchUp<'a> {
             let max_events = self.sub.settings.max_batch_events;
             let found = self.own.find(self.place()?, max_events).await?;
             if let Some(batch) = found.batch {
-                self.applier.begin().await?;
-                self.own.write(&mut self.applier, &batch).await?;
-                self.commit(Deed::CatchUp(batch.to)).await?;
+                let step = table_state::step(&self.stand, Deed::CatchUp(batch.to))?;
+                let mut tx = self.applier.begin().await?;
+                self.own.write(&mut tx, &batch).await?;
+                tx.commit_step(&self.row.table, &step).await?;
+                self.stand = step.to().clone();
                 self.tell_provider().await?;
             }
             // Only after a tick that shows all of the copy is an event one that is not in it.
@@ -108,18 +110,12 @@ impl<'a> CatchUp<'a> {
                 () = self.sub.stop.cancelled() => {}
             }
         }
-        self.applier.begin().await?;
-        self.commit(Deed::AskForTakeOver).await?;
+        let step = table_state::step(&self.stand, Deed::AskForTakeOver)?;
+        let tx = self.applier.begin().await?;
+        tx.commit_step(&self.row.table, &step).await?;
+        self.stand = step.to().clone();
         info!(table = %self.row.table, tick = self.place()?.tick.id.0, "table caught up");
         self.sub.wants_over(&self.row.table);
-        Ok(())
-    }
-
-    /// Commits what is applied together with where the table stands then.
-    async fn commit(&mut self, deed: Deed) -> Result<(), Trouble> {
-        let step = table_state::step(&self.stand, deed)?;
-        self.applier.commit_step(&self.row.table, &step).await?;
-        self.stand = step.to().clone();
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use sql::{
 use tracing::warn;
 
 use crate::{
-    apply::Applier,
+    apply::ApplyTx,
     change::Change,
     fold::ChangeSet,
     queue::{
@@ -189,16 +189,16 @@ impl<'a> OwnEvents<'a> {
         Ok(found)
     }
 
-    /// Writes a batch of the table's events in the applier's open transaction, but for what an
+    /// Writes a batch of the table's events in the open transaction, but for what an
     /// operator has dropped.
     pub(crate) async fn write(
         &mut self,
-        applier: &mut Applier,
+        tx: &mut ApplyTx<'_>,
         batch: &Batch,
     ) -> Result<(), Trouble> {
         let settings = Settings {
             chunk_bytes: self.chunk_bytes,
-            skipped: applier.skipped(self.epoch, self.row.provider_oid).await?,
+            skipped: tx.skipped(self.epoch, self.row.provider_oid).await?,
             ..Settings::default()
         };
         let mut parts = Parts::new(self.queue.events(batch).await?, settings);
@@ -206,7 +206,7 @@ impl<'a> OwnEvents<'a> {
             for event in &part.skipped {
                 warn!(table = %self.row.table, event, "change skipped");
             }
-            self.followed.write(applier, &part, batch.to.id).await?;
+            self.followed.write(tx, &part, batch.to.id).await?;
         }
         Ok(())
     }
@@ -215,11 +215,11 @@ impl<'a> OwnEvents<'a> {
     /// nothing stays.
     pub(crate) async fn try_sets(
         &mut self,
-        applier: &mut Applier,
+        tx: &mut ApplyTx<'_>,
         sets: &[ChangeSet],
         tick: TickId,
     ) -> Result<Result<(), Trouble>, Trouble> {
         let sets = self.followed.narrowed(sets.iter().collect()).await?;
-        applier.try_sets(&sets, tick).await
+        tx.try_sets(&sets, tick).await
     }
 }

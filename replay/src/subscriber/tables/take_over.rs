@@ -22,7 +22,7 @@ pub(crate) async fn run(
     place: &Place,
 ) -> Result<(), Trouble> {
     applier.learn(row);
-    applier.begin().await?;
+    let mut tx = applier.begin().await?;
     if place.tick.id < position.tick.id {
         let mut own = OwnEvents::open(
             sub.provider_session(Purpose::TakeOver).await?,
@@ -34,7 +34,7 @@ pub(crate) async fn run(
         )
         .await?;
         if let Some(batch) = own.find_up_to(place, position.tick.id).await? {
-            own.write(applier, &batch).await?;
+            own.write(&mut tx, &batch).await?;
         }
     }
     let stay = Move {
@@ -45,5 +45,5 @@ pub(crate) async fn run(
         conflicts: 0,
     };
     let step = table_state::step(&row.stand, Deed::TakeOver)?;
-    applier.commit_step_at(&row.table, &step, stay).await
+    tx.commit_step_at(&row.table, &step, stay).await
 }
