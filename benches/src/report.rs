@@ -163,8 +163,10 @@ impl Report {
             format!("Left out: {}. ", about.left_out.join("; "))
         };
         format!(
-            "# Benchmark of {}\n\nMachine: {}, {} cores, load average at the start {}. Trunkline {}. PostgreSQL: {}. Settings of both servers, the same for every peer: {}. \
-             Load: {}. Sizes: {}. {left_out}Only ratios within one run mean anything.\n\n{}\n\nIn brackets: the share of the uncaptured value.\n\n{table}\n",
+            "# Benchmark of {}\n\nMachine: {}, {} cores, load average at the start {}. Trunkline {}. \
+             PostgreSQL: {}. Settings of both servers, the same for every peer: {}. \
+             Load: {}. Sizes: {}. {left_out}Only ratios within one run mean anything.\n\n{}\n\n\
+             In brackets: the share of the uncaptured value.\n\n{table}\n",
             self.time,
             about.cpu,
             about.cores,

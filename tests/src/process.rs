@@ -163,8 +163,8 @@ pub fn pid_alive(pid: i32) -> bool {
     })
 }
 
-/// Fields of `/proc/PID/stat`, counted from 1 as in proc(5): the state, the first one behind the name, and the number of
-/// threads.
+/// Fields of `/proc/PID/stat`, counted from 1 as in proc(5): the state, the first one behind the name, and the number
+/// of threads.
 const STATE: usize = 3;
 const THREADS: usize = 20;
 

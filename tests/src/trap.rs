@@ -1,8 +1,8 @@
 //! A trap: code of a role without rights that notes who runs it, and tries to become more than it is by every means.
 //!
-//! The code stands wherever the owner of a table, a schema or a database may put some. A test lays it, runs commands and
-//! daemons over it, and asserts that it was run by nobody but its owner and got no further. What the code finds out goes
-//! into the server's log, because the transaction that it runs in may be rolled back.
+//! The code stands wherever the owner of a table, a schema or a database may put some. A test lays it, runs commands
+//! and daemons over it, and asserts that it was run by nobody but its owner and got no further. What the code finds out
+//! goes into the server's log, because the transaction that it runs in may be rolled back.
 
 use crate::cluster::Cluster;
 
@@ -13,7 +13,8 @@ pub const TRAPPER: &str = "trapper";
 ///
 /// * `trap.spring(place)` is the trap itself: volatile, so it may write.
 /// * `trap.yes(place, value)` springs it and is true: for checks, policies, predicates and conditions.
-/// * `trap.same(place, value)` springs it and gives the value: for defaults, generated columns, index and partition keys.
+/// * `trap.same(place, value)` springs it and gives the value: for defaults, generated columns, index and partition
+///   keys.
 /// * `trap.fire()` is a trigger function, whose place is its first argument.
 const FUNCTIONS: &str = r#"
 do $$ begin create role trapper login; exception when duplicate_object then null; end $$;
@@ -81,8 +82,9 @@ create or replace function trap.fire() returns trigger language plpgsql as
     $f$ begin perform trap.spring(pg_catalog.concat('trigger ', tg_argv[0])); return case when tg_op operator(pg_catalog.=) 'DELETE' then old else new end; end $f$;
 "#;
 
-/// What runs when the trap's code has returned: `trap.leave(place)` leaves it behind in the session, in every way that a function without
-/// rights has. Not for sessions of users who write a trapper's table by themselves: what it does to them is theirs to mind.
+/// What runs when the trap's code has returned: `trap.leave(place)` leaves it behind in the session, in every way that
+/// a function without rights has. Not for sessions of users who write a trapper's table by themselves: what it does to
+/// them is theirs to mind.
 const LEAVINGS: &str = r#"
 create table trap.later (place text);
 create constraint trigger later after insert on trap.later deferrable initially deferred

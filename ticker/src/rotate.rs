@@ -34,7 +34,8 @@ pub(crate) async fn round(
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    // Of a queue that was dropped since the list was made there is nothing to be done, and nothing is wrong.
+                    // Of a queue that was dropped since the list was made there is nothing to be done, and nothing is
+                    // wrong.
                     if is_listed(session, maker, &operation).await? {
                         database.piece_failed(session, error)?;
                     }

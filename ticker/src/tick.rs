@@ -94,8 +94,8 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// The queues that are due. A queue that is dropped while they are looked for is an error of the server ("could not open
-/// relation"), and none at the second look.
+/// The queues that are due. A queue that is dropped while they are looked for is an error of the server ("could not
+/// open relation"), and none at the second look.
 async fn due(statements: &TickStatements, session: &Session) -> Result<Vec<String>, Error> {
     match statements.due(&**session).await {
         Err(_) if !session.is_closed() => statements.due(&**session).await,

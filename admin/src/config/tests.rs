@@ -314,7 +314,9 @@ mod any_text {
 
     proptest! {
         #[test]
-        fn is_read_or_refused_with_lines_that_exist(text in "(\\[replay\\]\n)?([a-z_]{1,12} ?= ?\\PC{0,20}\n){0,6}\\PC{0,40}") {
+        fn is_read_or_refused_with_lines_that_exist(
+            text in "(\\[replay\\]\n)?([a-z_]{1,12} ?= ?\\PC{0,20}\n){0,6}\\PC{0,40}"
+        ) {
             match ReplayConfig::parse(&text, 0o600, Path::new("x"), &env) {
                 Ok(_) => {}
                 Err(errors) => {

@@ -1,6 +1,6 @@
 //! The queue itself, without replication: inserting, reading, ticking and asking for batches, against the original
-//! extension (Debian's postgresql-15-pgq3), also while a transaction is held open. What is measured is CPU of the server
-//! process that does the work, so that other work on the machine counts as little as it can.
+//! extension (Debian's postgresql-15-pgq3), also while a transaction is held open. What is measured is CPU of the
+//! server process that does the work, so that other work on the machine counts as little as it can.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

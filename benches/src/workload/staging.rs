@@ -138,7 +138,8 @@ const UPDATE: &str =
 impl Desk {
     async fn open(cluster: &Cluster, rows: i32) -> anyhow::Result<Desk> {
         let client = cluster.connect(DB).await;
-        // Half of each page is free, as in a table that is written all the time: the ways must not fill it for each other.
+        // Half of each page is free, as in a table that is written all the time: the ways must not fill it for each
+        // other.
         client
             .batch_execute(&format!(
                 "create table accounts (aid int primary key, bid int, abalance int, filler text) \

@@ -4,10 +4,10 @@
 //! written, and the order does not matter any more.
 //!
 //! 1. A set whose rows are in each other's way is written like that at once. Mostly this is enough.
-//! 2. It is not enough if rows change places over several sets, as a check that the provider defers allows: big transactions
-//!    come in parts, and of keys whose text is not equality each event is a set. Then the set stays gathered, later sets of
-//!    its table are gathered with it, and all are written at the end. If a row is still in the way then, it is the
-//!    subscriber's own.
+//! 2. It is not enough if rows change places over several sets, as a check that the provider defers allows: big
+//!    transactions come in parts, and of keys whose text is not equality each event is a set. Then the set stays
+//!    gathered, later sets of its table are gathered with it, and all are written at the end. If a row is still in the
+//!    way then, it is the subscriber's own.
 //!
 //! Columns that only the subscriber has are read before rows are deleted, and written back. For the sake of these
 //! columns, tables that UPDATE cannot set (GENERATED ALWAYS AS IDENTITY) are written in this way, too.

@@ -256,7 +256,8 @@ impl ApplyTx<'_> {
         Err(needs_copy(
             table,
             format!(
-                "a change of its definition on the provider has set values (of {}) that the subscriber's rows do not have",
+                "a change of its definition on the provider has set values (of {}) \
+                that the subscriber's rows do not have",
                 columns.join(", ")
             ),
             "run the same statement on the subscriber, or copy the table again: replay resync TABLE",

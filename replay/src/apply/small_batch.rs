@@ -1,7 +1,7 @@
 //! A small batch in two round trips, so that a subscriber that is level stays level however far away it is:
 //!
-//! 1. `begin`, the statement that holds the tables, a savepoint, each row and the move of the position are sent together,
-//!    before any answer is read.
+//! 1. `begin`, the statement that holds the tables, a savepoint, each row and the move of the position are sent
+//!    together, before any answer is read.
 //! 2. `commit` is sent if all answers are as expected.
 //!
 //! What may happen:

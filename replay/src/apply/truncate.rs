@@ -54,7 +54,8 @@ async fn own_rows(
             "select exists (select from pg_catalog.pg_class c \
                               join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
                              where n.nspname = t.schema and c.relname = t.name and c.relkind = 'p') \
-               from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) with ordinality t (schema, name, place) \
+               from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) \
+                   with ordinality t (schema, name, place) \
               order by t.place",
             &[&schemas, &names],
         )

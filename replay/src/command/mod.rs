@@ -31,7 +31,8 @@ use sql::{
 };
 
 /// What to do about a position in another queue than that of the config.
-pub(crate) const OTHER_QUEUE: &str = "put pgq_queue_name right; to follow another queue, first take the tables out of the job: replay remove --all";
+pub(crate) const OTHER_QUEUE: &str = "put pgq_queue_name right; to follow another queue, \
+    first take the tables out of the job: replay remove --all";
 
 /// A command's job: its config, and how much the command prints.
 pub(crate) struct Job {

@@ -88,7 +88,12 @@ impl Tending {
     ) -> Result<(), Trouble> {
         while let Some(ended) = self.running.try_join_next() {
             if let Ok((id, Err(trouble))) = ended {
-                error!(consumer = %sub.consumer, error = %trouble.chain(), advice = trouble.advice().unwrap_or_default(), "not brought back yet");
+                error!(
+                    consumer = %sub.consumer,
+                    error = %trouble.chain(),
+                    advice = trouble.advice().unwrap_or_default(),
+                    "not brought back yet"
+                );
                 self.resting.insert(id, Instant::now() + REST);
             }
         }

@@ -353,7 +353,11 @@ impl Copy<'_> {
                 Ok(()) => {}
                 Err(Trouble::Stale) => return Ok(()),
                 Err(error) => {
-                    warn!(table = %self.row.table, error = %error.chain(), "an unfinished copy is not cleared away yet");
+                    warn!(
+                        table = %self.row.table,
+                        error = %error.chain(),
+                        "an unfinished copy is not cleared away yet"
+                    );
                 }
             }
         }

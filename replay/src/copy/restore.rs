@@ -224,7 +224,8 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
         let attach: &[String] = if made_by_hand { &[] } else { &one.attach };
         let acting = Acting::find_and_hold(session, &one.table, &one.on, Hold::ToRead).await?;
         for statement in attach {
-            // A foreign key that is not valid yet computes nothing of the owner's, who may lack REFERENCES on the other table.
+            // A foreign key that is not valid yet computes nothing of the owner's, who may lack REFERENCES on the other
+            // table.
             if one.is_foreign_key() {
                 acting.execute_here(session, statement).await.map(|_| ())
             } else {
@@ -382,7 +383,8 @@ impl Referring<'_> {
 /// right on some columns, revoking the lent right would revoke that, too.
 const LENDABLE: &str = "\
     select c.oid::regclass::text from ( \
-        select to_regclass(format('%I.%I', coalesce(s.target_schema, n.schema), coalesce(s.target_name, n.name))) as oid \
+        select to_regclass(format('%I.%I', coalesce(s.target_schema, n.schema), \
+            coalesce(s.target_name, n.name))) as oid \
           from (values ($1::text, $2::text)) n (schema, name) \
           left join trunkline.table_state s on s.schema_name = n.schema and s.table_name = n.name \
          limit 1) c \

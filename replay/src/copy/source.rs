@@ -218,9 +218,11 @@ async fn refuse_code(session: &Session, row: &TableRow) -> Result<(), Trouble> {
             &row.table,
             "it is not read on the provider",
             format!(
-                "{code} in its indexes, checks, statistics or partition keys would run as a superuser, and belongs to another role"
+                "{code} in its indexes, checks, statistics or partition keys would run as a superuser, \
+                and belongs to another role"
             ),
-            "let replay log in on the provider as a role that is no superuser (etc/roles/provider.sql), or give the functions to \
+            "let replay log in on the provider as a role that is no superuser (etc/roles/provider.sql), \
+            or give the functions to \
              a superuser",
         )),
     }

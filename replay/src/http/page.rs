@@ -15,8 +15,10 @@ use super::{
 
 /// The page is light or dark as the browser is. The plots' text and axes are black by the drawing library's attributes,
 /// which a rule overrides; the lines keep their colours. A wide table scrolls by itself, not the page.
-const STYLE: &str = ":root{color-scheme:light dark;--text:#222;--rule:#ccc;--critical:#b00020;--warning:#8a5a00;--back:#fff}\
-    @media(prefers-color-scheme:dark){:root{--text:#ddd;--rule:#444;--critical:#ff6b7d;--warning:#e6b450;--back:#161616}}\
+const STYLE: &str = ":root{color-scheme:light dark;--text:#222;--rule:#ccc;--critical:#b00020;\
+    --warning:#8a5a00;--back:#fff}\
+    @media(prefers-color-scheme:dark){:root{--text:#ddd;--rule:#444;--critical:#ff6b7d;\
+    --warning:#e6b450;--back:#161616}}\
     body{font:14px sans-serif;margin:1.5em;color:var(--text);background:var(--back)}\
     @media(max-width:600px){body{margin:.8em}td,th{padding:.2em .4em}}\
     .wide{overflow-x:auto}table{border-collapse:collapse;margin:.5em 0}\
@@ -55,7 +57,13 @@ pub(super) fn draw(status: &ReplayStatus, history: &[Sample]) -> Markup {
                 (plot("seconds behind", &plot::lag(history, &names, now)))
                 (plot("rows a second", &plot::rates(history, &names, now)))
                 @for one in &status.subscribers { (tables(one)) }
-                p { a href="/metrics" { "metrics" } " " a href="/status" { "status" } " " a href="/health" { "health" } }
+                p {
+                    a href="/metrics" { "metrics" }
+                    " "
+                    a href="/status" { "status" }
+                    " "
+                    a href="/health" { "health" }
+                }
             }
         }
     }
@@ -107,7 +115,15 @@ fn reasons(status: &ReplayStatus) -> Markup {
 fn subscribers(all: &[SubscriberStatus]) -> Markup {
     html! {
         div.wide { table {
-            tr { th { "subscriber" } th { "state" } th { "tick" } th { "behind" } th { "pending events" } th { "conflicts" } th { "tables" } }
+            tr {
+                th { "subscriber" }
+                th { "state" }
+                th { "tick" }
+                th { "behind" }
+                th { "pending events" }
+                th { "conflicts" }
+                th { "tables" }
+            }
             @for one in all {
                 tr {
                     td { (one.consumer) }
@@ -136,7 +152,15 @@ fn tables(one: &SubscriberStatus) -> Markup {
         @if !list.is_empty() {
             h2 { (one.consumer) ": tables that are not in step" }
             div.wide { table {
-                tr { th { "table" } th { "state" } th { "copied" } th { "rows" } th { "bytes" } th { "time left" } th { "error" } }
+                tr {
+                    th { "table" }
+                    th { "state" }
+                    th { "copied" }
+                    th { "rows" }
+                    th { "bytes" }
+                    th { "time left" }
+                    th { "error" }
+                }
                 @for table in list.iter().take(SHOWN_TABLES) { (row(table)) }
             } }
             @if list.len() > SHOWN_TABLES { p { "and " (list.len() - SHOWN_TABLES) " more" } }

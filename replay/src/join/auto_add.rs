@@ -124,7 +124,12 @@ impl Adding<'_> {
             Outcome::Refused(why) => why,
         };
         if self.refused.say(candidate.oid, &why) {
-            error!(%table, error = %why, advice = "or leave it out: \"!SCHEMA.TABLE\" in auto_add, and reload", "auto_add cannot add a table");
+            error!(
+                %table,
+                error = %why,
+                advice = "or leave it out: \"!SCHEMA.TABLE\" in auto_add, and reload",
+                "auto_add cannot add a table"
+            );
         }
         self.resting.insert(candidate.oid, Instant::now());
     }

@@ -126,7 +126,11 @@ impl Life {
             }
             if trouble.is_of_memory() && sub.tick_by_tick.begin() {
                 let (consumer, error) = (&sub.consumer, trouble.log_line());
-                warn!(%consumer, %error, "a batch needs more locks or memory than the subscriber has, smaller ones follow");
+                warn!(
+                    %consumer,
+                    %error,
+                    "a batch needs more locks or memory than the subscriber has, smaller ones follow"
+                );
                 continue;
             }
             self.tell(&trouble).await;

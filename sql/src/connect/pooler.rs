@@ -7,11 +7,12 @@
 //! Two transactions of one client may by chance meet the same session of the server, and in an idle pool they do. So
 //! the check does not rely on chance:
 //!
-//! 1. A server gives a client the process id of the process that serves it, with the key that cancels. A pooler makes up a
-//!    key of its own. If the id that was given is that of the process that answers, there is no pooler. This costs one round
-//!    trip, and nearly always the check ends here.
+//! 1. A server gives a client the process id of the process that serves it, with the key that cancels. A pooler makes
+//!    up a key of its own. If the id that was given is that of the process that answers, there is no pooler. This costs
+//!    one round trip, and nearly always the check ends here.
 //! 2. Else a second client holds a transaction open. If the first client's session of the server is lent to the second
-//!    client, or the first client gets another session meanwhile, the pool lends by transaction. In an idle pool one of the two happens.
+//!    client, or the first client gets another session meanwhile, the pool lends by transaction. In an idle pool one of
+//!    the two happens.
 //! 3. Else the first client listens, and the second client notifies. A notification comes when no statement runs, so it
 //!    comes only to a client that keeps its session between transactions, too.
 

@@ -315,7 +315,8 @@ mod tests {
         let (sql, _) = condition(&rest).unwrap();
         assert_eq!(
             sql,
-            "(((t.a operator(pg_catalog.=) $1::integer) or (t.a is not null and t.a operator(pg_catalog.<) $2::integer)) is not true)"
+            "(((t.a operator(pg_catalog.=) $1::integer) \
+                or (t.a is not null and t.a operator(pg_catalog.<) $2::integer)) is not true)"
         );
     }
 

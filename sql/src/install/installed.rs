@@ -35,8 +35,8 @@ pub struct Installed {
 /// The installed components, in order of their names; none where nothing is installed.
 ///
 /// # Errors
-/// [`Error::Stranger`] for a schema trunkline that somebody else made, [`Error::Database`], or [`Error::Manifest`] when the program was
-/// built wrong.
+/// [`Error::Stranger`] for a schema trunkline that somebody else made, [`Error::Database`], or [`Error::Manifest`] when
+/// the program was built wrong.
 pub async fn components(client: &impl GenericClient) -> Result<Vec<Installed>, Error> {
     if !relation_exists(client, Schema::Trunkline, "component").await? {
         return Ok(Vec::new());

@@ -261,7 +261,8 @@ const SETTINGS: &str = "set local search_path = pg_catalog, pg_temp;\n\
 /// on any version.
 const NODE_ROW: &str = "insert into trunkline.node (node_id) \
      select greatest(1, ('x' || substr(pg_catalog.md5(pg_catalog.random()::text || pg_catalog.clock_timestamp()::text \
-     || pg_catalog.pg_backend_pid()::text || pg_catalog.txid_current()::text), 1, 16))::bit(64)::bigint & 9223372036854775807) \
+     || pg_catalog.pg_backend_pid()::text \
+         || pg_catalog.txid_current()::text), 1, 16))::bit(64)::bigint & 9223372036854775807) \
      where not exists (select from trunkline.node)";
 
 fn lock_statement() -> String {

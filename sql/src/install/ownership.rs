@@ -114,17 +114,20 @@ used as ( \
            coalesce(y.typowner, p.proowner, q.proowner) as role, \
            case when y.oid is null then 'calls a function of' else 'has values of a type of' end as how \
       from part a \
-      join pg_catalog.pg_depend d on d.classid operator(pg_catalog.=) a.classid and d.objid operator(pg_catalog.=) a.objid \
+      join pg_catalog.pg_depend d on d.classid operator(pg_catalog.=) a.classid \
+          and d.objid operator(pg_catalog.=) a.objid \
       left join pg_catalog.pg_type y on d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass \
                                     and y.oid operator(pg_catalog.=) d.refobjid \
       left join pg_catalog.pg_proc p on d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
                                     and p.oid operator(pg_catalog.=) d.refobjid \
-      left join pg_catalog.pg_operator o on d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass \
+      left join pg_catalog.pg_operator o \
+          on d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass \
                                         and o.oid operator(pg_catalog.=) d.refobjid \
       left join pg_catalog.pg_proc q on q.oid operator(pg_catalog.=) o.oprcode \
      where coalesce(y.oid, p.oid, q.oid) is not null), \
 holder as ( \
-    select 1 as place, s.nspname, s.nspowner as role, 'schema ' as kind, null::pg_catalog.text as name, 'belongs to' as how from schema s \
+    select 1 as place, s.nspname, s.nspowner as role, 'schema ' as kind, \
+        null::pg_catalog.text as name, 'belongs to' as how from schema s \
     union all \
     select 2, s.nspname, a.grantee, 'schema ', null, 'takes objects made by' \
       from schema s cross join lateral pg_catalog.aclexplode(s.nspacl) a \
@@ -152,18 +155,21 @@ holder as ( \
 stranger as ( \
     select h.role from (select distinct x.role from holder x) h \
      where h.role operator(pg_catalog.=) 0::pg_catalog.oid \
-        or not case when pg_catalog.current_setting('server_version_num')::pg_catalog.int4 operator(pg_catalog.>=) 160000 \
+        or not case when pg_catalog.current_setting('server_version_num')::pg_catalog.int4 \
+            operator(pg_catalog.>=) 160000 \
                     then pg_catalog.pg_has_role(h.role, session_user::pg_catalog.name, 'SET') \
                       or pg_catalog.pg_has_role(h.role, session_user::pg_catalog.name, 'USAGE') \
                     else pg_catalog.pg_has_role(h.role, session_user::pg_catalog.name, 'MEMBER') end) \
 select s.nspname::pg_catalog.text, \
-       (select pg_catalog.concat(h.kind, h.nspname, case when h.name is not null then pg_catalog.concat('.', h.name) end, ' ', h.how, ' ', \
+       (select pg_catalog.concat(h.kind, h.nspname, \
+           case when h.name is not null then pg_catalog.concat('.', h.name) end, ' ', h.how, ' ', \
                      case when h.role operator(pg_catalog.=) 0::pg_catalog.oid then 'everybody' \
                           else pg_catalog.concat('role ', pg_catalog.pg_get_userbyid(h.role)) end) \
           from holder h \
           join stranger x on x.role operator(pg_catalog.=) h.role \
          where h.nspname operator(pg_catalog.=) s.nspname \
-           and not (h.nspname operator(pg_catalog.=) 'trunkline' and coalesce(h.name, '') operator(pg_catalog.~) '^((ask|live)_[0-9]+|copy_[0-9]+_[0-9a-f]+)$') \
+           and not (h.nspname operator(pg_catalog.=) 'trunkline' \
+               and coalesce(h.name, '') operator(pg_catalog.~) '^((ask|live)_[0-9]+|copy_[0-9]+_[0-9a-f]+)$') \
          order by h.place, h.name limit 1), \
        session_user::pg_catalog.text \
   from schema s";

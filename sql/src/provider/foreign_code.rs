@@ -1,9 +1,10 @@
-//! Code of others that planning a query on a provider's table runs. Reads the catalog, through functions of schema trunkline.
+//! Code of others that planning a query on a provider's table runs. Reads the catalog, through functions of schema
+//! trunkline.
 
 use tokio_postgres::{GenericClient, types::Type};
 
-/// Whether a query on the table, planned by this session, could run code with rights that the code's owner lacks: the session's
-/// role is a superuser, and the table, or a part of it, belongs to one who is none.
+/// Whether a query on the table, planned by this session, could run code with rights that the code's owner lacks: the
+/// session's role is a superuser, and the table, or a part of it, belongs to one who is none.
 /// Source: `trunkline.reader`, which only a superuser may ask.
 pub async fn may_run(
     client: &impl GenericClient,
@@ -28,8 +29,8 @@ pub async fn may_run(
         .try_get(0)
 }
 
-/// The functions that it would run; none: there are none. Who asks holds a lock that keeps such code from coming (SHARE UPDATE
-/// EXCLUSIVE). Source: `trunkline.foreign_code`.
+/// The functions that it would run; none: there are none. Who asks holds a lock that keeps such code from coming (SHARE
+/// UPDATE EXCLUSIVE). Source: `trunkline.foreign_code`.
 pub async fn functions(
     client: &impl GenericClient,
     table_oid: u32,

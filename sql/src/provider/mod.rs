@@ -259,15 +259,19 @@ pub async fn why_no_candidate(
     let row = client
         .query_opt(
             "select case \
-                 when n.nspname in ('pg_catalog', 'information_schema') or n.nspname ~ '^pg_toast' then 'is a system table' \
+                 when n.nspname in ('pg_catalog', 'information_schema') or n.nspname ~ '^pg_toast' \
+                     then 'is a system table' \
                  when n.nspname in ('pgq', 'pgq_coop', 'pgq_ext', 'trunkline') then 'belongs to Trunkline' \
                  when c.relpersistence = 't' then 'is temporary' \
                  when c.relkind = 'v' then 'is a view: add the tables that it shows' \
-                 when c.relkind = 'm' then 'is a materialized view: add the tables that it is made from, and refresh it on the subscriber' \
+                 when c.relkind = 'm' \
+                     then 'is a materialized view: add the tables that it is made from, ' \
+                       || 'and refresh it on the subscriber' \
                  when c.relkind = 'f' then 'is a foreign table: replicate it from the server that holds it' \
                  when c.relkind = 'S' then 'is a sequence: use add-seq' \
                  when c.relkind in ('i', 'I') then 'is an index' \
-                 when e.extname is not null then 'belongs to the extension ' || e.extname || ', which makes and changes it itself' \
+                 when e.extname is not null \
+                     then 'belongs to the extension ' || e.extname || ', which makes and changes it itself' \
                  when c.relkind in ('r', 'p') then 'cannot be seen by this role' \
                  else 'is no table' end \
                from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
@@ -292,7 +296,8 @@ pub async fn large_object_columns(
             "select a.attname::text from pg_catalog.pg_attribute a \
                join pg_catalog.pg_type t on t.oid = a.atttypid \
               where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
-                and (t.oid = 'pg_catalog.oid'::regtype or t.typname = 'lo' and t.typbasetype = 'pg_catalog.oid'::regtype) \
+                and (t.oid = 'pg_catalog.oid'::regtype \
+                    or t.typname = 'lo' and t.typbasetype = 'pg_catalog.oid'::regtype) \
               order by a.attnum",
             &[&table_oid],
         )

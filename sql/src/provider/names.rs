@@ -34,7 +34,8 @@ pub async fn last_names(
                    from pg_catalog.pg_class c \
                    join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = any ($1) \
                  union all \
-                 select s.definition -> 'table' ->> 'schema', s.definition -> 'table' ->> 'name', s.table_oid, s.shape_id \
+                 select s.definition -> 'table' ->> 'schema', s.definition -> 'table' ->> 'name', \
+                     s.table_oid, s.shape_id \
                    from trunkline.shape s where s.table_oid = any ($1) \
              ) t (name_schema, name_table, oid, shape_id) \
              where t.name_table is not null order by t.oid, t.shape_id desc nulls first",

@@ -16,8 +16,8 @@ pub struct CaptureProblem {
     pub problem: String,
 }
 
-/// The captured tables with a problem, by queue and name; none where the capture that is installed cannot tell. To be called where
-/// schema trunkline is proven. Source: `trunkline.capture_problems()`.
+/// The captured tables with a problem, by queue and name; none where the capture that is installed cannot tell. To be
+/// called where schema trunkline is proven. Source: `trunkline.capture_problems()`.
 pub async fn capture_problems(client: &impl GenericClient) -> Result<Vec<CaptureProblem>, Error> {
     let doing = || Error::database("list problems of capture");
     let there = client

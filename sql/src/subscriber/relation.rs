@@ -35,7 +35,8 @@ pub async fn find(
 /// A relation before a type: a table brings a type of its own name with it.
 const FIND: &str = "\
     select k.what, k.kind from ( \
-        select 1 as place, case c.relkind when 'r' then 'a table' when 'p' then 'a partitioned table' when 'v' then 'a view' \
+        select 1 as place, case c.relkind when 'r' then 'a table' \
+            when 'p' then 'a partitioned table' when 'v' then 'a view' \
                     when 'm' then 'a materialized view' when 'f' then 'a foreign table' when 'S' then 'a sequence' \
                     when 'i' then 'an index' when 'I' then 'a partitioned index' when 'c' then 'a composite type' \
                     else 'something else' end as what, c.relkind::text as kind \

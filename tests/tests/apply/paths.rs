@@ -1,5 +1,5 @@
-//! Code of the database's users that names things without a schema finds them, as in any other session of the database, and nothing that
-//! stands in their path gets into our own statements.
+//! Code of the database's users that names things without a schema finds them, as in any other session of the database,
+//! and nothing that stands in their path gets into our own statements.
 
 use tests::Replication;
 
@@ -15,7 +15,8 @@ const CODE: &str = "\
     alter table keyless enable always trigger note; \
     create index on t (fold2(v)); create index on keyless (fold2(v))";
 
-/// Operators and functions that fit our statements better than pg_catalog's would, if a value had another type than it seems.
+/// Operators and functions that fit our statements better than pg_catalog's would, if a value had another type than it
+/// seems.
 const DOUBLES: &str = "\
     do $do$ declare v_left regtype; v_right regtype; v_name text; begin \
         for v_left, v_right, v_name in \

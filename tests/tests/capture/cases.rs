@@ -1,5 +1,5 @@
-//! The acceptance cases of capture, by their ids: each is a function of a provider, a test on PostgreSQL 15 (with `--full` on
-//! 10, 13 and 18 too), and one line of the matrix, which runs all of them on 10 and 18 in every run.
+//! The acceptance cases of capture, by their ids: each is a function of a provider, a test on PostgreSQL 15 (with
+//! `--full` on 10, 13 and 18 too), and one line of the matrix, which runs all of them on 10 and 18 in every run.
 
 mod extensions;
 mod statements;

@@ -1,5 +1,6 @@
-//! Differential test of schema changes: each form of DDL runs in a captured database and in one without capture. Both must give the
-//! same answer to it and to the statements of the application after it; capture must know the table as it is, and the events must say its rows.
+//! Differential test of schema changes: each form of DDL runs in a captured database and in one without capture. Both
+//! must give the same answer to it and to the statements of the application after it; capture must know the table as it
+//! is, and the events must say its rows.
 
 mod forms;
 
@@ -11,7 +12,8 @@ use tokio_postgres::Client;
 use crate::provider::{Provider, server};
 use forms::{ALONE, CAPTURED, NAMED, ON_TABLES, PARTS, SETUP, SOME, TREE};
 
-/// Gives the statements that write to each captured table, whatever its columns are by then. {n} is a number of its own for each round.
+/// Gives the statements that write to each captured table, whatever its columns are by then. {n} is a number of its own
+/// for each round.
 const WRITES: &str = "
     create schema probe; create table probe.tables (oid oid);
     create function probe.value(a pg_attribute, n int) returns text language sql stable as $f$
@@ -159,7 +161,8 @@ impl Twins {
               cross join lateral jsonb_object_keys(c.plan) k (key)
              where c.dropped_at is null
                and (c.plan -> k.key is distinct from p.plan -> k.key or c.problem is distinct from c.plan ->> 'problem')
-               -- Where a user refuses what a new partition needs, it says so, and consumers are told to copy the table again.
+               -- Where a user refuses what a new partition needs, it says so, and consumers are told to copy the table
+               -- again.
                and ($1 or (c.problem like 'its capture could not be made anew: %') is not true)";
         let differing = self
             .captured

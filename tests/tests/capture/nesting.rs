@@ -252,8 +252,8 @@ async fn a_statement_of_no_rows_leaves_no_mark() {
     assert_eq!(p.events().await, said(&[("insert", "(1,1)")]));
 }
 
-/// What code within a statement can do to the setting that says which capture was the first. (To put back what it was before is
-/// a forgery that is not recognised: tests/CASES.md, F-D3.)
+/// What code within a statement can do to the setting that says which capture was the first. (To put back what it was
+/// before is a forgery that is not recognised: tests/CASES.md, F-D3.)
 const FORGED: &[&str] = &[
     "reset all",
     "perform set_config('trunkline.m_' || 't'::regclass::oid, '', true)",

@@ -187,7 +187,8 @@ impl Provider {
         client
     }
 
-    /// The same in another database of the server, whose owner, no superuser, has installed everything and does everything.
+    /// The same in another database of the server, whose owner, no superuser, has installed everything and does
+    /// everything.
     pub(crate) async fn owned(self) -> Provider {
         let (role, db) = ("owner", format!("{}_owned", self.db));
         self.run(&format!(

@@ -1,10 +1,10 @@
-//! Schema changes of captured tables: each row says which shape it has, and no value goes to a wrong column. All of it with
-//! event triggers and without them.
+//! Schema changes of captured tables: each row says which shape it has, and no value goes to a wrong column. All of it
+//! with event triggers and without them.
 
 use crate::provider::Provider;
 
-/// Makes a case of each function for each way to follow schema changes: by event triggers, without them, and without them as
-/// a role that is no superuser and owns the database.
+/// Makes a case of each function for each way to follow schema changes: by event triggers, without them, and without
+/// them as a role that is no superuser and owns the database.
 macro_rules! in_each_mode {
     ($($mode:ident: $make:expr),*; $cases:tt) => {
         $(in_each_mode!(@mode $mode, $make, $cases);)*

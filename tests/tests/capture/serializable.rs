@@ -8,8 +8,8 @@ use crate::provider::Provider;
 const WRITERS: i32 = 4;
 const TRANSACTIONS: i32 = 50;
 
-/// How many of the transactions fail to serialize; each updates rows of its own, by so many statements of so many rows, and a
-/// trigger writes a line of the audit table for each row.
+/// How many of the transactions fail to serialize; each updates rows of its own, by so many statements of so many rows,
+/// and a trigger writes a line of the audit table for each row.
 async fn failures(p: &Provider, statements: i32, rows: i32) -> i32 {
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {

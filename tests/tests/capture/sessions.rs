@@ -99,7 +99,8 @@ async fn forged_settings_and_stale_choices_lose_nothing() {
     }
     p.run("begin; insert into t values (100, 0); reset all; update t set v = 5 where id = 100; commit").await;
     p.check("reset all").await;
-    // A rotation: the next statement of every session follows. A transaction that is open meanwhile need not, and loses nothing.
+    // A rotation: the next statement of every session follows. A transaction that is open meanwhile need not, and loses
+    // nothing.
     let open = p.cluster.connect("p").await;
     open.batch_execute("begin isolation level repeatable read; insert into t values (199, 0)")
         .await
@@ -284,7 +285,8 @@ async fn to_03_a_row_beyond_what_a_value_may_be_is_named_by_its_key_and_fails_no
     );
 }
 
-/// Bits, and control characters in jsonb (`--full`: they take a minute), are small where they are stored and beyond 1 GB as text.
+/// Bits, and control characters in jsonb (`--full`: they take a minute), are small where they are stored and beyond 1
+/// GB as text.
 #[tokio::test]
 async fn to_03_a_value_whose_text_would_pass_the_limit_fails_no_statement_however_small_it_is_stored()
  {

@@ -1,4 +1,5 @@
-//! Tables that are not capture's own: nobody's code runs with its rights, and a right that is taken from it fails no statement.
+//! Tables that are not capture's own: nobody's code runs with its rights, and a right that is taken from it fails no
+//! statement.
 
 use crate::provider::{Provider, refused};
 
@@ -10,8 +11,8 @@ crate::cases::cases! {
     a_role_that_is_no_superuser_runs_no_code_of_others
 }
 
-/// A role with a schema of its own, and functions that note who runs them: planning calls them, because their arguments are
-/// constant.
+/// A role with a schema of its own, and functions that note who runs them: planning calls them, because their arguments
+/// are constant.
 const STRANGER: &str =
     "do $$ begin create role stranger login; exception when duplicate_object then null; end $$;
      create schema his authorization stranger; grant usage on schema his to public;

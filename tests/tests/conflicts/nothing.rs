@@ -1,4 +1,5 @@
-//! Statements that would touch no row are not sent: they ask for rights that nothing needs, and fire triggers for nothing.
+//! Statements that would touch no row are not sent: they ask for rights that nothing needs, and fire triggers for
+//! nothing.
 
 use tests::Replication;
 

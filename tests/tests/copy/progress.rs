@@ -1,4 +1,5 @@
-//! How far a copy is, told alike in JSON, on a terminal, in metrics and on the status page; and to scripts no word more.
+//! How far a copy is, told alike in JSON, on a terminal, in metrics and on the status page; and to scripts no word
+//! more.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,7 +1,10 @@
-//! What rustfmt and clippy do not look at: how long files are, and which rooms are pure.
+//! What rustfmt and clippy do not look at: how long files and their lines are, and which rooms are pure.
 
 use crate::pages::{self, Page};
 use crate::rust;
+
+/// The longest line of a Rust source, in characters: rustfmt reaches neither comments nor strings.
+const WIDEST: usize = 120;
 
 /// The most lines of a file that is no test: one idea, which is read in one go.
 const LONGEST: usize = 500;
@@ -16,6 +19,22 @@ const PURE: [&str; 3] = [
 /// Whether it is a test of the package `tests`, or of its harness.
 fn is_tests(page: &Page) -> bool {
     page.path.starts_with("tests/")
+}
+
+#[test]
+fn lines_of_rust_are_no_wider_than_120_characters() {
+    let mut wide = Vec::new();
+    for page in pages::with_extension("rs") {
+        for (index, line) in page.text.lines().enumerate() {
+            let is_comment = line.trim_start().starts_with("//");
+            // A raw string cannot be broken, and a test's statement stands on one line, as it would be typed.
+            let may_be_wide = !is_comment && (is_tests(&page) || line.contains("r#\""));
+            if line.chars().count() > WIDEST && !may_be_wide {
+                wide.push(format!("{}:{}", page.path, index + 1));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "too wide:\n{}", wide.join("\n"));
 }
 
 #[test]

@@ -116,7 +116,8 @@ fn to_05_peak_memory_of_a_batch_of_rows_of_a_megabyte_is_bounded() {
     replication.assert_clean(&[]);
 }
 
-/// A row is held whole: one is read, one waits, one is written, each with what it is made into. docs/operate.md: 5 times its text and 100 MB.
+/// A row is held whole: one is read, one waits, one is written, each with what it is made into. docs/operate.md: 5
+/// times its text and 100 MB.
 #[test]
 fn to_03_peak_memory_of_rows_of_a_hundred_megabytes_is_bounded() {
     let r = Replication::running(

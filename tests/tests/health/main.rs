@@ -1,5 +1,5 @@
-//! Lag and health: what each output says of a replication that does not go on as it should, and that nothing is told twice
-//! or not at all.
+//! Lag and health: what each output says of a replication that does not go on as it should, and that nothing is told
+//! twice or not at all.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod stand_still;

@@ -1,5 +1,5 @@
-//! The ways in which a replication can stand still, and what each of the five outputs says of each: `status`, `check`, the
-//! page, the metrics and `/health`.
+//! The ways in which a replication can stand still, and what each of the five outputs says of each: `status`, `check`,
+//! the page, the metrics and `/health`.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -86,8 +86,8 @@ impl Stage {
         serde_json::from_str::<Value>(&output).unwrap()["replays"][0].take()
     }
 
-    /// Status code and body of an answer of the port; none, if it gives none within a second and a half of patience more
-    /// than the page itself has.
+    /// Status code and body of an answer of the port; none, if it gives none within a second and a half of patience
+    /// more than the page itself has.
     fn get(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port.number())).ok()?;
         let limit = Some(Duration::from_millis(6500));

@@ -1,4 +1,5 @@
-//! What a tick does not show: over ticks that are missing, rotation, transactions that are open and that are rolled back.
+//! What a tick does not show: over ticks that are missing, rotation, transactions that are open and that are rolled
+//! back.
 
 use tests::{Replication, Session};
 

@@ -1,5 +1,5 @@
-//! Poolers between a program and its server (F-S6): by transaction refused, whatever the pool is like at the moment, and
-//! with nothing of ours left in its sessions; by session as good as none.
+//! Poolers between a program and its server (F-S6): by transaction refused, whatever the pool is like at the moment,
+//! and with nothing of ours left in its sessions; by session as good as none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,5 +1,5 @@
-//! The catalogs side by side: tables, columns, keys, indexes, functions, grants. All that PgQ has, ours has; what differs
-//! is listed, each line with its answer on our side.
+//! The catalogs side by side: tables, columns, keys, indexes, functions, grants. All that PgQ has, ours has; what
+//! differs is listed, each line with its answer on our side.
 
 use std::collections::BTreeSet;
 

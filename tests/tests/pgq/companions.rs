@@ -1,5 +1,5 @@
-//! Sub-consumers (pgq_coop) and what target databases remember (pgq_ext). Debian packages neither of PgQ's, so these say
-//! what is promised.
+//! Sub-consumers (pgq_coop) and what target databases remember (pgq_ext). Debian packages neither of PgQ's, so these
+//! say what is promised.
 
 use crate::one::{ask, code, try_ask, with_queue};
 

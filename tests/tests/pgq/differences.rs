@@ -1,5 +1,5 @@
-//! Where schema pgq answers otherwise than PgQ 3.5, on purpose. Each is shown by a step of a script (`--! differs NAME`)
-//! with both answers; a difference that no step shows any more fails the tests.
+//! Where schema pgq answers otherwise than PgQ 3.5, on purpose. Each is shown by a step of a script (`--! differs
+//! NAME`) with both answers; a difference that no step shows any more fails the tests.
 
 /// Name and reason.
 pub(crate) const DIFFERENCES: &[(&str, &str)] = &[

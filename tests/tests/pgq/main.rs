@@ -1,5 +1,5 @@
-//! Schema pgq against PgQ 3.5 itself: the same calls on both, step by step, and the catalogs side by side; its companions
-//! pgq_coop and pgq_ext; who may do what; cases of the queue by their id.
+//! Schema pgq against PgQ 3.5 itself: the same calls on both, step by step, and the catalogs side by side; its
+//! companions pgq_coop and pgq_ext; who may do what; cases of the queue by their id.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod cases;

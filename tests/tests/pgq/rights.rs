@@ -289,8 +289,8 @@ async fn an_admin_of_the_queue_is_no_way_to_the_owners_rights() {
             .unwrap_err()
             .contains("allows max 1 events")
     );
-    // A queue's extra maintenance runs functions of maintenance only: others are not listed, least of all those that run their
-    // argument, as trunkline.ask_N does.
+    // A queue's extra maintenance runs functions of maintenance only: others are not listed, least of all those that
+    // run their argument, as trunkline.ask_N does.
     boss.batch_execute(
         "update pgq.queue set queue_extra_maint = array['public.evil', 'pgq.maint_more', 'pgq.drop_queue', 'trunkline.ask_1', 'pgq_node.none', 'pg_catalog.pg_sleep', \
          'pgq.\"odd name\"', 'pgq.maint_more(); drop table secret', 'PGQ.Evil', 'evil', null]",

@@ -57,7 +57,8 @@ fn the_real_pgqd_and_python_consumers_of_every_fetch_size_lose_and_double_nothin
             stage.taken(name).len() >= expected.len()
         });
     }
-    // Rotation takes back what is consumed, while more comes, and loses nothing. It keeps the table before the current one.
+    // Rotation takes back what is consumed, while more comes, and loses nothing. It keeps the table before the current
+    // one.
     let mut more = 0;
     wait_until("the tables to be emptied", LIMIT, || {
         more += 1;
@@ -109,7 +110,8 @@ fn cooperating_python_consumers_share_the_events_and_take_over_from_one_that_was
         stage.taken("one").contains(&"stumbled".to_owned())
     });
     one.kill9();
-    // Its batch is open still; the others go on with what follows, and with the batch once its member is known to be dead.
+    // Its batch is open still; the others go on with what follows, and with the batch once its member is known to be
+    // dead.
     let others =
         ["two", "three"].map(|name| (name, stage.consumer("shared", name, &member(name, ""))));
     for number in 0..60 {

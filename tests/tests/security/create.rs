@@ -1,5 +1,5 @@
-//! `replay add --create`, with replay as a superuser on the subscriber: what it makes there runs with replay's rights, so that
-//! nothing comes over by which a role of the provider without rights could use them.
+//! `replay add --create`, with replay as a superuser on the subscriber: what it makes there runs with replay's rights,
+//! so that nothing comes over by which a role of the provider without rights could use them.
 
 use tests::{Replication, trap};
 

@@ -1,5 +1,5 @@
-//! Data is never SQL: what an event holds becomes a value or a quoted name on the subscriber, and only capture writes events of its
-//! types (A4).
+//! Data is never SQL: what an event holds becomes a value or a quoted name on the subscriber, and only capture writes
+//! events of its types (A4).
 
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ const SOON: Duration = Duration::from_secs(60);
 const DO: &str =
     "do $x$ begin create role pwned superuser; exception when others then null; end $x$";
 
-/// Marks and shapes with code in each text that they hold, by the kind of mark; DO is written as it would have to stand in a
-/// condition, a literal (after a quote), a name (after a double quote) or a type. NUMBER, NAME and OID are the table's.
+/// Marks and shapes with code in each text that they hold, by the kind of mark; DO is written as it would have to stand
+/// in a condition, a literal (after a quote), a name (after a double quote) or a type. NUMBER, NAME and OID are the
+/// table's.
 const HELD: [(&str, &str); 14] = [
     (
         "emptied",

@@ -1,5 +1,5 @@
-//! What an owner's code can do to the session that runs it: to the temporary objects by which replay's statements run as the owner, and
-//! to those of other owners that stand beside them.
+//! What an owner's code can do to the session that runs it: to the temporary objects by which replay's statements run
+//! as the owner, and to those of other owners that stand beside them.
 
 use tests::{Cluster, Replication, Session, trap};
 

@@ -1,5 +1,5 @@
-//! What code of a table's owner leaves behind in a session in which capture reads the table as its owner: a search_path, a cursor WITH HOLD, a
-//! deferred trigger.
+//! What code of a table's owner leaves behind in a session in which capture reads the table as its owner: a
+//! search_path, a cursor WITH HOLD, a deferred trigger.
 
 use tests::{Replication, trap};
 

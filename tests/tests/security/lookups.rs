@@ -1,4 +1,5 @@
-//! What replay has looked up of a subscriber's table, and when it is believed: nothing that an owner changes meanwhile runs as replay.
+//! What replay has looked up of a subscriber's table, and when it is believed: nothing that an owner changes meanwhile
+//! runs as replay.
 
 use tests::{Replication, Session, trap};
 
@@ -11,7 +12,8 @@ fn trapped(on_provider: &str) -> Replication {
     replication
 }
 
-/// Constants whose domain has a check, where the server reads a definition. The check runs for every row, so it only says who runs it.
+/// Constants whose domain has a check, where the server reads a definition. The check runs for every row, so it only
+/// says who runs it.
 const CONSTANTS: &str = "\
     create function trap.seen(int) returns bool language plpgsql as $$ begin \
         if current_user <> 'trapper' then raise log 'trap escaped at a constant: it ran as %', current_user; end if; \

@@ -1,4 +1,5 @@
-//! Whose our schemas are: nothing in a schema of a stranger is called or read, whatever it is called and whoever asks (A1, A2, A3).
+//! Whose our schemas are: nothing in a schema of a stranger is called or read, whatever it is called and whoever asks
+//! (A1, A2, A3).
 
 use std::time::Duration;
 

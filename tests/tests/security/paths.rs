@@ -1,4 +1,5 @@
-//! The search path of a database is its owner's: it takes nothing of his into a statement that runs with replay's rights (S1).
+//! The search path of a database is its owner's: it takes nothing of his into a statement that runs with replay's
+//! rights (S1).
 
 use tests::{Cluster, Replication, trap};
 

@@ -1,5 +1,5 @@
-//! The trap in every place of the provider where the owner of a table or a database may put code, and all programs run over it
-//! with the rights of a superuser.
+//! The trap in every place of the provider where the owner of a table or a database may put code, and all programs run
+//! over it with the rights of a superuser.
 
 use std::process::Command;
 use std::time::Duration;
@@ -181,7 +181,8 @@ fn whatever_an_owner_puts_on_the_provider_runs_as_himself_under_every_command_an
     r.start();
     r.replay.run(&["add", "trap.other", "trap.parent"]).ok();
     r.wait_ok();
-    // To read a table is to plan a query on it, which runs its owner's code: a superuser does not. It is captured all the same.
+    // To read a table is to plan a query on it, which runs its owner's code: a superuser does not. It is captured all
+    // the same.
     for args in [
         &["add", "trap.t", "--where", "id > 0"][..],
         &["add", "trap.ranges", "trap.child"],

@@ -1,5 +1,5 @@
-//! The subscriber, where replay is a superuser and tables are others': whatever their owners have put on them runs as the owner, and
-//! gets no further than the statement that runs it.
+//! The subscriber, where replay is a superuser and tables are others': whatever their owners have put on them runs as
+//! the owner, and gets no further than the statement that runs it.
 
 use tests::{Cluster, Replication, Server, choose, trap};
 
@@ -135,7 +135,8 @@ fn a5_what_an_owner_has_put_on_a_table_cannot_take_the_rights_of_replay() {
     }
     replication.sync();
     trap::assert_held(subscriber);
-    // A change that is refused, found by trying, and dropped; then all tables once more, for a queue of another identity.
+    // A change that is refused, found by trying, and dropped; then all tables once more, for a queue of another
+    // identity.
     by_hand("alter table laid add constraint small check (n < 9000)");
     replication.on_provider("insert into laid (id, v, n) values (5000, 'v1', 9999)");
     replication.wait_parked("public.laid", &["small"]);

@@ -1,5 +1,5 @@
-//! `replay add --where`: the subscriber has the rows of `select ... where EXPR` on the provider, whatever is done to them
-//! there, and however they came.
+//! `replay add --where`: the subscriber has the rows of `select ... where EXPR` on the provider, whatever is done to
+//! them there, and however they came.
 
 use std::time::Duration;
 

@@ -2,7 +2,8 @@
 
 use tests::{Cluster, Replication, Server};
 
-/// Tables, and indexes of each beside its key: who changes a row holds a lock on all of them until the transaction's end.
+/// Tables, and indexes of each beside its key: who changes a row holds a lock on all of them until the transaction's
+/// end.
 const TABLES: u32 = 20;
 const INDEXES: usize = 30;
 

@@ -1,5 +1,5 @@
-//! `replay add --columns` and `--as`: which columns a subscriber has, and in which of its tables; several subscribers with
-//! filters of their own.
+//! `replay add --columns` and `--as`: which columns a subscriber has, and in which of its tables; several subscribers
+//! with filters of their own.
 
 use tests::{Cluster, Replication, Server, same, wait_until};
 

@@ -1,5 +1,5 @@
-//! Commands that write rows by themselves: the subscriber's rows follow, are found to be equal, or the table says that it
-//! must be copied again. Nothing differs in silence.
+//! Commands that write rows by themselves: the subscriber's rows follow, are found to be equal, or the table says that
+//! it must be copied again. Nothing differs in silence.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! SS-04: databases of different encodings. What both can hold is the same; what one cannot hold parks the table by name.
+//! SS-04: databases of different encodings. What both can hold is the same; what one cannot hold parks the table by
+//! name.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ fn utf8(cluster: &Cluster, db: &str, sql: &str) -> String {
     .to_owned()
 }
 
-/// Replicates one database of the pair's servers. A change that is `refused` so parks the table until its row 3 is a word.
+/// Replicates one database of the pair's servers. A change that is `refused` so parks the table until its row 3 is a
+/// word.
 fn replicate(
     pair: &Replication,
     from: &str,

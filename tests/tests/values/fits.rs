@@ -1,4 +1,5 @@
-//! Columns whose types differ between provider and subscriber: what fits follows, what may not is told, what cannot is refused.
+//! Columns whose types differ between provider and subscriber: what fits follows, what may not is told, what cannot is
+//! refused.
 
 use std::time::Duration;
 

@@ -86,7 +86,10 @@ impl Captor {
 
     fn tables(&self) -> Vec<String> {
         self.worker
-            .ask("select string_agg(relname::text, ' ' order by relname) from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace")
+            .ask(
+                "select string_agg(relname::text, ' ' order by relname) from pg_class \
+                  where relkind = 'r' and relnamespace = 'public'::regnamespace",
+            )
             .split(' ')
             .map(str::to_owned)
             .collect()
@@ -96,7 +99,8 @@ impl Captor {
         let config = self.scratch.file(
             "ticker.toml",
             &format!(
-                "[ticker]\njob_name = \"bench\"\ndb = \"{}\"\nqueues = [\"q\"]\nlogfile = \"{}/bench.log\"\npidfile = \"{}/bench.pid\"\n",
+                "[ticker]\njob_name = \"bench\"\ndb = \"{}\"\nqueues = [\"q\"]\n\
+                 logfile = \"{}/bench.log\"\npidfile = \"{}/bench.pid\"\n",
                 self.cluster.conninfo(DB),
                 self.scratch.dir("log").display(),
                 self.scratch.dir("run").display()
@@ -145,7 +149,8 @@ impl Captor {
         );
         for (index, table) in self.tables().iter().enumerate() {
             script.push_str(&format!(
-                "set add table (set id = 1, origin = 1, id = {}, fully qualified name = 'public.{table}', comment = 't');\n",
+                "set add table (set id = 1, origin = 1, id = {}, \
+                 fully qualified name = 'public.{table}', comment = 't');\n",
                 index + 1
             ));
         }

@@ -61,7 +61,8 @@ texts (catalog, oid, owner, tree) as (
 named as (
     select x.catalog, x.oid, x.owner, n.found[1] = 'opno' as is_operator, n.found[2]::oid as number
       from texts x
-     cross join lateral regexp_matches(x.tree, ':(funcid|opfuncid|elemfuncid|aggfnoid|winfnoid|opno) ([0-9]+)', 'g') n (found)
+     cross join lateral regexp_matches(x.tree, ':(funcid|opfuncid|elemfuncid|aggfnoid|winfnoid|opno) ([0-9]+)', 'g')
+         n (found)
     union
     select x.catalog, x.oid, x.owner, d.refclassid = 'pg_catalog.pg_operator'::regclass, d.refobjid
       from texts x
@@ -73,7 +74,8 @@ calls as (
                p.provolatile = 'i' and (
                    p.pronamespace = 'pg_catalog'::regnamespace
                    or exists (select from pg_catalog.pg_depend e
-                               where e.classid = 'pg_catalog.pg_proc'::regclass and e.objid = p.oid and e.deptype = 'e'))
+                               where e.classid = 'pg_catalog.pg_proc'::regclass and e.objid = p.oid
+                                   and e.deptype = 'e'))
                or p.pronamespace = 'pg_catalog'::regnamespace and (
                    p.proname in ('now', 'transaction_timestamp', 'statement_timestamp', 'clock_timestamp', 'timeofday',
                                  'random', 'gen_random_uuid', 'uuidv4', 'uuidv7', 'nextval', 'txid_current',
@@ -92,7 +94,8 @@ calls as (
 select format('%s of role %I', pg_describe_object(w.catalog, w.oid, 0), w.rolname)
   from weak w
   left join pg_catalog.pg_class c on c.oid = w.oid and w.catalog = 'pg_catalog.pg_class'::regclass
- where w.catalog not in ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_namespace'::regclass, 'pg_catalog.pg_type'::regclass,
+ where w.catalog not in ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_namespace'::regclass,
+     'pg_catalog.pg_type'::regclass,
                          'pg_catalog.pg_constraint'::regclass, 'pg_catalog.pg_statistic_ext'::regclass,
                          'pg_catalog.pg_collation'::regclass)
     or c.relkind not in ('r', 'p', 'S', 'i', 'I', 'c')

@@ -129,18 +129,20 @@ fn for_server(script: &str, major: u32) -> String {
     entries.replace("\nSET default_table_access_method = heap;\n", "\n")
 }
 
-/// What an object of the subscriber's is, and whose, if it is or may become code, and belongs to a role that is neither a superuser nor
-/// the current one. An error where there is none of that name.
+/// What an object of the subscriber's is, and whose, if it is or may become code, and belongs to a role that is neither
+/// a superuser nor the current one. An error where there is none of that name.
 const WHOSE_CODE: &str = "\
     select (select format('%s of role %I', pg_describe_object(a.classid, a.objid, 0), r.rolname) \
               from pg_catalog.pg_shdepend s join pg_catalog.pg_roles r on r.oid = s.refobjid \
              where s.classid = a.classid and s.objid = a.objid and s.objsubid = 0 and s.deptype = 'o' \
-               and s.dbid = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()) \
+               and s.dbid = (select d.oid from pg_catalog.pg_database d \
+                   where d.datname = pg_catalog.current_database()) \
                and not r.rolsuper and r.rolname <> current_user \
                and (a.classid in ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass, \
                                   'pg_catalog.pg_opclass'::regclass, 'pg_catalog.pg_opfamily'::regclass) \
                     or a.classid = 'pg_catalog.pg_type'::regclass \
-                       and (select t.typtype in ('d', 'c', 'r', 'm') from pg_catalog.pg_type t where t.oid = a.objid))) \
+                       and (select t.typtype in ('d', 'c', 'r', 'm') from pg_catalog.pg_type t \
+                           where t.oid = a.objid))) \
       from pg_catalog.pg_get_object_address($1, $2, $3) a";
 
 /// Tables being made on one subscriber.
@@ -203,7 +205,8 @@ impl Making<'_> {
             ),
         )
         .with_hint(
-            "make these tables on the subscriber yourself, owned by a role without rights, and add them without --create",
+            "make these tables on the subscriber yourself, owned by a role without rights, \
+            and add them without --create",
         ))
     }
 
@@ -287,8 +290,8 @@ impl Making<'_> {
         })
     }
 
-    /// Which of the provider's objects the subscriber has, by name. Code among them that a weaker role owns there is refused: the
-    /// tables would call it with the rights of replay's role.
+    /// Which of the provider's objects the subscriber has, by name. Code among them that a weaker role owns there is
+    /// refused: the tables would call it with the rights of replay's role.
     async fn there(&self, objects: &[(u32, Address)]) -> Result<HashSet<u32>, Failure> {
         let (catalogs, oids): (Vec<u32>, Vec<u32>) =
             objects.iter().map(|(_, address)| *address).unzip();
@@ -316,20 +319,22 @@ impl Making<'_> {
         Err(Failure::message(
             Exit::Failed,
             format!(
-                "could not make the tables on {}: nothing was made, because they would use these, which are there already, with \
+                "could not make the tables on {}: nothing was made, because they would use these, \
+                which are there already, with \
                  the rights of replay's role: {}",
                 label(self.one),
                 of_others.join("; ")
             ),
         )
         .with_hint(
-            "give them to replay's role or a superuser on the subscriber, or make these tables there yourself, owned by a role \
+            "give them to replay's role or a superuser on the subscriber, \
+            or make these tables there yourself, owned by a role \
              without rights, and add them without --create",
         ))
     }
 
-    /// Looks for an object on the subscriber: none if it has none of that name, else what it is there if it is code of a
-    /// weaker role.
+    /// Looks for an object on the subscriber: none if it has none of that name, else what it is there if it is code of
+    /// a weaker role.
     async fn find(&self, address: &tokio_postgres::Row) -> Result<Option<Option<String>>, Failure> {
         let read = || "could not read the name of what a table needs";
         let kind: String = address.try_get(0).with_context(read)?;

@@ -81,8 +81,8 @@ async fn store(
     Ok(parked)
 }
 
-/// What to do where code of the subscriber's table did not find what it names, because a schema of the database's `search_path` is
-/// not used with replay's rights; none: it is not that.
+/// What to do where code of the subscriber's table did not find what it names, because a schema of the database's
+/// `search_path` is not used with replay's rights; none: it is not that.
 async fn path_advice(
     sub: &Subscription,
     session: &Session,

@@ -74,7 +74,8 @@ impl TableRow {
 }
 
 const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, tick_id, tick_tag, \
-    copied_snapshot, copied_tick_id, copied_tick_tag, copy_attempt, loading, rows_copied, bytes_copied, rows_estimated, error, advice, \
+    copied_snapshot, copied_tick_id, copied_tick_tag, copy_attempt, loading, rows_copied, bytes_copied, \
+        rows_estimated, error, advice, \
     extract(epoch from clock_timestamp() - changed_at)::float8 as seconds_in_state, \
     extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start, ignored, \
     conflicts, on_conflict, try_now, \

@@ -1,4 +1,5 @@
-//! TY, NM: types that extensions and users make, as values and as keys, alone and inside of other types; labels that change.
+//! TY, NM: types that extensions and users make, as values and as keys, alone and inside of other types; labels that
+//! change.
 
 use tests::vectors::HOSTILE;
 

@@ -51,7 +51,8 @@ async fn tx_02_savepoints_that_are_released_and_rolled_back_out_of_order(mut p: 
         .await;
 }
 
-/// A snapshot lists 64 subtransactions of a session and looks the others up elsewhere; each here changes rows that others have changed.
+/// A snapshot lists 64 subtransactions of a session and looks the others up elsewhere; each here changes rows that
+/// others have changed.
 async fn tx_02_tx_08_more_subtransactions_than_a_snapshot_lists(mut p: Provider) {
     p.run(TABLE).await;
     p.run("create table f (id int, v text)").await;
@@ -253,7 +254,8 @@ async fn tx_16_rolled_back_transactions_leave_nothing(mut p: Provider) {
         p.run("rollback").await;
     }
     p.run("insert into t values (1, 'kept')").await;
-    // No write of the session was committed before: its capture has no mark to trust, and the rows that were rolled back may have been nested.
+    // No write of the session was committed before: its capture has no mark to trust, and the rows that were rolled
+    // back may have been nested.
     assert_eq!(p.events().await, said(&[("live", "(1,kept)")]));
 }
 

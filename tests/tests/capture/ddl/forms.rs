@@ -57,7 +57,8 @@ pub(super) const NAMED: &[&str] = &[
 /// One of each kind of them.
 pub(super) const SOME: &[&str] = &["app.t", "app.base", "app.r"];
 
-/// Partitions that come and go. They are first: the mirror asks a part's condition of the table's row type, generated columns included.
+/// Partitions that come and go. They are first: the mirror asks a part's condition of the table's row type, generated
+/// columns included.
 pub(super) const PARTS: &[&str] = &[
     "alter table app.r detach partition app.r1; alter table app.r attach partition app.r1 for values in (1)",
     "create table app.r3 partition of app.r for values in (3); insert into app.r3 (id, k) values (-1, 3); drop table app.r3",

@@ -67,7 +67,8 @@ impl Turns {
         }
     }
 
-    /// Runs the transactions, each in a session of its own, and compares after each commit. Gives the number of commits.
+    /// Runs the transactions, each in a session of its own, and compares after each commit. Gives the number of
+    /// commits.
     pub(super) async fn take(
         &mut self,
         provider: &mut Provider,

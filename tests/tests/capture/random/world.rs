@@ -5,9 +5,9 @@ use rand::{RngExt, SeedableRng};
 
 use super::turns::SESSIONS;
 
-/// Tables with columns id, v, w in a schema of the seed's own: `t`, `u` and `c`, which refers to `t`; of some seeds also `p`, which is
-/// partitioned, `i` and its child `ik`, `f`, which has no key, and `o`, of which only what is inserted counts. `tv` is a view of `t`,
-/// `ur` one with a rule, both written to as `t` and `u` are.
+/// Tables with columns id, v, w in a schema of the seed's own: `t`, `u` and `c`, which refers to `t`; of some seeds
+/// also `p`, which is partitioned, `i` and its child `ik`, `f`, which has no key, and `o`, of which only what is
+/// inserted counts. `tv` is a view of `t`, `ur` one with a rule, both written to as `t` and `u` are.
 pub(super) struct World {
     pub(super) random: StdRng,
     pub(super) version: u32,
@@ -248,7 +248,8 @@ impl World {
         sql
     }
 
-    /// A parent that is altered, which changes its child; a partition that goes and one that comes, with the rows that it has by then.
+    /// A parent that is altered, which changes its child; a partition that goes and one that comes, with the rows that
+    /// it has by then.
     fn partitions(&mut self) -> Option<String> {
         if self.tables.contains(&"i") && self.one_in(2) {
             self.altered += 1;

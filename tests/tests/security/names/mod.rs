@@ -1,7 +1,7 @@
 //! Every name that our SQL and our Rust give to a server has its schema, or is looked up where nobody can put anything
-//! but the server: a `search_path` of `pg_catalog, pg_temp`, under which functions and operators are those of pg_catalog,
-//! and a relation or a type that pg_catalog has is found there first. What it does not have would be looked for among the
-//! session's temporary tables, which code of others can make: such a name needs its schema.
+//! but the server: a `search_path` of `pg_catalog, pg_temp`, under which functions and operators are those of
+//! pg_catalog, and a relation or a type that pg_catalog has is found there first. What it does not have would be looked
+//! for among the session's temporary tables, which code of others can make: such a name needs its schema.
 
 mod texts;
 mod tokens;
@@ -28,7 +28,8 @@ const ALL: [Component; 5] = [
     Component::Subscriber,
 ];
 
-/// Functions without a path of their own that run under whatever path a caller has: all they name has its schema, operators, too.
+/// Functions without a path of their own that run under whatever path a caller has: all they name has its schema,
+/// operators, too.
 const UNDER_ANY_PATH: &[(&str, &str)] = &[
     (
         "pgq.logutriga",
@@ -53,7 +54,8 @@ const UNDER_ANY_PATH: &[(&str, &str)] = &[
     ),
 ];
 
-/// Functions without a path of their own that only functions with one call, because a clause costs two microseconds a call.
+/// Functions without a path of their own that only functions with one call, because a clause costs two microseconds a
+/// call.
 const UNDER_A_CALLERS: &[(&str, &[&str])] = &[
     (
         "pgq._trigger_arguments",
@@ -100,7 +102,8 @@ const UNDER_A_CALLERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Sessions that begin without a proof of whose our schemas are (`ConnectInfo::connect_for` gives one), by the file that opens them.
+/// Sessions that begin without a proof of whose our schemas are (`ConnectInfo::connect_for` gives one), by the file
+/// that opens them.
 const UNPROVEN: &[(&str, &str)] = &[
     ("admin/src/daemon/waits.rs", "asks views of the server only"),
     (
@@ -137,7 +140,8 @@ const UNPROVEN: &[(&str, &str)] = &[
     ),
 ];
 
-/// What capture's triggers call the rows of a statement: its statements are written in one file, and the triggers in another.
+/// What capture's triggers call the rows of a statement: its statements are written in one file, and the triggers in
+/// another.
 const ROWS_OF_TRIGGERS: [&str; 2] = ["newt", "oldt"];
 
 fn root() -> PathBuf {

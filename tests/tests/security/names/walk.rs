@@ -216,7 +216,8 @@ impl<'a> Walk<'a> {
         !self.before(update, &not) && (update..update + 8).any(|at| self.is(at, "set"))
     }
 
-    /// A call, or the name of a function that is made. What stands behind a name or a bracket is an alias with its columns.
+    /// A call, or the name of a function that is made. What stands behind a name or a bracket is an alias with its
+    /// columns.
     fn call(&mut self, at: usize, word: &str) {
         let behind_name = at.checked_sub(1).is_some_and(|before| {
             let is_name = self.word(before).is_some_and(|word| {
