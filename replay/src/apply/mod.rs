@@ -126,19 +126,4 @@ impl Applier {
             .filter_map(|row| Some((row.provider_oid, row.on_conflict?)))
             .collect();
     }
-
-    /// Opens a transaction.
-    pub(crate) async fn begin(&mut self) -> Result<ApplyTx<'_>, Trouble> {
-        if self.is_left_open {
-            self.rollback().await?;
-        }
-        let mut tx = ApplyTx::new(self);
-        let begin = tx.start(&[]);
-        tx.applier
-            .session
-            .batch_execute(&begin)
-            .await
-            .map_err(Trouble::database("could not begin on the subscriber"))?;
-        Ok(tx)
-    }
 }

@@ -71,6 +71,23 @@ impl Drop for ApplyTx<'_> {
     }
 }
 
+impl Applier {
+    /// Opens a transaction.
+    pub(crate) async fn begin(&mut self) -> Result<ApplyTx<'_>, Trouble> {
+        if self.is_left_open {
+            self.rollback().await?;
+        }
+        let mut tx = ApplyTx::new(self);
+        let begin = tx.start(&[]);
+        tx.applier
+            .session
+            .batch_execute(&begin)
+            .await
+            .map_err(Trouble::database("could not begin on the subscriber"))?;
+        Ok(tx)
+    }
+}
+
 impl<'a> ApplyTx<'a> {
     /// Prepares a session for writing. The session gets a role in which the subscriber's own triggers and foreign keys
     /// do not act a second time, or tables with such triggers are refused; and its commits are durable.

@@ -25,7 +25,8 @@ pub(crate) async fn park(
 }
 
 /// Parks a table that the batch loop has, or was to take over. A table that was `ok` stands where the loop stands, at
-/// the tick `at`, and a helper consumer holds the changes after that tick. False if the stored row has changed meanwhile.
+/// the tick `at`, and a helper consumer holds the changes after that tick. False if the stored row has changed
+/// meanwhile.
 ///
 /// The helper consumer is registered first. If the process dies before the state is stored, a helper is
 /// left over and is cleared away later. In the other order events would be lost.

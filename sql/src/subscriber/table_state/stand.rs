@@ -47,7 +47,8 @@ impl Why {
 /// A table that cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
-    /// Where the table's own events go on; none: nothing of the table is on the subscriber, and the table is copied again.
+    /// Where the table's own events go on; none: nothing of the table is on the subscriber, and the table is copied
+    /// again.
     pub place: Option<Place>,
     /// Why the table is parked.
     pub why: Why,
