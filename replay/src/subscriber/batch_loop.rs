@@ -1,8 +1,8 @@
 //! One batch from open to finished, for ever: the story of replay in one page.
 //!
-//! The only commit that exists takes the position with it. Between any two numbered steps the
-//! process may die: the batch is then read and applied again from its beginning, for nothing
-//! of it was committed, or it is all there and the position says so.
+//! The only commit takes the position with it. The process may die between any two numbered steps. Then either the
+//! batch is read and applied again from its beginning, because nothing of it was committed, or all of it is committed
+//! and the position says so.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,27 +33,27 @@ use crate::{
     trouble::Trouble,
 };
 
-/// How often to look after tables, sequences and pause while no batch comes.
+/// Time between two looks at tables, sequences and pause while no batch comes.
 const IDLE_LOOK: Duration = Duration::from_secs(1);
 
 /// The loop of one subscriber, with its sessions open and its position read.
 pub(crate) struct BatchLoop<'a> {
     pub(crate) sub: &'a Subscription,
     pub(crate) applier: Applier,
-    /// For questions to the provider while the reader's session streams.
+    /// The session for questions to the provider while the reader's session streams.
     pub(crate) provider: Arc<Session>,
     pub(crate) position: Position,
     pub(crate) in_sync: InSync,
     paused: bool,
-    /// Tables and pause are to be read again before the next batch.
+    /// Tables and pause must be read again before the next batch.
     look_due: bool,
-    /// None while paused.
+    /// The reader; none while paused.
     reader: Option<Reader>,
     sequences: Sequences,
     stats: &'a mut Stats,
 }
 
-/// Runs until asked to stop, or until trouble; the caller then opens everything anew.
+/// Runs until asked to stop, or until trouble; after trouble the caller opens everything anew.
 pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Trouble> {
     let mut this = BatchLoop::open(sub, stats).await?;
     let mut idle_look = tokio::time::interval(IDLE_LOOK);
@@ -116,7 +116,7 @@ impl<'a> BatchLoop<'a> {
         })
     }
 
-    /// Between two batches: reads pause and tables again, and takes tables over that want to.
+    /// Runs between two batches: reads pause and tables again, and takes over the tables that ask for it.
     async fn at_border(&mut self) -> Result<(), Trouble> {
         if !std::mem::take(&mut self.look_due) {
             return Ok(());
@@ -144,7 +144,7 @@ impl<'a> BatchLoop<'a> {
         Ok(())
     }
 
-    /// Notes that a table is in sync, and says so.
+    /// Notes and logs that a table is in sync.
     fn table_is_ok(&mut self, row: &TableRow) {
         info!(
             table = %row.table,
@@ -157,8 +157,7 @@ impl<'a> BatchLoop<'a> {
         self.sub.for_tables.notify_one();
     }
 
-    /// Reads position and pause, and the tables where they may have changed; gives those that
-    /// want to be taken over.
+    /// Reads position and pause, and the tables if they may have changed; gives the tables that want to be taken over.
     async fn look(&mut self) -> Result<Vec<TableRow>, Trouble> {
         let stored = hold::stored(self.sub, self.applier.session()).await?;
         if stored.position != self.position {
@@ -167,14 +166,14 @@ impl<'a> BatchLoop<'a> {
         if stored.paused != self.paused {
             self.paused = stored.paused;
             info!(consumer = %self.sub.consumer, paused = self.paused, "pause changed");
-            // A batch half read would hold a snapshot and locks on the provider all the while.
+            // A batch half read would hold a snapshot and locks on the provider during the pause.
             self.reader = None;
             if !self.paused {
                 self.read_on();
             }
         }
         if stored.tables_version != self.in_sync.version {
-            // A new sequence counts from here on: it must not be behind what commits next.
+            // A new sequence counts from here on: it must not be behind the rows that commit next.
             self.sequences
                 .carry(&self.provider, self.applier.session())
                 .await?;
@@ -202,9 +201,9 @@ impl<'a> BatchLoop<'a> {
         Ok(())
     }
 
-    /// Reads from the position on.
+    /// Starts to read from the position on.
     fn read_on(&mut self) {
-        // Who reads for us now must not count us any more.
+        // The old reader must not count this subscriber any more.
         self.reader = None;
         let readers = &self.sub.readers;
         self.reader = Some(readers.read_after(self.position, &self.sub.tick_by_tick));
@@ -219,7 +218,7 @@ impl<'a> BatchLoop<'a> {
                     return Err(trouble.stops_the_subscriber());
                 };
                 self.park(&row, Trouble::Table(trouble)).await?;
-                // The batch comes again, without that table.
+                // The batch comes again, and is applied without that table.
                 self.read_on();
                 Ok(())
             }
@@ -228,12 +227,12 @@ impl<'a> BatchLoop<'a> {
     }
 
     async fn apply(&mut self, header: &Header) -> Result<(), Trouble> {
-        // 1 to 3, the write, its tick and the stream of its events, were the provider's and
-        // the reader's part. 4: the batch must begin where this subscriber stands.
+        // Steps 1 to 3 (the write, its tick and the stream of its events) were the work of the provider and of the
+        // reader. Step 4: the batch must begin at this subscriber's position.
         if header.from != self.position {
             return Err(Trouble::Stale);
         }
-        // Sequences first: no key that the batch brings may come out of the subscriber's again.
+        // Sequences come first: the subscriber's sequences must never again give out a key that the batch brings.
         self.sequences
             .before_commit(&self.provider, self.applier.session())
             .await?;
@@ -290,7 +289,7 @@ impl<'a> BatchLoop<'a> {
         {
             self.sub.tick_by_tick.end();
         }
-        // 9: the table tasks tell the provider, so that it can give the events away.
+        // Step 9: the table tasks tell the provider, so that the queue need not hold the events any more.
         self.position = header.to;
         self.stats.batch(events, rows, header);
         self.sub.goes_on(Part::BatchLoop).await;
@@ -317,7 +316,7 @@ impl<'a> BatchLoop<'a> {
     /// Takes a table out of the loop where it stands.
     async fn park(&mut self, row: &TableRow, trouble: Trouble) -> Result<(), Trouble> {
         self.stats.nothing_under_way();
-        // A COPY that the server refuses at its begin takes the session with it.
+        // If the server refuses a COPY at its begin, the session is lost.
         let usable = self.applier.rollback().await.is_ok();
         let at = self.position.tick;
         let parked = parking::take_out(self.sub, &self.provider, row, at, &trouble).await?;

@@ -1,6 +1,6 @@
-//! The tables that take the changes of a batch: which sets of a part are theirs, how a part is
-//! written, and whose trouble it is where it cannot be. One way for the batch loop, a table that
-//! catches up or is taken over, and the search for a refused change.
+//! The tables that take the changes of a batch: which sets of a part are theirs, how a part is written, and which table
+//! a failure belongs to. The batch loop, a table that catches up or is taken over, and the search for a refused change
+//! all use it.
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -21,19 +21,19 @@ use crate::{
     trouble::Trouble,
 };
 
-/// Tables that take changes now.
+/// The tables that take changes at present.
 pub(crate) struct Followed {
-    /// By their oids on the provider.
+    /// The tables by their oids on the provider.
     tables: HashMap<u32, TableRow>,
-    /// The tables that the batch in hand writes, by their names of now on the provider.
+    /// The oids of the tables that the present batch writes, by their present names on the provider.
     names: HashMap<TableName, u32>,
-    /// None where no table has a filter.
+    /// The filters; none if no table has a filter.
     filters: Option<Filters>,
 }
 
 impl Followed {
-    /// No table yet. Filters are asked over `provider`, a session that streams nothing; it can be
-    /// missing where no table has a filter.
+    /// A list without tables. Filters are asked over `provider`, a session that streams nothing; the session may be
+    /// missing if no table has a filter.
     pub(crate) fn new(provider: Option<Arc<Session>>) -> Followed {
         Followed {
             tables: HashMap::new(),
@@ -42,7 +42,7 @@ impl Followed {
         }
     }
 
-    /// Takes these tables in place of all others.
+    /// Replaces all tables by these.
     pub(crate) fn replace(&mut self, rows: impl IntoIterator<Item = TableRow>) {
         self.tables = rows
             .into_iter()
@@ -50,7 +50,7 @@ impl Followed {
             .collect();
     }
 
-    /// Takes one more table.
+    /// Adds a table.
     pub(crate) fn insert(&mut self, row: TableRow) {
         self.tables.insert(row.provider_oid, row);
     }
@@ -65,12 +65,12 @@ impl Followed {
         self.tables.len()
     }
 
-    /// The table with a name, as it was added.
+    /// The table with a name, which is the name that the table was added under.
     pub(crate) fn named(&self, table: &TableName) -> Option<&TableRow> {
         self.tables.values().find(|row| row.table == *table)
     }
 
-    /// A batch begins: the names that tables had in the batch before are forgotten.
+    /// Begins a batch: forgets the names that tables had in the batch before.
     pub(crate) fn begin_batch(&mut self) {
         self.names.clear();
     }
@@ -78,7 +78,7 @@ impl Followed {
     /// Writes a part of a batch in the open transaction, with the step that ends the part.
     ///
     /// # Errors
-    /// [`Trouble::Table`] where a table cannot go on, under the name that it was added by.
+    /// [`Trouble::Table`] if a table cannot go on, under the name that the table was added by.
     pub(crate) async fn write(
         &mut self,
         tx: &mut ApplyTx<'_>,
@@ -98,8 +98,8 @@ impl Followed {
         }
     }
 
-    /// The sets of a part that can be written as they are: those of the tables that take changes;
-    /// none if one of these tables has a filter.
+    /// The sets of a part that can be written as they are: those of the tables that take changes. None if one of these
+    /// tables has a filter.
     pub(crate) fn unfiltered<'p>(
         &mut self,
         part: &'p Part,
@@ -113,8 +113,8 @@ impl Followed {
         Ok((!sets.iter().any(is_filtered)).then_some(sets))
     }
 
-    /// What the tables' filters take of change sets; all of a set of a table without one. Others
-    /// read the same part: what a filter leaves of a set is a set of its own.
+    /// The part of change sets that the tables' filters take; sets of tables without a filter are taken whole. Other
+    /// subscribers read the same part, so a filtered set is a set of its own.
     pub(crate) async fn narrowed<'s>(
         &mut self,
         sets: Vec<&'s ChangeSet>,
@@ -134,7 +134,7 @@ impl Followed {
         Ok(narrowed)
     }
 
-    /// Whether the tables can go on with what a part says beside rows.
+    /// Whether the tables can go on with the shapes, marks and large rows of a part.
     fn check(&self, part: &Part) -> Result<(), Trouble> {
         for shape in &part.shapes {
             if let Some(row) = self.tables.get(&shape.table.oid) {
@@ -147,7 +147,7 @@ impl Followed {
         large.map_or(Ok(()), |row| Err(table::too_large(&row.table)))
     }
 
-    /// The sets of tables that take changes; notes what these tables are called now.
+    /// The sets of the tables that take changes; notes the present names of these tables.
     fn taken<'p>(&mut self, part: &'p Part) -> Vec<&'p ChangeSet> {
         let sets = part.sets.iter();
         let sets: Vec<&ChangeSet> = sets
@@ -175,8 +175,8 @@ impl Followed {
         marked.map_err(|trouble| self.under_its_stored_name(trouble))
     }
 
-    /// A table that was renamed on the provider is written under its new name, and known here
-    /// by the name that it was added under: trouble with it is that table's alone.
+    /// The trouble of a table under the name that the table was added by. A table that was renamed on the provider is
+    /// written under its new name, and known to the job by the old one.
     pub(crate) fn under_its_stored_name(&self, trouble: Trouble) -> Trouble {
         let Trouble::Table(trouble) = trouble else {
             return trouble;

@@ -1,4 +1,4 @@
-//! Where the subscriber stands, and that the queue keeps what follows.
+//! The subscriber's position, and whether the queue holds the events after it.
 
 use sql::{
     connect::Session,
@@ -10,7 +10,7 @@ use sql::{
 use super::shared::Subscription;
 use crate::{queue::track::OffTrack, trouble::Trouble};
 
-/// The stored position of a consumer, which an installed subscriber has.
+/// The stored position of a consumer, which exists if the subscriber is installed.
 pub(crate) async fn stored(sub: &Subscription, subscriber: &Session) -> Result<Stored, Trouble> {
     position::find(&**subscriber, &sub.consumer)
         .await
@@ -25,9 +25,8 @@ pub(crate) async fn stored(sub: &Subscription, subscriber: &Session) -> Result<S
         })
 }
 
-/// Makes sure that the queue keeps what follows the subscriber's position. The provider may
-/// believe the subscriber further on than it is, where that was restored from a backup, and
-/// would give events away under the reader's hands.
+/// Makes sure that the queue holds the events after the subscriber's position. If the subscriber was restored from a
+/// backup, the provider believes that it is further on than it is, and would drop events while they are read.
 pub(crate) async fn hold_queue(
     sub: &Subscription,
     provider: &Session,
@@ -40,13 +39,13 @@ pub(crate) async fn hold_queue(
             "could not ask the provider for the consumer",
         ))?;
     let Some(known) = known else {
-        // The queue's own words for it: there is none, or it was detached.
+        // The queue's own error tells the case: there is no consumer, or it was detached.
         return match consumer::advance(&**provider, queue, &sub.consumer, tick).await {
             Err(why) => Err(Trouble::no_consumer(&sub.consumer, tick, why)),
             Ok(_) => Err(Trouble::Stale),
         };
     };
-    // A position off the provider's track is the reader's to tell.
+    // The reader reports a position off the provider's track.
     if known.epoch != stands.epoch || known.tick.id <= tick {
         return Ok(());
     }

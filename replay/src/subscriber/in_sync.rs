@@ -1,4 +1,4 @@
-//! The tables that are `ok`: the batch loop writes them, and no one else makes a table one of them.
+//! The tables that are `ok`, which the batch loop writes. Only the batch loop makes a table `ok`.
 
 use sql::{
     connect::Session,
@@ -11,23 +11,23 @@ use sql::{
 use super::{followed::Followed, shared::Subscription};
 use crate::{apply::Applier, batch::Header, trouble::Trouble};
 
-/// The tables of one subscriber that are `ok`, as they were read last.
+/// The tables of one subscriber that are `ok`, as they were last read.
 ///
-/// Between two looks a list of tables that has become wrong is harmless: its version is part of every
-/// commit. Whoever else than the batch loop changes one of these tables changes the version: so they are
-/// read again only where that has changed, and a look costs what is under way and not what is in sync.
+/// Between two looks a wrong list of tables does no harm, because its version is part of every commit. Everybody else
+/// who changes one of these tables changes the version. So the tables are read again only if the version has changed,
+/// and a look costs as much as there are tables under way, not tables in sync.
 pub(crate) struct InSync {
     pub(crate) tables: Followed,
     /// The version of the lists that the tables were read under.
     pub(crate) version: i64,
-    /// The tables are to be read whatever their version is.
+    /// The tables must be read, whatever their version is.
     is_unread: bool,
-    /// All tables that want to be taken over are to be read, not only those that were told of.
+    /// All tables that want to be taken over must be read, not only those that a hint names.
     all_due: bool,
 }
 
 impl InSync {
-    /// Nothing read yet.
+    /// A list that is not read yet.
     pub(crate) fn new(tables: Followed, version: i64) -> InSync {
         InSync {
             tables,
@@ -37,18 +37,18 @@ impl InSync {
         }
     }
 
-    /// Whether the tables are to be read again under this version of the lists.
+    /// Whether the tables must be read again under this version of the lists.
     pub(crate) fn is_outdated(&self, version: i64) -> bool {
         self.is_unread || version != self.version
     }
 
-    /// The next look reads all tables that want to be taken over.
+    /// Makes the next look read all tables that want to be taken over.
     pub(crate) fn look_at_all(&mut self) {
         self.all_due = true;
     }
 
-    /// Reads the tables, for the loop and for who writes them. `version` was read before: what changes after
-    /// it was read cannot be committed under it.
+    /// Reads the tables, for the loop and for the applier. `version` was read before: a change after that cannot be
+    /// committed under this version.
     pub(crate) async fn read(
         &mut self,
         sub: &Subscription,

@@ -1,5 +1,5 @@
-//! One subscriber's life in the daemon: owned by one process at a time, its loops opened again
-//! after trouble, for ever.
+//! One subscriber's life in the daemon: one process owns the subscriber at a time, and opens its loops again after each
+//! trouble.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ use tracing::{info, warn};
 use super::{batch_loop, shared::Subscription, stats::Stats, tables::tasks, told::Part};
 use crate::{command::OTHER_QUEUE, join::auto_add, trouble::Trouble};
 
-/// How often a standby looks whether the owner is gone.
+/// Time between two looks of a standby whether the owner is gone.
 const STANDBY_LOOK: Duration = Duration::from_secs(1);
 
-/// The shortest rest after trouble; each one in a row is longer, up to `retry_delay`.
+/// The shortest rest after trouble; each further rest in a row is longer, up to `retry_delay`.
 const FIRST_REST: Duration = Duration::from_millis(250);
 
-/// The first thing that a subscriber has to say: it runs (or waits as standby), or why not yet.
+/// The first report of a subscriber: it runs (or waits as standby), or why it does not run yet.
 pub(crate) type FirstWord = Result<(), String>;
 
 /// Runs until asked to stop; a `stats` line comes each period.
@@ -55,7 +55,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Tells the log of commits that wait for a synchronous standby, on either side.
+/// Logs commits that wait for a synchronous standby, on either side.
 async fn watch(sub: &Subscription) -> Infallible {
     let servers = [
         Server {
@@ -95,7 +95,7 @@ impl Life {
         }
         let sub = Arc::clone(&self.sub);
         is_of_queue(&sub, &admin).await?;
-        // What another process has stored is of its life.
+        // The error that another process has stored belongs to that process.
         sub.show_trouble().await;
         let tables = async {
             tokio::select! {
@@ -114,11 +114,11 @@ impl Life {
                     Ok(()) => return Ok(()),
                     Err(trouble) => trouble,
                 },
-                // Without the session that holds the lock nothing may go on.
+                // If the session that holds the lock is lost, all work must stop.
                 lost = &mut tables => return lost,
             };
             if matches!(trouble, Trouble::Stale) {
-                // Nothing is wrong: positions and tables are read again.
+                // This is no error: positions and tables are read again.
                 continue;
             }
             if self.stats.batches_ever() > committed {
@@ -176,12 +176,12 @@ impl Life {
 
     fn say_first(&mut self, word: FirstWord) {
         if let Some(first) = self.first.take() {
-            // Nobody waits for it if the start was given up.
+            // The send may fail: the start may have been given up.
             let _ = first.try_send(word);
         }
     }
 
-    /// Tells of what the batch loop met.
+    /// Reports the trouble of the batch loop.
     async fn tell(&mut self, trouble: &Trouble) {
         if matches!(trouble, Trouble::Passing { .. }) {
             self.stats.retry();
@@ -191,8 +191,8 @@ impl Life {
     }
 }
 
-/// Whether the subscriber's position is one in the queue that the config names. Without a position, the batch loop says
-/// what is missing.
+/// Checks that the subscriber's position is in the queue that the config names. If there is no position, the batch loop
+/// reports what is missing.
 async fn is_of_queue(sub: &Subscription, admin: &Session) -> Result<(), Trouble> {
     let there = position::is_installed(&**admin).await;
     if !there.map_err(Trouble::sql("could not look for replay's tables"))? {

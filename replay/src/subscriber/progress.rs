@@ -1,5 +1,5 @@
-//! How far a batch is that takes long, as the subscriber shows it: written by another session than
-//! the one that applies the batch, whose writes nobody sees before its commit.
+//! The progress of a batch that takes long, as the subscriber shows it. It is written by another session than the one
+//! that applies the batch, whose writes are not visible before its commit.
 
 use std::{
     sync::atomic::Ordering,
@@ -11,19 +11,20 @@ use sql::{connect::Session, subscriber::position};
 use super::shared::Subscription;
 use crate::trouble::Trouble;
 
-/// A row of one column is written so often at the most, and only while a batch is under way.
+/// The least time between two writes of the progress, a row of one column; it is written only while a batch is being
+/// applied.
 const BETWEEN_SHOWS: Duration = Duration::from_secs(1);
 
-/// What is shown.
+/// The progress that is shown.
 #[derive(Default)]
 pub(crate) struct Progress {
-    /// Rows that are shown; none: it is not known what is shown.
+    /// The number of rows that is shown; none: not known.
     shown: Option<u64>,
     at: Option<Instant>,
 }
 
 impl Progress {
-    /// Shows it anew where it has changed, and not too often.
+    /// Shows the progress if it has changed, and not too often.
     pub(crate) async fn show(
         &mut self,
         sub: &Subscription,

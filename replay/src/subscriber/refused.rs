@@ -1,10 +1,12 @@
-//! Which change a parked table stands on, found by trying: with the daemon's own way of
-//! applying, over sessions of the caller's, and rolled back each time.
+//! Finds the change that keeps a parked table from going on, by trying: with the daemon's own way of applying, over
+//! sessions of the caller, and rolled back each time.
 //!
-//! Changes are applied in sets, so the set that fails names no change. The batch is tried up to
-//! an event, by halves, until the events before one pass and those up to it fail for the
-//! batch's own reason; then the event's rows: the one without which it passes,
-//! else the first that fails so alone, else all of the event.
+//! Changes are applied in sets, so the set that fails names no change. The search has two steps:
+//!
+//! 1. The event. The batch is tried up to some event, by halves, until the events before that event pass, and those up to it
+//!    fail for the batch's own reason.
+//! 2. The row. It is the row without which the event passes; else the first row that fails in the same way by itself; else
+//!    all of the event counts.
 
 use std::collections::HashSet;
 
@@ -26,52 +28,52 @@ use crate::{
     trouble::{Refusal, Trouble},
 };
 
-/// What a parked table stands on.
+/// What keeps a parked table from going on.
 #[derive(Debug)]
 pub(crate) enum Standing {
     /// A change that the subscriber refuses.
     Change(Refused),
-    /// Something else: a definition, a right, a mark, a lost position.
+    /// Another cause: a definition, a right, a mark, a lost position.
     NoChange(Trouble),
-    /// Nothing any more: what comes next can be applied.
+    /// Nothing any more: the next changes can be applied.
     Nothing,
 }
 
 /// A change that the subscriber refuses.
 #[derive(Debug)]
 pub(crate) struct Refused {
-    /// The event.
+    /// The number of the event.
     pub event_id: i64,
-    /// The row within it, or 0 for all of it.
+    /// The number of the row within the event, or 0 for all of the event.
     pub row_number: RowNumber,
     /// What the event does.
     pub kind: &'static str,
     /// The row's key as record text; none for all of an event.
     pub key: Option<String>,
-    /// What the subscriber says.
+    /// The subscriber's error.
     pub why: Trouble,
 }
 
-/// A search for the change that a parked table stands on.
+/// A search for the change that keeps a parked table from going on.
 pub(crate) struct Search<'a, C: AsyncFn() -> Result<Session, Trouble>> {
-    /// Opens a session to the provider: one whose events were left half read is of no use.
+    /// Opens a session to the provider: a session whose events were left half read is useless.
     pub connect: C,
     /// The queue.
     pub queue: &'a str,
-    /// Its identity, as the subscriber knows it.
+    /// The queue's identity, as the subscriber knows it.
     pub epoch: Epoch,
     /// The table.
     pub row: &'a TableRow,
-    /// Where it stands.
+    /// The table's place.
     pub place: &'a Place,
-    /// As the daemon's settings.
+    /// The daemon's setting of this name.
     pub max_batch_events: i64,
-    /// As the daemon's settings.
+    /// The daemon's setting of this name.
     pub chunk_bytes: usize,
 }
 
 impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
-    /// Searches. Nothing is written on either side.
+    /// Runs the search. Nothing is written on either side.
     pub(crate) async fn run(&self, applier: &mut Applier) -> Result<Standing, Trouble> {
         applier.map_tables([self.row]);
         let mut own = self.own_events().await?;
@@ -150,7 +152,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         .await
     }
 
-    /// What comes of applying a batch, all of which is then rolled back.
+    /// Tries to apply a batch, rolls all of it back, and gives the result.
     async fn try_events(
         &self,
         applier: &mut Applier,
@@ -173,7 +175,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         tx.settle(batch.to.id).await
     }
 
-    /// Which row of an event is refused, on top of the events before it.
+    /// Finds the row of an event that is refused, on top of the events before it.
     async fn row_of(
         &self,
         applier: &mut Applier,
@@ -214,7 +216,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
         Ok(found)
     }
 
-    /// What comes of some rows of an event, on top of what is applied.
+    /// Tries to apply some rows of an event, on top of the applied events, and gives the result.
     async fn try_rows(
         &self,
         tx: &mut ApplyTx<'_>,

@@ -1,7 +1,7 @@
-//! Sequences follow the provider's: before a batch commits, each has at least the value that
-//! it had when the batch's last tick was made, so none gives out a key that a replicated row
-//! holds; and it is a bounded step ahead, so that it gives out none either that the provider
-//! gives out next, and need not be set for every batch.
+//! Sequences follow the provider's sequences. Before a batch commits, each sequence has at least the value that it had
+//! when the batch's last tick was made, so that it does not give out a key of a replicated row. It is also a bounded
+//! number of steps ahead, so that it does not give out a key that the provider gives out next, and need not be set for
+//! every batch.
 
 use std::{
     collections::HashMap,
@@ -22,23 +22,23 @@ use crate::trouble::Trouble;
 /// How many values a sequence is kept ahead of the provider's, at most.
 const AHEAD: i32 = 1000;
 
-/// How long a sequence that could not be set rests. Its cause may end without a word from anybody.
+/// How long a sequence that could not be set rests. The cause may end without any notice.
 const REST: Duration = Duration::from_secs(1);
 
-/// What a subscriber's sequences were set to.
+/// The values that a subscriber's sequences were set to.
 pub(crate) struct Sequences {
     queue: String,
     consumer: String,
-    /// The provider's values as they were carried over.
+    /// The provider's values that were carried over.
     carried: HashMap<TableName, SequenceValue>,
-    /// When those that could not be set were tried last. None of them counts as carried.
+    /// When the sequences that could not be set were last tried. None of them counts as carried.
     tried: HashMap<TableName, Instant>,
-    /// Why they could not be set.
+    /// Why sequences could not be set.
     told: Once<TableName>,
 }
 
 impl Sequences {
-    /// Nothing is known yet.
+    /// A state in which no value is known.
     pub(crate) fn new(queue: &str, consumer: &str) -> Sequences {
         Sequences {
             queue: queue.to_owned(),
@@ -49,8 +49,8 @@ impl Sequences {
         }
     }
 
-    /// To be called after a batch's last tick is known and before its transaction begins. A job without
-    /// sequences pays nothing: new ones are found by `carry`.
+    /// To be called after a batch's last tick is known and before its transaction begins. A job without sequences has
+    /// no cost here: `carry` finds new sequences.
     pub(crate) async fn before_commit(
         &mut self,
         provider: &Session,
@@ -62,8 +62,8 @@ impl Sequences {
         self.carry(provider, subscriber).await
     }
 
-    /// Sets the sequences whose value has changed on the provider. A value that is set stays
-    /// even if the transaction around it is rolled back: then the sequence is ahead.
+    /// Sets the sequences whose value has changed on the provider. The value stays set even if the transaction around
+    /// it is rolled back: then the sequence is ahead.
     pub(crate) async fn carry(
         &mut self,
         provider: &Session,
@@ -87,7 +87,7 @@ impl Sequences {
 
     async fn set(&mut self, subscriber: &Session, value: SequenceValue) -> Result<(), Trouble> {
         let name = value.sequence.clone();
-        // The session writes nothing outside transactions that say so.
+        // The session is read-only outside of transactions that say otherwise.
         let run = async |sql: &str| {
             let done = subscriber.batch_execute(sql).await;
             done.map_err(Trouble::database("could not set a sequence"))

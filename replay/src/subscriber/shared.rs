@@ -1,5 +1,5 @@
-//! One subscriber of the job: whom it talks to, and what its tasks share. The truth is in the
-//! databases; what is here are names, settings and hints to look again.
+//! One subscriber of the job: its databases, and what its tasks share. The truth is in the databases; here are only
+//! names, settings and hints to look again.
 
 use std::{
     collections::HashMap,
@@ -27,14 +27,14 @@ use crate::{
     trouble::Trouble,
 };
 
-/// Whom a session is to.
+/// The server that a session goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Side {
     Provider,
     Subscriber,
 }
 
-/// Limits and habits of a job, from its config.
+/// The settings of a job, from its config.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// The job's name.
@@ -49,9 +49,9 @@ pub(crate) struct Settings {
     pub parallel_copies: usize,
     /// What happens when a row is not as its change says.
     pub on_conflict: OnConflict,
-    /// As what tables are written.
+    /// The role that tables are written in.
     pub session_role: SessionRole,
-    /// Tables that are added when they are there.
+    /// The tables that are added as soon as they exist.
     pub auto_add: AutoAdd,
     /// The longest rest between two tries after trouble.
     pub retry_delay: Duration,
@@ -70,26 +70,26 @@ pub(crate) struct Subscription {
     pub settings: Settings,
     /// The consumer's name in the provider's queue.
     pub consumer: String,
-    /// Where the provider is.
+    /// How the provider is reached.
     pub provider: ConnectInfo,
-    /// Where the subscriber is.
+    /// How the subscriber is reached.
     pub subscriber: ConnectInfo,
-    /// One permit a stream that copies, or a session that builds an index: `parallel_copies`.
-    /// Who has waited longest gets the next, so a new table waits for one part at most.
+    /// A permit for each stream that copies, and for each session that builds an index: `parallel_copies`. The longest
+    /// waiting task gets the next permit, so a new table waits for one part at most.
     pub streams: Arc<Semaphore>,
-    /// One permit a table whose rows are being copied; as many as streams.
+    /// A permit for each table whose rows are being copied; there are as many as streams.
     pub tables: Arc<Semaphore>,
-    /// One permit a table that catches up: each has two sessions.
+    /// A permit for each table that catches up, which takes two sessions.
     pub catch_ups: Semaphore,
     /// Sessions for reading tables that are copied.
     pub copy_out: Pool,
-    /// Sessions for writing them.
+    /// Sessions for writing tables that are copied.
     pub copy_in: Pool,
-    /// Who reads the queue, for all subscribers of the job.
+    /// The readers of the queue, for all subscribers of the job.
     pub readers: Arc<Readers>,
-    /// Whether its batches are one tick each.
+    /// Whether the subscriber's batches are one tick each.
     pub tick_by_tick: TickByTick,
-    /// What was done for it so far.
+    /// The counters of the subscriber.
     pub totals: Arc<Totals>,
     /// Hints that there may be a new tick.
     pub ticks: Ticks,
@@ -97,24 +97,25 @@ pub(crate) struct Subscription {
     pub requests: Requests,
     /// Hint for the batch loop: tables want to be taken over.
     pub for_loop: Notify,
-    /// Which: a hint, too. The loop reads their rows, and now and then those of all that want to.
+    /// The tables that want to be taken over. The list is a hint, too: the loop reads their rows, and now and then the
+    /// rows of all such tables.
     pub(crate) wanting: std::sync::Mutex<Vec<TableName>>,
     /// Hint for the table tasks: a table's state has changed.
     pub for_tables: Notify,
-    /// Hint for the table tasks: the position has moved, and the provider may be told.
+    /// Hint for the table tasks: the position has moved, so the provider can be told.
     pub for_provider: Notify,
-    /// Held while helper consumers are made or cleared away, so that one which was made for a
-    /// state that is not stored yet is not taken for a left-over.
+    /// Held while helper consumers are made or cleared away. Otherwise a helper that was made for a state that is not
+    /// stored yet would be taken for a left-over.
     pub helpers: Mutex<()>,
-    /// How to cancel what the newest session of each purpose is doing.
+    /// Handles to cancel the statement of the newest session of each purpose.
     pub(crate) statements: std::sync::Mutex<HashMap<(Side, Purpose), CancelToken>>,
     /// Signs of life of the batch loop.
     pub(crate) loop_beat: Beat,
     /// Signs of life of the table tasks.
     pub(crate) tables_beat: Beat,
-    /// What the operator has been told of this subscriber's troubles.
+    /// What the operator has been told of this subscriber's trouble.
     pub(crate) told: std::sync::Mutex<Told>,
-    /// The program is to end, as soon as what is in hand is finished.
+    /// The program must end as soon as the running work is finished.
     pub stop: CancellationToken,
 }
 
@@ -147,7 +148,7 @@ impl Subscription {
         Ok(session)
     }
 
-    /// A session to ask the provider about a table's filter; none where it has no filter.
+    /// A session to ask the provider about a table's filter; none if the table has no filter.
     pub(crate) async fn filter_session(&self, row: &TableRow) -> Result<Option<Session>, Trouble> {
         match row.mapping.filter {
             Some(_) => self.provider_session(Purpose::Filter).await.map(Some),
@@ -164,7 +165,7 @@ impl Subscription {
         self.for_loop.notify_one();
     }
 
-    /// The tables that want to be taken over, each told once.
+    /// Takes the tables that want to be taken over out of the list.
     pub(crate) fn take_wanting(&self) -> Vec<TableName> {
         std::mem::take(&mut *self.wanting.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -176,8 +177,8 @@ impl Subscription {
             .insert((side, purpose), session.cancel_token());
     }
 
-    /// Asks the servers to cancel what they are doing for this subscriber. A session that is
-    /// gone is asked in vain, and that is all.
+    /// Asks the servers to cancel the statements of this subscriber. For a session that is gone the request has no
+    /// effect.
     pub(crate) async fn cancel_statements(&self) {
         let tokens: Vec<CancelToken> = self
             .statements

@@ -1,4 +1,4 @@
-//! What the batch loop did since the last `stats` line.
+//! The work of the batch loop since the last `stats` line.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use tracing::info;
 
 use crate::batch::Header;
 
-/// What was done for one subscriber since the config was read; for whoever wants to look.
+/// The counters of one subscriber since the config was read, for the status page and the metrics.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     /// Batches applied.
@@ -21,9 +21,9 @@ pub(crate) struct Totals {
     pub events: AtomicU64,
     /// Rows written.
     pub rows: AtomicU64,
-    /// Rows that the batch in hand has written so far, if it has several parts; else 0.
+    /// Rows that the present batch has written so far, if it has several parts; else 0.
     pub batch_rows: AtomicU64,
-    /// Transactions that were broken off for a reason that goes away by itself, and tried again.
+    /// Transactions that failed for a transient reason and were tried again.
     pub retries: AtomicU64,
 }
 
@@ -38,14 +38,14 @@ pub(crate) struct Stats {
     rows: u64,
     retries: u64,
     totals: Arc<Totals>,
-    /// When a batch was committed, or a line said how far one is.
+    /// When a batch was last committed, or a line last told its progress.
     told: Instant,
-    /// From the last applied tick's making to its commit, by the two machines' clocks.
+    /// The time from the making of the last applied tick to its commit, by the two servers' clocks.
     lag: Duration,
 }
 
 impl Stats {
-    /// Nothing done yet. `period` is the time between two lines.
+    /// Counters at zero. `period` is the time between two lines.
     pub(crate) fn new(consumer: &str, period: Duration, totals: Arc<Totals>) -> Stats {
         Stats {
             consumer: consumer.to_owned(),
@@ -71,14 +71,14 @@ impl Stats {
         self.totals.batches.fetch_add(1, Ordering::Relaxed);
         self.totals.events.fetch_add(events, Ordering::Relaxed);
         self.totals.rows.fetch_add(rows, Ordering::Relaxed);
-        // A provider whose clock is ahead gives no negative lag.
+        // If the provider's clock is ahead, the lag is zero, not negative.
         self.lag = SystemTime::now()
             .duration_since(header.to_time)
             .unwrap_or_default();
         self.tell_if_due();
     }
 
-    /// Takes note of how far a batch of several parts is, and says so when the time for a line has come.
+    /// Notes the progress of a batch of several parts, and logs it when a line is due.
     pub(crate) fn under_way(&mut self, rows: u64, header: &Header) {
         self.totals.batch_rows.store(rows, Ordering::Relaxed);
         if self.told.elapsed() >= self.period {
@@ -87,12 +87,12 @@ impl Stats {
         }
     }
 
-    /// No batch is in hand.
+    /// Notes that no batch is being applied.
     pub(crate) fn nothing_under_way(&mut self) {
         self.totals.batch_rows.store(0, Ordering::Relaxed);
     }
 
-    /// Counts a transaction that is to be tried again.
+    /// Counts a transaction that is tried again.
     pub(crate) fn retry(&mut self) {
         self.retries += 1;
         self.totals.retries.fetch_add(1, Ordering::Relaxed);
@@ -103,7 +103,7 @@ impl Stats {
         self.totals.batches.load(Ordering::Relaxed)
     }
 
-    /// Writes the line when its time has come.
+    /// Logs the line when it is due.
     pub(crate) fn tell_if_due(&mut self) {
         if self.since.elapsed() < self.period {
             return;

@@ -1,5 +1,5 @@
-//! Tells the operator of a subscriber's troubles: each once in the log until it is over, and the one that counts in
-//! `trunkline.position`, whose error nobody else writes.
+//! Reports a subscriber's trouble to the operator: in the log once until it is over, and in `trunkline.position` the
+//! trouble that counts. Only this module writes that error.
 
 use std::sync::PoisonError;
 
@@ -13,10 +13,10 @@ use super::{
 use crate::trouble::Trouble;
 
 impl Subscription {
-    /// Logs trouble, unless the log has it from before, and shows it in `status`, as far as the subscriber can be
+    /// Logs trouble, unless it has been logged and is not over, and shows it in `status` if the subscriber can be
     /// reached, until the part [goes on](Subscription::goes_on).
     pub(crate) async fn tell(&self, part: Part, trouble: &Trouble) {
-        // Without rows, in the log and in what everybody with a status may see.
+        // The text has no values of rows, because everybody with access to the log or to a status sees it.
         let (text, advice) = (trouble.log_line(), trouble.advice());
         let news = {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,7 +50,7 @@ impl Subscription {
         }
     }
 
-    /// What was told of a part is over: the same trouble is news the next time.
+    /// Ends the reported trouble of a part: the same trouble is news the next time.
     pub(crate) async fn goes_on(&self, part: Part) {
         let was_told = {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,16 +62,16 @@ impl Subscription {
         }
     }
 
-    /// Whether something was told of a part that is not over.
+    /// Whether trouble of a part was reported and is not over.
     pub(crate) fn is_in_trouble(&self, part: Part) -> bool {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.logged.holds(&part)
     }
 
-    /// Stores the trouble that counts, or that there is none.
+    /// Stores the trouble that counts, or that there is no trouble.
     pub(crate) async fn show_trouble(&self) {
         let Ok(session) = self.subscriber_session(Purpose::Admin).await else {
-            // Status cannot reach it either, and says that.
+            // Status cannot reach the subscriber either, and says so.
             return;
         };
         let counts = {

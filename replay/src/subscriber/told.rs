@@ -1,16 +1,17 @@
-//! What the operator has been told of a subscriber's troubles and is not over. Pure.
+//! The trouble of a subscriber that the operator has been told of and that is not over. Pure.
 
 use admin::log::Once;
 
-/// Whose trouble it is. The batch loop's counts before the other's: without it nothing goes on.
+/// The part of a subscriber that has trouble. The batch loop's trouble counts first: without the batch loop nothing
+/// goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
     BatchLoop,
-    /// Looks after the tables and the provider's view of the subscriber: the batch loop may go on while it waits.
+    /// The tasks of the tables, and the provider's view of the subscriber: the batch loop may go on while these wait.
     TableTasks,
 }
 
-/// What has been told and is not over.
+/// The trouble that has been reported and is not over.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     pub(super) logged: Once<Part>,

@@ -12,13 +12,13 @@ use tracing::info;
 use super::{own_events::OwnEvents, parking};
 use crate::{apply::Applier, subscriber::shared::Subscription, table::helper, trouble::Trouble};
 
-/// Applies the table's events from its place on until it is level. A table that cannot go on is
-/// parked where it stands.
+/// Applies the table's events from its place on until it is level with the queue. A table that cannot go on is parked
+/// at its place.
 pub(crate) async fn run(sub: &Subscription, row: &TableRow) -> Result<(), Trouble> {
     let mut task = CatchUp::open(sub, row).await?;
     match task.until_level().await {
         Ok(()) => Ok(()),
-        // Removed from the job, or taken by somebody else: nothing is left to do here.
+        // The table was removed from the job, or another task has taken it: there is nothing to do here.
         Err(Trouble::Stale) => Ok(()),
         Err(trouble @ Trouble::Table(_)) => task.park(&trouble).await,
         Err(other) => Err(other),
@@ -27,9 +27,9 @@ pub(crate) async fn run(sub: &Subscription, row: &TableRow) -> Result<(), Troubl
 
 struct CatchUp<'a> {
     sub: &'a Subscription,
-    /// The table as it was read.
+    /// The table's row as it was read.
     row: &'a TableRow,
-    /// Where it stands by now.
+    /// The table's present state.
     stand: Stand,
     applier: Applier,
     own: OwnEvents<'a>,
@@ -93,7 +93,7 @@ impl<'a> CatchUp<'a> {
                 self.stand = step.to().clone();
                 self.tell_provider().await?;
             }
-            // Only after a tick that shows all of the copy is an event one that is not in it.
+            // Only after a tick that shows all of the copy is it certain that an event is not in the copy.
             let place = self.place()?;
             let shows_the_copy = place
                 .copied
@@ -131,7 +131,7 @@ impl<'a> CatchUp<'a> {
         )
         .await
         .map_err(|error| match error.code() {
-            // The helper held too much and was detached: what the table still needs may go at any time.
+            // The helper held too much and was detached: events that the table still needs may be dropped at any time.
             Some(state) if *state == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
                 Trouble::unfollowable(
                     &self.row.table,
@@ -145,7 +145,7 @@ impl<'a> CatchUp<'a> {
     }
 
     async fn park(&mut self, trouble: &Trouble) -> Result<(), Trouble> {
-        // Whether or not the session still is of use: it is dropped with this task.
+        // The session is dropped with this task, so a failed rollback does no harm.
         let _ = self.applier.rollback().await;
         parking::park(self.sub, self.row, &self.stand, trouble)
             .await

@@ -1,5 +1,5 @@
-//! One table's own events between two ticks: how a table that stands elsewhere than its
-//! subscriber's position is read and written.
+//! One table's own events between two ticks: how a table is read and written whose place is not the subscriber's
+//! position.
 
 use std::{ops::RangeInclusive, sync::Arc};
 
@@ -27,7 +27,7 @@ use crate::{
     trouble::Trouble,
 };
 
-/// More events than a queue can number, and no overflow when added to such a number.
+/// A number of events that no queue reaches, and that does not overflow when an event's number is added.
 const EVERYTHING: i64 = 1 << 62;
 
 const NEEDS_RESYNC: &str = "the table needs a resync: replay resync TABLE";
@@ -38,13 +38,13 @@ pub(crate) struct OwnEvents<'a> {
     row: &'a TableRow,
     epoch: Epoch,
     chunk_bytes: usize,
-    /// The table alone.
+    /// A list of the one table.
     followed: Followed,
 }
 
 impl<'a> OwnEvents<'a> {
-    /// Prepares to read one table of a subscriber whose position has this epoch. A table with a
-    /// filter needs a second session, `filtering`, which streams nothing.
+    /// Prepares to read one table of a subscriber whose position has this epoch. A table with a filter needs a second
+    /// session, `filtering`, which streams nothing.
     pub(crate) async fn open(
         session: Session,
         filtering: Option<Session>,
@@ -64,7 +64,7 @@ impl<'a> OwnEvents<'a> {
         })
     }
 
-    /// The provider session, for what is to be asked between two batches.
+    /// The provider's session, for questions between two batches.
     pub(crate) fn session(&self) -> &Session {
         self.queue.session()
     }
@@ -93,8 +93,7 @@ impl<'a> OwnEvents<'a> {
         Ok(self.ask(place, &want).await?.batch)
     }
 
-    /// Of a batch that was found after a place: the batch with those of its events alone that have
-    /// these numbers.
+    /// The batch limited to the events with these numbers; the batch was found after a place.
     pub(crate) async fn narrow(
         &self,
         place: &Place,
@@ -129,7 +128,7 @@ impl<'a> OwnEvents<'a> {
             tick: place.tick,
         };
         let next = match self.queue.after(stands, want).await? {
-            // The other tables are not concerned: what this one waits for was given away.
+            // The other tables are not concerned: only events that this table waits for were dropped.
             Answer::Off(lost @ OffTrack::Behind { .. }) => {
                 return Err(Trouble::unfollowable(
                     &self.row.table,
@@ -143,10 +142,10 @@ impl<'a> OwnEvents<'a> {
         Ok(next)
     }
 
-    /// A copy shows more than the tick that its table's events begin at. Until the table has
-    /// passed a tick that shows all of it, that tick must be there: a standby that was behind
-    /// when it took over has the first one, and gives out transaction numbers that the copy's
-    /// snapshot takes for its own.
+    /// Checks that the provider still is the server that was copied. A copy shows more than the tick that its table's
+    /// events begin at. Until the table has passed a tick that shows all of the copy, that tick must exist. A standby
+    /// that was behind when it took over has only the first tick, and gives out transaction numbers that the copy's
+    /// snapshot seems to show.
     async fn check_copy(&self, place: &Place) -> Result<(), Trouble> {
         let shown_by = match &place.copied {
             Some(copied) if place.tick.id < copied.shown_by.id => copied.shown_by,
@@ -211,8 +210,8 @@ impl<'a> OwnEvents<'a> {
         Ok(())
     }
 
-    /// Writes change sets of the table on trial, on top of what is written: what came of it, and
-    /// nothing stays.
+    /// Writes change sets of the table on trial, on top of what is written, and gives the result; the sets are rolled
+    /// back.
     pub(crate) async fn try_sets(
         &mut self,
         tx: &mut ApplyTx<'_>,

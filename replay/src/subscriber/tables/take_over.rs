@@ -1,5 +1,5 @@
-//! The last step of a table on its way to `ok`: the batch loop, at a border, applies the
-//! table's own events up to its position, and from the next batch on the table is its own.
+//! The last step of a table on its way to `ok`: between two batches the batch loop applies the table's own events up to
+//! the loop's position. From the next batch on the loop has the table.
 
 use sql::{
     connect::Purpose,
@@ -12,8 +12,8 @@ use sql::{
 use super::own_events::OwnEvents;
 use crate::{apply::Applier, subscriber::shared::Subscription, trouble::Trouble};
 
-/// Takes over a table that is caught up to a tick at or before the loop's position. One
-/// transaction: the rows, the state `ok`, and proof that neither position nor list of tables has moved.
+/// Takes over a table that is caught up to a tick at or before the loop's position. One transaction has the rows, the
+/// state `ok`, and the proof that neither the position nor the list of tables has changed.
 pub(crate) async fn run(
     sub: &Subscription,
     applier: &mut Applier,

@@ -2,9 +2,8 @@
 //! everything is applied. Every look reads the truth again, and a task that waited for its turn does so once
 //! more; what fails is done again.
 //!
-//! Many tables must not cost more than their number: a look reads only tables that are under way,
-//! and rests as long as it has read rows. Between two looks the next copies begin from the list of
-//! the last one.
+//! Many tables must not cost more than their number. So a look reads only tables that are under way, and rests in
+//! proportion to the rows that it has read. Between two looks the next copies begin from the list of the last look.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -41,14 +40,14 @@ const FIRST_REST: Duration = Duration::from_secs(1);
 struct Tasks {
     running: JoinSet<Result<(), Trouble>>,
     tables: HashMap<Id, Running>,
-    /// The tables whose copy can begin, as the last look found them; the next one is the last.
+    /// The tables whose copy can begin, as the last look found them; the last entry is the next one.
     waiting: Vec<Waiting>,
     resting: HashMap<u32, Rest>,
     sizes: Sizes,
     tending: Tending,
 }
 
-/// A running task, and which table it is for.
+/// A running task, and its table.
 struct Running {
     oid: u32,
     table: TableName,
@@ -68,8 +67,7 @@ struct Rest {
     length: Duration,
 }
 
-/// Runs until asked to stop, or until the session to the subscriber is lost. Ends the tables'
-/// tasks when it ends.
+/// Runs until asked to stop, or until the session to the subscriber is lost. When it ends, it ends the tables' tasks.
 pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(), Trouble> {
     let mut tasks = Tasks::default();
     loop {
@@ -88,14 +86,14 @@ pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(
     }
 }
 
-/// Tells of trouble that only an operator can end: the batch loop may go on without meeting it, while nothing holds the
-/// queue.
+/// Reports trouble that only an operator can end: the batch loop may go on without meeting it, while no consumer holds
+/// the queue.
 async fn tell(sub: &Subscription, trouble: &Trouble) {
     match trouble {
         Trouble::Operator { .. } | Trouble::Table(_) => {
             sub.tell(Part::TableTasks, trouble).await;
         }
-        // The batch loop meets it too.
+        // The batch loop meets this trouble too.
         Trouble::Passing { .. } | Trouble::Stale => {
             debug!(consumer = %sub.consumer, error = %trouble.log_line(), "table tasks wait");
         }
@@ -153,8 +151,8 @@ async fn turns(
 }
 
 impl Tasks {
-    /// Reads the tables that are under way, and begins with what they have to do; copies are
-    /// listed for [`Tasks::start_copies`]. How many tables that are.
+    /// Reads the tables that are under way, and begins their work; copies are only listed, for [`Tasks::start_copies`].
+    /// Gives the number of tables.
     async fn look(
         &mut self,
         sub: &Arc<Subscription>,
@@ -169,8 +167,8 @@ impl Tasks {
         Ok(rows.len())
     }
 
-    /// Ends the tasks of tables that were removed from the job: their locks on the provider
-    /// would keep capture from being taken away.
+    /// Ends the tasks of tables that were removed from the job: their locks on the provider would keep capture from
+    /// being removed.
     async fn end_removed(
         &self,
         sub: &Subscription,
@@ -182,7 +180,7 @@ impl Tasks {
             if under_way.contains(&task.oid) {
                 continue;
             }
-            // In sync already, and its statistics are being made, or gone.
+            // The table is in sync already and its statistics are being made, or it is gone.
             let row = table_state::find(&**subscriber, &sub.consumer, &task.table)
                 .await
                 .map_err(Trouble::sql("could not read a table's state"))?;
