@@ -1,4 +1,4 @@
-//! Batches of the provider's queue, found from a tick on, and where its snapshots stand.
+//! Batches of the provider's queue that follow a tick, and the ticks that show a snapshot.
 
 use std::{ops::RangeInclusive, time::SystemTime};
 
@@ -10,25 +10,25 @@ use crate::{
     subscriber::position::Position,
 };
 
-/// What follows a tick in a queue, as of one look.
+/// What follows a tick in a queue, at the time of one question.
 #[derive(Clone, Debug)]
 pub struct Next {
     /// The queue's identity.
     pub epoch: Epoch,
-    /// The identity of the tick that was asked about; none if it is not kept any more.
+    /// The identity of the tick that was asked about; none if that tick is not kept any more.
     pub tag_at_position: Option<TickTag>,
     /// The newest tick.
     pub last_tick: TickId,
-    /// What to apply next; none if there is nothing newer.
+    /// The batch to apply next; none if there is no newer tick.
     pub batch: Option<Batch>,
 }
 
-/// A batch: what one tick shows and an earlier one does not.
+/// A batch: the events that one tick shows and an earlier tick does not.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The tick that the batch ends with.
     pub to: Tick,
-    /// When that tick was made, by the provider's clock.
+    /// When the last tick was made, by the provider's clock.
     pub to_time: SystemTime,
     /// The query that gives the batch's events in order: columns ev_id, ev_time, ev_txid,
     /// ev_retry, ev_type, ev_data, ev_extra1 to ev_extra4.
@@ -37,12 +37,13 @@ pub struct Batch {
 
 impl Batch {
     /// The statement that streams the batch's events in order, in COPY's binary form: columns `ev_id`, `ev_type`,
-    /// `ev_data`, `ev_extra1` to `ev_extra3`, and what the provider knows by now of an event that stands before it:
+    /// `ev_data`, `ev_extra1` to `ev_extra3`, and a column with what the provider knows now about the event:
     ///
-    /// * of a shape, the definition of the last shape that its transaction gave to the same table, if that is another;
-    /// * of a mark `filled`, the numbers of the table's columns that take no null, with a space between them.
+    /// - of a shape, the definition of the last shape that its transaction gave to the same table, if that is another
+    ///   shape;
+    /// - of a mark `filled`, the numbers of the table's columns that take no null, with a space between them.
     ///
-    /// Both are asked for such events alone, which only DDL writes.
+    /// The provider is asked only for these events, which only DDL writes.
     #[must_use]
     pub fn copy_events(&self) -> String {
         format!(
@@ -55,8 +56,8 @@ impl Batch {
     }
 }
 
-/// The last shape that the transaction of a shape's event `e` gave to its table, if that is another one. Found by
-/// indexes: a thousand tables that are added have a thousand such events.
+/// The last shape that the transaction of a shape's event `e` gave to its table, if that is another shape. It is found
+/// by indexes: a thousand tables that are added have a thousand such events.
 const LAST_SHAPE: &str = "\
     select l.definition::text from trunkline.shape s \
       join trunkline.shape l on l.table_oid = s.table_oid and l.queue_id = s.queue_id and l.shape_id > s.shape_id \
@@ -64,28 +65,29 @@ const LAST_SHAPE: &str = "\
        and s.shape_id = case when e.ev_extra2 ~ '^[0-9]{1,18}$' then e.ev_extra2::bigint end \
      order by l.shape_id desc limit 1";
 
-/// The numbers of the columns that take no null by now in the table of a mark's event `e`.
+/// The numbers of the columns that take no null now, in the table of a mark's event `e`.
 const NEVER_NULL: &str = "\
     select string_agg(a.attnum::text, ' ') from trunkline.shape s \
       join pg_catalog.pg_attribute a on a.attrelid = s.table_oid and a.attnum > 0 and a.attnotnull \
      where s.shape_id = case when e.ev_extra2 ~ '^[0-9]{1,18}$' then e.ev_extra2::bigint end";
 
-/// Which events of a queue are wanted next.
+/// The events of a queue that are wanted next.
 #[derive(Clone, Debug, Default)]
 pub struct Want {
-    /// How many events may be merged into one batch when there are many ticks to catch up
-    /// with. One tick's events come together however many they are.
+    /// How many events may be merged into one batch if there are many ticks to catch up with. The events of one tick
+    /// are never split, however many they are.
     pub max_events: i64,
-    /// Which of these events.
+    /// The condition on the events.
     pub only: Only,
     /// The last tick that the batch may reach.
     pub up_to: Option<TickId>,
 }
 
-/// Which events of a batch are wanted: those for which all that is set here holds. The default is all events.
+/// A condition on the events of a batch: wanted are those for which every field that is set holds. By default all
+/// events are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Only {
-    /// Events of the table with this oid on the provider, under whatever name the table had.
+    /// Events of the table with this oid on the provider, whatever name the table had.
     pub table: Option<u32>,
     /// Events of transactions that the snapshot of a copy does not show.
     pub not_shown_by: Option<SnapshotText>,
@@ -94,7 +96,7 @@ pub struct Only {
 }
 
 impl Only {
-    /// The same as a condition on the columns of event tables; none where all events are wanted.
+    /// The condition in SQL, on the columns of event tables; none if all events are wanted.
     fn condition(&self) -> Option<String> {
         let of_table = self.table.map(|oid| {
             format!(
@@ -125,7 +127,7 @@ pub struct BatchFinder {
 }
 
 impl BatchFinder {
-    /// The tick with that number, with its identity now; none if the queue does not have it.
+    /// The tick with this number, with its identity now; none if the queue does not have the tick.
     pub async fn tick(
         &self,
         client: &impl GenericClient,
@@ -140,7 +142,7 @@ impl BatchFinder {
         Ok(next.tag_at_position.map(|tag| Tick { id, tag }))
     }
 
-    /// Prepares the question on a session to the provider.
+    /// Prepares the statement on a session to the provider.
     pub async fn prepare(client: &impl GenericClient) -> Result<Self, tokio_postgres::Error> {
         let statement = client
             .prepare(
@@ -195,7 +197,7 @@ fn next(row: &Row) -> Result<Next, tokio_postgres::Error> {
     })
 }
 
-/// Where a consumer is registered, as a position; none if it is not.
+/// Where a consumer is registered, as a position; none if the consumer is not registered.
 pub async fn consumer_position(
     client: &impl GenericClient,
     queue: &str,
@@ -210,7 +212,7 @@ pub async fn consumer_position(
     row.as_ref().map(Position::of).transpose()
 }
 
-/// The lowest tick that shows everything that a snapshot shows; none if there is none yet.
+/// The lowest tick that shows everything that a snapshot shows; none if there is no such tick yet.
 pub async fn tick_containing(
     client: &impl GenericClient,
     queue: &str,

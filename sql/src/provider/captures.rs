@@ -1,4 +1,4 @@
-//! What is captured into a queue, and for whom: for the operator who ends what nobody else will.
+//! What is captured into a queue, and for which consumers. An operator uses this to end capture whose consumer is gone.
 
 use tokio_postgres::GenericClient;
 
@@ -8,19 +8,19 @@ use crate::name::TableName;
 /// A table or sequence that is captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
-    /// Its name now; of a table that was dropped the last one.
+    /// The present name; for a table that was dropped, its last name.
     pub name: TableName,
-    /// Its oid.
+    /// The oid of the table or sequence.
     pub oid: u32,
-    /// Where its events go.
+    /// The queue that the events go into.
     pub queue: String,
-    /// Whether it is a sequence: that makes no events, its value is asked for.
+    /// Whether this is a sequence. A sequence makes no events; its value is asked for.
     pub is_sequence: bool,
-    /// Who wants it.
+    /// The consumers of the table or sequence.
     pub consumers: Vec<CapturedFor>,
-    /// Why its changes cannot be replicated from here on.
+    /// Why changes cannot be replicated from here on.
     pub problem: Option<String>,
-    /// Whether it is gone, and only its consumers have not left.
+    /// Whether the table or sequence was dropped, and only its consumers have not left.
     pub dropped: bool,
 }
 
@@ -29,11 +29,11 @@ pub struct Capture {
 pub struct CapturedFor {
     /// The consumer's name.
     pub consumer: String,
-    /// Whether the queue still has it; else nobody will ever read what is captured for it.
+    /// Whether the queue still has the consumer; if not, the events that are captured for it will never be read.
     pub registered: bool,
 }
 
-/// What is captured into a queue, or into all of the database. Source: `trunkline.captures`.
+/// The captured tables and sequences of a queue, or of the whole database. Source: `trunkline.captures`.
 pub async fn captures(
     client: &impl GenericClient,
     queue: Option<&str>,
@@ -68,7 +68,7 @@ pub async fn captures(
         .collect()
 }
 
-/// Ends capture for a consumer, under the session's `lock_timeout`; false: it was ended already.
+/// Ends capture for a consumer, under the session's `lock_timeout`; false: capture was ended already.
 pub async fn end_capture(
     client: &impl GenericClient,
     capture: &Capture,

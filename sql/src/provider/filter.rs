@@ -1,5 +1,5 @@
-//! The provider's functions for filters: whether a text is one, and the statement that asks which
-//! of many rows it takes.
+//! The provider's functions for filters: one checks whether a text is a filter, one makes the statement that filters
+//! many rows.
 
 use tokio_postgres::GenericClient;
 
@@ -12,7 +12,7 @@ use crate::{
 /// pg_catalog, the table's schema and public. The result has all names qualified.
 ///
 /// # Errors
-/// What the server says of a text that is no such condition.
+/// The server's error for a text that is no such condition.
 pub async fn check(
     client: &impl GenericClient,
     table: &TableName,
@@ -30,11 +30,11 @@ pub async fn check(
     tried(client, oid, text).await
 }
 
-/// Reads a stored filter again, under the names that it knows its columns by: what it calls may be
-/// somebody else's by now, and what is stored on a subscriber is not the provider's word.
+/// Reads a stored filter again, under the names that it knows its columns by. A function that the filter calls may
+/// belong to somebody else by now, and the provider does not trust a text that is stored on a subscriber.
 ///
 /// # Errors
-/// What the server says if it is none any more.
+/// The server's error if the text is not a condition any more.
 pub async fn check_again(
     client: &impl GenericClient,
     oid: u32,
@@ -48,14 +48,14 @@ pub async fn check_again(
     tried(client, oid, text).await
 }
 
-/// A condition, and how its names are meant.
+/// A condition, and how its names are resolved.
 struct Text<'a> {
     condition: &'a str,
     known: Option<&'a [ProviderColumn]>,
     search_path: &'a str,
 }
 
-/// Tries a condition in a transaction that is rolled back: nothing is left behind.
+/// Tries a condition in a transaction that is rolled back, so that nothing is left behind.
 async fn tried(
     client: &impl GenericClient,
     oid: u32,
@@ -85,8 +85,8 @@ async fn found(
     client
         .batch_execute(&format!("set local search_path = {}", text.search_path))
         .await?;
-    // Not by the simple protocol, which would take a second statement. On a line of its own, so
-    // that a comment in it ends.
+    // The extended protocol is used, because the simple protocol would take a second statement. The condition has a
+    // line of its own, so that a comment in it ends.
     client
         .execute(
             &format!(
@@ -111,14 +111,14 @@ async fn found(
 /// The statement that evaluates a filter.
 #[derive(Clone, Debug)]
 pub struct FilterStatement {
-    /// It has a parameter for each of the filter's columns, an array in text form of the values
-    /// of all rows, and gives one row with an array of booleans, one for each row.
+    /// The statement. It has a parameter for each of the filter's columns, an array in text form of the values of all
+    /// rows. It gives one row with an array of booleans, one for each row.
     pub sql: String,
-    /// What stands between two elements of each parameter.
+    /// The delimiter between two elements of each parameter.
     pub delimiters: Vec<String>,
 }
 
-/// Asks for the statement, for rows in which the filter's columns have these types.
+/// Asks for the statement for rows in which the filter's columns have these types.
 pub async fn statement(
     client: &impl GenericClient,
     oid: u32,

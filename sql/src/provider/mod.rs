@@ -1,5 +1,5 @@
-//! The provider's functions that replay calls: reading batches, holding the queue, and
-//! making capture. One function here calls one function there.
+//! The provider's functions that replay calls: reading batches, holding the queue, and making capture. One function
+//! here calls one function of the provider.
 
 pub mod filter;
 
@@ -31,21 +31,21 @@ use crate::{event::mapping::ProviderColumn, name::TableName};
 pub struct Candidate {
     /// The table.
     pub table: TableName,
-    /// Its oid.
+    /// The table's oid.
     pub oid: u32,
-    /// Whether some consumer captures it already.
+    /// Whether the table is captured for some consumer already.
     pub captured: bool,
-    /// Why it cannot be added, and what to do about that; none if it can.
+    /// Why the table cannot be added, and what to do about that; none if it can be added.
     pub refusal: Option<(String, Option<String>)>,
-    /// The columns by which its rows are told apart; empty if it cannot be added, or if its
-    /// rows are not told apart by a key.
+    /// The columns by which the table's rows are told apart; empty if the table cannot be added, or if its rows are not
+    /// told apart by a key.
     pub key: Vec<String>,
-    /// It is a partition, and comes with the table that it is a partition of.
+    /// The table is a partition, and is added with its partitioned table.
     pub is_part: bool,
 }
 
 impl Candidate {
-    /// Why it cannot be added, with what to do about that; none if it can.
+    /// Why the table cannot be added, with what to do about that; none if it can be added.
     pub fn why_not(&self) -> Option<String> {
         self.refusal.as_ref().map(|(reason, hint)| match hint {
             Some(hint) => format!("{reason} ({hint})"),
@@ -54,7 +54,7 @@ impl Candidate {
     }
 }
 
-/// How the rows of a table are to be told apart, as `add` is told.
+/// How the rows of a table must be told apart, by the argument of `add`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum WantedIdentity {
     /// As the table itself says: by its primary key, or the like.
@@ -64,12 +64,12 @@ pub enum WantedIdentity {
     Columns(Vec<String>),
     /// By all columns.
     Full,
-    /// Not at all: rows are only added.
+    /// Rows are not told apart: rows are only added.
     InsertOnly,
 }
 
 impl WantedIdentity {
-    /// The two arguments that the provider's functions take for it.
+    /// The two arguments of the provider's functions for this identity.
     fn arguments(&self) -> (Option<&'static str>, Option<&[String]>) {
         match self {
             WantedIdentity::Own => (None, None),
@@ -80,8 +80,8 @@ impl WantedIdentity {
     }
 }
 
-/// All tables of the provider that a user could mean by `add --all`, and which of them can be
-/// added with this identity.
+/// All tables of the provider that a user could mean by `add --all`, each with whether it can be added with this
+/// identity.
 pub async fn candidates(
     client: &impl GenericClient,
     queue: &str,
@@ -114,19 +114,19 @@ pub async fn candidates(
         .collect()
 }
 
-/// How large a table is.
+/// The size of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct TableSize {
     /// The table's oid.
     pub table_oid: u32,
-    /// Bytes of its rows, those of its partitions together, by the server's statistics.
+    /// Bytes of the table's rows, with those of its partitions, by the server's statistics.
     pub bytes: i64,
     /// Rows, by the server's statistics.
     pub rows_estimated: i64,
 }
 
-/// The sizes of tables; those that do not exist are left out. From the catalog alone: to ask a
-/// table itself would wait for whoever has it locked.
+/// The sizes of tables; tables that do not exist are left out. The sizes come from the catalog alone: a question to a
+/// table itself would wait for a session that has the table locked.
 pub async fn table_sizes(
     client: &impl GenericClient,
     table_oids: &[u32],
@@ -161,7 +161,7 @@ pub async fn table_sizes(
         .collect()
 }
 
-/// How many rows the planner expects of a query; 0 if it does not say.
+/// How many rows the planner expects of a query; 0 if the plan does not say.
 pub async fn rows_planned(client: &Client, query: String) -> Result<i64, tokio_postgres::Error> {
     let plan = client
         .simple_query(&format!("explain (format json) {query}"))
@@ -176,8 +176,8 @@ pub async fn rows_planned(client: &Client, query: String) -> Result<i64, tokio_p
     Ok(rows.unwrap_or(0))
 }
 
-/// Tells running replays of a queue that their lists of tables have changed. A hint: they look
-/// now and then without one.
+/// Tells running replays of a queue that their lists of tables have changed. This is a hint: they also look now and
+/// then without it.
 pub async fn hint_tables(
     client: &impl GenericClient,
     queue: &str,
@@ -186,12 +186,12 @@ pub async fn hint_tables(
     client.execute(sql, &[&queue]).await.map(|_| ())
 }
 
-/// The columns of a table that capture takes: all but generated ones.
+/// The columns of a table that capture takes: all columns but generated ones.
 pub async fn captured_columns(
     client: &impl GenericClient,
     table_oid: u32,
 ) -> Result<Vec<ProviderColumn>, tokio_postgres::Error> {
-    // The column attgenerated is there from version 12 on.
+    // The column attgenerated exists from version 12 on.
     let rows = client
         .query(
             "select a.attnum, a.attname::text from pg_catalog.pg_attribute a \
@@ -211,7 +211,7 @@ pub async fn captured_columns(
         .collect()
 }
 
-/// The columns of a table that capture takes, each with its type: as `format_type` names it, without modifiers.
+/// The columns of a table that capture takes, each with its type as `format_type` names it, without modifiers.
 pub async fn captured_types(
     client: &impl GenericClient,
     table_oid: u32,
@@ -230,8 +230,8 @@ pub async fn captured_types(
         .collect()
 }
 
-/// The user's tables with their oids, without partitions: a cheap look, which says nothing of whether they can be
-/// captured.
+/// The user's tables with their oids, without partitions. This is a cheap query, which does not say whether the tables
+/// can be captured.
 pub async fn tables(
     client: &impl GenericClient,
 ) -> Result<Vec<(u32, TableName)>, tokio_postgres::Error> {
@@ -250,8 +250,8 @@ pub async fn tables(
         .collect()
 }
 
-/// What a name that is none of the candidates' stands for: why nothing by that name can be added, and
-/// what to do. None if nothing has the name.
+/// What a name stands for that no candidate has: why it cannot be added, and what to do. None if no object has the
+/// name.
 pub async fn why_no_candidate(
     client: &impl GenericClient,
     table: &TableName,
@@ -305,8 +305,7 @@ pub async fn large_object_columns(
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Makes capture of a table for a consumer, under the session's `lock_timeout`. True if it
-/// was not there before.
+/// Makes capture of a table for a consumer, under the session's `lock_timeout`. True if the capture is new.
 pub async fn add_table(
     client: &impl GenericClient,
     queue: &str,
@@ -331,8 +330,8 @@ pub async fn add_table(
         .try_get(0)
 }
 
-/// Ends capture of a table for a consumer; the last one takes the triggers away. By its oid,
-/// if it is known: then the name may be one of before.
+/// Ends capture of a table for a consumer; when the last consumer leaves, the triggers are removed. The table is found
+/// by its oid if the oid is known: then the name may be an old one.
 pub async fn remove_table(
     client: &impl GenericClient,
     queue: &str,
@@ -349,8 +348,7 @@ pub async fn remove_table(
         .try_get(0)
 }
 
-/// The definitions of the shapes that a queue's events have, oldest first: of all tables, or
-/// of one.
+/// The definitions of the shapes of a queue's events, oldest first: of all tables, or of one table.
 pub async fn shapes(
     client: &impl GenericClient,
     queue: &str,
@@ -361,7 +359,7 @@ pub async fn shapes(
             let all = "select definition from trunkline.shapes($1) order by shape_id";
             client.query(all, &[&queue]).await?
         }
-        // By an index: each of many tables asks for its own.
+        // The query uses an index, because each of many tables asks for its own shapes.
         Some(table_oid) => {
             let of_one = "select s.definition::text from trunkline.shape s \
                             join pgq.queue q on q.queue_id = s.queue_id \
@@ -372,7 +370,7 @@ pub async fn shapes(
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Makes one of the calls by which a consumer begins or ends to want something; whether that changed anything.
+/// Makes one of the calls by which a consumer begins or ends to want something; gives whether that changed anything.
 async fn changed(
     client: &impl GenericClient,
     call: &str,

@@ -1,4 +1,4 @@
-//! What tables of the provider are called: a job tells a table by its oid, and people rename it.
+//! The names of the provider's tables: a job identifies a table by its oid, because people rename tables.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use tokio_postgres::GenericClient;
 
 use crate::name::TableName;
 
-/// The name that a table has now; none: it is gone.
+/// The name that a table has now; none: the table is gone.
 pub async fn table_name(
     client: &impl GenericClient,
     oid: u32,
@@ -22,7 +22,7 @@ pub async fn table_name(
         .transpose()
 }
 
-/// The names that tables have now, by their oids; of one that is gone the last that capture knows, if any.
+/// The names that tables have now, by their oids. For a table that is gone, the last name that capture knows, if any.
 pub async fn last_names(
     client: &impl GenericClient,
     oids: &[u32],

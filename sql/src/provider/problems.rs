@@ -8,11 +8,11 @@ use crate::name::TableName;
 /// A captured table whose changes may be missing from its queue's events, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureProblem {
-    /// The queue that its events go into.
+    /// The queue that the table's events go into.
     pub queue: String,
-    /// Its name.
+    /// The table's name.
     pub table: TableName,
-    /// What is wrong.
+    /// What is wrong with the capture.
     pub problem: String,
 }
 

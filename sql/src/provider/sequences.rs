@@ -8,13 +8,13 @@ use crate::name::TableName;
 /// A sequence of the provider and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SequenceValue {
-    /// Its name.
+    /// The sequence's name.
     pub sequence: TableName,
-    /// The last value given out, or the next one if `is_called` is false.
+    /// The last value that was given out, or the next value if `is_called` is false.
     pub last_value: i64,
     /// Whether `last_value` was given out.
     pub is_called: bool,
-    /// From one value to the next; negative where it descends.
+    /// The step from one value to the next; negative for a descending sequence.
     pub increment: i64,
 }
 
@@ -58,7 +58,7 @@ pub async fn sequence_candidates(
     rows.iter().map(TableName::of).collect()
 }
 
-/// Carries a sequence over for a consumer; false if it was already.
+/// Carries a sequence over for a consumer; false if it was carried over already.
 pub async fn add_sequence(
     client: &impl GenericClient,
     queue: &str,
@@ -69,7 +69,7 @@ pub async fn add_sequence(
     changed(client, call, queue, consumer, sequence).await
 }
 
-/// Ends that; false if it was not carried over.
+/// Ends carrying a sequence over for a consumer; false if it was not carried over.
 pub async fn remove_sequence(
     client: &impl GenericClient,
     queue: &str,

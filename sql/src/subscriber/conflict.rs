@@ -7,14 +7,14 @@ use crate::{name::TableName, queue::tick::TickId};
 /// How a row differed from what the change said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A row to be updated or deleted was not there.
+    /// A row that was to be updated or deleted did not exist.
     Missing,
-    /// A row to be inserted was there already.
+    /// A row that was to be inserted existed already.
     Exists,
 }
 
 impl Kind {
-    /// The stored and logged word.
+    /// The kind's word, as it is stored and logged.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Missing => "missing",
@@ -33,7 +33,7 @@ pub enum OnConflict {
 }
 
 impl OnConflict {
-    /// The stored word.
+    /// The word as it is stored.
     pub fn as_str(self) -> &'static str {
         match self {
             OnConflict::Overwrite => "overwrite",
@@ -42,16 +42,16 @@ impl OnConflict {
     }
 }
 
-/// Rows that are kept for each consumer; older ones are deleted.
+/// How many rows are kept for each consumer; older rows are deleted.
 pub const KEPT_ROWS: i64 = 10_000;
 
-/// Rows of one call that are kept, the first ones.
+/// How many rows of one call are kept; these are the first rows.
 const KEPT_OF_CALL: usize = 1_000;
 
-/// Characters of a key that are kept.
+/// How many characters of a key are kept.
 pub const KEPT_KEY_CHARACTERS: i32 = 4_000;
 
-/// Rows of one kind that were found.
+/// Conflicts of one kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     /// The table, by its name on the provider.
@@ -60,7 +60,7 @@ pub struct Found<'a> {
     pub provider_oid: u32,
     /// How the rows differ.
     pub kind: Kind,
-    /// Their keys as record text; one at least.
+    /// The rows' keys as record text; at least one.
     pub keys: &'a [String],
     /// The tick of the batch.
     pub tick: TickId,

@@ -6,7 +6,7 @@ use tokio_postgres::GenericClient;
 use super::table_state::{Copied, TableRow};
 use crate::{name::TableName, queue::tick::Tick};
 
-/// One try to copy a table; a later one has a greater number, and then this one is over.
+/// One try to copy a table. A later try has a greater number, and ends this try.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// The consumer's name.
@@ -17,19 +17,19 @@ pub struct Attempt {
     pub number: i64,
 }
 
-/// How a part of a table stands when it is claimed.
+/// Whether a part of a table can be loaded by the caller that claims it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// It is the caller's to load.
+    /// The caller must load the part.
     Yours,
-    /// A transaction that was in doubt has loaded it.
+    /// A transaction whose outcome was not known has loaded the part.
     Loaded,
     /// The try is over: the table was removed, or another try has begun.
     Over,
 }
 
 impl Attempt {
-    /// Begins a try of a table in `in-copy` without a tick: no part is loaded, and what stopped the try before is
+    /// Begins a try of a table in `in-copy` without a tick: no part is loaded, and the error of the try before is
     /// forgotten. None if the row is not as it was read.
     pub async fn begin(
         client: &impl GenericClient,
@@ -69,8 +69,9 @@ impl Attempt {
         }))
     }
 
-    /// Claims a part in the transaction that loads it, which holds a lock on the table that
-    /// a new try's emptying waits for. Waits for a transaction in doubt that has claimed it.
+    /// Claims a part in the transaction that loads it. The transaction holds a lock on the table, which a new try waits
+    /// for before it empties the table. If a transaction whose outcome is not known has claimed the part, the call
+    /// waits for that transaction.
     pub async fn claim(
         &self,
         client: &impl GenericClient,
@@ -114,8 +115,8 @@ impl Attempt {
         Ok(if loaded { Claim::Loaded } else { Claim::Over })
     }
 
-    /// Notes that all parts are loaded: the table's own events follow from `tick`, without
-    /// those that `copied` shows. False if the try is over.
+    /// Notes that all parts are loaded: the table's own events follow from `tick`, without the events that `copied`
+    /// shows. False if the try is over.
     pub async fn complete(
         &self,
         client: &impl GenericClient,
@@ -152,8 +153,8 @@ impl Attempt {
         Ok(done == 1)
     }
 
-    /// Gives the try up, in the transaction that empties the table: what it holds is nobody's
-    /// any more. False if the try is over.
+    /// Gives the try up, in the transaction that empties the table: the table then holds no rows of the try. False if
+    /// the try is over.
     pub async fn abandon(
         &self,
         client: &impl GenericClient,

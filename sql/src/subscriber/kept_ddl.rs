@@ -1,54 +1,55 @@
-//! Rows of `trunkline.kept_ddl` on a subscriber: indexes and constraints that a copy has taken
-//! away. Each call is one statement of its caller's transaction.
+//! Rows of `trunkline.kept_ddl` on a subscriber: indexes and constraints that a copy has taken away. Each call is one
+//! statement of its caller's transaction.
 
 use tokio_postgres::{GenericClient, Row};
 
 use crate::name::TableName;
 
-/// What a copy has taken away.
+/// An index or constraint that a copy has taken away.
 #[derive(Clone, Debug)]
 pub struct Kept {
     /// The row's number.
     pub id: i64,
-    /// The table whose copy took it away, by its name on the provider.
+    /// The table whose copy took the object away, by its name on the provider.
     pub table: TableName,
     /// `index`, `constraint` or `foreign key`.
     pub kind: String,
-    /// Its name.
+    /// The object's name.
     pub name: String,
-    /// The table that it stands on, by its name on the subscriber.
+    /// The table that the object belongs to, by its name on the subscriber.
     pub on: TableName,
-    /// Its size in bytes when it was taken away.
+    /// The object's size in bytes when it was taken away.
     pub bytes: i64,
-    /// Statements that build it, in one transaction; none: it is built.
+    /// Statements that build the object, in one transaction; none: it is built.
     pub build: Vec<String>,
-    /// Statements for when all of the table is built; none: done.
+    /// Statements to run when all objects of the table are built; none: they were run.
     pub attach: Vec<String>,
-    /// Statements for when both tables of a foreign key are in.
+    /// Statements to run when both tables of a foreign key are copied.
     pub validate: Option<Vec<String>>,
-    /// Why it could not be brought back last time.
+    /// Why the object could not be brought back at the last try.
     pub error: Option<String>,
-    /// It stands on a partitioned table, and takes in those of the partitions: they come first.
+    /// The object belongs to a partitioned table, and attaches the objects of its partitions, which must be built
+    /// first.
     pub of_parts: bool,
-    /// How many tables stand above the one that it stands on, which is a partition of a partition then.
+    /// How many partitioned tables are above the object's table; 0 for a table that is no partition.
     pub depth: i64,
 }
 
-/// How much of what a copy of a table has taken away is back.
+/// How many of the objects that a copy has taken away are back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Building {
     /// The table, by its name on the provider.
     pub table: TableName,
     /// Indexes and constraints that are not built yet.
     pub left: i64,
-    /// Of how many.
+    /// The number of indexes and constraints, built or not.
     pub all: i64,
-    /// Share of the work that is done of those that are being built now; none: the server does not tell (before 12), or
-    /// has not begun.
+    /// Share of the work done on the objects that are being built; none: the server does not tell (before 12), or has
+    /// not begun.
     pub share: Option<f64>,
 }
 
-/// The tables of a consumer of which something is to be built, for showing only. Source: trunkline.kept_ddl and
+/// The tables of a consumer that have objects to be built, for showing only. Source: trunkline.kept_ddl and
 /// pg_stat_progress_create_index.
 pub async fn building(
     client: &impl GenericClient,
@@ -93,12 +94,12 @@ pub async fn building(
 }
 
 impl Kept {
-    /// Whether it refers to the table from outside, or from the table itself.
+    /// Whether the object is a foreign key that refers to the table, from another table or from the table itself.
     pub fn is_foreign_key(&self) -> bool {
         self.kind == "foreign key"
     }
 
-    /// For messages: `index t_a_idx on public.t`.
+    /// The object for messages: `index t_a_idx on public.t`.
     pub fn label(&self) -> String {
         format!("{} {} on {}", self.kind, self.name, self.on)
     }
@@ -121,17 +122,17 @@ fn kept(row: &Row) -> Result<Kept, tokio_postgres::Error> {
     })
 }
 
-/// What was left where it is, and why.
+/// An object that was not taken away, and the reason.
 #[derive(Clone, Debug)]
 pub struct Left {
-    /// The index or constraint; none: all of the table's.
+    /// The index or constraint; none: all objects of the table.
     pub object: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// All that is kept of a consumer's tables: indexes and constraints before foreign keys, and
-/// of them the largest first, those of partitioned tables last and the uppermost of these at the very end.
+/// All kept objects of a consumer's tables. Indexes and constraints come before foreign keys. Among these the largest
+/// come first, those of partitioned tables last, and those of the uppermost tables at the very end.
 pub async fn list(
     client: &impl GenericClient,
     consumer: &str,
@@ -155,8 +156,8 @@ pub async fn list(
     rows.iter().map(kept).collect()
 }
 
-/// Takes the indexes and constraints of `on`, a table of this server, away and stores them under
-/// the name `table` that it has in the job; gives what was left.
+/// Takes the indexes and constraints of `on`, a table of this server, away, and stores them under the table's name in
+/// the job, `table`. Gives the objects that were not taken away.
 pub async fn keep(
     client: &impl GenericClient,
     consumer: &str,
@@ -179,8 +180,7 @@ pub async fn keep(
         .collect()
 }
 
-/// Takes the row's lock, so that of two programs one brings the object back. False if it is
-/// back already.
+/// Locks the row, so that only one of two programs brings the object back. False if the object is back already.
 pub async fn lock(client: &impl GenericClient, id: i64) -> Result<bool, tokio_postgres::Error> {
     let row = client
         .query_opt(
@@ -191,13 +191,13 @@ pub async fn lock(client: &impl GenericClient, id: i64) -> Result<bool, tokio_po
     Ok(row.is_some())
 }
 
-/// Notes that it is built.
+/// Notes that the object is built.
 pub async fn built(client: &impl GenericClient, id: i64) -> Result<(), tokio_postgres::Error> {
     let sql = "update trunkline.kept_ddl set build = '{}', error = null where kept_id = $1";
     client.execute(sql, &[&id]).await.map(|_| ())
 }
 
-/// Notes that it is attached; with nothing left to validate it is forgotten.
+/// Notes that the object is attached; if nothing is left to validate, the row is deleted.
 pub async fn attached(client: &impl GenericClient, id: i64) -> Result<(), tokio_postgres::Error> {
     client
         .execute(
@@ -209,13 +209,13 @@ pub async fn attached(client: &impl GenericClient, id: i64) -> Result<(), tokio_
     client.execute(sql, &[&id]).await.map(|_| ())
 }
 
-/// Forgets it: it is back, or what it stood on is gone.
+/// Deletes the row: the object is back, or its table is gone.
 pub async fn forget(client: &impl GenericClient, id: i64) -> Result<(), tokio_postgres::Error> {
     let sql = "delete from trunkline.kept_ddl where kept_id = $1";
     client.execute(sql, &[&id]).await.map(|_| ())
 }
 
-/// Stores why it could not be brought back.
+/// Stores why the object could not be brought back.
 pub async fn show_error(
     client: &impl GenericClient,
     id: i64,

@@ -1,4 +1,4 @@
-//! The subscriber's tables, schema `trunkline`: they are written by replay alone, each in its caller's transaction.
+//! The subscriber's tables, schema `trunkline`. Only replay writes them, each in its caller's transaction.
 
 pub mod conflict; // trunkline.conflict, and the counter in table_state
 pub mod copy_attempt; // trunkline.copied_range, and what table_state says of a copy's tries

@@ -1,5 +1,5 @@
-//! Rows of `trunkline.position` on a subscriber: where a consumer stands, moved only by
-//! compare-and-swap in the transaction that applies the data.
+//! Rows of `trunkline.position` on a subscriber: the positions of consumers. A position is moved only by
+//! compare-and-swap, in the transaction that applies the data.
 
 use std::time::SystemTime;
 
@@ -21,7 +21,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The position that a row's first three columns are: epoch, tick id, tag.
+    /// The position in a row's first three columns: epoch, tick id, tag.
     pub(crate) fn of(row: &Row) -> Result<Position, tokio_postgres::Error> {
         Ok(Position {
             epoch: Epoch(row.try_get(0)?),
@@ -36,19 +36,19 @@ impl Position {
 /// What a subscriber stores about a consumer.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// The place up to which everything is applied.
+    /// The position up to which everything is applied.
     pub position: Position,
-    /// The queue that it is a place in.
+    /// The queue of the position.
     pub queue: String,
-    /// Grows when a table is taken out of the batch loop's hands by somebody else.
+    /// Grows when another session than the batch loop's takes a table out of the batch loop.
     pub tables_version: i64,
     /// The operator has paused the job.
     pub paused: bool,
     /// Rows that were not as the change said, since the install.
     pub conflicts: i64,
-    /// Why the loop does not go on, if it does not.
+    /// Why the loop does not go on; none: it goes on.
     pub last_error: Option<String>,
-    /// Seconds since the last tick that is applied was made, by the two servers' clocks.
+    /// Seconds since the last applied tick was made, by the two servers' clocks.
     pub seconds_behind: f64,
 }
 
@@ -67,12 +67,12 @@ fn stored(row: &Row) -> Result<Stored, tokio_postgres::Error> {
 /// Whether replay is installed in this database at all. Source: the catalog.
 ///
 /// # Errors
-/// [`Error::Stranger`] where schema trunkline belongs to a role that may not act as this session's.
+/// [`Error::Stranger`] where schema trunkline belongs to a role that may not act as this session's role.
 pub async fn is_installed(client: &impl GenericClient) -> Result<bool, Error> {
     relation_exists(client, Schema::Trunkline, "position").await
 }
 
-/// Where the consumer stands; none if `replay install` has not registered it here.
+/// The stored position of a consumer; none if `replay install` has not registered the consumer here.
 pub async fn find(
     client: &impl GenericClient,
     consumer: &str,
@@ -88,8 +88,7 @@ pub async fn find(
     row.as_ref().map(stored).transpose()
 }
 
-/// Registers a consumer at a tick of the provider; false if it is there already, and then
-/// its position stays.
+/// Registers a consumer at a tick of the provider; false if it is registered already, and then its position stays.
 pub async fn register(
     client: &impl GenericClient,
     consumer: &str,
@@ -131,8 +130,8 @@ pub async fn remove(
     Ok(())
 }
 
-/// Sets a consumer to another place and has all of its tables copied again, in one statement:
-/// what it applied before is of another history. How many tables that are.
+/// Moves a consumer to another position and has all of its tables copied again, in one statement: the events that it
+/// applied before belong to another history. Gives the number of tables.
 pub async fn start_anew(
     client: &impl GenericClient,
     consumer: &str,
@@ -158,7 +157,7 @@ pub async fn start_anew(
     Ok(u64::try_from(tables).unwrap_or_default())
 }
 
-/// Pauses a consumer or lets it go on.
+/// Pauses a consumer or ends the pause.
 pub async fn pause(
     client: &impl GenericClient,
     consumer: &str,
@@ -177,13 +176,13 @@ pub async fn pause(
 /// A move of the position, to be made in the transaction that applies the data.
 #[derive(Clone, Copy, Debug)]
 pub struct Move {
-    /// Where the consumer must still stand.
+    /// The position that must still be the stored one.
     pub from: Position,
-    /// The list of tables that the batch was applied under.
+    /// The version of the list of tables that the batch was applied under.
     pub tables_version: i64,
     /// The tick that the batch ends with.
     pub to: Tick,
-    /// When that tick was made, by the provider's clock; none if it stays the same tick.
+    /// When the last tick was made, by the provider's clock; none if the tick stays the same.
     pub to_time: Option<SystemTime>,
     /// Conflicts that were found while the batch was applied.
     pub conflicts: i64,
@@ -208,7 +207,7 @@ impl Mover {
         Ok(Mover { statement })
     }
 
-    /// Moves the position. False if it is not where the move begins or if the tables have
+    /// Moves the position. False if the stored position is not where the move begins, or if the list of tables has
     /// changed: then the transaction must not commit.
     pub async fn compare_and_swap(
         &self,
@@ -236,7 +235,7 @@ impl Mover {
     }
 }
 
-/// Shows how many rows the batch in hand has written so far; none: no batch takes long.
+/// Shows how many rows the present batch has written so far; none: no batch takes long.
 pub async fn show_progress(
     client: &impl GenericClient,
     consumer: &str,
@@ -257,11 +256,11 @@ pub async fn show_progress(
 pub struct StoredError<'a> {
     /// The error in one line, without values of rows.
     pub text: &'a str,
-    /// What somebody must do; none: it may pass by itself.
+    /// What somebody must do; none: the error may pass by itself.
     pub advice: Option<&'a str>,
 }
 
-/// Stores why the loop does not go on, for `status`; none when it does again.
+/// Stores why the loop does not go on, for `status`; none if it goes on again.
 pub async fn show_error(
     client: &impl GenericClient,
     consumer: &str,

@@ -1,21 +1,21 @@
-//! What a name stands for in a database, where it is not the table that was looked for. Reads the catalog.
+//! What a name stands for in a database, if it is not the table that was looked for. Reads the catalog.
 
 use tokio_postgres::GenericClient;
 
 use crate::name::TableName;
 
-/// What has a name in a database.
+/// The object that has a name in a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// In words, as `a view`.
+    /// The object's kind in words, such as `a view`.
     pub what: String,
-    /// It is a table, or a partitioned one.
+    /// The object is a table or a partitioned table.
     pub is_table: bool,
-    /// It is a sequence.
+    /// The object is a sequence.
     pub is_sequence: bool,
 }
 
-/// What has a name in this database; none if nothing has it.
+/// The object with a name in this database; none if no object has the name.
 pub async fn find(
     client: &impl GenericClient,
     name: &TableName,
@@ -32,7 +32,7 @@ pub async fn find(
     .transpose()
 }
 
-/// A relation before a type: a table brings a type of its own name with it.
+/// Finds a relation before a type, because each table has a type with its own name.
 const FIND: &str = "\
     select k.what, k.kind from ( \
         select 1 as place, case c.relkind when 'r' then 'a table' \

@@ -1,4 +1,4 @@
-//! Rows of `trunkline.sequence_state` on a subscriber: which sequences a consumer carries over.
+//! Rows of `trunkline.sequence_state` on a subscriber: the sequences that a consumer carries over.
 
 use tokio_postgres::GenericClient;
 
@@ -7,9 +7,9 @@ use crate::{name::TableName, provider::SequenceValue};
 /// A sequence that is carried over.
 #[derive(Clone, Debug)]
 pub struct SequenceRow {
-    /// Its name, on the provider and here.
+    /// The sequence's name, on the provider and on the subscriber.
     pub sequence: TableName,
-    /// Why it could not be set last time.
+    /// Why the sequence could not be set at the last try.
     pub error: Option<String>,
 }
 
@@ -35,8 +35,8 @@ pub async fn list(
         .collect()
 }
 
-/// Registers a sequence that the provider carries already; false if it is there. The batch
-/// loop cannot commit before it has looked at the new list.
+/// Registers a sequence that the provider carries already; false if it is registered. The batch loop cannot commit
+/// before it has read the new list.
 pub async fn register(
     client: &impl GenericClient,
     consumer: &str,
@@ -55,7 +55,7 @@ pub async fn register(
     Ok(made == 1)
 }
 
-/// Deletes a sequence; false if it was not there.
+/// Deletes a sequence; false if it was not registered.
 pub async fn remove(
     client: &impl GenericClient,
     consumer: &str,
@@ -71,8 +71,8 @@ pub async fn remove(
     Ok(gone == 1)
 }
 
-/// Brings a sequence of the subscriber up with the provider's value, and at most so many steps
-/// `ahead` of it; the sequence's own error if it refused.
+/// Sets a sequence of the subscriber to at least the provider's value, and at most `ahead` steps further. Gives the
+/// server's error if the sequence could not be set.
 pub async fn set(
     client: &impl GenericClient,
     consumer: &str,
@@ -96,16 +96,16 @@ pub async fn set(
         .try_get(0)
 }
 
-/// How a sequence counts.
+/// The definition of a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
-    /// Its name.
+    /// The sequence's name.
     pub sequence: TableName,
     /// Type, step, bounds and whether it cycles, in words.
     pub counts: String,
 }
 
-/// How sequences count on a server; those that are not there are left out.
+/// The definitions of sequences on a server; sequences that do not exist are left out.
 pub async fn definitions(
     client: &impl GenericClient,
     sequences: &[TableName],

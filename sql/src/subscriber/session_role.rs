@@ -3,15 +3,15 @@
 /// `session_replication_role` of the sessions that write the subscriber's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionRole {
-    /// Triggers and foreign keys do not act. It takes a superuser, or a grant on the parameter.
+    /// Triggers and foreign keys do not act. Setting this role requires a superuser, or a grant on the parameter.
     Replica,
-    /// An ordinary session's: foreign keys are enforced, and tables whose triggers would act are
-    /// refused. It takes no right.
+    /// The role of an ordinary session: foreign keys are enforced, and tables whose triggers would act are refused. It
+    /// requires no right.
     Origin,
 }
 
-/// Where replay's role may set it: the subscriber's own triggers and foreign keys do not act a
-/// second time. In both roles a hidden row is an error, and the commit is durable.
+/// The settings if replay's role may set the session's role: the subscriber's own triggers and foreign keys do not act
+/// a second time. In both roles a row that row security hides is an error, and the commit is durable.
 const REPLICA: &str = "set local session_replication_role = replica; \
      set local synchronous_commit = on; set local row_security = off";
 
@@ -19,9 +19,9 @@ const REPLICA: &str = "set local session_replication_role = replica; \
 const ORIGIN: &str = "set local synchronous_commit = on; set local row_security = off; \
      set constraints all deferred";
 
-/// Rows are staged in the order of their keys, so that their pages are read one after the other and
-/// most are found in the cache. The planner takes each for a random page, and reads the whole
-/// table, through a hash that goes to disk, for a fiftieth of its rows.
+/// Rows are staged in the order of their keys, so that their pages are read one after the other and most are found in
+/// the cache. The planner assumes a random page for each row. Without this setting it reads the whole table, through a
+/// hash that goes to disk, for a fiftieth of its rows.
 const PLANNER_SETTINGS: &str = "set random_page_cost = 0";
 
 impl SessionRole {

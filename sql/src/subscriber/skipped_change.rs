@@ -10,17 +10,17 @@ use crate::{
     queue::tick::{Epoch, Tick},
 };
 
-/// The number of a row within its event, from 1 on; 0 stands for all of the event.
+/// The number of a row within its event, from 1 on; 0 stands for all rows of the event.
 pub type RowNumber = i32;
 
-/// A table of a consumer, as its changes are skipped.
+/// Identifies a table of a consumer whose changes are skipped.
 #[derive(Clone, Copy, Debug)]
 pub struct Of<'a> {
     /// The consumer's name.
     pub consumer: &'a str,
     /// The table's oid on the provider.
     pub provider_oid: u32,
-    /// The queue that its events are numbered in.
+    /// The queue in which the table's events have their numbers.
     pub epoch: Epoch,
 }
 
@@ -31,14 +31,14 @@ pub struct Skipped {
 }
 
 impl Skipped {
-    /// Which rows of an event are left out; none if it is applied as it is.
+    /// The rows of an event that are left out; none if the event is applied as it is.
     pub fn of_event(&self, event_id: i64) -> Option<&HashSet<RowNumber>> {
         self.events.get(&event_id)
     }
 }
 
-/// The changes of a table that are left out. Until the caller's transaction ends, no more are
-/// added: what it applies is what it was told.
+/// The changes of a table that are left out. No changes can be added to them until the caller's transaction ends, so
+/// the caller applies exactly what it was told.
 pub async fn hold(
     client: &impl GenericClient,
     of: Of<'_>,
@@ -70,29 +70,29 @@ async fn lock(client: &impl GenericClient, of: Of<'_>) -> Result<(), tokio_postg
     Ok(())
 }
 
-/// A change that is to be left out.
+/// A change that will be left out.
 #[derive(Clone, Debug)]
 pub struct NewSkip<'a> {
     /// The table, by its name on the provider.
     pub table: &'a TableName,
-    /// The tick that the parked table stands at.
+    /// The tick at the parked table's place.
     pub stands: Tick,
-    /// The event.
+    /// The number of the event.
     pub event_id: i64,
-    /// The row.
+    /// The number of the row.
     pub row_number: RowNumber,
-    /// What it does: `insert` and the like.
+    /// The kind of the change: `insert` and the like.
     pub kind: &'a str,
     /// The key of the row as record text; none for all of an event.
     pub row_key: Option<&'a str>,
-    /// What the subscriber said to it.
+    /// The subscriber's error for the change.
     pub error: &'a str,
-    /// The login of the operator's system, if it tells.
+    /// The login of the operator's system, if that is known.
     pub told_by: Option<&'a str>,
 }
 
-/// Leaves a change out from now on, and has the table tried at once. False if the table is not
-/// parked where the change was found any more. To be called in a transaction of its own.
+/// Leaves a change out from now on, and has the table tried at once. False if the table is no longer parked at the
+/// place where the change was found. To be called in a transaction of its own.
 pub async fn add(
     client: &impl GenericClient,
     of: Of<'_>,

@@ -1,4 +1,4 @@
-//! Reads rows of `trunkline.table_state`: all, one, or those that are under way.
+//! Reads rows of `trunkline.table_state`: all rows, one row, or those of tables that are under way.
 
 use tokio_postgres::GenericClient;
 
@@ -29,13 +29,13 @@ pub const UNFINISHED: [State; 5] = [
     State::Parked,
 ];
 
-/// Tables of `$1` in states `$2` that are none of `ok`, by an index that only has such. The primary key
-/// would do for `consumer = $1`, and without statistics, as after an install, be taken: it leads
-/// to all tables, and over all their old versions.
+/// The condition for tables of `$1` in states `$2`, without `ok`. It is written so that an index over such tables only
+/// is used. With `consumer = $1` and without statistics, as after an install, the primary key would be used instead: it
+/// leads to all tables and over all their old versions.
 const UNDER_WAY: &str = "consumer is not distinct from $1 and state <> 'ok' and state = any($2)";
 
-/// The tables of a consumer that are in one of these states, of which `ok` is none, by name. Reads
-/// those tables alone, however many are in sync.
+/// The tables of a consumer that are in one of these states, by name; `ok` must not be among the states. Reads those
+/// tables alone, however many tables are in sync.
 pub async fn unfinished(
     client: &impl GenericClient,
     consumer: &str,
@@ -70,7 +70,7 @@ pub async fn none_unfinished(client: &impl GenericClient, consumer: &str) -> Res
         .map_err(could_not_read())
 }
 
-/// One table of a consumer; none if it is not replicated.
+/// One table of a consumer; none if the table is not replicated.
 pub async fn find(
     client: &impl GenericClient,
     consumer: &str,

@@ -1,5 +1,4 @@
-//! Rows of `trunkline.table_state` on a subscriber: which tables a consumer replicates,
-//! and how far each is.
+//! Rows of `trunkline.table_state` on a subscriber: the tables that a consumer replicates, and the state of each.
 
 mod find;
 mod stand;
@@ -28,17 +27,17 @@ use crate::{
 pub struct TableRow {
     /// The table's name on the provider.
     pub table: TableName,
-    /// The table's oid on the provider; it names the table's helper consumers.
+    /// The table's oid on the provider, which is part of the names of the table's helper consumers.
     pub provider_oid: u32,
-    /// Where the table stands.
+    /// The table's state, with what the state needs.
     pub stand: Stand,
-    /// What to do with rows that were there before the copy.
+    /// What is done with rows that the table held before the copy.
     pub existing: Existing,
-    /// Which of its rows and columns are replicated, and into which table.
+    /// The rows and columns of the table that are replicated, and the table that they are written to.
     pub mapping: Mapping,
     /// The number of the copy's last try.
     pub attempt: i64,
-    /// What the table holds is of an unfinished try.
+    /// The table's rows are those of an unfinished try.
     pub loading: bool,
     /// Rows copied so far.
     pub rows_copied: i64,
@@ -50,7 +49,7 @@ pub struct TableRow {
     pub ignored: i64,
     /// Rows that were not as their changes said.
     pub conflicts: i64,
-    /// What to do with such rows; none: as the job's config says.
+    /// What is done with rows that are not as their changes said; none: as the job's config says.
     pub on_conflict: Option<OnConflict>,
     /// Seconds since the state last changed, by the subscriber's clock.
     pub seconds_in_state: f64,
@@ -59,12 +58,12 @@ pub struct TableRow {
 }
 
 impl TableRow {
-    /// The subscriber's table, unless it is the one that the table was renamed to on the provider.
+    /// The subscriber's table, unless the table was renamed on the provider and has another name here.
     pub fn target(&self) -> &TableName {
         self.mapping.target_of(&self.table)
     }
 
-    /// The table as it is after a step.
+    /// The table's row after a step.
     pub fn standing(&self, stand: &Stand) -> TableRow {
         TableRow {
             stand: stand.clone(),
@@ -131,14 +130,14 @@ fn with_stand(
     })
 }
 
-/// What became of a table that was to be registered.
+/// The result of registering a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registered {
-    /// It is there now, in state `-`.
+    /// The table is registered now, in state `-`.
     Done,
-    /// It was there already; nothing was changed.
+    /// The table was registered already; nothing was changed.
     Already,
-    /// Another table of the provider is written to its target: its name.
+    /// Another table of the provider, with this name, is written to the same target.
     TargetTaken(TableName),
 }
 
@@ -151,7 +150,7 @@ pub async fn register(
     existing: Existing,
     mapping: &Mapping,
 ) -> Result<Registered, tokio_postgres::Error> {
-    // One at a time: of two tables that go into one target the second one must see the first.
+    // Tables are registered one at a time: of two tables with the same target the second must see the first.
     client
         .batch_execute(
             "begin isolation level read committed; \
@@ -176,8 +175,7 @@ pub async fn register(
     made.and_then(|made| ended.map(|()| made))
 }
 
-/// The table, other than this one of this consumer, that is written to a table of the
-/// subscriber; of any job.
+/// The other table, of any job, that is written to a table of the subscriber.
 pub async fn writer_of(
     client: &impl GenericClient,
     target: &TableName,
@@ -240,8 +238,8 @@ async fn insert(
     Ok(made == 1)
 }
 
-/// Deletes a table and makes a batch loop that still believes in it unable to commit.
-/// False if it was not there.
+/// Deletes a table's row; a batch loop that still has the table in its list cannot commit any more. False if there was
+/// no row.
 pub async fn remove(
     client: &impl GenericClient,
     consumer: &str,
@@ -261,14 +259,13 @@ pub async fn remove(
     Ok(gone == 1)
 }
 
-/// What an update of a row sets where its table is copied again, from whatever state; `existing` stays to be set.
+/// The assignments of an update that has a table copied again, from any state; `existing` must be set beside them.
 pub(super) const COPIED_AGAIN: &str = "state = '-', tick_id = null, tick_tag = null, copied_snapshot = null, \
     copied_tick_id = null, copied_tick_tag = null, error = null, error_detail = null, advice = null, \
     try_now = false, rows_copied = 0, bytes_copied = 0, changed_at = clock_timestamp()";
 
-/// Has a table copied again, from whatever state, and makes a batch loop that still believes
-/// in it unable to commit. What an unfinished copy has loaded goes in any case. False if it was
-/// not there.
+/// Has a table copied again, from any state; a batch loop that still has the table in its list cannot commit any more.
+/// Rows that an unfinished copy has loaded are deleted in any case. False if there was no row.
 pub async fn resync(
     client: &impl GenericClient,
     consumer: &str,
@@ -291,9 +288,8 @@ pub async fn resync(
     Ok(done == 1)
 }
 
-/// Sets what happens with a table's rows that are not as their changes say; none: as the job's
-/// config says. A batch that is being applied under another choice cannot commit. False if the
-/// table was not there, or had that choice.
+/// Sets what happens with a table's rows that are not as their changes say; none: as the job's config says. A batch
+/// that is being applied under another choice cannot commit. False if there was no row, or if the choice was the same.
 pub async fn set_on_conflict(
     client: &impl GenericClient,
     consumer: &str,
@@ -320,7 +316,7 @@ pub async fn set_on_conflict(
     Ok(changed == 1)
 }
 
-/// Has a parked table tried at once. False if it is not parked.
+/// Has a parked table tried at once. False if the table is not parked.
 pub async fn try_now(
     client: &impl GenericClient,
     consumer: &str,
@@ -336,7 +332,7 @@ pub async fn try_now(
     Ok(asked == 1)
 }
 
-/// Takes a step if the row still is where the step begins; false if somebody was faster.
+/// Takes a step if the row is still in the state where the step begins; false if another session has changed the row.
 pub async fn take_step(
     client: &impl GenericClient,
     consumer: &str,
@@ -377,7 +373,7 @@ pub async fn take_step(
     Ok(changed == 1)
 }
 
-/// Writes how far a copy is; for showing only.
+/// Stores the progress of a copy, for showing only.
 pub async fn show_progress(
     client: &impl GenericClient,
     consumer: &str,
@@ -404,8 +400,7 @@ pub async fn show_progress(
     Ok(())
 }
 
-/// Counts changes that the table's identity leaves out, in the transaction that would have
-/// applied them.
+/// Counts changes that the table's identity leaves out, in the transaction that would have applied the changes.
 pub async fn count_ignored(
     client: &impl GenericClient,
     consumer: &str,

@@ -19,7 +19,7 @@ pub enum State {
     WannaSync,
     /// `ok`: equal to the provider at the consumer's position.
     Ok,
-    /// `parked`: cannot go on; error and advice say why.
+    /// `parked`: the table cannot go on; error and advice say why.
     Parked,
 }
 
@@ -34,7 +34,7 @@ impl State {
         State::Parked,
     ];
 
-    /// The stored and printed word.
+    /// The state's word, as it is stored and printed.
     pub fn as_str(self) -> &'static str {
         match self {
             State::Waiting => "-",
@@ -56,15 +56,15 @@ impl fmt::Display for State {
 /// How `add` was told to treat rows that the subscriber's table already holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// The copy stops if there are any.
+    /// The copy stops if there are rows.
     Refuse,
-    /// They are emptied away in the copy's transaction.
+    /// The rows are deleted in the copy's transaction.
     Truncate,
-    /// They are taken to be the provider's: nothing is copied.
+    /// The rows are assumed to be the provider's: nothing is copied.
     Trust,
-    /// They stay; those whose key the provider has become the provider's.
+    /// The rows stay; rows with a key of the provider become the provider's.
     Keep,
-    /// They stay until the copy is complete, and are exchanged in its last transaction.
+    /// The rows stay until the copy is complete, and are replaced in its last transaction.
     Swap,
 }
 
@@ -77,7 +77,7 @@ impl Existing {
         Existing::Swap,
     ];
 
-    /// The stored word.
+    /// The word as it is stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Existing::Refuse => "refuse",
@@ -89,7 +89,7 @@ impl Existing {
     }
 }
 
-/// A word in a column that none of the enum's variants has.
+/// A stored word that no variant of the enum has.
 #[derive(Debug, thiserror::Error)]
 #[error("`{word}` is no {what}: the row was written by a newer version")]
 pub struct UnknownWord {
@@ -97,7 +97,7 @@ pub struct UnknownWord {
     word: String,
 }
 
-/// An enum whose `as_str` is the word of a text column, read back by looking through its `ALL`.
+/// Implements reading of an enum from a text column: the word is looked up among the `as_str` of the enum's `ALL`.
 macro_rules! stored_word {
     ($type:ty, $what:literal) => {
         impl FromStr for $type {
