@@ -237,14 +237,14 @@ impl<'a> BatchLoop<'a> {
             .before_commit(&self.provider, self.applier.session())
             .await?;
         self.in_sync.tables.begin_batch();
-        // 5 to 7: the reader has decoded events into changes and folded these into sets, and
-        // knows no table's state: 6, only tables that take their changes now get them.
+        // Steps 5 to 7: the reader has decoded events into changes and folded the changes into sets, and does not know
+        // the tables' states. So step 6 is here: only tables that take their changes now get them.
         let Some(mut part) = next_part(&mut self.reader).await? else {
             self.read_on();
             return Ok(());
         };
         let (mut events, tick) = (part.events, header.to.tick.id);
-        // 8: sets and position in one transaction.
+        // Step 8: sets and position are committed in one transaction.
         if part.is_last()
             && let Some(rows) = self.apply_at_once(&part, header).await?
         {
@@ -313,7 +313,7 @@ impl<'a> BatchLoop<'a> {
         applied.map_err(|trouble| tables.under_its_stored_name(trouble))
     }
 
-    /// Takes a table out of the loop where it stands.
+    /// Takes a table out of the loop, at the loop's position.
     async fn park(&mut self, row: &TableRow, trouble: Trouble) -> Result<(), Trouble> {
         self.stats.nothing_under_way();
         // If the server refuses a COPY at its begin, the session is lost.

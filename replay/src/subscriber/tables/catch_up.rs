@@ -119,7 +119,7 @@ impl<'a> CatchUp<'a> {
         Ok(())
     }
 
-    /// Lets the queue give away what the table has applied.
+    /// Tells the queue that the applied events need not be held any more.
     async fn tell_provider(&self) -> Result<(), Trouble> {
         let place = self.place()?;
         let holds = helper::holding(place, &self.sub.consumer, self.row.provider_oid);

@@ -32,7 +32,7 @@ use crate::{
     trouble::Trouble,
 };
 
-/// A table whose task failed for a passing reason rests this long, doubled each time up to `retry_delay`.
+/// How long a table rests whose task failed for a transient reason; the rest doubles each time, up to `retry_delay`.
 const FIRST_REST: Duration = Duration::from_secs(1);
 
 /// The tables' tasks of one subscriber.
@@ -61,7 +61,7 @@ struct Waiting {
     table: TableName,
 }
 
-/// A rest of a table after failures in a row.
+/// The rest of a table after failures in a row.
 struct Rest {
     until: Instant,
     length: Duration,
@@ -191,8 +191,8 @@ impl Tasks {
         Ok(())
     }
 
-    /// Starts tasks for tables whose rows are in, and lists those whose copy can begin. What is
-    /// copied already comes first: it holds the queue.
+    /// Starts tasks for tables whose rows are copied, and lists the tables whose copy can begin. Copied tables come
+    /// first, because they hold the queue.
     fn plan(&mut self, sub: &Arc<Subscription>, rows: &[TableRow]) {
         let now = Instant::now();
         let busy: HashSet<u32> = self.tables.values().map(|task| task.oid).collect();
