@@ -1,11 +1,11 @@
-//! A peer that fails is a line of the report, not the end of the run: what panics while it is
-//! measured (a command that fails, a wait in vain, rows that differ) becomes its reason.
+//! A peer that fails is a line of the report, not the end of the run. A panic while the peer is measured (a command
+//! that fails, a wait that times out, rows that differ) becomes the reason in that line.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs it; the reason in one line if it fails. What it has set up is torn down by its destructors.
+/// Runs the work; if it fails, gives the reason in one line. The work's destructors tear down what it has set up.
 pub(crate) fn attempt<T>(work: impl FnOnce() -> anyhow::Result<T>) -> Result<T, String> {
-    // Nothing of it is used after a panic.
+    // No value of the work is used after a panic.
     let reason = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => return Ok(done),
         Ok(Err(error)) => format!("{error:#}"),

@@ -1,10 +1,10 @@
-//! What one workload of one peer gave: as it is measured, and as it is kept in a report.
+//! The result of one workload of one peer: as it is measured, and as a report keeps it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::pair::Checked;
 
-/// How the note of a peer begins that could not be measured.
+/// How the note of a failed peer begins.
 pub(crate) const FAILED: &str = "failed: ";
 
 /// One workload of one peer.
@@ -14,7 +14,7 @@ pub(crate) struct Measurement {
     peer: String,
     /// The median of the rounds, or of the samples.
     pub(crate) seconds: Option<f64>,
-    /// The value that 99 of 100 samples do not pass, in seconds.
+    /// The 99th percentile of the samples, in seconds.
     pub(crate) p99: Option<f64>,
     /// The greatest sample, in seconds.
     pub(crate) max: Option<f64>,
@@ -28,7 +28,7 @@ pub(crate) struct Measurement {
     pub(crate) peak_rss_kb: Option<u64>,
     /// Row counts and checksums, compared and equal on both sides.
     pub(crate) checked: Checked,
-    /// Something to know.
+    /// A note for the reader of the report.
     pub(crate) note: String,
 }
 
@@ -62,13 +62,13 @@ impl Measurement {
         failed
     }
 
-    /// Whose it is.
+    /// The peer's name.
     #[cfg(test)]
     pub(crate) fn peer(&self) -> &str {
         &self.peer
     }
 
-    /// Whether it says why there is no value.
+    /// Whether the measurement is the reason of a failure, without a value.
     pub(crate) fn has_failed(&self) -> bool {
         self.note.starts_with(FAILED)
     }
@@ -105,7 +105,7 @@ pub(crate) struct Entry {
     peak_rss_kb: Option<u64>,
     checked: Vec<Compared>,
     pub(crate) note: String,
-    /// The run that this was joined from.
+    /// The run that this measurement was joined from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<String>,
 }
@@ -139,10 +139,9 @@ impl From<&Measurement> for Entry {
 }
 
 impl Entry {
-    /// The row of the table; `builtin` is what built-in replication did in the
-    /// same workload.
+    /// The row of the table; `builtin` is the measurement of built-in replication in the same workload.
     pub(crate) fn cells(&self, builtin: Option<&Entry>) -> [String; 9] {
-        // What was not measured is an empty cell.
+        // A value that was not measured is an empty cell.
         let optional = |value: Option<String>| value.unwrap_or_default();
         let time = match (self.seconds, self.p99, self.max) {
             (Some(p50), Some(p99), Some(max)) => format!(
@@ -179,7 +178,7 @@ impl Entry {
         ]
     }
 
-    /// Times built-in's rate, where both have a rate of work.
+    /// The rate as a multiple of built-in's rate, if both have a rate of work.
     fn against(&self, builtin: Option<&Entry>) -> Option<f64> {
         let of_work = |entry: &Entry| entry.rate.filter(|_| entry.unit.as_deref() != Some(SHARE));
         Some(of_work(self)? / of_work(builtin?)?)

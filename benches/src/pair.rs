@@ -15,8 +15,8 @@ pub(crate) const DB: &str = "bench";
 /// With more tables than this, all are summed up in one statement a side.
 const MANY: usize = 50;
 
-/// What differs from a fresh Debian installation, on both servers, whoever is
-/// measured. wal_level is logical for all, because one of them needs it.
+/// The settings that differ from a fresh Debian installation, on both servers, for every peer. wal_level is logical for
+/// all, because one peer needs it.
 pub(crate) const SETTINGS: [(&str, &str); 13] = [
     ("fsync", "on"),
     ("full_page_writes", "on"),
@@ -26,7 +26,7 @@ pub(crate) const SETTINGS: [(&str, &str); 13] = [
     ("max_replication_slots", "20"),
     ("max_logical_replication_workers", "20"),
     ("max_worker_processes", "30"),
-    // Or built-in's worker, enabled again, would do nothing for up to 5 s.
+    // Without this setting built-in's worker, enabled again, would do nothing for up to 5 s.
     ("wal_retrieve_retry_interval", "100ms"),
     ("shared_buffers", "512MB"),
     ("max_wal_size", "4GB"),
@@ -40,7 +40,7 @@ pub(crate) struct Pair {
     pub(crate) subscriber: Cluster,
     /// The databases of the subscriber's server, one for each subscriber.
     pub(crate) targets: Vec<String>,
-    /// For the peer's files.
+    /// A directory for the peer's files.
     pub(crate) scratch: Scratch,
     writer: Session,
     readers: Vec<Session>,
@@ -50,8 +50,8 @@ pub(crate) struct Pair {
 pub(crate) type Checked = Vec<(String, Digest)>;
 
 impl Pair {
-    /// Two servers; pgbench tables of this scale on the provider, every table
-    /// with a key; the same tables, empty, for each subscriber.
+    /// Starts two servers: the provider has pgbench tables of this scale, every table with a key, and each subscriber
+    /// has the same tables, empty.
     pub(crate) fn new(tables: impl Into<Tables>) -> Self {
         let tables = tables.into();
         let start = || {
@@ -128,9 +128,8 @@ impl Pair {
         self.subscriber.psql(DB, "checkpoint");
     }
 
-    /// Sets the marker on the provider and waits until it is on every subscriber:
-    /// then everything committed before is applied, for any peer that applies
-    /// transactions in their order. Gives the time from the commit on.
+    /// Sets the marker on the provider and waits until every subscriber has it. Then everything committed before is
+    /// applied, for every peer that applies transactions in their order. Gives the time from the commit on.
     pub(crate) fn wait_applied(&self) -> Duration {
         let n = self
             .writer
@@ -144,8 +143,8 @@ impl Pair {
         started.elapsed()
     }
 
-    /// Does every subscriber answer `true` to this? Asked in sessions that are
-    /// there already, so that asking often costs little.
+    /// Whether every subscriber answers `true` to a query. The query runs in sessions that are open already, so that
+    /// asking often costs little.
     pub(crate) fn every_subscriber(&self, sql: &str) -> bool {
         self.readers.iter().all(|reader| reader.ask(sql) == "true")
     }
@@ -163,7 +162,7 @@ impl Pair {
     ///
     /// # Panics
     ///
-    /// If one differs: a time for wrong rows is no measurement.
+    /// If a table differs: a time for wrong rows is no measurement.
     pub(crate) fn check(&self) -> Checked {
         let tables = self.tables();
         let mut checked = Checked::new();

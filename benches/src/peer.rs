@@ -1,4 +1,4 @@
-//! What a workload asks of a replication, whoever makes it. One peer is one file.
+//! What a workload asks of a replication, for every peer alike. Each peer is a file.
 
 mod builtin;
 mod daemon;
@@ -76,7 +76,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Sets the peer up on fresh servers; nothing is replicated yet.
+    /// Sets the peer up on fresh servers; no table is replicated yet.
     pub(crate) fn set_up(name: Name, tables: impl Into<Tables>) -> Self {
         let mut running = Self {
             pair: Pair::new(tables),
@@ -103,7 +103,7 @@ impl Running {
     }
 }
 
-/// Every peer with these tables in sync; of those that fail, a measurement that says why.
+/// Every peer with these tables in sync; for a peer that fails, a measurement with the reason.
 pub(crate) fn all_in_sync(
     workload: &str,
     names: &[Name],

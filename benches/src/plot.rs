@@ -13,7 +13,7 @@ const GAP: i32 = 14;
 /// Where bars begin, and the length of the longest.
 const LEFT: i32 = 110;
 const LONGEST: f64 = 560.0;
-/// Characters of a reason.
+/// The most characters of a reason in the plot.
 const LABEL: usize = 90;
 
 /// What a panel compares: a value for a bar, how it reads, and a thin mark behind it.
@@ -32,7 +32,7 @@ fn bar(entry: &Entry) -> Option<Bar<'_>> {
             format!("p50 {:.0} ms, p99 {:.0} ms", p50 * 1e3, p99 * 1e3),
         ),
         (Some(rate), seconds, _) => {
-            // A rate is kept with its unit; one of an older run may have none to show.
+            // A rate is kept with its unit; a rate of an older run may have no unit.
             let unit = entry.unit.as_deref().unwrap_or_default();
             let rate_text = if unit == SHARE {
                 format!("{rate:.2} {unit}")
@@ -45,7 +45,7 @@ fn bar(entry: &Entry) -> Option<Bar<'_>> {
             }
         }
         (None, Some(seconds), None) => (seconds, None, format!("{seconds:.2} s")),
-        // Shown as what it is, not left out.
+        // A failed peer is shown as failed, not left out.
         (None, None, _) if entry.note.starts_with(FAILED) => {
             (0.0, None, entry.note.chars().take(LABEL).collect())
         }
@@ -59,7 +59,7 @@ fn bar(entry: &Entry) -> Option<Bar<'_>> {
     })
 }
 
-/// Is more better, and is it said in the panel's title?
+/// Whether more or less is better, for the panel's title.
 fn direction(entry: &Entry) -> &'static str {
     match (entry.rate, entry.unit.as_deref()) {
         (Some(_), Some(SHARE)) | (None, _) => "less is better",
@@ -132,7 +132,7 @@ fn draw<'a>(area: &Area<'a>, panels: &[(&str, Vec<&Entry>)]) -> Drawn<'a> {
 }
 
 fn draw_bar<'a>(area: &Area<'a>, bar: &Bar<'_>, longest: f64, top: i32) -> Drawn<'a> {
-    // A bar of nothing is still to be seen.
+    // A bar of zero length is still visible.
     let end = |value: f64| LEFT + ((value / longest * LONGEST) as i32).max(1);
     let colour = colour(bar.peer);
     let (high, low) = (top + 2, top + BAR - 3);

@@ -1,5 +1,4 @@
-//! What was measured in one run, as JSON for machines, as text for people and as a plot, kept
-//! under the date of the run.
+//! The measurements of one run, as JSON for machines, as text for people and as a plot, kept under the date of the run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +15,7 @@ use crate::pair::SETTINGS;
 struct About {
     cpu: String,
     cores: usize,
-    /// Somebody else's work on the machine shows here.
+    /// The load average, which shows other work on the machine.
     load_average_at_start: String,
     /// The version of this project, and the commit that was built.
     #[serde(default)]
@@ -43,7 +42,7 @@ pub(crate) struct Report {
 impl Report {
     /// An empty report of a run of these sizes (as they are given on the command line).
     pub(crate) fn new(sizes: String, left_out: Vec<String>) -> Self {
-        // A machine that does not tell is measured all the same; the report then says so.
+        // A machine that does not tell these facts is measured all the same; the report then says so.
         let told = |file| std::fs::read_to_string(file).unwrap_or_else(|error| error.to_string());
         let cpu = told("/proc/cpuinfo")
             .lines()
@@ -73,9 +72,8 @@ impl Report {
         }
     }
 
-    /// One report of several kept runs: the first one's machine and settings;
-    /// each measurement names its run. A later run of the same workload and
-    /// peer takes the place of an earlier one.
+    /// Joins several kept runs into one report, with the first run's machine and settings. Each measurement names its
+    /// run. A later run of the same workload and peer replaces an earlier one.
     pub(crate) fn join(files: &[PathBuf]) -> anyhow::Result<Self> {
         let mut joined: Option<Self> = None;
         for file in files {
@@ -99,13 +97,13 @@ impl Report {
     fn take(&mut self, run: Self) {
         for entry in run.measurements {
             let same = |have: &Entry| have.workload == entry.workload && have.peer == entry.peer;
-            // Beside its workload, so that a table reads well.
+            // The measurement goes beside those of its workload, so that a table reads well.
             let at = self
                 .measurements
                 .iter()
                 .rposition(|have| have.workload == entry.workload);
             if let Some(have) = self.measurements.iter_mut().find(|have| same(have)) {
-                // What was measured once is not lost to a later run that failed.
+                // A later run that failed does not replace an earlier measurement.
                 if !entry.note.starts_with(FAILED) || have.note.starts_with(FAILED) {
                     *have = entry;
                 }
@@ -130,7 +128,7 @@ impl Report {
         self.measurements.insert(at, entry);
     }
 
-    /// Notes what is not in this run, and why.
+    /// Notes a peer that is not in this run, and the reason.
     pub(crate) fn leave_out(&mut self, what: String) {
         self.about.left_out.push(what);
     }
@@ -213,7 +211,7 @@ fn commit() -> String {
         Ok(output) if output.status.success() => {
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
         }
-        // Built from an archive, or no git here.
+        // The program was built from an archive, or git is not installed.
         Ok(_) | Err(_) => "unknown".to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use clap::{Parser, ValueEnum};
 
 use super::{Args, peer::Name, workload::Work};
 
-/// Runs a workload for one peer in sizes of nothing.
+/// Runs a workload for one peer in the smallest sizes.
 fn runs(work: Work, peer: Name) {
     let args = Args::parse_from(["benches", "--quick"]);
     let workload = work.workload();

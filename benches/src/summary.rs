@@ -1,4 +1,4 @@
-//! The report in short, as a page for readers wants it: a line for each workload, a column for each peer.
+//! The report in short, for a page of the documentation: a line for each workload, a column for each peer.
 
 use comfy_table::{Table, presets};
 
@@ -16,7 +16,7 @@ const COLUMNS: [(&[&str], &str); 5] = [
     (&["uncaptured", "by hand"], "uncaptured, or by hand"),
 ];
 
-/// What one peer did, in few words.
+/// The result of one peer, in few words.
 fn cell(entry: &Entry) -> String {
     if entry.note.starts_with(FAILED) {
         return "failed".to_owned();

@@ -23,13 +23,13 @@ impl From<u32> for Tables {
 }
 
 impl Tables {
-    /// The same with more tables.
+    /// The same tables with more tables.
     pub(crate) fn with(mut self, sql: impl Into<String>) -> Self {
         self.more = sql.into();
         self
     }
 
-    /// The same for so many subscribers.
+    /// The same tables for so many subscribers.
     pub(crate) fn for_subscribers(mut self, subscribers: usize) -> Self {
         self.subscribers = subscribers;
         self

@@ -1,4 +1,4 @@
-//! One workload is one file: what is done, what is timed, what is checked.
+//! Each workload is a file: the work, what is timed, and what is checked.
 
 pub(crate) mod backlog;
 pub(crate) mod capture;

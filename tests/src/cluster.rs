@@ -1,5 +1,5 @@
-//! A throw-away PostgreSQL cluster: made from a cached template in well under a
-//! second, on a port and a socket of its own, gone when it is dropped.
+//! A throw-away PostgreSQL cluster: made from a cached template in well under a second, on a port and a socket of its
+//! own, removed when it is dropped.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +24,7 @@ pub enum Stop {
     Immediate,
 }
 
-/// What a cluster shall be.
+/// The wished properties of a cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterBuilder {
     server: Server,
@@ -33,15 +33,14 @@ pub struct ClusterBuilder {
 }
 
 impl ClusterBuilder {
-    /// A line of postgresql.conf; the value is quoted here.
+    /// Adds a line of postgresql.conf; the value is quoted here.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
         self.settings.push((name.to_owned(), value.to_string()));
         self
     }
 
-    /// The server as a careful installation has it: fsync and
-    /// synchronous_commit on. For tests of what survives a crash.
+    /// Turns fsync and synchronous_commit on, as in a careful installation. For tests of what survives a crash.
     #[must_use]
     pub fn durable(self) -> Self {
         self.set("fsync", "on")
@@ -49,8 +48,7 @@ impl ClusterBuilder {
             .set("full_page_writes", "on")
     }
 
-    /// How TCP connections prove who they are: a method of pg_hba.conf
-    /// (`trust` if not said). The socket always trusts.
+    /// How TCP connections are authenticated: a method of pg_hba.conf (`trust` by default). The socket always trusts.
     #[must_use]
     pub fn host_auth(mut self, method: &str) -> Self {
         method.clone_into(&mut self.host_auth);
@@ -80,7 +78,7 @@ impl Cluster {
         Self::builder(&Server::debian15()).start()
     }
 
-    /// A cluster of this server, to be described further.
+    /// A cluster of this server, with properties to be set.
     #[must_use]
     pub fn builder(server: &Server) -> ClusterBuilder {
         ClusterBuilder {
@@ -200,11 +198,11 @@ impl Cluster {
         )
     }
 
-    /// A session of its own, as user postgres over TCP.
+    /// Opens a new session, as user postgres over TCP.
     ///
     /// # Panics
     ///
-    /// If it cannot be had.
+    /// If the session cannot be opened.
     pub async fn connect(&self, dbname: &str) -> Client {
         let (client, connection) = tokio_postgres::connect(&self.conninfo(dbname), NoTls)
             .await
@@ -218,7 +216,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// If it fails.
+    /// If the SQL fails.
     #[track_caller]
     pub fn psql(&self, dbname: &str, sql: &str) -> String {
         self.try_psql(dbname, sql).ok().text().to_owned()
@@ -250,8 +248,8 @@ impl Cluster {
             .env("PGPORT", self.port().to_string())
             .env("PGUSER", "postgres")
             .env("PGDATABASE", dbname)
-            // Time limits that a test gives the role are for the daemons; what the test itself asks may take longer
-            // on a busy machine.
+            // Time limits that a test gives the role are for the daemons; the test's own statements may take longer on
+            // a busy machine.
             .env(
                 "PGOPTIONS",
                 format!(
@@ -279,7 +277,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// If it fails; above version 15 it always does (Debian's pg_dump is 15).
+    /// If pg_dump fails; above version 15 it always does (Debian's pg_dump is 15).
     #[track_caller]
     pub fn dump_schema(&self, dbname: &str) -> String {
         run(self.client("pg_dump", dbname).arg("-s")).ok().stdout
@@ -337,11 +335,11 @@ impl Cluster {
     pub fn kill9(&self) {
         let Some(pid) = self.pid() else { return };
         let mut pids = vec![pid];
-        // Stopped first: it must not start anew what is killed one by one.
+        // The server is stopped first, so that it does not restart processes that are killed one by one.
         signal(pid, Signal::SIGSTOP);
         pids.extend(children(pid));
         kill9(&pids);
-        // A server does not start while there is a process, zombie or not, with the pid in its lock files.
+        // A server does not start while a process exists, zombie or not, whose pid is in the server's lock files.
         std::fs::remove_file(self.data().join("postmaster.pid")).expect("remove a lock file");
         let socket = format!(".s.PGSQL.{}.lock", self.port());
         std::fs::remove_file(self.socket_dir().join(socket)).expect("remove a socket's lock file");

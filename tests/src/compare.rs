@@ -1,9 +1,9 @@
-//! Are two tables the same, row by row? Both sides are read as text under the
-//! same pinned settings, counted and digested; a difference is shown as rows.
+//! Whether two tables are the same, row by row. Both sides are read as text under the same pinned settings, counted and
+//! digested; a difference is shown as rows.
 
 use crate::cluster::Cluster;
 
-/// Pins what changes the text of a value.
+/// Pins the settings that change the text of a value.
 const PINNED: &str = "set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'; \
      set timezone = 'UTC'; set extra_float_digits = 3; set bytea_output = 'hex'; \
      set search_path = 'pg_catalog'; set lc_monetary = 'C'; set row_security = off; ";
@@ -11,7 +11,7 @@ const PINNED: &str = "set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'
 /// How many rows a table has, and a digest that does not depend on their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digest {
-    /// Rows.
+    /// The number of rows.
     pub rows: u64,
     /// The sum of a 60-bit hash of every row's text.
     pub sum: String,
@@ -23,8 +23,7 @@ impl std::fmt::Display for Digest {
     }
 }
 
-/// `row(c1, c2, ...)::text` over the columns of the table, in the order that
-/// the first side has them, generated ones left out.
+/// `row(c1, c2, ...)::text` over the columns of the table, in the order of the first side, without generated columns.
 fn row_expression(cluster: &Cluster, dbname: &str, table: &str) -> String {
     let generated = if cluster.version() >= 12 {
         "and attgenerated = ''"

@@ -1,6 +1,5 @@
-//! Writers that do not stop while a test does things to the servers. They run
-//! in threads of their own, so that a test may block as it likes, and they come
-//! back by themselves when their server went away.
+//! Writers that do not stop while a test disturbs the servers. They run in threads of their own, so that a test may
+//! block, and they reconnect by themselves when their server was away.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,11 +12,11 @@ use tokio_postgres::NoTls;
 
 use crate::cluster::Cluster;
 
-/// What the writers do: given the random numbers of one writer and the number
-/// of its transaction, the text of that transaction.
+/// The work of the writers: from the random numbers of a writer and the number of its transaction, the text of that
+/// transaction.
 pub type Writes = Arc<dyn Fn(&mut StdRng, u64) -> String + Send + Sync>;
 
-/// Writers at work. [`Load::stop`] ends them and tells what they did.
+/// Running writers. [`Load::stop`] ends them and gives what they did.
 #[derive(Debug)]
 pub struct Load {
     shared: Arc<Shared>,
@@ -36,13 +35,13 @@ struct Shared {
 /// What the writers of a [`Load`] did.
 #[derive(Debug, Clone)]
 pub struct Totals {
-    /// Transactions that were told to be committed.
+    /// Transactions that the server reported as committed.
     pub committed: u64,
     /// How often a connection was lost or refused.
     pub disconnects: u64,
     /// The longest time that a committed transaction took.
     pub longest: Duration,
-    /// What the server said to transactions that it refused.
+    /// The server's errors for transactions that it refused.
     pub errors: Vec<String>,
 }
 
@@ -162,15 +161,14 @@ async fn write(writer: u64, conninfo: &str, pause: Duration, writes: &Writes, sh
     }
 }
 
-/// Did the session end, with this for a last word?
+/// Whether an error means that the session has ended.
 fn lost(error: &tokio_postgres::Error) -> bool {
     error
         .code()
         .is_none_or(|code| code.code().starts_with("57P") || code.code().starts_with("08"))
 }
 
-/// Money that moves between two tables (TX-01): whoever sees a transaction in
-/// halves sees another total.
+/// Transfers of money between two tables (TX-01): a reader that sees half of a transaction sees another total.
 #[derive(Debug, Clone, Copy)]
 pub struct Transfers;
 
@@ -233,7 +231,7 @@ impl Transfers {
     }
 }
 
-/// A reader at work; see [`Transfers::read`].
+/// A running reader; see [`Transfers::read`].
 #[derive(Debug)]
 pub struct Reader {
     stop: Arc<AtomicBool>,
@@ -241,7 +239,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Ends the reader; how often it read, or the first wrong total.
+    /// Ends the reader; gives how often it read, or the first wrong total.
     ///
     /// # Errors
     ///

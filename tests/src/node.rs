@@ -1,4 +1,4 @@
-//! One of the programs with its config file: its commands, its daemon and that daemon's end.
+//! One of the programs with its config file: its commands, its daemon and the daemon's end.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::process::{Output, kill9, pid_alive, run};
 use crate::programs::Programs;
 use crate::scratch::Scratch;
 
-/// One program with its config file, as it stands on one host.
+/// One program with its config file, as on a host of its own.
 #[derive(Debug, Clone)]
 pub struct Node {
     program: &'static str,
@@ -32,7 +32,7 @@ impl Node {
         }
     }
 
-    /// The program with `-c CONFIG` and these arguments, to be changed and run.
+    /// The program with `-c CONFIG` and these arguments, as a command to be changed and run.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(Programs::get().path(self.program));
@@ -63,7 +63,7 @@ impl Node {
     ///
     /// # Panics
     ///
-    /// If it does not run.
+    /// If no daemon runs.
     #[track_caller]
     pub fn running(&self) -> i32 {
         self.pid().unwrap_or_else(|| {
@@ -71,7 +71,7 @@ impl Node {
         })
     }
 
-    /// SIGKILL to the daemon, and wait for its end. Nothing, if none runs.
+    /// Kills the daemon with SIGKILL, and waits for its end. Does nothing if no daemon runs.
     pub fn kill9(&self) {
         if let Some(pid) = self.pid() {
             kill9(&[pid]);
@@ -85,8 +85,8 @@ impl Node {
     }
 }
 
-/// Daemons that a test may have started: killed when this is dropped, the ends
-/// of their logs shown if the test failed.
+/// Daemons that a test may have started. When the value is dropped, the daemons are killed, and the ends of their logs
+/// are shown if the test failed.
 #[derive(Debug, Default)]
 pub struct Daemons(pub Vec<Node>);
 

@@ -20,11 +20,12 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one that pools `pool_mode` (session, transaction) and lends at most `size` sessions of a database.
+    /// Starts a PgBouncer that pools by `pool_mode` (session, transaction) and lends at most `size` sessions of a
+    /// database.
     ///
     /// # Panics
     ///
-    /// If it cannot be started.
+    /// If PgBouncer cannot be started.
     #[must_use]
     pub fn start(cluster: &Cluster, dbname: &str, pool_mode: &str, size: usize) -> Self {
         let scratch = Scratch::new();
@@ -60,15 +61,15 @@ impl Pooler {
         pooler
     }
 
-    /// Runs SQL with psql over it.
+    /// Runs SQL with psql over the pooler.
     pub fn psql(&self, cluster: &Cluster, dbname: &str, sql: &str) -> Output {
         let mut psql = cluster.client("psql", dbname);
-        // It refuses clients that ask for settings at their start.
+        // PgBouncer refuses clients that ask for settings at their start.
         psql.env_remove("PGOPTIONS");
         run(psql.args(["-XAtq", "-d", &self.conninfo(dbname), "-c", sql]))
     }
 
-    /// How it is reached.
+    /// The connection string of the pooler.
     #[must_use]
     pub fn conninfo(&self, dbname: &str) -> String {
         format!(

@@ -7,10 +7,10 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-/// Below the range that the kernel hands out for outgoing connections.
+/// The ports, below the range that the kernel hands out for outgoing connections.
 const PORTS: std::ops::Range<u16> = 24_100..31_900;
 
-/// The directory of the locks, one file a port in use.
+/// The directory of the locks, one file for each port in use.
 pub(crate) fn locks() -> PathBuf {
     std::env::temp_dir().join("trunkline-test-ports")
 }
@@ -27,15 +27,15 @@ impl Port {
     ///
     /// # Panics
     ///
-    /// If there is none.
+    /// If no port is free.
     #[must_use]
     pub fn take() -> Self {
         let dir = locks();
         std::fs::create_dir_all(&dir).expect("make the directory of port locks");
-        // Shared by root and ordinary users, as the temporary directory is.
+        // Root and ordinary users share the directory, as the temporary directory.
         let _ = std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o1777));
         let span = PORTS.end - PORTS.start;
-        // Spread the processes, so that they do not walk the same locks.
+        // The processes start at different ports, so that they do not try the same locks.
         let first = u16::try_from(std::process::id() % u32::from(span)).expect("below span");
         for step in 0..span {
             let number = PORTS.start + (first + step) % span;
@@ -58,7 +58,7 @@ impl Port {
         panic!("no free port in {PORTS:?}");
     }
 
-    /// Its number.
+    /// The port's number.
     #[must_use]
     pub fn number(&self) -> u16 {
         self.number
@@ -68,8 +68,8 @@ impl Port {
 impl Drop for Port {
     fn drop(&mut self) {
         let path = locks().join(self.number.to_string());
-        // Unlinking under the lock is safe: one who opened the old file and
-        // locks it afterwards still has to bind the port.
+        // Unlinking under the lock is safe: a process that opened the old file and locks it afterwards still has to
+        // bind the port.
         let _ = std::fs::remove_file(path);
         let _ = std::fs::remove_dir(locks());
     }

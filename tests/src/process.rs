@@ -69,12 +69,12 @@ impl Output {
 ///
 /// # Panics
 ///
-/// If it cannot be started, or runs longer than five minutes (it is killed).
+/// If the command cannot be started, or runs longer than five minutes (it is killed).
 pub fn run(command: &mut Command) -> Output {
     run_in(command, Duration::from_secs(300))
 }
 
-/// As [`run`], with a time limit of one's own.
+/// The same as [`run`], with another time limit.
 ///
 /// Output goes through files and not through pipes: a daemon that a command
 /// leaves behind may keep a pipe open, and the reader would wait for it.
@@ -147,8 +147,8 @@ pub fn signal(pid: i32, which: Signal) -> bool {
     kill(Pid::from_raw(pid), which).is_ok()
 }
 
-/// Is there a process with this pid that still runs, or holds a file or a lock? A zombie with other threads does: its
-/// first thread ended before them.
+/// Whether a process with this pid still runs, or holds a file or a lock. A zombie with other threads does: its first
+/// thread ended before them.
 #[must_use]
 pub fn pid_alive(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
@@ -193,8 +193,8 @@ pub fn children(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-/// SIGKILL to all of them, and back only when none of them runs or holds anything. Zombies they may be: whose child an
-/// orphan becomes collects it when it likes, and some take seconds.
+/// Kills all of these processes with SIGKILL, and returns when none of them runs or holds anything. They may be
+/// zombies: the process that inherits an orphan reaps it when it likes, which may take seconds.
 pub(crate) fn kill9(pids: &[i32]) {
     for &pid in pids {
         signal(pid, Signal::SIGKILL);

@@ -1,5 +1,5 @@
-//! The built programs `ticker`, `replay` and `trunkline`, found beside the test
-//! that runs, and built if that is missing or old.
+//! The built programs `ticker`, `replay` and `trunkline`. They are found beside the running test, and built if they are
+//! missing or old.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,13 +15,12 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// The programs of the same build as the running executable. Cargo builds
-    /// no program of another package for a test, so it is asked to, once a
-    /// process; `TRUNKLINE_BUILT=1` says that the caller did (etc/test.sh).
+    /// The programs of the same build as the running executable. Cargo builds no program of another package for a test,
+    /// so Cargo is asked to, once a process; `TRUNKLINE_BUILT=1` says that the caller has built them (etc/test.sh).
     ///
     /// # Panics
     ///
-    /// If they cannot be built.
+    /// If the programs cannot be built.
     #[must_use]
     pub fn get() -> &'static Self {
         static PROGRAMS: OnceLock<Programs> = OnceLock::new();
@@ -71,7 +70,8 @@ fn build(dir: &Path) {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     run_in(
         Command::new(cargo)
-            // Of the test's package: what asks for it in a build script would be built anew each time.
+            // The variable belongs to the test's package: a package whose build script reads it would be built anew
+            // each time.
             .env_remove("CARGO_MANIFEST_DIR")
             .args([
                 "build", "--quiet", "-p", "ticker", "-p", "replay", "-p", "admin",

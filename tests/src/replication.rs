@@ -1,5 +1,5 @@
-//! A whole replication in a fresh directory: provider, subscribers, config
-//! files, daemons, and the operator's commands. What a scenario test starts from.
+//! A whole replication in a fresh directory: provider, subscribers, config files, daemons, and the operator's commands.
+//! Scenario tests start from it.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub fn configure(
         [one] => format!("subscriber_db = \"{}\"\n", one.conninfo(dbname)),
         _ => String::new(),
     };
-    // Tests wait for parked tables that are tried again.
+    // Tests wait until parked tables are tried again, so the delay is short.
     let retries = if replay_lines.contains("retry_delay") {
         ""
     } else {
@@ -82,7 +82,7 @@ pub struct TableState {
     pub subscriber: Option<String>,
 }
 
-/// What a replication shall be.
+/// The wished properties of a replication.
 #[derive(Debug)]
 pub struct ReplicationBuilder {
     provider: ClusterBuilder,
@@ -160,7 +160,7 @@ impl ReplicationBuilder {
 }
 
 impl ReplicationBuilder {
-    /// Makes it, with the tables that `sql` makes on the provider, all in state `ok`.
+    /// Makes the replication, with the tables that `sql` makes on the provider, all in state `ok`.
     #[must_use]
     #[track_caller]
     pub fn running(self, sql: &str) -> Replication {
@@ -191,7 +191,7 @@ pub struct Replication {
 }
 
 impl Replication {
-    /// A replication to be described: PostgreSQL 15 to PostgreSQL 15.
+    /// A replication from PostgreSQL 15 to PostgreSQL 15, with properties to be set.
     #[must_use]
     pub fn builder() -> ReplicationBuilder {
         let server = Server::debian15();
@@ -203,7 +203,8 @@ impl Replication {
         }
     }
 
-    /// PostgreSQL 15 to PostgreSQL 15, with the tables that `sql` makes on the provider, all in state `ok`.
+    /// A replication from PostgreSQL 15 to PostgreSQL 15, with the tables that `sql` makes on the provider, all in
+    /// state `ok`.
     #[must_use]
     #[track_caller]
     pub fn running(sql: &str) -> Replication {
@@ -263,7 +264,7 @@ impl Replication {
         self.wait_ok();
     }
 
-    /// What `replay tables` prints, parsed.
+    /// The output of `replay tables`, parsed.
     #[track_caller]
     pub fn tables(&self) -> Vec<TableState> {
         parse_tables(&self.replay.run(&["tables"]).ok().stdout)
@@ -287,9 +288,9 @@ impl Replication {
         });
     }
 
-    /// Waits until a table of the first subscriber is parked with an error and advice that hold all of these words:
-    /// in one look, for a parked table is tried again every second, and may be in another state at the next one.
-    /// Gives what `replay tables --json` said of it.
+    /// Waits until a table of the first subscriber is parked with an error and advice that hold all of these words.
+    /// Both are read at once, because a parked table is tried again every second and may then be in another state.
+    /// Gives the table's output of `replay tables --json`.
     #[track_caller]
     pub fn wait_parked(&self, table: &str, words: &[&str]) -> serde_json::Value {
         let mut last = String::new();
@@ -314,7 +315,7 @@ impl Replication {
         }
     }
 
-    /// Waits until the log of replay holds a text: a line comes after what it tells of.
+    /// Waits until the log of replay holds a text, because a line comes after the event that it tells of.
     #[track_caller]
     pub fn wait_log(&self, text: &str) {
         wait_until(text, Duration::from_secs(120), || {
@@ -328,7 +329,7 @@ impl Replication {
         self.replay.run(&["wait", "--timeout", "180"]).ok();
     }
 
-    /// After a sync: every table of the provider is the same on every subscriber.
+    /// Checks, after a sync, that every table of the provider is the same on every subscriber.
     #[track_caller]
     pub fn assert_same(&self) -> Vec<(String, Digest)> {
         let tables = tables_of(&self.provider, DB);
@@ -344,8 +345,8 @@ impl Replication {
         digests
     }
 
-    /// What every scenario ends with: everything is applied, both sides are the same, and the logs are clean but for
-    /// lines that hold an allowed text.
+    /// The end of every scenario: everything is applied, both sides are the same, and the logs are clean but for lines
+    /// that hold an allowed text.
     #[track_caller]
     pub fn assert_followed(&self, allowed: &[&str]) {
         self.sync();
@@ -353,7 +354,7 @@ impl Replication {
         self.assert_clean(allowed);
     }
 
-    /// Every row of the first subscriber was as its change said.
+    /// Checks that every row of the first subscriber was as its change said.
     #[track_caller]
     pub fn assert_no_conflicts(&self) {
         let conflicts = self.on_subscriber("select sum(conflicts) from trunkline.position");
@@ -366,7 +367,7 @@ impl Replication {
         Load::start(&self.provider, DB, writers, pause, writes)
     }
 
-    /// Both logs have no line of WARN or ERROR but those that hold an allowed text.
+    /// Checks that no log has a line of WARN or ERROR but those that hold an allowed text.
     #[track_caller]
     pub fn assert_clean(&self, allowed: &[&str]) {
         assert_clean(&self.ticker.logfile, allowed);

@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 /// A fresh directory below the system's temporary directory.
 ///
-/// Dropped: the directory is removed, unless the test failed (or
-/// `TRUNKLINE_KEEP` is set): then it stays and its path is printed.
+/// When the value is dropped, the directory is removed, unless the test failed (or `TRUNKLINE_KEEP` is set): then it
+/// stays and its path is printed.
 ///
 /// A test can also die without running a destructor (SIGKILL from a test
 /// runner's time limit). Then the watchdog, a shell that waits for the end of
@@ -22,9 +22,8 @@ pub struct Scratch {
     watchdog: Child,
 }
 
-/// Waits for the end of its input. `done` means that the owner cleaned up.
-/// The first line of postmaster.pid and the whole of a daemon's pid file is the
-/// pid, so the first field of the first line serves for both.
+/// The watchdog waits for the end of its input. `done` means that the owner has cleaned up. The pid is the first line
+/// of postmaster.pid and the whole of a daemon's pid file, so the first field of the first line serves for both.
 const WATCHDOG: &str = r#"
 read -r word
 [ "$word" = done ] && exit 0
@@ -62,8 +61,8 @@ impl Scratch {
             .arg(&path)
             .arg(crate::port::locks())
             .current_dir("/")
-            // Its own group: a runner that kills the test's group must not
-            // kill the one who cleans up after it.
+            // The watchdog has its own process group: a runner that kills the test's group must not kill the process
+            // that cleans up after it.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -45,7 +45,7 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// If it is not installed.
+    /// If PostgreSQL 15 is not installed.
     #[must_use]
     pub fn debian15() -> Self {
         let bin = PathBuf::from(DEBIAN);
@@ -60,7 +60,7 @@ impl Server {
         }
     }
 
-    /// PostgreSQL of a major version from 10 to 18; fetched at the first use.
+    /// PostgreSQL of a major version from 10 to 18; it is fetched at the first use.
     ///
     /// # Panics
     ///
@@ -83,7 +83,7 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// For Debian's, which has its directories where it was built for.
+    /// For Debian's server, whose directories are fixed when it is built.
     #[must_use]
     pub fn own_copy(&self, scratch: &Scratch) -> (Self, PathBuf) {
         assert!(self.bin.ends_with("native/bin"), "not a fetched server");
@@ -116,9 +116,8 @@ impl Server {
         &self.label
     }
 
-    /// A program of this version, to be run as the user who owns the clusters:
-    /// `postgres` when the test runs as root (the server refuses root), oneself
-    /// otherwise.
+    /// A program of this version, to be run as the user who owns the clusters: `postgres` if the test runs as root (the
+    /// server refuses root), else the user of the test.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = as_cluster_owner(self.bin.join(program));
         command.env("LC_ALL", "C").current_dir("/");
@@ -130,7 +129,7 @@ impl Server {
 /// which speak to servers of any version.
 pub(crate) fn client(program: &str) -> Command {
     let mut command = Command::new(Path::new(DEBIAN).join(program));
-    // Nothing of the caller's environment must steer where a test connects.
+    // No variable of the caller's environment may decide where a test connects.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PG") {
             command.env_remove(name);
@@ -140,7 +139,7 @@ pub(crate) fn client(program: &str) -> Command {
     command
 }
 
-/// Does the test run as root?
+/// Whether the test runs as root.
 #[must_use]
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
@@ -210,7 +209,7 @@ fn fetch(version: &str) -> PathBuf {
         return package;
     }
     std::fs::create_dir_all(&home).expect("make a cache directory");
-    // The package's own script would do what `link` does: no foreign script runs here.
+    // The package's own script would do what `link` does; so no foreign script has to run here.
     run(Command::new("npm")
         .args(["install", "--no-save", "--no-audit", "--no-fund"])
         .args(["--ignore-scripts", "--loglevel=error", "--prefix"])

@@ -1,13 +1,12 @@
-//! One session that stays open, asked by a caller that blocks: to hold a lock or
-//! a transaction, or to look often without the cost of a connection.
+//! One session that stays open, for a caller that blocks: to hold a lock or a transaction, or to look often without the
+//! cost of a connection.
 
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::cluster::Cluster;
 
-/// A session and the runtime that drives it. Dropped: the session ends, and what
-/// it held is let go.
+/// A session and the runtime that drives it. When the value is dropped, the session ends, and its locks are released.
 #[derive(Debug)]
 pub struct Session {
     runtime: Runtime,
@@ -19,7 +18,7 @@ impl Session {
     ///
     /// # Panics
     ///
-    /// If it cannot.
+    /// If the connection fails.
     #[must_use]
     pub fn new(cluster: &Cluster, dbname: &str) -> Self {
         let runtime = Builder::new_current_thread()
@@ -30,7 +29,7 @@ impl Session {
         Self { runtime, client }
     }
 
-    /// A session in an open transaction that has run this, and holds its locks.
+    /// A session with an open transaction that has run this SQL, and holds its locks.
     #[must_use]
     #[track_caller]
     pub fn holding(cluster: &Cluster, dbname: &str, sql: &str) -> Self {
@@ -44,7 +43,7 @@ impl Session {
     ///
     /// # Panics
     ///
-    /// If it fails.
+    /// If the SQL fails.
     #[track_caller]
     pub fn ask(&self, sql: &str) -> String {
         self.runtime.block_on(ask(&self.client, sql))
@@ -56,7 +55,7 @@ impl Session {
 ///
 /// # Panics
 ///
-/// If it fails.
+/// If the SQL fails.
 pub async fn ask(client: &Client, sql: &str) -> String {
     client
         .simple_query(sql)

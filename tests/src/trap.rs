@@ -1,12 +1,12 @@
 //! A trap: code of a role without rights that notes who runs it, and tries to become more than it is by every means.
 //!
-//! The code stands wherever the owner of a table, a schema or a database may put some. A test lays it, runs commands
-//! and daemons over it, and asserts that it was run by nobody but its owner and got no further. What the code finds out
-//! goes into the server's log, because the transaction that it runs in may be rolled back.
+//! The code stands wherever the owner of a table, a schema or a database may put code. A test lays the trap, runs
+//! commands and daemons over it, and asserts that only its owner has run the code and that the code got no further.
+//! What the code finds out goes into the server's log, because the transaction that it runs in may be rolled back.
 
 use crate::cluster::Cluster;
 
-/// The role that owns all of the trap: no superuser, member of nothing.
+/// The role that owns the whole trap: it is no superuser, and a member of no role.
 pub const TRAPPER: &str = "trapper";
 
 /// Role, schema `trap` and the functions that the places of a test call. Repeating it is harmless.
@@ -82,9 +82,9 @@ create or replace function trap.fire() returns trigger language plpgsql as
     $f$ begin perform trap.spring(pg_catalog.concat('trigger ', tg_argv[0])); return case when tg_op operator(pg_catalog.=) 'DELETE' then old else new end; end $f$;
 "#;
 
-/// What runs when the trap's code has returned: `trap.leave(place)` leaves it behind in the session, in every way that
-/// a function without rights has. Not for sessions of users who write a trapper's table by themselves: what it does to
-/// them is theirs to mind.
+/// Code that runs when the trap's code has returned: `trap.leave(place)` leaves the trap behind in the session, in
+/// every way that a function without rights has. It is not for sessions of users who write a trapper's table
+/// themselves, which are not protected.
 const LEAVINGS: &str = r#"
 create table trap.later (place text);
 create constraint trigger later after insert on trap.later deferrable initially deferred
@@ -139,7 +139,7 @@ end
 $f$;
 "#;
 
-/// Puts the functions of the trap into a database, with all that they can leave behind in a session.
+/// Puts the functions of the trap into a database, with everything that they can leave behind in a session.
 #[track_caller]
 pub fn lay_lasting(cluster: &Cluster, dbname: &str) {
     lay(cluster, dbname);
@@ -178,11 +178,12 @@ pub fn sprung(cluster: &Cluster) -> Vec<String> {
     places(cluster, "trap sprung at ", " as ")
 }
 
-/// Nobody but its owner has run the trap's code, and it became nothing more: what the server's log says, and its roles.
+/// Asserts that only its owner has run the trap's code, and that it gained no rights, by the server's log and the
+/// trap's roles.
 ///
 /// # Panics
 ///
-/// If it did, with all that the trap has noted.
+/// If another role has run it, with everything that the trap has noted.
 #[track_caller]
 pub fn assert_held(cluster: &Cluster) {
     let log = cluster.log();

@@ -150,7 +150,7 @@ pub const VALUES: &[Vector] = &[
         &["'ab '", "''", "'🐘🐘🐘🐘🐘🐘🐘'"],
     ),
     ("TY-03", "\"char\"", 10, &["'a'", "''", r"'\\'", "'\"'"]),
-    // Older versions write and read it as a byte that no UTF-8 text holds.
+    // Older versions write and read such a value as a byte that no UTF-8 text holds.
     ("TY-03", "\"char\"", 15, &[r"'\200'"]),
     ("TY-03", "name", 10, &["''", "repeat('n', 63)::name"]),
     (
@@ -358,7 +358,7 @@ pub const VALUES: &[Vector] = &[
     ),
 ];
 
-/// What the types of the lists are made of; makes schema `ty`.
+/// The types that the lists are made of, in a new schema `ty`.
 pub const TYPES: &str = r#"create schema ty; create type ty.pair as (x float8, y text);
     create type ty.nest as (p ty.pair, many ty.pair[], at date);
     create type ty.label as enum ('it''s', 'a,b', 'ünï', 'lllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll', 'z');

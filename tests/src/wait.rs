@@ -34,8 +34,8 @@ pub fn wait_value<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Opti
     }
 }
 
-/// The shortest of up to five tries, or the first that is within the limit: a promise of time on a machine that may be
-/// busy with other work for a moment. What never keeps the promise is found out all the same.
+/// The shortest of up to five tries, or the first that is within the limit. It checks a promise of time on a machine
+/// that may be busy with other work for a moment. A promise that is never kept is found out all the same.
 pub fn shortest_try(limit: Duration, mut take: impl FnMut() -> Duration) -> Duration {
     let mut shortest = Duration::MAX;
     for _ in 0..5 {

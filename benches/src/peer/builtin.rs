@@ -56,7 +56,7 @@ impl Peer for Builtin {
     }
 
     fn daemons(&self, pair: &Pair) -> Vec<i32> {
-        // Its daemons are processes of the servers.
+        // Built-in replication's daemons are processes of the servers.
         let pids = |cluster: &tests::Cluster, kinds: &str| {
             cluster.psql(
                 "postgres",
@@ -75,11 +75,11 @@ impl Peer for Builtin {
     }
 
     fn peak_rss_kb(&self) -> Option<u64> {
-        // A backend of the subscriber: its resident size counts shared buffers.
+        // The applying process is a backend of the subscriber, whose resident size counts shared buffers.
         None
     }
 
     fn tear_down(&mut self, _pair: &Pair) {
-        // The servers take it with them.
+        // The subscriptions end with the servers.
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tests::{Scratch, pid_alive};
 
-/// A running process; dropped: it is told to end, and killed if it does not.
+/// A running process. When it is dropped, it is told to end, and killed if it does not.
 pub(crate) struct Daemon {
     child: Child,
 }
@@ -26,7 +26,7 @@ impl Daemon {
             .open(file)
             .expect("open a log");
         let child = Command::new("setpriv")
-            // Told to end when we are killed: our destructors do not run then.
+            // The process is told to end when this program is killed, because destructors do not run then.
             .args(["--pdeathsig", "TERM", program])
             .args(args)
             .current_dir("/")
@@ -44,7 +44,7 @@ impl Daemon {
         pid_alive(pid).then_some(pid)
     }
 
-    /// Ends it, and waits for its end.
+    /// Ends the process, and waits for its end.
     pub(crate) fn stop(mut self) {
         self.end();
     }

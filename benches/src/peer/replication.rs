@@ -4,20 +4,20 @@ use crate::pair::Pair;
 
 /// A replication from one server to another.
 pub(crate) trait Peer {
-    /// Installs what is needed and starts what runs; no table is replicated yet.
+    /// Installs the peer and starts its daemons; no table is replicated yet.
     fn set_up(&mut self, pair: &Pair);
 
     /// Starts replicating every table, with an initial copy; does not wait for it.
     fn add_all(&mut self, pair: &Pair);
 
-    /// Has every table arrived, and does it follow the provider now? Cheap, for
-    /// it is asked all the time.
+    /// Whether every table is copied and follows the provider. The check must be cheap, because it is made all the
+    /// time.
     fn in_sync(&mut self, pair: &Pair) -> bool;
 
     /// Stops applying. Capture goes on.
     fn stop_apply(&mut self, pair: &Pair);
 
-    /// Goes on applying where it stopped.
+    /// Starts applying again where it stopped.
     fn start_apply(&mut self, pair: &Pair);
 
     /// The processes that replicate, to ask how much of a core they use.
@@ -27,6 +27,6 @@ pub(crate) trait Peer {
     /// process that we can find.
     fn peak_rss_kb(&self) -> Option<u64>;
 
-    /// Ends everything; the servers are about to go.
+    /// Ends everything, before the servers are removed.
     fn tear_down(&mut self, pair: &Pair);
 }

@@ -31,7 +31,7 @@ pub(crate) struct Slony {
     there: Vec<Daemon>,
 }
 
-/// `(node, connection string)` of all.
+/// `(node, connection string)` of all nodes.
 fn nodes(pair: &Pair) -> Vec<(usize, String)> {
     let mut nodes = vec![(1, pair.provider.conninfo(DB))];
     for (index, target) in pair.targets.iter().enumerate() {

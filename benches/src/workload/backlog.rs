@@ -1,6 +1,5 @@
-//! A backlog: applying is stopped, work is done, applying starts again. Timed
-//! from the start to the moment when everything is on the subscriber, so what
-//! a peer needs to start is in it.
+//! A backlog: applying is stopped, work is done, and applying starts again. The time is taken from the start to the
+//! moment when the subscriber has everything, so it includes what a peer needs to start.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -91,7 +90,7 @@ impl Backlog {
         }
     }
 
-    /// Empties what the round before has filled.
+    /// Empties the tables that the round before has filled.
     fn clear(&self, pair: &Pair) {
         match self {
             Self::TpcB | Self::Singles => {}
@@ -156,7 +155,7 @@ impl Backlog {
                 let file = pair
                     .scratch
                     .file("single.sql", "insert into single (a) values (:client_id);");
-                // Two clients: 100,000 where TPC-B does 20,000.
+                // Each of two clients makes half: 100,000 transactions where TPC-B makes 20,000.
                 let each = plan.transactions * 5 / 2;
                 let (file, count) = (file.display().to_string(), each.to_string());
                 pair.pgbench(&["-n", "-M", "prepared", "-c", "2", "-t", &count, "-f", &file]);
@@ -224,8 +223,8 @@ impl Workload for Backlog {
     }
 }
 
-/// Rounds of a backlog: applying is stopped, `work` is done (it gives the rows that it changes), and what is timed
-/// is applying it, on every subscriber.
+/// Rounds of a backlog: applying is stopped, and `work` is done, which gives the number of rows that it changes. The
+/// time is taken while every subscriber applies the changes.
 pub(crate) fn applied(
     running: &mut Running,
     mut measured: Measurement,
@@ -238,8 +237,7 @@ pub(crate) fn applied(
         running.peer.stop_apply(&running.pair);
         rows = work(&running.pair);
         running.pair.settle();
-        // A second for the provider's own work after a load: that is
-        // not what is timed.
+        // The provider has a second for its own work after a load, which is not to be timed.
         std::thread::sleep(Duration::from_secs(1));
         let started = Instant::now();
         running.peer.start_apply(&running.pair);

@@ -14,13 +14,13 @@ use crate::workload::{Plan, Workload, median};
 
 /// The pgbench tables.
 pub(crate) enum Copy {
-    /// Of the plan's scale, with their primary keys.
+    /// pgbench tables of the plan's scale, with their primary keys.
     Plain,
-    /// Of a scale of its own, accounts with three more indexes.
+    /// pgbench tables of a scale of their own, accounts with three more indexes.
     Indexed,
 }
 
-/// What a copy takes away and builds again.
+/// The indexes that a copy takes away and builds again.
 const INDEXES: [&str; 3] = [
     "create index accounts_bid on pgbench_accounts (bid, abalance)",
     "create index accounts_abalance on pgbench_accounts (abalance)",

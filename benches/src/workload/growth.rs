@@ -11,7 +11,7 @@ use crate::tables::Tables;
 use crate::workload::backlog::{applied, many_tables, tpc_b};
 use crate::workload::{Plan, Workload};
 
-/// All three.
+/// All three measurements of growth.
 pub(crate) struct Growth;
 
 const TIMES: [u32; 3] = [1, 4, 16];
@@ -27,7 +27,7 @@ fn exponent(points: &[(f64, f64)]) -> f64 {
     both / square
 }
 
-/// Says the exponent in the last one's note.
+/// Writes the exponent into the note of the last measurement.
 fn conclude(mut measured: Vec<(f64, Measurement)>) -> Vec<Measurement> {
     let points: Vec<(f64, f64)> = measured
         .iter()
@@ -78,7 +78,7 @@ fn spread(pair: &Pair, rows: u64, tables: u32) -> u64 {
     rows
 }
 
-/// Of adding tables, and of a backlog over them.
+/// Measures adding tables, and a backlog over them.
 fn tables(name: Name, plan: &Plan) -> Vec<Measurement> {
     let (mut adding, mut spreading) = (Vec::new(), Vec::new());
     for times in TIMES {

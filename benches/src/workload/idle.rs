@@ -9,11 +9,11 @@ use crate::tables::Tables;
 use crate::workload::backlog::many_tables;
 use crate::workload::{Plan, Workload};
 
-/// With how many tables nothing happens.
+/// The number of idle tables.
 pub(crate) enum Idle {
-    /// pgbench's.
+    /// The tables of pgbench.
     FewTables,
-    /// The plan's number of tables more.
+    /// The tables of pgbench, and the plan's number of tables more.
     ManyTables,
 }
 
@@ -55,7 +55,7 @@ impl Workload for Idle {
                 Self::ManyTables => Tables::from(1).with(many_tables(plan.tables)),
             };
             let running = Running::in_sync(name, tables);
-            // What is done once after the copy is not what is measured.
+            // Work that is done once after the copy must not be measured.
             std::thread::sleep(Duration::from_secs(5));
             let (daemons, servers) = (running.peer.daemons(&running.pair), servers(&running));
             let before = (ticks(&daemons), ticks(&servers));

@@ -34,7 +34,7 @@ impl Workload for Kept {
         let mut base_tps = Vec::new();
         let mut peer_tps = vec![Vec::new(); running.len()];
         let mut drained = vec![0.0_f64; running.len()];
-        // Interleaved, so that a change of the machine's mood meets all alike.
+        // The rounds are interleaved, so that a change of the machine's load concerns all alike.
         for _ in 0..plan.rounds {
             base.settle();
             base_tps.push(tps(&base, plan.seconds)?);

@@ -8,10 +8,10 @@ use crate::pair::{DB, Pair};
 use crate::peer::Running;
 use crate::workload::{Plan, Workload};
 
-/// One sample at a time, all along the load, for each of the plan's rates.
+/// One sample at a time, all through the load, for each of the plan's rates.
 pub(crate) struct Lag;
 
-/// The value below which this share of the sorted values is.
+/// A quantile: the value below which this share of the sorted values is.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let index = (sorted.len() as f64 * share) as usize;
     sorted
@@ -40,7 +40,7 @@ fn sample(pair: &Pair, rate: u32, seconds: u32) -> anyhow::Result<(Vec<f64>, f64
         let started = Instant::now();
         while !load.is_finished() && started.elapsed() < Duration::from_secs(600) {
             lags.push(pair.wait_applied().as_secs_f64());
-            // Not in step with any loop of theirs.
+            // The samples must not be in step with any loop of the peers.
             std::thread::sleep(Duration::from_millis(20 + (lags.len() as u64 * 7) % 23));
         }
         load.join()
@@ -80,7 +80,7 @@ impl Workload for Lag {
                 measurements.push(measurement);
             }
         }
-        // By rate first, then by peer, as the others are.
+        // The measurements are sorted by rate first, then by peer, as the others are.
         measurements.sort_by_key(|measurement| {
             plan.rates
                 .iter()

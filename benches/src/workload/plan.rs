@@ -1,4 +1,4 @@
-//! What every workload is given, and what it gives.
+//! The input and the output of every workload.
 
 use crate::measurement::Measurement;
 use crate::peer::Name;
@@ -19,13 +19,13 @@ pub(crate) struct Plan {
     pub(crate) transactions: u64,
     /// Rows of the one large transaction.
     pub(crate) rows: u64,
-    /// Tables, where there are many.
+    /// Tables of the workloads with many tables.
     pub(crate) tables: u32,
     /// Numbers of subscribers.
     pub(crate) subscribers: Vec<usize>,
     /// Transactions a second at which the lag is measured.
     pub(crate) rates: Vec<u32>,
-    /// Seconds of doing nothing.
+    /// Seconds of the idle measurement.
     pub(crate) idle_seconds: u32,
 }
 
@@ -46,7 +46,7 @@ impl Plan {
         )
     }
 
-    /// The same for each peer alone.
+    /// The same plan for each peer alone.
     pub(crate) fn peer_by_peer(&self) -> Vec<Self> {
         let alone = |peer: &Name| Self {
             peers: vec![*peer],
@@ -90,13 +90,12 @@ impl Plan {
     }
 }
 
-/// Something to measure.
+/// A workload.
 pub(crate) trait Workload {
-    /// As it stands in the report.
+    /// The workload's name in the report.
     fn name(&self) -> String;
 
-    /// The plan in parts that are measured and kept one after the other: a peer each, where
-    /// peers do not take turns.
+    /// The plan in parts that are measured and kept one after the other: a part for each peer, unless peers take turns.
     fn parts(&self, plan: &Plan) -> Vec<Plan> {
         plan.peer_by_peer()
     }

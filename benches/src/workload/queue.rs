@@ -1,6 +1,6 @@
-//! The queue itself, without replication: inserting, reading, ticking and asking for batches, against the original
-//! extension (Debian's postgresql-15-pgq3), also while a transaction is held open. What is measured is CPU of the
-//! server process that does the work, so that other work on the machine counts as little as it can.
+//! The queue itself, without replication: inserting, reading, ticking and asking for batches, compared with the
+//! original extension (Debian's postgresql-15-pgq3), also while a transaction is held open. Measured is the CPU of the
+//! server process that does the work, so that other work on the machine counts as little as possible.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ use crate::workload::{Plan, Workload, median};
 /// All phases, for both peers, without and with a held transaction.
 pub(crate) struct Queue;
 
-/// Whose queue.
+/// The maker of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Maker {
     Trunkline,
@@ -31,20 +31,20 @@ impl Maker {
     }
 }
 
-/// What is done once a round.
+/// The work of one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A transaction an event.
+    /// Inserts events, each in a transaction of its own.
     InsertAlone,
-    /// One statement over a series, a call an event.
+    /// Inserts events in one statement over a series, a call for each event.
     InsertSeries,
-    /// One call for all; the original has none, and its best is the series.
+    /// Inserts all events in one call; the original has no such call, and its best is the series.
     InsertMany,
-    /// A backlog of batches, each opened, read and finished.
+    /// Reads a backlog of batches, each opened, read and finished.
     Read,
-    /// A tick for each of so many queues, each with a new event.
+    /// Ticks each of so many queues, each with a new event.
     Tick(u32),
-    /// next_batch and finish_batch by each of so many consumers.
+    /// Calls next_batch and finish_batch for each of so many consumers.
     NextBatch(u32),
 }
 
@@ -83,7 +83,7 @@ impl Phase {
         }
     }
 
-    /// What one round does, and how it is called.
+    /// The number of operations of one round, and the name of one operation.
     fn work(self) -> (u32, &'static str) {
         match self {
             Phase::InsertAlone => (ALONE, "events/CPU s"),
@@ -148,7 +148,7 @@ impl Desk {
         }
     }
 
-    /// Drops them again, so that a round leaves no queue to the next.
+    /// Drops the queues again, so that a round leaves no queue to the next round.
     fn drop_all(&self) {
         while self
             .worker
@@ -166,7 +166,7 @@ impl Desk {
         Ok(nanoseconds / 1e9)
     }
 
-    /// CPU of the work alone, and what was there to be checked: how many, and a sum.
+    /// The CPU of the work alone, and the events or ticks to be checked: their number, and a sum.
     fn round(&self, phase: Phase, round: u32) -> anyhow::Result<(f64, Digest)> {
         match phase {
             Phase::InsertAlone | Phase::InsertSeries | Phase::InsertMany => self.insert(phase),
@@ -408,7 +408,7 @@ impl Workload for Queue {
     }
 }
 
-/// A phase of both makers in turns; what they did must be the same.
+/// Measures a phase of both makers in turns; the results of their work must be the same.
 fn both(phase: Phase, desks: &[Desk; 2], plan: &Plan) -> anyhow::Result<Vec<Measurement>> {
     let mut rates = [Vec::new(), Vec::new()];
     let mut checked = [None, None];

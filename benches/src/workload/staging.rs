@@ -1,6 +1,7 @@
-//! How changed rows reach a server that writes them as a set: one prepared statement a row, a staging table filled by
-//! COPY, or arrays as parameters; each in text and in binary form. What is measured is CPU of the server process that
-//! writes, and the time until the commit is answered. Nothing of replay is in it: it is what decides between its paths.
+//! Ways in which changed rows reach a server that writes them as a set: one prepared statement a row, a staging table
+//! filled by COPY, or arrays as parameters; each in text and in binary form. Measured are the CPU of the server process
+//! that writes, and the time until the commit is answered. No code of replay runs here: the figures decide between
+//! replay's ways.
 
 use std::pin::pin;
 use std::time::Instant;
@@ -22,10 +23,10 @@ use crate::workload::{Plan, Workload, median};
 /// Updates by key of a table like pgbench's accounts.
 pub(crate) struct Staging;
 
-/// How the rows come.
+/// The way in which the rows reach the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// A prepared UPDATE for each, all sent before the first answer is read.
+    /// A prepared UPDATE for each row, all sent before the first answer is read.
     RowByRow,
     /// COPY into a staging table, then one UPDATE.
     CopyText,
@@ -43,7 +44,7 @@ const WAYS: [Way; 5] = [
     Way::ArraysBinary,
 ];
 
-/// Rows of a chunk, with how often it is written in a round.
+/// Rows of a chunk, and how often the chunk is written in a round.
 const CHUNKS: [(i32, u32); 6] = [
     (1, 400),
     (10, 200),
@@ -53,7 +54,7 @@ const CHUNKS: [(i32, u32); 6] = [
     (200_000, 1),
 ];
 
-/// More rows than this do not go one by one: their statements are all in memory at once.
+/// The most rows that are written one by one: their statements are all in memory at once.
 const MOST_ROW_BY_ROW: i32 = 10_000;
 
 /// Rows of the table at full size.
@@ -105,7 +106,7 @@ struct Rows {
 }
 
 impl Rows {
-    /// So many of a table with `of` rows; the balance tells one writing from the next.
+    /// So many rows of a table with `of` rows; the balance tells one writing from the next.
     fn new(count: i32, of: i32, balance: i32) -> Rows {
         let step = (of / count).max(1);
         let keys: Vec<i32> = (0..count).map(|n| n * step + 1).collect();
@@ -138,8 +139,8 @@ const UPDATE: &str =
 impl Desk {
     async fn open(cluster: &Cluster, rows: i32) -> anyhow::Result<Desk> {
         let client = cluster.connect(DB).await;
-        // Half of each page is free, as in a table that is written all the time: the ways must not fill it for each
-        // other.
+        // Half of each page is free, as in a table that is written all the time: one way must not fill the pages for
+        // the next way.
         client
             .batch_execute(&format!(
                 "create table accounts (aid int primary key, bid int, abalance int, filler text) \
@@ -252,7 +253,7 @@ impl Desk {
 
     async fn update_from_staged(&self) -> anyhow::Result<u64> {
         let update = format!("{UPDATE} staged s where t.aid = s.aid");
-        // Planned anew each time, as staged rows are never the same number.
+        // The statement is planned anew each time, because the number of staged rows differs each time.
         Ok(self.client.execute(&update, &[]).await?)
     }
 
@@ -284,7 +285,7 @@ struct Costs {
     checked: Vec<(String, Digest)>,
 }
 
-/// All ways write chunks of one size, in turns.
+/// Writes chunks of one size in all ways, in turns.
 async fn chunk(
     desk: &Desk,
     count: i32,
@@ -305,7 +306,7 @@ async fn chunk(
             balance += 1;
             let rows = Rows::new(count, of, balance);
             let expected = rows.keys.len() as u64;
-            // Once for nothing: what a session does for the first time is not what is compared.
+            // The first writing is not measured: a session does more work for the first time.
             desk.write(*way, &rows).await?;
             let (cpu, started) = (desk.cpu()?, Instant::now());
             for _ in 0..times {

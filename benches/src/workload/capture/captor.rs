@@ -1,4 +1,4 @@
-//! Who captures: one server each, with the tables that are measured and nothing that replicates them.
+//! The makers of capture: each has a server of its own, with the measured tables and without any replication.
 
 use std::process::{Child, Command, Stdio};
 
@@ -7,10 +7,10 @@ use tests::{Cluster, Node, Scratch, Server, Session, run_in};
 
 use crate::pair::{DB, SETTINGS};
 
-/// Each by what a user would set up.
+/// A maker of capture, set up as a user would set it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Maker {
-    /// Nobody.
+    /// No capture.
     None,
     Trunkline,
     /// PgQ 3.5 with its trigger in C, logutriga.
@@ -204,7 +204,8 @@ impl Captor {
         Ok(word.parse::<f64>().context("schedstat holds no number")? / 1e9)
     }
 
-    /// How many rows capture has written down until now: a time without them is none. `None`: it writes none down.
+    /// How many rows capture has written until now; a measured time without them is void. `None`: the maker writes no
+    /// rows.
     pub(super) fn captured(&self) -> anyhow::Result<Option<u64>> {
         let count = match self.maker {
             Maker::None | Maker::Builtin => return Ok(None),

@@ -1,7 +1,7 @@
-//! What capture costs the application, and nothing else: statements of one row, statements of many, TPC-B with 1 to 8
-//! clients, against nobody, PgQ's and Slony's triggers in C, and a slot of built-in replication that is read.
-//! What is measured is CPU of the writing backend, so that other work on the machine counts as little as it can; for
-//! TPC-B the rate, with the ticker or daemon running beside it and no subscriber.
+//! The cost of capture alone for the application: statements of one row, statements of many rows, and TPC-B with 1 to 8
+//! clients. Trunkline is compared with no capture, with PgQ's and Slony's triggers in C, and with a slot of built-in
+//! replication that is read. Measured is the CPU of the writing backend, so that other work on the machine counts as
+//! little as possible. For TPC-B it is the rate, with the ticker or daemon running beside it and no subscriber.
 
 mod captor;
 
@@ -31,7 +31,7 @@ const ONE: u32 = 1_000;
 const OPERATIONS: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];
 const CLIENTS: [u32; 4] = [1, 2, 4, 8];
 
-/// A table that is written, and how.
+/// A table that is written, and the way in which it is written.
 struct Shape {
     name: &'static str,
     columns: u32,
@@ -159,7 +159,7 @@ fn round(captor: &Captor, shape: &Shape, operation: usize, one: bool) -> anyhow:
     Ok(used * 1e6 / f64::from(rows))
 }
 
-/// The work of one cell, by every maker in turns.
+/// The work of one cell, by all makers in turns.
 fn cell(
     captors: &[Captor],
     shape: &Shape,
@@ -185,7 +185,8 @@ fn cell(
     Ok(found)
 }
 
-/// A row of the report for each maker. Of the rounds the least counts: CPU has no luck but bad luck.
+/// A row of the report for each maker. The smallest round counts, because other work can only make a round's CPU
+/// larger.
 fn compared(name: &str, captors: &[Captor], runs: Vec<Vec<f64>>, rows: u32) -> Vec<Measurement> {
     let least = |runs: &[f64]| runs.iter().copied().fold(f64::INFINITY, f64::min);
     let of = |maker| {
@@ -259,7 +260,7 @@ fn rate(captor: &Captor, clients: u32, seconds: u32) -> anyhow::Result<f64> {
         .ok_or_else(|| anyhow::anyhow!("pgbench printed no tps:\n{output}"))
 }
 
-/// All of TPC-B so far: each transaction has written its four rows, and capture has them.
+/// Checks all transactions of TPC-B so far: each has written its four rows, and capture has them.
 fn transactions(captor: &Captor) -> anyhow::Result<(String, Digest)> {
     let ask = |sql: &str| captor.worker.ask(sql);
     let done: u64 = ask("select count(*) from pgbench_history").parse()?;
@@ -286,7 +287,7 @@ fn transactions(captor: &Captor) -> anyhow::Result<(String, Digest)> {
 
 /// TPC-B's rate while captured: the share of the uncaptured rate that is kept.
 fn clients(captors: &[Captor], plan: &Plan) -> anyhow::Result<Vec<Measurement>> {
-    // Four numbers of clients and five makers: a share of the time that the others take.
+    // There are four numbers of clients and five makers, so each gets a part of the usual time.
     let seconds = plan.seconds.min(3);
     let mut found = Vec::new();
     for clients in CLIENTS {
