@@ -11,7 +11,7 @@ begin
         return null;
     end if;
     if tg_op = 'UPDATE' and new.queue_cur_table <> old.queue_cur_table then
-        -- This session need not wait for the second to end (see pgq._make_insert).
+        -- This session need not wait until the second is over (see pgq._make_insert).
         perform set_config('trunkline.q_' || new.queue_id, '', false);
     end if;
     if tg_op = 'UPDATE'

@@ -15,7 +15,8 @@ declare
     v_values text;
     v_new    text;
 begin
-    -- Not "is null", which is true of a composite value whose fields are all null; not a cast, which may be a user's.
+    -- The test is not "is null", which is true of a composite value whose fields are all null, and not a cast, which may be a
+    -- user's.
     with c as (
         select a.attname, a.attnum, a.atttypid,
                case when i_kind <> 'j' then

@@ -7,8 +7,8 @@
 -- another server also replaces all ticks and rewrites the event tables.
 -- Users must not: call it on a queue that was not restored: all subscribers of its replications would have to copy again.
 --
--- What it does, beside the new epoch, by which a subscriber of replication sees that its position belongs to another
--- history, and the numbers:
+-- What the function does beside the new epoch and the numbers (by the epoch a subscriber of replication sees that its position
+-- belongs to another history):
 --   * the files were restored (pg_basebackup, a snapshot of a disk): transactions go on where the backup ended, ticks
 --     and events fit. A tick is added, nothing else;
 --   * a dump was restored into another server, which counts its transactions by itself: the numbers in ticks and events mean
@@ -53,11 +53,11 @@ begin
                sub_next_tick = null, sub_batch = null
          where s.sub_queue = v_queue.queue_id;
         update pgq.queue q set queue_first_tick = v_tick where q.queue_id = v_queue.queue_id;
-        -- What was written anew comes after the tick: it must not show this transaction, and would where a younger one has
-        -- ended already, because a snapshot does not list the transaction that takes it.
+        -- Events that were written anew come after the tick. The tick must not show this transaction, and would show it if a
+        -- younger transaction has ended already, because a snapshot does not list the transaction that takes it.
         update pgq.tick t set tick_snapshot = pgq._snapshot_before(t.tick_snapshot, txid_current())
          where t.tick_queue = v_queue.queue_id and t.tick_id = v_tick;
-        -- One event number more, and the next look of a ticker sees that something waits for it.
+        -- One more event number is taken, so that a ticker's next look sees waiting events.
         perform nextval(v_queue.queue_event_seq::regclass);
     end if;
     return (select q.queue_epoch from pgq.queue q where q.queue_id = v_queue.queue_id);
@@ -113,10 +113,11 @@ as $$ select coalesce(i_sub.sub_head <> i_sub.sub_consumer, false) $$;
 -- pgq._rewrite_events(i_queue): of a queue restored from a dump, empties the event tables and writes again, for each
 -- consumer, what it has not done; deletes all ticks. For pgq.adopt_queue() only.
 --
--- Not done is what a consumer's tick does not show, and, of a head and its members, what is in the members' open batches.
--- Events that were written since the restore have numbers of transactions that the ticks may show, of another history.
--- They are known by an event number above the tick's. (An old event can have that, too: numbered and committed
--- while the tick was made; it is told by a transaction number that this server has not reached. What is left comes twice, not never.)
+-- Undone events are those that a consumer's tick does not show; for a head and its members, also those in the members' open
+-- batches. Events that were written since the restore have numbers of transactions that the ticks may show, of another history.
+-- They are known by an event number above the tick's. An old event can have such a number, too, if it was numbered and committed
+-- while the tick was made; it is known by a transaction number that this server has not reached. Any other event comes twice, not
+-- never.
 create or replace function pgq._rewrite_events(i_queue pgq.queue) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

@@ -2,7 +2,7 @@
 -- waits until the number changes.
 -- Result: the last tick's number; null for an unknown queue. Nothing is forced where the ticker is external or paused.
 -- Tables touched: takes 2 * ticker_max_count + 1001 numbers of the event sequence.
--- One nextval() a number: setval() would take back what writers got in the meantime.
+-- Each number is taken by a nextval() of its own: setval() would take back numbers that writers got in the meantime.
 create or replace function pgq.force_tick(i_queue_name text) returns bigint
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp

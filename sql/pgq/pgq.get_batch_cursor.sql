@@ -3,8 +3,8 @@
 -- Arguments: the batch; a name for the cursor; how many rows to give; a condition over the event columns, or null.
 -- Result: as get_batch_events; nothing if one of the first three is null. Errors: batch not found.
 -- Tables touched: reads the queue's event tables.
--- Not SECURITY DEFINER and no search_path of its own: the condition is the caller's SQL and must run with the caller's
--- rights and names.
+-- The function is not SECURITY DEFINER and has no search_path of its own: the condition is the caller's SQL and must run with the
+-- caller's rights and names.
 create or replace function pgq.get_batch_cursor(
     i_batch_id bigint, i_cursor_name text, i_quick_limit int4, i_extra_where text,
     out ev_id bigint, out ev_time timestamptz, out ev_txid bigint, out ev_retry int4, out ev_type text,

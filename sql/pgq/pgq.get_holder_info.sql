@@ -100,7 +100,7 @@ begin
         end if;
     end if;
 
-    -- What nobody needs and is still there although a rotation is due.
+    -- Event tables that no consumer needs and that still exist although a rotation is due.
     if pgq._is_rotation_due(i_queue) or i_queue.queue_ntables > 3 then
         v_needed := pgq._needed_txid(i_queue.queue_id);
         v_free := array(select m.name::regclass::oid from unnest(v_tables, v_maxima) m (name, txid)

@@ -19,7 +19,7 @@ begin
     if not found then
         raise exception 'Queue not found' using detail = coalesce(x_queue_name, 'null');
     end if;
-    -- What writes capture's events into this queue, if there is capture at all: made with the first table.
+    -- Whether the function exists that writes capture's events into this queue; it is made with the first captured table.
     v_captures := to_regproc(format('trunkline.put_%s', v_queue.queue_id)) is not null;
     for v_table in select v_queue.queue_data_pfx
                    union all select pgq._event_tables(v_queue.queue_data_pfx, v_queue.queue_ntables) loop

@@ -101,7 +101,7 @@ begin
 end
 $$;
 
--- Those of the queues that are there: after an upgrade the text may be another one.
+-- Makes the functions of the existing queues again: after an upgrade their text may differ.
 do $$
 begin
     perform pgq._make_insert(q.queue_id) from pgq.queue q order by q.queue_id;

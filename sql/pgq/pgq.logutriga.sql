@@ -4,7 +4,7 @@
 -- (R for TRUNCATE, but for JSON); ev_data: the row, urlencoded: a=1&b&c=x%20y, a null without its =; the old one for DELETE;
 -- ev_extra1: SCHEMA.TABLE, not quoted; ev_extra2: with "backup" the old row of an UPDATE.
 -- Result: null for a row to skip (SKIP), else the row. Tables touched: inserts an event. The writer needs pgq_writer.
--- Nothing is done where session_replication_role is local; where it is replica, the trigger's own mode decides.
+-- The trigger does nothing where session_replication_role is local; where it is replica, the trigger's own mode decides.
 -- No SET clause: the expressions are read with the writer's search_path.
 create or replace function pgq.logutriga() returns trigger
 language plpgsql volatile

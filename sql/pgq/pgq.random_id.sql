@@ -1,6 +1,6 @@
 -- pgq.random_id(): a random identity for a queue's epoch or a tick's tag.
 -- Result: bigint from 1 to 2^63-1. Not a secret: unlikely to repeat, that is all. No extension, any version.
--- It mixes the clock and the backend because random() alone may be seeded alike in a restored or cloned server.
+-- The number mixes the clock and the backend, because random() alone may be seeded alike in a restored or cloned server.
 -- Tables touched: none.
 create or replace function pgq.random_id() returns bigint
 language sql volatile

@@ -51,7 +51,7 @@ begin
         raise exception 'cannot change parameter "%s"', x_param_name;
     end case;
     if x_param_value is null then
-        -- What PgQ says here.
+        -- The error is that of PgQ.
         raise exception 'query string argument of EXECUTE is null' using errcode = '22004';
     end if;
     if not v_good then

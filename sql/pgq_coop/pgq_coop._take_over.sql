@@ -32,7 +32,7 @@ begin
          where s.sub_queue = i_member.sub_queue and s.sub_consumer < v_one.sub_consumer
          order by s.sub_queue desc, s.sub_consumer desc limit 1;
     end loop;
-    -- It may have finished its batch after all, while we looked.
+    -- The member may have finished its batch since the search found it.
     v_one := pgq._lock_subscription(v_dead.sub_queue, v_dead.sub_consumer);
     if v_one.sub_batch = v_dead.sub_batch then
         v_member.sub_batch := nextval('pgq.batch_id_seq');

@@ -44,7 +44,7 @@ begin
             v_member.sub_batch := nextval('pgq.batch_id_seq');
             perform pgq._set_position(v_head, v_ticks.cur_tick_id, null, null);
         end if;
-        -- Without a batch too: this is how the others see that it is alive.
+        -- The position is set without a batch, too: by it the other members see that this member is alive.
         perform pgq._set_position(v_member, v_ticks.prev_tick_id, v_member.sub_batch, v_ticks.cur_tick_id);
     else
         v_ticks := pgq._batch_ticks(v_member);

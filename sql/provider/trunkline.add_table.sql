@@ -52,7 +52,7 @@ begin
             hint = 'Names are taken as they are, without folding to lower case.';
     end if;
     v_wanted := trunkline.wanted_identity(v_oid, i_identity, i_columns);
-    -- One at a time for each table: two consumers' first calls would both make the triggers.
+    -- Calls for the same table wait for each other: the first calls of two consumers would otherwise both make the triggers.
     perform pg_advisory_xact_lock(hashtext('trunkline.captured'), v_oid::bigint::bit(32)::int4);
 
     select * into v_captured from trunkline.captured c where c.table_oid = v_oid and c.dropped_at is null for update;

@@ -1,7 +1,7 @@
 -- Function trunkline.capture_alone(i_operation, i_plan jsonb, i_large text): a condition on a row of newt n (oldt o for delete) that holds if
 -- the statement wrote no second row, and this one cannot be too large (i_large, null: no row can be).
 --
--- It names a column of the row: else the planner makes a node of its own for a condition that is the same for all rows.
+-- The condition names a column of the row. Otherwise the planner makes a separate node for it, as it is the same for all rows.
 -- Result: SQL. Tables: none. Users must not: it is a part of trunkline.capture_source.
 create or replace function trunkline.capture_alone(i_operation text, i_plan jsonb, i_large text) returns text
 language sql immutable

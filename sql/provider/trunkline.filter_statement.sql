@@ -1,9 +1,9 @@
 -- Function trunkline.filter_statement(i_table oid, i_filter, i_names, i_attnums, i_types): the statement that asks of many rows at
 -- once which of them a filter takes.
 --
--- Its parameters are the filter's columns, each an array of the values of all rows, as text. Array input reads them with the
--- type's own input function, so that no cast of a user's type runs. Values that are arrays themselves come as text.
--- Columns have the names that the filter knows them by, whatever they are called now, and the collations that they have now.
+-- The statement's parameters are the filter's columns, each an array of the values of all rows, as text. Array input reads the
+-- values with the type's own input function, so that no cast of a user's type runs. Values that are arrays themselves come as
+-- text. Columns have the names that the filter knows, whatever their present names are, and their present collations.
 --
 -- Arguments: i_filter, i_names, i_attnums as trunkline.filter_found gave them; i_types the columns' types in the rows.
 -- Result: statement, of one row with an array of booleans in the order of the rows; delimiters, what stands between two

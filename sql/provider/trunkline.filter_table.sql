@@ -1,9 +1,9 @@
 -- Function trunkline.filter_table(i_table oid, i_attnums int2[], i_names text[]): makes an empty temporary table that a filter on a captured table is tried on.
 --
--- What a filter must be is what the condition of a partial index must be: a boolean over one row of one table, by functions
--- that always give the same result, without subqueries. So the caller makes an index with that condition on this table, and
--- trunkline.filter_found says what the server has understood. The caller makes the index, and not a function here, because
--- his protocol takes one statement alone: a text that is more than a condition is refused.
+-- A filter must be a valid condition of a partial index: a boolean over one row of one table, by functions that always give the
+-- same result, without subqueries. So the caller makes an index with that condition on this table, and trunkline.filter_found
+-- says what the server has understood. The caller makes the index, and not a function here, because the caller's protocol takes
+-- one statement alone: a text that is more than a condition is refused.
 --
 -- The temporary table has the name of the captured one, so that a filter may name a column as table.column; its columns are
 -- those that capture takes; or, for a filter that is there already, the ones with the numbers i_attnums, by the names that

@@ -6,7 +6,7 @@
 -- every statement of the application on the table.
 --
 -- So where the command fails, the function that is there gets its new body and settings by an UPDATE of its row in pg_proc.
--- That fires nothing, and other sessions learn of it as they do of a CREATE OR REPLACE. It is a superuser's right.
+-- Such an UPDATE fires no trigger, and other sessions learn of it as of a CREATE OR REPLACE. It requires a superuser.
 -- The simple way, a flag that each function tests at each call, would cost what a captured row may not cost.
 --
 -- Arguments: i_function its name and argument types; i_head the command up to AS; i_config what its SET clauses are in pg_proc.

@@ -13,7 +13,7 @@ begin
     if i_reader = 'none' then
         return false;
     elsif i_reader = 'owner' then
-        -- Its owner may have changed, and may change the functions that belong to it: whom they run as, and their search_path.
+        -- The reader function's owner may be another role now, and may change whom the function runs as, and its search_path.
         return coalesce((select trunkline.may_ask(i_table, c.relowner)
                                 and (select bool_and(p.prosecdef and p.proowner = c.relowner
                                                      and p.proconfig = array['search_path=pg_catalog, pg_temp'])

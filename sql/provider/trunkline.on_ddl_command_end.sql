@@ -39,7 +39,7 @@ begin
                     union all
                     select k.root_oid from command e join trunkline.captured_part k on k.part_oid = e.objid
                      where e.classid = 'pg_class'::regclass)
-                -- It may have been the parent, or the partition, of the table that is named.
+                -- The captured table may have been the parent, or the partition, of the table that the command names.
                 or (exists (select from command e where e.command_tag = 'ALTER TABLE')
                     and ((c.plan ->> 'rows')::bool or c.plan ->> 'problem' is not null)))
          order by c.table_oid

@@ -1,7 +1,7 @@
 -- Function trunkline.on_table_rewrite(): event trigger that notes that a command is going to write new values into the rows of
 -- a captured table; trunkline.refresh_capture tells the queue at the command's end.
 --
--- Only what changes values counts: a default that is computed for each row (2) or a column's new type or expression (4).
+-- Only rewrites that change values count: a default that is computed for each row (2) or a column's new type or expression (4).
 -- SET LOGGED, SET ACCESS METHOD and the like rewrite rows as they are; VACUUM FULL and CLUSTER do not come here at all.
 -- Never raises. Tables: writes trunkline.captured. Users must not disable it.
 create or replace function trunkline.on_table_rewrite() returns event_trigger

@@ -31,7 +31,7 @@ begin
             return false;
         end if;
     exception when raise_exception then
-        -- It is no better than before: consumers need not be told again.
+        -- The state is no better than before: consumers need not be told again.
         update trunkline.captured c set problem = v_after.problem where c.table_oid = i_table and c.problem <> v_after.problem;
         return false;
     end;

@@ -29,7 +29,7 @@ begin
         v_changed := true;
         delete from trunkline.captured_part k where k.part_oid = v_part.part_oid;
         perform trunkline.drop_triggers(v_part.part_oid);
-        -- What is below it went with it.
+        -- The partitions below it are detached with it, so only the uppermost one is logged.
         if v_part.is_top then
             perform trunkline.log_part(v_captured, v_part.part, true, case when v_late then i_root end);
         end if;

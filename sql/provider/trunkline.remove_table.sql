@@ -38,7 +38,7 @@ begin
     end if;
     -- The row first: the event trigger must not take this for somebody's theft of triggers.
     delete from trunkline.captured c where c.table_oid = v_captured.table_oid;
-    -- What is written from here on is in no event. A subscriber that was put back from a backup of before, where the
+    -- Rows that are written from here on are in no event. A subscriber that was restored from an earlier backup, in which the
     -- table was ok, must not read over that gap to the events of a later capture.
     if v_captured.dropped_at is null then
         perform trunkline.log_shape(v_captured.queue_id,

@@ -1,9 +1,9 @@
 -- Function trunkline.uncovered(i_table oid, i_columns int2[]): why these columns do not tell the table's rows apart; null
 -- if they do.
 --
--- They do if each is an ordinary NOT NULL column that can be compared and a usable key is among them. A partitioned
--- table needs a usable key among them of its own, or, where it can have none (before PostgreSQL 11), one of every leaf, and then
--- also the columns that it is partitioned by: else two leaves could hold the same key.
+-- The key columns do if each is an ordinary NOT NULL column that can be compared, and a usable key is among them. A partitioned
+-- table needs a usable key of its own among them. If it can have none (before PostgreSQL 11), it needs a usable key of every leaf
+-- and also the columns that it is partitioned by: otherwise two leaves could hold the same key.
 -- A partition without rows may get its index yet.
 -- Result: ends the sentence "columns (a, b) ...". Tables: reads the catalog only. Users must not: nothing to fear.
 create or replace function trunkline.uncovered(i_table oid, i_columns int2[]) returns text

@@ -47,7 +47,7 @@ begin
         v_index := trunkline.make_gate(i_owner);
     end if;
     if i_reads then
-        -- Not emptied at each commit: that takes longer than all else here.
+        -- The table is not emptied at each commit, because that takes longer than all other work here.
         if pg_relation_size('pg_temp.trunkline_answer') > 100000 then
             truncate pg_temp.trunkline_answer;
         else

@@ -57,7 +57,7 @@ language plpgsql volatile
 as $$
 declare
     v_table pg_catalog.oid;
-    -- Whoever has TRIGGER on a table makes an ordinary trigger, and it acts on what an ordinary session writes.
+    -- Every role with TRIGGER on a table can make an ordinary trigger, which acts on the rows that an ordinary session writes.
     v_ordinary pg_catalog.bool := i_mode operator(pg_catalog.=) 'row exclusive'
                        and pg_catalog.current_setting('session_replication_role') operator(pg_catalog.<>) 'replica';
 begin

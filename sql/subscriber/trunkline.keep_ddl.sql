@@ -52,7 +52,7 @@ begin
         elsif not has_schema_privilege(v_one.relnamespace, 'create') then
             reason := format('role %I may not create in schema %I', current_user, v_one.nspname);
         elsif not has_schema_privilege(v_one.relowner, v_one.relnamespace, 'create') then
-            -- It comes back as the owner.
+            -- The object is brought back as the owner.
             reason := format('role %I may not create in schema %I', pg_get_userbyid(v_one.relowner), v_one.nspname);
         end if;
         if reason is not null then

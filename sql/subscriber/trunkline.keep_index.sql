@@ -31,7 +31,8 @@ begin
         select t.oid from tree t order by t.level desc, t.oid);
     for v_one in
         select i.indexrelid as oid, ic.relname, ic.relkind, i.indisvalid and i.indisready as is_valid, i.indisexclusion, t.spcname,
-               -- Who lacks the right to place it: the current role, or the owner, as whom it comes back.
+               -- The role that lacks the right to create in the tablespace: the current role, or the owner, as whom the index is
+               -- brought back.
                case when t.oid is null then null
                     when not has_tablespace_privilege(t.oid, 'create') then current_user
                     when not has_tablespace_privilege(ic.relowner, t.oid, 'create') then pg_get_userbyid(ic.relowner)
@@ -82,9 +83,9 @@ begin
         delete from trunkline.kept_ddl k
          where k.kind = 'foreign key' and k.on_schema = v_fk.nspname and k.on_table = v_fk.relname
            and k.name = v_fk.conname;
-        -- Not valid first, where the server has that: then it holds for new rows before the old ones are
-        -- looked at. On a partitioned table it comes back in one step when both tables are in, and to one, too: the
-        -- server would leave what it makes for each partition not valid.
+        -- If the server allows it, the foreign key is first added NOT VALID: then it holds for new rows before the old rows are
+        -- checked. A foreign key on a partitioned table, or to one, is added in one step when both tables are copied: the server
+        -- would leave the keys that it makes for the partitions NOT VALID.
         insert into trunkline.kept_ddl (consumer, schema_name, table_name, kind, name, on_schema, on_table,
                                         bytes, build, attach, validate)
         select i_consumer, i_schema, i_table, 'foreign key', v_fk.conname, v_fk.nspname, v_fk.relname, 0, '{}',
@@ -119,7 +120,7 @@ begin
                and k.on_table = tc.relname and k.name = ic.relname and k.build = '{}' and d.build <> '{}' and c.oid is null
          order by a.place
     loop
-        -- What is there is no longer to be brought back: somebody has made it by hand, or the table anew.
+        -- An object that exists need not be brought back any more: somebody has made the object by hand, or the table anew.
         delete from trunkline.kept_ddl k
          where k.kind <> 'foreign key' and k.on_schema = v_one.nspname and k.on_table = v_one.on_table
            and k.name = v_one.relname;

@@ -1,9 +1,9 @@
 -- Function trunkline.ordinary_writing(i_schema, i_table)
 --
--- What stands in the way of writing a subscriber's table in an ordinary session, where
--- session_replication_role is origin: there, ordinary triggers and rules act on what replay
--- writes, and foreign keys are enforced and act. What acts a second time, after it has acted
--- on the provider, is refused; what only checks is not, and asks for an order of writing.
+-- What keeps replay from writing a subscriber's table in an ordinary session, where session_replication_role is origin. There,
+-- ordinary triggers and rules act on the rows that replay writes, and foreign keys are enforced and act. Triggers and rules that
+-- act a second time, after they have acted on the provider, are refused. Constraints that only check are allowed, and require an
+-- order of writing.
 --
 -- Result: one row; no table: nulls.
 --   relation      the table
@@ -37,7 +37,7 @@ as $$
           from tree join pg_trigger t on t.tgrelid = tree.oid
          where not t.tgisinternal and t.tgenabled = 'O'
         union
-        -- It would run at the commit, when the role of the table's owner is given back.
+        -- A deferrable trigger would run at the commit, when the session's role is replay's again.
         select format('trigger %I, which is deferrable', t.tgname)
           from tree join pg_trigger t on t.tgrelid = tree.oid
          where not t.tgisinternal and t.tgenabled = 'A' and t.tgdeferrable

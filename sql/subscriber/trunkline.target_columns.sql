@@ -10,8 +10,8 @@ revoke all on function trunkline.type_name(oid) from public;
 
 -- Function trunkline.target_columns(i_schema, i_table)
 --
--- What replay must know of a subscriber's table to write it: its columns, how their
--- equality is written, and what it must not write.
+-- The facts about columns that replay needs to write a subscriber's table: the columns, the operators of their equality, and the
+-- columns that replay must not write.
 --
 -- Result: one row a column, in the table's order; none if there is no such table.
 --   column_name, type_name   the type with its schema, without modifiers
@@ -106,7 +106,7 @@ begin
                    limit 1))),
            array(select u.indexrelid from unique_column u where u.attnum = a.attnum),
            a.attnotnull, target.relkind = 'p', trunkline.type_name(a.atttypid),
-           -- Not trunkline.type_name: a modifier has its place inside some names.
+           -- trunkline.type_name is not used here, because some type names have the modifier in the middle.
            format_type(a.atttypid, a.atttypmod) || coll.clause, a.atttypid,
            case when harm.opaque then 'pg_catalog.text'
                 when ty.base <> a.atttypid then trunkline.type_name(ty.base) || coll.clause end,

@@ -1,6 +1,6 @@
 -- Function trunkline.target_facts(i_schema, i_table, i_provider_oid)
 --
--- What replay must know of a subscriber's table beside its columns.
+-- The facts beside columns that replay needs to write a subscriber's table.
 --
 -- Arguments: the table, and the number on the provider of the one that is written to it.
 -- Result: one row.

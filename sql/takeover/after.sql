@@ -6,7 +6,7 @@ declare
     v_text  text;
     v_queue pgq.queue;
 begin
-    -- What is left of PgQ is there because something depends on it, or was made by hand over its library.
+    -- A function of PgQ that is left is there because an object depends on it, or was made by hand over PgQ's library.
     select string_agg(format('%s, used by %s', p.oid::regprocedure, coalesce(u.users, 'nothing')), '; '
                       order by p.oid::regprocedure::text)
       into v_text

@@ -3,7 +3,7 @@
 -- Tables touched: pg_extension and what belongs to it; drops functions in schemas pgq and pgq_coop.
 create temporary table trunkline_takeover (
     signature text   not null,
-    -- What it is made of, by which it is known again if nothing replaced it.
+    -- The object's source, by which it is recognised later if nothing replaced it.
     source    text   not null,
     rights    text[] not null
 ) on commit drop;
@@ -66,7 +66,7 @@ begin
                    'the ticker ticks it as it is.';
     end if;
 
-    -- One that stands alone stays an extension.
+    -- A pgq_ext that stands alone stays an extension.
     v_ext := (select d.objid from pg_depend d join pg_extension e on e.oid = d.objid and e.extname = 'pgq_ext'
                where d.classid = 'pg_extension'::regclass and d.refclassid = 'pg_extension'::regclass
                  and d.refobjid = (select p.oid from pg_extension p where p.extname = 'pgq'));
@@ -83,7 +83,7 @@ begin
     loop
         execute format('alter extension %I drop %s %s', v_object.extname, v_object.type, v_object.identity);
     end loop;
-    -- Those that need pgq before pgq.
+    -- Extensions that need pgq are dropped before pgq.
     for v_text in select e.extname from pg_extension e where e.extname in ('pgq', 'pgq_coop') or e.oid = v_ext
                    order by e.extname desc loop
         execute format('drop extension %I', v_text);
