@@ -13,7 +13,7 @@ use super::{Applier, ApplyTx};
 use crate::trouble::Trouble;
 
 impl ApplyTx<'_> {
-    /// Ends the transaction by moving the consumer's position. The rows that were written.
+    /// Ends the transaction by moving the consumer's position, and gives the number of rows that were written.
     pub(crate) async fn commit_move(mut self, step: Move) -> Result<u64, Trouble> {
         self.settle(step.to.id).await?;
         self.check_deferred().await?;

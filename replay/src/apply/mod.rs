@@ -56,8 +56,7 @@ pub(crate) struct Applier {
     writable: HashMap<ShapeId, Arc<Writable>>,
     /// Shapes whose staging tables a committed transaction of this session has made.
     made: HashSet<(ShapeId, Staging)>,
-    /// Shapes of which staging tables may be there. None is ever taken out: a drop goes with its
-    /// transaction, and that may be rolled back.
+    /// Shapes that may have staging tables. No shape is ever removed: a drop may be rolled back with its transaction.
     ever_made: HashSet<ShapeId>,
     /// A transaction was dropped without an end.
     is_left_open: bool,

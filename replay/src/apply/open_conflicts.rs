@@ -58,7 +58,8 @@ impl Conflicts {
         }
     }
 
-    /// Takes back the conflicts of keys that the written sets say something new of.
+    /// Changes that say nothing of the row before take back the conflicts of their keys. Such a change follows if a
+    /// nested statement was logged first, and the statement around it had touched the rows before.
     pub(super) fn take_back(&mut self, set: &ChangeSet) {
         let table_oid = set.shape.table.oid;
         let Some(one) = self.tables.iter_mut().find(|one| {

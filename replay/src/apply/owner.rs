@@ -75,8 +75,7 @@ impl Hold {
 }
 
 impl Acting {
-    /// Asks the subscriber about its table `target`, which the provider's `table` is written to. In the role replica
-    /// none of this acts, so nothing is asked.
+    /// Asks the subscriber about its table `target`, which the provider's `table` is written to.
     pub(crate) async fn find(
         client: &impl GenericClient,
         table: &TableName,
@@ -124,10 +123,7 @@ impl Acting {
         Ok(acting)
     }
 
-    /// Holds tables until the transaction ends, and runs the statements that follow.
-    ///
-    /// # Errors
-    /// [`Trouble::Stale`] if a table has changed since it was looked up: the transaction must be repeated.
+    /// Holds the table until the open transaction ends.
     pub(crate) async fn hold(
         &self,
         client: &Client,

@@ -19,8 +19,9 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Asks the subscriber about its table `target`, which the provider's `table` is written to. In the role replica
-    /// none of this acts, so nothing is asked.
+    /// Prepares the statements. None for a table without a key, for an UPDATE that the server would refuse (of a
+    /// GENERATED ALWAYS column), and for a table that is written as its owner. None also if a type's name belongs to
+    /// another type than when it was looked up, because reading a value of that type may run code.
     pub(super) async fn find(
         client: &Client,
         target: &Target,
@@ -77,7 +78,7 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Notes that a table has staged changes.
+    /// Adds a set's rows: deletes, updates, inserts. The set has no `puts`.
     pub(super) fn add(&mut self, target: &Target, prepared: &Prepared, set: &ChangeSet) {
         let key_fields: Vec<usize> = (0..target.key_fields.len()).collect();
         for (keys, expected) in [(&set.deletes, Some(1)), (&set.gone, None)] {

@@ -38,8 +38,8 @@ impl Applier {
             .map_err(Trouble::database("could not set the apply session up"))
     }
 
-    /// Applies a whole batch that is small, moves the position and commits: the rows that were written. None if
-    /// the batch is none for this way: then nothing was done, and no transaction is open.
+    /// Applies a whole small batch, moves the position and commits; gives the number of rows that were written. None if
+    /// the batch cannot be applied in this way: then nothing was done, and no transaction is open.
     pub(crate) async fn apply_at_once(
         &mut self,
         sets: &[&ChangeSet],

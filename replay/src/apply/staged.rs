@@ -230,8 +230,7 @@ impl Stage<'_> {
         feed(sink, rows, &self.target.fields).await
     }
 
-    /// Sends everything, then reads the answers. True if each statement touched as many rows as expected. After an
-    /// error the transaction is failed, and further answers are ignored.
+    /// Runs a statement over the table in one round trip and gives the number of rows that it touched.
     pub(super) async fn run(&self, statement: &str) -> Result<u64, Error> {
         self.target.acting.execute(self.client, statement).await
     }

@@ -49,8 +49,7 @@ pub(super) struct Written {
     pub(super) unruly: bool,
 }
 
-/// Writes a chunk: the change sets of any number of tables, those of one table in order. Conflicts are stored under
-/// `tick`.
+/// Writes a table's sums. The rows stay in its staging tables until the transaction ends.
 pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Written, Error> {
     let sql = &writable.sums;
     let mut written = Written::default();

@@ -33,9 +33,9 @@ use crate::{fold::ChangeSet, trouble::Trouble};
 /// transaction.
 const KEPT_STAGING: usize = 50;
 
-/// An open transaction. Nothing else can be done over the applier's session until it ends: by a commit that
-/// takes a position or a table's state along, or by a rollback. If it is dropped without an end, the next
-/// transaction rolls it back before it begins.
+/// The open transaction of an applier. Nothing else can use the applier's session until the transaction ends: by a
+/// commit that takes a position or a table's state along, or by a rollback. A transaction that is dropped without an
+/// end is rolled back before the next transaction begins.
 pub(crate) struct ApplyTx<'a> {
     pub(super) applier: &'a mut Applier,
     pub(super) done: Done,
@@ -45,15 +45,15 @@ pub(crate) struct ApplyTx<'a> {
 /// What the open transaction has done so far.
 #[derive(Clone, Default)]
 pub(super) struct Done {
-    /// Staging tables that it has made.
+    /// Staging tables that the transaction has made.
     pub(super) made: HashSet<(ShapeId, Staging)>,
-    /// Shapes whose tables it holds: see [`ApplyTx::hold`].
+    /// Shapes whose tables the transaction holds: see [`ApplyTx::hold`].
     pub(super) held: HashSet<ShapeId>,
     /// What the staging tables hold.
     pub(super) staged: HashMap<ShapeId, [Staged; 2]>,
-    /// Sums that are staged and not written yet.
+    /// Tables with sums that are staged and not written yet.
     pub(super) pending: Pending,
-    /// Rows that are gathered and not written yet.
+    /// Tables with rows that are gathered and not written yet.
     pub(super) gathered: Pending,
     pub(super) conflicts: Conflicts,
     pub(super) rows: u64,
@@ -89,8 +89,7 @@ impl Applier {
 }
 
 impl<'a> ApplyTx<'a> {
-    /// Prepares a session for writing. The session gets a role in which the subscriber's own triggers and foreign keys
-    /// do not act a second time, or tables with such triggers are refused; and its commits are durable.
+    /// A transaction that the statements of [`ApplyTx::start`] are to open.
     pub(super) fn new(applier: &'a mut Applier) -> ApplyTx<'a> {
         ApplyTx {
             applier,
@@ -166,7 +165,7 @@ impl<'a> ApplyTx<'a> {
             ))
     }
 
-    /// Writes sets on trial, inside the open transaction: what came of it, and nothing stays.
+    /// Writes sets on trial, inside the open transaction, and gives the result; the writes are rolled back.
     pub(crate) async fn try_sets(
         &mut self,
         sets: &[impl Borrow<ChangeSet>],

@@ -23,8 +23,8 @@ const ROW_BY_ROW_LIMIT: usize = 100;
 const ROW_BY_ROW_BYTES: usize = 1 << 20;
 
 impl ApplyTx<'_> {
-    /// Writes a set, assuming that its rows are as it says. False if a count was not as expected: then the caller rolls
-    /// back to the state before the call.
+    /// Writes sets, assuming that rows are as the sets say; false if a set did not fit, and then the chunk must be
+    /// rolled back.
     pub(super) async fn write_quickly(
         &mut self,
         work: &[(&ChangeSet, &Writable)],
