@@ -21,7 +21,7 @@ pub struct ConfigErrors {
     pub problems: Vec<Problem>,
 }
 
-/// One thing that is wrong.
+/// One problem of a config file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// Line, counted from 1; None if the whole file is meant.

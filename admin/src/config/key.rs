@@ -8,15 +8,15 @@ use super::value::{NumberRange, TimeRange, spoken_size, spoken_time};
 /// A key of a config file, as `docs/settings.md` describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// Its section, `[replay]`; empty for the keys that every daemon has.
+    /// The key's section, such as `[replay]`; empty for the keys that every daemon has.
     pub section: &'static str,
-    /// Its name.
+    /// The key's name.
     pub key: &'static str,
-    /// What its value is: a time, a size, a word, ...
+    /// The form of the key's value: a time, a size, a word, ...
     pub form: String,
-    /// What holds where it is not given; `required` if it must be.
+    /// The value that holds if the key is not given; `required` if it must be given.
     pub default: String,
-    /// What is allowed, both ends included; empty: any value of the form.
+    /// The allowed values, both ends included; empty: any value of the form.
     pub range: String,
     /// Whether a running daemon takes a new value when it is told to reload.
     pub reload: bool,

@@ -104,7 +104,7 @@ impl Tending {
             .await
             .map_err(Trouble::database("could not read what copies took away"))?;
         if kept.is_empty() {
-            // This is nearly always the case.
+            // Nearly always no object is kept.
             return Ok(());
         }
         self.wake_up(sub, subscriber).await?;

@@ -186,8 +186,8 @@ impl<'a> BatchLoop<'a> {
         self.in_sync.wanting(self.sub, self.applier.session()).await
     }
 
-    /// What was told of this loop is over when it has committed a batch, or there is none to be read: a connection
-    /// alone proves nothing.
+    /// Ends the reported trouble of this loop, when it has committed a batch, or when there is no batch to read: a
+    /// connection alone proves nothing.
     async fn recover(&self) -> Result<(), Trouble> {
         if !self.sub.is_in_trouble(Part::BatchLoop) {
             return Ok(());
