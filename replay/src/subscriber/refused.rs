@@ -3,10 +3,10 @@
 //!
 //! Changes are applied in sets, so the set that fails names no change. The search has two steps:
 //!
-//! 1. The event. The batch is tried up to some event, by halves, until the events before that event pass, and those up to it
-//!    fail for the batch's own reason.
-//! 2. The row. It is the row without which the event passes; else the first row that fails in the same way by itself; else
-//!    all of the event counts.
+//! 1. The event. The batch is tried up to some event, by halves, until the events before that event pass, and those up
+//!    to it fail for the batch's own reason.
+//! 2. The row. It is the row without which the event passes; else the first row that fails in the same way by itself;
+//!    else all of the event counts.
 
 use std::collections::HashSet;
 
