@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use super::{
     feed::Feed,
     parts::{self, Parts},
-    shared::Seat,
+    shared::GroupHandle,
 };
 use crate::{
     batch::{Delivery, Header},
@@ -17,34 +17,34 @@ use crate::{
     trouble::Trouble,
 };
 
-/// Starts the reader of a room.
-pub(crate) fn start(seat: Seat, feed: Feed, from: Position) -> AbortHandle {
+/// Starts the reader of a group.
+pub(crate) fn start(group: GroupHandle, feed: Feed, from: Position) -> AbortHandle {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the room owns it, and aborts it when its last member has left"
+        reason = "the group owns it, and aborts it when its last member has left"
     )]
-    let task = tokio::spawn(run(seat, feed, from));
+    let task = tokio::spawn(run(group, feed, from));
     task.abort_handle()
 }
 
-/// Reads for the members of a room, from the position that all of them have.
-async fn run(seat: Seat, feed: Feed, from: Position) {
-    if let Err(trouble) = read(&seat, feed, from).await {
-        seat.fail(trouble);
+/// Reads for the members of a group, from the position that all of them have.
+async fn run(group: GroupHandle, feed: Feed, from: Position) {
+    if let Err(trouble) = read(&group, feed, from).await {
+        group.fail(trouble);
     }
 }
 
-async fn read(seat: &Seat, mut feed: Feed, mut from: Position) -> Result<(), Trouble> {
-    let mut queue = Queue::open(seat.session().await?, &feed.queue, None).await?;
+async fn read(group: &GroupHandle, mut feed: Feed, mut from: Position) -> Result<(), Trouble> {
+    let mut queue = Queue::open(group.session().await?, &feed.queue, None).await?;
     loop {
         let want = Want {
-            max_events: seat.max_events(),
+            max_events: group.max_events(),
             ..Want::default()
         };
         feed.ticks.mark();
         let next = queue.after(from, &want).await?.on_track()?;
         let Some(batch) = next.batch else {
-            if seat.merge(from) {
+            if group.merge(from) {
                 return Ok(());
             }
             feed.ticks.wait().await;
@@ -64,17 +64,17 @@ async fn read(seat: &Seat, mut feed: Feed, mut from: Position) -> Result<(), Tro
             others_follow: next.last_tick > header.to.tick.id,
             ..parts::Settings::default()
         };
-        let mut patience = seat.begin();
+        let mut slack = group.begin();
         let mut parts = Parts::new(queue.events(&batch).await?, settings);
-        if !seat.deliver(Delivery::Begin(header), &mut patience).await {
+        if !group.deliver(Delivery::Begin(header), &mut slack).await {
             return Ok(());
         }
-        while let Some(part) = parts.next(|| seat.is_awaited()).await? {
+        while let Some(part) = parts.next(|| group.is_awaited()).await? {
             let part = Delivery::Part(Arc::new(part));
-            if !seat.deliver(part, &mut patience).await {
+            if !group.deliver(part, &mut slack).await {
                 return Ok(());
             }
         }
-        seat.end(from);
+        group.end(from);
     }
 }

@@ -40,8 +40,8 @@ const GATHERING: Duration = Duration::from_millis(50);
 const SORT_MEMORY: &str = "select pg_catalog.set_config('work_mem', '32MB', false) \
      where pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) < 32 * 1024 * 1024";
 
-/// Starts the reader of a room, in a task that the room owns.
-pub(crate) type Start = fn(Seat, Feed, Position) -> AbortHandle;
+/// Starts the reader of a group, in a task that the group owns.
+pub(crate) type Start = fn(GroupHandle, Feed, Position) -> AbortHandle;
 
 /// The readers of a job.
 pub(crate) struct Readers {
@@ -50,19 +50,19 @@ pub(crate) struct Readers {
     application_name: ApplicationName,
     feed: Feed,
     subscribers: usize,
-    rooms: Mutex<Rooms>,
+    groups: Mutex<Groups>,
     /// Notified when a member has finished a delivery, or has left.
     taken: Notify,
 }
 
 #[derive(Default)]
-struct Rooms {
-    open: Vec<Room>,
+struct Groups {
+    open: Vec<Group>,
     last_id: u64,
 }
 
 /// A reader's members and their position.
-struct Room {
+struct Group {
     id: u64,
     /// The position between two batches that the reader is at; none while it reads a batch.
     border: Option<Position>,
@@ -86,7 +86,7 @@ struct Backlog {
     bytes: AtomicUsize,
 }
 
-/// A member's end of its room. Dropping the end leaves the room; when the last member leaves, the reader's task and its
+/// A member's end of its group. Dropping the end leaves the group; when the last member leaves, the reader's task and its
 /// session end.
 pub(crate) struct Reader {
     readers: Arc<Readers>,
@@ -137,26 +137,26 @@ impl Readers {
             application_name,
             feed,
             subscribers,
-            rooms: Mutex::default(),
+            groups: Mutex::default(),
             taken: Notify::new(),
         }
     }
 
-    /// Reads after a position: in a room at the same position, or in a new room with a session of its own.
+    /// Reads after a position: in a group at the same position, or in a new group with a session of its own.
     pub(crate) fn read_after(
         self: &Arc<Self>,
         from: Position,
         tick_by_tick: &TickByTick,
     ) -> Reader {
-        let mut rooms = self.rooms();
-        let (member, reader) = self.member(&mut rooms, tick_by_tick);
-        match rooms.at_border(from, None) {
-            Some(room) => room.members.push(member),
+        let mut groups = self.groups();
+        let (member, reader) = self.member(&mut groups, tick_by_tick);
+        match groups.at_border(from, None) {
+            Some(group) => group.members.push(member),
             None => {
-                let room = member.id;
-                let task = (self.start)(self.sit(room), self.feed.clone(), from);
-                rooms.open.push(Room {
-                    id: room,
+                let group = member.id;
+                let task = (self.start)(self.handle(group), self.feed.clone(), from);
+                groups.open.push(Group {
+                    id: group,
                     border: Some(from),
                     members: vec![member],
                     task: Some(task),
@@ -168,19 +168,23 @@ impl Readers {
     }
 
     /// Both ends of the channel between a reader and a new member.
-    fn member(self: &Arc<Self>, rooms: &mut Rooms, tick_by_tick: &TickByTick) -> (Member, Reader) {
+    fn member(
+        self: &Arc<Self>,
+        groups: &mut Groups,
+        tick_by_tick: &TickByTick,
+    ) -> (Member, Reader) {
         let (sender, deliveries) = mpsc::unbounded_channel();
         let backlog = Arc::new(Backlog::default());
-        rooms.last_id += 1;
+        groups.last_id += 1;
         let member = Member {
-            id: rooms.last_id,
+            id: groups.last_id,
             deliveries: sender,
             backlog: Arc::clone(&backlog),
             tick_by_tick: tick_by_tick.clone(),
         };
         let reader = Reader {
             readers: Arc::clone(self),
-            id: rooms.last_id,
+            id: groups.last_id,
             deliveries,
             backlog,
             in_hand: 0,
@@ -191,9 +195,9 @@ impl Readers {
     /// Asks the provider to cancel the statements of all readers.
     pub(crate) async fn cancel_statements(&self) {
         let statements: Vec<CancelToken> = {
-            let mut rooms = self.rooms();
-            let open = rooms.open.iter_mut();
-            open.filter_map(|room| room.statement.take()).collect()
+            let mut groups = self.groups();
+            let open = groups.open.iter_mut();
+            open.filter_map(|group| group.statement.take()).collect()
         };
         for statement in statements {
             if let Err(error) = statement.cancel().await {
@@ -202,66 +206,66 @@ impl Readers {
         }
     }
 
-    fn sit(self: &Arc<Self>, room: u64) -> Seat {
-        Seat {
+    fn handle(self: &Arc<Self>, group: u64) -> GroupHandle {
+        GroupHandle {
             readers: Arc::clone(self),
-            room,
+            group,
         }
     }
 
-    fn rooms(&self) -> MutexGuard<'_, Rooms> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    fn groups(&self) -> MutexGuard<'_, Groups> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn leave(&self, member: u64) {
-        let mut rooms = self.rooms();
-        for room in &mut rooms.open {
-            room.members.retain(|one| one.id != member);
-            if room.members.is_empty()
-                && let Some(task) = room.task.take()
+        let mut groups = self.groups();
+        for group in &mut groups.open {
+            group.members.retain(|one| one.id != member);
+            if group.members.is_empty()
+                && let Some(task) = group.task.take()
             {
                 task.abort();
             }
         }
-        rooms.open.retain(|room| !room.members.is_empty());
+        groups.open.retain(|group| !group.members.is_empty());
         self.taken.notify_waiters();
     }
 }
 
-impl Rooms {
-    /// Another room than `other_than` whose reader is between two batches, at this position.
-    fn at_border(&mut self, position: Position, other_than: Option<u64>) -> Option<&mut Room> {
+impl Groups {
+    /// Another group than `other_than` whose reader is between two batches, at this position.
+    fn at_border(&mut self, position: Position, other_than: Option<u64>) -> Option<&mut Group> {
         self.open
             .iter_mut()
-            .find(|room| room.border == Some(position) && Some(room.id) != other_than)
+            .find(|group| group.border == Some(position) && Some(group.id) != other_than)
     }
 
-    fn room(&mut self, id: u64) -> Option<&mut Room> {
-        self.open.iter_mut().find(|room| room.id == id)
+    fn group(&mut self, id: u64) -> Option<&mut Group> {
+        self.open.iter_mut().find(|group| group.id == id)
     }
 }
 
-/// The place of the reader's task in its room. Dropping the seat closes the room.
-pub(crate) struct Seat {
+/// What a group's reader reads for. Dropping the handle closes the group.
+pub(crate) struct GroupHandle {
     readers: Arc<Readers>,
-    room: u64,
+    group: u64,
 }
 
-impl Drop for Seat {
+impl Drop for GroupHandle {
     fn drop(&mut self) {
         self.readers
-            .rooms()
+            .groups()
             .open
-            .retain(|room| room.id != self.room);
+            .retain(|group| group.id != self.group);
     }
 }
 
-impl Seat {
+impl GroupHandle {
     /// A session for reading. Waits a moment for the job's other subscribers first.
     pub(super) async fn session(&self) -> Result<Session, Trouble> {
         let members: usize = {
-            let rooms = self.readers.rooms();
-            rooms.open.iter().map(|room| room.members.len()).sum()
+            let groups = self.readers.groups();
+            groups.open.iter().map(|group| group.members.len()).sum()
         };
         if members < self.readers.subscribers {
             tokio::time::sleep(GATHERING).await;
@@ -274,8 +278,8 @@ impl Seat {
             .batch_execute(SORT_MEMORY)
             .await
             .map_err(Trouble::database("could not prepare to read the queue"))?;
-        if let Some(room) = self.readers.rooms().room(self.room) {
-            room.statement = Some(session.cancel_token());
+        if let Some(group) = self.readers.groups().group(self.group) {
+            group.statement = Some(session.cancel_token());
         }
         Ok(session)
     }
@@ -283,18 +287,18 @@ impl Seat {
     /// To be called when no batch follows a position. If another reader waits at the same position, the members go over
     /// to that reader. True if they did, and then this reader must end.
     pub(super) fn merge(&self, at: Position) -> bool {
-        let mut rooms = self.readers.rooms();
-        if rooms.at_border(at, Some(self.room)).is_none() {
+        let mut groups = self.readers.groups();
+        if groups.at_border(at, Some(self.group)).is_none() {
             return false;
         }
-        let members = match rooms.room(self.room) {
-            Some(room) => {
-                room.border = None;
-                std::mem::take(&mut room.members)
+        let members = match groups.group(self.group) {
+            Some(group) => {
+                group.border = None;
+                std::mem::take(&mut group.members)
             }
             None => return true,
         };
-        if let Some(other) = rooms.at_border(at, Some(self.room)) {
+        if let Some(other) = groups.at_border(at, Some(self.group)) {
             other.members.extend(members);
         }
         true
@@ -303,18 +307,18 @@ impl Seat {
     /// How many events may be merged into the next batch; if a member wants batches of one tick, no events of further
     /// ticks.
     pub(super) fn max_events(&self) -> i64 {
-        let mut rooms = self.readers.rooms();
-        let room = rooms.room(self.room);
-        match room.is_some_and(|room| room.members.iter().any(|one| one.tick_by_tick.is_on())) {
+        let mut groups = self.readers.groups();
+        let group = groups.group(self.group);
+        match group.is_some_and(|group| group.members.iter().any(|one| one.tick_by_tick.is_on())) {
             true => 1,
             false => self.readers.feed.max_events,
         }
     }
 
     /// Begins a batch: until the batch's end no subscriber can join.
-    pub(super) fn begin(&self) -> Patience {
+    pub(super) fn begin(&self) -> Slack {
         self.set_border(None);
-        Patience {
+        Slack {
             began: Instant::now(),
             spent: Duration::ZERO,
         }
@@ -326,8 +330,8 @@ impl Seat {
     }
 
     fn set_border(&self, border: Option<Position>) {
-        if let Some(room) = self.readers.rooms().room(self.room) {
-            room.border = border;
+        if let Some(group) = self.readers.groups().group(self.group) {
+            group.border = border;
         }
     }
 
@@ -338,9 +342,9 @@ impl Seat {
     ///   a chunk;
     /// - any other delivery goes as soon as the fastest member wants it.
     ///
-    /// The slower members get what is left of the batch's patience, and then they are let go. False if the room is
+    /// The slower members get what is left of the batch's slack, and then they are let go. False if the group is
     /// closed.
-    pub(super) async fn deliver(&self, delivery: Delivery, patience: &mut Patience) -> bool {
+    pub(super) async fn deliver(&self, delivery: Delivery, slack: &mut Slack) -> bool {
         let size = bytes(&delivery);
         let chunk = self.readers.feed.chunk_bytes;
         let limit = chunk.saturating_mul(BEHIND_CHUNKS);
@@ -349,16 +353,16 @@ impl Seat {
             let mut taken = std::pin::pin!(self.readers.taken.notified());
             taken.as_mut().enable();
             let rest = {
-                let mut rooms = self.readers.rooms();
-                let Some(room) = rooms.room(self.room) else {
+                let mut groups = self.readers.groups();
+                let Some(group) = groups.group(self.group) else {
                     return false;
                 };
-                let wanted = size == 0 || room.members.iter().any(|m| m.has_room(size, may_wait));
-                let rest = patience.rest();
+                let wanted = size == 0 || group.members.iter().any(|m| m.has_room(size, may_wait));
+                let rest = slack.rest();
                 if wanted
-                    && (rest.is_zero() || !room.members.iter().any(|m| m.is_behind(size, limit)))
+                    && (rest.is_zero() || !group.members.iter().any(|m| m.is_behind(size, limit)))
                 {
-                    room.members.retain(|member| {
+                    group.members.retain(|member| {
                         let stays = !member.is_behind(size, limit);
                         let sent = if stays {
                             delivery.clone()
@@ -378,7 +382,7 @@ impl Seat {
                     let since = Instant::now();
                     // After a notification and after the time limit alike the members are looked at again.
                     let _ = tokio::time::timeout(rest, taken).await;
-                    patience.spent += since.elapsed();
+                    slack.spent += since.elapsed();
                 }
             }
         }
@@ -386,20 +390,20 @@ impl Seat {
 
     /// Whether some member has finished all its deliveries, and waits for more.
     pub(super) fn is_awaited(&self) -> bool {
-        let mut rooms = self.readers.rooms();
-        rooms
-            .room(self.room)
-            .is_some_and(|room| room.members.iter().any(Member::wants))
+        let mut groups = self.readers.groups();
+        groups
+            .group(self.group)
+            .is_some_and(|group| group.members.iter().any(Member::wants))
     }
 
     /// Gives the trouble to one member. The others are let go: they read on by themselves, and meet the trouble or not.
     pub(super) fn fail(&self, trouble: Trouble) {
-        let mut rooms = self.readers.rooms();
-        let Some(room) = rooms.room(self.room) else {
+        let mut groups = self.readers.groups();
+        let Some(group) = groups.group(self.group) else {
             return;
         };
         let mut trouble = Some(trouble);
-        for member in room.members.drain(..) {
+        for member in group.members.drain(..) {
             let last = trouble.take().map_or(Ok(Delivery::LetGo), Err);
             member.send(last, 0);
         }
@@ -438,16 +442,16 @@ impl Member {
 
 /// How long a batch may wait for members that are slower than the fastest: a tenth of the batch's own time, and a
 /// moment.
-pub(super) struct Patience {
+pub(super) struct Slack {
     began: Instant,
     spent: Duration,
 }
 
-impl Patience {
+impl Slack {
     const MOMENT: Duration = Duration::from_millis(100);
 
     fn rest(&self) -> Duration {
-        (Patience::MOMENT + self.began.elapsed() / 10).saturating_sub(self.spent)
+        (Slack::MOMENT + self.began.elapsed() / 10).saturating_sub(self.spent)
     }
 }
 

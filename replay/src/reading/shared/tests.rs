@@ -1,4 +1,4 @@
-//! The rules of a room; the test is the room's reader.
+//! The rules of a group; the test is the group's reader.
 
 use sql::connect::Purpose;
 use sql::queue::tick::{Epoch, Tick, TickId, TickTag};
@@ -40,21 +40,25 @@ fn readers() -> Arc<Readers> {
     ))
 }
 
-/// A room at a border, its members' ends and its reader's seat; the test is the reader.
-fn room(readers: &Arc<Readers>, border: Position, members: usize) -> (Seat, Vec<Reader>) {
-    let mut rooms = readers.rooms();
+/// A group at a border, its members' ends and its reader's handle; the test is the reader.
+fn new_group(
+    readers: &Arc<Readers>,
+    border: Position,
+    members: usize,
+) -> (GroupHandle, Vec<Reader>) {
+    let mut groups = readers.groups();
     let (members, ends): (Vec<Member>, Vec<Reader>) = (0..members)
-        .map(|_| readers.member(&mut rooms, &TickByTick::default()))
+        .map(|_| readers.member(&mut groups, &TickByTick::default()))
         .unzip();
     let id = members[0].id;
-    rooms.open.push(Room {
+    groups.open.push(Group {
         id,
         border: Some(border),
         members,
         task: None,
         statement: None,
     });
-    (readers.sit(id), ends)
+    (readers.handle(id), ends)
 }
 
 fn part(bytes: usize) -> Delivery {
@@ -70,8 +74,8 @@ async fn gives_part(reader: &mut Reader) -> bool {
 
 #[tokio::test]
 async fn every_member_gets_the_same_part() {
-    let (seat, mut ends) = room(&readers(), at(1), 2);
-    assert!(seat.deliver(part(CHUNK), &mut seat.begin()).await);
+    let (group, mut ends) = new_group(&readers(), at(1), 2);
+    assert!(group.deliver(part(CHUNK), &mut group.begin()).await);
     let mut parts = Vec::new();
     for end in &mut ends {
         match end.next().await {
@@ -84,40 +88,40 @@ async fn every_member_gets_the_same_part() {
 
 #[tokio::test]
 async fn the_next_part_goes_when_the_one_before_is_written() {
-    let (seat, mut ends) = room(&readers(), at(1), 1);
-    let mut patience = seat.begin();
-    assert!(seat.deliver(part(1), &mut patience).await);
+    let (group, mut ends) = new_group(&readers(), at(1), 1);
+    let mut slack = group.begin();
+    assert!(group.deliver(part(1), &mut slack).await);
     assert!(gives_part(&mut ends[0]).await);
-    let mut next = std::pin::pin!(seat.deliver(part(1), &mut patience));
+    let mut next = std::pin::pin!(group.deliver(part(1), &mut slack));
     let moment = Duration::from_millis(20);
     let while_it_writes = tokio::time::timeout(moment, next.as_mut());
     assert!(while_it_writes.await.is_err());
-    assert!(!seat.is_awaited());
+    assert!(!group.is_awaited());
     let (delivered, taken) = tokio::join!(next, gives_part(&mut ends[0]));
     assert!(delivered && taken);
 }
 
 #[tokio::test]
 async fn the_next_batch_is_announced_while_the_one_before_is_written() {
-    let (seat, mut ends) = room(&readers(), at(1), 1);
-    assert!(seat.deliver(part(1), &mut seat.begin()).await);
+    let (group, mut ends) = new_group(&readers(), at(1), 1);
+    assert!(group.deliver(part(1), &mut group.begin()).await);
     assert!(gives_part(&mut ends[0]).await);
     let begin = Delivery::Begin(Header {
         from: at(1),
         to: at(2),
         to_time: std::time::SystemTime::UNIX_EPOCH,
     });
-    assert!(seat.deliver(begin, &mut seat.begin()).await);
+    assert!(group.deliver(begin, &mut group.begin()).await);
     assert!(matches!(ends[0].next().await, Ok(Delivery::Begin(_))));
 }
 
 #[tokio::test]
 async fn a_single_member_is_waited_for_and_never_let_go() {
-    let (seat, mut ends) = room(&readers(), at(1), 1);
+    let (group, mut ends) = new_group(&readers(), at(1), 1);
     let reads = async {
-        let mut patience = seat.begin();
+        let mut slack = group.begin();
         for _ in 0..10 {
-            assert!(seat.deliver(part(2 * CHUNK), &mut patience).await);
+            assert!(group.deliver(part(2 * CHUNK), &mut slack).await);
         }
     };
     let applies = async {
@@ -131,12 +135,12 @@ async fn a_single_member_is_waited_for_and_never_let_go() {
 
 #[tokio::test]
 async fn a_member_that_does_nothing_is_let_go_and_the_other_gets_all() {
-    let (seat, mut ends) = room(&readers(), at(1), 2);
+    let (group, mut ends) = new_group(&readers(), at(1), 2);
     let mut dead = ends.remove(0);
     let reads = async {
-        let mut patience = seat.begin();
+        let mut slack = group.begin();
         for _ in 0..10 {
-            assert!(seat.deliver(part(CHUNK), &mut patience).await);
+            assert!(group.deliver(part(CHUNK), &mut slack).await);
         }
     };
     let applies = async {
@@ -155,15 +159,15 @@ async fn a_member_that_does_nothing_is_let_go_and_the_other_gets_all() {
 #[tokio::test]
 async fn readers_that_wait_at_one_place_become_one() {
     let readers = readers();
-    let (first, mut ends) = room(&readers, at(1), 1);
-    let (second, more) = room(&readers, at(2), 1);
+    let (first, mut ends) = new_group(&readers, at(1), 1);
+    let (second, more) = new_group(&readers, at(2), 1);
     ends.extend(more);
     assert!(!first.merge(at(1)));
     first.end(at(2));
     assert!(first.merge(at(2)));
     assert!(
         !second.merge(at(2)),
-        "nobody waits in the room that was left"
+        "nobody waits in the group that was left"
     );
     drop(first);
     assert!(second.deliver(part(1), &mut second.begin()).await);
@@ -175,44 +179,44 @@ async fn readers_that_wait_at_one_place_become_one() {
 #[tokio::test]
 async fn who_comes_while_a_batch_is_read_reads_alone() {
     let readers = readers();
-    let (seat, _ends) = room(&readers, at(1), 1);
+    let (group, _ends) = new_group(&readers, at(1), 1);
     let with_it = readers.read_after(at(1), &TickByTick::default());
-    assert_eq!(readers.rooms().open.len(), 1);
-    seat.begin();
+    assert_eq!(readers.groups().open.len(), 1);
+    group.begin();
     let alone = readers.read_after(at(1), &TickByTick::default());
-    assert_eq!(readers.rooms().open.len(), 2);
+    assert_eq!(readers.groups().open.len(), 2);
     drop((with_it, alone));
-    assert_eq!(readers.rooms().open.len(), 1);
+    assert_eq!(readers.groups().open.len(), 1);
 }
 
 #[tokio::test]
 async fn a_batch_is_one_tick_while_a_member_wants_it_so() {
     let (readers, wants) = (readers(), TickByTick::default());
-    let (seat, _ends) = room(&readers, at(1), 1);
-    let many = seat.max_events();
+    let (group, _ends) = new_group(&readers, at(1), 1);
+    let many = group.max_events();
     let member = readers.read_after(at(1), &wants);
     assert!(wants.begin() && !wants.begin());
-    assert_eq!(seat.max_events(), 1);
+    assert_eq!(group.max_events(), 1);
     wants.end();
-    assert_eq!(seat.max_events(), many);
+    assert_eq!(group.max_events(), many);
     assert!(wants.begin());
     drop(member);
-    assert_eq!(seat.max_events(), many);
+    assert_eq!(group.max_events(), many);
 }
 
 #[tokio::test]
 async fn trouble_is_told_to_one_and_the_others_read_on() {
-    let (seat, mut ends) = room(&readers(), at(1), 2);
-    seat.fail(Trouble::Stale);
+    let (group, mut ends) = new_group(&readers(), at(1), 2);
+    group.fail(Trouble::Stale);
     assert!(matches!(ends[0].next().await, Err(Trouble::Stale)));
     assert!(matches!(ends[1].next().await, Ok(Delivery::LetGo)));
 }
 
 #[tokio::test]
 async fn a_reader_whose_members_have_left_ends() {
-    let (seat, ends) = room(&readers(), at(1), 2);
+    let (group, ends) = new_group(&readers(), at(1), 2);
     drop(ends);
-    assert!(!seat.deliver(part(1), &mut seat.begin()).await);
+    assert!(!group.deliver(part(1), &mut group.begin()).await);
 }
 
 #[tokio::test]
@@ -224,11 +228,11 @@ async fn the_last_part_of_a_batch_that_others_follow_waits_for_nobody_within_a_c
             ..Part::default()
         }))
     };
-    let (seat, mut ends) = room(&readers(), at(1), 1);
+    let (group, mut ends) = new_group(&readers(), at(1), 1);
     let moment = Duration::from_millis(20);
     let waits = async |delivery| {
-        let mut patience = seat.begin();
-        let delivered = tokio::time::timeout(moment, seat.deliver(delivery, &mut patience)).await;
+        let mut slack = group.begin();
+        let delivered = tokio::time::timeout(moment, group.deliver(delivery, &mut slack)).await;
         delivered.is_err()
     };
     assert!(!waits(last(true)).await);
