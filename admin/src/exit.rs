@@ -107,6 +107,12 @@ impl From<ConfigErrors> for Failure {
     }
 }
 
+impl From<sql::Error> for Failure {
+    fn from(error: sql::Error) -> Failure {
+        Failure::new(Exit::Failed, error)
+    }
+}
+
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Failure {
         Failure::new(Exit::Failed, error)

@@ -59,8 +59,7 @@ impl ApplyTx<'_> {
             .applier
             .mover
             .compare_and_swap(&*self.applier.session, &self.applier.consumer, &step)
-            .await
-            .map_err(Trouble::database("could not write the position"))?;
+            .await?;
         if moved { Ok(()) } else { Err(Trouble::Stale) }
     }
 

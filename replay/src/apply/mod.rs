@@ -72,9 +72,7 @@ impl Applier {
         session_role: SessionRole,
     ) -> Result<Applier, Trouble> {
         make_ready(&session, session_role).await?;
-        let mover = Mover::prepare(&*session)
-            .await
-            .map_err(Trouble::database("could not read trunkline.position"))?;
+        let mover = Mover::prepare(&*session).await?;
         Ok(Applier {
             session,
             consumer: consumer.to_owned(),

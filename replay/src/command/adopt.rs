@@ -225,9 +225,7 @@ async fn start_anew(job: &Job, provider: &Session, found: &Found<'_>) -> Result<
         .await
         .context("could not ask the provider for the consumer")?
         .context("the provider lost the consumer at once")?;
-    let tables = position::start_anew(&*found.session, consumer, at)
-        .await
-        .context("could not move the position")?;
+    let tables = position::start_anew(&*found.session, consumer, at).await?;
     job.say(&format!(
         "{}: starts anew at tick {}, {tables} tables are copied again",
         label(found.one),

@@ -84,9 +84,7 @@ async fn prepare(
         ))?;
     }
     // A subscriber with tables stays with its queue: no other queue has the events after its position.
-    let stored = position::find(&*subscriber, &one.consumer)
-        .await
-        .context("could not read the position")?;
+    let stored = position::find(&*subscriber, &one.consumer).await?;
     if let Some(stored) = stored
         && !has_no_tables(&subscriber, one).await?
     {
@@ -149,9 +147,7 @@ async fn register(
     let at_provider = provider::consumer_position(&**provider, job.queue(), &one.consumer)
         .await
         .context("could not ask the provider for the consumer")?;
-    let stored = position::find(&**subscriber, &one.consumer)
-        .await
-        .context("could not read the position")?;
+    let stored = position::find(&**subscriber, &one.consumer).await?;
     match (at_provider, stored) {
         (Some(_), Some(stored)) => {
             if !has_no_tables(subscriber, one).await?
@@ -159,17 +155,13 @@ async fn register(
             {
                 return Ok(false);
             }
-            position::remove(&**subscriber, &one.consumer)
-                .await
-                .context("could not remove an old position")?;
+            position::remove(&**subscriber, &one.consumer).await?;
         }
         (None, Some(stored)) => {
             if !has_no_tables(subscriber, one).await? {
                 return put_back(job, provider, one, stored.position).await;
             }
-            position::remove(&**subscriber, &one.consumer)
-                .await
-                .context("could not remove an old position")?;
+            position::remove(&**subscriber, &one.consumer).await?;
         }
         (Some(_) | None, None) => {}
     }
@@ -186,9 +178,7 @@ async fn register(
         .await
         .context("could not ask the provider for the consumer")?
         .context("the provider lost the consumer at once")?;
-    position::register(&**subscriber, &one.consumer, job.name(), job.queue(), at)
-        .await
-        .context("could not store the position")?;
+    position::register(&**subscriber, &one.consumer, job.name(), job.queue(), at).await?;
     Ok(true)
 }
 

@@ -191,12 +191,8 @@ async fn applied(
 ) -> Result<bool, Failure> {
     let tick = wanted.tick();
     loop {
-        let stored = async {
-            let found = position::find(&**subscriber, &one.consumer).await;
-            found.map_err(sql::Error::database("read trunkline.position"))
-        };
         let (stored, mut unfinished) = futures::try_join!(
-            stored,
+            position::find(&**subscriber, &one.consumer),
             table_state::unfinished(&**subscriber, &one.consumer, &table_state::UNFINISHED),
         )
         .with_context(|| format!("could not ask {}", label(one)))?;

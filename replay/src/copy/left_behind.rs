@@ -137,9 +137,7 @@ impl Tending {
     async fn wake_up(&mut self, sub: &Subscription, subscriber: &Client) -> Result<(), Trouble> {
         let now = Instant::now();
         self.resting.retain(|_, until| *until > now);
-        let stored = position::find(subscriber, &sub.consumer)
-            .await
-            .map_err(Trouble::database("could not read the position"))?;
+        let stored = position::find(subscriber, &sub.consumer).await?;
         let version = stored.map_or(0, |stored| stored.tables_version);
         if std::mem::replace(&mut self.tables_version, version) != version {
             self.resting.clear();

@@ -13,8 +13,7 @@ use crate::{queue::track::OffTrack, trouble::Trouble};
 /// The stored position of a consumer, which exists if the subscriber is installed.
 pub(crate) async fn stored(sub: &Subscription, subscriber: &Session) -> Result<Stored, Trouble> {
     position::find(&**subscriber, &sub.consumer)
-        .await
-        .map_err(Trouble::database("could not read the position"))?
+        .await?
         .ok_or_else(|| Trouble::Operator {
             doing: format!(
                 "consumer {} is not installed on the subscriber",

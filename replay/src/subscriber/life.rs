@@ -198,8 +198,7 @@ async fn is_of_queue(sub: &Subscription, admin: &Session) -> Result<(), Trouble>
     if !there.map_err(Trouble::sql("could not look for replay's tables"))? {
         return Ok(());
     }
-    let stored = position::find(&**admin, &sub.consumer).await;
-    match stored.map_err(Trouble::database("could not read the position"))? {
+    match position::find(&**admin, &sub.consumer).await? {
         Some(stored) if stored.queue != sub.settings.queue => Err(Trouble::Operator {
             doing: "stopped, nothing was applied".into(),
             advice: OTHER_QUEUE.into(),

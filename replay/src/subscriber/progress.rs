@@ -36,9 +36,7 @@ impl Progress {
             return Ok(());
         }
         let shown = (rows > 0).then(|| i64::try_from(rows).unwrap_or(i64::MAX));
-        position::show_progress(&**subscriber, &sub.consumer, shown)
-            .await
-            .map_err(Trouble::database("could not show how far a batch is"))?;
+        position::show_progress(&**subscriber, &sub.consumer, shown).await?;
         (self.shown, self.at) = (Some(rows), Some(Instant::now()));
         Ok(())
     }

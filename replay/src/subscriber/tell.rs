@@ -84,7 +84,8 @@ impl Subscription {
             advice: stored.advice.as_deref(),
         });
         if let Err(error) = position::show_error(&*session, &self.consumer, stored).await {
-            debug!(consumer = %self.consumer, %error, "the error is not shown in status");
+            let error = admin::exit::log_line(&error);
+            debug!(consumer = %self.consumer, error, "the error is not shown in status");
         }
     }
 }

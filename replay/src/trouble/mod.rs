@@ -126,7 +126,12 @@ impl Trouble {
         doing: impl Into<String>,
     ) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
         let (table, failed) = (table.clone(), Trouble::database(doing));
-        move |error| match failed(error) {
+        move |error| failed(error).at(&table)
+    }
+
+    /// The trouble of an error that may be caused by one table's rows or definition.
+    pub(crate) fn at(self, table: &TableName) -> Trouble {
+        match self {
             Trouble::Passing {
                 doing,
                 advice,
@@ -140,7 +145,7 @@ impl Trouble {
                 doing,
                 advice,
                 source,
-            } => TableTrouble::new(&table, doing, advice, source).into(),
+            } => TableTrouble::new(table, doing, advice, source).into(),
             other @ (Trouble::Table(_) | Trouble::Stale) => other,
         }
     }
@@ -247,6 +252,25 @@ impl Trouble {
             Trouble::Operator { advice, .. } => Some(advice),
             Trouble::Passing { advice, .. } => advice.as_deref(),
             Trouble::Stale => None,
+        }
+    }
+}
+
+/// An error of package `sql`, by its class. Of a database error the trouble is the same as of a statement that replay
+/// makes itself, and keeps the driver's error as its source: SQLSTATE, advice and refusal are read from it.
+impl From<sql::Error> for Trouble {
+    fn from(error: sql::Error) -> Trouble {
+        match error {
+            sql::Error::Database { doing, source } => {
+                Trouble::database(format!("could not {doing}"))(source)
+            }
+            other @ (sql::Error::ForeignSchema { .. }
+            | sql::Error::Extension { .. }
+            | sql::Error::Stranger { .. }
+            | sql::Error::NotInstalled { .. }
+            | sql::Error::NewerInstall { .. }
+            | sql::Error::Manifest(_)
+            | sql::Error::Unexpected(_)) => Trouble::sql("could not use the database")(other),
         }
     }
 }

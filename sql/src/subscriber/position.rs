@@ -73,10 +73,7 @@ pub async fn is_installed(client: &impl GenericClient) -> Result<bool, Error> {
 }
 
 /// The stored position of a consumer; none if `replay install` has not registered the consumer here.
-pub async fn find(
-    client: &impl GenericClient,
-    consumer: &str,
-) -> Result<Option<Stored>, tokio_postgres::Error> {
+pub async fn find(client: &impl GenericClient, consumer: &str) -> Result<Option<Stored>, Error> {
     let row = client
         .query_opt(
             "select epoch, tick_id, tick_tag, tables_version, paused, conflicts, last_error, \
@@ -84,8 +81,12 @@ pub async fn find(
              from trunkline.position where consumer = $1",
             &[&consumer],
         )
-        .await?;
-    row.as_ref().map(stored).transpose()
+        .await
+        .map_err(Error::database("read the position"))?;
+    row.as_ref()
+        .map(stored)
+        .transpose()
+        .map_err(Error::database("read the position"))
 }
 
 /// Registers a consumer at a tick of the provider; false if it is registered already, and then its position stays.
@@ -95,7 +96,7 @@ pub async fn register(
     job: &str,
     queue: &str,
     at: Position,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let made = client
         .execute(
             "insert into trunkline.position \
@@ -110,15 +111,13 @@ pub async fn register(
                 &at.tick.tag.0,
             ],
         )
-        .await?;
+        .await
+        .map_err(Error::database("store the position"))?;
     Ok(made == 1)
 }
 
 /// Forgets a consumer that has no tables, with its sequences and conflicts.
-pub async fn remove(
-    client: &impl GenericClient,
-    consumer: &str,
-) -> Result<(), tokio_postgres::Error> {
+pub async fn remove(client: &impl GenericClient, consumer: &str) -> Result<(), Error> {
     client
         .execute(
             "with s as (delete from trunkline.sequence_state where consumer = $1), \
@@ -126,7 +125,8 @@ pub async fn remove(
              delete from trunkline.position where consumer = $1",
             &[&consumer],
         )
-        .await?;
+        .await
+        .map_err(Error::database("remove an old position"))?;
     Ok(())
 }
 
@@ -136,7 +136,7 @@ pub async fn start_anew(
     client: &impl GenericClient,
     consumer: &str,
     at: Position,
-) -> Result<u64, tokio_postgres::Error> {
+) -> Result<u64, Error> {
     let tables: i64 = client
         .query_one(
             &format!(
@@ -152,8 +152,9 @@ pub async fn start_anew(
             ),
             &[&consumer, &at.epoch.0, &at.tick.id.0, &at.tick.tag.0],
         )
-        .await?
-        .try_get(0)?;
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database("move the position"))?;
     Ok(u64::try_from(tables).unwrap_or_default())
 }
 
@@ -162,14 +163,19 @@ pub async fn pause(
     client: &impl GenericClient,
     consumer: &str,
     paused: bool,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let changed = client
         .execute(
             "update trunkline.position set paused = $2 \
              where consumer = $1 and paused is distinct from $2",
             &[&consumer, &paused],
         )
-        .await?;
+        .await
+        .map_err(Error::database(if paused {
+            "pause the consumer"
+        } else {
+            "end the consumer's pause"
+        }))?;
     Ok(changed == 1)
 }
 
@@ -195,7 +201,7 @@ pub struct Mover {
 
 impl Mover {
     /// Prepares the statement on a session to the subscriber.
-    pub async fn prepare(client: &impl GenericClient) -> Result<Mover, tokio_postgres::Error> {
+    pub async fn prepare(client: &impl GenericClient) -> Result<Mover, Error> {
         let statement = client
             .prepare(
                 "update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = coalesce($8, tick_time), \
@@ -203,7 +209,8 @@ impl Mover {
                  where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
                    and tables_version = $5",
             )
-            .await?;
+            .await
+            .map_err(Error::database("prepare to write the position"))?;
         Ok(Mover { statement })
     }
 
@@ -214,7 +221,7 @@ impl Mover {
         client: &impl GenericClient,
         consumer: &str,
         step: &Move,
-    ) -> Result<bool, tokio_postgres::Error> {
+    ) -> Result<bool, Error> {
         let moved = client
             .execute(
                 &self.statement,
@@ -230,7 +237,8 @@ impl Mover {
                     &step.conflicts,
                 ],
             )
-            .await?;
+            .await
+            .map_err(Error::database("write the position"))?;
         Ok(moved == 1)
     }
 }
@@ -240,14 +248,15 @@ pub async fn show_progress(
     client: &impl GenericClient,
     consumer: &str,
     rows: Option<i64>,
-) -> Result<(), tokio_postgres::Error> {
+) -> Result<(), Error> {
     client
         .execute(
             "update trunkline.position set batch_rows = $2 \
              where consumer = $1 and batch_rows is distinct from $2",
             &[&consumer, &rows],
         )
-        .await?;
+        .await
+        .map_err(Error::database("show how far a batch is"))?;
     Ok(())
 }
 
@@ -265,7 +274,7 @@ pub async fn show_error(
     client: &impl GenericClient,
     consumer: &str,
     error: Option<StoredError<'_>>,
-) -> Result<(), tokio_postgres::Error> {
+) -> Result<(), Error> {
     client
         .execute(
             "update trunkline.position set last_error = $2, last_error_advice = $3, \
@@ -278,6 +287,7 @@ pub async fn show_error(
                 &error.and_then(|error| error.advice),
             ],
         )
-        .await?;
+        .await
+        .map_err(Error::database("store why the loop does not go on"))?;
     Ok(())
 }

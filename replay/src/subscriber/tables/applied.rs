@@ -42,9 +42,7 @@ impl Applied {
 
 async fn tell(sub: &Subscription, provider: &Session, subscriber: &Session) -> Result<(), Trouble> {
     let queue = &sub.settings.queue;
-    let stored = position::find(&**subscriber, &sub.consumer)
-        .await
-        .map_err(Trouble::database("could not read positions and tables"))?;
+    let stored = position::find(&**subscriber, &sub.consumer).await?;
     // None: not installed yet.
     let stands = stored.ok_or(Trouble::Stale)?.position.tick.id;
     if let Err(error) = consumer::advance(&**provider, queue, &sub.consumer, stands).await {

@@ -51,8 +51,7 @@ impl<'a> CatchUp<'a> {
         applier.choose([row]);
         applier.map_tables([row]);
         let stored = position::find(&**applier.session(), &sub.consumer)
-            .await
-            .map_err(Trouble::database("could not read the position"))?
+            .await?
             .ok_or(Trouble::Stale)?;
         let own = OwnEvents::open(
             provider,
