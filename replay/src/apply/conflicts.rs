@@ -69,9 +69,7 @@ impl ApplyTx<'_> {
                     tick: one.tick,
                 };
                 let key_hash =
-                    conflict::store(&*self.applier.session, &self.applier.consumer, &found)
-                        .await
-                        .map_err(Trouble::database("could not store conflicts"))?;
+                    conflict::store(&*self.applier.session, &self.applier.consumer, &found).await?;
                 match kind {
                     Kind::Missing => one.missing += keys.len(),
                     Kind::Exists => one.exists += keys.len(),

@@ -158,11 +158,7 @@ impl<'a> ApplyTx<'a> {
             provider_oid: table_oid,
             epoch,
         };
-        skipped_change::hold(&*self.applier.session, of)
-            .await
-            .map_err(Trouble::database(
-                "could not read which changes are skipped",
-            ))
+        Ok(skipped_change::hold(&*self.applier.session, of).await?)
     }
 
     /// Writes sets on trial, inside the open transaction, and gives the result; the writes are rolled back.

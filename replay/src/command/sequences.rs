@@ -105,7 +105,9 @@ pub(super) async fn carry(
                 .with_context(|| format!("could not add {sequence} on the provider"))?;
             sequence_state::register(&*subscriber, &one.consumer, sequence)
                 .await
-                .with_context(|| format!("could not register {sequence} on {}", label(one)))?;
+                .with_context(|| {
+                    format!("could not register sequence {sequence} on {}", label(one))
+                })?;
             if new {
                 carried.added += 1;
                 job.say(&format!("{sequence} added"))?;
@@ -133,7 +135,9 @@ pub(crate) async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failu
                 .with_context(|| format!("could not remove {sequence} on the provider"))?;
             sequence_state::remove(&*subscriber, &one.consumer, sequence)
                 .await
-                .with_context(|| format!("could not remove {sequence} from {}", label(one)))?;
+                .with_context(|| {
+                    format!("could not remove sequence {sequence} from {}", label(one))
+                })?;
             removed += 1;
             job.say(&format!("{sequence} removed"))?;
         }
@@ -206,7 +210,13 @@ async fn sync(
     for value in &values {
         sequence_state::set(&**subscriber, &one.consumer, value, 0)
             .await
-            .with_context(|| format!("could not set {} on {}", value.sequence, label(one)))?;
+            .with_context(|| {
+                format!(
+                    "could not set sequence {} on {}",
+                    value.sequence,
+                    label(one)
+                )
+            })?;
     }
     Ok(())
 }
@@ -222,8 +232,7 @@ async fn warn_of_differences(
     let (here, there) = futures::try_join!(
         sequence_state::definitions(&**provider, names),
         sequence_state::definitions(&**subscriber, names),
-    )
-    .context("could not read how sequences count")?;
+    )?;
     for ours in &here {
         let theirs = there.iter().find(|theirs| theirs.sequence == ours.sequence);
         if let Some(theirs) = theirs

@@ -191,14 +191,17 @@ async fn store(
         error: &error,
         told_by: told_by.as_deref(),
     };
-    let run = async |sql: &str| session.batch_execute(sql).await;
+    let run = async |sql: &str| {
+        let done = session.batch_execute(sql).await;
+        done.map_err(sql::Error::database("store what is skipped"))
+    };
     let stored = async {
         run("begin").await?;
         let added = skipped_change::add(&**session, of, &skip).await?;
         run(if added { "commit" } else { "rollback" }).await?;
-        Ok::<bool, tokio_postgres::Error>(added)
+        Ok::<bool, sql::Error>(added)
     };
-    if stored.await.context("could not store what is skipped")? {
+    if stored.await? {
         return Ok(());
     }
     Err(Failure::message(

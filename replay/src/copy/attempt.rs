@@ -86,8 +86,7 @@ async fn try_begin(
         Existing::Trust | Existing::Keep | Existing::Swap => (false, false),
     };
     let attempt = Attempt::begin(&**session, &sub.consumer, row, loading)
-        .await
-        .map_err(Trouble::database("could not begin a try"))?
+        .await?
         .ok_or(Trouble::Stale)?;
     if loading && take_indexes_away {
         let left = kept_ddl::keep(&**session, &sub.consumer, &row.table, &target.name)
@@ -203,8 +202,7 @@ async fn try_complete(
     } = loaded;
     let done = attempt
         .complete(&**session, *tick, copied, *rows, *bytes)
-        .await
-        .map_err(Trouble::database("could not write a table's state"))?;
+        .await?;
     if !done {
         return Err(Trouble::Stale);
     }
@@ -234,11 +232,7 @@ async fn try_give_up(
     begun: &Begun,
 ) -> Result<(), Trouble> {
     table_lock::begin(session, role).await?;
-    let given_up = begun
-        .attempt
-        .abandon(&**session)
-        .await
-        .map_err(Trouble::database("could not give a try up"))?;
+    let given_up = begun.attempt.abandon(&**session).await?;
     if !given_up {
         return Err(Trouble::Stale);
     }

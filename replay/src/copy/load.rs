@@ -143,11 +143,7 @@ impl Load {
             ))
             .await
             .map_err(cannot_write())?;
-        let claim = self
-            .attempt
-            .claim(writing, part.number)
-            .await
-            .map_err(Trouble::database("could not claim a part of a copy"))?;
+        let claim = self.attempt.claim(writing, part.number).await?;
         match claim {
             Claim::Yours => {}
             Claim::Loaded => {

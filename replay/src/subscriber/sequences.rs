@@ -93,9 +93,7 @@ impl Sequences {
             done.map_err(Trouble::database("could not set a sequence"))
         };
         run("begin read write").await?;
-        let problem = sequence_state::set(&**subscriber, &self.consumer, &value, AHEAD)
-            .await
-            .map_err(Trouble::database("could not set a sequence"))?;
+        let problem = sequence_state::set(&**subscriber, &self.consumer, &value, AHEAD).await?;
         run("commit").await?;
         match problem {
             Some(problem) => {

@@ -2,7 +2,7 @@
 
 use tokio_postgres::GenericClient;
 
-use crate::{name::TableName, queue::tick::TickId};
+use crate::{error::Error, name::TableName, queue::tick::TickId};
 
 /// How a row differed from what the change said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub async fn store(
     client: &impl GenericClient,
     consumer: &str,
     found: &Found<'_>,
-) -> Result<Option<String>, tokio_postgres::Error> {
+) -> Result<Option<String>, Error> {
     let kept = &found.keys[..found.keys.len().min(KEPT_OF_CALL)];
     let rows = client
         .query(
@@ -91,7 +91,8 @@ pub async fn store(
                 &KEPT_KEY_CHARACTERS,
             ],
         )
-        .await?;
+        .await
+        .map_err(could_not_store())?;
     client
         .execute(
             "delete from trunkline.conflict where consumer = $1 and conflict_id <= ( \
@@ -99,7 +100,8 @@ pub async fn store(
                  order by conflict_id desc offset $2 limit 1)",
             &[&consumer, &KEPT_ROWS],
         )
-        .await?;
+        .await
+        .map_err(could_not_store())?;
     client
         .execute(
             "update trunkline.table_state set conflicts = conflicts + $3 \
@@ -110,6 +112,12 @@ pub async fn store(
                 &i64::try_from(found.keys.len()).unwrap_or(i64::MAX),
             ],
         )
-        .await?;
-    rows.first().map(|row| row.try_get(0)).transpose()
+        .await
+        .map_err(could_not_store())?;
+    let first = rows.first().map(|row| row.try_get(0));
+    first.transpose().map_err(could_not_store())
+}
+
+fn could_not_store() -> impl FnOnce(tokio_postgres::Error) -> Error {
+    Error::database("store conflicts")
 }

@@ -4,7 +4,7 @@
 use tokio_postgres::GenericClient;
 
 use super::table_state::{Copied, TableRow};
-use crate::{name::TableName, queue::tick::Tick};
+use crate::{error::Error, name::TableName, queue::tick::Tick};
 
 /// One try to copy a table. A later try has a greater number, and ends this try.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ impl Attempt {
         consumer: &str,
         row: &TableRow,
         loading: bool,
-    ) -> Result<Option<Attempt>, tokio_postgres::Error> {
+    ) -> Result<Option<Attempt>, Error> {
         let number = client
             .query_opt(
                 "with begun as ( \
@@ -59,9 +59,9 @@ impl Attempt {
                     &loading,
                 ],
             )
-            .await?
-            .map(|row| row.try_get(0))
-            .transpose()?;
+            .await
+            .and_then(|row| row.map(|row| row.try_get(0)).transpose())
+            .map_err(Error::database("begin a try"))?;
         Ok(number.map(|number| Attempt {
             consumer: consumer.to_owned(),
             table: row.table.clone(),
@@ -72,11 +72,7 @@ impl Attempt {
     /// Claims a part in the transaction that loads it. The transaction holds a lock on the table, which a new try waits
     /// for before it empties the table. If a transaction whose outcome is not known has claimed the part, the call
     /// waits for that transaction.
-    pub async fn claim(
-        &self,
-        client: &impl GenericClient,
-        part: i32,
-    ) -> Result<Claim, tokio_postgres::Error> {
+    pub async fn claim(&self, client: &impl GenericClient, part: i32) -> Result<Claim, Error> {
         let claimed = client
             .execute(
                 "insert into trunkline.copied_range (consumer, schema_name, table_name, range_no) \
@@ -92,7 +88,8 @@ impl Attempt {
                     &part,
                 ],
             )
-            .await?;
+            .await
+            .map_err(Error::database("claim a part of a copy"))?;
         if claimed == 1 {
             return Ok(Claim::Yours);
         }
@@ -110,8 +107,9 @@ impl Attempt {
                     &part,
                 ],
             )
-            .await?
-            .try_get(0)?;
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(Error::database("claim a part of a copy"))?;
         Ok(if loaded { Claim::Loaded } else { Claim::Over })
     }
 
@@ -124,7 +122,7 @@ impl Attempt {
         copied: &Copied,
         rows: i64,
         bytes: i64,
-    ) -> Result<bool, tokio_postgres::Error> {
+    ) -> Result<bool, Error> {
         let done = client
             .execute(
                 "with cleared as ( \
@@ -149,16 +147,14 @@ impl Attempt {
                     &bytes,
                 ],
             )
-            .await?;
+            .await
+            .map_err(Error::database("write a table's state"))?;
         Ok(done == 1)
     }
 
     /// Gives the try up, in the transaction that empties the table: the table then holds no rows of the try. False if
     /// the try is over.
-    pub async fn abandon(
-        &self,
-        client: &impl GenericClient,
-    ) -> Result<bool, tokio_postgres::Error> {
+    pub async fn abandon(&self, client: &impl GenericClient) -> Result<bool, Error> {
         let done = client
             .execute(
                 "with cleared as ( \
@@ -175,7 +171,8 @@ impl Attempt {
                     &self.number,
                 ],
             )
-            .await?;
+            .await
+            .map_err(Error::database("give a try up"))?;
         Ok(done == 1)
     }
 }

@@ -1,8 +1,8 @@
 //! What a name stands for in a database, if it is not the table that was looked for. Reads the catalog.
 
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, Row};
 
-use crate::name::TableName;
+use crate::{error::Error, name::TableName};
 
 /// The object that has a name in a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,20 +16,19 @@ pub struct Found {
 }
 
 /// The object with a name in this database; none if no object has the name.
-pub async fn find(
-    client: &impl GenericClient,
-    name: &TableName,
-) -> Result<Option<Found>, tokio_postgres::Error> {
-    let row = client.query_opt(FIND, &[&name.schema, &name.name]).await?;
-    row.map(|row| {
-        let kind: String = row.try_get(1)?;
-        Ok(Found {
-            what: row.try_get(0)?,
-            is_table: matches!(kind.as_str(), "r" | "p"),
-            is_sequence: kind == "S",
-        })
+pub async fn find(client: &impl GenericClient, name: &TableName) -> Result<Option<Found>, Error> {
+    let row = client.query_opt(FIND, &[&name.schema, &name.name]).await;
+    row.and_then(|row| row.as_ref().map(found).transpose())
+        .map_err(Error::database(format!("look for {name}")))
+}
+
+fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
+    let kind: String = row.try_get(1)?;
+    Ok(Found {
+        what: row.try_get(0)?,
+        is_table: matches!(kind.as_str(), "r" | "p"),
+        is_sequence: kind == "S",
     })
-    .transpose()
 }
 
 /// Finds a relation before a type, because each table has a type with its own name.

@@ -2,7 +2,7 @@
 
 use tokio_postgres::GenericClient;
 
-use crate::{name::TableName, provider::SequenceValue};
+use crate::{error::Error, name::TableName, provider::SequenceValue};
 
 /// A sequence that is carried over.
 #[derive(Clone, Debug)]
@@ -14,17 +14,15 @@ pub struct SequenceRow {
 }
 
 /// All sequences of a consumer, by name.
-pub async fn list(
-    client: &impl GenericClient,
-    consumer: &str,
-) -> Result<Vec<SequenceRow>, tokio_postgres::Error> {
+pub async fn list(client: &impl GenericClient, consumer: &str) -> Result<Vec<SequenceRow>, Error> {
     let rows = client
         .query(
             "select schema_name, sequence_name, error from trunkline.sequence_state \
              where consumer = $1 order by schema_name, sequence_name",
             &[&consumer],
         )
-        .await?;
+        .await
+        .map_err(Error::database("read the sequences"))?;
     rows.iter()
         .map(|row| {
             Ok(SequenceRow {
@@ -32,7 +30,8 @@ pub async fn list(
                 error: row.try_get(2)?,
             })
         })
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("read the sequences"))
 }
 
 /// Registers a sequence that the provider carries already; false if it is registered. The batch loop cannot commit
@@ -41,7 +40,7 @@ pub async fn register(
     client: &impl GenericClient,
     consumer: &str,
     sequence: &TableName,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let made = client
         .execute(
             "with made as ( \
@@ -51,7 +50,8 @@ pub async fn register(
              from made where p.consumer = made.consumer",
             &[&consumer, &sequence.schema, &sequence.name],
         )
-        .await?;
+        .await
+        .map_err(Error::database(format!("register sequence {sequence}")))?;
     Ok(made == 1)
 }
 
@@ -60,14 +60,15 @@ pub async fn remove(
     client: &impl GenericClient,
     consumer: &str,
     sequence: &TableName,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let gone = client
         .execute(
             "delete from trunkline.sequence_state \
              where consumer = $1 and schema_name = $2 and sequence_name = $3",
             &[&consumer, &sequence.schema, &sequence.name],
         )
-        .await?;
+        .await
+        .map_err(Error::database(format!("remove sequence {sequence}")))?;
     Ok(gone == 1)
 }
 
@@ -78,7 +79,7 @@ pub async fn set(
     consumer: &str,
     value: &SequenceValue,
     ahead: i32,
-) -> Result<Option<String>, tokio_postgres::Error> {
+) -> Result<Option<String>, Error> {
     client
         .query_one(
             "select trunkline.set_sequence($1, $2, $3, $4, $5, $6, $7)",
@@ -92,8 +93,9 @@ pub async fn set(
                 &ahead,
             ],
         )
-        .await?
-        .try_get(0)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database(format!("set sequence {}", value.sequence)))
 }
 
 /// The definition of a sequence.
@@ -109,7 +111,7 @@ pub struct Definition {
 pub async fn definitions(
     client: &impl GenericClient,
     sequences: &[TableName],
-) -> Result<Vec<Definition>, tokio_postgres::Error> {
+) -> Result<Vec<Definition>, Error> {
     let schemas: Vec<&str> = sequences.iter().map(|one| one.schema.as_str()).collect();
     let names: Vec<&str> = sequences.iter().map(|one| one.name.as_str()).collect();
     let rows = client
@@ -125,7 +127,8 @@ pub async fn definitions(
                  select w.s, w.n from unnest($1::text[], $2::text[]) w (s, n))",
             &[&schemas, &names],
         )
-        .await?;
+        .await
+        .map_err(Error::database("read how sequences count"))?;
     rows.iter()
         .map(|row| {
             Ok(Definition {
@@ -133,5 +136,6 @@ pub async fn definitions(
                 counts: row.try_get(2)?,
             })
         })
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("read how sequences count"))
 }

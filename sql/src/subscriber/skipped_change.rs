@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, Row};
 
 use super::conflict::KEPT_KEY_CHARACTERS;
 use crate::{
+    error::Error,
     name::TableName,
     queue::tick::{Epoch, Tick},
 };
@@ -39,10 +40,7 @@ impl Skipped {
 
 /// The changes of a table that are left out. No changes can be added to them until the caller's transaction ends, so
 /// the caller applies exactly what it was told.
-pub async fn hold(
-    client: &impl GenericClient,
-    of: Of<'_>,
-) -> Result<Skipped, tokio_postgres::Error> {
+pub async fn hold(client: &impl GenericClient, of: Of<'_>) -> Result<Skipped, Error> {
     lock(client, of).await?;
     let rows = client
         .query(
@@ -50,23 +48,35 @@ pub async fn hold(
              where consumer = $1 and provider_oid = $2 and epoch = $3",
             &[&of.consumer, &of.provider_oid, &of.epoch.0],
         )
-        .await?;
+        .await
+        .map_err(could_not_read())?;
     let mut skipped = Skipped::default();
-    for row in rows {
-        let rows = skipped.events.entry(row.try_get(0)?).or_default();
-        rows.insert(row.try_get(1)?);
+    for row in &rows {
+        let (event_id, row_number) = change(row).map_err(could_not_read())?;
+        let rows = skipped.events.entry(event_id).or_default();
+        rows.insert(row_number);
     }
     Ok(skipped)
 }
 
-async fn lock(client: &impl GenericClient, of: Of<'_>) -> Result<(), tokio_postgres::Error> {
+/// The event and the row of a change that is left out.
+fn change(row: &Row) -> Result<(i64, RowNumber), tokio_postgres::Error> {
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
+
+fn could_not_read() -> impl FnOnce(tokio_postgres::Error) -> Error {
+    Error::database("read which changes are skipped")
+}
+
+async fn lock(client: &impl GenericClient, of: Of<'_>) -> Result<(), Error> {
     client
         .execute(
             "select pg_catalog.pg_advisory_xact_lock( \
                  pg_catalog.hashtext('trunkline skip ' || $1), pg_catalog.hashtext($2::oid::text))",
             &[&of.consumer, &of.provider_oid],
         )
-        .await?;
+        .await
+        .map_err(Error::database("lock which changes are skipped"))?;
     Ok(())
 }
 
@@ -97,7 +107,7 @@ pub async fn add(
     client: &impl GenericClient,
     of: Of<'_>,
     skip: &NewSkip<'_>,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     lock(client, of).await?;
     let added = client
         .execute(
@@ -128,6 +138,7 @@ pub async fn add(
                 &KEPT_KEY_CHARACTERS,
             ],
         )
-        .await?;
+        .await
+        .map_err(Error::database("store what is skipped"))?;
     Ok(added == 1)
 }

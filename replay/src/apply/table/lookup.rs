@@ -74,10 +74,7 @@ async fn absent(
 ) -> Result<Trouble, Trouble> {
     let found = relation::find(client, mapping.target_of(table))
         .await
-        .map_err(Trouble::at_table(
-            table,
-            "could not look for it on the subscriber",
-        ))?;
+        .map_err(|error| Trouble::from(error).at(table))?;
     let name = match &mapping.target {
         None => "it".to_owned(),
         Some(target) => format!("its table {target}"),
