@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use sql::{event::shape::Shape, name::TableName, subscriber::session_role::SessionRole};
+use sql::{
+    event::shape::Shape,
+    name::TableName,
+    subscriber::{foreign_keys, session_role::SessionRole},
+};
 
 use super::ApplyTx;
 use crate::trouble::Trouble;
@@ -38,27 +42,10 @@ impl ApplyTx<'_> {
             .await
             .map_err(Trouble::database("could not roll back on the subscriber"))?;
         // The table with the constraint; if that is not the job's, the table that it refers to.
-        let names = self
-            .applier
-            .session
-            .query(
-                "select n.nspname::text, c.relname::text \
-                   from pg_catalog.pg_constraint k \
-                   join pg_catalog.pg_class c on c.oid in (k.conrelid, k.confrelid) \
-                   join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-                  where k.conname = $1 and k.conrelid = pg_catalog.to_regclass($2) \
-                  order by c.oid <> k.conrelid",
-                &[&constraint, &TableName::new(schema, table).quoted()],
-            )
-            .await
-            .map_err(Trouble::database("could not read a constraint"))?;
-        for row in names {
-            let name = TableName::new(
-                row.try_get::<_, String>(0)
-                    .map_err(Trouble::database("could not read a constraint"))?,
-                row.try_get::<_, String>(1)
-                    .map_err(Trouble::database("could not read a constraint"))?,
-            );
+        let session = &*self.applier.session;
+        let on = TableName::new(schema, table);
+        let names = foreign_keys::tables_of(session, &on, &constraint).await?;
+        for name in names {
             if let Some(shape) = self.shape_of(&name) {
                 return Err(Trouble::at_table(
                     &shape.table_name(),

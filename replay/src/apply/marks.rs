@@ -5,7 +5,7 @@ use sql::{
     event::{Mark, part::Part, shape::Shape},
     name::TableName,
     queue::tick::TickId,
-    subscriber::table_state,
+    subscriber::{partitions, table_state},
 };
 use tracing::warn;
 
@@ -17,19 +17,6 @@ use std::sync::Arc;
 const PARAMETERS_MAX: usize = 65_535;
 
 const COPY_AGAIN: &str = "copy the table again: replay resync TABLE";
-
-/// Whether a table lies, with a bound, below another table that is partitioned.
-const IS_SAME_PART: &str = "with recursive above (one) as ( \
-         select c.oid from pg_catalog.pg_class c \
-           join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-          where n.nspname = $1 and c.relname = $2 and c.relispartition \
-            and pg_catalog.pg_get_expr(c.relpartbound, c.oid) = $3 \
-         union all \
-         select i.inhparent from above a join pg_catalog.pg_inherits i on i.inhrelid = a.one) \
-     select exists (select from above a \
-                      join pg_catalog.pg_class c on c.oid = a.one \
-                      join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-                     where n.nspname = $4 and c.relname = $5)";
 
 impl ApplyTx<'_> {
     /// Applies a mark. Everything before the mark must be written: the caller has flushed its chunk.
@@ -139,23 +126,12 @@ impl ApplyTx<'_> {
         target: &Target,
         part: &Part,
     ) -> Result<(), Trouble> {
-        let at_table = |doing: &'static str| Trouble::at_table(table, doing);
-        let here: bool = self
-            .applier
-            .session
-            .query_one(
-                IS_SAME_PART,
-                &[
-                    &part.part.schema,
-                    &part.part.name,
-                    &part.bound,
-                    &target.name.schema,
-                    &target.name.name,
-                ],
-            )
+        let here = partitions::has_same(&*self.applier.session, &target.name, part)
             .await
-            .and_then(|row| row.try_get(0))
-            .map_err(at_table("could not look for a partition on the subscriber"))?;
+            .map_err(Trouble::sql_at_table(
+                table,
+                "could not look for a partition on the subscriber",
+            ))?;
         let name = TableName::new(part.part.schema.clone(), part.part.name.clone());
         if here {
             return truncate::tables(&self.applier.session, &[(&name, &target.acting)]).await;
@@ -181,9 +157,10 @@ impl ApplyTx<'_> {
         let deleted = target
             .acting
             .execute_with(&self.applier.session, &delete, &values);
-        deleted
-            .await
-            .map_err(at_table("could not delete a partition's rows"))
+        deleted.await.map_err(Trouble::at_table(
+            table,
+            "could not delete a partition's rows",
+        ))
     }
 
     /// Sets a column to one value in all rows that have another value.

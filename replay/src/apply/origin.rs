@@ -1,8 +1,6 @@
 //! What acts on the subscriber when an ordinary session writes a table: triggers, rules and foreign keys that would act
 //! a second time, and foreign keys that require an order.
 
-use std::collections::HashMap;
-
 use sql::name::TableName;
 use sql::subscriber::session_role::SessionRole;
 use tokio_postgres::{GenericClient, types::Type};
@@ -67,60 +65,4 @@ impl Ordinary {
              DELETE NO ACTION), or let replay write as a replica: docs/roles.md",
         ))
     }
-}
-
-/// Whether $1 refers to a table of the list $2 that does not refer back to $1: a foreign key needs the rows of that
-/// table.
-const WAITS_FOR_OTHERS: &str = "with recursive key (child, parent) as ( \
-         select k.conrelid, k.confrelid from pg_catalog.pg_constraint k \
-          where k.contype = 'f' and k.conrelid <> k.confrelid \
-     ), above (parent) as ( \
-         select k.parent from key k where k.child = pg_catalog.to_regclass($1) \
-         union select k.parent from above a join key k on k.child = a.parent \
-     ) \
-     select exists (select from above a \
-         join pg_catalog.unnest($2::text[]) t (name) on pg_catalog.to_regclass(t.name) = a.parent \
-        where not exists (with recursive up (parent) as ( \
-                  select k.parent from key k where k.child = a.parent \
-                  union select k.parent from up u join key k on k.child = u.parent) \
-              select from up where up.parent = pg_catalog.to_regclass($1)))";
-
-/// Whether a table's copy must wait for the copies of others. `to_come` are the subscriber's tables, quoted, that are
-/// not copied yet.
-pub(crate) async fn waits_for_others(
-    client: &impl GenericClient,
-    target: &TableName,
-    to_come: &[String],
-) -> Result<bool, Trouble> {
-    client
-        .query_one(WAITS_FOR_OTHERS, &[&target.quoted(), &to_come])
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(Trouble::database("could not read foreign keys"))
-}
-
-/// How deep each table is below tables that refer to no other; a cycle is cut at some depth.
-const DEPTHS: &str = "with recursive key (child, parent) as ( \
-         select k.conrelid, k.confrelid from pg_catalog.pg_constraint k \
-          where k.contype = 'f' and k.conrelid <> k.confrelid \
-     ), above (child, parent, depth) as ( \
-         select k.child, k.parent, 1 from key k \
-         union select a.child, k.parent, a.depth + 1 from above a join key k on k.child = a.parent \
-          where a.depth < 20 \
-     ) \
-     select n.nspname::text, c.relname::text, max(a.depth) from above a \
-       join pg_catalog.pg_class c on c.oid = a.child join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-      group by 1, 2";
-
-/// For tables of the subscriber with foreign keys, how many other tables must be copied before them.
-pub(crate) async fn depths(
-    client: &impl GenericClient,
-) -> Result<HashMap<TableName, i32>, tokio_postgres::Error> {
-    let rows = client.query(DEPTHS, &[]).await?;
-    rows.iter()
-        .map(|row| {
-            let name = TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?);
-            Ok((name, row.try_get(2)?))
-        })
-        .collect()
 }

@@ -1,6 +1,6 @@
 //! Empties tables of the subscriber inside an open transaction.
 
-use sql::name::TableName;
+use sql::{name::TableName, subscriber::partitions};
 use tokio_postgres::{Client, error::SqlState};
 
 use super::owner::Acting;
@@ -17,10 +17,12 @@ pub(crate) async fn tables(client: &Client, tables: &[Emptied<'_>]) -> Result<()
     };
     let run =
         async |sql: &str, table: &TableName| client.batch_execute(sql).await.map_err(cannot(table));
-    let names = own_rows(client, tables).await.map_err(Trouble::at_table(
-        first,
-        "could not look at it on the subscriber",
-    ))?;
+    let names = own_rows(client, tables)
+        .await
+        .map_err(Trouble::sql_at_table(
+            first,
+            "could not look at it on the subscriber",
+        ))?;
     run("savepoint emptying", first).await?;
     let truncate = format!("truncate {}", names.join(", "));
     match acting.execute(client, &truncate).await {
@@ -43,29 +45,12 @@ fn cannot(table: &TableName) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
 
 /// The tables for TRUNCATE and DELETE: with their partitions, and without their inheritance children, which have rows
 /// of their own.
-async fn own_rows(
-    client: &Client,
-    tables: &[Emptied<'_>],
-) -> Result<Vec<String>, tokio_postgres::Error> {
-    let schemas: Vec<&str> = tables.iter().map(|(one, _)| one.schema.as_str()).collect();
-    let names: Vec<&str> = tables.iter().map(|(one, _)| one.name.as_str()).collect();
-    let rows = client
-        .query(
-            "select exists (select from pg_catalog.pg_class c \
-                              join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-                             where n.nspname = t.schema and c.relname = t.name and c.relkind = 'p') \
-               from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) \
-                   with ordinality t (schema, name, place) \
-              order by t.place",
-            &[&schemas, &names],
-        )
-        .await?;
-    tables
-        .iter()
-        .zip(rows)
-        .map(|((table, _), row)| {
-            let only = if row.try_get(0)? { "" } else { "only " };
-            Ok(format!("{only}{}", table.quoted()))
-        })
-        .collect()
+async fn own_rows(client: &Client, tables: &[Emptied<'_>]) -> Result<Vec<String>, sql::Error> {
+    let names: Vec<&TableName> = tables.iter().map(|(one, _)| *one).collect();
+    let partitioned = partitions::are_partitioned(client, &names).await?;
+    let own_rows = |(table, partitioned): (&TableName, bool)| {
+        let only = if partitioned { "" } else { "only " };
+        format!("{only}{}", table.quoted())
+    };
+    Ok(names.into_iter().zip(partitioned).map(own_rows).collect())
 }

@@ -1,7 +1,7 @@
 //! The files of a copy's rows on the subscriber: loaded parts are lost when somebody empties the table or makes it
 //! anew, and no error tells of it. Reads the catalog and locks; writes nothing.
 
-use sql::name::TableName;
+use sql::{name::TableName, subscriber::partitions};
 
 use crate::trouble::Trouble;
 
@@ -17,21 +17,10 @@ impl Files {
         table: &TableName,
         target: &TableName,
     ) -> Result<Files, Trouble> {
-        session
-            .query_one(
-                "with recursive tree (oid) as ( \
-                     select to_regclass($1)::oid \
-                     union all \
-                     select i.inhrelid from tree t join pg_inherits i on i.inhparent = t.oid \
-                       join pg_class c on c.oid = i.inhrelid and c.relispartition) \
-                 select coalesce(array_agg(c.oid || '.' || c.relfilenode), '{}') \
-                   from tree t join pg_class c on c.oid = t.oid",
-                &[&target.quoted()],
-            )
+        partitions::files(session, target)
             .await
-            .and_then(|row| row.try_get(0))
             .map(Files)
-            .map_err(Trouble::at_table(
+            .map_err(Trouble::sql_at_table(
                 table,
                 "could not look for its files on the subscriber",
             ))

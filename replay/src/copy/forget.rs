@@ -5,6 +5,7 @@ use std::time::Duration;
 use sql::{
     name::TableName,
     subscriber::{
+        relation,
         session_role::SessionRole,
         table_state::{self, TableRow},
     },
@@ -30,11 +31,12 @@ pub(crate) async fn forget(
     target: &TableName,
 ) -> Result<(), Trouble> {
     let at_table = |doing: &'static str| Trouble::at_table(&row.table, doing);
-    let there: bool = session
-        .query_one("select to_regclass($1) is not null", &[&target.quoted()])
+    let there = relation::exists(session, target)
         .await
-        .and_then(|row| row.try_get(0))
-        .map_err(at_table("could not read it on the subscriber"))?;
+        .map_err(Trouble::sql_at_table(
+            &row.table,
+            "could not read it on the subscriber",
+        ))?;
     let lock = if there && row.loading {
         // The table is locked before the row, because parts lock in this order too.
         format!("lock table {} in access exclusive mode", target.quoted())

@@ -36,6 +36,7 @@ use sql::{
     name::{TableName, quote_literal},
     subscriber::{
         copy_attempt::Attempt,
+        foreign_keys,
         session_role::SessionRole,
         table_state::{self, Deed, Existing, Place, Stand, TableRow},
     },
@@ -55,7 +56,6 @@ use self::{
 };
 use crate::{
     apply::{
-        origin,
         owner::Hold,
         table::{Acting, Target, free_names},
     },
@@ -141,7 +141,7 @@ async fn waits_for_others(
         .await
         .map_err(Trouble::database("could not read the names of tables"))?;
     let to_come: Vec<String> = rows.iter().map(|one| names.target(one).quoted()).collect();
-    origin::waits_for_others(&**session, names.target(row), &to_come).await
+    Ok(foreign_keys::needs_one_of(&**session, names.target(row), &to_come).await?)
 }
 
 /// Brings back the indexes that the copy took away, and catches up.

@@ -9,7 +9,9 @@ use sql::{
     moment::{self, Tries},
     name::{TableName, quote_ident},
     subscriber::{
+        definition, foreign_keys,
         kept_ddl::{self, Kept},
+        relation,
         session_role::SessionRole,
     },
 };
@@ -96,12 +98,20 @@ async fn of_table(
 const ROWS_BREAK_IT: &str = "its rows do not keep it: change them on the subscriber, and it is tried \
      again by itself; or on the provider, and then: replay resync TABLE";
 
-fn cannot(one: &Kept) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
-    let doing = format!(
+fn not_brought_back(one: &Kept) -> String {
+    format!(
         "could not bring back {}, which its copy had taken away",
         one.label()
-    );
-    let table = one.table.clone();
+    )
+}
+
+/// Wraps the error of a look into the catalog.
+fn cannot_look(one: &Kept) -> impl FnOnce(sql::Error) -> Trouble {
+    Trouble::sql_at_table(&one.table, not_brought_back(one))
+}
+
+fn cannot(one: &Kept) -> impl FnOnce(tokio_postgres::Error) -> Trouble {
+    let (table, doing) = (one.table.clone(), not_brought_back(one));
     move |error| {
         let of_rows = error
             .code()
@@ -129,8 +139,10 @@ async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Tr
         ))
         .await
         .map_err(Trouble::database("could not begin on the subscriber"))?;
-    let lost = !exists(session, &one.on).await.map_err(cannot(one))?;
-    if lost {
+    if !relation::exists(session, &one.on)
+        .await
+        .map_err(cannot_look(one))?
+    {
         kept_ddl::forget(session, one.id)
             .await
             .map_err(cannot(one))?;
@@ -183,14 +195,9 @@ async fn is_there(
         return Ok(false);
     }
     let index = TableName::new(one.on.schema.clone(), one.name.clone());
-    session
-        .query_one(
-            "select coalesce(pg_get_indexdef(to_regclass($1)) = any ($2), false)",
-            &[&index.quoted(), &one.build],
-        )
+    definition::is_index_made_by(session, &index, &one.build)
         .await
-        .and_then(|row| row.try_get(0))
-        .map_err(cannot(one))
+        .map_err(cannot_look(one))
 }
 
 /// Runs the statements for when all of a table is built, in one transaction, under the table's lock.
@@ -213,14 +220,17 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
         if !kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
             continue;
         }
-        if !exists(session, &one.on).await.map_err(cannot(one))? {
+        if !relation::exists(session, &one.on)
+            .await
+            .map_err(cannot_look(one))?
+        {
             tell_gone(one);
             kept_ddl::forget(session, one.id)
                 .await
                 .map_err(cannot(one))?;
             continue;
         }
-        let made_by_hand = is_made(session, one).await.map_err(cannot(one))?;
+        let made_by_hand = is_made(session, one).await.map_err(cannot_look(one))?;
         let attach: &[String] = if made_by_hand { &[] } else { &one.attach };
         let acting = Acting::find_and_hold(session, &one.table, &one.on, Hold::ToRead).await?;
         for statement in attach {
@@ -259,30 +269,16 @@ async fn run_as(
 }
 
 /// Whether the object that the statements make exists already, because somebody made it by hand.
-async fn is_made(session: &Client, one: &Kept) -> Result<bool, tokio_postgres::Error> {
+async fn is_made(session: &Client, one: &Kept) -> Result<bool, sql::Error> {
     if one.kind == "index" {
         let index = TableName::new(one.on.schema.clone(), one.name.clone());
         return if one.of_parts {
-            exists(session, &index).await
+            relation::exists(session, &index).await
         } else {
             Ok(false)
         };
     }
-    session
-        .query_one(
-            "select exists (select from pg_constraint \
-                 where conrelid = to_regclass($1) and conname = $2)",
-            &[&one.on.quoted(), &one.name],
-        )
-        .await?
-        .try_get(0)
-}
-
-async fn exists(session: &Client, table: &TableName) -> Result<bool, tokio_postgres::Error> {
-    session
-        .query_one("select to_regclass($1) is not null", &[&table.quoted()])
-        .await?
-        .try_get(0)
+    definition::has_constraint(session, &one.on, &one.name).await
 }
 
 /// Validates a foreign key whose tables are both copied. Waits as long as that takes.
@@ -310,7 +306,10 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
         .await
         .map_err(cannot(one))?;
     if kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
-        if exists(session, &one.on).await.map_err(cannot(one))? {
+        if relation::exists(session, &one.on)
+            .await
+            .map_err(cannot_look(one))?
+        {
             let acting = Acting::find_and_hold(session, &one.table, &one.on, Hold::ToRead).await?;
             let refers = Referring {
                 session,
@@ -360,16 +359,9 @@ impl Referring<'_> {
             return say("release savepoint referring").await;
         };
         say("rollback to savepoint referring").await?;
-        let lent: Option<String> = self
-            .session
-            .query_opt(
-                LENDABLE,
-                &[&self.one.table.schema, &self.one.table.name, &role],
-            )
-            .await
-            .and_then(|row| row.map(|row| row.try_get(0)).transpose())
-            .map_err(cannot())?;
-        let Some(table) = lent else {
+        // If the role had the right on some columns, revoking the lent right would revoke that, too.
+        let lendable = foreign_keys::not_referable(self.session, &self.one.table, role).await;
+        let Some(table) = lendable.map_err(cannot_look(self.one))? else {
             return Err(cannot()(error));
         };
         let role_name = quote_ident(role);
@@ -378,17 +370,6 @@ impl Referring<'_> {
         say(&format!("revoke references on {table} from {role_name}")).await
     }
 }
-
-/// The subscriber's table of a provider's table, quoted, if a role has no such right on any of it. If the role had the
-/// right on some columns, revoking the lent right would revoke that, too.
-const LENDABLE: &str = "\
-    select c.oid::regclass::text from ( \
-        select to_regclass(format('%I.%I', coalesce(s.target_schema, n.schema), \
-            coalesce(s.target_name, n.name))) as oid \
-          from (values ($1::text, $2::text)) n (schema, name) \
-          left join trunkline.table_state s on s.schema_name = n.schema and s.table_name = n.name \
-         limit 1) c \
-     where c.oid is not null and not has_any_column_privilege($3::text, c.oid::oid, 'references')";
 
 /// Brings back the given objects, one after the other over one session, and gives the result of each. Foreign keys are
 /// also validated, if asked for.

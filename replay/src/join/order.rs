@@ -8,9 +8,8 @@ use sql::{
     connect::Session,
     name::TableName,
     provider::{self, Candidate},
+    subscriber::foreign_keys,
 };
-
-use crate::apply::origin;
 
 /// Where foreign keys are enforced, a copy waits for the tables that its foreign keys refer to, if the subscriber knows
 /// of them. So the tables that are referred to are added first, and of the others the largest.
@@ -20,9 +19,7 @@ pub(crate) async fn parents_first(
 ) -> Result<(), Failure> {
     let mut depths: HashMap<TableName, i32> = HashMap::new();
     for subscriber in subscribers {
-        let here = origin::depths(&**subscriber)
-            .await
-            .context("could not read the subscriber's foreign keys")?;
+        let here = foreign_keys::depths(&**subscriber).await?;
         for (table, depth) in here {
             let known = depths.entry(table).or_default();
             *known = depth.max(*known);

@@ -129,6 +129,23 @@ impl Trouble {
         move |error| failed(error).at(&table)
     }
 
+    /// Wraps an error of package `sql` that may be caused by one table's rows or definition. `doing` says what was
+    /// being done at that table: `doing` stands in place of what the error says of any table.
+    pub(crate) fn sql_at_table(
+        table: &TableName,
+        doing: impl Into<String>,
+    ) -> impl FnOnce(sql::Error) -> Trouble {
+        let (table, doing) = (table.clone(), doing.into());
+        move |error| {
+            let failed = if let sql::Error::Database { source, .. } = error {
+                Trouble::database(doing)(source)
+            } else {
+                Trouble::sql(&doing)(error)
+            };
+            failed.at(&table)
+        }
+    }
+
     /// The trouble of an error that may be caused by one table's rows or definition.
     pub(crate) fn at(self, table: &TableName) -> Trouble {
         match self {

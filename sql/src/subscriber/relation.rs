@@ -1,4 +1,4 @@
-//! What a name stands for in a database, if it is not the table that was looked for. Reads the catalog.
+//! What a name stands for in a database, and whether it stands for anything. Reads the catalog.
 
 use tokio_postgres::{GenericClient, Row};
 
@@ -29,6 +29,18 @@ fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
         is_table: matches!(kind.as_str(), "r" | "p"),
         is_sequence: kind == "S",
     })
+}
+
+/// Whether there is a relation with a name: a table, a view, an index, a sequence or the like.
+///
+/// # Errors
+/// [`Error::Database`] if the catalog cannot be read.
+pub async fn exists(client: &impl GenericClient, name: &TableName) -> Result<bool, Error> {
+    client
+        .query_one("select to_regclass($1) is not null", &[&name.quoted()])
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database(format!("look for {name}")))
 }
 
 /// Finds a relation before a type, because each table has a type with its own name.
