@@ -5,7 +5,7 @@ use sql::{
     event::{Mark, part::Part, shape::Shape},
     name::TableName,
     queue::tick::TickId,
-    subscriber::{partitions, table_state},
+    subscriber::{partitions, table_state, target},
 };
 use tracing::warn;
 
@@ -210,23 +210,14 @@ impl ApplyTx<'_> {
                 COPY_AGAIN,
             ));
         }
-        let at_table = Trouble::at_table(table, "could not compare its rows");
-        let name = &target.name;
-        let (rows_here, sum_here): (i64, String) = self
-            .applier
-            .session
-            .query_one(
-                "select rows, sum::text from trunkline.digest_as($1, $2, $3, $4)",
-                &[
-                    &name.schema,
-                    &name.name,
-                    &columns,
-                    &target.acting.role_oid(),
-                ],
-            )
-            .await
-            .and_then(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .map_err(at_table)?;
+        let (rows_here, sum_here) = target::digest_as(
+            &*self.applier.session,
+            &target.name,
+            columns,
+            target.acting.role_oid(),
+        )
+        .await
+        .map_err(Trouble::sql_at_table(table, "could not compare its rows"))?;
         if (rows_here, sum_here.as_str()) == (rows, sum) {
             return Ok(());
         }

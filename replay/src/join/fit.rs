@@ -7,36 +7,15 @@ use sql::{
     name::{TableName, quote_ident},
     provider::Candidate,
     subscriber::{
-        relation,
+        definition, relation,
         session_role::SessionRole,
         table_state::{self, Existing},
+        target::{self, TargetColumn},
     },
 };
-use tokio_postgres::Row;
 
 use super::types::{Takes, takes};
-use crate::apply::{origin::Ordinary, owner::Hold, table::Acting};
-
-/// A column of the subscriber's table.
-struct Here {
-    name: String,
-    /// The column's type as [`super::types`] names it.
-    type_name: String,
-    generated: bool,
-    /// Unique indexes that the column is a key column of.
-    unique_keys: Vec<u32>,
-}
-
-impl Here {
-    fn of(row: &Row) -> Result<Here, tokio_postgres::Error> {
-        Ok(Here {
-            name: row.try_get(0)?,
-            generated: row.try_get(1)?,
-            unique_keys: row.try_get(2)?,
-            type_name: row.try_get(3)?,
-        })
-    }
-}
+use crate::apply::{origin, owner::Hold, table::Acting};
 
 /// A table that is to be written.
 pub(crate) struct Wish<'a> {
@@ -113,7 +92,7 @@ async fn misfit(
             ),
         }));
     }
-    if is_captured(subscriber, table)
+    if definition::is_captured(&**subscriber, table)
         .await
         .with_context(|| format!("could not look at {table} on {place}"))?
     {
@@ -123,8 +102,11 @@ async fn misfit(
         )));
     }
     let acting = Acting::find(&**subscriber, &candidate.table, table).await?;
-    let ordinary = Ordinary::find(&**subscriber, &candidate.table, table, wish.session_role);
-    let refused = acting.refuse_code(table).and(ordinary.await?.refuse(table));
+    let role = wish.session_role;
+    let ordinary = origin::find(&**subscriber, &candidate.table, table, role).await?;
+    let refused = acting
+        .refuse_code(table)
+        .and(origin::refuse(&ordinary, table));
     if let Err(refused) = refused {
         let why = refused.chain();
         return Ok(Some(match refused.advice() {
@@ -144,7 +126,7 @@ async fn misfit(
         )));
     }
     if wish.mapping.columns.is_some() {
-        let unfilled = unfilled(subscriber, table, &columns)
+        let unfilled = definition::unfilled_columns(&**subscriber, table, &columns)
             .await
             .with_context(|| format!("could not look at {table} on {place}"))?;
         if !unfilled.is_empty() {
@@ -197,17 +179,9 @@ async fn columns_of(
     subscriber: &Session,
     place: &str,
     table: &TableName,
-) -> anyhow::Result<Vec<Here>> {
-    let rows = subscriber
-        .query(
-            "select column_name, generated, unique_keys, type_name from trunkline.target_columns($1, $2)",
-            &[&table.schema, &table.name],
-        )
+) -> anyhow::Result<Vec<TargetColumn>> {
+    target::columns(&**subscriber, table)
         .await
-        .with_context(|| format!("could not look at {table} on {place}"))?;
-    rows.iter()
-        .map(Here::of)
-        .collect::<Result<Vec<_>, _>>()
         .with_context(|| format!("could not look at {table} on {place}"))
 }
 
@@ -234,7 +208,7 @@ pub(crate) async fn types(
     Ok(differing(&here, place, columns))
 }
 
-fn differing(here: &[Here], place: &str, columns: &[(String, String)]) -> Differing {
+fn differing(here: &[TargetColumn], place: &str, columns: &[(String, String)]) -> Differing {
     let mut differing = Differing::default();
     for (name, provider) in columns {
         let Some(one) = here.iter().find(|one| one.name == *name && !one.generated) else {
@@ -265,56 +239,16 @@ fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
 }
 
 /// Whether some unique index has the key's columns and no others.
-fn has_unique_key(here: &[Here], key: &[String]) -> bool {
+fn has_unique_key(here: &[TargetColumn], key: &[String]) -> bool {
     let indexes = here.iter().flat_map(|one| &one.unique_keys);
     indexes.into_iter().any(|index| {
-        let in_index = |one: &&Here| one.unique_keys.contains(index);
+        let in_index = |one: &&TargetColumn| one.unique_keys.contains(index);
         here.iter().filter(in_index).count() == key.len()
             && here
                 .iter()
                 .filter(in_index)
                 .all(|one| key.contains(&one.name))
     })
-}
-
-/// Columns of a table that need a value in each row, and that are not among the written columns.
-async fn unfilled(
-    subscriber: &Session,
-    table: &TableName,
-    written: &[&String],
-) -> Result<Vec<String>, tokio_postgres::Error> {
-    subscriber
-        .query_one(
-            "select array(select a.attname::text from pg_attribute a \
-                           where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped \
-                             and a.attnotnull and not a.atthasdef and a.attidentity = '' \
-                             and a.attname <> all ($2::text[]) order by a.attnum)",
-            &[&table.quoted(), &written],
-        )
-        .await?
-        .try_get(0)
-}
-
-/// Whether the table, or a partition of it, has triggers of capture.
-async fn is_captured(
-    subscriber: &Session,
-    table: &TableName,
-) -> Result<bool, tokio_postgres::Error> {
-    subscriber
-        .query_one(
-            "with recursive tree as ( \
-                 select to_regclass($1)::oid as oid \
-                 union all \
-                 select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid \
-                   join pg_catalog.pg_class c on c.oid = i.inhrelid and c.relispartition) \
-             select exists (select from tree join pg_catalog.pg_trigger t on t.tgrelid = tree.oid \
-                              join pg_catalog.pg_proc p on p.oid = t.tgfoid \
-                              join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
-                             where n.nspname = 'trunkline' and not t.tgisinternal)",
-            &[&table.quoted()],
-        )
-        .await?
-        .try_get(0)
 }
 
 async fn holds_rows(
@@ -337,14 +271,14 @@ async fn holds_rows(
 mod tests {
     use super::*;
 
-    fn here(columns: &[(&str, &[u32])]) -> Vec<Here> {
+    fn here(columns: &[(&str, &[u32])]) -> Vec<TargetColumn> {
         columns
             .iter()
-            .map(|(name, keys)| Here {
+            .map(|(name, keys)| TargetColumn {
                 name: (*name).into(),
                 type_name: "integer".into(),
-                generated: false,
                 unique_keys: keys.to_vec(),
+                ..TargetColumn::default()
             })
             .collect()
     }

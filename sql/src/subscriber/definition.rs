@@ -42,3 +42,49 @@ pub async fn has_constraint(
         .and_then(|row| row.try_get(0))
         .map_err(Error::database(format!("read constraints of {table}")))
 }
+
+/// The columns of a table that need a value in each row, without those named in `written`, in the table's order. Empty
+/// if there is no such table.
+///
+/// # Errors
+/// [`Error::Database`] if the catalog cannot be read.
+pub async fn unfilled_columns(
+    client: &impl GenericClient,
+    table: &TableName,
+    written: &[&String],
+) -> Result<Vec<String>, Error> {
+    client
+        .query_one(
+            "select array(select a.attname::text from pg_attribute a \
+                           where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped \
+                             and a.attnotnull and not a.atthasdef and a.attidentity = '' \
+                             and a.attname <> all ($2::text[]) order by a.attnum)",
+            &[&table.quoted(), &written],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database(format!("read the columns of {table}")))
+}
+
+/// Whether a table, or a partition of it, has triggers of capture.
+///
+/// # Errors
+/// [`Error::Database`] if the catalog cannot be read.
+pub async fn is_captured(client: &impl GenericClient, table: &TableName) -> Result<bool, Error> {
+    client
+        .query_one(
+            "with recursive tree as ( \
+                 select to_regclass($1)::oid as oid \
+                 union all \
+                 select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid \
+                   join pg_catalog.pg_class c on c.oid = i.inhrelid and c.relispartition) \
+             select exists (select from tree join pg_catalog.pg_trigger t on t.tgrelid = tree.oid \
+                              join pg_catalog.pg_proc p on p.oid = t.tgfoid \
+                              join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+                             where n.nspname = 'trunkline' and not t.tgisinternal)",
+            &[&table.quoted()],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database(format!("read the triggers of {table}")))
+}

@@ -12,3 +12,4 @@ pub mod sequence_state; // trunkline.sequence_state, the sequences, and the vers
 pub mod session_role; // the settings under which replicated tables are written
 pub mod skipped_change; // trunkline.skipped_change, and the wish for a try in table_state
 pub mod table_state; // trunkline.table_state, and the version of lists in position
+pub mod target; // what must be known of a table to write it

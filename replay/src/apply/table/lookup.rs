@@ -5,44 +5,32 @@ use std::sync::Arc;
 use sql::{
     event::{mapping::Mapping, shape::Shape},
     name::{TableName, quote_ident},
-    subscriber::{relation, session_role::SessionRole},
+    subscriber::{
+        relation,
+        session_role::SessionRole,
+        target::{self, Facts, TargetColumn},
+    },
 };
-use tokio_postgres::{GenericClient, Row, types::Type};
+use tokio_postgres::GenericClient;
 
-use super::{Acting, Column, Ordinary, Target};
-use crate::{table, trouble::Trouble};
+use super::{Acting, Column, Target};
+use crate::{apply::origin, table, trouble::Trouble};
 
-struct Found {
-    name: String,
-    column: Column,
-    /// The type to stage the values in if the owner's code must run as the owner only; none: the column's type itself.
-    harmless: Option<(String, u32)>,
-    generated: bool,
-    partitioned: bool,
-}
-
-fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
-    let name: String = row.try_get(0)?;
-    Ok(Found {
-        column: Column {
-            name: quote_ident(&name),
-            type_name: row.try_get(1)?,
-            type_oid: row.try_get(8)?,
-            equal: row.try_get(4)?,
-            identity_always: row.try_get(3)?,
-            not_null: row.try_get(5)?,
-            staging: row.try_get(7)?,
-            staging_oid: row.try_get(8)?,
-            opaque: row.try_get(11)?,
-            plain_type: row.try_get(12)?,
-        },
-        harmless: row
-            .try_get::<_, Option<String>>(9)?
-            .zip(row.try_get::<_, Option<u32>>(10)?),
-        generated: row.try_get(2)?,
-        partitioned: row.try_get(6)?,
-        name,
-    })
+impl Column {
+    fn of(found: TargetColumn) -> Column {
+        Column {
+            name: quote_ident(&found.name),
+            type_name: found.written_as,
+            plain_type: found.type_name,
+            type_oid: found.declared_type,
+            equal: found.equal_operator,
+            identity_always: found.identity_always,
+            not_null: found.not_null,
+            staging: found.declared,
+            staging_oid: found.declared_type,
+            opaque: found.opaque,
+        }
+    }
 }
 
 /// Reads the subscriber's columns of a table.
@@ -50,17 +38,10 @@ async fn columns(
     client: &impl GenericClient,
     table: &TableName,
     target: &TableName,
-) -> Result<Vec<Found>, Trouble> {
-    client
-        .query_typed(
-            "select column_name, written_as, generated, identity_always, equal_operator, \
-                    not_null, partitioned, declared, declared_type, staged, staged_type, opaque, type_name \
-             from trunkline.target_columns($1, $2)",
-            &[(&target.schema, Type::TEXT), (&target.name, Type::TEXT)],
-        )
+) -> Result<Vec<TargetColumn>, Trouble> {
+    target::columns(client, target)
         .await
-        .and_then(|rows| rows.iter().map(found).collect())
-        .map_err(Trouble::at_table(
+        .map_err(Trouble::sql_at_table(
             table,
             "could not read its columns on the subscriber",
         ))
@@ -96,55 +77,32 @@ async fn absent(
     Ok(Trouble::misfit(table, why, advice))
 }
 
-/// The facts of a table beside its columns.
-struct Facts {
-    /// See [`Target::takes_copy`].
-    takes_copy: bool,
-    /// Another table of the job that is written to the table with that name.
-    other: Option<String>,
+/// Reads the facts of a table beside its columns.
+async fn facts(
+    client: &impl GenericClient,
+    shape: &Shape,
+    target: &TableName,
+) -> Result<Facts, Trouble> {
+    target::facts(client, target, shape.table.oid)
+        .await
+        .map_err(Trouble::sql_at_table(
+            &shape.table_name(),
+            "could not read its rules on the subscriber",
+        ))
 }
 
-impl Facts {
-    async fn find(
-        client: &impl GenericClient,
-        shape: &Shape,
-        target: &TableName,
-    ) -> Result<Facts, Trouble> {
-        client
-            .query_typed_one(
-                "select takes_copy, other from trunkline.target_facts($1, $2, $3)",
-                &[
-                    (&target.schema, Type::TEXT),
-                    (&target.name, Type::TEXT),
-                    (&shape.table.oid, Type::OID),
-                ],
-            )
-            .await
-            .and_then(|row| {
-                Ok(Facts {
-                    takes_copy: row.try_get(0)?,
-                    other: row.try_get(1)?,
-                })
-            })
-            .map_err(Trouble::at_table(
-                &shape.table_name(),
-                "could not read its rules on the subscriber",
-            ))
-    }
-
-    /// A table that was renamed on the provider is written under its new name. It is refused if another table is
-    /// written to the table with that name: the rows of the two could not be told apart any more.
-    fn refuse_a_target_of_another(&self, table: &TableName) -> Result<(), Trouble> {
-        let Some(other) = &self.other else {
-            return Ok(());
-        };
-        Err(Trouble::misfit(
-            table,
-            format!("on the subscriber, {other} is written to the table of that name"),
-            "rename the table on the provider and copy it again (replay resync TABLE), or remove it \
-             from the job and add it with --as",
-        ))
-    }
+/// A table that was renamed on the provider is written under its new name. It is refused if another table is
+/// written to the table with that name: the rows of the two could not be told apart any more.
+fn refuse_a_target_of_another(facts: &Facts, table: &TableName) -> Result<(), Trouble> {
+    let Some(other) = &facts.other else {
+        return Ok(());
+    };
+    Err(Trouble::misfit(
+        table,
+        format!("on the subscriber, {other} is written to the table of that name"),
+        "rename the table on the provider and copy it again (replay resync TABLE), or remove it \
+         from the job and add it with --as",
+    ))
 }
 
 impl Target {
@@ -163,24 +121,24 @@ impl Target {
             .map_err(|misfit| Trouble::unfollowable(table, misfit.why, misfit.advice))?;
         let name = mapping.target_of(table);
         // All questions are sent before the first answer is read: one round trip, however far away the subscriber is.
-        let (facts, mut found, keys, acting) = futures::try_join!(
-            Facts::find(client, shape, name),
+        let (facts, mut found, ordinary, acting) = futures::try_join!(
+            facts(client, shape, name),
             columns(client, table, name),
-            Ordinary::find(client, table, name, session_role),
+            origin::find(client, table, name, session_role),
             Acting::find(client, table, name),
         )?;
         if mapping.target.is_none() {
-            facts.refuse_a_target_of_another(table)?;
+            refuse_a_target_of_another(&facts, table)?;
         }
         if found.is_empty() && !shape.columns.is_empty() {
             return Err(absent(client, table, mapping).await?);
         }
-        keys.refuse(table)?;
+        origin::refuse(&ordinary, table)?;
         let mut target = Target {
             session_role,
-            relation: keys.relation,
-            refers_to: keys.refers_to,
-            refers_to_itself: keys.to_itself,
+            relation: ordinary.relation,
+            refers_to: ordinary.refers_to,
+            refers_to_itself: ordinary.to_itself,
             shape: Arc::clone(shape),
             name: name.clone(),
             fields: Vec::new(),
@@ -207,14 +165,14 @@ impl Target {
                 // The subscriber computes the column; a computed key column cannot be compared with the provider's
                 // values.
                 if wanted.key.is_some() {
-                    missing.push(format!("{} (generated here)", here.column.name));
+                    missing.push(format!("{} (generated here)", quote_ident(&here.name)));
                 }
                 continue;
             }
             target.fields.push(field);
-            let mut column = here.column;
-            if let Some((staging, staging_oid)) = here.harmless.filter(|_| acting.role().is_some())
-            {
+            let harmless = here.staged.clone().filter(|_| acting.role().is_some());
+            let mut column = Column::of(here);
+            if let Some((staging, staging_oid)) = harmless {
                 (column.staging, column.staging_oid) = (staging, staging_oid);
             }
             target.columns.push(column);
@@ -229,7 +187,7 @@ impl Target {
         }
         let own = found.into_iter().filter(|own| !own.generated);
         // The values of these columns never come from a COPY.
-        target.own = own.map(|own| own.column).collect();
+        target.own = own.map(Column::of).collect();
         target.key = target
             .key_fields
             .iter()

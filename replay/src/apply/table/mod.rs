@@ -20,7 +20,7 @@ pub(crate) use self::{
     staging::{Staging, drop_staging, free_names},
     statements::{SetStatements, SumStatements},
 };
-pub(crate) use super::{origin::Ordinary, owner::Acting};
+pub(crate) use super::owner::Acting;
 
 /// A column that is written.
 #[derive(Debug)]

@@ -6,9 +6,12 @@ use sql::{
     connect::{Purpose, Session},
     name::TableName,
     queue::{consumer, tick::Tick},
-    subscriber::table_state::{self, Deed, Stand, TableRow, Why},
+    subscriber::{
+        table_state::{self, Deed, Stand, TableRow, Why},
+        target,
+    },
 };
-use tokio_postgres::{error::SqlState, types::Type};
+use tokio_postgres::error::SqlState;
 use tracing::{debug, error};
 
 use crate::{subscriber::shared::Subscription, table::helper, trouble::Trouble};
@@ -103,16 +106,5 @@ async fn path_advice(
     {
         return Ok(None);
     }
-    session
-        .query_typed_one(
-            "select trunkline.path_advice($1, $2, $3)",
-            &[
-                (&sub.consumer, Type::TEXT),
-                (&table.schema, Type::TEXT),
-                (&table.name, Type::TEXT),
-            ],
-        )
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(Trouble::database("could not look for what a table lacks"))
+    Ok(target::path_advice(&**session, &sub.consumer, table).await?)
 }
