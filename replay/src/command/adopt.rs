@@ -141,11 +141,9 @@ async fn finding(
         .with_hint("run: replay install"));
     }
     let next = BatchFinder::prepare(&**provider)
-        .await
-        .context("could not ask the provider")?
+        .await?
         .after(&**provider, job.queue(), stands.tick.id, &Want::default())
-        .await
-        .context("could not ask the provider")?;
+        .await?;
     let seen = ProviderView {
         epoch: next.epoch,
         tag_at_position: next.tag_at_position,
@@ -154,9 +152,7 @@ async fn finding(
     if let Err(off) = track::check(stands, seen) {
         return Ok(Finding::Off(off.to_string(), Some(off)));
     }
-    let registered = provider::consumer_position(&**provider, job.queue(), &one.consumer)
-        .await
-        .context("could not ask the provider for the consumer")?;
+    let registered = provider::consumer_position(&**provider, job.queue(), &one.consumer).await?;
     Ok(match registered {
         Some(at) if at.tick.id <= stands.tick.id => Finding::OnTrack,
         Some(_) | None => Finding::NotHeld,
@@ -222,8 +218,7 @@ async fn start_anew(job: &Job, provider: &Session, found: &Found<'_>) -> Result<
         .await
         .context("could not register the consumer")?;
     let at = provider::consumer_position(&**provider, job.queue(), consumer)
-        .await
-        .context("could not ask the provider for the consumer")?
+        .await?
         .context("the provider lost the consumer at once")?;
     let tables = position::start_anew(&*found.session, consumer, at).await?;
     job.say(&format!(

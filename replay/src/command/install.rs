@@ -144,9 +144,7 @@ async fn register(
     subscriber: &Session,
     one: &SubscriberConfig,
 ) -> Result<bool, Failure> {
-    let at_provider = provider::consumer_position(&**provider, job.queue(), &one.consumer)
-        .await
-        .context("could not ask the provider for the consumer")?;
+    let at_provider = provider::consumer_position(&**provider, job.queue(), &one.consumer).await?;
     let stored = position::find(&**subscriber, &one.consumer).await?;
     match (at_provider, stored) {
         (Some(_), Some(stored)) => {
@@ -175,8 +173,7 @@ async fn register(
         .await
         .context("could not register the consumer")?;
     let at = provider::consumer_position(&**provider, job.queue(), &one.consumer)
-        .await
-        .context("could not ask the provider for the consumer")?
+        .await?
         .context("the provider lost the consumer at once")?;
     position::register(&**subscriber, &one.consumer, job.name(), job.queue(), at).await?;
     Ok(true)
@@ -191,9 +188,7 @@ async fn has_no_tables(subscriber: &Session, one: &SubscriberConfig) -> Result<b
 
 /// Whether a position lies on the provider's history and the queue knows the position.
 async fn on_track(job: &Job, provider: &Session, stands: Position) -> Result<bool, Failure> {
-    let finder = BatchFinder::prepare(&**provider)
-        .await
-        .context("could not ask the provider")?;
+    let finder = BatchFinder::prepare(&**provider).await?;
     let next = finder
         .after(
             &**provider,
@@ -201,8 +196,7 @@ async fn on_track(job: &Job, provider: &Session, stands: Position) -> Result<boo
             stands.tick.id,
             &provider::Want::default(),
         )
-        .await
-        .context("could not ask the provider")?;
+        .await?;
     Ok(next.epoch == stands.epoch && next.tag_at_position == Some(stands.tick.tag))
 }
 

@@ -127,9 +127,7 @@ async fn end_capture(
 /// table with the old name is another table.
 async fn names(provider: Option<&Session>, rows: &[TableRow]) -> Result<Names, Failure> {
     match provider {
-        Some(provider) => Ok(Names::read(provider, rows)
-            .await
-            .context("could not read the names of tables on the provider")?),
+        Some(provider) => Ok(Names::read(provider, rows).await?),
         None => Ok(Names::default()),
     }
 }
@@ -149,7 +147,7 @@ async fn remove_from(
         .map_err(|trouble| Failure::message(Exit::Failed, trouble.chain()))?;
     let kept = kept_ddl::list(&**subscriber, &one.consumer)
         .await
-        .with_context(|| format!("could not read what was taken away on {}", label(one)))?;
+        .with_context(|| format!("could not read what copies took away on {}", label(one)))?;
     let of_table: Vec<_> = kept.into_iter().filter(|one| one.table == *table).collect();
     // A foreign key that waits to be validated goes on waiting; the daemon validates it.
     for (object, result) in restore::by_hand(subscriber, role, of_table, false).await {

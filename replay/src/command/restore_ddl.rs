@@ -32,7 +32,7 @@ pub(crate) async fn run(job: &Job, args: &RestoreArgs) -> Result<Exit, Failure> 
         let opened = Opened::of(job, one).await?;
         let kept = kept_ddl::list(&*opened.session, &one.consumer)
             .await
-            .with_context(|| format!("could not read what was taken away on {}", label(one)))?;
+            .with_context(|| format!("could not read what copies took away on {}", label(one)))?;
         let chosen = choice.of(kept, |one| &one.table);
         unmatched.also(chosen.unmatched);
         let wanted: Vec<_> = chosen.named.into_iter().chain(chosen.matched).collect();

@@ -107,17 +107,13 @@ pub(super) fn limit(wait: Option<&str>) -> Result<Option<Option<Duration>>, Fail
 pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Failure> {
     let mut waiting = Waiting::new(job, limit);
     let provider = job.provider().await?;
-    let snapshot = provider::current_snapshot(&*provider)
-        .await
-        .context("could not ask the provider")?;
+    let snapshot = provider::current_snapshot(&*provider).await?;
     // A quiet queue ticks once a minute, so a tick is asked for now.
     sql::queue::tick::force(&*provider, job.queue())
         .await
         .context("could not ask for a tick")?;
     let tick = loop {
-        let tick = provider::tick_containing(&*provider, job.queue(), &snapshot)
-            .await
-            .context("could not ask the provider")?;
+        let tick = provider::tick_containing(&*provider, job.queue(), &snapshot).await?;
         if let Some(tick) = tick {
             break tick;
         }

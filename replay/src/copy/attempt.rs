@@ -91,10 +91,7 @@ async fn try_begin(
     if loading && take_indexes_away {
         let left = kept_ddl::keep(&**session, &sub.consumer, &row.table, &target.name)
             .await
-            .map_err(Trouble::at_table(
-                &row.table,
-                "could not take its indexes away on the subscriber",
-            ))?;
+            .map_err(Trouble::of_table(&row.table))?;
         tell_left(row, &left);
     }
     if empties {

@@ -100,9 +100,7 @@ impl Tending {
         if !self.running.is_empty() {
             return Ok(());
         }
-        let kept = kept_ddl::list(subscriber, &sub.consumer)
-            .await
-            .map_err(Trouble::database("could not read what copies took away"))?;
+        let kept = kept_ddl::list(subscriber, &sub.consumer).await?;
         if kept.is_empty() {
             // Nearly always no object is kept.
             return Ok(());
@@ -114,9 +112,7 @@ impl Tending {
         let rows = table_state::list(subscriber, &sub.consumer)
             .await
             .map_err(Trouble::sql("could not read the states of tables"))?;
-        let names = Names::read(provider, &rows)
-            .await
-            .map_err(Trouble::database("could not read the names of tables"))?;
+        let names = Names::read(provider, &rows).await?;
         let next = due(kept, &rows, &names)
             .into_iter()
             .find(|due| !self.resting.contains_key(&due.id()));

@@ -137,9 +137,7 @@ async fn waits_for_others(
         .await
         .map_err(Trouble::sql("could not read the states of tables"))?;
     let provider = sub.provider_session(Purpose::CopyAdmin).await?;
-    let names = Names::read(&provider, rows.iter().chain([row]))
-        .await
-        .map_err(Trouble::database("could not read the names of tables"))?;
+    let names = Names::read(&provider, rows.iter().chain([row])).await?;
     let to_come: Vec<String> = rows.iter().map(|one| names.target(one).quoted()).collect();
     Ok(foreign_keys::needs_one_of(&**session, names.target(row), &to_come).await?)
 }
@@ -177,9 +175,7 @@ pub(crate) async fn go_on(sub: &Arc<Subscription>, row: &TableRow) -> Result<(),
 async fn analyze(sub: &Subscription, session: &Session, row: &TableRow) {
     let analyzed = async {
         let provider = sub.provider_session(Purpose::CopyAdmin).await?;
-        let names = Names::read(&provider, [row])
-            .await
-            .map_err(Trouble::database("could not read its name"))?;
+        let names = Names::read(&provider, [row]).await?;
         let target = names.target(row);
         let acting = Acting::find(&**session, &row.table, target).await?;
         acting

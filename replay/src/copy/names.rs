@@ -15,7 +15,7 @@ impl Names {
     pub(crate) async fn read<'a>(
         provider: &Client,
         rows: impl IntoIterator<Item = &'a TableRow>,
-    ) -> Result<Names, tokio_postgres::Error> {
+    ) -> Result<Names, sql::Error> {
         let oids: Vec<u32> = rows
             .into_iter()
             .filter(|row| row.mapping.target.is_none())

@@ -88,9 +88,7 @@ async fn of_table(
     session: &Client,
     table: &TableName,
 ) -> Result<Vec<Kept>, Trouble> {
-    let kept = kept_ddl::list(session, &sub.consumer)
-        .await
-        .map_err(Trouble::database("could not read what copies took away"))?;
+    let kept = kept_ddl::list(session, &sub.consumer).await?;
     Ok(kept.into_iter().filter(|one| one.table == *table).collect())
 }
 
@@ -143,10 +141,13 @@ async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Tr
         .await
         .map_err(cannot_look(one))?
     {
-        kept_ddl::forget(session, one.id)
+        kept_ddl::forget(session, one)
             .await
-            .map_err(cannot(one))?;
-    } else if kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
+            .map_err(Trouble::of_table(&one.table))?;
+    } else if kept_ddl::lock(session, one)
+        .await
+        .map_err(Trouble::of_table(&one.table))?
+    {
         let acting = Acting::find_and_hold(session, &one.table, &one.on, Hold::ToRead).await?;
         for statement in &one.build {
             let Err(error) = run_as(&acting, session, statement).await else {
@@ -160,9 +161,9 @@ async fn build(session: &Client, role: SessionRole, one: &Kept) -> Result<(), Tr
                 return give_up(session, one, error).await;
             }
         }
-        kept_ddl::built(session, one.id)
+        kept_ddl::built(session, one)
             .await
-            .map_err(cannot(one))?;
+            .map_err(Trouble::of_table(&one.table))?;
     }
     table_lock::commit(session, &one.table).await
 }
@@ -175,7 +176,7 @@ async fn give_up(
 ) -> Result<(), Trouble> {
     let trouble = cannot(one)(error);
     if let Trouble::Table(_) = trouble {
-        let stored = kept_ddl::show_error(session, one.id, &trouble.chain()).await;
+        let stored = kept_ddl::show_error(session, one, &trouble.chain()).await;
         if stored.is_ok() && session.batch_execute("commit").await.is_ok() {
             return Err(trouble);
         }
@@ -217,7 +218,10 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
     };
     table_lock::begin(session, role).await?;
     for one in all {
-        if !kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
+        if !kept_ddl::lock(session, one)
+            .await
+            .map_err(Trouble::of_table(&one.table))?
+        {
             continue;
         }
         if !relation::exists(session, &one.on)
@@ -225,9 +229,9 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
             .map_err(cannot_look(one))?
         {
             tell_gone(one);
-            kept_ddl::forget(session, one.id)
+            kept_ddl::forget(session, one)
                 .await
-                .map_err(cannot(one))?;
+                .map_err(Trouble::of_table(&one.table))?;
             continue;
         }
         let made_by_hand = is_made(session, one).await.map_err(cannot_look(one))?;
@@ -243,9 +247,9 @@ async fn try_attach(session: &Client, role: SessionRole, all: &[&Kept]) -> Resul
             }
             .map_err(cannot(one))?;
         }
-        kept_ddl::attached(session, one.id)
+        kept_ddl::attached(session, one)
             .await
-            .map_err(cannot(one))?;
+            .map_err(Trouble::of_table(&one.table))?;
     }
     table_lock::commit(session, &first.table).await
 }
@@ -291,9 +295,9 @@ pub(super) async fn validate(sub: &Subscription, one: &Kept) -> Result<(), Troub
             .batch_execute("rollback")
             .await
             .map_err(Trouble::database("could not roll back on the subscriber"))?;
-        kept_ddl::show_error(&*session, one.id, &trouble.chain())
+        kept_ddl::show_error(&*session, one, &trouble.chain())
             .await
-            .map_err(cannot(one))?;
+            .map_err(Trouble::of_table(&one.table))?;
     }
     validated
 }
@@ -305,7 +309,10 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
         .batch_execute("begin isolation level read committed")
         .await
         .map_err(cannot(one))?;
-    if kept_ddl::lock(session, one.id).await.map_err(cannot(one))? {
+    if kept_ddl::lock(session, one)
+        .await
+        .map_err(Trouble::of_table(&one.table))?
+    {
         if relation::exists(session, &one.on)
             .await
             .map_err(cannot_look(one))?
@@ -320,9 +327,9 @@ async fn try_validate(session: &Client, one: &Kept) -> Result<(), Trouble> {
         } else {
             tell_gone(one);
         }
-        kept_ddl::forget(session, one.id)
+        kept_ddl::forget(session, one)
             .await
-            .map_err(cannot(one))?;
+            .map_err(Trouble::of_table(&one.table))?;
     }
     table_lock::commit(session, &one.table).await
 }

@@ -109,27 +109,19 @@ impl Source {
     /// over without that tick does not have all rows that were copied. A task that goes on from here finds the tick, or
     /// knows that it is missing.
     pub(super) async fn close(self, sub: &Subscription) -> Result<Copied, Trouble> {
-        let failed = || Trouble::database("could not end the copy's snapshot");
         self.session
             .batch_execute("commit")
             .await
-            .map_err(failed())?;
+            .map_err(Trouble::database("could not end the copy's snapshot"))?;
         let queue = &sub.settings.queue;
-        let finder = BatchFinder::prepare(&**self.session)
-            .await
-            .map_err(failed())?;
+        let finder = BatchFinder::prepare(&**self.session).await?;
         let mut ticks = sub.ticks.clone();
         let mut asked = false;
         loop {
             ticks.mark();
-            let first = provider::tick_containing(&**self.session, queue, &self.snapshot)
-                .await
-                .map_err(failed())?;
+            let first = provider::tick_containing(&**self.session, queue, &self.snapshot).await?;
             if let Some(id) = first
-                && let Some(shown_by) = finder
-                    .tick(&**self.session, queue, id)
-                    .await
-                    .map_err(failed())?
+                && let Some(shown_by) = finder.tick(&**self.session, queue, id).await?
             {
                 return Ok(Copied {
                     snapshot: self.snapshot,
@@ -163,7 +155,7 @@ async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
     let cannot = || Trouble::at_table(&row.table, "could not lock it on the provider");
     let guarded = foreign_code::may_run(&**session, row.provider_oid)
         .await
-        .map_err(cannot())?;
+        .map_err(Trouble::of_table(&row.table))?;
     let mode = if guarded {
         "share update exclusive"
     } else {
@@ -172,7 +164,7 @@ async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
     for _ in 0..RENAMES {
         let Some(name) = provider::table_name(&**session, row.provider_oid)
             .await
-            .map_err(cannot())?
+            .map_err(Trouble::of_table(&row.table))?
         else {
             return Err(Trouble::unfollowable(
                 &row.table,
@@ -190,7 +182,7 @@ async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
             .map_err(cannot())?;
         if provider::table_name(&**session, row.provider_oid)
             .await
-            .map_err(cannot())?
+            .map_err(Trouble::of_table(&row.table))?
             == Some(name)
         {
             return match guarded {
@@ -208,10 +200,9 @@ async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
 
 /// Refuses a table whose owner's functions would run as a superuser.
 async fn refuse_code(session: &Session, row: &TableRow) -> Result<(), Trouble> {
-    let doing = "could not ask what reading it runs on the provider";
     let code = foreign_code::functions(&**session, row.provider_oid)
         .await
-        .map_err(Trouble::at_table(&row.table, doing))?;
+        .map_err(Trouble::of_table(&row.table))?;
     match code {
         None => Ok(()),
         Some(code) => Err(Trouble::table(
@@ -243,9 +234,7 @@ async fn hold_queue(
     consumer::register(&**session, queue, &name)
         .await
         .map_err(Trouble::queue)?;
-    let position = provider::consumer_position(&**session, queue, &name)
-        .await
-        .map_err(Trouble::database("could not register a helper consumer"))?;
+    let position = provider::consumer_position(&**session, queue, &name).await?;
     position.map(|at| at.tick).ok_or(Trouble::Stale)
 }
 

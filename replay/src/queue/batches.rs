@@ -57,9 +57,7 @@ impl Queue {
         name: &str,
         table_oid: Option<u32>,
     ) -> Result<Queue, Trouble> {
-        let finder = BatchFinder::prepare(&*session)
-            .await
-            .map_err(Trouble::database("could not ask the provider for batches"))?;
+        let finder = BatchFinder::prepare(&*session).await?;
         let decoder = decoder(&session, name, table_oid).await?;
         Ok(Queue {
             session,
@@ -79,10 +77,7 @@ impl Queue {
         let next = self
             .finder
             .after(&*self.session, &self.name, from.tick.id, want)
-            .await
-            .map_err(Trouble::database(
-                "could not look for a batch on the provider",
-            ))?;
+            .await?;
         let seen = ProviderView {
             epoch: next.epoch,
             tag_at_position: next.tag_at_position,
@@ -99,12 +94,8 @@ impl Queue {
 
     /// The tick with a number, with its identity now; none if the queue does not have it.
     pub(crate) async fn tick(&self, id: TickId) -> Result<Option<Tick>, Trouble> {
-        self.finder
-            .tick(&*self.session, &self.name, id)
-            .await
-            .map_err(Trouble::database(
-                "could not look for a tick on the provider",
-            ))
+        let tick = self.finder.tick(&*self.session, &self.name, id);
+        Ok(tick.await?)
     }
 
     /// Streams a batch's events.

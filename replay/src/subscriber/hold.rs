@@ -32,11 +32,7 @@ pub(crate) async fn hold_queue(
     stands: Position,
 ) -> Result<(), Trouble> {
     let (queue, tick) = (&sub.settings.queue, stands.tick.id);
-    let known = provider::consumer_position(&**provider, queue, &sub.consumer)
-        .await
-        .map_err(Trouble::database(
-            "could not ask the provider for the consumer",
-        ))?;
+    let known = provider::consumer_position(&**provider, queue, &sub.consumer).await?;
     let Some(known) = known else {
         // The queue's own error tells the case: there is no consumer, or it was detached.
         return match consumer::advance(&**provider, queue, &sub.consumer, tick).await {

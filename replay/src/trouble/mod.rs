@@ -129,6 +129,11 @@ impl Trouble {
         move |error| failed(error).at(&table)
     }
 
+    /// The trouble of an error of package `sql` that may be caused by one table's rows or definition.
+    pub(crate) fn of_table(table: &TableName) -> impl FnOnce(sql::Error) -> Trouble {
+        move |error| Trouble::from(error).at(table)
+    }
+
     /// Wraps an error of package `sql` that may be caused by one table's rows or definition. `doing` says what was
     /// being done at that table: `doing` stands in place of what the error says of any table.
     pub(crate) fn sql_at_table(
@@ -146,8 +151,8 @@ impl Trouble {
         }
     }
 
-    /// The trouble of an error that may be caused by one table's rows or definition.
-    pub(crate) fn at(self, table: &TableName) -> Trouble {
+    /// The trouble, of one table alone unless the trouble passes by itself.
+    fn at(self, table: &TableName) -> Trouble {
         match self {
             Trouble::Passing {
                 doing,

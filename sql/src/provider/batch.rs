@@ -6,6 +6,7 @@ use tokio_postgres::{GenericClient, Row, Statement};
 
 use crate::name::quote_literal;
 use crate::{
+    error::Error,
     queue::tick::{Epoch, SnapshotText, Tick, TickId, TickTag},
     subscriber::position::Position,
 };
@@ -133,28 +134,46 @@ impl BatchFinder {
         client: &impl GenericClient,
         queue: &str,
         id: TickId,
-    ) -> Result<Option<Tick>, tokio_postgres::Error> {
+    ) -> Result<Option<Tick>, Error> {
         let nothing = Want {
             up_to: Some(id),
             ..Want::default()
         };
-        let next = self.after(client, queue, id, &nothing).await?;
+        let next = self
+            .ask(client, queue, id, &nothing)
+            .await
+            .map_err(Error::database("look for a tick on the provider"))?;
         Ok(next.tag_at_position.map(|tag| Tick { id, tag }))
     }
 
     /// Prepares the statement on a session to the provider.
-    pub async fn prepare(client: &impl GenericClient) -> Result<Self, tokio_postgres::Error> {
+    pub async fn prepare(client: &impl GenericClient) -> Result<Self, Error> {
         let statement = client
             .prepare(
                 "select epoch, from_tag, last_tick, to_tick, to_tag, to_time, events_sql \
                  from trunkline.next_batch($1, $2, $3, $4, $5)",
             )
-            .await?;
+            .await
+            .map_err(Error::database(
+                "prepare to look for batches on the provider",
+            ))?;
         Ok(BatchFinder { statement })
     }
 
     /// What follows tick `from`. An unknown queue is the database's error.
     pub async fn after(
+        &self,
+        client: &impl GenericClient,
+        queue: &str,
+        from: TickId,
+        want: &Want,
+    ) -> Result<Next, Error> {
+        self.ask(client, queue, from, want)
+            .await
+            .map_err(Error::database("look for a batch on the provider"))
+    }
+
+    async fn ask(
         &self,
         client: &impl GenericClient,
         queue: &str,
@@ -202,14 +221,18 @@ pub async fn consumer_position(
     client: &impl GenericClient,
     queue: &str,
     consumer: &str,
-) -> Result<Option<Position>, tokio_postgres::Error> {
+) -> Result<Option<Position>, Error> {
     let row = client
         .query_opt(
             "select epoch, tick_id, tick_tag from trunkline.consumer_position($1, $2)",
             &[&queue, &consumer],
         )
-        .await?;
-    row.as_ref().map(Position::of).transpose()
+        .await
+        .map_err(Error::database("ask the provider for the consumer"))?;
+    row.as_ref()
+        .map(Position::of)
+        .transpose()
+        .map_err(Error::database("ask the provider for the consumer"))
 }
 
 /// The lowest tick that shows everything that a snapshot shows; none if there is no such tick yet.
@@ -217,25 +240,25 @@ pub async fn tick_containing(
     client: &impl GenericClient,
     queue: &str,
     snapshot: &SnapshotText,
-) -> Result<Option<TickId>, tokio_postgres::Error> {
+) -> Result<Option<TickId>, Error> {
     let tick: Option<i64> = client
         .query_one(
             "select trunkline.tick_containing($1, $2::text::txid_snapshot)",
             &[&queue, &snapshot.0],
         )
-        .await?
-        .try_get(0)?;
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database("look for a tick on the provider"))?;
     Ok(tick.map(TickId))
 }
 
 /// The snapshot of the running transaction or statement.
-pub async fn current_snapshot(
-    client: &impl GenericClient,
-) -> Result<SnapshotText, tokio_postgres::Error> {
+pub async fn current_snapshot(client: &impl GenericClient) -> Result<SnapshotText, Error> {
     let text = client
         .query_one("select txid_current_snapshot()::text", &[])
-        .await?
-        .try_get(0)?;
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database("read the provider's snapshot"))?;
     Ok(SnapshotText(text))
 }
 

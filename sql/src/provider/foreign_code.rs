@@ -3,20 +3,20 @@
 
 use tokio_postgres::{GenericClient, types::Type};
 
+use crate::error::Error;
+
 /// Whether a query on the table, planned by this session, could run code with rights that the code's owner lacks: the
 /// session's role is a superuser, and the table, or a part of it, belongs to one who is none.
 /// Source: `trunkline.reader`, which only a superuser may ask.
-pub async fn may_run(
-    client: &impl GenericClient,
-    table_oid: u32,
-) -> Result<bool, tokio_postgres::Error> {
+pub async fn may_run(client: &impl GenericClient, table_oid: u32) -> Result<bool, Error> {
     let is_superuser: bool = client
         .query_one(
             "select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user",
             &[],
         )
-        .await?
-        .try_get(0)?;
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database("ask who owns a table on the provider"))?;
     if !is_superuser {
         return Ok(false);
     }
@@ -25,8 +25,9 @@ pub async fn may_run(
             "select trunkline.reader($1) <> 'self'",
             &[(&table_oid, Type::OID)],
         )
-        .await?
-        .try_get(0)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database("ask who owns a table on the provider"))
 }
 
 /// The functions that it would run; none: there are none. Who asks holds a lock that keeps such code from coming (SHARE
@@ -34,12 +35,15 @@ pub async fn may_run(
 pub async fn functions(
     client: &impl GenericClient,
     table_oid: u32,
-) -> Result<Option<String>, tokio_postgres::Error> {
+) -> Result<Option<String>, Error> {
     client
         .query_typed_one(
             "select trunkline.foreign_code($1)",
             &[(&table_oid, Type::OID)],
         )
-        .await?
-        .try_get(0)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database(
+            "ask what reading a table runs on the provider",
+        ))
 }

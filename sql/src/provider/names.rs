@@ -4,29 +4,28 @@ use std::collections::HashMap;
 
 use tokio_postgres::GenericClient;
 
-use crate::name::TableName;
+use crate::{error::Error, name::TableName};
 
 /// The name that a table has now; none: the table is gone.
-pub async fn table_name(
-    client: &impl GenericClient,
-    oid: u32,
-) -> Result<Option<TableName>, tokio_postgres::Error> {
+pub async fn table_name(client: &impl GenericClient, oid: u32) -> Result<Option<TableName>, Error> {
     client
         .query_opt(
             "select n.nspname::text, c.relname::text from pg_catalog.pg_class c \
              join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = $1",
             &[&oid],
         )
-        .await?
+        .await
+        .map_err(Error::database("read a table's name on the provider"))?
         .map(|row| TableName::of(&row))
         .transpose()
+        .map_err(Error::database("read a table's name on the provider"))
 }
 
 /// The names that tables have now, by their oids. For a table that is gone, the last name that capture knows, if any.
 pub async fn last_names(
     client: &impl GenericClient,
     oids: &[u32],
-) -> Result<HashMap<u32, TableName>, tokio_postgres::Error> {
+) -> Result<HashMap<u32, TableName>, Error> {
     let rows = client
         .query(
             "select distinct on (t.oid) t.name_schema, t.name_table, t.oid from ( \
@@ -41,8 +40,10 @@ pub async fn last_names(
              where t.name_table is not null order by t.oid, t.shape_id desc nulls first",
             &[&oids],
         )
-        .await?;
+        .await
+        .map_err(Error::database("read the names of tables on the provider"))?;
     rows.iter()
         .map(|row| Ok((row.try_get(2)?, TableName::of(row)?)))
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("read the names of tables on the provider"))
 }

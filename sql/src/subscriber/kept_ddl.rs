@@ -3,7 +3,7 @@
 
 use tokio_postgres::{GenericClient, Row};
 
-use crate::name::TableName;
+use crate::{error::Error, name::TableName};
 
 /// An index or constraint that a copy has taken away.
 #[derive(Clone, Debug)]
@@ -51,17 +51,15 @@ pub struct Building {
 
 /// The tables of a consumer that have objects to be built, for showing only. Source: trunkline.kept_ddl and
 /// pg_stat_progress_create_index.
-pub async fn building(
-    client: &impl GenericClient,
-    consumer: &str,
-) -> Result<Vec<Building>, tokio_postgres::Error> {
+pub async fn building(client: &impl GenericClient, consumer: &str) -> Result<Vec<Building>, Error> {
     let tells: bool = client
         .query_one(
             "select pg_catalog.to_regclass('pg_catalog.pg_stat_progress_create_index') is not null",
             &[],
         )
-        .await?
-        .try_get(0)?;
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database("read what is being built"))?;
     let share = if tells {
         "(select sum(p.blocks_done)::float8 / nullif(sum(p.blocks_total), 0)::float8 \
             from pg_catalog.pg_stat_progress_create_index p \
@@ -80,7 +78,8 @@ pub async fn building(
             ),
             &[&consumer],
         )
-        .await?;
+        .await
+        .map_err(Error::database("read what is being built"))?;
     rows.iter()
         .map(|row| {
             Ok(Building {
@@ -90,7 +89,8 @@ pub async fn building(
                 share: row.try_get(4)?,
             })
         })
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("read what is being built"))
 }
 
 impl Kept {
@@ -133,10 +133,7 @@ pub struct Left {
 
 /// All kept objects of a consumer's tables. Indexes and constraints come before foreign keys. Among these the largest
 /// come first, those of partitioned tables last, and those of the uppermost tables at the very end.
-pub async fn list(
-    client: &impl GenericClient,
-    consumer: &str,
-) -> Result<Vec<Kept>, tokio_postgres::Error> {
+pub async fn list(client: &impl GenericClient, consumer: &str) -> Result<Vec<Kept>, Error> {
     let rows = client
         .query(
             "select schema_name, table_name, kept_id, kind, name, on_schema, on_table, bytes, \
@@ -152,8 +149,12 @@ pub async fn list(
              order by kind = 'foreign key', 13, 14 desc, bytes desc, kept_id",
             &[&consumer],
         )
-        .await?;
-    rows.iter().map(kept).collect()
+        .await
+        .map_err(Error::database("read what copies took away"))?;
+    rows.iter()
+        .map(kept)
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("read what copies took away"))
 }
 
 /// Takes the indexes and constraints of `on`, a table of this server, away, and stores them under the table's name in
@@ -163,13 +164,14 @@ pub async fn keep(
     consumer: &str,
     table: &TableName,
     on: &TableName,
-) -> Result<Vec<Left>, tokio_postgres::Error> {
+) -> Result<Vec<Left>, Error> {
     let rows = client
         .query(
             "select object, reason from trunkline.keep_ddl($1, $2, $3, $4, $5)",
             &[&consumer, &table.schema, &table.name, &on.schema, &on.name],
         )
-        .await?;
+        .await
+        .map_err(Error::database(format!("take the indexes of {on} away")))?;
     rows.iter()
         .map(|row| {
             Ok(Left {
@@ -177,50 +179,67 @@ pub async fn keep(
                 reason: row.try_get(1)?,
             })
         })
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database(format!("take the indexes of {on} away")))
 }
 
-/// Locks the row, so that only one of two programs brings the object back. False if the object is back already.
-pub async fn lock(client: &impl GenericClient, id: i64) -> Result<bool, tokio_postgres::Error> {
+/// Locks the object's row, so that only one of two programs brings the object back. False if the object is back already.
+pub async fn lock(client: &impl GenericClient, kept: &Kept) -> Result<bool, Error> {
     let row = client
         .query_opt(
             "select kept_id from trunkline.kept_ddl where kept_id = $1 for update",
-            &[&id],
+            &[&kept.id],
         )
-        .await?;
+        .await
+        .map_err(Error::database(format!("lock the row of {}", kept.label())))?;
     Ok(row.is_some())
 }
 
 /// Notes that the object is built.
-pub async fn built(client: &impl GenericClient, id: i64) -> Result<(), tokio_postgres::Error> {
+pub async fn built(client: &impl GenericClient, kept: &Kept) -> Result<(), Error> {
     let sql = "update trunkline.kept_ddl set build = '{}', error = null where kept_id = $1";
-    client.execute(sql, &[&id]).await.map(|_| ())
+    let done = client.execute(sql, &[&kept.id]).await.map(|_| ());
+    done.map_err(Error::database(format!(
+        "note that {} is built",
+        kept.label()
+    )))
 }
 
 /// Notes that the object is attached; if nothing is left to validate, the row is deleted.
-pub async fn attached(client: &impl GenericClient, id: i64) -> Result<(), tokio_postgres::Error> {
+pub async fn attached(client: &impl GenericClient, kept: &Kept) -> Result<(), Error> {
+    let failed = || Error::database(format!("note that {} is attached", kept.label()));
     client
         .execute(
             "delete from trunkline.kept_ddl where kept_id = $1 and validate is null",
-            &[&id],
+            &[&kept.id],
         )
-        .await?;
+        .await
+        .map_err(failed())?;
     let sql = "update trunkline.kept_ddl set attach = '{}', error = null where kept_id = $1";
-    client.execute(sql, &[&id]).await.map(|_| ())
+    let done = client.execute(sql, &[&kept.id]).await.map(|_| ());
+    done.map_err(failed())
 }
 
 /// Deletes the row: the object is back, or its table is gone.
-pub async fn forget(client: &impl GenericClient, id: i64) -> Result<(), tokio_postgres::Error> {
+pub async fn forget(client: &impl GenericClient, kept: &Kept) -> Result<(), Error> {
     let sql = "delete from trunkline.kept_ddl where kept_id = $1";
-    client.execute(sql, &[&id]).await.map(|_| ())
+    let done = client.execute(sql, &[&kept.id]).await.map(|_| ());
+    done.map_err(Error::database(format!(
+        "delete the row of {}",
+        kept.label()
+    )))
 }
 
 /// Stores why the object could not be brought back.
 pub async fn show_error(
     client: &impl GenericClient,
-    id: i64,
+    kept: &Kept,
     error: &str,
-) -> Result<(), tokio_postgres::Error> {
+) -> Result<(), Error> {
     let sql = "update trunkline.kept_ddl set error = $2 where kept_id = $1";
-    client.execute(sql, &[&id, &error]).await.map(|_| ())
+    let done = client.execute(sql, &[&kept.id, &error]).await.map(|_| ());
+    done.map_err(Error::database(format!(
+        "store why {} is not back",
+        kept.label()
+    )))
 }

@@ -55,7 +55,7 @@ async fn absent(
 ) -> Result<Trouble, Trouble> {
     let found = relation::find(client, mapping.target_of(table))
         .await
-        .map_err(|error| Trouble::from(error).at(table))?;
+        .map_err(Trouble::of_table(table))?;
     let name = match &mapping.target {
         None => "it".to_owned(),
         Some(target) => format!("its table {target}"),
