@@ -24,6 +24,7 @@ pub mod queue; // schema pgq: queues, ticks, consumers, holders, maintenance
 pub mod subscriber;
 
 // Both sides.
+pub mod columns; // the types of a table's columns, from the catalog
 pub mod moment; // locks that are asked for in moments, so that nobody queues for long
 pub mod our_sessions; // reads pg_stat_activity and pg_locks
 pub mod standing; // reads position, queue and captured tables

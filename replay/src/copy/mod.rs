@@ -32,11 +32,12 @@ pub(crate) use self::forget::forget;
 use std::{sync::Arc, time::Duration};
 
 use sql::{
+    columns,
     connect::{Purpose, Session},
-    name::{TableName, quote_literal},
+    name::TableName,
     subscriber::{
         copy_attempt::Attempt,
-        foreign_keys,
+        foreign_keys, relation,
         session_role::SessionRole,
         table_state::{self, Deed, Existing, Place, Stand, TableRow},
     },
@@ -268,20 +269,10 @@ impl Copy<'_> {
         parts: &[Part],
     ) -> Result<Load, Trouble> {
         let types = async {
-            let oid: u32 = self
-                .session
-                .query_one(
-                    &format!(
-                        "select {}::regclass::oid",
-                        quote_literal(&target.name.quoted())
-                    ),
-                    &[],
-                )
-                .await?
-                .try_get(0)?;
-            source::column_types(&self.session, oid).await
+            let oid = relation::oid(&*self.session, &target.name).await?;
+            columns::types(&*self.session, oid).await
         };
-        let types = types.await.map_err(Trouble::at_table(
+        let types = types.await.map_err(Trouble::sql_at_table(
             &self.row.table,
             "could not read its columns on the subscriber",
         ))?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sql::name::TableName;
+use sql::provider::copy::Relation;
 use tokio_postgres::types::Type;
 
 /// The size of a part, about: a failed part is no great loss, and a table that waits for a stream waits for one part at
@@ -14,15 +14,6 @@ const SMALLEST_PART_BYTES: i64 = 8 << 20;
 
 /// A table smaller than this is loaded with its indexes in place: taking them away and building them again costs more.
 const KEEPS_INDEXES_BYTES: i64 = 4 << 20;
-
-/// A table of the provider with rows, and its size when the snapshot was taken.
-#[derive(Clone, Debug)]
-pub(super) struct Relation {
-    /// The table's name.
-    pub(super) name: TableName,
-    /// Pages of the table's main fork.
-    pub(super) pages: i64,
-}
 
 /// A part of a copy: one COPY out, one COPY in, one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +166,7 @@ pub(super) fn may_be_binary<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sql::name::TableName;
 
     fn relation(pages: i64) -> Relation {
         Relation {

@@ -5,10 +5,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures::future::try_join_all;
 use sql::{
+    columns,
     connect::{Purpose, Session},
     event::{mapping::Filter, shape::Shape},
-    name::TableName,
-    provider::{self, BatchFinder, filter, foreign_code},
+    provider::{
+        self, BatchFinder,
+        copy::{self, Relation},
+        filter, foreign_code,
+    },
     queue::{
         consumer,
         tick::{self, SnapshotText, Tick},
@@ -16,7 +20,7 @@ use sql::{
     subscriber::table_state::{Copied, TableRow},
 };
 
-use super::{plan::Relation, select::Select};
+use super::select::Select;
 use crate::{queue::batches, subscriber::shared::Subscription, table::helper, trouble::Trouble};
 
 /// How often a table may be renamed between the look-up of its name and its lock.
@@ -61,30 +65,24 @@ impl Source {
             }
         };
         lock(&session, row).await?;
-        let snapshot = session
-            .query_one(
-                "select txid_current_snapshot()::text, pg_export_snapshot(), \
-                        current_setting('server_version_num')::int >= 140000, \
-                        current_setting('block_size')::int8",
-                &[],
-            )
-            .await
-            .map_err(Trouble::database("could not take a snapshot"))?;
+        let exported = copy::export_snapshot(&*session).await?;
         let shape = newest_shape(sub, row, &session).await?;
-        let read = || at_table("could not read its definition on the provider");
-        let relations = relations(&session, row.provider_oid)
-            .await
-            .map_err(read())?;
+        let read = || {
+            let doing = "could not read its definition on the provider";
+            Trouble::sql_at_table(&row.table, doing)
+        };
         Ok(Source {
             tick,
             filter,
             shape,
-            snapshot: SnapshotText(snapshot.try_get(0).map_err(read())?),
-            exported: snapshot.try_get(1).map_err(read())?,
-            reads_ranges: snapshot.try_get(2).map_err(read())?,
-            page_bytes: snapshot.try_get(3).map_err(read())?,
-            relations,
-            types: column_types(&session, row.provider_oid)
+            snapshot: exported.snapshot,
+            exported: exported.name,
+            reads_ranges: exported.reads_ranges,
+            page_bytes: exported.page_bytes,
+            relations: copy::relations(&*session, row.provider_oid)
+                .await
+                .map_err(read())?,
+            types: columns::types(&*session, row.provider_oid)
                 .await
                 .map_err(read())?,
             session: Arc::new(session),
@@ -254,49 +252,4 @@ async fn newest_shape(
     crate::table::shape_can_go_on(shape, &row.mapping)
         .map_err(|misfit| Trouble::unfollowable(&row.table, misfit.why, misfit.advice))?;
     Ok(Arc::clone(shape))
-}
-
-/// The table; if it is partitioned, the leaf partitions, which hold its rows.
-async fn relations(session: &Session, oid: u32) -> Result<Vec<Relation>, tokio_postgres::Error> {
-    let rows = session
-        .query(
-            "with recursive tree as ( \
-                 select c.oid, c.relkind from pg_class c where c.oid = $1 \
-                 union all \
-                 select c.oid, c.relkind from tree t \
-                   join pg_inherits i on t.relkind = 'p' and i.inhparent = t.oid \
-                   join pg_class c on c.oid = i.inhrelid) \
-             select n.nspname::text, c.relname::text, \
-                    pg_relation_size(c.oid) / current_setting('block_size')::int8 \
-             from tree t join pg_class c on c.oid = t.oid \
-             join pg_namespace n on n.oid = c.relnamespace \
-             where t.relkind <> 'p' order by 3 desc, 1, 2",
-            &[&oid],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Relation {
-                name: TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?),
-                pages: row.try_get(2)?,
-            })
-        })
-        .collect()
-}
-
-/// The types of a table's columns, by name.
-pub(super) async fn column_types(
-    session: &tokio_postgres::Client,
-    oid: u32,
-) -> Result<HashMap<String, u32>, tokio_postgres::Error> {
-    let rows = session
-        .query(
-            "select attname::text, atttypid from pg_catalog.pg_attribute \
-             where attrelid = $1 and attnum > 0 and not attisdropped",
-            &[&oid],
-        )
-        .await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-        .collect()
 }

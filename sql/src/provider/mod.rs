@@ -1,6 +1,7 @@
 //! The provider's functions that replay calls: reading batches, holding the queue, and making capture. One function
 //! here calls one function of the provider.
 
+pub mod copy;
 pub mod filter;
 
 mod batch;

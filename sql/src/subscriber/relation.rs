@@ -43,6 +43,18 @@ pub async fn exists(client: &impl GenericClient, name: &TableName) -> Result<boo
         .map_err(Error::database(format!("look for {name}")))
 }
 
+/// The oid of the relation with a name.
+///
+/// # Errors
+/// [`Error::Database`] if there is no such relation, or the catalog cannot be read.
+pub async fn oid(client: &impl GenericClient, name: &TableName) -> Result<u32, Error> {
+    client
+        .query_one("select $1::text::regclass::oid", &[&name.quoted()])
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database(format!("look for {name}")))
+}
+
 /// Finds a relation before a type, because each table has a type with its own name.
 const FIND: &str = "\
     select k.what, k.kind from ( \
