@@ -5,7 +5,6 @@ use admin::cli::{CommonArgs, say};
 use admin::config::AnyConfig;
 use admin::exit::{Exit, Failure};
 use admin::{output, terminal};
-use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
 use sql::moment;
@@ -209,13 +208,11 @@ pub(crate) async fn left_in(place: &Place, queue: &str) -> Result<Vec<Capture>, 
     match provider::captures(&*place.session, Some(queue)).await {
         Ok(found) => Ok(found),
         Err(error) if lacks_capture(&error) => Ok(Vec::new()),
-        Err(error) => Err(anyhow::Error::new(error)
-            .context("could not ask what is captured")
-            .into()),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn lacks_capture(error: &tokio_postgres::Error) -> bool {
+fn lacks_capture(error: &sql::Error) -> bool {
     let code = error.code();
     code == Some(&SqlState::UNDEFINED_FUNCTION) || code == Some(&SqlState::INVALID_SCHEMA_NAME)
 }
@@ -262,8 +259,7 @@ pub(crate) async fn end(
     wanted: Wanted<'_>,
     common: &CommonArgs,
 ) -> Result<(usize, usize), Failure> {
-    let prepared = moment::prepare(&place.session).await;
-    prepared.context("could not set lock_timeout")?;
+    moment::prepare(&place.session).await?;
     let (mut ended, mut refused) = (0, 0);
     for capture in captures {
         let of = capture.consumers.iter();
@@ -290,10 +286,7 @@ async fn end_one(place: &Place, capture: &Capture, consumer: &str) -> Result<(),
     let name = &capture.name;
     let ended =
         moment::with_lock(async || provider::end_capture(&*place.session, capture, consumer).await);
-    match ended
-        .await
-        .with_context(|| format!("could not end capture of {name}"))?
-    {
+    match ended.await? {
         Some(_) => Ok(()),
         None => Err(Failure::message(
             Exit::TimedOut,

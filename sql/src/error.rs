@@ -1,6 +1,6 @@
 //! What can go wrong against a database, and what a caller should do about it. Pure.
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 /// An error of this package. Its text says what was being done; its source is the cause.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,21 @@ impl Error {
             }
             Self::ForeignSchema { .. }
             | Self::Extension { .. }
+            | Self::NewerInstall { .. }
+            | Self::Manifest(_)
+            | Self::Unexpected(_) => None,
+        }
+    }
+
+    /// The server's answer, if the error comes from the server.
+    #[must_use]
+    pub fn answer(&self) -> Option<&DbError> {
+        match self {
+            Self::Database { source, .. } => source.as_db_error(),
+            Self::ForeignSchema { .. }
+            | Self::Extension { .. }
+            | Self::Stranger { .. }
+            | Self::NotInstalled { .. }
             | Self::NewerInstall { .. }
             | Self::Manifest(_)
             | Self::Unexpected(_) => None,

@@ -31,9 +31,10 @@ impl LockTimeout for crate::Error {
 }
 
 /// Sets the session's `lock_timeout` to a moment.
-pub async fn prepare(session: &Client) -> Result<(), Error> {
+pub async fn prepare(session: &Client) -> Result<(), crate::Error> {
     let statement = format!("set lock_timeout = {}", MOMENT.as_millis());
-    session.batch_execute(&statement).await
+    let set = session.batch_execute(&statement).await;
+    set.map_err(crate::Error::database("set a limit for locks"))
 }
 
 /// The statement that sets `lock_timeout` to a moment for the open transaction.
@@ -88,8 +89,8 @@ pub async fn within<T, E: LockTimeout>(
 /// within
 /// [`LIMIT`].
 pub async fn with_lock<T>(
-    statement: impl AsyncFnMut() -> Result<T, Error>,
-) -> Result<Option<T>, Error> {
+    statement: impl AsyncFnMut() -> Result<T, crate::Error>,
+) -> Result<Option<T>, crate::Error> {
     match within(LIMIT, statement).await {
         Ok(done) => Ok(Some(done)),
         Err(error) if error.is_lock_timeout() => Ok(None),

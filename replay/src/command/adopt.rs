@@ -98,9 +98,7 @@ pub(crate) async fn run(job: &Job, args: &AdoptArgs) -> Result<Exit, Failure> {
             }
         }
     }
-    provider::hint_tables(&*provider, job.queue())
-        .await
-        .context("could not tell the daemon")?;
+    provider::hint_tables(&*provider, job.queue()).await?;
     Ok(Exit::Done)
 }
 

@@ -26,9 +26,7 @@ use crate::join::fit::{self, Wish};
 pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     job.has_queue(&provider).await?;
-    let candidates = provider::candidates(&*provider, job.queue(), &WantedIdentity::Own)
-        .await
-        .context("could not list the provider's tables")?;
+    let candidates = provider::candidates(&*provider, job.queue(), &WantedIdentity::Own).await?;
     let mut everywhere: Option<HashSet<TableName>> = None;
     let mut subscribers = Vec::new();
     for one in job.subscribers(None)? {
@@ -89,9 +87,8 @@ async fn missing_sequences(
     let mut missing = BTreeSet::new();
     for side in subscribers {
         let tables: Vec<TableName> = side.mappings.keys().cloned().collect();
-        let of_tables = provider::sequences_of(&**provider, job.queue(), side.consumer, &tables)
-            .await
-            .context("could not look for the tables' sequences on the provider")?;
+        let of_tables =
+            provider::sequences_of(&**provider, job.queue(), side.consumer, &tables).await?;
         missing.extend(of_tables);
     }
     Ok(missing)
@@ -115,12 +112,8 @@ async fn misfit(
     known: bool,
 ) -> anyhow::Result<Option<String>> {
     let table = &candidate.table;
-    let types = provider::captured_types(&**provider, candidate.oid)
-        .await
-        .with_context(|| format!("could not read the columns of {table}"))?;
-    let captured = provider::captured_columns(&**provider, candidate.oid)
-        .await
-        .with_context(|| format!("could not read the columns of {table}"))?;
+    let types = provider::captured_types(&**provider, candidate).await?;
+    let captured = provider::captured_columns(&**provider, candidate).await?;
     for Side {
         session_role,
         place,

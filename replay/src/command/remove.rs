@@ -48,9 +48,7 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
         None
     } else {
         let session = job.provider().await?;
-        moment::prepare(&session)
-            .await
-            .context("could not ask the provider")?;
+        moment::prepare(&session).await?;
         Some(session)
     };
     let auto_add = AutoAdd::read(&job.config.auto_add).context("auto_add")?;
@@ -113,8 +111,7 @@ async fn end_capture(
     moment::with_lock(async || {
         provider::remove_table(&**provider, job.queue(), consumer, table, oid).await
     })
-    .await
-    .with_context(|| format!("could not end capture of {table}"))?
+    .await?
     .ok_or_else(|| {
         Failure::message(
             Exit::TimedOut,

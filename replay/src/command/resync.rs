@@ -67,9 +67,7 @@ pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
         }
         unmatched.also(chosen.unmatched);
     }
-    provider::hint_tables(&*provider, job.queue())
-        .await
-        .context("could not tell the daemon")?;
+    provider::hint_tables(&*provider, job.queue()).await?;
     let exit = unmatched.tell("not copied again", subscriber::exit(unknown, done.len()));
     if exit != Exit::Done {
         return Ok(exit);

@@ -48,9 +48,7 @@ impl SequenceArgs {
 pub(crate) async fn add(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     job.has_queue(&provider).await?;
-    let there = provider::sequence_candidates(&*provider, job.queue())
-        .await
-        .context("could not list the provider's sequences")?;
+    let there = provider::sequence_candidates(&*provider, job.queue()).await?;
     let chosen = args.choice().of(there, |name| name);
     let unknown = chosen.tell_unknown("not added", "is no sequence of the provider");
     let mut unmatched = Unmatched::default();
@@ -100,9 +98,8 @@ pub(super) async fn carry(
                 carried.refused += 1;
                 continue;
             }
-            let new = provider::add_sequence(&**provider, job.queue(), &one.consumer, sequence)
-                .await
-                .with_context(|| format!("could not add {sequence} on the provider"))?;
+            let new =
+                provider::add_sequence(&**provider, job.queue(), &one.consumer, sequence).await?;
             sequence_state::register(&*subscriber, &one.consumer, sequence)
                 .await
                 .with_context(|| {
@@ -130,9 +127,7 @@ pub(crate) async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failu
         unknown += chosen.tell_unknown("not removed", "is not carried over");
         for row in chosen.named.iter().chain(&chosen.matched) {
             let sequence = &row.sequence;
-            provider::remove_sequence(&*provider, job.queue(), &one.consumer, sequence)
-                .await
-                .with_context(|| format!("could not remove {sequence} on the provider"))?;
+            provider::remove_sequence(&*provider, job.queue(), &one.consumer, sequence).await?;
             sequence_state::remove(&*subscriber, &one.consumer, sequence)
                 .await
                 .with_context(|| {
@@ -204,9 +199,7 @@ async fn sync(
     subscriber: &Session,
     one: &SubscriberConfig,
 ) -> Result<(), Failure> {
-    let values = provider::sequence_values(&**provider, job.queue(), &one.consumer)
-        .await
-        .context("could not read the provider's sequences")?;
+    let values = provider::sequence_values(&**provider, job.queue(), &one.consumer).await?;
     for value in &values {
         sequence_state::set(&**subscriber, &one.consumer, value, 0)
             .await

@@ -100,9 +100,7 @@ pub(crate) async fn run(job: &Job, args: &SkipArgs) -> Result<Exit, Failure> {
         epoch: position.epoch,
     };
     store(applier.session(), of, &row, &place, &refused).await?;
-    provider::hint_tables(&*provider, job.queue())
-        .await
-        .context("could not tell the daemon")?;
+    provider::hint_tables(&*provider, job.queue()).await?;
     job.say(&format!(
         "{}: skipped {} (who, when and which key stand in trunkline.skipped_change): {}",
         args.table,

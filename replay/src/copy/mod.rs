@@ -233,7 +233,7 @@ impl Copy<'_> {
         let rows_estimated = source
             .rows_expected(&load.selects)
             .await
-            .map_err(Trouble::at_table(&row.table, "could not plan its copy"))?;
+            .map_err(Trouble::sql_at_table(&row.table, "could not plan its copy"))?;
         let mut progress = Progress {
             session: &self.session,
             consumer: &sub.consumer,

@@ -91,10 +91,7 @@ impl Source {
 
     /// How many rows the copy will bring, as the provider's planner expects: the planner knows of filters, and of the
     /// size of a table without statistics. For showing only.
-    pub(super) async fn rows_expected(
-        &self,
-        selects: &[Select],
-    ) -> Result<i64, tokio_postgres::Error> {
+    pub(super) async fn rows_expected(&self, selects: &[Select]) -> Result<i64, sql::Error> {
         let planned = selects
             .iter()
             .map(|select| provider::rows_planned(&self.session, select.all()));

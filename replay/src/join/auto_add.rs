@@ -60,9 +60,7 @@ impl Adding<'_> {
         let sub = self.sub;
         let provider = sub.provider_session(Purpose::AutoAdd).await?;
         let subscriber = sub.subscriber_session(Purpose::AutoAdd).await?;
-        moment::prepare(&provider)
-            .await
-            .map_err(Trouble::database("could not set a limit for locks"))?;
+        moment::prepare(&provider).await?;
         loop {
             self.look(&provider, &subscriber).await?;
             tokio::time::sleep(LOOK).await;
@@ -72,9 +70,7 @@ impl Adding<'_> {
     async fn look(&mut self, provider: &Session, subscriber: &Session) -> Result<(), Trouble> {
         let sub = self.sub;
         let rule = &sub.settings.auto_add;
-        let there = provider::tables(&**provider)
-            .await
-            .map_err(Trouble::database("could not list the provider's tables"))?;
+        let there = provider::tables(&**provider).await?;
         let known: HashMap<u32, TableName> = table_state::list(&**subscriber, &sub.consumer)
             .await
             .map_err(Trouble::sql("could not read the job's tables"))?
@@ -97,9 +93,7 @@ impl Adding<'_> {
         }
         // Finding out how a table can be captured is costly, so it is asked only if a table is missing.
         let candidates =
-            provider::candidates(&**provider, &sub.settings.queue, &WantedIdentity::Own)
-                .await
-                .map_err(Trouble::database("could not look at the provider's tables"))?;
+            provider::candidates(&**provider, &sub.settings.queue, &WantedIdentity::Own).await?;
         for candidate in candidates {
             if !new.contains(&candidate.oid) || self.resting.get(&candidate.oid).is_some_and(rests)
             {
@@ -155,9 +149,7 @@ async fn add(
     if let Some(why) = candidate.why_not() {
         return Ok(Outcome::Refused(why));
     }
-    let columns = provider::captured_columns(&**provider, candidate.oid)
-        .await
-        .map_err(Trouble::database("could not read a table's columns"))?;
+    let columns = provider::captured_columns(&**provider, candidate).await?;
     let mapping = Mapping::default();
     let wish = Wish {
         candidate,
@@ -181,9 +173,9 @@ async fn add(
             return Ok(Outcome::Busy);
         }
         if provider.is_closed() {
-            return Err(Trouble::database("could not make capture")(error));
+            return Err(error.into());
         }
-        return Ok(Outcome::Refused(admin::exit::one_line(&error)));
+        return Ok(Outcome::Refused(fit::not_captured(&error)));
     }
     let registered = table_state::register(
         &**subscriber,
@@ -200,9 +192,7 @@ async fn add(
         Registered::TargetTaken(other) => {
             // Another session has added the table meanwhile.
             let oid = Some(candidate.oid);
-            provider::remove_table(&**provider, queue, consumer, table, oid)
-                .await
-                .map_err(Trouble::database("could not end capture of a table"))?;
+            provider::remove_table(&**provider, queue, consumer, table, oid).await?;
             let target = mapping.target_of(table);
             let why = fit::target_is_taken(target, "the subscriber", &other);
             Ok(Outcome::Refused(why))
@@ -222,9 +212,7 @@ async fn types_refusal(
     wish: &Wish<'_>,
 ) -> Result<Option<String>, Trouble> {
     let table = &wish.candidate.table;
-    let types = provider::captured_types(&**provider, wish.candidate.oid)
-        .await
-        .map_err(Trouble::database("could not read a table's columns"))?;
+    let types = provider::captured_types(&**provider, wish.candidate).await?;
     let differing = fit::types(subscriber, "the subscriber", wish, &types)
         .await
         .map_err(could_not_look(table))?;

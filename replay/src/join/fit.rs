@@ -1,5 +1,6 @@
 //! Whether a subscriber's table takes the rows of a provider's table. `add` asks this before it makes anything.
 
+use admin::exit::one_line;
 use anyhow::Context as _;
 use sql::{
     connect::Session,
@@ -59,6 +60,13 @@ pub(crate) async fn refusal(
         Some(target) => format!("its table {target} {why}"),
         None => why,
     }))
+}
+
+/// Why the provider does not capture a table: its own answer, without what was being done.
+pub(crate) fn not_captured(error: &sql::Error) -> String {
+    error
+        .answer()
+        .map_or_else(|| one_line(error), |answer| one_line(answer))
 }
 
 /// The refusal of a second table of the provider for one table of the subscriber.

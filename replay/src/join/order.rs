@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use admin::exit::Failure;
-use anyhow::Context as _;
 use sql::{
     connect::Session,
     name::TableName,
@@ -36,8 +35,7 @@ pub(crate) async fn largest_first(
 ) -> Result<(), Failure> {
     let oids: Vec<u32> = candidates.iter().map(|one| one.oid).collect();
     let sizes: HashMap<u32, i64> = provider::table_sizes(&**provider, &oids)
-        .await
-        .context("could not read the sizes of the provider's tables")?
+        .await?
         .into_iter()
         .map(|size| (size.table_oid, size.bytes))
         .collect();

@@ -110,9 +110,7 @@ pub(crate) async fn decoder(
     queue: &str,
     table_oid: Option<u32>,
 ) -> Result<Decoder, Trouble> {
-    let definitions = provider::shapes(provider, queue, table_oid)
-        .await
-        .map_err(Trouble::database("could not read shapes on the provider"))?;
+    let definitions = provider::shapes(provider, queue, table_oid).await?;
     Decoder::new(&definitions).map_err(|error| Trouble::Operator {
         doing: "could not read shapes on the provider".into(),
         advice: "capture on the provider and replay are of different versions".into(),

@@ -69,11 +69,7 @@ impl Sequences {
         provider: &Session,
         subscriber: &Session,
     ) -> Result<(), Trouble> {
-        let values = provider::sequence_values(&**provider, &self.queue, &self.consumer)
-            .await
-            .map_err(Trouble::database(
-                "could not read sequences of the provider",
-            ))?;
+        let values = provider::sequence_values(&**provider, &self.queue, &self.consumer).await?;
         for value in values {
             let rests = |tried: &Instant| tried.elapsed() < REST;
             if self.carried.get(&value.sequence) != Some(&value)

@@ -3,7 +3,7 @@
 use tokio_postgres::GenericClient;
 
 use super::{remove_sequence, remove_table};
-use crate::name::TableName;
+use crate::{error::Error, name::TableName};
 
 /// A table or sequence that is captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,14 +37,15 @@ pub struct CapturedFor {
 pub async fn captures(
     client: &impl GenericClient,
     queue: Option<&str>,
-) -> Result<Vec<Capture>, tokio_postgres::Error> {
+) -> Result<Vec<Capture>, Error> {
     let rows = client
         .query(
             "select schema_name, object_name, object_oid, queue_name, kind = 'sequence', consumers, registered, \
              problem, dropped from trunkline.captures($1)",
             &[&queue],
         )
-        .await?;
+        .await
+        .map_err(Error::database("ask what is captured"))?;
     rows.iter()
         .map(|row| {
             let consumers: Vec<String> = row.try_get(5)?;
@@ -65,7 +66,8 @@ pub async fn captures(
                 dropped: row.try_get(8)?,
             })
         })
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("ask what is captured"))
 }
 
 /// Ends capture for a consumer, under the session's `lock_timeout`; false: capture was ended already.
@@ -73,7 +75,7 @@ pub async fn end_capture(
     client: &impl GenericClient,
     capture: &Capture,
     consumer: &str,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let (queue, name) = (capture.queue.as_str(), &capture.name);
     if capture.is_sequence {
         remove_sequence(client, queue, consumer, name).await

@@ -25,7 +25,7 @@ pub use self::{
         sequences_of,
     },
 };
-use crate::{event::mapping::ProviderColumn, name::TableName};
+use crate::{error::Error, event::mapping::ProviderColumn, name::TableName};
 
 /// A table that could be replicated, or why it cannot.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ pub async fn candidates(
     client: &impl GenericClient,
     queue: &str,
     identity: &WantedIdentity,
-) -> Result<Vec<Candidate>, tokio_postgres::Error> {
+) -> Result<Vec<Candidate>, Error> {
     let (identity, columns) = identity.arguments();
     let rows = client
         .query(
@@ -96,7 +96,8 @@ pub async fn candidates(
              from trunkline.candidates($1, $2, $3) order by schema_name, table_name",
             &[&queue, &identity, &columns],
         )
-        .await?;
+        .await
+        .map_err(Error::database("list the provider's tables"))?;
     rows.iter()
         .map(|row| {
             let reason: Option<String> = row.try_get(4)?;
@@ -112,7 +113,8 @@ pub async fn candidates(
                 is_part: row.try_get(7)?,
             })
         })
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("list the provider's tables"))
 }
 
 /// The size of a table.
@@ -131,7 +133,7 @@ pub struct TableSize {
 pub async fn table_sizes(
     client: &impl GenericClient,
     table_oids: &[u32],
-) -> Result<Vec<TableSize>, tokio_postgres::Error> {
+) -> Result<Vec<TableSize>, Error> {
     let rows = client
         .query(
             "with recursive tree as ( \
@@ -150,7 +152,8 @@ pub async fn table_sizes(
              from tree t join pg_catalog.pg_class c on c.oid = t.oid group by t.root",
             &[&table_oids],
         )
-        .await?;
+        .await
+        .map_err(Error::database("read the sizes of tables on the provider"))?;
     rows.iter()
         .map(|row| {
             Ok(TableSize {
@@ -159,14 +162,18 @@ pub async fn table_sizes(
                 rows_estimated: row.try_get(2)?,
             })
         })
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("read the sizes of tables on the provider"))
 }
 
 /// How many rows the planner expects of a query; 0 if the plan does not say.
-pub async fn rows_planned(client: &Client, query: String) -> Result<i64, tokio_postgres::Error> {
+pub async fn rows_planned(client: &Client, query: String) -> Result<i64, Error> {
     let plan = client
         .simple_query(&format!("explain (format json) {query}"))
-        .await?;
+        .await
+        .map_err(Error::database(
+            "ask for the plan of a query on the provider",
+        ))?;
     let rows = plan.iter().find_map(|message| {
         let SimpleQueryMessage::Row(row) = message else {
             return None;
@@ -179,19 +186,17 @@ pub async fn rows_planned(client: &Client, query: String) -> Result<i64, tokio_p
 
 /// Tells running replays of a queue that their lists of tables have changed. This is a hint: they also look now and
 /// then without it.
-pub async fn hint_tables(
-    client: &impl GenericClient,
-    queue: &str,
-) -> Result<(), tokio_postgres::Error> {
+pub async fn hint_tables(client: &impl GenericClient, queue: &str) -> Result<(), Error> {
     let sql = "select pg_catalog.pg_notify('trunkline_tables', $1)";
-    client.execute(sql, &[&queue]).await.map(|_| ())
+    let told = client.execute(sql, &[&queue]).await.map(|_| ());
+    told.map_err(Error::database("tell the daemon"))
 }
 
 /// The columns of a table that capture takes: all columns but generated ones.
 pub async fn captured_columns(
     client: &impl GenericClient,
-    table_oid: u32,
-) -> Result<Vec<ProviderColumn>, tokio_postgres::Error> {
+    candidate: &Candidate,
+) -> Result<Vec<ProviderColumn>, Error> {
     // The column attgenerated exists from version 12 on.
     let rows = client
         .query(
@@ -199,9 +204,10 @@ pub async fn captured_columns(
              where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
                and coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = '' \
              order by a.attnum",
-            &[&table_oid],
+            &[&candidate.oid],
         )
-        .await?;
+        .await
+        .map_err(could_not_read_columns(candidate))?;
     rows.iter()
         .map(|row| {
             Ok(ProviderColumn {
@@ -209,33 +215,38 @@ pub async fn captured_columns(
                 name: row.try_get(1)?,
             })
         })
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(could_not_read_columns(candidate))
 }
 
 /// The columns of a table that capture takes, each with its type as `format_type` names it, without modifiers.
 pub async fn captured_types(
     client: &impl GenericClient,
-    table_oid: u32,
-) -> Result<Vec<(String, String)>, tokio_postgres::Error> {
+    candidate: &Candidate,
+) -> Result<Vec<(String, String)>, Error> {
     let rows = client
         .query(
             "select a.attname::text, pg_catalog.format_type(a.atttypid, -1) from pg_catalog.pg_attribute a \
              where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
                and coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = '' \
              order by a.attnum",
-            &[&table_oid],
+            &[&candidate.oid],
         )
-        .await?;
+        .await
+        .map_err(could_not_read_columns(candidate))?;
     rows.iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(could_not_read_columns(candidate))
+}
+
+fn could_not_read_columns(candidate: &Candidate) -> impl FnOnce(tokio_postgres::Error) -> Error {
+    Error::database(format!("read the columns of {}", candidate.table))
 }
 
 /// The user's tables with their oids, without partitions. This is a cheap query, which does not say whether the tables
 /// can be captured.
-pub async fn tables(
-    client: &impl GenericClient,
-) -> Result<Vec<(u32, TableName)>, tokio_postgres::Error> {
+pub async fn tables(client: &impl GenericClient) -> Result<Vec<(u32, TableName)>, Error> {
     let rows = client
         .query(
             "select n.nspname::text, c.relname::text, c.oid \
@@ -245,10 +256,12 @@ pub async fn tables(
                 and n.nspname !~ '^pg_(toast|temp)'",
             &[],
         )
-        .await?;
+        .await
+        .map_err(Error::database("list the provider's tables"))?;
     rows.iter()
         .map(|row| Ok((row.try_get(2)?, TableName::of(row)?)))
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("list the provider's tables"))
 }
 
 /// What a name stands for that no candidate has: why it cannot be added, and what to do. None if no object has the
@@ -256,7 +269,7 @@ pub async fn tables(
 pub async fn why_no_candidate(
     client: &impl GenericClient,
     table: &TableName,
-) -> Result<Option<String>, tokio_postgres::Error> {
+) -> Result<Option<String>, Error> {
     let row = client
         .query_opt(
             "select case \
@@ -282,16 +295,19 @@ pub async fn why_no_candidate(
               where n.nspname = $1 and c.relname = $2",
             &[&table.schema, &table.name],
         )
-        .await?;
-    row.map(|row| row.try_get(0)).transpose()
+        .await
+        .map_err(Error::database(format!("look for {table} on the provider")))?;
+    row.map(|row| row.try_get(0))
+        .transpose()
+        .map_err(Error::database(format!("look for {table} on the provider")))
 }
 
 /// Columns of a table that may hold numbers of large objects, by their types: `oid`, and `lo` of the
 /// extension.
 pub async fn large_object_columns(
     client: &impl GenericClient,
-    table_oid: u32,
-) -> Result<Vec<String>, tokio_postgres::Error> {
+    candidate: &Candidate,
+) -> Result<Vec<String>, Error> {
     let rows = client
         .query(
             "select a.attname::text from pg_catalog.pg_attribute a \
@@ -300,10 +316,14 @@ pub async fn large_object_columns(
                 and (t.oid = 'pg_catalog.oid'::regtype \
                     or t.typname = 'lo' and t.typbasetype = 'pg_catalog.oid'::regtype) \
               order by a.attnum",
-            &[&table_oid],
+            &[&candidate.oid],
         )
-        .await?;
-    rows.iter().map(|row| row.try_get(0)).collect()
+        .await
+        .map_err(could_not_read_columns(candidate))?;
+    rows.iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(could_not_read_columns(candidate))
 }
 
 /// Makes capture of a table for a consumer, under the session's `lock_timeout`. True if the capture is new.
@@ -313,7 +333,7 @@ pub async fn add_table(
     consumer: &str,
     table: &TableName,
     identity: &WantedIdentity,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let (identity, columns) = identity.arguments();
     client
         .query_one(
@@ -327,8 +347,9 @@ pub async fn add_table(
                 &columns,
             ],
         )
-        .await?
-        .try_get(0)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database(format!("make capture of {table}")))
 }
 
 /// Ends capture of a table for a consumer; when the last consumer leaves, the triggers are removed. The table is found
@@ -339,14 +360,15 @@ pub async fn remove_table(
     consumer: &str,
     table: &TableName,
     oid: Option<u32>,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     client
         .query_one(
             "select trunkline.remove_table($1, $2, $3, $4, $5)",
             &[&queue, &consumer, &table.schema, &table.name, &oid],
         )
-        .await?
-        .try_get(0)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database(format!("end capture of {table}")))
 }
 
 /// The definitions of the shapes of a queue's events, oldest first: of all tables, or of one table.
@@ -354,21 +376,22 @@ pub async fn shapes(
     client: &impl GenericClient,
     queue: &str,
     table_oid: Option<u32>,
-) -> Result<Vec<String>, tokio_postgres::Error> {
+) -> Result<Vec<String>, Error> {
     let rows = match table_oid {
         None => {
             let all = "select definition from trunkline.shapes($1) order by shape_id";
-            client.query(all, &[&queue]).await?
+            client.query(all, &[&queue]).await
         }
         // The query uses an index, because each of many tables asks for its own shapes.
         Some(table_oid) => {
             let of_one = "select s.definition::text from trunkline.shape s \
                             join pgq.queue q on q.queue_id = s.queue_id \
                            where q.queue_name = $1 and s.table_oid = $2 order by s.shape_id";
-            client.query(of_one, &[&queue, &table_oid]).await?
+            client.query(of_one, &[&queue, &table_oid]).await
         }
     };
-    rows.iter().map(|row| row.try_get(0)).collect()
+    rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
+        .map_err(Error::database("read shapes on the provider"))
 }
 
 /// Makes one of the calls by which a consumer begins or ends to want something; gives whether that changed anything.

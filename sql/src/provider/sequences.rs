@@ -1,9 +1,9 @@
 //! Sequences whose values consumers carry over.
 
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, Row};
 
 use super::changed;
-use crate::name::TableName;
+use crate::{error::Error, name::TableName};
 
 /// A sequence of the provider and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,14 +23,15 @@ pub async fn sequence_values(
     client: &impl GenericClient,
     queue: &str,
     consumer: &str,
-) -> Result<Vec<SequenceValue>, tokio_postgres::Error> {
+) -> Result<Vec<SequenceValue>, Error> {
     let rows = client
         .query(
             "select schema_name, sequence_name, last_value, is_called, increment \
              from trunkline.sequence_values($1, $2)",
             &[&queue, &consumer],
         )
-        .await?;
+        .await
+        .map_err(Error::database("read sequences of the provider"))?;
     rows.iter()
         .map(|row| {
             Ok(SequenceValue {
@@ -40,22 +41,27 @@ pub async fn sequence_values(
                 increment: row.try_get(4)?,
             })
         })
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("read sequences of the provider"))
 }
 
 /// Sequences that could be carried over.
 pub async fn sequence_candidates(
     client: &impl GenericClient,
     queue: &str,
-) -> Result<Vec<TableName>, tokio_postgres::Error> {
+) -> Result<Vec<TableName>, Error> {
     let rows = client
         .query(
             "select schema_name, sequence_name from trunkline.sequence_candidates($1) \
              order by 1, 2",
             &[&queue],
         )
-        .await?;
-    rows.iter().map(TableName::of).collect()
+        .await
+        .map_err(Error::database("list the provider's sequences"))?;
+    rows.iter()
+        .map(TableName::of)
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("list the provider's sequences"))
 }
 
 /// Carries a sequence over for a consumer; false if it was carried over already.
@@ -64,9 +70,13 @@ pub async fn add_sequence(
     queue: &str,
     consumer: &str,
     sequence: &TableName,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let call = "select trunkline.add_sequence($1, $2, $3, $4)";
-    changed(client, call, queue, consumer, sequence).await
+    changed(client, call, queue, consumer, sequence)
+        .await
+        .map_err(Error::database(format!(
+            "add sequence {sequence} on the provider"
+        )))
 }
 
 /// Ends carrying a sequence over for a consumer; false if it was not carried over.
@@ -75,9 +85,13 @@ pub async fn remove_sequence(
     queue: &str,
     consumer: &str,
     sequence: &TableName,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let call = "select trunkline.remove_sequence($1, $2, $3, $4)";
-    changed(client, call, queue, consumer, sequence).await
+    changed(client, call, queue, consumer, sequence)
+        .await
+        .map_err(Error::database(format!(
+            "remove sequence {sequence} on the provider"
+        )))
 }
 
 /// The sequences of tables that a consumer does not carry over, each with its table: those that columns own (serial,
@@ -87,20 +101,28 @@ pub async fn sequences_of(
     queue: &str,
     consumer: &str,
     tables: &[TableName],
-) -> Result<Vec<(TableName, TableName)>, tokio_postgres::Error> {
+) -> Result<Vec<(TableName, TableName)>, Error> {
+    let failed = || Error::database("look for the tables' sequences on the provider");
     let schemas: Vec<&str> = tables.iter().map(|one| one.schema.as_str()).collect();
     let names: Vec<&str> = tables.iter().map(|one| one.name.as_str()).collect();
-    let rows = client.query(OF_TABLES, &[&schemas, &names]).await?;
+    let rows = client
+        .query(OF_TABLES, &[&schemas, &names])
+        .await
+        .map_err(failed())?;
     let carried = sequence_values(client, queue, consumer).await?;
     let mut found = Vec::new();
     for row in &rows {
-        let sequence = TableName::of(row)?;
+        let (sequence, table) = with_table(row).map_err(failed())?;
         if !carried.iter().any(|value| value.sequence == sequence) {
-            let table = TableName::new(row.try_get::<_, String>(2)?, row.try_get::<_, String>(3)?);
             found.push((sequence, table));
         }
     }
     Ok(found)
+}
+
+fn with_table(row: &Row) -> Result<(TableName, TableName), tokio_postgres::Error> {
+    let table = TableName::new(row.try_get::<_, String>(2)?, row.try_get::<_, String>(3)?);
+    Ok((TableName::of(row)?, table))
 }
 
 const OF_TABLES: &str = "\

@@ -6,7 +6,6 @@ mod side;
 mod table;
 
 use admin::exit::{Exit, Failure};
-use anyhow::Context as _;
 use sql::{
     connect::Session,
     name::{TableName, quote_ident},
@@ -35,9 +34,7 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
         subscribers.push(Side::open(job, one).await?);
     }
     let identity = args.wanted_identity();
-    let candidates = provider::candidates(&*provider, job.queue(), &identity)
-        .await
-        .context("could not list the provider's tables")?;
+    let candidates = provider::candidates(&*provider, job.queue(), &identity).await?;
     let choice = Choice {
         all: args.all,
         wanted: &args.tables,
@@ -76,8 +73,7 @@ async fn sequences_of(
             &side.config.consumer,
             &tally.tables,
         )
-        .await
-        .context("could not look for the tables' sequences on the provider")?;
+        .await?;
         left.extend(of_tables.into_iter().map(|(sequence, _)| sequence));
     }
     left.sort();
@@ -107,9 +103,7 @@ async fn add_chosen(
     let mut tally = Tally::default();
     for unknown in &chosen.unknown {
         let table = &unknown.table;
-        let why = provider::why_no_candidate(&**provider, table)
-            .await
-            .with_context(|| format!("could not look for {table} on the provider"))?;
+        let why = provider::why_no_candidate(&**provider, table).await?;
         match why {
             Some(why) => tally.refuse(table, &why),
             None => {
@@ -145,9 +139,7 @@ async fn add_chosen(
             tally.refuse(&candidate.table, &why);
             continue;
         }
-        let columns = provider::captured_columns(&**provider, candidate.oid)
-            .await
-            .with_context(|| format!("could not read the columns of {}", candidate.table))?;
+        let columns = provider::captured_columns(&**provider, &candidate).await?;
         warn_of_large_objects(provider, &candidate).await?;
         let mapping = match args.wishes.of(provider, &candidate, &columns).await? {
             Ok(mapping) => mapping,
@@ -168,9 +160,7 @@ async fn add_chosen(
             table::to(job, args, provider, side, &wish, &mut tally).await?;
         }
         if tally.added > before {
-            provider::hint_tables(&**provider, job.queue())
-                .await
-                .context("could not tell the daemon")?;
+            provider::hint_tables(&**provider, job.queue()).await?;
         }
     }
     Ok(tally)
@@ -178,9 +168,7 @@ async fn add_chosen(
 
 /// Warns that the numbers of large objects are replicated like any number, and the objects are not.
 async fn warn_of_large_objects(provider: &Session, candidate: &Candidate) -> Result<(), Failure> {
-    let columns = provider::large_object_columns(&**provider, candidate.oid)
-        .await
-        .with_context(|| format!("could not read the columns of {}", candidate.table))?;
+    let columns = provider::large_object_columns(&**provider, candidate).await?;
     for column in columns {
         eprintln!(
             "warning: {}: if {} holds numbers of large objects, those are not replicated",

@@ -141,9 +141,7 @@ async fn misfit(
     if refusal.is_some() {
         return Ok(refusal);
     }
-    let types = provider::captured_types(&**provider, wish.candidate.oid)
-        .await
-        .with_context(|| format!("could not read the columns of {table}"))?;
+    let types = provider::captured_types(&**provider, wish.candidate).await?;
     let differing = fit::types(&side.session, &place, wish, &types).await?;
     if differing.refusal.is_none() {
         for warning in differing.warnings {
@@ -188,8 +186,7 @@ async fn register(
         )
         .await
     })
-    .await
-    .with_context(|| format!("could not end capture of {table}"))?;
+    .await?;
     let target = mapping.target_of(table);
     Ok(Some(fit::target_is_taken(target, &place, &other)))
 }
@@ -245,14 +242,10 @@ async fn capture(
     match made.await {
         Ok(made) => Ok(made.is_some()),
         Err(error) => {
-            let hint = error
-                .as_db_error()
-                .and_then(|db| db.hint())
-                .map(str::to_owned);
-            let error = anyhow::Error::new(error);
-            Err(match hint {
-                Some(hint) => anyhow!("{} ({hint})", exit::one_line(error.as_ref())),
-                None => error,
+            let why = fit::not_captured(&error);
+            Err(match error.hint() {
+                Some(hint) => anyhow!("{why} ({hint})"),
+                None => anyhow!(why),
             })
         }
     }

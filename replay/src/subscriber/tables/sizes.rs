@@ -43,10 +43,7 @@ impl Sizes {
         if new.is_empty() {
             return Ok(());
         }
-        let read = Trouble::database("could not read the sizes of tables on the provider");
-        let sizes = provider::table_sizes(&**provider, &new)
-            .await
-            .map_err(read)?;
+        let sizes = provider::table_sizes(&**provider, &new).await?;
         for size in sizes {
             self.0.insert(size.table_oid, size.bytes);
             let Some(row) = wanted.get(&size.table_oid) else {
