@@ -2,6 +2,7 @@
 //! here calls one function of the provider.
 
 pub mod copy;
+pub mod definition;
 pub mod filter;
 
 mod batch;

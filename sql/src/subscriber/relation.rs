@@ -43,6 +43,26 @@ pub async fn exists(client: &impl GenericClient, name: &TableName) -> Result<boo
         .map_err(Error::database(format!("look for {name}")))
 }
 
+/// For each of the names, in their order, whether there is a relation with it.
+///
+/// # Errors
+/// [`Error::Database`] if the catalog cannot be read.
+pub async fn which_exist(
+    client: &impl GenericClient,
+    names: impl Iterator<Item = &TableName>,
+) -> Result<Vec<bool>, Error> {
+    let names: Vec<String> = names.map(TableName::quoted).collect();
+    client
+        .query_one(
+            "select array(select to_regclass(name) is not null \
+                            from unnest($1::text[]) with ordinality n (name, place) order by place)",
+            &[&names],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database("look for tables"))
+}
+
 /// The oid of the relation with a name.
 ///
 /// # Errors

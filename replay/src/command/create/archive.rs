@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use sql::provider::definition::Whole;
+
 /// An object's catalog and its number in it.
 pub(super) type Address = (u32, u32);
 
@@ -79,15 +81,6 @@ pub(super) struct Needed {
     pub(super) left_out: Vec<Address>,
 }
 
-/// The tables that are wanted, by their oids on the provider.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Wanted {
-    /// The tables, with all their partitions.
-    pub(super) tables: Vec<u32>,
-    /// The foreign keys of these tables; foreign keys of other tables to them are not meant.
-    pub(super) foreign_keys: HashSet<u32>,
-}
-
 impl Archive {
     /// Reads what `pg_restore --list --verbose` prints. None if a line is not understood.
     pub(super) fn read(list: &str) -> Option<Archive> {
@@ -118,7 +111,7 @@ impl Archive {
 
     /// The entries that make the tables if the entries `there` exist already. None if the archive lacks one of the
     /// tables.
-    pub(super) fn needed(&self, wanted: &Wanted, there: &HashSet<u32>) -> Option<Needed> {
+    pub(super) fn needed(&self, wanted: &Whole, there: &HashSet<u32>) -> Option<Needed> {
         let mut choice = Choice {
             archive: self,
             there,
@@ -273,7 +266,7 @@ mod tests {
 
     fn needed(tables: &[u32], foreign_keys: &[u32], there: &[u32]) -> Needed {
         let archive = Archive::read(LIST).unwrap();
-        let wanted = Wanted {
+        let wanted = Whole {
             tables: tables.to_vec(),
             foreign_keys: foreign_keys.iter().copied().collect(),
         };
@@ -311,7 +304,7 @@ mod tests {
     #[test]
     fn a_table_that_the_archive_lacks_is_noticed() {
         let archive = Archive::read(LIST).unwrap();
-        let wanted = Wanted {
+        let wanted = Whole {
             tables: vec![999],
             foreign_keys: HashSet::new(),
         };

@@ -24,12 +24,14 @@ use sql::{
     connect::{ApplicationName, Purpose, Session},
     moment::{self, LockTimeout as _, Tries},
     name::{TableName, quote_ident},
-    provider::Candidate,
+    object,
+    provider::{Candidate, definition},
+    server,
+    subscriber::relation,
 };
-use tokio_postgres::error::SqlState;
 
 use self::{
-    archive::{Address, Archive, Needed, Wanted},
+    archive::{Address, Archive, Needed},
     pg_dump::PgDump,
 };
 use super::{Job, label};
@@ -50,7 +52,7 @@ pub(super) async fn missing_tables(
 ) -> Result<HashSet<TableName>, Failure> {
     let missing = missing(subscriber, candidates)
         .await
-        .with_context(|| format!("could not look for tables on {}", label(one)))?;
+        .with_context(|| format!("could not ask {}", label(one)))?;
     let names = missing.iter().map(|one| one.table.clone()).collect();
     if missing.is_empty() {
         return Ok(names);
@@ -65,8 +67,8 @@ pub(super) async fn missing_tables(
         }
         return Ok(names);
     }
-    let (provider_major, subscriber_major) = futures::try_join!(major(provider), major(subscriber))
-        .context("could not ask a version")?;
+    let (provider_major, subscriber_major) =
+        futures::try_join!(server::major(&**provider), server::major(&**subscriber))?;
     let pg_dump = PgDump::find(provider_major).await?;
     let making = Making {
         job,
@@ -90,26 +92,11 @@ pub(super) async fn missing_tables(
 async fn missing<'a>(
     subscriber: &Session,
     candidates: &[&'a Candidate],
-) -> Result<Vec<&'a Candidate>, tokio_postgres::Error> {
-    let names: Vec<String> = candidates.iter().map(|one| one.table.quoted()).collect();
-    let there = subscriber
-        .query_one(
-            "select array(select to_regclass(name) is not null \
-                            from unnest($1::text[]) with ordinality n (name, place) order by place)",
-            &[&names],
-        )
-        .await?
-        .try_get::<_, Vec<bool>>(0)?;
+) -> Result<Vec<&'a Candidate>, sql::Error> {
+    let names = candidates.iter().map(|one| &one.table);
+    let there = relation::which_exist(&**subscriber, names).await?;
     let missing = candidates.iter().zip(there).filter(|(_, there)| !there);
     Ok(missing.map(|(candidate, _)| *candidate).collect())
-}
-
-async fn major(session: &Session) -> Result<u32, tokio_postgres::Error> {
-    let number: i32 = session
-        .query_one("select current_setting('server_version_num')::int4", &[])
-        .await?
-        .try_get(0)?;
-    Ok(number.unsigned_abs() / 10_000)
 }
 
 /// The entries of `pg_restore`'s script, without the settings before and the comment behind them, and without settings
@@ -129,22 +116,6 @@ fn for_server(script: &str, major: u32) -> String {
     entries.replace("\nSET default_table_access_method = heap;\n", "\n")
 }
 
-/// What an object of the subscriber's is, and whose, if it is or may become code, and belongs to a role that is neither
-/// a superuser nor the current one. An error where there is none of that name.
-const WHOSE_CODE: &str = "\
-    select (select format('%s of role %I', pg_describe_object(a.classid, a.objid, 0), r.rolname) \
-              from pg_catalog.pg_shdepend s join pg_catalog.pg_roles r on r.oid = s.refobjid \
-             where s.classid = a.classid and s.objid = a.objid and s.objsubid = 0 and s.deptype = 'o' \
-               and s.dbid = (select d.oid from pg_catalog.pg_database d \
-                   where d.datname = pg_catalog.current_database()) \
-               and not r.rolsuper and r.rolname <> current_user \
-               and (a.classid in ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass, \
-                                  'pg_catalog.pg_opclass'::regclass, 'pg_catalog.pg_opfamily'::regclass) \
-                    or a.classid = 'pg_catalog.pg_type'::regclass \
-                       and (select t.typtype in ('d', 'c', 'r', 'm') from pg_catalog.pg_type t \
-                           where t.oid = a.objid))) \
-      from pg_catalog.pg_get_object_address($1, $2, $3) a";
-
 /// Tables being made on one subscriber.
 struct Making<'a> {
     job: &'a Job,
@@ -161,10 +132,7 @@ impl Making<'_> {
         pg_dump: &PgDump,
         missing: &[&Candidate],
     ) -> Result<(std::fs::File, Needed), Failure> {
-        let snapshot = self
-            .snapshot()
-            .await
-            .context("could not export a snapshot of the provider")?;
+        let snapshot = definition::begin_snapshot(&**self.provider).await?;
         let archive = self.dump(pg_dump, &snapshot).await?;
         let list = pg_dump
             .list(&archive)
@@ -177,17 +145,6 @@ impl Making<'_> {
             .await
             .context("could not end a transaction on the provider")?;
         Ok((archive, needed))
-    }
-
-    /// Begins a transaction on the provider, which the caller ends, and gives its snapshot's name.
-    async fn snapshot(&self) -> Result<String, tokio_postgres::Error> {
-        self.provider
-            .batch_execute("begin isolation level repeatable read read only")
-            .await?;
-        self.provider
-            .query_one("select pg_catalog.pg_export_snapshot()", &[])
-            .await?
-            .try_get(0)
     }
 
     async fn refuse_code(&self, needed: &Needed) -> Result<(), Failure> {
@@ -211,30 +168,10 @@ impl Making<'_> {
     }
 
     async fn dump(&self, pg_dump: &PgDump, snapshot: &str) -> Result<std::fs::File, Failure> {
-        let unreadable = self
-            .provider
-            .query(
-                "select n.nspname::text, c.relname::text from pg_catalog.pg_class c \
-                   join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-                  where c.relkind in ('r', 'p') and c.relpersistence <> 't' and n.nspname !~ '^pg_' \
-                    and n.nspname not in ('information_schema', 'pgq', 'pgq_ext', 'pgq_coop', 'trunkline') \
-                    and not (has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'))",
-                &[],
-            )
-            .await
-            .context("could not list the provider's tables")?;
-        let mut without = Vec::new();
-        for row in &unreadable {
-            let name = |at| {
-                row.try_get::<_, String>(at)
-                    .context("could not read a name")
-            };
-            without.push(format!(
-                "{}.{}",
-                in_pattern(&name(0)?),
-                in_pattern(&name(1)?)
-            ));
-        }
+        let unreadable = definition::unreadable_tables(&**self.provider).await?;
+        let pattern =
+            |one: &TableName| format!("{}.{}", in_pattern(&one.schema), in_pattern(&one.name));
+        let without: Vec<String> = unreadable.iter().map(pattern).collect();
         let config = &self.job.config;
         Ok(pg_dump
             .dump(
@@ -256,10 +193,7 @@ impl Making<'_> {
         };
         let archive = Archive::read(list).with_context(unclear)?;
         let oids: Vec<u32> = missing.iter().map(|one| one.oid).collect();
-        let wanted = self
-            .wanted(&oids)
-            .await
-            .context("could not read the tables' partitions")?;
+        let wanted = definition::whole_tables(&**self.provider, &oids).await?;
         let all = archive
             .needed(&wanted, &HashSet::new())
             .with_context(unclear)?;
@@ -267,50 +201,19 @@ impl Making<'_> {
         Ok(archive.needed(&wanted, &there).with_context(unclear)?)
     }
 
-    async fn wanted(&self, oids: &[u32]) -> Result<Wanted, tokio_postgres::Error> {
-        let row = self
-            .provider
-            .query_one(
-                "with recursive tree as ( \
-                     select c.oid, c.relkind from pg_catalog.pg_class c where c.oid = any ($1) \
-                     union all \
-                     select c.oid, c.relkind from tree t \
-                       join pg_catalog.pg_inherits i on t.relkind = 'p' and i.inhparent = t.oid \
-                       join pg_catalog.pg_class c on c.oid = i.inhrelid) \
-                 select array(select oid from tree), \
-                        array(select k.oid from pg_catalog.pg_constraint k join tree t on t.oid = k.conrelid \
-                               where k.contype = 'f')",
-                &[&oids],
-            )
-            .await?;
-        let foreign_keys: Vec<u32> = row.try_get(1)?;
-        Ok(Wanted {
-            tables: row.try_get(0)?,
-            foreign_keys: foreign_keys.into_iter().collect(),
-        })
-    }
-
     /// Which of the provider's objects the subscriber has, by name. Code among them that a weaker role owns there is
     /// refused: the tables would call it with the rights of replay's role.
     async fn there(&self, objects: &[(u32, Address)]) -> Result<HashSet<u32>, Failure> {
-        let (catalogs, oids): (Vec<u32>, Vec<u32>) =
-            objects.iter().map(|(_, address)| *address).unzip();
-        let addresses = self
-            .provider
-            .query(
-                "select a.type, a.object_names, a.object_args \
-                   from unnest($1::oid[], $2::oid[]) with ordinality o (catalog, oid, place) \
-                  cross join lateral pg_identify_object_as_address(o.catalog, o.oid, 0) a \
-                  order by o.place",
-                &[&catalogs, &oids],
-            )
-            .await
-            .context("could not read the names of what the tables need")?;
+        let known = objects.iter().map(|(_, object)| *object);
+        let addresses = object::addresses(&**self.provider, known).await?;
         let (mut there, mut of_others) = (HashSet::new(), Vec::new());
-        for ((number, _), row) in objects.iter().zip(&addresses) {
-            if let Some(code) = self.find(row).await? {
+        for ((number, _), address) in objects.iter().zip(&addresses) {
+            let found = object::find(&**self.subscriber, address)
+                .await
+                .with_context(|| format!("could not ask {}", label(self.one)))?;
+            if let Some(found) = found {
                 there.insert(*number);
-                of_others.extend(code);
+                of_others.extend(found.code_of_other);
             }
         }
         if of_others.is_empty() {
@@ -331,40 +234,6 @@ impl Making<'_> {
             or make these tables there yourself, owned by a role \
              without rights, and add them without --create",
         ))
-    }
-
-    /// Looks for an object on the subscriber: none if it has none of that name, else what it is there if it is code of
-    /// a weaker role.
-    async fn find(&self, address: &tokio_postgres::Row) -> Result<Option<Option<String>>, Failure> {
-        let read = || "could not read the name of what a table needs";
-        let kind: String = address.try_get(0).with_context(read)?;
-        let names: Vec<String> = address.try_get(1).with_context(read)?;
-        let arguments: Vec<String> = address.try_get(2).with_context(read)?;
-        let found = self
-            .subscriber
-            .query_one(WHOSE_CODE, &[&kind, &names, &arguments])
-            .await;
-        match found {
-            Ok(row) => Ok(Some(row.try_get(0).with_context(read)?)),
-            Err(error) => match error.code() {
-                Some(
-                    &SqlState::UNDEFINED_OBJECT
-                    | &SqlState::UNDEFINED_TABLE
-                    | &SqlState::UNDEFINED_FUNCTION
-                    | &SqlState::INVALID_SCHEMA_NAME
-                    | &SqlState::WRONG_OBJECT_TYPE,
-                ) => Ok(None),
-                Some(_) | None => Err(error)
-                    .with_context(|| {
-                        format!(
-                            "could not look for {kind} {} on {}",
-                            names.join("."),
-                            label(self.one)
-                        )
-                    })
-                    .map_err(Failure::from),
-            },
-        }
     }
 
     /// Runs the entries in one transaction of a session of its own.
@@ -400,30 +269,12 @@ impl Making<'_> {
 
     async fn tell_left_out(&self, keys: &[Address]) -> Result<(), Failure> {
         let oids: Vec<u32> = keys.iter().map(|(_, oid)| *oid).collect();
-        let rows = self
-            .provider
-            .query(
-                "select k.conname::text, n.nspname::text, c.relname::text, f.nspname::text, r.relname::text \
-                   from pg_catalog.pg_constraint k \
-                   join pg_catalog.pg_class c on c.oid = k.conrelid \
-                   join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-                   join pg_catalog.pg_class r on r.oid = k.confrelid \
-                   join pg_catalog.pg_namespace f on f.oid = r.relnamespace \
-                  where k.oid = any ($1) order by 2, 3, 1",
-                &[&oids],
-            )
-            .await
-            .context("could not read the names of foreign keys")?;
-        for row in &rows {
-            let text = |at| {
-                row.try_get::<_, String>(at)
-                    .context("could not read a name")
-            };
-            let on = TableName::new(text(1)?, text(2)?);
-            let to = TableName::new(text(3)?, text(4)?);
+        for key in definition::foreign_keys(&**self.provider, &oids).await? {
             eprintln!(
-                "not made: foreign key {} of {on}: {to} is not on {}",
-                quote_ident(&text(0)?),
+                "not made: foreign key {} of {}: {} is not on {}",
+                quote_ident(&key.name),
+                key.on,
+                key.to,
                 label(self.one)
             );
         }
