@@ -11,6 +11,7 @@ pub mod foreign_code;
 mod names;
 mod problems;
 mod sequences;
+pub mod untrusted_code;
 
 use tokio_postgres::{Client, GenericClient, SimpleQueryMessage};
 

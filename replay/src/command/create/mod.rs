@@ -3,14 +3,13 @@
 //!
 //! 1. `pg_dump` writes the provider's schema into an archive.
 //! 2. Of the archive's list, the entries that the tables need and that do not exist yet are chosen (`archive`).
-//! 3. The choice is refused if it holds code of a role that is no superuser of the provider (`code`).
+//! 3. The choice is refused if it holds code of a role that is no superuser of the provider (`untrusted_code`).
 //! 4. `pg_restore` writes the chosen entries as SQL.
 //! 5. The SQL runs in one transaction.
 //!
 //! A crash before the commit leaves nothing behind.
 
 mod archive;
-mod code;
 mod pg_dump;
 
 use std::collections::HashSet;
@@ -25,7 +24,7 @@ use sql::{
     moment::{self, LockTimeout as _, Tries},
     name::{TableName, quote_ident},
     object,
-    provider::{Candidate, definition},
+    provider::{Candidate, definition, untrusted_code},
     server,
     subscriber::relation,
 };
@@ -148,7 +147,8 @@ impl Making<'_> {
     }
 
     async fn refuse_code(&self, needed: &Needed) -> Result<(), Failure> {
-        let found = code::untrusted(self.provider, &needed.objects).await?;
+        let found =
+            untrusted_code::untrusted(&**self.provider, needed.objects.iter().copied()).await?;
         if found.is_empty() {
             return Ok(());
         }

@@ -1,13 +1,12 @@
-//! Code in the objects that are to be made. On the subscriber all of it belongs to replay's role, which is often a
-//! superuser. So code of a role of the provider that is no superuser must not come along. The same holds for an
-//! expression of such a role that calls a function of the server which has effects.
+//! Code in the provider's objects that are to be made on a subscriber. On the subscriber all of it belongs to replay's
+//! role, which is often a superuser. So code of a role of the provider that is no superuser must not come along. The same
+//! holds for an expression of such a role that calls a function of the server which has effects.
 //!
 //! Objects that a superuser of the provider owns are made as they are.
 
-use anyhow::Context as _;
-use sql::connect::Session;
+use tokio_postgres::GenericClient;
 
-use super::archive::Address;
+use crate::error::Error;
 
 /// One line for each thing that must not be made: what it is, whose it is, and what it calls.
 ///
@@ -108,15 +107,20 @@ select format('%s of role %I, which calls %s of role %I', pg_describe_object(c.c
  where not c.of_superuser or not r.rolsuper and not c.harmless
  order by 1";
 
-/// The objects, and the expressions in them, that must not come to the subscriber. `provider` sees the catalog as it
-/// was when the dump was made.
-pub(super) async fn untrusted(provider: &Session, made: &[Address]) -> anyhow::Result<Vec<String>> {
-    let (catalogs, oids): (Vec<u32>, Vec<u32>) = made.iter().copied().unzip();
-    provider
+/// The objects among those `made`, and the expressions in them, that must not come to the subscriber, one line each for
+/// a person. An object is given by the oid of its catalog and its own oid. The session must see the catalog as it was
+/// when the objects' definitions were read: in the same snapshot.
+///
+/// # Errors
+/// [`Error::Database`] if the catalog cannot be read.
+pub async fn untrusted(
+    client: &impl GenericClient,
+    made: impl Iterator<Item = (u32, u32)>,
+) -> Result<Vec<String>, Error> {
+    let (catalogs, oids): (Vec<u32>, Vec<u32>) = made.unzip();
+    client
         .query(UNTRUSTED, &[&catalogs, &oids])
         .await
-        .context("could not read whose code the tables need")?
-        .iter()
-        .map(|row| row.try_get(0).context("could not read a name"))
-        .collect()
+        .and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
+        .map_err(Error::database("read whose code the tables need"))
 }
