@@ -1,6 +1,6 @@
 //! Code in the provider's objects that are to be made on a subscriber. On the subscriber all of it belongs to replay's
-//! role, which is often a superuser. So code of a role of the provider that is no superuser must not come along. The same
-//! holds for an expression of such a role that calls a function of the server which has effects.
+//! role, which is often a superuser. So code of a role of the provider that is no superuser must not come along. The
+//! same holds for an expression of such a role that calls a function of the server which has effects.
 //!
 //! Objects that a superuser of the provider owns are made as they are.
 

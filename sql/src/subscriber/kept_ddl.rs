@@ -183,7 +183,8 @@ pub async fn keep(
         .map_err(Error::database(format!("take the indexes of {on} away")))
 }
 
-/// Locks the object's row, so that only one of two programs brings the object back. False if the object is back already.
+/// Locks the object's row, so that only one of two programs brings the object back. False if the object is back
+/// already.
 pub async fn lock(client: &impl GenericClient, kept: &Kept) -> Result<bool, Error> {
     let row = client
         .query_opt(

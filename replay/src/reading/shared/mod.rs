@@ -86,8 +86,8 @@ struct Backlog {
     bytes: AtomicUsize,
 }
 
-/// A member's end of its group. Dropping the end leaves the group; when the last member leaves, the reader's task and its
-/// session end.
+/// A member's end of its group. Dropping the end leaves the group; when the last member leaves, the reader's task and
+/// its session end.
 pub(crate) struct Reader {
     readers: Arc<Readers>,
     id: u64,
