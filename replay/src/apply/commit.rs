@@ -66,8 +66,7 @@ impl ApplyTx<'_> {
     async fn take_step(&self, table: &TableName, step: &Step) -> Result<(), Trouble> {
         let taken =
             table_state::take_step(&*self.applier.session, &self.applier.consumer, table, step)
-                .await
-                .map_err(Trouble::database("could not write a table's state"))?;
+                .await?;
         if taken { Ok(()) } else { Err(Trouble::Stale) }
     }
 

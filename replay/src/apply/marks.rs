@@ -34,16 +34,9 @@ impl ApplyTx<'_> {
             Mark::Resync { why } => Err(needs_copy(&table, why.clone(), COPY_AGAIN)),
             Mark::Ignored { operation, rows } => {
                 warn!(%table, %operation, rows, tick = tick.0, "changes left out");
-                table_state::count_ignored(
-                    &*self.applier.session,
-                    &self.applier.consumer,
-                    shape.table.oid,
-                    *rows,
-                )
-                .await
-                .map_err(Trouble::database(
-                    "could not count changes that are left out",
-                ))
+                let (session, consumer) = (&*self.applier.session, &self.applier.consumer);
+                table_state::count_ignored(session, consumer, shape.table.oid, *rows).await?;
+                Ok(())
             }
             Mark::Emptied(part) => {
                 self.settle(tick).await?;

@@ -180,9 +180,7 @@ async fn register(
 }
 
 async fn has_no_tables(subscriber: &Session, one: &SubscriberConfig) -> Result<bool, Failure> {
-    let tables = table_state::list(&**subscriber, &one.consumer)
-        .await
-        .context("could not read the tables")?;
+    let tables = table_state::list(&**subscriber, &one.consumer).await?;
     Ok(tables.is_empty())
 }
 

@@ -61,9 +61,7 @@ pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure
             let table = &row.table;
             // The running daemon reads the table's row every second.
             if row.stand.state() == State::Parked
-                && table_state::try_now(&*opened.session, &one.consumer, table)
-                    .await
-                    .with_context(|| format!("could not write the state of {table}"))?
+                && table_state::try_now(&*opened.session, &one.consumer, table).await?
             {
                 tried += 1;
                 job.say(&format!("{table} is tried now"))?;

@@ -1,7 +1,6 @@
 //! `replay resync`: has tables copied again. The command only sets their state; the daemon copies.
 
 use admin::exit::{Exit, Failure};
-use anyhow::Context as _;
 use sql::{
     provider,
     subscriber::table_state::{self, Existing},
@@ -59,9 +58,7 @@ pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
         unknown += chosen.tell_unknown("not copied again", "is not replicated");
         for row in chosen.named.iter().chain(&chosen.matched) {
             let table = &row.table;
-            table_state::resync(&*opened.session, &one.consumer, table, existing)
-                .await
-                .with_context(|| format!("could not write the state of {table}"))?;
+            table_state::resync(&*opened.session, &one.consumer, table, existing).await?;
             done.push(table.clone());
             job.say(&format!("{table} is copied again"))?;
         }

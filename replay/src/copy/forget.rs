@@ -30,7 +30,6 @@ pub(crate) async fn forget(
     row: &TableRow,
     target: &TableName,
 ) -> Result<(), Trouble> {
-    let at_table = |doing: &'static str| Trouble::at_table(&row.table, doing);
     let there = relation::exists(session, target)
         .await
         .map_err(Trouble::sql_at_table(
@@ -50,10 +49,13 @@ pub(crate) async fn forget(
             LOCK_TIMEOUT.as_millis()
         ))
         .await
-        .map_err(at_table("could not lock it on the subscriber"))?;
+        .map_err(Trouble::at_table(
+            &row.table,
+            "could not lock it on the subscriber",
+        ))?;
     table_state::remove(session, consumer, &row.table)
         .await
-        .map_err(at_table("could not remove it"))?;
+        .map_err(Trouble::sql_at_table(&row.table, "could not remove it"))?;
     if there && row.loading {
         let acting = Acting::find_and_hold(session, &row.table, target, Hold::ToWrite).await?;
         truncate::tables(session, &[(target, &acting)]).await?;

@@ -109,9 +109,7 @@ impl Tending {
         if kept.iter().all(|one| self.resting.contains_key(&one.id)) {
             return Ok(());
         }
-        let rows = table_state::list(subscriber, &sub.consumer)
-            .await
-            .map_err(Trouble::sql("could not read the states of tables"))?;
+        let rows = table_state::list(subscriber, &sub.consumer).await?;
         let names = Names::read(provider, &rows).await?;
         let next = due(kept, &rows, &names)
             .into_iter()

@@ -80,10 +80,7 @@ pub(crate) async fn run(
 ) -> Result<(), Trouble> {
     let session = sub.subscriber_session(Purpose::CopyAdmin).await?;
     // While the table waited for its slot, it may have been removed, or added again as another table.
-    let row = &match table_state::find(&*session, &sub.consumer, table)
-        .await
-        .map_err(Trouble::sql("could not read a table's state"))?
-    {
+    let row = &match table_state::find(&*session, &sub.consumer, table).await? {
         Some(row) if table::duty(&row, sub.settings.parked_rest()) == Duty::Copy => row,
         Some(_) | None => return Ok(()),
     };
@@ -98,10 +95,7 @@ pub(crate) async fn run(
     }
     // The state is stored first of all, so that the helper consumer is not taken for a left-over.
     let begins = table_state::step(&row.stand, Deed::BeginCopy)?;
-    if !table_state::take_step(&*session, &sub.consumer, &row.table, &begins)
-        .await
-        .map_err(Trouble::database("could not write a table's state"))?
-    {
+    if !table_state::take_step(&*session, &sub.consumer, &row.table, &begins).await? {
         return Ok(());
     }
     let begun = row.standing(begins.to());
@@ -134,9 +128,7 @@ async fn waits_for_others(
         SessionRole::Replica => return Ok(false),
         SessionRole::Origin => {}
     }
-    let rows = table_state::unfinished(&**session, &sub.consumer, &table_state::UNFINISHED)
-        .await
-        .map_err(Trouble::sql("could not read the states of tables"))?;
+    let rows = table_state::unfinished(&**session, &sub.consumer, &table_state::UNFINISHED).await?;
     let provider = sub.provider_session(Purpose::CopyAdmin).await?;
     let names = Names::read(&provider, rows.iter().chain([row])).await?;
     let to_come: Vec<String> = rows.iter().map(|one| names.target(one).quoted()).collect();
@@ -160,10 +152,7 @@ pub(crate) async fn go_on(sub: &Arc<Subscription>, row: &TableRow) -> Result<(),
     };
     let session = sub.subscriber_session(Purpose::CopyAdmin).await?;
     let built = table_state::step(&row.stand, Deed::Build)?;
-    if !table_state::take_step(&*session, &sub.consumer, &row.table, &built)
-        .await
-        .map_err(Trouble::database("could not write a table's state"))?
-    {
+    if !table_state::take_step(&*session, &sub.consumer, &row.table, &built).await? {
         return Ok(());
     }
     let built = row.standing(built.to());

@@ -41,7 +41,8 @@ impl Progress<'_> {
         )
         .await
         {
-            debug!(table = %self.table, %error, "progress is not shown");
+            let error = admin::exit::log_line(&error);
+            debug!(table = %self.table, error, "progress is not shown");
         }
     }
 }

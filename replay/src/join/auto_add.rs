@@ -72,8 +72,7 @@ impl Adding<'_> {
         let rule = &sub.settings.auto_add;
         let there = provider::tables(&**provider).await?;
         let known: HashMap<u32, TableName> = table_state::list(&**subscriber, &sub.consumer)
-            .await
-            .map_err(Trouble::sql("could not read the job's tables"))?
+            .await?
             .into_iter()
             .map(|row| (row.provider_oid, row.table))
             .collect();
@@ -185,8 +184,7 @@ async fn add(
         Existing::Refuse,
         &mapping,
     )
-    .await
-    .map_err(Trouble::database("could not register a table"))?;
+    .await?;
     match registered {
         Registered::Done | Registered::Already => Ok(Outcome::Added),
         Registered::TargetTaken(other) => {

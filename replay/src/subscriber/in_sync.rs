@@ -56,9 +56,7 @@ impl InSync {
         version: i64,
     ) -> Result<(), Trouble> {
         self.version = version;
-        let rows = table_state::list(&**applier.session(), &sub.consumer)
-            .await
-            .map_err(could_not_read())?;
+        let rows = table_state::list(&**applier.session(), &sub.consumer).await?;
         applier.choose(&rows);
         applier.map_tables(&rows);
         let ok = rows.into_iter().filter(|row| row.stand == Stand::Ok);
@@ -88,12 +86,12 @@ impl InSync {
         if std::mem::take(&mut self.all_due) {
             let want = [State::WannaSync];
             let all = table_state::unfinished(&**subscriber, &sub.consumer, &want).await;
-            return all.map_err(could_not_read());
+            return Ok(all?);
         }
         let mut wanting = Vec::new();
         for table in told {
             let row = table_state::find(&**subscriber, &sub.consumer, &table).await;
-            wanting.extend(row.map_err(could_not_read())?);
+            wanting.extend(row?);
         }
         Ok(wanting)
     }
@@ -104,12 +102,6 @@ impl InSync {
         sub: &Subscription,
         subscriber: &Session,
     ) -> Result<bool, Trouble> {
-        table_state::none_unfinished(&**subscriber, &sub.consumer)
-            .await
-            .map_err(could_not_read())
+        Ok(table_state::none_unfinished(&**subscriber, &sub.consumer).await?)
     }
-}
-
-fn could_not_read() -> impl FnOnce(sql::Error) -> Trouble {
-    Trouble::sql("could not read positions and tables")
 }

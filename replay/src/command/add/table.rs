@@ -223,8 +223,7 @@ async fn choose(
         table,
         choice.stored(),
     )
-    .await
-    .with_context(|| format!("could not write the choice of {table}"))?)
+    .await?)
 }
 
 /// Makes capture. False if the table's lock was not granted in time.

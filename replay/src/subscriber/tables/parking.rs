@@ -72,9 +72,7 @@ async fn store(
         advice: advice.to_owned(),
     };
     let step = table_state::step(stand, deed(why))?;
-    let parked = table_state::take_step(&*session, &sub.consumer, table, &step)
-        .await
-        .map_err(Trouble::database("could not park a table"))?;
+    let parked = table_state::take_step(&*session, &sub.consumer, table, &step).await?;
     let tick = step.to().place().map(|place| place.tick.id.0);
     let was_told = row.stand.why().is_some_and(|before| before.error == error);
     if !parked || was_told {

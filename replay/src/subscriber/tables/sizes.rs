@@ -57,8 +57,7 @@ impl Sizes {
                 0,
                 Some(size.rows_estimated),
             )
-            .await
-            .map_err(Trouble::database("could not write a table's size"))?;
+            .await?;
         }
         // A table that does not exist has no size, and is not asked about again.
         for oid in new {

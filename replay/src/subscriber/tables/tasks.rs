@@ -181,9 +181,7 @@ impl Tasks {
                 continue;
             }
             // The table is in sync already and its statistics are being made, or it is gone.
-            let row = table_state::find(&**subscriber, &sub.consumer, &task.table)
-                .await
-                .map_err(Trouble::sql("could not read a table's state"))?;
+            let row = table_state::find(&**subscriber, &sub.consumer, &task.table).await?;
             if row.is_none_or(|row| row.provider_oid != task.oid) {
                 task.handle.abort();
             }

@@ -27,9 +27,8 @@ pub(super) async fn read(
         .map(|one| one.name)
         .collect();
     // Read after the list: a helper on the list is needed if any state since then says so.
-    let rows = table_state::unfinished(&**subscriber, &sub.consumer, &table_state::UNFINISHED)
-        .await
-        .map_err(Trouble::sql("could not read the states of tables"))?;
+    let rows =
+        table_state::unfinished(&**subscriber, &sub.consumer, &table_state::UNFINISHED).await?;
     let needed: HashSet<String> = rows
         .iter()
         .filter_map(|row| helper::needed(row, &sub.consumer))

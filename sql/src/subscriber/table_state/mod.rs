@@ -82,7 +82,7 @@ const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, t
     error_detail";
 
 fn could_not_read() -> impl FnOnce(tokio_postgres::Error) -> Error {
-    Error::database("read trunkline.table_state")
+    Error::database("read the states of tables")
 }
 
 fn table_row(row: &Row) -> Result<TableRow, Error> {
@@ -149,21 +149,23 @@ pub async fn register(
     provider_oid: u32,
     existing: Existing,
     mapping: &Mapping,
-) -> Result<Registered, tokio_postgres::Error> {
+) -> Result<Registered, Error> {
+    let failed = || Error::database(format!("register {table}"));
     // Tables are registered one at a time: of two tables with the same target the second must see the first.
     client
         .batch_execute(
             "begin isolation level read committed; \
              select pg_advisory_xact_lock(hashtext('trunkline.table_state'))",
         )
-        .await?;
+        .await
+        .map_err(failed())?;
     let made = async {
         let target = mapping.target_of(table);
         if let Some(other) = writer_of(client, target, consumer, table).await? {
             return Ok(Registered::TargetTaken(other));
         }
-        let made = insert(client, consumer, table, provider_oid, existing, mapping).await?;
-        Ok(if made {
+        let made = insert(client, consumer, table, provider_oid, existing, mapping).await;
+        Ok(if made.map_err(failed())? {
             Registered::Done
         } else {
             Registered::Already
@@ -172,7 +174,7 @@ pub async fn register(
     let made = made.await;
     let end = if made.is_ok() { "commit" } else { "rollback" };
     let ended = client.batch_execute(end).await;
-    made.and_then(|made| ended.map(|()| made))
+    made.and_then(|made| ended.map(|()| made).map_err(failed()))
 }
 
 /// The other table, of any job, that is written to a table of the subscriber.
@@ -181,7 +183,7 @@ pub async fn writer_of(
     target: &TableName,
     consumer: &str,
     table: &TableName,
-) -> Result<Option<TableName>, tokio_postgres::Error> {
+) -> Result<Option<TableName>, Error> {
     let row = client
         .query_opt(
             "select schema_name, table_name from trunkline.table_state \
@@ -197,8 +199,12 @@ pub async fn writer_of(
                 &table.name,
             ],
         )
-        .await?;
-    row.as_ref().map(TableName::of).transpose()
+        .await
+        .map_err(Error::database("read which tables are written"))?;
+    row.as_ref()
+        .map(TableName::of)
+        .transpose()
+        .map_err(Error::database("read which tables are written"))
 }
 
 async fn insert(
@@ -244,7 +250,7 @@ pub async fn remove(
     client: &impl GenericClient,
     consumer: &str,
     table: &TableName,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let gone = client
         .execute(
             "with gone as ( \
@@ -255,7 +261,8 @@ pub async fn remove(
              from gone where p.consumer = gone.consumer",
             &[&consumer, &table.schema, &table.name],
         )
-        .await?;
+        .await
+        .map_err(Error::database(format!("remove {table}")))?;
     Ok(gone == 1)
 }
 
@@ -271,7 +278,7 @@ pub async fn resync(
     consumer: &str,
     table: &TableName,
     existing: Existing,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let done = client
         .execute(
             &format!(
@@ -284,7 +291,8 @@ pub async fn resync(
             ),
             &[&consumer, &table.schema, &table.name, &existing.as_str()],
         )
-        .await?;
+        .await
+        .map_err(Error::database(format!("write the state of {table}")))?;
     Ok(done == 1)
 }
 
@@ -295,7 +303,7 @@ pub async fn set_on_conflict(
     consumer: &str,
     table: &TableName,
     on_conflict: Option<OnConflict>,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let changed = client
         .execute(
             "with changed as ( \
@@ -312,7 +320,8 @@ pub async fn set_on_conflict(
                 &on_conflict.map(OnConflict::as_str),
             ],
         )
-        .await?;
+        .await
+        .map_err(Error::database(format!("write the choice of {table}")))?;
     Ok(changed == 1)
 }
 
@@ -321,14 +330,15 @@ pub async fn try_now(
     client: &impl GenericClient,
     consumer: &str,
     table: &TableName,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let asked = client
         .execute(
             "update trunkline.table_state set try_now = true \
              where consumer = $1 and schema_name = $2 and table_name = $3 and state = 'parked'",
             &[&consumer, &table.schema, &table.name],
         )
-        .await?;
+        .await
+        .map_err(Error::database(format!("write the state of {table}")))?;
     Ok(asked == 1)
 }
 
@@ -338,7 +348,7 @@ pub async fn take_step(
     consumer: &str,
     table: &TableName,
     step: &Step,
-) -> Result<bool, tokio_postgres::Error> {
+) -> Result<bool, Error> {
     let place = step.to().place();
     let tick = place.map(|place| place.tick);
     let copied = place.and_then(|place| place.copied.as_ref());
@@ -369,7 +379,8 @@ pub async fn take_step(
                 &step.begins_at().map(|tick| tick.tag.0),
             ],
         )
-        .await?;
+        .await
+        .map_err(Error::database(format!("write the state of {table}")))?;
     Ok(changed == 1)
 }
 
@@ -381,7 +392,7 @@ pub async fn show_progress(
     rows: i64,
     bytes: i64,
     rows_estimated: Option<i64>,
-) -> Result<(), tokio_postgres::Error> {
+) -> Result<(), Error> {
     client
         .execute(
             "update trunkline.table_state set rows_copied = $4, bytes_copied = $5, \
@@ -396,7 +407,8 @@ pub async fn show_progress(
                 &rows_estimated,
             ],
         )
-        .await?;
+        .await
+        .map_err(Error::database(format!("show the progress of {table}")))?;
     Ok(())
 }
 
@@ -406,13 +418,14 @@ pub async fn count_ignored(
     consumer: &str,
     provider_oid: u32,
     rows: i64,
-) -> Result<(), tokio_postgres::Error> {
+) -> Result<(), Error> {
     client
         .execute(
             "update trunkline.table_state set ignored = ignored + $3 \
              where consumer = $1 and provider_oid = $2",
             &[&consumer, &provider_oid, &rows],
         )
-        .await?;
+        .await
+        .map_err(Error::database("count changes that are left out"))?;
     Ok(())
 }
