@@ -54,12 +54,12 @@ impl Source {
     pub(super) async fn open(sub: &Subscription, row: &TableRow) -> Result<Source, Trouble> {
         let session = sub.provider_session(Purpose::CopyOut).await?;
         let tick = hold_queue(sub, row, &session).await?;
-        let at_table = |doing: &'static str| Trouble::at_table(&row.table, doing);
         let filter = match &row.mapping.filter {
             None => None,
             Some(filter) => {
                 let again = filter::check_again(&*session, row.provider_oid, filter).await;
-                Some(again.map_err(at_table(
+                Some(again.map_err(Trouble::sql_at_table(
+                    &row.table,
                     "its filter does not fit it any more on the provider",
                 ))?)
             }

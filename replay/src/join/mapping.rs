@@ -4,7 +4,6 @@
 use std::str::FromStr;
 
 use admin::exit::{Exit, Failure};
-use anyhow::Context as _;
 use sql::{
     connect::Session,
     event::mapping::{Filter, Mapping, ProviderColumn},
@@ -128,11 +127,9 @@ async fn filter_of(
     let table = &candidate.table;
     match filter::check(&**provider, table, candidate.oid, condition).await {
         Ok(filter) => Ok(Ok(filter)),
-        Err(error) => match error.as_db_error() {
-            Some(db) => Ok(Err(refusal(db))),
-            None => Err(error)
-                .with_context(|| format!("could not try the filter of {table} on the provider"))
-                .map_err(Failure::from),
+        Err(error) => match error.answer() {
+            Some(answer) => Ok(Err(refusal(answer))),
+            None => Err(error.into()),
         },
     }
 }

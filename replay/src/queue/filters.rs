@@ -102,9 +102,13 @@ async fn prepare(provider: &Client, filter: &Filter, shape: &Shape) -> Result<Pr
         let filter = filter::check_again(provider, oid, filter).await?;
         let FilterStatement { sql, delimiters } =
             filter::statement(provider, oid, &filter, &types).await?;
-        Ok((provider.prepare(&sql).await?, delimiters))
+        let prepared = provider.prepare(&sql).await;
+        Ok((
+            prepared.map_err(sql::Error::database("prepare a filter"))?,
+            delimiters,
+        ))
     };
-    let (statement, delimiters) = asked.await.map_err(Trouble::at_table(
+    let (statement, delimiters) = asked.await.map_err(Trouble::sql_at_table(
         &name,
         "its filter does not fit it any more on the provider",
     ))?;

@@ -4,6 +4,7 @@
 use tokio_postgres::GenericClient;
 
 use crate::{
+    error::Error,
     event::mapping::{self, Filter, ProviderColumn},
     name::{TableName, quote_ident},
 };
@@ -18,7 +19,7 @@ pub async fn check(
     table: &TableName,
     oid: u32,
     condition: &str,
-) -> Result<Filter, tokio_postgres::Error> {
+) -> Result<Filter, Error> {
     let text = Text {
         condition,
         known: None,
@@ -27,7 +28,11 @@ pub async fn check(
             quote_ident(&table.schema)
         ),
     };
-    tried(client, oid, text).await
+    tried(client, oid, text)
+        .await
+        .map_err(Error::database(format!(
+            "try the filter of {table} on the provider"
+        )))
 }
 
 /// Reads a stored filter again, under the names that it knows its columns by. A function that the filter calls may
@@ -39,13 +44,15 @@ pub async fn check_again(
     client: &impl GenericClient,
     oid: u32,
     filter: &Filter,
-) -> Result<Filter, tokio_postgres::Error> {
+) -> Result<Filter, Error> {
     let text = Text {
         condition: &filter.condition,
         known: Some(&filter.columns),
         search_path: "pg_catalog, pg_temp",
     };
-    tried(client, oid, text).await
+    tried(client, oid, text)
+        .await
+        .map_err(Error::database("try a filter again on the provider"))
 }
 
 /// A condition, and how its names are resolved.
@@ -124,16 +131,21 @@ pub async fn statement(
     oid: u32,
     filter: &Filter,
     types: &[&str],
-) -> Result<FilterStatement, tokio_postgres::Error> {
+) -> Result<FilterStatement, Error> {
     let (attnums, names) = mapping::stored(&filter.columns);
     let row = client
         .query_one(
             "select statement, delimiters from trunkline.filter_statement($1, $2, $3, $4, $5)",
             &[&oid, &filter.condition, &names, &attnums, &types],
         )
-        .await?;
-    Ok(FilterStatement {
-        sql: row.try_get(0)?,
-        delimiters: row.try_get(1)?,
+        .await;
+    row.and_then(|row| {
+        Ok(FilterStatement {
+            sql: row.try_get(0)?,
+            delimiters: row.try_get(1)?,
+        })
     })
+    .map_err(Error::database(
+        "ask for the statement of a filter on the provider",
+    ))
 }
