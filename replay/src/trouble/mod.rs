@@ -351,3 +351,39 @@ fn not_connected(doing: String, error: ConnectError) -> Trouble {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error of the driver; a server's answer cannot be made without a server.
+    fn driver_error() -> tokio_postgres::Error {
+        "port=none"
+            .parse::<tokio_postgres::Config>()
+            .expect_err("no port")
+    }
+
+    #[test]
+    fn an_error_of_package_sql_makes_the_trouble_of_an_own_statement() {
+        let table = TableName::new("public", "t");
+        let of_sql = || sql::Error::database("read it")(driver_error());
+        let of_own = || Trouble::database("could not read it")(driver_error());
+        let (theirs, own) = (Trouble::from(of_sql()), of_own());
+        assert!(matches!(theirs, Trouble::Operator { .. }));
+        assert_eq!(theirs.chain(), own.chain());
+        assert_eq!(theirs.advice(), own.advice());
+        let theirs = Trouble::of_table(&table)(of_sql());
+        assert!(matches!(theirs, Trouble::Table(_)));
+        assert_eq!(theirs.chain(), of_own().at(&table).chain());
+    }
+
+    #[test]
+    fn an_error_of_package_sql_that_no_statement_gave_says_what_is_wrong() {
+        let trouble = Trouble::from(sql::Error::Unexpected("no row".into()));
+        assert!(matches!(trouble, Trouble::Operator { .. }));
+        assert_eq!(
+            trouble.chain(),
+            "could not use the database: unexpected answer from the server: no row"
+        );
+    }
+}
