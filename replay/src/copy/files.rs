@@ -50,10 +50,17 @@ impl Files {
         if self.0.iter().all(|file| now.0.contains(file)) {
             return Ok(());
         }
-        Err(Trouble::misfit(
-            table,
-            "it was emptied, or made or written anew, on the subscriber while it was copied".into(),
-            "leave it alone until it is ok: it is copied again by itself",
-        ))
+        Err(changed(table))
     }
+}
+
+/// The trouble of a table that is another one than the table that the copy began with.
+pub(super) fn changed(table: &TableName) -> Trouble {
+    Trouble::misfit(
+        table,
+        "it was emptied, made or written anew, or given to another owner, on the subscriber \
+         while it was copied"
+            .into(),
+        "leave it alone until it is ok: it is copied again by itself",
+    )
 }

@@ -9,9 +9,11 @@ use sql::{
     subscriber::copy_attempt::{Attempt, Claim},
 };
 use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
+use tokio_postgres::error::SqlState;
 use tracing::{debug, warn};
 
 use super::{
+    files,
     plan::Part,
     pooled::Borrowed,
     progress::Progress,
@@ -142,7 +144,11 @@ impl Load {
                 self.lock,
             ))
             .await
-            .map_err(cannot_write())?;
+            .map_err(|error| match error.code() {
+                // The lock says so of a table with another mark: a repetition would find the same.
+                Some(&SqlState::T_R_SERIALIZATION_FAILURE) => files::changed(table),
+                Some(_) | None => cannot_write()(error),
+            })?;
         let claim = self.attempt.claim(writing, part.number).await?;
         match claim {
             Claim::Yours => {}
