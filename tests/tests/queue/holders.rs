@@ -204,10 +204,11 @@ fn a_reload_of_the_same_config_does_not_begin_a_copy_anew() {
         .on_provider("create table t (id int primary key, v text); insert into t values (1)");
     replication.copy_schema();
     replication.start();
+    // Claims the only part before the copy does, which waits until the session ends.
     let held = Session::holding(
         &replication.subscribers[0],
         replication.db(),
-        "lock table t in share mode",
+        "insert into trunkline.copied_range values ('replay1', 'public', 't', 0)",
     );
     replication.replay.run(&["add", "--all"]).ok();
     let started = "select started_at from trunkline.table_state where state = 'in-copy'";
