@@ -113,23 +113,18 @@ impl Error {
     /// The server's answer, if the error comes from the server.
     #[must_use]
     pub fn answer(&self) -> Option<&DbError> {
-        match self {
-            Self::Database { source, .. } => source.as_db_error(),
-            Self::ForeignSchema { .. }
-            | Self::Extension { .. }
-            | Self::Stranger { .. }
-            | Self::NotInstalled { .. }
-            | Self::NewerInstall { .. }
-            | Self::Manifest(_)
-            | Self::Unexpected(_) => None,
-        }
+        self.driver_error()?.as_db_error()
     }
 
     /// The server's SQLSTATE, if the error comes from the server.
     #[must_use]
     pub fn code(&self) -> Option<&SqlState> {
+        self.driver_error()?.code()
+    }
+
+    fn driver_error(&self) -> Option<&tokio_postgres::Error> {
         match self {
-            Self::Database { source, .. } => source.code(),
+            Self::Database { source, .. } => Some(source),
             Self::ForeignSchema { .. }
             | Self::Extension { .. }
             | Self::Stranger { .. }

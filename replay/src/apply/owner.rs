@@ -256,6 +256,7 @@ impl Acting {
     }
 
     fn surrounded(&self, statement: &str) -> Option<String> {
+        // Without a path of its own nothing is to be put back, and the last statement is empty.
         let (enter, leave) = (self.enter()?, self.leave().unwrap_or_default());
         Some(format!("{enter}; {statement}; {leave}"))
     }

@@ -135,6 +135,7 @@ impl Later<'_> {
 
     /// For a mark `filled`: whether the column with this number takes no null.
     fn is_never_null(self, attnum: i16) -> bool {
+        // The provider gives null if no column of the table is NOT NULL.
         let mut numbers = self.0.unwrap_or_default().split(' ');
         numbers.any(|number| number.parse() == Ok(attnum))
     }

@@ -70,6 +70,7 @@ impl Span {
 
     /// The piece's bytes.
     pub(crate) fn of(self, buffer: &[u8]) -> &[u8] {
+        // A piece lies in the buffer that it was made for.
         buffer.get(self.range()).unwrap_or_default()
     }
 
