@@ -12,7 +12,7 @@ use sql::name::TableName;
 use sql::provider::{self, Capture};
 use tokio_postgres::error::SqlState;
 
-use crate::places::{self, Place, PlaceArgs};
+use crate::places::{self, Located, PlaceArgs};
 
 /// What is done with capture.
 #[derive(Debug, Subcommand)]
@@ -139,7 +139,7 @@ pub(crate) async fn run(
             let place = places::with_queue(configs, place, queue).await?;
             let found = of_queue(&place, Some(queue)).await?;
             let chosen = choose(found, queue, (!all).then_some(tables))?;
-            let wanted = Wanted {
+            let wanted = CaptureEnd {
                 consumer: consumer.as_deref(),
                 registered: *force,
             };
@@ -178,7 +178,7 @@ async fn list(
 }
 
 /// The capture into a queue, or into all queues.
-async fn of_queue(place: &Place, queue: Option<&str>) -> Result<Vec<Capture>, Failure> {
+async fn of_queue(place: &Located, queue: Option<&str>) -> Result<Vec<Capture>, Failure> {
     if !place.has_capture {
         return Err(lacking(Failure::message(
             Exit::Failed,
@@ -201,7 +201,7 @@ fn lacking(failure: Failure) -> Failure {
 }
 
 /// The capture into a queue; empty where only a queue is installed, such as PgQ's own.
-pub(crate) async fn left_in(place: &Place, queue: &str) -> Result<Vec<Capture>, Failure> {
+pub(crate) async fn left_in(place: &Located, queue: &str) -> Result<Vec<Capture>, Failure> {
     if !place.has_capture {
         return Ok(Vec::new());
     }
@@ -243,7 +243,7 @@ fn choose(
 
 /// The consumers whose capture is to be ended.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct CaptureEnd<'a> {
     /// Only this consumer; None: all consumers.
     pub(crate) consumer: Option<&'a str>,
     /// Also consumers that are registered.
@@ -254,9 +254,9 @@ pub(crate) struct Wanted<'a> {
 ///
 /// Errors: [`Exit::TimedOut`] where others hold a table's lock for a minute. The captures ended until then stay ended.
 pub(crate) async fn end(
-    place: &Place,
+    place: &Located,
     captures: &[Capture],
-    wanted: Wanted<'_>,
+    wanted: CaptureEnd<'_>,
     common: &CommonArgs,
 ) -> Result<(usize, usize), Failure> {
     moment::prepare(&place.session).await?;
@@ -282,7 +282,7 @@ pub(crate) async fn end(
     Ok((ended, refused))
 }
 
-async fn end_one(place: &Place, capture: &Capture, consumer: &str) -> Result<(), Failure> {
+async fn end_one(place: &Located, capture: &Capture, consumer: &str) -> Result<(), Failure> {
     let name = &capture.name;
     let ended =
         moment::with_lock(async || provider::end_capture(&*place.session, capture, consumer).await);

@@ -15,8 +15,8 @@ use sql::near;
 use sql::queue::tick::{self, TickAt, TickId};
 use tokio_postgres::Transaction;
 
-use crate::capture::{self, Wanted};
-use crate::places::{self, Place, PlaceArgs};
+use crate::capture::{self, CaptureEnd};
+use crate::places::{self, Located, PlaceArgs};
 
 /// What is done with consumers.
 #[derive(Debug, Subcommand)]
@@ -192,7 +192,7 @@ async fn list(
 }
 
 async fn register(
-    mut place: Place,
+    mut place: Located,
     queue: &str,
     consumer: &str,
     at: Option<Tick>,
@@ -222,7 +222,7 @@ async fn register(
 }
 
 async fn unregister(
-    place: &Place,
+    place: &Located,
     queue: &str,
     consumer: &str,
     force: bool,
@@ -239,7 +239,7 @@ async fn unregister(
         for helper in &helpers {
             remove(place, queue, helper, common).await?;
         }
-        let wanted = Wanted {
+        let wanted = CaptureEnd {
             consumer: Some(consumer),
             registered: true,
         };
@@ -257,7 +257,7 @@ async fn unregister(
 
 /// Removes a consumer; false: the consumer did not exist.
 async fn remove(
-    place: &Place,
+    place: &Located,
     queue: &str,
     consumer: &str,
     common: &CommonArgs,
@@ -272,7 +272,7 @@ async fn remove(
 }
 
 /// The consumers that hold the queue for a replay's tables that are copied or parked.
-async fn helpers(place: &Place, queue: &str, consumer: &str) -> Result<Vec<String>, Failure> {
+async fn helpers(place: &Located, queue: &str, consumer: &str) -> Result<Vec<String>, Failure> {
     let queues = status::queues(&place.session).await?;
     let of_queue = queues.into_iter().filter(|one| one.name == queue);
     let begin = format!("{consumer}#");
@@ -284,7 +284,7 @@ async fn helpers(place: &Place, queue: &str, consumer: &str) -> Result<Vec<Strin
 }
 
 async fn move_to(
-    mut place: Place,
+    mut place: Located,
     queue: &str,
     consumer: &str,
     Tick(at): Tick,
@@ -342,7 +342,7 @@ async fn resolve(
     })
 }
 
-async fn no_consumer(place: &Place, queue: &str, consumer: &str) -> Failure {
+async fn no_consumer(place: &Located, queue: &str, consumer: &str) -> Failure {
     // If the list cannot be read, only the suggestion is missing.
     let consumers = sql::queue::consumer::list(&*place.session)
         .await

@@ -23,7 +23,7 @@ pub(crate) struct PlaceArgs {
 }
 
 /// An open session to a database with queues.
-pub(crate) struct Place {
+pub(crate) struct Located {
     /// The database's name; with the job's name behind it if two servers have a database of this name.
     pub(crate) name: String,
     pub(crate) session: Session,
@@ -34,7 +34,7 @@ pub(crate) struct Place {
 }
 
 /// A database that may have queues.
-struct Target {
+struct NamedDatabase {
     info: ConnectInfo,
     job: String,
     /// The database is a replay's provider.
@@ -51,7 +51,7 @@ pub(crate) struct Missed {
 }
 
 /// All databases, each once however many files name it, and the failures of those that cannot be asked.
-pub(crate) async fn all(configs: &[AnyConfig], args: &PlaceArgs) -> (Vec<Place>, Vec<Failure>) {
+pub(crate) async fn all(configs: &[AnyConfig], args: &PlaceArgs) -> (Vec<Located>, Vec<Failure>) {
     let (places, missed) = within(configs, args, &Asking::within(COMMAND_PATIENCE)).await;
     let failures = missed.into_iter().map(|missed| missed.failure);
     (places, failures.collect())
@@ -59,7 +59,7 @@ pub(crate) async fn all(configs: &[AnyConfig], args: &PlaceArgs) -> (Vec<Place>,
 
 /// Prints each failure, and gives the exit code of a list: [`Exit::Part`] if some database was asked, else the first
 /// failure's code.
-pub(crate) fn exit_of(places: &[Place], failures: &[Failure]) -> Exit {
+pub(crate) fn exit_of(places: &[Located], failures: &[Failure]) -> Exit {
     for failure in failures {
         failure.print();
     }
@@ -75,7 +75,7 @@ pub(crate) async fn within(
     configs: &[AnyConfig],
     args: &PlaceArgs,
     asking: &Asking,
-) -> (Vec<Place>, Vec<Missed>) {
+) -> (Vec<Located>, Vec<Missed>) {
     let mut failures = Vec::new();
     let mut targets = Vec::new();
     for config in configs {
@@ -98,7 +98,7 @@ pub(crate) async fn within(
             });
         }
     }
-    let mut places: Vec<Place> = Vec::new();
+    let mut places: Vec<Located> = Vec::new();
     let opening = targets.iter().map(|target| async move {
         let opened = in_time(asking, open(target)).await;
         opened.map_err(|failure| Missed {
@@ -119,7 +119,7 @@ pub(crate) async fn within(
 }
 
 /// The one database that the command is about, whatever the database holds.
-pub(crate) async fn only(configs: &[AnyConfig], args: &PlaceArgs) -> Result<Place, Failure> {
+pub(crate) async fn only(configs: &[AnyConfig], args: &PlaceArgs) -> Result<Located, Failure> {
     one_of(all_or_none(configs, args).await?, "is meant")
 }
 
@@ -128,7 +128,7 @@ pub(crate) async fn with_queue(
     configs: &[AnyConfig],
     args: &PlaceArgs,
     queue: &str,
-) -> Result<Place, Failure> {
+) -> Result<Located, Failure> {
     let (mut having, mut lacking) = (Vec::new(), Vec::new());
     for place in all_or_none(configs, args).await? {
         let exists = sql::queue::exists(&*place.session, queue).await;
@@ -154,7 +154,7 @@ pub(crate) async fn with_queue(
     one_of(having, &format!("has queue {queue}"))
 }
 
-fn one_of(mut places: Vec<Place>, what: &str) -> Result<Place, Failure> {
+fn one_of(mut places: Vec<Located>, what: &str) -> Result<Located, Failure> {
     match (places.pop(), places.is_empty()) {
         (Some(place), true) => Ok(place),
         (None, _) => Err(Failure::message(
@@ -175,7 +175,7 @@ fn one_of(mut places: Vec<Place>, what: &str) -> Result<Place, Failure> {
 }
 
 /// All databases. Errors: one of the databases could not be asked, so that it is not known what it holds.
-async fn all_or_none(configs: &[AnyConfig], args: &PlaceArgs) -> Result<Vec<Place>, Failure> {
+async fn all_or_none(configs: &[AnyConfig], args: &PlaceArgs) -> Result<Vec<Located>, Failure> {
     let (places, mut failures) = all(configs, args).await;
     let Some(last) = failures.pop() else {
         return Ok(places);
@@ -198,7 +198,7 @@ async fn in_time<T>(
     asked.unwrap_or_else(|unasked| Err(Failure::message(Exit::TimedOut, unasked.error)))
 }
 
-async fn targets_of(config: &AnyConfig) -> Result<Vec<Target>, Failure> {
+async fn targets_of(config: &AnyConfig) -> Result<Vec<NamedDatabase>, Failure> {
     let (job, infos, may_lack_queue) = match config {
         AnyConfig::Replay(replay) => {
             let job = replay.daemon.job_name.clone();
@@ -211,7 +211,7 @@ async fn targets_of(config: &AnyConfig) -> Result<Vec<Target>, Failure> {
             (job, found.connections, found.may_lack_queue)
         }
     };
-    let target = |info| Target {
+    let target = |info| NamedDatabase {
         info,
         job: job.clone(),
         of_replay: matches!(config, AnyConfig::Replay(_)),
@@ -225,7 +225,7 @@ fn session_name(job: &str) -> ApplicationName {
 }
 
 /// Opens a database; None: it has no queue and need not have one.
-async fn open(target: &Target) -> Result<Option<Place>, Failure> {
+async fn open(target: &NamedDatabase) -> Result<Option<Located>, Failure> {
     let name = target.info.dbname().to_owned();
     let context = || format!("could not ask database {name}");
     let session = target.info.connect(&session_name(&target.job)).await?;
@@ -244,7 +244,7 @@ async fn open(target: &Target) -> Result<Option<Place>, Failure> {
     let proven = ownership::prove(&*session, Schema::PROVIDER).await;
     let has_capture = proven.with_context(context)?.contains(&Schema::Trunkline);
     let identity = standing::identity(&*session).await.with_context(context)?;
-    Ok(Some(Place {
+    Ok(Some(Located {
         name,
         session,
         has_capture,
@@ -253,7 +253,7 @@ async fn open(target: &Target) -> Result<Option<Place>, Failure> {
     }))
 }
 
-fn tell_apart(places: &mut [Place]) {
+fn tell_apart(places: &mut [Located]) {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for place in places.iter() {
         *counts.entry(place.name.clone()).or_default() += 1;

@@ -13,9 +13,9 @@ use clap::Subcommand;
 use serde::Serialize;
 use tokio_postgres::error::SqlState;
 
-use crate::capture::{self, Wanted};
+use crate::capture::{self, CaptureEnd};
 use crate::consumer::{self, ConsumerRow};
-use crate::places::{self, Place, PlaceArgs};
+use crate::places::{self, Located, PlaceArgs};
 
 /// What is done with queues.
 #[derive(Debug, Subcommand)]
@@ -204,7 +204,7 @@ fn cells(row: &QueueRow<'_>) -> Vec<String> {
 }
 
 async fn create(
-    mut place: Place,
+    mut place: Located,
     queue: &str,
     settings: &[Setting],
     replication: bool,
@@ -228,14 +228,14 @@ async fn create(
 }
 
 async fn drop_queue(
-    place: &Place,
+    place: &Located,
     queue: &str,
     force: bool,
     common: &CommonArgs,
 ) -> Result<Exit, Failure> {
     if force {
         let captures = capture::left_in(place, queue).await?;
-        let wanted = Wanted {
+        let wanted = CaptureEnd {
             consumer: None,
             registered: true,
         };
@@ -258,7 +258,7 @@ async fn drop_queue(
 }
 
 async fn set(
-    mut place: Place,
+    mut place: Located,
     queue: &str,
     settings: &[Setting],
     common: &CommonArgs,
@@ -273,7 +273,7 @@ async fn set(
 }
 
 fn say_settings(
-    place: &Place,
+    place: &Located,
     queue: &str,
     settings: &[Setting],
     common: &CommonArgs,
@@ -285,7 +285,7 @@ fn say_settings(
     Ok(Exit::Done)
 }
 
-async fn info(place: &Place, name: &str, json: bool) -> Result<Exit, Failure> {
+async fn info(place: &Located, name: &str, json: bool) -> Result<Exit, Failure> {
     let queues = status::queues(&place.session).await?;
     let Some(queue) = queues.iter().find(|queue| queue.name == name) else {
         let text = format!("queue {name} is not there any more");

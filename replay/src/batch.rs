@@ -16,7 +16,7 @@ pub(crate) enum Delivery {
     /// A batch begins.
     Begin(Header),
     /// Changes of the batch, folded.
-    Part(Arc<Part>),
+    Part(Arc<BatchPart>),
     /// The reader hands over nothing more: the subscriber must read on from its position by itself.
     LetGo,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Header {
 
 /// A part of a batch: at most as many bytes as a reader may hold, and one event more.
 #[derive(Debug, Default)]
-pub(crate) struct Part {
+pub(crate) struct BatchPart {
     /// The change sets of all tables, those of one table in order.
     pub sets: Vec<ChangeSet>,
     /// The new shapes of tables.
@@ -74,7 +74,7 @@ pub(crate) enum Barrier {
     Mark(Arc<Shape>, Mark),
 }
 
-impl Part {
+impl BatchPart {
     /// Whether the batch is complete with this part.
     pub(crate) fn is_last(&self) -> bool {
         match self.end {

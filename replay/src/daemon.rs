@@ -22,7 +22,7 @@ use crate::{
     reading::{feed::Feed, reader, shared::Readers, tick_by_tick::TickByTick},
     subscriber::{
         life::{self, FirstWord},
-        shared::{Settings, Subscription},
+        shared::{JobSettings, Subscription},
     },
 };
 
@@ -222,7 +222,7 @@ fn subscription(
     let job = &config.daemon.job_name;
     let streams = config.parallel_copies;
     Ok(Subscription {
-        settings: Settings {
+        settings: JobSettings {
             job: job.clone(),
             queue: config.queue.clone(),
             max_batch_events: i64::try_from(config.max_batch_events).unwrap_or(i64::MAX),

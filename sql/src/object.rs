@@ -49,7 +49,7 @@ pub async fn addresses(
 
 /// An object that a database has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct ExistingObject {
     /// What the object is, and whose, for a person, if it is or may become code, and belongs to a role that is neither
     /// a superuser nor the session's; else none.
     pub code_of_other: Option<String>,
@@ -59,13 +59,16 @@ pub struct Found {
 ///
 /// # Errors
 /// [`Error::Database`] if the catalog cannot be read.
-pub async fn find(client: &impl GenericClient, address: &Address) -> Result<Option<Found>, Error> {
+pub async fn find(
+    client: &impl GenericClient,
+    address: &Address,
+) -> Result<Option<ExistingObject>, Error> {
     let found = client
         .query_one(FIND, &[&address.kind, &address.names, &address.arguments])
         .await
         .and_then(|row| row.try_get(0));
     let error = match found {
-        Ok(code_of_other) => return Ok(Some(Found { code_of_other })),
+        Ok(code_of_other) => return Ok(Some(ExistingObject { code_of_other })),
         Err(error) => error,
     };
     match error.code() {
@@ -83,7 +86,7 @@ pub async fn find(client: &impl GenericClient, address: &Address) -> Result<Opti
     }
 }
 
-/// Gives the text of [`Found::code_of_other`]. The server raises an error if it has no object at the address.
+/// Gives the text of [`ExistingObject::code_of_other`]. The server raises an error if it has no object at the address.
 const FIND: &str = "\
     select (select format('%s of role %I', pg_describe_object(a.classid, a.objid, 0), r.rolname) \
               from pg_catalog.pg_shdepend s join pg_catalog.pg_roles r on r.oid = s.refobjid \

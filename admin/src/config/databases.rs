@@ -8,7 +8,7 @@ use super::document::Section;
 pub(super) fn connection(
     section: &Section<'_>,
     key: &str,
-    found: &mut Found,
+    found: &mut Referred,
 ) -> Option<ConnectInfo> {
     let text = section.text(key)?;
     if ConnectInfo::names_password(&text.raw) {
@@ -25,12 +25,12 @@ pub(super) fn connection(
 
 /// What reading connection strings finds beside them.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Referred {
     /// Lines with a password in clear text.
     pub(super) passwords: Vec<usize>,
 }
 
-impl Found {
+impl Referred {
     /// The warning about passwords in a file with these permission bits.
     pub(super) fn warnings(&self, mode: u32) -> Option<String> {
         let line = self.passwords.first()?;

@@ -8,7 +8,7 @@ use sql::subscriber::conflict::OnConflict;
 use sql::subscriber::session_role::SessionRole;
 
 use super::daemon_keys::DaemonConfig;
-use super::databases::{self, Found};
+use super::databases::{self, Referred};
 use super::document::{Document, Section};
 use super::file::{self, ConfigErrors, absolute, process_env};
 use super::key::{self, Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
@@ -210,7 +210,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let section = &document.section("replay");
     let known = [key::names(&daemon_keys::KEYS), key::names(&KEYS)].concat();
     section.only_keys(&known, &NOT_YET);
-    let mut found = Found::default();
+    let mut found = Referred::default();
     let mut daemon = daemon_keys::read(section, file);
     if !section.has(PROVIDER_DB.name) {
         section.missing(PROVIDER_DB.name, "a connection string");
@@ -251,7 +251,7 @@ fn subscribers(
     document: &Document<'_>,
     section: &Section<'_>,
     job_name: &str,
-    found: &mut Found,
+    found: &mut Referred,
 ) -> Vec<SubscriberConfig> {
     const SINGLE: &str = SUBSCRIBER_DB.name;
     let listed = document.sections("subscriber");
@@ -299,7 +299,7 @@ fn subscribers(
     subscribers
 }
 
-fn subscriber(section: &Section<'_>, found: &mut Found) -> Option<(String, ConnectInfo)> {
+fn subscriber(section: &Section<'_>, found: &mut Referred) -> Option<(String, ConnectInfo)> {
     section.only_keys(&key::names(&SUBSCRIBER_KEYS), &[]);
     for key in key::names(&SUBSCRIBER_KEYS) {
         if !section.has(key) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sql::connect::ConnectInfo;
 
 use super::daemon_keys::DaemonConfig;
-use super::databases::{self, Found};
+use super::databases::{self, Referred};
 use super::document::{Document, Section};
 use super::file::{self, ConfigErrors, absolute, process_env};
 use super::key::{self, Key, Reload, TextKey, TimeKey};
@@ -122,7 +122,7 @@ impl TickerConfig {
 fn read(section: &Section<'_>, file: PathBuf, mode: u32) -> Option<TickerConfig> {
     let known = [key::names(&daemon_keys::KEYS), key::names(&KEYS)].concat();
     section.only_keys(&known, &["http_listen"]);
-    let mut found = Found::default();
+    let mut found = Referred::default();
     let db = databases::connection(section, DB.name, &mut found);
     let databases = databases(section);
     let mut daemon = daemon_keys::read(section, file);

@@ -4,7 +4,7 @@
 use daemonize::{Daemonize, Outcome};
 
 /// Which process this is after the fork.
-pub(super) enum Side {
+pub(super) enum ForkSide {
     Parent,
     Child,
 }
@@ -12,17 +12,17 @@ pub(super) enum Side {
 /// Leaves the terminal: a new session, standard streams on /dev/null, files made by the daemon never writable by
 /// others. Call this while there is one thread. The working directory stays, because connection strings may name
 /// certificate files relative to it.
-pub(super) fn fork() -> anyhow::Result<Side> {
+pub(super) fn fork() -> anyhow::Result<ForkSide> {
     let directory = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let daemon = Daemonize::new().working_directory(directory).umask(0o027);
     match daemon.execute() {
         Outcome::Parent(result) => {
             result?;
-            Ok(Side::Parent)
+            Ok(ForkSide::Parent)
         }
         Outcome::Child(result) => {
             result?;
-            Ok(Side::Child)
+            Ok(ForkSide::Child)
         }
     }
 }

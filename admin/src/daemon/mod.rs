@@ -25,12 +25,12 @@ use crate::config::DaemonConfig;
 use crate::exit::{self, Exit, Failure};
 use crate::log::{self, Verbosity};
 use crate::own_file;
-use detach::Side;
+use detach::ForkSide;
 pub use open_files::open_files;
 use pidfile::PidFile;
 pub use pidfile::is_running;
 pub use readiness::Ready;
-use readiness::{Answer, Waiting};
+use readiness::{Answer, ReadyPipe};
 pub use signals::{Signals, reload, stop, stop_for_restart};
 pub use waits::{Beat, Server, watch};
 
@@ -77,13 +77,13 @@ where
     }
     let (waiting, answer) = readiness::pipe().context("could not make a pipe")?;
     match detach::fork().context("could not detach")? {
-        Side::Parent => {
+        ForkSide::Parent => {
             drop(answer);
             // The lock stays with the child, which has the same open file.
             pidfile.forget();
             Ok(report(config, &waiting)?)
         }
-        Side::Child => {
+        ForkSide::Child => {
             drop(waiting);
             let ready = Ready::new(answer);
             let result = run(config, true, verbosity, pidfile, ready.clone(), body);
@@ -96,7 +96,7 @@ where
 }
 
 /// The parent's result for the child's answer.
-fn report(config: &DaemonConfig, waiting: &Waiting) -> Result<Exit, Failure> {
+fn report(config: &DaemonConfig, waiting: &ReadyPipe) -> Result<Exit, Failure> {
     let log = config.logfile.as_deref().unwrap_or(&config.pidfile);
     match waiting.answer() {
         Answer::Ready => Ok(Exit::Done),

@@ -54,7 +54,7 @@ impl Ready {
 }
 
 /// The parent's end of the pipe.
-pub(super) struct Waiting(PipeReader);
+pub(super) struct ReadyPipe(PipeReader);
 
 /// What the child reported.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,12 +68,12 @@ pub(super) enum Answer {
     Ended,
 }
 
-pub(super) fn pipe() -> io::Result<(Waiting, PipeWriter)> {
+pub(super) fn pipe() -> io::Result<(ReadyPipe, PipeWriter)> {
     let (reader, writer) = io::pipe()?;
-    Ok((Waiting(reader), writer))
+    Ok((ReadyPipe(reader), writer))
 }
 
-impl Waiting {
+impl ReadyPipe {
     pub(super) fn answer(&self) -> Answer {
         let Ok(reader) = self.0.try_clone() else {
             return Answer::Silence;

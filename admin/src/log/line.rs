@@ -35,14 +35,14 @@ enum Value {
 
 /// The message and the facts of an event, in the order in which they were given.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Facts {
+pub struct Fields {
     message: String,
     facts: Vec<(&'static str, Value)>,
 }
 
-impl Facts {
+impl Fields {
     /// Adds the facts of a span around the event; the event's own facts come first and win.
-    pub fn extend(&mut self, outer: &Facts) {
+    pub fn extend(&mut self, outer: &Fields) {
         for (name, value) in &outer.facts {
             if !self.facts.iter().any(|(known, _)| known == name) {
                 self.facts.push((name, value.clone()));
@@ -61,7 +61,7 @@ impl Facts {
     }
 }
 
-impl Visit for Facts {
+impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.set(field, Value::Text(format!("{value:?}")));
     }
@@ -92,7 +92,7 @@ impl Visit for Facts {
 }
 
 /// `2026-01-01T00:00:00.123Z INFO job message key=value`, with its newline.
-pub fn text(head: &Head<'_>, facts: &Facts) -> String {
+pub fn text(head: &Head<'_>, facts: &Fields) -> String {
     let mut line = format!("{:.3} {} {} ", head.time, head.level, head.job_name);
     escape_into(&mut line, &facts.message);
     for (name, value) in &facts.facts {
@@ -110,7 +110,7 @@ pub fn text(head: &Head<'_>, facts: &Facts) -> String {
 }
 
 /// `{"time":"...","level":"INFO","job_name":"...","message":"...", facts}`, with its newline.
-pub fn json(head: &Head<'_>, facts: &Facts) -> String {
+pub fn json(head: &Head<'_>, facts: &Fields) -> String {
     let mut line = String::from("{\"time\":");
     string_into(&mut line, &format!("{:.3}", head.time));
     line.push_str(",\"level\":");
@@ -204,8 +204,8 @@ fn is_unsafe(c: char) -> bool {
 mod tests {
     use super::*;
 
-    fn facts(message: &str, pairs: &[(&'static str, &str)]) -> Facts {
-        Facts {
+    fn facts(message: &str, pairs: &[(&'static str, &str)]) -> Fields {
+        Fields {
             message: message.to_owned(),
             facts: pairs
                 .iter()
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_json_line_keeps_numbers_and_its_own_head() {
-        let facts = Facts {
+        let facts = Fields {
             message: "stats".into(),
             facts: vec![
                 ("rows", Value::Unsigned(3)),

@@ -24,7 +24,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{DaemonConfig, LogFormat};
-use line::{Facts, Head};
+use line::{Fields, Head};
 pub use once::Once;
 pub use rotate::Reopen;
 use rotate::RotatingFile;
@@ -202,7 +202,7 @@ where
         context: Context<'_, S>,
     ) {
         if let Some(span) = context.span(id) {
-            let mut facts = Facts::default();
+            let mut facts = Fields::default();
             attributes.record(&mut facts);
             span.extensions_mut().insert(facts);
         }
@@ -215,18 +215,18 @@ where
         context: Context<'_, S>,
     ) {
         if let Some(span) = context.span(id)
-            && let Some(facts) = span.extensions_mut().get_mut::<Facts>()
+            && let Some(facts) = span.extensions_mut().get_mut::<Fields>()
         {
             values.record(facts);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut facts = Facts::default();
+        let mut facts = Fields::default();
         event.record(&mut facts);
         // The spans around the event say which subscriber or table it is about.
         for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(outer) = span.extensions().get::<Facts>() {
+            if let Some(outer) = span.extensions().get::<Fields>() {
                 facts.extend(outer);
             }
         }

@@ -14,7 +14,9 @@ use super::ask::{Asking, OnThisHost, PATIENCE, on_this_host};
 use super::facts::waits;
 use super::provider::Provider;
 use super::report::{ReplayStatus, SubscriberStatus, TableStatus};
-use super::verdict::{self, Facts, FromSubscriber, StoredError, TableFacts, Unasked, Verdict};
+use super::verdict::{
+    self, FromSubscriber, StoredError, SubscriberFacts, TableFacts, Unasked, Verdict,
+};
 use crate::config::{ReplayConfig, SubscriberConfig};
 
 /// The error of a subscriber that lacks our tables, or has no row for this consumer.
@@ -40,7 +42,7 @@ pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
                 }
                 Ok(None) | Err(_) => None,
             };
-            let facts = Facts {
+            let facts = SubscriberFacts {
                 daemon: pid.is_some(),
                 subscriber: facts(&config.daemon.job_name, &account),
                 provider: of_provider,
@@ -133,7 +135,7 @@ fn facts(job: &str, account: &Account) -> Result<Option<FromSubscriber>, Unasked
 fn subscriber_status(
     config: &SubscriberConfig,
     account: Account,
-    facts: &Facts,
+    facts: &SubscriberFacts,
     verdict: Verdict,
 ) -> SubscriberStatus {
     let mut status = SubscriberStatus {

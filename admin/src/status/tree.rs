@@ -4,7 +4,7 @@ use super::report::{
     DatabaseStatus, Overview, QueueStatus, ReplayStatus, SubscriberStatus, TableStatus,
     TickerStatus,
 };
-use super::verdict::{Kind, Reason};
+use super::verdict::{Reason, ReasonKind};
 use crate::output::{bytes, or_none, seconds};
 use crate::terminal::visible;
 
@@ -167,7 +167,8 @@ fn subscriber_branch(subscriber: &SubscriberStatus) -> Branch {
     let mut branch = Branch::new(text);
     // Parked and copied tables are left out here: the lines of the tables below give their reasons.
     let reasons = subscriber.reasons.iter();
-    let reasons = reasons.filter(|one| !matches!(one.kind, Kind::Parked | Kind::Copying));
+    let reasons =
+        reasons.filter(|one| !matches!(one.kind, ReasonKind::Parked | ReasonKind::Copying));
     branch.twigs = reasons.map(reason_branch).collect();
     if subscriber.tick.is_some() {
         branch.twigs.push(tables_branch(subscriber));
@@ -238,12 +239,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::report::*;
-    use super::super::verdict::{Kind, Reason, Severity};
+    use super::super::verdict::{Reason, ReasonKind, Severity};
 
     fn reason(subject: &str, what: &str, advice: Option<&str>) -> Reason {
         Reason {
             severity: Severity::Critical,
-            kind: Kind::Error,
+            kind: ReasonKind::Error,
             subject: subject.into(),
             what: what.into(),
             advice: advice.map(str::to_owned),

@@ -17,7 +17,7 @@ use clap::ValueEnum as _;
 use futures::future::{join, join_all};
 
 use self::finding::{Check, Finding, Level, Limits};
-use crate::places::{self, Place, PlaceArgs};
+use crate::places::{self, Located, PlaceArgs};
 
 /// What is checked, against which limits, and how it is told.
 #[derive(Debug, clap::Args)]
@@ -189,7 +189,7 @@ async fn of_replay(
 
 async fn of_place(
     checks: &[Check],
-    place: &Place,
+    place: &Located,
     limits: Limits,
     asking: &Asking,
 ) -> Vec<Finding> {

@@ -1,7 +1,7 @@
 //! The findings about queues and their consumers. Pure: judges what status tells.
 
 use admin::output::{bytes, seconds};
-use admin::status::verdict::{self, Kind, TickFacts};
+use admin::status::verdict::{self, ReasonKind, TickFacts};
 use admin::status::{ConsumerStatus, HolderStatus, QueuePace, QueueStatus};
 
 use super::finding::{Check, Finding, Level, Limits, Unit};
@@ -129,7 +129,7 @@ fn ticker(of: String, queue: &QueueStatus, ticks: &TickFacts, limits: Limits) ->
     let counts = queue
         .reasons
         .iter()
-        .filter(|reason| !given || ticks.paused || reason.kind != Kind::NoTick);
+        .filter(|reason| !given || ticks.paused || reason.kind != ReasonKind::NoTick);
     let least = verdict::worst(counts).map_or(Level::Ok, Level::of);
     // A paused queue has no limits of its own.
     let usual = ticks.limits().map(|(warn, crit)| Limits::new(warn, crit));

@@ -71,7 +71,7 @@ fn subscriber_finding(of: String, subscriber: &SubscriberStatus, limits: Limits)
 mod tests {
     use std::collections::BTreeMap;
 
-    use admin::status::verdict::{Kind, Severity};
+    use admin::status::verdict::{ReasonKind, Severity};
     use admin::status::{ProviderStatus, SubscriberState};
 
     use super::*;
@@ -114,7 +114,7 @@ mod tests {
     fn reason(severity: Severity, what: &str) -> Reason {
         Reason {
             severity,
-            kind: Kind::Parked,
+            kind: ReasonKind::Parked,
             subject: "public.t".into(),
             what: what.into(),
             advice: Some("do it".into()),

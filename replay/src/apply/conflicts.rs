@@ -6,7 +6,7 @@ use sql::{
     queue::tick::TickId,
     subscriber::{
         conflict::OnConflict,
-        conflict::{self, Found, Kind},
+        conflict::{self, ConflictCount, ConflictKind},
     },
 };
 
@@ -50,7 +50,7 @@ impl ApplyTx<'_> {
     pub(super) async fn store_conflicts(&mut self) -> Result<(), Trouble> {
         for one in &mut self.done.conflicts.tables {
             let open = std::mem::take(&mut one.open);
-            for kind in [Kind::Missing, Kind::Exists] {
+            for kind in [ConflictKind::Missing, ConflictKind::Exists] {
                 let of_kind = open.iter().filter(|(of, _)| *of == kind);
                 let keys: Vec<String> = of_kind.map(|(_, key)| key.clone()).collect();
                 if keys.is_empty() {
@@ -61,7 +61,7 @@ impl ApplyTx<'_> {
                     OnConflict::Overwrite => {}
                     OnConflict::Stop => return Err(stopped(&one.table, kind, keys.len())),
                 }
-                let found = Found {
+                let found = ConflictCount {
                     table: &one.table,
                     provider_oid: one.provider_oid,
                     kind,
@@ -71,8 +71,8 @@ impl ApplyTx<'_> {
                 let key_hash =
                     conflict::store(&*self.applier.session, &self.applier.consumer, &found).await?;
                 match kind {
-                    Kind::Missing => one.missing += keys.len(),
-                    Kind::Exists => one.exists += keys.len(),
+                    ConflictKind::Missing => one.missing += keys.len(),
+                    ConflictKind::Exists => one.exists += keys.len(),
                 }
                 // In the log the first key stands for all; a table without a key has no key to log.
                 if let Some(first) = key_hash
@@ -86,7 +86,7 @@ impl ApplyTx<'_> {
     }
 }
 
-fn stopped(table: &TableName, kind: Kind, rows: usize) -> Trouble {
+fn stopped(table: &TableName, kind: ConflictKind, rows: usize) -> Trouble {
     Trouble::not_as_said(
         table,
         NotAsSaid::Conflict { rows, kind },

@@ -12,7 +12,7 @@
 //! Columns that only the subscriber has are read before rows are deleted, and written back. For the sake of these
 //! columns, tables that UPDATE cannot set (GENERATED ALWAYS AS IDENTITY) are written in this way, too.
 
-use sql::{queue::tick::TickId, subscriber::conflict::Kind};
+use sql::{queue::tick::TickId, subscriber::conflict::ConflictKind};
 use tokio_postgres::Error;
 
 use super::{
@@ -43,20 +43,22 @@ impl SetWriter<'_> {
             known.client.batch_execute(&sql.absorb_keys).await?;
         }
         for (rows, unlike) in [
-            (&set.updates, Some(Kind::Missing)),
+            (&set.updates, Some(ConflictKind::Missing)),
             (&set.puts, None),
-            (&set.inserts, Some(Kind::Exists)),
+            (&set.inserts, Some(ConflictKind::Exists)),
         ] {
             if rows.is_empty() {
                 continue;
             }
             known.stage_rows(rows).await?;
             match unlike {
-                Some(Kind::Missing) => {
+                Some(ConflictKind::Missing) => {
                     let mut missing = known.keys(&sql.missing_rows).await?;
                     differences.missing.append(&mut missing);
                 }
-                Some(Kind::Exists) => differences.existing = known.keys(&sql.existing_rows).await?,
+                Some(ConflictKind::Exists) => {
+                    differences.existing = known.keys(&sql.existing_rows).await?
+                }
                 None => {}
             }
             known.client.batch_execute(&sql.absorb_rows).await?;

@@ -8,7 +8,7 @@ use sql::event::{mapping::Mapping, shape::Shape};
 
 use super::{
     ApplyTx,
-    pipeline::Prepared,
+    pipeline::TargetStatements,
     staged::{SetWriter, Stage, is_known_loaded},
     table::{self, Staging, Target},
     writable::Writable,
@@ -127,7 +127,9 @@ impl ApplyTx<'_> {
                 ));
             }
         }
-        let preparing = targets.iter().map(|target| Prepared::find(client, target));
+        let preparing = targets
+            .iter()
+            .map(|target| TargetStatements::find(client, target));
         let prepared = all_or_first(join_all(preparing).await)?;
         for (((_, mapping), target), prepared) in some.into_iter().zip(targets).zip(prepared) {
             self.forget_staging(&target).await?;

@@ -2,7 +2,7 @@
 //! that the rows agree, or the table must be copied again.
 
 use sql::{
-    event::{Mark, part::Part, shape::Shape},
+    event::{Mark, part::Partition, shape::Shape},
     name::TableName,
     queue::tick::TickId,
     subscriber::{partitions, table_state, target},
@@ -117,7 +117,7 @@ impl ApplyTx<'_> {
         &self,
         table: &TableName,
         target: &Target,
-        part: &Part,
+        part: &Partition,
     ) -> Result<(), Trouble> {
         let here = partitions::has_same(&*self.applier.session, &target.name, part)
             .await

@@ -6,7 +6,7 @@ use sql::{
     event::{row, shape::Shape},
     name::TableName,
     queue::tick::TickId,
-    subscriber::conflict::Kind,
+    subscriber::conflict::ConflictKind,
 };
 use tracing::warn;
 
@@ -26,7 +26,7 @@ pub(super) struct OfTable {
     pub(super) tick: TickId,
     /// Keys of rows that were not as a change said; of a table without a key whole rows, each as often as it was
     /// missing. A later change of the same transaction may take a conflict back, and may come in a later part.
-    pub(super) open: Vec<(Kind, String)>,
+    pub(super) open: Vec<(ConflictKind, String)>,
     /// The number of stored rows, by kind.
     pub(super) missing: usize,
     pub(super) exists: usize,

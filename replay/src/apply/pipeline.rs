@@ -12,20 +12,20 @@ use crate::{fold::ChangeSet, trouble::Trouble};
 
 /// The prepared statements of one target.
 #[derive(Clone)]
-pub(super) struct Prepared {
+pub(super) struct TargetStatements {
     insert: Statement,
     update: Statement,
     delete: Statement,
 }
 
-impl Prepared {
+impl TargetStatements {
     /// Prepares the statements. None for a table without a key, for an UPDATE that the server would refuse (of a
     /// GENERATED ALWAYS column), and for a table that is written as its owner. None also if a type's name belongs to
     /// another type than when it was looked up, because reading a value of that type may run code.
     pub(super) async fn find(
         client: &Client,
         target: &Target,
-    ) -> Result<Option<Prepared>, Trouble> {
+    ) -> Result<Option<TargetStatements>, Trouble> {
         if !target.shape.has_key() || !target.can_update() || target.acting.role().is_some() {
             return Ok(None);
         }
@@ -42,7 +42,7 @@ impl Prepared {
         let as_looked_up = takes(&insert, target.column_types())
             && takes(&update, target.column_types())
             && takes(&delete, target.key_types());
-        Ok(as_looked_up.then_some(Prepared {
+        Ok(as_looked_up.then_some(TargetStatements {
             insert,
             update,
             delete,
@@ -79,7 +79,7 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Adds a set's rows: deletes, updates, inserts. The set has no `puts`.
-    pub(super) fn add(&mut self, target: &Target, prepared: &Prepared, set: &ChangeSet) {
+    pub(super) fn add(&mut self, target: &Target, prepared: &TargetStatements, set: &ChangeSet) {
         let key_fields: Vec<usize> = (0..target.key_fields.len()).collect();
         for (keys, expected) in [(&set.deletes, Some(1)), (&set.gone, None)] {
             for key in keys {

@@ -7,7 +7,7 @@
 
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
-use sql::{event::row, subscriber::conflict::Kind};
+use sql::{event::row, subscriber::conflict::ConflictKind};
 use tokio_postgres::{Client, CopyInSink, Error, error::SqlState};
 
 use super::table::{SetStatements, Target};
@@ -27,10 +27,10 @@ pub(super) struct Differences {
 }
 
 impl Differences {
-    pub(super) fn by_kind(&self) -> [(Kind, &[String]); 2] {
+    pub(super) fn by_kind(&self) -> [(ConflictKind, &[String]); 2] {
         [
-            (Kind::Missing, &self.missing),
-            (Kind::Exists, &self.existing),
+            (ConflictKind::Missing, &self.missing),
+            (ConflictKind::Exists, &self.existing),
         ]
     }
 }

@@ -3,7 +3,7 @@
 use sql::event::mapping::Mapping;
 
 use super::{
-    pipeline::Prepared,
+    pipeline::TargetStatements,
     table::{SetStatements, SumStatements, Target, TogetherStatements},
 };
 
@@ -16,5 +16,5 @@ pub(super) struct Writable {
     pub(super) unknown: SetStatements,
     pub(super) sums: SumStatements,
     pub(super) together: TogetherStatements,
-    pub(super) prepared: Option<Prepared>,
+    pub(super) prepared: Option<TargetStatements>,
 }

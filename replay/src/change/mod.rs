@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use sql::{
     event::{
-        BadEvent, Event, Kind, Mark, RawEvent,
+        BadEvent, Event, EventKind, Mark, RawEvent,
         row::{self, BadBlock},
         shape::{BadShape, Shape, ShapeId},
     },
@@ -193,14 +193,14 @@ impl Decoder {
                 let known = self.known(shape, || table.to_owned())?;
                 let rows = rows(known, kind, block)?;
                 match kind {
-                    Kind::Large => Change::Large(rows),
-                    Kind::Insert
-                    | Kind::Update
-                    | Kind::Delete
-                    | Kind::Live
-                    | Kind::Gone
-                    | Kind::Plus
-                    | Kind::Minus => Change::Rows(rows),
+                    EventKind::Large => Change::Large(rows),
+                    EventKind::Insert
+                    | EventKind::Update
+                    | EventKind::Delete
+                    | EventKind::Live
+                    | EventKind::Gone
+                    | EventKind::Plus
+                    | EventKind::Minus => Change::Rows(rows),
                 }
             }
             Event::Truncate { table, shape } => {
@@ -245,7 +245,7 @@ fn mark_of(known: &Known, mut mark: Mark, later: Later<'_>) -> Change {
 }
 
 /// Finds the rows and keys in a block.
-fn rows(known: &Known, kind: Kind, block: &[u8]) -> Result<Rows, Undecodable> {
+fn rows(known: &Known, kind: EventKind, block: &[u8]) -> Result<Rows, Undecodable> {
     let Known {
         shape,
         key_fields,
@@ -306,16 +306,16 @@ fn rows(known: &Known, kind: Kind, block: &[u8]) -> Result<Rows, Undecodable> {
     })
 }
 
-fn said(kind: Kind) -> Said {
+fn said(kind: EventKind) -> Said {
     match kind {
-        Kind::Insert => Said::Inserted,
-        Kind::Update => Said::Updated,
-        Kind::Delete => Said::Deleted,
-        Kind::Live => Said::Live,
+        EventKind::Insert => Said::Inserted,
+        EventKind::Update => Said::Updated,
+        EventKind::Delete => Said::Deleted,
+        EventKind::Live => Said::Live,
         // A large row counts as gone until it is fetched.
-        Kind::Gone | Kind::Large => Said::Gone,
-        Kind::Plus => Said::More,
-        Kind::Minus => Said::Less,
+        EventKind::Gone | EventKind::Large => Said::Gone,
+        EventKind::Plus => Said::More,
+        EventKind::Minus => Said::Less,
     }
 }
 

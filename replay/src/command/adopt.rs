@@ -43,7 +43,7 @@ enum Finding {
     Off(String, Option<OffTrack>),
 }
 
-struct Found<'a> {
+struct Examined<'a> {
     one: &'a SubscriberConfig,
     session: Session,
     tables: usize,
@@ -106,14 +106,14 @@ async fn look<'a>(
     job: &Job,
     provider: &Session,
     one: &'a SubscriberConfig,
-) -> Result<Found<'a>, Failure> {
+) -> Result<Examined<'a>, Failure> {
     let session = job.subscriber(one).await?;
     let stands = stored(&session, one).await?.position;
     let tables = table_state::list(&*session, &one.consumer)
         .await
         .with_context(|| format!("could not read the tables of {}", label(one)))?
         .len();
-    Ok(Found {
+    Ok(Examined {
         finding: finding(job, provider, one, stands).await?,
         one,
         session,
@@ -157,7 +157,7 @@ async fn finding(
     })
 }
 
-fn say_plan(job: &Job, found: &Found<'_>, adopts_queue: bool) -> Result<(), Failure> {
+fn say_plan(job: &Job, found: &Examined<'_>, adopts_queue: bool) -> Result<(), Failure> {
     let (name, tick) = (label(found.one), found.stands.tick.id);
     let copies = format!(
         "its {} tables are copied again, emptied first",
@@ -198,7 +198,7 @@ fn agreed() -> Result<bool, Failure> {
 }
 
 /// Puts the consumer back to the position of its subscriber.
-async fn hold(job: &Job, provider: &Session, found: &Found<'_>) -> Result<(), Failure> {
+async fn hold(job: &Job, provider: &Session, found: &Examined<'_>) -> Result<(), Failure> {
     let (consumer, tick) = (&found.one.consumer, found.stands.tick.id);
     consumer::register_at(&**provider, job.queue(), consumer, tick)
         .await
@@ -207,7 +207,7 @@ async fn hold(job: &Job, provider: &Session, found: &Found<'_>) -> Result<(), Fa
 }
 
 /// Registers the consumer at the queue's newest tick, then moves its subscriber there.
-async fn start_anew(job: &Job, provider: &Session, found: &Found<'_>) -> Result<(), Failure> {
+async fn start_anew(job: &Job, provider: &Session, found: &Examined<'_>) -> Result<(), Failure> {
     let consumer = &found.one.consumer;
     consumer::unregister(&**provider, job.queue(), consumer)
         .await

@@ -61,7 +61,7 @@ fn could_not_install(one: &SubscriberConfig) -> impl FnOnce(Failure) -> Failure 
 }
 
 /// A subscriber with our tables.
-struct Prepared {
+struct InstalledSubscriber {
     session: Session,
     /// Whether our tables were made or changed now.
     changed: bool,
@@ -71,7 +71,7 @@ async fn prepare(
     job: &Job,
     provider: &Session,
     one: &SubscriberConfig,
-) -> Result<Prepared, Failure> {
+) -> Result<InstalledSubscriber, Failure> {
     let mut subscriber = job.bare_subscriber(one).await?;
     refuse_the_provider_itself(provider, &subscriber).await?;
     let report = install::install(&mut subscriber, &[Component::Subscriber])
@@ -90,7 +90,7 @@ async fn prepare(
     {
         job.is_of_queue(one, &stored)?;
     }
-    Ok(Prepared {
+    Ok(InstalledSubscriber {
         session: subscriber,
         changed: report.changed,
     })
@@ -100,7 +100,7 @@ async fn install_consumer(
     job: &Job,
     provider: &Session,
     one: &SubscriberConfig,
-    subscriber: Prepared,
+    subscriber: InstalledSubscriber,
 ) -> Result<(), Failure> {
     let registered = register(job, provider, &subscriber.session, one).await?;
     job.say(&format!(

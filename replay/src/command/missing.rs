@@ -42,7 +42,7 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
             None => here,
             Some(others) => others.intersection(&here).cloned().collect(),
         });
-        subscribers.push(Side {
+        subscribers.push(SubscriberTables {
             session_role: job.config.session_role,
             place: label(one),
             consumer: &one.consumer,
@@ -82,7 +82,7 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
 async fn missing_sequences(
     job: &Job,
     provider: &Session,
-    subscribers: &[Side<'_>],
+    subscribers: &[SubscriberTables<'_>],
 ) -> anyhow::Result<BTreeSet<(TableName, TableName)>> {
     let mut missing = BTreeSet::new();
     for side in subscribers {
@@ -95,7 +95,7 @@ async fn missing_sequences(
 }
 
 /// One subscriber, with the tables that it replicates.
-struct Side<'a> {
+struct SubscriberTables<'a> {
     session_role: SessionRole,
     place: String,
     consumer: &'a str,
@@ -107,14 +107,14 @@ struct Side<'a> {
 /// A missing table is a reason only if it is replicated: `add --create` makes missing tables.
 async fn misfit(
     provider: &Session,
-    subscribers: &[Side<'_>],
+    subscribers: &[SubscriberTables<'_>],
     candidate: &Candidate,
     known: bool,
 ) -> anyhow::Result<Option<String>> {
     let table = &candidate.table;
     let types = provider::captured_types(&**provider, candidate).await?;
     let captured = provider::captured_columns(&**provider, candidate).await?;
-    for Side {
+    for SubscriberTables {
         session_role,
         place,
         consumer,

@@ -12,14 +12,14 @@ use super::{
     Job, label,
     subscriber::{self, Opened},
 };
-use crate::join::choose::{Choice, Unmatched, Wanted};
+use crate::join::choose::{Choice, TablePattern, Unmatched};
 
 /// The arguments of `resume`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ResumeArgs {
     /// Parked tables that are tried at once; without: the whole job goes on, and all are
     #[arg(value_name = "TABLE")]
-    tables: Vec<Wanted>,
+    tables: Vec<TablePattern>,
     /// On one subscriber only
     #[arg(long, value_name = "NAME")]
     subscriber: Option<String>,

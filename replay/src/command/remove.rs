@@ -19,7 +19,7 @@ use super::{
     subscriber::{self, Opened},
 };
 use crate::copy::{self, names::Names, restore};
-use crate::join::choose::{AutoAdd, Choice, Unmatched, Wanted};
+use crate::join::choose::{AutoAdd, Choice, TablePattern, Unmatched};
 
 /// The arguments of `remove`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub(crate) struct RemoveArgs {
         required_unless_present = "all",
         conflicts_with = "all"
     )]
-    tables: Vec<Wanted>,
+    tables: Vec<TablePattern>,
     /// All tables of the job
     #[arg(long)]
     all: bool,

@@ -10,14 +10,14 @@ use super::{
     subscriber::{self, Opened},
 };
 use crate::copy::restore;
-use crate::join::choose::{Choice, Unmatched, Wanted};
+use crate::join::choose::{Choice, TablePattern, Unmatched};
 
 /// The arguments of `restore-ddl`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RestoreArgs {
     /// Tables, as schema.table; * and ? match in unquoted names. All, if none is named
     #[arg(value_name = "TABLE")]
-    tables: Vec<Wanted>,
+    tables: Vec<TablePattern>,
 }
 
 /// Runs the command on all subscribers. Safe to repeat, also beside a running daemon.

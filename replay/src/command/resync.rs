@@ -11,7 +11,7 @@ use super::{
     subscriber::{self, Opened},
     wait,
 };
-use crate::join::choose::{Choice, Unmatched, Wanted};
+use crate::join::choose::{Choice, TablePattern, Unmatched};
 
 /// The arguments of `resync`.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub(crate) struct ResyncArgs {
         required_unless_present = "all",
         conflicts_with = "all"
     )]
-    tables: Vec<Wanted>,
+    tables: Vec<TablePattern>,
     /// All tables of the job
     #[arg(long)]
     all: bool,

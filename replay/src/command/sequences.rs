@@ -17,7 +17,7 @@ use super::{
     Job, label,
     subscriber::{self, Opened},
 };
-use crate::join::choose::{Choice, Unmatched, Wanted};
+use crate::join::choose::{Choice, TablePattern, Unmatched};
 
 /// The arguments of `add-seq` and `remove-seq`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct SequenceArgs {
         required_unless_present = "all",
         conflicts_with = "all"
     )]
-    sequences: Vec<Wanted>,
+    sequences: Vec<TablePattern>,
     /// All sequences
     #[arg(long)]
     all: bool,

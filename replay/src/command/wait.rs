@@ -7,7 +7,7 @@ use admin::{
     config::SubscriberConfig,
     exit::{Exit, Failure},
     log::Once,
-    status::{self, Asking, PATIENCE, verdict::Kind},
+    status::{self, Asking, PATIENCE, verdict::ReasonKind},
 };
 use anyhow::Context as _;
 use sql::{
@@ -33,7 +33,7 @@ struct Waiting<'a> {
     job: &'a Job,
     deadline: Option<Instant>,
     next: Instant,
-    said: Once<(Kind, String)>,
+    said: Once<(ReasonKind, String)>,
 }
 
 impl<'a> Waiting<'a> {
@@ -70,7 +70,10 @@ impl<'a> Waiting<'a> {
         let status = status::of_replay(&self.job.config, &Asking::within(patience)).await;
         for reason in status.reasons() {
             // Lag, copies and conflicts are left out, since their end is what the wait is for.
-            let expected = matches!(reason.kind, Kind::Lag | Kind::Copying | Kind::Conflicts);
+            let expected = matches!(
+                reason.kind,
+                ReasonKind::Lag | ReasonKind::Copying | ReasonKind::Conflicts
+            );
             let key = (reason.kind, reason.subject.clone());
             if !expected && self.said.say(key, "") {
                 let advice = reason.advice.iter().map(|text| format!(" ({text})"));
@@ -125,7 +128,7 @@ pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Fail
     for one in job.subscribers(None)? {
         let subscriber = job.subscriber(one).await?;
         stored(&subscriber, one).await?;
-        let wanted = Wanted::AllAt(tick);
+        let wanted = Aim::AllAt(tick);
         if !applied(&subscriber, one, &wanted, &mut waiting).await? {
             return Ok(Exit::TimedOut);
         }
@@ -146,7 +149,7 @@ pub(crate) async fn if_asked(
     let mut waiting = Waiting::new(job, limit);
     for one in job.subscribers(subscriber)? {
         let session = job.subscriber(one).await?;
-        let wanted = Wanted::Tables(tables);
+        let wanted = Aim::Tables(tables);
         if !applied(&session, one, &wanted, &mut waiting).await? {
             return Ok(Exit::TimedOut);
         }
@@ -155,25 +158,25 @@ pub(crate) async fn if_asked(
 }
 
 /// The aim of a wait.
-enum Wanted<'a> {
+enum Aim<'a> {
     /// These tables are ok.
     Tables(&'a [TableName]),
     /// All tables are ok, and the events that the tick shows are applied.
     AllAt(TickId),
 }
 
-impl Wanted<'_> {
+impl Aim<'_> {
     fn is_table(&self, table: &TableName) -> bool {
         match self {
-            Wanted::Tables(tables) => tables.contains(table),
-            Wanted::AllAt(_) => true,
+            Aim::Tables(tables) => tables.contains(table),
+            Aim::AllAt(_) => true,
         }
     }
 
     fn tick(&self) -> Option<TickId> {
         match self {
-            Wanted::Tables(_) => None,
-            Wanted::AllAt(tick) => Some(*tick),
+            Aim::Tables(_) => None,
+            Aim::AllAt(tick) => Some(*tick),
         }
     }
 }
@@ -182,7 +185,7 @@ impl Wanted<'_> {
 async fn applied(
     subscriber: &Session,
     one: &SubscriberConfig,
-    wanted: &Wanted<'_>,
+    wanted: &Aim<'_>,
     waiting: &mut Waiting<'_>,
 ) -> Result<bool, Failure> {
     let tick = wanted.tick();

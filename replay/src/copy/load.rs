@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use super::{
     files,
-    plan::Part,
+    plan::CopyPart,
     pooled::Borrowed,
     progress::Progress,
     select::Select,
@@ -72,11 +72,11 @@ pub(super) struct StagedPart {
 pub(super) async fn run(
     load: &Arc<Load>,
     source: &Source,
-    parts: Vec<Part>,
+    parts: Vec<CopyPart>,
     progress: &mut Progress<'_>,
 ) -> Result<(), Trouble> {
-    let mut waiting: VecDeque<Part> = parts.into();
-    let mut running: JoinSet<(Part, Result<(), Trouble>)> = JoinSet::new();
+    let mut waiting: VecDeque<CopyPart> = parts.into();
+    let mut running: JoinSet<(CopyPart, Result<(), Trouble>)> = JoinSet::new();
     let mut failures = 0;
     let mut look = tokio::time::interval(LOOK);
     // One request at a time, kept between turns, so that it keeps its place in the queue of requests.
@@ -117,16 +117,16 @@ pub(super) async fn run(
 
 async fn one(
     load: Arc<Load>,
-    part: Part,
+    part: CopyPart,
     stream: OwnedSemaphorePermit,
-) -> (Part, Result<(), Trouble>) {
+) -> (CopyPart, Result<(), Trouble>) {
     let result = load.part(&part).await;
     drop(stream);
     (part, result)
 }
 
 impl Load {
-    async fn part(&self, part: &Part) -> Result<(), Trouble> {
+    async fn part(&self, part: &CopyPart) -> Result<(), Trouble> {
         let table = &self.attempt.table;
         let cannot_write = || Trouble::at_table(table, "could not write it on the subscriber");
         let into = Borrowed::from(&self.sub.copy_in, "subscriber").await?;
@@ -194,7 +194,7 @@ impl Load {
 
     async fn stream(
         &self,
-        part: &Part,
+        part: &CopyPart,
         reading: &tokio_postgres::Client,
         writing: &tokio_postgres::Client,
     ) -> Result<i64, Trouble> {

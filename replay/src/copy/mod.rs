@@ -49,9 +49,9 @@ use self::{
     attempt::Loaded,
     load::{Load, StagedPart},
     names::Names,
-    plan::{Part, Sizes},
+    plan::{CopyPart, Sizes},
     progress::Progress,
-    select::Wanted,
+    select::Selection,
     source::Source,
     stream::Gauge,
 };
@@ -255,7 +255,7 @@ impl Copy<'_> {
         source: &Source,
         target: &Target,
         attempt: &Attempt,
-        parts: &[Part],
+        parts: &[CopyPart],
     ) -> Result<Load, Trouble> {
         let types = async {
             let oid = relation::oid(&*self.session, &target.name).await?;
@@ -267,7 +267,7 @@ impl Copy<'_> {
         ))?;
         let names = target.copied_names();
         let binary = !names.is_empty() && plan::may_be_binary(names, &source.types, &types);
-        let wanted = Wanted::of(target, source.filter.as_ref())?;
+        let wanted = Selection::of(target, source.filter.as_ref())?;
         let selects = source
             .relations
             .iter()

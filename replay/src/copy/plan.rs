@@ -17,7 +17,7 @@ const KEEPS_INDEXES_BYTES: i64 = 4 << 20;
 
 /// A part of a copy: one COPY out, one COPY in, one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct CopyPart {
     /// The part's number in the copy.
     pub(super) number: i32,
     /// The index of the part's relation in the source.
@@ -26,7 +26,7 @@ pub(super) struct Part {
     pub(super) pages: (Option<i64>, Option<i64>),
 }
 
-impl Part {
+impl CopyPart {
     /// The condition that chooses the part's rows, by their column `ctid`; none for all rows.
     pub(super) fn condition(&self) -> Option<String> {
         let at = |page: i64| format!("'({page},0)'::pg_catalog.tid");
@@ -55,11 +55,11 @@ pub(super) struct Sizes {
 impl Sizes {
     /// The parts, in the order in which they are copied. A relation without a page has no row. The last part of each
     /// relation has no end, because it holds the pages that were added after the size was read.
-    pub(super) fn parts(&self, relations: &[Relation]) -> Vec<Part> {
+    pub(super) fn parts(&self, relations: &[Relation]) -> Vec<CopyPart> {
         let mut parts = Vec::new();
         for (relation, one) in relations.iter().enumerate() {
             for pages in self.ranges(one.pages) {
-                parts.push(Part {
+                parts.push(CopyPart {
                     number: i32::try_from(parts.len()).unwrap_or(i32::MAX),
                     relation,
                     pages,
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn conditions_are_written_with_pages() {
-        let part = |pages| Part {
+        let part = |pages| CopyPart {
             number: 0,
             relation: 0,
             pages,

@@ -5,12 +5,12 @@ use sql::{
     name::{TableName, quote_ident},
 };
 
-use super::plan::Part;
+use super::plan::CopyPart;
 use crate::{apply::table::Target, table, trouble::Trouble};
 
 /// What is read of each relation of a table.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct Selection {
     /// The columns that the subscriber takes, quoted, in the subscriber's order.
     columns: Vec<String>,
     filter: Option<FilterNow>,
@@ -31,9 +31,9 @@ pub(super) struct Select {
     condition: Option<String>,
 }
 
-impl Wanted {
+impl Selection {
     /// The columns and rows that a target takes of its provider's table.
-    pub(super) fn of(target: &Target, filter: Option<&Filter>) -> Result<Wanted, Trouble> {
+    pub(super) fn of(target: &Target, filter: Option<&Filter>) -> Result<Selection, Trouble> {
         let shape = &target.shape;
         let filter = match filter {
             None => None,
@@ -52,7 +52,7 @@ impl Wanted {
                 })
             }
         };
-        Ok(Wanted {
+        Ok(Selection {
             columns: target.copied_columns(),
             filter,
         })
@@ -104,7 +104,7 @@ impl Select {
     }
 
     /// The query for a part's rows.
-    pub(super) fn of(&self, part: &Part) -> String {
+    pub(super) fn of(&self, part: &CopyPart) -> String {
         self.with(part.condition())
     }
 

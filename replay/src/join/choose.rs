@@ -11,7 +11,7 @@ use wildmatch::WildMatch;
 
 /// A table as written on a command line. `*` and `?` match in unquoted names.
 #[derive(Clone, Debug)]
-pub(crate) enum Wanted {
+pub(crate) enum TablePattern {
     /// One table.
     Name(TableName),
     /// The tables that a pattern matches.
@@ -43,23 +43,23 @@ impl Pattern {
     }
 }
 
-impl FromStr for Wanted {
+impl FromStr for TablePattern {
     type Err = BadName;
 
-    fn from_str(text: &str) -> Result<Wanted, BadName> {
+    fn from_str(text: &str) -> Result<TablePattern, BadName> {
         if !text.contains('"') && text.contains(['*', '?']) {
-            return Ok(Wanted::Pattern(Pattern::new(text)));
+            return Ok(TablePattern::Pattern(Pattern::new(text)));
         }
-        text.parse().map(Wanted::Name)
+        text.parse().map(TablePattern::Name)
     }
 }
 
-impl Wanted {
+impl TablePattern {
     /// Whether the argument means a table.
     fn means(&self, table: &TableName) -> bool {
         match self {
-            Wanted::Name(name) => name == table,
-            Wanted::Pattern(pattern) => pattern.matches(table),
+            TablePattern::Name(name) => name == table,
+            TablePattern::Pattern(pattern) => pattern.matches(table),
         }
     }
 }
@@ -67,8 +67,8 @@ impl Wanted {
 /// Tables that the worker adds by itself (`auto_add`).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AutoAdd {
-    wanted: Vec<Wanted>,
-    left_out: Vec<Wanted>,
+    wanted: Vec<TablePattern>,
+    left_out: Vec<TablePattern>,
 }
 
 impl AutoAdd {
@@ -91,7 +91,7 @@ impl AutoAdd {
 
     /// Whether a table is to be added.
     pub(crate) fn takes(&self, table: &TableName) -> bool {
-        let means = |one: &Wanted| one.means(table);
+        let means = |one: &TablePattern| one.means(table);
         self.wanted.iter().any(means) && !self.left_out.iter().any(means)
     }
 }
@@ -102,7 +102,7 @@ pub(crate) struct Choice<'a> {
     /// All tables.
     pub all: bool,
     /// Names and patterns.
-    pub wanted: &'a [Wanted],
+    pub wanted: &'a [TablePattern],
     /// With `all`: only schemas that match.
     pub schema: Option<&'a str>,
     /// A pattern of tables that are left out.
@@ -202,8 +202,8 @@ impl Choice<'_> {
         self.wanted
             .iter()
             .filter_map(|wanted| match wanted {
-                Wanted::Name(table) => Some(table),
-                Wanted::Pattern(_) => None,
+                TablePattern::Name(table) => Some(table),
+                TablePattern::Pattern(_) => None,
             })
             .filter(|table| !there.iter().any(|item| name(item) == *table))
             .map(|table| Unknown {
@@ -216,8 +216,8 @@ impl Choice<'_> {
     fn unmatched<T>(&self, there: &[T], name: &impl Fn(&T) -> &TableName) -> Vec<String> {
         let nothing = |means: &dyn Fn(&TableName) -> bool| !there.iter().map(name).any(means);
         let patterns = self.wanted.iter().filter_map(|wanted| match wanted {
-            Wanted::Pattern(pattern) => Some(pattern),
-            Wanted::Name(_) => None,
+            TablePattern::Pattern(pattern) => Some(pattern),
+            TablePattern::Name(_) => None,
         });
         let mut unmatched: Vec<String> = patterns
             .filter(|pattern| nothing(&|table| pattern.matches(table)))
@@ -234,14 +234,13 @@ impl Choice<'_> {
     fn names(&self, table: &TableName) -> bool {
         self.wanted
             .iter()
-            .any(|wanted| matches!(wanted, Wanted::Name(name) if name == table))
+            .any(|wanted| matches!(wanted, TablePattern::Name(name) if name == table))
     }
 
     fn matches(&self, table: &TableName) -> bool {
-        let by_pattern = self
-            .wanted
-            .iter()
-            .any(|wanted| matches!(wanted, Wanted::Pattern(pattern) if pattern.matches(table)));
+        let by_pattern = self.wanted.iter().any(
+            |wanted| matches!(wanted, TablePattern::Pattern(pattern) if pattern.matches(table)),
+        );
         let in_schema = self
             .schema
             .is_none_or(|schema| WildMatch::new(schema).matches(&table.schema));

@@ -26,11 +26,11 @@ const ROWS_AT_ONCE: usize = 10_000;
 /// The filters that one session to the provider has prepared, each for rows of one shape.
 pub(crate) struct Filters {
     provider: Arc<Session>,
-    prepared: HashMap<ShapeId, Prepared>,
+    prepared: HashMap<ShapeId, ShapeFilter>,
 }
 
 /// A filter for rows of one shape.
-struct Prepared {
+struct ShapeFilter {
     filter: Filter,
     statement: Statement,
     /// The places of the filter's columns in a row.
@@ -79,7 +79,7 @@ impl Filters {
         Ok(Some(set.narrowed(&takes)))
     }
 
-    async fn prepared(&mut self, filter: &Filter, shape: &Shape) -> Result<&Prepared, Trouble> {
+    async fn prepared(&mut self, filter: &Filter, shape: &Shape) -> Result<&ShapeFilter, Trouble> {
         let known = self.prepared.get(&shape.shape);
         if known.is_none_or(|known| known.filter != *filter) {
             let prepared = prepare(&self.provider, filter, shape).await?;
@@ -89,7 +89,11 @@ impl Filters {
     }
 }
 
-async fn prepare(provider: &Client, filter: &Filter, shape: &Shape) -> Result<Prepared, Trouble> {
+async fn prepare(
+    provider: &Client,
+    filter: &Filter,
+    shape: &Shape,
+) -> Result<ShapeFilter, Trouble> {
     let name = shape.table_name();
     let fields = table::filter_fields(filter, shape)
         .map_err(|misfit| Trouble::unfollowable(&name, misfit.why, misfit.advice))?;
@@ -112,7 +116,7 @@ async fn prepare(provider: &Client, filter: &Filter, shape: &Shape) -> Result<Pr
         &name,
         "its filter does not fit it any more on the provider",
     ))?;
-    Ok(Prepared {
+    Ok(ShapeFilter {
         filter: filter.clone(),
         statement,
         fields,
@@ -120,7 +124,7 @@ async fn prepare(provider: &Client, filter: &Filter, shape: &Shape) -> Result<Pr
     })
 }
 
-impl Prepared {
+impl ShapeFilter {
     async fn ask(
         &self,
         provider: &Client,

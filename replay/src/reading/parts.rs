@@ -3,7 +3,7 @@
 use sql::subscriber::skipped_change::Skipped;
 
 use crate::{
-    batch::{Barrier, End, Part},
+    batch::{Barrier, BatchPart, End},
     change::Change,
     fold::chunk::Chunk,
     queue::events::Events,
@@ -21,7 +21,7 @@ const BLOCK_ROWS: usize = 8;
 /// The parts of one batch, each read when it is asked for.
 pub(crate) struct Parts<'a> {
     events: Events<'a>,
-    settings: Settings,
+    settings: PartSizes,
     chunk: Chunk,
     /// The number of events with rows so far, and of the rows in them.
     blocks: usize,
@@ -31,7 +31,7 @@ pub(crate) struct Parts<'a> {
 
 /// How a batch is cut into parts.
 #[derive(Debug, Default)]
-pub(crate) struct Settings {
+pub(crate) struct PartSizes {
     /// Bytes of changes that a part may hold before it is handed over.
     pub chunk_bytes: usize,
     /// The changes that an operator has dropped: their rows are left out.
@@ -42,7 +42,7 @@ pub(crate) struct Settings {
 
 impl<'a> Parts<'a> {
     /// The parts of a batch whose events are open and unread.
-    pub(crate) fn new(events: Events<'a>, settings: Settings) -> Parts<'a> {
+    pub(crate) fn new(events: Events<'a>, settings: PartSizes) -> Parts<'a> {
         Parts {
             events,
             settings,
@@ -58,11 +58,11 @@ impl<'a> Parts<'a> {
     pub(crate) async fn next(
         &mut self,
         is_awaited: impl Fn() -> bool,
-    ) -> Result<Option<Part>, Trouble> {
+    ) -> Result<Option<BatchPart>, Trouble> {
         if self.is_complete {
             return Ok(None);
         }
-        let mut part = Part::default();
+        let mut part = BatchPart::default();
         while let Some((event_id, change)) = self.events.next().await? {
             part.events += 1;
             self.take(event_id, change, &mut part);
@@ -81,7 +81,7 @@ impl<'a> Parts<'a> {
         Ok(Some(self.with_sets(part)))
     }
 
-    fn take(&mut self, event_id: i64, change: Change, part: &mut Part) {
+    fn take(&mut self, event_id: i64, change: Change, part: &mut BatchPart) {
         let left_out = match change {
             Change::Rows(_) | Change::Truncate(_) => self.settings.skipped.of_event(event_id),
             Change::Shape(_) | Change::Large(_) | Change::Mark(..) | Change::Nothing => None,
@@ -104,8 +104,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn with_sets(&mut self, part: Part) -> Part {
-        Part {
+    fn with_sets(&mut self, part: BatchPart) -> BatchPart {
+        BatchPart {
             bytes: self.chunk.bytes(),
             sets: self.chunk.take(),
             ..part

@@ -59,10 +59,10 @@ async fn read(group: &GroupHandle, mut feed: Feed, mut from: Position) -> Result
             to_time: batch.to_time,
         };
         from = header.to;
-        let settings = parts::Settings {
+        let settings = parts::PartSizes {
             chunk_bytes: feed.chunk_bytes,
             others_follow: next.last_tick > header.to.tick.id,
-            ..parts::Settings::default()
+            ..parts::PartSizes::default()
         };
         let mut slack = group.begin();
         let mut parts = Parts::new(queue.events(&batch).await?, settings);

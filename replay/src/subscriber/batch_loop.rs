@@ -23,7 +23,7 @@ use super::{
     shared::Subscription,
     stats::Stats,
     tables::{parking, take_over},
-    told::Part,
+    told::TroubledPart,
 };
 use crate::{
     apply::Applier,
@@ -189,14 +189,14 @@ impl<'a> BatchLoop<'a> {
     /// Ends the reported trouble of this loop, when it has committed a batch, or when there is no batch to read: a
     /// connection alone proves nothing.
     async fn recover(&self) -> Result<(), Trouble> {
-        if !self.sub.is_in_trouble(Part::BatchLoop) {
+        if !self.sub.is_in_trouble(TroubledPart::BatchLoop) {
             return Ok(());
         }
         let (queue, stands) = (&self.sub.settings.queue, self.position.tick.id);
         let last = sql::queue::tick::last(&**self.provider, queue, stands).await;
         let last = last.map_err(Trouble::queue)?;
         if self.paused || last.is_some_and(|last| last.newest.id == stands) {
-            self.sub.goes_on(Part::BatchLoop).await;
+            self.sub.goes_on(TroubledPart::BatchLoop).await;
         }
         Ok(())
     }
@@ -279,7 +279,7 @@ impl<'a> BatchLoop<'a> {
     async fn has_applied(
         &mut self,
         header: &Header,
-        last: &batch::Part,
+        last: &batch::BatchPart,
         events: u64,
         rows: u64,
     ) -> Result<(), Trouble> {
@@ -292,7 +292,7 @@ impl<'a> BatchLoop<'a> {
         // Step 9: the table tasks tell the provider, so that the queue need not hold the events any more.
         self.position = header.to;
         self.stats.batch(events, rows, header);
-        self.sub.goes_on(Part::BatchLoop).await;
+        self.sub.goes_on(TroubledPart::BatchLoop).await;
         self.sub.for_provider.notify_one();
         Ok(())
     }
@@ -301,7 +301,7 @@ impl<'a> BatchLoop<'a> {
     /// asked of it first: the rows that were written; else none.
     async fn apply_at_once(
         &mut self,
-        part: &batch::Part,
+        part: &batch::BatchPart,
         header: &Header,
     ) -> Result<Option<u64>, Trouble> {
         let step = self.in_sync.move_to(header);
@@ -338,7 +338,7 @@ async fn next(reader: &mut Option<Reader>) -> Result<Delivery, Trouble> {
 }
 
 /// The next part of the batch in hand; none if the reader has let this subscriber go.
-async fn next_part(reader: &mut Option<Reader>) -> Result<Option<Arc<batch::Part>>, Trouble> {
+async fn next_part(reader: &mut Option<Reader>) -> Result<Option<Arc<batch::BatchPart>>, Trouble> {
     match next(reader).await? {
         Delivery::Part(part) => Ok(Some(part)),
         Delivery::LetGo => Ok(None),

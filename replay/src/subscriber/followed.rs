@@ -14,7 +14,7 @@ use sql::{
 
 use crate::{
     apply::ApplyTx,
-    batch::{Barrier, End, Part},
+    batch::{Barrier, BatchPart, End},
     fold::ChangeSet,
     queue::filters::Filters,
     table,
@@ -82,7 +82,7 @@ impl Followed {
     pub(crate) async fn write(
         &mut self,
         tx: &mut ApplyTx<'_>,
-        part: &Part,
+        part: &BatchPart,
         tick: TickId,
     ) -> Result<(), Trouble> {
         self.check(part)?;
@@ -102,7 +102,7 @@ impl Followed {
     /// tables has a filter.
     pub(crate) fn unfiltered<'p>(
         &mut self,
-        part: &'p Part,
+        part: &'p BatchPart,
     ) -> Result<Option<Vec<&'p ChangeSet>>, Trouble> {
         self.check(part)?;
         let sets = self.taken(part);
@@ -135,7 +135,7 @@ impl Followed {
     }
 
     /// Whether the tables can go on with the shapes, marks and large rows of a part.
-    fn check(&self, part: &Part) -> Result<(), Trouble> {
+    fn check(&self, part: &BatchPart) -> Result<(), Trouble> {
         for shape in &part.shapes {
             if let Some(row) = self.tables.get(&shape.table.oid) {
                 table::shape_can_go_on(shape, &row.mapping).map_err(|misfit| {
@@ -148,7 +148,7 @@ impl Followed {
     }
 
     /// The sets of the tables that take changes; notes the present names of these tables.
-    fn taken<'p>(&mut self, part: &'p Part) -> Vec<&'p ChangeSet> {
+    fn taken<'p>(&mut self, part: &'p BatchPart) -> Vec<&'p ChangeSet> {
         let sets = part.sets.iter();
         let sets: Vec<&ChangeSet> = sets
             .filter(|set| self.tables.contains_key(&set.shape.table.oid))

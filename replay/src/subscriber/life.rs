@@ -12,7 +12,7 @@ use sql::{
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::{batch_loop, shared::Subscription, stats::Stats, tables::tasks, told::Part};
+use super::{batch_loop, shared::Subscription, stats::Stats, tables::tasks, told::TroubledPart};
 use crate::{command::OTHER_QUEUE, join::auto_add, trouble::Trouble};
 
 /// Time between two looks of a standby whether the owner is gone.
@@ -187,7 +187,7 @@ impl Life {
             self.stats.retry();
         }
         self.say_first(Err(trouble.chain()));
-        self.sub.tell(Part::BatchLoop, trouble).await;
+        self.sub.tell(TroubledPart::BatchLoop, trouble).await;
     }
 }
 

@@ -29,14 +29,14 @@ use crate::{
 
 /// The server that a session goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Side {
+pub(crate) enum ServerSide {
     Provider,
     Subscriber,
 }
 
 /// The settings of a job, from its config.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct JobSettings {
     /// The job's name.
     pub job: String,
     /// The provider's queue.
@@ -57,7 +57,7 @@ pub(crate) struct Settings {
     pub retry_delay: Duration,
 }
 
-impl Settings {
+impl JobSettings {
     /// How long a parked table rests between two tries.
     pub(crate) fn parked_rest(&self) -> Duration {
         PARKED_REST.min(self.retry_delay)
@@ -67,7 +67,7 @@ impl Settings {
 /// One subscriber of a running job.
 pub(crate) struct Subscription {
     /// The job's settings.
-    pub settings: Settings,
+    pub settings: JobSettings,
     /// The consumer's name in the provider's queue.
     pub consumer: String,
     /// How the provider is reached.
@@ -108,7 +108,7 @@ pub(crate) struct Subscription {
     /// stored yet would be taken for a left-over.
     pub helpers: Mutex<()>,
     /// Handles to cancel the statement of the newest session of each purpose.
-    pub(crate) statements: std::sync::Mutex<HashMap<(Side, Purpose), CancelToken>>,
+    pub(crate) statements: std::sync::Mutex<HashMap<(ServerSide, Purpose), CancelToken>>,
     /// Signs of life of the batch loop.
     pub(crate) loop_beat: Beat,
     /// Signs of life of the table tasks.
@@ -130,7 +130,7 @@ impl Subscription {
             )
             .await
             .map_err(Trouble::connect("provider"))?;
-        self.remember(Side::Provider, purpose, &session);
+        self.remember(ServerSide::Provider, purpose, &session);
         Ok(session)
     }
 
@@ -144,7 +144,7 @@ impl Subscription {
             )
             .await
             .map_err(Trouble::connect("subscriber"))?;
-        self.remember(Side::Subscriber, purpose, &session);
+        self.remember(ServerSide::Subscriber, purpose, &session);
         Ok(session)
     }
 
@@ -170,7 +170,7 @@ impl Subscription {
         std::mem::take(&mut *self.wanting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn remember(&self, side: Side, purpose: Purpose, session: &Session) {
+    fn remember(&self, side: ServerSide, purpose: Purpose, session: &Session) {
         self.statements
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -8,14 +8,14 @@ use tracing::{debug, error, warn};
 
 use super::{
     shared::Subscription,
-    told::{Part, Stored},
+    told::{Stored, TroubledPart},
 };
 use crate::trouble::Trouble;
 
 impl Subscription {
     /// Logs trouble, unless it has been logged and is not over, and shows it in `status` if the subscriber can be
     /// reached, until the part [goes on](Subscription::goes_on).
-    pub(crate) async fn tell(&self, part: Part, trouble: &Trouble) {
+    pub(crate) async fn tell(&self, part: TroubledPart, trouble: &Trouble) {
         // The text has no values of rows, because everybody with access to the log or to a status sees it.
         let (text, advice) = (trouble.log_line(), trouble.advice());
         let news = {
@@ -32,26 +32,26 @@ impl Subscription {
         self.show_trouble().await;
     }
 
-    fn log(&self, part: Part, trouble: &Trouble, error: &str) {
+    fn log(&self, part: TroubledPart, trouble: &Trouble, error: &str) {
         let consumer = &self.consumer;
         match (part, trouble, trouble.advice()) {
-            (Part::BatchLoop, Trouble::Operator { .. } | Trouble::Table(_), advice) => {
+            (TroubledPart::BatchLoop, Trouble::Operator { .. } | Trouble::Table(_), advice) => {
                 error!(%consumer, %error, advice, "subscriber stopped");
             }
-            (Part::BatchLoop, Trouble::Passing { .. } | Trouble::Stale, Some(advice)) => {
+            (TroubledPart::BatchLoop, Trouble::Passing { .. } | Trouble::Stale, Some(advice)) => {
                 error!(%consumer, %error, %advice, "subscriber waits");
             }
-            (Part::BatchLoop, Trouble::Passing { .. } | Trouble::Stale, None) => {
+            (TroubledPart::BatchLoop, Trouble::Passing { .. } | Trouble::Stale, None) => {
                 warn!(%consumer, %error, "subscriber waits");
             }
-            (Part::TableTasks, _, advice) => {
+            (TroubledPart::TableTasks, _, advice) => {
                 error!(%consumer, %error, advice, "table tasks wait");
             }
         }
     }
 
     /// Ends the reported trouble of a part: the same trouble is news the next time.
-    pub(crate) async fn goes_on(&self, part: Part) {
+    pub(crate) async fn goes_on(&self, part: TroubledPart) {
         let was_told = {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             told.slot(part).take();
@@ -63,7 +63,7 @@ impl Subscription {
     }
 
     /// Whether trouble of a part was reported and is not over.
-    pub(crate) fn is_in_trouble(&self, part: Part) -> bool {
+    pub(crate) fn is_in_trouble(&self, part: TroubledPart) -> bool {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.logged.holds(&part)
     }

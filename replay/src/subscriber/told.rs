@@ -5,7 +5,7 @@ use admin::log::Once;
 /// The part of a subscriber that has trouble. The batch loop's trouble counts first: without the batch loop nothing
 /// goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Part {
+pub(crate) enum TroubledPart {
     BatchLoop,
     /// The tasks of the tables, and the provider's view of the subscriber: the batch loop may go on while these wait.
     TableTasks,
@@ -14,7 +14,7 @@ pub(crate) enum Part {
 /// The trouble that has been reported and is not over.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    pub(super) logged: Once<Part>,
+    pub(super) logged: Once<TroubledPart>,
     pub(super) batch_loop: Option<Stored>,
     pub(super) table_tasks: Option<Stored>,
 }
@@ -28,10 +28,10 @@ pub(super) struct Stored {
 
 impl Told {
     /// The trouble of a part.
-    pub(super) fn slot(&mut self, part: Part) -> &mut Option<Stored> {
+    pub(super) fn slot(&mut self, part: TroubledPart) -> &mut Option<Stored> {
         match part {
-            Part::BatchLoop => &mut self.batch_loop,
-            Part::TableTasks => &mut self.table_tasks,
+            TroubledPart::BatchLoop => &mut self.batch_loop,
+            TroubledPart::TableTasks => &mut self.table_tasks,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::mem::Discriminant;
 
-use sql::{name::TableName, subscriber::conflict::Kind};
+use sql::{name::TableName, subscriber::conflict::ConflictKind};
 
 use super::{TableTrouble, Trouble};
 
@@ -15,17 +15,17 @@ pub(crate) enum NotAsSaid {
         /// How many rows.
         rows: usize,
         /// How the rows differ.
-        kind: Kind,
+        kind: ConflictKind,
     },
     /// Statements did not touch each row once.
     #[error("its statements did not touch each row once")]
     Unruly,
 }
 
-fn kind_says(kind: Kind) -> &'static str {
+fn kind_says(kind: ConflictKind) -> &'static str {
     match kind {
-        Kind::Missing => "are missing",
-        Kind::Exists => "are there already",
+        ConflictKind::Missing => "are missing",
+        ConflictKind::Exists => "are there already",
     }
 }
 

@@ -34,11 +34,11 @@ pub use self::connect_error::ConnectError;
 use self::connect_error::{Attempt, Cause};
 
 pub use self::conninfo::ConninfoError;
-use self::passfile::Wanted;
+use self::passfile::Login;
 pub use self::pool::{NoSession, Pool, PoolError, Pooled};
 pub use self::session::{CancelToken, NotCancelled, Session};
 use self::session::{Channel, Wire};
-use self::settings::{Binding, Endpoint, Secret, Settings, SslMode, Target};
+use self::settings::{Binding, Endpoint, Secret, SessionAttrs, Settings, SslMode};
 use self::tls::Connector;
 pub use self::tls::TlsError;
 use crate::install::ownership::{self, Schema};
@@ -170,7 +170,7 @@ impl ConnectInfo {
     }
 
     /// Tries one address, with the falls back from and to TLS that the sslmode allows.
-    async fn try_place(&self, place: &Place, name: &ApplicationName) -> Result<Wire, Cause> {
+    async fn try_place(&self, place: &HostAddress, name: &ApplicationName) -> Result<Wire, Cause> {
         let plan: &[Channel] = match (place.is_socket(), self.0.tls.mode) {
             // libpq ignores sslmode on sockets.
             (true, _) | (false, SslMode::Disable) => &[Channel::Plain],
@@ -208,7 +208,7 @@ impl ConnectInfo {
 
     fn driver_config(
         &self,
-        place: &Place,
+        place: &HostAddress,
         channel: Channel,
         name: &ApplicationName,
     ) -> tokio_postgres::Config {
@@ -253,8 +253,8 @@ impl ConnectInfo {
         config
     }
 
-    fn password_for(&self, place: &Place) -> Option<Secret> {
-        let wanted = Wanted {
+    fn password_for(&self, place: &HostAddress) -> Option<Secret> {
+        let wanted = Login {
             host: &place.host,
             port: place.port,
             dbname: &self.0.dbname,
@@ -308,7 +308,7 @@ impl fmt::Display for Endpoint {
 
 /// One address to try.
 #[derive(Debug)]
-struct Place {
+struct HostAddress {
     /// Name that a certificate must bear, or a socket's directory.
     host: String,
     address: Option<IpAddr>,
@@ -317,13 +317,13 @@ struct Place {
     problem: Option<io::Error>,
 }
 
-impl Place {
+impl HostAddress {
     fn is_socket(&self) -> bool {
         self.address.is_none() && self.host.starts_with(['/', '@'])
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for HostAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
             Some(address) if address.to_string() != self.host => {
@@ -336,9 +336,9 @@ impl fmt::Display for Place {
 
 /// The addresses behind an endpoint. Each address of a name has its own time limit, so that a
 /// dead first one does not use up the time of the second.
-async fn places(endpoint: &Endpoint, limit: Option<Duration>) -> Vec<Place> {
+async fn places(endpoint: &Endpoint, limit: Option<Duration>) -> Vec<HostAddress> {
     let port = endpoint.port;
-    let place = |host: String, address| Place {
+    let place = |host: String, address| HostAddress {
         host,
         address,
         port,
@@ -372,7 +372,7 @@ async fn places(endpoint: &Endpoint, limit: Option<Duration>) -> Vec<Place> {
             .into_iter()
             .map(|address| place(host.clone(), Some(address.ip())))
             .collect(),
-        Err(problem) => vec![Place {
+        Err(problem) => vec![HostAddress {
             problem: Some(problem),
             ..place(host, None)
         }],
@@ -393,15 +393,18 @@ fn default_host(port: u16) -> String {
         .to_owned()
 }
 
-async fn check_target(wire: &Wire, target: Target) -> Result<(), Cause> {
+async fn check_target(wire: &Wire, target: SessionAttrs) -> Result<(), Cause> {
     let wrong = |wanted| Err(Cause::WrongServer(wanted));
     match target {
-        Target::Any => Ok(()),
-        Target::ReadWrite if wire.state.read_only => wrong("a server that takes writes"),
-        Target::ReadOnly if !wire.state.read_only => wrong("a read-only server"),
-        Target::Primary if wire.state.in_recovery => wrong("a primary server"),
-        Target::Standby if !wire.state.in_recovery => wrong("a standby server"),
-        Target::ReadWrite | Target::ReadOnly | Target::Primary | Target::Standby => Ok(()),
+        SessionAttrs::Any => Ok(()),
+        SessionAttrs::ReadWrite if wire.state.read_only => wrong("a server that takes writes"),
+        SessionAttrs::ReadOnly if !wire.state.read_only => wrong("a read-only server"),
+        SessionAttrs::Primary if wire.state.in_recovery => wrong("a primary server"),
+        SessionAttrs::Standby if !wire.state.in_recovery => wrong("a standby server"),
+        SessionAttrs::ReadWrite
+        | SessionAttrs::ReadOnly
+        | SessionAttrs::Primary
+        | SessionAttrs::Standby => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Whose password is wanted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct Login<'a> {
     /// Name, address or socket directory of the server, as given.
     pub(crate) host: &'a str,
     pub(crate) port: u16,
@@ -27,7 +27,7 @@ pub(crate) fn default_path(env: Env<'_>) -> Option<PathBuf> {
 
 /// The first password of the file that fits. As in libpq, a file that others can read is ignored with a warning: a
 /// password that everybody knows must not be relied on in silence.
-pub(crate) fn lookup(path: &Path, wanted: Wanted<'_>) -> Option<String> {
+pub(crate) fn lookup(path: &Path, wanted: Login<'_>) -> Option<String> {
     let (text, metadata) = match small_file::read_text(path, MAX_FILE_BYTES) {
         Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -46,7 +46,7 @@ pub(crate) fn lookup(path: &Path, wanted: Wanted<'_>) -> Option<String> {
     find(&text, wanted)
 }
 
-fn find(text: &str, wanted: Wanted<'_>) -> Option<String> {
+fn find(text: &str, wanted: Login<'_>) -> Option<String> {
     // libpq looks up its own socket directory as "localhost".
     let host = match wanted.host {
         "" | "/var/run/postgresql" | "/run/postgresql" | "/tmp" => "localhost",
@@ -117,7 +117,7 @@ mod tests {
         *:*:*:other:any\n";
 
     fn password(host: &str, port: u16, user: &str) -> Option<String> {
-        let wanted = Wanted {
+        let wanted = Login {
             host,
             port,
             dbname: "db",
@@ -150,7 +150,7 @@ mod tests {
     fn a_file_that_others_can_read_is_ignored() {
         let path = std::env::temp_dir().join(format!("pgpass-{}", std::process::id()));
         fs::write(&path, "*:*:*:*:secret\n").unwrap();
-        let wanted = Wanted {
+        let wanted = Login {
             host: "h",
             port: 1,
             dbname: "d",

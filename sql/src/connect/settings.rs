@@ -92,7 +92,7 @@ pub(crate) enum TlsVersions {
 
 /// What the server must be (`target_session_attrs`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum SessionAttrs {
     Any,
     ReadWrite,
     ReadOnly,
@@ -149,7 +149,7 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) keepalive: Keepalive,
     pub(crate) options: Option<String>,
-    pub(crate) target: Target,
+    pub(crate) target: SessionAttrs,
     pub(crate) binding: Binding,
     pub(crate) tls: TlsSettings,
     /// The words as they were given, for programs that use libpq. Database, user, password and service are left out;
@@ -311,13 +311,13 @@ fn keepalive(words: &Reader<'_>) -> Result<Keepalive, ConninfoError> {
     })
 }
 
-fn target(words: &Reader<'_>) -> Result<Target, ConninfoError> {
+fn target(words: &Reader<'_>) -> Result<SessionAttrs, ConninfoError> {
     Ok(match words.text("target_session_attrs") {
-        None | Some("any") => Target::Any,
-        Some("read-write") => Target::ReadWrite,
-        Some("read-only") => Target::ReadOnly,
-        Some("primary") => Target::Primary,
-        Some("standby") => Target::Standby,
+        None | Some("any") => SessionAttrs::Any,
+        Some("read-write") => SessionAttrs::ReadWrite,
+        Some("read-only") => SessionAttrs::ReadOnly,
+        Some("primary") => SessionAttrs::Primary,
+        Some("standby") => SessionAttrs::Standby,
         Some(_) => {
             return Err(value(
                 "target_session_attrs",

@@ -12,7 +12,7 @@ pub mod tuple;
 use serde::Deserialize;
 
 use self::{
-    part::Part,
+    part::Partition,
     shape::{BadShape, Shape, ShapeId},
 };
 use crate::name::{BadName, TableName};
@@ -48,7 +48,7 @@ pub enum Event<'a> {
         /// The shape of the rows.
         shape: ShapeId,
         /// What the event says of the rows.
-        kind: Kind,
+        kind: EventKind,
         /// The rows, which [`row::rows`] takes apart.
         block: &'a [u8],
     },
@@ -83,7 +83,7 @@ pub enum Mark {
         why: String,
     },
     /// All rows that lay in a partition are gone.
-    Emptied(Part),
+    Emptied(Partition),
     /// A column has one value in all rows; null if there is none.
     Filled {
         /// The column.
@@ -130,7 +130,7 @@ struct MarkData {
 
 /// What an event says of its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum EventKind {
     /// Whole rows; before the event no row had the key.
     Insert,
     /// Whole rows; before the event a row had the key.
@@ -149,25 +149,29 @@ pub enum Kind {
     Minus,
 }
 
-impl Kind {
+impl EventKind {
     /// Whether the event holds keys only.
     pub fn is_key_only(self) -> bool {
         match self {
-            Kind::Delete | Kind::Gone | Kind::Large => true,
-            Kind::Insert | Kind::Update | Kind::Live | Kind::Plus | Kind::Minus => false,
+            EventKind::Delete | EventKind::Gone | EventKind::Large => true,
+            EventKind::Insert
+            | EventKind::Update
+            | EventKind::Live
+            | EventKind::Plus
+            | EventKind::Minus => false,
         }
     }
 
-    fn parse(text: &str) -> Option<Kind> {
+    fn parse(text: &str) -> Option<EventKind> {
         match text {
-            "insert" => Some(Kind::Insert),
-            "update" => Some(Kind::Update),
-            "delete" => Some(Kind::Delete),
-            "live" => Some(Kind::Live),
-            "gone" => Some(Kind::Gone),
-            "large" => Some(Kind::Large),
-            "plus" => Some(Kind::Plus),
-            "minus" => Some(Kind::Minus),
+            "insert" => Some(EventKind::Insert),
+            "update" => Some(EventKind::Update),
+            "delete" => Some(EventKind::Delete),
+            "live" => Some(EventKind::Live),
+            "gone" => Some(EventKind::Gone),
+            "large" => Some(EventKind::Large),
+            "plus" => Some(EventKind::Plus),
+            "minus" => Some(EventKind::Minus),
             _ => None,
         }
     }
@@ -201,7 +205,7 @@ pub enum Why {
     ShapeId(String),
     /// The kind of rows is unknown.
     #[error("ev_extra3 {0:?} is no kind of rows that this version knows")]
-    Kind(String),
+    EventKind(String),
     /// The shape cannot be read.
     #[error("its shape is wrong")]
     Shape(#[from] BadShape),
@@ -261,9 +265,9 @@ impl<'a> RawEvent<'a> {
             .map_err(|_| Why::ShapeId(text.to_owned()))
     }
 
-    fn kind(&self) -> Result<Kind, Why> {
+    fn kind(&self) -> Result<EventKind, Why> {
         let text = self.ev_extra3.ok_or(Why::Missing("ev_extra3"))?;
-        Kind::parse(text).ok_or_else(|| Why::Kind(text.to_owned()))
+        EventKind::parse(text).ok_or_else(|| Why::EventKind(text.to_owned()))
     }
 
     fn json(&self) -> Result<&'a str, Why> {
@@ -324,7 +328,7 @@ mod tests {
             Event::Rows {
                 table: "public.\"user\"",
                 shape: ShapeId(7),
-                kind: Kind::Update,
+                kind: EventKind::Update,
                 block: b"(1,a)",
             }
         );

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 /// A partition, and what tells its rows from all other rows.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Part {
+pub struct Partition {
     /// The partition's name.
     pub part: PartName,
     /// The partition's bound, as PostgreSQL writes it.
@@ -107,7 +107,7 @@ pub struct OwnColumn<'a> {
 /// collation orders by bytes.
 const COLLATABLE: [&str; 3] = ["text", "character varying", "bpchar"];
 
-impl Part {
+impl Partition {
     /// The condition on a table `t` that holds for the partition's rows and for no others; none if there is no such
     /// condition.
     ///
@@ -167,8 +167,8 @@ impl Bound {
                     .iter()
                     .map(|column| format!("t.{} is not null", column.name))
                     .collect();
-                all.extend(side(columns, from, Side::From, place));
-                all.extend(side(columns, to, Side::To, place));
+                all.extend(side(columns, from, RangeEnd::From, place));
+                all.extend(side(columns, to, RangeEnd::To, place));
                 Some(format!("({})", all.join(" and ")))
             }
             Bound::Outside { not } => {
@@ -192,7 +192,7 @@ fn or(conditions: &[String]) -> String {
 
 /// Which end of a range.
 #[derive(Clone, Copy)]
-enum Side {
+enum RangeEnd {
     From,
     To,
 }
@@ -202,7 +202,7 @@ enum Side {
 fn side(
     columns: &[OwnColumn<'_>],
     limits: &[Limit],
-    side: Side,
+    side: RangeEnd,
     place: &mut impl FnMut(&str) -> String,
 ) -> Option<String> {
     let mut compared = Vec::new();
@@ -221,13 +221,13 @@ fn side(
         }
     }
     let operator = match (side, end) {
-        (Side::From, None | Some(End::Min)) => ">=",
-        (Side::From, Some(End::Max)) => ">",
-        (Side::To, None | Some(End::Min)) => "<",
-        (Side::To, Some(End::Max)) => "<=",
+        (RangeEnd::From, None | Some(End::Min)) => ">=",
+        (RangeEnd::From, Some(End::Max)) => ">",
+        (RangeEnd::To, None | Some(End::Min)) => "<",
+        (RangeEnd::To, Some(End::Max)) => "<=",
     };
     match (compared.as_slice(), side, end) {
-        ([], Side::From, Some(End::Min)) | ([], Side::To, Some(End::Max)) => None,
+        ([], RangeEnd::From, Some(End::Min)) | ([], RangeEnd::To, Some(End::Max)) => None,
         ([], _, _) => Some("false".to_owned()),
         ([one], _, _) => Some(format!(
             "{one} operator(pg_catalog.{operator}) {}",
@@ -267,7 +267,7 @@ mod tests {
         let part = format!(
             r#"{{"part": {{"schema": "s", "name": "p"}}, "bound": "x", "where": "false; drop table t", "within": {within}}}"#
         );
-        let part: Part = serde_json::from_str(&part).unwrap();
+        let part: Partition = serde_json::from_str(&part).unwrap();
         let own = |name: &str| match name {
             "a" => Some(OwnColumn {
                 name: "a",

@@ -6,19 +6,19 @@ use crate::{error::Error, name::TableName, queue::tick::TickId};
 
 /// How a row differed from what the change said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ConflictKind {
     /// A row that was to be updated or deleted did not exist.
     Missing,
     /// A row that was to be inserted existed already.
     Exists,
 }
 
-impl Kind {
+impl ConflictKind {
     /// The kind's word, as it is stored and logged.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Missing => "missing",
-            Kind::Exists => "exists",
+            ConflictKind::Missing => "missing",
+            ConflictKind::Exists => "exists",
         }
     }
 }
@@ -53,13 +53,13 @@ pub const KEPT_KEY_CHARACTERS: i32 = 4_000;
 
 /// Conflicts of one kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
+pub struct ConflictCount<'a> {
     /// The table, by its name on the provider.
     pub table: &'a TableName,
     /// The table's oid on the provider.
     pub provider_oid: u32,
     /// How the rows differ.
-    pub kind: Kind,
+    pub kind: ConflictKind,
     /// The rows' keys as record text; at least one.
     pub keys: &'a [String],
     /// The tick of the batch.
@@ -71,7 +71,7 @@ pub struct Found<'a> {
 pub async fn store(
     client: &impl GenericClient,
     consumer: &str,
-    found: &Found<'_>,
+    found: &ConflictCount<'_>,
 ) -> Result<Option<String>, Error> {
     let kept = &found.keys[..found.keys.len().min(KEPT_OF_CALL)];
     let rows = client

@@ -2,7 +2,7 @@
 
 use tokio_postgres::GenericClient;
 
-use crate::{error::Error, event::part::Part, name::TableName};
+use crate::{error::Error, event::part::Partition, name::TableName};
 
 /// For each of the given tables, in their order, whether it is partitioned. A table that does not exist is not.
 ///
@@ -37,7 +37,7 @@ pub async fn are_partitioned(
 pub async fn has_same(
     client: &impl GenericClient,
     table: &TableName,
-    part: &Part,
+    part: &Partition,
 ) -> Result<bool, Error> {
     client
         .query_one(

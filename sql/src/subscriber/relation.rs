@@ -6,7 +6,7 @@ use crate::{error::Error, name::TableName};
 
 /// The object that has a name in a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct NamedRelation {
     /// The object's kind in words, such as `a view`.
     pub what: String,
     /// The object is a table or a partitioned table.
@@ -16,15 +16,18 @@ pub struct Found {
 }
 
 /// The object with a name in this database; none if no object has the name.
-pub async fn find(client: &impl GenericClient, name: &TableName) -> Result<Option<Found>, Error> {
+pub async fn find(
+    client: &impl GenericClient,
+    name: &TableName,
+) -> Result<Option<NamedRelation>, Error> {
     let row = client.query_opt(FIND, &[&name.schema, &name.name]).await;
     row.and_then(|row| row.as_ref().map(found).transpose())
         .map_err(Error::database(format!("look for {name}")))
 }
 
-fn found(row: &Row) -> Result<Found, tokio_postgres::Error> {
+fn found(row: &Row) -> Result<NamedRelation, tokio_postgres::Error> {
     let kind: String = row.try_get(1)?;
-    Ok(Found {
+    Ok(NamedRelation {
         what: row.try_get(0)?,
         is_table: matches!(kind.as_str(), "r" | "p"),
         is_sequence: kind == "S",

@@ -79,7 +79,7 @@ pub async fn columns(
 
 /// The facts of a table beside its columns, as `trunkline.target_facts` gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct TargetFacts {
     /// COPY has the same effect on the table as INSERT.
     pub takes_copy: bool,
     /// Another table of the provider that is written to the table with that name by choice.
@@ -95,7 +95,7 @@ pub async fn facts(
     client: &impl GenericClient,
     table: &TableName,
     provider_oid: u32,
-) -> Result<Facts, Error> {
+) -> Result<TargetFacts, Error> {
     client
         .query_typed_one(
             "select takes_copy, other from trunkline.target_facts($1, $2, $3)",
@@ -107,7 +107,7 @@ pub async fn facts(
         )
         .await
         .and_then(|row| {
-            Ok(Facts {
+            Ok(TargetFacts {
                 takes_copy: row.try_get(0)?,
                 other: row.try_get(1)?,
             })

@@ -7,7 +7,7 @@ mod ticks;
 mod waits;
 
 pub use provider::{FromProvider, Held, ProviderFacts, Retention, of_provider};
-pub use reason::{Kind, Reason, Severity, Unasked, worst};
+pub use reason::{Reason, ReasonKind, Severity, Unasked, worst};
 pub use ticks::TickFacts;
 pub use waits::{Wait, waits};
 
@@ -78,7 +78,7 @@ pub struct FromSubscriber {
 
 /// What is known of a subscriber.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Facts {
+pub struct SubscriberFacts {
     /// A daemon of the job runs on this host.
     pub daemon: bool,
     /// The subscriber's own account; an error: the subscriber cannot be asked; None: replay is not installed there.
@@ -100,12 +100,12 @@ pub struct Verdict {
 }
 
 /// The verdict. `limits` are the lags that are a warning and critical.
-pub fn of_subscriber(facts: &Facts, limits: (f64, f64)) -> Verdict {
+pub fn of_subscriber(facts: &SubscriberFacts, limits: (f64, f64)) -> Verdict {
     let critical =
         |kind, subject: &str, what: &str| Reason::new(Severity::Critical, kind, subject, what);
     let own = match &facts.subscriber {
         Err(Unasked { error, advice }) => {
-            let found = critical(Kind::Unreachable, "subscriber", error);
+            let found = critical(ReasonKind::Unreachable, "subscriber", error);
             return Verdict {
                 state: SubscriberState::Unreachable,
                 lag: None,
@@ -114,7 +114,7 @@ pub fn of_subscriber(facts: &Facts, limits: (f64, f64)) -> Verdict {
         }
         Ok(None) => {
             let found = critical(
-                Kind::NotInstalled,
+                ReasonKind::NotInstalled,
                 "subscriber",
                 "replay is not installed here",
             );
@@ -135,7 +135,7 @@ pub fn of_subscriber(facts: &Facts, limits: (f64, f64)) -> Verdict {
         let what = format!("{} conflicts in the last day", own.conflicts);
         reasons.push(Reason::new(
             Severity::Warning,
-            Kind::Conflicts,
+            ReasonKind::Conflicts,
             "subscriber",
             what,
         ));
@@ -150,7 +150,7 @@ pub fn of_subscriber(facts: &Facts, limits: (f64, f64)) -> Verdict {
             "the oldest event that is not applied is {} old",
             seconds(age)
         );
-        reasons.push(Reason::new(severity, Kind::Lag, "subscriber", what));
+        reasons.push(Reason::new(severity, ReasonKind::Lag, "subscriber", what));
     }
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.severity));
     Verdict {
@@ -161,17 +161,17 @@ pub fn of_subscriber(facts: &Facts, limits: (f64, f64)) -> Verdict {
 }
 
 /// What is wrong with the daemon.
-fn of_replay(facts: &Facts, own: &FromSubscriber) -> Vec<Reason> {
+fn of_replay(facts: &SubscriberFacts, own: &FromSubscriber) -> Vec<Reason> {
     let reason = |severity, kind, what: String| Reason::new(severity, kind, "replay", what);
     let mut reasons = Vec::new();
     if own.paused {
-        let found = reason(Severity::Warning, Kind::Paused, "paused".into());
+        let found = reason(Severity::Warning, ReasonKind::Paused, "paused".into());
         reasons.push(found.advised("replay resume"));
     }
     if !facts.daemon && !own.connected {
         let found = reason(
             Severity::Critical,
-            Kind::NoDaemon,
+            ReasonKind::NoDaemon,
             "no daemon works on it".into(),
         );
         reasons.push(found.advised("replay start -d"));
@@ -181,7 +181,7 @@ fn of_replay(facts: &Facts, own: &FromSubscriber) -> Vec<Reason> {
             None if error.seconds < PASSING_SECONDS => Severity::Warning,
             None | Some(_) => Severity::Critical,
         };
-        let found = reason(severity, Kind::Error, error.text.clone());
+        let found = reason(severity, ReasonKind::Error, error.text.clone());
         reasons.push(found.advised_if(error.advice.clone()));
     }
     let work_waits = facts
@@ -205,7 +205,8 @@ fn of_replay(facts: &Facts, own: &FromSubscriber) -> Vec<Reason> {
             seconds(idle)
         );
         reasons.push(
-            reason(severity, Kind::Hangs, what).advised("see its log; if it hangs: replay restart"),
+            reason(severity, ReasonKind::Hangs, what)
+                .advised("see its log; if it hangs: replay restart"),
         );
     }
     reasons
@@ -221,7 +222,7 @@ fn of_tables(tables: &[TableFacts]) -> Vec<Reason> {
             let why = one.error.as_deref().unwrap_or("no reason is stored");
             Reason::new(
                 Severity::Critical,
-                Kind::Parked,
+                ReasonKind::Parked,
                 &one.table,
                 format!("parked: {why}"),
             )
@@ -230,7 +231,7 @@ fn of_tables(tables: &[TableFacts]) -> Vec<Reason> {
         .collect();
     if parked.len() > TOLD_TABLES {
         let what = format!("{} more are parked", parked.len() - TOLD_TABLES);
-        let found = Reason::new(Severity::Critical, Kind::Parked, "tables", what);
+        let found = Reason::new(Severity::Critical, ReasonKind::Parked, "tables", what);
         reasons.push(found.advised("replay tables"));
     }
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
@@ -239,13 +240,13 @@ fn of_tables(tables: &[TableFacts]) -> Vec<Reason> {
     }
     reasons.extend(counts.into_iter().map(|(state, count)| {
         let what = format!("{count} in state {state}");
-        Reason::new(Severity::Warning, Kind::Copying, "tables", what)
+        Reason::new(Severity::Warning, ReasonKind::Copying, "tables", what)
     }));
     reasons
 }
 
 /// The state, decided from the facts. An unhealthy state is never told as a healthy one.
-fn state(facts: &Facts, own: &FromSubscriber, lag: Option<f64>) -> SubscriberState {
+fn state(facts: &SubscriberFacts, own: &FromSubscriber, lag: Option<f64>) -> SubscriberState {
     let is = |state: &str| own.tables.iter().any(|table| table.state == state);
     if own.paused {
         SubscriberState::Paused
@@ -295,7 +296,7 @@ mod tests {
     }
 
     fn judge(own: FromSubscriber, provider: Option<FromProvider>) -> Verdict {
-        let facts = Facts {
+        let facts = SubscriberFacts {
             daemon: true,
             subscriber: Ok(Some(own)),
             provider,
@@ -304,7 +305,7 @@ mod tests {
     }
 
     /// State, and the worst reason's severity and kind.
-    fn told(verdict: &Verdict) -> (SubscriberState, Option<(Severity, Kind)>) {
+    fn told(verdict: &Verdict) -> (SubscriberState, Option<(Severity, ReasonKind)>) {
         let worst = verdict.reasons.first();
         (verdict.state, worst.map(|one| (one.severity, one.kind)))
     }
@@ -317,9 +318,9 @@ mod tests {
         assert_eq!(of(None, 7).lag, Some(0.0));
         assert_eq!(told(&of(Some(1.0), 3)), (Level, None));
         assert_eq!(told(&of(Some(30.0), 0)), (Behind, None));
-        let warned = Some((Severity::Warning, Kind::Lag));
+        let warned = Some((Severity::Warning, ReasonKind::Lag));
         assert_eq!(told(&of(Some(61.0), 0)), (Behind, warned));
-        let critical = Some((Severity::Critical, Kind::Lag));
+        let critical = Some((Severity::Critical, ReasonKind::Lag));
         assert_eq!(told(&of(Some(601.0), 0)), (Behind, critical));
     }
 
@@ -332,7 +333,10 @@ mod tests {
             ..own()
         };
         let hangs = judge(idle, late());
-        assert_eq!(told(&hangs).1, Some((Severity::Critical, Kind::Hangs)));
+        assert_eq!(
+            told(&hangs).1,
+            Some((Severity::Critical, ReasonKind::Hangs))
+        );
         let error = |advice: Option<&str>, seconds| FromSubscriber {
             error: Some(StoredError {
                 text: "no".into(),
@@ -341,7 +345,7 @@ mod tests {
             }),
             ..own()
         };
-        let said = |severity| Some((severity, Kind::Error));
+        let said = |severity| Some((severity, ReasonKind::Error));
         let passing = judge(error(None, 5.0), late());
         assert_eq!(told(&passing), (Waiting, said(Severity::Warning)));
         let lasting = judge(error(None, 61.0), late());
@@ -353,7 +357,7 @@ mod tests {
             ..own()
         };
         let paused = judge(paused, late());
-        let pause = Some((Severity::Warning, Kind::Paused));
+        let pause = Some((Severity::Warning, ReasonKind::Paused));
         assert_eq!(told(&paused), (Paused, pause));
         assert_eq!(judge(FromSubscriber::default(), late()).state, Starting);
         // A subscriber is never called level if the provider cannot be asked.

@@ -1,6 +1,6 @@
 //! What is wrong with the provider, and what the provider says of a subscriber. Pure.
 
-use super::reason::{Kind, Reason, Severity, Unasked};
+use super::reason::{Reason, ReasonKind, Severity, Unasked};
 use super::ticks::TickFacts;
 use super::waits::{Wait, waits};
 
@@ -30,12 +30,12 @@ pub struct ProviderFacts {
 pub fn of_provider(facts: &ProviderFacts) -> Vec<Reason> {
     let critical = |kind, what: String| Reason::new(Severity::Critical, kind, "provider", what);
     if let Some(Unasked { error, advice }) = &facts.unasked {
-        let found = critical(Kind::Unreachable, error.clone());
+        let found = critical(ReasonKind::Unreachable, error.clone());
         return vec![found.advised_if(advice.clone())];
     }
     let Some(ticks) = &facts.ticks else {
         let found = critical(
-            Kind::NotInstalled,
+            ReasonKind::NotInstalled,
             format!("there is no queue {}", facts.queue),
         );
         return vec![found.advised("see pgq_queue_name; if it is right: replay install")];
@@ -46,12 +46,12 @@ pub fn of_provider(facts: &ProviderFacts) -> Vec<Reason> {
             "queue {} takes no events: writes of captured tables fail",
             facts.queue
         );
-        let found = critical(Kind::NotCaptured, what);
+        let found = critical(ReasonKind::NotCaptured, what);
         reasons.push(found.advised("trunkline queue set QUEUE disable_insert=false"));
     }
     reasons.extend(facts.problems.iter().map(|(table, problem)| {
         let what = format!("its changes are not captured: {problem}");
-        Reason::new(Severity::Critical, Kind::NotCaptured, table, what)
+        Reason::new(Severity::Critical, ReasonKind::NotCaptured, table, what)
             .advised("put the table right on the provider, then copy it again: replay resync TABLE")
     }));
     reasons.extend(waits("provider", &facts.waits, &facts.standbys));
@@ -113,7 +113,7 @@ impl Retention {
             )
         };
         Some(
-            Reason::new(severity, Kind::Retention, &self.subject, what)
+            Reason::new(severity, ReasonKind::Retention, &self.subject, what)
                 .advised("let it catch up, or raise the limit: trunkline queue set"),
         )
     }
@@ -145,7 +145,7 @@ impl FromProvider {
     }
 
     pub(super) fn reasons(&self) -> Vec<Reason> {
-        let lost = |what: &str| Reason::new(Severity::Critical, Kind::Lost, "provider", what);
+        let lost = |what: &str| Reason::new(Severity::Critical, ReasonKind::Lost, "provider", what);
         let mut reasons = Vec::new();
         if !self.same_queue {
             reasons.push(lost(

@@ -25,7 +25,7 @@ impl Severity {
 /// What kind of thing is wrong, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ReasonKind {
     /// A database cannot be asked.
     Unreachable,
     /// Something that is expected in a database does not exist, or is older than this program.
@@ -60,26 +60,26 @@ pub enum Kind {
     Lag,
 }
 
-impl Kind {
+impl ReasonKind {
     /// The kind as printed.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Unreachable => "unreachable",
-            Kind::NotInstalled => "not-installed",
-            Kind::NoTick => "no-tick",
-            Kind::Standby => "standby",
-            Kind::Lock => "lock",
-            Kind::NotCaptured => "not-captured",
-            Kind::NoDaemon => "no-daemon",
-            Kind::Hangs => "hangs",
-            Kind::Paused => "paused",
-            Kind::Error => "error",
-            Kind::Lost => "lost",
-            Kind::Retention => "retention",
-            Kind::Parked => "parked",
-            Kind::Copying => "copying",
-            Kind::Conflicts => "conflicts",
-            Kind::Lag => "lag",
+            ReasonKind::Unreachable => "unreachable",
+            ReasonKind::NotInstalled => "not-installed",
+            ReasonKind::NoTick => "no-tick",
+            ReasonKind::Standby => "standby",
+            ReasonKind::Lock => "lock",
+            ReasonKind::NotCaptured => "not-captured",
+            ReasonKind::NoDaemon => "no-daemon",
+            ReasonKind::Hangs => "hangs",
+            ReasonKind::Paused => "paused",
+            ReasonKind::Error => "error",
+            ReasonKind::Lost => "lost",
+            ReasonKind::Retention => "retention",
+            ReasonKind::Parked => "parked",
+            ReasonKind::Copying => "copying",
+            ReasonKind::Conflicts => "conflicts",
+            ReasonKind::Lag => "lag",
         }
     }
 }
@@ -90,7 +90,7 @@ pub struct Reason {
     /// How bad the reason is.
     pub severity: Severity,
     /// The kind of the fault.
-    pub kind: Kind,
+    pub kind: ReasonKind,
     /// The subject of the reason: `ticker`, `replay`, `provider`, `subscriber`, or a table by its name.
     pub subject: String,
     /// What is wrong, in one line without values of rows.
@@ -102,7 +102,7 @@ pub struct Reason {
 impl Reason {
     pub(super) fn new(
         severity: Severity,
-        kind: Kind,
+        kind: ReasonKind,
         subject: &str,
         what: impl Into<String>,
     ) -> Reason {

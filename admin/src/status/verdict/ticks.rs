@@ -1,6 +1,6 @@
 //! Whether a queue is ticked as it should be. Pure.
 
-use super::reason::{Kind, Reason, Severity};
+use super::reason::{Reason, ReasonKind, Severity};
 use crate::output::seconds;
 
 /// How much later than due a tick may be, because a machine may be loaded.
@@ -47,7 +47,8 @@ impl TickFacts {
 
     /// What is wrong with the ticking, if anything.
     pub fn reason(&self) -> Option<Reason> {
-        let reason = |severity, what: String| Reason::new(severity, Kind::NoTick, "ticker", what);
+        let reason =
+            |severity, what: String| Reason::new(severity, ReasonKind::NoTick, "ticker", what);
         let Some(age) = self.age else {
             let found = reason(Severity::Critical, "the queue has no tick".into());
             return Some(found.advised("start the ticker: ticker start -d"));
@@ -57,7 +58,7 @@ impl TickFacts {
             if self.pending > 0 {
                 what.push_str(&format!(", {} events wait", self.pending));
             }
-            let found = Reason::new(Severity::Warning, Kind::NoTick, "queue", what);
+            let found = Reason::new(Severity::Warning, ReasonKind::NoTick, "queue", what);
             return Some(found.advised("trunkline queue set QUEUE ticker_paused=false"));
         }
         let (warn, crit) = self.limits()?;

@@ -1,6 +1,6 @@
 //! Our sessions that wait: for a synchronous standby, or for locks of others. Pure.
 
-use super::reason::{Kind, Reason, Severity};
+use super::reason::{Reason, ReasonKind, Severity};
 use crate::output::seconds;
 
 /// A commit that waits for a synchronous standby is told after this time.
@@ -28,7 +28,7 @@ pub fn waits(server: &str, waits: &[Wait], standbys: &str) -> Vec<Reason> {
             None if wait.seconds > STANDBY_SECONDS => Some(
                 Reason::new(
                     Severity::Critical,
-                    Kind::Standby,
+                    ReasonKind::Standby,
                     server,
                     format!(
                         "a commit of {session} waits for a synchronous standby since {since} \
@@ -40,7 +40,7 @@ pub fn waits(server: &str, waits: &[Wait], standbys: &str) -> Vec<Reason> {
             Some(holder) if wait.seconds > LOCK_SECONDS => Some(
                 Reason::new(
                     Severity::Warning,
-                    Kind::Lock,
+                    ReasonKind::Lock,
                     server,
                     format!("{session} waits for a lock since {since}, held by {holder}"),
                 )

@@ -8,7 +8,7 @@ use sql::{
     subscriber::{
         relation,
         session_role::SessionRole,
-        target::{self, Facts, TargetColumn},
+        target::{self, TargetColumn, TargetFacts},
     },
 };
 use tokio_postgres::GenericClient;
@@ -82,7 +82,7 @@ async fn facts(
     client: &impl GenericClient,
     shape: &Shape,
     target: &TableName,
-) -> Result<Facts, Trouble> {
+) -> Result<TargetFacts, Trouble> {
     target::facts(client, target, shape.table.oid)
         .await
         .map_err(Trouble::sql_at_table(
@@ -93,7 +93,7 @@ async fn facts(
 
 /// A table that was renamed on the provider is written under its new name. It is refused if another table is
 /// written to the table with that name: the rows of the two could not be told apart any more.
-fn refuse_a_target_of_another(facts: &Facts, table: &TableName) -> Result<(), Trouble> {
+fn refuse_a_target_of_another(facts: &TargetFacts, table: &TableName) -> Result<(), Trouble> {
     let Some(other) = &facts.other else {
         return Ok(());
     };

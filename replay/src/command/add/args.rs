@@ -5,7 +5,7 @@ use sql::{
     subscriber::{conflict::OnConflict, table_state::Existing},
 };
 
-use crate::join::{choose::Wanted, mapping::Wishes};
+use crate::join::{choose::TablePattern, mapping::Wishes};
 
 /// The arguments of `add`.
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub(crate) struct AddArgs {
         required_unless_present = "all",
         conflicts_with = "all"
     )]
-    pub(super) tables: Vec<Wanted>,
+    pub(super) tables: Vec<TablePattern>,
     /// All tables that can be replicated
     #[arg(long)]
     pub(super) all: bool,

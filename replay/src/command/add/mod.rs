@@ -14,10 +14,10 @@ use sql::{
 };
 
 pub(crate) use self::args::AddArgs;
-use self::side::{Side, Tally};
+use self::side::{AddSubscriber, Tally};
 use super::{Job, create, sequences, wait};
 use crate::join::{
-    choose::{Choice, Chosen, Unmatched, Wanted},
+    choose::{Choice, Chosen, TablePattern, Unmatched},
     fit::Wish,
     order,
 };
@@ -25,13 +25,13 @@ use crate::join::{
 /// Runs the command.
 pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     let patience = wait::limit(args.wait.as_deref())?;
-    let by_name = matches!(args.tables[..], [Wanted::Name(_)]);
+    let by_name = matches!(args.tables[..], [TablePattern::Name(_)]);
     args.wishes.check_number(by_name)?;
     let provider = job.provider().await?;
     job.has_queue(&provider).await?;
-    let mut subscribers: Vec<Side<'_>> = Vec::new();
+    let mut subscribers: Vec<AddSubscriber<'_>> = Vec::new();
     for one in job.subscribers(args.subscriber.as_deref())? {
-        subscribers.push(Side::open(job, one).await?);
+        subscribers.push(AddSubscriber::open(job, one).await?);
     }
     let identity = args.wanted_identity();
     let candidates = provider::candidates(&*provider, job.queue(), &identity).await?;
@@ -62,7 +62,7 @@ async fn sequences_of(
     job: &Job,
     args: &AddArgs,
     provider: &Session,
-    subscribers: &[Side<'_>],
+    subscribers: &[AddSubscriber<'_>],
     tally: &mut Tally,
 ) -> Result<(), Failure> {
     let mut left: Vec<TableName> = Vec::new();
@@ -97,7 +97,7 @@ async fn add_chosen(
     job: &Job,
     args: &AddArgs,
     provider: &Session,
-    subscribers: &mut [Side<'_>],
+    subscribers: &mut [AddSubscriber<'_>],
     chosen: Chosen<Candidate>,
 ) -> Result<Tally, Failure> {
     let mut tally = Tally::default();

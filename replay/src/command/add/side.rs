@@ -11,7 +11,7 @@ use sql::{connect::Session, name::TableName, subscriber::table_state::TableRow};
 use crate::command::{Job, subscriber::Opened};
 
 /// One subscriber as `add` sees it.
-pub(super) struct Side<'a> {
+pub(super) struct AddSubscriber<'a> {
     pub(super) config: &'a SubscriberConfig,
     pub(super) session: Session,
     /// Tables that the subscriber replicates already.
@@ -20,11 +20,14 @@ pub(super) struct Side<'a> {
     pub(super) created: HashSet<TableName>,
 }
 
-impl<'a> Side<'a> {
-    pub(super) async fn open(job: &Job, config: &'a SubscriberConfig) -> Result<Side<'a>, Failure> {
+impl<'a> AddSubscriber<'a> {
+    pub(super) async fn open(
+        job: &Job,
+        config: &'a SubscriberConfig,
+    ) -> Result<AddSubscriber<'a>, Failure> {
         let opened = Opened::of(job, config).await?;
         let known = opened.tables().await?.into_iter();
-        Ok(Side {
+        Ok(AddSubscriber {
             known: known.map(|row| (row.table.clone(), row)).collect(),
             config,
             session: opened.session,

@@ -14,7 +14,7 @@ use sql::{
 
 use super::{
     args::{AddArgs, ConflictChoice},
-    side::{Side, Tally},
+    side::{AddSubscriber, Tally},
 };
 use crate::{
     command::{Job, label},
@@ -29,7 +29,7 @@ pub(super) async fn to(
     job: &Job,
     args: &AddArgs,
     provider: &Session,
-    side: &mut Side<'_>,
+    side: &mut AddSubscriber<'_>,
     wish: &Wish<'_>,
     tally: &mut Tally,
 ) -> Result<(), Failure> {
@@ -99,7 +99,7 @@ enum Known {
     Otherwise(String),
 }
 
-fn known(args: &AddArgs, side: &Side<'_>, wish: &Wish<'_>, suffix: &str) -> Known {
+fn known(args: &AddArgs, side: &AddSubscriber<'_>, wish: &Wish<'_>, suffix: &str) -> Known {
     let (candidate, mapping) = (wish.candidate, wish.mapping);
     match side.known.get(&candidate.table) {
         Some(row) if row.provider_oid == candidate.oid => {
@@ -132,7 +132,7 @@ fn known(args: &AddArgs, side: &Side<'_>, wish: &Wish<'_>, suffix: &str) -> Know
 /// Why the subscriber's table does not take the rows. Warns of values that the table may not take later.
 async fn misfit(
     provider: &Session,
-    side: &Side<'_>,
+    side: &AddSubscriber<'_>,
     wish: &Wish<'_>,
 ) -> Result<Option<String>, Failure> {
     let table = &wish.candidate.table;
@@ -155,7 +155,7 @@ async fn misfit(
 async fn register(
     job: &Job,
     provider: &Session,
-    side: &Side<'_>,
+    side: &AddSubscriber<'_>,
     wish: &Wish<'_>,
 ) -> Result<Option<String>, Failure> {
     let (candidate, mapping) = (wish.candidate, wish.mapping);
@@ -195,7 +195,7 @@ async fn register(
 async fn is_there(
     job: &Job,
     args: &AddArgs,
-    side: &Side<'_>,
+    side: &AddSubscriber<'_>,
     table: &TableName,
     suffix: &str,
 ) -> Result<(), Failure> {
@@ -213,7 +213,7 @@ async fn is_there(
 
 /// Stores what happens with rows that are not as their changes say; false if the choice was the same before.
 async fn choose(
-    side: &Side<'_>,
+    side: &AddSubscriber<'_>,
     table: &TableName,
     choice: ConflictChoice,
 ) -> Result<bool, Failure> {

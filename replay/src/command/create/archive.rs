@@ -17,7 +17,7 @@ const PG_STATISTIC_EXT: u32 = 3381;
 
 /// The kind of an entry, as far as the choice of entries depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum EntryKind {
     /// A table; partitions are tables too.
     Table,
     /// A foreign key.
@@ -33,21 +33,21 @@ enum Kind {
     Left,
 }
 
-impl Kind {
-    fn of(catalog: u32, word: &str) -> Kind {
+impl EntryKind {
+    fn of(catalog: u32, word: &str) -> EntryKind {
         match (catalog, word) {
-            (PG_CLASS, "TABLE") => Kind::Table,
-            (PG_CONSTRAINT, "FK") => Kind::ForeignKey,
+            (PG_CLASS, "TABLE") => EntryKind::Table,
+            (PG_CONSTRAINT, "FK") => EntryKind::ForeignKey,
             (PG_CLASS, "INDEX" | "SEQUENCE")
             | (PG_ATTRDEF, _)
             | (PG_CONSTRAINT, "CONSTRAINT")
             | (PG_STATISTIC_EXT, _)
             // Entries without an object: TABLE ATTACH, INDEX ATTACH, SEQUENCE OWNED BY.
-            | (0, "TABLE" | "INDEX" | "SEQUENCE") => Kind::OfTable,
-            (PG_CONSTRAINT, "CHECK") | (0, "COMMENT") => Kind::Remark,
+            | (0, "TABLE" | "INDEX" | "SEQUENCE") => EntryKind::OfTable,
+            (PG_CONSTRAINT, "CHECK") | (0, "COMMENT") => EntryKind::Remark,
             (_, "TRIGGER" | "RULE" | "POLICY" | "ROW" | "ACL" | "EVENT" | "PUBLICATION" | "SUBSCRIPTION" | "DATABASE")
-            | (0, _) => Kind::Left,
-            _ => Kind::Prerequisite,
+            | (0, _) => EntryKind::Left,
+            _ => EntryKind::Prerequisite,
         }
     }
 }
@@ -55,7 +55,7 @@ impl Kind {
 /// One line of the list, and the entries that it depends on.
 #[derive(Clone, Debug)]
 struct Entry {
-    kind: Kind,
+    kind: EntryKind,
     address: Address,
     needs: BTreeSet<u32>,
 }
@@ -98,7 +98,7 @@ impl Archive {
                 let catalog = words.next()?.parse().ok()?;
                 let oid = words.next()?.parse().ok()?;
                 let entry = Entry {
-                    kind: Kind::of(catalog, words.next()?),
+                    kind: EntryKind::of(catalog, words.next()?),
                     address: (catalog, oid),
                     needs: BTreeSet::new(),
                 };
@@ -122,7 +122,7 @@ impl Archive {
         let tables: BTreeMap<u32, u32> = self
             .entries
             .iter()
-            .filter(|(_, entry)| entry.kind == Kind::Table)
+            .filter(|(_, entry)| entry.kind == EntryKind::Table)
             .map(|(number, entry)| (entry.address.1, *number))
             .collect();
         for oid in &wanted.tables {
@@ -134,7 +134,7 @@ impl Archive {
 
     fn is_table(&self, number: u32) -> bool {
         let entry = self.entries.get(&number);
-        entry.is_some_and(|entry| entry.kind == Kind::Table)
+        entry.is_some_and(|entry| entry.kind == EntryKind::Table)
     }
 }
 
@@ -160,12 +160,12 @@ impl<'a> Choice<'a> {
         for (number, entry) in &self.archive.entries {
             let comes = !self.has(*number)
                 && match entry.kind {
-                    Kind::OfTable => entry.needs.iter().any(|need| self.own.contains(need)),
-                    Kind::ForeignKey => self.is_wanted(entry) && self.may_refer(entry),
-                    Kind::Remark => {
+                    EntryKind::OfTable => entry.needs.iter().any(|need| self.own.contains(need)),
+                    EntryKind::ForeignKey => self.is_wanted(entry) && self.may_refer(entry),
+                    EntryKind::Remark => {
                         !entry.needs.is_empty() && entry.needs.iter().all(|need| self.has(*need))
                     }
-                    Kind::Table | Kind::Prerequisite | Kind::Left => false,
+                    EntryKind::Table | EntryKind::Prerequisite | EntryKind::Left => false,
                 };
             if comes {
                 self.own.insert(*number);
@@ -188,7 +188,7 @@ impl<'a> Choice<'a> {
     fn is_there(&self, number: u32) -> bool {
         self.there.contains(&number)
             || self.archive.entries.get(&number).is_some_and(|entry| {
-                entry.kind == Kind::OfTable
+                entry.kind == EntryKind::OfTable
                     && entry.needs.iter().any(|need| self.there.contains(need))
             })
     }
@@ -204,7 +204,7 @@ impl<'a> Choice<'a> {
 
     fn wanted_keys(&self) -> impl Iterator<Item = &'a Entry> {
         let entries = self.archive.entries.values();
-        entries.filter(|entry| entry.kind == Kind::ForeignKey && self.is_wanted(entry))
+        entries.filter(|entry| entry.kind == EntryKind::ForeignKey && self.is_wanted(entry))
     }
 
     fn needed(&self) -> Needed {

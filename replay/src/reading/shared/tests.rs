@@ -5,7 +5,7 @@ use sql::queue::tick::{Epoch, Tick, TickId, TickTag};
 
 use super::*;
 use crate::{
-    batch::{Header, Part},
+    batch::{BatchPart, Header},
     queue::ticks::Listener,
 };
 
@@ -62,9 +62,9 @@ fn new_group(
 }
 
 fn part(bytes: usize) -> Delivery {
-    Delivery::Part(Arc::new(Part {
+    Delivery::Part(Arc::new(BatchPart {
         bytes,
-        ..Part::default()
+        ..BatchPart::default()
     }))
 }
 
@@ -222,10 +222,10 @@ async fn a_reader_whose_members_have_left_ends() {
 #[tokio::test]
 async fn the_last_part_of_a_batch_that_others_follow_waits_for_nobody_within_a_chunk() {
     let last = |others_follow| {
-        Delivery::Part(Arc::new(Part {
+        Delivery::Part(Arc::new(BatchPart {
             bytes: CHUNK / 2,
             end: End::Last { others_follow },
-            ..Part::default()
+            ..BatchPart::default()
         }))
     };
     let (group, mut ends) = new_group(&readers(), at(1), 1);

@@ -22,7 +22,7 @@ use crate::{
         batches::{Answer, Next, Queue},
         track::OffTrack,
     },
-    reading::parts::{Parts, Settings},
+    reading::parts::{PartSizes, Parts},
     subscriber::followed::Followed,
     trouble::Trouble,
 };
@@ -195,10 +195,10 @@ impl<'a> OwnEvents<'a> {
         tx: &mut ApplyTx<'_>,
         batch: &Batch,
     ) -> Result<(), Trouble> {
-        let settings = Settings {
+        let settings = PartSizes {
             chunk_bytes: self.chunk_bytes,
             skipped: tx.skipped(self.epoch, self.row.provider_oid).await?,
-            ..Settings::default()
+            ..PartSizes::default()
         };
         let mut parts = Parts::new(self.queue.events(batch).await?, settings);
         while let Some(part) = parts.next(|| false).await? {

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     copy::{self, left_behind::Tending},
-    subscriber::{progress::Progress, shared::Subscription, told::Part},
+    subscriber::{progress::Progress, shared::Subscription, told::TroubledPart},
     table::{self, Duty},
     trouble::Trouble,
 };
@@ -41,7 +41,7 @@ struct Tasks {
     running: JoinSet<Result<(), Trouble>>,
     tables: HashMap<Id, Running>,
     /// The tables whose copy can begin, as the last look found them; the last entry is the next one.
-    waiting: Vec<Waiting>,
+    waiting: Vec<QueuedTable>,
     resting: HashMap<u32, Rest>,
     sizes: Sizes,
     tending: Tending,
@@ -55,7 +55,7 @@ struct Running {
 }
 
 /// A table that waits for its copy.
-struct Waiting {
+struct QueuedTable {
     bytes: i64,
     oid: u32,
     table: TableName,
@@ -91,7 +91,7 @@ pub(crate) async fn run(sub: Arc<Subscription>, subscriber: Session) -> Result<(
 async fn tell(sub: &Subscription, trouble: &Trouble) {
     match trouble {
         Trouble::Operator { .. } | Trouble::Table(_) => {
-            sub.tell(Part::TableTasks, trouble).await;
+            sub.tell(TroubledPart::TableTasks, trouble).await;
         }
         // The batch loop meets this trouble too.
         Trouble::Passing { .. } | Trouble::Stale => {
@@ -124,7 +124,7 @@ async fn turns(
         tasks.start_copies(sub);
         applied.tell_if_due(sub, &provider, subscriber).await?;
         progress.show(sub, subscriber).await?;
-        sub.goes_on(Part::TableTasks).await;
+        sub.goes_on(TroubledPart::TableTasks).await;
         sub.tables_beat.beat();
         let moved = async {
             sub.for_provider.notified().await;
@@ -202,7 +202,7 @@ impl Tasks {
                 continue;
             }
             match table::duty(row, sub.settings.parked_rest()) {
-                Duty::Copy => self.waiting.push(Waiting {
+                Duty::Copy => self.waiting.push(QueuedTable {
                     bytes: self.sizes.of(oid),
                     oid,
                     table: row.table.clone(),

@@ -1,16 +1,16 @@
 //! The mirror of the captured tables: what each event makes of it.
 
-use sql::event::part::{OwnColumn, Part};
+use sql::event::part::{OwnColumn, Partition};
 use sql::event::row;
 use sql::event::shape::{Shape, ShapeId};
-use sql::event::{Event, Kind, Mark};
+use sql::event::{Event, EventKind, Mark};
 use sql::name::quote_literal;
 use sql::name::{TableName, quote_ident};
 
 use super::{Provider, Rows, Short, canonical};
 
 /// The condition that a partition's rows have, with its values as literals: the table is the provider's own.
-pub(crate) fn condition(part: &Part) -> String {
+pub(crate) fn condition(part: &Partition) -> String {
     let columns: Vec<(&str, String, &str)> = part
         .within
         .iter()
@@ -128,7 +128,7 @@ impl Provider {
         }
     }
 
-    fn change(&mut self, table: TableName, shape: ShapeId, kind: Kind, block: &[u8]) {
+    fn change(&mut self, table: TableName, shape: ShapeId, kind: EventKind, block: &[u8]) {
         let shape = self.shapes.get(&shape).expect("a shape precedes its rows");
         assert_eq!(shape.table_name(), table);
         let key_fields = shape.key_fields();
@@ -147,9 +147,10 @@ impl Provider {
             } else {
                 row::project(found, &key_fields).into_owned()
             };
-            if let Kind::Plus | Kind::Minus = kind {
+            if let EventKind::Plus | EventKind::Minus = kind {
                 let sums = self.sums.entry(table.clone()).or_default();
-                *sums.entry(found.to_vec()).or_default() += if kind == Kind::Plus { 1 } else { -1 };
+                *sums.entry(found.to_vec()).or_default() +=
+                    if kind == EventKind::Plus { 1 } else { -1 };
                 sums.retain(|_, n| *n != 0);
                 continue;
             }
@@ -160,10 +161,10 @@ impl Provider {
                 rows.insert(key.clone(), found.to_vec())
             };
             let claimed = match kind {
-                Kind::Insert => before.is_none(),
-                Kind::Update | Kind::Delete => before.is_some(),
-                Kind::Large | Kind::Plus | Kind::Minus => true,
-                Kind::Live | Kind::Gone => {
+                EventKind::Insert => before.is_none(),
+                EventKind::Update | EventKind::Delete => before.is_some(),
+                EventKind::Large | EventKind::Plus | EventKind::Minus => true,
+                EventKind::Live | EventKind::Gone => {
                     self.contradicted.remove(&(table.clone(), key.clone()));
                     true
                 }
