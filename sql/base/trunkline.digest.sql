@@ -1,5 +1,6 @@
--- Function trunkline.digest(i_schema, i_name, i_columns text[], i_asked oid): a checksum of columns of a table that does not depend on
--- the order of the rows, to be compared between two servers of whatever version and encoding.
+-- Function trunkline.digest(i_schema, i_name, i_columns text[], i_asked oid): a checksum of columns of a
+-- table that does not depend on the order of the rows, to be compared between two servers of whatever version
+-- and encoding.
 --
 -- Floats count with 15 digits, because servers before version 12 write the rest differently.
 -- An inheritance child's rows are its own.

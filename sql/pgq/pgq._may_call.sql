@@ -1,8 +1,9 @@
--- pgq._may_call(i_schema): whether the functions of a schema may be called and its tables read by pgq.maint_operations and whoever
--- runs what it lists: the schema is there, and whoever could have put something into it (its owner, the owners of what it
--- holds, everybody who may create there or make triggers on its tables, and the owners of what its tables call or are made of: a trigger
--- stays when the right to make it is taken away) may act as the owner of pgq's functions and as the
--- session's role anyway. Who may create schemas could else have the rights of both.
+-- pgq._may_call(i_schema): whether the functions of a schema may be called and its tables read by
+-- pgq.maint_operations and whoever runs what it lists: the schema is there, and whoever could have put
+-- something into it (its owner, the owners of what it holds, everybody who may create there or make triggers
+-- on its tables, and the owners of what its tables call or are made of: a trigger stays when the right to
+-- make it is taken away) may act as the owner of pgq's functions and as the session's role anyway. Who may
+-- create schemas could else have the rights of both.
 -- What was answered with true stays so: nobody else can change or replace what is there. The programs ask the same of our own
 -- schemas before they call anything (sql/src/install/ownership.rs).
 -- Result: bool. Tables touched: reads the catalog only. Users must not: nothing to fear.

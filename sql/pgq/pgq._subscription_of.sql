@@ -7,7 +7,8 @@
 -- change, so that most of them make no new entry in the index at all.
 -- (`between i_consumer and i_consumer`, because for an equality the planner sees no order to keep, and reads forward.)
 
--- pgq._subscription_at(i_queue, i_consumer): the subscription with this key, as the caller's snapshot shows it; all nulls: there is none.
+-- pgq._subscription_at(i_queue, i_consumer): the subscription with this key, as the caller's snapshot shows
+-- it; all nulls: there is none.
 -- Tables touched: reads subscription.
 create or replace function pgq._subscription_at(i_queue int4, i_consumer int4) returns pgq.subscription
 language plpgsql stable

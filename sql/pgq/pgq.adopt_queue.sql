@@ -1,6 +1,7 @@
 -- pgq.adopt_queue(i_queue_name, i_forward): accepts a queue whose database was restored from a backup, so that it goes on.
--- Arguments: the queue; i_forward: how many numbers of ticks, events and batches are skipped, more than were given out between the
--- backup and the end of the old server, so that none of them comes again as another one.
+-- Arguments: the queue; i_forward: how many numbers of ticks, events and batches are skipped, more than were
+-- given out between the backup and the end of the old server, so that none of them comes again as another
+-- one.
 -- Result: the queue's new epoch. Errors: No such event queue; not READ COMMITTED; lock_not_available: somebody has a lock on
 -- an event table for ten seconds: call it again.
 -- Tables touched: locks the queue's row and event tables; updates queue and subscription; inserts a tick; after a restore into

@@ -1,10 +1,11 @@
 -- pgq.get_holder_info(i_queue_name): who keeps the space of a queue from being used again; null: of all queues.
 -- Result: setof record, one row a holder, none where rotation goes on as it should:
 --   queue_name    the queue
---   holder_kind   consumer: it has not done the events, or is above the queue's limit; transaction: it is open since before events that are
---                 done (rotation cannot tell yet that it wrote none among them); prepared: the same, prepared for two-phase commit; lock: a
---                 session, as pg_dump, has a lock on a table that could be emptied; ticker: nothing runs that old, but no
---                 tick has been made since; detached: a consumer that held too much and holds nothing any more
+--   holder_kind   consumer: it has not done the events, or is above the queue's limit; transaction: it is
+--                 open since before events that are done (rotation cannot tell yet that it wrote none among
+--                 them); prepared: the same, prepared for two-phase commit; lock: a session, as pg_dump, has
+--                 a lock on a table that could be emptied; ticker: nothing runs that old, but no tick has
+--                 been made since; detached: a consumer that held too much and holds nothing any more
 --   holder_name   the consumer, the gid of a prepared transaction, else the session's application_name
 --   held_since    since when it waits or is open (null: the installing role may not see that)
 --   held_bytes    about how much it holds; what two hold counts for both

@@ -4,7 +4,8 @@
 -- Writers need no right on tables: insert_event() is SECURITY DEFINER.
 --
 -- The right is taken under a lock that waits for whoever has used it and has not committed: such an event would come behind the
--- table's shape, and be taken for capture's. It waits no longer than the session's lock_timeout; who captures a table tries again.
+-- table's shape, and be taken for capture's. It waits no longer than the session's lock_timeout; who captures
+-- a table tries again.
 -- Result: 1. Errors: no such queue; 55P03, as above. Tables touched: grants on the event tables and sequences.
 create or replace function pgq.grant_perms(x_queue_name text) returns int4
 language plpgsql volatile security definer

@@ -31,7 +31,8 @@ end
 $$;
 
 -- pgq._insert_target(i_queue_name): the queue that events are to be put into. Result: its row.
--- Errors: Queue name must not be NULL; No such queue; their code is XX000, as in PgQ, where C code raises them. Tables touched: reads queue.
+-- Errors: Queue name must not be NULL; No such queue; their code is XX000, as in PgQ, where C code raises
+-- them. Tables touched: reads queue.
 create or replace function pgq._insert_target(i_queue_name text) returns pgq.queue
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

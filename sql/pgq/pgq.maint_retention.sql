@@ -47,8 +47,9 @@ $$;
 
 -- pgq._backlogs(i_queue_id): what follows the position of each consumer that is attached to a queue.
 -- Result: setof record: co_id, sub_id, tick_id: where it stands; age: by how much the last tick is younger than the first
--- one that it has not done (null: it stands at the last one); since: the time of that first one; txid: rotation must keep events from here on;
--- bytes: estimate of what it has not done. Tables touched: reads subscription, tick, queue, the event tables' indexes.
+-- one that it has not done (null: it stands at the last one); since: the time of that first one; txid:
+-- rotation must keep events from here on; bytes: estimate of what it has not done. Tables touched: reads
+-- subscription, tick, queue, the event tables' indexes.
 create or replace function pgq._backlogs(
     i_queue_id int4, out co_id int4, out sub_id int4, out tick_id bigint, out age interval, out since timestamptz,
     out txid bigint, out bytes bigint)

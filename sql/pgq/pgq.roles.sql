@@ -15,8 +15,9 @@ begin
             end;
         end if;
     end loop;
-    -- By a query of the catalog: its lock has the session take note of roles that the other install has just committed. A function
-    -- that takes a role's name would still find in the session's cache that there is no such role.
+    -- By a query of the catalog: its lock has the session take note of roles that the other install has just
+    -- committed. A function that takes a role's name would still find in the session's cache that there is no
+    -- such role.
     if (select pg_catalog.count(distinct r.oid)
           from pg_catalog.pg_auth_members m
           join pg_catalog.pg_roles r on r.oid = m.roleid

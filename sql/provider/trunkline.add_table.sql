@@ -10,8 +10,8 @@
 -- Result: shape_id, and added: false if the consumer had the table already.
 -- Errors: 42704 no such queue; 42P01 no such table; 0A000, 42501, 55000 as trunkline.refusal says, with a hint;
 --         25001 outside READ COMMITTED, whose snapshot could be older than the table's lock.
--- Tables: reads and writes trunkline.captured, trunkline.captured_part, trunkline.shape; creates functions and triggers; logs an event.
--- Users need SELECT and TRIGGER on the table and EXECUTE here (pgq_admin).
+-- Tables: reads and writes trunkline.captured, trunkline.captured_part, trunkline.shape; creates functions
+-- and triggers; logs an event. Users need SELECT and TRIGGER on the table and EXECUTE here (pgq_admin).
 create or replace function trunkline.add_table(
     i_queue text,
     i_consumer text,

@@ -1,5 +1,6 @@
--- Function trunkline.capture_alone(i_operation, i_plan jsonb, i_large text): a condition on a row of newt n (oldt o for delete) that holds if
--- the statement wrote no second row, and this one cannot be too large (i_large, null: no row can be).
+-- Function trunkline.capture_alone(i_operation, i_plan jsonb, i_large text): a condition on a row of newt n
+-- (oldt o for delete) that holds if the statement wrote no second row, and this one cannot be too large
+-- (i_large, null: no row can be).
 --
 -- The condition names a column of the row. Otherwise the planner makes a separate node for it, as it is the same for all rows.
 -- Result: SQL. Tables: none. Users must not: it is a part of trunkline.capture_source.

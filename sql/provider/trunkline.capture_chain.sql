@@ -1,6 +1,7 @@
--- Function trunkline.capture_chain(i_queue_id, i_kind, i_name, i_shape, i_row, i_from): writes the one row that i_from gives into the
--- current event table, without EXECUTE and without a call: trunkline.put_N's chain of tables. FOUND says afterwards whether there was
--- one. A table that the chain does not know is put_N's affair: then nothing was written.
+-- Function trunkline.capture_chain(i_queue_id, i_kind, i_name, i_shape, i_row, i_from): writes the one row
+-- that i_from gives into the current event table, without EXECUTE and without a call: trunkline.put_N's chain
+-- of tables. FOUND says afterwards whether there was one. A table that the chain does not know is put_N's
+-- affair: then nothing was written.
 --
 -- One row is the common case, and what it costs is the number of expressions and plan nodes, and of columns that
 -- each node has: all are set up anew at each call. So this is one INSERT SELECT that names all columns, in their order:

@@ -4,13 +4,15 @@
 -- What the setting trunkline.m_<oid> says of that:
 --  * the mark of this statement: a capture went before; live rows.
 --  * the mark of an earlier one, or "0", which each session keeps beneath: none did; transition rows. Both begin with a nought.
---  * nothing: the session is new here, or somebody has said RESET ALL, maybe since a capture within this statement. It is the first if
---    the session's statistics know of no other row of the table that was written (trunkline.rows_written). Then the session gets its "0",
---    unless there was no row: the statement around this one must not take it for proof.
+--  * nothing: the session is new here, or somebody has said RESET ALL, maybe since a capture within this
+--    statement. It is the first if the session's statistics know of no other row of the table that was
+--    written (trunkline.rows_written). Then the session gets its "0", unless there was no row: the statement
+--    around this one must not take it for proof.
 --  * anything else is not ours; live rows, which are right whatever was logged before.
 --
--- Rows of an INSERT are what the table holds, whatever went before, if this transaction has changed none: so a table of lines that
--- triggers write is never read. To read would cost more than time: in a SERIALIZABLE transaction a look by key meets all who write beside it in the index.
+-- Rows of an INSERT are what the table holds, whatever went before, if this transaction has changed none: so
+-- a table of lines that triggers write is never read. To read would cost more than time: in a SERIALIZABLE
+-- transaction a look by key meets all who write beside it in the index.
 --
 -- One row, whose key stays if it is an UPDATE, and that cannot be too large, takes a path of its own.
 create or replace function trunkline.capture_first(

@@ -1,5 +1,6 @@
 -- Function trunkline.capture_live(i_operation, i_queue_id, i_plan jsonb, i_shape_id, i_new, i_old): the statement that logs, for
--- each key of the rows of i_new and i_old (newt and oldt, or what stands for them in a row trigger), the live row that this transaction wrote, or that there is none.
+-- each key of the rows of i_new and i_old (newt and oldt, or what stands for them in a row trigger), the live
+-- row that this transaction wrote, or that there is none.
 --
 -- A REPEATABLE READ snapshot still shows rows that another session deleted; in READ COMMITTED a row with a key that this
 -- transaction wrote can only be its own. LATERAL with a limit is always looked up by key, whatever the first call had.

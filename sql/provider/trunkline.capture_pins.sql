@@ -5,7 +5,8 @@
 -- TimeZone sends a message to the writer's client, even if nothing changes: there these are tested and set only on a
 -- mismatch, and set back at the end; an error takes them back with its (sub)transaction.
 --
--- Arguments: i_part 'clauses' for CREATE FUNCTION, 'config' the same as pg_proc has it, a line each; 'declare', 'set', 'restore' for the body.
+-- Arguments: i_part 'clauses' for CREATE FUNCTION, 'config' the same as pg_proc has it, a line each;
+-- 'declare', 'set', 'restore' for the body.
 -- Result: SQL text. Tables: none. Users must not: it is a part of trunkline.make_capture.
 create or replace function trunkline.capture_pins(i_plan jsonb, i_part text) returns text
 language sql stable

@@ -14,7 +14,8 @@
 --          "reader": as whom rows of the table are read (trunkline.reader), "owner": the table's, where it is the reader,
 --          "large": [{"name", "how"}] columns that a row may be too large for an event by,
 --          "labels": of enums, by column (trunkline.enum_labels),
---          "fingerprint": what the catalog is compared with at each call, null with event triggers, "problem": null or text}; null if there is no such table.
+--          "fingerprint": what the catalog is compared with at each call, null with event triggers,
+--          "problem": null or text}; null if there is no such table.
 -- Generated columns are left out: the subscriber computes its own.
 -- Tables: reads the catalog only. Users must not: nothing to fear.
 create or replace function trunkline.capture_plan(i_table oid, i_old jsonb) returns jsonb

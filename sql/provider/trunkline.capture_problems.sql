@@ -1,5 +1,5 @@
--- Function trunkline.capture_problems(): the captured tables whose changes may be missing from their queue's events, or are captured
--- slowly until upkeep has made their functions anew, and why.
+-- Function trunkline.capture_problems(): the captured tables whose changes may be missing from their queue's
+-- events, or are captured slowly until upkeep has made their functions anew, and why.
 -- Result: a row a table. Tables: reads trunkline.captured and the catalog. Users: pgq_reader.
 create or replace function trunkline.capture_problems(
     out queue_name text, out schema_name text, out table_name text, out problem text)

@@ -1,6 +1,6 @@
--- Function trunkline.capture_readable(i_plan jsonb, i_shape_id, i_body text): statements that read live rows, behind a look whether
--- the table may still be read. If not, consumers are told to copy it: the application's statement must not fail for that, and
--- which rows there are is not known.
+-- Function trunkline.capture_readable(i_plan jsonb, i_shape_id, i_body text): statements that read live rows,
+-- behind a look whether the table may still be read. If not, consumers are told to copy it: the application's
+-- statement must not fail for that, and which rows there are is not known.
 --
 -- Where the table is the capturing role's own it is three calls, and no function of ours.
 -- Result: PL/pgSQL. Tables: none. Users must not: it is a part of trunkline.capture_source.

@@ -1,5 +1,6 @@
 -- Function trunkline.capture_sums(i_operation, i_queue_id, i_plan jsonb, i_shape_id, i_new, i_old): the statement that logs the
--- rows of i_new and i_old (newt and oldt, or what stands for them in a row trigger) for a table without a key: old rows are taken away, new ones are added.
+-- rows of i_new and i_old (newt and oldt, or what stands for them in a row trigger) for a table without a
+-- key: old rows are taken away, new ones are added.
 --
 -- Over a transaction the sum is right in whatever order nested statements log: each row version is once among some
 -- statement's new rows when it begins, and once among some statement's old rows when it ends. With the identity

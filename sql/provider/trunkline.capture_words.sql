@@ -63,10 +63,11 @@ begin
                     where c.col -> 'attnum' = k.key -> 'attnum' and c.col ->> 'type' ~ '^(smallint|integer|bigint|uuid|date|numeric|text|bytea|character varying)([(][0-9,]*[)])?$')))
       into old_key, new_key, keys, same, matched, read_key, pair, old_pair, new_pair, plain_key
       from jsonb_array_elements(v_keys) with ordinality k (key, place);
-    -- As text a row is at most as long as what is added up here, plus its short values: quotes and backslashes are doubled, a byte of
-    -- bytea is two digits. No value may be longer than 1 GB, nor a line that a subscriber's COPY reads, in which backslashes are doubled
-    -- too: a row of more than 900 MB could not be written there as text either. What else is stored in 200 MB may be five times that as text,
-    -- and what is compressed any number of times.
+    -- As text a row is at most as long as what is added up here, plus its short values: quotes and
+    -- backslashes are doubled, a byte of bytea is two digits. No value may be longer than 1 GB, nor a line
+    -- that a subscriber's COPY reads, in which backslashes are doubled too: a row of more than 900 MB could
+    -- not be written there as text either. What else is stored in 200 MB may be five times that as text, and
+    -- what is compressed any number of times.
     select format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 'n')),
            format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias = 't')),
            format('(%s > 900000000)', string_agg(l.size, ' + ' order by l.place) filter (where l.alias is null))
@@ -80,8 +81,9 @@ begin
               cross join (values ('n', 'trunkline.text_bytes', ')'), ('t', 'trunkline.text_bytes', ')'),
                                  (null, 'octet_length(row', ')::text)')) a (alias, measure, closing)) l
     having count(*) > 0;
-    -- No value is longer than it is here, and none of them is more than its share of the 900 MB. Where there is lz4, which put_N asks
-    -- for, rows that TOAST compresses for long do not go the way of one row, either: pglz takes 3 ms for 100 kB.
+    -- No value is longer than it is here, and none of them is more than its share of the 900 MB. Where there
+    -- is lz4, which put_N asks for, rows that TOAST compresses for long do not go the way of one row, either:
+    -- pglz takes 3 ms for 100 kB.
     select format('greatest(%s) > %s',
                   string_agg(format(case c.large ->> 'how' when 'stored' then 'pg_column_size(n.%I)' else 'octet_length(n.%I)' end,
                                     c.large ->> 'name'), ', ' order by c.place),

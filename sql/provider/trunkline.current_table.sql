@@ -1,5 +1,5 @@
--- Function trunkline.make_current_table(i_queue_id): makes or replaces trunkline.current_table_N, which gives the number of the event table
--- that capture writes queue N's events into.
+-- Function trunkline.make_current_table(i_queue_id): makes or replaces trunkline.current_table_N, which gives
+-- the number of the event table that capture writes queue N's events into.
 --
 -- It is IMMUTABLE and has no settings of its own, so that a plan holds its answer as a constant: the simple way, to
 -- look at pgq.queue once a second and keep the answer in a setting, cost a tenth of what a captured row costs. To replace

@@ -1,4 +1,5 @@
--- Function trunkline.drop_functions(i_table oid): takes a table's functions of capture away, and with them its triggers where they still are.
+-- Function trunkline.drop_functions(i_table oid): takes a table's functions of capture away, and with them
+-- its triggers where they still are.
 create or replace function trunkline.drop_functions(i_table oid) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

@@ -15,8 +15,8 @@ end
 $$;
 revoke all on function trunkline.enum_labels(oid) from public;
 
--- Function trunkline.labels_renamed(i_old jsonb, i_new jsonb, i_attnum): whether labels of a column's enums have other names in one plan than
--- in another. Labels that are new hold no rows.
+-- Function trunkline.labels_renamed(i_old jsonb, i_new jsonb, i_attnum): whether labels of a column's enums
+-- have other names in one plan than in another. Labels that are new hold no rows.
 create or replace function trunkline.labels_renamed(i_old jsonb, i_new jsonb, i_attnum text) returns bool
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp

@@ -1,8 +1,10 @@
--- Event triggers trunkline_ddl_command_end, trunkline_sql_drop and trunkline_table_rewrite, where the installing role may make them (a superuser).
+-- Event triggers trunkline_ddl_command_end, trunkline_sql_drop and trunkline_table_rewrite, where the
+-- installing role may make them (a superuser).
 -- ENABLE ALWAYS: a schema change counts in every session, whatever its session_replication_role.
 -- Elsewhere there are none, and trunkline.capture_mode() says so.
--- Commands that cannot change a captured table are not listed. CREATE TABLE is, and CREATE SCHEMA, which may hold one: a child takes
--- rows that no trigger of ours sees; and CREATE INDEX, which may give a table the key that it lacks.
+-- Commands that cannot change a captured table are not listed. CREATE TABLE is, and CREATE SCHEMA, which may
+-- hold one: a child takes rows that no trigger of ours sees; and CREATE INDEX, which may give a table the key
+-- that it lacks.
 do $do$
 begin
     if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then

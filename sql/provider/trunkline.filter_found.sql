@@ -1,5 +1,6 @@
--- Function trunkline.filter_found(i_table oid, i_attnums int2[], i_names text[]): what the server has understood of a filter, after its caller has made an
--- index with the filter as its condition on the table of trunkline.filter_table.
+-- Function trunkline.filter_found(i_table oid, i_attnums int2[], i_names text[]): what the server has
+-- understood of a filter, after its caller has made an index with the filter as its condition on the table of
+-- trunkline.filter_table.
 --
 -- A filter is evaluated by the role that replay has on the provider. What it calls must not be code that a weaker role may
 -- replace: functions and operators that are not built in must belong to a superuser or to that role itself.

@@ -1,5 +1,5 @@
--- Function trunkline.filter_statement(i_table oid, i_filter, i_names, i_attnums, i_types): the statement that asks of many rows at
--- once which of them a filter takes.
+-- Function trunkline.filter_statement(i_table oid, i_filter, i_names, i_attnums, i_types): the statement that
+-- asks of many rows at once which of them a filter takes.
 --
 -- The statement's parameters are the filter's columns, each an array of the values of all rows, as text. Array input reads the
 -- values with the type's own input function, so that no cast of a user's type runs. Values that are arrays themselves come as

@@ -1,4 +1,5 @@
--- Function trunkline.filter_table(i_table oid, i_attnums int2[], i_names text[]): makes an empty temporary table that a filter on a captured table is tried on.
+-- Function trunkline.filter_table(i_table oid, i_attnums int2[], i_names text[]): makes an empty temporary
+-- table that a filter on a captured table is tried on.
 --
 -- A filter must be a valid condition of a partial index: a boolean over one row of one table, by functions that always give the
 -- same result, without subqueries. So the caller makes an index with that condition on this table, and trunkline.filter_found

@@ -54,8 +54,8 @@ end
 $$;
 revoke all on function trunkline.log_part(trunkline.captured, jsonb, bool, oid) from public;
 
--- Function trunkline.may_read_part(i_captured, i_table oid): whether capture of a table may read this one, itself or a partition of it
--- that comes or goes, in the table's way (trunkline.reader).
+-- Function trunkline.may_read_part(i_captured, i_table oid): whether capture of a table may read this one,
+-- itself or a partition of it that comes or goes, in the table's way (trunkline.reader).
 --
 -- A function of the owner's holds his code only until the commit: a cursor WITH HOLD that was opened in it, or a deferred trigger
 -- that was queued in it, runs then as the role of the session. In a writer's session that is the risk which any trigger of the

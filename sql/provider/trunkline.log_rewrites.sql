@@ -3,9 +3,10 @@
 --
 -- A mark filled for a column that is new and has one value in all rows: any reader can set it, whatever he did before.
 -- A mark digest for values that were computed row by row (ALTER TYPE ... USING, a volatile default) or come from another
--- column (a name that went over to another column) or read otherwise (labels of an enum that were renamed): it has a checksum of the rows after the command, under its lock; a
--- reader whose rows have the same one ran the same command, and goes on. A mark resync where no checksum is taken, because
--- the command itself wrote nothing and the table is so large that reading it under the lock would be felt.
+-- column (a name that went over to another column) or read otherwise (labels of an enum that were renamed):
+-- it has a checksum of the rows after the command, under its lock; a reader whose rows have the same one ran
+-- the same command, and goes on. A mark resync where no checksum is taken, because the command itself wrote
+-- nothing and the table is so large that reading it under the lock would be felt.
 -- Result: none. Tables: reads the captured table; logs events. Users must not: it is a part of trunkline.refresh_capture.
 create or replace function trunkline.log_rewrites(i_captured trunkline.captured, i_plan jsonb, i_shape_id bigint) returns void
 language plpgsql volatile

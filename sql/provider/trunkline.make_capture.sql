@@ -18,7 +18,8 @@ end
 $$;
 revoke all on function trunkline.make_capture(int4, jsonb, bigint) from public;
 
--- Function trunkline.make_trigger_functions(i_queue_id, i_plan jsonb, i_shape_id): makes or replaces the functions of a table's capture triggers alone.
+-- Function trunkline.make_trigger_functions(i_queue_id, i_plan jsonb, i_shape_id): makes or replaces the
+-- functions of a table's capture triggers alone.
 create or replace function trunkline.make_trigger_functions(i_queue_id int4, i_plan jsonb, i_shape_id bigint) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

@@ -4,7 +4,8 @@
 -- the queue got it later, must not drop an event in silence.
 -- A function that is what it should be stays: each table's capture functions ask for it, and two sessions that replace
 -- one function at once are an error for the second.
--- Tables: creates the functions put_N and current_table_N, and takes INSERT on event_N_* from pgq_admin; put_N inserts into event_N_*.
+-- Tables: creates the functions put_N and current_table_N, and takes INSERT on event_N_* from pgq_admin;
+-- put_N inserts into event_N_*.
 -- Users must not call put_N: it writes events of types that only capture writes.
 create or replace function trunkline.make_put(i_queue_id int4) returns void
 language plpgsql volatile

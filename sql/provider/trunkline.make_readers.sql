@@ -8,8 +8,9 @@
 -- they plan anything, and everything there has its schema, whatever search_path he gives them.
 --
 -- A SET that is not LOCAL, in code that planning a query on his table runs, outlives his function and the SET clauses of all that
--- called it: capture would go on in a search_path of his, with the rights of who installed it. So the last thing that these functions do
--- is to look at the search_path. Who has changed it there fails the statement: it is no accident.
+-- called it: capture would go on in a search_path of his, with the rights of who installed it. So the last
+-- thing that these functions do is to look at the search_path. Who has changed it there fails the statement:
+-- it is no accident.
 -- Tables: creates functions. Users must not: it is a part of trunkline.make_capture.
 create or replace function trunkline.make_readers(i_plan jsonb) returns void
 language plpgsql volatile
@@ -113,8 +114,9 @@ end
 $$;
 revoke all on function trunkline.live_reader(jsonb, text) from public;
 
--- Function trunkline.reader_keys(i_plan jsonb): the key columns of a plan, as SQL compares them, with the types that trunkline.live_<oid> takes: what a
--- domain is made of, because a value that becomes one of a domain is checked, by functions that a user made.
+-- Function trunkline.reader_keys(i_plan jsonb): the key columns of a plan, as SQL compares them, with the
+-- types that trunkline.live_<oid> takes: what a domain is made of, because a value that becomes one of a
+-- domain is checked, by functions that a user made.
 create or replace function trunkline.reader_keys(i_plan jsonb, out place bigint, out name text, out operator text, out type text)
 returns setof record
 language plpgsql stable
@@ -130,8 +132,8 @@ end
 $$;
 revoke all on function trunkline.reader_keys(jsonb) from public;
 
--- Function trunkline.path_unchanged(i_plan jsonb): the last look of the functions of trunkline.make_readers: whether the search_path is
--- still theirs. It runs as the owner, and all names in it have their schema.
+-- Function trunkline.path_unchanged(i_plan jsonb): the last look of the functions of trunkline.make_readers:
+-- whether the search_path is still theirs. It runs as the owner, and all names in it have their schema.
 create or replace function trunkline.path_unchanged(i_plan jsonb) returns text
 language sql immutable
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,6 @@
--- Function trunkline.make_triggers(i_root oid, i_table oid, i_rows bool): hangs the capture functions of i_root on a table: itself or a
--- partition of it. i_rows: row triggers. The truncate trigger may be there already.
+-- Function trunkline.make_triggers(i_root oid, i_table oid, i_rows bool): hangs the capture functions of
+-- i_root on a table: itself or a partition of it. i_rows: row triggers. The truncate trigger may be there
+-- already.
 create or replace function trunkline.make_triggers(i_root oid, i_table oid, i_rows bool) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

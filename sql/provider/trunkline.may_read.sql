@@ -1,5 +1,5 @@
--- Function trunkline.may_read(i_table oid, i_reader text): whether all rows of a table can be read in this way (trunkline.reader) now,
--- without an error.
+-- Function trunkline.may_read(i_table oid, i_reader text): whether all rows of a table can be read in this
+-- way (trunkline.reader) now, without an error.
 --
 -- Rights are looked at when a table is added, and may be taken away later: REVOKE SELECT, USAGE on its schema, or row level
 -- security that comes to hide rows. A read that fails would fail the application's statement, and one that sees half of

@@ -1,5 +1,6 @@
--- Function trunkline.note_drop(i_captured): tells the queue that a captured table is gone, and takes its functions away. A user's event trigger
--- may refuse that; then they are in nobody's way, and upkeep takes them away later.
+-- Function trunkline.note_drop(i_captured): tells the queue that a captured table is gone, and takes its
+-- functions away. A user's event trigger may refuse that; then they are in nobody's way, and upkeep takes
+-- them away later.
 create or replace function trunkline.note_drop(i_captured trunkline.captured) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp

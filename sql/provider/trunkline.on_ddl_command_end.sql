@@ -1,9 +1,10 @@
 -- Function trunkline.on_ddl_command_end(): event trigger that keeps capture in step with schema changes.
 --
--- The server names only the table that the command names, but ALTER TABLE of a parent changes its children and partitions, and a child
--- that comes or goes changes its parent. So the whole tree is looked at, up and down, and whoever holds values of the table's row type.
--- What was a child or a partition before the command is known by what it was. Types, domains, schemas, collations and extensions name no
--- table, so for them all captured tables are compared. Never raises.
+-- The server names only the table that the command names, but ALTER TABLE of a parent changes its children
+-- and partitions, and a child that comes or goes changes its parent. So the whole tree is looked at, up and
+-- down, and whoever holds values of the table's row type. What was a child or a partition before the command
+-- is known by what it was. Types, domains, schemas, collations and extensions name no table, so for them all
+-- captured tables are compared. Never raises.
 -- Tables: reads trunkline.captured; see trunkline.refresh_capture. Users must not disable it: then no value is safe from
 -- going to a wrong column.
 create or replace function trunkline.on_ddl_command_end() returns event_trigger

@@ -106,14 +106,16 @@ end
 $$;
 revoke all on function trunkline.part_within(oid) from public;
 
--- Function trunkline.part_facts(i_part oid): what tells a partition's rows from the others', as capture reads them and as a mark says it.
+-- Function trunkline.part_facts(i_part oid): what tells a partition's rows from the others', as capture reads
+-- them and as a mark says it.
 --
 -- "within" says it as values and names of columns, a list of what each level asks for (sql/FORMAT.md): a reader makes a
 -- condition of it for his own table. "where" is the partition's own constraint, for capture alone: no event holds SQL. Both
 -- are null where they would not say the same elsewhere: hash partitions (their function names the parent's oid), keys that
 -- are expressions or of types that are not built in (a reader would run functions that a user made), classes of operators
 -- that are not the type's default, and ranges of text in a collation that two servers may order differently.
--- Result: {"part": {"schema", "name"}, "bound", "where", "within"}. Tables: reads the catalog only. Users must not: nothing to fear.
+-- Result: {"part": {"schema", "name"}, "bound", "where", "within"}. Tables: reads the catalog only. Users
+-- must not: nothing to fear.
 create or replace function trunkline.part_facts(i_part oid) returns jsonb
 language sql stable
 set search_path = pg_catalog, pg_temp

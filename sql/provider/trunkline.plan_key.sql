@@ -1,5 +1,6 @@
 -- Function trunkline.plan_key(i_table, i_identity, i_old jsonb): the part of a plan that says how rows are told apart:
--- {"wanted", "key_index", "keys" ("base": the enum that a key's domain is made of), "fixed_key", "lost": the key that was is none any more}.
+-- {"wanted", "key_index", "keys" ("base": the enum that a key's domain is made of), "fixed_key", "lost": the
+-- key that was is none any more}.
 create or replace function trunkline.plan_key(i_table oid, i_identity text, i_old jsonb) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

@@ -7,13 +7,16 @@
 -- transition tables plan no table; those that read live rows, attached partitions and checksums do. Looking for such code
 -- first is no answer, since it can come between the look and the planning.
 --
--- Result: self   a superuser or the current role owns it, all of it, and the functions that planning a query on it calls: it is read
+-- Result: self   a superuser or the current role owns it, all of it, and the functions that planning a query
+-- on it calls: it is read
 --                directly
 --         owner  another role owns it, and the current role is a superuser: it is read by functions that belong to the owner
 --                (trunkline.make_readers)
---         none   only partitions, or functions of its indexes, checks, statistics or partition keys, are another role's: it is not read,
+--         none   only partitions, or functions of its indexes, checks, statistics or partition keys, are
+--         another role's: it is not read,
 --                and who needed it is told to copy it again
---         checked  it, a partition or such a function is another role's, and the current role is no superuser and cannot make a function
+--         checked  it, a partition or such a function is another role's, and the current role is no superuser
+--         and cannot make a function
 --                of another's: read directly, after a look for code (trunkline.foreign_code)
 -- Tables: reads the catalog only. Users must not: nothing to fear.
 create or replace function trunkline.reader(i_table oid) returns text
@@ -33,7 +36,8 @@ end
 $$;
 revoke all on function trunkline.reader(oid) from public;
 
--- Function trunkline.is_trusted(i_role oid): whether a role's code may run with the rights of the current one: its own, or a superuser's.
+-- Function trunkline.is_trusted(i_role oid): whether a role's code may run with the rights of the current
+-- one: its own, or a superuser's.
 create or replace function trunkline.is_trusted(i_role oid) returns bool
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -42,8 +46,9 @@ as $$
 $$;
 revoke all on function trunkline.is_trusted(oid) from public;
 
--- Function trunkline.foreign_code(i_table oid): functions of roles that are not trusted which planning a query on a table may call: in
--- its indexes, checks, statistics and partition keys, and those of its partitions. null: none.
+-- Function trunkline.foreign_code(i_table oid): functions of roles that are not trusted which planning a
+-- query on a table may call: in its indexes, checks, statistics and partition keys, and those of its
+-- partitions. null: none.
 create or replace function trunkline.foreign_code(i_table oid) returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

@@ -3,8 +3,8 @@
 -- changed the table, under that change's own lock, or by upkeep where there are no event triggers.
 --
 -- Never raises: the user's ALTER must not fail for us. What goes wrong is left to trunkline.refresh_later.
--- Result: whether anything changed. Tables: reads and writes trunkline.captured, trunkline.captured_part, trunkline.shape; replaces functions;
--- logs events.
+-- Result: whether anything changed. Tables: reads and writes trunkline.captured, trunkline.captured_part,
+-- trunkline.shape; replaces functions; logs events.
 -- Users must not call it where functions do not compare the catalog themselves, without a lock that keeps writers out.
 create or replace function trunkline.refresh_capture(i_table oid) returns bool
 language plpgsql volatile

@@ -9,10 +9,11 @@
 --
 -- So the functions are made such that each call looks at the catalog itself (trunkline.capture_changed) and writes what the
 -- table has by then; trunkline.refresh_late makes proper ones of them, at the next upkeep that can. Their mark in the plan is the
--- fingerprint "late". Consumers are told to copy the table again, because nobody knows what is in no event; upkeep tells them again when it is over.
--- Functions that compare the catalog anyway stay as they are: upkeep was only too early.
--- Arguments: i_error null: nothing went wrong but that. Result: false. Tables: writes trunkline.captured if it can; replaces functions;
--- logs an event. Never raises.
+-- fingerprint "late". Consumers are told to copy the table again, because nobody knows what is in no event;
+-- upkeep tells them again when it is over. Functions that compare the catalog anyway stay as they are: upkeep
+-- was only too early.
+-- Arguments: i_error null: nothing went wrong but that. Result: false. Tables: writes trunkline.captured if
+-- it can; replaces functions; logs an event. Never raises.
 -- Users must not call it: it slows down every write to the table.
 create or replace function trunkline.refresh_later(i_captured trunkline.captured, i_error text) returns bool
 language plpgsql volatile

@@ -1,4 +1,5 @@
--- Function trunkline.refusal(i_table oid, i_wanted jsonb): why a table cannot be captured for the session's user; no row if it can.
+-- Function trunkline.refusal(i_table oid, i_wanted jsonb): why a table cannot be captured for the session's
+-- user; no row if it can.
 --
 -- Arguments: i_wanted the identity, as trunkline.wanted_identity gives it, or a plan.
 -- Result: code (SQLSTATE), reason (goes behind the table's name), hint (what to do).

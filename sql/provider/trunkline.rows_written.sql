@@ -1,7 +1,9 @@
--- Function trunkline.rows_written(i_table oid): how many rows of a captured table, its partitions included, this session has written
--- that are not yet in the server's statistics: those of this transaction, also what was rolled back in it, and maybe of some before.
+-- Function trunkline.rows_written(i_table oid): how many rows of a captured table, its partitions included,
+-- this session has written that are not yet in the server's statistics: those of this transaction, also what
+-- was rolled back in it, and maybe of some before.
 --
--- Nobody can set these numbers back within a statement: not RESET ALL, not a savepoint, and TRUNCATE is refused while a statement has the table.
+-- Nobody can set these numbers back within a statement: not RESET ALL, not a savepoint, and TRUNCATE is
+-- refused while a statement has the table.
 -- Result: written, all of them; changed, those that were there before, by UPDATE and DELETE. Both null where track_counts is off.
 -- Tables: reads trunkline.captured_part. Users must not: it is a part of trunkline.capture_first.
 create or replace function trunkline.rows_written(i_table oid, out written bigint, out changed bigint)

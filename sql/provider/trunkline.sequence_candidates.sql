@@ -1,6 +1,7 @@
 -- Function trunkline.sequence_candidates(i_queue): the user's sequences that the session's user may read: not temporary,
 -- not ours, not of an extension.
--- Result: captured: whether some consumer of the queue has it. Tables: reads the catalog, trunkline.captured_sequence. Users: pgq_admin.
+-- Result: captured: whether some consumer of the queue has it. Tables: reads the catalog,
+-- trunkline.captured_sequence. Users: pgq_admin.
 create or replace function trunkline.sequence_candidates(i_queue text)
 returns table (schema_name text, sequence_name text, captured bool)
 language sql stable security definer

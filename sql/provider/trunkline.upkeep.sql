@@ -1,9 +1,11 @@
--- Function trunkline.upkeep(i_thorough bool): keeps capture in step with the tables where no event trigger does, and forgets shapes that no
--- event can name any more. To be called now and then by the ticker, outside of any transaction of its own.
+-- Function trunkline.upkeep(i_thorough bool): keeps capture in step with the tables where no event trigger
+-- does, and forgets shapes that no event can name any more. To be called now and then by the ticker, outside
+-- of any transaction of its own.
 --
 -- A captured table whose plan or partitions are not what its functions were made from is refreshed, at most 200 ms behind
--- its writers' locks; one that is locked longer waits for the next call. Where event triggers are at work there is nothing to find
--- but what they could not do (trunkline.refresh_later). A table that fails does not stop the others.
+-- its writers' locks; one that is locked longer waits for the next call. Where event triggers are at work
+-- there is nothing to find but what they could not do (trunkline.refresh_later). A table that fails does not
+-- stop the others.
 -- Shapes: after a shape is committed, transactions with numbers not given out yet can only write it or newer ones; once the queue
 -- has given away all events of transactions before, the table's older shapes are named by none.
 -- Arguments: i_thorough false: only what can be seen by a look at each table's fingerprint and partitions, and where event

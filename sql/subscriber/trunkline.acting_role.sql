@@ -50,9 +50,9 @@ end
 $$;
 revoke all on function trunkline.acting_role(text, text) from public;
 
--- Function trunkline.constraint_settings(i_table oid, i_at_once bool): the commands that set the deferrable triggers and constraints
--- of a table and its partitions: those that fire in this session or for a replica, to act at once; or those for a replica, as they
--- are defined. Null: there are none.
+-- Function trunkline.constraint_settings(i_table oid, i_at_once bool): the commands that set the deferrable
+-- triggers and constraints of a table and its partitions: those that fire in this session or for a replica,
+-- to act at once; or those for a replica, as they are defined. Null: there are none.
 -- Tables: reads the catalog only.
 create or replace function trunkline.constraint_settings(i_table oid, i_at_once bool) returns text
 language plpgsql stable

@@ -1,28 +1,32 @@
--- Function trunkline.as_owner(i_owner oid, i_statement text, i_reads boolean, i_values text[]): runs a statement as the owner of the tables that it names, so
--- that what the owner has put on them cannot take the rights of the session.
+-- Function trunkline.as_owner(i_owner oid, i_statement text, i_reads boolean, i_values text[]): runs a
+-- statement as the owner of the tables that it names, so that what the owner has put on them cannot take the
+-- rights of the session.
 --
--- Arguments: i_owner the role; i_statement one statement, all of whose names are qualified; i_reads its rows are wanted: it has one
--- column of type text.
+-- Arguments: i_owner the role; i_statement one statement, all of whose names are qualified; i_reads its rows
+-- are wanted: it has one column of type text.
 -- i_values what it names ($1)[1], ($1)[2] and so on.
 -- Result: its rows; else one row, the number of rows that it touched.
 -- Errors: those of the statement. 42501 where the server is too old for it (trunkline.has_gate).
 -- Tables: those of the statement. Users must not: it is replay's.
 --
--- The simple way is SET ROLE. It is no boundary: the owner's code says `reset role`. A function of the owner's that is SECURITY DEFINER
--- refuses that, and is no boundary either. The code in it may open a cursor WITH HOLD or queue a deferred trigger, which run at the commit
--- as the role of the session; it may put other statements under the names of the session's prepared ones; and a search_path
--- that it sets stays when it has returned.
+-- The simple way is SET ROLE. It is no boundary: the owner's code says `reset role`. A function of the
+-- owner's that is SECURITY DEFINER refuses that, and is no boundary either. The code in it may open a cursor
+-- WITH HOLD or queue a deferred trigger, which run at the commit as the role of the session; it may put other
+-- statements under the names of the session's prepared ones; and a search_path that it sets stays when it has
+-- returned.
 -- The server has a boundary of its own, for the code that it runs as a table's owner when a superuser builds an index: a
 -- security-restricted operation. In it roles, cursors WITH HOLD, deferred triggers, prepared statements, temporary tables, LISTEN
 -- and DISCARD are refused, and all settings are as before when it ends. The cheapest one that SQL can ask for is the summary
 -- of a BRIN index. So the owner has a temporary table of one row with an index on trunkline.gate(one), which is
 -- asked to summarize that row: it calls the function, and the function runs the statement.
 --
--- The owner's code may change that table and its index, and give them other names, because they are the owner's. So each call proves
--- them: the index stands on a table of this owner and calls trunkline.gate alone, and the tables of answers are the current role's. What
--- the index calls then runs as the owner, and nobody else's code runs until the call ends. Whether the statement was run is asked of a
--- sequence that says "no" when the call begins. A gate that did not run it is made anew once; after that it is an error.
--- The answer is emptied before each read. The owner's code can still change what is said of the owner's own tables, as a trigger can.
+-- The owner's code may change that table and its index, and give them other names, because they are the
+-- owner's. So each call proves them: the index stands on a table of this owner and calls trunkline.gate
+-- alone, and the tables of answers are the current role's. What the index calls then runs as the owner, and
+-- nobody else's code runs until the call ends. Whether the statement was run is asked of a sequence that says
+-- "no" when the call begins. A gate that did not run it is made anew once; after that it is an error. The
+-- answer is emptied before each read. The owner's code can still change what is said of the owner's own
+-- tables, as a trigger can.
 create or replace function trunkline.as_owner(i_owner oid, i_statement text, i_reads boolean default false, i_values text[] default '{}')
 returns setof text
 language plpgsql volatile
@@ -61,15 +65,16 @@ begin
         perform set_config('trunkline.request', '', true);
         v_touched := (select s.last_value - 1 from pg_temp.trunkline_touched s where s.is_called);
         exit when v_touched is not null;
-        -- A statement that fails leaves a summary that is not complete, where the gate was not made by the transaction that is rolled back.
+        -- A statement that fails leaves a summary that is not complete, where the gate was not made by the
+        -- transaction that is rolled back.
         if v_try = 2 then
             raise exception 'the statement was not run as role %', pg_get_userbyid(i_owner);
         end if;
         v_index := trunkline.make_gate(i_owner);
     end loop;
     perform brin_desummarize_range(v_index, 0);
-    -- The owner's code may have set them otherwise, for the whole transaction. An ordinary session of replay's has deferred all; where a
-    -- replica needs it, it says so of each table (trunkline.acting_role).
+    -- The owner's code may have set them otherwise, for the whole transaction. An ordinary session of
+    -- replay's has deferred all; where a replica needs it, it says so of each table (trunkline.acting_role).
     if current_setting('session_replication_role') <> 'replica' then
         set constraints all deferred;
     end if;
@@ -87,9 +92,9 @@ end
 $$;
 revoke all on function trunkline.as_owner(oid, text, boolean, text[]) from public;
 
--- Function trunkline.make_gate(i_owner oid): makes the session's gate of a role anew: see trunkline.as_owner. The number of its index.
--- The role needs USAGE on schema trunkline and EXECUTE on the gate's functions there, and gets both for good; they open nothing by
--- themselves.
+-- Function trunkline.make_gate(i_owner oid): makes the session's gate of a role anew: see trunkline.as_owner.
+-- The number of its index. The role needs USAGE on schema trunkline and EXECUTE on the gate's functions
+-- there, and gets both for good; they open nothing by themselves.
 create or replace function trunkline.make_gate(i_owner oid) returns oid
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -131,11 +136,13 @@ end
 $$;
 revoke all on function trunkline.make_gate(oid) from public;
 
--- Function trunkline.free_temporary(i_names text[]): gives other names to what other roles have in the session's temporary schema under
--- these, so that a table that is found or made under one of them is the current role's.
+-- Function trunkline.free_temporary(i_names text[]): gives other names to what other roles have in the
+-- session's temporary schema under these, so that a table that is found or made under one of them is the
+-- current role's.
 --
--- Code of an owner can make no temporary table while it is held in, but it can rename the gate, and give it indexes and constraints;
--- and it can make types. Renamed and not dropped: something of the owner's may depend on it.
+-- Code of an owner can make no temporary table while it is held in, but it can rename the gate, and give it
+-- indexes and constraints; and it can make types. Renamed and not dropped: something of the owner's may
+-- depend on it.
 create or replace function trunkline.free_temporary(i_names text[]) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -160,8 +167,8 @@ end
 $$;
 revoke all on function trunkline.free_temporary(text[]) from public;
 
--- Function trunkline.has_gate(): whether the server restricts what the summary of a BRIN index calls, as it does since the minor releases
--- of May 2022 (CVE-2022-1552).
+-- Function trunkline.has_gate(): whether the server restricts what the summary of a BRIN index calls, as it
+-- does since the minor releases of May 2022 (CVE-2022-1552).
 create or replace function trunkline.has_gate() returns bool
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -172,8 +179,9 @@ as $$
 $$;
 revoke all on function trunkline.has_gate() from public;
 
--- Function trunkline.gate(i_one int): runs what trunkline.as_owner asks for; gives back its argument. Immutable in name only, as an
--- index asks for. An owner may call it: it runs what the caller's session asks for, as the caller.
+-- Function trunkline.gate(i_one int): runs what trunkline.as_owner asks for; gives back its argument.
+-- Immutable in name only, as an index asks for. An owner may call it: it runs what the caller's session asks
+-- for, as the caller.
 create or replace function trunkline.gate(i_one int) returns int
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp
@@ -219,8 +227,8 @@ end
 $$;
 revoke all on function trunkline.serve() from public;
 
--- Function trunkline.digest_as(i_schema, i_name, i_columns text[], i_owner oid): trunkline.digest, with the table read as its owner (see
--- trunkline.as_owner); as the current role where i_owner is null.
+-- Function trunkline.digest_as(i_schema, i_name, i_columns text[], i_owner oid): trunkline.digest, with the
+-- table read as its owner (see trunkline.as_owner); as the current role where i_owner is null.
 create or replace function trunkline.digest_as(i_schema text, i_name text, i_columns text[], i_owner oid, out rows bigint, out sum numeric)
 returns record
 language plpgsql volatile

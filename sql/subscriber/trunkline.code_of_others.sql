@@ -1,5 +1,6 @@
--- Function trunkline.code_of_others(i_table oid): code that runs when replay's role writes a subscriber's table directly, as far as
--- it is, or may become, that of a role that is neither a superuser nor the current one. It would run with replay's rights.
+-- Function trunkline.code_of_others(i_table oid): code that runs when replay's role writes a subscriber's
+-- table directly, as far as it is, or may become, that of a role that is neither a superuser nor the current
+-- one. It would run with replay's rights.
 --
 --  * Of another role's table, or partition: its triggers that are ENABLE ALWAYS or REPLICA, and rules of that kind.
 --  * Of any table: what calls a function or operator of such a role, among its triggers and rules that fire, check constraints,

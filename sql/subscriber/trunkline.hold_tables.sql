@@ -50,8 +50,8 @@ revoke all on function trunkline.table_mark(oid) from public;
 -- keeps other owners, triggers, rules and columns out; ACCESS SHARE keeps other owners and columns out.
 -- Errors: 40001 where one has changed: the transaction is to be repeated with a new look. Those of LOCK.
 -- Partitions are looked at and not locked: a table may have more of them than there is room for locks.
--- Tables: locks those, reads the catalog. Each small batch pays for it, so it has no setting of its own, which took longer than all
--- else here: names and operators have their schema instead.
+-- Tables: locks those, reads the catalog. Each small batch pays for it, so it has no setting of its own,
+-- which took longer than all else here: names and operators have their schema instead.
 create or replace function trunkline.hold_tables(i_tables text[], i_marks text[], i_mode text) returns void
 language plpgsql volatile
 as $$
@@ -79,8 +79,9 @@ end
 $$;
 revoke all on function trunkline.hold_tables(text[], text[], text) from public;
 
--- Function trunkline.is_as_marked(i_table oid, i_mark text, i_ordinary bool): whether a table still has this mark and, where its owner
--- may put code on it that would run with replay's rights, or anybody an ordinary trigger (i_ordinary), still has none.
+-- Function trunkline.is_as_marked(i_table oid, i_mark text, i_ordinary bool): whether a table still has this
+-- mark and, where its owner may put code on it that would run with replay's rights, or anybody an ordinary
+-- trigger (i_ordinary), still has none.
 -- Tables: reads the catalog only.
 create or replace function trunkline.is_as_marked(i_table oid, i_mark text, i_ordinary bool) returns bool
 language plpgsql volatile
@@ -104,9 +105,9 @@ end
 $$;
 revoke all on function trunkline.is_as_marked(oid, text, bool) from public;
 
--- Function trunkline.prove_columns(i_table regclass, i_types oid[]): sees that a table that replay has made for itself has columns of
--- these types. Replay names types as they were called when it looked; meanwhile somebody may have given the name to another one,
--- such as a domain whose check runs when a value is read.
+-- Function trunkline.prove_columns(i_table regclass, i_types oid[]): sees that a table that replay has made
+-- for itself has columns of these types. Replay names types as they were called when it looked; meanwhile
+-- somebody may have given the name to another one, such as a domain whose check runs when a value is read.
 --
 -- Errors: 40001 where one is another: the transaction is to be repeated with a new look.
 -- Tables: reads the catalog only.

@@ -1,5 +1,6 @@
--- Function trunkline.own_path(): the search_path that the database's users have, of this role and database, for code of theirs that names
--- no schema. pg_catalog comes first and temporary objects last: nothing of theirs takes the place of either.
+-- Function trunkline.own_path(): the search_path that the database's users have, of this role and database,
+-- for code of theirs that names no schema. pg_catalog comes first and temporary objects last: nothing of
+-- theirs takes the place of either.
 create or replace function trunkline.own_path() returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -10,11 +11,13 @@ revoke all on function trunkline.own_path() from public;
 
 -- Function trunkline.trusted_path(): the search_path for code of the database's users that runs with the rights of the session.
 --
--- The path of a database is its owner's, and so is what he puts into the schemas that he names there; and who may make functions in a
--- schema makes one that fits a call better than the one that was meant. So of trunkline.own_path() only those schemas stay that nobody has
--- a hand in but roles that may act as the session's role anyway: the schema's owner, whoever may create objects there, and the owners of the
--- functions and operators that are there. Tables and types of others are what a name finds in every session, and stay.
--- Schemas are named as they are now: one that is made later under a name of the path, or for "$user", is not found.
+-- The path of a database is its owner's, and so is what he puts into the schemas that he names there; and who
+-- may make functions in a schema makes one that fits a call better than the one that was meant. So of
+-- trunkline.own_path() only those schemas stay that nobody has a hand in but roles that may act as the
+-- session's role anyway: the schema's owner, whoever may create objects there, and the owners of the
+-- functions and operators that are there. Tables and types of others are what a name finds in every session,
+-- and stay. Schemas are named as they are now: one that is made later under a name of the path, or for
+-- "$user", is not found.
 --
 -- Result: one row.
 --   path      the search_path; pg_catalog comes first and temporary objects last
@@ -67,10 +70,11 @@ end
 $$;
 revoke all on function trunkline.trusted_path() from public;
 
--- Function trunkline.path_code(i_schema, i_table): the functions that run when a subscriber's table is read, written or given an index, and that
--- may look names up by the search_path of the session: its triggers and rules that fire, and functions and operators in its constraints,
--- domains, defaults, indexes, partition keys and statistics, and in those of its partitions, as far as they are not the server's and have
--- no search_path of their own.
+-- Function trunkline.path_code(i_schema, i_table): the functions that run when a subscriber's table is read,
+-- written or given an index, and that may look names up by the search_path of the session: its triggers and
+-- rules that fire, and functions and operators in its constraints, domains, defaults, indexes, partition keys
+-- and statistics, and in those of its partitions, as far as they are not the server's and have no search_path
+-- of their own.
 -- Tables: reads the catalog only.
 create or replace function trunkline.path_code(i_schema text, i_table text) returns setof regprocedure
 language plpgsql stable
@@ -137,8 +141,9 @@ end
 $$;
 revoke all on function trunkline.path_for(text, text) from public;
 
--- Function trunkline.path_advice(i_consumer, i_schema, i_table): what an operator can do where the code of a replicated table, named as on
--- the provider, may not have found what it names because its schema was left out of trunkline.trusted_path(). Null where it was not that.
+-- Function trunkline.path_advice(i_consumer, i_schema, i_table): what an operator can do where the code of a
+-- replicated table, named as on the provider, may not have found what it names because its schema was left
+-- out of trunkline.trusted_path(). Null where it was not that.
 -- Tables: reads trunkline.table_state and the catalog.
 create or replace function trunkline.path_advice(i_consumer text, i_schema text, i_table text) returns text
 language plpgsql volatile

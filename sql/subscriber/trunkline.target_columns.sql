@@ -1,5 +1,6 @@
--- Function trunkline.type_name(i_type oid): a type's name with its schema, without modifiers. format_type leaves the schema out where it
--- is not needed under the path of now, and writes some names as keywords with modifiers of their own.
+-- Function trunkline.type_name(i_type oid): a type's name with its schema, without modifiers. format_type
+-- leaves the schema out where it is not needed under the path of now, and writes some names as keywords with
+-- modifiers of their own.
 create or replace function trunkline.type_name(i_type oid) returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -25,7 +26,8 @@ revoke all on function trunkline.type_name(oid) from public;
 --   partitioned              the table is
 --   written_as               the type as statements name it, whatever the search_path is
 --   declared, declared_type  the column's type as a definition says it, with modifiers and collation, and its number
---   staged, staged_type      the same of what values of it are staged as, where reading one may run code of a role that is neither
+--   staged, staged_type      the same of what values of it are staged as, where reading one may run code of a
+--   role that is neither
 --                            a superuser nor the current one: what a domain is made of; text, where such a type is within another
 --                            one; else null
 --   opaque                   it is staged as text because of such a type

@@ -6,6 +6,9 @@ use crate::rust;
 /// The longest line of a Rust source, in characters: rustfmt reaches neither comments nor strings.
 const WIDEST: usize = 120;
 
+/// The longest comment of an SQL file, in characters. A statement is as wide as the text that it makes.
+const WIDEST_SQL: usize = 130;
+
 /// The most lines of a file that is no test: one idea, which is read in one go.
 const LONGEST: usize = 500;
 
@@ -30,6 +33,23 @@ fn lines_of_rust_are_no_wider_than_120_characters() {
             // A raw string cannot be broken, and a test's statement stands on one line, as it would be typed.
             let may_be_wide = !is_comment && (is_tests(&page) || line.contains("r#\""));
             if line.chars().count() > WIDEST && !may_be_wide {
+                wide.push(format!("{}:{}", page.path, index + 1));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "too wide:\n{}", wide.join("\n"));
+}
+
+#[test]
+fn comments_of_sql_are_no_wider_than_130_characters() {
+    let mut wide = Vec::new();
+    for page in pages::with_extension("sql") {
+        // An upgrade step that databases have seen is never changed; a test's script shows what PgQ answers.
+        if page.path.starts_with("sql/upgrade/") || is_tests(&page) {
+            continue;
+        }
+        for (index, line) in page.text.lines().enumerate() {
+            if line.trim_start().starts_with("--") && line.chars().count() > WIDEST_SQL {
                 wide.push(format!("{}:{}", page.path, index + 1));
             }
         }
