@@ -9,6 +9,7 @@ fn main() {
         "pgq_ext",
         "provider",
         "subscriber",
+        "member",
         "upgrade",
         "takeover",
     ] {

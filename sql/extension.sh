@@ -21,7 +21,7 @@ version_of() { # extension, release
 
 components_of() { # extension
     case $1 in
-        trunkline) echo base provider subscriber ;;
+        trunkline) echo base provider subscriber member ;;
         *) echo "$1" ;;
     esac
 }
@@ -68,7 +68,7 @@ digest() { # component
 record() { # extension, component
     if [ "$1" = trunkline ]; then
         case $2 in
-            base | provider | subscriber) there='true' ;;
+            base | provider | subscriber | member) there='true' ;;
             *) there="exists (select from pg_catalog.pg_extension where extname = '$2' and extversion = '$(version_of "$2" "$version")')" ;;
         esac
     else
@@ -183,7 +183,7 @@ install_script() { # extension
         files_of "$component" 'once each' | while read -r file; do show "$(path_of "$component" "$file")"; done
     done
     last_lines "$1"
-    [ "$1" = trunkline ] && echo "insert into trunkline.node (node_id) values (pgq.random_id());"
+    [ "$1" = trunkline ] && echo "insert into trunkline.node (node_id, system_identifier, database_oid) select pgq.random_id(), c.system_identifier, d.oid from pg_catalog.pg_control_system() c, pg_catalog.pg_database d where d.datname = pg_catalog.current_database();"
     return 0
 }
 

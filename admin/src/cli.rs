@@ -79,11 +79,14 @@ pub fn run_command(
     command: impl Future<Output = Result<Exit, Failure>>,
 ) -> Result<Exit, Failure> {
     let _log = log::start_command_log(program, common.verbosity());
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("could not start the runtime")?
-        .block_on(command)
+        .context("could not start the runtime")?;
+    let done = runtime.block_on(command);
+    // A name server that does not answer must not keep a command that has given up.
+    runtime.shutdown_background();
+    done
 }
 
 /// Prints what was done, unless the command was told to be quiet.

@@ -3,7 +3,9 @@
 mod capture;
 mod check;
 mod consumer;
+mod fence;
 mod places;
+mod probe;
 mod queue;
 
 use std::ffi::OsString;
@@ -24,7 +26,9 @@ use futures::future::{join, join_all};
 use crate::capture::CaptureCommand;
 use crate::check::CheckArgs;
 use crate::consumer::ConsumerCommand;
+use crate::fence::{FenceArgs, UnfenceArgs};
 use crate::places::PlaceArgs;
+use crate::probe::ProbeArgs;
 use crate::queue::QueueCommand;
 
 /// Status and health of queues and replication; queues and consumers made, changed and removed
@@ -92,6 +96,22 @@ enum Command {
         #[command(subcommand)]
         command: CaptureCommand,
     },
+    /// Take no more writes of a queue's tables, on their provider
+    ///
+    /// Applications get the error 25006 from then on, in transactions of any isolation; who is in the midst of one that
+    /// has written is waited for, and named. Replay goes on, and applies all that was written before. It does not stop
+    /// sequences, DDL, tables that are not captured into the queue, or sessions with session_replication_role =
+    /// replica.
+    /// Exit code 4 if the time was up: then nothing has changed.
+    Fence(FenceArgs),
+    /// Take writes of a queue's tables again
+    ///
+    /// Exit code 4 if some tables are still locked by others when the time is up: the ticker opens these.
+    Unfence(UnfenceArgs),
+    /// Yes or no for other programs: exit code 0 or 1, and one line
+    ///
+    /// For keepalived, HAProxy and the like, within a time limit of its own. A command line that is wrong ends with 2.
+    Probe(ProbeArgs),
     #[command(flatten)]
     Documents(Documents),
 }
@@ -169,6 +189,27 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
             let configs = load_configs(&args.common)?;
             let done = capture::run(command, place, &configs, &args.common);
             cli::run_command("trunkline", &args.common, done)
+        }
+        Command::Fence(fence) => {
+            let configs = load_configs(&args.common)?;
+            let done = fence::fence(fence, &configs, &args.common);
+            cli::run_command("trunkline", &args.common, done)
+        }
+        Command::Unfence(unfence) => {
+            let configs = load_configs(&args.common)?;
+            let done = fence::unfence(unfence, &configs, &args.common);
+            cli::run_command("trunkline", &args.common, done)
+        }
+        Command::Probe(probe) => {
+            // A config that cannot be read answers no question, whatever is wrong with it.
+            let configs = match load_configs(&args.common) {
+                Ok(configs) => configs,
+                Err(failure) => {
+                    failure.print();
+                    return Ok(ExitCode::FAILURE);
+                }
+            };
+            return Ok(probe::run(probe, &configs, &args.common));
         }
         Command::Check(check) => return Ok(run_check(check, &args.common)),
         Command::Documents(documents) => documents.run(Args::command()),

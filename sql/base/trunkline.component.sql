@@ -1,4 +1,4 @@
--- trunkline.component: what is installed here, one row a component (base, pgq, provider, subscriber).
+-- trunkline.component: what is installed here, one row a component (base, pgq, provider, subscriber, member).
 -- step: number of the last upgrade step it contains. digest: SHA-256 of its files, equal = nothing to run.
 -- program_version: the program that ran last. An empty table means that the schema came with a dump.
 -- Users must not: change it; the installer believes it.

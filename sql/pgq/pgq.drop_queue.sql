@@ -51,6 +51,11 @@ begin
     delete from pgq.retry_queue r where r.ev_queue = v_queue.queue_id;
     delete from pgq.tick t where t.tick_queue = v_queue.queue_id;
     delete from pgq.queue q where q.queue_id = v_queue.queue_id;
+    -- What this node was in the set of the queue's name. Only a function of our own is called from here.
+    if exists (select from pg_proc p where p.oid = to_regprocedure('trunkline.leave_set(text)')
+                                       and pg_get_userbyid(p.proowner) = current_user) then
+        execute 'select trunkline.leave_set($1)' using x_queue_name;
+    end if;
     return 1;
 end
 $$;

@@ -99,11 +99,11 @@ begin
     end if;
     shape_id := trunkline.log_shape(v_queue_id, v_plan, null, false);
     perform trunkline.make_capture(v_queue_id, v_plan, shape_id);
-    perform trunkline.make_triggers(v_oid, v_oid, (v_plan ->> 'rows')::bool);
     -- A dropped table's number may have come again.
     delete from trunkline.captured c where c.table_oid = v_oid;
     insert into trunkline.captured (table_oid, queue_id, schema_name, table_name, shape_id, consumers, plan, file_nodes)
     values (v_oid, v_queue_id, i_schema, i_name, add_table.shape_id, array[i_consumer], v_plan, trunkline.file_nodes(v_oid));
+    perform trunkline.make_triggers(v_oid, v_oid, (v_plan ->> 'rows')::bool);
     perform trunkline.add_parts(v_oid);
     added := true;
     return next;

@@ -1,6 +1,6 @@
--- Function trunkline.make_triggers(i_root oid, i_table oid, i_rows bool): hangs the capture functions of
--- i_root on a table: itself or a partition of it. i_rows: row triggers. The truncate trigger may be there
--- already.
+-- Function trunkline.make_triggers(i_root oid, i_table oid, i_rows bool): hangs the capture functions of i_root on a
+-- table: itself or a partition of it. i_rows: row triggers. The truncate trigger may be there already. Where the
+-- queue's set takes no writes on this node, the table takes none either (trunkline.make_deny).
 create or replace function trunkline.make_triggers(i_root oid, i_table oid, i_rows bool) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -11,6 +11,10 @@ declare
 begin
     select format('%I.%I', n.nspname, c.relname) into v_name
       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = i_table;
+    if to_regclass('trunkline.role') is not null then
+        perform trunkline.make_deny(q.queue_name, i_table)
+           from trunkline.captured c join pgq.queue q on q.queue_id = c.queue_id where c.table_oid = i_root;
+    end if;
     if not exists (select from pg_trigger t where t.tgrelid = i_table and t.tgname = 'trunkline_truncate') then
         execute format('create trigger trunkline_truncate after truncate on %s for each statement '
                        'execute procedure trunkline.capture_%s_truncate()', v_name, i_root);

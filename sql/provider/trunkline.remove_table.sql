@@ -17,6 +17,7 @@ set quote_all_identifiers = off
 as $$
 declare
     v_captured trunkline.captured;
+    v_table    regclass;
 begin
     select c.* into v_captured
       from trunkline.captured c
@@ -44,6 +45,15 @@ begin
         perform trunkline.log_shape(v_captured.queue_id,
             v_captured.plan || jsonb_build_object('problem', 'its capture was ended'), null, false);
     end if;
+    -- A table that leaves a set takes writes again, whatever the set does.
+    for v_table in
+        select t.tgrelid::regclass from pg_trigger t
+         where t.tgname = 'deny_trunkline' and t.tgfoid = to_regprocedure('trunkline.deny()')
+           and t.tgrelid in (select v_captured.table_oid union all
+                             select p.part_oid from trunkline.parts(v_captured.table_oid) p)
+    loop
+        execute format('drop trigger deny_trunkline on %s', v_table);
+    end loop;
     perform trunkline.drop_functions(v_captured.table_oid);
     return true;
 end

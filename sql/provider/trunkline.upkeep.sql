@@ -6,6 +6,7 @@
 -- its writers' locks; one that is locked longer waits for the next call. Where event triggers are at work
 -- there is nothing to find but what they could not do (trunkline.refresh_later). A table that fails does not
 -- stop the others.
+-- Tables of a set whose node has just become the provider are opened for writes (trunkline.open_tables).
 -- Shapes: after a shape is committed, transactions with numbers not given out yet can only write it or newer ones; once the queue
 -- has given away all events of transactions before, the table's older shapes are named by none.
 -- Arguments: i_thorough false: only what can be seen by a look at each table's fingerprint and partitions, and where event
@@ -20,6 +21,7 @@ set quote_all_identifiers = off
 set lock_timeout = '200 ms'
 as $$
 declare
+    v_queue    text;
     v_captured trunkline.captured;
     v_events   bool := trunkline.capture_mode() = 'events';
     v_late     oid[] := array(select l from trunkline.late_tables() l);
@@ -27,6 +29,20 @@ declare
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'upkeep is done in READ COMMITTED transactions only' using errcode = '25001';
+    end if;
+    -- A command that has made this node the provider may have been killed before it opened all tables.
+    if to_regclass('trunkline.role') is not null then
+        for v_queue in select r.queue_name from trunkline.role r where r.opening order by r.queue_name loop
+            begin
+                if trunkline.open_tables(v_queue) = 0 then
+                    return next format('queue %s: all its tables take writes', v_queue);
+                end if;
+            exception when lock_not_available then
+                null;
+            when others then
+                raise warning 'tables of queue % could not be opened for writes: %', v_queue, sqlerrm;
+            end;
+        end loop;
     end if;
     for v_captured in
         select c.* from trunkline.captured c

@@ -28,6 +28,7 @@ pub mod columns; // the types of a table's columns, from the catalog
 pub mod moment; // locks that are asked for in moments, so that nobody queues for long
 pub mod object; // an object of any kind by its name, and whether a database has it
 pub mod our_sessions; // reads pg_stat_activity and pg_locks
+pub mod role; // what a node is in the sets of its queues, and the fence
 pub mod server; // the server's version
 pub mod standing; // reads position, queue and captured tables
 

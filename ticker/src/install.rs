@@ -8,11 +8,12 @@ use sql::install::{Component, Outcome, OverPgq, Report};
 use crate::databases;
 use crate::trouble::Trouble;
 
-const COMPONENTS: [Component; 4] = [
+const COMPONENTS: [Component; 5] = [
     Component::Pgq,
     Component::Coop,
     Component::Ext,
     Component::Provider,
+    Component::Member,
 ];
 
 /// Prints the SQL of a fresh install.

@@ -7,6 +7,7 @@ mod facts;
 mod provider;
 mod queues;
 mod report;
+mod roles;
 mod subscribers;
 mod tree;
 pub mod verdict;

@@ -14,7 +14,8 @@ use sql::subscriber::table_state::TableRow;
 use super::ask::Asking;
 use super::facts::{capture_problems, tick_facts, waits};
 use super::report::ProviderStatus;
-use super::verdict::{self, FromProvider, Held, ProviderFacts, Retention, Unasked};
+use super::roles::{of_queue, roles};
+use super::verdict::{self, FromProvider, Held, ProviderFacts, Retention, RoleFacts, Unasked};
 use crate::config::{ReplayConfig, SubscriberConfig};
 use crate::output::{bytes, seconds};
 
@@ -30,6 +31,15 @@ struct Asked {
     queue: QueueInfo,
     consumers: Vec<ConsumerInfo>,
     holders: Vec<Holder>,
+}
+
+/// The account of a provider that has the queue.
+struct Answer {
+    asked: Asked,
+    sessions: OurSessions,
+    /// Captured tables whose changes cannot be replicated, and why.
+    problems: Vec<(String, String)>,
+    role: Option<RoleFacts>,
 }
 
 impl Provider {
@@ -50,10 +60,16 @@ impl Provider {
                 None
             }
             Ok(None) => None,
-            Ok(Some((asked, sessions, problems))) => {
+            Ok(Some(Answer {
+                asked,
+                sessions,
+                problems,
+                role,
+            })) => {
                 facts.ticks = Some(tick_facts(&asked.queue, &sessions));
                 facts.insert_disabled = asked.queue.insert_disabled;
                 facts.problems = problems;
+                facts.role = role;
                 facts.waits = waits(&config.daemon.job_name, &sessions);
                 facts.standbys = sessions.standbys;
                 Some(asked)
@@ -66,7 +82,7 @@ impl Provider {
     async fn account(
         config: &ReplayConfig,
         name: &ApplicationName,
-    ) -> anyhow::Result<Option<(Asked, OurSessions, Vec<(String, String)>)>> {
+    ) -> anyhow::Result<Option<Answer>> {
         let session = config.provider.connect(name).await?;
         if !sql::queue::is_installed(&*session).await? {
             return Ok(None);
@@ -76,12 +92,14 @@ impl Provider {
         let Some(queue) = queues.pop() else {
             return Ok(None);
         };
-        let (consumers, holders, sessions, problems) = futures::try_join!(
+        let (consumers, holders, sessions, problems, roles) = futures::try_join!(
             sql::queue::consumer::list(&*session),
             sql::queue::holder::list(&*session),
             sql::our_sessions::list(&*session),
             capture_problems(&session),
+            roles(&session),
         )?;
+        let role = of_queue(&roles, &queue.name);
         let problems = problems
             .into_iter()
             .filter(|one| one.queue == queue.name)
@@ -99,13 +117,19 @@ impl Provider {
             session,
             queue,
         };
-        Ok(Some((asked, sessions, problems)))
+        Ok(Some(Answer {
+            asked,
+            sessions,
+            problems,
+            role,
+        }))
     }
 
     /// The provider's part of a status.
     pub(super) fn status(&self) -> ProviderStatus {
         let reasons = verdict::of_provider(&self.facts);
         ProviderStatus {
+            role: self.facts.role.clone(),
             reachable: self.facts.unasked.is_none(),
             last_tick: self
                 .asked

@@ -11,7 +11,8 @@ use super::report::{
     CaptureStatus, ConsumerStatus, DatabaseStatus, HolderStatus, QueuePace, QueueStatus,
     TickerStatus,
 };
-use super::verdict;
+use super::roles::{of_queue, roles};
+use super::verdict::{self, RoleFacts};
 use crate::config::TickerConfig;
 use crate::databases;
 
@@ -105,21 +106,24 @@ fn missing_queue(name: &str) -> QueueStatus {
         consumer_list: Vec::new(),
         holder_list: Vec::new(),
         capture_problems: Vec::new(),
+        role: None,
     }
 }
 
 /// The state of the queues of a database, with their consumers. Errors: the queue is not installed in the database, or
 /// the database cannot be asked.
 pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<QueueStatus>> {
-    let (queues, consumers, holders, problems, sessions) = futures::try_join!(
+    let (queues, consumers, holders, problems, sessions, roles) = futures::try_join!(
         sql::queue::list(client),
         sql::queue::consumer::list(client),
         sql::queue::holder::list(client),
         capture_problems(client),
         sql::our_sessions::list(client),
+        roles(client),
     )?;
-    let of_queue = |queue: QueueInfo| QueueStatus {
-        reasons: reasons(&queue, &sessions),
+    let status = |queue: QueueInfo| QueueStatus {
+        reasons: reasons(&queue, &sessions, of_queue(&roles, &queue.name).as_ref()),
+        role: of_queue(&roles, &queue.name),
         ticks: Some(tick_facts(&queue, &sessions)),
         consumer_list: consumers
             .iter()
@@ -160,7 +164,7 @@ pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<Queue
         pending_events: queue.pending_events,
         consumers: queue.consumers,
         bytes: queue.bytes,
-        error: reasons(&queue, &sessions)
+        error: reasons(&queue, &sessions, None)
             .first()
             .map(|reason| reason.what.clone()),
         pace: Some(QueuePace {
@@ -182,12 +186,17 @@ pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<Queue
         }),
         name: queue.name,
     };
-    Ok(queues.into_iter().map(of_queue).collect())
+    Ok(queues.into_iter().map(status).collect())
 }
 
 /// What is wrong with a queue, as far as its own database shows.
-fn reasons(queue: &QueueInfo, sessions: &OurSessions) -> Vec<verdict::Reason> {
+fn reasons(
+    queue: &QueueInfo,
+    sessions: &OurSessions,
+    role: Option<&RoleFacts>,
+) -> Vec<verdict::Reason> {
+    let of_role = role.into_iter().flat_map(|role| role.reasons("database"));
     let late = tick_facts(queue, sessions).reason();
     let waits = verdict::waits("provider", &waits("", sessions), &sessions.standbys);
-    late.into_iter().chain(waits).collect()
+    late.into_iter().chain(waits).chain(of_role).collect()
 }

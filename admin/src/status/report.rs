@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::verdict::{Reason, Severity, TickFacts, worst};
+use super::verdict::{Reason, RoleFacts, Severity, TickFacts, worst};
 use crate::exit::Exit;
 use crate::output;
 
@@ -104,6 +104,8 @@ pub struct QueueStatus {
     pub holder_list: Vec<HolderStatus>,
     /// Captured tables whose changes may be missing from the queue.
     pub capture_problems: Vec<CaptureStatus>,
+    /// What the database is in the set of the queue's name; null: it is a plain one.
+    pub role: Option<RoleFacts>,
 }
 
 /// A captured table whose changes may be missing from its queue.
@@ -261,6 +263,8 @@ impl ReplayStatus {
 /// The provider as seen from a replay.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ProviderStatus {
+    /// What the provider is in the set of the queue's name; null: it is a plain one, or cannot be asked.
+    pub role: Option<RoleFacts>,
     /// The provider was asked and answered.
     pub reachable: bool,
     /// Id of the queue's last tick.
@@ -276,6 +280,8 @@ pub struct ProviderStatus {
 /// A subscriber.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SubscriberStatus {
+    /// What the subscriber's database is in the set of the queue's name; null: it is a plain one, or cannot be asked.
+    pub role: Option<RoleFacts>,
     /// Name of the subscriber's `[[subscriber]]`; null with `subscriber_db`.
     pub name: Option<String>,
     /// The subscriber's consumer on the queue.
@@ -311,6 +317,40 @@ pub struct SubscriberStatus {
     pub tables: BTreeMap<String, u64>,
     /// The tables that are not `ok`, each with what is known of it.
     pub table_list: Vec<TableStatus>,
+}
+
+impl SubscriberStatus {
+    /// Whether readers may be sent to this subscriber: its replay goes on, all its tables are in sync, and the oldest
+    /// change that is not applied is no older than `max_lag` seconds. Without such a limit it counts, too, while its
+    /// provider is away. Both answers say why.
+    pub fn keeps_up(&self, max_lag: Option<f64>) -> Result<String, String> {
+        let of = &self.consumer;
+        if let Some(role) = &self.role
+            && !matches!(role.role, "standby" | "reader")
+        {
+            return Err(format!("{of}: the database is {}", role.role));
+        }
+        let state = self.state.as_str();
+        match self.state {
+            SubscriberState::Level | SubscriberState::Behind => {}
+            SubscriberState::Waiting if max_lag.is_none() => {}
+            SubscriberState::Waiting
+            | SubscriberState::Starting
+            | SubscriberState::Copying
+            | SubscriberState::Parked
+            | SubscriberState::Paused
+            | SubscriberState::Stopped
+            | SubscriberState::Unreachable => return Err(format!("{of}: {state}")),
+        }
+        match (max_lag, self.lag_seconds) {
+            (Some(_), None) => Err(format!("{of}: {state}, its lag is not known")),
+            (Some(limit), Some(lag)) if lag > limit => {
+                Err(format!("{of}: {state}, lag {}", output::seconds(lag)))
+            }
+            (_, Some(lag)) => Ok(format!("{of}: {state}, lag {}", output::seconds(lag))),
+            (None, None) => Ok(format!("{of}: {state}")),
+        }
+    }
 }
 
 /// The state of a subscriber in one word.

@@ -14,8 +14,9 @@ use super::ask::{Asking, OnThisHost, PATIENCE, on_this_host};
 use super::facts::waits;
 use super::provider::Provider;
 use super::report::{ReplayStatus, SubscriberStatus, TableStatus};
+use super::roles::{of_queue, roles};
 use super::verdict::{
-    self, FromSubscriber, StoredError, SubscriberFacts, TableFacts, Unasked, Verdict,
+    self, FromSubscriber, RoleFacts, StoredError, SubscriberFacts, TableFacts, Unasked, Verdict,
 };
 use crate::config::{ReplayConfig, SubscriberConfig};
 
@@ -27,7 +28,7 @@ pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
     let name = ApplicationName::new(Purpose::Status, &config.daemon.job_name);
     let asked = config.subscribers.iter().map(|subscriber| {
         let name = &name;
-        async move { (subscriber, account(subscriber, name, asking).await) }
+        async move { (subscriber, account(config, subscriber, name, asking).await) }
     });
     let (provider, accounts) = join(Provider::ask(config, &name, asking), join_all(asked)).await;
     let OnThisHost { pid, problem } = on_this_host(&config.daemon);
@@ -69,12 +70,14 @@ struct Own {
     rows: Vec<TableRow>,
     building: Vec<Building>,
     sessions: OurSessions,
+    role: Option<RoleFacts>,
 }
 
 /// A subscriber's own account; None: replay is not installed there. An error keeps the subscriber from being asked.
 type Account = Result<Option<Own>, Unasked>;
 
 async fn account(
+    config: &ReplayConfig,
     subscriber: &SubscriberConfig,
     name: &ApplicationName,
     asking: &Asking,
@@ -90,6 +93,7 @@ async fn account(
             rows: table_state::list(&*session, &subscriber.consumer).await?,
             building: kept_ddl::building(&*session, &subscriber.consumer).await?,
             sessions: sql::our_sessions::list(&*session).await?,
+            role: of_queue(&roles(&session).await?, &config.queue),
         }))
     };
     asking.ask(asked).await
@@ -139,6 +143,7 @@ fn subscriber_status(
     verdict: Verdict,
 ) -> SubscriberStatus {
     let mut status = SubscriberStatus {
+        role: None,
         name: config.name.clone(),
         consumer: config.consumer.clone(),
         reachable: account.is_ok(),
@@ -177,6 +182,7 @@ fn subscriber_status(
     status.conflicts = own.standing.conflicts;
     status.recent_conflicts = own.standing.recent_conflicts;
     status.last_error = own.standing.last_error;
+    status.role = own.role;
     for row in &own.rows {
         *status
             .tables
@@ -203,7 +209,7 @@ pub async fn tables_of(
     let asked = config.subscribers.iter().map(|subscriber| {
         let (name, asking) = (&name, &asking);
         async move {
-            let tables = match account(subscriber, name, asking).await {
+            let tables = match account(config, subscriber, name, asking).await {
                 Err(unasked) => Err(unasked.error),
                 Ok(None) => Err(NOT_INSTALLED.to_owned()),
                 Ok(Some(own)) => Ok(own

@@ -4,7 +4,7 @@ use super::report::{
     DatabaseStatus, Overview, QueueStatus, ReplayStatus, SubscriberStatus, TableStatus,
     TickerStatus,
 };
-use super::verdict::{Reason, ReasonKind};
+use super::verdict::{Reason, ReasonKind, RoleFacts};
 use crate::output::{bytes, or_none, seconds};
 use crate::terminal::visible;
 
@@ -110,7 +110,8 @@ fn queue_branch(queue: &QueueStatus) -> Branch {
             seconds(consumer.last_seen_seconds)
         ))
     });
-    let mut twigs: Vec<Branch> = queue.reasons.iter().map(reason_branch).collect();
+    let mut twigs: Vec<Branch> = role_branch(queue.role.as_ref()).into_iter().collect();
+    twigs.extend(queue.reasons.iter().map(reason_branch));
     twigs.extend(consumers);
     let held = queue.holder_list.iter();
     twigs.extend(held.map(|holder| Branch::new(format!("held by {}", holder.describe()))));
@@ -134,7 +135,10 @@ fn replay_branch(replay: &ReplayStatus) -> Branch {
         (true, None) => provider.push_str(" no tick"),
     }
     let mut provider = Branch::new(provider);
-    provider.twigs = replay.provider.reasons.iter().map(reason_branch).collect();
+    provider.twigs = role_branch(replay.provider.role.as_ref())
+        .into_iter()
+        .chain(replay.provider.reasons.iter().map(reason_branch))
+        .collect();
     let mut branch = Branch::new(format!("replay {}: {state}", replay.job));
     branch.twigs.push(provider);
     branch
@@ -169,11 +173,19 @@ fn subscriber_branch(subscriber: &SubscriberStatus) -> Branch {
     let reasons = subscriber.reasons.iter();
     let reasons =
         reasons.filter(|one| !matches!(one.kind, ReasonKind::Parked | ReasonKind::Copying));
-    branch.twigs = reasons.map(reason_branch).collect();
+    branch.twigs = role_branch(subscriber.role.as_ref())
+        .into_iter()
+        .chain(reasons.map(reason_branch))
+        .collect();
     if subscriber.tick.is_some() {
         branch.twigs.push(tables_branch(subscriber));
     }
     branch
+}
+
+/// What a database is in its set; none for a plain provider or subscriber.
+fn role_branch(role: Option<&RoleFacts>) -> Option<Branch> {
+    role.map(|role| Branch::new(format!("role: {}", role.describe())))
 }
 
 /// A reason, with the advice below it.
@@ -239,7 +251,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::report::*;
-    use super::super::verdict::{Reason, ReasonKind, Severity};
+    use super::super::verdict::{Reason, ReasonKind, RoleFacts, Severity};
 
     fn reason(subject: &str, what: &str, advice: Option<&str>) -> Reason {
         Reason {
@@ -292,6 +304,7 @@ mod tests {
                             detail: Some("database db1, idle in transaction".into()),
                         }],
                         capture_problems: Vec::new(),
+                        role: None,
                     }],
                 }],
             }],
@@ -302,6 +315,16 @@ mod tests {
                 pid: None,
                 pid_problem: None,
                 provider: ProviderStatus {
+                    role: Some(RoleFacts {
+                        role: "provider",
+                        since_seconds: 60.0,
+                        term: 3,
+                        reason: None,
+                        set_by: "postgres".into(),
+                        final_tick: None,
+                        opening: false,
+                        problems: Vec::new(),
+                    }),
                     reachable: true,
                     last_tick: Some(12),
                     tick_age_seconds: Some(200.0),
@@ -313,6 +336,7 @@ mod tests {
                     )],
                 },
                 subscribers: vec![SubscriberStatus {
+                    role: None,
                     name: Some("s1".into()),
                     consumer: "j/s1".into(),
                     reachable: true,
@@ -360,6 +384,7 @@ ticker t: running, pid 7
       └─ held by transaction psql, pid 77, xid 1234, for 1 h 1 min, 5 MB, database db1, idle in transaction
 replay j: not running on this host
 ├─ provider, queue q: tick 12, 3 min 20 s ago
+│  ├─ role: provider for 1 min 0 s, term 3
 │  └─ critical: ticker: no tick for 3 min 20 s: does the ticker run?
 └─ subscriber s1: stopped, tick 11, lag 0.50 s, 9 events behind, 1000000 rows of a batch written so far, 2 conflicts
    ├─ critical: replay: no\\u{1b}[31m route

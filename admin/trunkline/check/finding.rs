@@ -64,6 +64,10 @@ pub(crate) enum Check {
     Holders,
     /// Captured tables whose changes may be missing from a queue
     Capture,
+    /// What the database is in the set of each queue: a warning while it is fenced, critical for a copy
+    Role,
+    /// Whether tables take and refuse writes as the role asks
+    Fence,
     /// Lag of each subscriber, in seconds; tables that are not ok, conflicts of the last day
     Replication,
     /// Whether what is installed fits these programs
@@ -80,6 +84,8 @@ impl Check {
             Check::Size => "size",
             Check::Holders => "holders",
             Check::Capture => "capture",
+            Check::Role => "role",
+            Check::Fence => "fence",
             Check::Replication => "replication",
             Check::Versions => "versions",
         }
@@ -95,7 +101,7 @@ impl Check {
             Check::Size => measured("queue_size", Unit::Bytes),
             Check::Holders => measured("held", Unit::Seconds),
             Check::Replication => measured("replication_lag", Unit::Seconds),
-            Check::Capture | Check::Versions => None,
+            Check::Capture | Check::Role | Check::Fence | Check::Versions => None,
         }
     }
 }

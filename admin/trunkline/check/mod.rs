@@ -5,6 +5,7 @@ mod finding;
 mod print;
 mod queues;
 mod replication;
+mod roles;
 mod versions;
 
 use std::time::Duration;
@@ -214,7 +215,9 @@ async fn of_place(
             | Check::Rotation
             | Check::Size
             | Check::Holders
-            | Check::Capture => {
+            | Check::Capture
+            | Check::Role
+            | Check::Fence => {
                 found.extend(queues::findings(check, &place.name, &queues, limits));
             }
         }

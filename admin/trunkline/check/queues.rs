@@ -5,6 +5,7 @@ use admin::status::verdict::{self, ReasonKind, TickFacts};
 use admin::status::{ConsumerStatus, HolderStatus, QueuePace, QueueStatus};
 
 use super::finding::{Check, Finding, Level, Limits, Unit};
+use super::roles;
 
 /// How late a rotation may be: rotation is checked every `maint_delay`, 600 s by default.
 const ROTATION_GRACE_SECONDS: f64 = 900.0;
@@ -46,6 +47,8 @@ pub(crate) fn findings(
             )),
             Check::Holders => found.push(holders(of(queue), queue, limits)),
             Check::Capture => found.push(capture(of(queue), queue)),
+            Check::Role => found.push(roles::role(of(queue), queue.role.as_ref())),
+            Check::Fence => found.push(roles::fence(of(queue), queue.role.as_ref())),
             Check::Replication | Check::Versions => {}
         }
     }
@@ -111,7 +114,14 @@ fn holders(of: String, queue: &QueueStatus, limits: Limits) -> Finding {
 }
 
 fn ticker(of: String, queue: &QueueStatus, ticks: &TickFacts, limits: Limits) -> Finding {
-    let what = queue.reasons.iter().map(|reason| match &reason.advice {
+    // What is wrong with the role is told by checks of its own.
+    let reasons = || {
+        queue
+            .reasons
+            .iter()
+            .filter(|one| one.kind != ReasonKind::Fence)
+    };
+    let what = reasons().map(|reason| match &reason.advice {
         Some(advice) => format!("{} ({advice})", reason.what),
         None => reason.what.clone(),
     });
@@ -126,10 +136,8 @@ fn ticker(of: String, queue: &QueueStatus, ticks: &TickFacts, limits: Limits) ->
     };
     // The operator's own limits replace those of the queue. Faults other than a tick's age count in any case.
     let given = limits != Limits::default();
-    let counts = queue
-        .reasons
-        .iter()
-        .filter(|reason| !given || ticks.paused || reason.kind != ReasonKind::NoTick);
+    let counts =
+        reasons().filter(|reason| !given || ticks.paused || reason.kind != ReasonKind::NoTick);
     let least = verdict::worst(counts).map_or(Level::Ok, Level::of);
     // A paused queue has no limits of its own.
     let usual = ticks.limits().map(|(warn, crit)| Limits::new(warn, crit));
@@ -230,6 +238,7 @@ mod tests {
             }],
             holder_list: Vec::new(),
             capture_problems: Vec::new(),
+            role: None,
         }
     }
 
@@ -337,6 +346,7 @@ mod tests {
             let held = QueueStatus {
                 holder_list: list,
                 capture_problems: Vec::new(),
+                role: None,
                 ..queue()
             };
             only(Check::Holders, held, Limits::default()).status

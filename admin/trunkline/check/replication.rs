@@ -78,6 +78,7 @@ mod tests {
 
     fn status(reasons: Vec<Reason>, of_provider: Vec<Reason>) -> Vec<Finding> {
         let subscriber = SubscriberStatus {
+            role: None,
             name: None,
             consumer: "j".into(),
             reachable: true,

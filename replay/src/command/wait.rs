@@ -69,10 +69,11 @@ impl<'a> Waiting<'a> {
         let patience = left.map_or(PATIENCE, |left| left.min(PATIENCE));
         let status = status::of_replay(&self.job.config, &Asking::within(patience)).await;
         for reason in status.reasons() {
-            // Lag, copies and conflicts are left out, since their end is what the wait is for.
+            // Lag, copies and conflicts are left out, since their end is what the wait is for; and so is a fence, since
+            // what was written before it is applied all the same.
             let expected = matches!(
                 reason.kind,
-                ReasonKind::Lag | ReasonKind::Copying | ReasonKind::Conflicts
+                ReasonKind::Lag | ReasonKind::Copying | ReasonKind::Conflicts | ReasonKind::Fence
             );
             let key = (reason.kind, reason.subject.clone());
             if !expected && self.said.say(key, "") {

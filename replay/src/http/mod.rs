@@ -1,4 +1,4 @@
-//! The port for machines and browsers: `/metrics`, `/status`, `/health` and a page. The port is off unless
+//! The port for machines and browsers: `/metrics`, `/status`, `/health`, probes and a page. The port is off unless
 //! `http_listen` is set. It is read-only: nothing can be changed through it, and it shows no connection string.
 
 mod metrics;
@@ -19,7 +19,7 @@ use admin::{
 };
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{RawQuery, State},
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -103,6 +103,8 @@ fn routes(samples: Arc<Samples>) -> Router {
         .route("/status", get(status))
         .route("/metrics", get(metrics))
         .route("/health", get(health))
+        .route("/provider", get(provider))
+        .route("/standby", get(standby))
         .with_state(samples)
 }
 
@@ -136,6 +138,48 @@ async fn health(State(samples): State<Arc<Samples>>) -> Response {
         Some(Severity::Warning) | None => StatusCode::OK,
     };
     (code, HEADERS, health_text(&now.status)).into_response()
+}
+
+/// 200 while applications write the databases of this replay's subscribers: each is the provider of its set.
+async fn provider(State(samples): State<Arc<Samples>>) -> Response {
+    let now = samples.now().await;
+    let answers = now.status.subscribers.iter().map(|one| match &one.role {
+        Some(role) if role.serves() => Ok(format!("{}: {}", one.consumer, role.describe())),
+        Some(role) => Err(format!("{}: {}", one.consumer, role.describe())),
+        None => Err(format!("{}: no provider", one.consumer)),
+    });
+    probed(answers.collect())
+}
+
+/// 200 while all subscribers keep up; with `?lag=SECONDS` also none is further behind.
+async fn standby(State(samples): State<Arc<Samples>>, RawQuery(query): RawQuery) -> Response {
+    let max_lag = match query.as_deref() {
+        None | Some("") => None,
+        Some(query) => match query.strip_prefix("lag=").and_then(seconds_of) {
+            Some(limit) => Some(limit),
+            None => {
+                let text = "the query is lag=SECONDS, 0 or more\n";
+                return (StatusCode::BAD_REQUEST, HEADERS, text).into_response();
+            }
+        },
+    };
+    let now = samples.now().await;
+    let answers = now.status.subscribers.iter();
+    probed(answers.map(|one| one.keeps_up(max_lag)).collect())
+}
+
+fn seconds_of(text: &str) -> Option<f64> {
+    let number = text.parse::<f64>().ok()?;
+    Some(number).filter(|number| number.is_finite() && *number >= 0.0)
+}
+
+/// The answer of a probe: 200 or 503, with the reasons, a line each.
+fn probed(answers: Result<Vec<String>, String>) -> Response {
+    let (code, lines) = match answers {
+        Ok(lines) => (StatusCode::OK, lines.join("\n")),
+        Err(line) => (StatusCode::SERVICE_UNAVAILABLE, line),
+    };
+    (code, HEADERS, lines + "\n").into_response()
 }
 
 /// `ok`, `warning` or `critical`, then the reasons.

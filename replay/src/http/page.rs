@@ -80,6 +80,7 @@ fn provider(status: &ReplayStatus) -> Markup {
                 }
                 (None, None) => { "provider: no tick yet" }
             }
+            @if let Some(role) = &status.provider.role { ", " (role.describe()) }
         }
     }
 }

@@ -124,6 +124,11 @@ async fn remove_dump_of_extension(transaction: &Transaction<'_>) -> Result<bool,
 /// stay.
 const GENERATED_WITHOUT_QUEUE: &str = "\
     select o.statement from ( \
+        select 0, t.oid, pg_catalog.format('drop trigger %I on %s', t.tgname, t.tgrelid::pg_catalog.regclass) \
+          from pg_catalog.pg_trigger t \
+          join pg_catalog.pg_proc p on p.oid = t.tgfoid \
+         where p.pronamespace = 'trunkline'::pg_catalog.regnamespace and t.tgname = 'deny_trunkline' \
+        union all \
         select 1, p.oid, pg_catalog.format('drop function %s cascade', p.oid::pg_catalog.regprocedure) \
           from pg_catalog.pg_proc p \
          where p.pronamespace = 'trunkline'::pg_catalog.regnamespace \

@@ -22,7 +22,7 @@ pub enum Age {
 /// A component as it is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
-    /// The component's name: base, pgq, provider, subscriber.
+    /// The component's name: base, pgq, provider, subscriber, member.
     pub component: String,
     /// How the component compares with this program's.
     pub age: Age,
@@ -77,7 +77,7 @@ pub(crate) fn age(component: &str, step: i32, recorded: &str) -> Result<Age, Err
 /// The schema that a component's objects are in.
 pub(crate) fn schema_of(component: &str) -> &str {
     match component {
-        "base" | "provider" | "subscriber" => "trunkline",
+        "base" | "provider" | "subscriber" | "member" => "trunkline",
         other => other,
     }
 }

@@ -8,13 +8,14 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 
 /// The folder of each component, by its name; `manifest.txt` inside says the order of its files.
-static COMPONENTS: [(&str, Dir<'_>); 6] = [
+static COMPONENTS: [(&str, Dir<'_>); 7] = [
     ("base", include_dir!("$CARGO_MANIFEST_DIR/base")),
     ("pgq", include_dir!("$CARGO_MANIFEST_DIR/pgq")),
     ("pgq_coop", include_dir!("$CARGO_MANIFEST_DIR/pgq_coop")),
     ("pgq_ext", include_dir!("$CARGO_MANIFEST_DIR/pgq_ext")),
     ("provider", include_dir!("$CARGO_MANIFEST_DIR/provider")),
     ("subscriber", include_dir!("$CARGO_MANIFEST_DIR/subscriber")),
+    ("member", include_dir!("$CARGO_MANIFEST_DIR/member")),
 ];
 static TAKEOVER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/takeover");
 static UPGRADE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/upgrade");

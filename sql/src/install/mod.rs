@@ -43,6 +43,8 @@ pub enum Component {
     Provider,
     /// Positions and table states of a subscriber.
     Subscriber,
+    /// Roles of a node that is one of several; on a provider list it behind [`Component::Provider`].
+    Member,
 }
 
 impl Component {
@@ -55,6 +57,7 @@ impl Component {
             Self::Ext => "pgq_ext",
             Self::Provider => "provider",
             Self::Subscriber => "subscriber",
+            Self::Member => "member",
         }
     }
 
@@ -64,14 +67,14 @@ impl Component {
             Self::Pgq => Schema::Pgq,
             Self::Coop => Schema::PgqCoop,
             Self::Ext => Schema::PgqExt,
-            Self::Provider | Self::Subscriber => Schema::Trunkline,
+            Self::Provider | Self::Subscriber | Self::Member => Schema::Trunkline,
         }
     }
 
     /// Whether a database that has the component is a node of a replication.
     fn makes_a_node(self) -> bool {
         match self {
-            Self::Provider | Self::Subscriber => true,
+            Self::Provider | Self::Subscriber | Self::Member => true,
             Self::Pgq | Self::Coop | Self::Ext => false,
         }
     }
@@ -259,11 +262,13 @@ const SETTINGS: &str = "set local search_path = pg_catalog, pg_temp;\n\
 
 /// The node's row: a random id, made once. The id is an md5 of values that never repeat, because md5 needs no extension
 /// on any version.
-const NODE_ROW: &str = "insert into trunkline.node (node_id) \
+const NODE_ROW: &str = "insert into trunkline.node (node_id, system_identifier, database_oid) \
      select greatest(1, ('x' || substr(pg_catalog.md5(pg_catalog.random()::text || pg_catalog.clock_timestamp()::text \
      || pg_catalog.pg_backend_pid()::text \
-         || pg_catalog.txid_current()::text), 1, 16))::bit(64)::bigint & 9223372036854775807) \
-     where not exists (select from trunkline.node)";
+         || pg_catalog.txid_current()::text), 1, 16))::bit(64)::bigint & 9223372036854775807), \
+            c.system_identifier, d.oid \
+       from pg_catalog.pg_control_system() c, pg_catalog.pg_database d \
+      where d.datname = pg_catalog.current_database() and not exists (select from trunkline.node)";
 
 fn lock_statement() -> String {
     format!("do $$ begin perform pg_catalog.pg_advisory_xact_lock({INSTALL_LOCK}); end $$;\n")

@@ -6,12 +6,13 @@ use tokio_postgres::Client;
 
 use crate::one::{ask, code, session, try_ask};
 
-const EVERYTHING: [Component; 5] = [
+const EVERYTHING: [Component; 6] = [
     Component::Pgq,
     Component::Coop,
     Component::Ext,
     Component::Provider,
     Component::Subscriber,
+    Component::Member,
 ];
 
 /// All our schemas.
@@ -29,7 +30,8 @@ async fn lint(client: &Client, when: &str) {
         "select coalesce(string_agg(p.oid::regprocedure::text, ', ' order by 1), '') from pg_proc p \
            join pg_namespace n on n.oid = p.pronamespace \
           cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a \
-          where n.nspname in {OURS} and a.grantee = 0 and p.proname <> 'version' and p.proname !~ '^get_.*_info$'"
+          where n.nspname in {OURS} and a.grantee = 0 and p.proname <> 'version' and p.proname !~ '^get_.*_info$' \
+            and p.oid::regprocedure::text not in ('trunkline.my_role(text)', 'trunkline.serves(text)')"
     );
     assert_eq!(ask(client, &open).await, "", "{when}: open functions");
     let create = format!(

@@ -3,11 +3,13 @@
 
 mod provider;
 mod reason;
+mod role;
 mod ticks;
 mod waits;
 
 pub use provider::{FromProvider, Held, ProviderFacts, Retention, of_provider};
 pub use reason::{Reason, ReasonKind, Severity, Unasked, worst};
+pub use role::RoleFacts;
 pub use ticks::TickFacts;
 pub use waits::{Wait, waits};
 

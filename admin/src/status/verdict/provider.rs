@@ -1,6 +1,7 @@
 //! What is wrong with the provider, and what the provider says of a subscriber. Pure.
 
 use super::reason::{Reason, ReasonKind, Severity, Unasked};
+use super::role::RoleFacts;
 use super::ticks::TickFacts;
 use super::waits::{Wait, waits};
 
@@ -18,6 +19,8 @@ pub struct ProviderFacts {
     pub ticks: Option<TickFacts>,
     /// Nobody may insert events.
     pub insert_disabled: bool,
+    /// What the database is in the set of the queue's name; None: a plain provider.
+    pub role: Option<RoleFacts>,
     /// Captured tables whose changes cannot be replicated, and why.
     pub problems: Vec<(String, String)>,
     /// Sessions of ours that wait.
@@ -41,7 +44,10 @@ pub fn of_provider(facts: &ProviderFacts) -> Vec<Reason> {
         return vec![found.advised("see pgq_queue_name; if it is right: replay install")];
     };
     let mut reasons: Vec<Reason> = ticks.reason().into_iter().collect();
-    if facts.insert_disabled {
+    reasons.extend(facts.role.iter().flat_map(|role| role.reasons("provider")));
+    // A fence disables inserts, too.
+    let fenced = facts.role.as_ref().is_some_and(|role| !role.serves());
+    if facts.insert_disabled && !fenced {
         let what = format!(
             "queue {} takes no events: writes of captured tables fail",
             facts.queue

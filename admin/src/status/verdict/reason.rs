@@ -58,6 +58,8 @@ pub enum ReasonKind {
     Conflicts,
     /// The subscriber lags: its rows are old.
     Lag,
+    /// The database takes no writes, or its tables do not do what its role asks.
+    Fence,
 }
 
 impl ReasonKind {
@@ -80,6 +82,7 @@ impl ReasonKind {
             ReasonKind::Copying => "copying",
             ReasonKind::Conflicts => "conflicts",
             ReasonKind::Lag => "lag",
+            ReasonKind::Fence => "fence",
         }
     }
 }

@@ -20,12 +20,13 @@ use self::{
     walk::{Kind, Loose},
 };
 
-const ALL: [Component; 5] = [
+const ALL: [Component; 6] = [
     Component::Pgq,
     Component::Coop,
     Component::Ext,
     Component::Provider,
     Component::Subscriber,
+    Component::Member,
 ];
 
 /// Functions without a path of their own that run under whatever path a caller has: all they name has its schema,
@@ -123,6 +124,7 @@ const UNPROVEN: &[(&str, &str)] = &[
         "admin/trunkline/check/versions.rs",
         "`installed::components` proves",
     ),
+    ("admin/trunkline/probe.rs", "`role::serves` proves first"),
     (
         "admin/trunkline/places.rs",
         "proves what is there; something may be missing",

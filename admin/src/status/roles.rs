@@ -1,0 +1,46 @@
+//! Asks a database what it is in the sets of its queues.
+
+use sql::role;
+
+use super::verdict::RoleFacts;
+
+/// The roles of a database, each with its queue; empty for a plain provider or subscriber.
+pub(super) async fn roles(
+    client: &tokio_postgres::Client,
+) -> Result<Vec<(String, RoleFacts)>, sql::Error> {
+    let roles = role::list(client).await?;
+    if roles.is_empty() {
+        return Ok(Vec::new());
+    }
+    let problems = role::fence_problems(client).await?;
+    let of_queue = |queue: &str| {
+        let here = problems.iter().filter(|one| one.queue == queue);
+        let told = here.map(|one| match &one.table {
+            Some(table) => format!("{table} {}", one.problem),
+            None => one.problem.clone(),
+        });
+        told.collect()
+    };
+    Ok(roles
+        .into_iter()
+        .map(|one| {
+            let facts = RoleFacts {
+                role: one.role.as_str(),
+                since_seconds: one.seconds,
+                term: one.term,
+                reason: one.reason,
+                set_by: one.set_by,
+                final_tick: one.final_tick,
+                opening: one.opening,
+                problems: of_queue(&one.queue),
+            };
+            (one.queue, facts)
+        })
+        .collect())
+}
+
+/// The role in the set of one queue, out of those of [`roles`].
+pub(super) fn of_queue(roles: &[(String, RoleFacts)], queue: &str) -> Option<RoleFacts> {
+    let mut of_queue = roles.iter().filter(|(name, _)| name == queue);
+    of_queue.next().map(|(_, facts)| facts.clone())
+}

@@ -1,0 +1,138 @@
+//! What a database is in the set of a queue's name, and what is wrong with that. Pure.
+
+use serde::Serialize;
+
+use super::reason::{Reason, ReasonKind, Severity};
+use crate::output::seconds;
+
+/// How many tables are named whose triggers are not as the role asks; of further tables only the number is told.
+const TOLD_TABLES: usize = 5;
+
+/// What a database is in the set of a queue's name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RoleFacts {
+    /// provider, fenced, standby, reader, or copy: the database was restored elsewhere.
+    pub role: &'static str,
+    /// Seconds since the role became this one.
+    pub since_seconds: f64,
+    /// The reign that the role belongs to.
+    pub term: i64,
+    /// Why the database was fenced, if somebody has said why.
+    pub reason: Option<String>,
+    /// The role of the server that set this role.
+    pub set_by: String,
+    /// The tick that shows all that was written before the fence; null where there is none.
+    pub final_tick: Option<i64>,
+    /// Some tables of a provider may still refuse writes.
+    pub opening: bool,
+    /// Where tables are not as the role asks: `schema.table: what is wrong`.
+    pub problems: Vec<String>,
+}
+
+impl RoleFacts {
+    /// Whether applications write here.
+    pub fn serves(&self) -> bool {
+        self.role == "provider"
+    }
+
+    /// `fenced for 3 min 20 s by postgres, term 2, tick 17 is the final one: new disk`.
+    pub fn describe(&self) -> String {
+        let mut text = format!("{} for {}", self.role, seconds(self.since_seconds));
+        if self.role == "fenced" {
+            text.push_str(&format!(" by {}", self.set_by));
+        }
+        text.push_str(&format!(", term {}", self.term));
+        if let Some(tick) = self.final_tick {
+            text.push_str(&format!(", tick {tick} is the final one"));
+        }
+        if let Some(reason) = &self.reason {
+            text.push_str(&format!(": {reason}"));
+        }
+        text
+    }
+
+    /// The reasons why the role is not healthy. `subject` is the database, such as `provider`.
+    pub fn reasons(&self, subject: &str) -> Vec<Reason> {
+        let new = |severity, kind, what: String| Reason::new(severity, kind, subject, what);
+        let mut found = Vec::new();
+        match self.role {
+            "fenced" => {
+                let what = format!("takes no writes: {}", self.describe());
+                let reason = new(Severity::Warning, ReasonKind::Fence, what);
+                found.push(reason.advised("trunkline unfence QUEUE"));
+            }
+            "copy" => {
+                let what = "was restored elsewhere, or made by pg_upgrade: it serves nobody";
+                let reason = new(Severity::Critical, ReasonKind::Fence, what.to_owned());
+                found
+                    .push(reason.advised(
+                        "if it is the node that it was: select trunkline.keep_identity()",
+                    ));
+            }
+            _ => {}
+        }
+        if self.opening {
+            let what = "some tables refuse writes still: others hold their locks".to_owned();
+            let reason = new(Severity::Warning, ReasonKind::Fence, what);
+            found.push(reason.advised("trunkline unfence QUEUE goes on; so does the ticker"));
+        }
+        if !self.problems.is_empty() {
+            let more = self.problems.len().saturating_sub(TOLD_TABLES);
+            let mut told: Vec<String> = self.problems.iter().take(TOLD_TABLES).cloned().collect();
+            if more > 0 {
+                told.push(format!("and {more} more"));
+            }
+            let reason = new(Severity::Critical, ReasonKind::Fence, told.join("; "));
+            found.push(reason.advised("trunkline fence QUEUE, or unfence QUEUE, puts it right"));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role(role: &'static str) -> RoleFacts {
+        RoleFacts {
+            role,
+            since_seconds: 200.0,
+            term: 2,
+            reason: None,
+            set_by: "postgres".into(),
+            final_tick: None,
+            opening: false,
+            problems: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_fence_a_copy_and_open_tables_never_look_healthy() {
+        assert!(role("provider").reasons("provider").is_empty());
+        let fenced = RoleFacts {
+            reason: Some("new disk".into()),
+            final_tick: Some(17),
+            ..role("fenced")
+        };
+        assert_eq!(
+            fenced.describe(),
+            "fenced for 3 min 20 s by postgres, term 2, tick 17 is the final one: new disk"
+        );
+        assert_eq!(fenced.reasons("provider")[0].severity, Severity::Warning);
+        let copy = role("copy").reasons("provider");
+        assert_eq!(copy[0].severity, Severity::Critical);
+        let problems = (0..7).map(|number| format!("t{number}: takes writes"));
+        let holed = RoleFacts {
+            problems: problems.collect(),
+            ..role("fenced")
+        };
+        let found = holed.reasons("provider");
+        assert_eq!(found[1].severity, Severity::Critical);
+        assert!(
+            found[1].what.ends_with("t4: takes writes; and 2 more"),
+            "{}",
+            found[1].what
+        );
+        assert!(!role("fenced").serves() && role("provider").serves());
+    }
+}

@@ -1,0 +1,79 @@
+//! The findings about what a database is in the set of a queue. Pure: judges what status tells.
+
+use admin::status::verdict::RoleFacts;
+
+use super::finding::{Check, Finding, Level};
+
+/// The finding about the role: a fenced provider is a warning, because nobody can write; a copy is critical, because
+/// it serves nobody until a person says what it is.
+pub(crate) fn role(of: String, role: Option<&RoleFacts>) -> Finding {
+    let (level, message) = match role {
+        None => (Level::Ok, "is in no set".to_owned()),
+        Some(role) => {
+            let level = match role.role {
+                "copy" => Level::Critical,
+                "fenced" => Level::Warning,
+                _ => Level::Ok,
+            };
+            (level, role.describe())
+        }
+    };
+    Finding::new(Check::Role, of, level, message)
+}
+
+/// The finding about the fence. Each table that takes writes against the role is critical: what is written there is
+/// not on the next provider. So is a table of the provider that refuses writes, unless it is just being opened.
+pub(crate) fn fence(of: String, role: Option<&RoleFacts>) -> Finding {
+    let (level, message) = match role {
+        None => (Level::Ok, "is in no set".to_owned()),
+        Some(role) if !role.problems.is_empty() => (Level::Critical, role.problems.join("; ")),
+        Some(role) if role.opening => {
+            let message = "some tables refuse writes still: others hold their locks";
+            (Level::Warning, message.to_owned())
+        }
+        Some(role) => (Level::Ok, format!("all tables are as {} asks", role.role)),
+    };
+    Finding::new(Check::Fence, of, level, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_writes_against_the_role_is_critical() {
+        let facts = |role: &'static str, opening, problems: &[&str]| RoleFacts {
+            role,
+            since_seconds: 1.0,
+            term: 1,
+            reason: None,
+            set_by: "postgres".into(),
+            final_tick: None,
+            opening,
+            problems: problems.iter().map(|text| (*text).to_owned()).collect(),
+        };
+        let level = |facts: &RoleFacts| {
+            let of = || "db1/q".to_owned();
+            (
+                role(of(), Some(facts)).status,
+                fence(of(), Some(facts)).status,
+            )
+        };
+        assert_eq!(
+            level(&facts("provider", false, &[])),
+            (Level::Ok, Level::Ok)
+        );
+        assert_eq!(
+            level(&facts("provider", true, &[])),
+            (Level::Ok, Level::Warning)
+        );
+        assert_eq!(
+            level(&facts("fenced", false, &[])),
+            (Level::Warning, Level::Ok)
+        );
+        let holed = facts("fenced", false, &["public.t takes writes"]);
+        assert_eq!(level(&holed), (Level::Warning, Level::Critical));
+        assert_eq!(level(&facts("copy", false, &[])).0, Level::Critical);
+        assert_eq!(role(String::new(), None).status, Level::Ok);
+    }
+}

@@ -1,0 +1,56 @@
+-- Function trunkline.unfence(i_queue, i_force): makes a fenced node the provider again that it was, and opens as many
+-- tables as it gets at once. The caller goes on with trunkline.open_tables until none is left; should it not, the
+-- ticker's upkeep does.
+--
+-- Arguments: i_force although another node was heard of with a higher term: it is said to be off, and its writes are
+-- given up.
+-- Result: done (false: it was no fenced node but the provider), and how many tables are left to be opened.
+-- Errors: 25001 outside READ COMMITTED; 42704 no role; 55000 the node is neither, or another node has a higher term;
+-- 55P03 another command is at it. Tables: writes trunkline.role, trunkline.node, pgq.queue; switches triggers; alters
+-- the database.
+-- Users: the schema's owner, who may grant EXECUTE. A new session is read-only after a fence: BEGIN READ WRITE first.
+create or replace function trunkline.unfence(
+    i_queue text, i_force bool default false, out done bool, out tables_left int4)
+returns record
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set client_min_messages = warning
+set quote_all_identifiers = off
+set lock_timeout = '300 ms'
+as $$
+declare
+    v_role   trunkline.role;
+    v_member record;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'a fence is taken away in READ COMMITTED transactions only' using errcode = '25001';
+    end if;
+    v_role := trunkline.hold_role(i_queue);
+    if trunkline.is_copy() or v_role.role not in ('provider', 'fenced') then
+        raise exception 'this node is no fenced provider of queue %: it is a %', quote_literal(i_queue),
+                case when trunkline.is_copy() then 'copy that was restored elsewhere' else v_role.role end
+            using errcode = '55000',
+            hint = case when trunkline.is_copy() then 'If it is the node that it was: select trunkline.keep_identity().'
+                        else 'Writes are taken by another node.' end;
+    end if;
+    done := v_role.role = 'fenced';
+    if done then
+        select coalesce(m.name, m.node_id::text) as name, m.term into v_member
+          from trunkline.member m
+         where m.queue_name = i_queue and m.term > v_role.term
+         order by m.term desc limit 1;
+        if found and not i_force then
+            raise exception 'node % has term %, above the term % of this one', v_member.name, v_member.term, v_role.term
+                using errcode = '55000', hint = 'Two nodes would take writes. If it is off for ever: --force.';
+        end if;
+        update trunkline.role r
+           set role = 'provider', since = clock_timestamp(), reason = null, set_by = session_user, final_epoch = null,
+               final_tick_id = null, final_tick_tag = null, final_tick_time = null, opening = true
+         where r.queue_name = i_queue;
+        update pgq.queue q set queue_disable_insert = v_role.inserts_disabled where q.queue_name = i_queue;
+        perform trunkline.follow_read_only();
+    end if;
+    tables_left := trunkline.open_tables(i_queue);
+end
+$$;
+revoke all on function trunkline.unfence(text, bool) from public;

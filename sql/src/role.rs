@@ -1,0 +1,247 @@
+//! What a node is in the sets of its queues, and the fence that keeps writers out of a set's tables. Reads and changes
+//! both through schema trunkline's functions only.
+
+use tokio_postgres::{GenericClient, Row};
+
+use crate::error::{Error, column};
+use crate::install::ownership::{Schema, function_exists};
+
+/// The role of a node in a set; the SQL has the same words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The node takes the writes.
+    Provider,
+    /// The node was the provider and takes no writes.
+    Fenced,
+    /// The node applies what the provider writes, and could become it.
+    Standby,
+    /// The node applies what the provider writes, and never becomes it.
+    Reader,
+    /// The database was restored elsewhere, and is none of these until somebody has said what it is.
+    Copy,
+}
+
+impl Role {
+    /// The role's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Provider => "provider",
+            Role::Fenced => "fenced",
+            Role::Standby => "standby",
+            Role::Reader => "reader",
+            Role::Copy => "copy",
+        }
+    }
+
+    fn of(word: &str) -> Result<Role, Error> {
+        [
+            Role::Provider,
+            Role::Fenced,
+            Role::Standby,
+            Role::Reader,
+            Role::Copy,
+        ]
+        .into_iter()
+        .find(|role| role.as_str() == word)
+        .ok_or_else(|| Error::Unexpected(format!("a node's role is {word}")))
+    }
+}
+
+/// What a node is in one set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeRole {
+    /// The queue whose name the set has.
+    pub queue: String,
+    /// The role.
+    pub role: Role,
+    /// Seconds since the role became this one, by the server's clock.
+    pub seconds: f64,
+    /// The reign that the role belongs to: each promotion adds one.
+    pub term: i64,
+    /// Why the node was fenced, if somebody has said why.
+    pub reason: Option<String>,
+    /// The role of the server that fenced or unfenced the node, or made it the first provider.
+    pub set_by: String,
+    /// The tick that shows all that was written before the fence; None: the node is not fenced.
+    pub final_tick: Option<i64>,
+    /// Some tables of this provider may still refuse writes.
+    pub opening: bool,
+}
+
+/// What this node is in each of its sets; empty for a plain provider or subscriber. Source: `trunkline.my_role`.
+pub async fn list(client: &impl GenericClient) -> Result<Vec<NodeRole>, Error> {
+    if !function_exists(client, Schema::Trunkline, "my_role(text)").await? {
+        return Ok(Vec::new());
+    }
+    let rows = client
+        .query(
+            "select queue_name, role, greatest(0, extract(epoch from pg_catalog.clock_timestamp() - since))::float8, \
+                    term, reason, set_by, final_tick_id, opening \
+               from trunkline.my_role()",
+            &[],
+        )
+        .await
+        .map_err(Error::database("ask for the roles of this node"))?;
+    rows.iter()
+        .map(|row| {
+            Ok(NodeRole {
+                queue: column(row, 0)?,
+                role: Role::of(column(row, 1)?)?,
+                seconds: column(row, 2)?,
+                term: column(row, 3)?,
+                reason: column(row, 4)?,
+                set_by: column(row, 5)?,
+                final_tick: column(row, 6)?,
+                opening: column(row, 7)?,
+            })
+        })
+        .collect()
+}
+
+/// Whether applications write the tables of this queue in this database: the node is the set's provider, or a plain
+/// one. False where Trunkline is not installed. Source: `trunkline.serves`.
+pub async fn serves(client: &impl GenericClient, queue: &str) -> Result<bool, Error> {
+    if !function_exists(client, Schema::Trunkline, "serves(text)").await? {
+        return Ok(false);
+    }
+    let row = client
+        .query_one("select trunkline.serves($1)", &[&queue])
+        .await
+        .map_err(Error::database(format!(
+            "ask whether this node serves queue {queue}"
+        )))?;
+    column(&row, 0)
+}
+
+/// Writes a row, and so finds out whether the disk takes any. Source: `trunkline.probe_write`.
+pub async fn probe_write(client: &impl GenericClient) -> Result<(), Error> {
+    client
+        .execute("select trunkline.probe_write()", &[])
+        .await
+        .map_err(Error::database("write a row"))?;
+    Ok(())
+}
+
+/// A fence that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The fence was made by this call; false: it stood already.
+    pub is_new: bool,
+    /// The tick that shows all that was written before.
+    pub final_tick: i64,
+    /// Tables that refuse writes, partitions counted.
+    pub tables: i32,
+    /// `default_transaction_read_only` of the database is on by the fence.
+    pub read_only: bool,
+}
+
+/// Has a provider take no more writes of a set's tables. One call waits for writers a moment only: it is repeated while
+/// its error is a lock timeout. Source: `trunkline.fence`.
+///
+/// # Errors
+/// [`Error::NotInstalled`], or those of the function: `55P03` names in its detail who keeps the fence from the locks.
+/// An error of the server has changed nothing. Without an answer of the server the fence may stand; a further call says
+/// so.
+pub async fn fence(
+    client: &impl GenericClient,
+    queue: &str,
+    reason: Option<&str>,
+    read_only: bool,
+) -> Result<Fence, Error> {
+    require(client, "fence(text, text, boolean)").await?;
+    let row = client
+        .query_one(
+            "select done, tick_id, tables, read_only from trunkline.fence($1, $2, $3)",
+            &[&queue, &reason, &read_only],
+        )
+        .await
+        .map_err(Error::database(format!("fence queue {queue}")))?;
+    Ok(Fence {
+        is_new: column(&row, 0)?,
+        final_tick: column(&row, 1)?,
+        tables: column(&row, 2)?,
+        read_only: column(&row, 3)?,
+    })
+}
+
+/// What taking a fence away has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unfenced {
+    /// The node was fenced until this call.
+    pub is_new: bool,
+    /// Tables that refuse writes still, because others held their locks.
+    pub tables_left: i32,
+}
+
+/// Makes a fenced node the provider again. `force`: although another node was heard of with a higher term.
+/// Source: `trunkline.unfence`.
+///
+/// # Errors
+/// As [`fence`].
+pub async fn unfence(
+    client: &impl GenericClient,
+    queue: &str,
+    force: bool,
+) -> Result<Unfenced, Error> {
+    require(client, "unfence(text, boolean)").await?;
+    let row = client
+        .query_one(
+            "select done, tables_left from trunkline.unfence($1, $2)",
+            &[&queue, &force],
+        )
+        .await
+        .map_err(Error::database(format!("unfence queue {queue}")))?;
+    Ok(Unfenced {
+        is_new: column(&row, 0)?,
+        tables_left: column(&row, 1)?,
+    })
+}
+
+/// Has further tables of a provider take writes; gives how many are left. Source: `trunkline.open_tables`.
+pub async fn open_tables(client: &impl GenericClient, queue: &str) -> Result<i32, Error> {
+    let row = client
+        .query_one("select trunkline.open_tables($1)", &[&queue])
+        .await
+        .map_err(Error::database(format!("open the tables of queue {queue}")))?;
+    column(&row, 0)
+}
+
+/// A table that does not refuse, or does refuse, writes against its node's role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FenceProblem {
+    /// The queue whose name the set has.
+    pub queue: String,
+    /// The table or partition, quoted where it must be; None: the problem is the database's.
+    pub table: Option<String>,
+    /// What is wrong, to go behind the table's name.
+    pub problem: String,
+}
+
+/// Where this node's tables are not as its roles ask. Needs pgq_reader. Source: `trunkline.fence_problems`.
+pub async fn fence_problems(client: &impl GenericClient) -> Result<Vec<FenceProblem>, Error> {
+    let rows = client
+        .query(
+            "select queue_name, table_name, problem from trunkline.fence_problems()",
+            &[],
+        )
+        .await
+        .map_err(Error::database("look at the fence"))?;
+    let problem = |row: &Row| {
+        Ok(FenceProblem {
+            queue: column(row, 0)?,
+            table: column(row, 1)?,
+            problem: column(row, 2)?,
+        })
+    };
+    rows.iter().map(problem).collect()
+}
+
+/// Errors: schema trunkline is a stranger's, or has no function of this name and arguments.
+async fn require(client: &impl GenericClient, function: &str) -> Result<(), Error> {
+    if function_exists(client, Schema::Trunkline, function).await? {
+        return Ok(());
+    }
+    Err(Error::NotInstalled {
+        schema: Schema::Trunkline.name(),
+    })
+}
