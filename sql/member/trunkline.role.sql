@@ -13,8 +13,6 @@
 --   opening       some tables may still refuse writes although the role is provider (trunkline.open_tables)
 --   toggled_by    the transaction that is switching deny triggers at this moment, whose commands our event triggers
 --                 leave alone; null after its commit
---   relaying      what replay writes is logged in this node's queue
---   awaited_at    when somebody has last waited for standbys
 -- The row is also the lock of the set's list of tables: a fence takes it FOR UPDATE, whoever brings a table FOR SHARE.
 -- Users must not write to it: triggers follow it, and a role that is only written down keeps nobody from writing.
 create table trunkline.role (
@@ -32,8 +30,6 @@ create table trunkline.role (
     final_tick_time  timestamptz,
     opening          boolean     not null default false,
     toggled_by       bigint,
-    relaying         boolean     not null default false,
-    awaited_at       timestamptz,
     constraint role_final check (case when role = 'fenced'
         then num_nulls(final_epoch, final_tick_id, final_tick_tag, final_tick_time) = 0
         else num_nonnulls(final_epoch, final_tick_id, final_tick_tag, final_tick_time) = 0 end),

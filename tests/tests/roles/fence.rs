@@ -293,3 +293,31 @@ fn capture_does_not_look_at_tables_whose_triggers_a_fence_switches() {
     replication.on_provider("insert into p values (5, 6)");
     replication.assert_followed(&[]);
 }
+
+#[test]
+fn a_role_with_the_grants_of_the_manual_may_fence() {
+    let replication = Replication::running("create table t (id int primary key)");
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/roles.md")).unwrap();
+    let (_, section) = text.split_once("## Who may fence").unwrap();
+    let (_, block) = section.split_once("```sql").unwrap();
+    let (_, block) = block.split_once('\n').unwrap();
+    let (grants, _) = block.split_once("```").unwrap();
+    replication.on_provider("create role ha_operator login");
+    let config = std::fs::read_to_string(&replication.ticker.config).unwrap();
+    let config = config.replace("user=postgres", "user=ha_operator");
+    let config = replication.scratch.file("etc/operator.toml", &config);
+    let operator = Node::new("trunkline", &replication.scratch, &config, "ticker1");
+    operator.run(&["fence", "q1"]).code(3);
+    replication.on_provider(grants);
+    fence(&operator);
+    assert_eq!(
+        sqlstate(&replication.provider, "db1", "insert into t values (1)"),
+        "25006"
+    );
+    operator.run(&["unfence", "q1"]).ok();
+    operator.run(&["probe", "serve", "--write"]).ok();
+    operator.run(&["check", "role", "fence"]).ok();
+    replication.on_provider("insert into t values (1)");
+    replication.assert_followed(&[]);
+}
