@@ -232,6 +232,7 @@ fn subscription(
             session_role: config.session_role,
             auto_add: AutoAdd::read(&config.auto_add)?,
             retry_delay: config.retry_delay,
+            standby: config.standby,
         },
         consumer: one.consumer.clone(),
         streams: Arc::new(Semaphore::new(streams)),

@@ -47,15 +47,7 @@ begin
             hint = 'Try again, or end that session: select pg_terminate_backend(pid).';
     end;
     foreach v_table in array v_levels loop
-        case trunkline.deny_state(v_table)
-        when 'O' then
-            null;
-        when 'D', 'A', 'R' then
-            execute format('alter table only %s enable trigger deny_trunkline', v_table::regclass);
-        else
-            execute format('drop trigger if exists deny_trunkline on %s', v_table::regclass);
-            perform trunkline.create_deny(i_queue, v_table);
-        end case;
+        perform trunkline.switch_deny_on(i_queue, v_table);
     end loop;
     return coalesce(array_length(v_levels, 1), 0);
 end

@@ -30,8 +30,8 @@ as $$
 #variable_conflict use_column
 declare
     v_role     trunkline.role;
-    v_queue    pgq.queue;
     v_obstacle record;
+    v_epoch    bigint;
     v_tick     bigint;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
@@ -59,15 +59,15 @@ begin
         update trunkline.role r set toggled_by = txid_current() where r.queue_name = i_queue;
         perform trunkline.close_tables(i_queue);
         update pgq.queue q set queue_disable_insert = true where q.queue_name = i_queue;
-        select * into v_queue from pgq.queue q where q.queue_name = i_queue for no key update;
-        v_tick := pgq._insert_tick(v_queue, null, null, null);
+        select q.queue_epoch into v_epoch from pgq.queue q where q.queue_name = i_queue for no key update;
+        select pgq._insert_tick(q, null, null, null) into v_tick from pgq.queue q where q.queue_name = i_queue;
         update trunkline.role r
            set role = 'fenced', since = clock_timestamp(), reason = i_reason, set_by = session_user,
                read_only = i_read_only, inserts_disabled = v_role.inserts_disabled,
-               final_epoch = v_queue.queue_epoch, final_tick_id = v_tick, final_tick_tag = t.tick_tag,
+               final_epoch = v_epoch, final_tick_id = v_tick, final_tick_tag = t.tick_tag,
                final_tick_time = t.tick_time, opening = false, toggled_by = null
-          from pgq.tick t
-         where r.queue_name = i_queue and t.tick_queue = v_queue.queue_id and t.tick_id = v_tick;
+          from pgq.tick t join pgq.queue q on q.queue_id = t.tick_queue
+         where r.queue_name = i_queue and q.queue_name = i_queue and t.tick_id = v_tick;
         done := true;
     end if;
     read_only := trunkline.follow_read_only();

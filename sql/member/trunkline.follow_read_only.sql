@@ -16,11 +16,13 @@ declare
 begin
     select n.read_only_before into v_before from trunkline.node n for update;
     v_wanted := exists (select from trunkline.role r where r.role in ('fenced', 'standby') and r.read_only)
-        and not exists (select from trunkline.role r where r.role = 'provider' or not r.read_only)
+        and not exists (select from trunkline.role r where r.role = 'provider' or not r.read_only);
+    if v_wanted and to_regclass('trunkline.captured') is not null then
         -- Queues without a role, whose tables are written here.
-        and not exists (select from trunkline.captured c join pgq.queue q on q.queue_id = c.queue_id
-                         where c.dropped_at is null
-                           and not exists (select from trunkline.role r where r.queue_name = q.queue_name));
+        v_wanted := not exists (select from trunkline.captured c join pgq.queue q on q.queue_id = c.queue_id
+                                 where c.dropped_at is null
+                                   and not exists (select from trunkline.role r where r.queue_name = q.queue_name));
+    end if;
     if v_wanted = (v_before is not null) then
         return v_wanted;
     elsif not (select pg_has_role(current_user, d.datdba, 'USAGE')

@@ -46,3 +46,22 @@ begin
 end
 $$;
 revoke all on function trunkline.deny_state(oid) from public;
+
+-- Function trunkline.switch_deny_on(i_queue, i_table oid): has a table refuse writes. Tables: makes or switches its trigger.
+create or replace function trunkline.switch_deny_on(i_queue text, i_table oid) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    case trunkline.deny_state(i_table)
+    when 'O' then
+        null;
+    when 'D', 'A', 'R' then
+        execute format('alter table only %s enable trigger deny_trunkline', i_table::regclass);
+    else
+        execute format('drop trigger if exists deny_trunkline on %s', i_table::regclass);
+        perform trunkline.create_deny(i_queue, i_table);
+    end case;
+end
+$$;
+revoke all on function trunkline.switch_deny_on(text, oid) from public;

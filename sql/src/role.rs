@@ -206,6 +206,59 @@ pub async fn open_tables(client: &impl GenericClient, queue: &str) -> Result<i32
     column(&row, 0)
 }
 
+/// Makes a plain database with this queue the first provider of the queue's set; false: it has a role.
+/// Source: `trunkline.begin_set`.
+///
+/// # Errors
+/// [`Error::NotInstalled`], or those of the function.
+pub async fn begin_set(client: &impl GenericClient, queue: &str) -> Result<bool, Error> {
+    require(client, "begin_set(text)").await?;
+    let row = client
+        .query_one("select trunkline.begin_set($1)", &[&queue])
+        .await
+        .map_err(Error::database(format!("begin the set of queue {queue}")))?;
+    column(&row, 0)
+}
+
+/// Makes a subscriber of this queue a standby; false: it was one. Source: `trunkline.stand_by`.
+///
+/// # Errors
+/// As [`begin_set`].
+pub async fn stand_by(client: &impl GenericClient, queue: &str, term: i64) -> Result<bool, Error> {
+    require(client, "stand_by(text, bigint, boolean)").await?;
+    let row = client
+        .query_one("select trunkline.stand_by($1, $2)", &[&queue, &term])
+        .await
+        .map_err(Error::database(format!(
+            "make the subscriber a standby of queue {queue}"
+        )))?;
+    column(&row, 0)
+}
+
+/// Has the tables of a standby refuse writes, as many as are not locked by others; gives how many are left.
+/// Source: `trunkline.follow_role`.
+pub async fn follow_role(client: &impl GenericClient, queue: &str) -> Result<i32, Error> {
+    let row = client
+        .query_one("select trunkline.follow_role($1)", &[&queue])
+        .await
+        .map_err(Error::database(format!(
+            "have the tables of queue {queue} refuse writes"
+        )))?;
+    column(&row, 0)
+}
+
+/// Makes a standby a plain subscriber again; false: it was none. The session's `lock_timeout` limits the wait for each
+/// table. Source: `trunkline.leave_standby`.
+pub async fn leave_standby(client: &impl GenericClient, queue: &str) -> Result<bool, Error> {
+    let row = client
+        .query_one("select trunkline.leave_standby($1)", &[&queue])
+        .await
+        .map_err(Error::database(format!(
+            "make the subscriber of queue {queue} a plain one"
+        )))?;
+    column(&row, 0)
+}
+
 /// A table that does not refuse, or does refuse, writes against its node's role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FenceProblem {

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::file::{ConfigErrors, Problem};
-use super::key::{NumberKey, SizeKey, TimeKey, WordKey};
+use super::key::{FlagKey, NumberKey, SizeKey, TimeKey, WordKey};
 use super::value::{self, NumberRange};
 
 /// A parsed file and what is wrong with it so far.
@@ -394,6 +394,17 @@ impl<'d> Section<'d> {
                 default
             }
         }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, key: &FlagKey) -> bool {
+        let Some((_, item)) = self.entry(key.name) else {
+            return false;
+        };
+        item.get_ref().as_bool().unwrap_or_else(|| {
+            self.wrong_type(key.name, item, "true or false");
+            false
+        })
     }
 
     /// Reports keys that mean nothing here, and those that mean nothing yet.

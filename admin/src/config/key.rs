@@ -86,6 +86,12 @@ pub(super) struct WordKey<T: 'static> {
     pub(super) reload: Reload,
 }
 
+/// A yes or a no: `true` or `false` without quotes; `false` by default.
+pub(super) struct FlagKey {
+    pub(super) name: &'static str,
+    pub(super) reload: Reload,
+}
+
 impl<T> WordKey<T> {
     /// All words, the default first.
     pub(super) fn words(&self) -> impl Iterator<Item = &(&'static str, T)> {
@@ -152,6 +158,17 @@ impl Key for SizeKey {
     fn setting(&self, section: &'static str) -> Setting {
         let default = spoken_size(self.default);
         let told = ["size".to_owned(), default, self.range.as_sizes()];
+        setting(section, self.name, self.reload, told)
+    }
+}
+
+impl Key for FlagKey {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn setting(&self, section: &'static str) -> Setting {
+        let told = ["flag", "false", "true, false"].map(str::to_owned);
         setting(section, self.name, self.reload, told)
     }
 }

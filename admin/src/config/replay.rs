@@ -11,7 +11,7 @@ use super::daemon_keys::DaemonConfig;
 use super::databases::{self, Referred};
 use super::document::{Document, Section};
 use super::file::{self, ConfigErrors, absolute, process_env};
-use super::key::{self, Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
+use super::key::{self, FlagKey, Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
 use super::value::{self, NumberRange, TimeRange};
 use super::{daemon_keys, names};
 
@@ -47,6 +47,8 @@ pub struct ReplayConfig {
     pub chunk_size: u64,
     /// Address and port of the status page and the metrics; None: there is no page.
     pub http_listen: Option<String>,
+    /// Ordinary sessions do not write the subscriber's tables (`standby`).
+    pub standby: bool,
 }
 
 /// One subscriber database.
@@ -144,8 +146,13 @@ const HTTP_LISTEN: TextKey = TextKey {
     reload: Reload::Taken,
 };
 
+const STANDBY: FlagKey = FlagKey {
+    name: "standby",
+    reload: Reload::Taken,
+};
+
 /// The keys of `[replay]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 12] = [
+pub(super) const KEYS: [&dyn Key; 13] = [
     &PROVIDER_DB,
     &SUBSCRIBER_DB,
     &QUEUE_NAME,
@@ -158,6 +165,7 @@ pub(super) const KEYS: [&dyn Key; 12] = [
     &MAX_BATCH_EVENTS,
     &CHUNK_SIZE,
     &HTTP_LISTEN,
+    &STANDBY,
 ];
 const NOT_YET: [&str; 1] = ["allow_execute"];
 
@@ -229,6 +237,16 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let max_batch_events = section.number(&MAX_BATCH_EVENTS);
     let chunk_size = section.size(&CHUNK_SIZE);
     let http_listen = names::address(section, HTTP_LISTEN.name);
+    let standby = section.flag(&STANDBY);
+    if standby && session_role == SessionRole::Origin {
+        section.problem(
+            STANDBY.name,
+            "needs session_role = \"replica\": replay itself would be refused",
+        );
+    }
+    if standby && subscribers.len() > 1 {
+        section.problem(STANDBY.name, "needs a file with one subscriber");
+    }
     Some(ReplayConfig {
         daemon,
         provider: provider?,
@@ -244,6 +262,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         max_batch_events,
         chunk_size,
         http_listen,
+        standby,
     })
 }
 

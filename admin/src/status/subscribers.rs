@@ -182,6 +182,12 @@ fn subscriber_status(
     status.conflicts = own.standing.conflicts;
     status.recent_conflicts = own.standing.recent_conflicts;
     status.last_error = own.standing.last_error;
+    if let Some(role) = &own.role {
+        status.reasons.extend(role.reasons("subscriber"));
+        status
+            .reasons
+            .sort_by_key(|reason| std::cmp::Reverse(reason.severity));
+    }
     status.role = own.role;
     for row in &own.rows {
         *status

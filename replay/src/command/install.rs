@@ -9,9 +9,11 @@ use anyhow::Context as _;
 use sql::{
     connect::Session,
     install::{self, Component},
+    moment::{self, LockTimeout as _},
     near,
     provider::{self, BatchFinder},
     queue::{self, consumer},
+    role::{self, NodeRole, Role},
     standing,
     subscriber::{
         position::{self, Position},
@@ -46,8 +48,11 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
         (false, _) => format!("provider: queue {} is there", job.queue()),
     })?;
     for (one, subscriber) in prepared {
-        let installed = install_consumer(job, &provider, one, subscriber).await;
-        installed.map_err(could_not_install(one))?;
+        let installed = async {
+            install_consumer(job, &provider, one, &subscriber).await?;
+            follow_config(job, &provider, one, &subscriber.session).await
+        };
+        installed.await.map_err(could_not_install(one))?;
     }
     Ok(Exit::Done)
 }
@@ -74,7 +79,11 @@ async fn prepare(
 ) -> Result<InstalledSubscriber, Failure> {
     let mut subscriber = job.bare_subscriber(one).await?;
     refuse_the_provider_itself(provider, &subscriber).await?;
-    let report = install::install(&mut subscriber, &[Component::Subscriber])
+    let mut components = vec![Component::Subscriber];
+    if job.config.standby {
+        components.push(Component::Member);
+    }
+    let report = install::install(&mut subscriber, &components)
         .await
         .context("could not make schema trunkline")?;
     if report.removed_dump {
@@ -100,7 +109,7 @@ async fn install_consumer(
     job: &Job,
     provider: &Session,
     one: &SubscriberConfig,
-    subscriber: InstalledSubscriber,
+    subscriber: &InstalledSubscriber,
 ) -> Result<(), Failure> {
     let registered = register(job, provider, &subscriber.session, one).await?;
     job.say(&format!(
@@ -113,6 +122,60 @@ async fn install_consumer(
             "is there"
         }
     ))
+}
+
+/// Makes the subscriber a standby, or a plain subscriber again, as the config says. The provider of a standby is the
+/// first of their set, if nobody has said so before.
+async fn follow_config(
+    job: &Job,
+    provider: &Session,
+    one: &SubscriberConfig,
+    subscriber: &Session,
+) -> Result<(), Failure> {
+    let (queue, of) = (job.queue(), label(one));
+    let is_of_queue = |role: &&NodeRole| role.queue == queue;
+    if !job.config.standby {
+        let roles = role::list(&**subscriber).await?;
+        let there = roles.iter().find(is_of_queue);
+        if there.is_some_and(|role| role.role == Role::Standby) {
+            moment::prepare(subscriber).await?;
+            let left = moment::with_lock(async || role::leave_standby(&**subscriber, queue).await);
+            if left.await?.is_none() {
+                let text = "others hold locks on its tables, it is a standby still";
+                return Err(Failure::message(Exit::TimedOut, text));
+            }
+            job.say(&format!(
+                "{of}: no standby any more, its tables can be written"
+            ))?;
+        }
+        return Ok(());
+    }
+    let mut roles = role::list(&**provider).await?;
+    if !roles.iter().any(|role| role.queue == queue) {
+        role::begin_set(&**provider, queue).await?;
+        job.say(&format!("provider: the first one of set {queue}"))?;
+        roles = role::list(&**provider).await?;
+    }
+    let there = roles.iter().find(is_of_queue);
+    let term = there.context("the provider has no role")?.term;
+    let is_new = role::stand_by(&**subscriber, queue, term).await?;
+    let closed = close_tables(subscriber, queue).await?;
+    let word = if is_new { "is" } else { "stays" };
+    let later = if closed {
+        ""
+    } else {
+        ", some tables follow when others have let go of them"
+    };
+    job.say(&format!("{of}: {word} a standby{later}"))
+}
+
+/// Has the tables of a standby refuse writes; false: others hold the locks of some, which the daemon closes later.
+pub(super) async fn close_tables(subscriber: &Session, queue: &str) -> Result<bool, Failure> {
+    match role::follow_role(&**subscriber, queue).await {
+        Ok(left) => Ok(left == 0),
+        Err(error) if error.is_lock_timeout() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Refuses a subscriber that is the provider itself: a table cannot be replicated onto itself.

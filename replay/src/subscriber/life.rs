@@ -12,7 +12,9 @@ use sql::{
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::{batch_loop, shared::Subscription, stats::Stats, tables::tasks, told::TroubledPart};
+use super::{
+    batch_loop, keep_role, shared::Subscription, stats::Stats, tables::tasks, told::TroubledPart,
+};
 use crate::{command::OTHER_QUEUE, join::auto_add, trouble::Trouble};
 
 /// Time between two looks of a standby whether the owner is gone.
@@ -101,6 +103,7 @@ impl Life {
             tokio::select! {
                 ended = tasks::run(Arc::clone(&sub), admin) => ended,
                 () = auto_add::run(&sub) => Err(Trouble::Stale),
+                () = keep_role::run(&sub) => Err(Trouble::Stale),
                 never = watch(&sub) => match never {},
             }
         };

@@ -4,6 +4,7 @@ pub(crate) mod batch_loop;
 pub(crate) mod followed;
 pub(crate) mod hold;
 pub(crate) mod in_sync;
+mod keep_role;
 pub(crate) mod life;
 pub(crate) mod progress;
 pub(crate) mod refused;

@@ -55,6 +55,8 @@ pub(crate) struct JobSettings {
     pub auto_add: AutoAdd,
     /// The longest rest between two tries after trouble.
     pub retry_delay: Duration,
+    /// Ordinary sessions do not write the subscriber's tables.
+    pub standby: bool,
 }
 
 impl JobSettings {

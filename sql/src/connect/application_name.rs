@@ -41,6 +41,8 @@ pub enum Purpose {
     PgDump,
     /// Reads batches from a queue.
     Queue,
+    /// Keeps the tables of a standby closed.
+    Role,
     /// `replay skip`.
     Skip,
     /// Asks how everything stands.
@@ -77,6 +79,7 @@ impl Purpose {
             Purpose::Parking => "parking",
             Purpose::PgDump => "pg_dump",
             Purpose::Queue => "queue",
+            Purpose::Role => "role",
             Purpose::Skip => "skip",
             Purpose::Status => "status",
             Purpose::Tables => "tables",

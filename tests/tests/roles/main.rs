@@ -7,6 +7,7 @@ mod membership;
 mod opening;
 mod probes;
 mod reach;
+mod standby;
 mod writers;
 
 use std::time::Duration;

@@ -10,12 +10,13 @@ use sql::{
     connect::Session,
     name::{TableName, quote_ident},
     provider::{self, Candidate},
+    role,
     subscriber::session_role::SessionRole,
 };
 
 pub(crate) use self::args::AddArgs;
 use self::side::{AddSubscriber, Tally};
-use super::{Job, create, sequences, wait};
+use super::{Job, create, install, sequences, wait};
 use crate::join::{
     choose::{Choice, Chosen, TablePattern, Unmatched},
     fit::Wish,
@@ -46,6 +47,7 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     unmatched.also(chosen.unmatched.clone());
     let mut tally = add_chosen(job, args, &provider, &mut subscribers, chosen).await?;
     if !args.dry_run {
+        close_added(job, &subscribers).await?;
         sequences_of(job, args, &provider, &subscribers, &mut tally).await?;
     }
     let exit = unmatched.tell("not added", tally.exit(args.all));
@@ -54,6 +56,20 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
         return Ok(exit);
     }
     wait::if_asked(job, args.subscriber.as_deref(), &tally.tables, patience).await
+}
+
+/// Has the added tables of a standby refuse writes. Tables that others have locked are closed by the daemon.
+async fn close_added(job: &Job, subscribers: &[AddSubscriber<'_>]) -> Result<(), Failure> {
+    if !job.config.standby {
+        return Ok(());
+    }
+    for side in subscribers {
+        let roles = role::list(&*side.session).await?;
+        if roles.iter().any(|one| one.queue == job.queue()) {
+            install::close_tables(&side.session, job.queue()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Carries the sequences of the tables over, or warns of sequences that are not carried over. Such a sequence stands

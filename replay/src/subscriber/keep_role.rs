@@ -1,0 +1,65 @@
+//! Keeps the tables of a standby closed to ordinary sessions: tables that are added and partitions that are made later,
+//! too. Those that leave are opened.
+
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
+
+use sql::{
+    connect::Purpose,
+    moment::LockTimeout as _,
+    role::{self, Role},
+};
+use tracing::{debug, warn};
+
+use super::shared::Subscription;
+use crate::trouble::Trouble;
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// A look that takes long, because there are thousands of tables, takes this share of the time at most: one of so many.
+const SHARE: u32 = 100;
+
+/// Follows the role until the future is dropped; it never ends by itself. An error here stops no other task: status
+/// tells which tables take writes.
+pub(crate) async fn run(sub: &Subscription) {
+    if !sub.settings.standby {
+        return std::future::pending().await;
+    }
+    let mut told = false;
+    loop {
+        let Err(trouble) = looks(sub, &mut told).await;
+        // The loops meet the same trouble, and report it.
+        debug!(consumer = %sub.consumer, error = %trouble.chain(), "the role waits");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Looks again and again, until the session is lost or a query fails.
+async fn looks(sub: &Subscription, told: &mut bool) -> Result<Infallible, Trouble> {
+    let queue = &sub.settings.queue;
+    let session = sub.subscriber_session(Purpose::Role).await?;
+    let doing = "could not keep the role of the subscriber";
+    loop {
+        let roles = role::list(&*session).await.map_err(Trouble::sql(doing))?;
+        let is_standby = |one: &role::NodeRole| one.queue == *queue && one.role == Role::Standby;
+        let started = Instant::now();
+        if roles.iter().any(is_standby) {
+            match role::follow_role(&*session, queue).await {
+                Ok(_) => {}
+                Err(error) if error.is_lock_timeout() => {}
+                Err(error) => return Err(Trouble::sql(doing)(error)),
+            }
+        } else if !*told {
+            *told = true;
+            warn!(
+                consumer = %sub.consumer,
+                advice = "run: replay install",
+                "standby is set, and the subscriber is none yet"
+            );
+        }
+        tokio::time::sleep(LOOK.max(started.elapsed() * SHARE)).await;
+    }
+}
