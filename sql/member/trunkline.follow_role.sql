@@ -22,6 +22,12 @@ begin
     if not exists (select from trunkline.role r where r.queue_name = i_queue and r.role = 'standby') then
         return 0;
     end if;
+    -- Event triggers of the database's users rest, as in trunkline.fence.
+    begin
+        perform set_config('session_replication_role', 'replica', true);
+    exception when insufficient_privilege then
+        null;
+    end;
     for v_table in
         select l.table_oid as oid, true as is_of_set
           from trunkline.levels(i_queue) l where trunkline.deny_state(l.table_oid) is distinct from 'O'

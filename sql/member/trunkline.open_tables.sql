@@ -25,6 +25,12 @@ begin
     if not found then
         return 0;
     end if;
+    -- Event triggers of the database's users rest, as in trunkline.fence.
+    begin
+        perform set_config('session_replication_role', 'replica', true);
+    exception when insufficient_privilege then
+        null;
+    end;
     for v_table in
         select l.table_oid from trunkline.levels(i_queue) l
          where trunkline.deny_state(l.table_oid) <> 'D'

@@ -55,6 +55,12 @@ begin
     if not found then
         return false;
     end if;
+    -- Event triggers of the database's users rest, as in trunkline.fence.
+    begin
+        perform set_config('session_replication_role', 'replica', true);
+    exception when insufficient_privilege then
+        null;
+    end;
     for v_table in select d.oid from trunkline.denied(i_queue) d order by 1 loop
         execute format('drop trigger deny_trunkline on %s', v_table::regclass);
     end loop;

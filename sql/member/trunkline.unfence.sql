@@ -25,6 +25,12 @@ begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'a fence is taken away in READ COMMITTED transactions only' using errcode = '25001';
     end if;
+    -- Event triggers of the database's users rest, as in trunkline.fence.
+    begin
+        perform set_config('session_replication_role', 'replica', true);
+    exception when insufficient_privilege then
+        null;
+    end;
     v_role := trunkline.hold_role(i_queue);
     if trunkline.is_copy() or v_role.role not in ('provider', 'fenced') then
         raise exception 'this node is no fenced provider of queue %: it is a %', quote_literal(i_queue),

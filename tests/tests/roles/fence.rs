@@ -322,3 +322,25 @@ fn a_role_with_the_grants_of_the_manual_may_fence() {
     replication.on_provider("insert into t values (1)");
     replication.assert_followed(&[]);
 }
+
+#[test]
+fn event_triggers_of_the_databases_users_do_not_hold_a_fence_up() {
+    let replication = Replication::running("create table t (id int primary key)");
+    replication.on_provider(
+        "create table ddl_log (tag text);
+         create function log_ddl() returns event_trigger language plpgsql as
+             $$ begin insert into ddl_log values (tg_tag); end $$;
+         create event trigger log_ddl on ddl_command_end execute procedure log_ddl()",
+    );
+    let operator = operator(&replication);
+    for _ in 0..2 {
+        fence(&operator);
+        operator.run(&["unfence", "q1"]).ok();
+    }
+    replication.on_provider("alter table t add column v int");
+    assert_eq!(
+        replication.on_provider("select string_agg(tag, ',') from ddl_log"),
+        "ALTER TABLE"
+    );
+    replication.on_provider("drop event trigger log_ddl");
+}

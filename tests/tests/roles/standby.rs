@@ -1,6 +1,6 @@
 //! A standby: a subscriber whose tables ordinary sessions do not write.
 
-use tests::{Cluster, Node, Replication, Session, wait_until};
+use tests::{Cluster, Node, Replication, Server, Session, wait_until};
 
 use crate::{SOON, fence, operator, sqlstate};
 
@@ -127,9 +127,14 @@ fn a_standby_follows_and_takes_no_writes_of_others() {
 
 #[test]
 fn a_plain_subscriber_becomes_a_standby_and_its_provider_can_be_fenced() {
-    let replication = Replication::running(
-        "create table t (id int primary key); create table u (id int primary key)",
-    );
+    let replication = Replication::builder()
+        .provider(Cluster::builder(&Server::version(18)))
+        .subscribers(vec![Cluster::builder(&Server::version(10))])
+        .make();
+    replication
+        .everywhere("create table t (id int primary key); create table u (id int primary key)");
+    replication.start();
+    replication.add_all();
     let standby = &replication.subscribers[0];
     configure(&replication, "[replay]\n", "[replay]\nstandby = true\n");
     replication.wait_log("standby is set, and the subscriber is none yet");
