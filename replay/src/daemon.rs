@@ -1,15 +1,15 @@
 //! The daemon: runs every subscriber of the config side by side, until a signal ends it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use admin::{
     config::{ReplayConfig, SubscriberConfig},
-    daemon::{Beat, Body, Ready, Signals},
+    daemon::{Beat, Body, FirstReports, Ready, Signals},
 };
 use sql::connect::{ApplicationName, Purpose};
 use sql::install::ownership::Schema;
 use tokio::{
-    sync::{Mutex, Notify, Semaphore, mpsc},
+    sync::{Mutex, Notify, Semaphore},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -21,13 +21,10 @@ use crate::{
     queue::ticks::{Listener, Requests, Ticks},
     reading::{feed::Feed, reader, shared::Readers, tick_by_tick::TickByTick},
     subscriber::{
-        life::{self, FirstWord},
+        life,
         shared::{JobSettings, Subscription},
     },
 };
-
-/// How long `start -d` waits for the first report of each subscriber.
-const FIRST_WORDS: Duration = Duration::from_secs(15);
 
 /// The least number of tables that may catch up at the same time.
 const CATCH_UPS: usize = 4;
@@ -40,8 +37,8 @@ pub(crate) fn body(config: ReplayConfig) -> impl FnOnce(Ready, Signals) -> Body 
 /// Runs the subscribers. Each HUP reads the config again, and starts the subscribers anew if the config has changed.
 async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> anyhow::Result<()> {
     loop {
-        let crew = Crew::start(&config, &signals.stop)?;
-        let crew = crew.run(&ready, &mut signals, &config).await;
+        let crew = Crew::start(&config, ready.clone(), &signals.stop)?;
+        let crew = crew.run(&mut signals, &config).await;
         match crew {
             Some(new) => config = new,
             None => return Ok(()),
@@ -51,20 +48,21 @@ async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> an
 
 /// The tasks that one reading of the config has started.
 struct Crew {
-    /// How many first reports are still to come.
-    words: usize,
     tasks: JoinSet<()>,
     readers: Arc<Readers>,
     subscriptions: Vec<Arc<Subscription>>,
-    first: mpsc::Receiver<FirstWord>,
+    first: FirstReports,
     stop: CancellationToken,
 }
 
 impl Crew {
-    fn start(config: &ReplayConfig, stop: &CancellationToken) -> anyhow::Result<Crew> {
+    fn start(
+        config: &ReplayConfig,
+        ready: Ready,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Crew> {
         let stop = stop.child_token();
-        let words = config.subscribers.len() + usize::from(config.http_listen.is_some());
-        let (sender, first) = mpsc::channel(words.max(1));
+        let (mut first, reports) = FirstReports::new(ready);
         let (listener, ticks, requests) = Listener::new(config.loop_delay);
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.run(
@@ -84,7 +82,8 @@ impl Crew {
             };
             let sub = Arc::new(subscription(config, one, shared)?);
             subscriptions.push(Arc::clone(&sub));
-            tasks.spawn(life::run(sub, config.stats_period, sender.clone()));
+            first.expect(&life::task_name(&one.consumer));
+            tasks.spawn(life::run(sub, config.stats_period, reports.clone()));
         }
         if let Some(listen) = &config.http_listen {
             let counted = subscriptions
@@ -92,10 +91,11 @@ impl Crew {
                 .map(|sub| (sub.consumer.clone(), Arc::clone(&sub.totals)))
                 .collect();
             let (config, listen) = (config.clone(), listen.clone());
-            tasks.spawn(http::run(config, listen, counted, sender, stop.clone()));
+            first.expect(http::TASK_NAME);
+            tasks.spawn(http::run(config, listen, counted, reports, stop.clone()));
         }
+        first.settle();
         Ok(Crew {
-            words,
             tasks,
             readers,
             subscriptions,
@@ -105,19 +105,11 @@ impl Crew {
     }
 
     /// Runs until the program must end (none) or go on with a new config.
-    async fn run(
-        mut self,
-        ready: &Ready,
-        signals: &mut Signals,
-        config: &ReplayConfig,
-    ) -> Option<ReplayConfig> {
-        tokio::select! {
-            () = self.first_words(ready) => {}
-            () = signals.stop.cancelled() => {}
-        }
+    async fn run(mut self, signals: &mut Signals, config: &ReplayConfig) -> Option<ReplayConfig> {
         let new = loop {
             tokio::select! {
                 () = signals.stop.cancelled() => break None,
+                () = self.first.listen() => {}
                 changed = signals.reload.changed() => {
                     if changed.is_err() {
                         break None;
@@ -159,29 +151,6 @@ impl Crew {
             sub.cancel_statements().await;
         }
         self.tasks.shutdown().await;
-    }
-
-    /// Reports to the parent of the daemon how the subscribers began.
-    async fn first_words(&mut self, ready: &Ready) {
-        let mut troubles = Vec::new();
-        let all = async {
-            for _ in 0..self.words {
-                if let Some(Err(trouble)) = self.first.recv().await {
-                    troubles.push(trouble);
-                }
-            }
-        };
-        if tokio::time::timeout(FIRST_WORDS, all).await.is_err() {
-            troubles.push("a subscriber has not answered yet".into());
-        }
-        if troubles.is_empty() {
-            ready.ready();
-        } else {
-            ready.not_yet(format_args!(
-                "{}\nstarted; it goes on trying",
-                troubles.join("\n")
-            ));
-        }
     }
 }
 

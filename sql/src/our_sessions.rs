@@ -4,10 +4,8 @@
 use tokio_postgres::{GenericClient, Row};
 
 use crate::connect::{self, Purpose};
+use crate::daemon_lock::TICKER_LOCK;
 use crate::error::{Error, column};
-
-/// Key of the session's advisory lock that keeps a second ticker out of a database. The letters "trunktik".
-pub const TICKER_LOCK: i64 = 0x7472_756e_6b74_696b;
 
 /// A session of ours in the database that is asked.
 #[derive(Debug, Clone, PartialEq)]

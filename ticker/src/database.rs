@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use admin::daemon::Reports;
 use sql::Error;
 use sql::connect::{ApplicationName, ConnectInfo, Purpose, Session};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::pace::Pace;
@@ -29,8 +30,13 @@ pub(crate) struct Database {
     pub(crate) stop_now: CancellationToken,
     /// The process's counters.
     pub(crate) stats: Arc<Stats>,
-    /// Takes the first outcome of a try: the database's name, and the error if there was one.
-    pub(crate) news: mpsc::UnboundedSender<(String, Option<String>)>,
+    /// Takes the outcomes of tries, for the start's report.
+    pub(crate) reports: Reports,
+}
+
+/// What the loop of a database is called in the start's report.
+pub(crate) fn task_name(database: &str) -> String {
+    format!("database {database}")
 }
 
 impl Database {
@@ -60,8 +66,7 @@ impl Database {
 
     /// Reports the outcome of a try, with its error if there was one.
     pub(crate) fn tell(&self, error: Option<String>) {
-        // The send may fail: outcomes are not read any more once the start has been reported.
-        let _ = self.news.send((self.name().to_owned(), error));
+        self.reports.tell(&task_name(self.name()), error);
     }
 
     /// Handles the error of one step of a round. If the connection is gone, the round ends; else the error is logged

@@ -1,10 +1,8 @@
 //! The loop of one database: connects, waits until it holds the ticker's lock, ticks, and tries again when that breaks.
 
-use std::time::Duration;
-
-use admin::daemon::{self, Beat, Server};
-use sql::connect::{Purpose, Session};
-use sql::our_sessions::TICKER_LOCK;
+use admin::daemon::{self, Beat, Server, Turn};
+use sql::connect::Purpose;
+use sql::daemon_lock::DaemonLock;
 use sql::queue::Maker;
 
 use crate::database::Database;
@@ -12,9 +10,6 @@ use crate::history::History;
 use crate::tries::Tries;
 use crate::trouble::Trouble;
 use crate::{tick, upkeep};
-
-/// Time between two tries of a standby to get the ticker's lock.
-const STANDBY_DELAY: Duration = Duration::from_secs(1);
 
 /// Ticks the database until it is asked to stop, whatever breaks in between.
 pub(crate) async fn run(database: Database) {
@@ -43,8 +38,16 @@ async fn once(
     let maker = sql::queue::maker(&**session)
         .await?
         .ok_or(Trouble::NotInstalled)?;
-    if !become_the_one(database, &session).await? {
-        return Ok(());
+    let waits = || {
+        tracing::info!(
+            database = database.name(),
+            "standby, another ticker ticks this database"
+        );
+        database.tell(None);
+    };
+    match daemon::take_turn(&session, DaemonLock::Ticker, &database.stop, waits).await? {
+        Turn::Taken { .. } => {}
+        Turn::Stopped => return Ok(()),
     }
     *worked = true;
     match maker {
@@ -93,35 +96,4 @@ async fn once(
         );
     }
     result.map_err(Trouble::from)
-}
-
-/// Takes the ticker's lock, and waits as a standby as long as another ticker holds it; false: asked to stop.
-async fn become_the_one(database: &Database, session: &Session) -> Result<bool, Trouble> {
-    let mut waiting = false;
-    loop {
-        let row = session
-            .query_one(
-                "select pg_catalog.pg_try_advisory_lock($1)",
-                &[&TICKER_LOCK],
-            )
-            .await
-            .map_err(sql::Error::database("take the ticker's lock"))?;
-        let taken: bool = row
-            .try_get(0)
-            .map_err(sql::Error::database("take the ticker's lock"))?;
-        if taken {
-            return Ok(true);
-        }
-        if !waiting {
-            waiting = true;
-            tracing::info!(
-                database = database.name(),
-                "standby, another ticker ticks this database"
-            );
-            database.tell(None);
-        }
-        if database.sleep(STANDBY_DELAY).await {
-            return Ok(false);
-        }
-    }
 }

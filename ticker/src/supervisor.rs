@@ -1,18 +1,18 @@
 //! The daemon's body: keeps one loop for each database, follows the config, reports the start, writes the stats line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use admin::config::{Databases, TickerConfig};
-use admin::daemon::{Ready, Signals};
+use admin::daemon::{FirstReports, Ready, Reports, Signals};
 use sql::connect::ConnectInfo;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::database::Database;
+use crate::database::{Database, task_name};
 use crate::database_loop;
 use crate::databases;
 use crate::pace::Pace;
@@ -20,9 +20,6 @@ use crate::stats::Stats;
 
 /// How often the databases of "all" are listed anew.
 const RECOUNT: Duration = Duration::from_secs(60);
-
-/// How long a start waits for the databases before it reports which are missing.
-const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs until it is asked to stop.
 ///
@@ -33,35 +30,31 @@ pub(crate) async fn run(
     ready: Ready,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
-    let (news, mut heard) = mpsc::unbounded_channel();
-    let mut fleet = Fleet::new(&config, signals.clone(), news);
-    let mut start = Start::new(ready);
+    let (mut first, reports) = FirstReports::new(ready);
+    let mut fleet = Fleet::new(&config, signals.clone(), reports);
     let mut config = config;
-    fleet.adjust(&config, &mut start).await;
-    start.settle();
+    fleet.adjust(&config, &mut first).await;
+    first.settle();
 
     let mut recount = interval_at(Instant::now() + RECOUNT, RECOUNT);
     let mut stats = interval_at(Instant::now() + config.stats_period, config.stats_period);
-    let patience = tokio::time::sleep(START_PATIENCE);
-    tokio::pin!(patience);
     loop {
         tokio::select! {
             () = signals.stop.cancelled() => break,
-            Some((database, error)) = heard.recv() => start.heard(database, error),
-            () = &mut patience, if start.is_open() => start.give_up(),
+            () = first.listen() => {}
             _ = stats.tick() => fleet.stats.log(),
             _ = recount.tick(), if config.databases == Databases::All => {
-                fleet.adjust(&config, &mut start).await;
+                fleet.adjust(&config, &mut first).await;
             }
             Some(ended) = fleet.tasks.join_next_with_id(), if !fleet.tasks.is_empty() => {
                 fleet.ended(&ended);
-                fleet.adjust(&config, &mut start).await;
+                fleet.adjust(&config, &mut first).await;
             }
             Ok(()) = signals.reload.changed() => {
                 if let Some(new) = reload(&config) {
                     stats = interval_at(Instant::now() + new.stats_period, new.stats_period);
                     config = new;
-                    fleet.adjust(&config, &mut start).await;
+                    fleet.adjust(&config, &mut first).await;
                 }
             }
         }
@@ -91,7 +84,7 @@ fn reload(config: &TickerConfig) -> Option<TickerConfig> {
 struct Fleet {
     pace: watch::Sender<Pace>,
     signals: Signals,
-    news: mpsc::UnboundedSender<(String, Option<String>)>,
+    reports: Reports,
     stats: Arc<Stats>,
     tasks: JoinSet<()>,
     running: BTreeMap<String, Running>,
@@ -104,15 +97,11 @@ struct Running {
 }
 
 impl Fleet {
-    fn new(
-        config: &TickerConfig,
-        signals: Signals,
-        news: mpsc::UnboundedSender<(String, Option<String>)>,
-    ) -> Self {
+    fn new(config: &TickerConfig, signals: Signals, reports: Reports) -> Self {
         Self {
             pace: watch::Sender::new(Pace::of(config)),
             signals,
-            news,
+            reports,
             stats: Arc::default(),
             tasks: JoinSet::new(),
             running: BTreeMap::new(),
@@ -120,7 +109,7 @@ impl Fleet {
     }
 
     /// Starts and stops loops until they are those of the config. If the list cannot be read, nothing changes.
-    async fn adjust(&mut self, config: &TickerConfig, start: &mut Start) {
+    async fn adjust(&mut self, config: &TickerConfig, first: &mut FirstReports) {
         self.pace.send_replace(Pace::of(config));
         let wanted = tokio::select! {
             () = self.signals.stop.cancelled() => return,
@@ -130,7 +119,7 @@ impl Fleet {
             Ok(wanted) => wanted,
             Err(trouble) => {
                 tracing::warn!(error = trouble.text(), "cannot list the databases");
-                start.missing(trouble.text());
+                first.missing(trouble.text());
                 return;
             }
         };
@@ -148,7 +137,7 @@ impl Fleet {
         });
         for (name, connect) in wanted {
             if !self.running.contains_key(&name) {
-                start.expect(name.clone());
+                first.expect(&task_name(&name));
                 self.spawn(name, connect, config);
             }
         }
@@ -163,7 +152,7 @@ impl Fleet {
             stop: stop.clone(),
             stop_now: self.signals.stop_now.clone(),
             stats: Arc::clone(&self.stats),
-            news: self.news.clone(),
+            reports: self.reports.clone(),
         }));
         let task = handle.id();
         self.running.insert(
@@ -193,75 +182,5 @@ impl Fleet {
 
     async fn stop(&mut self) {
         while self.tasks.join_next().await.is_some() {}
-    }
-}
-
-/// What `start -d` waits for: one outcome from each database.
-struct Start {
-    ready: Option<Ready>,
-    expected: BTreeSet<String>,
-    problems: Vec<String>,
-}
-
-impl Start {
-    fn new(ready: Ready) -> Self {
-        Self {
-            ready: Some(ready),
-            expected: BTreeSet::new(),
-            problems: Vec::new(),
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.ready.is_some()
-    }
-
-    fn expect(&mut self, database: String) {
-        if self.is_open() {
-            self.expected.insert(database);
-        }
-    }
-
-    fn missing(&mut self, problem: String) {
-        if self.is_open() {
-            self.problems.push(problem);
-        }
-    }
-
-    fn heard(&mut self, database: String, error: Option<String>) {
-        if self.expected.remove(&database) {
-            if let Some(error) = error {
-                self.problems.push(format!("database {database}: {error}"));
-            }
-            self.settle();
-        }
-    }
-
-    fn give_up(&mut self) {
-        for database in std::mem::take(&mut self.expected) {
-            self.problems
-                .push(format!("database {database}: no answer yet"));
-        }
-        self.settle();
-    }
-
-    /// Reports once, as soon as every expected database has an outcome.
-    fn settle(&mut self) {
-        if !self.expected.is_empty() {
-            return;
-        }
-        let Some(ready) = self.ready.take() else {
-            return;
-        };
-        if self.problems.is_empty() {
-            ready.ready();
-        } else {
-            let mut text = String::new();
-            for problem in &self.problems {
-                text.push_str(&format!("warning: {problem}\n"));
-            }
-            text.push_str("started, and trying again\n");
-            ready.not_yet(text);
-        }
     }
 }

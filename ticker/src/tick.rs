@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use admin::daemon::Beat;
+use admin::daemon::{Beat, Rests};
 use admin::log::Once;
-use backon::ExponentialBackoff;
 use sql::connect::Session;
 use sql::queue::Maker;
 use sql::queue::tick::TickStatements;
@@ -23,7 +22,7 @@ struct Failures {
 
 /// A queue that is not ticked for a while after a failure.
 struct Rest {
-    waits: ExponentialBackoff,
+    rests: Rests,
     next_try: Instant,
 }
 
@@ -121,14 +120,10 @@ fn failed(database: &Database, failures: &mut Failures, queue: String, error: &E
         .resting
         .entry(queue.clone())
         .or_insert_with(|| Rest {
-            waits: database.pace.borrow().retries(),
+            rests: database.pace.borrow().rests(),
             next_try: Instant::now(),
         });
-    let delay = entry
-        .waits
-        .next()
-        .unwrap_or(database.pace.borrow().retry_delay);
-    entry.next_try = Instant::now() + delay;
+    entry.next_try = Instant::now() + entry.rests.next_rest();
     if failures.logged.say(queue, &text) {
         // The queue's name is part of the error's text.
         match error.class() {

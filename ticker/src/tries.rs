@@ -1,6 +1,6 @@
 //! Retry loop of a database's connection: the log line of a failure, and the wait before the next try.
 
-use backon::ExponentialBackoff;
+use admin::daemon::Rests;
 
 use crate::database::Database;
 use crate::trouble::{Trouble, log_database};
@@ -9,7 +9,7 @@ use crate::trouble::{Trouble, log_database};
 pub(crate) struct Tries<'a> {
     database: &'a Database,
     message: &'static str,
-    waits: ExponentialBackoff,
+    rests: Rests,
     /// Set by a try that got as far as its work. The failures before are forgotten only when work is done; a connection
     /// alone proves nothing.
     pub(crate) worked: bool,
@@ -21,7 +21,7 @@ impl<'a> Tries<'a> {
         Self {
             database,
             message,
-            waits: database.pace.borrow().retries(),
+            rests: database.pace.borrow().rests(),
             worked: false,
         }
     }
@@ -41,9 +41,8 @@ impl<'a> Tries<'a> {
             self.message,
         );
         if std::mem::take(&mut self.worked) {
-            self.waits = database.pace.borrow().retries();
+            self.rests = database.pace.borrow().rests();
         }
-        let longest = database.pace.borrow().retry_delay;
-        database.sleep(self.waits.next().unwrap_or(longest)).await
+        database.sleep(self.rests.next_rest()).await
     }
 }

@@ -9,10 +9,13 @@
 //! 5. The runtime.
 
 mod detach;
+mod first_reports;
 mod open_files;
 mod pidfile;
 mod readiness;
+mod rests;
 mod signals;
+mod standby;
 mod waits;
 
 use std::future::Future;
@@ -26,12 +29,15 @@ use crate::exit::{self, Exit, Failure};
 use crate::log::{self, Verbosity};
 use crate::own_file;
 use detach::ForkSide;
+pub use first_reports::{FirstReports, Reports};
 pub use open_files::open_files;
 use pidfile::PidFile;
 pub use pidfile::is_running;
 pub use readiness::Ready;
 use readiness::{Answer, ReadyPipe};
+pub use rests::Rests;
 pub use signals::{Signals, reload, stop, stop_for_restart};
+pub use standby::{Turn, take_turn};
 pub use waits::{Beat, Server, watch};
 
 /// Threads of the runtime. The work is mostly waiting for databases, so a few threads serve many databases.

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use admin::{
     config::ReplayConfig,
-    daemon,
+    daemon::{self, Reports},
     status::{
         ReplayStatus,
         verdict::{Reason, Severity},
@@ -25,7 +25,7 @@ use axum::{
     routing::get,
 };
 use maud::Markup;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -33,7 +33,6 @@ use self::{
     samples::{Counted, Samples},
     serve::{Limits, serve},
 };
-use crate::subscriber::life::FirstWord;
 
 /// Time between two tries to bind the port.
 const PORT_RETRY: Duration = Duration::from_secs(5);
@@ -51,20 +50,23 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
+/// What the status page is called in the start's report.
+pub(crate) const TASK_NAME: &str = "http_listen";
+
 /// Serves until stopped. If the port cannot be bound, that is logged at once and tried again for ever: replication does
 /// not depend on the port.
 pub(crate) async fn run(
     config: ReplayConfig,
     listen: String,
     counted: Counted,
-    first: mpsc::Sender<FirstWord>,
+    reports: Reports,
     stop: CancellationToken,
 ) {
     let copies = config.parallel_copies;
     let limits = Limits::of(daemon::open_files(), config.subscribers.len(), copies);
     let samples = Arc::new(Samples::new(config, counted));
     let serving = async {
-        let listener = listener(&listen, &first).await;
+        let listener = listener(&listen, &reports).await;
         info!(address = %listen, connections = limits.connections, "status page is there");
         serve(listener, routes(Arc::clone(&samples)), limits).await;
     };
@@ -75,20 +77,19 @@ pub(crate) async fn run(
     }
 }
 
-async fn listener(listen: &str, first: &mpsc::Sender<FirstWord>) -> TcpListener {
+async fn listener(listen: &str, reports: &Reports) -> TcpListener {
     let mut told = false;
     loop {
         match TcpListener::bind(listen).await {
             Ok(listener) => {
-                // The send may fail, because the start does not wait for the port later on.
-                let _ = first.try_send(Ok(()));
+                reports.tell(TASK_NAME, None);
                 return listener;
             }
             Err(error) => {
                 if !told {
                     error!(address = %listen, %error, "no status page, its port cannot be had");
-                    let word = format!("http_listen: cannot listen on {listen}: {error}");
-                    let _ = first.try_send(Err(word));
+                    let problem = format!("cannot listen on {listen}: {error}");
+                    reports.tell(TASK_NAME, Some(problem));
                     told = true;
                 }
                 tokio::time::sleep(PORT_RETRY).await;

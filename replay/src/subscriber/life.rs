@@ -3,13 +3,12 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use admin::daemon::{self, Server};
-use backon::{BackoffBuilder, ExponentialBuilder};
+use admin::daemon::{self, Reports, Rests, Server, Turn};
 use sql::{
     connect::{Purpose, Session},
+    daemon_lock::DaemonLock,
     subscriber::position,
 };
-use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{
@@ -17,24 +16,19 @@ use super::{
 };
 use crate::{command::OTHER_QUEUE, join::auto_add, trouble::Trouble};
 
-/// Time between two looks of a standby whether the owner is gone.
-const STANDBY_LOOK: Duration = Duration::from_secs(1);
-
 /// The shortest rest after trouble; each further rest in a row is longer, up to `retry_delay`.
 const FIRST_REST: Duration = Duration::from_millis(250);
 
-/// The first report of a subscriber: it runs (or waits as standby), or why it does not run yet.
-pub(crate) type FirstWord = Result<(), String>;
+/// What a subscriber is called in the start's report.
+pub(crate) fn task_name(consumer: &str) -> String {
+    format!("subscriber {consumer}")
+}
 
 /// Runs until asked to stop; a `stats` line comes each period.
-pub(crate) async fn run(
-    sub: Arc<Subscription>,
-    stats_period: Duration,
-    first: mpsc::Sender<FirstWord>,
-) {
+pub(crate) async fn run(sub: Arc<Subscription>, stats_period: Duration, reports: Reports) {
     let mut life = Life {
         stats: Stats::new(&sub.consumer, stats_period, Arc::clone(&sub.totals)),
-        first: Some(first),
+        reports,
         sub,
     };
     let mut rests = life.rests();
@@ -49,9 +43,8 @@ pub(crate) async fn run(
             rests = life.rests();
         }
         life.tell(&trouble).await;
-        let rest = rests.next().unwrap_or(life.sub.settings.retry_delay);
         tokio::select! {
-            () = tokio::time::sleep(rest) => {}
+            () = tokio::time::sleep(rests.next_rest()) => {}
             () = life.sub.stop.cancelled() => return,
         }
     }
@@ -76,17 +69,12 @@ async fn watch(sub: &Subscription) -> Infallible {
 struct Life {
     sub: Arc<Subscription>,
     stats: Stats,
-    first: Option<mpsc::Sender<FirstWord>>,
+    reports: Reports,
 }
 
 impl Life {
-    fn rests(&self) -> impl Iterator<Item = Duration> + use<> {
-        ExponentialBuilder::default()
-            .with_min_delay(FIRST_REST.min(self.sub.settings.retry_delay))
-            .with_max_delay(self.sub.settings.retry_delay)
-            .without_max_times()
-            .with_jitter()
-            .build()
+    fn rests(&self) -> Rests {
+        Rests::new(FIRST_REST, self.sub.settings.retry_delay)
     }
 
     /// Becomes the subscriber's owner and runs its loops until the ownership is lost.
@@ -111,7 +99,7 @@ impl Life {
         let mut rests = self.rests();
         loop {
             let committed = self.stats.batches_ever();
-            self.say_first(Ok(()));
+            self.report(None);
             let trouble = tokio::select! {
                 ended = batch_loop::run(&sub, &mut self.stats) => match ended {
                     Ok(()) => return Ok(()),
@@ -137,51 +125,36 @@ impl Life {
                 continue;
             }
             self.tell(&trouble).await;
-            let rest = rests.next().unwrap_or(sub.settings.retry_delay);
             tokio::select! {
-                () = tokio::time::sleep(rest) => {}
+                () = tokio::time::sleep(rests.next_rest()) => {}
                 lost = &mut tables => return lost,
                 () = sub.stop.cancelled() => return Ok(()),
             }
         }
     }
 
-    /// Waits for the advisory lock that one process holds for a consumer; false if asked to
-    /// stop meanwhile. The lock ends with the session.
-    async fn wait_for_ownership(&mut self, admin: &Session) -> Result<bool, Trouble> {
-        let mut standby = false;
-        loop {
-            let owned: bool = admin
-                .query_one(
-                    "select pg_try_advisory_lock(hashtext('trunkline replay'), hashtext($1))",
-                    &[&self.sub.consumer],
-                )
-                .await
-                .and_then(|row| row.try_get(0))
-                .map_err(Trouble::database("could not take the subscriber's lock"))?;
-            if owned {
-                if standby {
-                    info!(consumer = %self.sub.consumer, "standby takes over");
+    /// Waits for the lock that one process holds for a consumer; false if asked to stop meanwhile.
+    async fn wait_for_ownership(&self, admin: &Session) -> Result<bool, Trouble> {
+        let consumer = &self.sub.consumer;
+        let waits = || {
+            info!(%consumer, "another replay owns the subscriber, waiting as standby");
+            self.report(None);
+        };
+        let lock = DaemonLock::Replay { consumer };
+        match daemon::take_turn(admin, lock, &self.sub.stop, waits).await? {
+            Turn::Taken { waited } => {
+                if waited {
+                    info!(%consumer, "standby takes over");
                 }
-                return Ok(true);
+                Ok(true)
             }
-            if !standby {
-                info!(consumer = %self.sub.consumer, "another replay owns the subscriber, waiting as standby");
-                standby = true;
-                self.say_first(Ok(()));
-            }
-            tokio::select! {
-                () = tokio::time::sleep(STANDBY_LOOK) => {}
-                () = self.sub.stop.cancelled() => return Ok(false),
-            }
+            Turn::Stopped => Ok(false),
         }
     }
 
-    fn say_first(&mut self, word: FirstWord) {
-        if let Some(first) = self.first.take() {
-            // The send may fail: the start may have been given up.
-            let _ = first.try_send(word);
-        }
+    /// Reports how the subscriber's begin went: it runs or waits as a standby, or why it does not run yet.
+    fn report(&self, error: Option<String>) {
+        self.reports.tell(&task_name(&self.sub.consumer), error);
     }
 
     /// Reports the trouble of the batch loop.
@@ -189,7 +162,7 @@ impl Life {
         if matches!(trouble, Trouble::Passing { .. }) {
             self.stats.retry();
         }
-        self.say_first(Err(trouble.chain()));
+        self.report(Some(trouble.chain()));
         self.sub.tell(TroubledPart::BatchLoop, trouble).await;
     }
 }

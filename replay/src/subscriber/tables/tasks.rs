@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use admin::daemon::Rests;
 use sql::{
     connect::{Purpose, Session},
     name::TableName,
@@ -32,7 +33,8 @@ use crate::{
     trouble::Trouble,
 };
 
-/// How long a table rests whose task failed for a transient reason; the rest doubles each time, up to `retry_delay`.
+/// How long a table rests first whose task failed for a transient reason; each further rest in a row is longer, up to
+/// `retry_delay`.
 const FIRST_REST: Duration = Duration::from_secs(1);
 
 /// The tables' tasks of one subscriber.
@@ -64,7 +66,7 @@ struct QueuedTable {
 /// The rest of a table after failures in a row.
 struct Rest {
     until: Instant,
-    length: Duration,
+    rests: Rests,
 }
 
 /// Runs until asked to stop, or until the session to the subscriber is lost. When it ends, it ends the tables' tasks.
@@ -263,18 +265,12 @@ impl Tasks {
             self.resting.remove(&oid);
             return;
         };
-        let length = self
-            .resting
-            .get(&oid)
-            .map_or(FIRST_REST, |rest| rest.length * 2)
-            .min(sub.settings.retry_delay);
+        let rest = self.resting.entry(oid).or_insert_with(|| Rest {
+            until: Instant::now(),
+            rests: Rests::new(FIRST_REST, sub.settings.retry_delay),
+        });
+        let length = rest.rests.next_rest();
         warn!(table_oid = oid, error = %trouble, seconds = length.as_secs(), "a table's task waits");
-        self.resting.insert(
-            oid,
-            Rest {
-                until: Instant::now() + length,
-                length,
-            },
-        );
+        rest.until = Instant::now() + length;
     }
 }

@@ -1,0 +1,45 @@
+//! The advisory lock of a session that makes one daemon the only one of its kind: the ticker of a database, the replay
+//! of a subscriber. The lock ends with the session.
+
+use tokio_postgres::GenericClient;
+
+use crate::error::{Error, column};
+
+/// Key of the session's advisory lock that keeps a second ticker out of a database. The letters "trunktik".
+pub(crate) const TICKER_LOCK: i64 = 0x7472_756e_6b74_696b;
+
+/// What a daemon may be the only one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DaemonLock<'a> {
+    /// The ticker of the session's database.
+    Ticker,
+    /// The replay of a subscriber, which is told by its consumer's name.
+    Replay {
+        /// The name of the consumer.
+        consumer: &'a str,
+    },
+}
+
+impl DaemonLock<'_> {
+    /// Takes the lock for the session; false: another session has it.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn try_take(&self, client: &impl GenericClient) -> Result<bool, Error> {
+        match self {
+            DaemonLock::Ticker => {
+                let doing = "take the ticker's lock";
+                let statement = "select pg_catalog.pg_try_advisory_lock($1)";
+                let row = client.query_one(statement, &[&TICKER_LOCK]).await;
+                column(&row.map_err(Error::database(doing))?, 0)
+            }
+            DaemonLock::Replay { consumer } => {
+                let doing = "take the subscriber's lock";
+                let statement = "select pg_catalog.pg_try_advisory_lock( \
+                     pg_catalog.hashtext('trunkline replay'), pg_catalog.hashtext($1))";
+                let row = client.query_one(statement, &[consumer]).await;
+                column(&row.map_err(Error::database(doing))?, 0)
+            }
+        }
+    }
+}
