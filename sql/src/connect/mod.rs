@@ -9,6 +9,7 @@ mod keywords;
 mod passfile;
 mod pool;
 mod pooler;
+mod proven;
 mod service;
 mod session;
 mod settings;
@@ -36,12 +37,13 @@ use self::connect_error::{Attempt, Cause};
 pub use self::conninfo::ConninfoError;
 use self::passfile::Login;
 pub use self::pool::{NoSession, Pool, PoolError, Pooled};
+use self::proven::Proven;
 pub use self::session::{CancelToken, NotCancelled, Session};
 use self::session::{Channel, Wire};
 use self::settings::{Binding, Endpoint, Secret, SessionAttrs, Settings, SslMode};
 use self::tls::Connector;
 pub use self::tls::TlsError;
-use crate::install::ownership::{self, Schema};
+use crate::install::ownership::Schema;
 
 /// Where a server's socket is looked for if no host is named, in this order.
 const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
@@ -50,8 +52,17 @@ const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 ///
 /// Made with [`str::parse`] from a keyword/value string or a `postgres://` URL. [`fmt::Debug`]
 /// and [`fmt::Display`] never show the password. Cheap to clone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ConnectInfo(Arc<Settings>);
+#[derive(Clone)]
+pub struct ConnectInfo(Arc<Settings>, Arc<Proven>);
+
+impl PartialEq for ConnectInfo {
+    /// Whether the settings are the same.
+    fn eq(&self, other: &ConnectInfo) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for ConnectInfo {}
 
 /// A connection as another program's libpq takes it. The type has no [`fmt::Debug`], because it holds the password.
 pub struct Libpq {
@@ -67,7 +78,8 @@ impl FromStr for ConnectInfo {
 
     fn from_str(text: &str) -> Result<ConnectInfo, ConninfoError> {
         let env = |name: &str| std::env::var(name).ok();
-        Ok(ConnectInfo(Arc::new(Settings::read(text, &env)?)))
+        let settings = Settings::read(text, &env)?;
+        Ok(ConnectInfo(Arc::new(settings), Arc::default()))
     }
 }
 
@@ -77,7 +89,7 @@ impl ConnectInfo {
     pub fn with_dbname(&self, name: &str) -> ConnectInfo {
         let mut settings = Settings::clone(&self.0);
         settings.dbname = name.to_owned();
-        ConnectInfo(Arc::new(settings))
+        ConnectInfo(Arc::new(settings), Arc::default())
     }
 
     /// Name of the database; the user's name if the string gives none.
@@ -131,7 +143,7 @@ impl ConnectInfo {
     }
 
     /// Connects, and proves that these schemas of ours exist and belong to roles that may act as our role, before
-    /// anything in them is called or read. After [`ConnectInfo::connect`] the caller has to ask [`ownership::prove`].
+    /// anything in them is called or read. After [`ConnectInfo::connect`] the caller has to ask [`prove`](crate::install::ownership::prove).
     pub async fn connect_for(
         &self,
         name: &ApplicationName,
@@ -143,7 +155,8 @@ impl ConnectInfo {
     }
 
     async fn prove(&self, client: &Client, schemas: &[Schema]) -> Result<(), ConnectError> {
-        ownership::require(client, schemas)
+        self.1
+            .require(client, schemas)
             .await
             .map_err(|error| self.failed(Cause::Schemas(Box::new(error))))
     }
