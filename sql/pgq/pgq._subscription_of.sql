@@ -67,10 +67,11 @@ begin
 end
 $$;
 
--- pgq._set_position(i_sub, i_last_tick, i_batch, i_next_tick): moves a subscription, and notes that it is alive.
+-- pgq._set_position(i_sub, i_last_tick, i_batch, i_next_tick, i_whole): moves a subscription, and notes that it is alive.
+-- i_whole: the tables that its subscriber has whole there; null: not said.
 -- Tables touched: updates subscription. Users must not: call it for a row that they have not locked.
 create or replace function pgq._set_position(
-    i_sub pgq.subscription, i_last_tick bigint, i_batch bigint, i_next_tick bigint) returns void
+    i_sub pgq.subscription, i_last_tick bigint, i_batch bigint, i_next_tick bigint, i_whole oid[] default null) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -78,7 +79,8 @@ set enable_bitmapscan = off
 as $$
 begin
     update pgq.subscription s
-       set sub_last_tick = i_last_tick, sub_batch = i_batch, sub_next_tick = i_next_tick, sub_active = clock_timestamp()
+       set sub_last_tick = i_last_tick, sub_batch = i_batch, sub_next_tick = i_next_tick, sub_whole = i_whole,
+           sub_active = clock_timestamp()
      where s.ctid = (select l.ctid from pgq.subscription l
                       where l.sub_queue = i_sub.sub_queue
                         and l.sub_consumer between i_sub.sub_consumer and i_sub.sub_consumer

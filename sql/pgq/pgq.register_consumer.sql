@@ -54,7 +54,7 @@ begin
     if v_sub.sub_id is not null then
         update pgq.subscription s
            set sub_last_tick = v_tick.tick_id, sub_batch = null, sub_next_tick = null, sub_active = clock_timestamp(),
-               sub_over_since = null, sub_detached = null, sub_detached_why = null
+               sub_over_since = null, sub_detached = null, sub_detached_why = null, sub_whole = null
          where s.sub_queue = v_sub.sub_queue and s.sub_consumer = v_sub.sub_consumer;
         return 0;
     end if;

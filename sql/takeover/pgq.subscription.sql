@@ -5,7 +5,8 @@ alter table pgq.subscription
     add column sub_over_since   timestamptz,
     add column sub_detached     timestamptz,
     add column sub_detached_why text,
-    add column sub_head         int4;
+    add column sub_head         int4,
+    add column sub_whole        oid[];
 alter table pgq.subscription set (fillfactor = 50);
 -- Members of a cooperating consumer share its sub_id, and have both ticks or none; the head has its position only.
 update pgq.subscription s

@@ -8,7 +8,7 @@ use crate::name::quote_literal;
 use crate::{
     error::Error,
     queue::tick::{Epoch, SnapshotText, Tick, TickId, TickTag},
-    subscriber::position::Position,
+    subscriber::position::{Applied, Position},
 };
 
 /// What follows a tick in a queue, at the time of one question.
@@ -233,6 +233,31 @@ pub async fn consumer_position(
         .map(Position::of)
         .transpose()
         .map_err(Error::database("ask the provider for the consumer"))
+}
+
+/// Tells the provider how far a subscriber is, so that the queue need not hold the events before. `with_tables`: also
+/// which tables the subscriber has whole. Gives whether somebody on the provider waits for subscribers.
+/// Source: `trunkline.tell_applied`.
+pub async fn tell_applied(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+    applied: &Applied,
+    with_tables: bool,
+) -> Result<bool, Error> {
+    let tick = applied.position.tick;
+    let whole = with_tables.then_some(&applied.whole);
+    client
+        .query_one(
+            "select trunkline.tell_applied($1, $2, $3, $4, $5)",
+            &[&queue, &consumer, &tick.id.0, &tick.tag.0, &whole],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database(format!(
+            "advance consumer {consumer} of queue {queue} to tick {}",
+            tick.id
+        )))
 }
 
 /// The lowest tick that shows everything that a snapshot shows; none if there is no such tick yet.

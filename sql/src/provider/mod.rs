@@ -17,7 +17,8 @@ use tokio_postgres::{Client, GenericClient, SimpleQueryMessage};
 
 pub use self::{
     batch::{
-        Batch, BatchFinder, Next, Only, Want, consumer_position, current_snapshot, tick_containing,
+        Batch, BatchFinder, Next, Only, Want, consumer_position, current_snapshot, tell_applied,
+        tick_containing,
     },
     captures::{Capture, CapturedFor, captures, end_capture},
     names::{last_names, table_name},

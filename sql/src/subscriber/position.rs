@@ -89,6 +89,42 @@ pub async fn find(client: &impl GenericClient, consumer: &str) -> Result<Option<
         .map_err(Error::database("read the position"))
 }
 
+/// How far a subscriber has applied its queue, and what it has there.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The position up to which everything is applied.
+    pub position: Position,
+    /// The tables, by their oids on the provider, that the subscriber has whole there: in sync, with all rows, columns
+    /// and changes.
+    pub whole: Vec<u32>,
+}
+
+/// What a consumer has applied; none if it is not registered here.
+pub async fn applied(
+    client: &impl GenericClient,
+    consumer: &str,
+) -> Result<Option<Applied>, Error> {
+    let doing = || Error::database("read the position");
+    let row = client
+        .query_opt(
+            "select p.epoch, p.tick_id, p.tick_tag, \
+                    array(select t.provider_oid from trunkline.table_state t \
+                           where t.consumer = p.consumer and t.state = 'ok' \
+                             and t.column_attnums is null and t.filter is null and t.ignored = 0) \
+             from trunkline.position p where p.consumer = $1",
+            &[&consumer],
+        )
+        .await
+        .map_err(doing())?;
+    row.map(|row| {
+        Ok(Applied {
+            position: Position::of(&row).map_err(doing())?,
+            whole: row.try_get(3).map_err(doing())?,
+        })
+    })
+    .transpose()
+}
+
 /// Registers a consumer at a tick of the provider; false if it is registered already, and then its position stays.
 pub async fn register(
     client: &impl GenericClient,

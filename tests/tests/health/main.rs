@@ -2,6 +2,7 @@
 //! twice or not at all.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod replicated;
 mod stand_still;
 mod told;
 mod unapplied;
