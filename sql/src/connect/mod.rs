@@ -143,7 +143,8 @@ impl ConnectInfo {
     }
 
     /// Connects, and proves that these schemas of ours exist and belong to roles that may act as our role, before
-    /// anything in them is called or read. After [`ConnectInfo::connect`] the caller has to ask [`prove`](crate::install::ownership::prove).
+    /// anything in them is called or read. After [`ConnectInfo::connect`] the caller has to ask
+    /// [`prove`](crate::install::ownership::prove).
     pub async fn connect_for(
         &self,
         name: &ApplicationName,

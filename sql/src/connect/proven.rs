@@ -1,7 +1,8 @@
-//! The schemas that were proven over a connection string lately, so that sessions that open at the same time prove once.
+//! The schemas that were proven over a connection string lately, so that sessions that open at the same time prove
+//! once.
 //!
-//! A proof reads hundreds of rows of the catalog, which a fresh session has to fetch and plan for: 25 ms of the server's
-//! CPU on PostgreSQL 15. A copy opens dozens of sessions. A proof holds for the life of a session
+//! A proof reads hundreds of rows of the catalog, for which a fresh session has to plan: 25 ms of the server's CPU on
+//! PostgreSQL 15. A copy opens dozens of sessions. A proof holds for the life of a session
 //! ([`ownership`](crate::install::ownership)), since nobody but the schemas' owners can change them. So it holds as
 //! well for another session of the same role in the same database of the same server that finds the same schemas with
 //! the same rights on them. After a few seconds it is made anew.

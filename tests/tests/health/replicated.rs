@@ -17,9 +17,8 @@ fn what_was_committed_before_the_call_is_on_the_subscriber_after_it() {
             .provider(Cluster::builder(&server))
             .subscribers(vec![Cluster::builder(&server)])
             .make();
-        replication.everywhere(
-            "create table t (id int primary key); create table u (id int primary key)",
-        );
+        replication
+            .everywhere("create table t (id int primary key); create table u (id int primary key)");
         replication.start();
         replication.add_all();
         let writer = Session::new(&replication.provider, replication.db());
