@@ -220,14 +220,23 @@ pub async fn begin_set(client: &impl GenericClient, queue: &str) -> Result<bool,
     column(&row, 0)
 }
 
-/// Makes a subscriber of this queue a standby; false: it was one. Source: `trunkline.stand_by`.
+/// Makes a subscriber of this queue a standby; false: it was one. `read_only` also switches
+/// `default_transaction_read_only` of the database on. Source: `trunkline.stand_by`.
 ///
 /// # Errors
 /// As [`begin_set`].
-pub async fn stand_by(client: &impl GenericClient, queue: &str, term: i64) -> Result<bool, Error> {
+pub async fn stand_by(
+    client: &impl GenericClient,
+    queue: &str,
+    term: i64,
+    read_only: bool,
+) -> Result<bool, Error> {
     require(client, "stand_by(text, bigint, boolean)").await?;
     let row = client
-        .query_one("select trunkline.stand_by($1, $2)", &[&queue, &term])
+        .query_one(
+            "select trunkline.stand_by($1, $2, $3)",
+            &[&queue, &term, &read_only],
+        )
         .await
         .map_err(Error::database(format!(
             "make the subscriber a standby of queue {queue}"

@@ -399,11 +399,11 @@ impl<'d> Section<'d> {
     /// `true` or `false`.
     pub(super) fn flag(&self, key: &FlagKey) -> bool {
         let Some((_, item)) = self.entry(key.name) else {
-            return false;
+            return key.default;
         };
         item.get_ref().as_bool().unwrap_or_else(|| {
             self.wrong_type(key.name, item, "true or false");
-            false
+            key.default
         })
     }
 

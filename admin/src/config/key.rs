@@ -86,9 +86,10 @@ pub(super) struct WordKey<T: 'static> {
     pub(super) reload: Reload,
 }
 
-/// A yes or a no: `true` or `false` without quotes; `false` by default.
+/// A yes or a no: `true` or `false` without quotes.
 pub(super) struct FlagKey {
     pub(super) name: &'static str,
+    pub(super) default: bool,
     pub(super) reload: Reload,
 }
 
@@ -168,7 +169,8 @@ impl Key for FlagKey {
     }
 
     fn setting(&self, section: &'static str) -> Setting {
-        let told = ["flag", "false", "true, false"].map(str::to_owned);
+        let default = self.default.to_string();
+        let told = ["flag".to_owned(), default, "true, false".to_owned()];
         setting(section, self.name, self.reload, told)
     }
 }

@@ -49,6 +49,8 @@ pub struct ReplayConfig {
     pub http_listen: Option<String>,
     /// Ordinary sessions do not write the subscriber's tables (`standby`).
     pub standby: bool,
+    /// New sessions of a standby's database are read-only by default (`read_only`).
+    pub read_only: bool,
 }
 
 /// One subscriber database.
@@ -148,11 +150,17 @@ const HTTP_LISTEN: TextKey = TextKey {
 
 const STANDBY: FlagKey = FlagKey {
     name: "standby",
+    default: false,
+    reload: Reload::Taken,
+};
+const READ_ONLY: FlagKey = FlagKey {
+    name: "read_only",
+    default: true,
     reload: Reload::Taken,
 };
 
 /// The keys of `[replay]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 13] = [
+pub(super) const KEYS: [&dyn Key; 14] = [
     &PROVIDER_DB,
     &SUBSCRIBER_DB,
     &QUEUE_NAME,
@@ -166,6 +174,7 @@ pub(super) const KEYS: [&dyn Key; 13] = [
     &CHUNK_SIZE,
     &HTTP_LISTEN,
     &STANDBY,
+    &READ_ONLY,
 ];
 const NOT_YET: [&str; 1] = ["allow_execute"];
 
@@ -238,6 +247,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let chunk_size = section.size(&CHUNK_SIZE);
     let http_listen = names::address(section, HTTP_LISTEN.name);
     let standby = section.flag(&STANDBY);
+    let read_only = section.flag(&READ_ONLY);
     if standby && session_role == SessionRole::Origin {
         section.problem(
             STANDBY.name,
@@ -263,6 +273,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         chunk_size,
         http_listen,
         standby,
+        read_only,
     })
 }
 

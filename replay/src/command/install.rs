@@ -158,7 +158,7 @@ async fn follow_config(
     }
     let there = roles.iter().find(is_of_queue);
     let term = there.context("the provider has no role")?.term;
-    let is_new = role::stand_by(&**subscriber, queue, term).await?;
+    let is_new = role::stand_by(&**subscriber, queue, term, job.config.read_only).await?;
     let closed = close_tables(subscriber, queue).await?;
     let word = if is_new { "is" } else { "stays" };
     let later = if closed {

@@ -156,6 +156,17 @@ fn a_plain_subscriber_becomes_a_standby_and_its_provider_can_be_fenced() {
     wait_until("the table to be closed", SOON, || {
         write(standby, "insert into t values (1)") == "25006"
     });
+    // The database's own default is left alone where the config says so, also later.
+    let setting = "select count(*) from pg_db_role_setting where setrole = 0";
+    assert_eq!(replication.on_subscriber(setting), "1");
+    configure(
+        &replication,
+        "standby = true\n",
+        "standby = true\nread_only = false\n",
+    );
+    replication.replay.run(&["install"]).ok();
+    assert_eq!(replication.on_subscriber(setting), "0");
+    assert_eq!(write(standby, "insert into t values (1)"), "25006");
     let tick = fence(&operator(&replication));
     crate::wait_tick(&replication, tick);
     operator(&replication).run(&["unfence", "q1"]).ok();
