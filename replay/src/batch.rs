@@ -5,6 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use sql::{
     event::{Mark, shape::Shape},
+    queue::lineage::Lineage,
     subscriber::position::Position,
 };
 
@@ -30,6 +31,8 @@ pub(crate) struct Header {
     pub to: Position,
     /// When the last tick of the batch was made, by the provider's clock.
     pub to_time: SystemTime,
+    /// Where the events come from, and what the last tick contains of other nodes' queues.
+    pub lineage: Lineage,
 }
 
 /// A part of a batch: at most as many bytes as a reader may hold, and one event more.

@@ -228,6 +228,7 @@ fn subscription(
         wanting: std::sync::Mutex::default(),
         for_tables: Notify::new(),
         for_provider: Notify::new(),
+        heard: std::sync::Mutex::default(),
         helpers: Mutex::new(()),
         statements: std::sync::Mutex::new(HashMap::new()),
         loop_beat: Beat::default(),

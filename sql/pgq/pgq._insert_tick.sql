@@ -13,7 +13,9 @@
 --      that is open in it (a writer takes its transaction id before its number);
 --   3. the own transaction id, greater than that of every such writer: the snapshot's xmax is not, because transactions
 --      that run above the last completed one are neither in its list nor below its xmax;
---   4. the snapshot; 5. the time, so that a tick is never older than what it sees.
+--   4. the snapshot, with what the tick contains of other nodes' queues, which is read in that snapshot: of two
+--      statements the second one would claim what the first does not show;
+--   5. the time, so that a tick is never older than what it sees.
 -- Read the sequence after the snapshot instead, and an event that is numbered and committed in between is below the
 -- number, outside the snapshot, in no open transaction, and waits for the idle period.
 create or replace function pgq._insert_tick(
@@ -30,6 +32,8 @@ declare
     v_time     timestamptz;
     v_open     bigint[];
     v_tick     bigint;
+    v_origins  jsonb;
+    v_path     bigint[];
 begin
     select t.tick_id, t.tick_snapshot, t.tick_event_seq, t.tick_open into v_last
       from pgq.tick t
@@ -42,7 +46,8 @@ begin
     end if;
     v_seq := coalesce(i_event_seq, pg_sequence_last_value(i_queue.queue_event_seq::regclass), 0);
     v_own := txid_current();
-    select txid_current_snapshot() into v_snapshot;
+    select txid_current_snapshot(), o.origins, o.path into v_snapshot, v_origins, v_path
+      from pgq._tick_origins(i_queue.queue_name) o;
     v_time := coalesce(i_time, clock_timestamp());
     if not v_first and not pgq.snapshot_contains(v_snapshot, v_last.tick_snapshot) then
         raise exception 'Invalid PgQ state: old xmin=%, new xmax=%',
@@ -77,8 +82,8 @@ begin
     if current_setting('synchronous_commit') in ('off', 'local') then
         perform set_config('synchronous_commit', 'on', true);
     end if;
-    insert into pgq.tick (tick_queue, tick_id, tick_time, tick_snapshot, tick_event_seq, tick_open)
-    values (i_queue.queue_id, v_tick, v_time, v_snapshot, v_seq, nullif(v_open, '{}'));
+    insert into pgq.tick (tick_queue, tick_id, tick_time, tick_snapshot, tick_event_seq, tick_open, tick_origins, tick_path)
+    values (i_queue.queue_id, v_tick, v_time, v_snapshot, v_seq, nullif(v_open, '{}'), v_origins, v_path);
     perform pg_notify('trunkline_tick', i_queue.queue_name);
     return v_tick;
 end

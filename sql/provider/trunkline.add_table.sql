@@ -75,6 +75,7 @@ begin
                 raise exception 'table % %', v_name, v_refusal.reason using errcode = v_refusal.code, hint = v_refusal.hint;
             end if;
             update trunkline.captured c set consumers = c.consumers || i_consumer where c.table_oid = v_oid;
+            perform trunkline.set_writers(v_oid);
             perform trunkline.log_shape(v_queue_id, null, v_captured.shape_id, false);
         end if;
         shape_id := v_captured.shape_id;
@@ -101,10 +102,13 @@ begin
     perform trunkline.make_capture(v_queue_id, v_plan, shape_id);
     -- A dropped table's number may have come again.
     delete from trunkline.captured c where c.table_oid = v_oid;
-    insert into trunkline.captured (table_oid, queue_id, schema_name, table_name, shape_id, consumers, plan, file_nodes)
-    values (v_oid, v_queue_id, i_schema, i_name, add_table.shape_id, array[i_consumer], v_plan, trunkline.file_nodes(v_oid));
+    -- Read under the table's lock: a job that begins to write the table later finds it captured (trunkline.set_writers).
+    insert into trunkline.captured (table_oid, queue_id, schema_name, table_name, shape_id, consumers, plan, file_nodes, writers, refreshing)
+    values (v_oid, v_queue_id, i_schema, i_name, add_table.shape_id, array[i_consumer], v_plan, trunkline.file_nodes(v_oid),
+            trunkline.writers_of(v_oid), true);
     perform trunkline.make_triggers(v_oid, v_oid, (v_plan ->> 'rows')::bool);
     perform trunkline.add_parts(v_oid);
+    update trunkline.captured c set refreshing = false where c.table_oid = v_oid;
     added := true;
     return next;
 end

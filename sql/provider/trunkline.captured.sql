@@ -10,6 +10,8 @@
 --   refreshing  its triggers are being made anew by this transaction: not somebody's theft
 --   file_nodes  the files of its rows (trunkline.file_nodes) when it was last looked at; a rewrite changes them
 --   problem     why its changes cannot be replicated from here on; null if all is well
+--   writers     consumers of trunkline.position whose replay writes the table here. Where there is one, the triggers
+--               are ENABLE ALWAYS: what replay writes is then logged as well (trunkline.set_writers)
 --   dropped_at  when the table was dropped; the row stays until the consumers have left
 -- Users must not write to it; add_table and remove_table do.
 create table trunkline.captured (
@@ -25,5 +27,8 @@ create table trunkline.captured (
     dropped_at  timestamptz,
     rewritten   int4        not null default 0,
     refreshing  bool        not null default false,
-    file_nodes  text
+    file_nodes  text,
+    writers     text[]      not null default '{}'
 );
+-- Whether a queue carries what replay writes is asked at each tick.
+create index captured_writers_idx on trunkline.captured (queue_id) where writers <> '{}';

@@ -8,12 +8,15 @@
 --   to_tag, to_time   of to_tick
 --   last_tick  the queue's last tick
 --   events_sql query for the events in between, as pgq.events_sql makes it; null where to_tick or from_tag is
+--   to_origins what to_tick contains of other nodes' queues: pgq.tick.tick_origins
+--   path       the nodes whose changes may be among the events in between: this one first, then those of the ticks
+--              up to to_tick (pgq.tick.tick_path); null: this database has no node id, its schema came with a dump
 -- Reads only and locks nothing: the position is the subscriber's, and a replay asks this many times a second.
 -- Tables touched: reads queue and tick, by probes of their indexes.
 create or replace function trunkline.next_batch(
     i_queue text, i_from_tick bigint, i_max_events bigint, i_where text default null, i_upto_tick bigint default null)
 returns table (epoch bigint, from_tag bigint, to_tick bigint, to_tag bigint, to_time timestamptz, last_tick bigint,
-               events_sql text)
+               events_sql text, to_origins jsonb, path bigint[])
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -66,6 +69,15 @@ begin
         to_time := v_to.tick_time;
         events_sql := pgq._snapshot_events_sql(v_id, v_from.tick_snapshot, v_to.tick_snapshot,
                                                ' and ev_owner is null' || coalesce(' and (' || i_where || ')', ''));
+        to_origins := v_to.tick_origins;
+        -- Of all ticks in between, since a later one may know less: replay here has stopped to read from somebody meanwhile.
+        path := (select n.node_id || array(
+                     select distinct a.node
+                       from pgq.tick t cross join unnest(t.tick_path) a (node)
+                      where t.tick_queue = v_id and t.tick_id > i_from_tick and t.tick_id <= v_to.tick_id
+                        and t.tick_path is not null
+                      order by a.node)
+                   from trunkline.node n);
     end if;
     return next;
 end

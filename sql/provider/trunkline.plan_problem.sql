@@ -23,7 +23,10 @@ begin
                              select t.part_oid from trunkline.parts(i_table) t
                                join trunkline.captured_part k on k.part_oid = t.part_oid and k.root_oid = i_table) one
                  where (select count(*) from pg_trigger g
-                         where g.tgrelid = one.oid and left(g.tgname, 10) = 'trunkline_' and g.tgenabled in ('O', 'A'))
+                         where g.tgrelid = one.oid and left(g.tgname, 10) = 'trunkline_'
+                           -- What replay writes here must fire them, too.
+                           and (g.tgenabled = 'A' or g.tgenabled = 'O' and not exists (
+                                   select from trunkline.captured w where w.table_oid = i_table and w.writers <> '{}')))
                        < case when (i_old ->> 'rows')::bool then 2 else 4 end)
             then 'triggers of its capture are disabled or gone'
     end

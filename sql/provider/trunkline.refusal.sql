@@ -3,7 +3,7 @@
 --
 -- Arguments: i_wanted the identity, as trunkline.wanted_identity gives it, or a plan.
 -- Result: code (SQLSTATE), reason (goes behind the table's name), hint (what to do).
--- Tables: reads the catalog, trunkline.table_state if this database is a subscriber too.
+-- Tables: reads the catalog; if this database is a subscriber too, trunkline.table_state and trunkline.position.
 -- Users must not take silence for good: add_table looks again under the table's lock.
 create or replace function trunkline.refusal(
     i_table oid,
@@ -18,7 +18,6 @@ as $$
 declare
     v_class  pg_class;
     v_schema text;
-    v_job    text;
     v_bad    text;
 begin
     select * into v_class from pg_class c where c.oid = i_table;
@@ -117,20 +116,11 @@ begin
                          trunkline.foreign_code(i_table));
         hint := format('Install Trunkline as a superuser, who reads the table as its owner, or give the functions to %I.', current_user);
     else
-        if to_regclass('trunkline.table_state') is not null then
-            -- Also where the job writes it under another name, or a partition of it. The subscriber's objects may be
-            -- older than these.
-            execute 'select s.consumer from trunkline.table_state s
-                      where to_regclass(format(''%I.%I'', coalesce(to_jsonb(s) ->> ''target_schema'', s.schema_name),
-                                                          coalesce(to_jsonb(s) ->> ''target_name'', s.table_name)))::oid = any ($1) limit 1'
-               into v_job using i_table || array(select p.part_oid from trunkline.parts(i_table) p);
-        end if;
-        if v_job is null then
+        select r.code, r.reason, r.hint into code, reason, hint
+          from trunkline.relay_refusal(i_table, trunkline.writers_of(i_table)) r;
+        if reason is null then
             return;
         end if;
-        code := '0A000';
-        reason := format('is written by replication job %s', v_job);
-        hint := 'Cascades and replication in both directions are not supported yet.';
     end if;
     return next;
 end

@@ -11,6 +11,8 @@
 -- has given away all events of transactions before, the table's older shapes are named by none.
 -- Arguments: i_thorough false: only what can be seen by a look at each table's fingerprint and partitions, and where event
 -- triggers are at work only what they have left; cheap enough for every few seconds.
+-- Writers: where a job's list has changed, or a table its name, the triggers come to fire for what replay writes
+-- here, or do not any more (trunkline.set_writers). Where that fails, replay does not write the table, and says why.
 -- Result: what was done, a line each; none: nothing. Errors: 25001 outside READ COMMITTED.
 -- Tables: reads and writes trunkline.captured, trunkline.captured_part, trunkline.shape; logs events. Users: pgq_admin.
 create or replace function trunkline.upkeep(i_thorough bool default true) returns setof text
@@ -26,6 +28,7 @@ declare
     v_events   bool := trunkline.capture_mode() = 'events';
     v_late     oid[] := array(select l from trunkline.late_tables() l);
     v_pruned   bigint;
+    v_table    oid;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'upkeep is done in READ COMMITTED transactions only' using errcode = '25001';
@@ -44,6 +47,15 @@ begin
             end;
         end loop;
     end if;
+    for v_table in select w from trunkline.outdated_writers() w loop
+        begin
+            if trunkline.set_writers(v_table) then
+                return next format('%s has other writers', v_table::regclass);
+            end if;
+        exception when lock_not_available or insufficient_privilege or feature_not_supported or object_not_in_prerequisite_state then
+            null;
+        end;
+    end loop;
     for v_captured in
         select c.* from trunkline.captured c
          where c.dropped_at is null

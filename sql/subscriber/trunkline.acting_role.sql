@@ -13,6 +13,8 @@
 --   own_path     the search_path for statements over the table, where its code asks for one (trunkline.path_for): without schemas
 --                that others have a hand in where acts_as is null (trunkline.trusted_path); else null
 --   code         where acts_as is null: what would run with replay's rights and is another's (trunkline.code_of_others)
+--   unlogged     the table is captured here, and its capture does not log what replay writes as a replica: nobody
+--                could follow that
 --   mark         what is seen again in each transaction: trunkline.table_mark
 -- Tables: reads the catalog only.
 
@@ -24,6 +26,7 @@ create or replace function trunkline.acting_role(
     out constraints text,
     out own_path text,
     out code text,
+    out unlogged bool,
     out mark text)
 returns record
 language plpgsql stable
@@ -41,6 +44,7 @@ begin
     else
         code := trunkline.code_of_others(v_table);
     end if;
+    unlogged := trunkline.is_unlogged(v_table);
     constraints := trunkline.constraint_settings(v_table, acts_as is not null);
     own_path := trunkline.path_for(i_schema, i_table);
     if own_path is not null and acts_as is null then
@@ -49,6 +53,28 @@ begin
 end
 $$;
 revoke all on function trunkline.acting_role(text, text) from public;
+
+-- Function trunkline.is_unlogged(i_table oid): whether a table, or a partition of it, has a trigger of capture that
+-- fires in ordinary sessions only. trunkline.set_writers has all of them fire, before replay writes the table for
+-- the first time.
+-- Tables: reads the catalog only.
+create or replace function trunkline.is_unlogged(i_table oid) returns bool
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (
+        with recursive tree (oid) as (
+            select i_table
+            union all
+            select i.inhrelid
+              from tree join pg_inherits i on i.inhparent = tree.oid join pg_class c on c.oid = i.inhrelid and c.relispartition)
+        select from tree
+          join pg_trigger t on t.tgrelid = tree.oid and not t.tgisinternal and t.tgenabled = 'O' and left(t.tgname, 10) = 'trunkline_'
+          join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'trunkline'::regnamespace);
+end
+$$;
+revoke all on function trunkline.is_unlogged(oid) from public;
 
 -- Function trunkline.constraint_settings(i_table oid, i_at_once bool): the commands that set the deferrable
 -- triggers and constraints of a table and its partitions: those that fire in this session or for a replica,

@@ -9,6 +9,8 @@
 --    turn is not looked at.
 --  * Types of such a role that it may give code to.
 --  * Partitions of such a role, where the table is none of its: attached, they are written as the table is.
+-- Triggers of capture are nobody's code: their functions are in our schema, of its owner, whom replay trusts
+-- (sql/src/install/ownership.rs), and call none of the table's owner. One with a WHEN clause is not capture's.
 -- Result: a list for a person; null: none.
 -- Tables: reads the catalog only. PL/pgSQL keeps its plan for the session; planning it took ten times as long as running it.
 create or replace function trunkline.code_of_others(i_table oid) returns text
@@ -56,14 +58,15 @@ begin
               from tree join pg_statistic_ext x on x.stxrelid = tree.oid
             union all
             select format('trigger %I', t.tgname), 'pg_trigger'::regclass, t.oid
-              from trusted join pg_trigger t on t.tgrelid = trusted.oid and not t.tgisinternal and t.tgenabled in ('A', 'R')
+              from trusted
+              join pg_trigger t on t.tgrelid = trusted.oid and not t.tgisinternal and t.tgenabled in ('A', 'R') and not trunkline.is_capture(t)
             union all
             select format('rule %I', w.rulename), 'pg_rewrite'::regclass, w.oid
               from trusted join pg_rewrite w on w.ev_class = trusted.oid and w.ev_enabled in ('A', 'R')
         ), found (what) as (
             select format('trigger %I belongs to %s', t.tgname, s.name)
               from stranger s
-              join pg_trigger t on t.tgrelid = s.oid and not t.tgisinternal and t.tgenabled in ('A', 'R')
+              join pg_trigger t on t.tgrelid = s.oid and not t.tgisinternal and t.tgenabled in ('A', 'R') and not trunkline.is_capture(t)
             union
             select format('rule %I belongs to %s', w.rulename, s.name)
               from stranger s join pg_rewrite w on w.ev_class = s.oid and w.ev_enabled in ('A', 'R')
@@ -90,3 +93,22 @@ begin
 end
 $$;
 revoke all on function trunkline.code_of_others(oid) from public;
+
+-- Function trunkline.is_capture(i_trigger pg_trigger): whether a trigger is one of capture, all of whose code is of
+-- the owner of schema trunkline. Where the table is read as its owner (trunkline.reader), capture calls functions
+-- that belong to the table's owner, who may replace them: trunkline.live_<oid> and ask_<oid>.
+-- Tables: reads the catalog only.
+create or replace function trunkline.is_capture(i_trigger pg_trigger) returns bool
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select i_trigger.tgqual is null and exists (
+        select from pg_namespace n
+          join pg_proc p on p.oid = i_trigger.tgfoid and p.pronamespace = n.oid and p.proowner = n.nspowner
+         where n.nspname = 'trunkline' and p.proname ~ '^capture_[0-9]+_(insert|update|delete|row|truncate)$'
+           and not exists (
+                   select from pg_proc o join pg_roles r on r.oid = o.proowner
+                    where o.pronamespace = n.oid and not r.rolsuper and r.rolname <> current_user and r.oid <> n.nspowner
+                      and o.proname in ('live_' || split_part(p.proname, '_', 2), 'ask_' || split_part(p.proname, '_', 2))));
+$$;
+revoke all on function trunkline.is_capture(pg_trigger) from public;

@@ -8,8 +8,8 @@
 -- i_on_table, its name here.
 --
 -- Left where they are: invalid indexes (they could not come back invalid), exclusion constraints of a partitioned
--- table, indexes that belong to an extension, keys whose own triggers were switched off, and whatever something else
--- depends on (a view grouped by the primary key).
+-- table, indexes that belong to an extension, unique indexes of a table that is captured, keys whose own triggers
+-- were switched off, and whatever something else depends on (a view grouped by the primary key).
 --
 -- Result: one row an object that was left, with the reason; object null: all of the table.
 -- Tables: writes trunkline.kept_ddl, reads the catalog.

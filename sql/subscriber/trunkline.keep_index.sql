@@ -31,6 +31,9 @@ begin
         select t.oid from tree t order by t.level desc, t.oid);
     for v_one in
         select i.indexrelid as oid, ic.relname, ic.relkind, i.indisvalid and i.indisready as is_valid, i.indisexclusion, t.spcname,
+               i.indisunique and exists (
+                   select from pg_trigger g join pg_proc p on p.oid = g.tgfoid and p.pronamespace = 'trunkline'::regnamespace
+                    where g.tgrelid = i.indrelid and not g.tgisinternal) as is_of_capture,
                -- The role that lacks the right to create in the tablespace: the current role, or the owner, as whom the index is
                -- brought back.
                case when t.oid is null then null
@@ -45,6 +48,9 @@ begin
     loop
         if v_one.unplaced_by is not null then
             return format('role %I may not create in tablespace %I', v_one.unplaced_by, v_one.spcname);
+        elsif v_one.is_of_capture then
+            -- Without it capture would tell those who follow the table here that it has lost its key.
+            return 'the table is captured, and its rows are told apart by its unique indexes';
         elsif exists (select from pg_depend d where d.classid = 'pg_class'::regclass
                          and d.objid = v_one.oid and d.deptype in ('e', 'x')) then
             return 'it belongs to an extension';

@@ -42,6 +42,12 @@ as $$
           from tree join pg_trigger t on t.tgrelid = tree.oid
          where not t.tgisinternal and t.tgenabled = 'A' and t.tgdeferrable
         union
+        select format('trigger %I of capture, which logs for others what is written here: they can follow only what replay writes as a '
+                      'replica', t.tgname)
+          from tree join pg_trigger t on t.tgrelid = tree.oid
+          join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'trunkline'::regnamespace
+         where not t.tgisinternal and t.tgenabled = 'A' and left(t.tgname, 10) = 'trunkline_'
+        union
         select format('rule %I, which acts on what ordinary sessions write', w.rulename)
           from tree join pg_rewrite w on w.ev_class = tree.oid
          where w.ev_enabled = 'O' and w.ev_type in ('2', '3', '4')

@@ -14,6 +14,16 @@
 --                              shown while one takes seconds, by another session than the one that
 --                              applies it; null else
 --   last_error                 why the loop does not go on now, without values of rows; null when it does
+--   origins                    the same place by the names that it has in the logs further up, nearest first:
+--                              [[epoch, tick, tag], ...] (pgq.tick.tick_origins); null: it has none
+--   path                       the nodes whose changes the tables may get, by node id; none is missing at the moment
+--                              when its first change is committed (trunkline.log_origins)
+--   left_nodes, left_txid      nodes that were in path before, and the transaction that took the last ones out: the
+--                              next tick still names them
+--   followed                   the nodes above this one, the provider first, as they were when it was asked last; it is
+--                              asked before a copy and before the first batch; null: not asked yet
+--   session_role               how the tables are written, as the job's config says: replica or origin; null: not
+--                              told yet
 --   last_error_advice          what somebody must do about it; null where it may pass by itself
 
 create table trunkline.position (
@@ -31,5 +41,11 @@ create table trunkline.position (
     last_error_at   timestamptz,
     applied_at      timestamptz not null default now(),
     batch_rows      bigint,
-    last_error_advice text
+    last_error_advice text,
+    origins         jsonb,
+    path            bigint[],
+    left_nodes      bigint[],
+    left_txid       bigint,
+    followed        bigint[],
+    session_role    text
 ) with (fillfactor = 50);

@@ -119,6 +119,7 @@ impl ApplyTx<'_> {
         for target in &targets {
             let table = target.shape.table_name();
             target.acting.refuse_code(&table)?;
+            target.acting.refuse_unlogged(&table)?;
             if target.shape.has_key() && target.key_fields.is_empty() {
                 return Err(Trouble::unfollowable(
                     &table,

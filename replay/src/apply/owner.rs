@@ -28,6 +28,8 @@ pub(crate) struct Acting {
     own_path: Option<String>,
     /// Code of others that would run as replay's role.
     code: Option<String>,
+    /// The table is captured on the subscriber, and its capture does not log what replay writes.
+    unlogged: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -83,7 +85,7 @@ impl Acting {
     ) -> Result<Acting, Trouble> {
         client
             .query_typed_one(
-                "select acts_as, role, constraints, own_path, code, mark from trunkline.acting_role($1, $2)",
+                "select acts_as, role, constraints, own_path, code, mark, unlogged from trunkline.acting_role($1, $2)",
                 &[(&target.schema, Type::TEXT), (&target.name, Type::TEXT)],
             )
             .await
@@ -103,6 +105,7 @@ impl Acting {
                     constraints: row.try_get(2)?,
                     own_path: row.try_get(3)?,
                     code: row.try_get(4)?,
+                    unlogged: row.try_get::<_, Option<bool>>(6)?.unwrap_or_default(),
                 })
             })
             .map_err(Trouble::at_table(
@@ -152,6 +155,19 @@ impl Acting {
             format!("{code}, which would run with the rights of replay's role"),
             "on the subscriber, take that away, or give it to replay's role or a superuser; of another role's table \
              also: make replay's role a member of the owner, or give the table to replay's role or a superuser",
+        ))
+    }
+
+    /// Refuses a table that others follow from the subscriber, and whose capture would not see what replay writes.
+    pub(crate) fn refuse_unlogged(&self, table: &TableName) -> Result<(), Trouble> {
+        if !self.unlogged {
+            return Ok(());
+        }
+        Err(Trouble::misfit(
+            table,
+            "it is captured there, and its capture does not log yet what replay writes".into(),
+            "the subscriber's ticker mends that within seconds, if it runs and the owner of schema trunkline there \
+             is a superuser or a member of the table's owner",
         ))
     }
 

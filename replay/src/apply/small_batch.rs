@@ -66,7 +66,7 @@ impl Applier {
         let (begun, written, moved) = join!(
             session.batch_execute(&begin),
             pipeline.run(),
-            tx.swap_position(step)
+            tx.swap_position(step.clone())
         );
         if let Err(error) = begun {
             if !is_outdated(&error) {

@@ -192,7 +192,7 @@ impl Copy<'_> {
     async fn until_complete(&mut self) -> Result<Place, Trouble> {
         let (sub, row) = (self.sub, self.row);
         // Steps 1 and 2.
-        let source = Source::open(sub, row).await?;
+        let source = Source::open(sub, row, &self.session).await?;
         let target = Target::find(
             &*self.session,
             &source.shape,
@@ -201,6 +201,7 @@ impl Copy<'_> {
         )
         .await?;
         target.acting.refuse_code(&self.row.table)?;
+        target.acting.refuse_unlogged(&self.row.table)?;
         // Step 3.
         let sizes = Sizes {
             page_bytes: source.page_bytes,

@@ -21,7 +21,12 @@ use sql::{
 };
 
 use super::select::Select;
-use crate::{queue::batches, subscriber::shared::Subscription, table::helper, trouble::Trouble};
+use crate::{
+    queue::batches,
+    subscriber::{above, shared::Subscription},
+    table::helper,
+    trouble::Trouble,
+};
 
 /// How often a table may be renamed between the look-up of its name and its lock.
 const RENAMES: u32 = 10;
@@ -51,8 +56,15 @@ pub(super) struct Source {
 
 impl Source {
     /// Opens a table. Waits for its lock as long as it takes: no session queues behind a lock that only reads.
-    pub(super) async fn open(sub: &Subscription, row: &TableRow) -> Result<Source, Trouble> {
+    pub(super) async fn open(
+        sub: &Subscription,
+        row: &TableRow,
+        subscriber: &Session,
+    ) -> Result<Source, Trouble> {
         let session = sub.provider_session(Purpose::CopyOut).await?;
+        above::join(sub, &session, subscriber)
+            .await
+            .map_err(|trouble| trouble.at(&row.table))?;
         let tick = hold_queue(sub, row, &session).await?;
         let filter = match &row.mapping.filter {
             None => None,
@@ -66,6 +78,11 @@ impl Source {
         };
         lock(&session, row).await?;
         let exported = copy::export_snapshot(&*session).await?;
+        // Asked in the snapshot: the nodes whose rows it shows, and which may be others than a moment ago.
+        let path = provider::path_of_rows(&*session, &sub.settings.queue).await?;
+        above::take_in(sub, subscriber, &path)
+            .await
+            .map_err(|trouble| trouble.at(&row.table))?;
         let shape = newest_shape(sub, row, &session).await?;
         let read = || {
             let doing = "could not read its definition on the provider";

@@ -100,17 +100,11 @@ async fn misfit(
             ),
         }));
     }
-    if definition::is_captured(&**subscriber, table)
-        .await
-        .with_context(|| format!("could not look at {table} on {place}"))?
-    {
-        return Ok(Some(format!(
-            "is captured there: what replay writes is not captured, so cascades and replication in \
-             both directions are not supported; remove it from the jobs that read it from {place}"
-        )));
-    }
     let acting = Acting::find(&**subscriber, &candidate.table, table).await?;
     let role = wish.session_role;
+    if let Some(why) = not_logged(subscriber, place, table, role).await? {
+        return Ok(Some(why));
+    }
     let ordinary = origin::find(&**subscriber, &candidate.table, table, role).await?;
     let refused = acting
         .refuse_code(table)
@@ -172,6 +166,32 @@ async fn misfit(
         )));
     }
     Ok(None)
+}
+
+/// Why a table that others follow from the subscriber cannot be written there; none if it can, or if nobody follows it.
+async fn not_logged(
+    subscriber: &Session,
+    place: &str,
+    table: &TableName,
+    role: SessionRole,
+) -> anyhow::Result<Option<String>> {
+    let cannot_look = || format!("could not look at {table} on {place}");
+    let captured = definition::is_captured(&**subscriber, table).await;
+    if !captured.with_context(cannot_look)? {
+        return Ok(None);
+    }
+    match role {
+        SessionRole::Origin => Ok(Some(format!(
+            "is captured on {place}, and what replay writes in ordinary sessions cannot be replicated on: remove it \
+             from the jobs that read it from {place}, or let replay write as a replica"
+        ))),
+        SessionRole::Replica => {
+            let refusal = definition::relay_refusal(&**subscriber, table).await;
+            Ok(refusal
+                .with_context(cannot_look)?
+                .map(|why| format!("is captured on {place}, and {why}")))
+        }
+    }
 }
 
 /// Whether the subscriber has no such table, or a table without columns.

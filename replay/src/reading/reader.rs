@@ -57,6 +57,7 @@ async fn read(group: &GroupHandle, mut feed: Feed, mut from: Position) -> Result
                 tick: batch.to,
             },
             to_time: batch.to_time,
+            lineage: batch.lineage.clone(),
         };
         from = header.to;
         let settings = parts::PartSizes {

@@ -8,14 +8,17 @@ use std::{sync::Arc, time::Duration};
 
 use sql::{
     connect::{Purpose, Session},
+    provider,
     subscriber::{
-        position::Position,
+        path,
+        position::{self, Position},
         table_state::{Stand, TableRow},
     },
 };
 use tracing::info;
 
 use super::{
+    above,
     followed::Followed,
     hold,
     in_sync::InSync,
@@ -47,6 +50,8 @@ pub(crate) struct BatchLoop<'a> {
     paused: bool,
     /// Tables and pause must be read again before the next batch.
     look_due: bool,
+    /// The last batch came from other nodes than the provider has named, or some nodes were left.
+    above_due: bool,
     /// The reader; none while paused.
     reader: Option<Reader>,
     sequences: Sequences,
@@ -72,6 +77,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
                 this.in_sync.look_at_all();
                 this.stats.tell_if_due();
                 this.recover().await?;
+                this.look_above().await?;
                 this.sequences.carry(&this.provider, this.applier.session()).await?;
             }
             () = sub.stop.cancelled() => return Ok(()),
@@ -85,6 +91,9 @@ impl<'a> BatchLoop<'a> {
         let stored = hold::stored(sub, &apply).await?;
         let provider = Arc::new(sub.provider_session(Purpose::Admin).await?);
         hold::hold_queue(sub, &provider, stored.position).await?;
+        position::tell_session_role(&*apply, &sub.consumer, sub.settings.session_role).await?;
+        let named = above::join(sub, &provider, &apply).await?;
+        path::shorten(&*apply, &sub.consumer, &named).await?;
         let reader =
             (!stored.paused).then(|| sub.readers.read_after(stored.position, &sub.tick_by_tick));
         let applier = Applier::new(
@@ -108,6 +117,7 @@ impl<'a> BatchLoop<'a> {
             position: stored.position,
             paused: stored.paused,
             look_due: true,
+            above_due: false,
             sub,
             applier,
             provider,
@@ -186,6 +196,24 @@ impl<'a> BatchLoop<'a> {
         self.in_sync.wanting(self.sub, self.applier.session()).await
     }
 
+    /// Compares the nodes above again, if there are others than the provider: nodes may be left, or a circle be closed.
+    async fn look_above(&mut self) -> Result<(), Trouble> {
+        let (sub, known) = (self.sub, self.sub.named());
+        if known.0.len() <= 1 && !self.above_due {
+            return Ok(());
+        }
+        let named = provider::node_path(&**self.provider, &sub.settings.queue).await?;
+        if named == known && !self.above_due {
+            return Ok(());
+        }
+        // The session that applies is read-only between two batches.
+        let session = sub.subscriber_session(Purpose::Admin).await?;
+        let named = above::join(sub, &self.provider, &session).await?;
+        path::shorten(&*session, &sub.consumer, &named).await?;
+        self.above_due = !self.in_sync.is_everything(sub, &session).await?;
+        Ok(())
+    }
+
     /// Ends the reported trouble of this loop, when it has committed a batch, or when there is no batch to read: a
     /// connection alone proves nothing.
     async fn recover(&self) -> Result<(), Trouble> {
@@ -231,6 +259,10 @@ impl<'a> BatchLoop<'a> {
         // reader. Step 4: the batch must begin at this subscriber's position.
         if header.from != self.position {
             return Err(Trouble::Stale);
+        }
+        // Where no table takes changes, nothing can come back: a position gets past the time of a former circle.
+        if self.in_sync.tables.len() > 0 {
+            self.sub.refuse_circle(&header.lineage.path)?;
         }
         // Sequences come first: the subscriber's sequences must never again give out a key that the batch brings.
         self.sequences
@@ -289,6 +321,7 @@ impl<'a> BatchLoop<'a> {
         {
             self.sub.tick_by_tick.end();
         }
+        self.above_due |= header.lineage.path != self.sub.named();
         // Step 9: the table tasks tell the provider, so that the queue need not hold the events any more.
         self.position = header.to;
         self.stats.batch(events, rows, header);

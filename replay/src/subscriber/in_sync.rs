@@ -2,6 +2,7 @@
 
 use sql::{
     connect::Session,
+    queue::lineage::NodePath,
     subscriber::{
         position::Move,
         table_state::{self, Stand, State, TableRow},
@@ -65,14 +66,20 @@ impl InSync {
         Ok(())
     }
 
-    /// The step of the position over a batch that was written under this list.
+    /// The step of the position over a batch that was written under this list. Where no table has taken a change, no
+    /// node is stored as one above.
     pub(crate) fn move_to(&self, header: &Header) -> Move {
+        let mut lineage = header.lineage.clone();
+        if self.tables.len() == 0 {
+            lineage.path = NodePath::default();
+        }
         Move {
             from: header.from,
             tables_version: self.version,
             to: header.to.tick,
             to_time: Some(header.to_time),
             conflicts: 0,
+            lineage,
         }
     }
 

@@ -1,7 +1,9 @@
 //! One subscriber of the daemon: its life over outages, its batch loop, and the tasks of its tables.
 
+pub(crate) mod above;
 pub(crate) mod batch_loop;
 pub(crate) mod followed;
+pub(crate) mod heard;
 pub(crate) mod hold;
 pub(crate) mod in_sync;
 mod keep_role;

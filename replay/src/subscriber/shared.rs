@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{stats::Totals, told::Told};
+use super::{heard::Heard, stats::Totals, told::Told};
 use crate::{
     join::choose::AutoAdd,
     queue::ticks::{Requests, Ticks},
@@ -106,6 +106,8 @@ pub(crate) struct Subscription {
     pub for_tables: Notify,
     /// Hint for the table tasks: the position has moved, so the provider can be told.
     pub for_provider: Notify,
+    /// What was heard last of the nodes above.
+    pub(crate) heard: std::sync::Mutex<Heard>,
     /// Held while helper consumers are made or cleared away. Otherwise a helper that was made for a state that is not
     /// stored yet would be taken for a left-over.
     pub helpers: Mutex<()>,

@@ -152,7 +152,7 @@ impl Trouble {
     }
 
     /// The trouble, of one table alone unless the trouble passes by itself.
-    fn at(self, table: &TableName) -> Trouble {
+    pub(crate) fn at(self, table: &TableName) -> Trouble {
         match self {
             Trouble::Passing {
                 doing,

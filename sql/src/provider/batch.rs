@@ -7,7 +7,10 @@ use tokio_postgres::{GenericClient, Row, Statement};
 use crate::name::quote_literal;
 use crate::{
     error::Error,
-    queue::tick::{Epoch, SnapshotText, Tick, TickId, TickTag},
+    queue::{
+        lineage::{Lineage, NodePath},
+        tick::{Epoch, SnapshotText, Tick, TickId, TickTag},
+    },
     subscriber::position::{Applied, Position},
 };
 
@@ -34,6 +37,8 @@ pub struct Batch {
     /// The query that gives the batch's events in order: columns ev_id, ev_time, ev_txid,
     /// ev_retry, ev_type, ev_data, ev_extra1 to ev_extra4.
     pub events_sql: String,
+    /// Where the events come from, and what the last tick contains of other nodes' queues.
+    pub lineage: Lineage,
 }
 
 impl Batch {
@@ -150,7 +155,8 @@ impl BatchFinder {
     pub async fn prepare(client: &impl GenericClient) -> Result<Self, Error> {
         let statement = client
             .prepare(
-                "select epoch, from_tag, last_tick, to_tick, to_tag, to_time, events_sql \
+                "select epoch, from_tag, last_tick, to_tick, to_tag, to_time, events_sql, \
+                        to_origins::text, path \
                  from trunkline.next_batch($1, $2, $3, $4, $5)",
             )
             .await
@@ -206,6 +212,10 @@ fn next(row: &Row) -> Result<Next, tokio_postgres::Error> {
             },
             to_time: row.try_get(5)?,
             events_sql: row.try_get(6)?,
+            lineage: Lineage {
+                origins: row.try_get(7)?,
+                path: NodePath::of(row, 8)?,
+            },
         }),
     };
     Ok(Next {

@@ -9,6 +9,7 @@ mod batch;
 mod captures;
 pub mod foreign_code;
 mod names;
+mod path;
 mod problems;
 mod sequences;
 pub mod untrusted_code;
@@ -22,6 +23,7 @@ pub use self::{
     },
     captures::{Capture, CapturedFor, captures, end_capture},
     names::{last_names, table_name},
+    path::{node_path, path_of_rows},
     problems::{CaptureProblem, capture_problems},
     sequences::{
         SequenceValue, add_sequence, remove_sequence, sequence_candidates, sequence_values,

@@ -2,6 +2,7 @@
 
 pub mod consumer;
 pub mod holder;
+pub mod lineage;
 pub mod maintenance;
 mod maker;
 pub mod tick;

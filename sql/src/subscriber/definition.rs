@@ -88,3 +88,41 @@ pub async fn is_captured(client: &impl GenericClient, table: &TableName) -> Resu
         .and_then(|row| row.try_get(0))
         .map_err(Error::database(format!("read the triggers of {table}")))
 }
+
+/// Why capture cannot log what a job writes to a captured table; none if it can. Source: `trunkline.relay_refusal`.
+///
+/// # Errors
+/// [`Error::Database`] if the function cannot be called.
+pub async fn relay_refusal(
+    client: &impl GenericClient,
+    table: &TableName,
+) -> Result<Option<String>, Error> {
+    let failed = || Error::database(format!("ask whether {table} can be replicated on"));
+    if !logs_what_is_written(client).await.map_err(failed())? {
+        return Ok(Some(
+            "its capture is of an older version (run `ticker install` there first)".into(),
+        ));
+    }
+    let row = client
+        .query_opt(
+            "select concat(r.reason, ' (' || r.hint || ')') \
+               from trunkline.relay_refusal(trunkline.captured_root(to_regclass($1)), array['this one']) r",
+            &[&table.quoted()],
+        )
+        .await
+        .map_err(failed())?;
+    row.map(|row| row.try_get(0)).transpose().map_err(failed())
+}
+
+/// Whether capture in this database, if there is any, can log what replay writes.
+pub(super) async fn logs_what_is_written(
+    client: &impl GenericClient,
+) -> Result<bool, tokio_postgres::Error> {
+    client
+        .query_one(
+            "select to_regprocedure('trunkline.set_writers(oid)') is not null",
+            &[],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+}

@@ -5,9 +5,10 @@ use std::time::SystemTime;
 
 use tokio_postgres::{GenericClient, Row, Statement};
 
-use super::table_state::COPIED_AGAIN;
+use super::{path, session_role::SessionRole, table_state::COPIED_AGAIN};
 use crate::error::Error;
 use crate::install::ownership::{Schema, relation_exists};
+use crate::queue::lineage::Lineage;
 use crate::queue::tick::{Epoch, Tick, TickId, TickTag};
 
 /// A place in the history of a queue. The epoch tells one queue from another of the same
@@ -178,7 +179,8 @@ pub async fn start_anew(
             &format!(
                 "with moved as ( \
                      update trunkline.position set epoch = $2, tick_id = $3, tick_tag = $4, \
-                         tick_time = clock_timestamp(), tables_version = tables_version + 1, \
+                         origins = null, tick_time = clock_timestamp(), \
+                         tables_version = tables_version + 1, \
                          last_error = null, last_error_at = null, last_error_advice = null \
                      where consumer = $1 returning consumer), \
                  again as ( \
@@ -192,6 +194,23 @@ pub async fn start_anew(
         .and_then(|row| row.try_get(0))
         .map_err(Error::database("move the position"))?;
     Ok(u64::try_from(tables).unwrap_or_default())
+}
+
+/// Stores how a consumer's tables are written: capture in the same database asks for it.
+pub async fn tell_session_role(
+    client: &impl GenericClient,
+    consumer: &str,
+    role: SessionRole,
+) -> Result<(), Error> {
+    client
+        .execute(
+            "update trunkline.position set session_role = $2 \
+             where consumer = $1 and session_role is distinct from $2",
+            &[&consumer, &role.as_str()],
+        )
+        .await
+        .map_err(Error::database("store how the tables are written"))?;
+    Ok(())
 }
 
 /// Pauses a consumer or ends the pause.
@@ -216,7 +235,7 @@ pub async fn pause(
 }
 
 /// A move of the position, to be made in the transaction that applies the data.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Move {
     /// The position that must still be the stored one.
     pub from: Position,
@@ -228,6 +247,9 @@ pub struct Move {
     pub to_time: Option<SystemTime>,
     /// Conflicts that were found while the batch was applied.
     pub conflicts: i64,
+    /// What the tick contains of other nodes' queues, and the nodes that the changes come from. The origins count only
+    /// if the tick does not stay the same.
+    pub lineage: Lineage,
 }
 
 /// The prepared compare-and-swap of one session.
@@ -239,12 +261,15 @@ impl Mover {
     /// Prepares the statement on a session to the subscriber.
     pub async fn prepare(client: &impl GenericClient) -> Result<Mover, Error> {
         let statement = client
-            .prepare(
+            .prepare(&format!(
                 "update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = coalesce($8, tick_time), \
-                     conflicts = conflicts + $9, batch_rows = null, applied_at = clock_timestamp() \
+                     conflicts = conflicts + $9, batch_rows = null, applied_at = clock_timestamp(), \
+                     origins = case when $8::timestamptz is null then origins else $10::text::jsonb end, \
+                     path = {} \
                  where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
                    and tables_version = $5",
-            )
+                path::extended("$11")
+            ))
             .await
             .map_err(Error::database("prepare to write the position"))?;
         Ok(Mover { statement })
@@ -271,6 +296,8 @@ impl Mover {
                     &step.to.tag.0,
                     &step.to_time,
                     &step.conflicts,
+                    &step.lineage.origins,
+                    &step.lineage.path.ids(),
                 ],
             )
             .await

@@ -25,6 +25,15 @@ const ORIGIN: &str = "set local synchronous_commit = on; set local row_security 
 const PLANNER_SETTINGS: &str = "set random_page_cost = 0";
 
 impl SessionRole {
+    /// The role's name, as `session_replication_role` and `trunkline.position` have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SessionRole::Replica => "replica",
+            SessionRole::Origin => "origin",
+        }
+    }
+
     /// The statements that give a transaction its settings for writing replicated tables.
     #[must_use]
     pub fn for_transaction(self) -> &'static str {

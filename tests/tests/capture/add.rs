@@ -220,7 +220,7 @@ async fn a_dropped_queue_leaves_nothing_of_capture_behind() {
 }
 
 #[tokio::test]
-async fn a_table_that_replay_writes_is_refused_naming_the_job() {
+async fn a_table_that_an_older_replay_writes_is_refused_naming_the_job() {
     let p = Provider::start().await;
     p.run(
         "create table t (id int primary key);
@@ -233,6 +233,9 @@ async fn a_table_that_replay_writes_is_refused_naming_the_job() {
         "select trunkline.add_table('q', 'job', 'public', 't')",
     )
     .await;
-    assert_eq!(code, "0A000");
+    assert_eq!(code, "55000");
     assert!(message.contains("other-job"), "{message}");
+    // Nor does it disturb the ticker's upkeep.
+    p.run("select trunkline.upkeep(); select pgq.ticker('q')")
+        .await;
 }

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod again;
-mod cascade;
 mod catalog;
 mod changes;
 mod choice;

@@ -9,7 +9,10 @@ use sql::{
     moment,
     name::TableName,
     provider::{self, WantedIdentity},
-    subscriber::table_state::{self, Registered},
+    subscriber::{
+        path,
+        table_state::{self, Registered},
+    },
 };
 
 use super::{
@@ -76,6 +79,11 @@ pub(super) async fn to(
             tally.refuse(table, &exit::one_line(error.as_ref()));
             return Ok(());
         }
+    }
+    if let Some(why) = circle(job, provider, side).await? {
+        end_capture(job, provider, side, wish).await?;
+        tally.refuse(table, &why);
+        return Ok(());
     }
     if let Some(why) = register(job, provider, side, wish).await? {
         tally.refuse(table, &why);
@@ -176,19 +184,50 @@ async fn register(
         return Ok(None);
     };
     // Another session has added the table since it was looked at.
+    end_capture(job, provider, side, wish).await?;
+    let target = mapping.target_of(table);
+    Ok(Some(fit::target_is_taken(target, &place, &other)))
+}
+
+/// Why the provider's queue cannot be followed, now that the table is captured: changes of the subscriber would come
+/// back to it.
+async fn circle(
+    job: &Job,
+    provider: &Session,
+    side: &AddSubscriber<'_>,
+) -> Result<Option<String>, Failure> {
+    let path = provider::node_path(&**provider, job.queue()).await?;
+    let own = path::own_node(&*side.session).await?;
+    Ok(own.filter(|own| path.leads_back_to(*own)).map(|own| {
+        format!(
+            "circle: queue {} would carry changes of {} (node {own}) back to it: a table can be written at one \
+             node of a circle only",
+            job.queue(),
+            label(side.config)
+        )
+    }))
+}
+
+/// Ends the capture that was made for the subscriber.
+async fn end_capture(
+    job: &Job,
+    provider: &Session,
+    side: &AddSubscriber<'_>,
+    wish: &Wish<'_>,
+) -> Result<(), Failure> {
+    let (consumer, candidate) = (&side.config.consumer, wish.candidate);
     moment::with_lock(async || {
         provider::remove_table(
             &**provider,
             job.queue(),
             consumer,
-            table,
+            &candidate.table,
             Some(candidate.oid),
         )
         .await
     })
     .await?;
-    let target = mapping.target_of(table);
-    Ok(Some(fit::target_is_taken(target, &place, &other)))
+    Ok(())
 }
 
 /// Handles a table that is replicated already: its choice for conflicts may change.

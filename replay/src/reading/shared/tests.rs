@@ -110,6 +110,7 @@ async fn the_next_batch_is_announced_while_the_one_before_is_written() {
         from: at(1),
         to: at(2),
         to_time: std::time::SystemTime::UNIX_EPOCH,
+        lineage: sql::queue::lineage::Lineage::default(),
     });
     assert!(group.deliver(begin, &mut group.begin()).await);
     assert!(matches!(ends[0].next().await, Ok(Delivery::Begin(_))));

@@ -1,16 +1,24 @@
 //! A table with a copy applies its own events, in ever smaller steps, until it is level with
 //! the queue; then it asks the batch loop to take it over.
 
-use sql::connect::Purpose;
-use sql::subscriber::{
-    position,
-    table_state::{self, Deed, Place, Stand, TableRow},
+use sql::{
+    connect::Purpose,
+    queue::lineage::NodePath,
+    subscriber::{
+        position,
+        table_state::{self, Deed, Place, Stand, TableRow},
+    },
 };
 use tokio_postgres::error::SqlState;
 use tracing::info;
 
 use super::{own_events::OwnEvents, parking};
-use crate::{apply::Applier, subscriber::shared::Subscription, table::helper, trouble::Trouble};
+use crate::{
+    apply::Applier,
+    subscriber::{above, shared::Subscription},
+    table::helper,
+    trouble::Trouble,
+};
 
 /// Applies the table's events from its place on until it is level with the queue. A table that cannot go on is parked
 /// at its place.
@@ -33,6 +41,8 @@ struct CatchUp<'a> {
     stand: Stand,
     applier: Applier,
     own: OwnEvents<'a>,
+    /// The nodes that the last batch came from, which are stored.
+    above: NodePath,
 }
 
 impl<'a> CatchUp<'a> {
@@ -68,6 +78,7 @@ impl<'a> CatchUp<'a> {
             stand: row.stand.clone(),
             applier,
             own,
+            above: NodePath::default(),
         })
     }
 
@@ -85,6 +96,7 @@ impl<'a> CatchUp<'a> {
             let max_events = self.sub.settings.max_batch_events;
             let found = self.own.find(self.place()?, max_events).await?;
             if let Some(batch) = found.batch {
+                self.take_in(&batch.lineage.path).await?;
                 let step = table_state::step(&self.stand, Deed::CatchUp(batch.to))?;
                 let mut tx = self.applier.begin().await?;
                 self.own.write(&mut tx, &batch).await?;
@@ -115,6 +127,17 @@ impl<'a> CatchUp<'a> {
         self.stand = step.to().clone();
         info!(table = %self.row.table, tick = self.place()?.tick.id.0, "table caught up");
         self.sub.wants_over(&self.row.table);
+        Ok(())
+    }
+
+    /// Stores the nodes that a batch comes from, before its first row is written.
+    async fn take_in(&mut self, path: &NodePath) -> Result<(), Trouble> {
+        if self.above != *path {
+            above::take_in(self.sub, self.applier.session(), path)
+                .await
+                .map_err(|trouble| trouble.at(&self.row.table))?;
+            self.above = path.clone();
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 use sql::{
     connect::Purpose,
+    queue::lineage::Lineage,
     subscriber::{
         position::{Move, Position},
         table_state::{self, Deed, Place, TableRow},
@@ -23,6 +24,7 @@ pub(crate) async fn run(
 ) -> Result<(), Trouble> {
     applier.learn(row);
     let mut tx = applier.begin().await?;
+    let mut lineage = Lineage::default();
     if place.tick.id < position.tick.id {
         let mut own = OwnEvents::open(
             sub.provider_session(Purpose::TakeOver).await?,
@@ -34,6 +36,9 @@ pub(crate) async fn run(
         )
         .await?;
         if let Some(batch) = own.find_up_to(place, position.tick.id).await? {
+            sub.refuse_circle(&batch.lineage.path)
+                .map_err(|trouble| trouble.at(&row.table))?;
+            lineage.path = batch.lineage.path.clone();
             own.write(&mut tx, &batch).await?;
         }
     }
@@ -43,6 +48,7 @@ pub(crate) async fn run(
         to: position.tick,
         to_time: None,
         conflicts: 0,
+        lineage,
     };
     let step = table_state::step(&row.stand, Deed::TakeOver)?;
     tx.commit_step_at(&row.table, &step, stay).await

@@ -15,10 +15,11 @@ pub use self::{
     words::{Existing, State, UnknownWord},
 };
 
-use super::conflict::OnConflict;
+use super::{conflict::OnConflict, definition};
 use crate::{
     error::Error,
     event::mapping::{self, Mapping},
+    moment,
     name::TableName,
 };
 
@@ -141,8 +142,27 @@ pub enum Registered {
     TargetTaken(TableName),
 }
 
-/// Registers a table in state `-`, in a transaction of its own.
+/// Registers a table in state `-`, in a transaction of its own. If the target is captured in this database, its capture
+/// logs from then on what replay writes to it, so that others can follow the table from here. That takes the table's
+/// lock, which is tried for in moments.
 pub async fn register(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+    provider_oid: u32,
+    existing: Existing,
+    mapping: &Mapping,
+) -> Result<Registered, Error> {
+    let tries = moment::Tries::within(moment::LIMIT);
+    loop {
+        match try_register(client, consumer, table, provider_oid, existing, mapping).await {
+            Ok(done) => return Ok(done),
+            Err(error) => tries.again(error).await?,
+        }
+    }
+}
+
+async fn try_register(
     client: &impl GenericClient,
     consumer: &str,
     table: &TableName,
@@ -153,10 +173,11 @@ pub async fn register(
     let failed = || Error::database(format!("register {table}"));
     // Tables are registered one at a time: of two tables with the same target the second must see the first.
     client
-        .batch_execute(
+        .batch_execute(&format!(
             "begin isolation level read committed; \
-             select pg_advisory_xact_lock(hashtext('trunkline.table_state'))",
-        )
+             select pg_advisory_xact_lock(hashtext('trunkline.table_state')); {}",
+            moment::in_transaction()
+        ))
         .await
         .map_err(failed())?;
     let made = async {
@@ -166,6 +187,9 @@ pub async fn register(
         }
         let made = insert(client, consumer, table, provider_oid, existing, mapping).await;
         Ok(if made.map_err(failed())? {
+            log_what_is_written(client, target)
+                .await
+                .map_err(failed())?;
             Registered::Done
         } else {
             Registered::Already
@@ -175,6 +199,22 @@ pub async fn register(
     let end = if made.is_ok() { "commit" } else { "rollback" };
     let ended = client.batch_execute(end).await;
     made.and_then(|made| ended.map(|()| made).map_err(failed()))
+}
+
+/// Has the target's capture, if there is one, log what replay writes. Source: `trunkline.set_writers`.
+async fn log_what_is_written(
+    client: &impl GenericClient,
+    target: &TableName,
+) -> Result<(), tokio_postgres::Error> {
+    if definition::logs_what_is_written(client).await? {
+        client
+            .execute(
+                "select trunkline.set_writers(to_regclass($1))",
+                &[&target.quoted()],
+            )
+            .await?;
+    }
+    Ok(())
 }
 
 /// The other table, of any job, that is written to a table of the subscriber.

@@ -1,0 +1,73 @@
+-- Function trunkline.set_writers(i_table oid): has capture of a table log what replay of this database writes to it,
+-- or not any more, as the jobs' lists say now.
+--
+-- What replay writes as a replica fires no trigger but those that are ENABLE ALWAYS. So the triggers of a table that
+-- a job writes are ENABLE ALWAYS: then the queue is the log of the table's rows, whoever writes them, and others can
+-- follow this database as they follow any provider. They are put so before the first row is written: by add_table,
+-- and by `replay add` where the table is captured already. Replay refuses to write a table whose triggers do not fire
+-- for it (trunkline.acting_role).
+-- Arguments: i_table the captured table, or a partition of it.
+-- Result: whether anything was changed. Errors: those of trunkline.relay_refusal; 55P03, the caller sets lock_timeout.
+-- Tables: locks the table in SHARE ROW EXCLUSIVE mode; writes trunkline.captured. Users must not: a table that is
+-- captured with triggers that do not fire is silent.
+create or replace function trunkline.set_writers(i_table oid) returns bool
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set client_min_messages = warning
+set quote_all_identifiers = off
+as $$
+declare
+    v_root     oid := trunkline.captured_root(i_table);
+    v_captured trunkline.captured;
+    v_writers  text[];
+    v_refusal  record;
+begin
+    select * into v_captured from trunkline.captured c where c.table_oid = v_root and c.dropped_at is null for update;
+    v_writers := trunkline.writers_of(v_root);
+    if v_captured.table_oid is null or v_writers = v_captured.writers then
+        return false;
+    end if;
+    if (v_writers = '{}') = (v_captured.writers = '{}') then
+        update trunkline.captured c set writers = v_writers where c.table_oid = v_root;
+        return true;
+    end if;
+    select * into v_refusal from trunkline.relay_refusal(v_root, v_writers);
+    if found then
+        raise exception 'table % %', v_root::regclass, v_refusal.reason using errcode = v_refusal.code, hint = v_refusal.hint;
+    end if;
+    -- The event trigger must not take this for somebody's theft of triggers.
+    update trunkline.captured c set writers = v_writers, refreshing = true where c.table_oid = v_root;
+    perform trunkline.enable_triggers(t.part_oid, v_writers <> '{}')
+       from (select v_root as part_oid, 0 as level union all select p.part_oid, p.level from trunkline.parts(v_root) p) t
+      order by t.level, t.part_oid;
+    update trunkline.captured c set refreshing = false where c.table_oid = v_root;
+    return true;
+end
+$$;
+revoke all on function trunkline.set_writers(oid) from public;
+
+-- Function trunkline.enable_triggers(i_table oid, i_always bool): capture's triggers of one table, without its
+-- partitions, fire in all sessions, or in ordinary ones only. A trigger that somebody has disabled stays so:
+-- trunkline.plan_problem tells of it.
+create or replace function trunkline.enable_triggers(i_table oid, i_always bool) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_name    text;
+    v_trigger name;
+begin
+    select format('%I.%I', n.nspname, c.relname) into v_name
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = i_table;
+    for v_trigger in
+        select t.tgname from pg_trigger t
+          join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'trunkline'::regnamespace
+         where t.tgrelid = i_table and left(t.tgname, 10) = 'trunkline_' and not t.tgisinternal
+           and t.tgenabled = case when i_always then 'O' else 'A' end
+         order by t.tgname
+    loop
+        execute format('alter table only %s enable %s trigger %I', v_name, case when i_always then 'always' end, v_trigger);
+    end loop;
+end
+$$;
+revoke all on function trunkline.enable_triggers(oid, bool) from public;

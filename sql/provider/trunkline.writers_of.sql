@@ -1,0 +1,85 @@
+-- Function trunkline.writers_of(i_table oid): the consumers whose replay writes a table of this database, or a
+-- partition of it, as their lists say (trunkline.table_state); none where this database is no subscriber.
+-- Result: names, in order. Tables: reads the catalog and trunkline.table_state. Users must not: nothing to fear.
+create or replace function trunkline.writers_of(i_table oid) returns text[]
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if to_regclass('trunkline.table_state') is null then
+        return '{}';
+    end if;
+    if not trunkline.knows_writers() then
+        -- An older table_state may lack columns. What such a replay writes is not to be captured: trunkline.relay_refusal.
+        return array(
+            select distinct s.consumer
+              from (select i_table as oid union all select p.part_oid from trunkline.parts(i_table) p) t
+              join pg_class c on c.oid = t.oid
+              join pg_namespace n on n.oid = c.relnamespace
+              join trunkline.table_state s on coalesce(to_jsonb(s) ->> 'target_schema', s.schema_name) = n.nspname
+                                          and coalesce(to_jsonb(s) ->> 'target_name', s.table_name) = c.relname
+             order by s.consumer);
+    end if;
+    -- By the table's names, which have an index.
+    return array(
+        select distinct s.consumer
+          from (select i_table as oid union all select p.part_oid from trunkline.parts(i_table) p) t
+          join pg_class c on c.oid = t.oid
+          join pg_namespace n on n.oid = c.relnamespace
+          join trunkline.table_state s on coalesce(s.target_schema, s.schema_name) = n.nspname
+                                      and coalesce(s.target_name, s.table_name) = c.relname
+         order by s.consumer);
+end
+$$;
+revoke all on function trunkline.writers_of(oid) from public;
+
+-- Function trunkline.captured_root(i_table oid): the captured table that a table is a partition of; else the table
+-- itself.
+create or replace function trunkline.captured_root(i_table oid) returns oid
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return coalesce((select k.root_oid from trunkline.captured_part k where k.part_oid = i_table), i_table);
+end
+$$;
+revoke all on function trunkline.captured_root(oid) from public;
+
+-- Function trunkline.outdated_writers(): the captured tables whose writers are not stored as the jobs' lists say
+-- now. One pass over
+-- the lists: the ticker asks every few seconds.
+-- Tables: reads captured, table_state.
+create or replace function trunkline.outdated_writers() returns setof oid
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not trunkline.knows_writers() then
+        return;
+    end if;
+    return query
+    with written (table_oid, writers) as (
+        select trunkline.captured_root(r.oid), array_agg(distinct s.consumer order by s.consumer)
+          from trunkline.table_state s
+         cross join lateral (select to_regclass(format('%I.%I', coalesce(s.target_schema, s.schema_name),
+                                                                coalesce(s.target_name, s.table_name)))::oid) r (oid)
+         where r.oid is not null
+         group by 1)
+    select c.table_oid
+      from trunkline.captured c
+      left join written w on w.table_oid = c.table_oid
+     where c.dropped_at is null and c.writers <> coalesce(w.writers, '{}')
+     order by c.table_oid;
+end
+$$;
+revoke all on function trunkline.outdated_writers() from public;
+
+-- Function trunkline.knows_writers(): whether replay is installed here, and new enough to tell capture what it writes, and
+-- from which nodes. Tables: reads component.
+create or replace function trunkline.knows_writers() returns bool
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (select from trunkline.component c where c.name = 'subscriber' and c.step >= 24);
+$$;
+revoke all on function trunkline.knows_writers() from public;

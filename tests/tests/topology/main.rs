@@ -1,0 +1,20 @@
+//! More than two nodes: what replay writes is replicated on, a tick says what it contains of other nodes' queues, and
+//! no change comes back to the node that wrote it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests: a panic is the report"
+)]
+
+mod chain;
+mod circles;
+mod copies;
+mod link;
+mod origins;
+mod refusals;
+
+use std::time::Duration;
+
+/// A wait that only a broken program makes long.
+const SOON: Duration = Duration::from_secs(120);
