@@ -30,7 +30,7 @@ struct Args {
     /// What to measure, in this order; all if not said.
     #[arg(long, value_enum, value_delimiter = ',')]
     workload: Vec<Work>,
-    /// Whom to measure; all if not said.
+    /// Whom to measure; all but `relaying` if not said.
     #[arg(long, value_enum, value_delimiter = ',')]
     peer: Vec<peer::Name>,
     /// A peer whose packages are missing is left out, and the report says so.
@@ -112,7 +112,7 @@ impl Args {
 /// The peers that this machine can measure, and what to say of the others.
 fn peers(args: &Args) -> anyhow::Result<(Vec<peer::Name>, Vec<String>)> {
     let wanted: Vec<peer::Name> = if args.peer.is_empty() {
-        peer::Name::value_variants().to_vec()
+        peer::Name::usual()
     } else {
         args.peer.clone()
     };

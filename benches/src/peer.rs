@@ -23,6 +23,8 @@ use crate::tables::Tables;
 pub(crate) enum Name {
     /// This project.
     Trunkline,
+    /// This project, where the subscriber logs what it applies for a further one; only if it is named.
+    Relaying,
     /// PostgreSQL's own logical replication: CREATE PUBLICATION, CREATE SUBSCRIPTION.
     #[value(name = "built-in")]
     Builtin,
@@ -33,10 +35,17 @@ pub(crate) enum Name {
 }
 
 impl Name {
+    /// The peers that are measured if none is named.
+    pub(crate) fn usual() -> Vec<Name> {
+        let all = Name::value_variants().iter().copied();
+        all.filter(|name| *name != Name::Relaying).collect()
+    }
+
     /// The peer, not yet set up.
     pub(crate) fn peer(self) -> Box<dyn Peer> {
         match self {
             Self::Trunkline => Box::new(trunkline::Trunkline::default()),
+            Self::Relaying => Box::new(trunkline::Trunkline::relaying()),
             Self::Builtin => Box::new(builtin::Builtin),
             Self::Londiste => Box::new(londiste::Londiste::default()),
             Self::Slony => Box::new(slony::Slony::default()),
@@ -46,7 +55,7 @@ impl Name {
     /// Debian's packages that this peer needs and this machine lacks.
     pub(crate) fn missing(self) -> Vec<&'static str> {
         let needed: &[(&str, &str)] = match self {
-            Self::Trunkline | Self::Builtin => &[],
+            Self::Trunkline | Self::Relaying | Self::Builtin => &[],
             Self::Londiste => &londiste::NEEDS,
             Self::Slony => &slony::NEEDS,
         };
@@ -62,6 +71,7 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Trunkline => "trunkline",
+            Self::Relaying => "relaying",
             Self::Builtin => "built-in",
             Self::Londiste => "londiste",
             Self::Slony => "slony",

@@ -36,6 +36,7 @@ fn every_workload_runs_small_with_every_peer() {
     let short = vec![
         (Work::WideRows, Name::Trunkline),
         (Work::SingleRows, Name::Trunkline),
+        (Work::SingleRows, Name::Relaying),
         (Work::ManySubscribers, Name::Trunkline),
         (Work::ManyTables, Name::Builtin),
     ];

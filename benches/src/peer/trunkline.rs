@@ -1,6 +1,6 @@
 //! Trunkline, through its commands, with its default settings.
 
-use tests::{Cluster, Node, configure};
+use tests::{Cluster, Node, Scratch, configure};
 
 use crate::pair::{DB, Pair};
 use crate::peer::Peer;
@@ -9,6 +9,10 @@ use crate::peer::Peer;
 #[derive(Default)]
 pub(crate) struct Trunkline {
     nodes: Option<(Node, Node)>,
+    /// The subscriber's tables are captured there for a further one, so replay's writes are logged.
+    relays: bool,
+    /// The ticker of the subscriber, where it relays, and the directory of its files.
+    below: Option<(Node, Scratch)>,
 }
 
 impl Trunkline {
@@ -22,6 +26,31 @@ impl Trunkline {
 
     fn replay(&self, args: &[&str]) -> tests::Output {
         self.nodes().1.run(args).ok()
+    }
+
+    /// The same, with a subscriber that somebody follows: of its queue nothing is read.
+    pub(crate) fn relaying() -> Trunkline {
+        Trunkline {
+            relays: true,
+            ..Trunkline::default()
+        }
+    }
+
+    fn capture_on_the_subscriber(&mut self, pair: &Pair) {
+        let scratch = Scratch::new();
+        let (ticker, _) = configure(&scratch, DB, &pair.subscriber, &[], "", "");
+        ticker.run(&["install"]).ok();
+        ticker.run(&["start", "-d"]).ok();
+        pair.subscriber
+            .psql(DB, "select pgq.register_consumer('q1', 'below')");
+        for table in pair.tables() {
+            let add = format!(
+                "select trunkline.add_table('q1', 'below', n.nspname, c.relname) \
+                   from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = '{table}'::regclass"
+            );
+            pair.subscriber.psql(DB, &add);
+        }
+        self.below = Some((ticker, scratch));
     }
 }
 
@@ -50,6 +79,9 @@ impl Peer for Trunkline {
         replay.run(&["install"]).ok();
         replay.run(&["start", "-d"]).ok();
         self.nodes = Some((ticker, replay));
+        if self.relays {
+            self.capture_on_the_subscriber(pair);
+        }
     }
 
     fn add_all(&mut self, _pair: &Pair) {
@@ -83,6 +115,9 @@ impl Peer for Trunkline {
     fn tear_down(&mut self, _pair: &Pair) {
         if let Some((ticker, replay)) = &self.nodes {
             replay.kill9();
+            ticker.kill9();
+        }
+        if let Some((ticker, _)) = &self.below {
             ticker.kill9();
         }
     }
