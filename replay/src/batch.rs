@@ -33,6 +33,8 @@ pub(crate) struct Header {
     pub to_time: SystemTime,
     /// Where the events come from, and what the last tick contains of other nodes' queues.
     pub lineage: Lineage,
+    /// The batch may be of several ticks that have events.
+    pub may_be_merged: bool,
 }
 
 /// A part of a batch: at most as many bytes as a reader may hold, and one event more.

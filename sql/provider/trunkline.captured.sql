@@ -12,6 +12,7 @@
 --   problem     why its changes cannot be replicated from here on; null if all is well
 --   writers     consumers of trunkline.position whose replay writes the table here. Where there is one, the triggers
 --               are ENABLE ALWAYS: what replay writes is then logged as well (trunkline.set_writers)
+--   since_txid  the transaction since which it is captured without a gap
 --   dropped_at  when the table was dropped; the row stays until the consumers have left
 -- Users must not write to it; add_table and remove_table do.
 create table trunkline.captured (
@@ -28,7 +29,8 @@ create table trunkline.captured (
     rewritten   int4        not null default 0,
     refreshing  bool        not null default false,
     file_nodes  text,
-    writers     text[]      not null default '{}'
+    writers     text[]      not null default '{}',
+    since_txid  bigint      not null default txid_current()
 );
 -- Whether a queue carries what replay writes is asked at each tick.
 create index captured_writers_idx on trunkline.captured (queue_id) where writers <> '{}';

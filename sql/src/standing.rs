@@ -18,6 +18,8 @@ pub struct SubscriberStanding {
     pub tick: TickId,
     /// When the last applied tick was made, by the provider's clock.
     pub tick_time: SystemTime,
+    /// Where the provider was when the position got there, without credentials; None: not known yet.
+    pub address: Option<String>,
     /// The operator has paused the job.
     pub paused: bool,
     /// Rows that were not as their change said, since the install.
@@ -52,7 +54,8 @@ pub async fn subscriber(
                     (select count(*) from trunkline.conflict c \
                       where c.consumer = p.consumer and c.found_at > now() - interval '1 day'), \
                     (pg_catalog.to_jsonb(p) ->> 'batch_rows')::int8, \
-                    pg_catalog.to_jsonb(p) ->> 'last_error_advice' \
+                    pg_catalog.to_jsonb(p) ->> 'last_error_advice', \
+                    pg_catalog.to_jsonb(p) ->> 'address' \
                from trunkline.position p where p.consumer = $1",
             &[&consumer],
         )
@@ -70,6 +73,7 @@ pub async fn subscriber(
             recent_conflicts: row.try_get(7)?,
             batch_rows: row.try_get(8)?,
             last_error_advice: row.try_get(9)?,
+            address: row.try_get(10)?,
         })
     })
     .transpose()

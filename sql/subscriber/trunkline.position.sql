@@ -24,6 +24,8 @@
 --                              asked before a copy and before the first batch; null: not asked yet
 --   session_role               how the tables are written, as the job's config says: replica or origin; null: not
 --                              told yet
+--   address                    where the provider was when the position got there: host, port and database, without
+--                              credentials; null: not known yet
 --   last_error_advice          what somebody must do about it; null where it may pass by itself
 
 create table trunkline.position (
@@ -47,5 +49,6 @@ create table trunkline.position (
     left_nodes      bigint[],
     left_txid       bigint,
     followed        bigint[],
-    session_role    text
+    session_role    text,
+    address         text
 ) with (fillfactor = 50);

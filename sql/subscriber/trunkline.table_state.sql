@@ -9,7 +9,7 @@
 --   ok           its position is the consumer's
 --   parked       cannot go on: error and advice say why. With tick_id its changes
 --                wait in the queue, held by a helper consumer; without, it has
---                no copy yet and is copied again.
+--                no copy yet and is copied again, unless it needs_repair.
 -- A state is changed by compare-and-set on the old state, so two programs cannot both
 -- take the same step. `ok` and `parked` of a table in state `ok` are set by the batch
 -- loop alone; the other steps by the table's own task; rows are made by `add` and
@@ -17,6 +17,16 @@
 -- table_state_stands and table_state_errors.
 --
 --   tick_id, tick_tag  while the table is not `ok`: up to where its own events are applied
+--   origins          the same place in the logs further up, as trunkline.position.origins has it; null: not known
+--   overlap_tick_id  the rows are further on than the place, since the table has come here from another log: the events up to
+--                    this tick are applied once more, as states; null: they are not
+--   needs_repair     parked, and its rows are of no place in the queue: it waits for `replay resync`
+--   logged_from      where the table is captured here: the place from which on each change of the log that the consumer
+--                    reads is in this database's log, too, tick by tick; null: not known (trunkline.mark_logged)
+--   target_oid       the table on the subscriber, when logged_from was noted
+--   schema_now, name_now  the provider's name of now, where it is known; the job goes on knowing the table by its first name
+--   column_now       names of now of the columns in column_attnums and filter_attnums, where they are known: {"number": "name"}
+--   origin_oids      its oids in the logs further up, nearest first: [[epoch, oid], ...]
 --   existing         rows that the table already holds: refuse, truncate, trust (no copy),
 --                    keep (merged by key) or swap (there until the copy is complete)
 --   ignored          changes that its identity leaves out (insert-only: updates and deletes)
@@ -73,6 +83,15 @@ create table trunkline.table_state (
     filter_attnums   int2[],
     filter_names     text[],
     error_detail     text,
+    origins          jsonb,
+    overlap_tick_id  bigint,
+    needs_repair     boolean     not null default false,
+    logged_from      jsonb,
+    target_oid       oid,
+    schema_now       text,
+    name_now         text,
+    column_now       jsonb,
+    origin_oids      jsonb,
     primary key (consumer, schema_name, table_name),
     check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked')),
     check ((tick_id is null) = (tick_tag is null)),
@@ -81,6 +100,9 @@ create table trunkline.table_state (
     check ((target_schema is null) = (target_name is null)),
     check ((column_attnums is null) = (column_names is null)),
     check ((filter is null) = (filter_attnums is null) and (filter is null) = (filter_names is null)),
+    constraint table_state_name_now check ((schema_now is null) = (name_now is null)),
+    constraint table_state_place check ((tick_id is not null or origins is null and overlap_tick_id is null)
+        and (not needs_repair or state = 'parked' and tick_id is null)),
     constraint table_state_stands check (case
         when state in ('-', 'ok') then tick_id is null and copied_snapshot is null
         when state = 'in-copy' then (tick_id is null) = (copied_snapshot is null)

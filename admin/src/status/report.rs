@@ -292,6 +292,10 @@ pub struct SubscriberStatus {
     pub epoch: Option<String>,
     /// The last tick that is applied.
     pub tick: Option<i64>,
+    /// Where the provider was when the position got there: host, port and database; null: not known yet.
+    pub follows: Option<String>,
+    /// Providers that the subscriber has left, and that may keep events for it until they answer.
+    pub left: Vec<String>,
     /// Seconds since the oldest event that the subscriber has not applied, ticked or not, by the provider's clock; 0:
     /// all events are applied; null: not known.
     pub lag_seconds: Option<f64>,

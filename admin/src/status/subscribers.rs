@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use futures::future::{join, join_all};
-use sql::connect::{ApplicationName, Purpose};
+use sql::connect::{ApplicationName, Purpose, Session};
 use sql::our_sessions::{Doing, OurSessions};
 use sql::standing::{self, SubscriberStanding};
+use sql::subscriber::hop;
 use sql::subscriber::kept_ddl::{self, Building};
 use sql::subscriber::table_state::{self, Stand, State, TableRow};
 
@@ -71,6 +72,8 @@ struct Own {
     building: Vec<Building>,
     sessions: OurSessions,
     role: Option<RoleFacts>,
+    /// Where providers are that were left, as far as that is known.
+    left: Vec<String>,
 }
 
 /// A subscriber's own account; None: replay is not installed there. An error keeps the subscriber from being asked.
@@ -94,9 +97,19 @@ async fn account(
             building: kept_ddl::building(&*session, &subscriber.consumer).await?,
             sessions: sql::our_sessions::list(&*session).await?,
             role: of_queue(&roles(&session).await?, &config.queue),
+            left: left(&session, &subscriber.consumer).await?,
         }))
     };
     asking.ask(asked).await
+}
+
+async fn left(session: &Session, consumer: &str) -> Result<Vec<String>, sql::Error> {
+    let left = hop::left(&**session, consumer).await?;
+    let unknown = || "a provider whose address is not known".to_owned();
+    Ok(left
+        .into_iter()
+        .map(|one| one.address.unwrap_or_else(unknown))
+        .collect())
 }
 
 fn facts(job: &str, account: &Account) -> Result<Option<FromSubscriber>, Unasked> {
@@ -149,6 +162,8 @@ fn subscriber_status(
         reachable: account.is_ok(),
         epoch: None,
         tick: None,
+        follows: None,
+        left: Vec::new(),
         lag_seconds: verdict.lag,
         lag_ticks: None,
         pending_events: None,
@@ -176,6 +191,8 @@ fn subscriber_status(
     let connected = matches!(&facts.subscriber, Ok(Some(own)) if own.connected);
     status.epoch = Some(own.standing.epoch.0.to_string());
     status.tick = Some(own.standing.tick.0);
+    status.follows = own.standing.address;
+    status.left = own.left;
     status.paused = own.standing.paused;
     // Without a session the rows were written by a process that has died, so they are rolled back.
     status.batch_rows = own.standing.batch_rows.filter(|_| connected);

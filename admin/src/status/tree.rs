@@ -177,6 +177,11 @@ fn subscriber_branch(subscriber: &SubscriberStatus) -> Branch {
         .into_iter()
         .chain(reasons.map(reason_branch))
         .collect();
+    let follows = subscriber.follows.iter();
+    let follows = follows.map(|address| format!("follows {address}"));
+    let left = subscriber.left.iter();
+    let left = left.map(|address| format!("left, and may keep events for it: {address}"));
+    branch.twigs.extend(follows.chain(left).map(Branch::new));
     if subscriber.tick.is_some() {
         branch.twigs.push(tables_branch(subscriber));
     }
@@ -342,6 +347,8 @@ mod tests {
                     reachable: true,
                     epoch: Some("1".into()),
                     tick: Some(11),
+                    follows: Some("host='a' dbname='db1'".into()),
+                    left: vec!["host='b' dbname='db1'".into()],
                     lag_seconds: Some(0.5),
                     lag_ticks: Some(1),
                     pending_events: Some(9),
@@ -389,6 +396,8 @@ replay j: not running on this host
 └─ subscriber s1: stopped, tick 11, lag 0.50 s, 9 events behind, 1000000 rows of a batch written so far, 2 conflicts
    ├─ critical: replay: no\\u{1b}[31m route
    │  └─ advice: mend the net
+   ├─ follows host='a' dbname='db1'
+   ├─ left, and may keep events for it: host='b' dbname='db1'
    └─ tables: 3 ok, 1 parked
       └─ public.t1 parked
          ├─ error: column gone

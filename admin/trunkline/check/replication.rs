@@ -92,6 +92,8 @@ mod tests {
             conflicts: 3,
             recent_conflicts: 0,
             batch_rows: None,
+            follows: None,
+            left: Vec::new(),
             last_error: None,
             reasons,
             tables: BTreeMap::from([("ok".into(), 2), ("parked".into(), 1)]),

@@ -1,11 +1,12 @@
-//! The ends of a transaction on the subscriber: by a move of the position, by a step of a table's state, or by a
-//! rollback. Position and state change by compare-and-swap.
+//! The ends of a transaction on the subscriber: by a move of the position, also to another log, by a step of a table's
+//! state, or by a rollback. Position and state change by compare-and-swap.
 
 use sql::{
     name::TableName,
     subscriber::{
+        hop::{self, Hop},
         position::Move,
-        table_state::{self, Step},
+        table_state::{self, NamesNow, Step},
     },
 };
 
@@ -50,6 +51,17 @@ impl ApplyTx<'_> {
         self.commit().await
     }
 
+    /// Ends the transaction by moving the consumer to another log.
+    pub(crate) async fn commit_hop(mut self, hop: &Hop<'_>) -> Result<(), Trouble> {
+        self.settle(hop.to.tick.id).await?;
+        self.check_deferred().await?;
+        let (session, consumer) = (&*self.applier.session, &self.applier.consumer);
+        if !hop::swap(session, consumer, hop).await? {
+            return Err(Trouble::Stale);
+        }
+        self.commit().await
+    }
+
     pub(super) async fn swap_position(&self, step: Move) -> Result<(), Trouble> {
         let step = Move {
             conflicts: self.done.conflicts.count(),
@@ -68,6 +80,12 @@ impl ApplyTx<'_> {
             table_state::take_step(&*self.applier.session, &self.applier.consumer, table, step)
                 .await?;
         if taken { Ok(()) } else { Err(Trouble::Stale) }
+    }
+
+    /// Stores what a table is called on the provider by now.
+    pub(crate) async fn note_names(&self, table_oid: u32, now: &NamesNow) -> Result<(), Trouble> {
+        let (session, consumer) = (&*self.applier.session, &self.applier.consumer);
+        Ok(table_state::note_names(session, consumer, table_oid, now).await?)
     }
 
     pub(super) async fn commit(mut self) -> Result<(), Trouble> {

@@ -22,6 +22,17 @@ pub(crate) enum Said {
 }
 
 impl Said {
+    /// What is said of the row's state alone, without what was there before. A sum says nothing of a state, and stays
+    /// what it is.
+    pub(crate) fn as_state(self) -> Said {
+        match self {
+            Said::Inserted | Said::Updated | Said::Live => Said::Live,
+            Said::Deleted | Said::Gone => Said::Gone,
+            Said::More => Said::More,
+            Said::Less => Said::Less,
+        }
+    }
+
     /// The word that an operator reads.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

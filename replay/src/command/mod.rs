@@ -26,7 +26,7 @@ use anyhow::Context as _;
 use sql::{
     connect::{ApplicationName, ConnectError, Purpose, Session},
     install::ownership::Schema,
-    near, queue,
+    near, provider, queue,
     subscriber::position::{self, Stored},
 };
 
@@ -118,6 +118,29 @@ impl Job {
             ),
         )
         .with_hint(OTHER_QUEUE))
+    }
+
+    /// Checks that a subscriber's position is one in the queue of this provider. Else the subscriber has not moved to
+    /// the provider, and its tables are known by the numbers that they have at another one.
+    async fn is_followed(
+        &self,
+        provider: &Session,
+        one: &SubscriberConfig,
+        subscriber: &Session,
+    ) -> Result<(), Failure> {
+        let stored = stored(subscriber, one).await?;
+        let epoch = provider::queue_epoch(&**provider, self.queue()).await?;
+        if epoch.is_none_or(|epoch| epoch == stored.position.epoch) {
+            return Ok(());
+        }
+        Err(Failure::message(
+            Exit::Failed,
+            format!(
+                "nothing was done: {} has not moved to this provider: its position is one in another queue",
+                label(one)
+            ),
+        )
+        .with_hint("start replay, which moves there if it can; replay status says whom it follows"))
     }
 
     /// A session to a subscriber, where our schemas are proven.

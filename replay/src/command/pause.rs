@@ -48,7 +48,15 @@ pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure
         let chosen = opened.chosen(&choice).await?;
         refused += chosen.tell_unknown("not tried", "is not replicated");
         for row in &chosen.named {
-            if row.stand.state() != State::Parked {
+            if row.stand.needs_repair() {
+                let advice = row.stand.why().map(|why| why.advice.as_str());
+                eprintln!(
+                    "not tried: {}: needs repair: {}",
+                    row.table,
+                    advice.unwrap_or_default()
+                );
+                refused += 1;
+            } else if row.stand.state() != State::Parked {
                 eprintln!(
                     "not tried: {}: is {}, not parked",
                     row.table,
@@ -61,6 +69,7 @@ pub(crate) async fn resume(job: &Job, args: &ResumeArgs) -> Result<Exit, Failure
             let table = &row.table;
             // The running daemon reads the table's row every second.
             if row.stand.state() == State::Parked
+                && !row.stand.needs_repair()
                 && table_state::try_now(&*opened.session, &one.consumer, table).await?
             {
                 tried += 1;

@@ -54,6 +54,7 @@ pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
     let (mut done, mut unknown, mut unmatched) = (Vec::new(), 0, Unmatched::default());
     for one in job.subscribers(args.subscriber.as_deref())? {
         let opened = Opened::of(job, one).await?;
+        job.is_followed(&provider, one, &opened.session).await?;
         let chosen = opened.chosen(&choice).await?;
         unknown += chosen.tell_unknown("not copied again", "is not replicated");
         for row in chosen.named.iter().chain(&chosen.matched) {

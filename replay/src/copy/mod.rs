@@ -246,8 +246,8 @@ impl Copy<'_> {
         attempt::complete(row, &target, &self.session, begun, &loaded).await?;
         info!(table = %row.table, rows, bytes, binary, "table copied");
         Ok(Place {
-            tick,
             copied: Some(loaded.copied),
+            ..Place::after(tick)
         })
     }
 

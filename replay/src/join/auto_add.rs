@@ -20,7 +20,10 @@ use tokio_postgres::error::SqlState;
 use tracing::{debug, error, info, warn};
 
 use super::fit::{self, Wish};
-use crate::{subscriber::shared::Subscription, trouble::Trouble};
+use crate::{
+    subscriber::{hold, shared::Subscription},
+    trouble::Trouble,
+};
 
 /// Time between two looks at the provider's list of tables.
 const LOOK: Duration = Duration::from_secs(2);
@@ -61,6 +64,7 @@ impl Adding<'_> {
         let provider = sub.provider_session(Purpose::AutoAdd).await?;
         let subscriber = sub.subscriber_session(Purpose::AutoAdd).await?;
         moment::prepare(&provider).await?;
+        hold::is_followed(sub, &provider, &subscriber).await?;
         loop {
             self.look(&provider, &subscriber).await?;
             tokio::time::sleep(LOOK).await;

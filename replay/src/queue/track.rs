@@ -70,6 +70,14 @@ impl OffTrack {
         }
     }
 
+    /// Whether the position is one in another queue, so that it may have a place in this one.
+    pub(crate) fn is_of_another_queue(self) -> bool {
+        match self {
+            OffTrack::OtherEpoch { .. } => true,
+            OffTrack::Ahead { .. } | OffTrack::OtherTick { .. } | OffTrack::Behind { .. } => false,
+        }
+    }
+
     /// Whether the provider's queue is the position's queue with another past: the provider was restored, and gives out
     /// tick numbers again that it has given out before.
     pub(crate) fn is_of_a_restored_queue(self) -> bool {

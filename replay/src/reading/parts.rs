@@ -38,6 +38,8 @@ pub(crate) struct PartSizes {
     pub skipped: Skipped,
     /// The provider had more events than the batch when it announced the batch.
     pub others_follow: bool,
+    /// The rows are further on than the batch's begin: its events say what rows are, and not what was there before.
+    pub once_more: bool,
 }
 
 impl<'a> Parts<'a> {
@@ -90,7 +92,10 @@ impl<'a> Parts<'a> {
             part.skipped.push(event_id);
         }
         match change {
-            Change::Rows(rows) => {
+            Change::Rows(mut rows) => {
+                if self.settings.once_more {
+                    rows.said = rows.said.as_state();
+                }
                 self.blocks += 1;
                 self.rows += rows.rows.len();
                 self.chunk.rows(rows.without(left_out));

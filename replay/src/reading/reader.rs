@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use super::{
     feed::Feed,
     parts::{self, Parts},
-    shared::GroupHandle,
+    shared::{GroupHandle, TICK_BY_TICK},
 };
 use crate::{
     batch::{Delivery, Header},
@@ -37,8 +37,9 @@ async fn run(group: GroupHandle, feed: Feed, from: Position) {
 async fn read(group: &GroupHandle, mut feed: Feed, mut from: Position) -> Result<(), Trouble> {
     let mut queue = Queue::open(group.session().await?, &feed.queue, None).await?;
     loop {
+        let max_events = group.max_events();
         let want = Want {
-            max_events: group.max_events(),
+            max_events,
             ..Want::default()
         };
         feed.ticks.mark();
@@ -58,6 +59,7 @@ async fn read(group: &GroupHandle, mut feed: Feed, mut from: Position) -> Result
             },
             to_time: batch.to_time,
             lineage: batch.lineage.clone(),
+            may_be_merged: max_events != TICK_BY_TICK,
         };
         from = header.to;
         let settings = parts::PartSizes {

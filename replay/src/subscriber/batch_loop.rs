@@ -21,6 +21,7 @@ use super::{
     above,
     followed::Followed,
     hold,
+    hop::{origins::Origins, relaying},
     in_sync::InSync,
     sequences::Sequences,
     shared::Subscription,
@@ -55,6 +56,7 @@ pub(crate) struct BatchLoop<'a> {
     /// The reader; none while paused.
     reader: Option<Reader>,
     sequences: Sequences,
+    origins: Origins,
     stats: &'a mut Stats,
 }
 
@@ -94,6 +96,9 @@ impl<'a> BatchLoop<'a> {
         position::tell_session_role(&*apply, &sub.consumer, sub.settings.session_role).await?;
         let named = above::join(sub, &provider, &apply).await?;
         path::shorten(&*apply, &sub.consumer, &named).await?;
+        relaying::look(sub, &apply).await?;
+        let mut origins = Origins::new();
+        origins.at(stored.position, stored.origins.as_deref())?;
         let reader =
             (!stored.paused).then(|| sub.readers.read_after(stored.position, &sub.tick_by_tick));
         let applier = Applier::new(
@@ -114,6 +119,7 @@ impl<'a> BatchLoop<'a> {
                 stored.tables_version,
             ),
             sequences,
+            origins,
             position: stored.position,
             paused: stored.paused,
             look_due: true,
@@ -128,6 +134,7 @@ impl<'a> BatchLoop<'a> {
 
     /// Runs between two batches: reads pause and tables again, and takes over the tables that ask for it.
     async fn at_border(&mut self) -> Result<(), Trouble> {
+        self.origins.store_if_due(self.sub, &self.provider).await?;
         if !std::mem::take(&mut self.look_due) {
             return Ok(());
         }
@@ -164,6 +171,7 @@ impl<'a> BatchLoop<'a> {
             "table in sync"
         );
         self.in_sync.tables.insert(row.standing(&Stand::Ok));
+        self.origins.has_table();
         self.sub.for_tables.notify_one();
     }
 
@@ -172,6 +180,10 @@ impl<'a> BatchLoop<'a> {
         let stored = hold::stored(self.sub, self.applier.session()).await?;
         if stored.position != self.position {
             return Err(Trouble::Stale);
+        }
+        if relaying::look(self.sub, self.applier.session()).await? && self.reader.is_some() {
+            // A batch that was read before may be of several ticks.
+            self.read_on();
         }
         if stored.paused != self.paused {
             self.paused = stored.paused;
@@ -260,6 +272,11 @@ impl<'a> BatchLoop<'a> {
         if header.from != self.position {
             return Err(Trouble::Stale);
         }
+        if header.may_be_merged && self.sub.tick_by_tick.relays() {
+            // The reader had asked for it before it knew of this subscriber.
+            self.read_on();
+            return Ok(());
+        }
         // Where no table takes changes, nothing can come back: a position gets past the time of a former circle.
         if self.in_sync.tables.len() > 0 {
             self.sub.refuse_circle(&header.lineage.path)?;
@@ -324,6 +341,8 @@ impl<'a> BatchLoop<'a> {
         self.above_due |= header.lineage.path != self.sub.named();
         // Step 9: the table tasks tell the provider, so that the queue need not hold the events any more.
         self.position = header.to;
+        let origins = header.lineage.origins.as_deref();
+        self.origins.at(self.position, origins)?;
         self.stats.batch(events, rows, header);
         self.sub.goes_on(TroubledPart::BatchLoop).await;
         self.sub.for_provider.notify_one();

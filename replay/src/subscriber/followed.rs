@@ -60,6 +60,20 @@ impl Followed {
         self.tables.remove(&table_oid);
     }
 
+    /// Whether a table takes changes.
+    pub(crate) fn has(&self, table_oid: u32) -> bool {
+        self.tables.contains_key(&table_oid)
+    }
+
+    /// A row with the names that its table has by now.
+    pub(crate) fn with_names(&self, row: &TableRow) -> TableRow {
+        let known = self.tables.get(&row.provider_oid);
+        TableRow {
+            now: known.map_or_else(|| row.now.clone(), |known| known.now.clone()),
+            ..row.clone()
+        }
+    }
+
     /// The number of tables.
     pub(crate) fn len(&self) -> usize {
         self.tables.len()
@@ -86,6 +100,7 @@ impl Followed {
         tick: TickId,
     ) -> Result<(), Trouble> {
         self.check(part)?;
+        self.note_names(tx, part).await?;
         let sets = self.taken(part);
         let written = match self.narrowed(sets).await {
             Ok(sets) => tx.write(&sets, tick).await,
@@ -99,12 +114,15 @@ impl Followed {
     }
 
     /// The sets of a part that can be written as they are: those of the tables that take changes. None if one of these
-    /// tables has a filter.
+    /// tables has a filter or a new shape.
     pub(crate) fn unfiltered<'p>(
         &mut self,
         part: &'p BatchPart,
     ) -> Result<Option<Vec<&'p ChangeSet>>, Trouble> {
         self.check(part)?;
+        if part.shapes.iter().any(|shape| self.has(shape.table.oid)) {
+            return Ok(None);
+        }
         let sets = self.taken(part);
         let is_filtered = |set: &&ChangeSet| {
             let row = self.tables.get(&set.shape.table.oid);
@@ -145,6 +163,20 @@ impl Followed {
         }
         let large = part.large.iter().find_map(|oid| self.tables.get(oid));
         large.map_or(Ok(()), |row| Err(table::too_large(&row.table)))
+    }
+
+    /// Stores what tables and columns are called from new shapes on: with other providers they have other numbers.
+    async fn note_names(&mut self, tx: &ApplyTx<'_>, part: &BatchPart) -> Result<(), Trouble> {
+        for shape in &part.shapes {
+            let oid = shape.table.oid;
+            if let Some(row) = self.tables.get_mut(&oid)
+                && let Some(now) = row.now.after(&row.mapping, shape)
+            {
+                tx.note_names(oid, &now).await?;
+                row.now = now;
+            }
+        }
+        Ok(())
     }
 
     /// The sets of the tables that take changes; notes the present names of these tables.

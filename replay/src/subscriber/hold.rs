@@ -34,14 +34,21 @@ pub(crate) async fn hold_queue(
     let (queue, tick) = (&sub.settings.queue, stands.tick.id);
     let known = provider::consumer_position(&**provider, queue, &sub.consumer).await?;
     let Some(known) = known else {
+        if let Some(other) = other_queue(sub, provider, stands).await? {
+            return Err(other.into());
+        }
         // The queue's own error tells the case: there is no consumer, or it was detached.
         return match consumer::advance(&**provider, queue, &sub.consumer, tick).await {
             Err(why) => Err(Trouble::no_consumer(&sub.consumer, tick, why)),
             Ok(_) => Err(Trouble::Stale),
         };
     };
+    if known.epoch != stands.epoch {
+        let (stored, now) = (stands.epoch.0, known.epoch.0);
+        return Err(OffTrack::OtherEpoch { stored, now }.into());
+    }
     // The reader reports a position off the provider's track.
-    if known.epoch != stands.epoch || known.tick.id <= tick {
+    if known.tick.id <= tick {
         return Ok(());
     }
     match consumer::register_at(&**provider, queue, &sub.consumer, tick).await {
@@ -55,5 +62,33 @@ pub(crate) async fn hold_queue(
                 source: anyhow::Error::new(gone).context(lost),
             })
         }
+    }
+}
+
+/// That the provider's queue is another one than that of the subscriber's position, where no tick and no table's number
+/// means what it means to the subscriber; none: it is not.
+async fn other_queue(
+    sub: &Subscription,
+    provider: &Session,
+    stands: Position,
+) -> Result<Option<OffTrack>, Trouble> {
+    let now = provider::queue_epoch(&**provider, &sub.settings.queue).await?;
+    let other = now.filter(|epoch| *epoch != stands.epoch);
+    Ok(other.map(|epoch| OffTrack::OtherEpoch {
+        stored: stands.epoch.0,
+        now: epoch.0,
+    }))
+}
+
+/// Refuses to work with a provider that the subscriber does not follow yet. The batch loop reports it.
+pub(crate) async fn is_followed(
+    sub: &Subscription,
+    provider: &Session,
+    subscriber: &Session,
+) -> Result<(), Trouble> {
+    let stands = stored(sub, subscriber).await?.position;
+    match other_queue(sub, provider, stands).await? {
+        None => Ok(()),
+        Some(_) => Err(Trouble::Stale),
     }
 }

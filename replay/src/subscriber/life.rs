@@ -12,7 +12,8 @@ use sql::{
 use tracing::{info, warn};
 
 use super::{
-    batch_loop, keep_role, shared::Subscription, stats::Stats, tables::tasks, told::TroubledPart,
+    batch_loop, hop, keep_role, shared::Subscription, stats::Stats, tables::tasks,
+    told::TroubledPart,
 };
 use crate::{command::OTHER_QUEUE, join::auto_add, trouble::Trouble};
 
@@ -42,7 +43,9 @@ pub(crate) async fn run(sub: Arc<Subscription>, stats_period: Duration, reports:
         if life.stats.batches_ever() > committed {
             rests = life.rests();
         }
-        life.tell(&trouble).await;
+        if !matches!(trouble, Trouble::Stale) {
+            life.tell(&trouble).await;
+        }
         tokio::select! {
             () = tokio::time::sleep(rests.next_rest()) => {}
             () = life.sub.stop.cancelled() => return,
@@ -85,6 +88,8 @@ impl Life {
         }
         let sub = Arc::clone(&self.sub);
         is_of_queue(&sub, &admin).await?;
+        // Before any task works: until then tables and position have the names of the old provider's log.
+        hop::run(&sub, &admin).await?;
         // The error that another process has stored belongs to that process.
         sub.show_trouble().await;
         let tables = async {
@@ -93,6 +98,7 @@ impl Life {
                 () = auto_add::run(&sub) => Err(Trouble::Stale),
                 () = keep_role::run(&sub) => Err(Trouble::Stale),
                 never = watch(&sub) => match never {},
+                never = hop::left::run(&sub) => match never {},
             }
         };
         let mut tables = std::pin::pin!(tables);
@@ -123,6 +129,10 @@ impl Life {
                     "a batch needs more locks or memory than the subscriber has, smaller ones follow"
                 );
                 continue;
+            }
+            if trouble.is_of_another_queue() {
+                // The provider is another one by now: it is asked for a place before anything else is done.
+                return Err(Trouble::Stale);
             }
             self.tell(&trouble).await;
             tokio::select! {

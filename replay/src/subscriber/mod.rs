@@ -5,6 +5,7 @@ pub(crate) mod batch_loop;
 pub(crate) mod followed;
 pub(crate) mod heard;
 pub(crate) mod hold;
+pub(crate) mod hop;
 pub(crate) mod in_sync;
 mod keep_role;
 pub(crate) mod life;

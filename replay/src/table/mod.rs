@@ -38,6 +38,10 @@ pub(crate) fn duty(row: &TableRow, parked_rest: Duration) -> Duty {
     match &row.stand {
         Stand::Waiting | Stand::InCopy(_) => Duty::Copy,
         Stand::Loaded(_) | Stand::CatchingUp(_) => Duty::CatchUp,
+        // Nothing but an operator's word gives up rows that may be all that is left.
+        Stand::Parked(Parked {
+            needs_repair: true, ..
+        }) => Duty::None,
         Stand::Parked(Parked { place, try_now, .. }) => {
             let is_rested = *try_now || row.seconds_in_state >= parked_rest.as_secs_f64();
             match (is_rested, place) {
@@ -179,6 +183,8 @@ pub(crate) fn row(name: &str, provider_oid: u32, stand: Stand) -> TableRow {
         stand,
         existing: sql::subscriber::table_state::Existing::Refuse,
         mapping: Mapping::default(),
+        now: sql::subscriber::table_state::NamesNow::default(),
+        origin_oids: sql::subscriber::table_state::OriginOids::default(),
         attempt: 1,
         loading: false,
         rows_copied: 0,
@@ -210,17 +216,18 @@ mod tests {
 
     fn place(is_of_copy: bool) -> Place {
         Place {
-            tick: at(5),
             copied: is_of_copy.then(|| Copied {
                 snapshot: SnapshotText("1:1:".into()),
                 shown_by: at(5),
             }),
+            ..Place::after(at(5))
         }
     }
 
     fn parked(place: Option<Place>) -> Stand {
         Stand::Parked(Parked {
             place,
+            needs_repair: false,
             why: Why {
                 error: "no".into(),
                 detail: None,
@@ -249,6 +256,15 @@ mod tests {
         assert_eq!(duty(parked(Some(place(false))), 1.0), Duty::None);
         assert_eq!(duty(parked(Some(place(false))), 11.0), Duty::CatchUp);
         assert_eq!(duty(parked(None), 11.0), Duty::Copy);
+    }
+
+    #[test]
+    fn a_table_that_needs_repair_is_left_alone_even_if_its_operator_asks() {
+        let mut left = parked(None);
+        if let Stand::Parked(parked) = &mut left {
+            (parked.needs_repair, parked.try_now) = (true, true);
+        }
+        assert_eq!(duty(left, 100.0), Duty::None);
     }
 
     #[test]

@@ -96,6 +96,16 @@ impl Trouble {
         self.sqlstate() == Some(&SqlState::OUT_OF_MEMORY)
     }
 
+    /// Whether the position is one in another queue than that of the provider.
+    pub(crate) fn is_of_another_queue(&self) -> bool {
+        match self {
+            Trouble::Operator { source, .. } => source
+                .downcast_ref::<OffTrack>()
+                .is_some_and(|off| off.is_of_another_queue()),
+            Trouble::Passing { .. } | Trouble::Table(_) | Trouble::Stale => false,
+        }
+    }
+
     /// The SQLSTATE of the server, if the error comes from the server.
     pub(crate) fn sqlstate(&self) -> Option<&SqlState> {
         let source = match self {

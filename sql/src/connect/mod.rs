@@ -1,6 +1,7 @@
 //! How every connection is made: which server, which user, with or without TLS, and the session settings that make text
 //! mean the same everywhere. No other module opens a connection.
 
+mod address;
 mod application_name;
 mod certificate;
 mod connect_error;
@@ -47,6 +48,17 @@ use crate::install::ownership::Schema;
 
 /// Where a server's socket is looked for if no host is named, in this order.
 const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+
+/// Words as a connection string.
+fn to_text<'a>(words: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let words: Vec<String> = words
+        .map(|(keyword, value)| {
+            let value = value.replace('\\', r"\\").replace('\'', r"\'");
+            format!("{keyword}='{value}'")
+        })
+        .collect();
+    words.join(" ")
+}
 
 /// A connection string, read and checked, with what the environment and the service file add.
 ///
@@ -118,16 +130,9 @@ impl ConnectInfo {
             .given
             .iter()
             .map(|(keyword, value)| (*keyword, value));
-        let words: Vec<String> = named
-            .into_iter()
-            .chain(given)
-            .map(|(keyword, value)| {
-                let value = value.replace('\\', r"\\").replace('\'', r"\'");
-                format!("{keyword}='{value}'")
-            })
-            .collect();
+        let words = named.into_iter().chain(given);
         Libpq {
-            conninfo: words.join(" "),
+            conninfo: to_text(words.map(|(keyword, value)| (keyword, value.as_str()))),
             password: self.0.password.as_ref().map(|secret| secret.0.clone()),
         }
     }

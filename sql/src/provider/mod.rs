@@ -10,6 +10,7 @@ mod captures;
 pub mod foreign_code;
 mod names;
 mod path;
+mod place;
 mod problems;
 mod sequences;
 pub mod untrusted_code;
@@ -24,6 +25,10 @@ pub use self::{
     captures::{Capture, CapturedFor, captures, end_capture},
     names::{last_names, table_name},
     path::{node_path, path_of_rows},
+    place::{
+        Heir, PlaceAnswer, PlaceFound, Places, TableOrigin, TickFound, heirs, place_of,
+        queue_epoch, table_origins,
+    },
     problems::{CaptureProblem, capture_problems},
     sequences::{
         SequenceValue, add_sequence, remove_sequence, sequence_candidates, sequence_values,

@@ -4,6 +4,7 @@ pub mod conflict; // trunkline.conflict, and the counter in table_state
 pub mod copy_attempt; // trunkline.copied_range, and what table_state says of a copy's tries
 pub mod definition; // what tables, indexes and constraints are like, from the catalog
 pub mod foreign_keys; // foreign keys among the subscriber's tables, from the catalog
+pub mod hop; // trunkline.position and table_state in a move to another log; trunkline.left_upstream
 pub mod kept_ddl; // trunkline.kept_ddl
 pub mod partitions; // partitioned tables, and the files of tables, from the catalog
 pub mod path; // trunkline.position, the nodes above the subscriber

@@ -41,6 +41,8 @@ pub struct Stored {
     pub position: Position,
     /// The queue of the position.
     pub queue: String,
+    /// What the position's tick contains of other nodes' queues: `trunkline.position.origins`.
+    pub origins: Option<String>,
     /// Grows when another session than the batch loop's takes a table out of the batch loop.
     pub tables_version: i64,
     /// The operator has paused the job.
@@ -62,6 +64,7 @@ fn stored(row: &Row) -> Result<Stored, tokio_postgres::Error> {
         last_error: row.try_get(6)?,
         seconds_behind: row.try_get(7)?,
         queue: row.try_get(8)?,
+        origins: row.try_get(9)?,
     })
 }
 
@@ -78,7 +81,7 @@ pub async fn find(client: &impl GenericClient, consumer: &str) -> Result<Option<
     let row = client
         .query_opt(
             "select epoch, tick_id, tick_tag, tables_version, paused, conflicts, last_error, \
-                 extract(epoch from clock_timestamp() - tick_time)::float8, queue \
+                 extract(epoch from clock_timestamp() - tick_time)::float8, queue, origins::text \
              from trunkline.position where consumer = $1",
             &[&consumer],
         )
@@ -158,7 +161,8 @@ pub async fn remove(client: &impl GenericClient, consumer: &str) -> Result<(), E
     client
         .execute(
             "with s as (delete from trunkline.sequence_state where consumer = $1), \
-                  c as (delete from trunkline.conflict where consumer = $1) \
+                  c as (delete from trunkline.conflict where consumer = $1), \
+                  l as (delete from trunkline.left_upstream where consumer = $1) \
              delete from trunkline.position where consumer = $1",
             &[&consumer],
         )

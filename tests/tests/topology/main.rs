@@ -10,7 +10,11 @@
 mod chain;
 mod circles;
 mod copies;
+mod hop;
+mod hop_faults;
+mod hop_tables;
 mod link;
+mod moving;
 mod origins;
 mod refusals;
 

@@ -32,7 +32,7 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     job.has_queue(&provider).await?;
     let mut subscribers: Vec<AddSubscriber<'_>> = Vec::new();
     for one in job.subscribers(args.subscriber.as_deref())? {
-        subscribers.push(AddSubscriber::open(job, one).await?);
+        subscribers.push(AddSubscriber::open(job, &provider, one).await?);
     }
     let identity = args.wanted_identity();
     let candidates = provider::candidates(&*provider, job.queue(), &identity).await?;

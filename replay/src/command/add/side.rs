@@ -23,9 +23,11 @@ pub(super) struct AddSubscriber<'a> {
 impl<'a> AddSubscriber<'a> {
     pub(super) async fn open(
         job: &Job,
+        provider: &Session,
         config: &'a SubscriberConfig,
     ) -> Result<AddSubscriber<'a>, Failure> {
         let opened = Opened::of(job, config).await?;
+        job.is_followed(provider, config, &opened.session).await?;
         let known = opened.tables().await?.into_iter();
         Ok(AddSubscriber {
             known: known.map(|row| (row.table.clone(), row)).collect(),

@@ -29,6 +29,9 @@ use crate::{
 /// How much may wait for a member that is slower than the fastest one, as a multiple of `chunk_size`.
 const BEHIND_CHUNKS: usize = 2;
 
+/// The number of events that are merged into a batch of one tick.
+pub(super) const TICK_BY_TICK: i64 = 0;
+
 /// The least size that is counted for a delivery, in bytes.
 const DELIVERY_BYTES: usize = 1 << 10;
 
@@ -304,13 +307,13 @@ impl GroupHandle {
         true
     }
 
-    /// How many events may be merged into the next batch; if a member wants batches of one tick, no events of further
-    /// ticks.
+    /// How many events may be merged into the next batch; if a member wants batches of one tick, none: no events are
+    /// numbered between two ticks of such a batch.
     pub(super) fn max_events(&self) -> i64 {
         let mut groups = self.readers.groups();
         let group = groups.group(self.group);
         match group.is_some_and(|group| group.members.iter().any(|one| one.tick_by_tick.is_on())) {
-            true => 1,
+            true => TICK_BY_TICK,
             false => self.readers.feed.max_events,
         }
     }

@@ -111,6 +111,7 @@ async fn the_next_batch_is_announced_while_the_one_before_is_written() {
         to: at(2),
         to_time: std::time::SystemTime::UNIX_EPOCH,
         lineage: sql::queue::lineage::Lineage::default(),
+        may_be_merged: true,
     });
     assert!(group.deliver(begin, &mut group.begin()).await);
     assert!(matches!(ends[0].next().await, Ok(Delivery::Begin(_))));
@@ -197,8 +198,14 @@ async fn a_batch_is_one_tick_while_a_member_wants_it_so() {
     let many = group.max_events();
     let member = readers.read_after(at(1), &wants);
     assert!(wants.begin() && !wants.begin());
-    assert_eq!(group.max_events(), 1);
+    assert_eq!(group.max_events(), TICK_BY_TICK);
     wants.end();
+    assert_eq!(group.max_events(), many);
+    // A subscriber whose own queue logs what it applies wants it for good.
+    assert!(wants.relay(true) && !wants.relay(true) && wants.relays());
+    wants.end();
+    assert_eq!(group.max_events(), TICK_BY_TICK);
+    assert!(wants.relay(false));
     assert_eq!(group.max_events(), many);
     assert!(wants.begin());
     drop(member);

@@ -97,7 +97,10 @@ impl<'a> CatchUp<'a> {
             let found = self.own.find(self.place()?, max_events).await?;
             if let Some(batch) = found.batch {
                 self.take_in(&batch.lineage.path).await?;
-                let step = table_state::step(&self.stand, Deed::CatchUp(batch.to))?;
+                let step = table_state::step(
+                    &self.stand,
+                    Deed::CatchUp(batch.to, batch.lineage.origins.clone()),
+                )?;
                 let mut tx = self.applier.begin().await?;
                 self.own.write(&mut tx, &batch).await?;
                 tx.commit_step(&self.row.table, &step).await?;

@@ -23,7 +23,7 @@ use crate::{
         track::OffTrack,
     },
     reading::parts::{PartSizes, Parts},
-    subscriber::followed::Followed,
+    subscriber::{followed::Followed, hop::states::unmendable},
     trouble::Trouble,
 };
 
@@ -69,12 +69,13 @@ impl<'a> OwnEvents<'a> {
         self.queue.session()
     }
 
-    /// Finds the table's events after its place; `max_events` as in [`Want`].
+    /// Finds the table's events after its place; `max_events` as in [`Want`]. Events that are applied once more are one
+    /// batch: between them the rows would be as they were before.
     pub(crate) async fn find(&self, place: &Place, max_events: i64) -> Result<Next, Trouble> {
         let want = Want {
-            max_events,
+            max_events: place.overlap.map_or(max_events, |_| EVERYTHING),
             only: self.only(place),
-            up_to: None,
+            up_to: place.overlap,
         };
         self.ask(place, &want).await
     }
@@ -198,16 +199,28 @@ impl<'a> OwnEvents<'a> {
         let settings = PartSizes {
             chunk_bytes: self.chunk_bytes,
             skipped: tx.skipped(self.epoch, self.row.provider_oid).await?,
+            once_more: self.once_more(batch.to.id),
             ..PartSizes::default()
         };
+        let once_more = settings.once_more;
         let mut parts = Parts::new(self.queue.events(batch).await?, settings);
         while let Some(part) = parts.next(|| false).await? {
+            if once_more && let Some(found) = unmendable(&part, |oid| self.followed.has(oid)) {
+                let why = found.why.to_owned();
+                return Err(Trouble::unfollowable(&self.row.table, why, NEEDS_RESYNC));
+            }
             for event in &part.skipped {
                 warn!(table = %self.row.table, event, "change skipped");
             }
             self.followed.write(tx, &part, batch.to.id).await?;
         }
         Ok(())
+    }
+
+    /// Whether events up to a tick are applied once more.
+    fn once_more(&self, to: TickId) -> bool {
+        let until = self.row.stand.place().and_then(|place| place.overlap);
+        until.is_some_and(|until| to <= until)
     }
 
     /// Writes change sets of the table on trial, on top of what is written, and gives the result; the sets are rolled

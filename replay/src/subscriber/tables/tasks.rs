@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     copy::{self, left_behind::Tending},
-    subscriber::{progress::Progress, shared::Subscription, told::TroubledPart},
+    subscriber::{hold, progress::Progress, shared::Subscription, told::TroubledPart},
     table::{self, Duty},
     trouble::Trouble,
 };
@@ -108,6 +108,7 @@ async fn turns(
     tasks: &mut Tasks,
 ) -> Result<(), Trouble> {
     let provider = sub.provider_session(Purpose::Admin).await?;
+    hold::is_followed(sub, &provider, subscriber).await?;
     let mut requests = sub.requests.clone();
     let mut applied = Applied::default();
     let mut pace: Option<Pace> = None;

@@ -1,6 +1,8 @@
 //! Rows of `trunkline.table_state` on a subscriber: the tables that a consumer replicates, and the state of each.
 
 mod find;
+mod names_now;
+mod origin_oids;
 mod stand;
 mod step;
 mod words;
@@ -10,6 +12,8 @@ use tokio_postgres::{GenericClient, Row};
 use self::stand::Columns;
 pub use self::{
     find::{UNFINISHED, find, list, none_unfinished, unfinished},
+    names_now::{NamesNow, note_names},
+    origin_oids::OriginOids,
     stand::{Copied, Parked, Place, Stand, Why},
     step::{Deed, Illegal, Step, step},
     words::{Existing, State, UnknownWord},
@@ -36,6 +40,10 @@ pub struct TableRow {
     pub existing: Existing,
     /// The rows and columns of the table that are replicated, and the table that they are written to.
     pub mapping: Mapping,
+    /// What the table and its columns are called on the provider by now.
+    pub now: NamesNow,
+    /// The table's oids in the logs further up.
+    pub origin_oids: OriginOids,
     /// The number of the copy's last try.
     pub attempt: i64,
     /// The table's rows are those of an unfinished try.
@@ -80,7 +88,8 @@ const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, t
     extract(epoch from clock_timestamp() - started_at)::float8 as seconds_since_start, ignored, \
     conflicts, on_conflict, try_now, \
     target_schema, target_name, column_attnums, column_names, filter, filter_attnums, filter_names, \
-    error_detail";
+    error_detail, origins::text, overlap_tick_id, needs_repair, \
+    schema_now, name_now, column_now::text, origin_oids::text";
 
 fn could_not_read() -> impl FnOnce(tokio_postgres::Error) -> Error {
     Error::database("read the states of tables")
@@ -89,7 +98,8 @@ fn could_not_read() -> impl FnOnce(tokio_postgres::Error) -> Error {
 fn table_row(row: &Row) -> Result<TableRow, Error> {
     let (table, state, columns) = stands(row).map_err(could_not_read())?;
     let stand = columns.stand(&table, state)?;
-    with_stand(row, table, stand).map_err(could_not_read())
+    let (now, above) = (NamesNow::of(row, 34)?, OriginOids::of(row, 37)?);
+    with_stand(row, table, stand, now, above).map_err(could_not_read())
 }
 
 fn stands(row: &Row) -> Result<(TableName, State, Columns), tokio_postgres::Error> {
@@ -103,6 +113,9 @@ fn stands(row: &Row) -> Result<(TableName, State, Columns), tokio_postgres::Erro
         advice: row.try_get(16)?,
         try_now: row.try_get(22)?,
         error_detail: row.try_get(30)?,
+        origins: row.try_get(31)?,
+        overlap_tick_id: row.try_get(32)?,
+        needs_repair: row.try_get(33)?,
     };
     Ok((TableName::of(row)?, row.try_get(3)?, columns))
 }
@@ -111,6 +124,8 @@ fn with_stand(
     row: &Row,
     table: TableName,
     stand: Stand,
+    now: NamesNow,
+    origin_oids: OriginOids,
 ) -> Result<TableRow, tokio_postgres::Error> {
     Ok(TableRow {
         table,
@@ -118,6 +133,8 @@ fn with_stand(
         stand,
         existing: row.try_get(4)?,
         mapping: Mapping::of(row, 23)?,
+        now,
+        origin_oids,
         attempt: row.try_get(10)?,
         loading: row.try_get(11)?,
         rows_copied: row.try_get(12)?,
@@ -309,7 +326,8 @@ pub async fn remove(
 /// The assignments of an update that has a table copied again, from any state; `existing` must be set beside them.
 pub(super) const COPIED_AGAIN: &str = "state = '-', tick_id = null, tick_tag = null, copied_snapshot = null, \
     copied_tick_id = null, copied_tick_tag = null, error = null, error_detail = null, advice = null, \
-    try_now = false, rows_copied = 0, bytes_copied = 0, changed_at = clock_timestamp()";
+    try_now = false, rows_copied = 0, bytes_copied = 0, changed_at = clock_timestamp(), origins = null, \
+    overlap_tick_id = null, needs_repair = false";
 
 /// Has a table copied again, from any state; a batch loop that still has the table in its list cannot commit any more.
 /// Rows that an unfinished copy has loaded are deleted in any case. False if there was no row.
@@ -397,7 +415,12 @@ pub async fn take_step(
         .execute(
             "update trunkline.table_state set state = $4, tick_id = $5, tick_tag = $6, \
                  copied_snapshot = $7, copied_tick_id = $8, copied_tick_tag = $9, try_now = false, \
-                 error = $10, error_detail = $11, advice = $12, changed_at = clock_timestamp() \
+                 error = $10, error_detail = $11, advice = $12, changed_at = clock_timestamp(), \
+                 needs_repair = $16, overlap_tick_id = $17, \
+                 origins = case when $5::bigint is null then null else coalesce($18::text::jsonb, \
+                     (select p.origins from trunkline.position p \
+                       where p.consumer = $1 and p.tick_id = $5 and p.tick_tag = $6)) end, \
+                 logged_from = case when $4 = 'ok' then null else logged_from end \
              where consumer = $1 and schema_name = $2 and table_name = $3 \
                and state = $13 and tick_id is not distinct from $14 \
                and tick_tag is not distinct from $15",
@@ -417,6 +440,9 @@ pub async fn take_step(
                 &step.begins_in().as_str(),
                 &step.begins_at().map(|tick| tick.id.0),
                 &step.begins_at().map(|tick| tick.tag.0),
+                &step.to().needs_repair(),
+                &place.and_then(|place| place.overlap).map(|until| until.0),
+                &place.and_then(|place| place.origins.as_deref()),
             ],
         )
         .await

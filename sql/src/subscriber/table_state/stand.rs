@@ -24,6 +24,23 @@ pub struct Place {
     pub tick: Tick,
     /// The copy that the table's rows are of; none for a table that was `ok` since the copy.
     pub copied: Option<Copied>,
+    /// The same place in the logs further up, as `trunkline.position.origins` has them; none: it is not known there.
+    pub origins: Option<String>,
+    /// The rows are further on than the place: the table has come here from another log, and events up to this tick are
+    /// applied once more, as states.
+    pub overlap: Option<TickId>,
+}
+
+impl Place {
+    /// After a tick, for a table that was `ok`.
+    pub fn after(tick: Tick) -> Place {
+        Place {
+            tick,
+            copied: None,
+            origins: None,
+            overlap: None,
+        }
+    }
 }
 
 /// Why a table is parked.
@@ -47,9 +64,10 @@ impl Why {
 /// A table that cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
-    /// Where the table's own events go on; none: nothing of the table is on the subscriber, and the table is copied
-    /// again.
+    /// Where the table's own events go on; none: the table is copied again, by itself unless it needs repair.
     pub place: Option<Place>,
+    /// The table's rows are of no place in the queue, and nobody but an operator may give them up.
+    pub needs_repair: bool,
     /// Why the table is parked.
     pub why: Why,
     /// The operator asks for a try before the table's rest is over.
@@ -101,6 +119,17 @@ impl Stand {
         }
     }
 
+    /// Whether the table waits for an operator to repair it.
+    pub fn needs_repair(&self) -> bool {
+        matches!(
+            self,
+            Stand::Parked(Parked {
+                needs_repair: true,
+                ..
+            })
+        )
+    }
+
     /// Why the table is parked, or was before the try that runs now.
     pub fn why(&self) -> Option<&Why> {
         match self {
@@ -127,6 +156,9 @@ pub(super) struct Columns {
     pub(super) error_detail: Option<String>,
     pub(super) advice: Option<String>,
     pub(super) try_now: bool,
+    pub(super) origins: Option<String>,
+    pub(super) overlap_tick_id: Option<i64>,
+    pub(super) needs_repair: bool,
 }
 
 impl Columns {
@@ -161,7 +193,12 @@ impl Columns {
                 advice,
             });
         let place = match (tick, copied) {
-            (Some(tick), copied) => Some(Place { tick, copied }),
+            (Some(tick), copied) => Some(Place {
+                tick,
+                copied,
+                origins: self.origins,
+                overlap: self.overlap_tick_id.map(TickId),
+            }),
             (None, None) => None,
             (None, Some(_)) => return Err(damaged("copied_snapshot and without tick_id")),
         };
@@ -174,11 +211,14 @@ impl Columns {
             (State::CatchingUp, Some(place), None) => Ok(Stand::CatchingUp(place)),
             (State::WannaSync, Some(place), None) => Ok(Stand::WannaSync(place)),
             (State::Ok, None, None) => Ok(Stand::Ok),
-            (State::Parked, place, Some(why)) => Ok(Stand::Parked(Parked {
-                place,
-                why,
-                try_now: self.try_now,
-            })),
+            (State::Parked, place, Some(why)) if !(self.needs_repair && place.is_some()) => {
+                Ok(Stand::Parked(Parked {
+                    place,
+                    needs_repair: self.needs_repair,
+                    why,
+                    try_now: self.try_now,
+                }))
+            }
             (_, place, why) => {
                 let with = |is: bool, what: &str| format!("{}{what}", if is { "" } else { "no " });
                 let (has_tick, copied) = (place.is_some(), place.and_then(|place| place.copied));
@@ -233,7 +273,7 @@ mod tests {
             error: text(has.error),
             error_detail: None,
             advice: text(has.error),
-            try_now: false,
+            ..Columns::default()
         }
     }
 
@@ -277,6 +317,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_parked_table_that_needs_repair_has_no_place() {
+        let parked = |tick| Columns {
+            needs_repair: true,
+            ..columns(Has {
+                tick,
+                copied: false,
+                error: true,
+            })
+        };
+        assert!(read(State::Parked, parked(false)).unwrap().needs_repair());
+        assert!(read(State::Parked, parked(true)).is_err());
+        let waits = columns(Has {
+            tick: false,
+            copied: false,
+            error: true,
+        });
+        assert!(!read(State::Parked, waits).unwrap().needs_repair());
     }
 
     #[test]

@@ -12,11 +12,13 @@
 //! | `in-copy`, `catching-up`, `parked`, with a tick | `parked` there | the table's task | after a rollback |
 //! | `wanna-sync` | `ok` | the batch loop | with the rows of the last step |
 //! | `ok`, `wanna-sync` | `parked` | the batch loop | after the batch's rollback |
+//! | any | `parked` for repair, or as it was in another log | the hop | with the position |
 //! | any | `-` | `resync`, `adopt` | by itself, with the lists' version |
 //! | any | row deleted | `remove` | by itself, with the lists' version |
 //!
 //! The tries of a copy begin, end and are given up within `in-copy`, by the number of the try: see
 //! [`Attempt`](crate::subscriber::copy_attempt::Attempt). The last two rows of the list need no state to begin from.
+//! The hop to another log rewrites all rows of a consumer at once: see [`hop`](crate::subscriber::hop).
 
 use super::{Parked, Place, Stand, State, Why};
 use crate::queue::tick::Tick;
@@ -28,8 +30,8 @@ pub enum Deed {
     BeginCopy,
     /// The table's task has brought back the indexes and constraints that the copy took away.
     Build,
-    /// The table's task has applied the table's own events up to a later tick.
-    CatchUp(Tick),
+    /// The table's task has applied the table's own events up to a later tick, whose origins may be known.
+    CatchUp(Tick, Option<String>),
     /// The table's task has nothing more to apply, and asks the batch loop to take the table over.
     AskForTakeOver,
     /// The table's task cannot go on: the table is parked where it stands.
@@ -46,7 +48,7 @@ impl Deed {
         match self {
             Deed::BeginCopy => "begin its copy",
             Deed::Build => "have its indexes back",
-            Deed::CatchUp(_) => "catch up to that tick",
+            Deed::CatchUp(..) => "catch up to that tick",
             Deed::AskForTakeOver => "ask to be taken over",
             Deed::Park(_) => "be parked by its own task",
             Deed::TakeOver => "be taken over",
@@ -104,12 +106,15 @@ pub fn step(stand: &Stand, deed: Deed) -> Result<Step, Illegal> {
         (
             Deed::BeginCopy,
             Stand::Parked(Parked {
-                place: None, why, ..
+                place: None,
+                needs_repair: false,
+                why,
+                ..
             }),
         ) => Stand::InCopy(Some(why.clone())),
         (Deed::Build, Stand::Loaded(place)) => Stand::CatchingUp(place.clone()),
         (
-            Deed::CatchUp(tick),
+            Deed::CatchUp(tick, origins),
             Stand::CatchingUp(place)
             | Stand::Parked(Parked {
                 place: Some(place), ..
@@ -117,6 +122,8 @@ pub fn step(stand: &Stand, deed: Deed) -> Result<Step, Illegal> {
         ) if tick.id > place.tick.id => Stand::CatchingUp(Place {
             tick,
             copied: place.copied.clone(),
+            origins,
+            overlap: place.overlap.filter(|until| *until > tick.id),
         }),
         (
             Deed::AskForTakeOver,
@@ -136,7 +143,7 @@ pub fn step(stand: &Stand, deed: Deed) -> Result<Step, Illegal> {
         ) => parked(Some(place.clone()), why),
         (Deed::TakeOver, Stand::WannaSync(_)) => Stand::Ok,
         (Deed::TakeOut(_, why), Stand::WannaSync(place)) => parked(Some(place.clone()), why),
-        (Deed::TakeOut(tick, why), Stand::Ok) => parked(Some(Place { tick, copied: None }), why),
+        (Deed::TakeOut(tick, why), Stand::Ok) => parked(Some(Place::after(tick)), why),
         _ => {
             return Err(Illegal {
                 from: stand.state(),
@@ -155,6 +162,7 @@ pub fn step(stand: &Stand, deed: Deed) -> Result<Step, Illegal> {
 fn parked(place: Option<Place>, why: Why) -> Stand {
     Stand::Parked(Parked {
         place,
+        needs_repair: false,
         why,
         try_now: false,
     })
@@ -186,17 +194,18 @@ mod tests {
     /// After tick 5, of a copy or not.
     fn place(is_of_copy: bool) -> Place {
         Place {
-            tick: at(5),
             copied: is_of_copy.then(|| Copied {
                 snapshot: SnapshotText("1:1:".into()),
                 shown_by: at(6),
             }),
+            ..Place::after(at(5))
         }
     }
 
     fn before(place: Option<Place>) -> Stand {
         Stand::Parked(Parked {
             place,
+            needs_repair: false,
             why: why("before"),
             try_now: true,
         })
@@ -211,6 +220,12 @@ mod tests {
             Stand::Loaded(place(true)),
             Stand::Ok,
             before(None),
+            Stand::Parked(Parked {
+                place: None,
+                needs_repair: true,
+                why: why("before"),
+                try_now: true,
+            }),
         ];
         for is_of_copy in [true, false] {
             all.push(Stand::CatchingUp(place(is_of_copy)));
@@ -224,9 +239,9 @@ mod tests {
         [
             Deed::BeginCopy,
             Deed::Build,
-            Deed::CatchUp(at(4)),
-            Deed::CatchUp(at(5)),
-            Deed::CatchUp(at(8)),
+            Deed::CatchUp(at(4), None),
+            Deed::CatchUp(at(5), None),
+            Deed::CatchUp(at(8), Some("[[1,2,3]]".into())),
             Deed::AskForTakeOver,
             Deed::Park(why("now")),
             Deed::TakeOver,
@@ -248,13 +263,13 @@ mod tests {
             ("in-copy", Deed::BeginCopy) if tick.is_none() => {
                 Some(("in-copy", None, false, has_error.then_some("before")))
             }
-            ("parked", Deed::BeginCopy) if is_parked_without_rows => {
+            ("parked", Deed::BeginCopy) if is_parked_without_rows && !stand.needs_repair() => {
                 Some(("in-copy", None, false, Some("before")))
             }
             ("in-copy", Deed::Build) if tick.is_some() => {
                 Some(("catching-up", Some(5), true, None))
             }
-            ("catching-up" | "parked", Deed::CatchUp(to)) if tick.is_some() && *to == at(8) => {
+            ("catching-up" | "parked", Deed::CatchUp(to, _)) if tick.is_some() && *to == at(8) => {
                 Some(("catching-up", Some(8), is_of_copy, None))
             }
             ("catching-up" | "parked", Deed::AskForTakeOver) if tick.is_some() => {
@@ -268,6 +283,18 @@ mod tests {
             ("wanna-sync", Deed::TakeOut(..)) => Some(("parked", Some(5), is_of_copy, Some("now"))),
             ("ok", Deed::TakeOut(..)) => Some(("parked", Some(9), false, Some("now"))),
             _ => None,
+        }
+    }
+
+    #[test]
+    fn a_table_that_has_come_from_another_log_overlaps_until_it_has_passed_the_tick() {
+        let stand = Stand::CatchingUp(Place {
+            overlap: Some(TickId(8)),
+            ..Place::after(at(5))
+        });
+        for (to, overlap) in [(7, Some(TickId(8))), (8, None), (9, None)] {
+            let caught_up = step(&stand, Deed::CatchUp(at(to), None)).unwrap();
+            assert_eq!(caught_up.to().place().unwrap().overlap, overlap, "{to}");
         }
     }
 
@@ -300,6 +327,7 @@ mod tests {
                     "{stand:?} {deed:?}"
                 );
                 assert!(!matches!(to, Stand::Parked(Parked { try_now: true, .. })));
+                assert!(!to.needs_repair());
             }
         }
         // 4 begin, 1 builds, 4 catch up, 4 ask, 7 park, 2 are taken over, 3 are taken out.

@@ -1,0 +1,148 @@
+//! Ends the consumer at providers that the subscriber does not follow any more, as soon as they answer. Until then they
+//! keep their events for it.
+
+use std::{collections::HashSet, convert::Infallible, time::Duration};
+
+use sql::{
+    connect::{ApplicationName, Purpose, Session},
+    install::ownership::Schema,
+    moment::{self, Tries},
+    provider::{self, Capture},
+    queue::{consumer, tick::Epoch},
+    subscriber::{
+        hop::{self, LeftUpstream},
+        position,
+    },
+};
+use tracing::{debug, info, warn};
+
+use crate::{subscriber::shared::Subscription, table::helper, trouble::Trouble};
+
+/// Time between two tries.
+const BETWEEN: Duration = Duration::from_secs(10);
+
+/// Tries again and again until no such provider is left; then it waits for ever.
+pub(crate) async fn run(sub: &Subscription) -> Infallible {
+    let mut told = HashSet::new();
+    loop {
+        match turn(sub, &mut told).await {
+            Ok(0) => std::future::pending::<()>().await,
+            Ok(_) => {}
+            Err(trouble) => {
+                let (consumer, error) = (&sub.consumer, trouble.log_line());
+                debug!(%consumer, %error, "cannot look for providers that were left");
+            }
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+}
+
+/// One try at all of them; gives how many are left.
+async fn turn(sub: &Subscription, told: &mut HashSet<i64>) -> Result<usize, Trouble> {
+    let subscriber = sub.subscriber_session(Purpose::Admin).await?;
+    let Some(stored) = position::find(&*subscriber, &sub.consumer).await? else {
+        return Ok(0);
+    };
+    let mut still = 0;
+    for left in hop::left(&*subscriber, &sub.consumer).await? {
+        if left.epoch == stored.position.epoch {
+            // It is followed again.
+            hop::forget_left(&*subscriber, &sub.consumer, left.epoch).await?;
+            continue;
+        }
+        match end(sub, &left).await {
+            Ok(()) => {
+                hop::forget_left(&*subscriber, &sub.consumer, left.epoch).await?;
+                let address = left.address.as_deref().unwrap_or_default();
+                info!(consumer = %sub.consumer, %address, "consumer ended at the provider before");
+            }
+            Err(trouble) => {
+                still += 1;
+                if told.insert(left.epoch.0) {
+                    tell(sub, &left, &trouble);
+                }
+            }
+        }
+    }
+    Ok(still)
+}
+
+fn tell(sub: &Subscription, left: &LeftUpstream, trouble: &Trouble) {
+    let (queue, consumer) = (&sub.settings.queue, &sub.consumer);
+    let advice = format!(
+        "it is ended as soon as that provider answers; where it never will, run there: trunkline consumer \
+         unregister {queue} {consumer}, and here: delete from trunkline.left_upstream where epoch = {}",
+        left.epoch
+    );
+    let (address, error) = (left.address.as_deref(), trouble.log_line());
+    warn!(%consumer, address, %error, %advice, "consumer left at the provider before, which keeps events for it");
+}
+
+/// Ends the consumer, its helpers and its capture at a provider.
+async fn end(sub: &Subscription, left: &LeftUpstream) -> Result<(), Trouble> {
+    let provider = connect(sub, left).await?;
+    let (client, queue) = (&*provider, sub.settings.queue.as_str());
+    is_still_there(client, queue, left.epoch).await?;
+    moment::prepare(&provider).await?;
+    let captured = provider::captures(client, Some(queue)).await?;
+    let is_ours = |consumer: &str| consumer == sub.consumer;
+    for capture in captured {
+        if capture.consumers.iter().any(|one| is_ours(&one.consumer)) {
+            end_capture(sub, client, &capture).await?;
+        }
+    }
+    for one in consumer::list(client).await.map_err(Trouble::queue)? {
+        let is_ours = is_ours(&one.name) || helper::is_helper_of(&one.name, &sub.consumer);
+        if one.queue == queue && is_ours {
+            let ended = consumer::unregister(client, queue, &one.name).await;
+            ended.map_err(Trouble::queue)?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends the capture of one table or sequence; its lock is tried for in moments.
+async fn end_capture(
+    sub: &Subscription,
+    client: &tokio_postgres::Client,
+    capture: &Capture,
+) -> Result<(), Trouble> {
+    let tries = Tries::within(moment::LIMIT);
+    loop {
+        match provider::end_capture(client, capture, &sub.consumer).await {
+            Ok(_) => return Ok(()),
+            Err(error) => tries.again(error).await?,
+        }
+    }
+}
+
+async fn connect(sub: &Subscription, left: &LeftUpstream) -> Result<Session, Trouble> {
+    let unknown = || {
+        let doing = "could not connect to the provider before";
+        Trouble::passing(doing, anyhow::anyhow!("it is not known where it is"))
+    };
+    let address = left.address.as_deref().ok_or_else(unknown)?;
+    let there = sub.provider.at(address).map_err(|error| {
+        let doing = "could not read where the provider before is";
+        Trouble::passing(doing, anyhow::Error::new(error))
+    })?;
+    let name = ApplicationName::new(Purpose::Admin, &sub.settings.job);
+    let session = there.connect_for(&name, Schema::PROVIDER).await;
+    session.map_err(Trouble::connect("provider before"))
+}
+
+/// Checks that the queue is the one that was left: another server may have the address by now.
+async fn is_still_there(
+    client: &tokio_postgres::Client,
+    queue: &str,
+    epoch: Epoch,
+) -> Result<(), Trouble> {
+    match provider::queue_epoch(client, queue).await? {
+        Some(found) if found == epoch => Ok(()),
+        Some(_) | None => {
+            let doing = "could not find the queue that was left";
+            let why = "its address is that of another queue by now";
+            Err(Trouble::passing(doing, anyhow::anyhow!(why)))
+        }
+    }
+}

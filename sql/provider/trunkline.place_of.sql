@@ -1,0 +1,205 @@
+-- Function trunkline.place_of(i_queue, i_places): where in a queue somebody goes on who has applied another one.
+--
+-- Arguments: i_places: the tick that is applied, by all names that it has: its own, then those in the logs further up,
+--            nearest first: [[epoch, tick, tag], ...], as pgq.tick.tick_origins has them.
+-- Result: one row, none if there is no such queue.
+--   answer   here      a place is of this queue, and its tick is there with its tag
+--            exact     a tick of this queue contains just that place: the first such tick
+--            overlap   the place is between two ticks: the last one before it, and the first one after it (until_*)
+--            wait      this node reads the log of the place, and its queue shows it up to an earlier one as yet
+--            ahead     the place is of this queue, which does not have that tick (any more): it was restored
+--            gone      none of it, or no more; why says which
+--   place    the place that the answer is about, counted from 0; null: none
+--   epoch    identity of this queue
+--   tick_id, tick_tag, tick_time, origins, until_id, until_tag, until_time, until_origins   of the two ticks
+--
+-- Only what a tick says proves a place: epoch, number and tag are compared. Of a place between two ticks the tag cannot
+-- be compared; both ticks are of the log whose numbers are compared.
+-- A place of this queue decides alone: what else the caller has seen says nothing about a queue that went back in time.
+-- Tables: reads queue, tick, position; makes a tick if the node's position is further than its last tick says.
+-- Users: pgq_admin.
+create or replace function trunkline.place_of(i_queue text, i_places jsonb)
+returns table (answer text, place int4, why text, epoch bigint,
+               tick_id bigint, tick_tag bigint, tick_time timestamptz, origins jsonb,
+               until_id bigint, until_tag bigint, until_time timestamptz, until_origins jsonb)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_queue pgq.queue;
+    v_place record;
+    v_found record;
+begin
+    select * into v_queue from pgq.queue q where q.queue_name = i_queue;
+    if not found then
+        return;
+    end if;
+    epoch := v_queue.queue_epoch;
+    answer := 'gone';
+    why := 'its log and that of the subscriber''s position have nothing in common';
+    for v_place in
+        select p.number, p.epoch, p.tick, p.tag, p.epoch = v_queue.queue_epoch as is_own
+          from trunkline._places(i_places) p order by p.epoch <> v_queue.queue_epoch, p.number
+    loop
+        if v_place.is_own then
+            select * into v_found from trunkline._tick_here(v_queue, v_place.tick, v_place.tag);
+        else
+            select * into v_found from trunkline._ticks_around(v_queue, v_place.epoch, v_place.tick, v_place.tag);
+        end if;
+        -- An answer for a nearer place is kept, unless a farther one is a place to go on.
+        if v_found.answer in ('here', 'exact', 'overlap') or place is null and v_found.answer is not null then
+            answer := v_found.answer;
+            why := v_found.why;
+            place := v_place.number;
+            tick_id := v_found.tick_id;
+            until_id := v_found.until_id;
+        end if;
+        exit when v_place.is_own or tick_id is not null;
+    end loop;
+    select t.tick_tag, t.tick_time, t.tick_origins into tick_tag, tick_time, origins
+      from pgq.tick t where t.tick_queue = v_queue.queue_id and t.tick_id = place_of.tick_id;
+    select t.tick_tag, t.tick_time, t.tick_origins into until_tag, until_time, until_origins
+      from pgq.tick t where t.tick_queue = v_queue.queue_id and t.tick_id = place_of.until_id;
+    return next;
+end
+$$;
+revoke all on function trunkline.place_of(text, jsonb) from public;
+grant execute on function trunkline.place_of(text, jsonb) to pgq_admin;
+
+-- Function trunkline._places(i_places): the places of such a list, nearest first, counted from 0. For place_of only.
+create or replace function trunkline._places(i_places jsonb)
+returns table (number int4, epoch bigint, tick bigint, tag bigint)
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select (a.number - 1)::int4, (a.place ->> 0)::bigint, (a.place ->> 1)::bigint, (a.place ->> 2)::bigint
+      from jsonb_array_elements(i_places) with ordinality a (place, number)
+$$;
+revoke all on function trunkline._places(jsonb) from public;
+
+-- Function trunkline._stands_at(i_queue, i_epoch): the tick of a log up to which replay has applied the queue of the
+-- same name here; null if this node is not fed from that log. For place_of only. Tables: reads position.
+create or replace function trunkline._stands_at(i_queue text, i_epoch bigint) returns bigint
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_tick bigint;
+begin
+    if to_regclass('trunkline.position') is not null then
+        select max(o.tick) into v_tick
+          from trunkline.position p
+         cross join trunkline._places(
+                jsonb_build_array(jsonb_build_array(p.epoch, p.tick_id, p.tick_tag)) || coalesce(p.origins, '[]')) o
+         where p.queue = i_queue and o.epoch = i_epoch;
+    end if;
+    return v_tick;
+end
+$$;
+revoke all on function trunkline._stands_at(text, bigint) from public;
+
+-- Function trunkline._tick_here(i_queue, i_tick, i_tag): whether one can go on after a tick of the queue itself.
+-- For place_of only. Result: answer here with tick_id, ahead or gone. Tables: reads tick.
+create or replace function trunkline._tick_here(
+    i_queue pgq.queue, i_tick bigint, i_tag bigint, out answer text, out why text, out tick_id bigint, out until_id bigint)
+returns record
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_tick pgq.tick;
+begin
+    select * into v_tick from pgq.tick t where t.tick_queue = i_queue.queue_id and t.tick_id = i_tick;
+    if v_tick.tick_tag <> i_tag
+       or i_tick > (select max(t.tick_id) from pgq.tick t where t.tick_queue = i_queue.queue_id) then
+        answer := 'ahead';
+        why := format('tick %s of its queue is not the one that was applied: it went back in time', i_tick);
+    elsif txid_snapshot_xmin(v_tick.tick_snapshot) > i_queue.queue_truncated_txid then
+        answer := 'here';
+        tick_id := i_tick;
+    else
+        answer := 'gone';
+        why := format('it no longer holds the events after tick %s of its queue', i_tick);
+    end if;
+end
+$$;
+revoke all on function trunkline._tick_here(pgq.queue, bigint, bigint) from public;
+
+-- Function trunkline._ticks_around(i_queue, i_epoch, i_tick, i_tag): the ticks of a queue around a tick of another log.
+-- For place_of only. Result: answer exact with tick_id, overlap with both, wait or gone; null: nothing here is of that
+-- log. A tick whose events are gone does not count. Reads all ticks of the queue; makes one if this node has applied
+-- more than its ticks say.
+create or replace function trunkline._ticks_around(
+    i_queue pgq.queue, i_epoch bigint, i_tick bigint, i_tag bigint,
+    out answer text, out why text, out tick_id bigint, out until_id bigint)
+returns record
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_stands bigint := trunkline._stands_at(i_queue.queue_name, i_epoch);
+    v_exact  bigint;
+    v_before bigint;
+    v_after  bigint;
+    v_other  bool;
+    v_far    bool;
+begin
+    for v_look in 1..2 loop
+        select min(t.tick_id) filter (where o.tick = i_tick and o.tag = i_tag),
+               bool_or(o.tick = i_tick and o.tag <> i_tag),
+               max(t.tick_id) filter (where o.tick < i_tick),
+               min(t.tick_id) filter (where o.tick > i_tick),
+               bool_or(o.number > 0)
+          into v_exact, v_other, v_before, v_after, v_far
+          from pgq.tick t cross join trunkline._places(t.tick_origins) o
+         where t.tick_queue = i_queue.queue_id and t.tick_origins is not null and o.epoch = i_epoch
+           and txid_snapshot_xmin(t.tick_snapshot) > i_queue.queue_truncated_txid;
+        exit when v_exact is not null or v_after is not null or v_look = 2 or v_stands is null or v_stands < i_tick;
+        perform trunkline._tick_now(i_queue.queue_name);
+    end loop;
+    if v_other or v_after < v_before then
+        answer := 'gone';
+        why := format('tick %s of the log that both come from is another one here', i_tick);
+    elsif v_exact is not null then
+        answer := 'exact';
+        tick_id := v_exact;
+    elsif v_before is not null and v_after is not null and v_far then
+        -- Somebody in between has applied several of its ticks at once: a row that came and went is in no event here.
+        answer := 'gone';
+        why := format('tick %s of a log that it does not read itself is between two of its ticks', i_tick);
+    elsif v_before is not null and v_after is not null then
+        answer := 'overlap';
+        tick_id := v_before;
+        until_id := v_after;
+    elsif v_after is not null then
+        answer := 'gone';
+        why := format('its own log begins after tick %s of the log that both come from', i_tick);
+    elsif v_stands < i_tick then
+        answer := 'wait';
+        why := format('it is at tick %s of the log that both come from, the subscriber at tick %s', v_stands, i_tick);
+    elsif v_stands is not null then
+        answer := 'wait';
+        why := 'no tick of its queue says what it contains: its tables are not captured, or not all of them are in step';
+    end if;
+end
+$$;
+revoke all on function trunkline._ticks_around(pgq.queue, bigint, bigint, bigint) from public;
+
+-- Function trunkline._tick_now(i_queue): makes a tick, where the queue makes its own ticks and is not paused.
+-- For place_of only.
+create or replace function trunkline._tick_now(i_queue text) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_queue pgq.queue;
+begin
+    select * into v_queue from pgq.queue q
+     where q.queue_name = i_queue and not q.queue_external_ticker and not q.queue_ticker_paused
+       for no key update;
+    if found then
+        perform pgq._insert_tick(v_queue, null, null, null);
+    end if;
+end
+$$;
+revoke all on function trunkline._tick_now(text) from public;

@@ -1,0 +1,36 @@
+-- Function trunkline.table_origins(i_queue): the oids of a queue's tables in the logs that they are written from, and in its own.
+--
+-- A subscriber of this queue keeps them: it may have to move to a node further up when this one is gone.
+-- Result: one row a captured table and log: its oid here, the log's epoch, its oid there; consumer: who writes the table, null
+--         in the queue's own log. A table that holds only a part of the rows or columns above is in no other log.
+-- Tables: reads queue, captured, position, table_state. Users: pgq_admin.
+create or replace function trunkline.table_origins(i_queue text)
+returns table (table_oid oid, epoch bigint, log_oid oid, consumer text)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+        select c.table_oid, q.queue_epoch, c.table_oid, null::text
+          from pgq.queue q join trunkline.captured c on c.queue_id = q.queue_id
+         where q.queue_name = i_queue and c.dropped_at is null;
+    if to_regclass('trunkline.table_state') is null then
+        return;
+    end if;
+    return query
+        select c.table_oid, a.epoch, a.oid, p.consumer
+          from pgq.queue q
+          join trunkline.captured c on c.queue_id = q.queue_id and c.dropped_at is null
+          join trunkline.table_state s on s.target_oid = c.table_oid and s.consumer = any (c.writers)
+                                      and s.filter is null and s.column_attnums is null
+          join trunkline.position p on p.consumer = s.consumer and p.queue = q.queue_name
+         cross join lateral (
+               select p.epoch, s.provider_oid
+                union all
+               select (u.origin ->> 0)::bigint, (u.origin ->> 1)::bigint::oid
+                 from jsonb_array_elements(s.origin_oids) u (origin)) a (epoch, oid)
+         where q.queue_name = i_queue;
+end
+$$;
+revoke all on function trunkline.table_origins(text) from public;
+grant execute on function trunkline.table_origins(text) to pgq_admin;
