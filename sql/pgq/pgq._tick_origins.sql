@@ -5,8 +5,7 @@
 -- STABLE: it sees what the calling statement's snapshot sees. That statement takes the tick's snapshot, so the tick
 -- claims neither more nor less than it shows.
 -- The answer is trunkline.log_origins's, which replay brings with it. It is called only where its owner may act as
--- the
--- owner of this function anyway: whoever may create schemas could else have a trunkline of his own called.
+-- the owner of this function anyway: whoever may create schemas could else have a trunkline of his own called.
 -- Tables touched: reads the catalog, and what trunkline.log_origins reads. Users must not: nothing to fear.
 create or replace function pgq._tick_origins(i_queue_name text, out origins jsonb, out path bigint[]) returns record
 language plpgsql stable

@@ -45,9 +45,8 @@ end
 $$;
 revoke all on function trunkline.captured_root(oid) from public;
 
--- Function trunkline.outdated_writers(): the captured tables whose writers are not stored as the jobs' lists say
--- now. One pass over
--- the lists: the ticker asks every few seconds.
+-- Function trunkline.outdated_writers(): the captured tables whose writers are not stored as the jobs' lists say now.
+-- One pass over the lists: the ticker asks every few seconds.
 -- Tables: reads captured, table_state.
 create or replace function trunkline.outdated_writers() returns setof oid
 language plpgsql stable
