@@ -295,3 +295,20 @@ fn se_05_policies_and_rights_that_come_in_the_middle_of_a_copy_park_the_table_un
         "not cleared away yet",
     ]);
 }
+
+#[test]
+fn a_role_may_have_any_name() {
+    let replication = Replication::builder().make();
+    replication
+        .everywhere("create table t (id int primary key); create role \"Re.Play\" login superuser");
+    for node in [&replication.ticker, &replication.replay] {
+        let config = std::fs::read_to_string(&node.config).unwrap();
+        let config = config.replace("user=postgres", "user=Re.Play");
+        std::fs::write(&node.config, config).unwrap();
+    }
+    replication.start();
+    replication.add_all();
+    replication.on_provider("insert into t values (1)");
+    replication.sync();
+    replication.assert_same();
+}
