@@ -23,6 +23,7 @@ declare
                              order by l.root_oid, l.level, l.table_oid);
     v_table  oid;
     v_wait   interval := interval '300 ms' + array_length(v_levels, 1) * interval '0.5 ms';
+    v_once   interval := interval '300 ms';
     v_until  timestamptz;
     v_who    text;
 begin
@@ -31,13 +32,14 @@ begin
     exception when insufficient_privilege then
         if exists (select from unnest(v_levels) v (oid) cross join lateral trunkline.blockers(v.oid) b
                     where b.is_autovacuum) then
-            v_wait := greatest(v_wait, interval '1.5 s');
+            v_once := interval '1.5 s';
+            v_wait := greatest(v_wait, v_once);
         end if;
     end;
     v_until := clock_timestamp() + v_wait;
     begin
         foreach v_table in array v_levels loop
-            perform set_config('lock_timeout', trunkline.milliseconds_until(v_until), true);
+            perform set_config('lock_timeout', trunkline.milliseconds_until(least(v_until, clock_timestamp() + v_once)), true);
             execute format('lock table only %s in share row exclusive mode', v_table::regclass);
         end loop;
     exception when lock_not_available or deadlock_detected then
@@ -46,6 +48,11 @@ begin
             detail = coalesce(v_who, 'Whoever held it has let go meanwhile.'),
             hint = 'Try again, or end that session: select pg_terminate_backend(pid).';
     end;
+    -- Without event triggers nobody brings the deny trigger to a partition that came while we waited.
+    if exists (select from trunkline.levels(i_queue) l where not l.table_oid = any (v_levels)) then
+        raise exception 'tables of queue % have got partitions', quote_literal(i_queue) using errcode = '55P03',
+            detail = 'They came while the locks were waited for.', hint = 'Try again.';
+    end if;
     foreach v_table in array v_levels loop
         perform trunkline.switch_deny_on(i_queue, v_table);
     end loop;

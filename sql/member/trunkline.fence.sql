@@ -4,7 +4,8 @@
 -- A call waits a moment only (trunkline.close_tables): who wants the fence calls it again until it gets it. Everybody
 -- who is in the midst of a statement or transaction that wrote is waited for; who writes afterwards gets 25006, in a
 -- transaction of any isolation. A node that has no role is made the first provider of its set before. One that is
--- fenced is looked at again: where a trigger is not on any more, all is done anew, with another final tick. Not kept
+-- fenced is looked at again: where a trigger is not on any more, or something was written after the final tick, all is
+-- done anew, with another final tick. Not kept
 -- out: sessions with session_replication_role = replica, owners who disable the trigger, nextval(), DDL, and tables
 -- that are not captured into the queue.
 --
@@ -33,18 +34,13 @@ declare
     v_obstacle record;
     v_epoch    bigint;
     v_tick     bigint;
+    v_before   text;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'a fence is made in READ COMMITTED transactions only' using errcode = '25001',
             hint = 'Its final tick must show all that was committed before.';
     end if;
-    -- Event triggers of the database's users rest: one that writes a log of DDL into a table that it names without a
-    -- schema does not find it under this function's path. The setting goes back with the function, like its clauses.
-    begin
-        perform set_config('session_replication_role', 'replica', true);
-    exception when insufficient_privilege then
-        null;
-    end;
+    v_before := trunkline.rest_event_triggers();
     perform trunkline.begin_set(i_queue);
     v_role := trunkline.hold_role(i_queue);
     if trunkline.is_copy() or v_role.role not in ('provider', 'fenced') then
@@ -54,8 +50,7 @@ begin
             hint = case when trunkline.is_copy() then 'If it is the node that it was: select trunkline.keep_identity().'
                         else 'Writes are taken by another node.' end;
     end if;
-    if v_role.role = 'fenced' and not exists (
-            select from trunkline.levels(i_queue) l where trunkline.deny_state(l.table_oid) is distinct from 'O') then
+    if v_role.role = 'fenced' and trunkline.still_fenced(i_queue, v_role.final_tick_id) then
         done := false;
     else
         select * into v_obstacle from trunkline.fence_obstacles(i_queue);
@@ -78,6 +73,7 @@ begin
         done := true;
     end if;
     read_only := trunkline.follow_read_only();
+    perform trunkline.wake_event_triggers(v_before);
     select count(*) into tables from trunkline.levels(i_queue);
     select r.final_epoch, r.final_tick_id, r.final_tick_tag, r.final_tick_time into epoch, tick_id, tick_tag, tick_time
       from trunkline.role r where r.queue_name = i_queue;
@@ -85,9 +81,24 @@ end
 $$;
 revoke all on function trunkline.fence(text, text, bool) from public;
 
+-- Function trunkline.still_fenced(i_queue, i_final_tick): whether a fence holds: all triggers are on, and the final tick shows
+-- all that was written. An owner may have switched triggers off, written, and switched them on again.
+create or replace function trunkline.still_fenced(i_queue text, i_final_tick bigint) returns bool
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return not exists (
+               select from trunkline.levels(i_queue) l where trunkline.deny_state(l.table_oid) is distinct from 'O')
+       and (select u.is_known and u.oldest is null from trunkline.unapplied(i_queue, i_final_tick) u);
+end
+$$;
+revoke all on function trunkline.still_fenced(text, bigint) from public;
+
 -- Function trunkline.hold_role(i_queue): this node's row for a set, locked until the transaction ends, with
--- inserts_disabled as the queue has it while the node is provider. Errors: 55P03 another command holds it; 42704 the
--- node has no role.
+-- inserts_disabled as the queue has it while the node is provider. The table is locked, too: whoever brings a table or a
+-- partition reads the row FOR SHARE (trunkline.make_deny), which locks nothing where there was no row yet. Errors: 55P03
+-- another command holds it; 42704 the node has no role.
 create or replace function trunkline.hold_role(i_queue text) returns trunkline.role
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -95,6 +106,7 @@ as $$
 declare
     v_role trunkline.role;
 begin
+    lock table trunkline.role in exclusive mode;
     select * into v_role from trunkline.role r where r.queue_name = i_queue for update;
     if not found then
         raise exception 'this node has no role in a set of queue %', quote_literal(i_queue) using errcode = '42704';

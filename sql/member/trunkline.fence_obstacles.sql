@@ -1,6 +1,6 @@
 -- Function trunkline.fence_obstacles(i_queue): what no waiting would help against, so that a fence is refused before it
--- takes a lock: tables whose triggers this function's owner may not switch, and prepared transactions that have
--- written.
+-- takes a lock: tables whose triggers this function's owner may not switch, tables that are written through a parent which
+-- is not of the set, and prepared transactions that have written.
 -- Result: code (SQLSTATE), reason, hint; no row: none. Tables: reads the catalog, pg_prepared_xacts and pg_locks.
 create or replace function trunkline.fence_obstacles(i_queue text, out code text, out reason text, out hint text)
 returns setof record
@@ -22,6 +22,14 @@ begin
                   from pg_class c
                  where c.oid = any (v_levels) and not pg_has_role(current_user, c.relowner, 'USAGE')) o
         having count(*) > 0;
+    -- A statement fires the statement triggers of the table that it names, and of no child of it.
+    return query
+        select '0A000', format('a statement on %s writes rows of %s, and %s is not replicated here',
+                               i.inhparent::regclass, i.inhrelid::regclass, i.inhparent::regclass),
+               'Replicate the parent table, too, or end the inheritance.'
+          from pg_inherits i
+         where i.inhrelid = any (v_levels) and not i.inhparent = any (v_levels)
+         order by i.inhrelid, i.inhparent limit 1;
     return query
         select '55006', format('prepared transaction %s has written %s', quote_literal(p.gid),
                                string_agg(distinct l.relation::regclass::text, ', ')),

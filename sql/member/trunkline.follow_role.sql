@@ -15,6 +15,7 @@ declare
     v_until timestamptz := clock_timestamp() + interval '300 ms';
     v_table record;
     v_left  int4 := 0;
+    v_before text;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'roles are followed in READ COMMITTED transactions only' using errcode = '25001';
@@ -22,12 +23,15 @@ begin
     if not exists (select from trunkline.role r where r.queue_name = i_queue and r.role = 'standby') then
         return 0;
     end if;
-    -- Event triggers of the database's users rest, as in trunkline.fence.
-    begin
-        perform set_config('session_replication_role', 'replica', true);
-    exception when insufficient_privilege then
-        null;
-    end;
+    if trunkline.stands_as_asked(i_queue) then
+        return 0;
+    end if;
+    -- Held to the end: a node that is made a plain subscriber meanwhile must not get another trigger.
+    perform from trunkline.role r where r.queue_name = i_queue and r.role = 'standby' for no key update;
+    if not found then
+        return 0;
+    end if;
+    v_before := trunkline.rest_event_triggers();
     for v_table in
         select l.table_oid as oid, true as is_of_set
           from trunkline.levels(i_queue) l where trunkline.deny_state(l.table_oid) is distinct from 'O'
@@ -36,7 +40,6 @@ begin
          where d.oid not in (select l.table_oid from trunkline.levels(i_queue) l)
     loop
         begin
-            -- Nothing is written while there is nothing to do.
             update trunkline.role r set toggled_by = txid_current()
              where r.queue_name = i_queue and r.role = 'standby' and r.toggled_by is null;
             perform set_config('lock_timeout', trunkline.milliseconds_until(v_until), true);
@@ -50,10 +53,27 @@ begin
         end;
     end loop;
     update trunkline.role r set toggled_by = null where r.queue_name = i_queue and r.toggled_by is not null;
+    perform trunkline.wake_event_triggers(v_before);
     return v_left;
 end
 $$;
 revoke all on function trunkline.follow_role(text) from public;
+
+-- Function trunkline.stands_as_asked(i_queue): whether just the tables of the set have a deny trigger, switched on. Nothing
+-- is locked or written while there is nothing to do.
+create or replace function trunkline.stands_as_asked(i_queue text) returns bool
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return not exists (
+               select from trunkline.levels(i_queue) l where trunkline.deny_state(l.table_oid) is distinct from 'O')
+       and not exists (
+               select from trunkline.denied(i_queue) d
+                where d.oid not in (select l.table_oid from trunkline.levels(i_queue) l));
+end
+$$;
+revoke all on function trunkline.stands_as_asked(text) from public;
 
 -- Function trunkline.denied(i_queue): the tables that have a deny trigger of this queue.
 create or replace function trunkline.denied(i_queue text, out oid oid) returns setof oid

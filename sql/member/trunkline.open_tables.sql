@@ -16,6 +16,7 @@ declare
     v_until timestamptz := clock_timestamp() + interval '300 ms';
     v_table oid;
     v_left  int4 := 0;
+    v_before text;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'tables are opened in READ COMMITTED transactions only' using errcode = '25001';
@@ -25,12 +26,7 @@ begin
     if not found then
         return 0;
     end if;
-    -- Event triggers of the database's users rest, as in trunkline.fence.
-    begin
-        perform set_config('session_replication_role', 'replica', true);
-    exception when insufficient_privilege then
-        null;
-    end;
+    v_before := trunkline.rest_event_triggers();
     for v_table in
         select l.table_oid from trunkline.levels(i_queue) l
          where trunkline.deny_state(l.table_oid) <> 'D'
@@ -44,6 +40,7 @@ begin
         end;
     end loop;
     update trunkline.role r set toggled_by = null, opening = v_left > 0 where r.queue_name = i_queue;
+    perform trunkline.wake_event_triggers(v_before);
     return v_left;
 end
 $$;

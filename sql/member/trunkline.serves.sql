@@ -1,7 +1,7 @@
 -- Function trunkline.serves(i_queue): whether applications write the tables of this queue here: this node is the
--- provider, or a plain one (the queue is here, and has no role). Never true on a server in recovery, nor of a copy that
--- was restored elsewhere. Ticker, lag and subscribers do not count: a dead ticker must not take the provider's address
--- away.
+-- provider, or a plain one (the queue is here, and has no role). Never true on a server in recovery, nor of a copy of a
+-- set's node that was restored elsewhere. A plain provider is of no set, and its copy is one, too. Ticker, lag and
+-- subscribers do not count: a dead ticker must not take the provider's address away.
 -- Tables: reads trunkline.role and pgq.queue. Users: everyone.
 create or replace function trunkline.serves(i_queue text) returns bool
 language plpgsql stable security definer

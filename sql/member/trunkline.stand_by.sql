@@ -28,7 +28,7 @@ begin
     update trunkline.role r set term = greatest(r.term, i_term), read_only = i_read_only
      where r.queue_name = i_queue and (r.term < i_term or r.read_only <> i_read_only);
     -- A prepared transaction only delays a table.
-    select * into v_obstacle from trunkline.fence_obstacles(i_queue) o where o.code = '42501';
+    select * into v_obstacle from trunkline.fence_obstacles(i_queue) o where o.code in ('42501', '0A000');
     if found then
         raise exception 'this node cannot be a standby of queue %: %', quote_literal(i_queue), v_obstacle.reason
             using errcode = v_obstacle.code, hint = v_obstacle.hint;
@@ -49,23 +49,22 @@ set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
 as $$
 declare
-    v_table oid;
+    v_table  oid;
+    v_was    bool;
+    v_before text;
 begin
     delete from trunkline.role r where r.queue_name = i_queue and r.role = 'standby';
-    if not found then
+    v_was := found;
+    if not v_was and exists (select from trunkline.role r where r.queue_name = i_queue) then
         return false;
     end if;
-    -- Event triggers of the database's users rest, as in trunkline.fence.
-    begin
-        perform set_config('session_replication_role', 'replica', true);
-    exception when insufficient_privilege then
-        null;
-    end;
+    v_before := trunkline.rest_event_triggers();
     for v_table in select d.oid from trunkline.denied(i_queue) d order by 1 loop
         execute format('drop trigger deny_trunkline on %s', v_table::regclass);
     end loop;
     perform trunkline.follow_read_only();
-    return true;
+    perform trunkline.wake_event_triggers(v_before);
+    return v_was;
 end
 $$;
 revoke all on function trunkline.leave_standby(text) from public;

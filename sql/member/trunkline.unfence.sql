@@ -4,6 +4,7 @@
 --
 -- Arguments: i_force although another node was heard of with a higher term: it is said to be off, and its writes are
 -- given up.
+-- A provider whose deny triggers somebody has switched on is opened, too.
 -- Result: done (false: it was no fenced node but the provider), and how many tables are left to be opened.
 -- Errors: 25001 outside READ COMMITTED; 42704 no role; 55000 the node is neither, or another node has a higher term;
 -- 55P03 another command is at it. Tables: writes trunkline.role, trunkline.node, pgq.queue; switches triggers; alters
@@ -21,16 +22,12 @@ as $$
 declare
     v_role   trunkline.role;
     v_member record;
+    v_before text;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'a fence is taken away in READ COMMITTED transactions only' using errcode = '25001';
     end if;
-    -- Event triggers of the database's users rest, as in trunkline.fence.
-    begin
-        perform set_config('session_replication_role', 'replica', true);
-    exception when insufficient_privilege then
-        null;
-    end;
+    v_before := trunkline.rest_event_triggers();
     v_role := trunkline.hold_role(i_queue);
     if trunkline.is_copy() or v_role.role not in ('provider', 'fenced') then
         raise exception 'this node is no fenced provider of queue %: it is a %', quote_literal(i_queue),
@@ -55,8 +52,14 @@ begin
          where r.queue_name = i_queue;
         update pgq.queue q set queue_disable_insert = v_role.inserts_disabled where q.queue_name = i_queue;
         perform trunkline.follow_read_only();
+    else
+        -- ALTER TABLE ... ENABLE TRIGGER ALL, which others say after a load, switches deny triggers on, too.
+        update trunkline.role r set opening = true
+         where r.queue_name = i_queue and not r.opening
+           and exists (select from trunkline.levels(i_queue) l where trunkline.deny_state(l.table_oid) <> 'D');
     end if;
     tables_left := trunkline.open_tables(i_queue);
+    perform trunkline.wake_event_triggers(v_before);
 end
 $$;
 revoke all on function trunkline.unfence(text, bool) from public;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod copies;
+mod edges;
 mod fence;
 mod membership;
 mod opening;
