@@ -5,7 +5,8 @@
 -- A subscriber counts when it has said so after the call: at once if there was something to apply, within a second else.
 -- Result: true: every change of the queue's captured tables that was committed before the call is committed on so many
 --         subscribers, each of which replicates all of these tables, whole: no table of it waits for a copy, is parked,
---         or is replicated in part (rows, columns, or without updates). False: the time is over first.
+--         or is replicated in part (rows, columns, or without updates). A change that a person has skipped there counts
+--         as applied. False: the time is over first.
 -- Errors: 25001: the transaction has written, or is not READ COMMITTED: call it after COMMIT, by itself.
 --         42704: no such queue. 22023: a number below 0, or a null. 55000: the queue has fewer subscribers.
 -- Tables touched: reads queue, tick, subscription, consumer, captured; the event tables once, if no tick shows all yet.
@@ -49,7 +50,8 @@ begin
             using errcode = '55000', hint = 'trunkline status lists the subscribers.';
     end if;
     v_snapshot := txid_current_snapshot();
-    perform pg_advisory_xact_lock_shared(hashtext('trunkline.wait_replicated'), v_id);
+    -- Without waiting: replay holds the lock for moments, and who holds it longer only makes it slower.
+    perform pg_try_advisory_xact_lock_shared(hashtext('trunkline.wait_replicated'), v_id);
     -- A quiet queue makes a tick once a minute: its last tick is good enough if it shows every event there is.
     select t.tick_id into v_quiet from pgq.tick t where t.tick_queue = v_id
      order by t.tick_queue desc, t.tick_id desc limit 1;
