@@ -86,7 +86,7 @@ as $$
 declare
     v_tick bigint;
 begin
-    if to_regclass('trunkline.position') is not null then
+    if trunkline.knows_writers() then
         select max(o.tick) into v_tick
           from trunkline.position p
          cross join trunkline._places(

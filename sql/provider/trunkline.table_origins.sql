@@ -14,7 +14,8 @@ begin
         select c.table_oid, q.queue_epoch, c.table_oid, null::text
           from pgq.queue q join trunkline.captured c on c.queue_id = q.queue_id
          where q.queue_name = i_queue and c.dropped_at is null;
-    if to_regclass('trunkline.table_state') is null then
+    -- A replay of this database may not be installed, or be older.
+    if not trunkline.knows_writers() then
         return;
     end if;
     return query

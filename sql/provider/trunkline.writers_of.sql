@@ -20,14 +20,14 @@ begin
                                           and coalesce(to_jsonb(s) ->> 'target_name', s.table_name) = c.relname
              order by s.consumer);
     end if;
-    -- By the table's names, which have an index.
+    -- By the name that the provider's table has now, where no other one is given: replay writes it under that.
     return array(
         select distinct s.consumer
           from (select i_table as oid union all select p.part_oid from trunkline.parts(i_table) p) t
           join pg_class c on c.oid = t.oid
           join pg_namespace n on n.oid = c.relnamespace
-          join trunkline.table_state s on coalesce(s.target_schema, s.schema_name) = n.nspname
-                                      and coalesce(s.target_name, s.table_name) = c.relname
+          join trunkline.table_state s on coalesce(s.target_schema, s.schema_now, s.schema_name) = n.nspname
+                                      and coalesce(s.target_name, s.name_now, s.table_name) = c.relname
          order by s.consumer);
 end
 $$;
@@ -58,11 +58,11 @@ begin
     end if;
     return query
     with written (table_oid, writers) as (
+        -- By the catalog: to_regclass() fails where the schema may not be looked into.
         select trunkline.captured_root(r.oid), array_agg(distinct s.consumer order by s.consumer)
           from trunkline.table_state s
-         cross join lateral (select to_regclass(format('%I.%I', coalesce(s.target_schema, s.schema_name),
-                                                                coalesce(s.target_name, s.table_name)))::oid) r (oid)
-         where r.oid is not null
+          join pg_namespace n on n.nspname = coalesce(s.target_schema, s.schema_now, s.schema_name)
+          join pg_class r on r.relnamespace = n.oid and r.relname = coalesce(s.target_name, s.name_now, s.table_name)
          group by 1)
     select c.table_oid
       from trunkline.captured c
@@ -79,6 +79,6 @@ create or replace function trunkline.knows_writers() returns bool
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select exists (select from trunkline.component c where c.name = 'subscriber' and c.step >= 24);
+    select exists (select from trunkline.component c where c.name = 'subscriber' and c.step >= 26);
 $$;
 revoke all on function trunkline.knows_writers() from public;

@@ -11,7 +11,8 @@ as $$
 begin
     relays := false;
     unmarked := false;
-    if to_regclass('trunkline.captured') is not null then
+    -- Capture may be missing, or older than replay.
+    if to_regprocedure('trunkline.set_writers(oid)') is not null then
         -- By the index of rows with writers, of which a plain provider has none.
         relays := exists (select from trunkline.captured c where c.writers <> '{}' and i_consumer = any (c.writers));
         unmarked := relays and exists (
