@@ -65,16 +65,19 @@ fn thousands_of_small_batches_write_nothing_into_the_catalog() {
         .ok();
     replication.wait_ok();
     // Every path once: rows one by one, staged rows and keys, rows of which nothing is known, sums.
+    // One batch each: statements that come in one batch may go another way.
     let every_path = || {
-        replication.on_provider("update t set v = v || '.' where id = 1");
-        replication.on_provider("update t set v = v || '+'");
-        replication.on_provider("delete from t where id > 150");
-        replication.on_provider(
+        for statement in [
+            "update t set v = v || '.' where id = 1",
+            "update t set v = v || '+'",
+            "delete from t where id > 150",
             "insert into t select g, 'put' from generate_series(100, 300) g on conflict (id) do update set v = 'put'",
-        );
-        replication.on_provider("insert into keyless select 'x' from generate_series(1, 200)");
-        replication.on_provider("delete from keyless");
-        replication.sync();
+            "insert into keyless select 'x' from generate_series(1, 200)",
+            "delete from keyless",
+        ] {
+            replication.on_provider(statement);
+            replication.sync();
+        }
     };
     every_path();
     let batches = || -> i64 {

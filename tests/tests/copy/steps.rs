@@ -34,7 +34,7 @@ const SWAP: &[&str] = &["resync", "parent", "--swap"];
 /// Claims the only part before the copy does, until the session ends.
 const PART: &str = "insert into trunkline.copied_range values ('replay1', 'public', 'parent', 0)";
 /// Keeps the batch loop from taking the table.
-const LOOP: &str = "lock table trunkline.position in share mode";
+const LOOP: &str = "select 1 from trunkline.position for no key update";
 
 /// A step: what holds the daemon there, and how one sees that it is there.
 struct Step {
