@@ -209,7 +209,7 @@ fn tables_whose_changes_cannot_be_applied_once_more_wait_for_an_operator() {
         chain.on(
             2,
             &format!(
-                "select concat_ws(' ', state, needs_repair, error) from trunkline.table_state \
+                "select concat_ws(' ', state, needs_repair::text, error) from trunkline.table_state \
                   where table_name = '{table}'"
             ),
         )
