@@ -55,7 +55,7 @@ fn a_table_that_is_written_through_its_parent_cannot_be_fenced() {
         sqlstate(&replication.provider, "db1", "insert into c values (1)"),
         "ok"
     );
-    replication.replay.run(&["add", "p"]).ok();
+    replication.replay.run(&["add", "p", "--expect-sync"]).ok();
     replication.wait_ok();
     fence(&operator);
     for statement in [
