@@ -103,21 +103,24 @@ pub struct Applied {
     pub whole: Vec<u32>,
 }
 
-/// What a consumer has applied; none if it is not registered here.
+/// What a consumer has applied; none if it is not registered here. Only `with_tables` reads which tables it has whole.
 pub async fn applied(
     client: &impl GenericClient,
     consumer: &str,
+    with_tables: bool,
 ) -> Result<Option<Applied>, Error> {
     let doing = || Error::database("read the position");
+    let statement = if with_tables {
+        "select p.epoch, p.tick_id, p.tick_tag, \
+                array(select t.provider_oid from trunkline.table_state t \
+                       where t.consumer = p.consumer and t.state = 'ok' \
+                         and t.column_attnums is null and t.filter is null and t.ignored = 0) \
+         from trunkline.position p where p.consumer = $1"
+    } else {
+        "select epoch, tick_id, tick_tag, '{}'::oid[] from trunkline.position where consumer = $1"
+    };
     let row = client
-        .query_opt(
-            "select p.epoch, p.tick_id, p.tick_tag, \
-                    array(select t.provider_oid from trunkline.table_state t \
-                           where t.consumer = p.consumer and t.state = 'ok' \
-                             and t.column_attnums is null and t.filter is null and t.ignored = 0) \
-             from trunkline.position p where p.consumer = $1",
-            &[&consumer],
-        )
+        .query_opt(statement, &[&consumer])
         .await
         .map_err(doing())?;
     row.map(|row| {

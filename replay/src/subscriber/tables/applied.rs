@@ -67,7 +67,7 @@ async fn tell(
     with_tables: bool,
 ) -> Result<bool, Trouble> {
     let queue = &sub.settings.queue;
-    let applied = position::applied(&**subscriber, &sub.consumer).await?;
+    let applied = position::applied(&**subscriber, &sub.consumer, with_tables).await?;
     // None: not installed yet.
     let applied = applied.ok_or(Trouble::Stale)?;
     let told =
