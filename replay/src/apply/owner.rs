@@ -105,6 +105,7 @@ impl Acting {
                     constraints: row.try_get(2)?,
                     own_path: row.try_get(3)?,
                     code: row.try_get(4)?,
+                    // Null: there is no such table, which the look at its columns tells.
                     unlogged: row.try_get::<_, Option<bool>>(6)?.unwrap_or_default(),
                 })
             })
