@@ -2,10 +2,15 @@
 --
 --   node_id, name, number   who it is (trunkline.node)
 --   role, term     what it said that it is
+--   since          since when it has the role, by its own clock; null: it has none, and follows
 --   upstream       the node that it reads from; null: none
 --   epoch, tick_id, tick_tag   where it stands in its upstream's log; null: it reads from none
---   server_started when its server was started: one node id with two of them is two servers
+--   server_started when its server was started, the latest that was heard of
+--   start_heard_at when that was heard first
+--   twin_heard_at  when an earlier start was heard of although the later one was known: two servers have the node's
+--                  identity, as after a copy of the cluster's files
 --   heard_at       when it was heard
+-- A row of the node's own id is another server that has this node's identity.
 -- Users must not write to it.
 create table trunkline.member (
     queue_name     text        not null,
@@ -20,6 +25,9 @@ create table trunkline.member (
     tick_tag       bigint,
     server_started timestamptz not null,
     heard_at       timestamptz not null default now(),
+    start_heard_at timestamptz not null default now(),
+    since          timestamptz,
+    twin_heard_at  timestamptz,
     primary key (queue_name, node_id),
     check (num_nulls(epoch, tick_id, tick_tag) in (0, 3))
 );

@@ -1,13 +1,15 @@
 //! What a node is in the sets of its queues, and the fence that keeps writers out of a set's tables. Reads and changes
 //! both through schema trunkline's functions only.
 
+use serde::Deserialize;
 use tokio_postgres::{GenericClient, Row};
 
 use crate::error::{Error, column};
 use crate::install::ownership::{Schema, function_exists};
 
 /// The role of a node in a set; the SQL has the same words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The node takes the writes.
     Provider,
@@ -33,7 +35,7 @@ impl Role {
         }
     }
 
-    fn of(word: &str) -> Result<Role, Error> {
+    pub(crate) fn of(word: &str) -> Result<Role, Error> {
         [
             Role::Provider,
             Role::Fenced,

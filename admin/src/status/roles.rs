@@ -1,8 +1,9 @@
 //! Asks a database what it is in the sets of its queues.
 
+use sql::meeting::{self, Member};
 use sql::role;
 
-use super::verdict::RoleFacts;
+use super::verdict::{MemberFacts, RoleFacts};
 
 /// The roles of a database, each with its queue; empty for a plain provider or subscriber.
 pub(super) async fn roles(
@@ -13,6 +14,7 @@ pub(super) async fn roles(
         return Ok(Vec::new());
     }
     let problems = role::fence_problems(client).await?;
+    let members = meeting::members(client).await?;
     let of_queue = |queue: &str| {
         let here = problems.iter().filter(|one| one.queue == queue);
         let told = here.map(|one| match &one.table {
@@ -33,6 +35,11 @@ pub(super) async fn roles(
                 final_tick: one.final_tick,
                 opening: one.opening,
                 problems: of_queue(&one.queue),
+                members: members
+                    .iter()
+                    .filter(|member| member.queue == one.queue)
+                    .map(member_facts)
+                    .collect(),
             };
             (one.queue, facts)
         })
@@ -43,4 +50,18 @@ pub(super) async fn roles(
 pub(super) fn of_queue(roles: &[(String, RoleFacts)], queue: &str) -> Option<RoleFacts> {
     let mut of_queue = roles.iter().filter(|(name, _)| name == queue);
     of_queue.next().map(|(_, facts)| facts.clone())
+}
+
+fn member_facts(member: &Member) -> MemberFacts {
+    let upstream = member.upstream.map(|node| node.to_string());
+    MemberFacts {
+        node: member.node.to_string(),
+        name: member.name.clone(),
+        role: member.role.as_str(),
+        since_seconds: member.since_seconds,
+        term: member.term,
+        follows: member.upstream_name.clone().or(upstream),
+        heard_seconds: member.heard_seconds,
+        problem: member.problem.clone(),
+    }
 }

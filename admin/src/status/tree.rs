@@ -190,7 +190,14 @@ fn subscriber_branch(subscriber: &SubscriberStatus) -> Branch {
 
 /// What a database is in its set; none for a plain provider or subscriber.
 fn role_branch(role: Option<&RoleFacts>) -> Option<Branch> {
-    role.map(|role| Branch::new(format!("role: {}", role.describe())))
+    role.map(|role| Branch {
+        text: format!("role: {}", role.describe()),
+        twigs: role
+            .members
+            .iter()
+            .map(|one| Branch::new(one.describe()))
+            .collect(),
+    })
 }
 
 /// A reason, with the advice below it.
@@ -256,7 +263,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::report::*;
-    use super::super::verdict::{Reason, ReasonKind, RoleFacts, Severity};
+    use super::super::verdict::{MemberFacts, Reason, ReasonKind, RoleFacts, Severity};
 
     fn reason(subject: &str, what: &str, advice: Option<&str>) -> Reason {
         Reason {
@@ -329,6 +336,16 @@ mod tests {
                         final_tick: None,
                         opening: false,
                         problems: Vec::new(),
+                        members: vec![MemberFacts {
+                            node: "17".into(),
+                            name: Some("pollux".into()),
+                            role: "standby",
+                            since_seconds: None,
+                            term: 3,
+                            follows: Some("castor".into()),
+                            heard_seconds: 1.0,
+                            problem: None,
+                        }],
                     }),
                     reachable: true,
                     last_tick: Some(12),
@@ -392,6 +409,7 @@ ticker t: running, pid 7
 replay j: not running on this host
 ├─ provider, queue q: tick 12, 3 min 20 s ago
 │  ├─ role: provider for 1 min 0 s, term 3
+│  │  └─ pollux: standby, term 3, follows castor
 │  └─ critical: ticker: no tick for 3 min 20 s: does the ticker run?
 └─ subscriber s1: stopped, tick 11, lag 0.50 s, 9 events behind, 1000000 rows of a batch written so far, 2 conflicts
    ├─ critical: replay: no\\u{1b}[31m route

@@ -119,7 +119,7 @@ fn ticker(of: String, queue: &QueueStatus, ticks: &TickFacts, limits: Limits) ->
         queue
             .reasons
             .iter()
-            .filter(|one| one.kind != ReasonKind::Fence)
+            .filter(|one| !matches!(one.kind, ReasonKind::Fence | ReasonKind::Set))
     };
     let what = reasons().map(|reason| match &reason.advice {
         Some(advice) => format!("{} ({advice})", reason.what),

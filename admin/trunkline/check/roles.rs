@@ -1,11 +1,11 @@
 //! The findings about what a database is in the set of a queue. Pure: judges what status tells.
 
-use admin::status::verdict::RoleFacts;
+use admin::status::verdict::{MemberFacts, RoleFacts};
 
 use super::finding::{Check, Finding, Level};
 
 /// The finding about the role: a fenced provider is a warning, because nobody can write; a copy is critical, because
-/// it serves nobody until a person says what it is.
+/// it serves nobody until a person says what it is. So are two providers, and two servers of one identity.
 pub(crate) fn role(of: String, role: Option<&RoleFacts>) -> Finding {
     let (level, message) = match role {
         None => (Level::Ok, "is in no set".to_owned()),
@@ -15,7 +15,13 @@ pub(crate) fn role(of: String, role: Option<&RoleFacts>) -> Finding {
                 "fenced" => Level::Warning,
                 _ => Level::Ok,
             };
-            (level, role.describe())
+            let problems = role.members.iter().filter_map(MemberFacts::told);
+            let problems: Vec<String> = problems.collect();
+            if problems.is_empty() {
+                (level, role.describe())
+            } else {
+                (Level::Critical, problems.join("; "))
+            }
         }
     };
     Finding::new(Check::Role, of, level, message)
@@ -51,6 +57,7 @@ mod tests {
             final_tick: None,
             opening,
             problems: problems.iter().map(|text| (*text).to_owned()).collect(),
+            members: Vec::new(),
         };
         let level = |facts: &RoleFacts| {
             let of = || "db1/q".to_owned();
@@ -74,6 +81,23 @@ mod tests {
         let holed = facts("fenced", false, &["public.t takes writes"]);
         assert_eq!(level(&holed), (Level::Warning, Level::Critical));
         assert_eq!(level(&facts("copy", false, &[])).0, Level::Critical);
+        let rival = MemberFacts {
+            node: "17".into(),
+            name: None,
+            role: "provider",
+            since_seconds: None,
+            term: 1,
+            follows: None,
+            heard_seconds: 1.0,
+            problem: Some("two providers of term 1".into()),
+        };
+        let torn = RoleFacts {
+            members: vec![rival],
+            ..facts("provider", false, &[])
+        };
+        let found = role(String::new(), Some(&torn));
+        assert_eq!(found.status, Level::Critical);
+        assert_eq!(found.message, "node 17: two providers of term 1");
         assert_eq!(role(String::new(), None).status, Level::Ok);
     }
 }

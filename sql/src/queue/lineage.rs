@@ -3,10 +3,12 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use tokio_postgres::Row;
 
 /// Random identity of a node: a database that takes part in a replication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(transparent)]
 pub struct NodeId(pub i64);
 
 impl fmt::Display for NodeId {

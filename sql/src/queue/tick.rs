@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use tokio_postgres::{GenericClient, Statement};
 
 use crate::error::{Error, column};
@@ -25,7 +26,8 @@ pub struct Tick {
 }
 
 /// Random identity of a queue, new each time that the queue is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(transparent)]
 pub struct Epoch(pub i64);
 
 /// A snapshot as the server writes a `txid_snapshot`: `xmin:xmax:xip,...`.

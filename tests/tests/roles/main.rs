@@ -4,6 +4,7 @@
 mod copies;
 mod edges;
 mod fence;
+mod meeting;
 mod membership;
 mod opening;
 mod probes;

@@ -1,12 +1,14 @@
 //! The verdict on a replication's health: facts in, verdict out. Every output (`status`, `check`, the page, the metrics
 //! and `/health`) tells this verdict, so that no two outputs disagree. Pure.
 
+mod member;
 mod provider;
 mod reason;
 mod role;
 mod ticks;
 mod waits;
 
+pub use member::MemberFacts;
 pub use provider::{FromProvider, Held, ProviderFacts, Retention, of_provider};
 pub use reason::{Reason, ReasonKind, Severity, Unasked, worst};
 pub use role::RoleFacts;

@@ -60,6 +60,8 @@ pub enum ReasonKind {
     Lag,
     /// The database takes no writes, or its tables do not do what its role asks.
     Fence,
+    /// The nodes of a set do not agree who its provider is, or two servers are one node.
+    Set,
 }
 
 impl ReasonKind {
@@ -83,6 +85,7 @@ impl ReasonKind {
             ReasonKind::Conflicts => "conflicts",
             ReasonKind::Lag => "lag",
             ReasonKind::Fence => "fence",
+            ReasonKind::Set => "set",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::member::MemberFacts;
 use super::reason::{Reason, ReasonKind, Severity};
 use crate::output::seconds;
 
@@ -27,6 +28,8 @@ pub struct RoleFacts {
     pub opening: bool,
     /// Where tables are not as the role asks: `schema.table: what is wrong`.
     pub problems: Vec<String>,
+    /// The other nodes of the set.
+    pub members: Vec<MemberFacts>,
 }
 
 impl RoleFacts {
@@ -85,6 +88,7 @@ impl RoleFacts {
             let reason = new(Severity::Critical, ReasonKind::Fence, told.join("; "));
             found.push(reason.advised("trunkline fence QUEUE, or unfence QUEUE, puts it right"));
         }
+        found.extend(self.members.iter().filter_map(|one| one.reason(subject)));
         found
     }
 }
@@ -103,6 +107,7 @@ mod tests {
             final_tick: None,
             opening: false,
             problems: Vec::new(),
+            members: Vec::new(),
         }
     }
 

@@ -1,0 +1,64 @@
+-- Function trunkline.introduce(i_queue): what this node says of itself at a meeting of the nodes of a set.
+--
+-- Result: an object; its readers ignore keys that they do not know.
+--   node, name, number   who it is (trunkline.node); node null: its schema came with a dump
+--   started       when its server was started
+--   in_recovery   the server takes no writes at all: a physical copy of another node
+--   role, term, since    as in trunkline.my_role; a node that follows without a role is a reader of term 0; null: a
+--                 plain database
+--   epoch         identity of its queue; null: it has none
+--   upstream      the node that it reads from; null: none
+--   place         where it stands there: [epoch, tick, tag]
+--   members       the other nodes, as it has last heard of each: node, role, term, and age, the seconds since
+--   known_term    the highest term that it has heard of
+--   history       the rows of trunkline.history
+-- Tables: reads role, member, history, node, position and pgq.queue. Users: pgq_admin.
+create or replace function trunkline.introduce(i_queue text) returns jsonb
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+as $$
+declare
+    v_role     record;
+    v_position jsonb := '{}';
+    v_epoch    bigint;
+begin
+    select r.role, r.term, r.since into v_role from trunkline.my_role(i_queue) r;
+    if trunkline.follows(i_queue) then
+        select jsonb_build_object('upstream', p.followed[1], 'place', jsonb_build_array(p.epoch, p.tick_id, p.tick_tag))
+          into v_position
+          from trunkline.position p where p.queue = i_queue order by p.applied_at desc, p.consumer limit 1;
+        if v_role.role is null then
+            select 'reader'::text as role, 0::bigint as term, null::timestamptz as since into v_role;
+        end if;
+    end if;
+    if to_regclass('pgq.queue') is not null then
+        select q.queue_epoch into v_epoch from pgq.queue q where q.queue_name = i_queue;
+    end if;
+    return v_position || jsonb_build_object(
+        'started', pg_postmaster_start_time(), 'in_recovery', pg_is_in_recovery(),
+        'role', v_role.role, 'term', v_role.term, 'since', v_role.since, 'epoch', v_epoch)
+        || coalesce((select jsonb_build_object('node', n.node_id, 'name', n.name, 'number', n.number)
+                       from trunkline.node n), '{}')
+        || jsonb_build_object(
+        'members', coalesce((
+            select jsonb_agg(jsonb_build_object(
+                       'node', m.node_id, 'role', m.role, 'term', m.term,
+                       'age', greatest(0, extract(epoch from clock_timestamp() - m.heard_at))) order by m.node_id)
+              from trunkline.member m where m.queue_name = i_queue), '[]'),
+        'known_term', greatest(v_role.term,
+            (select max(m.term) from trunkline.member m where m.queue_name = i_queue),
+            (select max(h.term) from trunkline.history h where h.queue_name = i_queue)),
+        'history', coalesce((
+            select jsonb_agg(to_jsonb(h) - 'queue_name' order by h.term, h.node_id)
+              from trunkline.history h where h.queue_name = i_queue), '[]'));
+end
+$$;
+revoke all on function trunkline.introduce(text) from public;
+do $$
+begin
+    if exists (select from pg_catalog.pg_roles r where r.rolname = 'pgq_admin') then
+        grant execute on function trunkline.introduce(text) to pgq_admin;
+    end if;
+end
+$$;
