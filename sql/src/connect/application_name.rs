@@ -33,6 +33,8 @@ pub enum Purpose {
     Install,
     /// Waits for ticks.
     Listen,
+    /// Meets the other nodes of a set.
+    Meeting,
     /// A command of trunkline.
     Operator,
     /// Parks a table.
@@ -75,6 +77,7 @@ impl Purpose {
             Purpose::Filter => "filter",
             Purpose::Install => "install",
             Purpose::Listen => "listen",
+            Purpose::Meeting => "meeting",
             Purpose::Operator => "operator",
             Purpose::Parking => "parking",
             Purpose::PgDump => "pg_dump",
