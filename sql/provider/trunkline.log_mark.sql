@@ -1,7 +1,7 @@
 -- Function trunkline.log_mark(i_shape_id, i_kind, i_data json): tells the queue something of a captured table
 -- that is no row: an event trunkline.1.mark (sql/FORMAT.md).
 --
--- Arguments: i_shape_id the shape that its rows have now; i_kind resync, emptied, filled, digest or ignored.
+-- Arguments: i_shape_id the shape that its rows have now; i_kind resync, emptied, filled, digest, own or ignored.
 -- Result: none. Tables: reads trunkline.captured and trunkline.shape; logs an event.
 -- Users must not call it: consumers change or give up their rows for it.
 create or replace function trunkline.log_mark(i_shape_id bigint, i_kind text, i_data json) returns void

@@ -13,10 +13,10 @@
 --   epoch    identity of this queue
 --   tick_id, tick_tag, tick_time, origins, until_id, until_tag, until_time, until_origins   of the two ticks
 --
--- Only what a tick says proves a place: epoch, number and tag are compared. Of a place between two ticks the tag cannot
--- be compared; both ticks are of the log whose numbers are compared.
+-- Only what is written down proves a place: epoch, number and tag are compared. Of a place between two ticks that is what
+-- this node has noted when it stood there itself (trunkline.applied_tick).
 -- A place of this queue decides alone: what else the caller has seen says nothing about a queue that went back in time.
--- Tables: reads queue, tick, position; makes a tick if the node's position is further than its last tick says.
+-- Tables: reads queue, tick, position, applied_tick; makes a tick if the node's position is further than its last tick says.
 -- Users: pgq_admin.
 create or replace function trunkline.place_of(i_queue text, i_places jsonb)
 returns table (answer text, place int4, why text, epoch bigint,
@@ -98,6 +98,20 @@ end
 $$;
 revoke all on function trunkline._stands_at(text, bigint) from public;
 
+-- Function trunkline._stood_at(i_queue, i_epoch, i_tick, i_tag): whether replay has stood here at that tick of the log that
+-- it reads. For place_of only. Tables: reads position, applied_tick.
+create or replace function trunkline._stood_at(i_queue text, i_epoch bigint, i_tick bigint, i_tag bigint) returns bool
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return trunkline.knows_writers() and exists (
+        select from trunkline.position p join trunkline.applied_tick a on a.consumer = p.consumer
+         where p.queue = i_queue and a.epoch = i_epoch and a.tick_id = i_tick and a.tick_tag = i_tag);
+end
+$$;
+revoke all on function trunkline._stood_at(text, bigint, bigint, bigint) from public;
+
 -- Function trunkline._tick_here(i_queue, i_tick, i_tag): whether one can go on after a tick of the queue itself.
 -- For place_of only. Result: answer here with tick_id, ahead or gone. Tables: reads tick.
 create or replace function trunkline._tick_here(
@@ -155,7 +169,7 @@ begin
          where t.tick_queue = i_queue.queue_id and t.tick_origins is not null and o.epoch = i_epoch
            and txid_snapshot_xmin(t.tick_snapshot) > i_queue.queue_truncated_txid;
         exit when v_exact is not null or v_after is not null or v_look = 2 or v_stands is null or v_stands < i_tick;
-        perform trunkline._tick_now(i_queue.queue_name);
+        perform trunkline.tick_now(i_queue.queue_name);
     end loop;
     if v_other or v_after < v_before then
         answer := 'gone';
@@ -167,6 +181,9 @@ begin
         -- Somebody in between has applied several of its ticks at once: a row that came and went is in no event here.
         answer := 'gone';
         why := format('tick %s of a log that it does not read itself is between two of its ticks', i_tick);
+    elsif v_before is not null and v_after is not null and not trunkline._stood_at(i_queue.queue_name, i_epoch, i_tick, i_tag) then
+        answer := 'gone';
+        why := format('it has never stood at tick %s of the log that both come from', i_tick);
     elsif v_before is not null and v_after is not null then
         answer := 'overlap';
         tick_id := v_before;
@@ -184,22 +201,3 @@ begin
 end
 $$;
 revoke all on function trunkline._ticks_around(pgq.queue, bigint, bigint, bigint) from public;
-
--- Function trunkline._tick_now(i_queue): makes a tick, where the queue makes its own ticks and is not paused.
--- For place_of only.
-create or replace function trunkline._tick_now(i_queue text) returns void
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_queue pgq.queue;
-begin
-    select * into v_queue from pgq.queue q
-     where q.queue_name = i_queue and not q.queue_external_ticker and not q.queue_ticker_paused
-       for no key update;
-    if found then
-        perform pgq._insert_tick(v_queue, null, null, null);
-    end if;
-end
-$$;
-revoke all on function trunkline._tick_now(text) from public;

@@ -20,15 +20,19 @@ begin
                                           and coalesce(to_jsonb(s) ->> 'target_name', s.table_name) = c.relname
              order by s.consumer);
     end if;
-    -- By the name that the provider's table has now, where no other one is given: replay writes it under that.
+    -- By the name that the provider's table has now, where no other one is given: replay writes it under that. And by its
+    -- number: between its renaming here and the batch that brings the new name it has a name that no list has.
     return array(
-        select distinct s.consumer
-          from (select i_table as oid union all select p.part_oid from trunkline.parts(i_table) p) t
+        with tree (oid) as (select i_table union all select p.part_oid from trunkline.parts(i_table) p)
+        select s.consumer
+          from tree t
           join pg_class c on c.oid = t.oid
           join pg_namespace n on n.oid = c.relnamespace
           join trunkline.table_state s on coalesce(s.target_schema, s.schema_now, s.schema_name) = n.nspname
                                       and coalesce(s.target_name, s.name_now, s.table_name) = c.relname
-         order by s.consumer);
+         union
+        select s.consumer from tree t join trunkline.table_state s on s.target_oid = t.oid
+         order by 1);
 end
 $$;
 revoke all on function trunkline.writers_of(oid) from public;
@@ -57,13 +61,16 @@ begin
         return;
     end if;
     return query
-    with written (table_oid, writers) as (
+    with named (consumer, oid) as (
         -- By the catalog: to_regclass() fails where the schema may not be looked into.
-        select trunkline.captured_root(r.oid), array_agg(distinct s.consumer order by s.consumer)
+        select s.consumer, r.oid
           from trunkline.table_state s
           join pg_namespace n on n.nspname = coalesce(s.target_schema, s.schema_now, s.schema_name)
           join pg_class r on r.relnamespace = n.oid and r.relname = coalesce(s.target_name, s.name_now, s.table_name)
-         group by 1)
+         union
+        select s.consumer, s.target_oid from trunkline.table_state s where s.target_oid is not null
+    ), written (table_oid, writers) as (
+        select trunkline.captured_root(n.oid), array_agg(distinct n.consumer order by n.consumer) from named n group by 1)
     select c.table_oid
       from trunkline.captured c
       left join written w on w.table_oid = c.table_oid
@@ -79,6 +86,6 @@ create or replace function trunkline.knows_writers() returns bool
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select exists (select from trunkline.component c where c.name = 'subscriber' and c.step >= 26);
+    select exists (select from trunkline.component c where c.name = 'subscriber' and c.step >= 28);
 $$;
 revoke all on function trunkline.knows_writers() from public;

@@ -48,7 +48,8 @@ revoke all on function trunkline.table_mark(oid) from public;
 --
 -- Arguments: the tables' quoted names, their marks (trunkline.table_mark), the lock. ROW EXCLUSIVE, which writing takes anyway,
 -- keeps other owners, triggers, rules and columns out; ACCESS SHARE keeps other owners and columns out.
--- Errors: 40001 where one has changed: the transaction is to be repeated with a new look. Those of LOCK.
+-- Errors: 40001 where one has changed, or its capture does not log any more what replay writes: the transaction is to be
+-- repeated with a new look. Those of LOCK.
 -- Partitions are looked at and not locked: a table may have more of them than there is room for locks.
 -- Tables: locks those, reads the catalog. Each small batch pays for it, so it has no setting of its own,
 -- which took longer than all else here: names and operators have their schema instead.
@@ -58,19 +59,25 @@ as $$
 declare
     v_table pg_catalog.oid;
     -- Every role with TRIGGER on a table can make an ordinary trigger, which acts on the rows that an ordinary session writes.
-    v_ordinary pg_catalog.bool := i_mode operator(pg_catalog.=) 'row exclusive'
+    v_writes   pg_catalog.bool := i_mode operator(pg_catalog.=) 'row exclusive';
+    v_ordinary pg_catalog.bool := v_writes
                        and pg_catalog.current_setting('session_replication_role') operator(pg_catalog.<>) 'replica';
 begin
     execute pg_catalog.concat('lock table only ', pg_catalog.array_to_string(i_tables, ', only '), ' in ', i_mode, ' mode');
     for n in 1..pg_catalog.cardinality(i_tables) loop
         v_table := pg_catalog.to_regclass(i_tables[n]);
-        -- Most are known without a further question.
+        -- Most are known without a further question: their owner may be trusted, and they have no trigger of capture that passes
+        -- a replica by.
         perform from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.oid operator(pg_catalog.=) c.relowner
           where c.oid operator(pg_catalog.=) v_table and c.relkind operator(pg_catalog.=) 'r'
             and (r.rolsuper or r.rolname operator(pg_catalog.=) current_user)
-            and i_marks[n] operator(pg_catalog.=) pg_catalog.concat(c.oid, ' ', c.relowner, ' own');
+            and i_marks[n] operator(pg_catalog.=) pg_catalog.concat(c.oid, ' ', c.relowner, ' own')
+            and not (v_writes and c.relhastriggers and exists (
+                     select from pg_catalog.pg_trigger t
+                      where t.tgrelid operator(pg_catalog.=) c.oid and t.tgenabled operator(pg_catalog.=) 'O'
+                        and pg_catalog.left(t.tgname::pg_catalog.text, 10) operator(pg_catalog.=) 'trunkline_'));
         continue when found and not v_ordinary;
-        if not trunkline.is_as_marked(v_table, i_marks[n], v_ordinary) then
+        if not trunkline.is_as_marked(v_table, i_marks[n], v_ordinary) or v_writes and trunkline.is_unlogged(v_table) then
             raise exception 'table % has another owner or other code than when replay looked at it', i_tables[n]
                 using errcode = '40001';
         end if;

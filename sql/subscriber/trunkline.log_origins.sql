@@ -43,10 +43,16 @@ begin
      where array[p.consumer] = v_writers and p.queue = i_queue
        and not exists (
                select from trunkline.table_state s
-                 -- By the catalog: to_regclass() fails where the schema may not be looked into, and no tick would be made.
-                 join pg_namespace n on n.nspname = coalesce(s.target_schema, s.schema_now, s.schema_name)
-                 join pg_class r on r.relnamespace = n.oid and r.relname = coalesce(s.target_name, s.name_now, s.table_name)
-                 join trunkline.captured c on c.table_oid = trunkline.captured_root(r.oid)
+                 join lateral (
+                      -- By the catalog: to_regclass() fails where the schema may not be looked into, and no tick would be made.
+                      select r.oid
+                        from pg_namespace n join pg_class r on r.relnamespace = n.oid
+                       where n.nspname = coalesce(s.target_schema, s.schema_now, s.schema_name)
+                         and r.relname = coalesce(s.target_name, s.name_now, s.table_name)
+                       union all
+                      -- A table that was renamed here alone is parked, and its name is in no list.
+                      select s.target_oid) t on t.oid is not null
+                 join trunkline.captured c on c.table_oid = trunkline.captured_root(t.oid)
                 where s.consumer = p.consumer and s.state <> 'ok' and c.queue_id = v_queue);
 end
 $$;

@@ -23,7 +23,8 @@
 --   needs_repair     parked, and its rows are of no place in the queue: it waits for `replay resync`
 --   logged_from      where the table is captured here: the place from which on each change of the log that the consumer
 --                    reads is in this database's log, too, tick by tick; null: not known (trunkline.mark_logged)
---   target_oid       the table on the subscriber, when logged_from was noted
+--   logged_txid      the transaction of this database that noted logged_from
+--   target_oid       the table on the subscriber, when logged_from was noted: it is the same one under another name
 --   schema_now, name_now  the provider's name of now, where it is known; the job goes on knowing the table by its first name
 --   column_now       names of now of the columns in column_attnums and filter_attnums, where they are known: {"number": "name"}
 --   origin_oids      its oids in the logs further up, nearest first: [[epoch, oid], ...]
@@ -92,6 +93,7 @@ create table trunkline.table_state (
     name_now         text,
     column_now       jsonb,
     origin_oids      jsonb,
+    logged_txid      bigint,
     primary key (consumer, schema_name, table_name),
     check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked')),
     check ((tick_id is null) = (tick_tag is null)),

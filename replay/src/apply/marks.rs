@@ -5,7 +5,7 @@ use sql::{
     event::{Mark, part::Partition, shape::Shape},
     name::TableName,
     queue::tick::TickId,
-    subscriber::{partitions, table_state, target},
+    subscriber::{hop, partitions, table_state, target},
 };
 use tracing::warn;
 
@@ -32,6 +32,10 @@ impl ApplyTx<'_> {
         let table = shape.table_name();
         match mark {
             Mark::Resync { why } => Err(needs_copy(&table, why.clone(), COPY_AGAIN)),
+            Mark::Own => {
+                let (session, consumer) = (&*self.applier.session, &self.applier.consumer);
+                Ok(hop::forget_origins(session, consumer, shape.table.oid).await?)
+            }
             Mark::Ignored { operation, rows } => {
                 warn!(%table, %operation, rows, tick = tick.0, "changes left out");
                 let (session, consumer) = (&*self.applier.session, &self.applier.consumer);

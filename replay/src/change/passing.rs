@@ -113,7 +113,9 @@ impl Passing {
                     },
                 })
             }
-            whole @ (Mark::Resync { .. } | Mark::Emptied(_) | Mark::Ignored { .. }) => Some(whole),
+            whole @ (Mark::Resync { .. } | Mark::Emptied(_) | Mark::Own | Mark::Ignored { .. }) => {
+                Some(whole)
+            }
         }
     }
 

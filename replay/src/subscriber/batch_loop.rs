@@ -21,7 +21,10 @@ use super::{
     above,
     followed::Followed,
     hold,
-    hop::{origins::Origins, relaying},
+    hop::{
+        origins::Origins,
+        relaying::{self, AppliedTicks},
+    },
     in_sync::InSync,
     sequences::Sequences,
     shared::Subscription,
@@ -57,6 +60,7 @@ pub(crate) struct BatchLoop<'a> {
     reader: Option<Reader>,
     sequences: Sequences,
     origins: Origins,
+    applied_ticks: AppliedTicks,
     stats: &'a mut Stats,
 }
 
@@ -80,6 +84,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
                 this.stats.tell_if_due();
                 this.recover().await?;
                 this.look_above().await?;
+                this.applied_ticks.forget_if_due(this.sub).await?;
                 this.sequences.carry(&this.provider, this.applier.session()).await?;
             }
             () = sub.stop.cancelled() => return Ok(()),
@@ -120,6 +125,7 @@ impl<'a> BatchLoop<'a> {
             ),
             sequences,
             origins,
+            applied_ticks: AppliedTicks::new(),
             position: stored.position,
             paused: stored.paused,
             look_due: true,
@@ -304,7 +310,7 @@ impl<'a> BatchLoop<'a> {
             self.sub.loop_beat.beat();
             self.in_sync.tables.write(&mut tx, &part, tick).await?;
             if part.is_last() {
-                let moved = self.in_sync.move_to(header);
+                let moved = self.in_sync.move_to(self.sub, header);
                 let tables = &self.in_sync.tables;
                 break tx
                     .commit_move(moved)
@@ -343,6 +349,9 @@ impl<'a> BatchLoop<'a> {
         self.position = header.to;
         let origins = header.lineage.origins.as_deref();
         self.origins.at(self.position, origins)?;
+        if self.in_sync.tables.take_own() {
+            self.origins.has_table();
+        }
         self.stats.batch(events, rows, header);
         self.sub.goes_on(TroubledPart::BatchLoop).await;
         self.sub.for_provider.notify_one();
@@ -356,7 +365,7 @@ impl<'a> BatchLoop<'a> {
         part: &batch::BatchPart,
         header: &Header,
     ) -> Result<Option<u64>, Trouble> {
-        let step = self.in_sync.move_to(header);
+        let step = self.in_sync.move_to(self.sub, header);
         let tables = &mut self.in_sync.tables;
         let Some(sets) = tables.unfiltered(part)? else {
             return Ok(None);

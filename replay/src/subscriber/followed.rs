@@ -29,6 +29,8 @@ pub(crate) struct Followed {
     names: HashMap<TableName, u32>,
     /// The filters; none if no table has a filter.
     filters: Option<Filters>,
+    /// A table's rows have become the provider's own since that was asked last.
+    has_own: bool,
 }
 
 impl Followed {
@@ -39,6 +41,7 @@ impl Followed {
             tables: HashMap::new(),
             names: HashMap::new(),
             filters: provider.map(Filters::new),
+            has_own: false,
         }
     }
 
@@ -82,6 +85,11 @@ impl Followed {
     /// The table with a name, which is the name that the table was added under.
     pub(crate) fn named(&self, table: &TableName) -> Option<&TableRow> {
         self.tables.values().find(|row| row.table == *table)
+    }
+
+    /// Whether a table's rows have become the provider's own since this was asked last.
+    pub(crate) fn take_own(&mut self) -> bool {
+        std::mem::take(&mut self.has_own)
     }
 
     /// Begins a batch: forgets the names that tables had in the batch before.
@@ -203,6 +211,7 @@ impl Followed {
             return Ok(());
         }
         self.names.insert(shape.table_name(), shape.table.oid);
+        self.has_own |= matches!(mark, Mark::Own);
         let marked = tx.mark(shape, mark, tick).await;
         marked.map_err(|trouble| self.under_its_stored_name(trouble))
     }

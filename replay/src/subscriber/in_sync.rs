@@ -68,7 +68,7 @@ impl InSync {
 
     /// The step of the position over a batch that was written under this list. Where no table has taken a change, no
     /// node is stored as one above.
-    pub(crate) fn move_to(&self, header: &Header) -> Move {
+    pub(crate) fn move_to(&self, sub: &Subscription, header: &Header) -> Move {
         let mut lineage = header.lineage.clone();
         if self.tables.len() == 0 {
             lineage.path = NodePath::default();
@@ -80,6 +80,7 @@ impl InSync {
             to_time: Some(header.to_time),
             conflicts: 0,
             lineage,
+            is_kept: sub.tick_by_tick.relays(),
         }
     }
 

@@ -88,16 +88,25 @@ impl Life {
         }
         let sub = Arc::clone(&self.sub);
         is_of_queue(&sub, &admin).await?;
-        // Before any task works: until then tables and position have the names of the old provider's log.
-        hop::run(&sub, &admin).await?;
+        let mut beside = std::pin::pin!(async {
+            tokio::select! {
+                () = keep_role::run(&sub) => Trouble::Stale,
+                never = watch(&sub) => match never {},
+            }
+        });
+        tokio::select! {
+            arrived = self.arrive(&sub, &admin) => if !arrived? {
+                return Ok(());
+            },
+            ended = &mut beside => return Err(ended),
+        }
         // The error that another process has stored belongs to that process.
         sub.show_trouble().await;
         let tables = async {
             tokio::select! {
                 ended = tasks::run(Arc::clone(&sub), admin) => ended,
                 () = auto_add::run(&sub) => Err(Trouble::Stale),
-                () = keep_role::run(&sub) => Err(Trouble::Stale),
-                never = watch(&sub) => match never {},
+                ended = &mut beside => Err(ended),
                 never = hop::left::run(&sub) => match never {},
             }
         };
@@ -139,6 +148,32 @@ impl Life {
                 () = tokio::time::sleep(rests.next_rest()) => {}
                 lost = &mut tables => return lost,
                 () = sub.stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Moves the subscriber to the provider that the config names, if it is at another one. Until then no task works:
+    /// tables and position have the names of the old provider's log. False if asked to stop meanwhile.
+    ///
+    /// # Errors
+    /// Those of the session that holds the lock: then another process may be the owner.
+    async fn arrive(&mut self, sub: &Subscription, admin: &Session) -> Result<bool, Trouble> {
+        let mut rests = self.rests();
+        loop {
+            let Err(trouble) = hop::run(sub, admin).await else {
+                return Ok(true);
+            };
+            if admin.is_closed() {
+                return Err(trouble);
+            }
+            if !matches!(trouble, Trouble::Stale) {
+                self.tell(&trouble).await;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(rests.next_rest()) => {}
+                // Not beside the move, which notes a provider before it registers there.
+                never = hop::left::run(sub) => match never {},
+                () = sub.stop.cancelled() => return Ok(false),
             }
         }
     }

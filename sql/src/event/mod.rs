@@ -105,6 +105,8 @@ pub enum Mark {
         /// The sum of the rows' hashes.
         sum: String,
     },
+    /// The rows are the node's own from here on: no other node's log has their changes any more.
+    Own,
     /// Rows were changed, but the table's identity does not replicate such changes.
     Ignored {
         /// `update` or `delete`.
@@ -284,6 +286,7 @@ impl<'a> RawEvent<'a> {
         let data: MarkData = serde_json::from_str(json)?;
         match kind {
             "resync" => Ok(Mark::Resync { why: data.why }),
+            "own" => Ok(Mark::Own),
             "filled" => Ok(Mark::Filled {
                 column: data.column.ok_or(Why::Missing("column"))?,
                 value: data.value,

@@ -218,18 +218,19 @@ pub struct TableOrigin {
     pub log_oid: u32,
 }
 
-/// The tables of a queue in the logs that they are written from, without the queue's own, nearest first. Source:
-/// `trunkline.table_origins`.
+/// The tables of a queue in the logs that they are written from, without the queue's own, nearest first, as far as that
+/// was so at a tick of the queue already. Source: `trunkline.table_origins`.
 pub async fn table_origins(
     client: &impl GenericClient,
     queue: &str,
+    at: TickId,
 ) -> Result<Vec<TableOrigin>, Error> {
     let failed = || Error::database("ask the provider where its tables come from");
     let rows = client
         .query(
-            "select table_oid, epoch, log_oid from trunkline.table_origins($1) where consumer is not null \
+            "select table_oid, epoch, log_oid from trunkline.table_origins($1, $2) where consumer is not null \
              order by 1, 2, 3",
-            &[&queue],
+            &[&queue, &at.0],
         )
         .await
         .map_err(failed())?;

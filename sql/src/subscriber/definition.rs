@@ -120,7 +120,7 @@ pub(super) async fn logs_what_is_written(
 ) -> Result<bool, tokio_postgres::Error> {
     client
         .query_one(
-            "select to_regprocedure('trunkline.set_writers(oid)') is not null",
+            "select to_regprocedure('trunkline.log_own(text, oid)') is not null",
             &[],
         )
         .await

@@ -6,13 +6,13 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 use tokio_postgres::GenericClient;
 
-use super::{position::Position, table_state::TableRow};
+use super::{path, position::Position, table_state::TableRow};
 use crate::{
     error::Error,
     event::mapping::{ProviderColumn, stored},
     install::ownership::{Schema, relation_exists},
     provider::TableOrigin,
-    queue::tick::Epoch,
+    queue::{lineage::NodePath, tick::Epoch},
 };
 
 /// A move to another log.
@@ -28,6 +28,8 @@ pub struct Hop<'a> {
     pub to_time: SystemTime,
     /// What that tick contains of other nodes' queues.
     pub origins: Option<&'a str>,
+    /// The nodes whose changes are written by the move.
+    pub path: &'a NodePath,
     /// Where the new provider is, without credentials.
     pub address: &'a str,
     /// All tables of the consumer: each row as it must still be, and as it is afterwards.
@@ -43,9 +45,11 @@ pub async fn swap(
     let failed = || Error::database("move the position to another log");
     let moved = client
         .execute(
-            "with moved as ( \
+            &format!(
+                "with moved as ( \
                  update trunkline.position p set epoch = $6, tick_id = $7, tick_tag = $8, tick_time = $9, \
                      origins = $10::text::jsonb, address = $11, tables_version = p.tables_version + 1, \
+                     path = {}, \
                      batch_rows = null, applied_at = clock_timestamp() \
                    from (select o.address from trunkline.position o where o.consumer = $1) before \
                   where p.consumer = $1 and p.epoch = $2 and p.tick_id = $3 and p.tick_tag = $4 \
@@ -56,6 +60,8 @@ pub async fn swap(
              insert into trunkline.left_upstream (consumer, epoch, address) \
              select consumer, $2, address from moved \
              on conflict (consumer, epoch) do update set address = excluded.address, left_at = now()",
+                path::extended("$12")
+            ),
             &[
                 &consumer,
                 &hop.from.epoch.0,
@@ -68,6 +74,7 @@ pub async fn swap(
                 &hop.to_time,
                 &hop.origins,
                 &hop.address,
+                &hop.path.ids(),
             ],
         )
         .await
@@ -104,6 +111,7 @@ const REWRITE: &str = "\
             try_now = false, target_schema = r.target_schema, target_name = r.target_name, \
             column_attnums = r.column_attnums, filter_attnums = r.filter_attnums, schema_now = r.schema_now, \
             name_now = r.name_now, column_now = r.column_now, origin_oids = null, logged_from = null, \
+            logged_txid = null, \
             changed_at = case when r.state = s.state then s.changed_at else clock_timestamp() end \
           from jsonb_to_recordset($2::text::jsonb) r ( \
               schema_name text, table_name text, was_oid bigint, was_state text, was_tick bigint, \
@@ -177,12 +185,32 @@ pub async fn relaying(client: &impl GenericClient, consumer: &str) -> Result<Rel
 }
 
 /// Notes that from the consumer's position on each change of the log that it reads is in its database's own log, tick
-/// by tick. Source: `trunkline.mark_logged`.
-pub async fn mark_logged(client: &impl GenericClient, consumer: &str) -> Result<(), Error> {
+/// by tick; or that this is not so any more. Gives how many tables it notes that of. Source: `trunkline.mark_logged`.
+pub async fn mark_logged(client: &impl GenericClient, consumer: &str) -> Result<i64, Error> {
     client
-        .execute("select trunkline.mark_logged($1)", &[&consumer])
+        .query_one("select trunkline.mark_logged($1)", &[&consumer])
         .await
-        .map_err(Error::database("note since when tables are logged"))?;
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database("note since when tables are logged"))
+}
+
+/// Makes a tick of a queue of the same database, where that is the ticker's to do and not paused. Source:
+/// `trunkline.tick_now`.
+pub async fn tick(client: &impl GenericClient, queue: &str) -> Result<(), Error> {
+    client
+        .execute("select trunkline.tick_now($1)", &[&queue])
+        .await
+        .map_err(Error::database("make a tick"))?;
+    Ok(())
+}
+
+/// Deletes the ticks that a consumer has stood at and nobody can come from any more. Source:
+/// `trunkline.forget_applied`.
+pub async fn forget_applied(client: &impl GenericClient, consumer: &str) -> Result<(), Error> {
+    client
+        .execute("select trunkline.forget_applied($1)", &[&consumer])
+        .await
+        .map_err(Error::database("forget ticks that were applied"))?;
     Ok(())
 }
 
@@ -236,6 +264,23 @@ pub async fn note_origins(
         .await
         .and_then(|row| row.try_get(0))
         .map_err(failed())
+}
+
+/// Forgets the oids that a table of the provider has in the logs further up: they are those of other rows from now on.
+pub async fn forget_origins(
+    client: &impl GenericClient,
+    consumer: &str,
+    provider_oid: u32,
+) -> Result<(), Error> {
+    client
+        .execute(
+            "update trunkline.table_state set origin_oids = null \
+             where consumer = $1 and provider_oid = $2 and origin_oids is not null",
+            &[&consumer, &provider_oid],
+        )
+        .await
+        .map_err(Error::database("forget where a table comes from"))?;
+    Ok(())
 }
 
 /// A provider where a consumer may be left over.

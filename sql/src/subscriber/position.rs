@@ -3,6 +3,7 @@
 
 use std::time::SystemTime;
 
+use tokio::sync::OnceCell;
 use tokio_postgres::{GenericClient, Row, Statement};
 
 use super::{path, session_role::SessionRole, table_state::COPIED_AGAIN};
@@ -165,7 +166,8 @@ pub async fn remove(client: &impl GenericClient, consumer: &str) -> Result<(), E
         .execute(
             "with s as (delete from trunkline.sequence_state where consumer = $1), \
                   c as (delete from trunkline.conflict where consumer = $1), \
-                  l as (delete from trunkline.left_upstream where consumer = $1) \
+                  l as (delete from trunkline.left_upstream where consumer = $1), \
+                  a as (delete from trunkline.applied_tick where consumer = $1) \
              delete from trunkline.position where consumer = $1",
             &[&consumer],
         )
@@ -257,29 +259,40 @@ pub struct Move {
     /// What the tick contains of other nodes' queues, and the nodes that the changes come from. The origins count only
     /// if the tick does not stay the same.
     pub lineage: Lineage,
+    /// The tick is to be kept in `trunkline.applied_tick`: others could follow the tables from this database.
+    pub is_kept: bool,
 }
 
 /// The prepared compare-and-swap of one session.
 pub struct Mover {
     statement: Statement,
+    /// The same, which keeps the tick, too; prepared when it is needed first.
+    keeping: OnceCell<Statement>,
 }
 
 impl Mover {
     /// Prepares the statement on a session to the subscriber.
     pub async fn prepare(client: &impl GenericClient) -> Result<Mover, Error> {
-        let statement = client
-            .prepare(&format!(
-                "update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = coalesce($8, tick_time), \
-                     conflicts = conflicts + $9, batch_rows = null, applied_at = clock_timestamp(), \
-                     origins = case when $8::timestamptz is null then origins else $10::text::jsonb end, \
-                     path = {} \
-                 where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
-                   and tables_version = $5",
-                path::extended("$11")
-            ))
-            .await
-            .map_err(Error::database("prepare to write the position"))?;
-        Ok(Mover { statement })
+        let statement = prepare(client, &moving()).await?;
+        Ok(Mover {
+            statement,
+            keeping: OnceCell::new(),
+        })
+    }
+
+    async fn keeping(&self, client: &impl GenericClient) -> Result<&Statement, Error> {
+        let prepared = self.keeping.get_or_try_init(|| async {
+            let keeping = format!(
+                "with moved as ({} returning consumer, epoch) \
+                 insert into trunkline.applied_tick (consumer, epoch, tick_id, tick_tag) \
+                 select consumer, epoch, $6, $7 from moved \
+                 on conflict (consumer, epoch, tick_id) \
+                     do update set tick_tag = excluded.tick_tag, applied_at = excluded.applied_at",
+                moving()
+            );
+            prepare(client, &keeping).await
+        });
+        prepared.await
     }
 
     /// Moves the position. False if the stored position is not where the move begins, or if the list of tables has
@@ -290,9 +303,14 @@ impl Mover {
         consumer: &str,
         step: &Move,
     ) -> Result<bool, Error> {
+        let statement = if step.is_kept {
+            self.keeping(client).await?
+        } else {
+            &self.statement
+        };
         let moved = client
             .execute(
-                &self.statement,
+                statement,
                 &[
                     &consumer,
                     &step.from.epoch.0,
@@ -311,6 +329,23 @@ impl Mover {
             .map_err(Error::database("write the position"))?;
         Ok(moved == 1)
     }
+}
+
+fn moving() -> String {
+    format!(
+        "update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = coalesce($8, tick_time), \
+             conflicts = conflicts + $9, batch_rows = null, applied_at = clock_timestamp(), \
+             origins = case when $8::timestamptz is null then origins else $10::text::jsonb end, \
+             path = {} \
+         where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
+           and tables_version = $5",
+        path::extended("$11")
+    )
+}
+
+async fn prepare(client: &impl GenericClient, sql: &str) -> Result<Statement, Error> {
+    let prepared = client.prepare(sql).await;
+    prepared.map_err(Error::database("prepare to write the position"))
 }
 
 /// Shows how many rows the present batch has written so far; none: no batch takes long.

@@ -86,9 +86,11 @@ async fn pk_04_insert_only_counts_what_it_leaves_out(mut p: Provider) {
         .iter()
         .filter_map(|(_, mark)| match mark {
             Mark::Ignored { operation, rows } => Some((operation.clone(), *rows)),
-            Mark::Resync { .. } | Mark::Emptied(_) | Mark::Filled { .. } | Mark::Digest { .. } => {
-                None
-            }
+            Mark::Resync { .. }
+            | Mark::Emptied(_)
+            | Mark::Filled { .. }
+            | Mark::Digest { .. }
+            | Mark::Own => None,
         })
         .collect();
     assert_eq!(

@@ -27,6 +27,7 @@ fn kinds(p: &Provider) -> Vec<&'static str> {
             Mark::Emptied(_) => "emptied",
             Mark::Filled { .. } => "filled",
             Mark::Digest { .. } => "digest",
+            Mark::Own => "own",
             Mark::Ignored { .. } => "ignored",
         })
         .collect()

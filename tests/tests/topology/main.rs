@@ -12,6 +12,7 @@ mod circles;
 mod copies;
 mod hop;
 mod hop_faults;
+mod hop_proofs;
 mod hop_tables;
 mod link;
 mod moving;

@@ -29,7 +29,7 @@ use sql::{
     connect::{Purpose, Session},
     name::TableName,
     provider::{self, Heir, PlaceAnswer, Places, TickFound, Want, WantedIdentity},
-    queue::{consumer, tick::TickId},
+    queue::{consumer, lineage::NodePath, tick::TickId},
     subscriber::{
         hop::{self, Hop, LeftUpstream},
         position::{self, Position, Stored},
@@ -180,11 +180,11 @@ impl Hopping<'_> {
     async fn planned(&self, row: &TableRow, heirs: &[Heir]) -> Result<TableRow, Trouble> {
         let heir_in = |log: Position, heirs: &[Heir]| {
             let oid = if log.epoch == self.stored.position.epoch {
-                row.provider_oid
+                Some(row.provider_oid)
             } else {
-                row.origin_oids.oid_in(log.epoch)?
+                row.origin_oids.oid_in(log.epoch)
             };
-            heirs.iter().find(|heir| heir.log_oid == oid).cloned()
+            plan::heir_of(row, oid, heirs).cloned()
         };
         let Some(place) = row
             .stand
@@ -328,6 +328,7 @@ impl Hopping<'_> {
         let ok = rows.into_iter().filter(|row| row.stand == Stand::Ok);
         followed.replace(ok.cloned());
         let mut tx = applier.begin().await?;
+        let mut path = NodePath::default();
         if let Some(until) = &self.way.until {
             let session = self.sub.provider_session(Purpose::Queue).await?;
             let mut queue = Queue::open(session, self.queue(), None).await?;
@@ -342,6 +343,8 @@ impl Hopping<'_> {
                 .on_track()?;
             let batch = next.batch.filter(|batch| batch.to == until.position.tick);
             let batch = batch.ok_or(Trouble::Stale)?;
+            self.sub.refuse_circle(&batch.lineage.path)?;
+            path = batch.lineage.path.clone();
             let settings = PartSizes {
                 chunk_bytes: self.sub.settings.chunk_bytes,
                 once_more: true,
@@ -366,6 +369,7 @@ impl Hopping<'_> {
             to: to.position,
             to_time: to.time,
             origins: to.origins.as_deref(),
+            path: &path,
             address: &self.sub.provider.address(),
             tables: &tables.collect::<Vec<_>>(),
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sql::{
     connect::{Purpose, Session},
     provider::{self, Places},
-    queue::tick::Epoch,
+    queue::tick::{Epoch, TickId},
     subscriber::{hop, position::Position},
 };
 
@@ -15,6 +15,8 @@ use crate::{subscriber::shared::Subscription, trouble::Trouble};
 /// Whether the stored oids may be older than what the provider knows by now.
 #[derive(Debug)]
 pub(crate) struct Origins {
+    /// The tick that is applied: what a table's rows came from at that tick counts.
+    stands: TickId,
     /// The logs further up, when the oids were stored last.
     logs: Vec<Epoch>,
     is_due: bool,
@@ -31,6 +33,7 @@ impl Origins {
     /// Nothing is known to be stored.
     pub(crate) fn new() -> Origins {
         Origins {
+            stands: TickId(0),
             logs: Vec::new(),
             is_due: true,
             again: None,
@@ -43,6 +46,7 @@ impl Origins {
     /// # Errors
     /// [`Trouble::Operator`] if the origins cannot be read.
     pub(crate) fn at(&mut self, position: Position, origins: Option<&str>) -> Result<(), Trouble> {
+        self.stands = position.tick.id;
         // A tick without origins takes back nothing that is known of the tables.
         if origins.is_none() {
             return Ok(());
@@ -56,8 +60,8 @@ impl Origins {
         Ok(())
     }
 
-    /// To be told when a table has come into step: the oids of such a table are asked for, where there is a log further
-    /// up.
+    /// To be told when a table has come into step, or its rows have become the provider's own: the oids of such a table
+    /// are asked for, where there is a log further up.
     pub(crate) fn has_table(&mut self) {
         if !self.logs.is_empty() {
             self.make_due();
@@ -79,7 +83,7 @@ impl Origins {
             return Ok(());
         }
         (self.is_due, self.again) = (false, None);
-        let known = provider::table_origins(&**provider, &sub.settings.queue).await?;
+        let known = provider::table_origins(&**provider, &sub.settings.queue, self.stands).await?;
         if known.is_empty() && self.logs.is_empty() {
             return Ok(());
         }
@@ -95,7 +99,7 @@ impl Origins {
 
 #[cfg(test)]
 mod tests {
-    use sql::queue::tick::{Tick, TickId, TickTag};
+    use sql::queue::tick::{Tick, TickTag};
 
     use super::*;
 

@@ -37,6 +37,33 @@ pub(super) struct NewUpstream<'a> {
     pub own: Option<&'a OwnPlace>,
 }
 
+/// The new provider's table for a row of which `oid` is the number in the log that the heirs are of; none: that number
+/// is not known. A table that is copied from its beginning has no rows yet that could be those of another table: it is
+/// found by its name then, as `replay add` finds one.
+pub(super) fn heir_of<'h>(row: &TableRow, oid: Option<u32>, heirs: &'h [Heir]) -> Option<&'h Heir> {
+    match oid {
+        Some(oid) => heirs.iter().find(|heir| heir.log_oid == oid),
+        None if is_copied_anew(&row.stand) => {
+            let name = row.now.table.as_ref().unwrap_or(&row.table);
+            heirs.iter().find(|heir| heir.table == *name)
+        }
+        None => None,
+    }
+}
+
+/// Whether a table's copy begins anew with the new provider: a snapshot's numbers are another server's.
+fn is_copied_anew(stand: &Stand) -> bool {
+    match stand {
+        Stand::Waiting | Stand::InCopy(_) | Stand::Loaded(_) => true,
+        Stand::Ok | Stand::Parked(Parked { place: None, .. }) => false,
+        Stand::CatchingUp(place)
+        | Stand::WannaSync(place)
+        | Stand::Parked(Parked {
+            place: Some(place), ..
+        }) => needs_its_snapshot(place),
+    }
+}
+
 /// The table's row after the move.
 pub(super) fn after(row: &TableRow, to: NewUpstream<'_>) -> TableRow {
     let Some((heir, shape)) = to.heir.and_then(|heir| Some((heir, heir.shape.as_ref()?))) else {
@@ -74,19 +101,14 @@ fn stand_after(row: &TableRow, heir: &Heir, own: Option<&OwnPlace>) -> (Stand, E
     let stays = |stand: Stand| (stand, row.existing);
     let unlogged = || heir.flaw.clone().map(|flaw| for_repair(flaw, REPAIR));
     match &row.stand {
-        // A snapshot's numbers are another server's, so a copy under way begins anew.
         Stand::Waiting | Stand::InCopy(_) => stays(Stand::Waiting),
+        stand if is_copied_anew(stand) => copied_anew(row),
         Stand::Ok => stays(unlogged().unwrap_or(Stand::Ok)),
         Stand::Parked(Parked { place: None, .. }) => stays(row.stand.clone()),
-        Stand::Loaded(_) => copied_anew(row),
-        Stand::CatchingUp(place)
-        | Stand::WannaSync(place)
-        | Stand::Parked(Parked {
-            place: Some(place), ..
-        }) => {
-            if needs_its_snapshot(place) {
-                return copied_anew(row);
-            }
+        Stand::Loaded(_)
+        | Stand::CatchingUp(_)
+        | Stand::WannaSync(_)
+        | Stand::Parked(Parked { place: Some(_), .. }) => {
             let place = match own {
                 Some(OwnPlace::Found(place)) => place.clone(),
                 Some(OwnPlace::Lost(why)) => return stays(for_repair(why.clone(), REPAIR)),
@@ -347,6 +369,29 @@ mod tests {
             let after = after(&row, unknown);
             assert_eq!(words(&after.stand), repair);
             assert_eq!(after.provider_oid, 0, "no table has this number");
+        }
+    }
+
+    #[test]
+    fn a_table_without_rows_is_found_by_its_name_and_no_other_is() {
+        let other = heir("other", &["id"], None);
+        let heirs = [other.clone(), heir("t", &["id"], None)];
+        for (stand, by_name) in [
+            (Stand::Waiting, true),
+            (Stand::InCopy(None), true),
+            (Stand::Loaded(place(Some(4))), true),
+            (Stand::CatchingUp(place(Some(9))), true),
+            (Stand::CatchingUp(place(Some(5))), false),
+            (Stand::Ok, false),
+            (parked(None), false),
+        ] {
+            let mut row = table::row("other", 5, stand);
+            row.now.table = Some(TableName::new("s", "t"));
+            let found = heir_of(&row, None, &heirs).map(|heir| heir.table.name.as_str());
+            assert_eq!(found, by_name.then_some("t"), "{:?}", row.stand);
+            let by_number = heir_of(&row, Some(other.log_oid), &heirs);
+            assert_eq!(by_number.map(|heir| &heir.table), Some(&other.table));
+            assert!(heir_of(&row, Some(77), &heirs).is_none());
         }
     }
 

@@ -51,7 +51,7 @@ pub(crate) fn unmendable(part: &BatchPart, follows: impl Fn(u32) -> bool) -> Opt
                 shape,
                 "a command has set values in all of its rows meanwhile",
             ),
-            Mark::Emptied(_) | Mark::Filled { .. } | Mark::Ignored { .. } => None,
+            Mark::Emptied(_) | Mark::Filled { .. } | Mark::Own | Mark::Ignored { .. } => None,
         },
         End::Open | End::Last { .. } => None,
     })

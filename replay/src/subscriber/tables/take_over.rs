@@ -49,6 +49,8 @@ pub(crate) async fn run(
         to_time: None,
         conflicts: 0,
         lineage,
+        // The position stays.
+        is_kept: false,
     };
     let step = table_state::step(&row.stand, Deed::TakeOver)?;
     tx.commit_step_at(&row.table, &step, stay).await

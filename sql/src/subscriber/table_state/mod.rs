@@ -3,6 +3,7 @@
 mod find;
 mod names_now;
 mod origin_oids;
+mod register;
 mod stand;
 mod step;
 mod words;
@@ -14,18 +15,14 @@ pub use self::{
     find::{UNFINISHED, find, list, none_unfinished, unfinished},
     names_now::{NamesNow, note_names},
     origin_oids::OriginOids,
+    register::{Registered, register, remove, writer_of},
     stand::{Copied, Parked, Place, Stand, Why},
     step::{Deed, Illegal, Step, step},
     words::{Existing, State, UnknownWord},
 };
 
-use super::{conflict::OnConflict, definition};
-use crate::{
-    error::Error,
-    event::mapping::{self, Mapping},
-    moment,
-    name::TableName,
-};
+use super::conflict::OnConflict;
+use crate::{error::Error, event::mapping::Mapping, name::TableName};
 
 /// One row of `trunkline.table_state`.
 #[derive(Clone, Debug)]
@@ -148,181 +145,6 @@ fn with_stand(
     })
 }
 
-/// The result of registering a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Registered {
-    /// The table is registered now, in state `-`.
-    Done,
-    /// The table was registered already; nothing was changed.
-    Already,
-    /// Another table of the provider, with this name, is written to the same target.
-    TargetTaken(TableName),
-}
-
-/// Registers a table in state `-`, in a transaction of its own. If the target is captured in this database, its capture
-/// logs from then on what replay writes to it, so that others can follow the table from here. That takes the table's
-/// lock, which is tried for in moments.
-pub async fn register(
-    client: &impl GenericClient,
-    consumer: &str,
-    table: &TableName,
-    provider_oid: u32,
-    existing: Existing,
-    mapping: &Mapping,
-) -> Result<Registered, Error> {
-    let tries = moment::Tries::within(moment::LIMIT);
-    loop {
-        match try_register(client, consumer, table, provider_oid, existing, mapping).await {
-            Ok(done) => return Ok(done),
-            Err(error) => tries.again(error).await?,
-        }
-    }
-}
-
-async fn try_register(
-    client: &impl GenericClient,
-    consumer: &str,
-    table: &TableName,
-    provider_oid: u32,
-    existing: Existing,
-    mapping: &Mapping,
-) -> Result<Registered, Error> {
-    let failed = || Error::database(format!("register {table}"));
-    // Tables are registered one at a time: of two tables with the same target the second must see the first.
-    client
-        .batch_execute(&format!(
-            "begin isolation level read committed; \
-             select pg_advisory_xact_lock(hashtext('trunkline.table_state')); {}",
-            moment::in_transaction()
-        ))
-        .await
-        .map_err(failed())?;
-    let made = async {
-        let target = mapping.target_of(table);
-        if let Some(other) = writer_of(client, target, consumer, table).await? {
-            return Ok(Registered::TargetTaken(other));
-        }
-        let made = insert(client, consumer, table, provider_oid, existing, mapping).await;
-        Ok(if made.map_err(failed())? {
-            log_what_is_written(client, target)
-                .await
-                .map_err(failed())?;
-            Registered::Done
-        } else {
-            Registered::Already
-        })
-    };
-    let made = made.await;
-    let end = if made.is_ok() { "commit" } else { "rollback" };
-    let ended = client.batch_execute(end).await;
-    made.and_then(|made| ended.map(|()| made).map_err(failed()))
-}
-
-/// Has the target's capture, if there is one, log what replay writes. Source: `trunkline.set_writers`.
-async fn log_what_is_written(
-    client: &impl GenericClient,
-    target: &TableName,
-) -> Result<(), tokio_postgres::Error> {
-    if definition::logs_what_is_written(client).await? {
-        client
-            .execute(
-                "select trunkline.set_writers(to_regclass($1))",
-                &[&target.quoted()],
-            )
-            .await?;
-    }
-    Ok(())
-}
-
-/// The other table, of any job, that is written to a table of the subscriber.
-pub async fn writer_of(
-    client: &impl GenericClient,
-    target: &TableName,
-    consumer: &str,
-    table: &TableName,
-) -> Result<Option<TableName>, Error> {
-    let row = client
-        .query_opt(
-            "select schema_name, table_name from trunkline.table_state \
-             where coalesce(target_schema, schema_name) = $1 \
-               and coalesce(target_name, table_name) = $2 \
-               and (consumer, schema_name, table_name) <> ($3, $4, $5) \
-             order by 1, 2 limit 1",
-            &[
-                &target.schema,
-                &target.name,
-                &consumer,
-                &table.schema,
-                &table.name,
-            ],
-        )
-        .await
-        .map_err(Error::database("read which tables are written"))?;
-    row.as_ref()
-        .map(TableName::of)
-        .transpose()
-        .map_err(Error::database("read which tables are written"))
-}
-
-async fn insert(
-    client: &impl GenericClient,
-    consumer: &str,
-    table: &TableName,
-    provider_oid: u32,
-    existing: Existing,
-    mapping: &Mapping,
-) -> Result<bool, tokio_postgres::Error> {
-    let target = mapping.target.as_ref();
-    let (columns, names) = mapping.columns.as_deref().map(mapping::stored).unzip();
-    let filter = mapping.filter.as_ref();
-    let (read, known_as) = filter.map(|one| mapping::stored(&one.columns)).unzip();
-    let made = client
-        .execute(
-            "insert into trunkline.table_state \
-                 (consumer, schema_name, table_name, provider_oid, existing, target_schema, \
-                  target_name, column_attnums, column_names, filter, filter_attnums, filter_names) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing",
-            &[
-                &consumer,
-                &table.schema,
-                &table.name,
-                &provider_oid,
-                &existing.as_str(),
-                &target.map(|one| one.schema.as_str()),
-                &target.map(|one| one.name.as_str()),
-                &columns,
-                &names,
-                &filter.map(|one| one.condition.as_str()),
-                &read,
-                &known_as,
-            ],
-        )
-        .await?;
-    Ok(made == 1)
-}
-
-/// Deletes a table's row; a batch loop that still has the table in its list cannot commit any more. False if there was
-/// no row.
-pub async fn remove(
-    client: &impl GenericClient,
-    consumer: &str,
-    table: &TableName,
-) -> Result<bool, Error> {
-    let gone = client
-        .execute(
-            "with gone as ( \
-                 delete from trunkline.table_state \
-                 where consumer = $1 and schema_name = $2 and table_name = $3 \
-                 returning consumer) \
-             update trunkline.position p set tables_version = tables_version + 1 \
-             from gone where p.consumer = gone.consumer",
-            &[&consumer, &table.schema, &table.name],
-        )
-        .await
-        .map_err(Error::database(format!("remove {table}")))?;
-    Ok(gone == 1)
-}
-
 /// The assignments of an update that has a table copied again, from any state; `existing` must be set beside them.
 pub(super) const COPIED_AGAIN: &str = "state = '-', tick_id = null, tick_tag = null, copied_snapshot = null, \
     copied_tick_id = null, copied_tick_tag = null, error = null, error_detail = null, advice = null, \
@@ -420,7 +242,8 @@ pub async fn take_step(
                  origins = case when $5::bigint is null then null else coalesce($18::text::jsonb, \
                      (select p.origins from trunkline.position p \
                        where p.consumer = $1 and p.tick_id = $5 and p.tick_tag = $6)) end, \
-                 logged_from = case when $4 = 'ok' then null else logged_from end \
+                 logged_from = case when $4 = 'ok' then null else logged_from end, \
+                 logged_txid = case when $4 = 'ok' then null else logged_txid end \
              where consumer = $1 and schema_name = $2 and table_name = $3 \
                and state = $13 and tick_id is not distinct from $14 \
                and tick_tag is not distinct from $15",

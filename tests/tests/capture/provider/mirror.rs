@@ -124,7 +124,7 @@ impl Provider {
             Mark::Digest { .. } | Mark::Resync { .. } => {
                 self.copied.insert(table.clone());
             }
-            Mark::Ignored { .. } => {}
+            Mark::Own | Mark::Ignored { .. } => {}
         }
     }
 
