@@ -7,6 +7,7 @@ use admin::daemon::{self, Reports, Rests, Server, Turn};
 use sql::{
     connect::{Purpose, Session},
     daemon_lock::DaemonLock,
+    role::{self, Role},
     subscriber::position,
 };
 use tracing::{info, warn};
@@ -88,6 +89,7 @@ impl Life {
         }
         let sub = Arc::clone(&self.sub);
         is_of_queue(&sub, &admin).await?;
+        may_apply(&sub, &admin).await?;
         let mut beside = std::pin::pin!(async {
             tokio::select! {
                 () = keep_role::run(&sub) => Trouble::Stale,
@@ -209,6 +211,24 @@ impl Life {
         }
         self.report(Some(trouble.chain()));
         self.sub.tell(TroubledPart::BatchLoop, trouble).await;
+    }
+}
+
+/// Checks that the database is not the provider of the set, or was: what it has taken itself must not be overwritten.
+async fn may_apply(sub: &Subscription, admin: &Session) -> Result<(), Trouble> {
+    let queue = &sub.settings.queue;
+    let roles = role::list(&**admin).await;
+    let roles = roles.map_err(Trouble::sql("could not ask for the role of the subscriber"))?;
+    let role = roles.iter().find(|one| one.queue == *queue);
+    match role.map(|one| one.role) {
+        Some(role @ (Role::Provider | Role::Fenced)) => Err(Trouble::Operator {
+            doing: "stopped, nothing was applied".into(),
+            advice:
+                "name all hosts of the set in provider_db: replay then finds out whom to follow"
+                    .into(),
+            source: anyhow::anyhow!("this database is {} for queue {queue}", role.as_str()),
+        }),
+        Some(Role::Standby | Role::Reader | Role::Copy) | None => Ok(()),
     }
 }
 

@@ -185,3 +185,27 @@ fn a_standby_that_writes_as_an_ordinary_session_or_for_several_is_a_wrong_config
         .code(2)
         .says(&["standby", "session_role = \"replica\""]);
 }
+
+#[test]
+fn a_database_that_became_the_provider_gets_nothing_of_the_former_one() {
+    let replication = Replication::builder()
+        .replay_line("standby = true")
+        .running("create table t (id int primary key)");
+    // With one host in the config there is nobody to choose: replay stops.
+    replication.on_subscriber(
+        "begin read write; update trunkline.role set role = 'provider', term = 2; commit",
+    );
+    replication.replay.run(&["restart"]).ok();
+    replication.wait_log("this database is provider for queue q1");
+    replication.on_provider("insert into t values (1)");
+    let status = replication.replay.run(&["status"]).stdout;
+    assert!(
+        status.contains("stopped") && status.contains("name all hosts of the set"),
+        "{status}"
+    );
+    assert_eq!(replication.on_subscriber("select count(*) from t"), "0");
+    replication.on_subscriber(
+        "begin read write; update trunkline.role set role = 'standby', term = 1; commit",
+    );
+    replication.assert_followed(&["subscriber stopped"]);
+}
