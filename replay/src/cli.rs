@@ -75,7 +75,11 @@ enum Configured {
 #[derive(Debug, Subcommand)]
 enum Online {
     /// Make queue, consumers and the subscribers' tables; safe to repeat
-    Install,
+    Install {
+        /// With several hosts in provider_db: this node has the data and takes the writes
+        #[arg(long)]
+        first: bool,
+    },
     /// Tell how job and subscribers stand; exit code 5 if the daemon does not run on this host
     Status {
         /// As JSON
@@ -167,23 +171,27 @@ fn start(common: &CommonArgs, config: ReplayConfig, detach: bool) -> Result<Exit
 fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
     run_command("replay", job.common(), async {
         match command {
-            Online::Install => command::install::run(job).await,
-            Online::Add(args) => command::add::run(job, &args).await,
-            Online::Remove(args) => command::remove::run(job, &args).await,
-            Online::Resync(args) => command::resync::run(job, &args).await,
+            Online::Install { first } => command::install::run(job, first).await,
+            Online::Add(args) => command::add::run(&job.at_host().await?, &args).await,
+            Online::Remove(args) => command::remove::run(&job.at_host().await?, &args).await,
+            Online::Resync(args) => command::resync::run(&job.at_host().await?, &args).await,
             Online::RestoreDdl(args) => command::restore_ddl::run(job, &args).await,
-            Online::AddSeq(args) => command::sequences::add(job, &args).await,
-            Online::RemoveSeq(args) => command::sequences::remove(job, &args).await,
-            Online::Seqs(args) => command::sequences::list(job, &args).await,
+            Online::AddSeq(args) => command::sequences::add(&job.at_host().await?, &args).await,
+            Online::RemoveSeq(args) => {
+                command::sequences::remove(&job.at_host().await?, &args).await
+            }
+            Online::Seqs(args) => command::sequences::list(&job.at_host().await?, &args).await,
             Online::Tables { json, subscriber } => {
                 command::tables::run(job, json, subscriber.as_deref()).await
             }
-            Online::Missing => command::missing::run(job).await,
-            Online::Wait { timeout } => command::wait::run(job, limit(timeout)?).await,
+            Online::Missing => command::missing::run(&job.at_host().await?).await,
+            Online::Wait { timeout } => {
+                command::wait::run(&job.at_host().await?, limit(timeout)?).await
+            }
             Online::Pause => command::pause::pause(job).await,
             Online::Resume(args) => command::pause::resume(job, &args).await,
-            Online::Adopt(args) => command::adopt::run(job, &args).await,
-            Online::Skip(args) => command::skip::run(job, &args).await,
+            Online::Adopt(args) => command::adopt::run(&job.at_host().await?, &args).await,
+            Online::Skip(args) => command::skip::run(&job.at_host().await?, &args).await,
             Online::Status { json } => command::status::run(job, json).await,
         }
     })

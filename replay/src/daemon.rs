@@ -1,6 +1,6 @@
 //! The daemon: runs every subscriber of the config side by side, until a signal ends it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use admin::{
     config::{ReplayConfig, SubscriberConfig},
@@ -20,6 +20,7 @@ use crate::{
     join::choose::AutoAdd,
     queue::ticks::{Listener, Requests, Ticks},
     reading::{feed::Feed, reader, shared::Readers, tick_by_tick::TickByTick},
+    set::meetings::{Following, Meetings},
     subscriber::{
         life,
         shared::{JobSettings, Subscription},
@@ -29,21 +30,46 @@ use crate::{
 /// The least number of tables that may catch up at the same time.
 const CATCH_UPS: usize = 4;
 
+/// How long servers may take to be asked to cancel statements.
+const CANCEL_LIMIT: Duration = Duration::from_secs(3);
+
 /// The daemon's body, which runs once log and runtime exist.
 pub(crate) fn body(config: ReplayConfig) -> impl FnOnce(Ready, Signals) -> Body {
     move |ready, signals| Box::pin(run(config, ready, signals))
 }
 
-/// Runs the subscribers. Each HUP reads the config again, and starts the subscribers anew if the config has changed.
+/// Runs the subscribers. Each HUP reads the config again, and starts the subscribers anew if the config has changed; so
+/// does another host that is to be followed.
 async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> anyhow::Result<()> {
+    let mut meetings = Meetings::start(&config, &signals.stop);
     loop {
-        let crew = Crew::start(&config, ready.clone(), &signals.stop)?;
-        let crew = crew.run(&mut signals, &config).await;
-        match crew {
-            Some(new) => config = new,
-            None => return Ok(()),
+        let following = match &mut meetings {
+            None => Some(Following::Config),
+            Some(meetings) => meetings.following().await,
+        };
+        let Some(following) = following else {
+            return Ok(());
+        };
+        let crew = Crew::start(&config, following, ready.clone(), &signals.stop)?;
+        match crew.run(&mut signals, &config, meetings.as_mut()).await {
+            Next::Config(new) => {
+                config = *new;
+                meetings = Meetings::start(&config, &signals.stop);
+            }
+            Next::Host => {}
+            Next::Stop => return Ok(()),
         }
     }
+}
+
+/// What comes after a crew.
+enum Next {
+    /// The config is another one.
+    Config(Box<ReplayConfig>),
+    /// Another host is followed, or none.
+    Host,
+    /// The program ends.
+    Stop,
 }
 
 /// The tasks that one reading of the config has started.
@@ -58,22 +84,38 @@ struct Crew {
 impl Crew {
     fn start(
         config: &ReplayConfig,
+        following: Following,
         ready: Ready,
         stop: &CancellationToken,
     ) -> anyhow::Result<Crew> {
         let stop = stop.child_token();
+        let mut chosen = config.clone();
+        let subscribers = match &following {
+            Following::Config => config.subscribers.as_slice(),
+            Following::Host(host) => {
+                chosen.provider = host.clone();
+                config.subscribers.as_slice()
+            }
+            Following::Nobody(_) => &[],
+        };
+        let config = &chosen;
         let (mut first, reports) = FirstReports::new(ready);
         let (listener, ticks, requests) = Listener::new(config.loop_delay);
         let mut tasks = JoinSet::new();
-        tasks.spawn(listener.run(
-            config.provider.clone(),
-            ApplicationName::new(Purpose::Listen, &config.daemon.job_name),
-            config.queue.clone(),
-            stop.clone(),
-        ));
+        if !subscribers.is_empty() {
+            tasks.spawn(listener.run(
+                config.provider.clone(),
+                ApplicationName::new(Purpose::Listen, &config.daemon.job_name),
+                config.queue.clone(),
+                stop.clone(),
+            ));
+        }
+        if let Following::Nobody(Some(why)) = following {
+            first.missing(why);
+        }
         let readers = Arc::new(readers(config, &ticks));
         let mut subscriptions = Vec::new();
-        for one in &config.subscribers {
+        for one in subscribers {
             let shared = Shared {
                 readers: Arc::clone(&readers),
                 ticks: ticks.clone(),
@@ -104,22 +146,28 @@ impl Crew {
         })
     }
 
-    /// Runs until the program must end (none) or go on with a new config.
-    async fn run(mut self, signals: &mut Signals, config: &ReplayConfig) -> Option<ReplayConfig> {
-        let new = loop {
+    /// Runs until the program must end, or go on with a new config or at another host.
+    async fn run(
+        mut self,
+        signals: &mut Signals,
+        config: &ReplayConfig,
+        mut meetings: Option<&mut Meetings>,
+    ) -> Next {
+        let next = loop {
             tokio::select! {
-                () = signals.stop.cancelled() => break None,
+                () = signals.stop.cancelled() => break Next::Stop,
+                () = changed(meetings.as_deref_mut()) => break Next::Host,
                 () = self.first.listen() => {}
                 changed = signals.reload.changed() => {
                     if changed.is_err() {
-                        break None;
+                        break Next::Stop;
                     }
                     match ReplayConfig::load(&config.daemon.config_file) {
                         // A HUP that only asks for a new log file must not begin a long copy anew.
                         Ok(new) if new == *config => info!(changed = false, "config read again"),
                         Ok(new) => {
                             info!(changed = true, "config read again");
-                            break Some(new);
+                            break Next::Config(Box::new(new));
                         }
                         Err(error) => error!(%error, "bad config refused, the old one stays"),
                     }
@@ -129,28 +177,43 @@ impl Crew {
                         // A task never ends by itself, so this is a bug: the program ends, and the service manager
                         // starts a clean process.
                         error!(error = %broken, "a task broke off, stopping");
-                        break None;
+                        break Next::Stop;
                     }
                 }
             }
         };
-        self.end(signals).await;
-        new
+        // What comes from a host that is not followed any more must not be committed for as long as a batch may take.
+        let at_once = matches!(next, Next::Host);
+        self.end(signals, at_once).await;
+        next
     }
 
-    /// Lets the running work finish; cancels it when told to stop at once.
-    async fn end(&mut self, signals: &Signals) {
+    /// Lets the running work finish, unless `at_once`; cancels it when told to stop at once.
+    async fn end(&mut self, signals: &Signals, at_once: bool) {
         self.stop.cancel();
         let all_ended = async { while self.tasks.join_next().await.is_some() {} };
         tokio::select! {
             () = all_ended => return,
             () = signals.stop_now.cancelled() => {}
+            () = std::future::ready(()), if at_once => {}
         }
-        self.readers.cancel_statements().await;
-        for sub in &self.subscriptions {
-            sub.cancel_statements().await;
-        }
+        let cancelling = async {
+            self.readers.cancel_statements().await;
+            for sub in &self.subscriptions {
+                sub.cancel_statements().await;
+            }
+        };
+        // A server that does not answer is not waited for: its sessions end with the tasks.
+        let _ = tokio::time::timeout(CANCEL_LIMIT, cancelling).await;
         self.tasks.shutdown().await;
+    }
+}
+
+/// Waits until another host is to be followed; for ever where there is nobody to choose.
+async fn changed(meetings: Option<&mut Meetings>) {
+    match meetings {
+        Some(meetings) => meetings.changed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,6 +4,7 @@
 //!
 //! - `queue`: the provider's side;
 //! - `reading`, `change`, `fold` and `batch`: from events to folded parts; the last three are pure;
+//! - `set`: which of several hosts is followed;
 //! - `table`: the states of tables, pure;
 //! - `apply`: the subscriber's side;
 //! - `copy`: initial sync;
@@ -23,6 +24,7 @@ mod http;
 mod join;
 mod queue;
 mod reading;
+mod set;
 mod subscriber;
 mod table;
 mod trouble;

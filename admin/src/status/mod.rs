@@ -8,6 +8,7 @@ mod provider;
 mod queues;
 mod report;
 mod roles;
+mod set;
 mod subscribers;
 mod tree;
 pub mod verdict;

@@ -344,6 +344,7 @@ impl SubscriberStatus {
             | SubscriberState::Parked
             | SubscriberState::Paused
             | SubscriberState::Stopped
+            | SubscriberState::Resting
             | SubscriberState::Unreachable => return Err(format!("{of}: {state}")),
         }
         match (max_lag, self.lag_seconds) {
@@ -377,6 +378,8 @@ pub enum SubscriberState {
     Waiting,
     /// The subscriber does not go on until somebody acts: no daemon runs, or there is an error.
     Stopped,
+    /// The database is the provider of its set, or is fenced: it applies nothing, as its role asks.
+    Resting,
     /// The subscriber cannot be asked.
     Unreachable,
 }
@@ -393,6 +396,7 @@ impl SubscriberState {
             SubscriberState::Waiting => "waiting",
             SubscriberState::Paused => "paused",
             SubscriberState::Stopped => "stopped",
+            SubscriberState::Resting => "resting",
             SubscriberState::Unreachable => "unreachable",
         }
     }

@@ -16,6 +16,7 @@ use super::facts::waits;
 use super::provider::Provider;
 use super::report::{ReplayStatus, SubscriberStatus, TableStatus};
 use super::roles::{of_queue, roles};
+use super::set;
 use super::verdict::{
     self, FromSubscriber, RoleFacts, StoredError, SubscriberFacts, TableFacts, Unasked, Verdict,
 };
@@ -27,6 +28,7 @@ const NOT_INSTALLED: &str = "not installed here, run replay install";
 /// The state of a replay, its provider and its subscribers.
 pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
     let name = ApplicationName::new(Purpose::Status, &config.daemon.job_name);
+    let (config, rests) = &set::followed(config, &name, asking).await;
     let asked = config.subscribers.iter().map(|subscriber| {
         let name = &name;
         async move { (subscriber, account(config, subscriber, name, asking).await) }
@@ -46,11 +48,15 @@ pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
             };
             let facts = SubscriberFacts {
                 daemon: pid.is_some(),
+                rests: rests.is_some(),
                 subscriber: facts(&config.daemon.job_name, &account),
                 provider: of_provider,
             };
             let verdict = verdict::of_subscriber(&facts, asking.limits);
-            subscriber_status(subscriber, account, &facts, verdict)
+            match rests {
+                Some(role) => resting(subscriber, role, verdict),
+                None => subscriber_status(subscriber, account, &facts, verdict),
+            }
         }
     });
     let subscribers = join_all(judged).await;
@@ -149,17 +155,20 @@ fn facts(job: &str, account: &Account) -> Result<Option<FromSubscriber>, Unasked
     }))
 }
 
-fn subscriber_status(
-    config: &SubscriberConfig,
-    account: Account,
-    facts: &SubscriberFacts,
-    verdict: Verdict,
-) -> SubscriberStatus {
-    let mut status = SubscriberStatus {
+/// A subscriber's database whose role is one that applies nothing.
+fn resting(config: &SubscriberConfig, role: &RoleFacts, verdict: Verdict) -> SubscriberStatus {
+    let mut status = unknown(config, true, verdict);
+    status.role = Some(role.clone());
+    status
+}
+
+/// A subscriber of which nothing but the verdict is known.
+fn unknown(config: &SubscriberConfig, reachable: bool, verdict: Verdict) -> SubscriberStatus {
+    SubscriberStatus {
         role: None,
         name: config.name.clone(),
         consumer: config.consumer.clone(),
-        reachable: account.is_ok(),
+        reachable,
         epoch: None,
         tick: None,
         follows: None,
@@ -176,7 +185,16 @@ fn subscriber_status(
         reasons: verdict.reasons,
         tables: BTreeMap::new(),
         table_list: Vec::new(),
-    };
+    }
+}
+
+fn subscriber_status(
+    config: &SubscriberConfig,
+    account: Account,
+    facts: &SubscriberFacts,
+    verdict: Verdict,
+) -> SubscriberStatus {
+    let mut status = unknown(config, account.is_ok(), verdict);
     let own = match account {
         Err(unasked) => {
             status.last_error = Some(unasked.error);

@@ -8,7 +8,10 @@ use admin::{
 use anyhow::Context as _;
 use sql::{
     connect::Session,
-    install::{self, Component},
+    install::{
+        self, Component,
+        ownership::{self, Schema},
+    },
     moment::{self, LockTimeout as _},
     near,
     provider::{self, BatchFinder},
@@ -22,16 +25,74 @@ use sql::{
 };
 
 use super::{Job, label};
+use crate::set::host::{self, Found};
 
-/// Runs the command. Each step is safe to repeat; a second run changes nothing.
-pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
+/// Runs the command. Each step is safe to repeat; a second run changes nothing. `first`: the job's own database is the
+/// first provider of its set.
+pub(crate) async fn run(job: &Job, first: bool) -> Result<Exit, Failure> {
+    if first {
+        return begin_set(job).await;
+    }
+    match host::find(&job.config, is_bare(job).await?).await? {
+        Some(Found::Host(host)) => install(&job.at(host), true).await,
+        Some(Found::Own(role)) => {
+            job.say(&format!(
+                "this database is {} for queue {}: replay meets the other nodes, and applies nothing",
+                role.as_str(),
+                job.queue()
+            ))?;
+            Ok(Exit::Done)
+        }
+        Some(Found::Silence) | None => install(job, false).await,
+    }
+}
+
+/// Whether the job's own database has nothing of ours yet; asked only where hosts are met.
+async fn is_bare(job: &Job) -> Result<bool, Failure> {
+    let [one] = job.config.subscribers.as_slice() else {
+        return Ok(false);
+    };
+    if !host::are_several(&job.config) {
+        return Ok(false);
+    }
+    let own = job.bare_subscriber(one).await?;
+    let there = ownership::prove(&*own, Schema::SUBSCRIBER).await;
+    Ok(there
+        .context("could not look for schema trunkline")?
+        .is_empty())
+}
+
+/// Makes the job's own database the first provider of its set, unless another host is one already.
+async fn begin_set(job: &Job) -> Result<Exit, Failure> {
+    let [one] = job.config.subscribers.as_slice() else {
+        let text = "--first needs a config with one subscriber: the node's own database";
+        return Err(Failure::message(Exit::Usage, text));
+    };
+    let elsewhere = host::provider_elsewhere(&job.config, is_bare(job).await?).await?;
+    if let Some(place) = elsewhere {
+        let text = format!("{place} is the provider of set {}", job.queue());
+        return Err(Failure::message(Exit::Failed, text)
+            .with_hint("this node can follow it: replay install"));
+    }
+    let own = job.subscriber(one).await?;
+    let is_new = role::begin_set(&*own, job.queue()).await?;
+    let word = if is_new { "is" } else { "stays" };
+    job.say(&format!(
+        "this database {word} the first provider of set {}",
+        job.queue()
+    ))?;
+    Ok(Exit::Done)
+}
+
+/// `of_several`: the provider is one of several hosts, so that this node meets them.
+async fn install(job: &Job, of_several: bool) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     job.has_schema(&provider).await?;
     // The subscribers are checked before a queue is made: a wrong letter in the config would make a queue of a wrong
     // name.
     let mut prepared = Vec::new();
     for one in &job.config.subscribers {
-        let subscriber = prepare(job, &provider, one).await;
+        let subscriber = prepare(job, &provider, one, of_several).await;
         prepared.push((one, subscriber.map_err(could_not_install(one))?));
     }
     let made = queue::create(&*provider, job.queue())
@@ -76,11 +137,12 @@ async fn prepare(
     job: &Job,
     provider: &Session,
     one: &SubscriberConfig,
+    of_several: bool,
 ) -> Result<InstalledSubscriber, Failure> {
     let mut subscriber = job.bare_subscriber(one).await?;
     refuse_the_provider_itself(provider, &subscriber).await?;
     let mut components = vec![Component::Subscriber];
-    if job.config.standby {
+    if job.config.standby || of_several {
         components.push(Component::Member);
     }
     let report = install::install(&mut subscriber, &components)

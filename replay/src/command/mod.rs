@@ -24,11 +24,13 @@ use admin::{
 };
 use anyhow::Context as _;
 use sql::{
-    connect::{ApplicationName, ConnectError, Purpose, Session},
+    connect::{ApplicationName, ConnectError, ConnectInfo, Purpose, Session},
     install::ownership::Schema,
     near, provider, queue,
     subscriber::position::{self, Stored},
 };
+
+use crate::set::host::{self, Found};
 
 /// What to do about a position in another queue than that of the config.
 pub(crate) const OTHER_QUEUE: &str = "put pgq_queue_name right; to follow another queue, \
@@ -44,6 +46,34 @@ impl Job {
     /// The job of a config file.
     pub(crate) fn new(config: ReplayConfig, common: CommonArgs) -> Job {
         Job { config, common }
+    }
+
+    /// The job at the one host that it follows, where its config names several.
+    ///
+    /// # Errors
+    /// [`Exit::Failed`] where nobody can be followed, or the job's own database is the provider.
+    pub(crate) async fn at_host(&self) -> Result<Job, Failure> {
+        match host::find(&self.config, false).await? {
+            Some(Found::Host(host)) => Ok(self.at(host)),
+            Some(Found::Own(role)) => {
+                let text = format!(
+                    "nothing was done: this database is {} for queue {}, and gets no tables by replay",
+                    role.as_str(),
+                    self.queue()
+                );
+                Err(Failure::message(Exit::Failed, text))
+            }
+            Some(Found::Silence) | None => Ok(self.at(self.config.provider.clone())),
+        }
+    }
+
+    /// The job with another provider.
+    fn at(&self, provider: ConnectInfo) -> Job {
+        let config = ReplayConfig {
+            provider,
+            ..self.config.clone()
+        };
+        Job::new(config, self.common.clone())
     }
 
     /// The options that every command takes.

@@ -14,6 +14,7 @@ mod hop;
 mod hop_faults;
 mod hop_proofs;
 mod hop_tables;
+mod hosts;
 mod link;
 mod moving;
 mod origins;

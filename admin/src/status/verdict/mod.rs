@@ -85,6 +85,8 @@ pub struct FromSubscriber {
 pub struct SubscriberFacts {
     /// A daemon of the job runs on this host.
     pub daemon: bool,
+    /// The subscriber's database has a role that applies nothing.
+    pub rests: bool,
     /// The subscriber's own account; an error: the subscriber cannot be asked; None: replay is not installed there.
     pub subscriber: Result<Option<FromSubscriber>, Unasked>,
     /// The provider's account; None: the provider cannot be asked, or has no such queue.
@@ -116,6 +118,7 @@ pub fn of_subscriber(facts: &SubscriberFacts, limits: (f64, f64)) -> Verdict {
                 reasons: vec![found.advised_if(advice.clone())],
             };
         }
+        Ok(_) if facts.rests => return resting(facts),
         Ok(None) => {
             let found = critical(
                 ReasonKind::NotInstalled,
@@ -161,6 +164,20 @@ pub fn of_subscriber(facts: &SubscriberFacts, limits: (f64, f64)) -> Verdict {
         state: state(facts, own, lag),
         lag,
         reasons,
+    }
+}
+
+/// A database that applies nothing, as its role asks: its replay meets the other nodes.
+fn resting(facts: &SubscriberFacts) -> Verdict {
+    let what = "no daemon meets the other nodes of the set";
+    let missing = Reason::new(Severity::Warning, ReasonKind::NoDaemon, "replay", what);
+    Verdict {
+        state: SubscriberState::Resting,
+        lag: None,
+        reasons: (!facts.daemon)
+            .then(|| missing.advised("replay start -d"))
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -302,6 +319,7 @@ mod tests {
     fn judge(own: FromSubscriber, provider: Option<FromProvider>) -> Verdict {
         let facts = SubscriberFacts {
             daemon: true,
+            rests: false,
             subscriber: Ok(Some(own)),
             provider,
         };

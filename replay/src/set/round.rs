@@ -1,0 +1,340 @@
+//! One meeting of a node with all hosts of its config: tells each what the node's own database is, hears what each host
+//! is, has the own database take that in, and chooses whom to follow.
+
+use std::time::{Duration, Instant};
+
+use admin::config::{ReplayConfig, SubscriberConfig};
+use sql::{
+    connect::{ApplicationName, ConnectInfo, Purpose, Session},
+    install::ownership::Schema,
+    meeting::{self, Answer, Heard, Introduction, Saying},
+    provider::{self, PlaceAnswer, Places},
+    subscriber::{
+        path,
+        position::{self, Stored, StoredError},
+    },
+};
+use tracing::debug;
+
+use super::choose::{self, Choice, Host, Place, Round};
+use crate::trouble::Trouble;
+
+/// How long one host may take to answer.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// What a meeting is to the own database and the hosts.
+pub(crate) struct Meeting {
+    queue: String,
+    name: ApplicationName,
+    /// The node's own database; none: nothing of ours is there yet.
+    own: Option<ConnectInfo>,
+    own_session: Option<Session>,
+    consumer: String,
+    hosts: Vec<Met>,
+    current: Option<usize>,
+}
+
+/// A host, and what is known of it.
+struct Met {
+    info: ConnectInfo,
+    session: Option<Session>,
+    silent_since: Option<Instant>,
+    last_term: i64,
+}
+
+/// What a meeting has found.
+pub(super) struct Outcome {
+    /// What the node does.
+    pub choice: Choice,
+    /// What was said.
+    pub round: Round,
+    /// Hosts that this meeting has fenced, or should have: their places, and how it went.
+    pub fenced: Vec<(String, Heard)>,
+    /// What came of what the hosts said, in the own database: it was fenced, or should have been.
+    pub own_fenced: Option<Heard>,
+    /// Why hosts do not answer, by their number.
+    pub silent: Vec<(usize, String)>,
+}
+
+impl Meeting {
+    /// None: there is one host, or there are several subscribers, for which one choice cannot be right.
+    pub(crate) fn of(config: &ReplayConfig) -> Option<Meeting> {
+        let [SubscriberConfig { db, consumer, .. }] = config.subscribers.as_slice() else {
+            return None;
+        };
+        let hosts = config.provider.hosts();
+        if hosts.len() < 2 {
+            return None;
+        }
+        let met = |info| Met {
+            info,
+            session: None,
+            silent_since: None,
+            last_term: 0,
+        };
+        Some(Meeting {
+            queue: config.queue.clone(),
+            name: ApplicationName::new(Purpose::Meeting, &config.daemon.job_name),
+            own: Some(db.clone()),
+            own_session: None,
+            consumer: consumer.clone(),
+            hosts: hosts.into_iter().map(met).collect(),
+            current: None,
+        })
+    }
+
+    /// The same for a node whose own database has nothing of ours yet.
+    pub(crate) fn without_own(mut self) -> Meeting {
+        self.own = None;
+        self
+    }
+
+    /// A host by its number.
+    pub(super) fn host(&self, number: usize) -> Option<&ConnectInfo> {
+        self.hosts.get(number).map(|host| &host.info)
+    }
+
+    /// Notes which host is followed now.
+    pub(super) fn follow(&mut self, host: Option<usize>) {
+        self.current = host;
+    }
+
+    /// Shows in status why nobody is followed, or that nothing is wrong. Status also says so by itself if the database
+    /// cannot be asked.
+    pub(super) async fn show(&self, error: Option<StoredError<'_>>) {
+        let Some(own) = &self.own_session else { return };
+        let shown = async {
+            if position::is_installed(&**own).await? {
+                position::show_error(&**own, &self.consumer, error).await?;
+            }
+            Ok::<_, sql::Error>(())
+        };
+        if let Err(error) = shown.await {
+            let error = admin::exit::log_line(&error);
+            debug!(consumer = %self.consumer, error, "the error is not shown in status");
+        }
+    }
+
+    /// Meets all hosts once.
+    ///
+    /// # Errors
+    /// If the own database cannot be asked: then nobody knows what this node is.
+    pub(super) async fn round(&mut self) -> Result<Outcome, Trouble> {
+        let own = self.own_session().await?;
+        let (saying, stored) = match &own {
+            Some(own) => (
+                meeting::introduce(&**own, &self.queue).await?,
+                stored(own, &self.consumer).await?,
+            ),
+            None => (None, None),
+        };
+        let stored = stored.filter(|stored| stored.queue == self.queue);
+        let told = saying.as_ref().map(|saying| saying.json.as_str());
+        let (queue, name) = (self.queue.as_str(), &self.name);
+        let asked = self
+            .hosts
+            .iter_mut()
+            .map(|host| host.meet(queue, name, told));
+        let answers = futures::future::join_all(asked).await;
+        let mut outcome = Outcome {
+            choice: Choice::Stay,
+            round: Round {
+                own: saying.map(|saying: Saying| saying.is),
+                epoch: stored.as_ref().map(|stored| stored.position.epoch),
+                hosts: Vec::new(),
+                current: self.current,
+            },
+            fenced: Vec::new(),
+            own_fenced: None,
+            silent: Vec::new(),
+        };
+        for (number, answer) in answers.into_iter().enumerate() {
+            self.heard(own.as_ref(), number, answer, &mut outcome).await;
+        }
+        self.own_session = own;
+        outcome.choice = self.choose(&mut outcome.round, stored.as_ref()).await?;
+        Ok(outcome)
+    }
+
+    async fn own_session(&mut self) -> Result<Option<Session>, Trouble> {
+        let open = self.own_session.take();
+        match (open.filter(|session| !session.is_closed()), &self.own) {
+            (Some(session), _) => Ok(Some(session)),
+            (None, None) => Ok(None),
+            (None, Some(own)) => own
+                .connect_for(&self.name, Schema::SUBSCRIBER)
+                .await
+                .map(Some)
+                .map_err(Trouble::connect("subscriber")),
+        }
+    }
+
+    /// Takes an answer in.
+    async fn heard(
+        &self,
+        own: Option<&Session>,
+        number: usize,
+        answer: Result<(Answer, Option<String>), String>,
+        outcome: &mut Outcome,
+    ) {
+        let Some(host) = self.hosts.get(number) else {
+            return;
+        };
+        let title = host.info.place();
+        let said = match answer {
+            Err(why) => {
+                outcome.silent.push((number, why));
+                let since = host.silent_since.map(|since| since.elapsed());
+                Err(since.unwrap_or_default())
+            }
+            Ok((answer, json)) => {
+                if let (Some(json), Some(own)) = (json, own)
+                    && outcome.round.own.is_some()
+                    && let Some(heard) = self.hear(own, &json).await
+                {
+                    outcome.own_fenced = Some(heard);
+                }
+                if let Some(heard) = answer.heard {
+                    outcome.fenced.push((title.clone(), heard));
+                }
+                Ok(answer.is)
+            }
+        };
+        outcome.round.hosts.push(Host {
+            title,
+            said,
+            last_term: host.last_term,
+            place: Place::Unknown,
+        });
+    }
+
+    /// Has the own database take in what a host says.
+    async fn hear(&self, own: &Session, said: &str) -> Option<Heard> {
+        match meeting::hear(&**own, &self.queue, said).await {
+            Ok(heard) => heard,
+            Err(error) => {
+                let error = admin::exit::log_line(&error);
+                debug!(%error, "the own database does not take in what a host says");
+                None
+            }
+        }
+    }
+
+    async fn choose(
+        &mut self,
+        round: &mut Round,
+        stored: Option<&Stored>,
+    ) -> Result<Choice, Trouble> {
+        // Each time some hosts more have been asked.
+        for _ in 0..=round.hosts.len() {
+            let choice = choose::choose(round);
+            let Choice::Ask(numbers) = choice else {
+                return Ok(choice);
+            };
+            let Some(stored) = stored else {
+                return Err(Trouble::Stale);
+            };
+            let places = Places::of(stored.position, stored.origins.as_deref())?;
+            for number in numbers {
+                let place = match self.hosts.get_mut(number) {
+                    Some(host) => host.place_of(&self.queue, &places).await,
+                    None => Place::None("it is no host of the config".into()),
+                };
+                if let Some(host) = round.hosts.get_mut(number) {
+                    host.place = place;
+                }
+            }
+        }
+        Err(Trouble::Stale)
+    }
+}
+
+async fn stored(own: &Session, consumer: &str) -> Result<Option<Stored>, Trouble> {
+    let installed = position::is_installed(&**own).await;
+    if !installed.map_err(Trouble::sql("could not look for replay's tables"))? {
+        return Ok(None);
+    }
+    Ok(position::find(&**own, consumer).await?)
+}
+
+impl Met {
+    /// Meets the host; the answer with its JSON, or why there is none. A session that was in use when the time was up
+    /// is given up.
+    async fn meet(
+        &mut self,
+        queue: &str,
+        name: &ApplicationName,
+        told: Option<&str>,
+    ) -> Result<(Answer, Option<String>), String> {
+        let session = self.session.take().filter(|session| !session.is_closed());
+        let asking = async {
+            let session = match session {
+                Some(session) => session,
+                None => self
+                    .info
+                    .connect_for(name, Schema::PROVIDER)
+                    .await
+                    .map_err(Trouble::connect("host"))?,
+            };
+            let met = match meeting::meet(&*session, queue, told).await? {
+                Some((answer, json)) => (answer, Some(json)),
+                None => (plain(&session, queue).await?, None),
+            };
+            Ok::<_, Trouble>((session, met))
+        };
+        let why = match tokio::time::timeout(LIMIT, asking).await {
+            Ok(Ok((session, met))) => {
+                self.session = Some(session);
+                self.silent_since = None;
+                self.last_term = met.0.is.term.unwrap_or(0);
+                return Ok(met);
+            }
+            Ok(Err(trouble)) => trouble.log_line(),
+            Err(_) => format!("no answer within {} s", LIMIT.as_secs()),
+        };
+        self.silent_since.get_or_insert_with(Instant::now);
+        Err(why)
+    }
+
+    /// Whether the host's queue has a place to go on.
+    async fn place_of(&mut self, queue: &str, places: &Places) -> Place {
+        let Some(session) = self.session.take() else {
+            return Place::None("it does not answer".into());
+        };
+        let asked = provider::place_of(&*session, queue, places);
+        match tokio::time::timeout(LIMIT, asked).await {
+            Ok(Ok(found)) => {
+                self.session = Some(session);
+                match found.map(|found| found.answer) {
+                    None => Place::None("it has no such queue".into()),
+                    Some(PlaceAnswer::At(_) | PlaceAnswer::Overlap { .. }) => Place::Found,
+                    Some(
+                        PlaceAnswer::Wait(why) | PlaceAnswer::Ahead(why) | PlaceAnswer::Gone(why),
+                    ) => Place::None(why),
+                }
+            }
+            Ok(Err(error)) => Place::None(admin::exit::log_line(&error)),
+            Err(_) => Place::None(format!("no answer within {} s", LIMIT.as_secs())),
+        }
+    }
+}
+
+/// What a provider is where no roles are installed.
+async fn plain(session: &Session, queue: &str) -> Result<Answer, Trouble> {
+    Ok(Answer {
+        is: Introduction {
+            node: path::own_node(&**session).await?,
+            name: None,
+            started: String::new(),
+            in_recovery: false,
+            role: None,
+            term: None,
+            epoch: provider::queue_epoch(&**session, queue).await?,
+            upstream: None,
+            members: Vec::new(),
+            known_term: None,
+        },
+        may_speak: false,
+        heard: None,
+    })
+}

@@ -1,0 +1,338 @@
+//! Several hosts in `provider_db`, the same config on each of them: who follows whom, and what is said about it.
+
+use tests::{Cluster, Daemons, Node, Scratch, Server, compare, configure, wait_until};
+
+use crate::SOON;
+use crate::link::DB;
+
+const NAMES: [&str; 3] = ["castor", "pollux", "helen"];
+
+/// Nodes that all name each other, each with a ticker and a replay whose subscriber is the node itself.
+struct Hosts {
+    // The first field is dropped first: daemons end before their servers.
+    _daemons: Daemons,
+    tickers: Vec<Node>,
+    replays: Vec<Node>,
+    nodes: Vec<Cluster>,
+    scratches: Vec<Scratch>,
+}
+
+impl Hosts {
+    /// Nothing is installed yet but the queues.
+    fn make(versions: &[u32], lines: &str, tables: &str) -> Hosts {
+        let nodes: Vec<Cluster> = versions
+            .iter()
+            .map(|version| Cluster::builder(&Server::version(*version)).start())
+            .collect();
+        let mut hosts = Hosts {
+            _daemons: Daemons::default(),
+            tickers: Vec::new(),
+            replays: Vec::new(),
+            scratches: Vec::new(),
+            nodes,
+        };
+        let ports: Vec<String> = hosts
+            .nodes
+            .iter()
+            .map(|one| one.port().to_string())
+            .collect();
+        let list = format!(
+            "host={} port={} user=walker dbname={DB}",
+            vec!["127.0.0.1"; ports.len()].join(","),
+            ports.join(",")
+        );
+        for (node, name) in hosts.nodes.iter().zip(NAMES) {
+            node.create_db(DB);
+            node.psql(DB, "create role walker login superuser");
+            node.psql(DB, tables);
+            let scratch = Scratch::new();
+            let (ticker, replay) = configure(&scratch, DB, node, &[node], "", lines);
+            let text = std::fs::read_to_string(&replay.config).unwrap();
+            let text = text
+                .replace("replay1", name)
+                .replacen(&node.conninfo(DB), &list, 1);
+            std::fs::write(&replay.config, text).unwrap();
+            let replay = Node::new("replay", &scratch, &replay.config, name);
+            ticker.run(&["install"]).ok();
+            node.psql(DB, &format!("update trunkline.node set name = '{name}'"));
+            ticker.run(&["start", "-d"]).ok();
+            hosts._daemons.0.extend([replay.clone(), ticker.clone()]);
+            hosts.tickers.push(ticker);
+            hosts.replays.push(replay);
+            hosts.scratches.push(scratch);
+        }
+        hosts
+    }
+
+    /// The first node is the provider, the others follow it.
+    fn running(versions: &[u32], tables: &str) -> Hosts {
+        let hosts = Hosts::make(versions, "", tables);
+        hosts.replays[0].run(&["install", "--first"]).ok();
+        for replay in &hosts.replays {
+            replay.run(&["install"]).ok();
+            replay.run(&["start", "-d"]).ok();
+        }
+        for replay in &hosts.replays[1..] {
+            replay.run(&["add", "--all", "--wait"]).ok();
+        }
+        hosts
+    }
+
+    #[track_caller]
+    fn on(&self, node: usize, sql: &str) -> String {
+        self.nodes[node].psql(DB, &format!("begin read write; {sql}; commit"))
+    }
+
+    fn log_has(&self, node: usize, text: &str) -> bool {
+        self.replays[node].log().contains(text)
+    }
+
+    #[track_caller]
+    fn wait_log(&self, node: usize, text: &str) {
+        wait_until(&format!("{} to say {text}", NAMES[node]), SOON, || {
+            self.log_has(node, text)
+        });
+    }
+
+    #[track_caller]
+    fn assert_same(&self, node: usize) {
+        self.replays[node].run(&["wait", "--timeout", "120"]).ok();
+        for table in tests::tables_of(&self.nodes[0], DB) {
+            compare((&self.nodes[0], DB), (&self.nodes[node], DB), &table)
+                .unwrap_or_else(|difference| panic!("{}: {difference}", NAMES[node]));
+        }
+    }
+
+    fn operator(&self, node: usize) -> Node {
+        let config = &self.tickers[node].config;
+        Node::new("trunkline", &self.scratches[node], config, "ticker1")
+    }
+}
+
+const TABLE: &str = "create table t (id int primary key, v text)";
+
+#[test]
+fn with_one_config_everywhere_the_provider_rests_and_the_others_follow_it_alone() {
+    let hosts = Hosts::make(&[15; 3], "standby = true", TABLE);
+    let [castor, pollux, helen] = hosts.replays.as_slice() else {
+        panic!("three nodes");
+    };
+    // Each of them could be it.
+    pollux
+        .run(&["install"])
+        .code(3)
+        .says(&["could be the provider", "replay install --first"]);
+    castor.run(&["start", "-d"]).ok();
+    hosts.wait_log(0, "follows nobody");
+    castor.run(&["stop"]).ok();
+    castor.run(&["install", "--first"]).ok();
+    assert!(
+        castor
+            .run(&["install"])
+            .ok()
+            .stdout
+            .contains("applies nothing")
+    );
+    pollux
+        .run(&["install", "--first"])
+        .code(3)
+        .says(&["is the provider of set q1"]);
+    for replay in [castor, pollux, helen] {
+        replay.run(&["install"]).ok();
+        replay.run(&["start", "-d"]).ok();
+    }
+    castor
+        .run(&["add", "--all"])
+        .code(3)
+        .says(&["this database is provider"]);
+    hosts.on(
+        0,
+        "insert into t select g, 'a' from generate_series(1, 100) g",
+    );
+    for replay in [pollux, helen] {
+        replay.run(&["add", "--all", "--wait"]).ok();
+    }
+    hosts.on(
+        0,
+        "update t set v = 'b' where id > 50; delete from t where id < 10",
+    );
+    hosts.assert_same(1);
+    hosts.assert_same(2);
+
+    // All see all.
+    let seen = "select string_agg(concat_ws(' ', name, role, term, upstream_name), ', ' order by name) \
+                  from trunkline.members('q1')";
+    for (node, wanted) in [
+        (0, "helen standby 1 castor, pollux standby 1 castor"),
+        (1, "castor provider 1, helen standby 1 castor"),
+        (2, "castor provider 1, pollux standby 1 castor"),
+    ] {
+        wait_until("the set to be known", SOON, || {
+            hosts.on(node, seen) == wanted
+        });
+    }
+    let status = pollux.run(&["status"]).ok().stdout;
+    assert!(
+        status.contains("castor: provider for ") && status.contains("helen: standby for "),
+        "{status}"
+    );
+    let status = castor.run(&["status"]).ok().stdout;
+    assert!(
+        status.contains("subscriber: resting")
+            && status.contains("pollux: standby for ")
+            && status.contains("follows castor"),
+        "{status}"
+    );
+    assert!(!status.contains("critical"), "{status}");
+    hosts.operator(0).run(&["check", "role", "fence"]).ok();
+
+    // Nothing but meetings goes to a host that is not followed.
+    let sessions = "select coalesce(string_agg(distinct application_name, ','), '') from pg_stat_activity \
+         where application_name like 'trunkline % pollux'";
+    assert_eq!(hosts.on(2, sessions), "trunkline meeting pollux");
+    assert!(hosts.on(0, sessions).contains("trunkline queue pollux"));
+
+    // A fence by hand: its standbys get the last change, and nobody is promoted.
+    hosts.on(0, "insert into t values (1000, 'last')");
+    hosts.operator(0).run(&["fence", "q1"]).ok();
+    for node in [1, 2] {
+        wait_until("the last change", SOON, || {
+            hosts.on(node, "select v from t where id = 1000") == "last"
+        });
+    }
+    wait_until("the fence to be known", SOON, || {
+        hosts.on(1, seen).starts_with("castor fenced 1")
+    });
+    hosts.operator(0).run(&["unfence", "q1"]).ok();
+    hosts.on(0, "insert into t values (1001, 'open')");
+    hosts.assert_same(1);
+    for node in 0..3 {
+        let allowed: &[&str] = if node == 0 {
+            &["follows nobody", "does not answer"]
+        } else {
+            &[]
+        };
+        assert_eq!(
+            tests::unclean_lines(&hosts.replays[node].log(), allowed),
+            Vec::<String>::new()
+        );
+    }
+}
+
+#[test]
+fn a_node_that_cannot_reach_the_provider_goes_on_at_one_that_can_and_comes_back() {
+    let hosts = Hosts::running(&[18, 15, 10], TABLE);
+    // Pollux logs what it applies.
+    hosts.on(
+        1,
+        "select pgq.register_consumer('q1', 'keeper'); \
+         select trunkline.add_table('q1', 'keeper', 'public', 't')",
+    );
+    let known = "select bool_and(tick_origins is not null) from \
+        (select tick_origins from pgq.tick order by tick_id desc limit 1) t";
+    hosts.on(0, "insert into t values (1, 'a')");
+    wait_until("pollux's ticks to say what they contain", SOON, || {
+        hosts.on(1, known) == "t"
+    });
+    hosts.assert_same(2);
+    let copies = "select sum(copy_attempt) from trunkline.table_state";
+    let copied = hosts.on(2, copies);
+    // Helen's way to castor is cut: its sessions end, and it gets no others.
+    hosts.on(0, "create role helen login superuser");
+    let text = std::fs::read_to_string(&hosts.replays[2].config).unwrap();
+    for node in [1, 2] {
+        hosts.on(node, "create role helen login superuser");
+    }
+    std::fs::write(
+        &hosts.replays[2].config,
+        text.replace("user=walker", "user=helen"),
+    )
+    .unwrap();
+    hosts.replays[2].run(&["restart"]).ok();
+    hosts.assert_same(2);
+    let follows = |node: usize| {
+        let port = format!("port='{}'", hosts.nodes[node].port());
+        hosts
+            .on(2, "select address from trunkline.position")
+            .contains(&port)
+    };
+    assert!(follows(0));
+    hosts.on(
+        0,
+        "alter role helen nologin; \
+         select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'helen'",
+    );
+    hosts.on(
+        0,
+        "insert into t values (2, 'b'); update t set v = 'c' where id = 1",
+    );
+    wait_until("helen to follow pollux", SOON, || follows(1));
+    wait_until("the change to come", SOON, || {
+        hosts.on(2, "select string_agg(v, '' order by id) from t") == "cb"
+    });
+    assert!(hosts.log_has(2, "host of the set does not answer"));
+    let status = hosts.replays[2].run(&["status"]).ok().stdout;
+    assert!(
+        status.contains("level") || status.contains("behind"),
+        "{status}"
+    );
+    hosts.on(0, "alter role helen login");
+    hosts.on(0, "delete from t where id = 1");
+    wait_until("helen to follow castor", SOON, || follows(0));
+    hosts.on(0, "insert into t values (3, 'd')");
+    hosts.assert_same(2);
+    assert_eq!(hosts.on(2, copies), copied);
+    assert_eq!(
+        hosts.on(2, "select sum(conflicts) from trunkline.position"),
+        "0"
+    );
+}
+
+#[test]
+fn of_two_providers_nobody_follows_either_until_one_is_fenced_or_a_later_term_is_heard() {
+    let hosts = Hosts::running(&[15; 3], TABLE);
+    hosts.on(0, "insert into t values (1, 'a')");
+    hosts.assert_same(2);
+    // Somebody decides otherwise on pollux.
+    hosts.replays[1].run(&["remove", "--all"]).ok();
+    hosts.replays[1].run(&["stop"]).ok();
+    hosts.on(
+        1,
+        "delete from trunkline.position; select trunkline.begin_set('q1')",
+    );
+    hosts.replays[1].run(&["start", "-d"]).ok();
+    for node in 0..3 {
+        hosts.wait_log(node, "two providers");
+        assert!(hosts.replays[node].log().contains("ERROR"));
+    }
+    for node in [0, 1] {
+        let said = hosts.operator(node).run(&["check", "role"]).code(2).stdout;
+        assert!(said.contains("two providers of term 1"), "{said}");
+    }
+    hosts.wait_log(2, "follows nobody");
+    hosts.on(0, "insert into t values (2, 'b')");
+    hosts.replays[2]
+        .run(&["wait", "--timeout", "3"])
+        .code(3)
+        .says(&["two providers of term 1", "trunkline fence"]);
+    let status = hosts.replays[2].run(&["status"]).stdout;
+    assert!(
+        status.contains("critical") && status.contains("two providers"),
+        "{status}"
+    );
+    assert_eq!(hosts.on(2, "select count(*) from t"), "1");
+
+    // Castor is heard of with a later term: pollux is fenced without anybody's hand, and helen goes on.
+    hosts.on(0, "update trunkline.role set term = 2");
+    wait_until("pollux to be fenced", SOON, || {
+        hosts.on(1, "select role from trunkline.my_role('q1')") == "fenced"
+    });
+    wait_until("the fence to be told", SOON, || {
+        (0..3).any(|node| hosts.log_has(node, "stale provider fenced"))
+    });
+    hosts.assert_same(2);
+    assert_eq!(hosts.on(2, "select count(*) from t"), "2");
+    hosts.operator(0).run(&["check", "role"]).ok();
+    let reason = hosts.on(1, "select reason from trunkline.my_role('q1')");
+    assert_eq!(reason, "node castor has term 2");
+}
