@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use tokio::sync::OnceCell;
-use tokio_postgres::{GenericClient, Row, Statement};
+use tokio_postgres::{GenericClient, Row, Statement, types::ToSql};
 
 use super::{path, session_role::SessionRole, table_state::COPIED_AGAIN};
 use crate::error::Error;
@@ -265,17 +265,20 @@ pub struct Move {
 
 /// The prepared compare-and-swap of one session.
 pub struct Mover {
-    statement: Statement,
-    /// The same, which keeps the tick, too; prepared when it is needed first.
+    /// For a tick that contains nothing of other nodes' queues, and changes of nodes that are stored as ones above.
+    plain: Statement,
+    /// For every move. Extending the path costs, also where there is nothing to extend.
+    any: Statement,
+    /// The same as `any`, which keeps the tick, too; prepared when it is needed first.
     keeping: OnceCell<Statement>,
 }
 
 impl Mover {
-    /// Prepares the statement on a session to the subscriber.
+    /// Prepares the statements on a session to the subscriber.
     pub async fn prepare(client: &impl GenericClient) -> Result<Mover, Error> {
-        let statement = prepare(client, &moving()).await?;
         Ok(Mover {
-            statement,
+            plain: prepare(client, PLAIN).await?,
+            any: prepare(client, &moving()).await?,
             keeping: OnceCell::new(),
         })
     }
@@ -303,43 +306,52 @@ impl Mover {
         consumer: &str,
         step: &Move,
     ) -> Result<bool, Error> {
+        let path = step.lineage.path.ids();
+        let mut values: Vec<&(dyn ToSql + Sync)> = vec![
+            &consumer,
+            &step.from.epoch.0,
+            &step.from.tick.id.0,
+            &step.from.tick.tag.0,
+            &step.tables_version,
+            &step.to.id.0,
+            &step.to.tag.0,
+            &step.to_time,
+            &step.conflicts,
+            &path,
+        ];
+        let moves = async |statement, values: &[&(dyn ToSql + Sync)]| {
+            let moved = client.execute(statement, values).await;
+            moved.map_err(Error::database("write the position"))
+        };
+        let is_plain = step.to_time.is_some() && step.lineage.origins.is_none() && !step.is_kept;
+        if is_plain && moves(&self.plain, &values).await? == 1 {
+            return Ok(true);
+        }
         let statement = if step.is_kept {
             self.keeping(client).await?
         } else {
-            &self.statement
+            &self.any
         };
-        let moved = client
-            .execute(
-                statement,
-                &[
-                    &consumer,
-                    &step.from.epoch.0,
-                    &step.from.tick.id.0,
-                    &step.from.tick.tag.0,
-                    &step.tables_version,
-                    &step.to.id.0,
-                    &step.to.tag.0,
-                    &step.to_time,
-                    &step.conflicts,
-                    &step.lineage.origins,
-                    &step.lineage.path.ids(),
-                ],
-            )
-            .await
-            .map_err(Error::database("write the position"))?;
-        Ok(moved == 1)
+        values.push(&step.lineage.origins);
+        Ok(moves(statement, &values).await? == 1)
     }
 }
+
+const PLAIN: &str = "\
+    update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = $8, conflicts = conflicts + $9, \
+        batch_rows = null, applied_at = clock_timestamp(), origins = null \
+     where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
+       and tables_version = $5 and coalesce(path, '{}') @> $10::bigint[]";
 
 fn moving() -> String {
     format!(
         "update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = coalesce($8, tick_time), \
              conflicts = conflicts + $9, batch_rows = null, applied_at = clock_timestamp(), \
-             origins = case when $8::timestamptz is null then origins else $10::text::jsonb end, \
+             origins = case when $8::timestamptz is null then origins else $11::text::jsonb end, \
              path = {} \
          where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
            and tables_version = $5",
-        path::extended("$11")
+        path::extended("$10")
     )
 }
 
