@@ -41,11 +41,20 @@ begin
     end if;
     if mark like '% member' then
         select c.relowner, pg_get_userbyid(c.relowner) into role, acts_as from pg_class c where c.oid = v_table;
-    else
+    end if;
+    if exists (select from pg_trigger t where t.tgrelid = v_table and t.tgdeferrable)
+       or exists (select from pg_class c where c.oid = v_table and c.relkind = 'p')
+    then
+        constraints := trunkline.constraint_settings(v_table, acts_as is not null);
+    end if;
+    unlogged := false;
+    if trunkline.has_no_code(v_table) then
+        return;
+    end if;
+    if acts_as is null then
         code := trunkline.code_of_others(v_table);
     end if;
     unlogged := trunkline.is_unlogged(v_table);
-    constraints := trunkline.constraint_settings(v_table, acts_as is not null);
     own_path := trunkline.path_for(i_schema, i_table);
     if own_path is not null and acts_as is null then
         own_path := (select t.path from trunkline.trusted_path() t);
