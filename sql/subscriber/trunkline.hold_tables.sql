@@ -1,7 +1,8 @@
 -- Function trunkline.table_mark(i_table oid): what a subscriber's table is to replay, as far as that decides who runs the code on
 -- it: "NUMBER OWNER STANDING". A table that still has its mark is written in the way that was found when it was looked up.
 --
--- Standing: own       a superuser or the current role owns it, and all of its partitions: written directly
+-- Standing: ours      the current role owns it, and it is no partitioned table: written directly
+--           own       a superuser owns it, or the current role a partitioned one, and all of its partitions: written directly
 --           mixed     of such a table, a partition is another role's
 --           member    another role owns it, which the current role is a member of: written by trunkline.as_owner
 --           stranger  another role owns it: written directly, as long as nothing on it is code of others
@@ -16,8 +17,10 @@ declare
     v_trusted bool;
     v_parted  bool;
     v_mixed   bool := false;
+    v_ours    bool;
 begin
-    select c.relowner, r.rolsuper or r.rolname = current_user, c.relkind = 'p' into v_owner, v_trusted, v_parted
+    select c.relowner, r.rolsuper or r.rolname = current_user, c.relkind = 'p', r.rolname = current_user and c.relkind = 'r'
+      into v_owner, v_trusted, v_parted, v_ours
       from pg_class c join pg_roles r on r.oid = c.relowner
      where c.oid = i_table and c.relkind in ('r', 'p');
     if not found then
@@ -34,6 +37,7 @@ begin
           into v_mixed;
     end if;
     return concat(i_table, ' ', v_owner, ' ', case
+        when v_ours then 'ours'
         when v_mixed then 'mixed'
         when v_trusted then 'own'
         when pg_has_role(v_owner, 'USAGE') and case when current_setting('server_version_num')::int >= 160000
@@ -71,7 +75,8 @@ begin
         perform from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.oid operator(pg_catalog.=) c.relowner
           where c.oid operator(pg_catalog.=) v_table and c.relkind operator(pg_catalog.=) 'r'
             and (r.rolsuper or r.rolname operator(pg_catalog.=) current_user)
-            and i_marks[n] operator(pg_catalog.=) pg_catalog.concat(c.oid, ' ', c.relowner, ' own')
+            and i_marks[n] operator(pg_catalog.=) pg_catalog.concat(c.oid, ' ', c.relowner,
+                case when r.rolname operator(pg_catalog.=) current_user then ' ours' else ' own' end)
             and not (v_writes and c.relhastriggers and exists (
                      select from pg_catalog.pg_trigger t
                       where t.tgrelid operator(pg_catalog.=) c.oid and t.tgenabled operator(pg_catalog.=) 'O'
@@ -85,6 +90,53 @@ begin
 end
 $$;
 revoke all on function trunkline.hold_tables(text[], text[], text) from public;
+
+-- Function trunkline.proven(i_table regclass, i_mark text): a condition in a prepared statement that writes rows of a
+-- table that is 'ours'. It proves that the table still has its mark, and that its capture, if it has one, logs what is
+-- written.
+--
+-- The simple way is to hold the table in each transaction (trunkline.hold_tables), which takes two thirds of what all
+-- else of a transaction of one row takes. This function says of itself that it is immutable, and it is not: so the
+-- server calls it when it plans the statement, and the plan has no trace of it. The server plans under the lock that the
+-- statement takes, and keeps the plan. At each execution it looks, under that lock, whether the table has changed since:
+-- its owner, its triggers, its name, its columns. Then it makes a new plan, and calls the function again. Whether a table
+-- is 'ours' depends on nothing else: on its number, its owner, and that it is no partitioned table.
+-- The table's number comes from the server's reading of the statement, in which the name means one table.
+--
+-- Result: true.
+-- Errors: 40001 where the mark is another, before the statement has done anything: the transaction is to be repeated
+-- with a new look.
+-- Users must not call it in a statement that does not write that table.
+create or replace function trunkline.proven(i_table regclass, i_mark text) returns bool
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- An immutable function sees what its statement's snapshot shows, which is older than the lock. A volatile one
+    -- takes a snapshot of its own.
+    perform trunkline.prove_mark(i_table, i_mark);
+    return true;
+end
+$$;
+revoke all on function trunkline.proven(regclass, text) from public;
+
+-- Function trunkline.prove_mark(i_table oid, i_mark text): sees that a table has a mark, and that no capture of it would
+-- miss what replay writes.
+--
+-- Errors: 40001 where it is not so.
+-- Tables: reads the catalog only.
+create or replace function trunkline.prove_mark(i_table oid, i_mark text) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if trunkline.table_mark(i_table) is distinct from i_mark or trunkline.is_unlogged(i_table) then
+        raise exception 'table % has another owner or other code than when replay looked at it', i_table::regclass
+            using errcode = '40001';
+    end if;
+end
+$$;
+revoke all on function trunkline.prove_mark(oid, text) from public;
 
 -- Function trunkline.is_as_marked(i_table oid, i_mark text, i_ordinary bool): whether a table still has this
 -- mark and, where its owner may put code on it that would run with replay's rights, or anybody an ordinary

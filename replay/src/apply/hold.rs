@@ -2,7 +2,9 @@
 //! the session knows of each table still holds. Otherwise a table might have another owner than when it was looked up,
 //! and code that this owner has put on the table would run as replay's role.
 //!
-//! Holding costs no round trip: the statement goes with one that is sent before anything is written.
+//! Holding costs no round trip: the statement goes with one that is sent before anything is written. The prepared
+//! statements of a table of replay's own role need no holding, because they have the proof in them
+//! ([`Acting::proves_itself`](super::owner::Acting::proves_itself)).
 
 use std::sync::Arc;
 

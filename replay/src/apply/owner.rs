@@ -77,6 +77,25 @@ impl Hold {
 }
 
 impl Acting {
+    /// Whether prepared statements that write the table's rows prove by themselves that it is in the state in which it
+    /// was looked up ([`Acting::proof`]), so that it need not be held for them ([`Hold`]).
+    pub(crate) fn proves_itself(&self) -> bool {
+        self.mark
+            .as_deref()
+            .is_some_and(|mark| mark.ends_with(" ours"))
+    }
+
+    /// The proof, for those statements: a condition that is true for each row. The server proves it whenever it has to
+    /// plan such a statement, which it has to if the table has changed.
+    pub(crate) fn proof(&self) -> Option<String> {
+        let mark = self.mark.as_deref().filter(|_| self.proves_itself())?;
+        Some(format!(
+            "trunkline.proven({}::pg_catalog.regclass, {})",
+            quote_literal(&self.table),
+            quote_literal(mark)
+        ))
+    }
+
     /// Asks the subscriber about its table `target`, which the provider's `table` is written to.
     pub(crate) async fn find(
         client: &impl GenericClient,

@@ -1,15 +1,15 @@
 //! A small batch in two round trips, so that a subscriber that is level stays level however far away it is:
 //!
-//! 1. `begin`, the statement that holds the tables, a savepoint, each row and the move of the position are sent
-//!    together, before any answer is read.
+//! 1. `begin`, the statement that holds the tables whose rows do not prove it themselves, a savepoint, each row and the
+//!    move of the position are sent together, before any answer is read.
 //! 2. `commit` is sent if all answers are as expected.
 //!
 //! What may happen:
 //!
 //! - A row is not as its change says, or is refused. The transaction is rolled back to the savepoint, the position with
 //!   it, and the batch is written carefully, in the same transaction.
-//! - A table is not as it was when it was looked up (`Applier::hold`). The server runs none of the statements that
-//!   follow. The transaction is rolled back, and the batch is written in the usual way, after a new look-up.
+//! - A table is not as it was when it was looked up (`hold`). The server runs neither the statement that found it nor
+//!   those that follow. The transaction is rolled back, and the batch is written in the usual way, after a new look-up.
 //! - The position is not where the move begins. Nothing is committed.
 //! - `begin` alone fails, because somebody cancels it. The statements behind it would run all the same, each in a
 //!   transaction of its own: rows without their position, and half a batch. So the session is read-only by default and
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use futures::join;
 use sql::subscriber::session_role::SessionRole;
 use sql::{classify, subscriber::position::Move};
+use tokio_postgres::error::SqlState;
 
 use super::{
     Applier, ApplyTx, hold::is_outdated, pipeline::Pipeline, ways::is_small, writable::Writable,
@@ -58,7 +59,12 @@ impl Applier {
             .zip(writable.iter().map(Arc::as_ref))
             .collect();
         let mut tx = ApplyTx::new(self);
-        let begin = tx.start(&writable);
+        let held: Vec<Arc<Writable>> = writable
+            .iter()
+            .filter(|one| !one.target.acting.proves_itself())
+            .cloned()
+            .collect();
+        let begin = tx.start(&held);
         let session = &tx.applier.session;
         let mut pipeline = Pipeline::new(session);
         tx.load(&mut pipeline, &work);
@@ -86,6 +92,11 @@ impl Applier {
                 return Ok(Some(rows));
             }
             Ok(false) => {}
+            // Also if code on a table says so: then it says it again, and is heard.
+            Err(error) if error.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE) => {
+                tx.rollback().await?;
+                return Ok(None);
+            }
             Err(error) if classify(&error) == sql::Class::Transient => {
                 return Err(Trouble::database("could not write to the subscriber")(
                     error,
@@ -95,6 +106,9 @@ impl Applier {
             Err(_) => {}
         }
         tx.roll_chunk_back().await?;
+        // The statements over sets do not prove it.
+        tx.hold(&writable, "release savepoint chunk; savepoint chunk")
+            .await?;
         for (set, writable) in &work {
             tx.write_carefully(set, writable, step.to.id).await?;
         }

@@ -1,7 +1,11 @@
 //! What replay has looked up of a subscriber's table, and when it is believed: nothing that an owner changes meanwhile
 //! runs as replay.
 
-use tests::{Replication, Session, trap};
+use std::time::Duration;
+
+use tests::{Cluster, Replication, Server, Session, choose, trap, wait_until};
+
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A replication by a superuser, with the trap on the subscriber.
 fn trapped(on_provider: &str) -> Replication {
@@ -112,6 +116,104 @@ fn l4_a_table_that_gets_another_owner_while_replay_knows_it_is_written_as_that_o
     }
     replication.wait_ok();
     replication.assert_same();
+}
+
+/// Makes the server plan the statements for rows of a table for good: it plans the first five executions one by one.
+fn plan_for_good(replication: &Replication, table: &str) {
+    for statement in [
+        format!("insert into {table} select g, 'known' from generate_series(1, 14) g"),
+        format!("update {table} set v = 'known well'"),
+        format!("delete from {table} where id > 7"),
+    ] {
+        replication.on_provider(&statement);
+        replication.sync();
+    }
+}
+
+/// The table is given away, with a trigger of its new owner's.
+fn given_away(table: &str) -> String {
+    format!(
+        "alter table {table} owner to trapper; \
+         create trigger sprung before insert or update or delete on {table} for each row execute procedure trap.fire('{table}'); \
+         alter table {table} enable always trigger sprung"
+    )
+}
+
+#[test]
+fn l4_statements_that_are_planned_for_good_are_proven_again_for_a_table_that_is_given_away() {
+    let tables: Vec<String> = ["inserted", "updated", "deleted", "swapped"]
+        .iter()
+        .map(|table| format!("create table {table} (id int primary key, v text)"))
+        .collect();
+    let replication = trapped(&tables.join("; "));
+    let subscriber = &replication.subscribers[0];
+    replication.on_subscriber(&tables.join("; "));
+    replication.start();
+    let added = ["add", "inserted", "updated", "deleted", "swapped"];
+    replication.replay.run(&added).ok();
+    replication.wait_ok();
+    for (table, statement) in [
+        ("inserted", "insert into inserted values (100, 'new')"),
+        ("updated", "update updated set v = 'new' where id = 6"),
+        ("deleted", "delete from deleted where id = 6"),
+    ] {
+        plan_for_good(&replication, table);
+        replication.on_subscriber(&given_away(table));
+        replication.on_provider(statement);
+        replication.sync();
+        trap::assert_held(subscriber);
+        assert!(trap::sprung(subscriber).contains(&format!("trigger {table}")));
+    }
+    // Another table takes the name, as a rename of a schema or table can do.
+    plan_for_good(&replication, "swapped");
+    replication.on_subscriber(&format!(
+        "create table other (like swapped including all); insert into other select * from swapped; {}; \
+         alter table swapped rename to before; alter table other rename to swapped",
+        given_away("other")
+    ));
+    replication.on_provider("update swapped set v = 'new' where id = 6");
+    replication.sync();
+    trap::assert_held(subscriber);
+    assert!(trap::sprung(subscriber).contains(&"trigger other".to_owned()));
+    replication.wait_ok();
+    replication.assert_same();
+}
+
+#[test]
+fn l4_a_table_that_is_given_away_while_a_statement_waits_for_it_is_written_as_its_new_owner() {
+    let tables = "create table often (id int primary key, v text); create table seldom (id int primary key, v text)";
+    for version in choose("given-away", Server::majors().collect(), vec![10, 18]) {
+        println!("on {version}");
+        let replication = Replication::builder()
+            .subscribers(vec![Cluster::builder(&Server::version(version))])
+            .make();
+        let (subscriber, db) = (&replication.subscribers[0], replication.db());
+        trap::lay(subscriber, db);
+        replication.everywhere(tables);
+        replication.start();
+        replication.replay.run(&["add", "often", "seldom"]).ok();
+        replication.wait_ok();
+        plan_for_good(&replication, "often");
+        replication.on_provider("insert into seldom values (1, 'known')");
+        replication.sync();
+        // One statement is planned for good, the other at this execution, too.
+        for table in ["often", "seldom"] {
+            let giving = Session::holding(subscriber, db, &given_away(table));
+            replication.on_provider(&format!("insert into {table} values (100, 'new')"));
+            let waits = format!(
+                "select count(*) from pg_locks where relation = '{table}'::regclass and not granted"
+            );
+            wait_until("replay waits for the table", LIMIT, || {
+                replication.on_subscriber(&waits) == "1"
+            });
+            giving.ask("commit");
+            replication.sync();
+            trap::assert_held(subscriber);
+            assert!(trap::sprung(subscriber).contains(&format!("trigger {table}")));
+        }
+        replication.wait_ok();
+        replication.assert_same();
+    }
 }
 
 #[test]

@@ -11,12 +11,17 @@ impl Target {
     pub(crate) fn row_statements(&self) -> RowStatements {
         let (table, own) = (self.name.quoted(), self.own_rows());
         let value = |n: usize, c: &Column| format!("${}::{}", n + 1, c.type_name);
-        let values: Vec<String> = self
+        let mut values: Vec<String> = self
             .columns
             .iter()
             .enumerate()
             .map(|(n, c)| value(n, c))
             .collect();
+        let proof = self.acting.proof();
+        // There is no condition for the rows of VALUES. The server has no trace of it left when it has planned this.
+        if let (Some(first), Some(proof)) = (values.first_mut(), &proof) {
+            *first = format!("case when {proof} then {first} end");
+        }
         let insert = if self.columns.is_empty() {
             format!("insert into {table} default values")
         } else {
@@ -26,6 +31,7 @@ impl Target {
                 values.join(", ")
             )
         };
+        let proven = proof.map_or_else(String::new, |proof| format!(" and {proof}"));
         let by_row = self.key_equals(|n, c| value(self.key[n], c));
         let by_key = self.key_equals(value);
         // If all columns are key columns there is no column to set, but it must still be checked that the row exists:
@@ -33,8 +39,8 @@ impl Target {
         let set = self.set_list(value).unwrap_or_else(|| self.set_nothing());
         RowStatements {
             insert,
-            update: format!("update {own} t set {set} where {by_row}"),
-            delete: format!("delete from {own} t where {by_key}"),
+            update: format!("update {own} t set {set} where {by_row}{proven}"),
+            delete: format!("delete from {own} t where {by_key}{proven}"),
         }
     }
 
