@@ -2,7 +2,8 @@
 --
 -- What is new is stored in trunkline.member, and its rows of history are taken over. A provider that hears of a higher
 -- term is fenced: one try of trunkline.fence, which waits for a moment only, and whose failure is a part of the answer.
--- Two providers of one term are two decisions of people: neither is changed. A saying of this node's own identity, by a
+-- Nobody is believed whose history has no row in common with this node's: a queue of the same name may be one of another
+-- set, which the operator has named by mistake. Two providers of one term are two decisions of people: neither is changed. A saying of this node's own identity, by a
 -- server that was started at another time, comes from a copy of the cluster's files.
 --
 -- Result: an object.
@@ -17,11 +18,13 @@ create or replace function trunkline.hear(i_queue text, i_said jsonb) returns js
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
+set lock_timeout = '1 s'
 as $$
 declare
     v_said   record;
     v_own    bigint := (select n.node_id from trunkline.node n);
     v_role   record;
+    v_ours   bool;
     v_why    text;
     v_detail text;
 begin
@@ -44,6 +47,13 @@ begin
               or clock_timestamp() < pg_postmaster_start_time() + interval '10 s') then
         return null;
     end if;
+    select bool_or(exists (
+               select from jsonb_to_recordset(v_said.history) t (term bigint, node_id bigint)
+                where t.term = h.term and t.node_id = h.node_id)) into v_ours
+      from trunkline.history h where h.queue_name = i_queue;
+    if not v_ours and v_said.history <> '[]' then
+        return null;
+    end if;
     perform trunkline.note_member(i_queue, v_said.node, v_said.name, v_said.number, v_said.role, v_said.term,
                                   v_said.since, v_said.upstream, v_said.place, v_said.started);
     if v_said.node = v_own then
@@ -63,7 +73,7 @@ begin
         update trunkline.role r set term = v_said.term
          where r.queue_name = i_queue and r.role = 'standby' and r.term < v_said.term;
     end if;
-    if v_role.role is distinct from 'provider' or v_why is null then
+    if v_role.role is distinct from 'provider' or v_why is null or v_ours is not true then
         return null;
     end if;
     begin
@@ -89,6 +99,13 @@ as $$
 declare
     v_now timestamptz := clock_timestamp();
 begin
+    if exists (select from trunkline.member m
+                where m.queue_name = i_queue and m.node_id = i_node
+                  and (m.name, m.number, m.role, m.term, m.upstream, m.server_started)
+                          is not distinct from (i_name, i_number, i_role, i_term, i_upstream, i_started)
+                  and m.heard_at >= v_now - interval '10 s') then
+        return;
+    end if;
     insert into trunkline.member as m (queue_name, node_id, name, number, role, term, since, upstream, epoch, tick_id,
                                        tick_tag, server_started, heard_at, start_heard_at)
     values (i_queue, i_node, i_name, i_number, i_role, i_term, i_since, i_upstream, (i_place ->> 0)::bigint,
@@ -102,11 +119,7 @@ begin
            -- What was said before a server was started anew may come a little late, and is no second server.
            twin_heard_at = case when excluded.server_started < m.server_started
                                      and m.start_heard_at < v_now - interval '10 s'
-                                then v_now else m.twin_heard_at end
-     where (m.name, m.number, m.role, m.term, m.upstream, m.server_started)
-               is distinct from (excluded.name, excluded.number, excluded.role, excluded.term, excluded.upstream,
-                                 excluded.server_started)
-        or m.heard_at < v_now - interval '10 s';
+                                then v_now else m.twin_heard_at end;
 end
 $$;
 revoke all on function

@@ -11,6 +11,7 @@
 --   place         where it stands there: [epoch, tick, tag]
 --   members       the other nodes, as it has last heard of each: node, role, term, and age, the seconds since
 --   known_term    the highest term that it has heard of
+--   set           the first provider of the set, which tells it from another one of the same name; null: not known
 --   history       the rows of trunkline.history
 -- Tables: reads role, member, history, node, position and pgq.queue. Users: pgq_admin.
 create or replace function trunkline.introduce(i_queue text) returns jsonb
@@ -49,6 +50,8 @@ begin
         'known_term', greatest(v_role.term,
             (select max(m.term) from trunkline.member m where m.queue_name = i_queue),
             (select max(h.term) from trunkline.history h where h.queue_name = i_queue)),
+        'set', (select h.node_id from trunkline.history h
+                 where h.queue_name = i_queue order by h.term, h.began_at limit 1),
         'history', coalesce((
             select jsonb_agg(to_jsonb(h) - 'queue_name' order by h.term, h.node_id)
               from trunkline.history h where h.queue_name = i_queue), '[]'));

@@ -33,6 +33,8 @@ pub struct Introduction {
     pub members: Vec<Word>,
     /// The highest term that it has heard of.
     pub known_term: Option<i64>,
+    /// The first provider of the set, which tells it from another one of the same name.
+    pub set: Option<NodeId>,
 }
 
 /// What a node was when another one heard of it last.

@@ -146,7 +146,7 @@ pub(super) fn conflict(round: &Round) -> Option<Conflict> {
         .collect();
     providers.sort_unstable();
     match providers.as_slice() {
-        [] | [_] => None,
+        [] | [_] => two_sets(round),
         all => {
             let names: Vec<String> = all.iter().map(|node| round.name(*node)).collect();
             Some(Conflict::Providers(format!(
@@ -157,10 +157,31 @@ pub(super) fn conflict(round: &Round) -> Option<Conflict> {
     }
 }
 
+/// Providers of two sets whose queues have the same name: one of them is named by mistake.
+fn two_sets(round: &Round) -> Option<Conflict> {
+    let mut providers = round
+        .said()
+        .filter(|one| one.role == Some(Role::Provider))
+        .filter_map(|one| Some((one.node?, one.set?)));
+    let (first, set) = providers.next()?;
+    let (other, _) = providers.find(|(_, other)| *other != set)?;
+    Some(Conflict::Providers(format!(
+        "{} and {} are providers of two sets of one name",
+        round.name(first),
+        round.name(other)
+    )))
+}
+
 impl Round {
     fn said(&self) -> impl Iterator<Item = &Introduction> {
         let hosts = self.hosts.iter().filter_map(|host| host.said.as_ref().ok());
         self.own.iter().chain(hosts).filter(|one| !one.in_recovery)
+    }
+
+    /// Whether the node is a standby.
+    pub(super) fn is_standby(&self) -> bool {
+        let own = self.own.as_ref();
+        own.is_some_and(|own| own.role == Some(Role::Standby))
     }
 
     /// The highest term that anybody has heard of; 0: of none.

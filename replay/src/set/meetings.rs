@@ -225,6 +225,9 @@ impl Talk {
             }
         }
         self.follow(following);
+        if outcome.round.is_standby() {
+            self.meeting.keep_closed().await;
+        }
         let shown = shown.as_ref();
         let stored = shown.map(|(text, advice)| StoredError {
             text,

@@ -9,6 +9,7 @@ use sql::{
     install::ownership::Schema,
     meeting::{self, Answer, Heard, Introduction, Saying},
     provider::{self, PlaceAnswer, Places},
+    role,
     subscriber::{
         path,
         position::{self, Stored, StoredError},
@@ -112,6 +113,15 @@ impl Meeting {
         if let Err(error) = shown.await {
             let error = admin::exit::log_line(&error);
             debug!(consumer = %self.consumer, error, "the error is not shown in status");
+        }
+    }
+
+    /// Keeps the tables of a standby closed while nobody is followed, and no other task does.
+    pub(super) async fn keep_closed(&self) {
+        let Some(own) = &self.own_session else { return };
+        if let Err(error) = role::follow_role(&**own, &self.queue).await {
+            let error = admin::exit::log_line(&error);
+            debug!(consumer = %self.consumer, error, "the role waits");
         }
     }
 
@@ -333,6 +343,7 @@ async fn plain(session: &Session, queue: &str) -> Result<Answer, Trouble> {
             upstream: None,
             members: Vec::new(),
             known_term: None,
+            set: None,
         },
         may_speak: false,
         heard: None,

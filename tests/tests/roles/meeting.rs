@@ -1,6 +1,7 @@
 //! Nodes of a set meet: what one says of itself is stored by the other, stops a stale provider, and shows two providers
 //! and two servers of one identity.
 
+use serde_json::{Value, json};
 use tests::{Cluster, Node, Scratch, Server, Session, configure, wait_until};
 
 use crate::{SOON, sqlstate};
@@ -34,12 +35,33 @@ impl Castor {
         self.cluster.psql("db1", sql)
     }
 
+    /// What another node says of itself: a standby with the history of this one, and over it what the words say.
+    fn said(&self, words: &str) -> String {
+        let history =
+            "select coalesce(jsonb_agg(to_jsonb(h) - 'queue_name'), '[]') from trunkline.history h";
+        let history: Value = serde_json::from_str(&self.on(history)).unwrap();
+        let mut said = json!({
+            "node": 7, "name": "pollux", "started": "2026-01-01T00:00:00+00:00", "in_recovery": false,
+            "role": "standby", "term": 1, "upstream": null, "history": history,
+        });
+        let words: Value = serde_json::from_str(words).unwrap();
+        for (key, value) in words.as_object().unwrap() {
+            match (key.as_str(), value.as_array()) {
+                ("more_history", Some(rows)) => {
+                    said["history"].as_array_mut().unwrap().extend(rows.clone());
+                }
+                _ => said[key] = value.clone(),
+            }
+        }
+        said.to_string()
+    }
+
     /// What comes of a meeting with another node, which says of itself what it is, over what the words say.
     #[track_caller]
     fn hears(&self, words: &str) -> String {
         self.on(&format!(
             "begin read write; select trunkline.meet('q1', '{}') ->> 'heard'; commit",
-            said(words)
+            self.said(words)
         ))
     }
 
@@ -48,24 +70,11 @@ impl Castor {
             .operator
             .run(&["check", "role", "--output", "json"])
             .stdout;
-        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let said: Value = serde_json::from_str(&said).unwrap();
         let one = &said["checks"][0];
         let text = |key: &str| one[key].as_str().unwrap().to_owned();
         (text("status"), text("message"))
     }
-}
-
-/// A node that speaks for itself.
-fn said(words: &str) -> String {
-    let mut said = serde_json::json!({
-        "node": 7, "name": "pollux", "started": "2026-01-01T00:00:00+00:00", "in_recovery": false,
-        "role": "standby", "term": 1, "upstream": null, "history": [],
-    });
-    let words: serde_json::Value = serde_json::from_str(words).unwrap();
-    for (key, value) in words.as_object().unwrap() {
-        said[key] = value.clone();
-    }
-    said.to_string()
 }
 
 const STANDBY: &str = "{}";
@@ -83,6 +92,12 @@ fn a_stale_provider_is_fenced(version: u32) {
     let own = "select concat_ws(' ', a ->> 'role', a ->> 'term', (a ->> 'epoch' is not null)::text, \
                    jsonb_array_length(a -> 'history')::text) from trunkline.meet('q1', null) a";
     assert_eq!(castor.on(own), "provider 1 true 1");
+    // A queue of the same name that is one of another set.
+    let foreign = r#"{"role": "provider", "term": 5, "history": [{"term": 1, "kind": "first", "node_id": 7,
+        "epoch": 4, "tick_id": 5, "tick_tag": 6, "began_at": "2026-01-01T00:00:00Z"}]}"#;
+    assert_eq!(castor.hears(foreign), "");
+    assert_eq!(castor.on(MEMBERS), "");
+    assert_eq!(castor.on("select count(*) from trunkline.history"), "1");
     castor.hears(STANDBY);
     assert_eq!(castor.on(MEMBERS), "7 pollux standby 1");
     // The same, said again, is written every ten seconds only; news at once.
@@ -161,7 +176,7 @@ fn history_travels_over_nodes_and_stops_a_provider_whose_successor_is_not_heard(
     castor.on("select trunkline.begin_set('q1')");
     let row = r#"{"term": 2, "kind": "failover", "node_id": 9, "node_name": "helen", "old_epoch": 1,
         "old_tick_id": 2, "old_tick_tag": 3, "epoch": 4, "tick_id": 5, "tick_tag": 6, "began_at": "2026-01-01T00:00:00Z"}"#;
-    let heard = castor.hears(&format!(r#"{{"history": [{row}]}}"#));
+    let heard = castor.hears(&format!(r#"{{"more_history": [{row}]}}"#));
     assert!(
         heard.contains("node helen became the provider of term 2"),
         "{heard}"
@@ -258,7 +273,7 @@ fn who_may_not_fence_is_answered_and_not_heard() {
     let meet = |role: &str| {
         let sql = format!(
             "set role {role}; select a ->> 'role' from trunkline.meet('q1', '{}') a",
-            said(LATER)
+            castor.said(LATER)
         );
         castor.cluster.try_psql("db1", &sql)
     };
@@ -268,7 +283,7 @@ fn who_may_not_fence_is_answered_and_not_heard() {
     assert_eq!(meet("replayer").ok().text(), "provider");
     let hear = format!(
         "set role replayer; select trunkline.hear('q1', '{}')",
-        said(LATER)
+        castor.said(LATER)
     );
     assert_eq!(sqlstate(&castor.cluster, "db1", &hear), "42501");
     for table in ["role", "member", "history"] {

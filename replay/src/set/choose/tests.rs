@@ -26,6 +26,7 @@ fn node(id: i64, role: Option<Role>, term: i64) -> Introduction {
         upstream: None,
         members: Vec::new(),
         known_term: None,
+        set: None,
     }
 }
 
@@ -322,6 +323,21 @@ fn nobody_is_followed_where_two_decisions_exclude_each_other() {
         )),
     ]);
     assert_eq!(choose(&over), Choice::Follow(0));
+
+    // A queue of the same name, of another set.
+    let of_set = |id, term, set| {
+        host(Introduction {
+            set: Some(NodeId(set)),
+            ..node(id, Some(Role::Provider), term)
+        })
+    };
+    let choice = choose(&round(vec![of_set(A, 1, A), of_set(B, 7, B)]));
+    assert!(
+        matches!(&choice, Choice::Torn(Conflict::Providers(text)) if text.contains("two sets")),
+        "{choice:?}"
+    );
+    let same = round(vec![of_set(A, 1, A), placed(of_set(B, 2, A), Place::Found)]);
+    assert_eq!(choose(&same), Choice::Follow(1));
 
     let twin = |id, role| {
         host(Introduction {
