@@ -2,9 +2,10 @@
 --
 -- What is new is stored in trunkline.member, and its rows of history are taken over. A provider that hears of a higher
 -- term is fenced: one try of trunkline.fence, which waits for a moment only, and whose failure is a part of the answer.
--- Nobody is believed whose history has no row in common with this node's: a queue of the same name may be one of another
--- set, which the operator has named by mistake. Two providers of one term are two decisions of people: neither is changed. A saying of this node's own identity, by a
--- server that was started at another time, comes from a copy of the cluster's files.
+-- Nobody is believed whose history has no row in common with this node's: a queue of the same name may be one of
+-- another set, which the operator has named by mistake. Two providers of one term are two decisions of people: neither
+-- is changed. A saying of this node's own identity, by a server that was started at another time, comes from a copy of
+-- the cluster's files.
 --
 -- Result: an object.
 --   fenced   true: this call has fenced the node, which was the provider
@@ -81,7 +82,8 @@ begin
     exception when others then
         -- Whatever keeps it: the others learn it, and meet again.
         get stacked diagnostics v_detail = pg_exception_detail;
-        return jsonb_build_object('fenced', false, 'why', v_why, 'error', concat_ws(': ', sqlerrm, nullif(v_detail, '')));
+        return jsonb_build_object(
+            'fenced', false, 'why', v_why, 'error', concat_ws(': ', sqlerrm, nullif(v_detail, '')));
     end;
     return jsonb_build_object('fenced', true, 'why', v_why);
 end

@@ -222,6 +222,19 @@ pub async fn begin_set(client: &impl GenericClient, queue: &str) -> Result<bool,
     column(&row, 0)
 }
 
+/// Says what this node is called; false: it is called so already. Source: `trunkline.name_node`.
+///
+/// # Errors
+/// As [`begin_set`].
+pub async fn name_node(client: &impl GenericClient, name: &str) -> Result<bool, Error> {
+    require(client, "name_node(text)").await?;
+    let row = client
+        .query_one("select trunkline.name_node($1)", &[&name])
+        .await
+        .map_err(Error::database("name this node"))?;
+    column(&row, 0)
+}
+
 /// Makes a subscriber of this queue a standby; false: it was one. `read_only` also switches
 /// `default_transaction_read_only` of the database on. Source: `trunkline.stand_by`.
 ///

@@ -51,6 +51,8 @@ pub struct ReplayConfig {
     pub standby: bool,
     /// New sessions of a standby's database are read-only by default (`read_only`).
     pub read_only: bool,
+    /// What the node is called in a set (`node`); None: nobody says.
+    pub node: Option<String>,
 }
 
 /// One subscriber database.
@@ -159,8 +161,16 @@ const READ_ONLY: FlagKey = FlagKey {
     reload: Reload::Taken,
 };
 
+const NODE: TextKey = TextKey {
+    name: "node",
+    form: "text",
+    default: "none",
+    range: daemon_keys::PLAIN_RANGE,
+    reload: Reload::Taken,
+};
+
 /// The keys of `[replay]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 14] = [
+pub(super) const KEYS: [&dyn Key; 15] = [
     &PROVIDER_DB,
     &SUBSCRIBER_DB,
     &QUEUE_NAME,
@@ -175,6 +185,7 @@ pub(super) const KEYS: [&dyn Key; 14] = [
     &HTTP_LISTEN,
     &STANDBY,
     &READ_ONLY,
+    &NODE,
 ];
 const NOT_YET: [&str; 1] = ["allow_execute"];
 
@@ -248,6 +259,16 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let http_listen = names::address(section, HTTP_LISTEN.name);
     let standby = section.flag(&STANDBY);
     let read_only = section.flag(&READ_ONLY);
+    let node = section.text(NODE.name).map(|text| text.value);
+    if node
+        .as_deref()
+        .is_some_and(|name| !value::is_plain_name(name))
+    {
+        section.problem(NODE.name, &format!("must be {}", value::PLAIN_NAME));
+    }
+    if node.is_some() && subscribers.len() > 1 {
+        section.problem(NODE.name, "needs a file with one subscriber");
+    }
     if standby && session_role == SessionRole::Origin {
         section.problem(
             STANDBY.name,
@@ -274,6 +295,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         http_listen,
         standby,
         read_only,
+        node,
     })
 }
 

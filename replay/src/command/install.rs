@@ -36,6 +36,9 @@ pub(crate) async fn run(job: &Job, first: bool) -> Result<Exit, Failure> {
     match host::find(&job.config, is_bare(job).await?).await? {
         Some(Found::Host(host)) => install(&job.at(host), true).await,
         Some(Found::Own(role)) => {
+            if let [one] = job.config.subscribers.as_slice() {
+                name_node(job, &job.subscriber(one).await?).await?;
+            }
             job.say(&format!(
                 "this database is {} for queue {}: replay meets the other nodes, and applies nothing",
                 role.as_str(),
@@ -76,6 +79,7 @@ async fn begin_set(job: &Job) -> Result<Exit, Failure> {
     }
     let own = job.subscriber(one).await?;
     let is_new = role::begin_set(&*own, job.queue()).await?;
+    name_node(job, &own).await?;
     let word = if is_new { "is" } else { "stays" };
     job.say(&format!(
         "this database {word} the first provider of set {}",
@@ -111,6 +115,7 @@ async fn install(job: &Job, of_several: bool) -> Result<Exit, Failure> {
     for (one, subscriber) in prepared {
         let installed = async {
             install_consumer(job, &provider, one, &subscriber).await?;
+            name_node(job, &subscriber.session).await?;
             follow_config(job, &provider, one, &subscriber.session).await
         };
         installed.await.map_err(could_not_install(one))?;
@@ -142,7 +147,7 @@ async fn prepare(
     let mut subscriber = job.bare_subscriber(one).await?;
     refuse_the_provider_itself(provider, &subscriber).await?;
     let mut components = vec![Component::Subscriber];
-    if job.config.standby || of_several {
+    if job.config.standby || of_several || job.config.node.is_some() {
         components.push(Component::Member);
     }
     let report = install::install(&mut subscriber, &components)
@@ -165,6 +170,17 @@ async fn prepare(
         session: subscriber,
         changed: report.changed,
     })
+}
+
+/// Names the job's own database as the config says.
+async fn name_node(job: &Job, own: &Session) -> Result<(), Failure> {
+    let Some(name) = &job.config.node else {
+        return Ok(());
+    };
+    if role::name_node(&**own, name).await? {
+        job.say(&format!("this node is called {name}"))?;
+    }
+    Ok(())
 }
 
 async fn install_consumer(

@@ -46,7 +46,14 @@ impl Hosts {
             node.psql(DB, "create role walker login superuser");
             node.psql(DB, tables);
             let scratch = Scratch::new();
-            let (ticker, replay) = configure(&scratch, DB, node, &[node], "", lines);
+            let (ticker, replay) = configure(
+                &scratch,
+                DB,
+                node,
+                &[node],
+                "",
+                &format!("node = \"{name}\"\n{lines}"),
+            );
             let text = std::fs::read_to_string(&replay.config).unwrap();
             let text = text
                 .replace("replay1", name)
@@ -54,7 +61,6 @@ impl Hosts {
             std::fs::write(&replay.config, text).unwrap();
             let replay = Node::new("replay", &scratch, &replay.config, name);
             ticker.run(&["install"]).ok();
-            node.psql(DB, &format!("update trunkline.node set name = '{name}'"));
             ticker.run(&["start", "-d"]).ok();
             hosts._daemons.0.extend([replay.clone(), ticker.clone()]);
             hosts.tickers.push(ticker);
