@@ -1,6 +1,7 @@
 //! Which of several hosts a replay follows, and whether its own database is one that follows at all.
 
 use sql::connect::ApplicationName;
+use sql::install::ownership::Schema;
 use sql::standing;
 
 use super::ask::Asking;
@@ -43,7 +44,7 @@ async fn ask(
     subscriber: &SubscriberConfig,
     name: &ApplicationName,
 ) -> anyhow::Result<(Option<RoleFacts>, Option<String>)> {
-    let session = subscriber.db.connect(name).await?;
+    let session = subscriber.db.connect_for(name, Schema::SUBSCRIBER).await?;
     let role = of_queue(&roles(&session).await?, &config.queue);
     let standing = standing::subscriber(&*session, &subscriber.consumer).await?;
     Ok((role, standing.and_then(|one| one.address)))
