@@ -24,8 +24,7 @@ const BELIEVED_FOR: Duration = Duration::from_secs(10);
 /// Every name and operator has its schema, because nothing is known of the database yet.
 const SEEN: &str = "\
 select pg_catalog.concat_ws(' ', pg_catalog.pg_postmaster_start_time(), d.oid, \
-        (select r.oid from pg_catalog.pg_roles r \
-          where r.rolname operator(pg_catalog.=) session_user::pg_catalog.name), \
+        pg_catalog.quote_ident(session_user)::pg_catalog.regrole::pg_catalog.oid, \
         (select pg_catalog.string_agg(pg_catalog.concat_ws(':', n.nspname, n.oid, n.nspowner, n.nspacl), ' ' \
                                       order by n.nspname) \
            from pg_catalog.pg_namespace n \
