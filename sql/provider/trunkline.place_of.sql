@@ -105,7 +105,10 @@ language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return trunkline.knows_writers() and exists (
+    if not trunkline.knows_writers() then
+        return false;
+    end if;
+    return exists (
         select from trunkline.position p join trunkline.applied_tick a on a.consumer = p.consumer
          where p.queue = i_queue and a.epoch = i_epoch and a.tick_id = i_tick and a.tick_tag = i_tag);
 end

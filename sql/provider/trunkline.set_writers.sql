@@ -8,8 +8,8 @@
 -- for it (trunkline.acting_role).
 -- Arguments: i_table the captured table, or a partition of it.
 -- Result: whether anything was changed. Errors: those of trunkline.relay_refusal; 55P03, the caller sets lock_timeout.
--- Tables: locks the table in SHARE ROW EXCLUSIVE mode; writes trunkline.captured. Users must not: a table that is
--- captured with triggers that do not fire is silent.
+-- Tables: locks the table in SHARE ROW EXCLUSIVE mode; writes trunkline.captured, and what end_writing writes. Users must not: a
+-- table that is captured with triggers that do not fire is silent.
 create or replace function trunkline.set_writers(i_table oid) returns bool
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -26,6 +26,9 @@ begin
     v_writers := trunkline.writers_of(v_root);
     if v_captured.table_oid is null or v_writers = v_captured.writers then
         return false;
+    end if;
+    if not v_captured.writers <@ v_writers then
+        perform trunkline.end_writing(v_captured, v_writers);
     end if;
     if (v_writers = '{}') = (v_captured.writers = '{}') then
         update trunkline.captured c set writers = v_writers where c.table_oid = v_root;
@@ -45,6 +48,24 @@ begin
 end
 $$;
 revoke all on function trunkline.set_writers(oid) from public;
+
+-- Function trunkline.end_writing(i_captured, i_writers): tells who follows a captured table that its rows are its own from
+-- now on, because some of its writers are none of these any more. For set_writers only, before it stores the new ones.
+-- Tables: writes table_state; logs an event.
+create or replace function trunkline.end_writing(i_captured trunkline.captured, i_writers text[]) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform trunkline.log_mark(i_captured.shape_id, 'own', '{}');
+    if trunkline.knows_writers() then
+        -- Another table has the name by now: what was noted of this one is not of that.
+        update trunkline.table_state s set logged_from = null, logged_txid = null, target_oid = null
+         where s.target_oid = i_captured.table_oid and s.consumer <> all (i_writers);
+    end if;
+end
+$$;
+revoke all on function trunkline.end_writing(trunkline.captured, text[]) from public;
 
 -- Function trunkline.enable_triggers(i_table oid, i_always bool): capture's triggers of one table, without its
 -- partitions, fire in all sessions, or in ordinary ones only. A trigger that somebody has disabled stays so:

@@ -5,7 +5,8 @@
 -- Arguments: i_tick: the tick of this queue that the caller has applied. A table that a job has begun to write after it is in no
 --            other log for the caller yet: its rows are those from before. Null: as all is by now.
 -- Result: one row a captured table and log: its oid here, the log's epoch, its oid there; consumer: who writes the table, null
---         in the queue's own log. A table that holds only a part of the rows or columns above is in no other log.
+--         in the queue's own log. A table that holds only a part of the rows or columns above is in no other log,
+--         nor is one that has left out changes.
 -- Tables: reads queue, tick, captured, position, table_state. Users: pgq_admin.
 create or replace function trunkline.table_origins(i_queue text, i_tick bigint default null)
 returns table (table_oid oid, epoch bigint, log_oid oid, consumer text)
@@ -37,8 +38,9 @@ begin
                select p.epoch, s.provider_oid
                 union all
                select (u.origin ->> 0)::bigint, (u.origin ->> 1)::bigint::oid
-                 from jsonb_array_elements(s.origin_oids) u (origin)) a (epoch, oid)
-         where q.queue_name = i_queue
+                 from jsonb_array_elements(s.origin_oids) u (origin)
+                where i_tick is null or txid_visible_in_snapshot(s.origins_txid, v_snapshot)) a (epoch, oid)
+         where q.queue_name = i_queue and s.ignored = 0
            and (i_tick is null or txid_visible_in_snapshot(s.logged_txid, v_snapshot));
 end
 $$;

@@ -20,8 +20,8 @@ begin
                                           and coalesce(to_jsonb(s) ->> 'target_name', s.table_name) = c.relname
              order by s.consumer);
     end if;
-    -- By the name that the provider's table has now, where no other one is given: replay writes it under that. And by its
-    -- number: between its renaming here and the batch that brings the new name it has a name that no list has.
+    -- By the name that the provider's table has now, where no other one is given: replay writes it under that. By its number
+    -- as long as no table has that name: between its renaming here and the batch that brings the new name no list has it.
     return array(
         with tree (oid) as (select i_table union all select p.part_oid from trunkline.parts(i_table) p)
         select s.consumer
@@ -31,7 +31,12 @@ begin
           join trunkline.table_state s on coalesce(s.target_schema, s.schema_now, s.schema_name) = n.nspname
                                       and coalesce(s.target_name, s.name_now, s.table_name) = c.relname
          union
-        select s.consumer from tree t join trunkline.table_state s on s.target_oid = t.oid
+        select s.consumer
+          from tree t
+          join trunkline.table_state s on s.target_oid = t.oid
+         where not exists (select from pg_namespace n join pg_class c on c.relnamespace = n.oid
+                            where n.nspname = coalesce(s.target_schema, s.schema_now, s.schema_name)
+                              and c.relname = coalesce(s.target_name, s.name_now, s.table_name))
          order by 1);
 end
 $$;
@@ -63,14 +68,13 @@ begin
     return query
     with named (consumer, oid) as (
         -- By the catalog: to_regclass() fails where the schema may not be looked into.
-        select s.consumer, r.oid
+        select s.consumer, coalesce(r.oid, s.target_oid)
           from trunkline.table_state s
-          join pg_namespace n on n.nspname = coalesce(s.target_schema, s.schema_now, s.schema_name)
-          join pg_class r on r.relnamespace = n.oid and r.relname = coalesce(s.target_name, s.name_now, s.table_name)
-         union
-        select s.consumer, s.target_oid from trunkline.table_state s where s.target_oid is not null
+          left join (pg_class r join pg_namespace n on n.oid = r.relnamespace)
+            on n.nspname = coalesce(s.target_schema, s.schema_now, s.schema_name)
+           and r.relname = coalesce(s.target_name, s.name_now, s.table_name)
     ), written (table_oid, writers) as (
-        select trunkline.captured_root(n.oid), array_agg(distinct n.consumer order by n.consumer) from named n group by 1)
+        select trunkline.captured_root(n.oid), array_agg(distinct n.consumer order by n.consumer) from named n where n.oid is not null group by 1)
     select c.table_oid
       from trunkline.captured c
       left join written w on w.table_oid = c.table_oid

@@ -16,6 +16,10 @@ begin
       join pgq.tick t on t.tick_queue = q.queue_id
      where p.consumer = i_consumer
      order by t.tick_id limit 1;
+    if not found then
+        -- Without a queue of that name nobody comes from one.
+        v_oldest := 'infinity';
+    end if;
     delete from trunkline.applied_tick a
      where a.consumer = i_consumer
        and a.applied_at < (select max(b.applied_at) from trunkline.applied_tick b

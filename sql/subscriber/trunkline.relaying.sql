@@ -1,5 +1,5 @@
--- Function trunkline.relaying(i_consumer): whether tables that a consumer writes are captured here, so that others may
--- come to this database from the log that the consumer reads.
+-- Function trunkline.relaying(i_consumer): whether tables that a consumer writes are captured here, into the queue of the same
+-- name, so that others may come to this database from the log that the consumer reads.
 --
 -- Result: one row. relays: they are; unmarked: trunkline.mark_logged has something to note: some of them are ok and not
 --         marked yet, or some are still marked that are not captured any more.
@@ -15,10 +15,16 @@ begin
     -- Capture may be missing, or older than replay.
     if to_regprocedure('trunkline.set_writers(oid)') is not null then
         -- By the index of rows with writers, of which a plain provider has none.
-        relays := exists (select from trunkline.captured c where c.writers <> '{}' and i_consumer = any (c.writers));
-        unmarked := exists (
-            select from trunkline.table_state s
-             where s.consumer = i_consumer and s.state = 'ok' and (s.logged_from is null) = relays);
+        relays := exists (
+            select from trunkline.captured c
+              join pgq.queue q on q.queue_id = c.queue_id
+              join trunkline.position p on p.consumer = i_consumer and p.queue = q.queue_name
+             where c.writers <> '{}' and i_consumer = any (c.writers));
+        -- By an index of marked rows: nobody pays for this who has none.
+        unmarked := case when relays
+            then exists (select from trunkline.table_state s
+                          where s.consumer = i_consumer and s.state = 'ok' and s.logged_from is null)
+            else exists (select from trunkline.table_state s where s.consumer = i_consumer and s.logged_from is not null) end;
     end if;
 end
 $$;
@@ -42,6 +48,7 @@ begin
     if not (select r.relays from trunkline.relaying(i_consumer) r) then
         update trunkline.table_state s set logged_from = null, logged_txid = null where s.consumer = i_consumer and s.logged_from is not null;
         get diagnostics v_marked = row_count;
+        delete from trunkline.applied_tick a where a.consumer = i_consumer;
         return v_marked;
     end if;
     with captured (schema_name, table_name, oid) as (

@@ -27,7 +27,8 @@
 --   target_oid       the table on the subscriber, when logged_from was noted: it is the same one under another name
 --   schema_now, name_now  the provider's name of now, where it is known; the job goes on knowing the table by its first name
 --   column_now       names of now of the columns in column_attnums and filter_attnums, where they are known: {"number": "name"}
---   origin_oids      its oids in the logs further up, nearest first: [[epoch, oid], ...]
+--   origin_oids      its oids in the logs further up, nearest first: [[epoch, oid], ...]; noted while it is ok
+--   origins_txid     the transaction of this database that noted origin_oids
 --   existing         rows that the table already holds: refuse, truncate, trust (no copy),
 --                    keep (merged by key) or swap (there until the copy is complete)
 --   ignored          changes that its identity leaves out (insert-only: updates and deletes)
@@ -94,6 +95,7 @@ create table trunkline.table_state (
     column_now       jsonb,
     origin_oids      jsonb,
     logged_txid      bigint,
+    origins_txid     bigint,
     primary key (consumer, schema_name, table_name),
     check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked')),
     check ((tick_id is null) = (tick_tag is null)),
@@ -116,5 +118,6 @@ create table trunkline.table_state (
 );
 -- What is under way is found without reading what is in sync, and who writes to a table without reading all.
 create index table_state_unfinished on trunkline.table_state (state, consumer) where state <> 'ok';
+create index table_state_logged on trunkline.table_state (consumer) where logged_from is not null;
 create index table_state_target on trunkline.table_state
     ((coalesce(target_schema, schema_name)), (coalesce(target_name, table_name)));

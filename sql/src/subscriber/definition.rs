@@ -98,7 +98,7 @@ pub async fn relay_refusal(
     table: &TableName,
 ) -> Result<Option<String>, Error> {
     let failed = || Error::database(format!("ask whether {table} can be replicated on"));
-    if !logs_what_is_written(client).await.map_err(failed())? {
+    if !has_function(client, "trunkline.set_writers(oid)").await? {
         return Ok(Some(
             "its capture is of an older version (run `ticker install` there first)".into(),
         ));
@@ -114,15 +114,15 @@ pub async fn relay_refusal(
     row.map(|row| row.try_get(0)).transpose().map_err(failed())
 }
 
-/// Whether capture in this database, if there is any, can log what replay writes.
-pub(super) async fn logs_what_is_written(
+/// Whether capture in this database, if there is any, has this function, as in `trunkline.log_own(text, oid)`: it may
+/// be older than replay.
+pub(super) async fn has_function(
     client: &impl GenericClient,
-) -> Result<bool, tokio_postgres::Error> {
+    function: &str,
+) -> Result<bool, Error> {
     client
-        .query_one(
-            "select to_regprocedure('trunkline.log_own(text, oid)') is not null",
-            &[],
-        )
+        .query_one("select to_regprocedure($1) is not null", &[&function])
         .await
         .and_then(|row| row.try_get(0))
+        .map_err(Error::database("look for a function of capture"))
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 use tokio_postgres::GenericClient;
 
-use super::{path, position::Position, table_state::TableRow};
+use super::{definition, path, position::Position, table_state::TableRow};
 use crate::{
     error::Error,
     event::mapping::{ProviderColumn, stored},
@@ -111,7 +111,7 @@ const REWRITE: &str = "\
             try_now = false, target_schema = r.target_schema, target_name = r.target_name, \
             column_attnums = r.column_attnums, filter_attnums = r.filter_attnums, schema_now = r.schema_now, \
             name_now = r.name_now, column_now = r.column_now, origin_oids = null, logged_from = null, \
-            logged_txid = null, \
+            logged_txid = null, origins_txid = null, \
             changed_at = case when r.state = s.state then s.changed_at else clock_timestamp() end \
           from jsonb_to_recordset($2::text::jsonb) r ( \
               schema_name text, table_name text, was_oid bigint, was_state text, was_tick bigint, \
@@ -195,8 +195,11 @@ pub async fn mark_logged(client: &impl GenericClient, consumer: &str) -> Result<
 }
 
 /// Makes a tick of a queue of the same database, where that is the ticker's to do and not paused. Source:
-/// `trunkline.tick_now`.
+/// `trunkline.tick_now`, which an older capture does not have: then the next tick is the ticker's.
 pub async fn tick(client: &impl GenericClient, queue: &str) -> Result<(), Error> {
+    if !definition::has_function(client, "trunkline.tick_now(text)").await? {
+        return Ok(());
+    }
     client
         .execute("select trunkline.tick_now($1)", &[&queue])
         .await
@@ -231,8 +234,8 @@ pub async fn note_address(
 }
 
 /// Stores the oids that the provider's tables have in the logs further up: of each table by its oid on the provider,
-/// as `[[epoch, oid], ...]`, nearest first. A table of which the provider says nothing keeps what is known. Gives how
-/// many tables that are `ok` have none.
+/// as `[[epoch, oid], ...]`, nearest first. Only of tables that are `ok`: what the provider says is of the consumer's
+/// position. A table of which it says nothing keeps what is known. Gives how many tables that are `ok` have none.
 pub async fn note_origins(
     client: &impl GenericClient,
     consumer: &str,
@@ -248,9 +251,10 @@ pub async fn note_origins(
                  select o.oid, jsonb_agg(jsonb_build_array(o.epoch, o.log_oid::bigint) order by o.number) as origins \
                    from unnest($2::oid[], $3::bigint[], $4::oid[]) with ordinality o (oid, epoch, log_oid, number) \
                   group by o.oid) \
-             update trunkline.table_state s set origin_oids = a.origins \
+             update trunkline.table_state s set origin_oids = a.origins, origins_txid = txid_current() \
                from above a \
-              where s.consumer = $1 and s.provider_oid = a.oid and s.origin_oids is distinct from a.origins",
+              where s.consumer = $1 and s.provider_oid = a.oid and s.state = 'ok' \
+                and s.origin_oids is distinct from a.origins",
             &[&consumer, &oids, &epochs, &log_oids],
         )
         .await
@@ -267,6 +271,7 @@ pub async fn note_origins(
 }
 
 /// Forgets the oids that a table of the provider has in the logs further up: they are those of other rows from now on.
+/// Source: `trunkline.forget_origins`.
 pub async fn forget_origins(
     client: &impl GenericClient,
     consumer: &str,
@@ -274,8 +279,7 @@ pub async fn forget_origins(
 ) -> Result<(), Error> {
     client
         .execute(
-            "update trunkline.table_state set origin_oids = null \
-             where consumer = $1 and provider_oid = $2 and origin_oids is not null",
+            "select trunkline.forget_origins($1, $2)",
             &[&consumer, &provider_oid],
         )
         .await

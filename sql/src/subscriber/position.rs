@@ -192,6 +192,7 @@ pub async fn start_anew(
                          tables_version = tables_version + 1, \
                          last_error = null, last_error_at = null, last_error_advice = null \
                      where consumer = $1 returning consumer), \
+                 stood as (delete from trunkline.applied_tick where consumer = $1), \
                  again as ( \
                      update trunkline.table_state s set existing = 'truncate', {COPIED_AGAIN} \
                      from moved where s.consumer = moved.consumer returning 1) \

@@ -84,12 +84,25 @@ fn ticks_that_nobody_can_come_from_are_forgotten() {
         "its queue has ticks from before all of them"
     );
     // Its queue has lost its older ticks.
+    for link in &chain.links {
+        link.replay.run(&["stop"]).ok();
+        link.ticker.run(&["stop"]).ok();
+    }
     chain.on(
         1,
-        "delete from pgq.tick where tick_id < (select max(tick_id) from pgq.tick)",
+        "select trunkline.tick_now('q1'); \
+         delete from pgq.tick where tick_id < (select max(tick_id) from pgq.tick)",
     );
     chain.on(1, all);
-    assert_eq!(chain.on(1, kept), "1", "the one that the last tick names");
+    assert_eq!(
+        chain.on(
+            1,
+            "select bool_and((a.epoch, a.tick_id, a.tick_tag) = (p.epoch, p.tick_id, p.tick_tag)) and count(*) = 1 \
+               from trunkline.applied_tick a, trunkline.position p"
+        ),
+        "t",
+        "the one that the last tick names"
+    );
 }
 
 #[test]
@@ -108,9 +121,30 @@ fn a_table_that_the_node_in_between_does_not_replicate_any_more_is_not_taken_for
     };
     again(&[]);
     wait_known(&chain);
-    // A part of it is not.
+    // A part of it is not. A replay that begins asks again.
     again(&["--where", "id < 3"]);
+    chain.links[1].replay.run(&["restart"]).ok();
+    chain.on(0, "update t set v = 'x' where id = 1; update u set v = 'x'");
+    chain.sync();
+    assert!(is_known(&chain, "u") && !is_known(&chain, "t"));
+    // Nor is one that has been copied since.
+    again(&[]);
+    wait_known(&chain);
+    chain.links[1].replay.run(&["pause"]).ok();
+    chain.links[1].replay.run(&["resync", "public.t"]).ok();
+    assert!(!is_known(&chain, "t"), "its rows are to be others");
+    chain.links[0].replay.run(&["remove", "public.t"]).ok();
+    chain.links[1].replay.run(&["resume"]).ok();
+    chain.links[1].wait_ok();
+    chain.links[1].sync();
     assert!(!is_known(&chain, "t"));
+    chain.links[0]
+        .replay
+        .run(&["add", "public.t", "--truncate"])
+        .ok();
+    chain.links[0].wait_ok();
+    chain.sync();
+    chain.links[1].wait_ok();
     chain.links[0].replay.run(&["remove", "public.t"]).ok();
     chain.on(1, "insert into t values (900, 'own')");
     chain.links[1].sync();
@@ -131,6 +165,41 @@ fn a_table_that_the_node_in_between_does_not_replicate_any_more_is_not_taken_for
 }
 
 #[test]
+fn what_a_node_two_above_does_not_replicate_any_more_is_told_by_all_in_between() {
+    let server = tests::Server::debian15();
+    let four = (0..4).map(|_| tests::Cluster::builder(&server)).collect();
+    let chain = Chain::make(four, false);
+    chain.start(TWO);
+    for link in &chain.links {
+        link.replay.run(&["add", "--all", "--truncate"]).ok();
+        link.wait_ok();
+    }
+    let known = |table: &str| {
+        let of_table = format!("where table_name = '{table}'");
+        chain.on(
+            3,
+            &format!("select coalesce(jsonb_array_length(origin_oids), 0) from trunkline.table_state {of_table}"),
+        )
+    };
+    wait_until("the tables to be known two nodes further up", SOON, || {
+        chain.on(0, "update u set v = v || '.'");
+        chain.sync();
+        known("t") == "2" && known("u") == "2"
+    });
+    chain.links[0].replay.run(&["remove", "public.t"]).ok();
+    chain.on(1, "insert into t values (900, 'own')");
+    for link in &chain.links[1..] {
+        link.sync();
+    }
+    assert_eq!(chain.on(3, "select v from t where id = 900"), "own");
+    assert_ne!(known("t"), "2", "the first node's table is another one");
+    assert_eq!(known("u"), "2");
+    wait_until("the second node's to be known again", SOON, || {
+        known("t") == "1"
+    });
+}
+
+#[test]
 fn a_table_is_renamed_along_a_chain_and_each_row_is_passed_on() {
     let chain = chain(three(), TWO);
     let parked = |node: usize| {
@@ -143,6 +212,7 @@ fn a_table_is_renamed_along_a_chain_and_each_row_is_passed_on() {
         "alter table t rename to t2; insert into t2 values (4, 'd')",
     );
     parked(1);
+    chain.links[0].replay.run(&["stop"]).ok();
     chain.on(1, "alter table t rename to t2");
     // The ticker looks which jobs write the table, whose name is in none of their lists now.
     chain.on(1, "select * from trunkline.upkeep(true)");
@@ -153,6 +223,7 @@ fn a_table_is_renamed_along_a_chain_and_each_row_is_passed_on() {
         ),
         "replay1"
     );
+    chain.links[0].replay.run(&["start", "-d"]).ok();
     chain.links[0].wait_ok();
     chain.on(0, "update t2 set v = 'x' where id = 1");
     parked(2);

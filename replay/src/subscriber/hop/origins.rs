@@ -20,7 +20,7 @@ pub(crate) struct Origins {
     /// The logs further up, when the oids were stored last.
     logs: Vec<Epoch>,
     is_due: bool,
-    /// When it is asked again, because the provider did not know all of the tables.
+    /// When it is asked again: the provider did not know all of the tables, or knows more by then.
     again: Option<Instant>,
     rest: Duration,
 }
@@ -88,11 +88,11 @@ impl Origins {
             return Ok(());
         }
         let subscriber = sub.subscriber_session(Purpose::Admin).await?;
-        if hop::note_origins(&*subscriber, &sub.consumer, &known).await? > 0 {
-            // Some have none: the provider has not noted them yet, or it is the only one that has them.
-            self.again = Some(Instant::now() + self.rest);
-            self.rest = LAST_REST.min(self.rest * 2);
-        }
+        let unknown = hop::note_origins(&*subscriber, &sub.consumer, &known).await?;
+        // Where some have none the provider has not noted them yet, or it is the only one that has them.
+        let rest = if unknown > 0 { self.rest } else { LAST_REST };
+        self.again = Some(Instant::now() + rest);
+        self.rest = LAST_REST.min(self.rest * 2);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a part of a batch can be applied once more, by a table whose rows are further on already. Pure.
 //!
-//! An event says two things: what the row is now, and what was there before. TryEnd once more, only the first counts
+//! An event says two things: what the row is now, and what was there before. Applied once more, only the first counts
 //! (see [`Said::as_state`](crate::change::Said::as_state)). Rows that nothing tells apart are sums, to which an event
 //! adds; and a checksum is of the rows as they were at one moment: neither can be applied once more.
 

@@ -149,7 +149,7 @@ fn with_stand(
 pub(super) const COPIED_AGAIN: &str = "state = '-', tick_id = null, tick_tag = null, copied_snapshot = null, \
     copied_tick_id = null, copied_tick_tag = null, error = null, error_detail = null, advice = null, \
     try_now = false, rows_copied = 0, bytes_copied = 0, changed_at = clock_timestamp(), origins = null, \
-    overlap_tick_id = null, needs_repair = false";
+    overlap_tick_id = null, needs_repair = false, origin_oids = null, origins_txid = null";
 
 /// Has a table copied again, from any state; a batch loop that still has the table in its list cannot commit any more.
 /// Rows that an unfinished copy has loaded are deleted in any case. False if there was no row.

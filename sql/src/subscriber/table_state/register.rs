@@ -67,9 +67,7 @@ async fn try_register(
         }
         let made = insert(client, consumer, table, provider_oid, existing, mapping).await;
         Ok(if made.map_err(failed())? {
-            log_what_is_written(client, target)
-                .await
-                .map_err(failed())?;
+            log_what_is_written(client, target).await?;
             Registered::Done
         } else {
             Registered::Already
@@ -82,17 +80,15 @@ async fn try_register(
 }
 
 /// Has the target's capture, if there is one, log what replay writes. Source: `trunkline.set_writers`.
-async fn log_what_is_written(
-    client: &impl GenericClient,
-    target: &TableName,
-) -> Result<(), tokio_postgres::Error> {
-    if definition::logs_what_is_written(client).await? {
+async fn log_what_is_written(client: &impl GenericClient, target: &TableName) -> Result<(), Error> {
+    if definition::has_function(client, "trunkline.set_writers(oid)").await? {
         client
             .execute(
                 "select trunkline.set_writers(to_regclass($1))",
                 &[&target.quoted()],
             )
-            .await?;
+            .await
+            .map_err(Error::database(format!("register {target}")))?;
     }
     Ok(())
 }
@@ -173,9 +169,7 @@ pub async fn remove(
     table: &TableName,
 ) -> Result<bool, Error> {
     let failed = || Error::database(format!("remove {table}"));
-    let logged = definition::logs_what_is_written(client)
-        .await
-        .map_err(failed())?;
+    let logged = definition::has_function(client, "trunkline.log_own(text, oid)").await?;
     let told = if logged {
         ", trunkline.log_own(gone.consumer, gone.target_oid)"
     } else {
