@@ -54,6 +54,18 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- Planning what follows takes a fresh session longer than all else of a look. Of most tables these small questions say
+    -- that nothing calls a function but the server's own, which pg_depend leaves out.
+    if exists (select from pg_class c where c.oid = i_table and c.relkind <> 'p')
+       and not exists (select from pg_index i where i.indrelid = i_table and (i.indexprs is not null or i.indpred is not null))
+       and not exists (
+           select from pg_depend part join pg_depend d on d.classid = part.classid and d.objid = part.objid
+            where part.refclassid = 'pg_class'::regclass and part.refobjid = i_table
+              and part.classid in ('pg_constraint'::regclass, 'pg_statistic_ext'::regclass)
+              and d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass))
+    then
+        return null;
+    end if;
     return (
         with tree (oid) as (
             select i_table union all select p.part_oid from trunkline.parts(i_table) p),
