@@ -113,7 +113,7 @@ pub(super) fn choose(round: &Round) -> Choice {
             Place::Found => Choice::Follow(provider),
             Place::Unknown => Choice::Ask(vec![provider]),
             // Without another place the provider itself says what there is to be done.
-            Place::None(_) => seen.another().unwrap_or(Choice::Follow(provider)),
+            Place::None(_) => seen.another(HEARS).unwrap_or(Choice::Follow(provider)),
         },
         Ok(None) => seen.without_provider(),
         Err(why) => Choice::Undecided(why),
@@ -317,21 +317,34 @@ impl<'a> Seen<'a> {
         if silent.is_some_and(|time| time < PATIENCE) {
             return Choice::Stay;
         }
-        match (self.another(), silent) {
+        match (self.another(self.word_age()), silent) {
             (Some(choice), _) => choice,
             (None, Some(_)) => Choice::Stay,
             (None, None) => Choice::Nobody(self.why_nobody()),
         }
     }
 
-    /// A host that is no provider and has a place: the one that is followed already, else the first one.
-    fn another(&self) -> Option<Choice> {
+    /// How old a node's word of a provider may be that does not answer this node: younger than its silence. An older
+    /// one is of the time when this node heard the provider, too, and two nodes below it must not turn to each other.
+    fn word_age(&self) -> f64 {
+        // A provider of the past says nothing of this one; who has said nothing yet may be it.
+        let may_be_it = |host: &&Host| host.last_term >= self.known || host.last_term == 0;
+        let hosts = self.round.hosts.iter().filter(may_be_it);
+        hosts
+            .filter_map(|host| host.said.as_ref().err())
+            .max()
+            .map_or(HEARS, |silence| HEARS.min(silence.as_secs_f64() - 1.0))
+    }
+
+    /// A host that is no provider and has a place: the one that is followed already, else the first one. It counts if
+    /// its word of the provider is younger than so many seconds.
+    fn another(&self, word_age: f64) -> Option<Choice> {
         let own = self.round.own.as_ref().and_then(|own| own.node);
         let may = |one: &Introduction| match one.role {
             Some(Role::Fenced) => one.term == Some(self.known),
             Some(Role::Standby | Role::Reader) => {
                 let follows_us = own.is_some() && one.upstream == own;
-                !follows_us && self.hears_the_provider(one)
+                !follows_us && self.hears_the_provider(one, word_age)
             }
             Some(Role::Provider | Role::Copy) | None => false,
         };
@@ -348,11 +361,10 @@ impl<'a> Seen<'a> {
         current.or(found.first().copied()).map(Choice::Follow)
     }
 
-    /// Two nodes below a provider that is away must not turn to each other.
-    fn hears_the_provider(&self, one: &Introduction) -> bool {
-        one.members
-            .iter()
-            .any(|word| word.role == Role::Provider && word.term == self.known && word.age < HEARS)
+    fn hears_the_provider(&self, one: &Introduction, word_age: f64) -> bool {
+        one.members.iter().any(|word| {
+            word.role == Role::Provider && word.term == self.known && word.age < word_age
+        })
     }
 
     fn why_nobody(&self) -> String {

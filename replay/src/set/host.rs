@@ -81,6 +81,13 @@ pub(crate) async fn find(config: &ReplayConfig, is_bare: bool) -> Result<Option<
             Ok(Some(Found::Silence))
         }
         Choice::Nobody(why) => Err(refused(&why)),
-        Choice::Stay | Choice::Ask(_) => Ok(Some(Found::Silence)),
+        // The host that is followed does not answer: whoever connects to it says why.
+        Choice::Stay => {
+            let followed = met.round.current.and_then(|number| meeting.host(number));
+            Ok(Some(
+                followed.map_or(Found::Silence, |host| Found::Host(host.clone())),
+            ))
+        }
+        Choice::Ask(_) => Ok(Some(Found::Silence)),
     }
 }

@@ -19,6 +19,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 pub(super) const TORN: &str = "trunkline fence QUEUE on one of the two; where one is gone for ever, on the other: \
      select trunkline.forget_member(QUEUE, NODE)";
+/// What to do where the own database does not take in what hosts say.
+const UNHEARD: &str = "it could not be fenced as a provider of the past; replay's role needs EXECUTE on function \
+     trunkline.hear(text, jsonb)";
 pub(super) const UNDECIDED: &str =
     "on the node that has the data and takes the writes: replay install --first";
 
@@ -81,6 +84,7 @@ enum Fact {
     Conflict,
     Host(usize),
     Fence,
+    Unheard,
 }
 
 struct Talk {
@@ -156,6 +160,15 @@ impl Talk {
             None => {
                 self.said.over(&Fact::Conflict);
             }
+        }
+        match &outcome.unheard {
+            None => {
+                self.said.over(&Fact::Unheard);
+            }
+            Some(error) if self.said.say(Fact::Unheard, error) => {
+                warn!(%consumer, %error, advice = UNHEARD, "own database takes in nothing");
+            }
+            Some(_) => {}
         }
         let own = outcome.own_fenced.as_ref();
         let own = own.map(|heard| ("this node", heard));

@@ -53,6 +53,8 @@ pub(super) struct Outcome {
     pub fenced: Vec<(String, Heard)>,
     /// What came of what the hosts said, in the own database: it was fenced, or should have been.
     pub own_fenced: Option<Heard>,
+    /// Why the own database has not taken in what a host said.
+    pub unheard: Option<String>,
     /// Why hosts do not answer, by their number.
     pub silent: Vec<(usize, String)>,
 }
@@ -110,7 +112,7 @@ impl Meeting {
             }
             Ok::<_, sql::Error>(())
         };
-        if let Err(error) = shown.await {
+        if let Ok(Err(error)) = tokio::time::timeout(LIMIT, shown).await {
             let error = admin::exit::log_line(&error);
             debug!(consumer = %self.consumer, error, "the error is not shown in status");
         }
@@ -119,7 +121,8 @@ impl Meeting {
     /// Keeps the tables of a standby closed while nobody is followed, and no other task does.
     pub(super) async fn keep_closed(&self) {
         let Some(own) = &self.own_session else { return };
-        if let Err(error) = role::follow_role(&**own, &self.queue).await {
+        let closed = role::follow_role(&**own, &self.queue);
+        if let Ok(Err(error)) = tokio::time::timeout(LIMIT, closed).await {
             let error = admin::exit::log_line(&error);
             debug!(consumer = %self.consumer, error, "the role waits");
         }
@@ -130,15 +133,28 @@ impl Meeting {
     /// # Errors
     /// If the own database cannot be asked: then nobody knows what this node is.
     pub(super) async fn round(&mut self) -> Result<Outcome, Trouble> {
-        let own = self.own_session().await?;
-        let (saying, stored) = match &own {
-            Some(own) => (
-                meeting::introduce(&**own, &self.queue).await?,
-                stored(own, &self.consumer).await?,
-            ),
-            None => (None, None),
+        let asked = async {
+            let own = self.own_session().await?;
+            let (saying, stored) = match &own {
+                Some(own) => (
+                    meeting::introduce(&**own, &self.queue).await?,
+                    stored(own, &self.consumer).await?,
+                ),
+                None => (None, None),
+            };
+            Ok::<_, Trouble>((own, saying, stored))
         };
+        // A session that was in use when the time was up is given up.
+        let (own, saying, stored) = in_time(asked).await?;
         let stored = stored.filter(|stored| stored.queue == self.queue);
+        if self.current.is_none() {
+            // Whom the daemon follows, or followed when it ended last.
+            let address = stored.as_ref().and_then(|stored| stored.address.as_ref());
+            self.current = address.and_then(|address| {
+                let mut hosts = self.hosts.iter();
+                hosts.position(|host| host.info.address() == *address)
+            });
+        }
         let told = saying.as_ref().map(|saying| saying.json.as_str());
         let (queue, name) = (self.queue.as_str(), &self.name);
         let asked = self
@@ -156,6 +172,7 @@ impl Meeting {
             },
             fenced: Vec::new(),
             own_fenced: None,
+            unheard: None,
             silent: Vec::new(),
         };
         for (number, answer) in answers.into_iter().enumerate() {
@@ -200,9 +217,12 @@ impl Meeting {
             Ok((answer, json)) => {
                 if let (Some(json), Some(own)) = (json, own)
                     && outcome.round.own.is_some()
-                    && let Some(heard) = self.hear(own, &json).await
                 {
-                    outcome.own_fenced = Some(heard);
+                    match self.hear(own, &json).await {
+                        Ok(None) => {}
+                        Ok(Some(heard)) => outcome.own_fenced = Some(heard),
+                        Err(error) => outcome.unheard = Some(error),
+                    }
                 }
                 if let Some(heard) = answer.heard {
                     outcome.fenced.push((title.clone(), heard));
@@ -219,14 +239,12 @@ impl Meeting {
     }
 
     /// Has the own database take in what a host says.
-    async fn hear(&self, own: &Session, said: &str) -> Option<Heard> {
-        match meeting::hear(&**own, &self.queue, said).await {
-            Ok(heard) => heard,
-            Err(error) => {
-                let error = admin::exit::log_line(&error);
-                debug!(%error, "the own database does not take in what a host says");
-                None
-            }
+    async fn hear(&self, own: &Session, said: &str) -> Result<Option<Heard>, String> {
+        let heard = meeting::hear(&**own, &self.queue, said);
+        match tokio::time::timeout(LIMIT, heard).await {
+            Ok(heard) => heard.map_err(|error| admin::exit::log_line(&error)),
+            // The next meeting finds the session in use, and gives it up.
+            Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
         }
     }
 
@@ -257,6 +275,15 @@ impl Meeting {
         }
         Err(Trouble::Stale)
     }
+}
+
+/// The own database is waited for as long as a host: a meeting with the others is not held up by it.
+async fn in_time<T>(asked: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    let silent = |_| {
+        let why = anyhow::anyhow!("no answer within {} s", LIMIT.as_secs());
+        Trouble::passing("could not ask the own database", why)
+    };
+    tokio::time::timeout(LIMIT, asked).await.map_err(silent)?
 }
 
 async fn stored(own: &Session, consumer: &str) -> Result<Option<Stored>, Trouble> {

@@ -44,6 +44,8 @@ pub struct Stored {
     pub queue: String,
     /// What the position's tick contains of other nodes' queues: `trunkline.position.origins`.
     pub origins: Option<String>,
+    /// Where the provider of the position is, without credentials; none: not stored yet.
+    pub address: Option<String>,
     /// Grows when another session than the batch loop's takes a table out of the batch loop.
     pub tables_version: i64,
     /// The operator has paused the job.
@@ -66,6 +68,7 @@ fn stored(row: &Row) -> Result<Stored, tokio_postgres::Error> {
         seconds_behind: row.try_get(7)?,
         queue: row.try_get(8)?,
         origins: row.try_get(9)?,
+        address: row.try_get(10)?,
     })
 }
 
@@ -82,7 +85,7 @@ pub async fn find(client: &impl GenericClient, consumer: &str) -> Result<Option<
     let row = client
         .query_opt(
             "select epoch, tick_id, tick_tag, tables_version, paused, conflicts, last_error, \
-                 extract(epoch from clock_timestamp() - tick_time)::float8, queue, origins::text \
+                 extract(epoch from clock_timestamp() - tick_time)::float8, queue, origins::text, address \
              from trunkline.position where consumer = $1",
             &[&consumer],
         )

@@ -183,6 +183,21 @@ fn every_set_has_the_choice_that_is_wanted() {
         ),
         (
             "two nodes below a dead provider do not turn to each other",
+            following(vec![silent(12, 1), placed(relay(B, 12.0), Place::Found)], 0),
+            Choice::Stay,
+        ),
+        (
+            "a relay that has not heard it for as long is a sibling that would turn to us, too",
+            following(vec![silent(25, 1), placed(relay(B, 26.0), Place::Found)], 0),
+            Choice::Stay,
+        ),
+        (
+            "a relay that still hears it while we do not",
+            following(vec![silent(12, 1), placed(relay(B, 10.0), Place::Found)], 0),
+            Choice::Follow(1),
+        ),
+        (
+            "a relay that has not heard it for long",
             following(vec![silent(99, 1), placed(relay(B, 99.0), Place::Found)], 0),
             Choice::Stay,
         ),
