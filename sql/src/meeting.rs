@@ -5,9 +5,11 @@ use tokio_postgres::{GenericClient, Row};
 
 use crate::error::{Error, column};
 use crate::install::ownership::{Schema, function_exists};
+use crate::provider;
 use crate::queue::lineage::NodeId;
 use crate::queue::tick::Epoch;
-use crate::role::Role;
+use crate::role::{self, Role};
+use crate::subscriber::position;
 
 /// What a node says of itself; the keys are those of `trunkline.introduce`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -116,6 +118,75 @@ pub async fn meet(
         .map_err(Error::database("meet the node"))?;
     let json: String = column(&row, 0)?;
     Ok(Some((read(&json)?, json)))
+}
+
+/// What a node is that cannot be met, because its install is older than meetings, or has no roles at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The server takes no writes at all: it is a physical copy of another node.
+    pub in_recovery: bool,
+    /// The role; a node that follows without a role is a reader of term 0, as in `trunkline.introduce`. None: a plain
+    /// provider, or none.
+    pub role: Option<Role>,
+    /// The reign that the role belongs to.
+    pub term: Option<i64>,
+    /// The node that a reader reads from, as far as the session may know.
+    pub upstream: Option<NodeId>,
+}
+
+/// Asks a node that cannot be met what it is. Source: `trunkline.my_role`, `trunkline.position` and `trunkline.serves`,
+/// as far as they are there.
+pub async fn standing(client: &impl GenericClient, queue: &str) -> Result<Standing, Error> {
+    let row = client
+        .query_one("select pg_catalog.pg_is_in_recovery()", &[])
+        .await
+        .map_err(Error::database("ask whether the server is in recovery"))?;
+    let plain = Standing {
+        in_recovery: column(&row, 0)?,
+        role: None,
+        term: None,
+        upstream: None,
+    };
+    let roles = role::list(client).await?;
+    if let Some(own) = roles.iter().find(|one| one.queue == queue) {
+        return Ok(Standing {
+            role: Some(own.role),
+            term: Some(own.term),
+            ..plain
+        });
+    }
+    let reader = |upstream| Standing {
+        role: Some(Role::Reader),
+        term: Some(0),
+        upstream,
+        ..plain
+    };
+    if position::is_installed(client).await? {
+        let doing = || Error::database("ask whether the node follows another one");
+        let may = "select pg_catalog.has_table_privilege('trunkline.position', 'select')";
+        let row = client.query_one(may, &[]).await.map_err(doing())?;
+        if column(&row, 0)? {
+            // A column that an older install does not have yet is null.
+            let row = client
+                .query_opt(
+                    "select (pg_catalog.to_jsonb(p) -> 'followed' ->> 0)::int8 from trunkline.position p \
+                      where p.queue = $1 order by p.applied_at desc, p.consumer limit 1",
+                    &[&queue],
+                )
+                .await
+                .map_err(doing())?;
+            return row.map_or(Ok(plain), |row| {
+                Ok(reader(column::<Option<i64>>(&row, 0)?.map(NodeId)))
+            });
+        }
+        // Who may not read positions learns from this that replay fills the queue.
+        let tells = function_exists(client, Schema::Trunkline, "serves(text)").await?
+            && provider::queue_epoch(client, queue).await?.is_some();
+        if tells && !plain.in_recovery && !role::serves(client, queue).await? {
+            return Ok(reader(None));
+        }
+    }
+    Ok(plain)
 }
 
 /// Has this node take in what another one says of itself. Source: `trunkline.hear`.

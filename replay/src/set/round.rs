@@ -356,20 +356,21 @@ impl Met {
     }
 }
 
-/// What a provider is where no roles are installed.
+/// What a host is where no roles are installed, or by an install that does not know of meetings yet.
 async fn plain(session: &Session, queue: &str) -> Result<Answer, Trouble> {
+    let standing = meeting::standing(&**session, queue).await?;
     Ok(Answer {
         is: Introduction {
             node: path::own_node(&**session).await?,
             name: None,
             started: String::new(),
-            in_recovery: false,
-            role: None,
-            term: None,
+            in_recovery: standing.in_recovery,
+            role: standing.role,
+            term: standing.term,
             epoch: provider::queue_epoch(&**session, queue).await?,
-            upstream: None,
+            upstream: standing.upstream,
             members: Vec::new(),
-            known_term: None,
+            known_term: standing.term,
             set: None,
         },
         may_speak: false,
