@@ -12,6 +12,7 @@ use sql::{
         self, Component,
         ownership::{self, Schema},
     },
+    meeting,
     moment::{self, LockTimeout as _},
     near,
     provider::{self, BatchFinder},
@@ -25,7 +26,10 @@ use sql::{
 };
 
 use super::{Job, label};
-use crate::set::host::{self, Found};
+use crate::set::{
+    first,
+    host::{self, Found},
+};
 
 /// Runs the command. Each step is safe to repeat; a second run changes nothing. `first`: the job's own database is the
 /// first provider of its set.
@@ -65,19 +69,16 @@ async fn is_bare(job: &Job) -> Result<bool, Failure> {
         .is_empty())
 }
 
-/// Makes the job's own database the first provider of its set, unless another host is one already.
+/// Makes the job's own database the first provider of its set, unless the set is known already.
 async fn begin_set(job: &Job) -> Result<Exit, Failure> {
     let [one] = job.config.subscribers.as_slice() else {
         let text = "--first needs a config with one subscriber: the node's own database";
         return Err(Failure::message(Exit::Usage, text));
     };
-    let elsewhere = host::provider_elsewhere(&job.config, is_bare(job).await?).await?;
-    if let Some(place) = elsewhere {
-        let text = format!("{place} is the provider of set {}", job.queue());
-        return Err(Failure::message(Exit::Failed, text)
-            .with_hint("this node can follow it: replay install"));
-    }
     let own = job.subscriber(one).await?;
+    if let Some(said) = meeting::introduce(&*own, job.queue()).await? {
+        first::may_begin(&job.config, &said.is).await?;
+    }
     let is_new = role::begin_set(&*own, job.queue()).await?;
     name_node(job, &own).await?;
     let word = if is_new { "is" } else { "stays" };

@@ -22,26 +22,6 @@ pub(crate) enum Found {
     Own(Role),
 }
 
-/// The host, other than the job's own database, that says that it is the provider of the set.
-///
-/// # Errors
-/// If the job's own database cannot be asked.
-pub(crate) async fn provider_elsewhere(
-    config: &ReplayConfig,
-    is_bare: bool,
-) -> Result<Option<String>, Failure> {
-    let Some(mut meeting) = meeting_of(config, is_bare) else {
-        return Ok(None);
-    };
-    let met = meeting.round().await.map_err(anyhow::Error::from)?.round;
-    let own = met.own.and_then(|own| own.node);
-    let leads = met.hosts.into_iter().find(|host| {
-        let said = host.said.as_ref();
-        said.is_ok_and(|one| one.role == Some(Role::Provider) && one.node != own)
-    });
-    Ok(leads.map(|host| host.title))
-}
-
 /// Whether a config's hosts are met at all.
 pub(crate) fn are_several(config: &ReplayConfig) -> bool {
     Meeting::of(config).is_some()

@@ -6,6 +6,7 @@
 //! itself applies nothing, and goes on meeting the others.
 
 mod choose;
+pub(crate) mod first;
 pub(crate) mod host;
 pub(crate) mod meetings;
 mod round;

@@ -142,7 +142,7 @@ fn with_one_config_everywhere_the_provider_rests_and_the_others_follow_it_alone(
     pollux
         .run(&["install", "--first"])
         .code(3)
-        .says(&["is the provider of set q1"]);
+        .says(&["is the provider of set q1", "replay install"]);
     for replay in [castor, pollux, helen] {
         replay.run(&["install"]).ok();
         replay.run(&["start", "-d"]).ok();
@@ -223,6 +223,65 @@ fn with_one_config_everywhere_the_provider_rests_and_the_others_follow_it_alone(
             Vec::<String>::new()
         );
     }
+}
+
+#[test]
+fn a_set_that_a_node_knows_or_may_know_gets_no_second_first_provider() {
+    let hosts = Hosts::make(&[15; 3], "", TABLE);
+    let [castor, pollux, helen] = hosts.replays.as_slice() else {
+        panic!("three nodes");
+    };
+    // A silent host may know a set.
+    let starts = |node: usize, word: &str| {
+        hosts.nodes[node].psql(
+            "postgres",
+            &format!(
+                "alter database {DB} allow_connections {word}; \
+         select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '{DB}'"
+            ),
+        )
+    };
+    starts(2, "false");
+    let port = format!("port {}", hosts.nodes[2].port());
+    castor.run(&["install", "--first"]).code(3).says(&[
+        port.as_str(),
+        "cannot be asked",
+        "take it out of provider_db",
+    ]);
+    assert_eq!(hosts.on(0, "select count(*) from trunkline.role"), "0");
+    starts(2, "true");
+    castor.run(&["install", "--first"]).ok();
+    let again = castor.run(&["install", "--first"]).ok().stdout;
+    assert!(again.contains("stays the first provider"), "{again}");
+    helen.run(&["install"]).ok();
+    helen.run(&["start", "-d"]).ok();
+    wait_until("helen to hear castor", SOON, || {
+        hosts.on(2, "select count(*) from trunkline.members('q1')") != "0"
+    });
+    // The provider is away, and only a node that follows it answers.
+    helen.run(&["stop"]).ok();
+    starts(0, "false");
+    pollux
+        .run(&["install", "--first"])
+        .code(3)
+        .says(&["is reader for queue q1", port.as_str()]);
+    // Nor has helen forgotten it, when it follows no more.
+    hosts.on(2, "delete from trunkline.position");
+    helen
+        .run(&["install", "--first"])
+        .code(3)
+        .says(&["this database knows term 1 of set q1"]);
+    // An install that is older than meetings says its role, too.
+    hosts.on(
+        2,
+        "drop function trunkline.meet(text, jsonb); \
+         insert into trunkline.role (queue_name, role, term) values ('q1', 'standby', 1)",
+    );
+    pollux
+        .run(&["install", "--first"])
+        .code(3)
+        .says(&["is standby for queue q1", port.as_str()]);
+    assert_eq!(hosts.on(1, "select count(*) from trunkline.role"), "0");
 }
 
 #[test]
