@@ -3,9 +3,9 @@
 -- What is new is stored in trunkline.member, and its rows of history are taken over. A provider that hears of a higher
 -- term is fenced: one try of trunkline.fence, which waits for a moment only, and whose failure is a part of the answer.
 -- Nobody is believed whose history has no row in common with this node's: a queue of the same name may be one of
--- another set, which the operator has named by mistake. Two providers of one term are two decisions of people: neither
--- is changed. A saying of this node's own identity, by a server that was started at another time, comes from a copy of
--- the cluster's files.
+-- another set, which the operator has named by mistake. A copy is not heard: it has the identity of the node that it was
+-- copied from. Two providers of one term are two decisions of people: neither is changed. A saying of this node's own
+-- identity, by a server that was started at another time, comes from a copy of the cluster's files.
 --
 -- Result: an object.
 --   fenced   true: this call has fenced the node, which was the provider
@@ -35,7 +35,8 @@ begin
                                       history jsonb);
     if v_said.started is null then
         raise exception 'a node that says nothing of itself' using errcode = '22023';
-    elsif trunkline.is_copy() or v_own is null or v_said.node is null or v_said.in_recovery or v_said.role is null then
+    elsif trunkline.is_copy() or v_own is null or v_said.node is null or v_said.in_recovery or v_said.role is null
+          or v_said.role = 'copy' then
         return null;
     end if;
     select r.role, r.term, r.read_only into v_role from trunkline.role r where r.queue_name = i_queue;

@@ -4,8 +4,8 @@
 --   node, name, number   who it is (trunkline.node); node null: its schema came with a dump
 --   started       when its server was started
 --   in_recovery   the server takes no writes at all: a physical copy of another node
---   role, term, since    as in trunkline.my_role; a node that follows without a role is a reader of term 0; null: a
---                 plain database
+--   role, term, since    as in trunkline.my_role; a node that follows without a role is a reader of term 0, or a
+--                 copy (trunkline.is_copy); null: a plain database
 --   epoch         identity of its queue; null: it has none
 --   upstream      the node that it reads from; null: none
 --   place         where it stands there: [epoch, tick, tag]
@@ -30,7 +30,8 @@ begin
           into v_position
           from trunkline.position p where p.queue = i_queue order by p.applied_at desc, p.consumer limit 1;
         if v_role.role is null then
-            select 'reader'::text as role, 0::bigint as term, null::timestamptz as since into v_role;
+            select case when trunkline.is_copy() then 'copy' else 'reader' end as role, 0::bigint as term,
+                   null::timestamptz as since into v_role;
         end if;
     end if;
     if to_regclass('pgq.queue') is not null then

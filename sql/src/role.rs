@@ -100,6 +100,19 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<NodeRole>, Error> {
         .collect()
 }
 
+/// Whether this database was restored elsewhere, and nobody has said since what it is; false where no roles are
+/// installed. Source: `trunkline.is_copy`.
+pub async fn is_copy(client: &impl GenericClient) -> Result<bool, Error> {
+    if !function_exists(client, Schema::Trunkline, "is_copy()").await? {
+        return Ok(false);
+    }
+    let row = client
+        .query_one("select trunkline.is_copy()", &[])
+        .await
+        .map_err(Error::database("ask whether this database is a copy"))?;
+    column(&row, 0)
+}
+
 /// Whether applications write the tables of this queue in this database: the node is the set's provider, or a plain
 /// one. False where Trunkline is not installed. Source: `trunkline.serves`.
 pub async fn serves(client: &impl GenericClient, queue: &str) -> Result<bool, Error> {

@@ -127,7 +127,7 @@ pub(super) fn conflict(round: &Round) -> Option<Conflict> {
     let hosts = round.hosts.iter();
     let hosts = hosts.filter_map(|host| Some((host.title.as_str(), host.said.as_ref().ok()?)));
     for (title, one) in own.into_iter().chain(hosts) {
-        let Some(node) = one.node.filter(|_| !one.in_recovery) else {
+        let Some(node) = one.node.filter(|_| speaks_for_itself(one)) else {
             continue;
         };
         let (first, started) = starts.entry(node).or_insert((title, &one.started));
@@ -172,10 +172,18 @@ fn two_sets(round: &Round) -> Option<Conflict> {
     )))
 }
 
+/// Whether a database is the node whose identity it has: a physical standby and a copy are not.
+fn speaks_for_itself(one: &Introduction) -> bool {
+    !one.in_recovery && one.role != Some(Role::Copy)
+}
+
 impl Round {
     fn said(&self) -> impl Iterator<Item = &Introduction> {
         let hosts = self.hosts.iter().filter_map(|host| host.said.as_ref().ok());
-        self.own.iter().chain(hosts).filter(|one| !one.in_recovery)
+        self.own
+            .iter()
+            .chain(hosts)
+            .filter(|one| speaks_for_itself(one))
     }
 
     /// Whether the node is a standby.
@@ -252,7 +260,7 @@ impl<'a> Seen<'a> {
             let is_own = one.node.is_some() && one.node == own;
             let known =
                 |(_, other): &(usize, &Introduction)| one.node.is_some() && other.node == one.node;
-            let usable = !one.in_recovery && one.epoch.is_some() && one.role != Some(Role::Copy);
+            let usable = speaks_for_itself(one) && one.epoch.is_some();
             if usable && !is_own && !hosts.iter().any(known) {
                 hosts.push((number, one));
             }

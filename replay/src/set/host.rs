@@ -11,6 +11,7 @@ use super::{
     meetings::{TORN, UNDECIDED},
     round::Meeting,
 };
+use crate::trouble::{COPY, IS_COPY};
 
 /// What a command finds.
 pub(crate) enum Found {
@@ -52,6 +53,7 @@ pub(crate) async fn find(config: &ReplayConfig, is_bare: bool) -> Result<Option<
             Some(host) => Ok(Some(Found::Host(host.clone()))),
             None => Ok(Some(Found::Silence)),
         },
+        Choice::Rest(Role::Copy) => Err(refused(IS_COPY).with_hint(COPY)),
         Choice::Rest(role) => Ok(Some(Found::Own(role))),
         Choice::Torn(conflict) => Err(refused(conflict.text()).with_hint(TORN)),
         Choice::Undecided(why) => Err(refused(&why).with_hint(UNDECIDED)),

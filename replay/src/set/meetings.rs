@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use admin::{config::ReplayConfig, log::Once};
-use sql::{connect::ConnectInfo, meeting::Heard, subscriber::position::StoredError};
+use sql::{connect::ConnectInfo, meeting::Heard, role::Role, subscriber::position::StoredError};
 use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -12,7 +12,7 @@ use super::{
     choose::{self, Choice, Conflict},
     round::{Meeting, Outcome},
 };
-use crate::trouble::Trouble;
+use crate::trouble::{COPY, IS_COPY, Trouble};
 
 /// Time between two meetings.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -210,6 +210,14 @@ impl Talk {
                 }
                 self.follow(Following::Host(info));
                 return;
+            }
+            Choice::Rest(Role::Copy) => {
+                let shown = stopped(IS_COPY, Some(COPY));
+                (
+                    Following::Nobody(Some(IS_COPY.to_owned())),
+                    IS_COPY.to_owned(),
+                    shown,
+                )
             }
             Choice::Rest(role) => (Following::Nobody(None), role.as_str().to_owned(), None),
             Choice::Nobody(why) => {

@@ -16,7 +16,11 @@ use super::{
     batch_loop, hop, keep_role, shared::Subscription, stats::Stats, tables::tasks,
     told::TroubledPart,
 };
-use crate::{command::OTHER_QUEUE, join::auto_add, trouble::Trouble};
+use crate::{
+    command::OTHER_QUEUE,
+    join::auto_add,
+    trouble::{COPY, IS_COPY, Trouble},
+};
 
 /// The shortest rest after trouble; each further rest in a row is longer, up to `retry_delay`.
 const FIRST_REST: Duration = Duration::from_millis(250);
@@ -215,6 +219,7 @@ impl Life {
 }
 
 /// Checks that the database is not the provider of the set, or was: what it has taken itself must not be overwritten.
+/// Nor may it be a copy of a node.
 async fn may_apply(sub: &Subscription, admin: &Session) -> Result<(), Trouble> {
     let queue = &sub.settings.queue;
     let roles = role::list(&**admin).await;
@@ -228,8 +233,24 @@ async fn may_apply(sub: &Subscription, admin: &Session) -> Result<(), Trouble> {
                     .into(),
             source: anyhow::anyhow!("this database is {} for queue {queue}", role.as_str()),
         }),
-        Some(Role::Standby | Role::Reader | Role::Copy) | None => Ok(()),
+        Some(Role::Standby | Role::Reader | Role::Copy) | None => is_no_copy(admin).await,
     }
+}
+
+/// Checks that the database was not restored elsewhere.
+async fn is_no_copy(admin: &Session) -> Result<(), Trouble> {
+    // A reader has no row of a role that would say so.
+    let copy = role::is_copy(&**admin).await;
+    if !copy.map_err(Trouble::sql(
+        "could not ask whether the subscriber is a copy",
+    ))? {
+        return Ok(());
+    }
+    Err(Trouble::Operator {
+        doing: "stopped, nothing was applied".into(),
+        advice: COPY.into(),
+        source: anyhow::anyhow!(IS_COPY),
+    })
 }
 
 /// Checks that the subscriber's position is in the queue that the config names. If there is no position, the batch loop

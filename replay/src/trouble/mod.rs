@@ -22,6 +22,15 @@ pub(crate) use self::{
 use self::advice::{advice, lacks};
 use crate::queue::track::OffTrack;
 
+/// Why a database that is a copy applies nothing: it has the position, the consumer and the identity of the node that
+/// it was copied from, which may go on.
+pub(crate) const IS_COPY: &str =
+    "this database is a copy: it was restored elsewhere, or made by pg_upgrade";
+
+/// What to do about it.
+pub(crate) const COPY: &str = "if it is the node that it was, and the other one is gone for ever: \
+    select trunkline.keep_identity()";
+
 /// An error that ends a loop's turn. The variant decides who handles the error.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {

@@ -1,8 +1,8 @@
 //! A database that was restored elsewhere has the rows of the node that it was copied from, and serves nobody.
 
-use tests::{Cluster, Node, Replication, Scratch, configure, run};
+use tests::{Cluster, Daemons, Node, Replication, Scratch, configure, run, wait_until};
 
-use crate::{fence, operator};
+use crate::{SOON, fence, operator};
 
 #[test]
 fn a_database_that_was_restored_elsewhere_is_a_copy_until_somebody_says_what_it_is() {
@@ -52,4 +52,84 @@ fn a_database_that_was_restored_elsewhere_is_a_copy_until_somebody_says_what_it_
     other.psql("db1", "select trunkline.keep_identity()");
     copy.run(&["probe", "serve"]).ok();
     copy.run(&["check", "role"]).ok();
+}
+
+/// A subscriber whose file has this line is copied by a template, and the copy's replay is started beside its own.
+fn a_copy_of_a_subscriber_applies_nothing(line: &str) {
+    let replication = Replication::builder()
+        .replay_line(line)
+        .running("create table t (id int primary key); insert into t values (1)");
+    let there = &replication.subscribers[0];
+    replication.replay.run(&["stop"]).ok();
+    let made = "create database twin template db1";
+    assert_eq!(there.psql("postgres", made), "");
+    replication.replay.run(&["start", "-d"]).ok();
+
+    let scratch = Scratch::new();
+    let (_, twin) = configure(&scratch, "twin", there, &[there], "", line);
+    let host = replication.provider.conninfo("db1");
+    let own = std::fs::read_to_string(&twin.config).unwrap();
+    let own = own.replacen(&there.conninfo("twin"), &host, 1);
+    std::fs::write(&twin.config, &own).unwrap();
+    let _daemons = Daemons(vec![twin.clone()]);
+    let on_twin = |sql: &str| there.psql("twin", &format!("begin read write; {sql}; commit"));
+    let says = |text: &str| {
+        wait_until(&format!("the copy to say {text}"), SOON, || {
+            twin.log().contains(text)
+        });
+    };
+    let said = "select trunkline.introduce('q1') ->> 'role'";
+    assert_eq!(on_twin(said), "copy");
+    twin.run(&["start", "-d"]);
+    says("this database is a copy");
+    says("keep_identity");
+    replication.on_provider("insert into t values (2)");
+    replication.wait_ok();
+    replication.assert_followed(&[]);
+    let status = twin.run(&["status"]).stdout;
+    assert!(
+        status.contains("critical") && status.contains("keep_identity"),
+        "{status}"
+    );
+    twin.run(&["stop"]).ok();
+
+    // The same where several hosts are met, of which none hears the copy.
+    let twice = format!(
+        "host=127.0.0.1,127.0.0.1 port={0},{0} user=postgres dbname=db1",
+        replication.provider.port()
+    );
+    std::fs::write(&twin.config, own.replace(&host, &twice)).unwrap();
+    twin.run(&["install"])
+        .code(3)
+        .says(&["this database is a copy", "keep_identity"]);
+    twin.run(&["start", "-d"]);
+    says("follows nobody");
+    let status = twin.run(&["status"]).stdout;
+    assert!(
+        status.contains("critical") && status.contains("keep_identity"),
+        "{status}"
+    );
+    twin.run(&["stop"]).ok();
+    let heard = "select count(*) from trunkline.member";
+    assert_eq!(replication.on_provider(heard), "0");
+    assert_eq!(on_twin("select string_agg(id::text, ',') from t"), "1");
+
+    // The original is gone, and the copy is told so.
+    replication.replay.run(&["stop"]).ok();
+    assert_eq!(on_twin("select trunkline.keep_identity()"), "t");
+    std::fs::write(&twin.config, own).unwrap();
+    twin.run(&["start", "-d"]).ok();
+    wait_until("the row to come", SOON, || {
+        on_twin("select count(*) from t") == "2"
+    });
+}
+
+#[test]
+fn a_copy_of_a_standby_applies_nothing_until_somebody_says_what_it_is() {
+    a_copy_of_a_subscriber_applies_nothing("standby = true");
+}
+
+#[test]
+fn a_copy_of_a_reader_applies_nothing_until_somebody_says_what_it_is() {
+    a_copy_of_a_subscriber_applies_nothing("node = \"pollux\"");
 }

@@ -98,6 +98,9 @@ fn a_stale_provider_is_fenced(version: u32) {
     assert_eq!(castor.hears(foreign), "");
     assert_eq!(castor.on(MEMBERS), "");
     assert_eq!(castor.on("select count(*) from trunkline.history"), "1");
+    // A copy has the identity of the node that it was copied from.
+    assert_eq!(castor.hears(r#"{"role": "copy", "term": 5}"#), "");
+    assert_eq!(castor.on(MEMBERS), "");
     castor.hears(STANDBY);
     assert_eq!(castor.on(MEMBERS), "7 pollux standby 1");
     // The same, said again, is written every ten seconds only; news at once.

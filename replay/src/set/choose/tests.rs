@@ -370,6 +370,15 @@ fn nobody_is_followed_where_two_decisions_exclude_each_other() {
             "{choice:?}"
         );
     }
+    // A copy of the database has the provider's identity, too, and says so: it is none of the set's.
+    let original = || placed(provider(A, 1), Place::Found);
+    let copy = round(vec![twin(A, Role::Copy), original()]);
+    assert_eq!(choose(&copy), Choice::Follow(1));
+    let beside = round(vec![twin(A, Role::Copy), original(), provider(B, 1)]);
+    assert!(matches!(
+        choose(&beside),
+        Choice::Torn(Conflict::Providers(_))
+    ));
     // A provider that meets another one rests, and the conflict is there to be told.
     let own = Round {
         own: Some(node(ME, Some(Role::Provider), 1)),
