@@ -479,7 +479,7 @@ fn h1_h2_h3_a_replication_that_stands_still_is_told_alike_by_all_five_outputs() 
             "provider: could not connect",
             "this connection is pooled by transaction",
         ],
-        "waiting",
+        "stopped",
     ));
     std::fs::write(&replay.config, config).unwrap();
     replay.run(&["reload"]).ok();
