@@ -72,8 +72,8 @@ fn fa_16_timeouts_of_the_roles_and_transactions_that_are_to_be_tried_again_stop_
     replication.start();
     replication.add_all();
     // One transaction in four fails as in a serializable one, and passes when it is tried again. By a hash: where each
-    // transaction with rows is followed by one without, the numbers of the former are all odd. One that fails in a small
-    // batch is news only if it fails in the careful way, too.
+    // transaction with rows is followed by one without, the numbers of the former are all odd. One that fails in a
+    // small batch is news only if it fails in the careful way, too.
     replication.on_subscriber(
         "create function unlucky() returns trigger language plpgsql as $$ \
          begin if hashint8(txid_current()) & 3 = 0 then raise exception 'try again' using errcode = '40001'; end if; \
