@@ -43,39 +43,20 @@ pub struct Batch {
 
 impl Batch {
     /// The statement that streams the batch's events in order, in COPY's binary form: columns `ev_id`, `ev_type`,
-    /// `ev_data`, `ev_extra1` to `ev_extra3`, and a column with what the provider knows now about the event:
-    ///
-    /// - of a shape, the definition of the last shape that its transaction gave to the same table, if that is another
-    ///   shape;
-    /// - of a mark `filled`, the numbers of the table's columns that take no null, with a space between them.
-    ///
-    /// The provider is asked only for these events, which only DDL writes.
+    /// `ev_data`, `ev_extra1` to `ev_extra3`, and a column with what the provider knows now about the event
+    /// (`trunkline.event_now`). The provider looks for that only for shapes and marks, which only DDL writes.
     #[must_use]
     pub fn copy_events(&self) -> String {
+        // The server plans this text anew for each batch: keep it short.
         format!(
             "copy (select ev_id, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, \
-                          case ev_type when 'trunkline.1.shape' then ({LAST_SHAPE}) \
-                               when 'trunkline.1.mark' then case ev_extra3 when 'filled' then ({NEVER_NULL}) end end \
+                          case when ev_type in ('trunkline.1.shape', 'trunkline.1.mark') \
+                               then trunkline.event_now(ev_type, ev_txid, ev_extra2, ev_extra3) end \
                      from ({}) e order by ev_id) to stdout (format binary)",
             self.events_sql
         )
     }
 }
-
-/// The last shape that the transaction of a shape's event `e` gave to its table, if that is another shape. It is found
-/// by indexes: a thousand tables that are added have a thousand such events.
-const LAST_SHAPE: &str = "\
-    select l.definition::text from trunkline.shape s \
-      join trunkline.shape l on l.table_oid = s.table_oid and l.queue_id = s.queue_id and l.shape_id > s.shape_id \
-     where s.logged_txid = e.ev_txid and l.logged_txid = e.ev_txid \
-       and s.shape_id = case when e.ev_extra2 ~ '^[0-9]{1,18}$' then e.ev_extra2::bigint end \
-     order by l.shape_id desc limit 1";
-
-/// The numbers of the columns that take no null now, in the table of a mark's event `e`.
-const NEVER_NULL: &str = "\
-    select string_agg(a.attnum::text, ' ') from trunkline.shape s \
-      join pg_catalog.pg_attribute a on a.attrelid = s.table_oid and a.attnum > 0 and a.attnotnull \
-     where s.shape_id = case when e.ev_extra2 ~ '^[0-9]{1,18}$' then e.ev_extra2::bigint end";
 
 /// The events of a queue that are wanted next.
 #[derive(Clone, Debug, Default)]
