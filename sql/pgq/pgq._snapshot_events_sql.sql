@@ -21,28 +21,37 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_from_max bigint := txid_snapshot_xmax(i_from);
-    v_range    text;
-    v_late     bigint[];
+    v_range    text := format('ev_txid >= %s and ev_txid < %s', v_from_max, txid_snapshot_xmax(i_to));
+    v_late     bigint[] := '{}';
+    v_again    text;
     v_columns  text := 'ev_id, ev_time, ev_txid, ev_retry, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4';
+    v_part     text;
     v_parts    text;
-    v_queue    pgq.queue;
+    v_prefix   text;
+    v_tables   int4;
 begin
-    select * into v_queue from pgq.queue q where q.queue_id = i_queue_id;
-    v_range := format('ev_txid >= %s and ev_txid < %s', v_from_max, txid_snapshot_xmax(i_to));
-    if exists (select from txid_snapshot_xip(i_to) x where x >= v_from_max) then
-        v_range := v_range || format(' and txid_visible_in_snapshot(ev_txid, %L)', i_to);
+    select q.queue_data_pfx, q.queue_ntables into v_prefix, v_tables from pgq.queue q where q.queue_id = i_queue_id;
+    -- Between xmin and xmax are the transactions that were open: mostly there is none, and nothing to unpack.
+    if txid_snapshot_xmin(i_to) < txid_snapshot_xmax(i_to) then
+        if exists (select from txid_snapshot_xip(i_to) x where x >= v_from_max) then
+            v_range := v_range || format(' and txid_visible_in_snapshot(ev_txid, %L)', i_to);
+        end if;
     end if;
-    v_late := array(select x from txid_snapshot_xip(i_from) x where txid_visible_in_snapshot(x, i_to) order by 1);
-    select string_agg(format('select %s from %s where %s%s', v_columns, t.name, v_range, i_filter)
-                      || case when v_late = '{}' then '' else
-                         format(' union all select %s from %s where ev_txid between %s and %s '
-                                'and ev_txid = any (%L::bigint[])%s',
-                                v_columns, t.name, v_late[1], v_late[array_upper(v_late, 1)], v_late, i_filter) end,
-                      ' union all ')
-      into v_parts
-      from pgq._event_tables(v_queue.queue_data_pfx, v_queue.queue_ntables) as t(name)
-     where pg_relation_size(t.name::regclass) > 0;
-    v_parts := coalesce(v_parts, format('select %s from %s where false', v_columns, v_queue.queue_data_pfx));
+    if txid_snapshot_xmin(i_from) < txid_snapshot_xmax(i_from) then
+        v_late := array(select x from txid_snapshot_xip(i_from) x where txid_visible_in_snapshot(x, i_to) order by 1);
+    end if;
+    if v_late <> '{}' then
+        v_again := format('ev_txid between %s and %s and ev_txid = any (%L::bigint[])',
+                          v_late[1], v_late[array_upper(v_late, 1)], v_late);
+    end if;
+    -- The names of pgq._event_tables, without a query: a reader asks this many times a second.
+    for v_number in 0 .. v_tables - 1 loop
+        continue when pg_relation_size((v_prefix || '_' || v_number)::regclass) = 0;
+        v_part := format('select %s from %s_%s where ', v_columns, v_prefix, v_number);
+        v_parts := coalesce(v_parts || ' union all ', '') || v_part || v_range || i_filter
+                   || coalesce(' union all ' || v_part || v_again || i_filter, '');
+    end loop;
+    v_parts := coalesce(v_parts, format('select %s from %s where false', v_columns, v_prefix));
     return format('select %s from (%s) ev where (select pgq._events_from(%s, %s)) order by ev_id',
                   v_columns, v_parts, i_queue_id, txid_snapshot_xmin(i_from));
 end

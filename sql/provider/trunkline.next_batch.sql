@@ -31,7 +31,10 @@ begin
     if not found then
         raise exception 'No such event queue' using errcode = '42704', detail = coalesce(i_queue, 'null');
     end if;
-    select * into v_from from pgq.tick t where t.tick_queue = v_id and t.tick_id = i_from_tick;
+    -- A range in the key's order, and not an equality: before its first ANALYZE the server takes tick_event_seq_idx for an
+    -- equality, and reads that index from end to end.
+    select * into v_from from pgq.tick t where t.tick_queue = v_id and t.tick_id >= i_from_tick and t.tick_id <= i_from_tick
+     order by t.tick_queue, t.tick_id limit 1;
     -- Rotation leaves ticks for a while after the events that follow them.
     if txid_snapshot_xmin(v_from.tick_snapshot) > v_gone then
         from_tag := v_from.tick_tag;
@@ -70,14 +73,16 @@ begin
         events_sql := pgq._snapshot_events_sql(v_id, v_from.tick_snapshot, v_to.tick_snapshot,
                                                ' and ev_owner is null' || coalesce(' and (' || i_where || ')', ''));
         to_origins := v_to.tick_origins;
-        -- Of all ticks in between, since a later one may know less: replay here has stopped to read from somebody meanwhile.
-        path := (select n.node_id || array(
-                     select distinct a.node
-                       from pgq.tick t cross join unnest(t.tick_path) a (node)
-                      where t.tick_queue = v_id and t.tick_id > i_from_tick and t.tick_id <= v_to.tick_id
-                        and t.tick_path is not null
-                      order by a.node)
-                   from trunkline.node n);
+        path := v_to.tick_path;
+        if to_tick > i_from_tick + 1 then
+            -- Of all ticks in between, since a later one may know less: replay here has stopped to read from somebody meanwhile.
+            path := array(select distinct a.node
+                            from pgq.tick t cross join unnest(t.tick_path) a (node)
+                           where t.tick_queue = v_id and t.tick_id > i_from_tick and t.tick_id <= v_to.tick_id
+                             and t.tick_path is not null
+                           order by a.node);
+        end if;
+        path := (select n.node_id || path from trunkline.node n);
     end if;
     return next;
 end
