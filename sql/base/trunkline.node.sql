@@ -7,6 +7,7 @@
 --                      (trunkline.is_copy)
 --   read_only_before   default_transaction_read_only of the database before a fence switched it on, '' if it had no
 --                      such setting; null: no fence has switched it on (trunkline.follow_read_only)
+--   client             how clients reach this node, a connection string; null: nobody has said
 -- Users must not: change it or copy it to another database.
 create table trunkline.node (
     node_id           bigint      not null primary key,
@@ -15,7 +16,8 @@ create table trunkline.node (
     number            int4,
     system_identifier bigint      not null,
     database_oid      oid         not null,
-    read_only_before  text
+    read_only_before  text,
+    client            text
 );
 create unique index node_only_one on trunkline.node ((true));
 revoke all on table trunkline.node from public;

@@ -1,7 +1,7 @@
 -- Function trunkline.begin_set(i_queue): makes this node, which has the data and takes the writes, the first provider
 -- of the set of the queue's name: term 1. Harmless where it has a role.
 -- Result: whether it had none. Errors: 42704 no such queue; 55000 replay brings this queue's tables into this database,
--- so that another node is their provider. Tables: writes trunkline.role and trunkline.history.
+-- so that another node is their provider. Tables: writes trunkline.role, history and event.
 -- Users: the schema's owner, who may grant EXECUTE.
 create or replace function trunkline.begin_set(i_queue text) returns bool
 language plpgsql volatile security definer
@@ -27,6 +27,7 @@ begin
       join lateral (select t.tick_id, t.tick_tag from pgq.tick t where t.tick_queue = q.queue_id
                      order by t.tick_queue desc, t.tick_id desc limit 1) t on true
      where q.queue_name = i_queue;
+    perform trunkline.tell_event(i_queue, 'primary_register', true, null, null);
     return true;
 end
 $$;

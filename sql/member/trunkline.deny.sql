@@ -13,14 +13,14 @@ declare
     v_hint text;
 begin
     select case when m.node_id is not null
-                then format('Its provider is node %s.', coalesce(m.name, m.node_id::text))
+                then format('Its provider is node %s.', coalesce(m.name, m.node_id::text) || coalesce(': ' || m.client, ''))
                 when r.role = 'fenced'
                 then concat(format('It was fenced at %s by %s', r.since, r.set_by), ': ' || r.reason, '.')
                 when r.role = 'provider' then 'It is being opened: try again.'
                 else 'Write on the provider.' end
       into v_hint
       from trunkline.role r
-      left join lateral (select m.node_id, m.name from trunkline.member m
+      left join lateral (select m.node_id, m.name, m.client from trunkline.member m
                           where m.queue_name = r.queue_name and m.role = 'provider' and m.term >= r.term
                             and r.role <> 'provider'
                           order by m.term desc, m.heard_at desc limit 1) m on true

@@ -14,7 +14,7 @@
 -- partitions, and whether the database says read-only now.
 -- Errors: 25001 outside READ COMMITTED; 42704 no such queue; 55000 the node is no provider; 42501, 55006 as
 -- trunkline.fence_obstacles says; 55P03 somebody writes, or another command is at it: the detail names who.
--- Tables: writes trunkline.role, trunkline.history, trunkline.node, pgq.queue, pgq.tick; makes and switches triggers;
+-- Tables: writes trunkline.role, history, node and event, pgq.queue, pgq.tick; makes and switches triggers;
 -- alters the database.
 -- Users: the schema's owner, who may grant EXECUTE. Whoever has it can stop all writes of the applications.
 create or replace function trunkline.fence(
@@ -70,6 +70,7 @@ begin
                final_tick_time = t.tick_time, opening = false, toggled_by = null
           from pgq.tick t join pgq.queue q on q.queue_id = t.tick_queue
          where r.queue_name = i_queue and q.queue_name = i_queue and t.tick_id = v_tick;
+        perform trunkline.tell_event(i_queue, 'fenced', true, i_reason, null);
         done := true;
     end if;
     read_only := trunkline.follow_read_only();

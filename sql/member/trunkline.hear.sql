@@ -12,7 +12,7 @@
 --   why      why it is or must be fenced
 --   error    why it could not be fenced now
 --   null: nothing of that. Errors: 22023 what is said is no introduction.
--- Tables: writes member, history, role, and what a fence writes.
+-- Tables: writes member, history, role, event, and what a fence writes.
 -- Users: the schema's owner, who may grant EXECUTE. Whoever has it can stop all writes of the applications, by speaking
 -- of a higher term.
 create or replace function trunkline.hear(i_queue text, i_said jsonb) returns jsonb
@@ -58,6 +58,8 @@ begin
     end if;
     perform trunkline.note_member(i_queue, v_said.node, v_said.name, v_said.number, v_said.role, v_said.term,
                                   v_said.since, v_said.upstream, v_said.place, v_said.started);
+    update trunkline.member m set client = i_said ->> 'client'
+     where m.queue_name = i_queue and m.node_id = v_said.node and m.client is distinct from i_said ->> 'client';
     if v_said.node = v_own then
         return null;
     end if;
@@ -86,6 +88,8 @@ begin
         return jsonb_build_object(
             'fenced', false, 'why', v_why, 'error', concat_ws(': ', sqlerrm, nullif(v_detail, '')));
     end;
+    perform trunkline.tell_event(i_queue, 'stale_provider_fenced', true, v_why,
+                                 (select p.node_id from trunkline.known_provider(i_queue) p));
     return jsonb_build_object('fenced', true, 'why', v_why);
 end
 $$;

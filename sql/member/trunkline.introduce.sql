@@ -1,7 +1,7 @@
 -- Function trunkline.introduce(i_queue): what this node says of itself at a meeting of the nodes of a set.
 --
 -- Result: an object; its readers ignore keys that they do not know.
---   node, name, number   who it is (trunkline.node); node null: its schema came with a dump
+--   node, name, number, client   who it is (trunkline.node); node null: its schema came with a dump
 --   started       when its server was started
 --   in_recovery   the server takes no writes at all: a physical copy of another node
 --   role, term, since    as in trunkline.my_role; a node that follows without a role is a reader of term 0, or a
@@ -40,7 +40,7 @@ begin
     return v_position || jsonb_build_object(
         'started', pg_postmaster_start_time(), 'in_recovery', pg_is_in_recovery(),
         'role', v_role.role, 'term', v_role.term, 'since', v_role.since, 'epoch', v_epoch)
-        || coalesce((select jsonb_build_object('node', n.node_id, 'name', n.name, 'number', n.number)
+        || coalesce((select jsonb_build_object('node', n.node_id, 'name', n.name, 'number', n.number, 'client', n.client)
                        from trunkline.node n), '{}')
         || jsonb_build_object(
         'members', coalesce((

@@ -1,6 +1,7 @@
 -- Table trunkline.member: the other nodes of a set, as this node has last heard of each.
 --
 --   node_id, name, number   who it is (trunkline.node)
+--   client         how clients reach it; null: it does not say
 --   role, term     what it said that it is
 --   since          since when it has the role, by its own clock; null: it has none, and follows
 --   upstream       the node that it reads from; null: none
@@ -28,6 +29,7 @@ create table trunkline.member (
     start_heard_at timestamptz not null default now(),
     since          timestamptz,
     twin_heard_at  timestamptz,
+    client         text,
     primary key (queue_name, node_id),
     check (num_nulls(epoch, tick_id, tick_tag) in (0, 3))
 );

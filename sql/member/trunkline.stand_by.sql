@@ -4,7 +4,7 @@
 -- Arguments: i_term the provider's; i_read_only also switches default_transaction_read_only of the database on.
 -- Result: whether it was none before. Errors: 42501 a table whose owner this function's owner may not act as; 55000 replay
 -- does not bring this queue's tables, or the node is something else in the set.
--- Tables: writes trunkline.role and trunkline.node; alters the database. Users: the schema's owner.
+-- Tables: writes trunkline.role, node and event; alters the database. Users: the schema's owner.
 create or replace function trunkline.stand_by(i_queue text, i_term bigint, i_read_only bool default true) returns bool
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -34,6 +34,9 @@ begin
             using errcode = v_obstacle.code, hint = v_obstacle.hint;
     end if;
     perform trunkline.follow_read_only();
+    if v_new then
+        perform trunkline.tell_event(i_queue, 'standby_register', true, null, null);
+    end if;
     return v_new;
 end
 $$;

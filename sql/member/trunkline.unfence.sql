@@ -7,8 +7,8 @@
 -- A provider whose deny triggers somebody has switched on is opened, too.
 -- Result: done (false: it was no fenced node but the provider), and how many tables are left to be opened.
 -- Errors: 25001 outside READ COMMITTED; 42704 no role; 55000 the node is neither, or another node has a higher term;
--- 55P03 another command is at it. Tables: writes trunkline.role, trunkline.node, pgq.queue; switches triggers; alters
--- the database.
+-- 55P03 another command is at it. Tables: writes trunkline.role, trunkline.node, trunkline.event, pgq.queue; switches
+-- triggers; alters the database.
 -- Users: the schema's owner, who may grant EXECUTE. A new session is read-only after a fence: BEGIN READ WRITE first.
 create or replace function trunkline.unfence(
     i_queue text, i_force bool default false, out done bool, out tables_left int4)
@@ -52,6 +52,7 @@ begin
          where r.queue_name = i_queue;
         update pgq.queue q set queue_disable_insert = v_role.inserts_disabled where q.queue_name = i_queue;
         perform trunkline.follow_read_only();
+        perform trunkline.tell_event(i_queue, 'unfenced', true, null, null);
     else
         -- ALTER TABLE ... ENABLE TRIGGER ALL, which others say after a load, switches deny triggers on, too.
         update trunkline.role r set opening = true

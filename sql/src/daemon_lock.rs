@@ -1,5 +1,5 @@
 //! The advisory lock of a session that makes one daemon the only one of its kind: the ticker of a database, the replay
-//! of a subscriber. The lock ends with the session.
+//! of a subscriber, who tells a node's events. The lock ends with the session.
 
 use tokio_postgres::GenericClient;
 
@@ -18,6 +18,11 @@ pub enum DaemonLock<'a> {
         /// The name of the consumer.
         consumer: &'a str,
     },
+    /// Who tells the programs beside a node what happens in the set of a queue's name.
+    Events {
+        /// The queue.
+        queue: &'a str,
+    },
 }
 
 impl DaemonLock<'_> {
@@ -35,11 +40,25 @@ impl DaemonLock<'_> {
             }
             DaemonLock::Replay { consumer } => {
                 let doing = "take the subscriber's lock";
-                let statement = "select pg_catalog.pg_try_advisory_lock( \
-                     pg_catalog.hashtext('trunkline replay'), pg_catalog.hashtext($1))";
-                let row = client.query_one(statement, &[consumer]).await;
-                column(&row.map_err(Error::database(doing))?, 0)
+                try_named(client, "trunkline replay", consumer, doing).await
+            }
+            DaemonLock::Events { queue } => {
+                let doing = "take the lock of who tells events";
+                try_named(client, "trunkline events", queue, doing).await
             }
         }
     }
+}
+
+/// Takes a lock of a kind that has several, each by its name.
+async fn try_named(
+    client: &impl GenericClient,
+    kind: &str,
+    name: &str,
+    doing: &'static str,
+) -> Result<bool, Error> {
+    let statement = "select pg_catalog.pg_try_advisory_lock( \
+         pg_catalog.hashtext($1), pg_catalog.hashtext($2))";
+    let row = client.query_one(statement, &[&kind, &name]).await;
+    column(&row.map_err(Error::database(doing))?, 0)
 }

@@ -248,6 +248,27 @@ pub async fn name_node(client: &impl GenericClient, name: &str) -> Result<bool, 
     column(&row, 0)
 }
 
+/// Says by which number programs know this node, and how clients reach it; None: that stays as it is. False: nothing is
+/// new. Source: `trunkline.describe_node`.
+///
+/// # Errors
+/// As [`begin_set`].
+pub async fn describe_node(
+    client: &impl GenericClient,
+    number: Option<i32>,
+    connection: Option<&str>,
+) -> Result<bool, Error> {
+    require(client, "describe_node(integer, text)").await?;
+    let row = client
+        .query_one(
+            "select trunkline.describe_node($1, $2)",
+            &[&number, &connection],
+        )
+        .await
+        .map_err(Error::database("describe this node"))?;
+    column(&row, 0)
+}
+
 /// Makes a subscriber of this queue a standby; false: it was one. `read_only` also switches
 /// `default_transaction_read_only` of the database on. Source: `trunkline.stand_by`.
 ///

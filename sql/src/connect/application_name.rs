@@ -27,6 +27,8 @@ pub enum Purpose {
     CopyOut,
     /// Lists the databases of a ticker's server.
     Databases,
+    /// Tells the programs beside a node what happens in its set.
+    Events,
     /// Asks the provider which rows a subscriber's filters take.
     Filter,
     /// Installs or upgrades.
@@ -74,6 +76,7 @@ impl Purpose {
             Purpose::CopyIn => "copy-in",
             Purpose::CopyOut => "copy-out",
             Purpose::Databases => "databases",
+            Purpose::Events => "events",
             Purpose::Filter => "filter",
             Purpose::Install => "install",
             Purpose::Listen => "listen",
