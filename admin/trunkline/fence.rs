@@ -49,7 +49,7 @@ pub(crate) struct UnfenceArgs {
     place: PlaceArgs,
 }
 
-fn patience(text: &str) -> Result<Duration, String> {
+pub(crate) fn patience(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok();
     let seconds = seconds.filter(|seconds| (0.0..=86_400.0).contains(seconds));
     let wrong = || "a number of seconds from 0 to 86400".to_owned();
@@ -70,7 +70,7 @@ pub(crate) async fn fence(
     let started = Instant::now();
     let mut told = Told::default();
     let made = moment::within(args.drain, async || {
-        let made = role::fence(&*place.session, queue, reason, !args.no_read_only).await;
+        let made = role::fence(&*place.session, queue, reason, Some(!args.no_read_only)).await;
         made.inspect_err(|error| told.blocked(error))
     });
     let fence = made.await.map_err(|error| not_done(error, "is fenced"))?;
@@ -84,7 +84,7 @@ pub(crate) async fn fence(
     }
     if args.json {
         output::print_json(&json!({
-            "queue": queue, "database": place.name, "new": fence.is_new, "final_tick": fence.final_tick,
+            "queue": queue, "database": place.name, "new": fence.is_new, "final_tick": fence.last.tick.id.0,
             "tables": fence.tables, "read_only": fence.read_only, "seconds": seconds,
         }))?;
         return Ok(Exit::Done);
@@ -99,7 +99,7 @@ pub(crate) async fn fence(
         &format!(
             "{}: queue {queue} {done}: {} tables and partitions take no writes, tick {} is the final one \
              ({seconds:.2} s)",
-            place.name, fence.tables, fence.final_tick
+            place.name, fence.tables, fence.last.tick.id.0
         ),
     )?;
     Ok(Exit::Done)
@@ -171,10 +171,10 @@ async fn open_all(
 
 /// Who blocks, told once for each object that is blocked: a drain may take long.
 #[derive(Default)]
-struct Told(Option<String>);
+pub(crate) struct Told(Option<String>);
 
 impl Told {
-    fn blocked(&mut self, error: &sql::Error) {
+    pub(crate) fn blocked(&mut self, error: &sql::Error) {
         let Some(answer) = error.answer().filter(|_| error.is_lock_timeout()) else {
             return;
         };

@@ -9,7 +9,8 @@
 -- out: sessions with session_replication_role = replica, owners who disable the trigger, nextval(), DDL, and tables
 -- that are not captured into the queue.
 --
--- Arguments: i_read_only also switches default_transaction_read_only of the database on (trunkline.follow_read_only).
+-- Arguments: i_read_only also switches default_transaction_read_only of the database on (trunkline.follow_read_only);
+-- null: as the role's row says, from a fence or a role before.
 -- Result: done (false: it was fenced), the final tick (epoch, tick_id, tick_tag, tick_time), how many tables with their
 -- partitions, and whether the database says read-only now.
 -- Errors: 25001 outside READ COMMITTED; 42704 no such queue; 55000 the node is no provider; 42501, 55006 as
@@ -65,7 +66,7 @@ begin
         select pgq._insert_tick(q, null, null, null) into v_tick from pgq.queue q where q.queue_name = i_queue;
         update trunkline.role r
            set role = 'fenced', since = clock_timestamp(), reason = i_reason, set_by = session_user,
-               read_only = i_read_only, inserts_disabled = v_role.inserts_disabled,
+               read_only = coalesce(i_read_only, v_role.read_only), inserts_disabled = v_role.inserts_disabled,
                final_epoch = v_epoch, final_tick_id = v_tick, final_tick_tag = t.tick_tag,
                final_tick_time = t.tick_time, opening = false, toggled_by = null
           from pgq.tick t join pgq.queue q on q.queue_id = t.tick_queue

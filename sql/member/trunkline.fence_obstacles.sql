@@ -2,9 +2,10 @@
 -- takes a lock: tables whose triggers this function's owner may not switch, tables that are written through a parent which
 -- is not of the set, and prepared transactions that have written.
 -- Result: code (SQLSTATE), reason, hint; no row: none. Tables: reads the catalog, pg_prepared_xacts and pg_locks.
+-- Users: the schema's owner, who may grant EXECUTE.
 create or replace function trunkline.fence_obstacles(i_queue text, out code text, out reason text, out hint text)
 returns setof record
-language plpgsql stable rows 1
+language plpgsql stable security definer rows 1
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column

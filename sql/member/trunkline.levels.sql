@@ -39,3 +39,16 @@ begin
 end
 $$;
 revoke all on function trunkline.levels(text) from public;
+
+-- Function trunkline.set_size(i_queue): how many tables and partitions a fence of this node locks, and how many locks the
+-- server's lock table is sure to hold, whoever else has some.
+-- Tables: as trunkline.levels. Users: the schema's owner, who may grant EXECUTE.
+create or replace function trunkline.set_size(i_queue text, out relations int4, out locks bigint) returns record
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select (select count(*) from trunkline.levels(i_queue))::int4,
+           current_setting('max_locks_per_transaction')::bigint
+           * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint);
+$$;
+revoke all on function trunkline.set_size(text) from public;

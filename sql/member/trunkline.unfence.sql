@@ -2,13 +2,13 @@
 -- tables as it gets at once. The caller goes on with trunkline.open_tables until none is left; should it not, the
 -- ticker's upkeep does.
 --
--- Arguments: i_force although another node was heard of with a higher term: it is said to be off, and its writes are
--- given up.
+-- Arguments: i_force although another node was heard of with a higher term, or may be promoted by an operation that runs:
+-- it is said to be off, its writes are given up, and the operation is aborted on this node.
 -- A provider whose deny triggers somebody has switched on is opened, too.
 -- Result: done (false: it was no fenced node but the provider), and how many tables are left to be opened.
--- Errors: 25001 outside READ COMMITTED; 42704 no role; 55000 the node is neither, or another node has a higher term;
--- 55P03 another command is at it. Tables: writes trunkline.role, trunkline.node, trunkline.event, pgq.queue; switches
--- triggers; alters the database.
+-- Errors: 25001 outside READ COMMITTED; 42704 no role; 55000 the node is neither, another node has a higher term, or an
+-- operation runs; 55P03 another command is at it. Tables: writes trunkline.role, trunkline.operation, trunkline.node,
+-- trunkline.event, pgq.queue; switches triggers; alters the database.
 -- Users: the schema's owner, who may grant EXECUTE. A new session is read-only after a fence: BEGIN READ WRITE first.
 create or replace function trunkline.unfence(
     i_queue text, i_force bool default false, out done bool, out tables_left int4)
@@ -22,6 +22,7 @@ as $$
 declare
     v_role   trunkline.role;
     v_member record;
+    v_other  record;
     v_before text;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
@@ -45,6 +46,18 @@ begin
         if found and not i_force then
             raise exception 'node % has term %, above the term % of this one', v_member.name, v_member.term, v_role.term
                 using errcode = '55000', hint = 'Two nodes would take writes. If it is off for ever: --force.';
+        end if;
+        select o.operation_id, o.kind, coalesce(o.new_name, o.new_node::text) as new, o.step into v_other
+          from trunkline.operation o
+         where o.queue_name = i_queue and o.step not in ('done', 'aborted') for update;
+        if found and not i_force then
+            raise exception 'a % to node % runs, step %', v_other.kind, v_other.new, v_other.step
+                using errcode = '55000', hint = format('That node may be the provider already. Give the operation up: '
+                    'trunkline switchover %s --abort. If the node is off for ever: --force.', i_queue);
+        elsif found then
+            update trunkline.operation o
+               set step = 'aborted', changed_at = clock_timestamp(), error = 'the old provider was unfenced by force'
+             where o.queue_name = i_queue and o.operation_id = v_other.operation_id;
         end if;
         update trunkline.role r
            set role = 'provider', since = clock_timestamp(), reason = null, set_by = session_user, final_epoch = null,

@@ -58,12 +58,17 @@ impl Tries {
         }
     }
 
+    /// Whether there is to be no other try.
+    pub fn is_over(&self) -> bool {
+        self.started.elapsed() >= self.limit
+    }
+
     /// Called after a try that has failed: waits a moment for the next try, if the lock was not granted and time is
     /// left.
     ///
     /// # Errors The try's error, if there is to be no other try.
     pub async fn again<E: LockTimeout>(&self, error: E) -> Result<(), E> {
-        if !error.is_lock_timeout() || self.started.elapsed() >= self.limit {
+        if !error.is_lock_timeout() || self.is_over() {
             return Err(error);
         }
         tokio::time::sleep(MOMENT).await;

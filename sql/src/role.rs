@@ -6,6 +6,7 @@ use tokio_postgres::{GenericClient, Row};
 
 use crate::error::{Error, column};
 use crate::install::ownership::{Schema, function_exists};
+use crate::subscriber::position::Position;
 
 /// The role of a node in a set; the SQL has the same words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -142,8 +143,8 @@ pub async fn probe_write(client: &impl GenericClient) -> Result<(), Error> {
 pub struct Fence {
     /// The fence was made by this call; false: it stood already.
     pub is_new: bool,
-    /// The tick that shows all that was written before.
-    pub final_tick: i64,
+    /// The tick that shows all that was written before, and its queue.
+    pub last: Position,
     /// Tables that refuse writes, partitions counted.
     pub tables: i32,
     /// `default_transaction_read_only` of the database is on by the fence.
@@ -151,7 +152,8 @@ pub struct Fence {
 }
 
 /// Has a provider take no more writes of a set's tables. One call waits for writers a moment only: it is repeated while
-/// its error is a lock timeout. Source: `trunkline.fence`.
+/// its error is a lock timeout. `read_only`: `default_transaction_read_only` of the database is switched on; None: if
+/// that was asked for before. Source: `trunkline.fence`.
 ///
 /// # Errors
 /// [`Error::NotInstalled`], or those of the function: `55P03` names in its detail who keeps the fence from the locks.
@@ -161,21 +163,22 @@ pub async fn fence(
     client: &impl GenericClient,
     queue: &str,
     reason: Option<&str>,
-    read_only: bool,
+    read_only: Option<bool>,
 ) -> Result<Fence, Error> {
     require(client, "fence(text, text, boolean)").await?;
+    let doing = || Error::database(format!("fence queue {queue}"));
     let row = client
         .query_one(
-            "select done, tick_id, tables, read_only from trunkline.fence($1, $2, $3)",
+            "select epoch, tick_id, tick_tag, done, tables, read_only from trunkline.fence($1, $2, $3)",
             &[&queue, &reason, &read_only],
         )
         .await
-        .map_err(Error::database(format!("fence queue {queue}")))?;
+        .map_err(doing())?;
     Ok(Fence {
-        is_new: column(&row, 0)?,
-        final_tick: column(&row, 1)?,
-        tables: column(&row, 2)?,
-        read_only: column(&row, 3)?,
+        last: Position::of(&row).map_err(doing())?,
+        is_new: column(&row, 3)?,
+        tables: column(&row, 4)?,
+        read_only: column(&row, 5)?,
     })
 }
 

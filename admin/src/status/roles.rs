@@ -1,9 +1,10 @@
 //! Asks a database what it is in the sets of its queues.
 
 use sql::meeting::{self, Member};
+use sql::operation::{self, Operation};
 use sql::role;
 
-use super::verdict::{MemberFacts, RoleFacts};
+use super::verdict::{MemberFacts, OperationFacts, RoleFacts};
 
 /// The roles of a database, each with its queue; empty for a plain provider or subscriber.
 pub(super) async fn roles(
@@ -15,6 +16,7 @@ pub(super) async fn roles(
     }
     let problems = role::fence_problems(client).await?;
     let members = meeting::members(client).await?;
+    let operations = operation::list(client, None).await?;
     let of_queue = |queue: &str| {
         let here = problems.iter().filter(|one| one.queue == queue);
         let told = here.map(|one| match &one.table {
@@ -40,6 +42,10 @@ pub(super) async fn roles(
                     .filter(|member| member.queue == one.queue)
                     .map(member_facts)
                     .collect(),
+                operation: operations
+                    .iter()
+                    .find(|operation| operation.queue == one.queue && operation.is_running())
+                    .map(operation_facts),
             };
             (one.queue, facts)
         })
@@ -63,5 +69,18 @@ fn member_facts(member: &Member) -> MemberFacts {
         follows: member.upstream_name.clone().or(upstream),
         heard_seconds: member.heard_seconds,
         problem: member.problem.clone(),
+    }
+}
+
+fn operation_facts(operation: &Operation) -> OperationFacts {
+    OperationFacts {
+        id: operation.id.0.to_string(),
+        kind: operation.kind.clone(),
+        old: operation.old.title(),
+        new: operation.new.title(),
+        step: operation.step.as_str(),
+        started_by: operation.started_by.clone(),
+        seconds: operation.seconds,
+        quiet_seconds: operation.quiet_seconds,
     }
 }

@@ -193,9 +193,10 @@ fn role_branch(role: Option<&RoleFacts>) -> Option<Branch> {
     role.map(|role| Branch {
         text: format!("role: {}", role.describe()),
         twigs: role
-            .members
+            .operation
             .iter()
             .map(|one| Branch::new(one.describe()))
+            .chain(role.members.iter().map(|one| Branch::new(one.describe())))
             .collect(),
     })
 }
@@ -346,6 +347,7 @@ mod tests {
                             heard_seconds: 1.0,
                             problem: None,
                         }],
+                        operation: None,
                     }),
                     reachable: true,
                     last_tick: Some(12),

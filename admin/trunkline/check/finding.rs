@@ -68,6 +68,8 @@ pub(crate) enum Check {
     Role,
     /// Whether tables take and refuse writes as the role asks
     Fence,
+    /// Whether somebody works on each operation that moves a provider
+    Operation,
     /// Lag of each subscriber, in seconds; tables that are not ok, conflicts of the last day
     Replication,
     /// Whether what is installed fits these programs
@@ -86,6 +88,7 @@ impl Check {
             Check::Capture => "capture",
             Check::Role => "role",
             Check::Fence => "fence",
+            Check::Operation => "operation",
             Check::Replication => "replication",
             Check::Versions => "versions",
         }
@@ -101,7 +104,9 @@ impl Check {
             Check::Size => measured("queue_size", Unit::Bytes),
             Check::Holders => measured("held", Unit::Seconds),
             Check::Replication => measured("replication_lag", Unit::Seconds),
-            Check::Capture | Check::Role | Check::Fence | Check::Versions => None,
+            Check::Capture | Check::Role | Check::Fence | Check::Operation | Check::Versions => {
+                None
+            }
         }
     }
 }

@@ -217,7 +217,8 @@ async fn of_place(
             | Check::Holders
             | Check::Capture
             | Check::Role
-            | Check::Fence => {
+            | Check::Fence
+            | Check::Operation => {
                 found.extend(queues::findings(check, &place.name, &queues, limits));
             }
         }

@@ -49,6 +49,7 @@ pub(crate) fn findings(
             Check::Capture => found.push(capture(of(queue), queue)),
             Check::Role => found.push(roles::role(of(queue), queue.role.as_ref())),
             Check::Fence => found.push(roles::fence(of(queue), queue.role.as_ref())),
+            Check::Operation => found.push(roles::operation(of(queue), queue.role.as_ref())),
             Check::Replication | Check::Versions => {}
         }
     }

@@ -42,6 +42,16 @@ pub(crate) fn fence(of: String, role: Option<&RoleFacts>) -> Finding {
     Finding::new(Check::Fence, of, level, message)
 }
 
+/// The finding about the operation that moves the set's provider: critical if it was left by its command.
+pub(crate) fn operation(of: String, role: Option<&RoleFacts>) -> Finding {
+    let (level, message) = match role.and_then(|role| role.operation.as_ref()) {
+        None => (Level::Ok, "none runs".to_owned()),
+        Some(one) if one.is_left() => (Level::Critical, one.describe()),
+        Some(one) => (Level::Ok, one.describe()),
+    };
+    Finding::new(Check::Operation, of, level, message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +68,7 @@ mod tests {
             opening,
             problems: problems.iter().map(|text| (*text).to_owned()).collect(),
             members: Vec::new(),
+            operation: None,
         };
         let level = |facts: &RoleFacts| {
             let of = || "db1/q".to_owned();

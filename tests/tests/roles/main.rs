@@ -7,6 +7,7 @@ mod fence;
 mod meeting;
 mod membership;
 mod opening;
+mod operations;
 mod probes;
 mod reach;
 mod standby;

@@ -6,15 +6,15 @@ use tests::{Cluster, Node, Scratch, Server, Session, configure, wait_until};
 
 use crate::{SOON, sqlstate};
 
-/// A provider of set q1 with table t.
-struct Castor {
-    cluster: Cluster,
-    operator: Node,
+/// A database with table t in queue q1, which a fence or `trunkline.begin_set` makes a provider.
+pub(crate) struct Castor {
+    pub(crate) cluster: Cluster,
+    pub(crate) operator: Node,
     _scratch: Scratch,
 }
 
 impl Castor {
-    fn make(version: u32) -> Castor {
+    pub(crate) fn make(version: u32) -> Castor {
         let cluster = Cluster::builder(&Server::version(version)).start();
         cluster.create_db("db1");
         cluster.psql("db1", "create table t (id int primary key)");
@@ -31,7 +31,7 @@ impl Castor {
     }
 
     #[track_caller]
-    fn on(&self, sql: &str) -> String {
+    pub(crate) fn on(&self, sql: &str) -> String {
         self.cluster.psql("db1", sql)
     }
 

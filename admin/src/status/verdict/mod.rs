@@ -2,6 +2,7 @@
 //! and `/health`) tells this verdict, so that no two outputs disagree. Pure.
 
 mod member;
+mod operation;
 mod provider;
 mod reason;
 mod role;
@@ -9,6 +10,7 @@ mod ticks;
 mod waits;
 
 pub use member::MemberFacts;
+pub use operation::OperationFacts;
 pub use provider::{FromProvider, Held, ProviderFacts, Retention, of_provider};
 pub use reason::{Reason, ReasonKind, Severity, Unasked, worst};
 pub use role::RoleFacts;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::member::MemberFacts;
+use super::operation::OperationFacts;
 use super::reason::{Reason, ReasonKind, Severity};
 use crate::output::seconds;
 
@@ -30,6 +31,8 @@ pub struct RoleFacts {
     pub problems: Vec<String>,
     /// The other nodes of the set.
     pub members: Vec<MemberFacts>,
+    /// The operation that moves the set's provider; null: none runs.
+    pub operation: Option<OperationFacts>,
 }
 
 impl RoleFacts {
@@ -89,6 +92,8 @@ impl RoleFacts {
             found.push(reason.advised("trunkline fence QUEUE, or unfence QUEUE, puts it right"));
         }
         found.extend(self.members.iter().filter_map(|one| one.reason(subject)));
+        let operation = self.operation.iter();
+        found.extend(operation.filter_map(|one| one.reason(subject)));
         found
     }
 }
@@ -108,6 +113,7 @@ mod tests {
             opening: false,
             problems: Vec::new(),
             members: Vec::new(),
+            operation: None,
         }
     }
 
