@@ -366,8 +366,8 @@ pub async fn set_size(client: &impl GenericClient, queue: &str) -> Result<SetSiz
     })
 }
 
-/// What a provider has, its tables and the values of its sequences, as JSON for [`not_promotable`] and [`promote`]: once
-/// it is fenced, nothing of that changes. Source: `trunkline.set_state`.
+/// What a provider has, its tables and the values of its sequences, as JSON for [`not_promotable`] and [`promote`].
+/// Once it is fenced, nothing of that changes. Source: `trunkline.set_state`.
 pub async fn set_state(client: &impl GenericClient, queue: &str) -> Result<String, Error> {
     let row = client
         .query_one("select trunkline.set_state($1)::text", &[&queue])

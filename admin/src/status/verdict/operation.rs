@@ -85,7 +85,7 @@ mod tests {
             seconds: 12.0,
             quiet_seconds: 3.0,
         };
-        let said = "switchover from castor to pollux for 12.0 s by postgres, step catch-up";
+        let said = "switchover from castor to pollux for 12 s by postgres, step catch-up";
         assert_eq!(one.describe(), said);
         assert_eq!(one.reason("provider"), None);
         one.quiet_seconds = 90.0;
