@@ -8,6 +8,7 @@ pub mod databases;
 pub mod documents;
 pub mod exit;
 pub mod log;
+pub mod notice;
 pub mod output;
 mod own_file;
 pub mod status;

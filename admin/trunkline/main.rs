@@ -3,6 +3,7 @@
 mod capture;
 mod check;
 mod consumer;
+mod events;
 mod fence;
 mod places;
 mod probe;
@@ -26,6 +27,7 @@ use futures::future::{join, join_all};
 use crate::capture::CaptureCommand;
 use crate::check::CheckArgs;
 use crate::consumer::ConsumerCommand;
+use crate::events::EventsArgs;
 use crate::fence::{FenceArgs, UnfenceArgs};
 use crate::places::PlaceArgs;
 use crate::probe::ProbeArgs;
@@ -108,6 +110,10 @@ enum Command {
     ///
     /// Exit code 4 if some tables are still locked by others when the time is up: the ticker opens these.
     Unfence(UnfenceArgs),
+    /// What has happened to this node in its sets, the newest first, and whether programs have been told
+    ///
+    /// Of a ticker's databases, or of a replay's own (subscriber_db). Its replay runs event_notification_command.
+    Events(EventsArgs),
     /// Yes or no for other programs: exit code 0 or 1, and one line
     ///
     /// For keepalived, HAProxy and the like, within a time limit of its own. A command line that is wrong ends with 2.
@@ -198,6 +204,11 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Unfence(unfence) => {
             let configs = load_configs(&args.common)?;
             let done = fence::unfence(unfence, &configs, &args.common);
+            cli::run_command("trunkline", &args.common, done)
+        }
+        Command::Events(events) => {
+            let configs = load_configs(&args.common)?;
+            let done = events::run(events, &configs);
             cli::run_command("trunkline", &args.common, done)
         }
         Command::Probe(probe) => {

@@ -220,6 +220,25 @@ async fn targets_of(config: &AnyConfig) -> Result<Vec<NamedDatabase>, Failure> {
     Ok(infos.into_iter().map(target).collect())
 }
 
+/// The databases of a node itself: those of a ticker, and those that a replay writes. With the name of a session there.
+pub(crate) async fn own(
+    config: &AnyConfig,
+    purpose: Purpose,
+) -> anyhow::Result<(ApplicationName, Vec<ConnectInfo>)> {
+    match config {
+        AnyConfig::Ticker(ticker) => {
+            let name = ApplicationName::new(purpose, &ticker.daemon.job_name);
+            let found = databases::of_ticker::<anyhow::Error>(ticker, &name).await?;
+            Ok((name, found.connections))
+        }
+        AnyConfig::Replay(replay) => {
+            let name = ApplicationName::new(purpose, &replay.daemon.job_name);
+            let own = replay.subscribers.iter().map(|one| one.db.clone());
+            Ok((name, own.collect()))
+        }
+    }
+}
+
 fn session_name(job: &str) -> ApplicationName {
     ApplicationName::new(Purpose::Operator, job)
 }

@@ -8,13 +8,15 @@ use std::time::Duration;
 use admin::cli::{CommonArgs, run_command};
 use admin::config::{AnyConfig, ReplayConfig};
 use admin::exit::{Exit, one_line};
+use admin::output;
 use admin::status::{self, Asking};
 use admin::terminal::visible;
-use admin::{databases, output};
 use clap::Subcommand;
 use futures::future::try_join_all;
 use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 use sql::role;
+
+use crate::places;
 
 /// What a machine needs to know.
 #[derive(Debug, clap::Args)]
@@ -118,18 +120,11 @@ async fn serve(
     queue: Option<&str>,
     write: bool,
 ) -> Result<Vec<String>, String> {
-    let (job, databases, mut queues) = match config {
-        AnyConfig::Ticker(ticker) => {
-            let job = &ticker.daemon.job_name;
-            let found = databases::of_ticker::<anyhow::Error>(ticker, &session_name(job)).await;
-            let found = found.map_err(|error| one_line(error.as_ref()))?;
-            (job, found.connections, ticker.queues.clone())
-        }
-        AnyConfig::Replay(replay) => {
-            let own = replay.subscribers.iter().map(|one| one.db.clone());
-            let job = &replay.daemon.job_name;
-            (job, own.collect(), vec![replay.queue.clone()])
-        }
+    let own = places::own(config, Purpose::Status).await;
+    let (name, databases) = own.map_err(|error| one_line(error.as_ref()))?;
+    let mut queues = match config {
+        AnyConfig::Ticker(ticker) => ticker.queues.clone(),
+        AnyConfig::Replay(replay) => vec![replay.queue.clone()],
     };
     if let Some(queue) = queue {
         queues = vec![queue.to_owned()];
@@ -139,20 +134,20 @@ async fn serve(
     }
     let asked = databases
         .iter()
-        .map(|info| serve_database(info, job, &queues, write));
+        .map(|info| serve_database(info, &name, &queues, write));
     try_join_all(asked).await
 }
 
 async fn serve_database(
     info: &ConnectInfo,
-    job: &str,
+    as_name: &ApplicationName,
     queues: &[String],
     write: bool,
 ) -> Result<String, String> {
     let name = info.dbname();
     let refused = |error: anyhow::Error| format!("database {name}: {}", one_line(error.as_ref()));
     let session = info
-        .connect(&session_name(job))
+        .connect(as_name)
         .await
         .map_err(|error| refused(error.into()))?;
     for queue in queues {
@@ -177,10 +172,6 @@ async fn serve_database(
         "database {name} is written for queue {}",
         queues.join(", ")
     ))
-}
-
-fn session_name(job: &str) -> ApplicationName {
-    ApplicationName::new(Purpose::Status, job)
 }
 
 async fn standby(config: &ReplayConfig, max_lag: Option<f64>, limit: Duration) -> Answer {

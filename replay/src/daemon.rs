@@ -20,7 +20,10 @@ use crate::{
     join::choose::AutoAdd,
     queue::ticks::{Listener, Requests, Ticks},
     reading::{feed::Feed, reader, shared::Readers, tick_by_tick::TickByTick},
-    set::meetings::{Following, Meetings},
+    set::{
+        meetings::{Following, Meetings},
+        notices::Notices,
+    },
     subscriber::{
         life,
         shared::{JobSettings, Subscription},
@@ -42,12 +45,14 @@ pub(crate) fn body(config: ReplayConfig) -> impl FnOnce(Ready, Signals) -> Body 
 /// does another host that is to be followed.
 async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> anyhow::Result<()> {
     let mut meetings = Meetings::start(&config, &signals.stop);
+    let mut notices = Notices::start(&config, &signals.stop);
     loop {
         let following = match &mut meetings {
             None => Some(Following::Config),
             Some(meetings) => meetings.following().await,
         };
         let Some(following) = following else {
+            end(notices).await;
             return Ok(());
         };
         let crew = Crew::start(&config, following, ready.clone(), &signals.stop)?;
@@ -55,10 +60,21 @@ async fn run(mut config: ReplayConfig, ready: Ready, mut signals: Signals) -> an
             Next::Config(new) => {
                 config = *new;
                 meetings = Meetings::start(&config, &signals.stop);
+                end(notices).await;
+                notices = Notices::start(&config, &signals.stop);
             }
             Next::Host => {}
-            Next::Stop => return Ok(()),
+            Next::Stop => {
+                end(notices).await;
+                return Ok(());
+            }
         }
+    }
+}
+
+async fn end(notices: Option<Notices>) {
+    if let Some(notices) = notices {
+        notices.end().await;
     }
 }
 

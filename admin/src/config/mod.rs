@@ -8,6 +8,7 @@ mod document;
 mod file;
 mod key;
 mod names;
+mod programs;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use key::Key;
 pub use daemon_keys::{DaemonConfig, LogFormat};
 pub use file::{ConfigErrors, Problem};
 pub use key::Setting;
+pub use programs::ProgramsConfig;
 pub use replay::{ReplayConfig, SubscriberConfig};
 pub use ticker::{Databases, TickerConfig};
 
@@ -36,10 +38,11 @@ pub enum AnyConfig {
 
 /// Every key that a config file can have.
 pub fn settings() -> Vec<Setting> {
-    let sections: [(&'static str, &[&dyn Key]); 4] = [
+    let sections: [(&'static str, &[&dyn Key]); 5] = [
         ("", &daemon_keys::KEYS),
         ("[ticker]", &ticker::KEYS),
         ("[replay]", &replay::KEYS),
+        ("[replay]", &programs::KEYS),
         ("[[subscriber]]", &replay::SUBSCRIBER_KEYS),
     ];
     let of = |(section, keys): (&'static str, &[&dyn Key])| {

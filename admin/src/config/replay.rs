@@ -12,6 +12,7 @@ use super::databases::{self, Referred};
 use super::document::{Document, Section};
 use super::file::{self, ConfigErrors, absolute, process_env};
 use super::key::{self, FlagKey, Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
+use super::programs::{self, ProgramsConfig};
 use super::value::{self, NumberRange, TimeRange};
 use super::{daemon_keys, names};
 
@@ -53,6 +54,8 @@ pub struct ReplayConfig {
     pub read_only: bool,
     /// What the node is called in a set (`node`); None: nobody says.
     pub node: Option<String>,
+    /// The programs beside the node.
+    pub programs: ProgramsConfig,
 }
 
 /// One subscriber database.
@@ -211,6 +214,11 @@ pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 2] = [&NAME, &DB];
 const MAX_SUBSCRIBERS: usize = 100;
 
 impl ReplayConfig {
+    /// Whether a file says by itself that the database is a node of a set. Several hosts in `provider_db` say so, too.
+    pub fn is_member(&self) -> bool {
+        self.standby || self.node.is_some() || self.programs.are_any()
+    }
+
     /// Reads and checks a file. Errors: all problems at once. Touches no database.
     pub fn load(path: &Path) -> Result<ReplayConfig, ConfigErrors> {
         let (text, mode) = file::read(path)?;
@@ -236,7 +244,8 @@ impl ReplayConfig {
 
 fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfig> {
     let section = &document.section("replay");
-    let known = [key::names(&daemon_keys::KEYS), key::names(&KEYS)].concat();
+    let keys: [&[&dyn Key]; 3] = [&daemon_keys::KEYS, &KEYS, &programs::KEYS];
+    let known = keys.map(key::names).concat();
     section.only_keys(&known, &NOT_YET);
     let mut found = Referred::default();
     let mut daemon = daemon_keys::read(section, file);
@@ -278,6 +287,10 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     if standby && subscribers.len() > 1 {
         section.problem(STANDBY.name, "needs a file with one subscriber");
     }
+    let hosts = provider
+        .as_ref()
+        .map_or(usize::MAX, |info| info.hosts().len());
+    let programs = programs::read(section, hosts, subscribers.len());
     Some(ReplayConfig {
         daemon,
         provider: provider?,
@@ -296,6 +309,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         standby,
         read_only,
         node,
+        programs,
     })
 }
 

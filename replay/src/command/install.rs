@@ -148,7 +148,7 @@ async fn prepare(
     let mut subscriber = job.bare_subscriber(one).await?;
     refuse_the_provider_itself(provider, &subscriber).await?;
     let mut components = vec![Component::Subscriber];
-    if job.config.standby || of_several || job.config.node.is_some() {
+    if of_several || job.config.is_member() {
         components.push(Component::Member);
     }
     let report = install::install(&mut subscriber, &components)
@@ -173,13 +173,18 @@ async fn prepare(
     })
 }
 
-/// Names the job's own database as the config says.
+/// Names the job's own database, and says how programs know it and clients reach it, as the config says.
 async fn name_node(job: &Job, own: &Session) -> Result<(), Failure> {
-    let Some(name) = &job.config.node else {
-        return Ok(());
-    };
-    if role::name_node(&**own, name).await? {
+    if let Some(name) = &job.config.node
+        && role::name_node(&**own, name).await?
+    {
         job.say(&format!("this node is called {name}"))?;
+    }
+    let programs = &job.config.programs;
+    if (programs.number.is_some() || programs.client.is_some())
+        && role::describe_node(&**own, programs.number, programs.client.as_deref()).await?
+    {
+        job.say("number and client_db of this node are told to the others")?;
     }
     Ok(())
 }

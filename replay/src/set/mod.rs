@@ -9,4 +9,5 @@ mod choose;
 pub(crate) mod first;
 pub(crate) mod host;
 pub(crate) mod meetings;
+pub(crate) mod notices;
 mod round;

@@ -7,6 +7,7 @@
 )]
 
 mod haproxy;
+mod iptables;
 mod keepalived;
 
 use std::{path::PathBuf, process::Command, time::Duration};

@@ -8,18 +8,18 @@ use crate::link::DB;
 const NAMES: [&str; 3] = ["castor", "pollux", "helen"];
 
 /// Nodes that all name each other, each with a ticker and a replay whose subscriber is the node itself.
-struct Hosts {
+pub(crate) struct Hosts {
     // The first field is dropped first: daemons end before their servers.
     _daemons: Daemons,
     tickers: Vec<Node>,
-    replays: Vec<Node>,
-    nodes: Vec<Cluster>,
-    scratches: Vec<Scratch>,
+    pub(crate) replays: Vec<Node>,
+    pub(crate) nodes: Vec<Cluster>,
+    pub(crate) scratches: Vec<Scratch>,
 }
 
 impl Hosts {
     /// Nothing is installed yet but the queues.
-    fn make(versions: &[u32], lines: &str, tables: &str) -> Hosts {
+    pub(crate) fn make(versions: &[u32], lines: &str, tables: &str) -> Hosts {
         let nodes: Vec<Cluster> = versions
             .iter()
             .map(|version| Cluster::builder(&Server::version(*version)).start())
@@ -85,7 +85,7 @@ impl Hosts {
     }
 
     #[track_caller]
-    fn on(&self, node: usize, sql: &str) -> String {
+    pub(crate) fn on(&self, node: usize, sql: &str) -> String {
         self.nodes[node].psql(DB, &format!("begin read write; {sql}; commit"))
     }
 
@@ -94,14 +94,14 @@ impl Hosts {
     }
 
     #[track_caller]
-    fn wait_log(&self, node: usize, text: &str) {
+    pub(crate) fn wait_log(&self, node: usize, text: &str) {
         wait_until(&format!("{} to say {text}", NAMES[node]), SOON, || {
             self.log_has(node, text)
         });
     }
 
     #[track_caller]
-    fn assert_same(&self, node: usize) {
+    pub(crate) fn assert_same(&self, node: usize) {
         self.replays[node].run(&["wait", "--timeout", "120"]).ok();
         for table in tests::tables_of(&self.nodes[0], DB) {
             compare((&self.nodes[0], DB), (&self.nodes[node], DB), &table)
@@ -109,13 +109,13 @@ impl Hosts {
         }
     }
 
-    fn operator(&self, node: usize) -> Node {
+    pub(crate) fn operator(&self, node: usize) -> Node {
         let config = &self.tickers[node].config;
         Node::new("trunkline", &self.scratches[node], config, "ticker1")
     }
 }
 
-const TABLE: &str = "create table t (id int primary key, v text)";
+pub(crate) const TABLE: &str = "create table t (id int primary key, v text)";
 
 #[test]
 fn with_one_config_everywhere_the_provider_rests_and_the_others_follow_it_alone() {

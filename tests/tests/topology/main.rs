@@ -10,6 +10,7 @@
 mod chain;
 mod circles;
 mod copies;
+mod events;
 mod hop;
 mod hop_faults;
 mod hop_proofs;

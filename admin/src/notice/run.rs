@@ -1,0 +1,254 @@
+//! Runs a command: its own process group, a time limit, and what it has written.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
+use tokio::process::Child;
+use tokio_util::sync::CancellationToken;
+
+use super::{Command, Values};
+
+/// How long a command may go on when the daemon stops.
+const STOPPING: Duration = Duration::from_millis(1500);
+
+/// How long a process group may take to end when it is asked to, before it is killed.
+const LAST_CHANCE: Duration = Duration::from_millis(500);
+
+/// How long the end of a killed process is waited for: one of another user (sudo) cannot be killed.
+const REAPED: Duration = Duration::from_secs(1);
+
+/// How long output is waited for that is under way when a command has ended. What the command has left behind in the
+/// background may hold the pipe open for ever.
+const REST: Duration = Duration::from_millis(200);
+
+/// Bytes of output that are kept, from its begin on.
+const KEPT: usize = 2000;
+
+/// How a run has gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Why the command has not done its work; None: it ended with 0.
+    pub error: Option<String>,
+    /// What it has written to standard output and standard error, at most some 2,000 bytes of it.
+    pub output: String,
+}
+
+impl Command {
+    /// Runs the command to its end, with values for its letters and as variables of its environment. Its standard input
+    /// is empty. It must end within `limit`, and soon when `stop` is cancelled: else it is ended with all processes of
+    /// its group. If the future is dropped, the group is killed.
+    pub async fn run(&self, values: &Values, limit: Duration, stop: &CancellationToken) -> Ended {
+        let failed = |error: std::io::Error| Ended {
+            error: Some(format!("{} cannot be started: {error}", self.program())),
+            output: String::new(),
+        };
+        let (child, pipe) = match self.start(values) {
+            Ok(started) => started,
+            Err(error) => return failed(error),
+        };
+        let mut group = Group(child);
+        let mut output = Output {
+            pipe,
+            kept: Vec::new(),
+            is_cut: false,
+        };
+        let error = tokio::select! {
+            error = group.end_within(limit, stop) => error,
+            () = output.read_on() => None,
+        };
+        let _ = tokio::time::timeout(REST, output.read()).await;
+        Ended {
+            error,
+            output: output.text(),
+        }
+    }
+
+    fn start(&self, values: &Values) -> std::io::Result<(Child, Receiver)> {
+        // One pipe for both, so that lines stay in their order.
+        let (reader, writer) = std::io::pipe()?;
+        let child = tokio::process::Command::new(self.program())
+            .args(self.arguments(values))
+            .envs(values.variables())
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok((child, Receiver::from_owned_fd(reader.into())?))
+    }
+}
+
+/// A running command, which leads a process group.
+struct Group(Child);
+
+impl Group {
+    /// Why the command has not ended well.
+    async fn end_within(&mut self, limit: Duration, stop: &CancellationToken) -> Option<String> {
+        let stopping = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOPPING).await;
+        };
+        let error = tokio::select! {
+            ended = self.0.wait() => return match ended {
+                Ok(status) => problem(status),
+                Err(error) => Some(error.to_string()),
+            },
+            () = tokio::time::sleep(limit) => {
+                format!("has not ended within {} s, and was ended", limit.as_secs_f64())
+            }
+            () = stopping => "was ended, since the daemon stops".to_owned(),
+        };
+        // Nobody waits for the leader meanwhile, so its number cannot be given to another process.
+        self.signal(Signal::SIGTERM);
+        tokio::time::sleep(LAST_CHANCE).await;
+        self.signal(Signal::SIGKILL);
+        let _ = tokio::time::timeout(REAPED, self.0.wait()).await;
+        Some(error)
+    }
+
+    /// Signals all processes of the group, while its leader has not been waited for.
+    fn signal(&self, signal: Signal) {
+        if let Some(leader) = self.0.id().and_then(|id| i32::try_from(id).ok()) {
+            // A group that is gone has ended.
+            let _ = killpg(Pid::from_raw(leader), signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+fn problem(status: ExitStatus) -> Option<String> {
+    (!status.success()).then(|| status.to_string())
+}
+
+/// What a command writes.
+struct Output {
+    pipe: Receiver,
+    kept: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Output {
+    /// Reads until everybody has closed the pipe, and keeps the begin.
+    async fn read(&mut self) {
+        let mut block = [0; 4096];
+        // An error is the end of what can be read.
+        while let Ok(length) = self.pipe.read(&mut block).await
+            && length > 0
+        {
+            let room = KEPT - self.kept.len();
+            self.is_cut |= length > room;
+            self.kept.extend(block.iter().take(length.min(room)));
+        }
+    }
+
+    /// The same, and never ends. Cancel safe: nothing waits between a read and its keeping.
+    async fn read_on(&mut self) {
+        self.read().await;
+        std::future::pending().await
+    }
+
+    fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.kept);
+        let more = if self.is_cut { " ..." } else { "" };
+        format!("{}{more}", text.trim_end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::Letter;
+    use super::*;
+
+    async fn run(text: &str, limit: Duration, stop: &CancellationToken) -> Ended {
+        let values = [(Letter::Details, "$(exit 3)\n'\"".to_owned())];
+        let command = Command::parse(text, Letter::OF_EVENTS).unwrap();
+        command
+            .run(&values.into_iter().collect(), limit, stop)
+            .await
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn code_and_output_are_told_and_values_are_in_the_environment() {
+        let stop = CancellationToken::new();
+        let script = r#"sh -c 'echo "$TRUNKLINE_DETAILS"; echo "$1" >&2; exit 7' sh %d"#;
+        let ended = run(script, LONG, &stop).await;
+        assert_eq!(ended.error.as_deref(), Some("exit status: 7"));
+        assert_eq!(ended.output, "$(exit 3)\n'\"\n$(exit 3)\n'\"");
+        let ended = run("true", LONG, &stop).await;
+        assert_eq!((ended.error, ended.output.as_str()), (None, ""));
+        let ended = run("/no/such/program x", LONG, &stop).await;
+        assert!(
+            ended.error.as_deref().is_some_and(
+                |error| error.starts_with("/no/such/program cannot be started: No such file")
+            ),
+            "{ended:?}"
+        );
+        // More than a pipe holds, and somebody who keeps it open.
+        let begun = Instant::now();
+        let ended = run(
+            "sh -c 'sleep 50 & head -c 1000000 /dev/zero | tr \"\\\\0\" x'",
+            LONG,
+            &stop,
+        )
+        .await;
+        assert_eq!(ended.error, None);
+        assert_eq!(ended.output, format!("{} ...", "x".repeat(KEPT)));
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    /// The processes of a group, by a variable of their environment.
+    fn left(mark: &str) -> usize {
+        let processes = std::fs::read_dir("/proc").unwrap();
+        processes
+            .filter_map(|one| std::fs::read(one.unwrap().path().join("cmdline")).ok())
+            .filter(|line| String::from_utf8_lossy(line).contains(mark))
+            .count()
+    }
+
+    #[tokio::test]
+    async fn who_takes_too_long_is_ended_with_all_that_it_has_started() {
+        let stop = CancellationToken::new();
+        // One that does not listen to SIGTERM, and its child.
+        let script = "sh -c 'trap \"\" TERM; echo here; sleep 7654321 & wait; sleep 7654321'";
+        let ended = run(script, Duration::from_millis(300), &stop).await;
+        assert_eq!(
+            ended.error.as_deref(),
+            Some("has not ended within 0.3 s, and was ended")
+        );
+        assert_eq!(ended.output, "here");
+        stop.cancel();
+        let ended = run("sleep 7654321", LONG, &stop).await;
+        assert_eq!(
+            ended.error.as_deref(),
+            Some("was ended, since the daemon stops")
+        );
+        let never = CancellationToken::new();
+        let dropped = run("sleep 7654321", LONG, &never);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(300), dropped)
+                .await
+                .is_err()
+        );
+        for _ in 0..200 {
+            if left("7654321") == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("something was left running");
+    }
+}
