@@ -21,6 +21,7 @@ use crate::{
     queue::ticks::{Listener, Requests, Ticks},
     reading::{feed::Feed, reader, shared::Readers, tick_by_tick::TickByTick},
     set::{
+        host::are_several,
         meetings::{Following, Meetings},
         notices::Notices,
     },
@@ -281,6 +282,7 @@ fn subscription(
             auto_add: AutoAdd::read(&config.auto_add)?,
             retry_delay: config.retry_delay,
             standby: config.standby,
+            of_several: are_several(config),
         },
         consumer: one.consumer.clone(),
         streams: Arc::new(Semaphore::new(streams)),

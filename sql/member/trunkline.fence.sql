@@ -72,6 +72,8 @@ begin
           from pgq.tick t join pgq.queue q on q.queue_id = t.tick_queue
          where r.queue_name = i_queue and q.queue_name = i_queue and t.tick_id = v_tick;
         perform trunkline.tell_event(i_queue, 'fenced', true, i_reason, null);
+        -- The ticker goes on, and no tick after the final one is anybody's place.
+        update pgq.queue q set queue_ends_at = v_tick where q.queue_name = i_queue;
         done := true;
     end if;
     read_only := trunkline.follow_read_only();

@@ -58,12 +58,14 @@ begin
     end if;
     perform trunkline.note_member(i_queue, v_said.node, v_said.name, v_said.number, v_said.role, v_said.term,
                                   v_said.since, v_said.upstream, v_said.place, v_said.started);
-    update trunkline.member m set client = i_said ->> 'client'
-     where m.queue_name = i_queue and m.node_id = v_said.node and m.client is distinct from i_said ->> 'client';
+    update trunkline.member m set client = i_said ->> 'client', consumer = coalesce(i_said ->> 'consumer', m.consumer)
+     where m.queue_name = i_queue and m.node_id = v_said.node
+       and (m.client, m.consumer) is distinct from (i_said ->> 'client', coalesce(i_said ->> 'consumer', m.consumer));
     if v_said.node = v_own then
         return null;
     end if;
     perform trunkline.note_history(i_queue, v_said.history);
+    perform trunkline.end_log(i_queue);
     select case when v_said.term > v_role.term
                 then format('node %s has term %s', coalesce(v_said.name, v_said.node::text), v_said.term)
                 when h.term > v_role.term
@@ -88,6 +90,7 @@ begin
         return jsonb_build_object(
             'fenced', false, 'why', v_why, 'error', concat_ws(': ', sqlerrm, nullif(v_detail, '')));
     end;
+    perform trunkline.end_log(i_queue);
     perform trunkline.tell_event(i_queue, 'stale_provider_fenced', true, v_why,
                                  (select p.node_id from trunkline.known_provider(i_queue) p));
     return jsonb_build_object('fenced', true, 'why', v_why);
@@ -131,6 +134,23 @@ end
 $$;
 revoke all on function
     trunkline.note_member(text, bigint, text, int4, text, bigint, timestamptz, bigint, jsonb, timestamptz) from public;
+
+-- Function trunkline.end_log(i_queue): where another node has become the provider at a tick of this fenced node's log, nobody
+-- reads beyond that tick: what comes after it belongs to no other node. For hear only. Tables: reads role and history; writes
+-- pgq.queue.
+create or replace function trunkline.end_log(i_queue text) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update pgq.queue q set queue_ends_at = h.old_tick_id
+      from trunkline.role r
+      join trunkline.history h on h.queue_name = r.queue_name and h.term > r.term
+     where r.queue_name = i_queue and r.role = 'fenced' and q.queue_name = i_queue
+       and h.old_epoch = q.queue_epoch and h.old_tick_id < q.queue_ends_at;
+end
+$$;
+revoke all on function trunkline.end_log(text) from public;
 
 -- Function trunkline.note_history(i_queue, i_rows): takes over rows of another node's history. Two rows of one term are
 -- kept: they are two decisions. For hear only. Tables: writes history.

@@ -8,7 +8,8 @@
 --                 copy (trunkline.is_copy); null: a plain database
 --   epoch         identity of its queue; null: it has none
 --   upstream      the node that it reads from; null: none
---   place         where it stands there: [epoch, tick, tag]
+--   consumer      as what it reads there
+--   place         where it stands there: [epoch, tick, tag]; of a fenced node the end of its own log
 --   members       the other nodes, as it has last heard of each: node, role, term, and age, the seconds since
 --   known_term    the highest term that it has heard of
 --   set           the first provider of the set, which tells it from another one of the same name; null: not known
@@ -26,13 +27,18 @@ declare
 begin
     select r.role, r.term, r.since into v_role from trunkline.my_role(i_queue) r;
     if trunkline.follows(i_queue) then
-        select jsonb_build_object('upstream', p.followed[1], 'place', jsonb_build_array(p.epoch, p.tick_id, p.tick_tag))
+        select jsonb_build_object('upstream', p.followed[1], 'consumer', p.consumer,
+                                  'place', jsonb_build_array(p.epoch, p.tick_id, p.tick_tag))
           into v_position
           from trunkline.position p where p.queue = i_queue order by p.applied_at desc, p.consumer limit 1;
         if v_role.role is null then
             select case when trunkline.is_copy() then 'copy' else 'reader' end as role, 0::bigint as term,
                    null::timestamptz as since into v_role;
         end if;
+    end if;
+    if v_role.role = 'fenced' then
+        select jsonb_build_object('place', jsonb_build_array(r.final_epoch, r.final_tick_id, r.final_tick_tag)) into v_position
+          from trunkline.role r where r.queue_name = i_queue;
     end if;
     if to_regclass('pgq.queue') is not null then
         select q.queue_epoch into v_epoch from pgq.queue q where q.queue_name = i_queue;

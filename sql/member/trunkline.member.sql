@@ -5,6 +5,7 @@
 --   role, term     what it said that it is
 --   since          since when it has the role, by its own clock; null: it has none, and follows
 --   upstream       the node that it reads from; null: none
+--   consumer       as what it reads there; kept when it reads no more
 --   epoch, tick_id, tick_tag   where it stands in its upstream's log; null: it reads from none
 --   server_started when its server was started, the latest that was heard of
 --   start_heard_at when that was heard first
@@ -30,6 +31,7 @@ create table trunkline.member (
     since          timestamptz,
     twin_heard_at  timestamptz,
     client         text,
+    consumer       text,
     primary key (queue_name, node_id),
     check (num_nulls(epoch, tick_id, tick_tag) in (0, 3))
 );

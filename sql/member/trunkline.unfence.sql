@@ -63,7 +63,7 @@ begin
            set role = 'provider', since = clock_timestamp(), reason = null, set_by = session_user, final_epoch = null,
                final_tick_id = null, final_tick_tag = null, final_tick_time = null, opening = true
          where r.queue_name = i_queue;
-        update pgq.queue q set queue_disable_insert = v_role.inserts_disabled where q.queue_name = i_queue;
+        update pgq.queue q set queue_disable_insert = v_role.inserts_disabled, queue_ends_at = null where q.queue_name = i_queue;
         perform trunkline.follow_read_only();
         perform trunkline.tell_event(i_queue, 'unfenced', true, null, null);
     else

@@ -159,7 +159,7 @@ begin
     delete from pgq.tick t where t.tick_queue = i_queue.queue_id;
     update pgq.queue q
        set queue_switch_step1 = v_now, queue_switch_step2 = v_now, queue_switch_time = clock_timestamp(),
-           queue_truncated_txid = 0, queue_tick_txid = 0, queue_first_tick = 0
+           queue_truncated_txid = 0, queue_tick_txid = 0, queue_first_tick = 0, queue_ends_at = null
      where q.queue_id = i_queue.queue_id;
 end
 $$;

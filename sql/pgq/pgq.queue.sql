@@ -4,7 +4,8 @@
 -- may stand at a tick whose snapshot does not see it; queue_tick_txid: ticks whose xmin is below it are too old to be
 -- kept for anybody but the consumers that are still there; queue_first_tick: no tick below it is left, so that whoever
 -- looks for the oldest does not walk over deleted ones, which stay while somebody holds a snapshot.
--- queue_max_tables: how many event tables rotation may add up to. queue_retention_*: how old or how big a consumer's
+-- queue_ends_at: the last tick that trunkline.next_batch gives: the log of a node that takes no writes ends there; null: the
+-- log goes on. queue_max_tables: how many event tables rotation may add up to. queue_retention_*: how old or how big a consumer's
 -- backlog may get (0: no limit), and what happens then (set_queue_config; pgq.maint_retention).
 -- The row is also the queue's lock: ticks, rotation and moves of consumers take it, each for a moment.
 -- Users must not: write to it; set_queue_config checks ranges.
@@ -36,6 +37,7 @@ create table pgq.queue (
     queue_retention_bytes    bigint      not null default 0,
     queue_retention_action   text        not null default 'warn',
     queue_first_tick         bigint      not null default 0,
+    queue_ends_at            bigint,
     constraint queue_pkey primary key (queue_id),
     constraint queue_name_uq unique (queue_name)
 ) with (fillfactor = 50);

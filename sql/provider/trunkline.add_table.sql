@@ -4,7 +4,8 @@
 -- longer than the session's lock_timeout, so the caller sets that short and tries again (55P03). Repeating it is harmless.
 -- The table's shape goes into the queue before any of its rows. A partitioned table is captured with all its partitions.
 --
--- Arguments: i_identity how rows are told apart: key (null says the same), full (by all columns) or insert-only;
+-- Arguments: i_consumer its name; '*' is the set of the queue's name (trunkline.ready_table);
+--            i_identity how rows are told apart: key (null says the same), full (by all columns) or insert-only;
 --            i_columns the key, where it is not the one that the table says by itself.
 --
 -- Result: shape_id, and added: false if the consumer had the table already.
@@ -105,7 +106,7 @@ begin
     -- Read under the table's lock: a job that begins to write the table later finds it captured (trunkline.set_writers).
     insert into trunkline.captured (table_oid, queue_id, schema_name, table_name, shape_id, consumers, plan, file_nodes, writers, refreshing)
     values (v_oid, v_queue_id, i_schema, i_name, add_table.shape_id, array[i_consumer], v_plan, trunkline.file_nodes(v_oid),
-            trunkline.writers_of(v_oid), true);
+            trunkline.logged_writers(v_oid, array[i_consumer]), true);
     perform trunkline.make_triggers(v_oid, v_oid, (v_plan ->> 'rows')::bool);
     perform trunkline.add_parts(v_oid);
     update trunkline.captured c set refreshing = false where c.table_oid = v_oid;

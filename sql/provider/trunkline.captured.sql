@@ -4,7 +4,7 @@
 --               meets a missing event table
 --   schema_name, table_name   as its events name it
 --   shape_id    the shape of the rows that its functions write
---   consumers   who wants it; the last one to leave takes the triggers away
+--   consumers   who wants it; the last one to leave takes the triggers away. '*': the set, whose next provider this may be
 --   plan        what the functions were made from (trunkline.capture_plan); compared to find changes
 --   rewritten   what the command at hand has written into the rows by itself: bits of pg_event_trigger_table_rewrite_reason()
 --   refreshing  its triggers are being made anew by this transaction: not somebody's theft

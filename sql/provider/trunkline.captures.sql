@@ -2,7 +2,8 @@
 -- by the names that they have now; a table that was dropped has its last one, a sequence none.
 --
 -- Result: kind: table or sequence; consumers: who wants it; registered: for each of them, whether the queue has that
--- consumer still; problem: why its changes cannot be replicated; dropped: it is gone, and its row waits for the consumers.
+-- consumer still, the set ('*') always; problem: why its changes cannot be replicated; dropped: it is gone, and its row waits for
+-- the consumers.
 -- Tables: reads the catalog, trunkline.captured, trunkline.captured_sequence. Users: pgq_admin.
 create or replace function trunkline.captures(i_queue text)
 returns table (schema_name text, object_name text, object_oid oid, queue_name text, kind text, consumers text[],
@@ -19,7 +20,7 @@ as $$
     )
     select coalesce(n.nspname, w.schema_name)::text, coalesce(r.relname, w.object_name)::text, w.oid, q.queue_name, w.kind,
            w.consumers,
-           array(select exists (select from pgq.subscription s join pgq.consumer c on c.co_id = s.sub_consumer
+           array(select a.consumer = '*' or exists (select from pgq.subscription s join pgq.consumer c on c.co_id = s.sub_consumer
                                  where s.sub_queue = w.queue_id and c.co_name = a.consumer)
                    from unnest(w.consumers) with ordinality a (consumer, place) order by a.place),
            w.problem, r.oid is null

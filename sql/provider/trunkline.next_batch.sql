@@ -4,9 +4,10 @@
 -- Errors: No such event queue. Result: one row.
 --   epoch      identity of the queue
 --   from_tag   tag of i_from_tick; null: there is no such tick any more, or events that follow it were truncated
---   to_tick    the last tick at most i_max_events away, but at least the next one; null: nothing newer
+--   to_tick    the last tick at most i_max_events away, but at least the next one; null: nothing newer, or the log ends
+--              here (pgq.queue.queue_ends_at)
 --   to_tag, to_time   of to_tick
---   last_tick  the queue's last tick
+--   last_tick  the last tick of the queue, or of its log
 --   events_sql query for the events in between, as pgq.events_sql makes it; null where to_tick or from_tag is
 --   to_origins what to_tick contains of other nodes' queues: pgq.tick.tick_origins
 --   path       the nodes whose changes may be among the events in between: this one first, then those of the ticks
@@ -23,11 +24,13 @@ as $$
 declare
     v_id   int4;
     v_gone bigint;
+    v_ends bigint;
     v_from pgq.tick;
     v_last pgq.tick;
     v_to   pgq.tick;
 begin
-    select q.queue_id, q.queue_epoch, q.queue_truncated_txid into v_id, epoch, v_gone from pgq.queue q where q.queue_name = i_queue;
+    select q.queue_id, q.queue_epoch, q.queue_truncated_txid, q.queue_ends_at into v_id, epoch, v_gone, v_ends
+      from pgq.queue q where q.queue_name = i_queue;
     if not found then
         raise exception 'No such event queue' using errcode = '42704', detail = coalesce(i_queue, 'null');
     end if;
@@ -41,8 +44,9 @@ begin
     end if;
     select * into v_last from pgq.tick t where t.tick_queue = v_id
      order by t.tick_queue desc, t.tick_id desc limit 1;
-    last_tick := v_last.tick_id;
-    if from_tag is null or v_last.tick_id <= i_from_tick or i_upto_tick <= i_from_tick then
+    last_tick := least(v_last.tick_id, v_ends);
+    i_upto_tick := least(i_upto_tick, v_ends);
+    if from_tag is null or last_tick <= i_from_tick or i_upto_tick <= i_from_tick then
         return next;
         return;
     end if;

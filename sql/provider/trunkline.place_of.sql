@@ -160,14 +160,15 @@ declare
     v_after  bigint;
     v_other  bool;
     v_far    bool;
+    v_last   bigint;
 begin
     for v_look in 1..2 loop
         select min(t.tick_id) filter (where o.tick = i_tick and o.tag = i_tag),
                bool_or(o.tick = i_tick and o.tag <> i_tag),
                max(t.tick_id) filter (where o.tick < i_tick),
                min(t.tick_id) filter (where o.tick > i_tick),
-               bool_or(o.number > 0)
-          into v_exact, v_other, v_before, v_after, v_far
+               bool_or(o.number > 0), max(o.tick) filter (where o.tick < i_tick)
+          into v_exact, v_other, v_before, v_after, v_far, v_last
           from pgq.tick t cross join trunkline._places(t.tick_origins) o
          where t.tick_queue = i_queue.queue_id and t.tick_origins is not null and o.epoch = i_epoch
            and txid_snapshot_xmin(t.tick_snapshot) > i_queue.queue_truncated_txid;
@@ -191,6 +192,10 @@ begin
         answer := 'overlap';
         tick_id := v_before;
         until_id := v_after;
+    elsif v_before is not null and v_stands is null then
+        answer := 'gone';
+        why := format('its log goes on from tick %s of the log that both come from, where it became the provider, and the subscriber '
+                      'has applied more of that', v_last);
     elsif v_after is not null then
         answer := 'gone';
         why := format('its own log begins after tick %s of the log that both come from', i_tick);

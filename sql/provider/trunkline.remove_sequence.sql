@@ -8,7 +8,7 @@ as $$
 declare
     v_done bool;
 begin
-    update trunkline.captured_sequence s set consumers = array_remove(s.consumers, i_consumer)
+    update trunkline.captured_sequence s set consumers = trunkline.consumers_left(i_queue, s.consumers, i_consumer)
       from pgq.queue q
      where q.queue_name = i_queue and s.queue_id = q.queue_id and i_consumer = any (s.consumers)
        and s.seq_oid = to_regclass(format('%I.%I', i_schema, i_name));

@@ -18,6 +18,7 @@ as $$
 declare
     v_captured trunkline.captured;
     v_table    regclass;
+    v_left     text[];
 begin
     select c.* into v_captured
       from trunkline.captured c
@@ -32,9 +33,9 @@ begin
     if not found then
         return false;
     end if;
-    if array_length(v_captured.consumers, 1) > 1 then
-        update trunkline.captured c set consumers = array_remove(c.consumers, i_consumer)
-         where c.table_oid = v_captured.table_oid;
+    v_left := trunkline.consumers_left(i_queue, v_captured.consumers, i_consumer);
+    if v_left <> '{}' then
+        update trunkline.captured c set consumers = v_left where c.table_oid = v_captured.table_oid;
         return true;
     end if;
     -- The row first: the event trigger must not take this for somebody's theft of triggers.
@@ -60,3 +61,22 @@ end
 $$;
 revoke all on function trunkline.remove_table(text, text, text, text, oid) from public;
 grant execute on function trunkline.remove_table(text, text, text, text, oid) to pgq_admin;
+
+-- Function trunkline.consumers_left(i_queue, i_consumers, i_consumer): who wants a table or sequence still, when a consumer does
+-- not. The set ('*') wants it for itself only where this node waits to become the provider, or to come back: else capture is for
+-- those who follow. Tables: reads role.
+create or replace function trunkline.consumers_left(i_queue text, i_consumers text[], i_consumer text) returns text[]
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_left text[] := array_remove(i_consumers, i_consumer);
+begin
+    if v_left = '{*}' and not exists (
+        select from trunkline.role r where r.queue_name = i_queue and r.role in ('standby', 'fenced')) then
+        return '{}';
+    end if;
+    return v_left;
+end
+$$;
+revoke all on function trunkline.consumers_left(text, text[], text) from public;

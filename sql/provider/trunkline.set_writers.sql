@@ -23,7 +23,7 @@ declare
     v_refusal  record;
 begin
     select * into v_captured from trunkline.captured c where c.table_oid = v_root and c.dropped_at is null for update;
-    v_writers := trunkline.writers_of(v_root);
+    v_writers := trunkline.logged_writers(v_root, v_captured.consumers);
     if v_captured.table_oid is null or v_writers = v_captured.writers then
         return false;
     end if;

@@ -42,6 +42,31 @@ end
 $$;
 revoke all on function trunkline.writers_of(oid) from public;
 
+-- Function trunkline.logged_writers(i_table oid, i_consumers text[]): those of the writers whose changes capture is to log, for
+-- these consumers of the table. A standby's tables are captured for the set ('*') before anybody reads them there: nothing is
+-- logged as long as nobody does, so that a pair pays nothing.
+create or replace function trunkline.logged_writers(i_table oid, i_consumers text[]) returns text[]
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return case when array_remove(i_consumers, '*') = '{}' then '{}' else trunkline.writers_of(i_table) end;
+end
+$$;
+revoke all on function trunkline.logged_writers(oid, text[]) from public;
+
+-- Function trunkline.is_ready_only(i_table oid): whether a table, or the table that it is a partition of, is captured for the set
+-- and for nobody who would read it now. Tables: reads captured and captured_part. Users: everyone.
+create or replace function trunkline.is_ready_only(i_table oid) returns bool
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (select from trunkline.captured c
+                    where c.table_oid = trunkline.captured_root(i_table) and c.consumers = '{*}');
+end
+$$;
+
 -- Function trunkline.captured_root(i_table oid): the captured table that a table is a partition of; else the table
 -- itself.
 create or replace function trunkline.captured_root(i_table oid) returns oid
@@ -78,7 +103,8 @@ begin
     select c.table_oid
       from trunkline.captured c
       left join written w on w.table_oid = c.table_oid
-     where c.dropped_at is null and c.writers <> coalesce(w.writers, '{}')
+     where c.dropped_at is null
+       and c.writers <> case when array_remove(c.consumers, '*') = '{}' then '{}' else coalesce(w.writers, '{}') end
      order by c.table_oid;
 end
 $$;

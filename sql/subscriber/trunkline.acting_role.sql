@@ -64,15 +64,15 @@ $$;
 revoke all on function trunkline.acting_role(text, text) from public;
 
 -- Function trunkline.is_unlogged(i_table oid): whether a table, or a partition of it, has a trigger of capture that
--- fires in ordinary sessions only. trunkline.set_writers has all of them fire, before replay writes the table for
--- the first time.
--- Tables: reads the catalog only.
+-- fires in ordinary sessions only, although somebody may follow the table from here. trunkline.set_writers has all of them
+-- fire, before replay writes the table for the first time. Of a table that is captured for the set alone nobody reads.
+-- Tables: reads the catalog; trunkline.captured where there is such a trigger.
 create or replace function trunkline.is_unlogged(i_table oid) returns bool
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return exists (
+    if not exists (
         with recursive tree (oid) as (
             select i_table
             union all
@@ -80,7 +80,10 @@ begin
               from tree join pg_inherits i on i.inhparent = tree.oid join pg_class c on c.oid = i.inhrelid and c.relispartition)
         select from tree
           join pg_trigger t on t.tgrelid = tree.oid and not t.tgisinternal and t.tgenabled = 'O' and left(t.tgname, 10) = 'trunkline_'
-          join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'trunkline'::regnamespace);
+          join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'trunkline'::regnamespace) then
+        return false;
+    end if;
+    return to_regprocedure('trunkline.is_ready_only(oid)') is null or not trunkline.is_ready_only(i_table);
 end
 $$;
 revoke all on function trunkline.is_unlogged(oid) from public;

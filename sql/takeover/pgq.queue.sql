@@ -7,5 +7,6 @@ alter table pgq.queue
     add column queue_retention_age    interval not null default '1 day',
     add column queue_retention_bytes  bigint   not null default 0,
     add column queue_retention_action text     not null default 'warn',
-    add column queue_first_tick       bigint   not null default 0;
+    add column queue_first_tick       bigint   not null default 0,
+    add column queue_ends_at          bigint;
 alter table pgq.queue set (fillfactor = 50);

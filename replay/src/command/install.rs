@@ -41,6 +41,7 @@ pub(crate) async fn run(job: &Job, first: bool) -> Result<Exit, Failure> {
         Some(Found::Host(host)) => install(&job.at(host), true).await,
         Some(Found::Own(role)) => {
             if let [one] = job.config.subscribers.as_slice() {
+                install_to_come_back(job, one).await?;
                 name_node(job, &job.subscriber(one).await?).await?;
             }
             job.say(&format!(
@@ -75,6 +76,7 @@ async fn begin_set(job: &Job) -> Result<Exit, Failure> {
         let text = "--first needs a config with one subscriber: the node's own database";
         return Err(Failure::message(Exit::Usage, text));
     };
+    install_to_come_back(job, one).await?;
     let own = job.subscriber(one).await?;
     if let Some(said) = meeting::introduce(&*own, job.queue()).await? {
         first::may_begin(&job.config, &said.is).await?;
@@ -87,6 +89,19 @@ async fn begin_set(job: &Job) -> Result<Exit, Failure> {
         job.queue()
     ))?;
     Ok(Exit::Done)
+}
+
+/// Makes replay's tables in a provider's own database, if it may become a standby: when another node has taken the
+/// writes over, the daemon joins it, and must not begin with an installation.
+async fn install_to_come_back(job: &Job, one: &SubscriberConfig) -> Result<(), Failure> {
+    if !job.config.standby {
+        return Ok(());
+    }
+    let mut own = job.bare_subscriber(one).await?;
+    install::install(&mut own, &[Component::Subscriber, Component::Member])
+        .await
+        .context("could not make schema trunkline")?;
+    Ok(())
 }
 
 /// `of_several`: the provider is one of several hosts, so that this node meets them.

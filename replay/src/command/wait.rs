@@ -14,9 +14,9 @@ use sql::{
     connect::Session,
     name::TableName,
     provider,
-    queue::tick::TickId,
+    queue::tick::{Epoch, TickId},
     subscriber::{
-        position,
+        position::{self, Position},
         table_state::{self, Why},
     },
 };
@@ -111,6 +111,8 @@ pub(super) fn limit(wait: Option<&str>) -> Result<Option<Option<Duration>>, Fail
 pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Failure> {
     let mut waiting = Waiting::new(job, limit);
     let provider = job.provider().await?;
+    let epoch = provider::queue_epoch(&*provider, job.queue()).await?;
+    let epoch = epoch.context("the provider's queue is gone")?;
     let snapshot = provider::current_snapshot(&*provider).await?;
     // A quiet queue ticks once a minute, so a tick is asked for now.
     sql::queue::tick::force(&*provider, job.queue())
@@ -129,7 +131,7 @@ pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Fail
     for one in job.subscribers(None)? {
         let subscriber = job.subscriber(one).await?;
         stored(&subscriber, one).await?;
-        let wanted = Aim::AllAt(tick);
+        let wanted = Aim::AllAt(epoch, tick);
         if !applied(&subscriber, one, &wanted, &mut waiting).await? {
             return Ok(Exit::TimedOut);
         }
@@ -162,22 +164,32 @@ pub(crate) async fn if_asked(
 enum Aim<'a> {
     /// These tables are ok.
     Tables(&'a [TableName]),
-    /// All tables are ok, and the events that the tick shows are applied.
-    AllAt(TickId),
+    /// All tables are ok, and the events that the tick of this queue shows are applied.
+    AllAt(Epoch, TickId),
 }
 
 impl Aim<'_> {
     fn is_table(&self, table: &TableName) -> bool {
         match self {
             Aim::Tables(tables) => tables.contains(table),
-            Aim::AllAt(_) => true,
+            Aim::AllAt(..) => true,
         }
     }
 
-    fn tick(&self) -> Option<TickId> {
+    /// Whether a position is in another queue than the wanted tick.
+    fn is_elsewhere(&self, position: Position) -> bool {
+        matches!(self, Aim::AllAt(epoch, _) if *epoch != position.epoch)
+    }
+
+    /// The tick that a position is short of; None: the position is far enough.
+    fn short_of(&self, position: Option<Position>) -> Option<TickId> {
         match self {
             Aim::Tables(_) => None,
-            Aim::AllAt(tick) => Some(*tick),
+            // A subscriber that has yet to move to the provider's queue stands at a tick of another one.
+            Aim::AllAt(_, tick) => {
+                let there = position.filter(|there| !self.is_elsewhere(*there));
+                (there.map(|there| there.tick.id) < Some(*tick)).then_some(*tick)
+            }
         }
     }
 }
@@ -189,7 +201,6 @@ async fn applied(
     wanted: &Aim<'_>,
     waiting: &mut Waiting<'_>,
 ) -> Result<bool, Failure> {
-    let tick = wanted.tick();
     loop {
         let (stored, mut unfinished) = futures::try_join!(
             position::find(&**subscriber, &one.consumer),
@@ -197,9 +208,9 @@ async fn applied(
         )
         .with_context(|| format!("could not ask {}", label(one)))?;
         unfinished.retain(|row| wanted.is_table(&row.table));
-        let there = stored.map(|stored| stored.position.tick.id);
-        let behind = tick.is_some() && there < tick;
-        if !behind && unfinished.is_empty() {
+        let there = stored.map(|stored| stored.position);
+        let short_of = wanted.short_of(there);
+        if short_of.is_none() && unfinished.is_empty() {
             return Ok(true);
         }
         if !waiting.rest().await {
@@ -208,8 +219,14 @@ async fn applied(
                 let state = row.stand.state();
                 eprintln!("{}: {} is {state}: {why}", label(one), row.table);
             }
-            if let (true, Some(tick)) = (behind, tick) {
-                let at = there.map_or_else(|| "no tick".into(), |at| format!("tick {at}"));
+            if let Some(tick) = short_of {
+                let at = match there {
+                    None => "no tick".into(),
+                    Some(at) if wanted.is_elsewhere(at) => {
+                        format!("tick {} of another provider's queue", at.tick.id)
+                    }
+                    Some(at) => format!("tick {}", at.tick.id),
+                };
                 eprintln!("{}: at {at}, tick {tick} is wanted", label(one));
             }
             return Ok(false);

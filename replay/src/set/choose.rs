@@ -4,7 +4,9 @@
 //! 2. The provider of the highest term that anybody has heard of, if its queue has a place for the node's position.
 //! 3. Else a fenced node of that term, or a node that follows and hears its provider, if its queue has a place: it
 //!    still holds what the provider does not.
-//! 4. A provider of a lower term is never followed: what it has written since belongs to no node of the set.
+//! 4. A provider of a lower term is never followed: what it has written since belongs to no node of the set. Where it
+//!    is fenced and knows of the later one, its queue gives no more than what the later one began with.
+//! 5. A fenced node joins the provider of a later term that has begun where the node's own log ends.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -51,7 +53,8 @@ pub(super) struct Host {
 pub(super) struct Round {
     /// What the node's own database says of itself; none where no roles are installed.
     pub own: Option<Introduction>,
-    /// The identity of the queue that the position is in; none: there is no position yet.
+    /// The identity of the queue that the position is in; none: there is no position yet. A fenced node's position is
+    /// the end of its own queue.
     pub epoch: Option<Epoch>,
     /// The hosts, in the config's order.
     pub hosts: Vec<Host>,
@@ -64,6 +67,8 @@ pub(super) struct Round {
 pub(super) enum Choice {
     /// It follows the host.
     Follow(usize),
+    /// It becomes a standby of the host, which has begun where its own log ends.
+    Join(usize),
     /// It needs to know whether these hosts have a place for its position.
     Ask(Vec<usize>),
     /// It stays with the host that it follows, which does not answer at the moment.
@@ -72,6 +77,8 @@ pub(super) enum Choice {
     Rest(Role),
     /// It applies nothing until a host answers that can be followed.
     Nobody(String),
+    /// It was the provider, and has taken what the later provider never had: a person decides.
+    Ahead(String),
     /// It applies nothing until somebody says which of several databases is the provider.
     Undecided(String),
     /// It applies nothing until a person has decided.
@@ -100,7 +107,8 @@ impl Conflict {
 pub(super) fn choose(round: &Round) -> Choice {
     if let Some(role) = round.own.as_ref().and_then(|own| own.role) {
         match role {
-            Role::Provider | Role::Fenced | Role::Copy => return Choice::Rest(role),
+            Role::Provider | Role::Copy => return Choice::Rest(role),
+            Role::Fenced => return fenced(round),
             Role::Standby | Role::Reader => {}
         }
     }
@@ -117,6 +125,26 @@ pub(super) fn choose(round: &Round) -> Choice {
         },
         Ok(None) => seen.without_provider(),
         Err(why) => Choice::Undecided(why),
+    }
+}
+
+/// What a fenced node does: it waits, unless another node has become the provider.
+fn fenced(round: &Round) -> Choice {
+    let seen = Seen::of(round);
+    let own_term = round.own.as_ref().and_then(|own| own.term).unwrap_or(0);
+    if seen.known <= own_term || conflict(round).is_some() {
+        return Choice::Rest(Role::Fenced);
+    }
+    let Ok(Some(provider)) = seen.provider() else {
+        return Choice::Rest(Role::Fenced);
+    };
+    match round.place(provider) {
+        Place::Found => Choice::Join(provider),
+        Place::Unknown => Choice::Ask(vec![provider]),
+        Place::None(why) => Choice::Ahead(format!(
+            "{} is the provider now, and its log does not go on where that of this node ends: {why}",
+            seen.title(provider).unwrap_or("another node")
+        )),
     }
 }
 
@@ -349,7 +377,9 @@ impl<'a> Seen<'a> {
     fn another(&self, word_age: f64) -> Option<Choice> {
         let own = self.round.own.as_ref().and_then(|own| own.node);
         let may = |one: &Introduction| match one.role {
-            Some(Role::Fenced) => one.term == Some(self.known),
+            Some(Role::Fenced) => {
+                one.term == Some(self.known) || one.known_term == Some(self.known)
+            }
             Some(Role::Standby | Role::Reader) => {
                 let follows_us = own.is_some() && one.upstream == own;
                 !follows_us && self.hears_the_provider(one, word_age)

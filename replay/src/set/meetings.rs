@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
-    choose::{self, Choice, Conflict},
+    choose::{self, Choice, Conflict, Round},
     round::{Meeting, Outcome},
 };
 use crate::trouble::{COPY, IS_COPY, Trouble};
@@ -22,6 +22,9 @@ pub(super) const TORN: &str = "trunkline fence QUEUE on one of the two; where on
 /// What to do where the own database does not take in what hosts say.
 const UNHEARD: &str = "it could not be fenced as a provider of the past; replay's role needs EXECUTE on function \
      trunkline.hear(text, jsonb)";
+/// What to do where a provider of the past has taken what the later one never had.
+const AHEAD: &str = "what this node has taken since belongs to no other node: it stays fenced until a person has \
+     decided";
 pub(super) const UNDECIDED: &str =
     "on the node that has the data and takes the writes: replay install --first";
 
@@ -85,6 +88,7 @@ enum Fact {
     Host(usize),
     Fence,
     Unheard,
+    Join,
 }
 
 struct Talk {
@@ -211,6 +215,18 @@ impl Talk {
                 self.follow(Following::Host(info));
                 return;
             }
+            Choice::Join(host) => {
+                self.join(&outcome.round, host).await;
+                (
+                    Following::Nobody(None),
+                    Role::Fenced.as_str().to_owned(),
+                    None,
+                )
+            }
+            Choice::Ahead(why) => {
+                let shown = stopped(&why, Some(AHEAD));
+                (Following::Nobody(Some(why.clone())), why, shown)
+            }
             Choice::Rest(Role::Copy) => {
                 let shown = stopped(IS_COPY, Some(COPY));
                 (
@@ -255,6 +271,25 @@ impl Talk {
             advice: *advice,
         });
         self.meeting.show(stored).await;
+    }
+
+    /// Makes this node a standby. The next meeting finds it so.
+    async fn join(&mut self, round: &Round, host: usize) {
+        let Some(own) = round.own.as_ref() else {
+            return;
+        };
+        let consumer = self.consumer.clone();
+        let provider = round.hosts.get(host).map(|host| host.title.as_str());
+        match self.meeting.join(own).await {
+            Ok(term) => {
+                self.said.over(&Fact::Join);
+                info!(%consumer, provider, term, "joined");
+            }
+            Err(error) if self.said.say(Fact::Join, &error) => {
+                warn!(%consumer, provider, %error, "cannot join the later provider yet");
+            }
+            Err(_) => {}
+        }
     }
 
     fn follow(&self, following: Following) {

@@ -9,11 +9,16 @@ use sql::{
     install::ownership::Schema,
     meeting::{self, Answer, Heard, Introduction, Saying},
     provider::{self, PlaceAnswer, Places},
-    role,
+    queue::{
+        lineage::NodeId,
+        tick::{Epoch, Tick, TickId, TickTag},
+    },
+    role::{self, Role},
     subscriber::{
         path,
-        position::{self, Stored, StoredError},
+        position::{self, Position, Stored, StoredError},
     },
+    successor,
 };
 use tracing::debug;
 
@@ -31,6 +36,7 @@ pub(crate) struct Meeting {
     own: Option<ConnectInfo>,
     own_session: Option<Session>,
     consumer: String,
+    job: String,
     hosts: Vec<Met>,
     current: Option<usize>,
 }
@@ -41,6 +47,7 @@ struct Met {
     session: Option<Session>,
     silent_since: Option<Instant>,
     last_term: i64,
+    node: Option<NodeId>,
 }
 
 /// What a meeting has found.
@@ -74,6 +81,7 @@ impl Meeting {
             session: None,
             silent_since: None,
             last_term: 0,
+            node: None,
         };
         Some(Meeting {
             queue: config.queue.clone(),
@@ -81,6 +89,7 @@ impl Meeting {
             own: Some(db.clone()),
             own_session: None,
             consumer: consumer.clone(),
+            job: config.daemon.job_name.clone(),
             hosts: hosts.into_iter().map(met).collect(),
             current: None,
         })
@@ -118,6 +127,33 @@ impl Meeting {
         }
     }
 
+    /// Makes the own database a standby of the later provider; gives that provider's term.
+    pub(super) async fn join(&self, own: &Introduction) -> Result<i64, String> {
+        let Some(session) = &self.own_session else {
+            return Err("the own database does not answer".into());
+        };
+        let address = self.own_address(own);
+        let job = &self.job;
+        let joined = successor::join(
+            &**session,
+            &self.queue,
+            &self.consumer,
+            job,
+            address.as_deref(),
+        );
+        match tokio::time::timeout(LIMIT, joined).await {
+            Ok(joined) => joined.map_err(|error| admin::exit::log_line(&error)),
+            Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
+        }
+    }
+
+    /// Where the config finds this node itself; None: it does not name it.
+    fn own_address(&self, own: &Introduction) -> Option<String> {
+        let hosts = self.hosts.iter();
+        let is_own = |host: &&Met| own.node.is_some() && host.node == own.node;
+        hosts.filter(is_own).map(|host| host.info.address()).next()
+    }
+
     /// Keeps the tables of a standby closed while nobody is followed, and no other task does.
     pub(super) async fn keep_closed(&self) {
         let Some(own) = &self.own_session else { return };
@@ -147,6 +183,7 @@ impl Meeting {
         // A session that was in use when the time was up is given up.
         let (own, saying, stored) = in_time(asked).await?;
         let stored = stored.filter(|stored| stored.queue == self.queue);
+        let standing = standing(saying.as_ref().map(|saying| &saying.is), stored.as_ref())?;
         if self.current.is_none() {
             // Whom the daemon follows, or followed when it ended last.
             let address = stored.as_ref().and_then(|stored| stored.address.as_ref());
@@ -166,7 +203,9 @@ impl Meeting {
             choice: Choice::Stay,
             round: Round {
                 own: saying.map(|saying: Saying| saying.is),
-                epoch: stored.as_ref().map(|stored| stored.position.epoch),
+                epoch: standing
+                    .as_ref()
+                    .and_then(|places| Some(places.0.first()?.epoch)),
                 hosts: Vec::new(),
                 current: self.current,
             },
@@ -179,7 +218,7 @@ impl Meeting {
             self.heard(own.as_ref(), number, answer, &mut outcome).await;
         }
         self.own_session = own;
-        outcome.choice = self.choose(&mut outcome.round, stored.as_ref()).await?;
+        outcome.choice = self.choose(&mut outcome.round, standing.as_ref()).await?;
         Ok(outcome)
     }
 
@@ -251,7 +290,7 @@ impl Meeting {
     async fn choose(
         &mut self,
         round: &mut Round,
-        stored: Option<&Stored>,
+        standing: Option<&Places>,
     ) -> Result<Choice, Trouble> {
         // Each time some hosts more have been asked.
         for _ in 0..=round.hosts.len() {
@@ -259,13 +298,12 @@ impl Meeting {
             let Choice::Ask(numbers) = choice else {
                 return Ok(choice);
             };
-            let Some(stored) = stored else {
+            let Some(places) = standing else {
                 return Err(Trouble::Stale);
             };
-            let places = Places::of(stored.position, stored.origins.as_deref())?;
             for number in numbers {
                 let place = match self.hosts.get_mut(number) {
-                    Some(host) => host.place_of(&self.queue, &places).await,
+                    Some(host) => host.place_of(&self.queue, places).await,
                     None => Place::None("it is no host of the config".into()),
                 };
                 if let Some(host) = round.hosts.get_mut(number) {
@@ -274,6 +312,30 @@ impl Meeting {
             }
         }
         Err(Trouble::Stale)
+    }
+}
+
+/// Where the node stands, by all names of the place: a fenced node at the end of its own log, every other one where it
+/// has applied its provider's.
+fn standing(
+    own: Option<&Introduction>,
+    stored: Option<&Stored>,
+) -> Result<Option<Places>, Trouble> {
+    match own.filter(|own| own.role == Some(Role::Fenced)) {
+        Some(own) => {
+            let place = own.place.map(|(epoch, id, tag)| Position {
+                epoch: Epoch(epoch),
+                tick: Tick {
+                    id: TickId(id),
+                    tag: TickTag(tag),
+                },
+            });
+            Ok(place.map(|place| Places(vec![place])))
+        }
+        None => stored
+            .map(|stored| Places::of(stored.position, stored.origins.as_deref()))
+            .transpose()
+            .map_err(Trouble::from),
     }
 }
 
@@ -324,6 +386,7 @@ impl Met {
                 self.session = Some(session);
                 self.silent_since = None;
                 self.last_term = met.0.is.term.unwrap_or(0);
+                self.node = met.0.is.node;
                 return Ok(met);
             }
             Ok(Err(trouble)) => trouble.log_line(),
@@ -369,6 +432,7 @@ async fn plain(session: &Session, queue: &str) -> Result<Answer, Trouble> {
             term: standing.term,
             epoch: provider::queue_epoch(&**session, queue).await?,
             upstream: standing.upstream,
+            place: None,
             members: Vec::new(),
             known_term: standing.term,
             set: None,

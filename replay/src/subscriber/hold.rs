@@ -4,6 +4,7 @@ use sql::{
     connect::Session,
     provider,
     queue::consumer,
+    role,
     subscriber::position::{self, Position, Stored},
 };
 
@@ -12,16 +13,23 @@ use crate::{queue::track::OffTrack, trouble::Trouble};
 
 /// The stored position of a consumer, which exists if the subscriber is installed.
 pub(crate) async fn stored(sub: &Subscription, subscriber: &Session) -> Result<Stored, Trouble> {
-    position::find(&**subscriber, &sub.consumer)
-        .await?
-        .ok_or_else(|| Trouble::Operator {
-            doing: format!(
-                "consumer {} is not installed on the subscriber",
-                sub.consumer
-            ),
-            advice: "run `replay install`".into(),
-            source: anyhow::anyhow!("trunkline.position has no row of it"),
-        })
+    if let Some(stored) = position::find(&**subscriber, &sub.consumer).await? {
+        return Ok(stored);
+    }
+    let missing = anyhow::anyhow!("trunkline.position has no row of it");
+    if sub.settings.of_several && role::serves(&**subscriber, &sub.settings.queue).await? {
+        // The next meeting ends the loops.
+        let doing = "the node has become the provider, and applies nothing";
+        return Err(Trouble::passing(doing, missing));
+    }
+    Err(Trouble::Operator {
+        doing: format!(
+            "consumer {} is not installed on the subscriber",
+            sub.consumer
+        ),
+        advice: "run `replay install`".into(),
+        source: missing,
+    })
 }
 
 /// Makes sure that the queue holds the events after the subscriber's position. If the subscriber was restored from a

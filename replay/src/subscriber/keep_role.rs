@@ -1,5 +1,5 @@
 //! Keeps the tables of a standby closed to ordinary sessions: tables that are added and partitions that are made later,
-//! too. Those that leave are opened.
+//! too. Those that leave are opened. And has the standby capture them, so that it could become the provider.
 
 use std::{
     convert::Infallible,
@@ -13,14 +13,22 @@ use sql::{
 };
 use tracing::{debug, warn};
 
-use super::shared::Subscription;
+use super::{ready, shared::Subscription};
 use crate::trouble::Trouble;
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A look that takes long, because there are thousands of tables, takes this share of the time at most: one of so many.
-const SHARE: u32 = 100;
+const SHARE: u32 = 20;
+
+/// What the log has been told of.
+#[derive(Default)]
+struct Told {
+    /// The subscriber is no standby yet.
+    is_none: bool,
+    unready: ready::Told,
+}
 
 /// Follows the role until the future is dropped; it never ends by itself. An error here stops no other task: status
 /// tells which tables take writes.
@@ -28,7 +36,7 @@ pub(crate) async fn run(sub: &Subscription) {
     if !sub.settings.standby {
         return std::future::pending().await;
     }
-    let mut told = false;
+    let mut told = Told::default();
     loop {
         let Err(trouble) = looks(sub, &mut told).await;
         // The loops meet the same trouble, and report it.
@@ -38,7 +46,7 @@ pub(crate) async fn run(sub: &Subscription) {
 }
 
 /// Looks again and again, until the session is lost or a query fails.
-async fn looks(sub: &Subscription, told: &mut bool) -> Result<Infallible, Trouble> {
+async fn looks(sub: &Subscription, told: &mut Told) -> Result<Infallible, Trouble> {
     let queue = &sub.settings.queue;
     let session = sub.subscriber_session(Purpose::Role).await?;
     let doing = "could not keep the role of the subscriber";
@@ -52,8 +60,9 @@ async fn looks(sub: &Subscription, told: &mut bool) -> Result<Infallible, Troubl
                 Err(error) if error.is_lock_timeout() => {}
                 Err(error) => return Err(Trouble::sql(doing)(error)),
             }
-        } else if !*told {
-            *told = true;
+            ready::prepare(sub, &session, &mut told.unready).await?;
+        } else if !told.is_none {
+            told.is_none = true;
             warn!(
                 consumer = %sub.consumer,
                 advice = "run: replay install",

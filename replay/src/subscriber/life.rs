@@ -226,6 +226,11 @@ async fn may_apply(sub: &Subscription, admin: &Session) -> Result<(), Trouble> {
     let roles = roles.map_err(Trouble::sql("could not ask for the role of the subscriber"))?;
     let role = roles.iter().find(|one| one.queue == *queue);
     match role.map(|one| one.role) {
+        Some(role @ (Role::Provider | Role::Fenced)) if sub.settings.of_several => {
+            // The next meeting ends the loops.
+            let why = anyhow::anyhow!("it is {} for queue {queue} by now", role.as_str());
+            Err(Trouble::passing("the node applies nothing", why))
+        }
         Some(role @ (Role::Provider | Role::Fenced)) => Err(Trouble::Operator {
             doing: "stopped, nothing was applied".into(),
             advice:

@@ -10,6 +10,7 @@ pub(crate) mod in_sync;
 mod keep_role;
 pub(crate) mod life;
 pub(crate) mod progress;
+mod ready;
 pub(crate) mod refused;
 pub(crate) mod sequences;
 pub(crate) mod shared;

@@ -5,13 +5,13 @@ use tests::{Cluster, Daemons, Node, Scratch, Server, compare, configure, wait_un
 use crate::SOON;
 use crate::link::DB;
 
-const NAMES: [&str; 3] = ["castor", "pollux", "helen"];
+pub(crate) const NAMES: [&str; 3] = ["castor", "pollux", "helen"];
 
 /// Nodes that all name each other, each with a ticker and a replay whose subscriber is the node itself.
 pub(crate) struct Hosts {
     // The first field is dropped first: daemons end before their servers.
     _daemons: Daemons,
-    tickers: Vec<Node>,
+    pub(crate) tickers: Vec<Node>,
     pub(crate) replays: Vec<Node>,
     pub(crate) nodes: Vec<Cluster>,
     pub(crate) scratches: Vec<Scratch>,
@@ -71,7 +71,7 @@ impl Hosts {
     }
 
     /// The first node is the provider, the others follow it.
-    fn running(versions: &[u32], tables: &str) -> Hosts {
+    pub(crate) fn running(versions: &[u32], tables: &str) -> Hosts {
         let hosts = Hosts::make(versions, "", tables);
         hosts.replays[0].run(&["install", "--first"]).ok();
         for replay in &hosts.replays {
@@ -89,7 +89,7 @@ impl Hosts {
         self.nodes[node].psql(DB, &format!("begin read write; {sql}; commit"))
     }
 
-    fn log_has(&self, node: usize, text: &str) -> bool {
+    pub(crate) fn log_has(&self, node: usize, text: &str) -> bool {
         self.replays[node].log().contains(text)
     }
 
@@ -102,9 +102,15 @@ impl Hosts {
 
     #[track_caller]
     pub(crate) fn assert_same(&self, node: usize) {
+        self.assert_same_as(0, node);
+    }
+
+    /// The node has all that the provider has.
+    #[track_caller]
+    pub(crate) fn assert_same_as(&self, provider: usize, node: usize) {
         self.replays[node].run(&["wait", "--timeout", "120"]).ok();
-        for table in tests::tables_of(&self.nodes[0], DB) {
-            compare((&self.nodes[0], DB), (&self.nodes[node], DB), &table)
+        for table in tests::tables_of(&self.nodes[provider], DB) {
+            compare((&self.nodes[provider], DB), (&self.nodes[node], DB), &table)
                 .unwrap_or_else(|difference| panic!("{}: {difference}", NAMES[node]));
         }
     }

@@ -19,6 +19,7 @@ mod hosts;
 mod link;
 mod moving;
 mod origins;
+mod promotion;
 mod refusals;
 
 use std::time::Duration;

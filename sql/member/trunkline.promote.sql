@@ -1,0 +1,187 @@
+-- Function trunkline.promote(i_queue, i_operation, i_kind, i_epoch, i_tick, i_tag, i_set): makes a standby the provider of its
+-- set, where the log of the provider before ends. One transaction does all of it or nothing; its commit is the point from
+-- which on there is no way back.
+--
+-- The batch that replay has in hand ends first, or fails: it cannot commit any more, since the position is gone. Tables are
+-- opened as far as their locks are to be had; the caller goes on with trunkline.open_tables until none is left, and the ticker's
+-- upkeep does so should the caller not.
+-- The first tick of this node's log says that it contains just the final tick of the log before, so that all who stand there
+-- go on here (trunkline.place_of), and trunkline.border_table says which table is which.
+--
+-- Arguments: i_operation the running operation (trunkline.hold_operation); i_kind switchover or failover; i_epoch, i_tick, i_tag
+--            the final tick of the log before, which must be this node's position; i_set what the provider has
+--            (trunkline.set_state): its sequences are taken over as they are. Null for a failover: sequences stay where replay
+--            has set them, ahead of the provider's.
+-- Result: the new term, the first tick, and how many tables are left to be opened. Called again by the same operation after it is
+-- done: the same result.
+-- Errors: 25001 outside READ COMMITTED; 55000 this node is no standby, cannot be promoted, or stands at another place; the
+-- operation is not running; 55P03 another command or a batch is at it: try again.
+-- Tables: writes role, history, border_table, operation, captured, pgq.queue, pgq.tick, pgq.subscription; deletes the job's rows;
+-- sets sequences; switches triggers; alters the database. Users: the schema's owner, who may grant EXECUTE.
+create or replace function trunkline.promote(
+    i_queue text, i_operation bigint, i_kind text, i_epoch bigint, i_tick bigint, i_tag bigint, i_set jsonb,
+    out term bigint, out epoch bigint, out tick_id bigint, out tick_tag bigint, out tables_left int4)
+returns record
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set client_min_messages = warning
+set quote_all_identifiers = off
+set lock_timeout = '300 ms'
+as $$
+#variable_conflict use_column
+declare
+    v_role     trunkline.role;
+    v_position record;
+    v_queue    record;
+    v_here     jsonb;
+    v_relays   bool;
+    v_before   text;
+    v_reasons  text;
+    v_hint     text;
+    v_old      bigint;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'a node is promoted in READ COMMITTED transactions only' using errcode = '25001';
+    end if;
+    if exists (select from trunkline.operation o
+                where o.queue_name = i_queue and o.operation_id = i_operation and o.new_node = (select n.node_id from trunkline.node n)
+                  and o.step in ('promoted', 'open', 'follow', 'done')) then
+        select h.term, h.epoch, h.tick_id, h.tick_tag into term, epoch, tick_id, tick_tag
+          from trunkline.history h join trunkline.node n on n.node_id = h.node_id
+         where h.queue_name = i_queue order by h.term desc limit 1;
+        tables_left := trunkline.open_tables(i_queue);
+        return;
+    end if;
+    perform trunkline.hold_operation(i_queue, i_operation);
+    v_before := trunkline.rest_event_triggers();
+    v_role := trunkline.hold_role(i_queue);
+    -- The list of tables is looked at below, and must not change before the commit.
+    perform from trunkline.position p where p.queue = i_queue for update;
+    select string_agg(p.reason, '; '), max(p.hint) into v_reasons, v_hint from trunkline.not_promotable(i_queue, i_set) p;
+    if v_reasons is not null then
+        raise exception 'this node cannot become the provider of queue %: %', quote_literal(i_queue), v_reasons
+            using errcode = '55000', hint = v_hint;
+    end if;
+    select * into strict v_position from trunkline.position p where p.queue = i_queue;
+    if (v_position.epoch, v_position.tick_id, v_position.tick_tag) is distinct from (i_epoch, i_tick, i_tag) then
+        raise exception 'this node stands at tick % of the log of the provider of queue %, and the log ends at tick %',
+                v_position.tick_id, quote_literal(i_queue), i_tick
+            using errcode = '55000', hint = 'Let replay apply the rest first.';
+    end if;
+    select h.node_id into v_old from trunkline.history h where h.queue_name = i_queue order by h.term desc limit 1;
+    term := 1 + greatest(
+        v_role.term, (select max(m.term) from trunkline.member m where m.queue_name = i_queue),
+        (select max(h.term) from trunkline.history h where h.queue_name = i_queue));
+    select * into v_queue from pgq.queue q where q.queue_name = i_queue for no key update;
+    epoch := v_queue.queue_epoch;
+    v_relays := v_queue.queue_ends_at is null and exists (
+        select from trunkline.captured c where c.queue_id = v_queue.queue_id and c.writers <> '{}' and c.dropped_at is null);
+    select pgq._insert_tick(q, null, null, null) into tick_id from pgq.queue q where q.queue_name = i_queue;
+    v_here := jsonb_build_array(jsonb_build_array(i_epoch, i_tick, i_tag)) || coalesce(v_position.origins, '[]');
+    update pgq.tick t
+       set tick_origins = v_here
+     where t.tick_queue = v_queue.queue_id and t.tick_id = promote.tick_id
+    returning t.tick_tag into tick_tag;
+    if not v_relays then
+        -- Nothing of what replay has applied here is in this log.
+        perform trunkline.log_begins(i_queue, tick_id);
+    end if;
+    perform trunkline.note_border(i_queue, v_position.consumer, v_here, v_relays);
+    perform trunkline.take_sequences(v_position.consumer, i_set);
+    perform trunkline.forget_job(v_position.consumer);
+    update pgq.queue q set queue_disable_insert = false, queue_ends_at = null where q.queue_id = v_queue.queue_id;
+    perform pgq.register_consumer_at(i_queue, m.consumer, promote.tick_id)
+       from trunkline.member m
+      where m.queue_name = i_queue and m.role in ('standby', 'reader') and m.consumer is not null
+        and m.consumer <> v_position.consumer and m.epoch = i_epoch;
+    insert into trunkline.history (queue_name, term, kind, node_id, node_name, old_epoch, old_tick_id, old_tick_tag,
+                                   epoch, tick_id, tick_tag)
+    select i_queue, promote.term, i_kind, n.node_id, n.name, i_epoch, i_tick, i_tag, promote.epoch, promote.tick_id, promote.tick_tag
+      from trunkline.node n;
+    update trunkline.role r
+       set role = 'provider', since = clock_timestamp(), term = promote.term, reason = null, set_by = session_user, opening = true
+     where r.queue_name = i_queue;
+    update trunkline.operation o set step = 'promoted', changed_at = clock_timestamp()
+     where o.queue_name = i_queue and o.operation_id = i_operation;
+    perform trunkline.tell_event(i_queue, case i_kind when 'switchover' then 'standby_switchover' else 'standby_promote' end, true,
+                                 format('term %s begins', promote.term), v_old);
+    perform trunkline.follow_read_only();
+    tables_left := trunkline.open_tables(i_queue);
+    perform trunkline.wake_event_triggers(v_before);
+end
+$$;
+revoke all on function trunkline.promote(text, bigint, text, bigint, bigint, bigint, jsonb) from public;
+
+-- Function trunkline.note_border(i_queue, i_consumer, i_here, i_relays): notes which table here was which one in the logs before.
+-- i_here: the place where the log begins, by all names that it has. For promote only. Tables: writes border_table.
+create or replace function trunkline.note_border(i_queue text, i_consumer text, i_here jsonb, i_relays bool) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_queue int4 := (select q.queue_id from pgq.queue q where q.queue_name = i_queue);
+begin
+    delete from trunkline.border_table b where b.queue_id = v_queue;
+    insert into trunkline.border_table (queue_id, epoch, log_oid, table_oid, logged_from)
+    select v_queue, o.epoch, o.oid, t.own_oid, case when i_relays then coalesce(t.logged_from, i_here) else i_here end
+      from trunkline.set_tables(i_queue) t
+     cross join lateral (
+           select (i_here #>> '{0,0}')::bigint, t.log_oid
+            union
+           select (u.origin ->> 0)::bigint, (u.origin ->> 1)::bigint::oid
+             from jsonb_array_elements(t.origin_oids) u (origin)) o (epoch, oid)
+     where t.consumer = i_consumer
+        on conflict do nothing;
+end
+$$;
+
+-- Function trunkline.take_sequences(i_consumer, i_set): sets the sequences that a job carries over as the provider had them. For
+-- promote only. Tables: reads sequence_state; sets sequences.
+create or replace function trunkline.take_sequences(i_consumer text, i_set jsonb) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_missing text;
+begin
+    if i_set is null then
+        return;
+    end if;
+    select string_agg(format('%I.%I', s.schema_name, s.sequence_name), ', ') into v_missing
+      from trunkline.sequence_state s
+     where s.consumer = i_consumer
+       and not exists (select from jsonb_to_recordset(i_set -> 'sequences') w (schema text, name text)
+                        where w.schema = s.schema_name and w.name = s.sequence_name);
+    if v_missing is not null then
+        raise exception 'the provider has said no value of %', v_missing
+            using errcode = '55000', hint = 'Is the sequence gone there? replay remove-seq';
+    end if;
+    perform setval(format('%I.%I', s.schema_name, s.sequence_name)::regclass, w.value, w.called)
+       from trunkline.sequence_state s
+       join jsonb_to_recordset(i_set -> 'sequences') w (schema text, name text, value bigint, called bool)
+         on w.schema = s.schema_name and w.name = s.sequence_name
+      where s.consumer = i_consumer;
+end
+$$;
+
+-- Function trunkline.forget_job(i_consumer): this node follows nobody any more: the job's tables are its own. For promote and
+-- join only. Tables: deletes the job's rows.
+create or replace function trunkline.forget_job(i_consumer text) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from trunkline.kept_ddl d where d.consumer = i_consumer;
+    delete from trunkline.copied_range d where d.consumer = i_consumer;
+    delete from trunkline.skipped_change d where d.consumer = i_consumer;
+    delete from trunkline.conflict d where d.consumer = i_consumer;
+    delete from trunkline.left_upstream d where d.consumer = i_consumer;
+    delete from trunkline.applied_tick d where d.consumer = i_consumer;
+    delete from trunkline.sequence_state d where d.consumer = i_consumer;
+    delete from trunkline.table_state d where d.consumer = i_consumer;
+    delete from trunkline.position d where d.consumer = i_consumer;
+end
+$$;
+revoke all on function
+    trunkline.note_border(text, text, jsonb, bool), trunkline.take_sequences(text, jsonb), trunkline.forget_job(text)
+    from public;

@@ -1,0 +1,124 @@
+//! A standby that is ready to become the provider, and a provider of the past that comes back as a standby. Through
+//! schema trunkline's functions only.
+
+use std::collections::HashMap;
+
+use tokio_postgres::GenericClient;
+
+use crate::error::{Error, column};
+use crate::install::ownership::{Schema, function_exists};
+use crate::name::TableName;
+use crate::provider::WantedIdentity;
+
+/// The consumer under which a standby captures its tables before anybody reads them there.
+pub const SET: &str = "*";
+
+/// What a standby has yet to capture, or to capture no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unready {
+    /// A table that is in step.
+    Table {
+        /// Its name here.
+        table: TableName,
+        /// Its oid at the provider.
+        provider_oid: u32,
+    },
+    /// A sequence that is carried over.
+    Sequence(TableName),
+    /// A table that is captured, and that replay does not bring any more.
+    Removed {
+        /// Its name when it was captured.
+        table: TableName,
+        /// Its oid here.
+        oid: u32,
+    },
+}
+
+/// What a standby has yet to do so that it can become the provider; empty for every other node. Source:
+/// `trunkline.unready`.
+pub async fn unready(client: &impl GenericClient, queue: &str) -> Result<Vec<Unready>, Error> {
+    let doing = || Error::database("look for what a standby has yet to capture");
+    let rows = client
+        .query(
+            "select schema_name, object_name, kind, log_oid, own_oid from trunkline.unready($1)",
+            &[&queue],
+        )
+        .await
+        .map_err(doing())?;
+    rows.iter()
+        .map(|row| {
+            let name = TableName::of(row).map_err(doing())?;
+            match column::<&str>(row, 2)? {
+                "table" => Ok(Unready::Table {
+                    table: name,
+                    provider_oid: column(row, 3)?,
+                }),
+                "sequence" => Ok(Unready::Sequence(name)),
+                "removed" => Ok(Unready::Removed {
+                    table: name,
+                    oid: column(row, 4)?,
+                }),
+                kind => Err(Error::Unexpected(format!("what is not ready is a {kind}"))),
+            }
+        })
+        .collect()
+}
+
+/// How the rows of a provider's tables are told apart, by the tables' oids. Source: `trunkline.identities`.
+///
+/// # Errors
+/// Those of the database, also where the provider's install is older.
+pub async fn identities(
+    provider: &impl GenericClient,
+    queue: &str,
+) -> Result<HashMap<u32, WantedIdentity>, Error> {
+    let rows = provider
+        .query(
+            "select table_oid, identity, columns from trunkline.identities($1)",
+            &[&queue],
+        )
+        .await
+        .map_err(Error::database("ask how the provider tells its rows apart"))?;
+    rows.iter()
+        .map(|row| {
+            let columns: Option<Vec<String>> = column(row, 2)?;
+            let identity = match (column::<&str>(row, 1)?, columns) {
+                ("key", None) => WantedIdentity::Own,
+                ("key", Some(columns)) => WantedIdentity::Columns(columns),
+                ("full", _) => WantedIdentity::Full,
+                ("insert-only", _) => WantedIdentity::InsertOnly,
+                (other, _) => {
+                    return Err(Error::Unexpected(format!("a table's identity is {other}")));
+                }
+            };
+            Ok((column(row, 0)?, identity))
+        })
+        .collect()
+}
+
+/// Makes a fenced node a standby of the provider that has begun where its log ends; gives that provider's term.
+/// `address`: where replay finds this node. Source: `trunkline.join`.
+///
+/// # Errors
+/// Those of the function; then nothing has changed.
+pub async fn join(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+    job: &str,
+    address: Option<&str>,
+) -> Result<i64, Error> {
+    let row = client
+        .query_one(
+            "select trunkline.join($1, $2, $3, $4)",
+            &[&queue, &consumer, &job, &address],
+        )
+        .await
+        .map_err(Error::database(format!("join the set of queue {queue}")))?;
+    column(&row, 0)
+}
+
+/// Whether a node's install knows of successors.
+pub async fn is_installed(client: &impl GenericClient) -> Result<bool, Error> {
+    function_exists(client, Schema::Trunkline, "unready(text)").await
+}
