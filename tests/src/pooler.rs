@@ -1,6 +1,7 @@
 //! PgBouncer in front of a cluster.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -11,12 +12,15 @@ use crate::scratch::Scratch;
 use crate::server::{as_cluster_owner, give_to_cluster_owner};
 use crate::wait::wait_until;
 
+/// The file that the config includes.
+const INCLUDED: &str = "provider.ini";
+
 /// A running PgBouncer (Debian package `pgbouncer`); it ends with this value.
 #[derive(Debug)]
 pub struct Pooler {
     child: Child,
     port: Port,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Pooler {
@@ -30,14 +34,16 @@ impl Pooler {
     pub fn start(cluster: &Cluster, dbname: &str, pool_mode: &str, size: usize) -> Self {
         let scratch = Scratch::new();
         let port = Port::take();
+        let included = scratch.file(INCLUDED, "");
         let config = scratch.file(
             "pgbouncer.ini",
             &format!(
-                "[databases]\n* = host={} port={} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-                 listen_port = {}\nunix_socket_dir =\nauth_type = any\npool_mode = {pool_mode}\n\
+                "[databases]\n* = host={} port={} user=postgres\n%include {}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+                 listen_port = {}\nunix_socket_dir =\nauth_type = any\nadmin_users = postgres\npool_mode = {pool_mode}\n\
                  default_pool_size = {size}\nmax_client_conn = 200\nlog_connections = 0\nlog_disconnections = 0\n",
                 cluster.socket_dir().display(),
                 cluster.port(),
+                included.display(),
                 port.number(),
             ),
         );
@@ -53,12 +59,18 @@ impl Pooler {
         let pooler = Self {
             child,
             port,
-            _scratch: scratch,
+            scratch,
         };
         wait_until("PgBouncer to lend", Duration::from_secs(60), || {
             pooler.psql(cluster, dbname, "select 1").code == 0
         });
         pooler
+    }
+
+    /// A file with further databases, which the config includes; empty until somebody writes it.
+    #[must_use]
+    pub fn included(&self) -> PathBuf {
+        self.scratch.path().join(INCLUDED)
     }
 
     /// Runs SQL with psql over the pooler.

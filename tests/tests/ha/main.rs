@@ -9,6 +9,7 @@
 mod haproxy;
 mod iptables;
 mod keepalived;
+mod pgbouncer;
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
