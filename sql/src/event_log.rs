@@ -143,7 +143,8 @@ pub async fn mark(client: &impl GenericClient, id: i64, error: Option<&str>) -> 
     Ok(())
 }
 
-/// Has an event told. `other_node`: the id of the other node that has to do with it. Source: `trunkline.tell_event`.
+/// Has an event told when the client's transaction commits; false: no roles are installed, or the session's role may not.
+/// `other_node`: the id of the other node that has to do with it. Source: `trunkline.tell_event`.
 pub async fn tell(
     client: &impl GenericClient,
     queue: &str,
@@ -151,15 +152,30 @@ pub async fn tell(
     is_ok: bool,
     details: &str,
     other_node: Option<i64>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
+    const FUNCTION: &str = "tell_event(text, text, boolean, text, bigint)";
+    if !function_exists(client, Schema::Trunkline, FUNCTION).await? {
+        return Ok(false);
+    }
+    let doing = "have an event told";
+    let may = client
+        .query_one(
+            "select pg_catalog.has_function_privilege('trunkline.' || $1, 'execute')",
+            &[&FUNCTION],
+        )
+        .await
+        .map_err(Error::database(doing))?;
+    if !column(&may, 0)? {
+        return Ok(false);
+    }
     client
         .execute(
             "select trunkline.tell_event($1, $2, $3, $4, $5)",
             &[&queue, &event, &is_ok, &details, &other_node],
         )
         .await
-        .map_err(Error::database("have an event told"))?;
-    Ok(())
+        .map_err(Error::database(doing))?;
+    Ok(true)
 }
 
 /// The provider of a set, as far as this node knows; None: nobody, or one of two. Source: `trunkline.known_provider`.

@@ -2,7 +2,9 @@
 //! state, or by a rollback. Position and state change by compare-and-swap.
 
 use sql::{
+    event_log,
     name::TableName,
+    queue::lineage::NodeId,
     subscriber::{
         hop::{self, Hop},
         position::Move,
@@ -12,6 +14,18 @@ use sql::{
 
 use super::{Applier, ApplyTx};
 use crate::trouble::Trouble;
+
+/// What programs beside the node are told of a move to another log.
+pub(crate) struct MoveTold<'a> {
+    /// The queue.
+    pub queue: &'a str,
+    /// The event's name.
+    pub event: &'a str,
+    /// What a person is told.
+    pub details: &'a str,
+    /// The node that is read from now on.
+    pub upstream: Option<NodeId>,
+}
 
 impl ApplyTx<'_> {
     /// Ends the transaction by moving the consumer's position, and gives the number of rows that were written.
@@ -51,14 +65,23 @@ impl ApplyTx<'_> {
         self.commit().await
     }
 
-    /// Ends the transaction by moving the consumer to another log.
-    pub(crate) async fn commit_hop(mut self, hop: &Hop<'_>) -> Result<(), Trouble> {
+    /// Ends the transaction by moving the consumer to another log, which is an event for the programs beside the node.
+    pub(crate) async fn commit_hop(
+        mut self,
+        hop: &Hop<'_>,
+        told: &MoveTold<'_>,
+    ) -> Result<(), Trouble> {
         self.settle(hop.to.tick.id).await?;
         self.check_deferred().await?;
         let (session, consumer) = (&*self.applier.session, &self.applier.consumer);
         if !hop::swap(session, consumer, hop).await? {
             return Err(Trouble::Stale);
         }
+        let MoveTold { queue, event, .. } = told;
+        let upstream = told.upstream.map(|node| node.0);
+        event_log::tell(session, queue, event, true, told.details, upstream)
+            .await
+            .map_err(Trouble::sql("could not have an event told"))?;
         self.commit().await
     }
 

@@ -38,7 +38,7 @@ use sql::{
     },
 };
 
-pub(crate) use self::transaction::ApplyTx;
+pub(crate) use self::{commit::MoveTold, transaction::ApplyTx};
 use self::{session_role::make_ready, table::Staging, writable::Writable};
 use crate::trouble::Trouble;
 

@@ -90,7 +90,7 @@ impl Teller {
         let mut said = Once::default();
         let mut rests = self.rests();
         while !self.stop.is_cancelled() {
-            if let Err(trouble) = self.once(&mut redirection).await {
+            if let Err(trouble) = self.once(&mut redirection, &mut rests).await {
                 let error = trouble.log_line();
                 match trouble {
                     Trouble::Operator { .. } if said.say((), &error) => {
@@ -120,7 +120,7 @@ impl Teller {
     }
 
     /// Tells with one session, until it breaks or the daemon stops.
-    async fn once(&self, redirection: &mut Redirection) -> Result<(), Trouble> {
+    async fn once(&self, redirection: &mut Redirection, rests: &mut Rests) -> Result<(), Trouble> {
         let connected = self.own.connect_for(&self.name, Schema::SUBSCRIBER).await;
         let session = connected.map_err(Trouble::connect("subscriber"))?;
         let doing = "could not look for events";
@@ -136,7 +136,7 @@ impl Teller {
         let lock = DaemonLock::Events { queue: &self.queue };
         let turn = daemon::take_turn(&session, lock, &self.stop, || {}).await;
         match turn.map_err(Trouble::sql(doing))? {
-            Turn::Taken { .. } => {}
+            Turn::Taken { .. } => *rests = self.rests(),
             Turn::Stopped => return Ok(()),
         }
         // If one of them fails, a command of the other one is still waited for.

@@ -353,6 +353,8 @@ fn a_node_that_cannot_reach_the_provider_goes_on_at_one_that_can_and_comes_back(
     hosts.on(0, "insert into t values (3, 'd')");
     hosts.assert_same(2);
     assert_eq!(hosts.on(2, copies), copied);
+    let moves = "select string_agg(concat_ws(' ', event, other_name), ', ' order by event_id) from trunkline.events('q1')";
+    assert_eq!(hosts.on(2, moves), "hopped pollux, hopped castor");
     assert_eq!(
         hosts.on(2, "select sum(conflicts) from trunkline.position"),
         "0"

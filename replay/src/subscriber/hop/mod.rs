@@ -32,6 +32,7 @@ use sql::{
     queue::{consumer, lineage::NodePath, tick::TickId},
     subscriber::{
         hop::{self, Hop, LeftUpstream},
+        path,
         position::{self, Position, Stored},
         sequence_state,
         table_state::{self, Place, Stand, TableRow, Why},
@@ -46,7 +47,7 @@ use self::{
 };
 use super::{followed::Followed, sequences::Sequences, shared::Subscription};
 use crate::{
-    apply::Applier,
+    apply::{Applier, MoveTold},
     queue::{batches::Queue, track::OffTrack},
     reading::parts::{PartSizes, Parts},
     table::helper,
@@ -373,7 +374,19 @@ impl Hopping<'_> {
             address: &self.sub.provider.address(),
             tables: &tables.collect::<Vec<_>>(),
         };
-        match tx.commit_hop(&hop).await {
+        // A standby goes on at another provider; repmgr has a name for that.
+        let is_standby = self.sub.settings.standby;
+        let told = MoveTold {
+            queue: self.queue(),
+            event: if is_standby {
+                "standby_follow"
+            } else {
+                "hopped"
+            },
+            details: &format!("goes on at {}", self.sub.provider.place()),
+            upstream: path::own_node(&**self.provider).await?,
+        };
+        match tx.commit_hop(&hop, &told).await {
             Ok(()) => Ok(TryEnd::Done),
             Err(trouble) => TryEnd::refused(followed.under_its_stored_name(trouble)),
         }
