@@ -103,8 +103,11 @@ begin
      where r.queue_name = i_queue;
     update trunkline.operation o set step = 'promoted', changed_at = clock_timestamp()
      where o.queue_name = i_queue and o.operation_id = i_operation;
-    perform trunkline.tell_event(i_queue, case i_kind when 'switchover' then 'standby_switchover' else 'standby_promote' end, true,
-                                 format('term %s begins', promote.term), v_old);
+    -- repmgr tells both, and handlers that were written for it may know the first one only.
+    perform trunkline.tell_event(i_queue, 'standby_promote', true, format('term %s begins', promote.term), v_old);
+    if i_kind = 'switchover' then
+        perform trunkline.tell_event(i_queue, 'standby_switchover', true, format('term %s begins', promote.term), v_old);
+    end if;
     perform trunkline.follow_read_only();
     tables_left := trunkline.open_tables(i_queue);
     perform trunkline.wake_event_triggers(v_before);

@@ -143,7 +143,8 @@ pub async fn mark(client: &impl GenericClient, id: i64, error: Option<&str>) -> 
     Ok(())
 }
 
-/// Has an event told when the client's transaction commits; false: no roles are installed, or the session's role may not.
+/// Has an event told when the client's transaction commits; false: no roles are installed, or the session's role may
+/// not.
 /// `other_node`: the id of the other node that has to do with it. Source: `trunkline.tell_event`.
 pub async fn tell(
     client: &impl GenericClient,

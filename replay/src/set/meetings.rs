@@ -110,7 +110,9 @@ impl Talk {
             match self.meeting.round().await {
                 Ok(outcome) => {
                     self.said.over(&Fact::Own);
-                    self.tell(&outcome);
+                    if let Some(providers) = self.tell(&outcome) {
+                        self.meeting.tell_event("two_providers", &providers).await;
+                    }
                     self.act(outcome).await;
                 }
                 Err(trouble) => self.cannot(&trouble),
@@ -129,8 +131,9 @@ impl Talk {
         }
     }
 
-    /// Logs what is new.
-    fn tell(&mut self, outcome: &Outcome) {
+    /// Logs what is new; gives who the two providers are, if that is.
+    fn tell(&mut self, outcome: &Outcome) -> Option<String> {
+        let mut providers = None;
         let consumer = self.consumer.clone();
         let silent: HashMap<usize, &str> = outcome
             .silent
@@ -154,6 +157,7 @@ impl Talk {
                 match conflict {
                     Conflict::Providers(_) => {
                         error!(%consumer, %error, advice = TORN, "two providers");
+                        providers = Some(error.to_owned());
                     }
                     Conflict::Servers(_) => {
                         error!(%consumer, %error, advice = TORN, "two servers of one identity");
@@ -185,6 +189,7 @@ impl Talk {
         for (node, heard) in fenced {
             self.tell_fence(node, heard);
         }
+        providers
     }
 
     fn tell_fence(&mut self, node: &str, heard: &Heard) {

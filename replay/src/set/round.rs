@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use admin::config::{ReplayConfig, SubscriberConfig};
 use sql::{
     connect::{ApplicationName, ConnectInfo, Purpose, Session},
+    event_log,
     install::ownership::Schema,
     meeting::{self, Answer, Heard, Introduction, Saying},
     provider::{self, PlaceAnswer, Places},
@@ -152,6 +153,16 @@ impl Meeting {
         let hosts = self.hosts.iter();
         let is_own = |host: &&Met| own.node.is_some() && host.node == own.node;
         hosts.filter(is_own).map(|host| host.info.address()).next()
+    }
+
+    /// Has the programs beside this node told. The log has it in any case.
+    pub(super) async fn tell_event(&self, event: &str, details: &str) {
+        let Some(own) = &self.own_session else { return };
+        let told = event_log::tell(&**own, &self.queue, event, false, details, None);
+        if let Ok(Err(error)) = tokio::time::timeout(LIMIT, told).await {
+            let error = admin::exit::log_line(&error);
+            debug!(consumer = %self.consumer, error, "the event is not told");
+        }
     }
 
     /// Keeps the tables of a standby closed while nobody is followed, and no other task does.

@@ -489,3 +489,51 @@ fn redirection_is_a_state_that_is_told_after_each_start_and_each_change() {
     ]);
     assert_eq!(events(&hosts, 2).matches("redirect_failed").count(), 1);
 }
+
+#[test]
+fn a_switchover_is_told_on_both_nodes_and_leads_clients_to_the_new_provider() {
+    let hosts = Hosts::standbys(&[15; 2]);
+    let redirects: Vec<Told> = (0..2)
+        .map(|node| {
+            let (told, path) = Told::handler(&hosts, node, "redirect", KEEPER);
+            configure(
+                &hosts,
+                node,
+                &format!("client_db = 'host=replay{node}'\nredirect_command = '{path} %a %c %E'"),
+            );
+            hosts.replays[node].run(&["install"]).ok();
+            hosts.replays[node].run(&["reload"]).ok();
+            told
+        })
+        .collect();
+    let wait = |provider: &str| {
+        for told in &redirects {
+            wait_until("clients to be led there", SOON, || {
+                let calls = told.calls();
+                calls
+                    .last()
+                    .is_some_and(|call| call[..3].join(" ") == provider)
+            });
+        }
+    };
+    wait("castor host=replay0 1");
+    hosts.wait_ready(1);
+    hosts.switch(0, 1);
+    wait("pollux host=replay1 2");
+    for (node, wanted) in [
+        (
+            0,
+            "primary_register switchover_started fenced node_rejoin standby_follow",
+        ),
+        (
+            1,
+            "standby_register switchover_started standby_promote standby_switchover",
+        ),
+    ] {
+        wait_until("all to be told", SOON, || events(&hosts, node) == wanted);
+        wait_told(&hosts, node);
+        let others = "select string_agg(distinct coalesce(other_name, '-'), ' ') from trunkline.events('q1') \
+                       where event not in ('primary_register', 'standby_register', 'fenced')";
+        assert_eq!(hosts.on(node, others), ["pollux", "castor"][node]);
+    }
+}

@@ -374,9 +374,11 @@ fn of_two_providers_nobody_follows_either_until_one_is_fenced_or_a_later_term_is
         "delete from trunkline.position; select trunkline.begin_set('q1')",
     );
     hosts.replays[1].run(&["start", "-d"]).ok();
+    let told = "select count(*) from trunkline.events('q1') where event = 'two_providers' and not ok and told_at is not null";
     for node in 0..3 {
         hosts.wait_log(node, "two providers");
         assert!(hosts.replays[node].log().contains("ERROR"));
+        wait_until("it to be told once", SOON, || hosts.on(node, told) == "1");
     }
     for node in [0, 1] {
         let said = hosts.operator(node).run(&["check", "role"]).code(2).stdout;

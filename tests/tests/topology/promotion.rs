@@ -53,7 +53,7 @@ impl Hosts {
 
     /// Moves the provider from one node to another, as the command does it.
     #[track_caller]
-    fn switch(&self, old: usize, new: usize) {
+    pub(crate) fn switch(&self, old: usize, new: usize) {
         let operation = self.begin(old, new);
         let place = self.on(
             old,
