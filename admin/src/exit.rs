@@ -24,7 +24,7 @@ pub enum Exit {
     Failed = 3,
     /// The time was up; the command is safe to repeat.
     TimedOut = 4,
-    /// The daemon is running already, or is not running.
+    /// The daemon is running already, or is not running; or another operation runs.
     Running = 5,
 }
 

@@ -8,6 +8,7 @@ mod fence;
 mod places;
 mod probe;
 mod queue;
+mod switchover;
 
 use std::ffi::OsString;
 use std::fs;
@@ -32,6 +33,7 @@ use crate::fence::{FenceArgs, UnfenceArgs};
 use crate::places::PlaceArgs;
 use crate::probe::ProbeArgs;
 use crate::queue::QueueCommand;
+use crate::switchover::SwitchoverArgs;
 
 /// Status and health of queues and replication; queues and consumers made, changed and removed
 #[derive(Debug, Parser)]
@@ -114,6 +116,15 @@ enum Command {
     ///
     /// Of a ticker's databases, or of a replay's own (subscriber_db). Its replay runs event_notification_command.
     Events(EventsArgs),
+    /// Make a standby the provider of a queue's set, and the provider its standby, as planned
+    ///
+    /// Reads the replay.toml of any node of the set: its provider_db names the hosts. Every transaction that the
+    /// provider has committed is on the node before the node takes its first write, and at no moment do two nodes take
+    /// writes. If something fails before that, the provider takes writes again. Commands of --before and --after find
+    /// TRUNKLINE_QUEUE, TRUNKLINE_OLD and TRUNKLINE_NEW in their environment, and have a minute.
+    /// Exit code 0 done; 1 the node is the provider, and not all follow it yet, or that is not known; 3 refused,
+    /// nothing has changed; 4 the time was up, and all is as before; 5 another operation runs.
+    Switchover(Box<SwitchoverArgs>),
     /// Yes or no for other programs: exit code 0 or 1, and one line
     ///
     /// For keepalived, HAProxy and the like, within a time limit of its own. A command line that is wrong ends with 2.
@@ -209,6 +220,11 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Events(events) => {
             let configs = load_configs(&args.common)?;
             let done = events::run(events, &configs);
+            cli::run_command("trunkline", &args.common, done)
+        }
+        Command::Switchover(switchover) => {
+            let configs = load_configs(&args.common)?;
+            let done = switchover::run(switchover, &configs, &args.common);
             cli::run_command("trunkline", &args.common, done)
         }
         Command::Probe(probe) => {

@@ -21,6 +21,9 @@ mod moving;
 mod origins;
 mod promotion;
 mod refusals;
+mod switchover;
+mod switchover_killed;
+mod switchover_refused;
 
 use std::time::Duration;
 

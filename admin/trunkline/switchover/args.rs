@@ -1,0 +1,45 @@
+//! What is switched over, and how long each part may take.
+
+use std::time::Duration;
+
+use crate::fence::patience;
+
+/// Which node becomes the provider, and how long that may take.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SwitchoverArgs {
+    /// The queue whose name the set has
+    pub(super) queue: String,
+    /// The node that becomes the provider: `node` in its replay.toml
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["resume", "abort"])]
+    pub(super) to: Option<String>,
+    /// Say what would be refused, and how long writes would wait; change nothing
+    #[arg(long, conflicts_with_all = ["resume", "abort"])]
+    pub(super) dry_run: bool,
+    /// Refuse if the node lags more than this
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = patience)]
+    pub(super) max_lag: Duration,
+    /// Wait this long for those who are writing; each try stops others for a third of a second at most
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = patience)]
+    pub(super) drain: Duration,
+    /// Wait this long for the node to apply what was written before the fence; then all is as before
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = patience)]
+    pub(super) catch_up: Duration,
+    /// Run this with sh before the fence; if it fails, nothing is done
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) before: Option<String>,
+    /// Run this with sh as soon as the node takes writes
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) after: Option<String>,
+    /// Go on with one whose command has died
+    #[arg(long, conflicts_with = "abort")]
+    pub(super) resume: bool,
+    /// Give one up: the provider takes writes again, if the node is not promoted yet
+    #[arg(long)]
+    pub(super) abort: bool,
+    /// With --abort: the node that does not answer is off for ever. With --resume: so are those that do not follow
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Print JSON: {"operation", "step", "term", "old", "new", "pause_ms", "final_tick", "followers"}
+    #[arg(long)]
+    pub(super) json: bool,
+}

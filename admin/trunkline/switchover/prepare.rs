@@ -1,0 +1,144 @@
+//! The questions before a switchover, and what is told if it does not begin.
+
+use std::time::Duration;
+
+use admin::exit::{Exit, Failure};
+use admin::output;
+use serde_json::json;
+use sql::connect::Purpose;
+use sql::operation::{self, OperationId};
+use sql::our_sessions;
+use sql::provider;
+use sql::standing;
+use tokio_postgres::Client;
+
+use super::args::SwitchoverArgs;
+use super::hosts::Host;
+use super::plan::{Cast, Readiness, Refusal};
+
+/// How long writes wait for each table and partition, for the fence and for opening together.
+const PAUSE_OF_ONE: Duration = Duration::from_micros(800);
+
+/// What both nodes say about the work before them, and a number for the operation.
+///
+/// # Errors
+/// One of them does not answer, or its install knows of no switchover.
+pub(super) async fn ask(
+    hosts: &mut [Host],
+    cast: &Cast,
+    queue: &str,
+) -> Result<(Readiness, OperationId), Failure> {
+    let mut ready = Readiness {
+        old: cast.old.title(),
+        new: cast.new.title(),
+        fence_obstacles: Vec::new(),
+        epoch: None,
+        old_size: operation::SetSize::default(),
+        new_size: operation::SetSize::default(),
+        not_promotable: Vec::new(),
+        following: None,
+        unapplied: None,
+        replay_runs: false,
+        ticker_runs: false,
+    };
+    let failed = |node: &str, why: &super::hosts::Unanswered| {
+        Failure::message(
+            Exit::Failed,
+            format!("nothing was done: {node}: {}", why.text()),
+        )
+        .with_hint("is what is installed there of this program? ticker install, replay install")
+    };
+    let (of_old, of_new) = (cast.old.title(), cast.new.title());
+    let [old, new] = hosts
+        .get_disjoint_mut([cast.old_host, cast.new_host])
+        .map_err(|error| Failure::message(Exit::Failed, error))?;
+    let set = old.ask(async |session| self::of_old(session, queue, &mut ready).await);
+    let set = set.await.map_err(|why| failed(&of_old, &why))?;
+    let id = new.ask(async |session| self::of_new(session, queue, &set, &mut ready).await);
+    let id = id.await.map_err(|why| failed(&of_new, &why))?;
+    if let Some(following) = &ready.following {
+        let at = following.position.tick.id;
+        let beyond = old.ask(async |session| standing::unapplied(&**session, queue, at).await);
+        ready.unapplied = Some(beyond.await.map_err(|why| failed(&of_old, &why))?);
+    }
+    Ok((ready, id))
+}
+
+/// Gives what the provider has.
+async fn of_old(
+    session: &Client,
+    queue: &str,
+    ready: &mut Readiness,
+) -> Result<String, sql::Error> {
+    ready.epoch = provider::queue_epoch(session, queue).await?;
+    ready.old_size = operation::set_size(session, queue).await?;
+    ready.fence_obstacles = operation::fence_obstacles(session, queue).await?;
+    operation::set_state(session, queue).await
+}
+
+/// Gives a number for the operation. `set`: what the provider has.
+async fn of_new(
+    session: &Client,
+    queue: &str,
+    set: &str,
+    ready: &mut Readiness,
+) -> Result<OperationId, sql::Error> {
+    ready.following = operation::following(session, queue).await?;
+    ready.new_size = operation::set_size(session, queue).await?;
+    ready.not_promotable = operation::not_promotable(session, queue, set).await?;
+    let sessions = our_sessions::list(session).await?;
+    ready.ticker_runs = sessions.ticker.is_some();
+    ready.replay_runs = ready.following.as_ref().is_some_and(|following| {
+        let mut all = sessions.list.iter();
+        all.any(|one| one.is_for(Purpose::Apply) && one.is_of(&following.consumer))
+    });
+    operation::new_id(session).await
+}
+
+/// Tells why a switchover does not begin, or what it would do; exit code 3 or 0.
+pub(super) fn tell(
+    args: &SwitchoverArgs,
+    refused: &[Refusal],
+    ready: Option<&Readiness>,
+) -> Result<Exit, Failure> {
+    let relations = ready.map(|ready| ready.old_size.relations);
+    let pause = relations.map(|count| PAUSE_OF_ONE * count.unsigned_abs());
+    let exit = if refused.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    };
+    if args.json {
+        output::print_json(&json!({
+            "step": "prepare",
+            "old": ready.map(|ready| &ready.old),
+            "new": args.to,
+            "refused": refused,
+            "relations": relations,
+            "lag_seconds": ready.and_then(Readiness::lag),
+            "pause_ms": pause.map(|pause| pause.as_secs_f64() * 1000.0),
+        }))?;
+        return Ok(exit);
+    }
+    for one in refused {
+        let failure = Failure::message(exit, format!("refused: {}", one.reason));
+        failure
+            .with_hint(one.hint.clone().unwrap_or_default())
+            .print();
+    }
+    if let (Some(ready), Some(pause), Exit::Done) = (ready, pause, exit) {
+        output::print(&format!(
+            "{} can become the provider in the place of {}: {} tables and partitions, lag {:.1} s; writes would wait \
+             for about {:.1} s, those who are writing and the last ticks apart\n",
+            ready.new,
+            ready.old,
+            ready.old_size.relations,
+            ready.lag().unwrap_or(0.0),
+            pause.as_secs_f64()
+        ))?;
+    }
+    if !refused.is_empty() {
+        eprintln!("nothing was done");
+    }
+    Ok(exit)
+}

@@ -1,0 +1,284 @@
+//! A switchover from its first question to its end: a new one, one that goes on, or one that is given up.
+
+use std::time::{Duration, Instant};
+
+use admin::cli::{self, CommonArgs};
+use admin::config::AnyConfig;
+use admin::exit::{Exit, Failure};
+use sql::connect::ApplicationName;
+use sql::operation::{Operation, Plan, Step};
+use sql::queue::lineage::NodeId;
+
+use super::args::SwitchoverArgs;
+use super::hosts::{self, Host};
+use super::plan::{Casting, Course, HostFacts, Wish, cast, course, refusals};
+use super::prepare;
+use super::unwind::GivenUp;
+use super::work::{Stop, Work};
+
+/// How much longer a fence, a promotion, or what takes them back may take for each table and partition.
+const WORK_OF_ONE: Duration = Duration::from_millis(5);
+
+/// The same for an operation that goes on, whose tables nobody has counted.
+const WORK_OF_ALL: Duration = Duration::from_secs(60);
+
+/// Runs `trunkline switchover`.
+///
+/// Errors: [`Exit::Failed`] refused, nothing has changed; [`Exit::TimedOut`] the time was up, and the provider is what
+/// it was; [`Exit::Running`] another operation runs; [`Exit::Part`] it is not known whether the node was promoted.
+pub(crate) async fn run(
+    args: &SwitchoverArgs,
+    configs: &[AnyConfig],
+    common: &CommonArgs,
+) -> Result<Exit, Failure> {
+    let (name, mut hosts) = hosts::of_queue(configs, &args.queue)?;
+    let beside = Beside { args, common, name };
+    let said = hosts::facts_of(&mut hosts, &args.queue).await;
+    if args.resume || args.abort {
+        let operation = running(&said, args)?;
+        let plan = Plan {
+            queue: args.queue.clone(),
+            id: operation.id,
+            old: operation.old.clone(),
+            new: operation.new.clone(),
+            was_fenced: operation.was_fenced,
+        };
+        let work = work(beside, hosts, &said, plan, WORK_OF_ALL);
+        return if args.resume {
+            resume(work).await
+        } else {
+            abort(work).await
+        };
+    }
+    let to = args.to.as_deref().unwrap_or_default();
+    let cast = match cast(&said, to) {
+        Casting::Cast(cast) => cast,
+        Casting::IsProvider => {
+            let done = format!("{to} is the provider of queue {} already", args.queue);
+            cli::say(common, &done)?;
+            return Ok(Exit::Done);
+        }
+        Casting::Busy(what) => {
+            let failure = Failure::message(Exit::Running, format!("nothing was done: {what}"));
+            return Err(failure.with_hint(format!(
+                "if its command has died: trunkline switchover {} --resume, or --abort",
+                args.queue
+            )));
+        }
+        Casting::Refused(refused) => return prepare::tell(args, &refused, None),
+    };
+    let (ready, id) = prepare::ask(&mut hosts, &cast, &args.queue).await?;
+    let refused = refusals(&ready, args.max_lag);
+    if !refused.is_empty() || args.dry_run {
+        return prepare::tell(args, &refused, Some(&ready));
+    }
+    let relations = ready.old_size.relations.max(ready.new_size.relations);
+    let plan = Plan {
+        queue: args.queue.clone(),
+        id,
+        old: cast.old,
+        new: cast.new,
+        was_fenced: cast.was_fenced,
+    };
+    let more = WORK_OF_ONE * relations.unsigned_abs();
+    let work = work(beside, hosts, &said, plan, more);
+    from_the_beginning(work).await
+}
+
+/// The one operation that runs on any host; of several the one to the node that is named.
+fn running<'a>(said: &'a [HostFacts], args: &SwitchoverArgs) -> Result<&'a Operation, Failure> {
+    let queue = &args.queue;
+    let answers = said.iter().filter_map(|host| host.said.as_ref().ok());
+    let all = answers.flat_map(|facts| facts.operations.iter());
+    let mut found: Vec<&Operation> = all
+        .filter(|one| one.is_running())
+        .filter(|one| args.to.is_none() || one.new.name == args.to)
+        .collect();
+    found.sort_by_key(|one| one.id);
+    found.dedup_by_key(|one| one.id);
+    let silent = said.iter().filter_map(|host| {
+        let why = host.said.as_ref().err()?;
+        Some(format!("; {} does not answer: {why}", host.title))
+    });
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => {
+            let silent: String = silent.collect();
+            let what = format!("no operation of queue {queue} runs{silent}");
+            Err(Failure::message(Exit::Failed, what))
+        }
+        _ => {
+            let to: Vec<String> = found.iter().map(|one| one.new.title()).collect();
+            let what = format!(
+                "several operations of queue {queue} run: to {}",
+                to.join(", ")
+            );
+            Err(Failure::message(Exit::Failed, what).with_hint("name one with --to"))
+        }
+    }
+}
+
+/// What a switchover has beside its nodes.
+struct Beside<'a> {
+    args: &'a SwitchoverArgs,
+    common: &'a CommonArgs,
+    name: ApplicationName,
+}
+
+/// The switchover, with each node's host. A node that does not answer is one of the hosts that do not.
+fn work<'a>(
+    beside: Beside<'a>,
+    hosts: Vec<Host>,
+    said: &[HostFacts],
+    plan: Plan,
+    more: Duration,
+) -> Work<'a> {
+    let Beside { args, common, name } = beside;
+    let is = |facts: &HostFacts, node: NodeId| {
+        let said = facts.said.as_ref();
+        said.is_ok_and(|facts| facts.is.node == Some(node) && !facts.is.in_recovery)
+    };
+    let silent: Vec<Host> = hosts
+        .iter()
+        .zip(said)
+        .filter(|(_, facts)| facts.said.is_err())
+        .map(|(host, _)| host.again())
+        .collect();
+    let (mut old, mut new, mut others) = (None, None, Vec::new());
+    for (host, facts) in hosts.into_iter().zip(said) {
+        if is(facts, plan.old.node) {
+            old.get_or_insert(host);
+        } else if is(facts, plan.new.node) {
+            new.get_or_insert(host);
+        } else {
+            others.push(host);
+        }
+    }
+    let place = |found: Option<Host>, node| match found {
+        Some(host) => host.of_node(node),
+        None => Host::among(&silent, &name, node),
+    };
+    Work {
+        args,
+        common,
+        old: place(old, plan.old.node),
+        new: place(new, plan.new.node),
+        others,
+        plan,
+        limit: hosts::LIMIT + more,
+        last: None,
+        fenced_at: None,
+        term: None,
+        pause: None,
+        followers: Vec::new(),
+        beaten_at: Instant::now(),
+    }
+}
+
+async fn from_the_beginning(mut work: Work<'_>) -> Result<Exit, Failure> {
+    match work.begin().await {
+        Ok(()) => from_the_fence(work).await,
+        Err(stop) => undone(work, stop).await,
+    }
+}
+
+async fn from_the_fence(mut work: Work<'_>) -> Result<Exit, Failure> {
+    let promoted = async {
+        let set = work.fence().await?;
+        work.catch_up().await?;
+        work.promote(&set).await
+    };
+    match promoted.await {
+        Ok(()) => after_the_promotion(work).await,
+        Err(stop) => undone(work, stop).await,
+    }
+}
+
+async fn after_the_promotion(mut work: Work<'_>) -> Result<Exit, Failure> {
+    let is_whole = work.open().await?;
+    let force = work.args.force;
+    work.follow(is_whole, force).await
+}
+
+/// Gives up what could not be done; if it was too late for that, it is done.
+async fn undone(mut work: Work<'_>, stop: Stop) -> Result<Exit, Failure> {
+    match work.give_up(false, &stop.text).await {
+        Ok(GivenUp::Promoted | GivenUp::Over(Step::Done)) => after_the_promotion(work).await,
+        Ok(GivenUp::Undone(state)) => {
+            work.report(Step::Aborted)?;
+            let state = format!("{} {state}", work.old_name());
+            Err(stop.failure(&state))
+        }
+        Ok(GivenUp::Over(_)) => {
+            work.report(Step::Aborted)?;
+            Err(stop.failure("nothing has changed"))
+        }
+        Err(failure) => {
+            stop.failure("it is to be given up").print();
+            Err(failure)
+        }
+    }
+}
+
+/// Goes on with an operation whose command has died.
+async fn resume(mut work: Work<'_>) -> Result<Exit, Failure> {
+    let (old, new) = work.known().await;
+    match course(Wish::Resume, old, new) {
+        Course::GoOn(Step::Prepare) => from_the_beginning(work).await,
+        Course::GoOn(Step::Fence) => from_the_fence(work).await,
+        Course::GoOn(_) => after_the_promotion(work).await,
+        Course::GiveUp { .. } => {
+            let what = format!("the operation to {} was given up before", work.new_name());
+            undone(work, Stop::late(what)).await
+        }
+        Course::Over(step) => {
+            work.say(&format!(
+                "the operation to {} is {}",
+                work.new_name(),
+                step.as_str()
+            ))?;
+            Ok(Exit::Done)
+        }
+        Course::NewIsSilent => Err(silent(&work.new_name(), &work)),
+        Course::OldIsSilent => Err(silent(&work.old_name(), &work)),
+        Course::IsPromoted | Course::Contradiction => Err(work.contradiction()),
+    }
+}
+
+fn silent(node: &str, work: &Work<'_>) -> Failure {
+    let what = format!("nothing was done: {node} does not answer");
+    Failure::message(Exit::Failed, what).with_hint(format!(
+        "when it answers, run it again; if {} is off for ever: trunkline switchover {} --abort --force",
+        work.new_name(),
+        work.plan.queue
+    ))
+}
+
+/// Gives up an operation whose command has died.
+async fn abort(mut work: Work<'_>) -> Result<Exit, Failure> {
+    let force = work.args.force;
+    let (new, old) = (work.new_name(), work.old_name());
+    match work.give_up(force, "given up by --abort").await? {
+        GivenUp::Promoted | GivenUp::Over(Step::Done) => {
+            let what = format!("nothing was done: {new} is the provider already");
+            Err(Failure::message(Exit::Failed, what).with_hint(format!(
+                "trunkline switchover {0} --resume goes on; the way back is trunkline switchover {0} --to {old}",
+                work.plan.queue
+            )))
+        }
+        GivenUp::Undone(state) => {
+            work.report(Step::Aborted)?;
+            work.say(&format!(
+                "the operation to {new} is given up: {old} {state}"
+            ))?;
+            Ok(Exit::Done)
+        }
+        GivenUp::Over(step) => {
+            work.say(&format!(
+                "the operation to {new} is {} already",
+                step.as_str()
+            ))?;
+            Ok(Exit::Done)
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A switchover at work: its nodes, what is known of it, and what is told at its end.
+
+use std::time::{Duration, Instant};
+
+use admin::cli::{CommonArgs, say};
+use admin::exit::{Exit, Failure};
+use admin::output;
+use serde_json::json;
+use sql::operation::{self, Plan, Step};
+use sql::subscriber::position::Position;
+
+use super::args::SwitchoverArgs;
+use super::hosts::{Host, Unanswered};
+
+/// How often the rows are told that the command still works.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// A switchover at work.
+pub(super) struct Work<'a> {
+    /// The command line.
+    pub args: &'a SwitchoverArgs,
+    /// How much is said.
+    pub common: &'a CommonArgs,
+    /// What is moved, and between whom.
+    pub plan: Plan,
+    /// The provider before.
+    pub old: Host,
+    /// The provider afterwards.
+    pub new: Host,
+    /// The other hosts.
+    pub others: Vec<Host>,
+    /// How long a fence, a promotion, or what takes them back may take.
+    pub limit: Duration,
+    /// The final tick.
+    pub last: Option<Position>,
+    /// When the fence that this command has made was committed.
+    pub fenced_at: Option<Instant>,
+    /// The reign of the new provider.
+    pub term: Option<i64>,
+    /// How long no node has taken writes.
+    pub pause: Option<Duration>,
+    /// The other nodes, and whether each has turned to the new provider.
+    pub followers: Vec<(String, bool)>,
+    /// When the rows were told last that the command works.
+    pub beaten_at: Instant,
+}
+
+/// Why a step was not done.
+#[derive(Debug)]
+pub(super) struct Stop {
+    /// How the command ends, once all is as before.
+    pub exit: Exit,
+    /// What went wrong.
+    pub text: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Stop {
+    /// The time was up.
+    pub(super) fn late(text: String) -> Stop {
+        Stop {
+            exit: Exit::TimedOut,
+            text,
+            hint: None,
+        }
+    }
+
+    /// A node refused, or does not answer.
+    pub(super) fn of(node: &str, unanswered: &Unanswered) -> Stop {
+        let exit = match unanswered {
+            Unanswered::Refused(error) if !unanswered.is_lock_timeout() => {
+                let code = error.code().map(|code| code.code().to_owned());
+                // object_in_use: another operation runs.
+                let is_busy =
+                    code.as_deref() == Some("55006") && error.hint().is_some_and(is_resume);
+                if is_busy { Exit::Running } else { Exit::Failed }
+            }
+            Unanswered::Refused(_) | Unanswered::Lost(_) => Exit::TimedOut,
+        };
+        let hint = match unanswered {
+            Unanswered::Refused(error) => error.hint().map(str::to_owned),
+            Unanswered::Lost(_) => None,
+        };
+        Stop {
+            exit,
+            text: format!("{node}: {}", unanswered.text()),
+            hint,
+        }
+    }
+
+    /// The same as a failure, with what became of the two nodes.
+    pub(super) fn failure(self, state: &str) -> Failure {
+        let failure = Failure::message(self.exit, format!("{}; {state}", self.text));
+        failure.with_hint(self.hint.unwrap_or_default())
+    }
+}
+
+impl Work<'_> {
+    /// What the provider before is called.
+    pub(super) fn old_name(&self) -> String {
+        self.plan.old.title()
+    }
+
+    /// What the provider afterwards is called.
+    pub(super) fn new_name(&self) -> String {
+        self.plan.new.title()
+    }
+
+    /// Prints what was done, unless JSON is printed at the end, or nothing.
+    pub(super) fn say(&self, line: &str) -> Result<(), Failure> {
+        if self.args.json {
+            return Ok(());
+        }
+        say(self.common, line)
+    }
+
+    /// Notes a step on the new provider's node.
+    pub(super) async fn note_new(&mut self, step: Step) -> Result<(), Unanswered> {
+        let (queue, id, last) = (self.plan.queue.as_str(), self.plan.id, self.last);
+        let noted = self
+            .new
+            .ask(async |session| operation::step(&**session, queue, id, step, last).await);
+        noted.await.map(|_| ())
+    }
+
+    /// Notes a step on the old provider's node.
+    pub(super) async fn note_old(&mut self, step: Step) -> Result<(), Unanswered> {
+        let (queue, id) = (self.plan.queue.as_str(), self.plan.id);
+        let noted = self
+            .old
+            .ask(async |session| operation::step(&**session, queue, id, step, None).await);
+        noted.await.map(|_| ())
+    }
+
+    /// Tells both rows now and then that the command still works. A row that is not told is no reason to stop.
+    pub(super) async fn beat(&mut self, step: Step) {
+        if self.beaten_at.elapsed() < BEAT {
+            return;
+        }
+        self.beaten_at = Instant::now();
+        let _ = self.note_new(step).await;
+        let _ = self.note_old(step).await;
+    }
+
+    /// Prints the JSON of the end, if it is wanted.
+    pub(super) fn report(&self, step: Step) -> Result<(), Failure> {
+        if !self.args.json {
+            return Ok(());
+        }
+        let followers = self.followers.iter();
+        let followers: Vec<_> = followers
+            .map(|(node, follows)| json!({"node": node, "follows": follows}))
+            .collect();
+        output::print_json(&json!({
+            "operation": self.plan.id.0.to_string(),
+            "step": step.as_str(),
+            "term": self.term,
+            "old": self.old_name(),
+            "new": self.new_name(),
+            "pause_ms": self.pause.map(|pause| pause.as_secs_f64() * 1000.0),
+            "final_tick": self.last.map(|last| last.tick.id.0),
+            "followers": followers,
+        }))
+    }
+}
+
+/// Whether a hint is that of another operation, which is to be resumed: 55006 is also a table that is in use.
+fn is_resume(hint: &str) -> bool {
+    hint.contains("--resume")
+}

@@ -1,0 +1,362 @@
+//! The planned switchover: what it promises while it works, and what it refuses.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+use tests::{Node, Session, wait_until};
+use tokio_postgres::NoTls;
+
+use crate::SOON;
+use crate::hosts::{Hosts, NAMES};
+use crate::link::DB;
+
+impl Hosts {
+    /// The first node is the provider of these tables, and the others are its standbys.
+    pub(crate) fn standbys_of(versions: &[u32], tables: &str) -> Hosts {
+        let hosts = Hosts::make(versions, "standby = true", tables);
+        hosts.replays[0].run(&["install", "--first"]).ok();
+        for replay in &hosts.replays {
+            replay.run(&["install"]).ok();
+            replay.run(&["start", "-d"]).ok();
+        }
+        for replay in &hosts.replays[1..] {
+            replay.run(&["add", "--all", "--with-seqs", "--wait"]).ok();
+        }
+        hosts
+    }
+}
+
+/// `trunkline` with the config of a node's replay.
+pub(crate) fn command(hosts: &Hosts, node: usize) -> Node {
+    let config = &hosts.replays[node].config;
+    Node::new("trunkline", &hosts.scratches[node], config, NAMES[node])
+}
+
+/// Waits until a switchover to this node would not be refused.
+#[track_caller]
+pub(crate) fn wait_can(hosts: &Hosts, new: usize) {
+    let dry = ["switchover", "q1", "--to", NAMES[new], "--dry-run"];
+    wait_until(&format!("{} to be fit", NAMES[new]), SOON, || {
+        command(hosts, new).run(&dry).code == 0
+    });
+}
+
+/// Switches over from whatever host, and gives what the command says in JSON.
+#[track_caller]
+fn switch(hosts: &Hosts, at: usize, new: usize, more: &[&str]) -> Value {
+    let args = [
+        "switchover",
+        "q1",
+        "--to",
+        NAMES[new],
+        "--json",
+        "--drain",
+        "120",
+    ];
+    let args = [&args, more].concat();
+    let said = command(hosts, at).run(&args).ok();
+    serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stdout))
+}
+
+/// Tables of [`Writers`].
+pub(crate) const TABLES: &str = "\
+    create table written (writer int, n int, primary key (writer, n)); \
+    create table counted (writer int primary key, n int not null); \
+    create table numbered (id serial primary key, writer int)";
+
+/// Writers that follow the provider by libpq's way, keep what was acknowledged, and look that no two nodes take writes.
+pub(crate) struct Writers {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<Vec<(i32, i32)>>>,
+    wrong: Arc<Mutex<Vec<String>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+const WRITERS: i32 = 3;
+
+impl Writers {
+    pub(crate) fn start(hosts: &Hosts) -> Writers {
+        let mut writers = Writers {
+            stop: Arc::default(),
+            acknowledged: Arc::default(),
+            wrong: Arc::default(),
+            threads: Vec::new(),
+        };
+        let ports: Vec<u16> = hosts.nodes.iter().map(tests::Cluster::port).collect();
+        for writer in 0..WRITERS {
+            let (stop, acknowledged) =
+                (Arc::clone(&writers.stop), Arc::clone(&writers.acknowledged));
+            let wrong = Arc::clone(&writers.wrong);
+            let list = ports
+                .iter()
+                .map(u16::to_string)
+                .collect::<Vec<_>>()
+                .join(",");
+            let hosts = vec!["127.0.0.1"; ports.len()].join(",");
+            let info = format!(
+                "host={hosts} port={list} user=postgres dbname={DB} target_session_attrs=read-write \
+                 application_name=writer"
+            );
+            writers.threads.push(std::thread::spawn(move || {
+                block_on(write(writer, &info, &stop, &acknowledged, &wrong));
+            }));
+        }
+        let (stop, wrong) = (Arc::clone(&writers.stop), Arc::clone(&writers.wrong));
+        writers.threads.push(std::thread::spawn(move || {
+            block_on(sample(&ports, &stop, &wrong))
+        }));
+        writers
+    }
+
+    /// Waits until so many more transactions are acknowledged.
+    #[track_caller]
+    pub(crate) fn wait_for_more(&self, count: usize) {
+        let goal = self.acknowledged.lock().unwrap().len() + count;
+        wait_until("the writers to go on", SOON, || {
+            self.acknowledged.lock().unwrap().len() >= goal
+        });
+    }
+
+    /// Ends the writers. Each acknowledged transaction is on the provider, whole and once, and so is nothing else.
+    #[track_caller]
+    pub(crate) fn stop(mut self, hosts: &Hosts, provider: usize) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+        assert_eq!(*self.wrong.lock().unwrap(), Vec::<String>::new());
+        let acknowledged = self.acknowledged.lock().unwrap();
+        assert!(acknowledged.len() > 10, "{}", acknowledged.len());
+        let there = hosts.on(
+            provider,
+            "select coalesce(string_agg(writer || ' ' || n, ',' order by writer, n), '') from written",
+        );
+        let there: Vec<&str> = there.split(',').collect();
+        let mut wanted = acknowledged.clone();
+        wanted.sort_unstable();
+        let wanted: Vec<String> = wanted
+            .iter()
+            .map(|(writer, n)| format!("{writer} {n}"))
+            .collect();
+        assert_eq!(there, wanted);
+        let sums = "select bool_and(c.n = (select count(*) from written w where w.writer = c.writer) \
+                        and c.n = (select count(*) from numbered x where x.writer = c.writer)) from counted c";
+        assert_eq!(hosts.on(provider, sums), "t");
+    }
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn block_on(work: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work);
+}
+
+async fn write(
+    writer: i32,
+    info: &str,
+    stop: &AtomicBool,
+    acknowledged: &Mutex<Vec<(i32, i32)>>,
+    wrong: &Mutex<Vec<String>>,
+) {
+    let isolation = ["read committed", "repeatable read", "serializable"];
+    let mut n = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let Ok((client, connection)) = tokio_postgres::connect(info, NoTls).await else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let driver = tokio::spawn(connection);
+        while !stop.load(Ordering::Relaxed) {
+            n += 1;
+            let level = isolation[usize::try_from(n % 3).unwrap()];
+            // Both orders of tables, and a pause within, so that a fence finds transactions that are half done.
+            let mut parts = [
+                format!("insert into written values ({writer}, {n})"),
+                format!(
+                    "insert into counted values ({writer}, 1) on conflict (writer) do update set n = counted.n + 1"
+                ),
+                format!("insert into numbered (writer) values ({writer})"),
+            ];
+            if n % 2 == 0 {
+                parts.reverse();
+            }
+            let text = format!(
+                "begin isolation level {level}; {}; select pg_sleep(0.002); {}; commit",
+                parts[0],
+                parts[1..].join("; ")
+            );
+            match client.batch_execute(&text).await {
+                Ok(()) => acknowledged.lock().unwrap().push((writer, n)),
+                // The node is not the provider any more: look for it again.
+                Err(error) if error.code().is_none_or(|code| code.code() == "25006") => break,
+                Err(error) => {
+                    wrong.lock().unwrap().push(format!("{error:?} in: {text}"));
+                    return;
+                }
+            }
+        }
+        driver.abort();
+    }
+}
+
+/// Looks for two nodes that take writes at one moment. A fence waits for the first one's open transaction, so that what
+/// the second one says is of the same moment.
+async fn sample(ports: &[u16], stop: &AtomicBool, wrong: &Mutex<Vec<String>>) {
+    let mut clients = Vec::new();
+    for port in ports {
+        let info = format!(
+            "host=127.0.0.1 port={port} user=postgres dbname={DB} options='-c default_transaction_read_only=off'"
+        );
+        let (client, connection) = tokio_postgres::connect(&info, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        clients.push(client);
+    }
+    while !stop.load(Ordering::Relaxed) {
+        let mut taking = Vec::new();
+        for (client, port) in clients.iter().zip(ports) {
+            let tried = client.batch_execute("begin; update written set n = n where writer = -1");
+            if tried.await.is_ok() {
+                taking.push(port);
+            }
+        }
+        for client in &clients {
+            client.batch_execute("rollback").await.unwrap();
+        }
+        if taking.len() > 1 {
+            wrong
+                .lock()
+                .unwrap()
+                .push(format!("two nodes take writes: {taking:?}"));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn there_and_back(versions: &[u32], turns: usize) {
+    let hosts = Hosts::standbys_of(versions, TABLES);
+    let writers = Writers::start(&hosts);
+    let nodes = versions.len();
+    let mut pauses = Vec::new();
+    let mut provider = 0;
+    for turn in 0..turns {
+        let new = (provider + 1) % nodes;
+        wait_can(&hosts, new);
+        writers.wait_for_more(20);
+        // From any host of the set.
+        let said = switch(&hosts, turn % nodes, new, &[]);
+        assert_eq!(said["step"], "done", "{said}");
+        assert_eq!(
+            (&said["old"], &said["new"]),
+            (&NAMES[provider].into(), &NAMES[new].into())
+        );
+        assert_eq!(said["term"], turn + 2, "{said}");
+        pauses.push(said["pause_ms"].as_f64().unwrap());
+        provider = new;
+        writers.wait_for_more(20);
+    }
+    writers.stop(&hosts, provider);
+    for node in 0..nodes {
+        if node != provider {
+            hosts.assert_same_as(provider, node);
+        }
+        hosts
+            .operator(node)
+            .run(&["check", "role", "fence", "operation"])
+            .ok();
+    }
+    pauses.sort_by(f64::total_cmp);
+    let at = |part: usize| pauses[(pauses.len() - 1) * part / 100];
+    println!(
+        "{turns} switchovers, pause p50 {:.0} ms, p95 {:.0} ms, longest {:.0} ms",
+        at(50),
+        at(95),
+        at(100)
+    );
+}
+
+#[test]
+fn there_and_back_under_load_nothing_is_lost_and_no_two_nodes_take_writes() {
+    there_and_back(&[10, 18, 15], 3);
+}
+
+#[test]
+#[ignore = "etc/test.sh --full"]
+fn fifty_times_there_and_back_under_load() {
+    there_and_back(&[15, 15], 50);
+}
+
+#[test]
+fn a_fence_by_hand_stays_what_it_was_and_the_operators_commands_run_around_the_switchover() {
+    let hosts = Hosts::standbys_of(&[15, 15], TABLES);
+    wait_can(&hosts, 1);
+    let file = hosts.scratches[0].path().join("hooks");
+    let note = |what: &str| {
+        format!(
+            "echo \"{what} $TRUNKLINE_QUEUE $TRUNKLINE_OLD $TRUNKLINE_NEW\" >> {}",
+            file.display()
+        )
+    };
+    let run = |more: &[&str]| {
+        let args = [&["switchover", "q1", "--to", "pollux"], more].concat();
+        command(&hosts, 0).run(&args)
+    };
+    let by_hand = ["fence", "q1", "--reason", "by hand"];
+    hosts.operator(0).run(&by_hand).ok();
+    // Somebody keeps the promotion from its lock.
+    let lock = "lock table trunkline.role in share mode";
+    let holder = Session::holding(&hosts.nodes[1], DB, lock);
+    run(&["--catch-up", "1"])
+        .code(4)
+        .says(&["pollux", "castor stays fenced, as it was"]);
+    drop(holder);
+    assert_eq!(hosts.role(0), "fenced 1");
+    hosts.operator(0).run(&["unfence", "q1"]).ok();
+
+    // A command that fails changes nothing.
+    run(&["--before", "exit 7", "--after", &note("after")])
+        .code(3)
+        .says(&["--before", "7", "castor is the provider, as it was"]);
+    assert!(!file.exists());
+    hosts.on(0, "insert into written values (9, 9)");
+    let said = run(&["--before", &note("before"), "--after", &note("after")])
+        .ok()
+        .stdout;
+    assert!(
+        said.contains("pollux is the provider of queue q1, writes have waited for "),
+        "{said}"
+    );
+    let noted = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(noted, "before q1 castor pollux\nafter q1 castor pollux\n");
+    let events = "select string_agg(event, ',' order by event_id) from trunkline.event where event like 'switchover%'";
+    assert_eq!(
+        hosts.on(0, events),
+        "switchover_started,switchover_aborted,switchover_started,switchover_aborted,switchover_started"
+    );
+
+    // Done is done. A provider that is fenced by hand is switched over, too.
+    let again = run(&[]).ok().stdout;
+    assert!(
+        again.contains("pollux is the provider of queue q1 already"),
+        "{again}"
+    );
+    hosts.wait_role(0, "standby 2");
+    wait_can(&hosts, 0);
+    hosts.operator(1).run(&by_hand).ok();
+    let said = switch(&hosts, 1, 0, &[]);
+    assert_eq!(said["pause_ms"], Value::Null, "{said}");
+    hosts.wait_role(1, "standby 3");
+}
