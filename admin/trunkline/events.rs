@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use sql::connect::Purpose;
 use sql::event_log::{self, Event};
-use sql::install::ownership::{self, Schema};
+use sql::install::ownership::Schema;
 use sql::standing;
 
 use crate::places;
@@ -44,15 +44,12 @@ pub(crate) async fn run(args: &EventsArgs, configs: &[AnyConfig]) -> Result<Exit
         for info in databases {
             let database = info.dbname().to_owned();
             let context = || format!("could not ask database {database}");
-            let session = info.connect(&name).await?;
+            let session = info.connect_for(&name, Schema::SUBSCRIBER).await?;
             let identity = standing::identity(&*session).await.with_context(context)?;
             if asked.contains(&identity) {
                 continue;
             }
             asked.push(identity);
-            ownership::prove(&*session, &[Schema::Trunkline])
-                .await
-                .with_context(context)?;
             let events = event_log::list(&*session, args.queue.as_deref(), args.limit)
                 .await
                 .with_context(context)?;

@@ -243,3 +243,44 @@ pub async fn list(
         })
         .collect()
 }
+
+/// Events of one queue that wait because the command has failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    /// The queue whose name the set has.
+    pub queue: String,
+    /// How many wait.
+    pub events: i64,
+    /// The oldest of them.
+    pub event: String,
+    /// How the command has failed for it; None: it is told next.
+    pub error: Option<String>,
+    /// Seconds since it happened.
+    pub seconds: f64,
+}
+
+/// Where events wait because the command has failed; empty where no roles are installed. Needs pgq_reader. Source:
+/// `trunkline.waiting_events`.
+pub async fn waiting(client: &impl GenericClient) -> Result<Vec<Waiting>, Error> {
+    if !function_exists(client, Schema::Trunkline, "waiting_events()").await? {
+        return Ok(Vec::new());
+    }
+    let rows = client
+        .query(
+            "select queue_name, events, event, error, seconds from trunkline.waiting_events()",
+            &[],
+        )
+        .await
+        .map_err(Error::database("look for events that wait"))?;
+    rows.iter()
+        .map(|row| {
+            Ok(Waiting {
+                queue: column(row, 0)?,
+                events: column(row, 1)?,
+                event: column(row, 2)?,
+                error: column(row, 3)?,
+                seconds: column(row, 4)?,
+            })
+        })
+        .collect()
+}

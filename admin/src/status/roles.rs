@@ -1,10 +1,12 @@
 //! Asks a database what it is in the sets of its queues.
 
+use sql::event_log::{self, Waiting};
 use sql::meeting::{self, Member};
 use sql::operation::{self, Operation};
 use sql::role;
 
 use super::verdict::{MemberFacts, OperationFacts, RoleFacts};
+use crate::output::seconds;
 
 /// The roles of a database, each with its queue; empty for a plain provider or subscriber.
 pub(super) async fn roles(
@@ -17,6 +19,7 @@ pub(super) async fn roles(
     let problems = role::fence_problems(client).await?;
     let members = meeting::members(client).await?;
     let operations = operation::list(client, None).await?;
+    let waiting = event_log::waiting(client).await?;
     let of_queue = |queue: &str| {
         let here = problems.iter().filter(|one| one.queue == queue);
         let told = here.map(|one| match &one.table {
@@ -46,6 +49,10 @@ pub(super) async fn roles(
                     .iter()
                     .find(|operation| operation.queue == one.queue && operation.is_running())
                     .map(operation_facts),
+                untold: waiting
+                    .iter()
+                    .find(|waiting| waiting.queue == one.queue)
+                    .map(untold),
             };
             (one.queue, facts)
         })
@@ -70,6 +77,17 @@ fn member_facts(member: &Member) -> MemberFacts {
         heard_seconds: member.heard_seconds,
         problem: member.problem.clone(),
     }
+}
+
+/// `2 events are not told, the oldest (fenced) for 3 min 20 s: exit status: 3`.
+fn untold(waiting: &Waiting) -> String {
+    format!(
+        "{} events are not told, the oldest ({}) for {}: {}",
+        waiting.events,
+        waiting.event,
+        seconds(waiting.seconds),
+        waiting.error.as_deref().unwrap_or("it comes next")
+    )
 }
 
 fn operation_facts(operation: &Operation) -> OperationFacts {

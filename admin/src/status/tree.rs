@@ -348,6 +348,7 @@ mod tests {
                             problem: None,
                         }],
                         operation: None,
+                        untold: None,
                     }),
                     reachable: true,
                     last_tick: Some(12),

@@ -5,7 +5,8 @@ use admin::status::verdict::{MemberFacts, RoleFacts};
 use super::finding::{Check, Finding, Level};
 
 /// The finding about the role: a fenced provider is a warning, because nobody can write; a copy is critical, because
-/// it serves nobody until a person says what it is. So are two providers, and two servers of one identity.
+/// it serves nobody until a person says what it is. So are two providers, and two servers of one identity. Events that
+/// programs have not been told are a warning.
 pub(crate) fn role(of: String, role: Option<&RoleFacts>) -> Finding {
     let (level, message) = match role {
         None => (Level::Ok, "is in no set".to_owned()),
@@ -17,10 +18,13 @@ pub(crate) fn role(of: String, role: Option<&RoleFacts>) -> Finding {
             };
             let problems = role.members.iter().filter_map(MemberFacts::told);
             let problems: Vec<String> = problems.collect();
-            if problems.is_empty() {
-                (level, role.describe())
-            } else {
-                (Level::Critical, problems.join("; "))
+            match (problems.is_empty(), &role.untold) {
+                (true, None) => (level, role.describe()),
+                (true, Some(untold)) => {
+                    let message = format!("{}; {untold}", role.describe());
+                    (level.max(Level::Warning), message)
+                }
+                (false, _) => (Level::Critical, problems.join("; ")),
             }
         }
     };
@@ -69,6 +73,7 @@ mod tests {
             problems: problems.iter().map(|text| (*text).to_owned()).collect(),
             members: Vec::new(),
             operation: None,
+            untold: None,
         };
         let level = |facts: &RoleFacts| {
             let of = || "db1/q".to_owned();
@@ -110,5 +115,16 @@ mod tests {
         assert_eq!(found.status, Level::Critical);
         assert_eq!(found.message, "node 17: two providers of term 1");
         assert_eq!(role(String::new(), None).status, Level::Ok);
+        let silent = RoleFacts {
+            untold: Some("3 events are not told".into()),
+            ..facts("provider", false, &[])
+        };
+        let found = role(String::new(), Some(&silent));
+        assert_eq!(found.status, Level::Warning);
+        assert!(
+            found.message.ends_with("; 3 events are not told"),
+            "{}",
+            found.message
+        );
     }
 }

@@ -292,7 +292,7 @@ fn hostile_details_arrive_as_they_are_and_letters_stand_for_the_state() {
 
 #[test]
 fn a_handler_that_hangs_or_fails_is_run_again_and_holds_up_nothing_else() {
-    let hosts = Hosts::make(&[15; 2], "", TABLE);
+    let hosts = Hosts::make(&[15; 2], "standby = true", TABLE);
     let (told, path) = Told::handler(&hosts, 1, "keeper", KEEPER);
     let (redirected, redirect) = Told::handler(&hosts, 1, "redirect", KEEPER);
     configure(
@@ -323,14 +323,23 @@ fn a_handler_that_hangs_or_fails_is_run_again_and_holds_up_nothing_else() {
     wait_until("a second try", SOON, || hosts.on(1, failed) == "t");
     let listed = operator(&hosts, 1, &["events"]);
     assert!(listed.contains("no,failed:"), "{listed}");
+    let waits = "3 events are not told, the oldest (standby_register) for";
+    let said = hosts.operator(1).run(&["check", "role"]).code(1).stdout;
+    assert!(said.contains(waits), "{said}");
+    let said = operator(&hosts, 1, &["status"]);
+    assert!(
+        said.contains(waits) && said.contains("trunkline events"),
+        "{said}"
+    );
     told.while_there("fail", true);
     told.while_there("hang", false);
-    hosts.wait_log(1, "no rules for hopped");
+    hosts.wait_log(1, "no rules for standby_register");
     told.while_there("fail", false);
     wait_told(&hosts, 1);
     let calls = told.calls();
     let details: Vec<&str> = calls.iter().map(|call| call[2].as_str()).collect();
-    assert_eq!(details, ["first", "second"]);
+    assert_eq!(details, ["", "first", "second"]);
+    hosts.operator(1).run(&["check", "role"]).ok();
     // A daemon that stops ends what runs, and the event is told by the next one.
     told.while_there("hang", true);
     let lines = "event_timeout = 0.5";
@@ -349,7 +358,7 @@ fn a_handler_that_hangs_or_fails_is_run_again_and_holds_up_nothing_else() {
     told.while_there("hang", false);
     hosts.replays[1].run(&["start", "-d"]).ok();
     wait_told(&hosts, 1);
-    assert_eq!(told.calls().len(), 3);
+    assert_eq!(told.calls().len(), 4);
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub struct RoleFacts {
     pub members: Vec<MemberFacts>,
     /// The operation that moves the set's provider; null: none runs.
     pub operation: Option<OperationFacts>,
+    /// Which events programs beside the node have not been told, because the command has failed; null: it has not.
+    pub untold: Option<String>,
 }
 
 impl RoleFacts {
@@ -94,6 +96,12 @@ impl RoleFacts {
         found.extend(self.members.iter().filter_map(|one| one.reason(subject)));
         let operation = self.operation.iter();
         found.extend(operation.filter_map(|one| one.reason(subject)));
+        if let Some(untold) = &self.untold {
+            let reason = new(Severity::Warning, ReasonKind::Set, untold.clone());
+            found.push(
+                reason.advised("mend event_notification_command; trunkline events lists them"),
+            );
+        }
         found
     }
 }
@@ -114,6 +122,7 @@ mod tests {
             problems: Vec::new(),
             members: Vec::new(),
             operation: None,
+            untold: None,
         }
     }
 
