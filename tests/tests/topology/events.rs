@@ -299,7 +299,7 @@ fn a_handler_that_hangs_or_fails_is_run_again_and_holds_up_nothing_else() {
         &hosts,
         1,
         &format!(
-            "event_notification_command = '{path} %n %e %d'\nevent_timeout = 0.5\n\
+            "event_notification_command = '{path} %n %e %d'\nevent_timeout = 2\n\
              redirect_command = '{redirect} %a'"
         ),
     );
@@ -318,7 +318,7 @@ fn a_handler_that_hangs_or_fails_is_run_again_and_holds_up_nothing_else() {
     hosts.assert_same(1);
     wait_until("the redirection", SOON, || redirected.calls().len() == 1);
     assert!(told.calls().is_empty());
-    let failed = "select tries > 1 and error like 'has not ended within 0.5 s%' and told_at is null \
+    let failed = "select tries > 1 and error like 'has not ended within 2 s%' and told_at is null \
                     from trunkline.event order by event_id limit 1";
     wait_until("a second try", SOON, || hosts.on(1, failed) == "t");
     let listed = operator(&hosts, 1, &["events"]);
@@ -342,7 +342,7 @@ fn a_handler_that_hangs_or_fails_is_run_again_and_holds_up_nothing_else() {
     hosts.operator(1).run(&["check", "role"]).ok();
     // A daemon that stops ends what runs, and the event is told by the next one.
     told.while_there("hang", true);
-    let lines = "event_timeout = 0.5";
+    let lines = "event_timeout = 2";
     let config = &hosts.replays[1].config;
     let text = std::fs::read_to_string(config).unwrap();
     std::fs::write(config, text.replace(lines, "event_timeout = 600")).unwrap();
