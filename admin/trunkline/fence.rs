@@ -1,6 +1,7 @@
 //! `trunkline fence` and `trunkline unfence`: have a provider take no more writes of a queue's tables, and take them
 //! again. Each is one transaction of a function of schema trunkline, tried again until the time is up.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use admin::cli::{CommonArgs, say};
@@ -171,17 +172,16 @@ async fn open_all(
 
 /// Who blocks, told once for each object that is blocked: a drain may take long.
 #[derive(Default)]
-pub(crate) struct Told(Option<String>);
+pub(crate) struct Told(BTreeSet<String>);
 
 impl Told {
     pub(crate) fn blocked(&mut self, error: &sql::Error) {
         let Some(answer) = error.answer().filter(|_| error.is_lock_timeout()) else {
             return;
         };
-        if self.0.as_deref() != Some(answer.message()) {
+        if self.0.insert(answer.message().to_owned()) {
             let who = answer.detail().unwrap_or("nobody is named");
             eprintln!("waiting: {}: {who}", answer.message());
-            self.0 = Some(answer.message().to_owned());
         }
     }
 }

@@ -83,6 +83,7 @@ impl Work<'_> {
             .new
             .ask(async |session| meeting::introduce(&**session, &queue).await);
         let Ok(Some(said)) = said.await else { return };
+        self.term = self.term.or(said.is.term);
         let heard = self
             .old
             .ask(async |session| meeting::hear(&**session, &queue, &said.json).await);

@@ -24,18 +24,18 @@ impl Work<'_> {
     /// runs the operator's command.
     pub(super) async fn begin(&mut self) -> Result<(), Stop> {
         let plan = &self.plan;
-        let began = self
-            .new
-            .ask(async |session| operation::begin(&**session, plan).await);
-        began
-            .await
-            .map_err(|why| Stop::of(&plan.new.title(), &why))?;
-        let began = self
-            .old
-            .ask(async |session| operation::begin(&**session, plan).await);
-        began
-            .await
-            .map_err(|why| Stop::of(&plan.old.title(), &why))?;
+        for (host, node) in [(&mut self.new, &plan.new), (&mut self.old, &plan.old)] {
+            let began = host.ask(async |session| operation::begin(&**session, plan).await);
+            began.await.map_err(|why| {
+                let stop = Stop::of(&node.title(), &why);
+                let exit = if why.is_in_use() {
+                    Exit::Running
+                } else {
+                    stop.exit
+                };
+                Stop { exit, ..stop }
+            })?;
+        }
         if let Some(line) = &self.args.before {
             hook::run(line, plan).await.map_err(|why| Stop {
                 exit: Exit::Failed,

@@ -12,6 +12,7 @@ use sql::moment::LockTimeout as _;
 use sql::operation;
 use sql::queue::lineage::NodeId;
 use sql::subscriber::path;
+use tokio_postgres::error::SqlState;
 
 use super::plan::{HostFacts, NodeFacts};
 
@@ -32,6 +33,14 @@ impl Unanswered {
     pub(super) fn is_lock_timeout(&self) -> bool {
         match self {
             Unanswered::Refused(error) => error.is_lock_timeout(),
+            Unanswered::Lost(_) => false,
+        }
+    }
+
+    /// Whether an object is in use, such as an operation that runs.
+    pub(super) fn is_in_use(&self) -> bool {
+        match self {
+            Unanswered::Refused(error) => error.code() == Some(&SqlState::OBJECT_IN_USE),
             Unanswered::Lost(_) => false,
         }
     }

@@ -16,6 +16,12 @@ use super::prepare;
 use super::unwind::GivenUp;
 use super::work::{Stop, Work};
 
+/// How long nodes that do not answer are asked again before a step that failed is not taken back.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same for a person, who can repeat the command.
+const PATIENCE_BY_HAND: Duration = Duration::from_secs(5);
+
 /// How much longer a fence, a promotion, or what takes them back may take for each table and partition.
 const WORK_OF_ONE: Duration = Duration::from_millis(5);
 
@@ -31,6 +37,10 @@ pub(crate) async fn run(
     configs: &[AnyConfig],
     common: &CommonArgs,
 ) -> Result<Exit, Failure> {
+    if args.force && !args.resume && !args.abort {
+        let what = "--force is for --resume and for --abort";
+        return Err(Failure::message(Exit::Usage, what));
+    }
     let (name, mut hosts) = hosts::of_queue(configs, &args.queue)?;
     let beside = Beside { args, common, name };
     let said = hosts::facts_of(&mut hosts, &args.queue).await;
@@ -202,7 +212,7 @@ async fn after_the_promotion(mut work: Work<'_>) -> Result<Exit, Failure> {
 
 /// Gives up what could not be done; if it was too late for that, it is done.
 async fn undone(mut work: Work<'_>, stop: Stop) -> Result<Exit, Failure> {
-    match work.give_up(false, &stop.text).await {
+    match work.give_up(false, &stop.text, PATIENCE).await {
         Ok(GivenUp::Promoted | GivenUp::Over(Step::Done)) => after_the_promotion(work).await,
         Ok(GivenUp::Undone(state)) => {
             work.report(Step::Aborted)?;
@@ -258,7 +268,8 @@ fn silent(node: &str, work: &Work<'_>) -> Failure {
 async fn abort(mut work: Work<'_>) -> Result<Exit, Failure> {
     let force = work.args.force;
     let (new, old) = (work.new_name(), work.old_name());
-    match work.give_up(force, "given up by --abort").await? {
+    let given_up = work.give_up(force, "given up by --abort", PATIENCE_BY_HAND);
+    match given_up.await? {
         GivenUp::Promoted | GivenUp::Over(Step::Done) => {
             let what = format!("nothing was done: {new} is the provider already");
             Err(Failure::message(Exit::Failed, what).with_hint(format!(

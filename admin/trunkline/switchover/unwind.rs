@@ -12,8 +12,8 @@ use super::hosts::Unanswered;
 use super::plan::{Course, Known, Old, Wish, course};
 use super::work::{Stop, Work};
 
-/// How long nodes that do not answer are asked again.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long tables of the old provider that others have locked are waited for.
+const OPENING: Duration = Duration::from_secs(30);
 
 /// What became of an operation that was to be given up.
 pub(super) enum GivenUp {
@@ -44,11 +44,16 @@ impl Work<'_> {
         (old, new)
     }
 
-    /// Gives the operation up, because of `why`. Nodes that do not answer are asked again for a while.
+    /// Gives the operation up, because of `why`. Nodes that do not answer are asked again for `patience`.
     ///
     /// # Errors With [`Exit::Part`] or [`Exit::TimedOut`]: what keeps it from being given up, and what the nodes are
     /// until then.
-    pub(super) async fn give_up(&mut self, force: bool, why: &str) -> Result<GivenUp, Failure> {
+    pub(super) async fn give_up(
+        &mut self,
+        force: bool,
+        why: &str,
+        patience: Duration,
+    ) -> Result<GivenUp, Failure> {
         let started = Instant::now();
         loop {
             let (old, new) = self.known().await;
@@ -56,7 +61,7 @@ impl Work<'_> {
             let stuck = match course {
                 Course::IsPromoted => return Ok(GivenUp::Promoted),
                 Course::Over(step) => return Ok(GivenUp::Over(step)),
-                Course::GiveUp { new, old } => match self.undo(new, old, why).await {
+                Course::GiveUp { new, old } => match self.undo(new, old, force, why).await {
                     Ok(given_up) => return Ok(given_up),
                     Err(unanswered) => Stop::of("not given up yet", &unanswered),
                 },
@@ -77,7 +82,7 @@ impl Work<'_> {
                     return Err(self.contradiction());
                 }
             };
-            if started.elapsed() >= PATIENCE {
+            if started.elapsed() >= patience {
                 let failure = Failure::message(stuck.exit, stuck.text);
                 let again = || format!("trunkline switchover {} --abort", self.plan.queue);
                 return Err(failure.with_hint(stuck.hint.unwrap_or_else(again)));
@@ -98,7 +103,13 @@ impl Work<'_> {
         )
     }
 
-    async fn undo(&mut self, new: bool, old: Old, why: &str) -> Result<GivenUp, Unanswered> {
+    async fn undo(
+        &mut self,
+        new: bool,
+        old: Old,
+        force: bool,
+        why: &str,
+    ) -> Result<GivenUp, Unanswered> {
         let (queue, id) = (self.plan.queue.clone(), self.plan.id);
         if new {
             let aborted = self.new.ask_within(self.limit, async |session| {
@@ -109,17 +120,17 @@ impl Work<'_> {
             }
         }
         match old {
-            Old::Leave => Ok(GivenUp::Undone("as it was")),
+            Old::Leave => Ok(GivenUp::Undone("is as it was")),
             Old::Later => Err(Unanswered::Lost(format!(
                 "{} does not answer",
                 self.old_name()
             ))),
-            Old::Restore => self.restore(why).await,
+            Old::Restore => self.restore(force, why).await,
         }
     }
 
     /// Aborts the old provider's row, and has it take writes again if the operation has fenced it: both or neither.
-    async fn restore(&mut self, why: &str) -> Result<GivenUp, Unanswered> {
+    async fn restore(&mut self, force: bool, why: &str) -> Result<GivenUp, Unanswered> {
         let (queue, id) = (self.plan.queue.clone(), self.plan.id);
         let was_fenced = self.plan.was_fenced;
         let restored = self.old.ask_within(self.limit, async |session| {
@@ -133,7 +144,7 @@ impl Work<'_> {
             });
             let is_aborted = operation::abort(&all, &queue, id, why).await?;
             if is_aborted && has_fenced {
-                role::unfence(&all, &queue, false).await?;
+                role::unfence(&all, &queue, force).await?;
             }
             all.commit().await.map_err(doing())?;
             Ok((is_aborted, has_fenced))
@@ -159,7 +170,7 @@ impl Work<'_> {
             });
             match opened.await {
                 Ok(0) => return,
-                _ if started.elapsed() < PATIENCE => tokio::time::sleep(MOMENT).await,
+                _ if started.elapsed() < OPENING => tokio::time::sleep(MOMENT).await,
                 Ok(left) => {
                     eprintln!(
                         "warning: {left} tables of {} refuse writes still; its ticker opens them",

@@ -69,13 +69,7 @@ impl Stop {
     /// A node refused, or does not answer.
     pub(super) fn of(node: &str, unanswered: &Unanswered) -> Stop {
         let exit = match unanswered {
-            Unanswered::Refused(error) if !unanswered.is_lock_timeout() => {
-                let code = error.code().map(|code| code.code().to_owned());
-                // object_in_use: another operation runs.
-                let is_busy =
-                    code.as_deref() == Some("55006") && error.hint().is_some_and(is_resume);
-                if is_busy { Exit::Running } else { Exit::Failed }
-            }
+            Unanswered::Refused(_) if !unanswered.is_lock_timeout() => Exit::Failed,
             Unanswered::Refused(_) | Unanswered::Lost(_) => Exit::TimedOut,
         };
         let hint = match unanswered {
@@ -163,9 +157,4 @@ impl Work<'_> {
             "followers": followers,
         }))
     }
-}
-
-/// Whether a hint is that of another operation, which is to be resumed: 55006 is also a table that is in use.
-fn is_resume(hint: &str) -> bool {
-    hint.contains("--resume")
 }

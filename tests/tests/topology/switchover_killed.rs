@@ -214,6 +214,30 @@ fn a_command_that_is_killed_at_any_step_is_resumed_or_given_up_and_there_is_one_
 }
 
 #[test]
+fn sessions_that_break_are_opened_again_and_what_was_asked_is_asked_again() {
+    let hosts = Hosts::standbys_of(&[15, 15], TABLES);
+    wait_can(&hosts, 1);
+    let holder = Session::holding(
+        &hosts.nodes[1],
+        DB,
+        "lock table trunkline.role in share mode",
+    );
+    let args = ["switchover", "q1", "--to", "pollux", "--catch-up", "120"];
+    let mut child = command(&hosts, 0).command(&args).spawn().unwrap();
+    wait_until("the promotion", SOON, || step(&hosts, 1) == "promote");
+    let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+                where application_name like 'trunkline operator%'";
+    for node in [0, 1] {
+        wait_until("a session to be ended", SOON, || hosts.on(node, end) != "0");
+    }
+    drop(holder);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(hosts.role(1), "provider 2");
+    hosts.wait_role(0, "standby 2");
+    assert_eq!(step(&hosts, 0) + &step(&hosts, 1), "");
+}
+
+#[test]
 fn with_the_new_provider_away_only_what_is_safe_is_given_up_and_by_force_the_rest() {
     let hosts = Hosts::standbys_of(&[15, 15], TABLES);
     let cut = |node: usize, is_open: bool| {

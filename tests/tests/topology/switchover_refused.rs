@@ -132,6 +132,7 @@ fn each_reason_is_told_by_itself_and_nothing_changes() {
     // An option that is not there is a wrong command line.
     refused.run(&["--to", "pollux", "--verify"]).code(2);
     refused.run(&[]).code(2);
+    refused.run(&["--to", "pollux", "--force"]).code(2);
     hosts
         .operator(0)
         .run(&["switchover", "q1", "--to", "pollux"])
