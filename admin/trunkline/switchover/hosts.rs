@@ -11,6 +11,7 @@ use sql::meeting;
 use sql::moment::LockTimeout as _;
 use sql::operation;
 use sql::queue::lineage::NodeId;
+use sql::role;
 use sql::subscriber::path;
 use tokio_postgres::error::SqlState;
 
@@ -147,15 +148,23 @@ impl Host {
         for place in &self.places {
             match place.connect_for(&self.name, Schema::PROVIDER).await {
                 Err(error) => why = one_line(&error),
-                Ok(session) => match (self.node, path::own_node(&*session).await) {
-                    (None, _) => return Ok(session),
-                    (Some(node), Ok(own)) if own == Some(node) => return Ok(session),
-                    (Some(_), Ok(_)) => why = format!("{} is another node", place.place()),
-                    (Some(_), Err(error)) => why = one_line(&error),
+                Ok(session) => match self.is_meant(&session).await {
+                    Ok(true) => return Ok(session),
+                    Ok(false) => why = format!("{} is another node", place.place()),
+                    Err(error) => why = one_line(&error),
                 },
             }
         }
         Err(why)
+    }
+
+    /// Whether a session is to the node that it has to be: a copy that was restored elsewhere has its identity, too.
+    async fn is_meant(&self, session: &Session) -> Result<bool, sql::Error> {
+        let Some(node) = self.node else {
+            return Ok(true);
+        };
+        let own = path::own_node(&**session).await?;
+        Ok(own == Some(node) && !role::is_copy(&**session).await?)
     }
 
     /// What the node says of itself, and of operations.

@@ -8,10 +8,11 @@ use admin::exit::{Exit, Failure};
 use sql::connect::ApplicationName;
 use sql::operation::{Operation, Plan, Step};
 use sql::queue::lineage::NodeId;
+use sql::role::Role;
 
 use super::args::SwitchoverArgs;
 use super::hosts::{self, Host};
-use super::plan::{Casting, Course, HostFacts, Wish, cast, course, refusals};
+use super::plan::{Casting, Course, HostFacts, NodeFacts, Wish, cast, course, refusals};
 use super::prepare;
 use super::unwind::GivenUp;
 use super::work::{Stop, Work};
@@ -146,7 +147,9 @@ fn work<'a>(
     let Beside { args, common, name } = beside;
     let is = |facts: &HostFacts, node: NodeId| {
         let said = facts.said.as_ref();
-        said.is_ok_and(|facts| facts.is.node == Some(node) && !facts.is.in_recovery)
+        said.is_ok_and(|NodeFacts { is, .. }| {
+            is.node == Some(node) && !is.in_recovery && is.role != Some(Role::Copy)
+        })
     };
     let silent: Vec<Host> = hosts
         .iter()
