@@ -8,6 +8,7 @@
 --   read_only_before   default_transaction_read_only of the database before a fence switched it on, '' if it had no
 --                      such setting; null: no fence has switched it on (trunkline.follow_read_only)
 --   client             how clients reach this node, a connection string; null: nobody has said
+--   consumer           as what its replay reads from a provider, also while it is the provider itself; null: nobody has said
 -- Users must not: change it or copy it to another database.
 create table trunkline.node (
     node_id           bigint      not null primary key,
@@ -17,7 +18,8 @@ create table trunkline.node (
     system_identifier bigint      not null,
     database_oid      oid         not null,
     read_only_before  text,
-    client            text
+    client            text,
+    consumer          text
 );
 create unique index node_only_one on trunkline.node ((true));
 revoke all on table trunkline.node from public;

@@ -53,6 +53,14 @@ begin
     end if;
     if v_role.role = 'fenced' and trunkline.still_fenced(i_queue, v_role.final_tick_id) then
         done := false;
+    elsif v_role.role = 'fenced' and exists (
+              select from trunkline.history h
+               where h.queue_name = i_queue and h.term > v_role.term and h.old_epoch = v_role.final_epoch) then
+        -- Another node has gone on from a tick of this log: where the log ends is not to be changed any more.
+        update trunkline.role r set toggled_by = txid_current() where r.queue_name = i_queue;
+        perform trunkline.close_tables(i_queue);
+        update trunkline.role r set toggled_by = null where r.queue_name = i_queue;
+        done := false;
     else
         select * into v_obstacle from trunkline.fence_obstacles(i_queue);
         if found then

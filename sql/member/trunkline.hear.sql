@@ -143,11 +143,14 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update pgq.queue q set queue_ends_at = h.old_tick_id
-      from trunkline.role r
-      join trunkline.history h on h.queue_name = r.queue_name and h.term > r.term
-     where r.queue_name = i_queue and r.role = 'fenced' and q.queue_name = i_queue
-       and h.old_epoch = q.queue_epoch and h.old_tick_id < q.queue_ends_at;
+    -- A node that was never fenced may have no queue at all.
+    if exists (select from trunkline.role r where r.queue_name = i_queue and r.role = 'fenced') then
+        update pgq.queue q set queue_ends_at = h.old_tick_id
+          from trunkline.role r
+          join trunkline.history h on h.queue_name = r.queue_name and h.term > r.term
+         where r.queue_name = i_queue and q.queue_name = i_queue
+           and h.old_epoch = q.queue_epoch and h.old_tick_id < q.queue_ends_at;
+    end if;
 end
 $$;
 revoke all on function trunkline.end_log(text) from public;

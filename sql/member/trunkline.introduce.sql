@@ -8,7 +8,8 @@
 --                 copy (trunkline.is_copy); null: a plain database
 --   epoch         identity of its queue; null: it has none
 --   upstream      the node that it reads from; null: none
---   consumer      as what it reads there
+--   consumer      as what it reads there, or would read
+--   ended         it is fenced, and another node has become the provider where its log ends (trunkline.join)
 --   place         where it stands there: [epoch, tick, tag]; of a fenced node the end of its own log
 --   members       the other nodes, as it has last heard of each: node, role, term, and age, the seconds since
 --   known_term    the highest term that it has heard of
@@ -37,7 +38,8 @@ begin
         end if;
     end if;
     if v_role.role = 'fenced' then
-        select jsonb_build_object('place', jsonb_build_array(r.final_epoch, r.final_tick_id, r.final_tick_tag)) into v_position
+        select jsonb_build_object('place', jsonb_build_array(r.final_epoch, r.final_tick_id, r.final_tick_tag),
+                                  'ended', trunkline.successor(i_queue) is not null) into v_position
           from trunkline.role r where r.queue_name = i_queue;
     end if;
     if to_regclass('pgq.queue') is not null then
@@ -48,6 +50,8 @@ begin
         'role', v_role.role, 'term', v_role.term, 'since', v_role.since, 'epoch', v_epoch)
         || coalesce((select jsonb_build_object('node', n.node_id, 'name', n.name, 'number', n.number, 'client', n.client)
                        from trunkline.node n), '{}')
+        || coalesce((select jsonb_build_object('consumer', n.consumer) from trunkline.node n
+                      where n.consumer is not null and not v_position ? 'consumer'), '{}')
         || jsonb_build_object(
         'members', coalesce((
             select jsonb_agg(jsonb_build_object(

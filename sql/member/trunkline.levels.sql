@@ -18,8 +18,8 @@ begin
     if to_regclass('trunkline.table_state') is not null
        and exists (select from trunkline.role r where r.queue_name = i_queue and r.role = 'standby') then
         v_roots := v_roots || array(
-            select to_regclass(format('%I.%I', coalesce(s.target_schema, s.schema_name),
-                                               coalesce(s.target_name, s.table_name)))::oid
+            select to_regclass(format('%I.%I', coalesce(s.target_schema, s.schema_now, s.schema_name),
+                                               coalesce(s.target_name, s.name_now, s.table_name)))::oid
               from trunkline.table_state s join trunkline.position p on p.consumer = s.consumer
              where p.queue = i_queue);
     end if;

@@ -14,3 +14,16 @@ begin
 end
 $$;
 revoke all on function trunkline.name_node(text) from public;
+
+-- Function trunkline.note_consumer(i_consumer): says as what this node's replay reads from a provider, for the time when it comes
+-- back from being the provider. Result: whether that is new. Tables: writes trunkline.node. Users: the schema's owner.
+create or replace function trunkline.note_consumer(i_consumer text) returns bool
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update trunkline.node n set consumer = i_consumer where n.consumer is distinct from i_consumer;
+    return found;
+end
+$$;
+revoke all on function trunkline.note_consumer(text) from public;

@@ -45,6 +45,17 @@ begin
           from trunkline.set_tables(i_queue) t
          where t.own_oid is null or not t.is_whole or t.state <> 'ok';
     return query
+        select format('changes of table %I.%I were left out there, since its identity is insert-only', t.own_schema, t.own_name),
+               'replay resync, or give it another identity.'::text
+          from trunkline.set_tables(i_queue) t where t.ignored > 0;
+    return query
+        select 'some of its tables can be written there still'::text, 'trunkline check fence names them.'::text
+         where not trunkline.stands_as_asked(i_queue);
+    return query
+        select format('the provider''s table %s is written by replication job %s there', w.name, w.writers),
+               'Its changes would go on at the former provider. Remove it from that job.'::text
+          from jsonb_to_recordset(i_set -> 'written') w (name text, writers text);
+    return query
         select format('table %s is not captured there yet', t.own_oid::regclass),
                'The node''s replay captures it: its log says why it cannot.'::text
           from trunkline.set_tables(i_queue) t
@@ -117,7 +128,8 @@ $$;
 revoke all on function trunkline.sequences_in_use(text) from public;
 
 -- Function trunkline.set_state(i_queue): what a provider has that its successor must have.
--- Result: an object: tables: a list of {oid, schema, name}; sequences: a list of {schema, name, value, called}, as each
+-- Result: an object: written: tables that a job of replay writes, a list of {name, writers}; tables: a list of {oid, schema,
+-- name}; sequences: a list of {schema, name, value, called}, as each
 -- sequence holds them. Behind a fence no row comes any more; nextval() by itself is not fenced.
 -- Tables: reads captured, captured_sequence and the sequences. Users: pgq_admin.
 create or replace function trunkline.set_state(i_queue text) returns jsonb
@@ -144,7 +156,10 @@ begin
         v_sequences := v_sequences || jsonb_build_object(
             'schema', v_sequence.nspname, 'name', v_sequence.relname, 'value', v_value, 'called', v_called);
     end loop;
-    return jsonb_build_object('sequences', v_sequences, 'tables', coalesce((
+    return jsonb_build_object('sequences', v_sequences, 'written', coalesce((
+        select jsonb_agg(jsonb_build_object('name', c.table_oid::regclass::text, 'writers', array_to_string(c.writers, ', ')))
+          from trunkline.captured c join pgq.queue q on q.queue_id = c.queue_id
+         where q.queue_name = i_queue and c.dropped_at is null and c.writers <> '{}'), '[]'), 'tables', coalesce((
         select jsonb_agg(jsonb_build_object('oid', c.table_oid::bigint, 'schema', n.nspname, 'name', r.relname) order by 2, 3)
           from trunkline.captured c
           join pgq.queue q on q.queue_id = c.queue_id

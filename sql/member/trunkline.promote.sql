@@ -45,7 +45,8 @@ begin
     end if;
     if exists (select from trunkline.operation o
                 where o.queue_name = i_queue and o.operation_id = i_operation and o.new_node = (select n.node_id from trunkline.node n)
-                  and o.step in ('promoted', 'open', 'follow', 'done')) then
+                  and o.step in ('promoted', 'open', 'follow', 'done'))
+       and (select r.role = 'provider' from trunkline.my_role(i_queue) r) then
         select h.term, h.epoch, h.tick_id, h.tick_tag into term, epoch, tick_id, tick_tag
           from trunkline.history h join trunkline.node n on n.node_id = h.node_id
          where h.queue_name = i_queue order by h.term desc limit 1;
@@ -53,6 +54,12 @@ begin
         return;
     end if;
     perform trunkline.hold_operation(i_queue, i_operation);
+    if i_kind = 'switchover' and i_set is null then
+        raise exception 'a switchover takes over what the provider has' using errcode = '22004', hint = 'trunkline.set_state() there.';
+    elsif not exists (select from trunkline.operation o join trunkline.node n on n.node_id = o.new_node
+                       where o.queue_name = i_queue and o.operation_id = i_operation and o.kind = i_kind) then
+        raise exception 'the operation is not one that makes this node the provider' using errcode = '55000';
+    end if;
     v_before := trunkline.rest_event_triggers();
     v_role := trunkline.hold_role(i_queue);
     -- The list of tables is looked at below, and must not change before the commit.
@@ -74,14 +81,17 @@ begin
         (select max(h.term) from trunkline.history h where h.queue_name = i_queue));
     select * into v_queue from pgq.queue q where q.queue_name = i_queue for no key update;
     epoch := v_queue.queue_epoch;
-    v_relays := v_queue.queue_ends_at is null and exists (
-        select from trunkline.captured c where c.queue_id = v_queue.queue_id and c.writers <> '{}' and c.dropped_at is null);
+    v_relays := v_queue.queue_ends_at is null and not exists (
+        select from trunkline.captured c where c.queue_id = v_queue.queue_id and c.writers = '{}' and c.dropped_at is null);
     select pgq._insert_tick(q, null, null, null) into tick_id from pgq.queue q where q.queue_name = i_queue;
     v_here := jsonb_build_array(jsonb_build_array(i_epoch, i_tick, i_tag)) || coalesce(v_position.origins, '[]');
     update pgq.tick t
        set tick_origins = v_here
      where t.tick_queue = v_queue.queue_id and t.tick_id = promote.tick_id
     returning t.tick_tag into tick_tag;
+    -- An earlier tick may say the same, and a path through the former provider comes after it.
+    update pgq.tick t set tick_origins = null
+     where t.tick_queue = v_queue.queue_id and t.tick_id < promote.tick_id and t.tick_origins -> 0 = v_here -> 0;
     if not v_relays then
         -- Nothing of what replay has applied here is in this log.
         perform trunkline.log_begins(i_queue, tick_id);
@@ -92,8 +102,12 @@ begin
     update pgq.queue q set queue_disable_insert = false, queue_ends_at = null where q.queue_id = v_queue.queue_id;
     perform pgq.register_consumer_at(i_queue, m.consumer, promote.tick_id)
        from trunkline.member m
-      where m.queue_name = i_queue and m.role in ('standby', 'reader') and m.consumer is not null
-        and m.consumer <> v_position.consumer and m.epoch = i_epoch;
+      where m.queue_name = i_queue and m.role <> 'copy' and m.consumer is not null and m.consumer <> v_position.consumer
+        -- Who is away may come back within a day; for a longer time nobody's disk is held.
+        and m.heard_at > clock_timestamp() - interval '1 day' and (m.epoch = i_epoch or m.role in ('provider', 'fenced'))
+        and not exists (select from pgq.subscription s join pgq.consumer c on c.co_id = s.sub_consumer
+                         where s.sub_queue = v_queue.queue_id and c.co_name = m.consumer);
+    update trunkline.node n set consumer = v_position.consumer;
     insert into trunkline.history (queue_name, term, kind, node_id, node_name, old_epoch, old_tick_id, old_tick_tag,
                                    epoch, tick_id, tick_tag)
     select i_queue, promote.term, i_kind, n.node_id, n.name, i_epoch, i_tick, i_tag, promote.epoch, promote.tick_id, promote.tick_tag

@@ -2,7 +2,8 @@
 -- become the provider. Only what is in step: a copy that goes on would be logged as changes.
 --
 -- Result: one row an object.
---   kind         table or sequence: to be captured for the set; removed: a table that replay does not bring any more
+--   kind         table or sequence: to be captured for the set; removed: a table that replay does not bring any more; unused: a
+--                sequence that it does not carry over any more
 --   schema_name, object_name   its name here
 --   log_oid      the table's oid at the provider; null for the others
 --   own_oid      its oid here
@@ -45,7 +46,17 @@ begin
         select 'removed'::text, c.schema_name, c.table_name, null::oid, c.table_oid
           from trunkline.captured c
          where c.queue_id = v_queue and '*' = any (c.consumers)
-           and not exists (select from trunkline.set_tables(i_queue) t where t.own_oid = c.table_oid);
+           and not exists (select from trunkline.set_tables(i_queue) t
+                            -- A table that is not found by its name may be this one, under its name of before.
+                            where t.own_oid = c.table_oid or t.own_oid is null);
+    return query
+        select 'unused'::text, n.nspname::text, r.relname::text, null::oid, k.seq_oid
+          from trunkline.captured_sequence k
+          join pg_class r on r.oid = k.seq_oid
+          join pg_namespace n on n.oid = r.relnamespace
+         where k.queue_id = v_queue and '*' = any (k.consumers)
+           and not exists (select from trunkline.sequence_state s join trunkline.position p on p.consumer = s.consumer
+                            where p.queue = i_queue and s.schema_name = n.nspname and s.sequence_name = r.relname);
 end
 $$;
 revoke all on function trunkline.unready(text) from public;
@@ -56,7 +67,7 @@ revoke all on function trunkline.unready(text) from public;
 -- Tables: reads position, table_state and the catalog.
 create or replace function trunkline.set_tables(
     i_queue text, out consumer text, out own_schema text, out own_name text, out own_oid oid, out log_oid oid, out state text,
-    out is_whole bool, out logged_from jsonb, out origin_oids jsonb)
+    out is_whole bool, out ignored bigint, out logged_from jsonb, out origin_oids jsonb)
 returns setof record
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -65,7 +76,7 @@ as $$
 begin
     return query
         select s.consumer, w.own_schema, w.own_name, c.oid, s.provider_oid, s.state,
-               s.filter is null and s.column_attnums is null, s.logged_from, s.origin_oids
+               s.filter is null and s.column_attnums is null, s.ignored, s.logged_from, s.origin_oids
           from trunkline.position p
           join trunkline.table_state s on s.consumer = p.consumer
          cross join lateral (select coalesce(s.target_schema, s.schema_now, s.schema_name) as own_schema,

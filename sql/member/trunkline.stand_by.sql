@@ -55,6 +55,7 @@ declare
     v_table  oid;
     v_was    bool;
     v_before text;
+    v_captured record;
 begin
     delete from trunkline.role r where r.queue_name = i_queue and r.role = 'standby';
     v_was := found;
@@ -65,9 +66,31 @@ begin
     for v_table in select d.oid from trunkline.denied(i_queue) d order by 1 loop
         execute format('drop trigger deny_trunkline on %s', v_table::regclass);
     end loop;
+    for v_captured in select c.* from trunkline.captured_for_set(i_queue) c loop
+        perform trunkline.remove_table(i_queue, '*', v_captured.schema_name, v_captured.table_name, v_captured.table_oid);
+    end loop;
     perform trunkline.follow_read_only();
     perform trunkline.wake_event_triggers(v_before);
     return v_was;
 end
 $$;
 revoke all on function trunkline.leave_standby(text) from public;
+
+-- Function trunkline.captured_for_set(i_queue): the tables that are captured for the set. Tables: reads captured.
+create or replace function trunkline.captured_for_set(
+    i_queue text, out table_oid oid, out schema_name text, out table_name text)
+returns setof record
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    if to_regclass('trunkline.captured') is not null then
+        return query
+            select c.table_oid, c.schema_name, c.table_name
+              from trunkline.captured c join pgq.queue q on q.queue_id = c.queue_id
+             where q.queue_name = i_queue and '*' = any (c.consumers);
+    end if;
+end
+$$;
+revoke all on function trunkline.captured_for_set(text) from public;

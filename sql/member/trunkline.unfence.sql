@@ -39,10 +39,14 @@ begin
     end if;
     done := v_role.role = 'fenced';
     if done then
-        select coalesce(m.name, m.node_id::text) as name, m.term into v_member
-          from trunkline.member m
-         where m.queue_name = i_queue and m.term > v_role.term
-         order by m.term desc limit 1;
+        select o.name, o.term into v_member
+          from (select coalesce(m.name, m.node_id::text) as name, m.term from trunkline.member m
+                 where m.queue_name = i_queue
+                 union all
+                select coalesce(h.node_name, h.node_id::text), h.term from trunkline.history h
+                 where h.queue_name = i_queue) o
+         where o.term > v_role.term
+         order by o.term desc limit 1;
         if found and not i_force then
             raise exception 'node % has term %, above the term % of this one', v_member.name, v_member.term, v_role.term
                 using errcode = '55000', hint = 'Two nodes would take writes. If it is off for ever: --force.';

@@ -65,10 +65,13 @@ begin
                txid_snapshot_xmin(t.tick_snapshot), t.tick_snapshot
           from pgq.subscription s
           join pgq.tick t on t.tick_queue = s.sub_queue and t.tick_id = s.sub_last_tick
+          join pgq.queue q on q.queue_id = s.sub_queue
           cross join lateral (select o.tick_time from pgq.tick o where o.tick_queue = s.sub_queue
+                                 and (q.queue_ends_at is null or o.tick_id <= q.queue_ends_at)
                                order by o.tick_queue desc, o.tick_id desc limit 1) l
           left join lateral (select o.tick_time from pgq.tick o
                               where o.tick_queue = s.sub_queue and o.tick_id > s.sub_last_tick
+                                and (q.queue_ends_at is null or o.tick_id <= q.queue_ends_at)
                               order by o.tick_queue, o.tick_id limit 1) n on true
          where s.sub_queue = i_queue_id and s.sub_detached is null
     loop

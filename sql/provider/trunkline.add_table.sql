@@ -48,6 +48,11 @@ begin
         raise exception 'queue % does not exist', quote_literal(i_queue) using errcode = '42704',
             hint = 'Make it with `replay install` or `ticker install`.';
     end if;
+    if i_consumer <> '*' and trunkline.has_ended(i_queue) then
+        raise exception 'table % cannot be followed from here: the log of queue % has ended, this node was the provider',
+                v_name, quote_literal(i_queue)
+            using errcode = '0A000', hint = 'Follow the provider of the set, or a node that has never been it.';
+    end if;
     if v_oid is null then
         raise exception 'table % does not exist', v_name using errcode = '42P01',
             hint = 'Names are taken as they are, without folding to lower case.';
@@ -106,7 +111,7 @@ begin
     -- Read under the table's lock: a job that begins to write the table later finds it captured (trunkline.set_writers).
     insert into trunkline.captured (table_oid, queue_id, schema_name, table_name, shape_id, consumers, plan, file_nodes, writers, refreshing)
     values (v_oid, v_queue_id, i_schema, i_name, add_table.shape_id, array[i_consumer], v_plan, trunkline.file_nodes(v_oid),
-            trunkline.logged_writers(v_oid, array[i_consumer]), true);
+            trunkline.logged_writers(v_queue_id, v_oid, array[i_consumer]), true);
     perform trunkline.make_triggers(v_oid, v_oid, (v_plan ->> 'rows')::bool);
     perform trunkline.add_parts(v_oid);
     update trunkline.captured c set refreshing = false where c.table_oid = v_oid;

@@ -1,7 +1,7 @@
 -- trunkline.next_batch(i_queue, i_from_tick, i_max_events, i_where, i_upto_tick): what replay reads next.
 -- Arguments: the tick where it stands; the wished greatest number of events; a condition over the event columns,
 -- trusted SQL, or null; the last tick to take, or null.
--- Errors: No such event queue. Result: one row.
+-- Errors: No such event queue; 55000 the log has ended, and this node follows another one. Result: one row.
 --   epoch      identity of the queue
 --   from_tag   tag of i_from_tick; null: there is no such tick any more, or events that follow it were truncated
 --   to_tick    the last tick at most i_max_events away, but at least the next one; null: nothing newer, or the log ends
@@ -46,6 +46,9 @@ begin
      order by t.tick_queue desc, t.tick_id desc limit 1;
     last_tick := least(v_last.tick_id, v_ends);
     i_upto_tick := least(i_upto_tick, v_ends);
+    if v_ends <= i_from_tick and from_tag is not null then
+        perform trunkline.refuse_ended(i_queue, v_ends);
+    end if;
     if from_tag is null or last_tick <= i_from_tick or i_upto_tick <= i_from_tick then
         return next;
         return;
@@ -93,3 +96,36 @@ end
 $$;
 revoke all on function trunkline.next_batch(text, bigint, bigint, text, bigint) from public;
 grant execute on function trunkline.next_batch(text, bigint, bigint, text, bigint) to pgq_admin;
+
+-- Function trunkline.refuse_ended(i_queue, i_tick): a reader that has all of a log which goes on at another node is told so: it
+-- would wait for ever. As long as the node is only fenced, its log may go on here.
+create or replace function trunkline.refuse_ended(i_queue text, i_tick bigint) returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if trunkline.has_ended(i_queue) then
+        raise exception 'the log of queue % ends at tick %: this node is a standby now', quote_literal(i_queue), i_tick
+            using errcode = '55000',
+                  hint = 'Another node takes the writes. Name all hosts of the set in provider_db: replay finds out whom to follow.';
+    end if;
+end
+$$;
+revoke all on function trunkline.refuse_ended(text, bigint) from public;
+
+-- Function trunkline.has_ended(i_queue): whether the log of a queue has ended, and another node goes on. Who comes to read the
+-- rest of it is no reason to log what replay writes here now. Tables: reads queue and role. Users: pgq_admin.
+create or replace function trunkline.has_ended(i_queue text) returns bool
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if to_regclass('trunkline.role') is null then
+        return false;
+    end if;
+    return exists (select from pgq.queue q join trunkline.role r on r.queue_name = q.queue_name
+                    where q.queue_name = i_queue and q.queue_ends_at is not null and r.role = 'standby');
+end
+$$;
+revoke all on function trunkline.has_ended(text) from public;
+grant execute on function trunkline.has_ended(text) to pgq_admin;

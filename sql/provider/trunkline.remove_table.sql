@@ -72,11 +72,14 @@ as $$
 declare
     v_left text[] := array_remove(i_consumers, i_consumer);
 begin
-    if v_left = '{*}' and not exists (
-        select from trunkline.role r where r.queue_name = i_queue and r.role in ('standby', 'fenced')) then
-        return '{}';
+    if v_left <> '{*}' then
+        return v_left;
+    elsif to_regclass('trunkline.role') is not null then
+        if exists (select from trunkline.role r where r.queue_name = i_queue and r.role in ('standby', 'fenced')) then
+            return v_left;
+        end if;
     end if;
-    return v_left;
+    return '{}';
 end
 $$;
 revoke all on function trunkline.consumers_left(text, text[], text) from public;

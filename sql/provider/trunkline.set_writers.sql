@@ -23,7 +23,7 @@ declare
     v_refusal  record;
 begin
     select * into v_captured from trunkline.captured c where c.table_oid = v_root and c.dropped_at is null for update;
-    v_writers := trunkline.logged_writers(v_root, v_captured.consumers);
+    v_writers := trunkline.logged_writers(v_captured.queue_id, v_root, v_captured.consumers);
     if v_captured.table_oid is null or v_writers = v_captured.writers then
         return false;
     end if;
@@ -37,6 +37,12 @@ begin
     select * into v_refusal from trunkline.relay_refusal(v_root, v_writers);
     if found then
         raise exception 'table % %', v_root::regclass, v_refusal.reason using errcode = v_refusal.code, hint = v_refusal.hint;
+    end if;
+    if v_writers = '{}' and v_captured.consumers = '{*}' and trunkline.stands_by(v_captured.queue_id) then
+        -- What is written from here on is in no event. A subscriber that was restored from an earlier backup, in which the table
+        -- was ok, must not read over that gap to the events of a later capture.
+        perform trunkline.log_shape(v_captured.queue_id,
+            v_captured.plan || jsonb_build_object('problem', 'its capture stands by'), null, false);
     end if;
     -- The event trigger must not take this for somebody's theft of triggers.
     update trunkline.captured c set writers = v_writers, refreshing = true where c.table_oid = v_root;

@@ -1,4 +1,5 @@
--- trunkline.tick_containing(i_queue, i_snapshot): the first tick that sees all that a snapshot sees.
+-- trunkline.tick_containing(i_queue, i_snapshot): the first tick that sees all that a snapshot sees. Of a log that has ended the
+-- last tick sees all rows that any later snapshot does.
 -- Result: the tick's number, or null if there is none yet (or no such queue). Tables touched: reads queue and tick.
 -- Along the chain, once a tick contains the snapshot all later ones do: halving finds the first in a few probes.
 create or replace function trunkline.tick_containing(i_queue text, i_snapshot txid_snapshot) returns bigint
@@ -6,15 +7,17 @@ language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_id   int4 := (select q.queue_id from pgq.queue q where q.queue_name = i_queue);
+    v_id   int4;
+    v_ends bigint;
     v_low  bigint;
     v_high bigint;
     v_tick record;
 begin
+    select q.queue_id, q.queue_ends_at into v_id, v_ends from pgq.queue q where q.queue_name = i_queue;
     select t.tick_id, t.tick_snapshot into v_tick from pgq.tick t where t.tick_queue = v_id
      order by t.tick_queue desc, t.tick_id desc limit 1;
     if not found or not pgq.snapshot_contains(v_tick.tick_snapshot, i_snapshot) then
-        return null;
+        return v_ends;
     end if;
     -- The answer is in v_low .. v_high, and v_high is a tick that contains the snapshot.
     v_high := v_tick.tick_id;
@@ -33,7 +36,7 @@ begin
              order by t.tick_queue, t.tick_id limit 1;
         end if;
     end loop;
-    return v_high;
+    return least(v_high, v_ends);
 end
 $$;
 revoke all on function trunkline.tick_containing(text, txid_snapshot) from public;

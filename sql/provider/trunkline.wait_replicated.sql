@@ -41,7 +41,7 @@ begin
     end if;
     select count(*) into v_known
       from (select u.name from trunkline.captured t cross join unnest(t.consumers) u (name)
-             where t.queue_id = v_id and t.dropped_at is null
+             where t.queue_id = v_id and t.dropped_at is null and u.name <> '*'
              group by u.name
             having count(*) = (select count(*) from trunkline.captured a where a.queue_id = v_id and a.dropped_at is null)) n;
     if v_known < i_standbys then
@@ -53,7 +53,8 @@ begin
     -- Without waiting: replay holds the lock for moments, and who holds it longer only makes it slower.
     perform pg_try_advisory_xact_lock_shared(hashtext('trunkline.wait_replicated'), v_id);
     -- A quiet queue makes a tick once a minute: its last tick is good enough if it shows every event there is.
-    select t.tick_id into v_quiet from pgq.tick t where t.tick_queue = v_id
+    select t.tick_id into v_quiet from pgq.tick t join pgq.queue q on q.queue_id = t.tick_queue
+     where t.tick_queue = v_id and (q.queue_ends_at is null or t.tick_id <= q.queue_ends_at)
      order by t.tick_queue desc, t.tick_id desc limit 1;
     if (select u.oldest is null from trunkline.unapplied(i_queue, v_quiet) u) then
         v_tick := v_quiet;

@@ -42,18 +42,36 @@ end
 $$;
 revoke all on function trunkline.writers_of(oid) from public;
 
--- Function trunkline.logged_writers(i_table oid, i_consumers text[]): those of the writers whose changes capture is to log, for
--- these consumers of the table. A standby's tables are captured for the set ('*') before anybody reads them there: nothing is
--- logged as long as nobody does, so that a pair pays nothing.
-create or replace function trunkline.logged_writers(i_table oid, i_consumers text[]) returns text[]
+-- Function trunkline.logged_writers(i_queue int4, i_table oid, i_consumers text[]): those of the writers whose changes capture is
+-- to log, for these consumers of the table. A standby's tables are captured for the set ('*') before anybody reads them there:
+-- nothing is logged as long as nobody does, so that a pair pays nothing.
+create or replace function trunkline.logged_writers(i_queue int4, i_table oid, i_consumers text[]) returns text[]
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return case when array_remove(i_consumers, '*') = '{}' then '{}' else trunkline.writers_of(i_table) end;
+    if i_consumers = '{*}' and trunkline.stands_by(i_queue) then
+        return '{}';
+    end if;
+    return trunkline.writers_of(i_table);
 end
 $$;
-revoke all on function trunkline.logged_writers(oid, text[]) from public;
+revoke all on function trunkline.logged_writers(int4, oid, text[]) from public;
+
+-- Function trunkline.stands_by(i_queue): whether this node is a standby of the set of a queue. Tables: reads role.
+create or replace function trunkline.stands_by(i_queue int4) returns bool
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if to_regclass('trunkline.role') is null then
+        return false;
+    end if;
+    return exists (select from trunkline.role r join pgq.queue q on q.queue_name = r.queue_name
+                    where q.queue_id = i_queue and r.role = 'standby');
+end
+$$;
+revoke all on function trunkline.stands_by(int4) from public;
 
 -- Function trunkline.is_ready_only(i_table oid): whether a table, or the table that it is a partition of, is captured for the set
 -- and for nobody who would read it now. Tables: reads captured and captured_part. Users: everyone.
@@ -63,7 +81,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     return exists (select from trunkline.captured c
-                    where c.table_oid = trunkline.captured_root(i_table) and c.consumers = '{*}');
+                    where c.table_oid = trunkline.captured_root(i_table) and c.consumers = '{*}'
+                      and trunkline.stands_by(c.queue_id));
 end
 $$;
 
@@ -104,7 +123,7 @@ begin
       from trunkline.captured c
       left join written w on w.table_oid = c.table_oid
      where c.dropped_at is null
-       and c.writers <> case when array_remove(c.consumers, '*') = '{}' then '{}' else coalesce(w.writers, '{}') end
+       and c.writers <> case when c.consumers = '{*}' and trunkline.stands_by(c.queue_id) then '{}' else coalesce(w.writers, '{}') end
      order by c.table_oid;
 end
 $$;

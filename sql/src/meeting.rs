@@ -30,8 +30,9 @@ pub struct Introduction {
     pub epoch: Option<Epoch>,
     /// The node that it reads from.
     pub upstream: Option<NodeId>,
-    /// Where it stands in its upstream's log, a fenced node at the end of its own: epoch, tick, tag.
-    pub place: Option<(i64, i64, i64)>,
+    /// It is fenced, and another node has become the provider where its log ends.
+    #[serde(default)]
+    pub ended: bool,
     /// The other nodes, as it has last heard of each.
     #[serde(default)]
     pub members: Vec<Word>,

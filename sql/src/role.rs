@@ -272,6 +272,20 @@ pub async fn describe_node(
     column(&row, 0)
 }
 
+/// Says as what this node's replay reads from a provider, for the time when it comes back from being the provider;
+/// false: that is known. Source: `trunkline.note_consumer`.
+///
+/// # Errors
+/// As [`begin_set`].
+pub async fn note_consumer(client: &impl GenericClient, consumer: &str) -> Result<bool, Error> {
+    require(client, "note_consumer(text)").await?;
+    let row = client
+        .query_one("select trunkline.note_consumer($1)", &[&consumer])
+        .await
+        .map_err(Error::database("note as what this node reads"))?;
+    column(&row, 0)
+}
+
 /// Makes a subscriber of this queue a standby; false: it was one. `read_only` also switches
 /// `default_transaction_read_only` of the database on. Source: `trunkline.stand_by`.
 ///

@@ -32,6 +32,8 @@ pub enum Unready {
         /// Its oid here.
         oid: u32,
     },
+    /// A sequence that is captured, and that replay does not carry over any more.
+    Unused(TableName),
 }
 
 /// What a standby has yet to do so that it can become the provider; empty for every other node. Source:
@@ -58,6 +60,7 @@ pub async fn unready(client: &impl GenericClient, queue: &str) -> Result<Vec<Unr
                     table: name,
                     oid: column(row, 4)?,
                 }),
+                "unused" => Ok(Unready::Unused(name)),
                 kind => Err(Error::Unexpected(format!("what is not ready is a {kind}"))),
             }
         })
@@ -94,6 +97,18 @@ pub async fn identities(
             Ok((column(row, 0)?, identity))
         })
         .collect()
+}
+
+/// Whether the log of a provider's queue has ended, and another node goes on. Source: `trunkline.has_ended`.
+pub async fn has_ended(provider: &impl GenericClient, queue: &str) -> Result<bool, Error> {
+    if !function_exists(provider, Schema::Trunkline, "has_ended(text)").await? {
+        return Ok(false);
+    }
+    let row = provider
+        .query_one("select trunkline.has_ended($1)", &[&queue])
+        .await
+        .map_err(Error::database("ask whether the provider's log has ended"))?;
+    column(&row, 0)
 }
 
 /// Makes a fenced node a standby of the provider that has begun where its log ends; gives that provider's term.

@@ -35,6 +35,12 @@ declare
     v_now     bigint;
     v_exact   bool;
 begin
+    -- A node that has become the provider does not carry it over any more: its value is not to be touched.
+    perform from trunkline.sequence_state s
+      where s.consumer = i_consumer and s.schema_name = i_schema and s.sequence_name = i_name for no key update;
+    if not found then
+        return null;
+    end if;
     update trunkline.sequence_state s
        set exact_value = case when i_ahead = 0 then i_value end, exact_called = case when i_ahead = 0 then i_is_called end
      where s.consumer = i_consumer and s.schema_name = i_schema and s.sequence_name = i_name

@@ -101,6 +101,7 @@ async fn install_to_come_back(job: &Job, one: &SubscriberConfig) -> Result<(), F
     install::install(&mut own, &[Component::Subscriber, Component::Member])
         .await
         .context("could not make schema trunkline")?;
+    role::note_consumer(&*own, &one.consumer).await?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 //!    still holds what the provider does not.
 //! 4. A provider of a lower term is never followed: what it has written since belongs to no node of the set. Where it
 //!    is fenced and knows of the later one, its queue gives no more than what the later one began with.
-//! 5. A fenced node joins the provider of a later term that has begun where the node's own log ends.
+//! 5. A fenced node becomes a standby where a provider of a later term has begun where the node's own log ends.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -67,8 +67,8 @@ pub(super) struct Round {
 pub(super) enum Choice {
     /// It follows the host.
     Follow(usize),
-    /// It becomes a standby of the host, which has begun where its own log ends.
-    Join(usize),
+    /// It becomes a standby: another node has become the provider where its own log ends.
+    Join,
     /// It needs to know whether these hosts have a place for its position.
     Ask(Vec<usize>),
     /// It stays with the host that it follows, which does not answer at the moment.
@@ -130,21 +130,19 @@ pub(super) fn choose(round: &Round) -> Choice {
 
 /// What a fenced node does: it waits, unless another node has become the provider.
 fn fenced(round: &Round) -> Choice {
-    let seen = Seen::of(round);
-    let own_term = round.own.as_ref().and_then(|own| own.term).unwrap_or(0);
-    if seen.known <= own_term || conflict(round).is_some() {
-        return Choice::Rest(Role::Fenced);
-    }
-    let Ok(Some(provider)) = seen.provider() else {
-        return Choice::Rest(Role::Fenced);
-    };
-    match round.place(provider) {
-        Place::Found => Choice::Join(provider),
-        Place::Unknown => Choice::Ask(vec![provider]),
-        Place::None(why) => Choice::Ahead(format!(
-            "{} is the provider now, and its log does not go on where that of this node ends: {why}",
-            seen.title(provider).unwrap_or("another node")
-        )),
+    let own = round.own.as_ref();
+    let (term, heard) = own.map_or((None, None), |own| (own.term, own.known_term));
+    if round.known_term() <= term.unwrap_or(0) || conflict(round).is_some() {
+        Choice::Rest(Role::Fenced)
+    } else if own.is_some_and(|own| own.ended) {
+        Choice::Join
+    } else if heard < Some(round.known_term()) {
+        // It takes in what the others know by the next meeting.
+        Choice::Rest(Role::Fenced)
+    } else {
+        Choice::Ahead(
+            "another node has become the provider, and not where the log of this node ends".into(),
+        )
     }
 }
 

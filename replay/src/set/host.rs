@@ -64,7 +64,7 @@ pub(crate) async fn find(config: &ReplayConfig, is_bare: bool) -> Result<Option<
         }
         Choice::Nobody(why) | Choice::Ahead(why) => Err(refused(&why)),
         // The daemon makes it a standby.
-        Choice::Join(_) => Ok(Some(Found::Own(Role::Fenced))),
+        Choice::Join => Ok(Some(Found::Own(Role::Fenced))),
         // The host that is followed does not answer: whoever connects to it says why.
         Choice::Stay => {
             let followed = met.round.current.and_then(|number| meeting.host(number));

@@ -220,8 +220,8 @@ impl Talk {
                 self.follow(Following::Host(info));
                 return;
             }
-            Choice::Join(host) => {
-                self.join(&outcome.round, host).await;
+            Choice::Join => {
+                self.join(&outcome.round).await;
                 (
                     Following::Nobody(None),
                     Role::Fenced.as_str().to_owned(),
@@ -279,19 +279,18 @@ impl Talk {
     }
 
     /// Makes this node a standby. The next meeting finds it so.
-    async fn join(&mut self, round: &Round, host: usize) {
+    async fn join(&mut self, round: &Round) {
         let Some(own) = round.own.as_ref() else {
             return;
         };
         let consumer = self.consumer.clone();
-        let provider = round.hosts.get(host).map(|host| host.title.as_str());
         match self.meeting.join(own).await {
             Ok(term) => {
                 self.said.over(&Fact::Join);
-                info!(%consumer, provider, term, "joined");
+                info!(%consumer, term, "joined");
             }
             Err(error) if self.said.say(Fact::Join, &error) => {
-                warn!(%consumer, provider, %error, "cannot join the later provider yet");
+                warn!(%consumer, %error, "cannot join the later provider yet");
             }
             Err(_) => {}
         }

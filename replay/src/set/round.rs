@@ -10,14 +10,11 @@ use sql::{
     install::ownership::Schema,
     meeting::{self, Answer, Heard, Introduction, Saying},
     provider::{self, PlaceAnswer, Places},
-    queue::{
-        lineage::NodeId,
-        tick::{Epoch, Tick, TickId, TickTag},
-    },
-    role::{self, Role},
+    queue::lineage::NodeId,
+    role,
     subscriber::{
         path,
-        position::{self, Position, Stored, StoredError},
+        position::{self, Stored, StoredError},
     },
     successor,
 };
@@ -38,6 +35,8 @@ pub(crate) struct Meeting {
     own_session: Option<Session>,
     consumer: String,
     job: String,
+    /// The config says that the node may be a standby.
+    standby: bool,
     hosts: Vec<Met>,
     current: Option<usize>,
 }
@@ -91,6 +90,7 @@ impl Meeting {
             own_session: None,
             consumer: consumer.clone(),
             job: config.daemon.job_name.clone(),
+            standby: config.standby,
             hosts: hosts.into_iter().map(met).collect(),
             current: None,
         })
@@ -128,8 +128,11 @@ impl Meeting {
         }
     }
 
-    /// Makes the own database a standby of the later provider; gives that provider's term.
+    /// Makes the own database a standby of the provider that goes on where its log ends; gives that provider's term.
     pub(super) async fn join(&self, own: &Introduction) -> Result<i64, String> {
+        if !self.standby {
+            return Err("the config does not say standby = true".into());
+        }
         let Some(session) = &self.own_session else {
             return Err("the own database does not answer".into());
         };
@@ -194,7 +197,6 @@ impl Meeting {
         // A session that was in use when the time was up is given up.
         let (own, saying, stored) = in_time(asked).await?;
         let stored = stored.filter(|stored| stored.queue == self.queue);
-        let standing = standing(saying.as_ref().map(|saying| &saying.is), stored.as_ref())?;
         if self.current.is_none() {
             // Whom the daemon follows, or followed when it ended last.
             let address = stored.as_ref().and_then(|stored| stored.address.as_ref());
@@ -214,9 +216,7 @@ impl Meeting {
             choice: Choice::Stay,
             round: Round {
                 own: saying.map(|saying: Saying| saying.is),
-                epoch: standing
-                    .as_ref()
-                    .and_then(|places| Some(places.0.first()?.epoch)),
+                epoch: stored.as_ref().map(|stored| stored.position.epoch),
                 hosts: Vec::new(),
                 current: self.current,
             },
@@ -229,7 +229,7 @@ impl Meeting {
             self.heard(own.as_ref(), number, answer, &mut outcome).await;
         }
         self.own_session = own;
-        outcome.choice = self.choose(&mut outcome.round, standing.as_ref()).await?;
+        outcome.choice = self.choose(&mut outcome.round, stored.as_ref()).await?;
         Ok(outcome)
     }
 
@@ -301,7 +301,7 @@ impl Meeting {
     async fn choose(
         &mut self,
         round: &mut Round,
-        standing: Option<&Places>,
+        stored: Option<&Stored>,
     ) -> Result<Choice, Trouble> {
         // Each time some hosts more have been asked.
         for _ in 0..=round.hosts.len() {
@@ -309,12 +309,13 @@ impl Meeting {
             let Choice::Ask(numbers) = choice else {
                 return Ok(choice);
             };
-            let Some(places) = standing else {
+            let Some(stored) = stored else {
                 return Err(Trouble::Stale);
             };
+            let places = Places::of(stored.position, stored.origins.as_deref())?;
             for number in numbers {
                 let place = match self.hosts.get_mut(number) {
-                    Some(host) => host.place_of(&self.queue, places).await,
+                    Some(host) => host.place_of(&self.queue, &places).await,
                     None => Place::None("it is no host of the config".into()),
                 };
                 if let Some(host) = round.hosts.get_mut(number) {
@@ -323,30 +324,6 @@ impl Meeting {
             }
         }
         Err(Trouble::Stale)
-    }
-}
-
-/// Where the node stands, by all names of the place: a fenced node at the end of its own log, every other one where it
-/// has applied its provider's.
-fn standing(
-    own: Option<&Introduction>,
-    stored: Option<&Stored>,
-) -> Result<Option<Places>, Trouble> {
-    match own.filter(|own| own.role == Some(Role::Fenced)) {
-        Some(own) => {
-            let place = own.place.map(|(epoch, id, tag)| Position {
-                epoch: Epoch(epoch),
-                tick: Tick {
-                    id: TickId(id),
-                    tag: TickTag(tag),
-                },
-            });
-            Ok(place.map(|place| Places(vec![place])))
-        }
-        None => stored
-            .map(|stored| Places::of(stored.position, stored.origins.as_deref()))
-            .transpose()
-            .map_err(Trouble::from),
     }
 }
 
@@ -443,7 +420,7 @@ async fn plain(session: &Session, queue: &str) -> Result<Answer, Trouble> {
             term: standing.term,
             epoch: provider::queue_epoch(&**session, queue).await?,
             upstream: standing.upstream,
-            place: None,
+            ended: false,
             members: Vec::new(),
             known_term: standing.term,
             set: None,

@@ -61,7 +61,7 @@ async fn looks(sub: &Subscription, told: &mut Told) -> Result<Infallible, Troubl
                 Err(error) => return Err(Trouble::sql(doing)(error)),
             }
             ready::prepare(sub, &session, &mut told.unready).await?;
-        } else if !told.is_none {
+        } else if !told.is_none && !roles.iter().any(|one| one.queue == *queue) {
             told.is_none = true;
             warn!(
                 consumer = %sub.consumer,

@@ -9,6 +9,7 @@ use sql::{
     moment::{self, LockTimeout as _},
     name::TableName,
     provider::{self, WantedIdentity},
+    subscriber::position,
     successor::{self, SET, Unready},
 };
 use tracing::{info, warn};
@@ -43,6 +44,12 @@ pub(super) async fn prepare(
         .any(|one| matches!(one, Unready::Table { .. }));
     let identities = if has_tables {
         let provider = sub.provider_session(Purpose::Role).await?;
+        let stored = position::find(&**own, &sub.consumer).await?;
+        let epoch = provider::queue_epoch(&*provider, queue).await?;
+        if epoch.is_none() || epoch != stored.map(|stored| stored.position.epoch) {
+            // The numbers of the tables are those of another node, as long as the move has not come to its end.
+            return Ok(());
+        }
         successor::identities(&*provider, queue).await?
     } else {
         HashMap::new()
@@ -61,6 +68,10 @@ pub(super) async fn prepare(
             }
             Unready::Sequence(sequence) => {
                 let done = provider::add_sequence(&**own, queue, SET, &sequence).await;
+                (sequence, done)
+            }
+            Unready::Unused(sequence) => {
+                let done = provider::remove_sequence(&**own, queue, SET, &sequence).await;
                 (sequence, done)
             }
             Unready::Removed { table, oid } => {

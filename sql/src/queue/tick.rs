@@ -205,6 +205,7 @@ pub async fn newest(client: &impl GenericClient) -> Result<Vec<(String, (Epoch, 
             "select q.queue_name, q.queue_epoch, t.tick_id, t.tick_tag \
                from pgq.queue q cross join lateral ( \
                     select o.tick_id, o.tick_tag from pgq.tick o where o.tick_queue = q.queue_id \
+                       and (q.queue_ends_at is null or o.tick_id <= q.queue_ends_at) \
                      order by o.tick_queue desc, o.tick_id desc limit 1) t",
             &[],
         )

@@ -20,6 +20,7 @@ mod link;
 mod moving;
 mod origins;
 mod promotion;
+mod promotion_edges;
 mod refusals;
 mod switchover;
 mod switchover_killed;

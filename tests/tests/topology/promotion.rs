@@ -16,7 +16,7 @@ const TABLES: &str = "\
     create sequence free";
 
 /// What version 10 knows.
-const TABLES_10: &str =
+pub(crate) const TABLES_10: &str =
     "create table t (id serial primary key, v text); create table log (at int, line text)";
 
 impl Hosts {
@@ -72,7 +72,7 @@ impl Hosts {
         }
     }
 
-    fn begin(&self, old: usize, new: usize) -> String {
+    pub(crate) fn begin(&self, old: usize, new: usize) -> String {
         let id = |node: usize| self.on(node, "select node_id from trunkline.node");
         let operation = self.on(old, "select (random() * 1e15)::bigint");
         let begin = format!(
@@ -108,7 +108,7 @@ impl Hosts {
     }
 }
 
-fn promote(operation: &str, place: &str, set: &str) -> String {
+pub(crate) fn promote(operation: &str, place: &str, set: &str) -> String {
     format!("select trunkline.promote('q1', {operation}, 'switchover', {place}, '{set}')")
 }
 
@@ -238,16 +238,27 @@ fn a_node_that_was_away_reads_the_rest_of_the_old_log_first_and_a_follower_of_th
 }
 
 /// A plain subscriber whose provider is one node of the set, whatever its role.
-struct Follower {
+pub(crate) struct Follower {
     // The first field is dropped first: daemons end before their servers.
     _daemons: Daemons,
-    replay: Node,
-    node: Cluster,
+    pub(crate) replay: Node,
+    pub(crate) node: Cluster,
     _scratch: Scratch,
 }
 
 impl Follower {
-    fn of(hosts: &Hosts, upstream: usize) -> Follower {
+    pub(crate) fn of(hosts: &Hosts, upstream: usize) -> Follower {
+        let follower = Follower::installed(hosts, upstream);
+        let replay = &follower.replay;
+        replay
+            .run(&["add", "public.log", "--identity", "full"])
+            .ok();
+        replay.run(&["add", "--all", "--wait"]).ok();
+        follower
+    }
+
+    /// Without tables.
+    pub(crate) fn installed(hosts: &Hosts, upstream: usize) -> Follower {
         let node = Cluster::builder(&Server::version(15)).start();
         node.create_db(DB);
         node.psql(DB, TABLES_10);
@@ -255,10 +266,6 @@ impl Follower {
         let (_, replay) = configure(&scratch, DB, &hosts.nodes[upstream], &[&node], "", "");
         replay.run(&["install"]).ok();
         replay.run(&["start", "-d"]).ok();
-        replay
-            .run(&["add", "public.log", "--identity", "full"])
-            .ok();
-        replay.run(&["add", "--all", "--wait"]).ok();
         Follower {
             _daemons: Daemons(vec![replay.clone()]),
             replay,
@@ -267,12 +274,12 @@ impl Follower {
         }
     }
 
-    fn on(&self, sql: &str) -> String {
+    pub(crate) fn on(&self, sql: &str) -> String {
         self.node.psql(DB, sql)
     }
 
     #[track_caller]
-    fn assert_same(&self, hosts: &Hosts, provider: usize) {
+    pub(crate) fn assert_same(&self, hosts: &Hosts, provider: usize) {
         self.replay.run(&["wait", "--timeout", "120"]).ok();
         for table in tests::tables_of(&hosts.nodes[provider], DB) {
             compare((&hosts.nodes[provider], DB), (&self.node, DB), &table)

@@ -20,7 +20,7 @@ fn introduction(id: i64, name: &str, role: Option<Role>, upstream: Option<i64>) 
         term: role.map(|_| 3),
         epoch: Some(Epoch(id)),
         upstream: upstream.map(NodeId),
-        place: None,
+        ended: false,
         members: Vec::new(),
         known_term: Some(3),
         set: Some(NodeId(1)),

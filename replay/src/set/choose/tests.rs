@@ -24,7 +24,7 @@ fn node(id: i64, role: Option<Role>, term: i64) -> Introduction {
         // A node's queue has the node's number.
         epoch: Some(Epoch(id)),
         upstream: None,
-        place: None,
+        ended: false,
         members: Vec::new(),
         known_term: None,
         set: None,

@@ -20,7 +20,7 @@ fn node(id: i64, role: Option<Role>, term: i64) -> Introduction {
         term: role.map(|_| term),
         epoch: Some(Epoch(id)),
         upstream: None,
-        place: None,
+        ended: false,
         members: Vec::new(),
         known_term: (term > 0).then_some(term),
         set: None,

@@ -37,6 +37,7 @@ use sql::{
         sequence_state,
         table_state::{self, Place, Stand, TableRow, Why},
     },
+    successor,
 };
 use tracing::{error, info, warn};
 
@@ -156,6 +157,9 @@ impl Hopping<'_> {
         consumer::register_at(provider, self.queue(), &sub.consumer, at)
             .await
             .map_err(Trouble::queue)?;
+        // Who reads the rest of a log is no reason to log what the node there applies by now.
+        let reads_on = !successor::has_ended(provider, self.queue()).await?;
+        let heirs = if reads_on { heirs } else { Vec::new() };
         for (_, row) in &self.tables {
             self.register_table(row, &heirs).await?;
         }

@@ -1,0 +1,231 @@
+//! What keeps a standby from becoming the provider, and who comes late: the former provider after a long time, and
+//! those who follow a log that has ended.
+
+use tests::{Cluster, Node, Scratch, Server, configure, wait_until};
+
+use crate::SOON;
+use crate::hosts::Hosts;
+use crate::link::DB;
+use crate::promotion::{Follower, TABLES_10, promote};
+
+#[test]
+fn whatever_would_differ_or_be_missing_keeps_a_standby_from_being_promoted() {
+    let hosts = Hosts::standbys(&[15, 10]);
+    hosts.wait_ready(1);
+    let reasons = |set: &str| {
+        let asked =
+            "select coalesce(string_agg(reason, '; '), '') from trunkline.not_promotable('q1'";
+        hosts.on(1, &format!("{asked}, {set})"))
+    };
+    let whole = || format!("'{}'", hosts.on(0, "select trunkline.set_state('q1')"));
+    assert_eq!(reasons(&whole()), "");
+    for (node, doing, undoing, wanted) in [
+        (
+            1,
+            "update trunkline.position set paused = true",
+            "update trunkline.position set paused = false",
+            "paused",
+        ),
+        (
+            1,
+            "update trunkline.table_state set ignored = 1 where table_name = 'log'",
+            "update trunkline.table_state set ignored = 0",
+            "changes of table public.log were left out",
+        ),
+        (
+            1,
+            "alter table t disable trigger deny_trunkline",
+            "alter table t enable trigger deny_trunkline",
+            "can be written there still",
+        ),
+        (
+            1,
+            "update trunkline.sequence_state set error = 'no'",
+            "update trunkline.sequence_state set error = null",
+            "sequence public.t_id_seq: no",
+        ),
+        (
+            0,
+            "create table more (id int primary key); select trunkline.add_table('q1', 'other', 'public', 'more')",
+            "select trunkline.remove_table('q1', 'other', 'public', 'more')",
+            "the provider's table public.more is not replicated there",
+        ),
+        (
+            0,
+            "create sequence late; select trunkline.add_sequence('q1', 'other', 'public', 'late')",
+            "select trunkline.remove_sequence('q1', 'other', 'public', 'late')",
+            "the provider's sequence public.late is not carried over there",
+        ),
+        (
+            0,
+            "update trunkline.captured set writers = '{j}' where table_name = 't'",
+            "update trunkline.captured set writers = '{}'",
+            "public.t is written by replication job j there",
+        ),
+    ] {
+        hosts.on(node, doing);
+        let said = reasons(&whole());
+        assert!(said.contains(wanted), "{doing}: {said}");
+        hosts.on(node, undoing);
+    }
+    assert_eq!(reasons(&whole()), "");
+
+    // Neither at another place, nor for an operation that is over: nothing changes.
+    let operation = hosts.begin(0, 1);
+    let (set, role) = (
+        hosts.on(0, "select trunkline.set_state('q1')"),
+        hosts.role(1),
+    );
+    let here = hosts.on(
+        1,
+        "select epoch || ',' || tick_id || ',' || tick_tag from trunkline.position",
+    );
+    let refused = |operation: &str, place: &str, words: &[&str]| {
+        let sql = format!(
+            "begin read write; {}; commit",
+            promote(operation, place, &set)
+        );
+        hosts.nodes[1].try_psql(DB, &sql).code(1).says(words);
+        assert_eq!(hosts.role(1), role);
+    };
+    refused(&operation, "1,2,3", &["the log ends at tick 2"]);
+    hosts.on(1, "update trunkline.operation set step = 'aborted'");
+    refused(&operation, &here, &[]);
+}
+
+#[test]
+fn a_former_provider_comes_back_after_two_further_ones_and_after_ddl_of_its_own() {
+    let hosts = Hosts::standbys(&[15, 15, 15]);
+    hosts.on(
+        0,
+        "insert into t (v) select g from generate_series(1, 50) g",
+    );
+    for node in [1, 2] {
+        hosts.wait_ready(node);
+        hosts.assert_same(node);
+    }
+    hosts.replays[0].run(&["stop"]).ok();
+    hosts.switch(0, 1);
+    let held = "select string_agg(co_name, ',' order by co_name) from pgq.subscription join pgq.consumer on co_id = sub_consumer";
+    assert_eq!(hosts.on(1, held), "castor,helen");
+    for node in [2, 0, 1] {
+        hosts.on(node, "alter table t add column w int");
+    }
+    hosts.on(
+        1,
+        "update t set w = 1 where id < 20; insert into t (v) values ('b')",
+    );
+    hosts.assert_same_as(1, 2);
+    hosts.wait_ready(2);
+    hosts.switch(1, 2);
+    hosts.wait_role(1, "standby 3");
+    hosts.on(
+        2,
+        "update t set w = 2 where id < 10; delete from t where id = 1",
+    );
+    // Its log ends where that of pollux begins, and it has heard of neither.
+    hosts.replays[0].run(&["start", "-d"]).ok();
+    hosts.wait_log(0, "joined");
+    wait_until("castor to go on at helen", SOON, || {
+        hosts.replays[0].log().matches("hopped").count() == 2
+    });
+    hosts.wait_role(0, "standby 3");
+    hosts.assert_same_as(2, 0);
+    assert_eq!(hosts.replays[0].log().matches("hopped").count(), 2);
+
+    // A fence that was written through belongs to no other node: it stays what it is, and says so.
+    hosts.assert_same_as(2, 1);
+    hosts.wait_ready(1);
+    let operation = hosts.begin(2, 1);
+    let place = hosts.on(
+        2,
+        "select epoch || ',' || tick_id || ',' || tick_tag from trunkline.fence('q1')",
+    );
+    let set = hosts.on(2, "select trunkline.set_state('q1')");
+    hosts.replays[2].run(&["stop"]).ok();
+    let at = "select epoch || ',' || tick_id || ',' || tick_tag from trunkline.position";
+    wait_until("the final tick", SOON, || hosts.on(1, at) == place);
+    hosts.on(
+        2,
+        "alter table t disable trigger deny_trunkline; insert into t (v) values ('lost'); \
+                 alter table t enable trigger deny_trunkline",
+    );
+    hosts.on(1, &promote(&operation, &place, &set));
+    hosts.replays[2].run(&["start", "-d"]).ok();
+    hosts.wait_log(2, "cannot join the later provider yet");
+    assert_eq!(hosts.role(2), "fenced 3");
+    // A further fence does not move the end of a log that others have gone on from.
+    let again = hosts.on(
+        2,
+        "select epoch || ',' || tick_id || ',' || tick_tag from trunkline.fence('q1')",
+    );
+    assert_eq!(again, place);
+}
+
+#[test]
+fn a_log_that_has_ended_says_so_to_who_follows_it_and_to_who_comes() {
+    let hosts = Hosts::standbys(&[10, 15]);
+    let stuck = Follower::of(&hosts, 0);
+    hosts.on(
+        0,
+        "insert into t (v) select g from generate_series(1, 50) g",
+    );
+    stuck.assert_same(&hosts, 0);
+    hosts.wait_ready(1);
+    hosts.switch(0, 1);
+    hosts.wait_role(0, "standby 2");
+    wait_until("the follower to say that the log has ended", SOON, || {
+        stuck
+            .replay
+            .run(&["status"])
+            .stdout
+            .contains("the log of queue 'q1' ends")
+    });
+
+    // Nobody can come to follow a log that does not go on.
+    let late = Follower::installed(&hosts, 0);
+    late.replay.run(&["add", "--all"]).code(1).says(&[
+        "public.t",
+        "the log of queue 'q1' has ended",
+        "Follow the provider",
+    ]);
+    hosts.on(1, "insert into t (v) values ('after')");
+    hosts.assert_same_as(1, 0);
+}
+
+#[test]
+fn a_node_without_a_queue_hears_the_others_too() {
+    let hosts = Hosts::standbys(&[15, 15]);
+    let node = Cluster::builder(&Server::version(15)).start();
+    node.create_db(DB);
+    node.psql(DB, TABLES_10);
+    let scratch = Scratch::new();
+    let (_, replay) = configure(&scratch, DB, &hosts.nodes[0], &[&node], "", "");
+    let own = std::fs::read_to_string(&replay.config).unwrap();
+    let list = std::fs::read_to_string(&hosts.replays[0].config).unwrap();
+    let list = list
+        .lines()
+        .find(|line| line.contains("provider_db"))
+        .unwrap();
+    let own: Vec<&str> = own
+        .lines()
+        .map(|line| {
+            if line.contains("provider_db") {
+                list
+            } else {
+                line
+            }
+        })
+        .collect();
+    std::fs::write(&replay.config, own.join("\n")).unwrap();
+    let replay = Node::new("replay", &scratch, &replay.config, "replay1");
+    replay.run(&["install"]).ok();
+    replay.run(&["start", "-d"]).ok();
+    let heard = "select count(*) from trunkline.member where role = 'provider'";
+    wait_until("the reader to hear the provider", SOON, || {
+        node.psql(DB, heard) == "1"
+    });
+    let log = replay.log();
+    replay.run(&["stop"]).ok();
+    assert!(!log.contains("takes in nothing"), "{log}");
+}
