@@ -49,7 +49,8 @@ need_rust() {
 # as_postgres COMMAND...: servers refuse to run as root, so root runs them as postgres.
 as_postgres() {
     if [ "$(id -u)" -eq 0 ]; then
-        setpriv --reuid=postgres --regid=postgres --init-groups env HOME=/ "$@"
+        # The caller's directory may be one that postgres may not look into.
+        setpriv --reuid=postgres --regid=postgres --init-groups env -C / HOME=/ "$@"
     else
         "$@"
     fi
