@@ -74,7 +74,7 @@ $$;
 revoke all on function trunkline.stands_by(int4) from public;
 
 -- Function trunkline.is_ready_only(i_table oid): whether a table, or the table that it is a partition of, is captured for the set
--- and for nobody who would read it now. Tables: reads captured and captured_part. Users: everyone.
+-- and for nobody who would read it now. Tables: reads captured, captured_part and role. Users: the schema's owner.
 create or replace function trunkline.is_ready_only(i_table oid) returns bool
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -85,6 +85,14 @@ begin
                       and trunkline.stands_by(c.queue_id));
 end
 $$;
+revoke all on function trunkline.is_ready_only(oid) from public;
+-- Replay asks as the owner of schema trunkline, who may be another role than the one that installs capture.
+do $do$
+begin
+    execute pg_catalog.format('grant execute on function trunkline.is_ready_only(oid) to %I', (
+        select pg_catalog.pg_get_userbyid(n.nspowner) from pg_catalog.pg_namespace n where n.nspname = 'trunkline'));
+end
+$do$;
 
 -- Function trunkline.captured_root(i_table oid): the captured table that a table is a partition of; else the table
 -- itself.

@@ -83,7 +83,11 @@ begin
           join pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'trunkline'::regnamespace) then
         return false;
     end if;
-    return to_regprocedure('trunkline.is_ready_only(oid)') is null or not trunkline.is_ready_only(i_table);
+    if has_function_privilege(to_regprocedure('trunkline.is_ready_only(oid)'), 'execute') is not true then
+        -- Capture is older, or another role's.
+        return true;
+    end if;
+    return not trunkline.is_ready_only(i_table);
 end
 $$;
 revoke all on function trunkline.is_unlogged(oid) from public;
