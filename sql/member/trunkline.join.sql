@@ -16,7 +16,7 @@ set lock_timeout = '300 ms'
 as $$
 declare
     v_role    trunkline.role;
-    v_term    bigint := trunkline.successor(i_queue);
+    v_term    bigint;
     v_node    bigint;
     v_queue   int4;
 begin
@@ -30,6 +30,8 @@ begin
     if trunkline.is_copy() or v_role.role <> 'fenced' then
         raise exception 'this node is no fenced provider of queue %', quote_literal(i_queue) using errcode = '55000';
     end if;
+    -- Under the lock: until then another command may have moved the end of the log.
+    v_term := trunkline.successor(i_queue);
     if v_term is null then
         raise exception 'nobody has become the provider of queue % at tick %, where the log of this node ends',
                 quote_literal(i_queue), v_role.final_tick_id

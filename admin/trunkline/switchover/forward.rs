@@ -205,8 +205,11 @@ impl Work<'_> {
         if is_whole {
             self.pause = self.fenced_at.map(|at| at.elapsed());
         } else {
-            let left =
-                left.map_or_else(|| why.unwrap_or_default(), |left| format!("{left} tables"));
+            let left = match (left, why) {
+                (Some(left), _) => format!("{left} tables"),
+                (None, Some(why)) => why,
+                (None, None) => "it was not asked".to_owned(),
+            };
             eprintln!(
                 "warning: {node} is the provider, and does not take all writes yet ({left}); its ticker goes on"
             );

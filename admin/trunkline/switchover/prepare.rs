@@ -122,9 +122,8 @@ pub(super) fn tell(
     }
     for one in refused {
         let failure = Failure::message(exit, format!("refused: {}", one.reason));
-        failure
-            .with_hint(one.hint.clone().unwrap_or_default())
-            .print();
+        let hint = one.hint.clone();
+        Failure { hint, ..failure }.print();
     }
     if let (Some(ready), Some(pause), Exit::Done) = (ready, pause, exit) {
         output::print(&format!(

@@ -61,7 +61,12 @@ pub(crate) async fn run(
             abort(work).await
         };
     }
-    let to = args.to.as_deref().unwrap_or_default();
+    let Some(to) = args.to.as_deref() else {
+        return Err(Failure::message(
+            Exit::Usage,
+            "--to names the node that becomes the provider",
+        ));
+    };
     let cast = match cast(&said, to) {
         Casting::Cast(cast) => cast,
         Casting::IsProvider => {

@@ -86,7 +86,10 @@ impl Stop {
     /// The same as a failure, with what became of the two nodes.
     pub(super) fn failure(self, state: &str) -> Failure {
         let failure = Failure::message(self.exit, format!("{}; {state}", self.text));
-        failure.with_hint(self.hint.unwrap_or_default())
+        Failure {
+            hint: self.hint,
+            ..failure
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod moving;
 mod origins;
 mod promotion;
 mod promotion_edges;
+mod redirection;
 mod refusals;
 mod switchover;
 mod switchover_killed;
