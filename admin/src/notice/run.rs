@@ -46,11 +46,10 @@ impl Command {
             error: Some(format!("{} cannot be started: {error}", self.program())),
             output: String::new(),
         };
-        let (child, pipe) = match self.start(values) {
+        let (mut group, pipe) = match self.start(values) {
             Ok(started) => started,
             Err(error) => return failed(error),
         };
-        let mut group = Group(child);
         let mut output = Output {
             pipe,
             kept: Vec::new(),
@@ -67,26 +66,46 @@ impl Command {
         }
     }
 
-    fn start(&self, values: &Values) -> std::io::Result<(Child, Receiver)> {
+    fn start(&self, values: &Values) -> std::io::Result<(Group, Receiver)> {
         // One pipe for both, so that lines stay in their order.
         let (reader, writer) = std::io::pipe()?;
-        let child = tokio::process::Command::new(self.program())
+        let mut program = tokio::process::Command::new(self.program());
+        program
             .args(self.arguments(values))
             .envs(values.variables())
             .stdin(Stdio::null())
             .stdout(writer.try_clone()?)
-            .stderr(writer)
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        Ok((child, Receiver::from_owned_fd(reader.into())?))
+            .stderr(writer);
+        let group = Group::start(&mut program)?;
+        Ok((group, Receiver::from_owned_fd(reader.into())?))
     }
+}
+
+/// Runs a program to its end, in a process group of its own; where it reads and writes is the caller's to say. If it
+/// has not ended within `limit` it is ended with all processes of its group. If the future is dropped, the group is
+/// killed.
+///
+/// # Errors
+/// Why the program has not ended with 0.
+pub async fn run_within(
+    program: &mut tokio::process::Command,
+    limit: Duration,
+) -> Result<(), String> {
+    let mut group =
+        Group::start(program).map_err(|error| format!("it cannot be started: {error}"))?;
+    let error = group.end_within(limit, &CancellationToken::new()).await;
+    error.map_or(Ok(()), Err)
 }
 
 /// A running command, which leads a process group.
 struct Group(Child);
 
 impl Group {
+    fn start(program: &mut tokio::process::Command) -> std::io::Result<Group> {
+        let program = program.process_group(0).kill_on_drop(true);
+        program.spawn().map(Group)
+    }
+
     /// Why the command has not ended well.
     async fn end_within(&mut self, limit: Duration, stop: &CancellationToken) -> Option<String> {
         let stopping = async {
@@ -230,6 +249,12 @@ mod tests {
             Some("has not ended within 2 s, and was ended")
         );
         assert_eq!(ended.output, "here");
+        let mut program = tokio::process::Command::new("sh");
+        program.args(["-c", "sleep 7654321 & sleep 7654321"]);
+        assert_eq!(
+            run_within(&mut program, Duration::from_millis(200)).await,
+            Err("has not ended within 0.2 s, and was ended".to_owned())
+        );
         stop.cancel();
         let ended = run("sleep 7654321", LONG, &stop).await;
         assert_eq!(

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use admin::notice;
 use sql::operation::Plan;
 use tokio::process::Command;
 
@@ -14,23 +15,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// It finds what it is about in its environment: TRUNKLINE_QUEUE, TRUNKLINE_OLD and TRUNKLINE_NEW.
 ///
 /// # Errors
-/// How it ended, or that it did not within a minute; then it is killed.
+/// How it ended, or that it did not within a minute; then it is ended with all that it has started.
 pub(super) async fn run(line: &str, plan: &Plan) -> Result<(), String> {
-    let mut child = Command::new("sh")
-        .arg("-c")
+    let mut sh = Command::new("sh");
+    sh.arg("-c")
         .arg(line)
         .env("TRUNKLINE_QUEUE", &plan.queue)
         .env("TRUNKLINE_OLD", plan.old.title())
         .env("TRUNKLINE_NEW", plan.new.title())
         .stdin(Stdio::null())
-        .stdout(std::io::stderr())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("sh cannot be run: {error}"))?;
-    match tokio::time::timeout(LIMIT, child.wait()).await {
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(format!("it ended with {status}")),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("it did not end within {} s", LIMIT.as_secs())),
-    }
+        .stdout(std::io::stderr());
+    notice::run_within(&mut sh, LIMIT).await
 }
