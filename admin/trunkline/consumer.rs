@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Serialize;
 use sql::near;
+use sql::provider::Capture;
 use sql::queue::tick::{self, TickAt, TickId};
 use tokio_postgres::Transaction;
 
@@ -228,23 +229,17 @@ async fn unregister(
     force: bool,
     common: &CommonArgs,
 ) -> Result<Exit, Failure> {
-    let mut captures = capture::left_in(place, queue).await?;
-    captures.retain(|capture| capture.consumers.iter().any(|of| of.consumer == consumer));
-    let known = remove(place, queue, consumer, common).await?;
-    if !known && (!force || captures.is_empty()) {
+    let known = if force {
+        end(place, queue, consumer, common).await?
+    } else {
+        remove(place, queue, consumer, common).await?
+    };
+    if !known {
         return Err(no_consumer(place, queue, consumer).await);
     }
+    let captures = captured_for(place, queue, consumer).await?;
     let helpers = helpers(place, queue, consumer).await?;
-    if force {
-        for helper in &helpers {
-            remove(place, queue, helper, common).await?;
-        }
-        let wanted = CaptureEnd {
-            consumer: Some(consumer),
-            registered: true,
-        };
-        capture::end(place, &captures, wanted, common).await?;
-    } else if !captures.is_empty() || !helpers.is_empty() {
+    if !captures.is_empty() || !helpers.is_empty() {
         eprintln!(
             "warning: {} tables and sequences are still captured for {consumer}, and {} of its helpers still hold the \
              queue; trunkline consumer unregister --force ends both",
@@ -253,6 +248,36 @@ async fn unregister(
         );
     }
     Ok(Exit::Done)
+}
+
+/// Removes a consumer and its helpers, and ends what is captured for it; false: there was nothing of it.
+pub(crate) async fn end(
+    place: &Located,
+    queue: &str,
+    consumer: &str,
+    common: &CommonArgs,
+) -> Result<bool, Failure> {
+    let captures = captured_for(place, queue, consumer).await?;
+    let mut known = remove(place, queue, consumer, common).await?;
+    for helper in helpers(place, queue, consumer).await? {
+        known |= remove(place, queue, &helper, common).await?;
+    }
+    let wanted = CaptureEnd {
+        consumer: Some(consumer),
+        registered: true,
+    };
+    capture::end(place, &captures, wanted, common).await?;
+    Ok(known || !captures.is_empty())
+}
+
+async fn captured_for(
+    place: &Located,
+    queue: &str,
+    consumer: &str,
+) -> Result<Vec<Capture>, Failure> {
+    let mut captures = capture::left_in(place, queue).await?;
+    captures.retain(|capture| capture.consumers.iter().any(|of| of.consumer == consumer));
+    Ok(captures)
 }
 
 /// Removes a consumer; false: the consumer did not exist.

@@ -5,6 +5,7 @@ mod check;
 mod consumer;
 mod events;
 mod fence;
+mod member;
 mod places;
 mod probe;
 mod queue;
@@ -30,6 +31,7 @@ use crate::check::CheckArgs;
 use crate::consumer::ConsumerCommand;
 use crate::events::EventsArgs;
 use crate::fence::{FenceArgs, UnfenceArgs};
+use crate::member::MemberCommand;
 use crate::places::PlaceArgs;
 use crate::probe::ProbeArgs;
 use crate::queue::QueueCommand;
@@ -116,6 +118,13 @@ enum Command {
     ///
     /// Of a ticker's databases, or of a replay's own (subscriber_db). Its replay runs event_notification_command.
     Events(EventsArgs),
+    /// The nodes of a set: list, remove
+    ///
+    /// As the node's own databases have heard of them: those of a ticker, or a replay's own (subscriber_db).
+    Member {
+        #[command(subcommand)]
+        command: MemberCommand,
+    },
     /// Make a standby the provider of a queue's set, and the provider its standby, as planned
     ///
     /// Reads the replay.toml of any node of the set: its provider_db names the hosts. Every transaction that the
@@ -220,6 +229,11 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Events(events) => {
             let configs = load_configs(&args.common)?;
             let done = events::run(events, &configs);
+            cli::run_command("trunkline", &args.common, done)
+        }
+        Command::Member { command } => {
+            let configs = load_configs(&args.common)?;
+            let done = member::run(command, &configs, &args.common);
             cli::run_command("trunkline", &args.common, done)
         }
         Command::Switchover(switchover) => {

@@ -245,29 +245,39 @@ fn session_name(job: &str) -> ApplicationName {
 
 /// Opens a database; None: it has no queue and need not have one.
 async fn open(target: &NamedDatabase) -> Result<Option<Located>, Failure> {
-    let name = target.info.dbname().to_owned();
-    let context = || format!("could not ask database {name}");
+    let name = target.info.dbname();
     let session = target.info.connect(&session_name(&target.job)).await?;
-    let installed = sql::queue::is_installed(&*session).await;
-    if !installed.with_context(context)? {
-        if target.may_lack_queue {
-            return Ok(None);
-        }
-        return Err(Failure::message(
+    match locate(session, name, &target.job).await? {
+        Some(place) => Ok(Some(place)),
+        None if target.may_lack_queue => Ok(None),
+        None => Err(Failure::message(
             Exit::Failed,
             format!("the queue is not installed in database {name}"),
         )
-        .with_hint("run ticker install"));
+        .with_hint("run ticker install")),
+    }
+}
+
+/// The database of an open session; None: it has no queue.
+pub(crate) async fn locate(
+    session: Session,
+    name: &str,
+    job: &str,
+) -> Result<Option<Located>, Failure> {
+    let context = || format!("could not ask database {name}");
+    let installed = sql::queue::is_installed(&*session).await;
+    if !installed.with_context(context)? {
+        return Ok(None);
     }
     // A schema that is missing now may be made by somebody else in the next moment; it is not asked then.
     let proven = ownership::prove(&*session, Schema::PROVIDER).await;
     let has_capture = proven.with_context(context)?.contains(&Schema::Trunkline);
     let identity = standing::identity(&*session).await.with_context(context)?;
     Ok(Some(Located {
-        name,
+        name: name.to_owned(),
         session,
         has_capture,
-        job: target.job.clone(),
+        job: job.to_owned(),
         identity,
     }))
 }

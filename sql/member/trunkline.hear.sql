@@ -12,7 +12,7 @@
 --   why      why it is or must be fenced
 --   error    why it could not be fenced now
 --   null: nothing of that. Errors: 22023 what is said is no introduction.
--- Tables: writes member, history, role, event, and what a fence writes.
+-- Tables: writes member, removed_member, history, role, event, and what a fence writes.
 -- Users: the schema's owner, who may grant EXECUTE. Whoever has it can stop all writes of the applications, by speaking
 -- of a higher term.
 create or replace function trunkline.hear(i_queue text, i_said jsonb) returns jsonb
@@ -64,6 +64,7 @@ begin
     if v_said.node = v_own then
         return null;
     end if;
+    perform trunkline.note_removed(i_queue, v_said.node, i_said -> 'removed');
     perform trunkline.note_history(i_queue, v_said.history);
     perform trunkline.end_log(i_queue);
     select case when v_said.term > v_role.term
@@ -134,6 +135,35 @@ end
 $$;
 revoke all on function
     trunkline.note_member(text, bigint, text, int4, text, bigint, timestamptz, bigint, jsonb, timestamptz) from public;
+
+-- Function trunkline.note_removed(i_queue, i_speaker, i_removed): a node that speaks is a member, and those are none that it has
+-- heard were removed, unless they were heard here since. The time is told as seconds since then, so that clocks of two hosts are
+-- not compared. For hear only. Tables: writes member and removed_member.
+create or replace function trunkline.note_removed(i_queue text, i_speaker bigint, i_removed jsonb) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from trunkline.removed_member r where r.queue_name = i_queue and r.node_id = i_speaker;
+    -- Most sets have none.
+    if coalesce(i_removed, '[]') = '[]' then
+        return;
+    end if;
+    insert into trunkline.removed_member (queue_name, node_id, removed_at)
+    select i_queue, r.node, clock_timestamp() - r.age * interval '1 s'
+      from jsonb_to_recordset(i_removed) r (node bigint, age float8)
+     where r.node not in (i_speaker, (select n.node_id from trunkline.node n))
+       and not exists (select from trunkline.removed_member o where o.queue_name = i_queue and o.node_id = r.node)
+       and not exists (select from trunkline.member m
+                        where m.queue_name = i_queue and m.node_id = r.node
+                          and m.heard_at > clock_timestamp() - r.age * interval '1 s')
+    on conflict do nothing;
+    delete from trunkline.member m
+     using trunkline.removed_member r
+     where m.queue_name = i_queue and r.queue_name = i_queue and r.node_id = m.node_id and m.heard_at <= r.removed_at;
+end
+$$;
+revoke all on function trunkline.note_removed(text, bigint, jsonb) from public;
 
 -- Function trunkline.end_log(i_queue): where another node has become the provider at a tick of this fenced node's log, nobody
 -- reads beyond that tick: what comes after it belongs to no other node. For hear only. Tables: reads role and history; writes

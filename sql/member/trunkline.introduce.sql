@@ -12,10 +12,11 @@
 --   ended         it is fenced, and another node has become the provider where its log ends (trunkline.join)
 --   place         where it stands there: [epoch, tick, tag]; of a fenced node the end of its own log
 --   members       the other nodes, as it has last heard of each: node, role, term, and age, the seconds since
+--   removed       nodes that somebody has taken out of the set: node, and age, the seconds since
 --   known_term    the highest term that it has heard of
 --   set           the first provider of the set, which tells it from another one of the same name; null: not known
 --   history       the rows of trunkline.history
--- Tables: reads role, member, history, node, position and pgq.queue. Users: pgq_admin.
+-- Tables: reads role, member, removed_member, history, node, position and pgq.queue. Users: pgq_admin.
 create or replace function trunkline.introduce(i_queue text) returns jsonb
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -58,6 +59,10 @@ begin
                        'node', m.node_id, 'role', m.role, 'term', m.term,
                        'age', greatest(0, extract(epoch from clock_timestamp() - m.heard_at))) order by m.node_id)
               from trunkline.member m where m.queue_name = i_queue), '[]'),
+        'removed', coalesce((
+            select jsonb_agg(jsonb_build_object(
+                       'node', r.node_id, 'age', greatest(0, extract(epoch from clock_timestamp() - r.removed_at))) order by r.node_id)
+              from trunkline.removed_member r where r.queue_name = i_queue), '[]'),
         'known_term', greatest(v_role.term,
             (select max(m.term) from trunkline.member m where m.queue_name = i_queue),
             (select max(h.term) from trunkline.history h where h.queue_name = i_queue)),

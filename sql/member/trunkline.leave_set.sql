@@ -1,6 +1,6 @@
 -- Function trunkline.leave_set(i_queue): forgets the set of a queue that is being dropped, for pgq.drop_queue: no table
 -- is captured into it any more, so no trigger is left. A standby, whose tables replay brings, stays one.
--- Tables: writes trunkline.role, history, member, event, operation and node; alters the database.
+-- Tables: writes trunkline.role, history, member, removed_member, event, operation and node; alters the database.
 create or replace function trunkline.leave_set(i_queue text) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -10,6 +10,7 @@ begin
         return;
     end if;
     delete from trunkline.member m where m.queue_name = i_queue;
+    delete from trunkline.removed_member r where r.queue_name = i_queue;
     delete from trunkline.history h where h.queue_name = i_queue;
     delete from trunkline.event e where e.queue_name = i_queue;
     delete from trunkline.operation o where o.queue_name = i_queue;

@@ -49,14 +49,20 @@ begin
 end
 $$;
 
--- Function trunkline.forget_member(i_queue, i_node): forgets a node that is gone for ever: also that it was a second
--- provider, or a second server of one identity. Should it be heard again, it is known again.
--- Result: whether it was known. Tables: writes member. Users: the schema's owner.
+-- Function trunkline.forget_member(i_queue, i_node): takes a node out of a set that is gone for ever: also that it was a
+-- second provider, or a second server of one identity. The other nodes hear of it at their next meeting with this one
+-- (trunkline.hear), so that what they have heard of the node does not count any more. Should it be heard again, it is
+-- known again.
+-- Result: whether it was known. Tables: writes member and removed_member. Users: the schema's owner.
 create or replace function trunkline.forget_member(i_queue text, i_node bigint) returns bool
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- A row of this node's own id is another server, and what is known of this node stays.
+    insert into trunkline.removed_member (queue_name, node_id)
+    select i_queue, i_node where i_node is distinct from (select n.node_id from trunkline.node n)
+        on conflict (queue_name, node_id) do update set removed_at = clock_timestamp();
     delete from trunkline.member m where m.queue_name = i_queue and m.node_id = i_node;
     return found;
 end

@@ -36,6 +36,9 @@ pub struct Introduction {
     /// The other nodes, as it has last heard of each.
     #[serde(default)]
     pub members: Vec<Word>,
+    /// Nodes that somebody has taken out of the set.
+    #[serde(default)]
+    pub removed: Vec<Removed>,
     /// The highest term that it has heard of.
     pub known_term: Option<i64>,
     /// The first provider of the set, which tells it from another one of the same name.
@@ -52,6 +55,15 @@ pub struct Word {
     /// The reign that the role belongs to.
     pub term: i64,
     /// Seconds since, at most some ten too many.
+    pub age: f64,
+}
+
+/// A node that somebody has taken out of a set: what was heard of it before counts for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct Removed {
+    /// The node.
+    pub node: NodeId,
+    /// Seconds since.
     pub age: f64,
 }
 
@@ -214,60 +226,95 @@ fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Error> {
         .map_err(|error| Error::Unexpected(format!("a node says of itself {json}: {error}")))
 }
 
-/// Another node of a set, as this one has heard of it.
+/// A node of a set, as this one has heard of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Member {
+pub struct SetNode {
     /// The queue whose name the set has.
     pub queue: String,
+    /// It is the node that was asked.
+    pub is_own: bool,
     /// Its identity.
     pub node: NodeId,
     /// What operators call it.
     pub name: Option<String>,
     /// Its role.
     pub role: Role,
-    /// The reign that the role belongs to.
+    /// The reign that the role belongs to; 0: it follows, and has no role.
     pub term: i64,
     /// Seconds since it has the role; None: it has none, and follows.
     pub since_seconds: Option<f64>,
-    /// The node that it reads from, and what operators call that one.
+    /// The node that it reads from.
     pub upstream: Option<NodeId>,
-    /// See `upstream`.
+    /// What operators call that one.
     pub upstream_name: Option<String>,
+    /// As what it reads there, or would read.
+    pub consumer: Option<String>,
+    /// Ticks that the furthest node that reads the same log is ahead of it; None: it reads none.
+    pub behind: Option<i64>,
     /// Seconds since it was heard.
     pub heard_seconds: f64,
     /// Why no node of the set can be trusted to be the provider.
     pub problem: Option<String>,
 }
 
-/// The other nodes of this node's sets; empty where no roles are installed. Needs pgq_reader. Source:
-/// `trunkline.members`.
-pub async fn members(client: &impl GenericClient) -> Result<Vec<Member>, Error> {
-    if !function_exists(client, Schema::Trunkline, "members(text)").await? {
+impl SetNode {
+    /// What operators call it, else its identity.
+    pub fn title(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.node.to_string())
+    }
+
+    /// The node that it reads from, by name or identity.
+    pub fn follows(&self) -> Option<String> {
+        let upstream = || self.upstream.map(|upstream| upstream.to_string());
+        self.upstream_name.clone().or_else(upstream)
+    }
+}
+
+/// The nodes of this node's sets, this one first; empty where what is installed does not know of them. Needs
+/// pgq_reader. Source: `trunkline.nodes`.
+pub async fn nodes(client: &impl GenericClient) -> Result<Vec<SetNode>, Error> {
+    if !function_exists(client, Schema::Trunkline, "nodes(text)").await? {
         return Ok(Vec::new());
     }
     let rows = client
         .query(
-            "select queue_name, node_id, name, role, term, upstream, upstream_name, heard_seconds, problem, \
-                    extract(epoch from pg_catalog.clock_timestamp() - since)::float8 \
-               from trunkline.members()",
+            "select queue_name, own, node_id, name, role, term, \
+                    extract(epoch from pg_catalog.clock_timestamp() - since)::float8, \
+                    upstream, upstream_name, consumer, behind, heard_seconds, problem \
+               from trunkline.nodes()",
             &[],
         )
         .await
         .map_err(Error::database("ask for the nodes of the set"))?;
-    rows.iter().map(member).collect()
+    rows.iter().map(set_node).collect()
 }
 
-fn member(row: &Row) -> Result<Member, Error> {
-    Ok(Member {
+fn set_node(row: &Row) -> Result<SetNode, Error> {
+    Ok(SetNode {
         queue: column(row, 0)?,
-        node: NodeId(column(row, 1)?),
-        name: column(row, 2)?,
-        role: Role::of(column(row, 3)?)?,
-        term: column(row, 4)?,
-        upstream: column::<Option<i64>>(row, 5)?.map(NodeId),
-        upstream_name: column(row, 6)?,
-        heard_seconds: column(row, 7)?,
-        problem: column(row, 8)?,
-        since_seconds: column(row, 9)?,
+        is_own: column(row, 1)?,
+        node: NodeId(column(row, 2)?),
+        name: column(row, 3)?,
+        role: Role::of(column(row, 4)?)?,
+        term: column(row, 5)?,
+        since_seconds: column(row, 6)?,
+        upstream: column::<Option<i64>>(row, 7)?.map(NodeId),
+        upstream_name: column(row, 8)?,
+        consumer: column(row, 9)?,
+        behind: column(row, 10)?,
+        heard_seconds: column(row, 11)?,
+        problem: column(row, 12)?,
     })
+}
+
+/// Takes a node out of a set; false: it was not known. The other nodes hear of it. Source: `trunkline.forget_member`.
+///
+/// # Errors
+/// Those of the function, such as that the session's role may not call it.
+pub async fn forget(client: &impl GenericClient, queue: &str, node: NodeId) -> Result<bool, Error> {
+    let row = client
+        .query_one("select trunkline.forget_member($1, $2)", &[&queue, &node.0])
+        .await
+        .map_err(Error::database("take a node out of the set"))?;
+    column(&row, 0)
 }

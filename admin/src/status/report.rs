@@ -249,6 +249,13 @@ impl ReplayStatus {
         self.provider.reasons.iter().chain(of_subscribers)
     }
 
+    /// What the first of the job's databases that is in the set of the queue's name says of it, subscribers before the
+    /// provider; None: none is in a set.
+    pub fn set(&self) -> Option<&RoleFacts> {
+        let mut own = self.subscribers.iter().filter_map(|one| one.role.as_ref());
+        own.next().or(self.provider.role.as_ref())
+    }
+
     /// The severity of the worst reason; None: all is well.
     pub fn severity(&self) -> Option<Severity> {
         worst(self.reasons())

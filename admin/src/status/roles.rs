@@ -1,7 +1,7 @@
 //! Asks a database what it is in the sets of its queues.
 
 use sql::event_log::{self, Waiting};
-use sql::meeting::{self, Member};
+use sql::meeting::{self, SetNode};
 use sql::operation::{self, Operation};
 use sql::role;
 
@@ -12,12 +12,41 @@ use crate::output::seconds;
 pub(super) async fn roles(
     client: &tokio_postgres::Client,
 ) -> Result<Vec<(String, RoleFacts)>, sql::Error> {
+    let nodes = meeting::nodes(client).await?;
+    let mut told = with_role(client).await?;
+    // A node that follows without a role is in the set that it has met.
+    for own in nodes.iter().filter(|node| node.is_own) {
+        if !told.iter().any(|(queue, _)| *queue == own.queue) {
+            told.push((
+                own.queue.clone(),
+                RoleFacts::without_role(own.role.as_str()),
+            ));
+        }
+    }
+    for (queue, facts) in &mut told {
+        let of_set = nodes.iter().filter(|node| node.queue == *queue);
+        for node in of_set {
+            if node.is_own {
+                facts.node = Some(node.node.to_string());
+                facts.name.clone_from(&node.name);
+                facts.follows = node.follows();
+            } else {
+                facts.members.push(member_facts(node));
+            }
+        }
+    }
+    Ok(told)
+}
+
+/// The roles that stand in the database, without the nodes of their sets.
+async fn with_role(
+    client: &tokio_postgres::Client,
+) -> Result<Vec<(String, RoleFacts)>, sql::Error> {
     let roles = role::list(client).await?;
     if roles.is_empty() {
         return Ok(Vec::new());
     }
     let problems = role::fence_problems(client).await?;
-    let members = meeting::members(client).await?;
     let operations = operation::list(client, None).await?;
     let waiting = event_log::waiting(client).await?;
     let of_queue = |queue: &str| {
@@ -32,19 +61,13 @@ pub(super) async fn roles(
         .into_iter()
         .map(|one| {
             let facts = RoleFacts {
-                role: one.role.as_str(),
-                since_seconds: one.seconds,
+                since_seconds: Some(one.seconds),
                 term: one.term,
                 reason: one.reason,
-                set_by: one.set_by,
+                set_by: Some(one.set_by),
                 final_tick: one.final_tick,
                 opening: one.opening,
                 problems: of_queue(&one.queue),
-                members: members
-                    .iter()
-                    .filter(|member| member.queue == one.queue)
-                    .map(member_facts)
-                    .collect(),
                 operation: operations
                     .iter()
                     .find(|operation| operation.queue == one.queue && operation.is_running())
@@ -53,6 +76,7 @@ pub(super) async fn roles(
                     .iter()
                     .find(|waiting| waiting.queue == one.queue)
                     .map(untold),
+                ..RoleFacts::without_role(one.role.as_str())
             };
             (one.queue, facts)
         })
@@ -65,15 +89,14 @@ pub(super) fn of_queue(roles: &[(String, RoleFacts)], queue: &str) -> Option<Rol
     of_queue.next().map(|(_, facts)| facts.clone())
 }
 
-fn member_facts(member: &Member) -> MemberFacts {
-    let upstream = member.upstream.map(|node| node.to_string());
+fn member_facts(member: &SetNode) -> MemberFacts {
     MemberFacts {
         node: member.node.to_string(),
         name: member.name.clone(),
         role: member.role.as_str(),
         since_seconds: member.since_seconds,
         term: member.term,
-        follows: member.upstream_name.clone().or(upstream),
+        follows: member.follows(),
         heard_seconds: member.heard_seconds,
         problem: member.problem.clone(),
     }

@@ -191,7 +191,10 @@ fn subscriber_branch(subscriber: &SubscriberStatus) -> Branch {
 /// What a database is in its set; none for a plain provider or subscriber.
 fn role_branch(role: Option<&RoleFacts>) -> Option<Branch> {
     role.map(|role| Branch {
-        text: format!("role: {}", role.describe()),
+        text: match &role.name {
+            Some(name) => format!("role of {name}: {}", role.describe()),
+            None => format!("role: {}", role.describe()),
+        },
         twigs: role
             .operation
             .iter()
@@ -329,14 +332,9 @@ mod tests {
                 pid_problem: None,
                 provider: ProviderStatus {
                     role: Some(RoleFacts {
-                        role: "provider",
-                        since_seconds: 60.0,
+                        name: Some("castor".into()),
+                        since_seconds: Some(60.0),
                         term: 3,
-                        reason: None,
-                        set_by: "postgres".into(),
-                        final_tick: None,
-                        opening: false,
-                        problems: Vec::new(),
                         members: vec![MemberFacts {
                             node: "17".into(),
                             name: Some("pollux".into()),
@@ -347,8 +345,7 @@ mod tests {
                             heard_seconds: 1.0,
                             problem: None,
                         }],
-                        operation: None,
-                        untold: None,
+                        ..RoleFacts::without_role("provider")
                     }),
                     reachable: true,
                     last_tick: Some(12),
@@ -411,7 +408,7 @@ ticker t: running, pid 7
       └─ held by transaction psql, pid 77, xid 1234, for 1 h 1 min, 5 MB, database db1, idle in transaction
 replay j: not running on this host
 ├─ provider, queue q: tick 12, 3 min 20 s ago
-│  ├─ role: provider for 1 min 0 s, term 3
+│  ├─ role of castor: provider for 1 min 0 s, term 3
 │  │  └─ pollux: standby, term 3, follows castor
 │  └─ critical: ticker: no tick for 3 min 20 s: does the ticker run?
 └─ subscriber s1: stopped, tick 11, lag 0.50 s, 9 events behind, 1000000 rows of a batch written so far, 2 conflicts

@@ -63,17 +63,9 @@ mod tests {
     #[test]
     fn what_takes_writes_against_the_role_is_critical() {
         let facts = |role: &'static str, opening, problems: &[&str]| RoleFacts {
-            role,
-            since_seconds: 1.0,
-            term: 1,
-            reason: None,
-            set_by: "postgres".into(),
-            final_tick: None,
             opening,
             problems: problems.iter().map(|text| (*text).to_owned()).collect(),
-            members: Vec::new(),
-            operation: None,
-            untold: None,
+            ..RoleFacts::without_role(role)
         };
         let level = |facts: &RoleFacts| {
             let of = || "db1/q".to_owned();

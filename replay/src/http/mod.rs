@@ -6,6 +6,7 @@ mod page;
 mod plot;
 mod samples;
 mod serve;
+mod set;
 
 use std::{sync::Arc, time::Duration};
 

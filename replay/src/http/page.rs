@@ -11,6 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::{
     plot::{self, Lines},
     samples::Sample,
+    set,
 };
 
 /// The page is light or dark as the browser is. The plots' text and axes are black by the drawing library's attributes,
@@ -54,6 +55,7 @@ pub(super) fn draw(status: &ReplayStatus, history: &[Sample]) -> Markup {
                 (provider(status))
                 (reasons(status))
                 (subscribers(&status.subscribers))
+                (set::draw(status))
                 (plot("seconds behind", &plot::lag(history, &names, now)))
                 (plot("rows a second", &plot::rates(history, &names, now)))
                 @for one in &status.subscribers { (tables(one)) }

@@ -224,7 +224,8 @@ impl Round {
         terms.flatten().max().unwrap_or(0)
     }
 
-    /// The youngest word of each node: its age, its role and term.
+    /// The youngest word of each node: its age, its role and term. A node that somebody has taken out of the set since
+    /// has none.
     fn words(&self) -> HashMap<NodeId, (f64, Role, i64)> {
         let mut words: HashMap<NodeId, (f64, Role, i64)> = HashMap::new();
         let mut hear = |node, word: (f64, Role, i64)| {
@@ -240,6 +241,14 @@ impl Round {
             }
             for word in &one.members {
                 hear(word.node, (word.age, word.role, word.term));
+            }
+        }
+        for removed in self.said().flat_map(|one| &one.removed) {
+            if words
+                .get(&removed.node)
+                .is_some_and(|(age, ..)| *age >= removed.age)
+            {
+                words.remove(&removed.node);
             }
         }
         words

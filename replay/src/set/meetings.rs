@@ -18,7 +18,7 @@ use crate::trouble::{COPY, IS_COPY, Trouble};
 const PERIOD: Duration = Duration::from_secs(1);
 
 pub(super) const TORN: &str = "trunkline fence QUEUE on one of the two; where one is gone for ever, on the other: \
-     select trunkline.forget_member(QUEUE, NODE)";
+     trunkline member remove NODE";
 /// What to do where the own database does not take in what hosts say.
 const UNHEARD: &str = "it could not be fenced as a provider of the past; replay's role needs EXECUTE on function \
      trunkline.hear(text, jsonb)";

@@ -422,6 +422,7 @@ async fn plain(session: &Session, queue: &str) -> Result<Answer, Trouble> {
             upstream: standing.upstream,
             ended: false,
             members: Vec::new(),
+            removed: Vec::new(),
             known_term: standing.term,
             set: None,
         },

@@ -17,6 +17,7 @@ mod hop_proofs;
 mod hop_tables;
 mod hosts;
 mod link;
+mod members;
 mod moving;
 mod origins;
 mod promotion;

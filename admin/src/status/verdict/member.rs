@@ -31,7 +31,7 @@ pub struct MemberFacts {
 
 impl MemberFacts {
     /// What the node is called.
-    fn title(&self) -> &str {
+    pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.node)
     }
 
@@ -47,10 +47,15 @@ impl MemberFacts {
         if let Some(upstream) = &self.follows {
             text.push_str(&format!(", follows {upstream}"));
         }
-        if self.heard_seconds > SILENT {
+        if self.is_silent() {
             text.push_str(&format!(", not heard for {}", seconds(self.heard_seconds)));
         }
         text
+    }
+
+    /// Whether the node has said nothing for longer than nodes do.
+    pub fn is_silent(&self) -> bool {
+        self.heard_seconds > SILENT
     }
 
     /// What is wrong with the node, under its name; none: nothing is.
@@ -64,7 +69,7 @@ impl MemberFacts {
     pub(super) fn reason(&self, subject: &str) -> Option<Reason> {
         let reason = Reason::new(Severity::Critical, ReasonKind::Set, subject, self.told()?);
         Some(reason.advised(
-            "trunkline fence one of them; one that is gone for ever: select trunkline.forget_member(QUEUE, NODE)",
+            "trunkline fence one of them; one that is gone for ever: trunkline member remove NODE",
         ))
     }
 }

@@ -15,14 +15,21 @@ const TOLD_TABLES: usize = 5;
 pub struct RoleFacts {
     /// provider, fenced, standby, reader, or copy: the database was restored elsewhere.
     pub role: &'static str,
-    /// Seconds since the role became this one.
-    pub since_seconds: f64,
-    /// The reign that the role belongs to.
+    /// The database's identity as a node: a number, given as text because it may be above 2^53; null: what is installed
+    /// does not tell.
+    pub node: Option<String>,
+    /// What operators call the node; null: nobody has said.
+    pub name: Option<String>,
+    /// Seconds since the role became this one; null: it follows, and has no role.
+    pub since_seconds: Option<f64>,
+    /// The reign that the role belongs to; 0: it follows, and has no role.
     pub term: i64,
+    /// The node that it reads from, by name or number; null: none.
+    pub follows: Option<String>,
     /// Why the database was fenced, if somebody has said why.
     pub reason: Option<String>,
-    /// The role of the server that set this role.
-    pub set_by: String,
+    /// The role of the server that set this role; null: it has no role.
+    pub set_by: Option<String>,
     /// The tick that shows all that was written before the fence; null where there is none.
     pub final_tick: Option<i64>,
     /// Some tables of a provider may still refuse writes.
@@ -38,6 +45,31 @@ pub struct RoleFacts {
 }
 
 impl RoleFacts {
+    /// What is known of a node that follows without a role.
+    pub fn without_role(role: &'static str) -> RoleFacts {
+        RoleFacts {
+            role,
+            node: None,
+            name: None,
+            since_seconds: None,
+            term: 0,
+            follows: None,
+            reason: None,
+            set_by: None,
+            final_tick: None,
+            opening: false,
+            problems: Vec::new(),
+            members: Vec::new(),
+            operation: None,
+            untold: None,
+        }
+    }
+
+    /// What the node is called; none: nothing.
+    pub fn title(&self) -> Option<&str> {
+        self.name.as_deref().or(self.node.as_deref())
+    }
+
     /// Whether applications write here.
     pub fn serves(&self) -> bool {
         self.role == "provider"
@@ -45,11 +77,19 @@ impl RoleFacts {
 
     /// `fenced for 3 min 20 s by postgres, term 2, tick 17 is the final one: new disk`.
     pub fn describe(&self) -> String {
-        let mut text = format!("{} for {}", self.role, seconds(self.since_seconds));
-        if self.role == "fenced" {
-            text.push_str(&format!(" by {}", self.set_by));
+        let mut text = self.role.to_owned();
+        if let Some(since) = self.since_seconds {
+            text.push_str(&format!(" for {}", seconds(since)));
         }
-        text.push_str(&format!(", term {}", self.term));
+        if let (Some(by), "fenced") = (&self.set_by, self.role) {
+            text.push_str(&format!(" by {by}"));
+        }
+        if self.term > 0 {
+            text.push_str(&format!(", term {}", self.term));
+        }
+        if let Some(upstream) = &self.follows {
+            text.push_str(&format!(", follows {upstream}"));
+        }
         if let Some(tick) = self.final_tick {
             text.push_str(&format!(", tick {tick} is the final one"));
         }
@@ -112,17 +152,10 @@ mod tests {
 
     fn role(role: &'static str) -> RoleFacts {
         RoleFacts {
-            role,
-            since_seconds: 200.0,
+            since_seconds: Some(200.0),
             term: 2,
-            reason: None,
-            set_by: "postgres".into(),
-            final_tick: None,
-            opening: false,
-            problems: Vec::new(),
-            members: Vec::new(),
-            operation: None,
-            untold: None,
+            set_by: Some("postgres".into()),
+            ..RoleFacts::without_role(role)
         }
     }
 
@@ -139,6 +172,15 @@ mod tests {
             "fenced for 3 min 20 s by postgres, term 2, tick 17 is the final one: new disk"
         );
         assert_eq!(fenced.reasons("provider")[0].severity, Severity::Warning);
+        let standby = RoleFacts {
+            follows: Some("castor".into()),
+            ..role("standby")
+        };
+        assert_eq!(
+            standby.describe(),
+            "standby for 3 min 20 s, term 2, follows castor"
+        );
+        assert_eq!(RoleFacts::without_role("reader").describe(), "reader");
         let copy = role("copy").reasons("provider");
         assert_eq!(copy[0].severity, Severity::Critical);
         let problems = (0..7).map(|number| format!("t{number}: takes writes"));

@@ -22,6 +22,7 @@ fn introduction(id: i64, name: &str, role: Option<Role>, upstream: Option<i64>) 
         upstream: upstream.map(NodeId),
         ended: false,
         members: Vec::new(),
+        removed: Vec::new(),
         known_term: Some(3),
         set: Some(NodeId(1)),
     }

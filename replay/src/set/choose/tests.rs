@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use sql::{
-    meeting::{Introduction, Word},
+    meeting::{Introduction, Removed, Word},
     queue::{lineage::NodeId, tick::Epoch},
     role::Role,
 };
@@ -26,6 +26,7 @@ fn node(id: i64, role: Option<Role>, term: i64) -> Introduction {
         upstream: None,
         ended: false,
         members: Vec::new(),
+        removed: Vec::new(),
         known_term: None,
         set: None,
     }
@@ -422,4 +423,35 @@ fn nobody_is_followed_where_nobody_can_be_and_it_is_said_why() {
         })])
     };
     assert!(matches!(choose(&stale), Choice::Nobody(why) if why.contains("there is a term 2")));
+}
+
+#[test]
+fn the_word_of_others_does_not_bring_back_a_node_that_was_removed_since() {
+    let rival = |heard, removed| {
+        let mut said = hears(
+            node(A, Some(Role::Provider), 1),
+            B,
+            Role::Provider,
+            1,
+            heard,
+        );
+        said.removed = vec![Removed {
+            node: NodeId(B),
+            age: removed,
+        }];
+        round(vec![host(said)])
+    };
+    assert_eq!(choose(&rival(100.0, 50.0)), Choice::Follow(0));
+    // It was heard again.
+    assert!(matches!(
+        choose(&rival(3.0, 50.0)),
+        Choice::Torn(Conflict::Providers(_))
+    ));
+    // What it says itself counts in any case.
+    let mut both = rival(100.0, 50.0);
+    both.hosts.push(provider(B, 1));
+    assert!(matches!(
+        choose(&both),
+        Choice::Torn(Conflict::Providers(_))
+    ));
 }

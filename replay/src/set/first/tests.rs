@@ -22,6 +22,7 @@ fn node(id: i64, role: Option<Role>, term: i64) -> Introduction {
         upstream: None,
         ended: false,
         members: Vec::new(),
+        removed: Vec::new(),
         known_term: (term > 0).then_some(term),
         set: None,
     }

@@ -1,0 +1,108 @@
+//! The set on the status page: who is what, since when, and who follows whom. Pure.
+
+use admin::{
+    output,
+    status::{
+        ReplayStatus,
+        verdict::{MemberFacts, RoleFacts},
+    },
+};
+use maud::{Markup, html};
+
+/// All nodes that a database of this replay has heard of, itself first; nothing where it is in no set.
+pub(super) fn draw(status: &ReplayStatus) -> Markup {
+    let Some(own) = status.set() else {
+        return html! {};
+    };
+    html! {
+        h2 { "set of queue " (status.queue) }
+        @if let Some(operation) = &own.operation {
+            p.critical[operation.is_left()] { (operation.describe()) }
+        }
+        div.wide { table {
+            tr {
+                th { "node" }
+                th { "role" }
+                th { "since" }
+                th { "term" }
+                th { "follows" }
+                th { "heard" }
+            }
+            (row(&Node::of_own(own)))
+            @for member in &own.members { (row(&Node::of_member(member))) }
+        } }
+    }
+}
+
+/// What both kinds of nodes have in common.
+struct Node<'a> {
+    title: &'a str,
+    role: &'static str,
+    /// Seconds that it has the role.
+    since: Option<f64>,
+    term: i64,
+    follows: Option<&'a str>,
+    heard: Heard,
+    /// Why no node of the set can be trusted to be the provider.
+    problem: Option<&'a str>,
+}
+
+/// When a node was heard.
+enum Heard {
+    /// It is the one that tells.
+    Itself,
+    /// So many seconds ago, which is no longer than nodes are silent.
+    Lately(f64),
+    /// So many seconds ago.
+    LongAgo(f64),
+}
+
+impl Node<'_> {
+    fn of_own(own: &RoleFacts) -> Node<'_> {
+        Node {
+            title: own.title().unwrap_or("-"),
+            role: own.role,
+            since: own.since_seconds,
+            term: own.term,
+            follows: own.follows.as_deref(),
+            heard: Heard::Itself,
+            problem: None,
+        }
+    }
+
+    fn of_member(member: &MemberFacts) -> Node<'_> {
+        Node {
+            title: member.title(),
+            role: member.role,
+            since: member.since_seconds,
+            term: member.term,
+            follows: member.follows.as_deref(),
+            heard: if member.is_silent() {
+                Heard::LongAgo(member.heard_seconds)
+            } else {
+                Heard::Lately(member.heard_seconds)
+            },
+            problem: member.problem.as_deref(),
+        }
+    }
+}
+
+fn row(node: &Node<'_>) -> Markup {
+    html! {
+        tr {
+            td { (node.title) }
+            td.long {
+                (node.role)
+                @if let Some(problem) = node.problem { " " span.critical { (problem) } }
+            }
+            td { @if let Some(since) = node.since { (output::seconds(since.max(0.0))) } }
+            td { @if node.term > 0 { (node.term) } }
+            td { @if let Some(upstream) = node.follows { (upstream) } }
+            @match node.heard {
+                Heard::Itself => { td { "this node" } }
+                Heard::Lately(ago) => { td { (output::seconds(ago)) " ago" } }
+                Heard::LongAgo(ago) => { td.warning { (output::seconds(ago)) " ago" } }
+            }
+        }
+    }
+}
