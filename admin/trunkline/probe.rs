@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use admin::cli::{CommonArgs, run_command};
-use admin::config::{AnyConfig, ReplayConfig};
+use admin::config::{AnyConfig, DaemonConfig, ReplayConfig};
+use admin::daemon::is_running;
 use admin::exit::{Exit, one_line};
 use admin::output;
 use admin::status::{self, Asking};
@@ -14,6 +15,9 @@ use admin::terminal::visible;
 use clap::Subcommand;
 use futures::future::try_join_all;
 use sql::connect::{ApplicationName, ConnectInfo, Purpose};
+use sql::install::ownership::Schema;
+use sql::meeting::{self, SetNode};
+use sql::operation::{self, Obstacle};
 use sql::role;
 
 use crate::places;
@@ -46,6 +50,17 @@ enum Question {
     /// Of a replay's config. Its tables may be read then.
     Standby {
         /// Seconds that the oldest change not applied yet may be old; a lag that is not known is too much
+        #[arg(long, value_name = "SECONDS", value_parser = limit)]
+        max_lag: Option<f64>,
+    },
+    /// Does the daemon of each config file run on this host? No database is asked
+    Running,
+    /// Could this standby become the provider? 0 if it keeps up, and has all tables whole
+    ///
+    /// Of a replay's config with one subscriber. The line ends with the number of ticks that the furthest standby that
+    /// was heard of is ahead of it. What the provider has is not asked: it may be away.
+    Promotable {
+        /// As of standby
         #[arg(long, value_name = "SECONDS", value_parser = limit)]
         max_lag: Option<f64>,
     },
@@ -101,17 +116,47 @@ async fn ask(question: &Question, configs: &[AnyConfig], limit: Duration) -> Ans
             Ok(answers.concat().join("; "))
         }
         Question::Standby { max_lag } => {
-            let replays = configs.iter().filter_map(|config| match config {
-                AnyConfig::Replay(replay) => Some(standby(replay, *max_lag, limit)),
-                AnyConfig::Ticker(_) => None,
+            let asked = replays(configs)?;
+            let asked = asked.iter().map(|replay| standby(replay, *max_lag, limit));
+            Ok(try_join_all(asked).await?.join("; "))
+        }
+        Question::Running => {
+            let daemons = configs.iter().map(|config| match config {
+                AnyConfig::Ticker(ticker) => running(&ticker.daemon),
+                AnyConfig::Replay(replay) => running(&replay.daemon),
             });
-            let answers = try_join_all(replays).await?;
-            if answers.is_empty() {
-                return Err("no config file is a replay's".to_owned());
-            }
-            Ok(answers.join("; "))
+            Ok(daemons.collect::<Result<Vec<_>, _>>()?.join("; "))
+        }
+        Question::Promotable { max_lag } => {
+            let asked = replays(configs)?;
+            let asked = asked
+                .iter()
+                .map(|replay| promotable(replay, *max_lag, limit));
+            Ok(try_join_all(asked).await?.join("; "))
         }
     }
+}
+
+fn running(daemon: &DaemonConfig) -> Answer {
+    let job = &daemon.job_name;
+    match is_running(daemon) {
+        Ok(Some(pid)) => Ok(format!("{job} runs, pid {pid}")),
+        Ok(None) => Err(format!("{job} does not run")),
+        Err(failure) => Err(format!("{job}: {}", one_line(failure.error.as_ref()))),
+    }
+}
+
+/// The configs that are a replay's; Err: none is.
+fn replays(configs: &[AnyConfig]) -> Result<Vec<&ReplayConfig>, String> {
+    let replays = configs.iter().filter_map(|config| match config {
+        AnyConfig::Replay(replay) => Some(&**replay),
+        AnyConfig::Ticker(_) => None,
+    });
+    let replays: Vec<&ReplayConfig> = replays.collect();
+    if replays.is_empty() {
+        return Err("no config file is a replay's".to_owned());
+    }
+    Ok(replays)
 }
 
 /// Asks the databases of one config; a text for each queue that is served. Err: one is not.
@@ -178,4 +223,34 @@ async fn standby(config: &ReplayConfig, max_lag: Option<f64>, limit: Duration) -
     let status = status::of_replay(config, &Asking::within(limit)).await;
     let answers = status.subscribers.iter().map(|one| one.keeps_up(max_lag));
     Ok(answers.collect::<Result<Vec<_>, _>>()?.join("; "))
+}
+
+async fn promotable(config: &ReplayConfig, max_lag: Option<f64>, limit: Duration) -> Answer {
+    let status = status::of_replay(config, &Asking::within(limit)).await;
+    let ([subscriber], [told]) = (config.subscribers.as_slice(), status.subscribers.as_slice())
+    else {
+        return Err("a standby has one subscriber, and the config has several".to_owned());
+    };
+    let keeps_up = told.keeps_up(max_lag)?;
+    // What a plain subscriber has installed may know nothing of sets.
+    if told.role.is_none() {
+        return Err(format!("{}: the database is no standby", told.consumer));
+    }
+    let asked = async {
+        let name = ApplicationName::new(Purpose::Status, &config.daemon.job_name);
+        let session = subscriber.db.connect_for(&name, Schema::SUBSCRIBER).await?;
+        let obstacles = operation::not_promotable(&*session, &config.queue, None).await?;
+        Ok::<_, anyhow::Error>((obstacles, meeting::nodes(&*session).await?))
+    };
+    let asked: anyhow::Result<(Vec<Obstacle>, Vec<SetNode>)> = asked.await;
+    let (obstacles, nodes) = asked.map_err(|error| one_line(error.as_ref()))?;
+    if !obstacles.is_empty() {
+        let reasons: Vec<_> = obstacles.into_iter().map(|one| one.reason).collect();
+        return Err(format!("{}: {}", subscriber.consumer, reasons.join("; ")));
+    }
+    let mut own = nodes
+        .iter()
+        .filter(|node| node.is_own && node.queue == config.queue);
+    let behind = own.next().and_then(|node| node.behind).unwrap_or(0);
+    Ok(format!("{keeps_up}, ticks behind: {behind}"))
 }

@@ -315,11 +315,11 @@ pub async fn fence_obstacles(
 }
 
 /// What keeps this node from becoming the provider. `set`: what the provider has ([`set_state`]), so that nothing of it
-/// is missing here. Source: `trunkline.not_promotable`.
+/// is missing here; None: that is not looked at. Source: `trunkline.not_promotable`.
 pub async fn not_promotable(
     client: &impl GenericClient,
     queue: &str,
-    set: &str,
+    set: Option<&str>,
 ) -> Result<Vec<Obstacle>, Error> {
     let rows = client
         .query(

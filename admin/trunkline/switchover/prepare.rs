@@ -85,7 +85,7 @@ async fn of_new(
 ) -> Result<OperationId, sql::Error> {
     ready.following = operation::following(session, queue).await?;
     ready.new_size = operation::set_size(session, queue).await?;
-    ready.not_promotable = operation::not_promotable(session, queue, set).await?;
+    ready.not_promotable = operation::not_promotable(session, queue, Some(set)).await?;
     let sessions = our_sessions::list(session).await?;
     ready.ticker_runs = sessions.ticker.is_some();
     ready.replay_runs = ready.following.as_ref().is_some_and(|following| {

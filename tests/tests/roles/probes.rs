@@ -69,8 +69,11 @@ fn serve_is_yes_on_the_provider_alone_and_a_dead_ticker_does_not_count() {
     provider.run(&["probe", "serve", "elsewhere"]).code(1);
     provider.run(&["probe", "serve", "--timeout", "0"]).code(2);
 
+    provider.run(&["probe", "running"]).ok();
     replication.ticker.kill9();
     provider.run(&["probe", "serve", "--write"]).ok();
+    let said = provider.run(&["probe", "running"]).code(1);
+    assert_eq!(said.text(), "no: ticker1 does not run");
     replication.ticker.run(&["start", "-d"]).ok();
 
     fence(&provider);
@@ -137,6 +140,8 @@ fn standby_is_yes_while_the_subscriber_keeps_up_and_the_port_says_the_same() {
     let (code, text) = answer(port, "/provider");
     assert_eq!((code, text.as_str()), (503, "replay1: no provider\n"));
     operator(&replication).run(&["probe", "standby"]).code(1);
+    let said = subscriber.run(&["probe", "promotable"]).code(1);
+    assert_eq!(said.text(), "no: replay1: the database is no standby");
 
     // Paused, it does not keep up.
     replication.replay.run(&["pause"]).ok();

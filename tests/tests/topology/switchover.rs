@@ -303,6 +303,17 @@ fn fifty_times_there_and_back_under_load() {
 fn a_fence_by_hand_stays_what_it_was_and_the_operators_commands_run_around_the_switchover() {
     let hosts = Hosts::standbys_of(&[15, 15], TABLES);
     wait_can(&hosts, 1);
+    let promotable = |node: usize| command(&hosts, node).run(&["probe", "promotable"]);
+    let said = promotable(1).ok();
+    assert!(
+        said.text().ends_with(", ticks behind: 0"),
+        "{}",
+        said.text()
+    );
+    assert_eq!(
+        promotable(0).code(1).text(),
+        "no: castor: the database is provider"
+    );
     let file = hosts.scratches[0].path().join("hooks");
     let note = |what: &str| {
         format!(
