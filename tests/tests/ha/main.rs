@@ -7,9 +7,14 @@
 )]
 
 mod haproxy;
+mod heartbeat;
 mod iptables;
 mod keepalived;
+mod ocf;
 mod pgbouncer;
+#[allow(dead_code, reason = "the other tests of sets use all of it")]
+#[path = "../topology/set.rs"]
+mod set;
 
 use std::{path::PathBuf, process::Command, time::Duration};
 

@@ -7,7 +7,7 @@ use tests::{
 };
 
 /// The database on every node.
-pub(crate) const DB: &str = "db1";
+pub(crate) use crate::set::DB;
 
 /// One job: the ticker of its provider, and its replay.
 #[derive(Debug)]

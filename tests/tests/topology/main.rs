@@ -24,6 +24,7 @@ mod promotion;
 mod promotion_edges;
 mod redirection;
 mod refusals;
+mod set;
 mod switchover;
 mod switchover_killed;
 mod switchover_refused;

@@ -92,20 +92,6 @@ impl Hosts {
             self.on(node, at) == place
         });
     }
-
-    pub(crate) fn role(&self, node: usize) -> String {
-        self.on(
-            node,
-            "select role || ' ' || term from trunkline.my_role('q1')",
-        )
-    }
-
-    #[track_caller]
-    pub(crate) fn wait_role(&self, node: usize, role: &str) {
-        wait_until(&format!("{} to be {role}", NAMES[node]), SOON, || {
-            self.role(node) == role
-        });
-    }
 }
 
 pub(crate) fn promote(operation: &str, place: &str, set: &str) -> String {

@@ -8,43 +8,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::{Node, Session, wait_until};
+use tests::{Session, wait_until};
 use tokio_postgres::NoTls;
 
 use crate::SOON;
-use crate::hosts::{Hosts, NAMES};
-use crate::link::DB;
-
-impl Hosts {
-    /// The first node is the provider of these tables, and the others are its standbys.
-    pub(crate) fn standbys_of(versions: &[u32], tables: &str) -> Hosts {
-        let hosts = Hosts::make(versions, "standby = true", tables);
-        hosts.replays[0].run(&["install", "--first"]).ok();
-        for replay in &hosts.replays {
-            replay.run(&["install"]).ok();
-            replay.run(&["start", "-d"]).ok();
-        }
-        for replay in &hosts.replays[1..] {
-            replay.run(&["add", "--all", "--with-seqs", "--wait"]).ok();
-        }
-        hosts
-    }
-}
-
-/// `trunkline` with the config of a node's replay.
-pub(crate) fn command(hosts: &Hosts, node: usize) -> Node {
-    let config = &hosts.replays[node].config;
-    Node::new("trunkline", &hosts.scratches[node], config, NAMES[node])
-}
-
-/// Waits until a switchover to this node would not be refused.
-#[track_caller]
-pub(crate) fn wait_can(hosts: &Hosts, new: usize) {
-    let dry = ["switchover", "q1", "--to", NAMES[new], "--dry-run"];
-    wait_until(&format!("{} to be fit", NAMES[new]), SOON, || {
-        command(hosts, new).run(&dry).code == 0
-    });
-}
+use crate::set::{DB, Hosts, NAMES};
+pub(crate) use crate::set::{command, wait_can};
 
 /// Switches over from whatever host, and gives what the command says in JSON.
 #[track_caller]

@@ -1,0 +1,171 @@
+//! Nodes that all name each other, each with a ticker and a replay whose subscriber is the node itself. Also for the
+//! tests of what stands around a set (`tests/tests/ha`).
+
+use tests::{Cluster, Daemons, Node, Scratch, Server, compare, configure, wait_until};
+
+use crate::SOON;
+
+pub(crate) const DB: &str = "db1";
+
+pub(crate) const NAMES: [&str; 3] = ["castor", "pollux", "helen"];
+
+/// Nodes that all name each other, each with a ticker and a replay whose subscriber is the node itself.
+pub(crate) struct Hosts {
+    // The first field is dropped first: daemons end before their servers.
+    _daemons: Daemons,
+    pub(crate) tickers: Vec<Node>,
+    pub(crate) replays: Vec<Node>,
+    pub(crate) nodes: Vec<Cluster>,
+    pub(crate) scratches: Vec<Scratch>,
+}
+
+impl Hosts {
+    /// Nothing is installed yet but the queues.
+    pub(crate) fn make(versions: &[u32], lines: &str, tables: &str) -> Hosts {
+        let nodes: Vec<Cluster> = versions
+            .iter()
+            .map(|version| Cluster::builder(&Server::version(*version)).start())
+            .collect();
+        let mut hosts = Hosts {
+            _daemons: Daemons::default(),
+            tickers: Vec::new(),
+            replays: Vec::new(),
+            scratches: Vec::new(),
+            nodes,
+        };
+        let ports: Vec<String> = hosts
+            .nodes
+            .iter()
+            .map(|one| one.port().to_string())
+            .collect();
+        let list = format!(
+            "host={} port={} user=walker dbname={DB}",
+            vec!["127.0.0.1"; ports.len()].join(","),
+            ports.join(",")
+        );
+        for (node, name) in hosts.nodes.iter().zip(NAMES) {
+            node.create_db(DB);
+            node.psql(DB, "create role walker login superuser");
+            node.psql(DB, tables);
+            let scratch = Scratch::new();
+            let (ticker, replay) = configure(
+                &scratch,
+                DB,
+                node,
+                &[node],
+                "",
+                &format!("node = \"{name}\"\n{lines}"),
+            );
+            let text = std::fs::read_to_string(&replay.config).unwrap();
+            let text = text
+                .replace("replay1", name)
+                .replacen(&node.conninfo(DB), &list, 1);
+            std::fs::write(&replay.config, text).unwrap();
+            let replay = Node::new("replay", &scratch, &replay.config, name);
+            ticker.run(&["install"]).ok();
+            ticker.run(&["start", "-d"]).ok();
+            hosts._daemons.0.extend([replay.clone(), ticker.clone()]);
+            hosts.tickers.push(ticker);
+            hosts.replays.push(replay);
+            hosts.scratches.push(scratch);
+        }
+        hosts
+    }
+
+    /// The first node is the provider, the others follow it.
+    pub(crate) fn running(versions: &[u32], tables: &str) -> Hosts {
+        let hosts = Hosts::make(versions, "", tables);
+        hosts.replays[0].run(&["install", "--first"]).ok();
+        for replay in &hosts.replays {
+            replay.run(&["install"]).ok();
+            replay.run(&["start", "-d"]).ok();
+        }
+        for replay in &hosts.replays[1..] {
+            replay.run(&["add", "--all", "--wait"]).ok();
+        }
+        hosts
+    }
+
+    #[track_caller]
+    pub(crate) fn on(&self, node: usize, sql: &str) -> String {
+        self.nodes[node].psql(DB, &format!("begin read write; {sql}; commit"))
+    }
+
+    pub(crate) fn log_has(&self, node: usize, text: &str) -> bool {
+        self.replays[node].log().contains(text)
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_log(&self, node: usize, text: &str) {
+        wait_until(&format!("{} to say {text}", NAMES[node]), SOON, || {
+            self.log_has(node, text)
+        });
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_same(&self, node: usize) {
+        self.assert_same_as(0, node);
+    }
+
+    /// The node has all that the provider has.
+    #[track_caller]
+    pub(crate) fn assert_same_as(&self, provider: usize, node: usize) {
+        self.replays[node].run(&["wait", "--timeout", "120"]).ok();
+        for table in tests::tables_of(&self.nodes[provider], DB) {
+            compare((&self.nodes[provider], DB), (&self.nodes[node], DB), &table)
+                .unwrap_or_else(|difference| panic!("{}: {difference}", NAMES[node]));
+        }
+    }
+
+    pub(crate) fn operator(&self, node: usize) -> Node {
+        let config = &self.tickers[node].config;
+        Node::new("trunkline", &self.scratches[node], config, "ticker1")
+    }
+}
+
+pub(crate) const TABLE: &str = "create table t (id int primary key, v text)";
+
+impl Hosts {
+    /// The first node is the provider of these tables, and the others are its standbys.
+    pub(crate) fn standbys_of(versions: &[u32], tables: &str) -> Hosts {
+        let hosts = Hosts::make(versions, "standby = true", tables);
+        hosts.replays[0].run(&["install", "--first"]).ok();
+        for replay in &hosts.replays {
+            replay.run(&["install"]).ok();
+            replay.run(&["start", "-d"]).ok();
+        }
+        for replay in &hosts.replays[1..] {
+            replay.run(&["add", "--all", "--with-seqs", "--wait"]).ok();
+        }
+        hosts
+    }
+
+    pub(crate) fn role(&self, node: usize) -> String {
+        self.on(
+            node,
+            "select role || ' ' || term from trunkline.my_role('q1')",
+        )
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_role(&self, node: usize, role: &str) {
+        wait_until(&format!("{} to be {role}", NAMES[node]), SOON, || {
+            self.role(node) == role
+        });
+    }
+}
+
+/// `trunkline` with the config of a node's replay.
+pub(crate) fn command(hosts: &Hosts, node: usize) -> Node {
+    let config = &hosts.replays[node].config;
+    Node::new("trunkline", &hosts.scratches[node], config, NAMES[node])
+}
+
+/// Waits until a switchover to this node would not be refused.
+#[track_caller]
+pub(crate) fn wait_can(hosts: &Hosts, new: usize) {
+    let dry = ["switchover", "q1", "--to", NAMES[new], "--dry-run"];
+    wait_until(&format!("{} to be fit", NAMES[new]), SOON, || {
+        command(hosts, new).run(&dry).code == 0
+    });
+}
