@@ -89,9 +89,6 @@ begin
        set tick_origins = v_here
      where t.tick_queue = v_queue.queue_id and t.tick_id = promote.tick_id
     returning t.tick_tag into tick_tag;
-    -- An earlier tick may say the same, and a path through the former provider comes after it.
-    update pgq.tick t set tick_origins = null
-     where t.tick_queue = v_queue.queue_id and t.tick_id < promote.tick_id and t.tick_origins -> 0 = v_here -> 0;
     if not v_relays then
         -- Nothing of what replay has applied here is in this log.
         perform trunkline.log_begins(i_queue, tick_id);
@@ -99,6 +96,9 @@ begin
     perform trunkline.note_border(i_queue, v_position.consumer, v_here, v_relays);
     perform trunkline.take_sequences(v_position.consumer, i_set);
     perform trunkline.forget_job(v_position.consumer);
+    if not v_relays then
+        delete from trunkline.applied_tick a where a.consumer = v_position.consumer;
+    end if;
     update pgq.queue q set queue_disable_insert = false, queue_ends_at = null where q.queue_id = v_queue.queue_id;
     perform pgq.register_consumer_at(i_queue, m.consumer, promote.tick_id)
        from trunkline.member m
@@ -113,7 +113,7 @@ begin
     select i_queue, promote.term, i_kind, n.node_id, n.name, i_epoch, i_tick, i_tag, promote.epoch, promote.tick_id, promote.tick_tag
       from trunkline.node n;
     update trunkline.role r
-       set role = 'provider', since = clock_timestamp(), term = promote.term, reason = null, set_by = session_user, opening = true
+       set role = 'provider', since = clock_timestamp(), term = promote.term, reason = null, set_by = session_user, opening = true, relaying = false
      where r.queue_name = i_queue;
     update trunkline.operation o set step = 'promoted', changed_at = clock_timestamp()
      where o.queue_name = i_queue and o.operation_id = i_operation;
@@ -182,7 +182,8 @@ end
 $$;
 
 -- Function trunkline.forget_job(i_consumer): this node follows nobody any more: the job's tables are its own. For promote and
--- join only. Tables: deletes the job's rows.
+-- join only. The ticks that it has stood at are kept: they prove the places of others in its log (trunkline.place_of).
+-- Tables: deletes the job's rows.
 create or replace function trunkline.forget_job(i_consumer text) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -193,7 +194,6 @@ begin
     delete from trunkline.skipped_change d where d.consumer = i_consumer;
     delete from trunkline.conflict d where d.consumer = i_consumer;
     delete from trunkline.left_upstream d where d.consumer = i_consumer;
-    delete from trunkline.applied_tick d where d.consumer = i_consumer;
     delete from trunkline.sequence_state d where d.consumer = i_consumer;
     delete from trunkline.table_state d where d.consumer = i_consumer;
     delete from trunkline.position d where d.consumer = i_consumer;

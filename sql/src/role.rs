@@ -286,6 +286,40 @@ pub async fn note_consumer(client: &impl GenericClient, consumer: &str) -> Resul
     column(&row, 0)
 }
 
+/// Whether a standby logs what replay writes there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relay {
+    /// It is to.
+    pub relays: bool,
+    /// It was not so before.
+    pub changed: bool,
+    /// What keeps it from it; None: nothing does, or nobody could need the log.
+    pub why: Option<String>,
+}
+
+/// Has a standby log what replay writes there, or not any more, as the set needs it now; `may` false: never.
+/// Source: `trunkline.relay`.
+///
+/// # Errors
+/// 55P03 while others are at the queue: the next call does it.
+pub async fn relay(client: &impl GenericClient, queue: &str, may: bool) -> Result<Relay, Error> {
+    require(client, "relay(text, boolean)").await?;
+    let row = client
+        .query_one(
+            "select relays, changed, why from trunkline.relay($1, $2)",
+            &[&queue, &may],
+        )
+        .await
+        .map_err(Error::database(format!(
+            "have the standby log for others of queue {queue}"
+        )))?;
+    Ok(Relay {
+        relays: column(&row, 0)?,
+        changed: column(&row, 1)?,
+        why: column(&row, 2)?,
+    })
+}
+
 /// Makes a subscriber of this queue a standby; false: it was one. `read_only` also switches
 /// `default_transaction_read_only` of the database on. Source: `trunkline.stand_by`.
 ///

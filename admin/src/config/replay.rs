@@ -52,6 +52,8 @@ pub struct ReplayConfig {
     pub standby: bool,
     /// New sessions of a standby's database are read-only by default (`read_only`).
     pub read_only: bool,
+    /// A standby logs what it applies where a further node of the set could need it (`relay`).
+    pub relay: bool,
     /// What the node is called in a set (`node`); None: nobody says.
     pub node: Option<String>,
     /// The programs beside the node.
@@ -163,6 +165,11 @@ const READ_ONLY: FlagKey = FlagKey {
     default: true,
     reload: Reload::Taken,
 };
+const RELAY: FlagKey = FlagKey {
+    name: "relay",
+    default: true,
+    reload: Reload::Taken,
+};
 
 const NODE: TextKey = TextKey {
     name: "node",
@@ -173,7 +180,7 @@ const NODE: TextKey = TextKey {
 };
 
 /// The keys of `[replay]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 15] = [
+pub(super) const KEYS: [&dyn Key; 16] = [
     &PROVIDER_DB,
     &SUBSCRIBER_DB,
     &QUEUE_NAME,
@@ -188,6 +195,7 @@ pub(super) const KEYS: [&dyn Key; 15] = [
     &HTTP_LISTEN,
     &STANDBY,
     &READ_ONLY,
+    &RELAY,
     &NODE,
 ];
 const NOT_YET: [&str; 1] = ["allow_execute"];
@@ -268,6 +276,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let http_listen = names::address(section, HTTP_LISTEN.name);
     let standby = section.flag(&STANDBY);
     let read_only = section.flag(&READ_ONLY);
+    let relay = section.flag(&RELAY);
     let node = section.text(NODE.name).map(|text| text.value);
     if node
         .as_deref()
@@ -308,6 +317,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         http_listen,
         standby,
         read_only,
+        relay,
         node,
         programs,
     })
