@@ -282,6 +282,7 @@ fn subscription(
             auto_add: AutoAdd::read(&config.auto_add)?,
             retry_delay: config.retry_delay,
             standby: config.standby,
+            relay: config.relay,
             of_several: are_several(config),
         },
         consumer: one.consumer.clone(),

@@ -44,6 +44,7 @@ begin
     select h.node_id into v_node from trunkline.history h where h.queue_name = i_queue and h.term = v_term;
     select q.queue_id into v_queue from pgq.queue q where q.queue_name = i_queue for no key update;
     perform trunkline.forget_job(i_consumer);
+    delete from trunkline.applied_tick a where a.consumer = i_consumer;
     insert into trunkline.position (consumer, job, queue, epoch, tick_id, tick_tag, tick_time, session_role, address)
     values (i_consumer, i_job, i_queue, v_role.final_epoch, v_role.final_tick_id, v_role.final_tick_tag, v_role.final_tick_time,
             'replica', i_address);

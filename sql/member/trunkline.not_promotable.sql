@@ -131,7 +131,7 @@ revoke all on function trunkline.sequences_in_use(text) from public;
 -- Result: an object: written: tables that a job of replay writes, a list of {name, writers}; tables: a list of {oid, schema,
 -- name}; sequences: a list of {schema, name, value, called}, as each
 -- sequence holds them. Behind a fence no row comes any more; nextval() by itself is not fenced.
--- Tables: reads captured, captured_sequence and the sequences. Users: pgq_admin.
+-- Tables: reads captured, captured_sequence, the sequences, and what trunkline.writers_of reads. Users: pgq_admin.
 create or replace function trunkline.set_state(i_queue text) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -157,9 +157,11 @@ begin
             'schema', v_sequence.nspname, 'name', v_sequence.relname, 'value', v_value, 'called', v_called);
     end loop;
     return jsonb_build_object('sequences', v_sequences, 'written', coalesce((
-        select jsonb_agg(jsonb_build_object('name', c.table_oid::regclass::text, 'writers', array_to_string(c.writers, ', ')))
-          from trunkline.captured c join pgq.queue q on q.queue_id = c.queue_id
-         where q.queue_name = i_queue and c.dropped_at is null and c.writers <> '{}'), '[]'), 'tables', coalesce((
+        select jsonb_agg(jsonb_build_object('name', w.name, 'writers', array_to_string(w.writers, ', ')) order by w.name)
+          from (select c.table_oid::regclass::text, trunkline.writers_of(c.table_oid)
+                  from trunkline.captured c join pgq.queue q on q.queue_id = c.queue_id
+                 where q.queue_name = i_queue and c.dropped_at is null) w (name, writers)
+         where w.writers <> '{}'), '[]'), 'tables', coalesce((
         select jsonb_agg(jsonb_build_object('oid', c.table_oid::bigint, 'schema', n.nspname, 'name', r.relname) order by 2, 3)
           from trunkline.captured c
           join pgq.queue q on q.queue_id = c.queue_id

@@ -11,6 +11,7 @@
 --   final_epoch, final_tick_id, final_tick_tag, final_tick_time   the tick that shows all that was written before the
 --                 fence; null where the role is not fenced
 --   opening       some tables may still refuse writes although the role is provider (trunkline.open_tables)
+--   relaying      a standby logs what replay writes here, because a further node of the set could need it (trunkline.relay)
 --   toggled_by    the transaction that is switching deny triggers at this moment, whose commands our event triggers
 --                 leave alone; null after its commit
 -- The row is also the lock of the set's list of tables: a fence takes it FOR UPDATE, whoever brings a table FOR SHARE.
@@ -30,9 +31,11 @@ create table trunkline.role (
     final_tick_time  timestamptz,
     opening          boolean     not null default false,
     toggled_by       bigint,
+    relaying         boolean     not null default false,
     constraint role_final check (case when role = 'fenced'
         then num_nulls(final_epoch, final_tick_id, final_tick_tag, final_tick_time) = 0
         else num_nonnulls(final_epoch, final_tick_id, final_tick_tag, final_tick_time) = 0 end),
-    constraint role_opening check (role = 'provider' or not opening)
+    constraint role_opening check (role = 'provider' or not opening),
+    constraint role_relaying check (role = 'standby' or not relaying)
 );
 revoke all on table trunkline.role from public;

@@ -9,7 +9,8 @@
 --            i_columns the key, where it is not the one that the table says by itself.
 --
 -- Result: shape_id, and added: false if the consumer had the table already.
--- Errors: 42704 no such queue; 42P01 no such table; 0A000, 42501, 55000 as trunkline.refusal says, with a hint;
+-- Errors: 42704 no such queue; 42P01 no such table; 0A000, 42501, 55000 as trunkline.refusal says, with a hint; 55000 this node
+--         was the provider, and its log cannot begin anew yet (trunkline.begin_new_log);
 --         25001 outside READ COMMITTED, whose snapshot could be older than the table's lock.
 -- Tables: reads and writes trunkline.captured, trunkline.captured_part, trunkline.shape; creates functions
 -- and triggers; logs an event. Users need SELECT and TRIGGER on the table and EXECUTE here (pgq_admin).
@@ -31,6 +32,7 @@ as $$
 declare
     v_name      text := format('%I.%I', i_schema, i_name);
     v_oid       oid := to_regclass(v_name);
+    v_ended     text;
     v_queue_id  int4;
     v_refusal   record;
     v_captured  trunkline.captured;
@@ -48,10 +50,11 @@ begin
         raise exception 'queue % does not exist', quote_literal(i_queue) using errcode = '42704',
             hint = 'Make it with `replay install` or `ticker install`.';
     end if;
-    if i_consumer <> '*' and trunkline.has_ended(i_queue) then
-        raise exception 'table % cannot be followed from here: the log of queue % has ended, this node was the provider',
-                v_name, quote_literal(i_queue)
-            using errcode = '0A000', hint = 'Follow the provider of the set, or a node that has never been it.';
+    v_ended := case when i_consumer <> '*' then trunkline.begin_new_log(i_queue) end;
+    if v_ended is not null then
+        raise exception 'table % cannot be followed from here yet: this node was the provider of queue %, and %',
+                v_name, quote_literal(i_queue), v_ended
+            using errcode = '55000', hint = 'Follow the provider of the set, or try again later.';
     end if;
     if v_oid is null then
         raise exception 'table % does not exist', v_name using errcode = '42P01',

@@ -24,7 +24,8 @@ begin
     select t.tick_snapshot into v_snapshot from pgq.tick t where t.tick_queue = v_queue.queue_id and t.tick_id = i_tick;
     for v_origin in
         select o.table_oid, o.log_oid, o.consumer, null::jsonb as logged_from
-          from trunkline.table_origins(i_queue) o where o.epoch = i_epoch
+          from trunkline.table_origins(i_queue) o
+         where o.epoch = i_epoch and (o.consumer is not null or o.epoch = v_queue.queue_epoch)
          union all
         select b.table_oid, b.log_oid, null, b.logged_from
           from trunkline.border_table b

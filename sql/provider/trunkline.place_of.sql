@@ -4,8 +4,8 @@
 --            nearest first: [[epoch, tick, tag], ...], as pgq.tick.tick_origins has them.
 -- Result: one row, none if there is no such queue.
 --   answer   here      a place is of this queue, and its tick is there with its tag
---            exact     a tick of this queue contains just that place: the first such tick
---            overlap   the place is between two ticks: the last one before it, and the first one after it (until_*)
+--            exact     a tick of this queue contains just that place: the last such tick, if no rows were written since the first
+--            one overlap   the place is between two ticks: the last one before it, and the first one after it (until_*)
 --            wait      this node reads the log of the place, and its queue shows it up to an earlier one as yet
 --            ahead     the place is of this queue, which does not have that tick (any more): it was restored
 --            gone      none of it, or no more; why says which
@@ -45,6 +45,12 @@ begin
             select * into v_found from trunkline._tick_here(v_queue, v_place.tick, v_place.tag);
         else
             select * into v_found from trunkline._ticks_around(v_queue, v_place.epoch, v_place.tick, v_place.tag);
+            if v_found.tick_id is not null and not trunkline._goes_on(v_queue, v_place.epoch, v_place.tick) then
+                v_found.answer := 'gone';
+                v_found.why := format('none of its tables has logged all changes since tick %s of the log that both come from', v_place.tick);
+                v_found.tick_id := null;
+                v_found.until_id := null;
+            end if;
         end if;
         -- An answer for a nearer place is kept, unless a farther one is a place to go on.
         if v_found.answer in ('here', 'exact', 'overlap') or place is null and v_found.answer is not null then
@@ -99,7 +105,7 @@ $$;
 revoke all on function trunkline._stands_at(text, bigint) from public;
 
 -- Function trunkline._stood_at(i_queue, i_epoch, i_tick, i_tag): whether replay has stood here at that tick of the log that
--- it reads. For place_of only. Tables: reads position, applied_tick.
+-- it reads, or read before this node became the provider. For place_of only. Tables: reads position, node, applied_tick.
 create or replace function trunkline._stood_at(i_queue text, i_epoch bigint, i_tick bigint, i_tag bigint) returns bool
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -109,11 +115,39 @@ begin
         return false;
     end if;
     return exists (
-        select from trunkline.position p join trunkline.applied_tick a on a.consumer = p.consumer
-         where p.queue = i_queue and a.epoch = i_epoch and a.tick_id = i_tick and a.tick_tag = i_tag);
+        select from trunkline.applied_tick a
+         where a.epoch = i_epoch and a.tick_id = i_tick and a.tick_tag = i_tag
+           and (a.consumer in (select p.consumer from trunkline.position p where p.queue = i_queue)
+                or a.consumer = (select n.consumer from trunkline.node n)));
 end
 $$;
 revoke all on function trunkline._stood_at(text, bigint, bigint, bigint) from public;
+
+-- Function trunkline._goes_on(i_queue, i_epoch, i_place): whether at least one table of the queue is known by its oid in that
+-- log, and has all of its changes after that place in this one (trunkline.heirs); true, too, where no table is captured. A node
+-- that has none could give a place only, and every table would have to be repaired. For place_of only.
+-- Tables: reads captured, border_table, position, table_state.
+create or replace function trunkline._goes_on(i_queue pgq.queue, i_epoch bigint, i_place bigint) returns bool
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not exists (select from trunkline.captured c where c.queue_id = i_queue.queue_id and c.dropped_at is null) then
+        return true;
+    elsif exists (select from trunkline.border_table b
+                    join trunkline.captured c on c.table_oid = b.table_oid and c.queue_id = b.queue_id and c.dropped_at is null
+                   where b.queue_id = i_queue.queue_id and b.epoch = i_epoch
+                     and trunkline._unlogged(b.logged_from, i_epoch, i_place) is null) then
+        return true;
+    elsif not trunkline.knows_writers() then
+        return false;
+    end if;
+    return exists (select from trunkline.table_origins(i_queue.queue_name) o
+                     join trunkline.table_state s on s.consumer = o.consumer and s.target_oid = o.table_oid
+                    where o.epoch = i_epoch and s.state = 'ok' and trunkline._unlogged(s.logged_from, i_epoch, i_place) is null);
+end
+$$;
+revoke all on function trunkline._goes_on(pgq.queue, bigint, bigint) from public;
 
 -- Function trunkline._tick_here(i_queue, i_tick, i_tag): whether one can go on after a tick of the queue itself.
 -- For place_of only. Result: answer here with tick_id, ahead or gone. Tables: reads tick.
@@ -161,14 +195,16 @@ declare
     v_other  bool;
     v_far    bool;
     v_last   bigint;
+    v_same   bigint;
 begin
     for v_look in 1..2 loop
         select min(t.tick_id) filter (where o.tick = i_tick and o.tag = i_tag),
+               max(t.tick_id) filter (where o.tick = i_tick and o.tag = i_tag),
                bool_or(o.tick = i_tick and o.tag <> i_tag),
                max(t.tick_id) filter (where o.tick < i_tick),
                min(t.tick_id) filter (where o.tick > i_tick),
                bool_or(o.number > 0), max(o.tick) filter (where o.tick < i_tick)
-          into v_exact, v_other, v_before, v_after, v_far, v_last
+          into v_exact, v_same, v_other, v_before, v_after, v_far, v_last
           from pgq.tick t cross join trunkline._places(t.tick_origins) o
          where t.tick_queue = i_queue.queue_id and t.tick_origins is not null and o.epoch = i_epoch
            and txid_snapshot_xmin(t.tick_snapshot) > i_queue.queue_truncated_txid;
@@ -180,7 +216,9 @@ begin
         why := format('tick %s of the log that both come from is another one here', i_tick);
     elsif v_exact is not null then
         answer := 'exact';
-        tick_id := v_exact;
+        -- Ticks that say the same show the same rows, if nobody has written here in between. From the last one on no tick names
+        -- the nodes above of before: the former provider itself may be one of them, and would take this for a circle.
+        tick_id := case when trunkline._same_rows(i_queue, v_exact, v_same) then v_same else v_exact end;
     elsif v_before is not null and v_after is not null and v_far then
         -- Somebody in between has applied several of its ticks at once: a row that came and went is in no event here.
         answer := 'gone';
@@ -209,3 +247,29 @@ begin
 end
 $$;
 revoke all on function trunkline._ticks_around(pgq.queue, bigint, bigint, bigint) from public;
+
+-- Function trunkline._same_rows(i_queue, i_from, i_to): whether no rows were written between two ticks of a queue. What DDL logs
+-- (shapes, values of new columns, whose a table's rows are) changes none that others have. For place_of only.
+-- Tables: reads queue, tick and the event tables over their indexes.
+create or replace function trunkline._same_rows(i_queue pgq.queue, i_from bigint, i_to bigint) returns bool
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_sql   text;
+    v_wrote bool;
+begin
+    if i_from = i_to then
+        return true;
+    end if;
+    select pgq._snapshot_events_sql(i_queue.queue_id, f.tick_snapshot, t.tick_snapshot,
+               ' and ev_owner is null and ev_type <> ''trunkline.1.shape'''
+               ' and not (ev_type = ''trunkline.1.mark'' and ev_extra3 in (''own'', ''ignored'', ''filled''))')
+      into v_sql
+      from pgq.tick f, pgq.tick t
+     where f.tick_queue = i_queue.queue_id and f.tick_id = i_from and t.tick_queue = i_queue.queue_id and t.tick_id = i_to;
+    execute format('select exists (select from (%s) e)', v_sql) into v_wrote;
+    return not v_wrote;
+end
+$$;
+revoke all on function trunkline._same_rows(pgq.queue, bigint, bigint) from public;

@@ -5,9 +5,9 @@
 -- Arguments: i_tick: the tick of this queue that the caller has applied. A table that a job has begun to write after it is in no
 --            other log for the caller yet: its rows are those from before. Null: as all is by now.
 -- Result: one row a captured table and log: its oid here, the log's epoch, its oid there; consumer: who writes the table, null
---         in the queue's own log. A table that holds only a part of the rows or columns above is in no other log,
---         nor is one that has left out changes.
--- Tables: reads queue, tick, captured, position, table_state. Users: pgq_admin.
+--         in the queue's own log, and in the logs that were read here before this node became the provider. A table that
+--         holds only a part of the rows or columns above is in no other log, nor is one that has left out changes.
+-- Tables: reads queue, tick, captured, border_table, position, table_state. Users: pgq_admin.
 create or replace function trunkline.table_origins(i_queue text, i_tick bigint default null)
 returns table (table_oid oid, epoch bigint, log_oid oid, consumer text)
 language plpgsql stable security definer
@@ -19,6 +19,12 @@ begin
     return query
         select c.table_oid, q.queue_epoch, c.table_oid, null::text
           from pgq.queue q join trunkline.captured c on c.queue_id = q.queue_id
+         where q.queue_name = i_queue and c.dropped_at is null
+         union all
+        select b.table_oid, b.epoch, b.log_oid, null
+          from pgq.queue q
+          join trunkline.border_table b on b.queue_id = q.queue_id
+          join trunkline.captured c on c.table_oid = b.table_oid and c.queue_id = b.queue_id
          where q.queue_name = i_queue and c.dropped_at is null;
     -- A replay of this database may not be installed, or be older.
     if not trunkline.knows_writers() then

@@ -44,7 +44,7 @@ revoke all on function trunkline.writers_of(oid) from public;
 
 -- Function trunkline.logged_writers(i_queue int4, i_table oid, i_consumers text[]): those of the writers whose changes capture is
 -- to log, for these consumers of the table. A standby's tables are captured for the set ('*') before anybody reads them there:
--- nothing is logged as long as nobody does, so that a pair pays nothing.
+-- nothing is logged as long as nobody could need it, so that a pair pays nothing.
 create or replace function trunkline.logged_writers(i_queue int4, i_table oid, i_consumers text[]) returns text[]
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -58,7 +58,8 @@ end
 $$;
 revoke all on function trunkline.logged_writers(int4, oid, text[]) from public;
 
--- Function trunkline.stands_by(i_queue): whether this node is a standby of the set of a queue. Tables: reads role.
+-- Function trunkline.stands_by(i_queue): whether this node is a standby of the set of a queue whose log no further node could
+-- need (trunkline.relay). Tables: reads role.
 create or replace function trunkline.stands_by(i_queue int4) returns bool
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -68,21 +69,27 @@ begin
         return false;
     end if;
     return exists (select from trunkline.role r join pgq.queue q on q.queue_name = r.queue_name
-                    where q.queue_id = i_queue and r.role = 'standby');
+                    where q.queue_id = i_queue and r.role = 'standby' and not r.relaying);
 end
 $$;
 revoke all on function trunkline.stands_by(int4) from public;
 
--- Function trunkline.is_ready_only(i_table oid): whether a table, or the table that it is a partition of, is captured for the set
--- and for nobody who would read it now. Tables: reads captured, captured_part and role. Users: the schema's owner.
+-- Function trunkline.is_ready_only(i_table oid): whether a standby has captured a table, or the table that it is a partition of,
+-- for the set alone, and does not log what replay writes to it. Then its rows belong to no tick of the queue, and a promotion
+-- lets the log begin anew. Tables: reads captured, captured_part and role. Users: the schema's owner.
 create or replace function trunkline.is_ready_only(i_table oid) returns bool
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if to_regclass('trunkline.role') is null then
+        return false;
+    end if;
     return exists (select from trunkline.captured c
-                    where c.table_oid = trunkline.captured_root(i_table) and c.consumers = '{*}'
-                      and trunkline.stands_by(c.queue_id));
+                     join pgq.queue q on q.queue_id = c.queue_id
+                     join trunkline.role r on r.queue_name = q.queue_name
+                    where c.table_oid = trunkline.captured_root(i_table) and c.consumers = '{*}' and c.writers = '{}'
+                      and r.role = 'standby');
 end
 $$;
 revoke all on function trunkline.is_ready_only(oid) from public;

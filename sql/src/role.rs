@@ -272,20 +272,6 @@ pub async fn describe_node(
     column(&row, 0)
 }
 
-/// Says which of several standbys that are equally far becomes the provider at a failover: the highest, and never one
-/// of 0; false: that is known. Source: `trunkline.prefer_node`.
-///
-/// # Errors
-/// As [`begin_set`].
-pub async fn prefer_node(client: &impl GenericClient, priority: i32) -> Result<bool, Error> {
-    require(client, "prefer_node(integer)").await?;
-    let row = client
-        .query_one("select trunkline.prefer_node($1)", &[&priority])
-        .await
-        .map_err(Error::database("note how much this node is preferred"))?;
-    column(&row, 0)
-}
-
 /// Says as what this node's replay reads from a provider, for the time when it comes back from being the provider;
 /// false: that is known. Source: `trunkline.note_consumer`.
 ///
@@ -298,6 +284,40 @@ pub async fn note_consumer(client: &impl GenericClient, consumer: &str) -> Resul
         .await
         .map_err(Error::database("note as what this node reads"))?;
     column(&row, 0)
+}
+
+/// Whether a standby logs what replay writes there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relay {
+    /// It is to.
+    pub relays: bool,
+    /// It was not so before.
+    pub changed: bool,
+    /// What keeps it from it; None: nothing does, or nobody could need the log.
+    pub why: Option<String>,
+}
+
+/// Has a standby log what replay writes there, or not any more, as the set needs it now; `may` false: never.
+/// Source: `trunkline.relay`.
+///
+/// # Errors
+/// 55P03 while others are at the queue: the next call does it.
+pub async fn relay(client: &impl GenericClient, queue: &str, may: bool) -> Result<Relay, Error> {
+    require(client, "relay(text, boolean)").await?;
+    let row = client
+        .query_one(
+            "select relays, changed, why from trunkline.relay($1, $2)",
+            &[&queue, &may],
+        )
+        .await
+        .map_err(Error::database(format!(
+            "have the standby log for others of queue {queue}"
+        )))?;
+    Ok(Relay {
+        relays: column(&row, 0)?,
+        changed: column(&row, 1)?,
+        why: column(&row, 2)?,
+    })
 }
 
 /// Makes a subscriber of this queue a standby; false: it was one. `read_only` also switches

@@ -111,6 +111,22 @@ pub async fn has_ended(provider: &impl GenericClient, queue: &str) -> Result<boo
     column(&row, 0)
 }
 
+/// Has the log of a node that was the provider, and follows another one, begin anew, so that it can be followed again;
+/// gives why it does not yet, None: it goes on, or has begun. Source: `trunkline.begin_new_log`.
+pub async fn begin_new_log(
+    provider: &impl GenericClient,
+    queue: &str,
+) -> Result<Option<String>, Error> {
+    if !function_exists(provider, Schema::Trunkline, "begin_new_log(text)").await? {
+        return Ok(None);
+    }
+    let row = provider
+        .query_one("select trunkline.begin_new_log($1)", &[&queue])
+        .await
+        .map_err(Error::database("ask whether the provider's log goes on"))?;
+    column(&row, 0)
+}
+
 /// Makes a fenced node a standby of the provider that has begun where its log ends; gives that provider's term.
 /// `address`: where replay finds this node. Source: `trunkline.join`.
 ///

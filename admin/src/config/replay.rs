@@ -10,7 +10,6 @@ use sql::subscriber::session_role::SessionRole;
 use super::daemon_keys::DaemonConfig;
 use super::databases::{self, Referred};
 use super::document::{Document, Section};
-use super::failover::{self, FailoverConfig};
 use super::file::{self, ConfigErrors, absolute, process_env};
 use super::key::{self, FlagKey, Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
 use super::programs::{self, ProgramsConfig};
@@ -53,12 +52,12 @@ pub struct ReplayConfig {
     pub standby: bool,
     /// New sessions of a standby's database are read-only by default (`read_only`).
     pub read_only: bool,
+    /// A standby logs what it applies where a further node of the set could need it (`relay`).
+    pub relay: bool,
     /// What the node is called in a set (`node`); None: nobody says.
     pub node: Option<String>,
     /// The programs beside the node.
     pub programs: ProgramsConfig,
-    /// Which standby takes the place of a provider that is off, and what may be lost.
-    pub failover: FailoverConfig,
 }
 
 /// One subscriber database.
@@ -166,6 +165,11 @@ const READ_ONLY: FlagKey = FlagKey {
     default: true,
     reload: Reload::Taken,
 };
+const RELAY: FlagKey = FlagKey {
+    name: "relay",
+    default: true,
+    reload: Reload::Taken,
+};
 
 const NODE: TextKey = TextKey {
     name: "node",
@@ -176,7 +180,7 @@ const NODE: TextKey = TextKey {
 };
 
 /// The keys of `[replay]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 15] = [
+pub(super) const KEYS: [&dyn Key; 16] = [
     &PROVIDER_DB,
     &SUBSCRIBER_DB,
     &QUEUE_NAME,
@@ -191,6 +195,7 @@ pub(super) const KEYS: [&dyn Key; 15] = [
     &HTTP_LISTEN,
     &STANDBY,
     &READ_ONLY,
+    &RELAY,
     &NODE,
 ];
 const NOT_YET: [&str; 1] = ["allow_execute"];
@@ -219,7 +224,7 @@ const MAX_SUBSCRIBERS: usize = 100;
 impl ReplayConfig {
     /// Whether a file says by itself that the database is a node of a set. Several hosts in `provider_db` say so, too.
     pub fn is_member(&self) -> bool {
-        self.standby || self.node.is_some() || self.programs.are_any() || self.failover.is_special()
+        self.standby || self.node.is_some() || self.programs.are_any()
     }
 
     /// Reads and checks a file. Errors: all problems at once. Touches no database.
@@ -247,7 +252,7 @@ impl ReplayConfig {
 
 fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfig> {
     let section = &document.section("replay");
-    let keys: [&[&dyn Key]; 4] = [&daemon_keys::KEYS, &KEYS, &programs::KEYS, &failover::KEYS];
+    let keys: [&[&dyn Key]; 3] = [&daemon_keys::KEYS, &KEYS, &programs::KEYS];
     let known = keys.map(key::names).concat();
     section.only_keys(&known, &NOT_YET);
     let mut found = Referred::default();
@@ -271,6 +276,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let http_listen = names::address(section, HTTP_LISTEN.name);
     let standby = section.flag(&STANDBY);
     let read_only = section.flag(&READ_ONLY);
+    let relay = section.flag(&RELAY);
     let node = section.text(NODE.name).map(|text| text.value);
     if node
         .as_deref()
@@ -294,7 +300,6 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         .as_ref()
         .map_or(usize::MAX, |info| info.hosts().len());
     let programs = programs::read(section, hosts, subscribers.len());
-    let failover = failover::read(section, hosts);
     Some(ReplayConfig {
         daemon,
         provider: provider?,
@@ -312,9 +317,9 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         http_listen,
         standby,
         read_only,
+        relay,
         node,
         programs,
-        failover,
     })
 }
 

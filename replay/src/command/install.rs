@@ -23,6 +23,7 @@ use sql::{
         position::{self, Position},
         table_state,
     },
+    successor,
 };
 
 use super::{Job, label};
@@ -202,10 +203,6 @@ async fn name_node(job: &Job, own: &Session) -> Result<(), Failure> {
     {
         job.say("number and client_db of this node are told to the others")?;
     }
-    let priority = job.config.failover.priority;
-    if job.config.is_member() && role::prefer_node(&**own, priority).await? {
-        job.say(&format!("this node has priority {priority} at a failover"))?;
-    }
     Ok(())
 }
 
@@ -313,6 +310,15 @@ async fn register(
 ) -> Result<bool, Failure> {
     let at_provider = provider::consumer_position(&**provider, job.queue(), &one.consumer).await?;
     let stored = position::find(&**subscriber, &one.consumer).await?;
+    if stored.is_none() || has_no_tables(subscriber, one).await? {
+        let ended = successor::begin_new_log(&**provider, job.queue()).await?;
+        if let Some(why) = ended {
+            let error =
+                anyhow::anyhow!("the provider follows another node, and its log has ended: {why}");
+            return Err(Failure::new(Exit::Failed, error)
+                .with_hint("follow the provider of the set, or try again later"));
+        }
+    }
     match (at_provider, stored) {
         (Some(_), Some(stored)) => {
             if !has_no_tables(subscriber, one).await?

@@ -1,5 +1,6 @@
 //! Keeps the tables of a standby closed to ordinary sessions: tables that are added and partitions that are made later,
-//! too. Those that leave are opened. And has the standby capture them, so that it could become the provider.
+//! too. Those that leave are opened. And has the standby capture them, so that it could become the provider, and log
+//! what it applies where others could need that.
 
 use std::{
     convert::Infallible,
@@ -7,11 +8,11 @@ use std::{
 };
 
 use sql::{
-    connect::Purpose,
+    connect::{Purpose, Session},
     moment::LockTimeout as _,
     role::{self, Role},
 };
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{ready, shared::Subscription};
 use crate::trouble::Trouble;
@@ -28,6 +29,8 @@ struct Told {
     /// The subscriber is no standby yet.
     is_none: bool,
     unready: ready::Told,
+    /// What keeps the standby from logging for others.
+    silent: Option<String>,
 }
 
 /// Follows the role until the future is dropped; it never ends by itself. An error here stops no other task: status
@@ -61,6 +64,7 @@ async fn looks(sub: &Subscription, told: &mut Told) -> Result<Infallible, Troubl
                 Err(error) => return Err(Trouble::sql(doing)(error)),
             }
             ready::prepare(sub, &session, &mut told.unready).await?;
+            relay(sub, &session, &mut told.silent).await?;
         } else if !told.is_none && !roles.iter().any(|one| one.queue == *queue) {
             told.is_none = true;
             warn!(
@@ -71,4 +75,29 @@ async fn looks(sub: &Subscription, told: &mut Told) -> Result<Infallible, Troubl
         }
         tokio::time::sleep(LOOK.max(started.elapsed() * SHARE)).await;
     }
+}
+
+/// Has the standby log what it applies, or not any more. The ticker's upkeep switches the triggers.
+async fn relay(
+    sub: &Subscription,
+    session: &Session,
+    told: &mut Option<String>,
+) -> Result<(), Trouble> {
+    let found = match role::relay(&**session, &sub.settings.queue, sub.settings.relay).await {
+        Ok(found) => found,
+        Err(error) if error.is_lock_timeout() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let consumer = &sub.consumer;
+    if found.changed {
+        let relays = found.relays;
+        info!(%consumer, relays, "standby logs for its set");
+    }
+    if found.why != *told {
+        if let Some(why) = &found.why {
+            warn!(%consumer, error = %why, "standby does not log for its set yet");
+        }
+        *told = found.why;
+    }
+    Ok(())
 }

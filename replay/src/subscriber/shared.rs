@@ -57,6 +57,8 @@ pub(crate) struct JobSettings {
     pub retry_delay: Duration,
     /// Ordinary sessions do not write the subscriber's tables.
     pub standby: bool,
+    /// A standby logs what it applies where others could need it.
+    pub relay: bool,
     /// The provider is one of several hosts: the role of the subscriber may change while the daemon runs.
     pub of_several: bool,
 }

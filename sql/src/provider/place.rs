@@ -228,8 +228,8 @@ pub async fn table_origins(
     let failed = || Error::database("ask the provider where its tables come from");
     let rows = client
         .query(
-            "select table_oid, epoch, log_oid from trunkline.table_origins($1, $2) where consumer is not null \
-             order by 1, 2, 3",
+            "select o.table_oid, o.epoch, o.log_oid from trunkline.table_origins($1, $2) o \
+              where o.epoch <> (select q.queue_epoch from pgq.queue q where q.queue_name = $1) order by 1, 2, 3",
             &[&queue, &at.0],
         )
         .await

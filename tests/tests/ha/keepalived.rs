@@ -1,13 +1,19 @@
-//! keepalived gives the address to the provider alone. Each node is a network namespace with its own keepalived.
+//! keepalived gives the address to the provider alone, and moves it with a switchover. Each node is a network namespace
+//! with its own keepalived.
 
 use std::{
     fs::File,
     process::{Child, Command, Stdio},
+    time::Instant,
 };
 
-use tests::{Node, Programs, Replication, Stop, run, wait_until};
+use tests::{Node, Programs, Scratch, Stop, run, wait_until};
 
-use crate::{SOON, has_namespaces, operator, pair, shipped};
+use crate::{
+    SOON, has_namespaces,
+    set::{Hosts, NAMES, TABLE, command, wait_can},
+    shipped,
+};
 
 const ADDRESS: &str = "10.9.8.100/24";
 
@@ -21,7 +27,7 @@ impl Drop for Running {
     }
 }
 
-/// A network namespace with one end of a cable. It lives as long as a process that sleeps in it.
+/// A network namespace with a port of a switch. It lives as long as a process that sleeps in it.
 struct Host {
     sleeper: Running,
     interface: &'static str,
@@ -71,8 +77,8 @@ impl Host {
     }
 
     /// Starts keepalived, which asks this node's probe.
-    fn keep(&mut self, pair: &Replication, node: &Node) {
-        let (scratch, interface) = (&pair.scratch, self.interface);
+    fn keep(&mut self, scratch: &Scratch, node: &Node) {
+        let interface = self.interface;
         // The servers listen in the namespace of the test.
         let probe = format!(
             "nsenter --net=/proc/{}/ns/net {} -c {} probe serve",
@@ -137,40 +143,102 @@ impl Drop for Host {
     }
 }
 
+/// Three nodes at one switch, which is in the namespace of the first one.
+fn wired() -> [Host; 3] {
+    let nodes = NAMES.map(Host::new);
+    let [first, others @ ..] = &nodes;
+    let ip = |words: &[&str]| run(&mut first.command(&[&["ip", "link"], words].concat())).ok();
+    ip(&["add", first.interface, "type", "bridge"]);
+    for other in others {
+        let port = format!("to-{}", other.interface);
+        let (here, there) = (first.pid().to_string(), other.pid().to_string());
+        run(Command::new("ip").args([
+            "link",
+            "add",
+            &port,
+            "netns",
+            &here,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            other.interface,
+            "netns",
+            &there,
+        ]))
+        .ok();
+        ip(&["set", &port, "master", first.interface, "up"]);
+    }
+    for (number, node) in (1..).zip(&nodes) {
+        node.up(&format!("10.9.8.{number}/24"));
+    }
+    nodes
+}
+
+/// Two nodes that may be the provider, and helen, a plain subscriber.
+fn set() -> Hosts {
+    let hosts = Hosts::standbys_of(&[15; 3], TABLE);
+    let config = std::fs::read_to_string(&hosts.replays[2].config).unwrap();
+    let plain = config.replace("standby = true", "");
+    std::fs::write(&hosts.replays[2].config, plain).unwrap();
+    hosts.replays[2].run(&["install"]).ok();
+    hosts
+}
+
 #[test]
-fn the_address_is_with_the_provider_and_with_nobody_while_there_is_none() {
+fn the_address_is_with_the_provider_moves_with_it_and_is_with_nobody_while_there_is_none() {
     if !has_namespaces() {
         return;
     }
-    let pair = pair();
-    let (mut castor, mut pollux) = (Host::new("castor"), Host::new("pollux"));
-    let (first, second) = (castor.pid().to_string(), pollux.pid().to_string());
-    run(Command::new("ip").args([
-        "link", "add", "castor", "netns", &first, "type", "veth", "peer", "name", "pollux",
-        "netns", &second,
-    ]))
-    .ok();
-    castor.up("10.9.8.1/24");
-    pollux.up("10.9.8.2/24");
-    castor.keep(&pair, &operator(&pair));
-    pollux.keep(&pair, &pair.replay);
-    // At no moment the standby has it: each wait looks at both.
-    let wait = |what: &str, has: bool| {
+    let hosts = set();
+    let (castor, pollux) = (0, 1);
+    let mut nodes = wired();
+    let probed = [
+        &hosts.operator(castor),
+        &hosts.replays[1],
+        &hosts.replays[2],
+    ];
+    for (number, node) in nodes.iter_mut().enumerate() {
+        node.keep(&hosts.scratches[number], probed[number]);
+    }
+    // At no moment another node has it: each wait looks at all. Who gives it away is looked at last.
+    let wait = |what: &str, from: usize, to: Option<usize>| {
         wait_until(what, SOON, || {
-            assert!(!pollux.has_address(), "{what}: the standby has it");
-            castor.has_address() == has
+            let order = [2, 1 - from, from];
+            let has: Vec<usize> = order
+                .into_iter()
+                .filter(|one| nodes[*one].has_address())
+                .collect();
+            assert!(
+                has.len() < 2 && has.iter().all(|one| *one == from || Some(*one) == to),
+                "{what}: {has:?}"
+            );
+            has == to.into_iter().collect::<Vec<_>>()
         });
     };
-    wait("the provider to have the address", true);
+    wait("the provider to have the address", castor, Some(castor));
     // Whether the standby keeps up is no matter for the address.
-    pair.replay.run(&["pause"]).ok();
-    pair.on_provider("insert into t values (2, 'b')");
-    operator(&pair).run(&["fence", "q1"]).ok();
-    wait("the fenced node to give it away", false);
-    operator(&pair).run(&["unfence", "q1"]).ok();
-    wait("the node to have it again", true);
-    pair.provider.stop(Stop::Immediate);
-    wait("the dead node to give it away", false);
-    pair.provider.start_again();
-    wait("the node to have it again", true);
+    hosts.replays[pollux].run(&["pause"]).ok();
+    hosts.on(castor, "insert into t values (2, 'b')");
+    hosts.operator(castor).run(&["fence", "q1"]).ok();
+    wait("the fenced node to give it away", castor, None);
+    hosts.operator(castor).run(&["unfence", "q1"]).ok();
+    wait("the node to have it again", castor, Some(castor));
+    hosts.replays[pollux].run(&["resume"]).ok();
+
+    wait_can(&hosts, pollux);
+    let begun = Instant::now();
+    let mut switchover = command(&hosts, castor)
+        .command(&["switchover", "q1", "--to", "pollux"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait("the address to move", castor, Some(pollux));
+    println!("the address has moved after {:?}", begun.elapsed());
+    assert!(switchover.wait().unwrap().success());
+    assert_eq!(hosts.role(pollux), "provider 2");
+    hosts.wait_role(castor, "standby 2");
+
+    hosts.nodes[pollux].stop(Stop::Immediate);
+    wait("the dead node to give it away", pollux, None);
 }

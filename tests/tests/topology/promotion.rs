@@ -111,9 +111,6 @@ fn the_provider_moves_there_and_back_and_everybody_goes_on_without_a_copy() {
     for node in [1, 2] {
         hosts.wait_ready(node);
     }
-    // Capture stands by, and logs nothing.
-    let events = "select count(*) from pgq.event_template where ev_type in ('I', 'trunkline.1')";
-    assert_eq!(hosts.on(1, events), "0");
     let copies = |node: usize| hosts.replays[node].log().matches("copied").count();
     let before: Vec<usize> = (0..3).map(copies).collect();
 
@@ -207,7 +204,7 @@ fn a_node_that_was_away_reads_the_rest_of_the_old_log_first_and_a_follower_of_th
         "{hops:?}"
     );
 
-    // Who follows the new provider's log through all of this has not noticed, and knows that its rows are its own now.
+    // Who follows the new provider's log through all of this has not noticed.
     hosts.on(1, "insert into t (v) values ('last')");
     behind.assert_same(&hosts, 1);
     assert!(!behind.replay.log().contains("hopped"));
@@ -215,10 +212,6 @@ fn a_node_that_was_away_reads_the_rest_of_the_old_log_first_and_a_follower_of_th
         r"select count(*) from pg_trigger where tgname like 'trunkline\_%' and tgenabled = 'A'";
     wait_until("capture of ordinary sessions alone", SOON, || {
         hosts.on(1, triggers) == "0"
-    });
-    let told = "select count(*) from trunkline.table_state where origin_oids is not null";
-    wait_until("the follower to forget the log before", SOON, || {
-        behind.on(told) == "0"
     });
     behind.assert_same(&hosts, 1);
 }
@@ -234,34 +227,38 @@ pub(crate) struct Follower {
 
 impl Follower {
     pub(crate) fn of(hosts: &Hosts, upstream: usize) -> Follower {
-        let follower = Follower::installed(hosts, upstream);
-        let replay = &follower.replay;
+        let follower = Follower::configured(hosts, upstream, "replay1");
+        follower.follow();
+        follower
+    }
+
+    /// Begins to follow with all tables.
+    pub(crate) fn follow(&self) {
+        let replay = &self.replay;
+        replay.run(&["install"]).ok();
+        replay.run(&["start", "-d"]).ok();
         replay
             .run(&["add", "public.log", "--identity", "full"])
             .ok();
         replay.run(&["add", "--all", "--wait"]).ok();
-        follower
     }
 
-    /// Without tables.
-    pub(crate) fn installed(hosts: &Hosts, upstream: usize) -> Follower {
+    /// A config and a database.
+    pub(crate) fn configured(hosts: &Hosts, upstream: usize, job: &str) -> Follower {
         let node = Cluster::builder(&Server::version(15)).start();
         node.create_db(DB);
         node.psql(DB, TABLES_10);
         let scratch = Scratch::new();
         let (_, replay) = configure(&scratch, DB, &hosts.nodes[upstream], &[&node], "", "");
-        replay.run(&["install"]).ok();
-        replay.run(&["start", "-d"]).ok();
+        let text = std::fs::read_to_string(&replay.config).unwrap();
+        std::fs::write(&replay.config, text.replace("replay1", job)).unwrap();
+        let replay = Node::new("replay", &scratch, &replay.config, job);
         Follower {
             _daemons: Daemons(vec![replay.clone()]),
             replay,
             node,
             _scratch: scratch,
         }
-    }
-
-    pub(crate) fn on(&self, sql: &str) -> String {
-        self.node.psql(DB, sql)
     }
 
     #[track_caller]

@@ -125,7 +125,7 @@ impl Drop for Writers {
     }
 }
 
-pub(crate) fn block_on(work: impl Future<Output = ()>) {
+fn block_on(work: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -15,7 +15,7 @@ pub struct OperationFacts {
     /// Its number, given as text because it may be above 2^53.
     pub id: String,
     /// switchover or failover.
-    pub kind: &'static str,
+    pub kind: String,
     /// The provider before, by name or number.
     pub old: String,
     /// The provider afterwards, by name or number.
@@ -64,8 +64,8 @@ impl OperationFacts {
                 self.describe(),
             )
         };
-        let advice = format!("trunkline {} QUEUE --resume, or --abort", self.kind);
-        self.is_left().then(|| reason().advised(advice))
+        self.is_left()
+            .then(|| reason().advised("trunkline switchover QUEUE --resume, or --abort"))
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
     fn an_operation_that_nobody_works_on_is_critical() {
         let mut one = OperationFacts {
             id: "17".into(),
-            kind: "switchover",
+            kind: "switchover".into(),
             old: "castor".into(),
             new: "pollux".into(),
             step: "catch-up",
