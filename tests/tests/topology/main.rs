@@ -27,6 +27,7 @@ mod refusals;
 mod relaying;
 mod set;
 mod switchover;
+mod switchover_faults;
 mod switchover_killed;
 mod switchover_refused;
 

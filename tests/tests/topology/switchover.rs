@@ -1,5 +1,6 @@
 //! The planned switchover: what it promises while it works, and what it refuses.
 
+use std::collections::BTreeSet;
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, Ordering},
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::{Session, wait_until};
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls};
 
 use crate::SOON;
 use crate::set::{DB, Hosts, NAMES};
@@ -38,10 +39,15 @@ pub(crate) const TABLES: &str = "\
     create table counted (writer int primary key, n int not null); \
     create table numbered (id serial primary key, writer int)";
 
+/// Transactions: the writer, and the number of its try.
+type Written = Mutex<Vec<(i32, i32)>>;
+
 /// Writers that follow the provider by libpq's way, keep what was acknowledged, and look that no two nodes take writes.
 pub(crate) struct Writers {
     stop: Arc<AtomicBool>,
-    acknowledged: Arc<Mutex<Vec<(i32, i32)>>>,
+    acknowledged: Arc<Written>,
+    /// Those whose commit was asked for, and whose server ended without an answer.
+    unknown: Arc<Written>,
     wrong: Arc<Mutex<Vec<String>>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -53,6 +59,7 @@ impl Writers {
         let mut writers = Writers {
             stop: Arc::default(),
             acknowledged: Arc::default(),
+            unknown: Arc::default(),
             wrong: Arc::default(),
             threads: Vec::new(),
         };
@@ -60,7 +67,7 @@ impl Writers {
         for writer in 0..WRITERS {
             let (stop, acknowledged) =
                 (Arc::clone(&writers.stop), Arc::clone(&writers.acknowledged));
-            let wrong = Arc::clone(&writers.wrong);
+            let (unknown, wrong) = (Arc::clone(&writers.unknown), Arc::clone(&writers.wrong));
             let list = ports
                 .iter()
                 .map(u16::to_string)
@@ -69,10 +76,11 @@ impl Writers {
             let hosts = vec!["127.0.0.1"; ports.len()].join(",");
             let info = format!(
                 "host={hosts} port={list} user=postgres dbname={DB} target_session_attrs=read-write \
-                 application_name=writer"
+                 application_name=writer options='-c synchronous_commit=on'"
             );
             writers.threads.push(std::thread::spawn(move || {
-                block_on(write(writer, &info, &stop, &acknowledged, &wrong));
+                let (written, failed) = ((&*acknowledged, &*unknown), &*wrong);
+                block_on(write(writer, &info, &stop, written, failed));
             }));
         }
         let (stop, wrong) = (Arc::clone(&writers.stop), Arc::clone(&writers.wrong));
@@ -91,7 +99,8 @@ impl Writers {
         });
     }
 
-    /// Ends the writers. Each acknowledged transaction is on the provider, whole and once, and so is nothing else.
+    /// Ends the writers. Each acknowledged transaction is on the provider, whole and once, and so is nothing else but
+    /// those that nobody has answered for.
     #[track_caller]
     pub(crate) fn stop(mut self, hosts: &Hosts, provider: usize) {
         self.stop.store(true, Ordering::Relaxed);
@@ -105,14 +114,25 @@ impl Writers {
             provider,
             "select coalesce(string_agg(writer || ' ' || n, ',' order by writer, n), '') from written",
         );
+        let text = |(writer, n): &(i32, i32)| format!("{writer} {n}");
+        let unknown: Vec<String> = self.unknown.lock().unwrap().iter().map(text).collect();
+        let wanted: Vec<String> = acknowledged.iter().map(text).collect();
         let there: Vec<&str> = there.split(',').collect();
-        let mut wanted = acknowledged.clone();
-        wanted.sort_unstable();
-        let wanted: Vec<String> = wanted
-            .iter()
-            .map(|(writer, n)| format!("{writer} {n}"))
+        let (wanted, unknown): (BTreeSet<&str>, BTreeSet<&str>) = (
+            wanted.iter().map(String::as_str).collect(),
+            unknown.iter().map(String::as_str).collect(),
+        );
+        let found: BTreeSet<&str> = there.iter().copied().collect();
+        assert_eq!(found.len(), there.len(), "none is there twice");
+        let lost: Vec<_> = wanted.difference(&found).collect();
+        let more: Vec<_> = found
+            .difference(&wanted)
+            .filter(|one| !unknown.contains(*one))
             .collect();
-        assert_eq!(there, wanted);
+        assert!(
+            lost.is_empty() && more.is_empty(),
+            "lost {lost:?}, from nowhere {more:?}"
+        );
         let sums = "select bool_and(c.n = (select count(*) from written w where w.writer = c.writer) \
                         and c.n = (select count(*) from numbered x where x.writer = c.writer)) from counted c";
         assert_eq!(hosts.on(provider, sums), "t");
@@ -137,7 +157,7 @@ async fn write(
     writer: i32,
     info: &str,
     stop: &AtomicBool,
-    acknowledged: &Mutex<Vec<(i32, i32)>>,
+    (acknowledged, unknown): (&Written, &Written),
     wrong: &Mutex<Vec<String>>,
 ) {
     let isolation = ["read committed", "repeatable read", "serializable"];
@@ -170,7 +190,16 @@ async fn write(
             match client.batch_execute(&text).await {
                 Ok(()) => acknowledged.lock().unwrap().push((writer, n)),
                 // The node is not the provider any more: look for it again.
-                Err(error) if error.code().is_none_or(|code| code.code() == "25006") => break,
+                Err(error) if error.code().is_some_and(|code| code.code() == "25006") => break,
+                // Its server has ended.
+                Err(error)
+                    if error
+                        .code()
+                        .is_none_or(|code| code.code().starts_with("57P")) =>
+                {
+                    unknown.lock().unwrap().push((writer, n));
+                    break;
+                }
                 Err(error) => {
                     wrong.lock().unwrap().push(format!("{error:?} in: {text}"));
                     return;
@@ -184,25 +213,22 @@ async fn write(
 /// Looks for two nodes that take writes at one moment. A fence waits for the first one's open transaction, so that what
 /// the second one says is of the same moment.
 async fn sample(ports: &[u16], stop: &AtomicBool, wrong: &Mutex<Vec<String>>) {
-    let mut clients = Vec::new();
-    for port in ports {
-        let info = format!(
-            "host=127.0.0.1 port={port} user=postgres dbname={DB} options='-c default_transaction_read_only=off'"
-        );
-        let (client, connection) = tokio_postgres::connect(&info, NoTls).await.unwrap();
-        tokio::spawn(connection);
-        clients.push(client);
-    }
+    let mut clients: Vec<Option<Client>> = ports.iter().map(|_| None).collect();
     while !stop.load(Ordering::Relaxed) {
         let mut taking = Vec::new();
-        for (client, port) in clients.iter().zip(ports) {
+        for (client, port) in clients.iter_mut().zip(ports) {
+            if client.as_ref().is_none_or(Client::is_closed) {
+                *client = writable(*port).await;
+            }
+            let Some(client) = client else { continue };
             let tried = client.batch_execute("begin; update written set n = n where writer = -1");
             if tried.await.is_ok() {
                 taking.push(port);
             }
         }
-        for client in &clients {
-            client.batch_execute("rollback").await.unwrap();
+        for client in clients.iter().flatten() {
+            // A server that has ended has nothing open.
+            let _ = client.batch_execute("rollback").await;
         }
         if taking.len() > 1 {
             wrong
@@ -213,6 +239,18 @@ async fn sample(ports: &[u16], stop: &AtomicBool, wrong: &Mutex<Vec<String>>) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A session that writes whatever the database's default is; none while there is no server. It waits for no lock: what
+/// it has open on the other node would hold up a fence there.
+async fn writable(port: u16) -> Option<Client> {
+    let info = format!(
+        "host=127.0.0.1 port={port} user=postgres dbname={DB} options='-c default_transaction_read_only=off \
+         -c lock_timeout=100ms'"
+    );
+    let (client, connection) = tokio_postgres::connect(&info, NoTls).await.ok()?;
+    tokio::spawn(connection);
+    Some(client)
 }
 
 fn there_and_back(versions: &[u32], turns: usize) {

@@ -6,12 +6,11 @@ use std::process::{Child, Stdio};
 use tests::{Session, choose, wait_until};
 
 use crate::SOON;
-use crate::hosts::{Hosts, NAMES};
-use crate::link::DB;
-use crate::switchover::{TABLES, Writers, command, wait_can};
+use crate::set::{DB, Hosts, NAMES, command, wait_can};
+use crate::switchover::{TABLES, Writers};
 
 /// What keeps the command at a step, so that it can be killed there.
-enum Hold {
+pub(crate) enum Hold {
     /// SQL that holds a lock, on the old provider (true) or on the new one.
     Lock(bool, &'static str),
     /// A daemon of the old provider is stopped.
@@ -21,15 +20,22 @@ enum Hold {
 }
 
 /// Where the command is killed: the steps of both rows then, and what keeps it there.
-struct Point {
-    old: &'static str,
-    new: &'static str,
-    hold: Hold,
+pub(crate) struct Point {
+    pub(crate) old: &'static str,
+    pub(crate) new: &'static str,
+    pub(crate) hold: Hold,
     /// It may be given up still.
     may_be_aborted: bool,
 }
 
-fn points() -> Vec<Point> {
+impl Point {
+    /// Whether the step of the old provider cannot be read, because its table is locked.
+    fn hides_old(&self) -> bool {
+        self.old.is_empty()
+    }
+}
+
+pub(crate) fn points() -> Vec<Point> {
     let point = |old, new, may_be_aborted, hold| Point {
         old,
         new,
@@ -73,15 +79,21 @@ fn points() -> Vec<Point> {
     ]
 }
 
-fn step(hosts: &Hosts, node: usize) -> String {
+pub(crate) fn step(hosts: &Hosts, node: usize) -> String {
     hosts.on(
         node,
         "select coalesce(max(step), '') from trunkline.operations('q1') where running",
     )
 }
 
-/// Starts a switchover that is held up, and kills it there.
-fn killed(hosts: &Hosts, point: &Point, old: usize, new: usize) {
+/// A switchover that is held up at a step, and what holds it.
+pub(crate) struct Held {
+    pub(crate) child: Child,
+    pub(crate) holder: Option<Session>,
+}
+
+/// Starts a switchover, and waits until it is held up.
+pub(crate) fn held(hosts: &Hosts, point: &Point, old: usize, new: usize) -> Held {
     let mut args = vec![
         "switchover",
         "q1",
@@ -114,21 +126,27 @@ fn killed(hosts: &Hosts, point: &Point, old: usize, new: usize) {
         .spawn()
         .unwrap();
     let what = format!("old {:?} new {:?}", point.old, point.new);
-    // A lock of the table of operations keeps us from reading it, too.
-    let old_is_held = point.old.is_empty();
     wait_until(&what, SOON, || {
         let ended = child.try_wait().unwrap();
         let is_hook = matches!(point.hold, Hold::Hook(_));
         assert!(is_hook || ended.is_none(), "{what}: {ended:?}");
-        let at = step(hosts, new) == point.new && (old_is_held || step(hosts, old) == point.old);
+        // A lock of the table of operations keeps us from reading it, too.
+        let at =
+            step(hosts, new) == point.new && (point.hides_old() || step(hosts, old) == point.old);
         at && (!is_hook || ended.is_some())
     });
-    child.kill().unwrap();
-    child.wait().unwrap();
+    Held { child, holder }
+}
+
+/// Starts a switchover that is held up, and kills it there.
+fn killed(hosts: &Hosts, point: &Point, old: usize, new: usize) {
+    let mut held = held(hosts, point, old, new);
+    held.child.kill().unwrap();
+    held.child.wait().unwrap();
     // What the killed command is in the midst of ends first, on the server. A lock that is waited for without a limit
     // is let go before.
-    if old_is_held {
-        drop(holder.take());
+    if point.hides_old() {
+        drop(held.holder.take());
     }
     let sessions =
         "select count(*) from pg_stat_activity where application_name like 'trunkline operator%'";
@@ -137,7 +155,7 @@ fn killed(hosts: &Hosts, point: &Point, old: usize, new: usize) {
             hosts.on(node, sessions) == "0"
         });
     }
-    drop(holder);
+    drop(held);
     if matches!(point.hold, Hold::Joining) {
         hosts.replays[old].run(&["start", "-d"]).ok();
     }
