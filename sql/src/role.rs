@@ -182,6 +182,41 @@ pub async fn fence(
     })
 }
 
+/// A session that kept a fence from a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedWriter {
+    /// Its process, program and role, since when its transaction is open, and the lock.
+    pub what: String,
+    /// Why it could not be told to end; None: it was.
+    pub error: Option<String>,
+}
+
+/// Ends the sessions that keep a fence from the locks of a set's tables: what they have not committed is rolled back.
+/// Source: `trunkline.end_writers`.
+///
+/// # Errors
+/// As [`fence`].
+pub async fn end_writers(
+    client: &impl GenericClient,
+    queue: &str,
+) -> Result<Vec<EndedWriter>, Error> {
+    require(client, "end_writers(text)").await?;
+    let rows = client
+        .query(
+            "select coalesce(what, ''), error from trunkline.end_writers($1)",
+            &[&queue],
+        )
+        .await
+        .map_err(Error::database(format!("end the writers of queue {queue}")))?;
+    let ended = |row: &Row| {
+        Ok(EndedWriter {
+            what: column(row, 0)?,
+            error: column(row, 1)?,
+        })
+    };
+    rows.iter().map(ended).collect()
+}
+
 /// What taking a fence away has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unfenced {

@@ -21,6 +21,9 @@ pub(crate) struct SwitchoverArgs {
     /// Wait this long for those who are writing; each try stops others for a third of a second at most
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = patience)]
     pub(super) drain: Duration,
+    /// When that time is over, end the sessions that have written: what they have not committed is rolled back
+    #[arg(long, conflicts_with_all = ["abort", "dry_run"])]
+    pub(super) terminate_writers: bool,
     /// Wait this long for the node to apply what was written before the fence; then all is as before
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = patience)]
     pub(super) catch_up: Duration,

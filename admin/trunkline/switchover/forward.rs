@@ -11,6 +11,7 @@ use sql::role;
 use super::hook;
 use super::hosts::Unanswered;
 use super::work::{Stop, Work};
+use super::writers::Ending;
 use crate::fence::Told;
 
 /// The longest wait between two looks at how far the new provider is.
@@ -60,6 +61,7 @@ impl Work<'_> {
         let (queue, id) = (self.plan.queue.clone(), self.plan.id);
         let tries = Tries::within(self.args.drain);
         let mut told = Told::default();
+        let mut ending = Ending::new(self.args.terminate_writers);
         loop {
             let fenced = self.old.ask_within(self.limit, async |session| {
                 let doing = || sql::Error::database(format!("fence queue {queue}"));
@@ -83,7 +85,9 @@ impl Work<'_> {
                 }
                 Err(Unanswered::Refused(error)) => {
                     told.blocked(&error);
-                    if let Err(error) = tries.again(error).await {
+                    if let Err(error) = tries.again(error).await
+                        && !ending.go_on(&mut self.old, &queue, &error).await
+                    {
                         return Err(Stop::of(&node, &Unanswered::Refused(error)));
                     }
                 }

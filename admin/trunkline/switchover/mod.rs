@@ -13,6 +13,7 @@ mod prepare;
 mod run;
 mod unwind;
 mod work;
+mod writers;
 
 pub(crate) use args::SwitchoverArgs;
 pub(crate) use run::run;

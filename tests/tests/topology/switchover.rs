@@ -350,9 +350,21 @@ fn a_fence_by_hand_stays_what_it_was_and_the_operators_commands_run_around_the_s
         .says(&["--before", "7", "castor is the provider, as it was"]);
     assert!(!file.exists());
     hosts.on(0, "insert into written values (9, 9)");
-    let said = run(&["--before", &note("before"), "--after", &note("after")])
+    // Somebody who does not end his transaction is waited for, and then ended if that is wanted.
+    let writer = Session::holding(&hosts.nodes[0], DB, "insert into written values (8, 8)");
+    run(&["--drain", "0.5"])
+        .code(4)
+        .says(&["table public.written is in use"]);
+    let hooks = ["--before", &note("before"), "--after", &note("after")];
+    let said = run(&[&hooks[..], &["--drain", "0.5", "--terminate-writers"]].concat())
         .ok()
+        .says(&["ended: pid "])
         .stdout;
+    drop(writer);
+    assert_eq!(
+        hosts.on(1, "select count(*) from written where writer = 8"),
+        "0"
+    );
     assert!(
         said.contains("pollux is the provider of queue q1, writes have waited for "),
         "{said}"
@@ -362,7 +374,8 @@ fn a_fence_by_hand_stays_what_it_was_and_the_operators_commands_run_around_the_s
     let events = "select string_agg(event, ',' order by event_id) from trunkline.event where event like 'switchover%'";
     assert_eq!(
         hosts.on(0, events),
-        "switchover_started,switchover_aborted,switchover_started,switchover_aborted,switchover_started"
+        "switchover_started,switchover_aborted,switchover_started,switchover_aborted,switchover_started,\
+         switchover_aborted,switchover_started"
     );
 
     // Done is done. A provider that is fenced by hand is switched over, too.
