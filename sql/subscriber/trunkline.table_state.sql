@@ -30,7 +30,8 @@
 --   origin_oids      its oids in the logs further up, nearest first: [[epoch, oid], ...]; noted while it is ok
 --   origins_txid     the transaction of this database that noted origin_oids
 --   existing         rows that the table already holds: refuse, truncate, trust (no copy),
---                    keep (merged by key) or swap (there until the copy is complete)
+--                    keep (merged by key), swap (there until the copy is complete) or keys (the provider's, but for the keys in
+--                    trunkline.repair_key)
 --   ignored          changes that its identity leaves out (insert-only: updates and deletes)
 --   on_conflict      what to do with a row that is not as its change says: overwrite or stop;
 --                    null: as the job's config says
@@ -58,7 +59,7 @@ create table trunkline.table_state (
     state            text        not null default '-'
         check (state in ('-', 'in-copy', 'catching-up', 'wanna-sync', 'ok', 'parked')),
     existing         text        not null default 'refuse'
-        check (existing in ('refuse', 'truncate', 'trust', 'keep', 'swap')),
+        check (existing in ('refuse', 'truncate', 'trust', 'keep', 'swap', 'keys')),
     tick_id          bigint,
     tick_tag         bigint,
     copied_snapshot  text,

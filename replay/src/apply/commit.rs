@@ -8,6 +8,7 @@ use sql::{
     subscriber::{
         hop::{self, Hop},
         position::Move,
+        repair_key,
         table_state::{self, NamesNow, Step},
     },
 };
@@ -103,6 +104,12 @@ impl ApplyTx<'_> {
             table_state::take_step(&*self.applier.session, &self.applier.consumer, table, step)
                 .await?;
         if taken { Ok(()) } else { Err(Trouble::Stale) }
+    }
+
+    /// Forgets the keys of a table, whose rows the transaction has written.
+    pub(crate) async fn forget_keys(&self, table: &TableName) -> Result<(), Trouble> {
+        let (session, consumer) = (&*self.applier.session, &self.applier.consumer);
+        Ok(repair_key::forget(session, consumer, table).await?)
     }
 
     /// Stores what a table is called on the provider by now.

@@ -19,7 +19,7 @@ mod small_batch;
 mod staged;
 mod sums;
 pub(crate) mod table;
-mod text_value;
+pub(crate) mod text_value;
 mod transaction;
 pub(crate) mod truncate;
 mod ways;

@@ -6,7 +6,7 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 /// A value in its type's text form. The server's own input function reads the value, so every type works, and no cast
 /// of a user runs.
 #[derive(Debug)]
-pub(super) struct TextValue(pub(super) Option<Vec<u8>>);
+pub(crate) struct TextValue(pub(crate) Option<Vec<u8>>);
 
 impl ToSql for TextValue {
     fn to_sql(

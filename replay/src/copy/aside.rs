@@ -23,7 +23,7 @@ pub(super) fn treatment(row: &TableRow) -> Existing {
 pub(super) fn loaded_table(row: &TableRow, target: &Target, consumer: &str) -> TableName {
     match treatment(row) {
         Existing::Refuse | Existing::Truncate | Existing::Trust => target.name.clone(),
-        Existing::Keep | Existing::Swap => name(row, consumer),
+        Existing::Keep | Existing::Swap | Existing::Keys => name(row, consumer),
     }
 }
 

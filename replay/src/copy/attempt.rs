@@ -83,7 +83,7 @@ async fn try_begin(
             (true, false)
         }
         Existing::Truncate => (true, true),
-        Existing::Trust | Existing::Keep | Existing::Swap => (false, false),
+        Existing::Trust | Existing::Keep | Existing::Swap | Existing::Keys => (false, false),
     };
     let attempt = Attempt::begin(&**session, &sub.consumer, row, loading)
         .await?
@@ -97,7 +97,7 @@ async fn try_begin(
     if empties {
         truncate::tables(session, &[(&target.name, &target.acting)]).await?;
     }
-    if matches!(treatment, Existing::Keep | Existing::Swap) {
+    if matches!(treatment, Existing::Keep | Existing::Swap | Existing::Keys) {
         aside::make(row, target, session, &sub.consumer).await?;
     }
     let files = if loading {
@@ -161,7 +161,7 @@ pub(super) async fn complete(
     let only_these = match treatment(row) {
         Existing::Refuse | Existing::Truncate | Existing::Trust => None,
         Existing::Keep => Some(false),
-        Existing::Swap => Some(true),
+        Existing::Swap | Existing::Keys => Some(true),
     };
     if only_these.is_some() {
         aside::analyze(row, session, &begun.attempt.consumer).await?;
@@ -240,7 +240,7 @@ async fn try_give_up(
             truncate::tables(session, &[(&begun.target, &acting)]).await?;
         }
         Existing::Trust => {}
-        Existing::Keep | Existing::Swap => {
+        Existing::Keep | Existing::Swap | Existing::Keys => {
             aside::drop(row, session, &begun.attempt.consumer).await?;
         }
     }

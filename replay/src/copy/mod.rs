@@ -15,6 +15,7 @@ mod aside;
 mod attempt;
 mod files;
 mod forget;
+pub(crate) mod keys;
 pub(crate) mod left_behind;
 mod load;
 pub(crate) mod names;
@@ -215,9 +216,11 @@ impl Copy<'_> {
         // Step 4.
         let parts = match row.existing {
             Existing::Trust => Vec::new(),
-            Existing::Refuse | Existing::Truncate | Existing::Keep | Existing::Swap => {
-                sizes.parts(&source.relations)
-            }
+            Existing::Refuse
+            | Existing::Truncate
+            | Existing::Keep
+            | Existing::Swap
+            | Existing::Keys => sizes.parts(&source.relations),
         };
         let load = Arc::new(self.load(&source, &target, &begun.attempt, &parts).await?);
         let rows_estimated = source

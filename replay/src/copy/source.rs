@@ -125,34 +125,43 @@ impl Source {
             .batch_execute("commit")
             .await
             .map_err(Trouble::database("could not end the copy's snapshot"))?;
-        let queue = &sub.settings.queue;
-        let finder = BatchFinder::prepare(&**self.session).await?;
-        let mut ticks = sub.ticks.clone();
-        let mut asked = false;
-        loop {
-            ticks.mark();
-            let first = provider::tick_containing(&**self.session, queue, &self.snapshot).await?;
-            if let Some(id) = first
-                && let Some(shown_by) = finder.tick(&**self.session, queue, id).await?
-            {
-                return Ok(Copied {
-                    snapshot: self.snapshot,
-                    shown_by,
-                });
-            }
-            if !std::mem::replace(&mut asked, true) {
-                // A quiet queue gets its next tick only after its idle period.
-                tick::force(&**self.session, queue)
-                    .await
-                    .map_err(Trouble::queue)?;
-            }
-            ticks.wait().await;
-        }
+        let shown_by = shown_by(sub, &self.session, &self.snapshot).await?;
+        Ok(Copied {
+            snapshot: self.snapshot,
+            shown_by,
+        })
     }
 
     /// Whether other sessions can still read the snapshot.
     pub(super) async fn is_alive(&self) -> bool {
         self.session.simple_query("select 1").await.is_ok()
+    }
+}
+
+/// Waits for a tick that shows all that a snapshot shows.
+pub(super) async fn shown_by(
+    sub: &Subscription,
+    session: &Session,
+    snapshot: &SnapshotText,
+) -> Result<Tick, Trouble> {
+    let queue = &sub.settings.queue;
+    let finder = BatchFinder::prepare(&**session).await?;
+    let mut ticks = sub.ticks.clone();
+    let mut asked = false;
+    loop {
+        ticks.mark();
+        let first = provider::tick_containing(&**session, queue, snapshot).await?;
+        if let Some(id) = first
+            && let Some(shown_by) = finder.tick(&**session, queue, id).await?
+        {
+            return Ok(shown_by);
+        }
+        if !std::mem::replace(&mut asked, true) {
+            // A quiet queue gets its next tick only after its idle period.
+            let forced = tick::force(&**session, queue).await;
+            forced.map_err(Trouble::queue)?;
+        }
+        ticks.wait().await;
     }
 }
 
@@ -163,7 +172,7 @@ impl Source {
 /// To plan a query the server computes the constants in the table's indexes, statistics and checks, with the rights of
 /// the role that asks. A superuser therefore takes a lock that keeps such code from being added during the copy
 /// (writers do not notice the lock), and refuses a table that has such code.
-async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
+pub(super) async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
     let cannot = || Trouble::at_table(&row.table, "could not lock it on the provider");
     let guarded = foreign_code::may_run(&**session, row.provider_oid)
         .await
@@ -250,7 +259,7 @@ async fn hold_queue(
     position.map(|at| at.tick).ok_or(Trouble::Stale)
 }
 
-async fn newest_shape(
+pub(super) async fn newest_shape(
     sub: &Subscription,
     row: &TableRow,
     session: &Session,

@@ -29,7 +29,8 @@ pub(crate) struct ChangeSet {
 }
 
 impl ChangeSet {
-    pub(super) fn new(shape: Arc<Shape>) -> ChangeSet {
+    /// A set that changes nothing yet.
+    pub(crate) fn new(shape: Arc<Shape>) -> ChangeSet {
         ChangeSet {
             shape,
             truncate: false,

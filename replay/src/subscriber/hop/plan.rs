@@ -145,7 +145,8 @@ fn copied_anew(row: &TableRow) -> (Stand, Existing) {
         // The rows that are there are those of the copy that is given up.
         Existing::Refuse | Existing::Truncate | Existing::Trust => Existing::Truncate,
         Existing::Keep => Existing::Keep,
-        Existing::Swap => Existing::Swap,
+        // The rows that were to be fetched are no other ones in a copy.
+        Existing::Swap | Existing::Keys => Existing::Swap,
     };
     (Stand::Waiting, existing)
 }

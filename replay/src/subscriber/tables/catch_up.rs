@@ -5,16 +5,22 @@ use sql::{
     connect::Purpose,
     queue::lineage::NodePath,
     subscriber::{
-        position,
-        table_state::{self, Deed, Place, Stand, TableRow},
+        position, repair_key,
+        table_state::{self, Deed, Existing, Place, Stand, TableRow},
     },
 };
 use tokio_postgres::error::SqlState;
 use tracing::info;
 
-use super::{own_events::OwnEvents, parking};
+use super::{
+    mend::{Rest, Seen},
+    own_events::OwnEvents,
+    parking,
+};
 use crate::{
     apply::Applier,
+    batch::BatchPart,
+    copy::keys,
     subscriber::{above, shared::Subscription},
     table::helper,
     trouble::Trouble,
@@ -87,6 +93,9 @@ impl<'a> CatchUp<'a> {
     }
 
     async fn until_level(&mut self) -> Result<(), Trouble> {
+        if self.row.existing == Existing::Keys {
+            self.mend().await?;
+        }
         let mut ticks = self.sub.ticks.clone();
         loop {
             if self.sub.stop.is_cancelled() {
@@ -131,6 +140,53 @@ impl<'a> CatchUp<'a> {
         info!(table = %self.row.table, tick = self.place()?.tick.id.0, "table caught up");
         self.sub.wants_over(&self.row.table);
         Ok(())
+    }
+
+    /// Brings a table into step of which the rows of some keys are not the provider's (see `mend`).
+    async fn mend(&mut self) -> Result<(), Trouble> {
+        let (sub, row, mut place) = (self.sub, self.row, self.place()?.clone());
+        let session = self.applier.session();
+        let wanted = repair_key::list(&**session, &sub.consumer, &row.table).await?;
+        let fetched = keys::fetch(sub, row, session, &wanted, place.tick.id).await?;
+        let mut batches = Vec::new();
+        for upto in [fetched.before, fetched.after.id] {
+            if upto > place.tick.id
+                && let Some(batch) = self.own.find_up_to(&place, upto).await?
+            {
+                place.tick = batch.to;
+                place.origins.clone_from(&batch.lineage.origins);
+                batches.push((batch, upto > fetched.before));
+            }
+        }
+        if place.tick.id < fetched.after.id {
+            return Err(Trouble::Stale);
+        }
+        for (batch, _) in &batches {
+            self.take_in(&batch.lineage.path).await?;
+        }
+        let step = table_state::step(&self.stand, Deed::Mend(place.tick, place.origins.clone()))?;
+        let (mut rest, gone) = Rest::of(&fetched);
+        let mut tx = self.applier.begin().await?;
+        self.own.write_set(&mut tx, gone, place.tick.id).await?;
+        for (batch, is_later) in &batches {
+            let see = |part: &BatchPart| match rest.see(part) {
+                Seen::Emptied if *is_later => {
+                    let why = anyhow::anyhow!("a partition was emptied meanwhile");
+                    Err(Trouble::passing("could not fetch rows by their keys", why))
+                }
+                Seen::Emptied | Seen::Rows => Ok(()),
+            };
+            self.own.write_seen(&mut tx, batch, true, see).await?;
+        }
+        self.own
+            .write_set(&mut tx, rest.into_set(), place.tick.id)
+            .await?;
+        tx.forget_keys(&row.table).await?;
+        let rows = fetched.keys.len();
+        tx.commit_step(&row.table, &step).await?;
+        self.stand = step.to().clone();
+        info!(table = %row.table, keys = rows, tick = place.tick.id.0, "table repaired by keys");
+        self.tell_provider().await
     }
 
     /// Stores the nodes that a batch comes from, before its first row is written.

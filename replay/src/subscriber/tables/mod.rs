@@ -2,6 +2,7 @@
 
 mod applied;
 pub(crate) mod catch_up;
+mod mend;
 pub(crate) mod own_events;
 mod pace;
 pub(crate) mod parking;

@@ -16,6 +16,7 @@ use tracing::warn;
 
 use crate::{
     apply::ApplyTx,
+    batch::BatchPart,
     change::Change,
     fold::ChangeSet,
     queue::{
@@ -196,25 +197,51 @@ impl<'a> OwnEvents<'a> {
         tx: &mut ApplyTx<'_>,
         batch: &Batch,
     ) -> Result<(), Trouble> {
+        let once_more = self.once_more(batch.to.id);
+        self.write_seen(tx, batch, once_more, |_| Ok(())).await
+    }
+
+    /// The same; `once_more`: as states. `see` is told of each part.
+    pub(crate) async fn write_seen(
+        &mut self,
+        tx: &mut ApplyTx<'_>,
+        batch: &Batch,
+        once_more: bool,
+        mut see: impl FnMut(&BatchPart) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
         let settings = PartSizes {
             chunk_bytes: self.chunk_bytes,
             skipped: tx.skipped(self.epoch, self.row.provider_oid).await?,
-            once_more: self.once_more(batch.to.id),
+            once_more,
             ..PartSizes::default()
         };
-        let once_more = settings.once_more;
         let mut parts = Parts::new(self.queue.events(batch).await?, settings);
         while let Some(part) = parts.next(|| false).await? {
             if once_more && let Some(found) = unmendable(&part, |oid| self.followed.has(oid)) {
                 let why = found.why.to_owned();
                 return Err(Trouble::unfollowable(&self.row.table, why, NEEDS_RESYNC));
             }
+            see(&part)?;
             for event in &part.skipped {
                 warn!(table = %self.row.table, event, "change skipped");
             }
             self.followed.write(tx, &part, batch.to.id).await?;
         }
         Ok(())
+    }
+
+    /// Writes a change set of the table, which is of no event, in the open transaction.
+    pub(crate) async fn write_set(
+        &mut self,
+        tx: &mut ApplyTx<'_>,
+        set: ChangeSet,
+        tick: TickId,
+    ) -> Result<(), Trouble> {
+        let part = BatchPart {
+            sets: vec![set],
+            ..BatchPart::default()
+        };
+        self.followed.write(tx, &part, tick).await
     }
 
     /// Whether events up to a tick are applied once more.

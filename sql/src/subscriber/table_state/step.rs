@@ -8,6 +8,7 @@
 //! | `in-copy` with a tick | `catching-up` | the table's task | when its indexes are back |
 //! | `in-copy` | `parked` | the table's task | after the copy's clearing away |
 //! | `catching-up`, `parked` with a tick | `catching-up` | the table's task | with the rows of each step |
+//! | `catching-up`, `parked` with a tick | the same, or later | the table's task | with the rows of its keys |
 //! | `catching-up`, `parked` with a tick | `wanna-sync` | the table's task | when it is level |
 //! | `in-copy`, `catching-up`, `parked`, with a tick | `parked` there | the table's task | after a rollback |
 //! | `wanna-sync` | `ok` | the batch loop | with the rows of the last step |
@@ -32,6 +33,9 @@ pub enum Deed {
     Build,
     /// The table's task has applied the table's own events up to a later tick, whose origins may be known.
     CatchUp(Tick, Option<String>),
+    /// The table's task has fetched the rows of its keys, and has applied the table's own events up to this tick, whose
+    /// origins may be known.
+    Mend(Tick, Option<String>),
     /// The table's task has nothing more to apply, and asks the batch loop to take the table over.
     AskForTakeOver,
     /// The table's task cannot go on: the table is parked where it stands.
@@ -49,6 +53,7 @@ impl Deed {
             Deed::BeginCopy => "begin its copy",
             Deed::Build => "have its indexes back",
             Deed::CatchUp(..) => "catch up to that tick",
+            Deed::Mend(..) => "have the rows of its keys at that tick",
             Deed::AskForTakeOver => "ask to be taken over",
             Deed::Park(_) => "be parked by its own task",
             Deed::TakeOver => "be taken over",
@@ -124,6 +129,16 @@ pub fn step(stand: &Stand, deed: Deed) -> Result<Step, Illegal> {
             copied: place.copied.clone(),
             origins,
             overlap: place.overlap.filter(|until| *until > tick.id),
+        }),
+        (
+            Deed::Mend(tick, origins),
+            Stand::CatchingUp(place)
+            | Stand::Parked(Parked {
+                place: Some(place), ..
+            }),
+        ) if tick.id >= place.tick.id && place.copied.is_none() => Stand::CatchingUp(Place {
+            origins,
+            ..Place::after(tick)
         }),
         (
             Deed::AskForTakeOver,

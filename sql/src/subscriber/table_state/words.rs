@@ -66,15 +66,18 @@ pub enum Existing {
     Keep,
     /// The rows stay until the copy is complete, and are replaced in its last transaction.
     Swap,
+    /// The rows are the provider's but for those of some keys, which are fetched (`trunkline.repair_key`).
+    Keys,
 }
 
 impl Existing {
-    const ALL: [Existing; 5] = [
+    const ALL: [Existing; 6] = [
         Existing::Refuse,
         Existing::Truncate,
         Existing::Trust,
         Existing::Keep,
         Existing::Swap,
+        Existing::Keys,
     ];
 
     /// The word as it is stored.
@@ -85,6 +88,7 @@ impl Existing {
             Existing::Trust => "trust",
             Existing::Keep => "keep",
             Existing::Swap => "swap",
+            Existing::Keys => "keys",
         }
     }
 }
