@@ -15,7 +15,9 @@ use crate::command::{
     self, Job,
     add::AddArgs,
     adopt::AdoptArgs,
+    lost::LostArgs,
     pause::ResumeArgs,
+    rejoin::RejoinArgs,
     remove::RemoveArgs,
     restore_ddl::RestoreArgs,
     resync::ResyncArgs,
@@ -123,6 +125,10 @@ enum Online {
     Resume(ResumeArgs),
     /// Accept a provider or a subscriber that was restored: says what it will do, then asks
     Adopt(AdoptArgs),
+    /// Show what this node, as a provider of the past, has taken that the later one never had
+    Lost(LostArgs),
+    /// Give that up, and follow the later provider: says what it will do, then asks
+    Rejoin(RejoinArgs),
     /// Drop the one change that a parked table stands on; who dropped what is kept
     Skip(SkipArgs),
 }
@@ -192,6 +198,8 @@ fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
             Online::Resume(args) => command::pause::resume(job, &args).await,
             Online::Adopt(args) => command::adopt::run(&job.at_host().await?, &args).await,
             Online::Skip(args) => command::skip::run(&job.at_host().await?, &args).await,
+            Online::Lost(args) => command::lost::run(job, &args).await,
+            Online::Rejoin(args) => command::rejoin::run(job, &args).await,
             Online::Status { json } => command::status::run(job, json).await,
         }
     })

@@ -5,6 +5,7 @@
 //! - `queue`: the provider's side;
 //! - `reading`, `change`, `fold` and `batch`: from events to folded parts; the last three are pure;
 //! - `set`: which of several hosts is followed;
+//! - `lost`: what a provider of the past has taken that the later one never had;
 //! - `table`: the states of tables, pure;
 //! - `apply`: the subscriber's side;
 //! - `copy`: initial sync;
@@ -22,6 +23,7 @@ mod daemon;
 mod fold;
 mod http;
 mod join;
+mod lost;
 mod queue;
 mod reading;
 mod set;

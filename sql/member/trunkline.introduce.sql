@@ -10,6 +10,7 @@
 --   upstream      the node that it reads from; null: none
 --   consumer      as what it reads there, or would read
 --   ended         it is fenced, and another node has become the provider where its log ends (trunkline.join)
+--   ahead         it is fenced, and has written after the place where another one has become the provider
 --   place         where it stands there: [epoch, tick, tag]; of a fenced node the end of its own log
 --   members       the other nodes, as it has last heard of each: node, role, term, and age, the seconds since
 --   removed       nodes that somebody has taken out of the set: node, and age, the seconds since
@@ -26,6 +27,8 @@ declare
     v_role     record;
     v_position jsonb := '{}';
     v_epoch    bigint;
+    v_border   bigint;
+    v_wrote    bool := false;
 begin
     select r.role, r.term, r.since into v_role from trunkline.my_role(i_queue) r;
     if trunkline.follows(i_queue) then
@@ -39,8 +42,12 @@ begin
         end if;
     end if;
     if v_role.role = 'fenced' then
+        select b.tick_id into v_border from trunkline.border(i_queue) b;
+        if v_border is not null then
+            v_wrote := trunkline.wrote_after(i_queue, v_border);
+        end if;
         select jsonb_build_object('place', jsonb_build_array(r.final_epoch, r.final_tick_id, r.final_tick_tag),
-                                  'ended', trunkline.successor(i_queue) is not null) into v_position
+                                  'ended', v_border is not null and not v_wrote, 'ahead', v_wrote) into v_position
           from trunkline.role r where r.queue_name = i_queue;
     end if;
     if to_regclass('pgq.queue') is not null then

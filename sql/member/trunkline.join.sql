@@ -1,12 +1,14 @@
--- Function trunkline.join(i_queue, i_consumer, i_job, i_address): makes a fenced node, whose log ends where that of a later
--- provider begins, a standby of that provider. Nothing is copied: the tables are what the later provider has begun with.
+-- Function trunkline.join(i_queue, i_consumer, i_job, i_address): makes a fenced node, which has written nothing after the place
+-- where the log of a later provider begins, a standby of that provider. Nothing is copied: the tables are what the later
+-- provider has begun with.
 --
--- The node becomes a subscriber that stands at the end of its own log, and whose tables are those of its own log. From there
--- replay moves it to the provider, as it moves any other one (trunkline.place_of, trunkline.heirs).
+-- The node becomes a subscriber that stands at that place of its own log (trunkline.border), and whose tables are those of its
+-- own log. From there replay moves it to the provider, as it moves any other one (trunkline.place_of, trunkline.heirs). What the
+-- log has after it are ticks alone: the provider had it no more when it was promoted, as after a failover.
 -- Arguments: i_consumer, i_job the node's replay; i_address where replay finds this node, without credentials; null: unknown.
 -- Result: the term of the provider that it joins.
--- Errors: 25001 outside READ COMMITTED; 55000 the node is not fenced; nobody has become the provider at the end of its log; it
--- was written to after the final tick; 55P03 another command is at it.
+-- Errors: 25001 outside READ COMMITTED; 55000 the node is not fenced; nobody has become the provider at a tick of its log; it
+-- was written to after that tick; 55P03 another command is at it.
 -- Tables: writes role, position, table_state, sequence_state, captured, captured_sequence, pgq.queue. Users: the schema's owner.
 create or replace function trunkline.join(i_queue text, i_consumer text, i_job text, i_address text) returns bigint
 language plpgsql volatile security definer
@@ -16,9 +18,7 @@ set lock_timeout = '300 ms'
 as $$
 declare
     v_role    trunkline.role;
-    v_term    bigint;
-    v_node    bigint;
-    v_queue   int4;
+    v_border  record;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'a node joins a set in READ COMMITTED transactions only' using errcode = '25001';
@@ -31,23 +31,38 @@ begin
         raise exception 'this node is no fenced provider of queue %', quote_literal(i_queue) using errcode = '55000';
     end if;
     -- Under the lock: until then another command may have moved the end of the log.
-    v_term := trunkline.successor(i_queue);
-    if v_term is null then
-        raise exception 'nobody has become the provider of queue % at tick %, where the log of this node ends',
-                quote_literal(i_queue), v_role.final_tick_id
+    select * into v_border from trunkline.border(i_queue);
+    if v_border.term is null then
+        raise exception 'nobody has become the provider of queue % at a tick of the log of this node', quote_literal(i_queue)
             using errcode = '55000', hint = 'What this node has taken since belongs to no other node.';
     elsif exists (select from trunkline.levels(i_queue) l where trunkline.deny_state(l.table_oid) is distinct from 'O')
-          or trunkline.wrote_after(i_queue, v_role.final_tick_id) then
-        raise exception 'tables of queue % were or can be written here after the final tick %', quote_literal(i_queue), v_role.final_tick_id
+          or trunkline.wrote_after(i_queue, v_border.tick_id) then
+        raise exception 'tables of queue % were or can be written here after tick %', quote_literal(i_queue), v_border.tick_id
             using errcode = '55000', hint = 'What was written since belongs to no other node.';
     end if;
-    select h.node_id into v_node from trunkline.history h where h.queue_name = i_queue and h.term = v_term;
+    perform trunkline.stand_at_border(i_queue, i_consumer, i_job, i_address);
+    return v_border.term;
+end
+$$;
+revoke all on function trunkline.join(text, text, text, text) from public;
+
+-- Function trunkline.stand_at_border(i_queue, i_consumer, i_job, i_address): makes the fenced node a subscriber of its own log,
+-- at the place where a later provider's begins, with all tables in step. For join and its like, which hold the role's row.
+-- Tables: as trunkline.join.
+create or replace function trunkline.stand_at_border(i_queue text, i_consumer text, i_job text, i_address text) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_border  record;
+    v_queue   int4;
+begin
+    select * into v_border from trunkline.border(i_queue);
     select q.queue_id into v_queue from pgq.queue q where q.queue_name = i_queue for no key update;
     perform trunkline.forget_job(i_consumer);
     delete from trunkline.applied_tick a where a.consumer = i_consumer;
     insert into trunkline.position (consumer, job, queue, epoch, tick_id, tick_tag, tick_time, session_role, address)
-    values (i_consumer, i_job, i_queue, v_role.final_epoch, v_role.final_tick_id, v_role.final_tick_tag, v_role.final_tick_time,
-            'replica', i_address);
+    values (i_consumer, i_job, i_queue, v_border.epoch, v_border.tick_id, v_border.tick_tag, v_border.tick_time, 'replica', i_address);
     insert into trunkline.table_state (consumer, schema_name, table_name, provider_oid, state)
     select i_consumer, n.nspname, r.relname, c.table_oid, 'ok'
       from trunkline.captured c
@@ -63,37 +78,47 @@ begin
     -- The log ends: nobody can want its continuation. Who has not read all of it stays registered in the queue.
     update trunkline.captured c set consumers = '{*}' where c.queue_id = v_queue and c.dropped_at is null;
     update trunkline.captured_sequence s set consumers = '{*}' where s.queue_id = v_queue;
+    update pgq.queue q set queue_ends_at = v_border.tick_id where q.queue_id = v_queue;
     perform pgq.unregister_consumer(i_queue, m.consumer)
        from trunkline.member m
-      where m.queue_name = i_queue and m.node_id = v_node
+      where m.queue_name = i_queue and m.node_id = v_border.node_id
         and exists (select from pgq.subscription s join pgq.consumer c on c.co_id = s.sub_consumer
                      where s.sub_queue = v_queue and c.co_name = m.consumer);
     update trunkline.role r
-       set role = 'standby', since = clock_timestamp(), term = v_term, reason = null, set_by = session_user,
+       set role = 'standby', since = clock_timestamp(), term = v_border.term, reason = null, set_by = session_user,
            final_epoch = null, final_tick_id = null, final_tick_tag = null, final_tick_time = null
      where r.queue_name = i_queue;
-    perform trunkline.tell_event(i_queue, 'node_rejoin', true, null, v_node);
+    perform trunkline.tell_event(i_queue, 'node_rejoin', true, null, v_border.node_id);
     perform trunkline.follow_read_only();
-    return v_term;
 end
 $$;
-revoke all on function trunkline.join(text, text, text, text) from public;
+revoke all on function trunkline.stand_at_border(text, text, text, text) from public;
 
--- Function trunkline.successor(i_queue): the term of the provider that has begun just where the log of this fenced node ends;
--- null: there is none, as far as this node has heard. Tables: reads role and history.
-create or replace function trunkline.successor(i_queue text) returns bigint
-language plpgsql stable
+-- Function trunkline.border(i_queue): the place in the log of this fenced node at which a later provider has begun, which is its
+-- final tick or an earlier one that is still there with its tag.
+-- Result: one row: term and node_id of that provider; epoch, tick_id, tick_tag, tick_time of the place; none: nobody, as far as
+-- this node has heard. Tables: reads role, history, queue and tick.
+create or replace function trunkline.border(
+    i_queue text, out term bigint, out node_id bigint, out epoch bigint, out tick_id bigint, out tick_tag bigint,
+    out tick_time timestamptz)
+returns setof record
+language plpgsql stable rows 1
 set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
 begin
-    return (select min(h.term)
-              from trunkline.role r
-              join trunkline.history h on h.queue_name = r.queue_name and h.term > r.term
-               and (h.old_epoch, h.old_tick_id, h.old_tick_tag) = (r.final_epoch, r.final_tick_id, r.final_tick_tag)
-             where r.queue_name = i_queue and r.role = 'fenced');
+    return query
+        select h.term, h.node_id, q.queue_epoch, t.tick_id, t.tick_tag, t.tick_time
+          from trunkline.role r
+          join pgq.queue q on q.queue_name = r.queue_name and q.queue_epoch = r.final_epoch
+          join trunkline.history h on h.queue_name = r.queue_name and h.term > r.term and h.old_epoch = q.queue_epoch
+           and h.old_tick_id <= r.final_tick_id
+          join pgq.tick t on t.tick_queue = q.queue_id and t.tick_id = h.old_tick_id and t.tick_tag = h.old_tick_tag
+         where r.queue_name = i_queue and r.role = 'fenced'
+         order by h.term limit 1;
 end
 $$;
-revoke all on function trunkline.successor(text) from public;
+revoke all on function trunkline.border(text) from public;
 
 -- Function trunkline.wrote_after(i_queue, i_tick): whether rows of a queue's tables were written after a tick. What DDL logs
 -- (shapes, values of new columns, whose a table's rows are) changes no row that others have. Tables: reads queue, tick and the

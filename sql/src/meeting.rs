@@ -33,6 +33,9 @@ pub struct Introduction {
     /// It is fenced, and another node has become the provider where its log ends.
     #[serde(default)]
     pub ended: bool,
+    /// It is fenced, and has written after the place where another node has become the provider.
+    #[serde(default)]
+    pub ahead: bool,
     /// The other nodes, as it has last heard of each.
     #[serde(default)]
     pub members: Vec<Word>,

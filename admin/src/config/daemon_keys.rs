@@ -45,7 +45,7 @@ const DEFAULT_PIDFILE: &str = "/run/trunkline/%(job_name)s.pid";
 pub(super) const PLAIN_RANGE: &str = "letters, digits, _, - and ., at most 100 bytes";
 
 /// What a path may be.
-const PATH_RANGE: &str = "absolute; %(job_name)s is replaced";
+pub(super) const PATH_RANGE: &str = "absolute; %(job_name)s is replaced";
 
 const JOB_NAME: TextKey = TextKey {
     name: "job_name",
@@ -117,8 +117,7 @@ pub(super) fn read(section: &Section<'_>, file: PathBuf) -> DaemonConfig {
     let log_count = section.number(&LOG_COUNT);
     DaemonConfig {
         logfile: path(section, LOGFILE.name, &job_name),
-        pidfile: path(section, PIDFILE.name, &job_name)
-            .unwrap_or_else(|| DEFAULT_PIDFILE.replace("%(job_name)s", &job_name).into()),
+        pidfile: path_or(section, PIDFILE.name, &job_name, DEFAULT_PIDFILE),
         log_size: section.size(&LOG_SIZE),
         log_count: usize::try_from(log_count).unwrap_or(usize::MAX),
         log_format: section.choice(&LOG_FORMAT),
@@ -126,6 +125,11 @@ pub(super) fn read(section: &Section<'_>, file: PathBuf) -> DaemonConfig {
         job_name,
         warnings: Vec::new(),
     }
+}
+
+/// A path, or another one in its place.
+pub(super) fn path_or(section: &Section<'_>, key: &str, job_name: &str, other: &str) -> PathBuf {
+    path(section, key, job_name).unwrap_or_else(|| other.replace("%(job_name)s", job_name).into())
 }
 
 fn job_name(section: &Section<'_>) -> String {

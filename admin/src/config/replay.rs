@@ -58,6 +58,8 @@ pub struct ReplayConfig {
     pub node: Option<String>,
     /// The programs beside the node.
     pub programs: ProgramsConfig,
+    /// Where the changes are kept that a later provider never had (`lost_dir`).
+    pub lost_dir: PathBuf,
 }
 
 /// One subscriber database.
@@ -179,8 +181,18 @@ const NODE: TextKey = TextKey {
     reload: Reload::Taken,
 };
 
+/// Where lost changes are kept if the config does not say.
+const DEFAULT_LOST_DIR: &str = "/var/lib/trunkline/%(job_name)s";
+const LOST_DIR: TextKey = TextKey {
+    name: "lost_dir",
+    form: "path",
+    default: DEFAULT_LOST_DIR,
+    range: daemon_keys::PATH_RANGE,
+    reload: Reload::Taken,
+};
+
 /// The keys of `[replay]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 16] = [
+pub(super) const KEYS: [&dyn Key; 17] = [
     &PROVIDER_DB,
     &SUBSCRIBER_DB,
     &QUEUE_NAME,
@@ -197,6 +209,7 @@ pub(super) const KEYS: [&dyn Key; 16] = [
     &READ_ONLY,
     &RELAY,
     &NODE,
+    &LOST_DIR,
 ];
 const NOT_YET: [&str; 1] = ["allow_execute"];
 
@@ -299,6 +312,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let hosts = provider
         .as_ref()
         .map_or(usize::MAX, |info| info.hosts().len());
+    let lost_dir = daemon_keys::path_or(section, LOST_DIR.name, &daemon.job_name, DEFAULT_LOST_DIR);
     let programs = programs::read(section, hosts, subscribers.len());
     Some(ReplayConfig {
         daemon,
@@ -320,6 +334,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         relay,
         node,
         programs,
+        lost_dir,
     })
 }
 

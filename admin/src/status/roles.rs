@@ -1,6 +1,7 @@
 //! Asks a database what it is in the sets of its queues.
 
 use sql::event_log::{self, Waiting};
+use sql::lost::{self, Finding};
 use sql::meeting::{self, SetNode};
 use sql::operation::{self, Operation};
 use sql::role;
@@ -49,6 +50,7 @@ async fn with_role(
     let problems = role::fence_problems(client).await?;
     let operations = operation::list(client, None).await?;
     let waiting = event_log::waiting(client).await?;
+    let lost = lost::findings(client, None).await?;
     let of_queue = |queue: &str| {
         let here = problems.iter().filter(|one| one.queue == queue);
         let told = here.map(|one| match &one.table {
@@ -76,6 +78,10 @@ async fn with_role(
                     .iter()
                     .find(|waiting| waiting.queue == one.queue)
                     .map(untold),
+                lost: lost
+                    .iter()
+                    .find(|found| found.queue == one.queue && found.own && found.handled.is_none())
+                    .map(Finding::describe),
                 ..RoleFacts::without_role(one.role.as_str())
             };
             (one.queue, facts)

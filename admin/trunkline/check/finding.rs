@@ -70,6 +70,8 @@ pub(crate) enum Check {
     Fence,
     /// Whether somebody works on each operation that moves a provider
     Operation,
+    /// What the database has taken as a provider of the past that waits for a person
+    Lost,
     /// Lag of each subscriber, in seconds; tables that are not ok, conflicts of the last day
     Replication,
     /// Whether what is installed fits these programs
@@ -89,6 +91,7 @@ impl Check {
             Check::Role => "role",
             Check::Fence => "fence",
             Check::Operation => "operation",
+            Check::Lost => "lost",
             Check::Replication => "replication",
             Check::Versions => "versions",
         }
@@ -104,9 +107,12 @@ impl Check {
             Check::Size => measured("queue_size", Unit::Bytes),
             Check::Holders => measured("held", Unit::Seconds),
             Check::Replication => measured("replication_lag", Unit::Seconds),
-            Check::Capture | Check::Role | Check::Fence | Check::Operation | Check::Versions => {
-                None
-            }
+            Check::Capture
+            | Check::Role
+            | Check::Fence
+            | Check::Operation
+            | Check::Lost
+            | Check::Versions => None,
         }
     }
 }

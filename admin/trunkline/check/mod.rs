@@ -218,7 +218,8 @@ async fn of_place(
             | Check::Capture
             | Check::Role
             | Check::Fence
-            | Check::Operation => {
+            | Check::Operation
+            | Check::Lost => {
                 found.extend(queues::findings(check, &place.name, &queues, limits));
             }
         }

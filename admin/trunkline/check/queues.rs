@@ -50,6 +50,7 @@ pub(crate) fn findings(
             Check::Role => found.push(roles::role(of(queue), queue.role.as_ref())),
             Check::Fence => found.push(roles::fence(of(queue), queue.role.as_ref())),
             Check::Operation => found.push(roles::operation(of(queue), queue.role.as_ref())),
+            Check::Lost => found.push(roles::lost(of(queue), queue.role.as_ref())),
             Check::Replication | Check::Versions => {}
         }
     }

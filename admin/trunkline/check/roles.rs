@@ -56,6 +56,18 @@ pub(crate) fn operation(of: String, role: Option<&RoleFacts>) -> Finding {
     Finding::new(Check::Operation, of, level, message)
 }
 
+/// The finding about what the database has taken as a provider of the past: critical until a person has decided.
+pub(crate) fn lost(of: String, role: Option<&RoleFacts>) -> Finding {
+    let (level, message) = match role.and_then(|role| role.lost.as_ref()) {
+        None => (Level::Ok, "nothing waits".to_owned()),
+        Some(lost) => (
+            Level::Critical,
+            format!("the provider never had {lost}: replay lost, replay rejoin"),
+        ),
+    };
+    Finding::new(Check::Lost, of, level, message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +119,12 @@ mod tests {
         assert_eq!(found.status, Level::Critical);
         assert_eq!(found.message, "node 17: two providers of term 1");
         assert_eq!(role(String::new(), None).status, Level::Ok);
+        let ahead = RoleFacts {
+            lost: Some("2 changes".into()),
+            ..facts("fenced", false, &[])
+        };
+        assert_eq!(lost(String::new(), Some(&ahead)).status, Level::Critical);
+        assert_eq!(lost(String::new(), Some(&torn)).status, Level::Ok);
         let silent = RoleFacts {
             untold: Some("3 events are not told".into()),
             ..facts("provider", false, &[])

@@ -178,7 +178,8 @@ fn say_plan(job: &Job, found: &Examined<'_>, adopts_queue: bool) -> Result<(), F
 }
 
 /// Asks the person at the terminal.
-fn agreed() -> Result<bool, Failure> {
+/// Asks the person at the terminal.
+pub(super) fn agreed() -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::message(
             Exit::Usage,

@@ -6,7 +6,8 @@
 //!    still holds what the provider does not.
 //! 4. A provider of a lower term is never followed: what it has written since belongs to no node of the set. Where it
 //!    is fenced and knows of the later one, its queue gives no more than what the later one began with.
-//! 5. A fenced node becomes a standby where a provider of a later term has begun where the node's own log ends.
+//! 5. A fenced node becomes a standby where a provider of a later term has begun at a place of the node's own log,
+//!    after which it has written nothing. Else what it has written is kept for a person.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -77,8 +78,10 @@ pub(super) enum Choice {
     Rest(Role),
     /// It applies nothing until a host answers that can be followed.
     Nobody(String),
-    /// It was the provider, and has taken what the later provider never had: a person decides.
-    Ahead(String),
+    /// It was the provider, and has taken what the later provider never had: that is kept, and a person decides.
+    Ahead,
+    /// It was the provider, and no later one has begun at a place of its log: a person decides.
+    Apart(String),
     /// It applies nothing until somebody says which of several databases is the provider.
     Undecided(String),
     /// It applies nothing until a person has decided.
@@ -136,12 +139,15 @@ fn fenced(round: &Round) -> Choice {
         Choice::Rest(Role::Fenced)
     } else if own.is_some_and(|own| own.ended) {
         Choice::Join
+    } else if own.is_some_and(|own| own.ahead) {
+        Choice::Ahead
     } else if heard < Some(round.known_term()) {
         // It takes in what the others know by the next meeting.
         Choice::Rest(Role::Fenced)
     } else {
-        Choice::Ahead(
-            "another node has become the provider, and not where the log of this node ends".into(),
+        Choice::Apart(
+            "another node has become the provider, and not at a place that the log of this node has"
+                .into(),
         )
     }
 }
@@ -210,6 +216,11 @@ impl Round {
             .iter()
             .chain(hosts)
             .filter(|one| speaks_for_itself(one))
+    }
+
+    /// The host that is the provider of the highest term.
+    pub(super) fn provider(&self) -> Option<usize> {
+        Seen::of(self).provider().ok().flatten()
     }
 
     /// Whether the node is a standby.

@@ -62,7 +62,8 @@ pub(crate) async fn find(config: &ReplayConfig, is_bare: bool) -> Result<Option<
         {
             Ok(Some(Found::Silence))
         }
-        Choice::Nobody(why) | Choice::Ahead(why) => Err(refused(&why)),
+        Choice::Nobody(why) | Choice::Apart(why) => Err(refused(&why)),
+        Choice::Ahead => Ok(Some(Found::Own(Role::Fenced))),
         // The daemon makes it a standby.
         Choice::Join => Ok(Some(Found::Own(Role::Fenced))),
         // The host that is followed does not answer: whoever connects to it says why.

@@ -22,9 +22,14 @@ pub(super) const TORN: &str = "trunkline fence QUEUE on one of the two; where on
 /// What to do where the own database does not take in what hosts say.
 const UNHEARD: &str = "it could not be fenced as a provider of the past; replay's role needs EXECUTE on function \
      trunkline.hear(text, jsonb)";
-/// What to do where a provider of the past has taken what the later one never had.
-const AHEAD: &str = "what this node has taken since belongs to no other node: it stays fenced until a person has \
+/// What to do where a provider of the past has no place in the later one's log.
+const APART: &str = "what this node has taken since belongs to no other node: it stays fenced until a person has \
      decided";
+/// What to do where a provider of the past has taken what the later one never had.
+const AHEAD: &str = "see what it has taken: replay lost; then: replay rejoin";
+/// What to do where that cannot be kept.
+const NOT_KEPT: &str = "nothing is given up before it is kept: see lost_dir, and that replay's role has EXECUTE on \
+     trunkline.take_lost on the provider";
 pub(super) const UNDECIDED: &str =
     "on the node that has the data and takes the writes: replay install --first";
 
@@ -89,6 +94,8 @@ enum Fact {
     Fence,
     Unheard,
     Join,
+    Lost,
+    Ahead,
 }
 
 struct Talk {
@@ -113,7 +120,7 @@ impl Talk {
                     if let Some(providers) = self.tell(&outcome) {
                         self.meeting.tell_event("two_providers", &providers).await;
                     }
-                    self.act(outcome).await;
+                    self.act(outcome, &stop).await;
                 }
                 Err(trouble) => self.cannot(&trouble),
             }
@@ -204,7 +211,7 @@ impl Talk {
         }
     }
 
-    async fn act(&mut self, outcome: Outcome) {
+    async fn act(&mut self, outcome: Outcome, stop: &CancellationToken) {
         let stopped = |text: &str, advice| Some((text.to_owned(), advice));
         let (following, text, shown) = match outcome.choice {
             Choice::Stay | Choice::Ask(_) => return,
@@ -228,8 +235,16 @@ impl Talk {
                     None,
                 )
             }
-            Choice::Ahead(why) => {
+            Choice::Ahead => {
+                let why = self.keep_lost(&outcome.round, stop).await;
+                if self.said.say(Fact::Ahead, "") {
+                    self.meeting.tell_event("ahead", &why).await;
+                }
                 let shown = stopped(&why, Some(AHEAD));
+                (Following::Nobody(Some(why.clone())), why, shown)
+            }
+            Choice::Apart(why) => {
+                let shown = stopped(&why, Some(APART));
                 (Following::Nobody(Some(why.clone())), why, shown)
             }
             Choice::Rest(Role::Copy) => {
@@ -276,6 +291,28 @@ impl Talk {
             advice: *advice,
         });
         self.meeting.show(stored).await;
+    }
+
+    /// Keeps what this node has taken that the later provider never had; gives what it waits for.
+    async fn keep_lost(&mut self, round: &Round, stop: &CancellationToken) -> String {
+        let consumer = self.consumer.clone();
+        match self.meeting.keep_lost(round, stop).await {
+            Ok(finding) => {
+                self.said.over(&Fact::Lost);
+                let what = finding.map_or_else(
+                    || "what this node has taken".to_owned(),
+                    |finding| finding.describe(),
+                );
+                format!("ahead of the provider: {what}")
+            }
+            Err(trouble) => {
+                let error = trouble.log_line();
+                if self.said.say(Fact::Lost, &error) {
+                    error!(%consumer, %error, advice = NOT_KEPT, "lost changes are not kept yet");
+                }
+                format!("ahead of the provider, and lost changes are not kept yet: {error}")
+            }
+        }
     }
 
     /// Makes this node a standby. The next meeting finds it so.

@@ -11,3 +11,4 @@ pub(crate) mod host;
 pub(crate) mod meetings;
 pub(crate) mod notices;
 mod round;
+pub(crate) mod way_back;

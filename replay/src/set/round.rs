@@ -8,6 +8,7 @@ use sql::{
     connect::{ApplicationName, ConnectInfo, Purpose, Session},
     event_log,
     install::ownership::Schema,
+    lost::Finding,
     meeting::{self, Answer, Heard, Introduction, Saying},
     provider::{self, PlaceAnswer, Places},
     queue::lineage::NodeId,
@@ -18,10 +19,11 @@ use sql::{
     },
     successor,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::choose::{self, Choice, Host, Place, Round};
-use crate::trouble::Trouble;
+use crate::{lost::Keeping, trouble::Trouble};
 
 /// How long one host may take to answer.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -37,6 +39,8 @@ pub(crate) struct Meeting {
     job: String,
     /// The config says that the node may be a standby.
     standby: bool,
+    /// What keeps lost changes; none: nothing of ours is in the own database yet.
+    keeping: Option<Keeping>,
     hosts: Vec<Met>,
     current: Option<usize>,
 }
@@ -91,6 +95,7 @@ impl Meeting {
             consumer: consumer.clone(),
             job: config.daemon.job_name.clone(),
             standby: config.standby,
+            keeping: Some(Keeping::of(config, db)),
             hosts: hosts.into_iter().map(met).collect(),
             current: None,
         })
@@ -99,6 +104,7 @@ impl Meeting {
     /// The same for a node whose own database has nothing of ours yet.
     pub(crate) fn without_own(mut self) -> Meeting {
         self.own = None;
+        self.keeping = None;
         self
     }
 
@@ -152,7 +158,7 @@ impl Meeting {
     }
 
     /// Where the config finds this node itself; None: it does not name it.
-    fn own_address(&self, own: &Introduction) -> Option<String> {
+    pub(super) fn own_address(&self, own: &Introduction) -> Option<String> {
         let hosts = self.hosts.iter();
         let is_own = |host: &&Met| own.node.is_some() && host.node == own.node;
         hosts.filter(is_own).map(|host| host.info.address()).next()
@@ -166,6 +172,30 @@ impl Meeting {
             let error = admin::exit::log_line(&error);
             debug!(consumer = %self.consumer, error, "the event is not told");
         }
+    }
+
+    /// Keeps what a fenced node has taken that the later provider never had, here and on that provider; gives what
+    /// waits for a person.
+    ///
+    /// # Errors
+    /// Why it is not all kept.
+    pub(super) async fn keep_lost(
+        &self,
+        round: &Round,
+        stop: &CancellationToken,
+    ) -> Result<Option<Finding>, Trouble> {
+        let Some((keeping, own)) = self.keeping.as_ref().zip(self.own_session.as_ref()) else {
+            return Ok(None);
+        };
+        keeping.find(stop).await?;
+        let Some(finding) = keeping.waiting(own).await? else {
+            return Ok(None);
+        };
+        let provider = round.provider().and_then(|number| self.host(number));
+        if let Some(provider) = provider.filter(|_| !finding.sent) {
+            keeping.send(&finding, provider).await?;
+        }
+        Ok(Some(finding))
     }
 
     /// Keeps the tables of a standby closed while nobody is followed, and no other task does.
@@ -421,6 +451,7 @@ async fn plain(session: &Session, queue: &str) -> Result<Answer, Trouble> {
             epoch: provider::queue_epoch(&**session, queue).await?,
             upstream: standing.upstream,
             ended: false,
+            ahead: false,
             members: Vec::new(),
             removed: Vec::new(),
             known_term: standing.term,

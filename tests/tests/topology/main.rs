@@ -24,6 +24,7 @@ mod promotion;
 mod promotion_edges;
 mod redirection;
 mod refusals;
+mod rejoin;
 mod relaying;
 mod set;
 mod switchover;

@@ -26,6 +26,11 @@ impl Hosts {
         } else {
             TABLES
         };
+        Hosts::standbys_with(versions, tables)
+    }
+
+    /// With these tables, of which `log` has no key.
+    pub(crate) fn standbys_with(versions: &[u32], tables: &str) -> Hosts {
         let hosts = Hosts::make(versions, "standby = true", tables);
         hosts.replays[0].run(&["install", "--first"]).ok();
         for replay in &hosts.replays {

@@ -150,7 +150,7 @@ fn a_former_provider_comes_back_after_two_further_ones_and_after_ddl_of_its_own(
     );
     hosts.on(1, &promote(&operation, &place, &set));
     hosts.replays[2].run(&["start", "-d"]).ok();
-    hosts.wait_log(2, "cannot join the later provider yet");
+    hosts.wait_log(2, "lost changes found");
     assert_eq!(hosts.role(2), "fenced 3");
     // A further fence does not move the end of a log that others have gone on from.
     let again = hosts.on(

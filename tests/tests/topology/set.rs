@@ -54,7 +54,10 @@ impl Hosts {
                 node,
                 &[node],
                 "",
-                &format!("node = \"{name}\"\n{lines}"),
+                &format!(
+                    "node = \"{name}\"\nlost_dir = \"{}\"\n{lines}",
+                    scratch.path().join("lost").display()
+                ),
             );
             let text = std::fs::read_to_string(&replay.config).unwrap();
             let text = text

@@ -42,6 +42,8 @@ pub struct RoleFacts {
     pub operation: Option<OperationFacts>,
     /// Which events programs beside the node have not been told, because the command has failed; null: it has not.
     pub untold: Option<String>,
+    /// What the database has taken that the later provider never had, and that waits for a person; null: nothing.
+    pub lost: Option<String>,
 }
 
 impl RoleFacts {
@@ -62,6 +64,7 @@ impl RoleFacts {
             members: Vec::new(),
             operation: None,
             untold: None,
+            lost: None,
         }
     }
 
@@ -136,6 +139,11 @@ impl RoleFacts {
         found.extend(self.members.iter().filter_map(|one| one.reason(subject)));
         let operation = self.operation.iter();
         found.extend(operation.filter_map(|one| one.reason(subject)));
+        if let Some(lost) = &self.lost {
+            let what = format!("the provider never had {lost}");
+            let reason = new(Severity::Critical, ReasonKind::Set, what);
+            found.push(reason.advised("replay lost shows them; replay rejoin gives them up"));
+        }
         if let Some(untold) = &self.untold {
             let reason = new(Severity::Warning, ReasonKind::Set, untold.clone());
             found.push(

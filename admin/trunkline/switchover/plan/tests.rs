@@ -21,6 +21,7 @@ fn introduction(id: i64, name: &str, role: Option<Role>, upstream: Option<i64>) 
         epoch: Some(Epoch(id)),
         upstream: upstream.map(NodeId),
         ended: false,
+        ahead: false,
         members: Vec::new(),
         removed: Vec::new(),
         known_term: Some(3),

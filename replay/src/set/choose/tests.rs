@@ -25,6 +25,7 @@ fn node(id: i64, role: Option<Role>, term: i64) -> Introduction {
         epoch: Some(Epoch(id)),
         upstream: None,
         ended: false,
+        ahead: false,
         members: Vec::new(),
         removed: Vec::new(),
         known_term: None,
@@ -294,6 +295,36 @@ fn a_node_that_does_not_follow_rests_whatever_the_others_say() {
             ..round(vec![provider(A, 2)])
         };
         assert_eq!(choose(&round), Choice::Rest(role));
+    }
+}
+
+#[test]
+fn a_fenced_node_joins_only_where_a_later_provider_has_begun_and_it_has_written_nothing_since() {
+    let waits = |choice: &Choice| *choice == Choice::Rest(Role::Fenced);
+    let is_apart = |choice: &Choice| matches!(choice, Choice::Apart(_));
+    let joins = |choice: &Choice| *choice == Choice::Join;
+    let is_ahead = |choice: &Choice| *choice == Choice::Ahead;
+    type IsRight<'a> = &'a dyn Fn(&Choice) -> bool;
+    let wanted: [(bool, bool, i64, IsRight<'_>); 4] = [
+        (false, false, 1, &waits),
+        (false, false, 2, &is_apart),
+        (true, false, 2, &joins),
+        (false, true, 2, &is_ahead),
+    ];
+    for (ended, ahead, heard, is_right) in wanted {
+        let own = Introduction {
+            ended,
+            ahead,
+            known_term: Some(heard),
+            ..node(ME, Some(Role::Fenced), 1)
+        };
+        let round = Round {
+            own: Some(own),
+            ..round(vec![provider(A, 2)])
+        };
+        let choice = choose(&round);
+        assert!(is_right(&choice), "{choice:?}");
+        assert_eq!(round.provider(), Some(0));
     }
 }
 

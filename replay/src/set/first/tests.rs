@@ -21,6 +21,7 @@ fn node(id: i64, role: Option<Role>, term: i64) -> Introduction {
         epoch: Some(Epoch(id)),
         upstream: None,
         ended: false,
+        ahead: false,
         members: Vec::new(),
         removed: Vec::new(),
         known_term: (term > 0).then_some(term),
