@@ -108,6 +108,7 @@ impl Agent<'_> {
 }
 
 #[test]
+#[ignore = "etc/test.sh --full"]
 fn ocf_tester_passes_the_agent_on_a_provider() {
     let hosts = Hosts::standbys_of(&[15, 15], TABLE);
     let agent = Agent::of(&hosts);
