@@ -10,14 +10,11 @@ use admin::config::{AnyConfig, DaemonConfig, ReplayConfig};
 use admin::daemon::is_running;
 use admin::exit::{Exit, one_line};
 use admin::output;
-use admin::status::{self, Asking};
+use admin::status::{self, Asking, Promotable};
 use admin::terminal::visible;
 use clap::Subcommand;
-use futures::future::try_join_all;
+use futures::future::{join, try_join_all};
 use sql::connect::{ApplicationName, ConnectInfo, Purpose};
-use sql::install::ownership::Schema;
-use sql::meeting::{self, SetNode};
-use sql::operation::{self, Obstacle};
 use sql::role;
 
 use crate::places;
@@ -226,31 +223,14 @@ async fn standby(config: &ReplayConfig, max_lag: Option<f64>, limit: Duration) -
 }
 
 async fn promotable(config: &ReplayConfig, max_lag: Option<f64>, limit: Duration) -> Answer {
-    let status = status::of_replay(config, &Asking::within(limit)).await;
-    let ([subscriber], [told]) = (config.subscribers.as_slice(), status.subscribers.as_slice())
-    else {
-        return Err("a standby has one subscriber, and the config has several".to_owned());
-    };
-    let keeps_up = told.keeps_up(max_lag)?;
-    // What a plain subscriber has installed may know nothing of sets.
-    if told.role.is_none() {
-        return Err(format!("{}: the database is no standby", told.consumer));
-    }
-    let asked = async {
-        let name = ApplicationName::new(Purpose::Status, &config.daemon.job_name);
-        let session = subscriber.db.connect_for(&name, Schema::SUBSCRIBER).await?;
-        let obstacles = operation::not_promotable(&*session, &config.queue, None).await?;
-        Ok::<_, anyhow::Error>((obstacles, meeting::nodes(&*session).await?))
-    };
-    let asked: anyhow::Result<(Vec<Obstacle>, Vec<SetNode>)> = asked.await;
-    let (obstacles, nodes) = asked.map_err(|error| one_line(error.as_ref()))?;
-    if !obstacles.is_empty() {
-        let reasons: Vec<_> = obstacles.into_iter().map(|one| one.reason).collect();
-        return Err(format!("{}: {}", subscriber.consumer, reasons.join("; ")));
-    }
-    let mut own = nodes
-        .iter()
-        .filter(|node| node.is_own && node.queue == config.queue);
-    let behind = own.next().and_then(|node| node.behind).unwrap_or(0);
-    Ok(format!("{keeps_up}, ticks behind: {behind}"))
+    let asking = Asking::within(limit);
+    let (status, promotable) = join(
+        status::of_replay(config, &asking),
+        Promotable::ask(config, &asking),
+    )
+    .await;
+    let promotable = promotable?;
+    let answers = status.subscribers.iter();
+    let answers = answers.map(|standby| promotable.answer(standby, max_lag));
+    Ok(answers.collect::<Result<Vec<_>, _>>()?.join("; "))
 }

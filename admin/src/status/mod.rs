@@ -4,6 +4,7 @@
 
 mod ask;
 mod facts;
+mod promotable;
 mod provider;
 mod queues;
 mod report;
@@ -14,6 +15,7 @@ mod tree;
 pub mod verdict;
 
 pub use ask::{Asking, PATIENCE};
+pub use promotable::Promotable;
 pub use queues::{of_ticker, queues};
 pub use report::{
     ConsumerStatus, DatabaseStatus, HolderStatus, Overview, ProviderStatus, QueuePace, QueueStatus,

@@ -107,6 +107,7 @@ fn routes(samples: Arc<Samples>) -> Router {
         .route("/health", get(health))
         .route("/provider", get(provider))
         .route("/standby", get(standby))
+        .route("/promotable", get(promotable))
         .with_state(samples)
 }
 
@@ -155,19 +156,41 @@ async fn provider(State(samples): State<Arc<Samples>>) -> Response {
 
 /// 200 while all subscribers keep up; with `?lag=SECONDS` also none is further behind.
 async fn standby(State(samples): State<Arc<Samples>>, RawQuery(query): RawQuery) -> Response {
-    let max_lag = match query.as_deref() {
-        None | Some("") => None,
-        Some(query) => match query.strip_prefix("lag=").and_then(seconds_of) {
-            Some(limit) => Some(limit),
-            None => {
-                let text = "the query is lag=SECONDS, 0 or more\n";
-                return (StatusCode::BAD_REQUEST, HEADERS, text).into_response();
-            }
-        },
+    let Ok(max_lag) = max_lag(query.as_deref()) else {
+        return wrong_query();
     };
     let now = samples.now().await;
     let answers = now.status.subscribers.iter();
     probed(answers.map(|one| one.keeps_up(max_lag)).collect())
+}
+
+/// 200 while the standby could become the provider; with `?lag=SECONDS` also it is no further behind.
+async fn promotable(State(samples): State<Arc<Samples>>, RawQuery(query): RawQuery) -> Response {
+    let Ok(max_lag) = max_lag(query.as_deref()) else {
+        return wrong_query();
+    };
+    let (now, promotion) = (samples.now().await, samples.promotion().await);
+    let answers = now.status.subscribers.iter().map(|one| match &*promotion {
+        Ok(promotable) => promotable.answer(one, max_lag),
+        Err(why) => Err(why.clone()),
+    });
+    probed(answers.collect())
+}
+
+/// The limit of a query; Err: the query has another form.
+fn max_lag(query: Option<&str>) -> Result<Option<f64>, ()> {
+    match query {
+        None | Some("") => Ok(None),
+        Some(query) => match query.strip_prefix("lag=").and_then(seconds_of) {
+            Some(limit) => Ok(Some(limit)),
+            None => Err(()),
+        },
+    }
+}
+
+fn wrong_query() -> Response {
+    let text = "the query is lag=SECONDS, 0 or more\n";
+    (StatusCode::BAD_REQUEST, HEADERS, text).into_response()
 }
 
 fn seconds_of(text: &str) -> Option<f64> {

@@ -9,7 +9,7 @@ use std::{
 
 use admin::{
     config::ReplayConfig,
-    status::{Asking, ReplayStatus, of_replay},
+    status::{Asking, Promotable, ReplayStatus, of_replay},
 };
 use tokio::sync::Mutex;
 
@@ -37,6 +37,9 @@ pub(super) struct Now {
     pub(super) status: ReplayStatus,
 }
 
+/// Whether the standby could become the provider.
+pub(super) type Promotion = Arc<Result<Promotable, String>>;
+
 /// The state of a subscriber at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reading {
@@ -58,6 +61,7 @@ pub(super) struct Samples {
     config: ReplayConfig,
     counted: Counted,
     now: Mutex<Option<Arc<Now>>>,
+    promotion: Mutex<Option<(Instant, Promotion)>>,
     history: SyncMutex<VecDeque<Sample>>,
 }
 
@@ -67,6 +71,7 @@ impl Samples {
             config,
             counted,
             now: Mutex::default(),
+            promotion: Mutex::default(),
             history: SyncMutex::default(),
         }
     }
@@ -86,6 +91,20 @@ impl Samples {
         });
         *last = Some(Arc::clone(&now));
         now
+    }
+
+    /// Whether the standby could become the provider, by an answer that is at most a second old.
+    pub(super) async fn promotion(&self) -> Promotion {
+        let mut last = self.promotion.lock().await;
+        if let Some((asked, promotion)) = &*last
+            && asked.elapsed() < FRESH
+        {
+            return Arc::clone(promotion);
+        }
+        let asking = Asking::within(PATIENCE);
+        let promotion = Arc::new(Promotable::ask(&self.config, &asking).await);
+        *last = Some((Instant::now(), Arc::clone(&promotion)));
+        promotion
     }
 
     /// What each subscriber has done, by its consumer.

@@ -137,6 +137,11 @@ fn standby_is_yes_while_the_subscriber_keeps_up_and_the_port_says_the_same() {
     });
     assert_eq!(answer(port, "/standby").0, 200);
     assert_eq!(answer(port, "/standby?lag=much").0, 400);
+    let (code, text) = answer(port, "/promotable");
+    assert_eq!(
+        (code, text.as_str()),
+        (503, "replay1: the database is no standby\n")
+    );
     let (code, text) = answer(port, "/provider");
     assert_eq!((code, text.as_str()), (503, "replay1: no provider\n"));
     operator(&replication).run(&["probe", "standby"]).code(1);

@@ -9,18 +9,39 @@ use serde_json::Value;
 use tests::{Port, Stop, wait_until};
 
 use crate::SOON;
-use crate::hosts::{Hosts, TABLE};
+use crate::set::{Hosts, NAMES, TABLE};
 
-/// The words of a page of replay, without its tags.
-fn page(port: u16) -> String {
+/// Has the replay of a node listen, and gives its port.
+pub(crate) fn listening(hosts: &Hosts, node: usize) -> Port {
+    let port = Port::take();
+    let replay = &hosts.replays[node];
+    let config = std::fs::read_to_string(&replay.config).unwrap();
+    let name = format!("node = \"{}\"", NAMES[node]);
+    let line = format!("{name}\nhttp_listen = \"127.0.0.1:{}\"", port.number());
+    std::fs::write(&replay.config, config.replace(&name, &line)).unwrap();
+    replay.run(&["restart"]).ok();
+    wait_until("the port to be there", SOON, || {
+        TcpStream::connect(("127.0.0.1", port.number())).is_ok()
+    });
+    port
+}
+
+/// An answer of replay, with its head.
+pub(crate) fn get(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(
         stream,
-        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     )
     .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The words of the page of replay, without its tags.
+fn page(port: u16) -> String {
+    let answer = get(port, "/");
     let mut text = String::new();
     let mut is_tag = false;
     for one in answer.chars() {
@@ -59,18 +80,7 @@ fn listed(hosts: &Hosts, node: usize) -> Vec<String> {
 #[test]
 fn each_node_tells_the_set_and_one_that_is_gone_is_removed_from_it_for_all() {
     let hosts = Hosts::running(&[15, 15, 10], TABLE);
-    let port = Port::take();
-    let config = std::fs::read_to_string(&hosts.replays[2].config).unwrap();
-    let line = format!(
-        "node = \"helen\"\nhttp_listen = \"127.0.0.1:{}\"",
-        port.number()
-    );
-    std::fs::write(
-        &hosts.replays[2].config,
-        config.replace("node = \"helen\"", &line),
-    )
-    .unwrap();
-    hosts.replays[2].run(&["restart"]).ok();
+    let port = listening(&hosts, 2);
     hosts.on(0, "insert into t values (1, 'a')");
     hosts.assert_same(1);
     hosts.assert_same(2);

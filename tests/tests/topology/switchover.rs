@@ -13,6 +13,7 @@ use tests::{Session, wait_until};
 use tokio_postgres::{Client, NoTls};
 
 use crate::SOON;
+use crate::members::{get, listening};
 use crate::set::{DB, Hosts, NAMES};
 pub(crate) use crate::set::{command, wait_can};
 
@@ -310,6 +311,10 @@ fn fifty_times_there_and_back_under_load() {
 fn a_fence_by_hand_stays_what_it_was_and_the_operators_commands_run_around_the_switchover() {
     let hosts = Hosts::standbys_of(&[15, 15], TABLES);
     wait_can(&hosts, 1);
+    let port = listening(&hosts, 1);
+    wait_until("the port to say that pollux could be it", SOON, || {
+        get(port.number(), "/promotable?lag=30").starts_with("HTTP/1.1 200")
+    });
     let promotable = |node: usize| command(&hosts, node).run(&["probe", "promotable"]);
     let said = promotable(1).ok();
     assert!(
