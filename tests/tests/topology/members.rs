@@ -127,15 +127,15 @@ fn each_node_tells_the_set_and_one_that_is_gone_is_removed_from_it_for_all() {
     hosts.replays[1].kill9();
     hosts.tickers[1].kill9();
     hosts.nodes[1].stop(Stop::Immediate);
-    for node in [0, 2] {
-        hosts.on(
-            node,
-            "update trunkline.member set heard_at = heard_at - interval '2 min' where name = 'pollux'",
-        );
-    }
+    hosts.on(
+        0,
+        "update trunkline.member set heard_at = now() - interval '3 min' where name = 'pollux'",
+    );
+    // The youngest word counts.
     hosts.on(
         2,
-        "update trunkline.member set role = 'provider', term = 1 where name = 'pollux'",
+        "update trunkline.member set role = 'provider', term = 1, heard_at = now() - interval '2 min' \
+          where name = 'pollux'",
     );
     hosts.wait_log(2, "two providers of term 1");
     hosts.on(0, "insert into t values (2, 'b')");
