@@ -182,7 +182,8 @@ end
 $$;
 
 -- Function trunkline.forget_job(i_consumer): this node follows nobody any more: the job's tables are its own. For promote and
--- join only. The ticks that it has stood at are kept: they prove the places of others in its log (trunkline.place_of).
+-- join only. Kept are the ticks that it has stood at, which prove the places of others in its log (trunkline.place_of), and the
+-- providers where its consumer may be left.
 -- Tables: deletes the job's rows.
 create or replace function trunkline.forget_job(i_consumer text) returns void
 language plpgsql volatile
@@ -193,7 +194,6 @@ begin
     delete from trunkline.copied_range d where d.consumer = i_consumer;
     delete from trunkline.skipped_change d where d.consumer = i_consumer;
     delete from trunkline.conflict d where d.consumer = i_consumer;
-    delete from trunkline.left_upstream d where d.consumer = i_consumer;
     delete from trunkline.sequence_state d where d.consumer = i_consumer;
     delete from trunkline.table_state d where d.consumer = i_consumer;
     delete from trunkline.position d where d.consumer = i_consumer;

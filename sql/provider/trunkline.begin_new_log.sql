@@ -47,6 +47,15 @@ begin
     if v_tick is null then
         return 'its queue cannot make a tick now';
     end if;
+    -- Nobody reads the new log yet. A consumer that is left in the queue would hold its events for ever.
+    perform pgq.unregister_consumer(i_queue, c.co_name)
+       from pgq.subscription s join pgq.consumer c on c.co_id = s.sub_consumer
+      where s.sub_queue = v_queue.queue_id
+        and c.co_name in (select m.consumer from trunkline.member m where m.queue_name = i_queue);
+    update pgq.subscription s
+       set sub_detached = clock_timestamp(),
+           sub_detached_why = format('the log that it has read has ended at tick %s: this node follows another one', v_queue.queue_ends_at)
+     where s.sub_queue = v_queue.queue_id and s.sub_detached is null;
     perform trunkline.log_begins(i_queue, v_tick);
     update pgq.queue q set queue_epoch = pgq.random_id() where q.queue_id = v_queue.queue_id;
     -- Which table was which one in the logs further up counts for the log of before alone.

@@ -84,7 +84,15 @@ pub async fn swap(
     }
     let tables: Vec<Value> = hop.tables.iter().map(|(was, is)| both(was, is)).collect();
     let rewritten: i64 = client
-        .query_one(REWRITE, &[&consumer, &Value::Array(tables).to_string()])
+        .query_one(
+            REWRITE,
+            &[
+                &consumer,
+                &Value::Array(tables).to_string(),
+                &hop.from.epoch.0,
+                &hop.origins,
+            ],
+        )
         .await
         .and_then(|row| row.try_get(0))
         .map_err(failed())?;
@@ -100,7 +108,9 @@ pub async fn swap(
     Ok(rewritten == planned && all == planned)
 }
 
-/// Rewrites the rows of tables that are as they were read; gives their number.
+/// Rewrites the rows of tables that are as they were read; gives their number. The oid of a table in the log before is
+/// kept as one further up, where the new place names that log: the next move may come before the new provider has been
+/// asked.
 const REWRITE: &str = "\
     with rewritten as ( \
         update trunkline.table_state s set \
@@ -110,8 +120,16 @@ const REWRITE: &str = "\
             error = r.error, error_detail = r.error_detail, advice = r.advice, needs_repair = r.needs_repair, \
             try_now = false, target_schema = r.target_schema, target_name = r.target_name, \
             column_attnums = r.column_attnums, filter_attnums = r.filter_attnums, schema_now = r.schema_now, \
-            name_now = r.name_now, column_now = r.column_now, origin_oids = null, logged_from = null, \
-            logged_txid = null, origins_txid = null, \
+            name_now = r.name_now, column_now = r.column_now, logged_from = null, logged_txid = null, \
+            origins_txid = txid_current(), \
+            origin_oids = ( \
+                select jsonb_agg(jsonb_build_array(o.epoch, o.oid) order by o.number) \
+                  from (select $3::bigint, s.provider_oid::bigint, 0::bigint \
+                         union all \
+                        select (u.origin ->> 0)::bigint, (u.origin ->> 1)::bigint, u.number \
+                          from jsonb_array_elements(s.origin_oids) with ordinality u (origin, number)) o (epoch, oid, number) \
+                 where r.state = 'ok' \
+                   and o.epoch in (select (a.place ->> 0)::bigint from jsonb_array_elements($4::text::jsonb) a (place))), \
             changed_at = case when r.state = s.state then s.changed_at else clock_timestamp() end \
           from jsonb_to_recordset($2::text::jsonb) r ( \
               schema_name text, table_name text, was_oid bigint, was_state text, was_tick bigint, \

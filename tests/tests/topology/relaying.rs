@@ -136,12 +136,29 @@ fn a_former_provider_logs_again_for_those_behind_it() {
         hosts.wait_ready(node);
         hosts.wait_relaying(node);
     }
+    hosts.on(
+        1,
+        "insert into trunkline.left_upstream (consumer, epoch) values ('pollux', 77)",
+    );
     let epoch = || hosts.on(0, "select queue_epoch from pgq.queue");
     let before = epoch();
     hosts.switch(0, 1);
     hosts.wait_role(0, "standby 2");
     wait_until("a log of another identity", SOON, || epoch() != before);
     hosts.wait_relaying(0);
+    assert_eq!(
+        hosts.on(0, "select count(*) from pgq.subscription"),
+        "0",
+        "nobody reads the new log, and nobody holds its events"
+    );
+    assert_eq!(
+        hosts.on(
+            1,
+            "select count(*) from trunkline.left_upstream where epoch = 77"
+        ),
+        "1",
+        "where a consumer may be left is known to the provider, too"
+    );
     for node in [0, 2] {
         hosts.wait_role(node, "standby 2");
         hosts.wait_ready(node);

@@ -82,7 +82,9 @@ fn tell(sub: &Subscription, left: &LeftUpstream, trouble: &Trouble) {
 async fn end(sub: &Subscription, left: &LeftUpstream) -> Result<(), Trouble> {
     let provider = connect(sub, left).await?;
     let (client, queue) = (&*provider, sub.settings.queue.as_str());
-    is_still_there(client, queue, left.epoch).await?;
+    if !is_still_there(sub, client, left.epoch).await? {
+        return Ok(());
+    }
     moment::prepare(&provider).await?;
     let captured = provider::captures(client, Some(queue)).await?;
     let is_ours = |consumer: &str| consumer == sub.consumer;
@@ -131,18 +133,24 @@ async fn connect(sub: &Subscription, left: &LeftUpstream) -> Result<Session, Tro
     session.map_err(Trouble::connect("provider before"))
 }
 
-/// Checks that the queue is the one that was left: another server may have the address by now.
+/// Whether the consumer may be registered in the queue that was left. That queue may be gone: its log may have begun
+/// anew, without its consumers, or another server may have its address by now. A consumer of this name there is
+/// somebody's.
 async fn is_still_there(
+    sub: &Subscription,
     client: &tokio_postgres::Client,
-    queue: &str,
     epoch: Epoch,
-) -> Result<(), Trouble> {
-    match provider::queue_epoch(client, queue).await? {
-        Some(found) if found == epoch => Ok(()),
-        Some(_) | None => {
-            let doing = "could not find the queue that was left";
-            let why = "its address is that of another queue by now";
-            Err(Trouble::passing(doing, anyhow::anyhow!(why)))
-        }
+) -> Result<bool, Trouble> {
+    let queue = sub.settings.queue.as_str();
+    if provider::queue_epoch(client, queue).await? == Some(epoch) {
+        return Ok(true);
     }
+    let known = consumer::list(client).await.map_err(Trouble::queue)?;
+    let is_known = |one: &consumer::ConsumerInfo| one.queue == queue && one.name == sub.consumer;
+    if known.iter().any(is_known) {
+        let doing = "could not find the queue that was left";
+        let why = "its address is that of another queue by now";
+        return Err(Trouble::passing(doing, anyhow::anyhow!(why)));
+    }
+    Ok(false)
 }
