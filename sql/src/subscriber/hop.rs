@@ -127,9 +127,11 @@ const REWRITE: &str = "\
                   from (select $3::bigint, s.provider_oid::bigint, 0::bigint \
                          union all \
                         select (u.origin ->> 0)::bigint, (u.origin ->> 1)::bigint, u.number \
-                          from jsonb_array_elements(s.origin_oids) with ordinality u (origin, number)) o (epoch, oid, number) \
+                          from jsonb_array_elements(s.origin_oids) with ordinality u (origin, number)) \
+                       o (epoch, oid, number) \
                  where r.state = 'ok' \
-                   and o.epoch in (select (a.place ->> 0)::bigint from jsonb_array_elements($4::text::jsonb) a (place))), \
+                   and o.epoch in ( \
+                       select (a.place ->> 0)::bigint from jsonb_array_elements($4::text::jsonb) a (place))), \
             changed_at = case when r.state = s.state then s.changed_at else clock_timestamp() end \
           from jsonb_to_recordset($2::text::jsonb) r ( \
               schema_name text, table_name text, was_oid bigint, was_state text, was_tick bigint, \
