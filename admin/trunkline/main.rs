@@ -4,12 +4,14 @@ mod capture;
 mod check;
 mod consumer;
 mod events;
+mod failover;
 mod fence;
 mod member;
 mod places;
 mod probe;
 mod queue;
 mod switchover;
+mod topology;
 
 use std::ffi::OsString;
 use std::fs;
@@ -30,6 +32,7 @@ use crate::capture::CaptureCommand;
 use crate::check::CheckArgs;
 use crate::consumer::ConsumerCommand;
 use crate::events::EventsArgs;
+use crate::failover::FailoverArgs;
 use crate::fence::{FenceArgs, UnfenceArgs};
 use crate::member::MemberCommand;
 use crate::places::PlaceArgs;
@@ -134,6 +137,16 @@ enum Command {
     /// Exit code 0 done; 1 the node is the provider, and not all follow it yet, or that is not known; 3 refused,
     /// nothing has changed; 4 the time was up, and all is as before; 5 another operation runs.
     Switchover(Box<SwitchoverArgs>),
+    /// Make a standby the provider of a queue's set in the place of one that is off
+    ///
+    /// Reads the replay.toml of any node of the set: its provider_db names the hosts. What the provider has committed
+    /// after the last tick that the node has is lost, and is told; the provider keeps it until it comes back. The
+    /// provider must not answer, no node may have met it for ten seconds, and somebody must say that it is off:
+    /// --fenced, or fence_command of the config. Until the node is promoted all nodes are held where they stand.
+    /// Commands of --before and --after find TRUNKLINE_QUEUE, TRUNKLINE_OLD and TRUNKLINE_NEW in their environment.
+    /// Exit code 0 done; 1 the node is the provider, and not all follow it yet, or that is not known; 3 refused,
+    /// nothing has changed; 4 the time was up, and nobody was promoted; 5 another operation runs.
+    Failover(Box<FailoverArgs>),
     /// Yes or no for other programs: exit code 0 or 1, and one line
     ///
     /// For keepalived, HAProxy and the like, within a time limit of its own. A command line that is wrong ends with 2.
@@ -239,6 +252,11 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Switchover(switchover) => {
             let configs = load_configs(&args.common)?;
             let done = switchover::run(switchover, &configs, &args.common);
+            cli::run_command("trunkline", &args.common, done)
+        }
+        Command::Failover(failover) => {
+            let configs = load_configs(&args.common)?;
+            let done = failover::run(failover, &configs, &args.common);
             cli::run_command("trunkline", &args.common, done)
         }
         Command::Probe(probe) => {

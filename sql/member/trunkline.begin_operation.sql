@@ -16,7 +16,6 @@ declare
     v_own   bigint := (select n.node_id from trunkline.node n);
     v_role  text := (select r.role from trunkline.my_role(i_queue) r);
     v_needs text[] := case v_own when i_old_node then array['provider', 'fenced'] when i_new_node then array['standby'] end;
-    v_other record;
 begin
     if v_needs is null then
         raise exception 'this node has no part in the operation' using errcode = '55000';
@@ -40,13 +39,27 @@ begin
         perform trunkline.running_operation(i_queue, i_operation);
         return false;
     end if;
+    perform trunkline.refuse_another_operation(i_queue);
+    return false;
+end
+$$;
+revoke all on function trunkline.begin_operation(text, bigint, text, bigint, text, bigint, text, bool) from public;
+
+-- Function trunkline.refuse_another_operation(i_queue): 55006, which names the operation that runs. Tables: reads operation.
+create or replace function trunkline.refuse_another_operation(i_queue text) returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_other record;
+begin
     select o.kind, coalesce(o.old_name, o.old_node::text) as old, coalesce(o.new_name, o.new_node::text) as new, o.step
       into v_other
       from trunkline.operation o
      where o.queue_name = i_queue and o.step not in ('done', 'aborted');
     raise exception 'another operation of queue % runs: %', quote_literal(i_queue),
             format('%s from %s to %s, step %s', v_other.kind, v_other.old, v_other.new, v_other.step)
-        using errcode = '55006', hint = format('If it has been left: trunkline switchover %s --resume, or --abort.', i_queue);
+        using errcode = '55006', hint = format('If it has been left: trunkline %s %s --resume, or --abort.', v_other.kind, i_queue);
 end
 $$;
-revoke all on function trunkline.begin_operation(text, bigint, text, bigint, text, bigint, text, bool) from public;
+revoke all on function trunkline.refuse_another_operation(text) from public;

@@ -1,7 +1,7 @@
 -- Function trunkline.end_operation(i_queue, i_operation): notes that an operation is done, as far as this node goes. The
 -- old provider's row ends when the node follows the new one: until then it keeps `unfence` from making two providers.
 -- Result: whether it ran until now. Errors: 55000 it is not known here, aborted, or the new node is not promoted.
--- Tables: writes trunkline.operation. Users: the schema's owner, who may grant EXECUTE.
+-- Tables: writes trunkline.operation and position. Users: the schema's owner, who may grant EXECUTE.
 create or replace function trunkline.end_operation(i_queue text, i_operation bigint) returns bool
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -20,6 +20,7 @@ begin
     end if;
     update trunkline.operation o set step = 'done', changed_at = clock_timestamp()
      where o.queue_name = i_queue and o.operation_id = i_operation;
+    perform trunkline.let_go(i_queue, i_operation);
     return true;
 end
 $$;
@@ -29,8 +30,8 @@ revoke all on function trunkline.end_operation(text, bigint) from public;
 -- and no promotion of it passes any more. It waits for one that is at work. On the new node first: only if that one says
 -- true, may the old one take writes again.
 -- Arguments: i_error why. Result: false: it is too late, the new node is the provider. True also where the operation is
--- not known, or was aborted. Errors: 55P03 as trunkline.hold_operation. Tables: writes trunkline.operation
--- and trunkline.event.
+-- not known, or was aborted. Errors: 55P03 as trunkline.hold_operation. Tables: writes trunkline.operation,
+-- position and event.
 -- Users: the schema's owner, who may grant EXECUTE.
 create or replace function trunkline.abort_operation(i_queue text, i_operation bigint, i_error text default null)
 returns bool
@@ -48,6 +49,7 @@ begin
     update trunkline.operation o set step = 'aborted', changed_at = clock_timestamp(), error = i_error
      where o.queue_name = i_queue and o.operation_id = i_operation and o.step <> 'aborted';
     if found then
+        perform trunkline.let_go(i_queue, i_operation);
         perform trunkline.tell_event(i_queue, v_row.kind || '_aborted', false, i_error,
             case when v_row.old_node = (select n.node_id from trunkline.node n) then v_row.new_node else v_row.old_node end);
     end if;

@@ -28,11 +28,12 @@ declare
     v_ours   bool;
     v_why    text;
     v_detail text;
+    v_now    timestamptz := clock_timestamp();
 begin
     select s.* into v_said
       from jsonb_to_record(i_said) s (node bigint, name text, number int4, started timestamptz, in_recovery bool,
                                       role text, term bigint, since timestamptz, upstream bigint, place jsonb,
-                                      history jsonb);
+                                      last_tick jsonb, history jsonb);
     if v_said.started is null then
         raise exception 'a node that says nothing of itself' using errcode = '22023';
     elsif trunkline.is_copy() or v_own is null or v_said.node is null or v_said.in_recovery or v_said.role is null
@@ -61,11 +62,16 @@ begin
     update trunkline.member m set client = i_said ->> 'client', consumer = coalesce(i_said ->> 'consumer', m.consumer)
      where m.queue_name = i_queue and m.node_id = v_said.node
        and (m.client, m.consumer) is distinct from (i_said ->> 'client', coalesce(i_said ->> 'consumer', m.consumer));
+    -- As seldom as the time when it was heard.
+    update trunkline.member m
+       set last_tick_id = (v_said.last_tick ->> 0)::bigint, last_tick_time = to_timestamp((v_said.last_tick ->> 1)::float8)
+     where m.queue_name = i_queue and m.node_id = v_said.node and m.heard_at >= v_now and v_said.last_tick <> 'null';
     if v_said.node = v_own then
         return null;
     end if;
     perform trunkline.note_removed(i_queue, v_said.node, i_said -> 'removed');
     perform trunkline.note_history(i_queue, v_said.history);
+    perform trunkline.end_freeze(i_queue);
     perform trunkline.end_log(i_queue);
     select case when v_said.term > v_role.term
                 then format('node %s has term %s', coalesce(v_said.name, v_said.node::text), v_said.term)

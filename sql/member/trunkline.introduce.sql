@@ -11,8 +11,11 @@
 --   consumer      as what it reads there, or would read
 --   ended         it is fenced, and another node has become the provider where its log ends (trunkline.join)
 --   ahead         it is fenced, and has written after the place where another one has become the provider
+--   priority      trunkline.node.priority
+--   last_tick     of a provider, also a fenced one: the last tick of its queue: [tick, seconds since 1970 by its clock]
 --   place         where it stands there: [epoch, tick, tag]; of a fenced node the end of its own log
---   members       the other nodes, as it has last heard of each: node, role, term, and age, the seconds since
+--   members       the other nodes, as it has last heard of each: node, name, number, client, role, term, last_tick, and age,
+--                 the seconds since
 --   removed       nodes that somebody has taken out of the set: node, and age, the seconds since
 --   known_term    the highest term that it has heard of
 --   set           the first provider of the set, which tells it from another one of the same name; null: not known
@@ -29,6 +32,7 @@ declare
     v_epoch    bigint;
     v_border   bigint;
     v_wrote    bool := false;
+    v_last     jsonb;
 begin
     select r.role, r.term, r.since into v_role from trunkline.my_role(i_queue) r;
     if trunkline.follows(i_queue) then
@@ -52,18 +56,26 @@ begin
     end if;
     if to_regclass('pgq.queue') is not null then
         select q.queue_epoch into v_epoch from pgq.queue q where q.queue_name = i_queue;
+        if v_role.role in ('provider', 'fenced') then
+            select jsonb_build_array(t.tick_id, extract(epoch from t.tick_time)) into v_last
+              from pgq.queue q join pgq.tick t on t.tick_queue = q.queue_id
+             where q.queue_name = i_queue order by t.tick_queue desc, t.tick_id desc limit 1;
+        end if;
     end if;
     return v_position || jsonb_build_object(
         'started', pg_postmaster_start_time(), 'in_recovery', pg_is_in_recovery(),
-        'role', v_role.role, 'term', v_role.term, 'since', v_role.since, 'epoch', v_epoch)
-        || coalesce((select jsonb_build_object('node', n.node_id, 'name', n.name, 'number', n.number, 'client', n.client)
+        'role', v_role.role, 'term', v_role.term, 'since', v_role.since, 'epoch', v_epoch, 'last_tick', v_last)
+        || coalesce((select jsonb_build_object('node', n.node_id, 'name', n.name, 'number', n.number, 'client', n.client,
+                                                'priority', coalesce(n.priority, 100))
                        from trunkline.node n), '{}')
         || coalesce((select jsonb_build_object('consumer', n.consumer) from trunkline.node n
                       where n.consumer is not null and not v_position ? 'consumer'), '{}')
         || jsonb_build_object(
         'members', coalesce((
             select jsonb_agg(jsonb_build_object(
-                       'node', m.node_id, 'role', m.role, 'term', m.term,
+                       'node', m.node_id, 'name', m.name, 'number', m.number, 'client', m.client, 'role', m.role, 'term', m.term,
+                       'last_tick', case when m.last_tick_id is not null
+                                         then jsonb_build_array(m.last_tick_id, extract(epoch from m.last_tick_time)) end,
                        'age', greatest(0, extract(epoch from clock_timestamp() - m.heard_at))) order by m.node_id)
               from trunkline.member m where m.queue_name = i_queue), '[]'),
         'removed', coalesce((

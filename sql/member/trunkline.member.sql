@@ -12,6 +12,7 @@
 --   twin_heard_at  when an earlier start was heard of although the later one was known: two servers have the node's
 --                  identity, as after a copy of the cluster's files
 --   heard_at       when it was heard
+--   last_tick_id, last_tick_time   the last tick of its own log, of a provider, when heard_at was written; by its clock
 -- A row of the node's own id is another server that has this node's identity.
 -- Users must not write to it.
 create table trunkline.member (
@@ -32,6 +33,8 @@ create table trunkline.member (
     twin_heard_at  timestamptz,
     client         text,
     consumer       text,
+    last_tick_id   bigint,
+    last_tick_time timestamptz,
     primary key (queue_name, node_id),
     check (num_nulls(epoch, tick_id, tick_tag) in (0, 3))
 );

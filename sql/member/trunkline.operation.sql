@@ -6,13 +6,20 @@
 --   kind         switchover or failover
 --   old_node, old_name, new_node, new_name   the two nodes (trunkline.node)
 --   was_fenced   old was fenced before, by hand: an operation that is aborted leaves it so
---   step         prepare: nothing has changed. fence: old may be being fenced. catch-up: old is fenced by this
---                operation, and the final tick is here. promote: new may be being promoted, as soon as it has the final
---                tick. promoted: new is the provider (trunkline.promote writes it). open: its tables are being opened.
---                follow: the others turn to it. done, aborted: it is over
+--   step         prepare: nothing has changed. freeze: of a failover, this node is held. fence: old may be being fenced.
+--                catch-up: old is fenced by this operation, and the final tick is here. promote: new may be being
+--                promoted, as soon as it has the final tick. promoted: new is the provider (trunkline.promote
+--                writes it). open: its tables are being opened. follow: the others turn to it. done, aborted: it
+--                is over
 --   started_by, started_at, changed_at   by whom and when; changed_at also while the command waits
 --   final_epoch, final_tick_id, final_tick_tag   old's final tick
 --   error        why it was aborted
+--   old_term     of a failover: the term of old, after which new has the next one
+--   final_tick_time   of a failover: when the final tick was made, by old's clock: what old has committed since is lost
+--   heard_tick_id, heard_tick_time   of a failover: the last tick of old that any node has heard of
+--   sequence_margin   of a failover: how many steps more each sequence is set forward
+-- A failover has a row on each node that is heard, since each is held where it stands (trunkline.freeze); the new node's row
+-- is the one that counts.
 -- The row is also a lock: who does what cannot be taken back holds it (trunkline.hold_operation), who aborts waits.
 -- Users must not write to it.
 create table trunkline.operation (
@@ -24,8 +31,8 @@ create table trunkline.operation (
     new_node       bigint      not null,
     new_name       text,
     was_fenced     boolean     not null,
-    step           text        not null check (step in ('prepare', 'fence', 'catch-up', 'promote', 'promoted', 'open',
-                                                        'follow', 'done', 'aborted')),
+    step           text        not null check (step in ('prepare', 'freeze', 'fence', 'catch-up', 'promote', 'promoted',
+                                                        'open', 'follow', 'done', 'aborted')),
     started_by     text        not null default session_user,
     started_at     timestamptz not null default clock_timestamp(),
     changed_at     timestamptz not null default clock_timestamp(),
@@ -33,6 +40,11 @@ create table trunkline.operation (
     final_tick_id  bigint,
     final_tick_tag bigint,
     error          text,
+    old_term       bigint,
+    final_tick_time timestamptz,
+    heard_tick_id  bigint,
+    heard_tick_time timestamptz,
+    sequence_margin int4,
     primary key (queue_name, operation_id),
     constraint operation_nodes check (old_node <> new_node),
     constraint operation_final check (num_nulls(final_epoch, final_tick_id, final_tick_tag) in (0, 3))

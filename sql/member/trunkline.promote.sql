@@ -9,9 +9,10 @@
 -- go on here (trunkline.place_of), and trunkline.border_table says which table is which.
 --
 -- Arguments: i_operation the running operation (trunkline.hold_operation); i_kind switchover or failover; i_epoch, i_tick, i_tag
---            the final tick of the log before, which must be this node's position; i_set what the provider has
---            (trunkline.set_state): its sequences are taken over as they are. Null for a failover: sequences stay where replay
---            has set them, ahead of the provider's.
+--            the final tick of the log before, which must be this node's position, by any of its names
+--            (trunkline.own_places); i_set what the provider has (trunkline.set_state): its sequences are taken over as they
+--            are. Null for a failover: sequences go on from where replay has set them, ahead of the provider's, and so many
+--            steps further (trunkline.elect; 10000 if nobody has said).
 -- Result: the new term, the first tick, and how many tables are left to be opened. Called again by the same operation after it is
 -- done: the same result.
 -- Errors: 25001 outside READ COMMITTED; 55000 this node is no standby, cannot be promoted, or stands at another place; the
@@ -39,6 +40,7 @@ declare
     v_reasons  text;
     v_hint     text;
     v_old      bigint;
+    v_how      record;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'a node is promoted in READ COMMITTED transactions only' using errcode = '25001';
@@ -60,6 +62,14 @@ begin
                        where o.queue_name = i_queue and o.operation_id = i_operation and o.kind = i_kind) then
         raise exception 'the operation is not one that makes this node the provider' using errcode = '55000';
     end if;
+    select o.old_term, coalesce(o.sequence_margin, 10000) as margin,
+           format('after tick %s of %s', o.final_tick_id, coalesce(to_char(o.final_tick_time at time zone 'UTC',
+                  'YYYY-MM-DD HH24:MI:SS.MS "UTC"'), 'an unknown time'))
+           || case when o.heard_tick_id is not null then format('; %s was heard of last at its tick %s',
+                                                                coalesce(o.old_name, o.old_node::text), o.heard_tick_id) else '' end as lost
+      into v_how
+      from trunkline.operation o where o.queue_name = i_queue and o.operation_id = i_operation;
+    perform trunkline.refuse_later_provider(i_queue, v_how.old_term);
     v_before := trunkline.rest_event_triggers();
     v_role := trunkline.hold_role(i_queue);
     -- The list of tables is looked at below, and must not change before the commit.
@@ -70,7 +80,8 @@ begin
             using errcode = '55000', hint = v_hint;
     end if;
     select * into strict v_position from trunkline.position p where p.queue = i_queue;
-    if (v_position.epoch, v_position.tick_id, v_position.tick_tag) is distinct from (i_epoch, i_tick, i_tag) then
+    v_here := trunkline.own_places(i_queue, v_position.consumer);
+    if not v_here @> jsonb_build_array(jsonb_build_array(i_epoch, i_tick, i_tag)) then
         raise exception 'this node stands at tick % of the log of the provider of queue %, and the log ends at tick %',
                 v_position.tick_id, quote_literal(i_queue), i_tick
             using errcode = '55000', hint = 'Let replay apply the rest first.';
@@ -81,10 +92,10 @@ begin
         (select max(h.term) from trunkline.history h where h.queue_name = i_queue));
     select * into v_queue from pgq.queue q where q.queue_name = i_queue for no key update;
     epoch := v_queue.queue_epoch;
-    v_relays := v_queue.queue_ends_at is null and not exists (
+    -- A provider that has come back, and has applied nothing since, goes on with its own log.
+    v_relays := v_position.epoch = epoch or v_queue.queue_ends_at is null and not exists (
         select from trunkline.captured c where c.queue_id = v_queue.queue_id and c.writers = '{}' and c.dropped_at is null);
     select pgq._insert_tick(q, null, null, null) into tick_id from pgq.queue q where q.queue_name = i_queue;
-    v_here := jsonb_build_array(jsonb_build_array(i_epoch, i_tick, i_tag)) || coalesce(v_position.origins, '[]');
     update pgq.tick t
        set tick_origins = v_here
      where t.tick_queue = v_queue.queue_id and t.tick_id = promote.tick_id
@@ -95,6 +106,9 @@ begin
     end if;
     perform trunkline.note_border(i_queue, v_position.consumer, v_here, v_relays);
     perform trunkline.take_sequences(v_position.consumer, i_set);
+    if i_kind = 'failover' then
+        perform trunkline.put_sequences_forward(v_position.consumer, v_how.margin);
+    end if;
     perform trunkline.forget_job(v_position.consumer);
     if not v_relays then
         delete from trunkline.applied_tick a where a.consumer = v_position.consumer;
@@ -104,7 +118,8 @@ begin
        from trunkline.member m
       where m.queue_name = i_queue and m.role <> 'copy' and m.consumer is not null and m.consumer <> v_position.consumer
         -- Who is away may come back within a day; for a longer time nobody's disk is held.
-        and m.heard_at > clock_timestamp() - interval '1 day' and (m.epoch = i_epoch or m.role in ('provider', 'fenced'))
+        and m.heard_at > clock_timestamp() - interval '1 day'
+        and (v_here @> jsonb_build_array(jsonb_build_array(m.epoch)) or m.role in ('provider', 'fenced'))
         and not exists (select from pgq.subscription s join pgq.consumer c on c.co_id = s.sub_consumer
                          where s.sub_queue = v_queue.queue_id and c.co_name = m.consumer);
     update trunkline.node n set consumer = v_position.consumer;
@@ -118,7 +133,8 @@ begin
     update trunkline.operation o set step = 'promoted', changed_at = clock_timestamp()
      where o.queue_name = i_queue and o.operation_id = i_operation;
     -- repmgr tells both, and handlers that were written for it may know the first one only.
-    perform trunkline.tell_event(i_queue, 'standby_promote', true, format('term %s begins', promote.term), v_old);
+    perform trunkline.tell_event(i_queue, 'standby_promote', true, format('term %s begins', promote.term)
+        || case when i_kind = 'failover' then ' ' || v_how.lost else '' end, v_old);
     if i_kind = 'switchover' then
         perform trunkline.tell_event(i_queue, 'standby_switchover', true, format('term %s begins', promote.term), v_old);
     end if;
@@ -152,6 +168,28 @@ begin
 end
 $$;
 
+-- Function trunkline.own_places(i_queue, i_consumer): where a job stands, by all names that the place has, nearest first: the
+-- position, its names in the logs further up, and the first tick of each provider whose log began just there.
+-- Result: [[epoch, tick, tag], ...]. Tables: reads position and history. Users: the schema's owner, who may grant EXECUTE.
+create or replace function trunkline.own_places(i_queue text, i_consumer text) returns jsonb
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_places jsonb;
+begin
+    select jsonb_build_array(jsonb_build_array(p.epoch, p.tick_id, p.tick_tag)) || coalesce(p.origins, '[]') into v_places
+      from trunkline.position p where p.consumer = i_consumer;
+    return v_places || coalesce((
+        select jsonb_agg(jsonb_build_array(h.epoch, h.tick_id, h.tick_tag) order by h.term desc)
+          from trunkline.history h
+         where h.queue_name = i_queue
+           and v_places @> jsonb_build_array(jsonb_build_array(h.old_epoch, h.old_tick_id, h.old_tick_tag))
+           and not v_places @> jsonb_build_array(jsonb_build_array(h.epoch, h.tick_id, h.tick_tag))), '[]');
+end
+$$;
+revoke all on function trunkline.own_places(text, text) from public;
+
 -- Function trunkline.take_sequences(i_consumer, i_set): sets the sequences that a job carries over as the provider had them. For
 -- promote only. Tables: reads sequence_state; sets sequences.
 create or replace function trunkline.take_sequences(i_consumer text, i_set jsonb) returns void
@@ -181,6 +219,36 @@ begin
 end
 $$;
 
+-- Function trunkline.put_sequences_forward(i_consumer, i_margin): sets the sequences that a job carries over so many steps
+-- forward: the provider that is off has given out numbers since that nobody here knows of. No more than half of the values that
+-- are left up to a sequence's bound are passed over, and none of one that cycles. For promote only.
+-- Tables: reads sequence_state; sets sequences.
+create or replace function trunkline.put_sequences_forward(i_consumer text, i_margin int4) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_sequence record;
+    v_now      bigint;
+begin
+    for v_sequence in
+        select c.seqrelid, c.seqincrement::numeric as step, case when c.seqincrement > 0 then c.seqmax else c.seqmin end as bound
+          from trunkline.sequence_state s
+          join pg_sequence c on c.seqrelid = to_regclass(format('%I.%I', s.schema_name, s.sequence_name))
+         where s.consumer = i_consumer and not c.seqcycle and i_margin > 0
+    loop
+        begin
+            v_now := nextval(v_sequence.seqrelid);
+            perform setval(v_sequence.seqrelid, (v_now + v_sequence.step * least(i_margin,
+                        div(abs(v_sequence.bound::numeric - v_now), 2 * abs(v_sequence.step))))::bigint);
+        exception when sequence_generator_limit_exceeded then
+            -- It is at its end there, too.
+            null;
+        end;
+    end loop;
+end
+$$;
+
 -- Function trunkline.forget_job(i_consumer): this node follows nobody any more: the job's tables are its own. For promote and
 -- join only. Kept are the ticks that it has stood at, which prove the places of others in its log (trunkline.place_of), and the
 -- providers where its consumer may be left.
@@ -200,5 +268,6 @@ begin
 end
 $$;
 revoke all on function
-    trunkline.note_border(text, text, jsonb, bool), trunkline.take_sequences(text, jsonb), trunkline.forget_job(text)
+    trunkline.note_border(text, text, jsonb, bool), trunkline.take_sequences(text, jsonb),
+    trunkline.put_sequences_forward(text, int4), trunkline.forget_job(text)
     from public;

@@ -1,7 +1,7 @@
 -- Function trunkline.step_operation(...): notes which step of an operation is begun on this node, before it is. A step
 -- never goes back: an earlier one only says that the command still works at it.
 --
--- Arguments: i_step prepare, fence, catch-up, promote, open or follow; i_epoch, i_tick, i_tag the final tick, once it is
+-- Arguments: i_step prepare, freeze, fence, catch-up, promote, open or follow; i_epoch, i_tick, i_tag the final tick, once it is
 -- known: null leaves what is there.
 -- Result: the step that is stored then. Errors: as trunkline.hold_operation; 22023 no such step; 55000 open or follow on
 -- the new node, which trunkline.promote has not promoted. Tables: writes trunkline.operation.
@@ -13,7 +13,7 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    c_steps constant text[] := array['prepare', 'fence', 'catch-up', 'promote', 'promoted', 'open', 'follow'];
+    c_steps constant text[] := array['prepare', 'freeze', 'fence', 'catch-up', 'promote', 'promoted', 'open', 'follow'];
     v_row   trunkline.operation;
     v_at    int4;
     v_to    int4 := array_position(c_steps, i_step);

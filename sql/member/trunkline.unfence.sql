@@ -57,7 +57,7 @@ begin
         if found and not i_force then
             raise exception 'a % to node % runs, step %', v_other.kind, v_other.new, v_other.step
                 using errcode = '55000', hint = format('That node may be the provider already. Give the operation up: '
-                    'trunkline switchover %s --abort. If the node is off for ever: --force.', i_queue);
+                    'trunkline %s %s --abort. If the node is off for ever: --force.', v_other.kind, i_queue);
         elsif found then
             update trunkline.operation o
                set step = 'aborted', changed_at = clock_timestamp(), error = 'the old provider was unfenced by force'

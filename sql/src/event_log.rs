@@ -8,7 +8,7 @@ use crate::error::{Error, column};
 use crate::install::ownership::{Schema, function_exists};
 
 /// Names of all events. Those in front are repmgr's, where the meaning is the same.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 26] = [
     "primary_register",
     "standby_register",
     "standby_promote",
@@ -21,6 +21,8 @@ pub const NAMES: [&str; 24] = [
     "two_providers",
     "switchover_started",
     "switchover_aborted",
+    "failover_started",
+    "failover_aborted",
     "failover_refused",
     "ahead",
     "lost_changes",

@@ -27,6 +27,7 @@ pub mod subscriber;
 pub mod columns; // the types of a table's columns, from the catalog
 pub mod daemon_lock; // the lock that makes a daemon the only one of its kind
 pub mod event_log; // what has happened to a node, which programs beside it are told
+pub mod failover; // nodes are held, and one of them takes the place of a provider that is off
 pub mod lost; // what a provider of the past has taken that the later one never had
 pub mod meeting; // nodes of a set meet, and what is known of them
 pub mod moment; // locks that are asked for in moments, so that nobody queues for long

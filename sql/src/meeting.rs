@@ -46,6 +46,32 @@ pub struct Introduction {
     pub known_term: Option<i64>,
     /// The first provider of the set, which tells it from another one of the same name.
     pub set: Option<NodeId>,
+    /// Which programs know the node by this number.
+    #[serde(default)]
+    pub number: Option<i32>,
+    /// Which of several standbys that are equally far becomes the provider: the highest, and never one of 0.
+    #[serde(default = "usual_priority")]
+    pub priority: i32,
+    /// The providers of the set, one row a reign, as far as the node has heard.
+    #[serde(default)]
+    pub history: Vec<Reign>,
+}
+
+fn usual_priority() -> i32 {
+    100
+}
+
+/// Which node became the provider; the keys are those of `trunkline.history`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Reign {
+    /// Its number.
+    pub term: i64,
+    /// The provider.
+    pub node_id: NodeId,
+    /// What operators call it.
+    pub node_name: Option<String>,
+    /// The identity of its queue.
+    pub epoch: Epoch,
 }
 
 /// What a node was when another one heard of it last.
@@ -53,10 +79,22 @@ pub struct Introduction {
 pub struct Word {
     /// The node.
     pub node: NodeId,
+    /// What operators call it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Which programs know it by this number.
+    #[serde(default)]
+    pub number: Option<i32>,
+    /// How clients reach it.
+    #[serde(default)]
+    pub client: Option<String>,
     /// Its role.
     pub role: Role,
     /// The reign that the role belongs to.
     pub term: i64,
+    /// Of a provider the last tick of its queue, and when that was made: seconds since 1970, by its clock.
+    #[serde(default)]
+    pub last_tick: Option<(i64, f64)>,
     /// Seconds since, at most some ten too many.
     pub age: f64,
 }

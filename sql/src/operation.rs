@@ -13,6 +13,8 @@ use crate::subscriber::position::Position;
 pub enum Step {
     /// Nothing has changed.
     Prepare,
+    /// Of a failover: the node is held where it stands.
+    Freeze,
     /// The old provider may be being fenced.
     Fence,
     /// The old provider is fenced by the operation, and its row has the final tick.
@@ -33,8 +35,9 @@ pub enum Step {
 
 impl Step {
     /// All steps, in order.
-    pub const ALL: [Step; 9] = [
+    pub const ALL: [Step; 10] = [
         Step::Prepare,
+        Step::Freeze,
         Step::Fence,
         Step::CatchUp,
         Step::Promote,
@@ -49,6 +52,7 @@ impl Step {
     pub fn as_str(self) -> &'static str {
         match self {
             Step::Prepare => "prepare",
+            Step::Freeze => "freeze",
             Step::Fence => "fence",
             Step::CatchUp => "catch-up",
             Step::Promote => "promote",
@@ -67,7 +71,34 @@ impl Step {
     }
 }
 
-/// The number of an operation, the same on both nodes.
+/// How an operation moves the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// As planned: nothing is lost.
+    Switchover,
+    /// From a provider that is off: what nobody has of it is lost.
+    Failover,
+}
+
+impl Kind {
+    /// The word, which is also that of the command.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Switchover => "switchover",
+            Kind::Failover => "failover",
+        }
+    }
+
+    fn of(word: &str) -> Result<Kind, Error> {
+        match word {
+            "switchover" => Ok(Kind::Switchover),
+            "failover" => Ok(Kind::Failover),
+            other => Err(Error::Unexpected(format!("an operation's kind is {other}"))),
+        }
+    }
+}
+
+/// The number of an operation, the same on all nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OperationId(pub i64);
 
@@ -94,8 +125,8 @@ pub struct Operation {
     pub queue: String,
     /// Its number.
     pub id: OperationId,
-    /// `switchover` or `failover`.
-    pub kind: String,
+    /// How it moves the provider.
+    pub kind: Kind,
     /// The provider before.
     pub old: Part,
     /// The provider afterwards.
@@ -150,7 +181,7 @@ fn operation(row: &Row) -> Result<Operation, Error> {
     Ok(Operation {
         queue: column(row, 0)?,
         id: OperationId(column(row, 1)?),
-        kind: column(row, 2)?,
+        kind: Kind::of(column(row, 2)?)?,
         old: part(3, 4)?,
         new: part(5, 6)?,
         was_fenced: column(row, 7)?,
@@ -177,6 +208,8 @@ pub struct Plan {
     pub queue: String,
     /// The operation's number.
     pub id: OperationId,
+    /// How it moves the provider.
+    pub kind: Kind,
     /// The provider before.
     pub old: Part,
     /// The provider afterwards.
@@ -392,21 +425,25 @@ pub struct Promoted {
 /// Makes a standby the provider: the commit is the point of no return. Called again, it gives the same answer. Source:
 /// `trunkline.promote`.
 ///
+/// `last`: where the log of the provider before ends. `set`: what that one has ([`set_state`]); None, for a failover.
+///
 /// # Errors
 /// Those of the function: `55P03` others hold locks, to be tried again; `55000` the node is not promotable, or the
 /// operation is over. An error of the server has changed nothing. Without an answer the node may be promoted.
 pub async fn promote(
     client: &impl GenericClient,
-    queue: &str,
-    id: OperationId,
+    plan: &Plan,
     last: Position,
-    set: &str,
+    set: Option<&str>,
 ) -> Result<Promoted, Error> {
+    let Plan {
+        queue, id, kind, ..
+    } = plan;
     let doing = || Error::database(format!("make the node the provider of queue {queue}"));
     let row = client
         .query_one(
             "select epoch, tick_id, tick_tag, term, tables_left \
-               from trunkline.promote($1, $2, 'switchover', $3, $4, $5, $6::text::jsonb)",
+               from trunkline.promote($1, $2, $7, $3, $4, $5, $6::text::jsonb)",
             &[
                 &queue,
                 &id.0,
@@ -414,6 +451,7 @@ pub async fn promote(
                 &last.tick.id.0,
                 &last.tick.tag.0,
                 &set,
+                &kind.as_str(),
             ],
         )
         .await
@@ -423,42 +461,4 @@ pub async fn promote(
         begins: Position::of(&row).map_err(doing())?,
         tables_left: column(&row, 4)?,
     })
-}
-
-/// How the replay of a node stands in the log of the node that it follows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Following {
-    /// The job's consumer.
-    pub consumer: String,
-    /// The last tick that is applied.
-    pub position: Position,
-    /// The operator has paused the job.
-    pub paused: bool,
-    /// Why it does not go on.
-    pub error: Option<String>,
-}
-
-/// The replay that brings a queue's tables into this database; None: there is none. Source: `trunkline.position`.
-pub async fn following(
-    client: &impl GenericClient,
-    queue: &str,
-) -> Result<Option<Following>, Error> {
-    let doing = || Error::database(format!("ask how far queue {queue} is applied"));
-    let row = client
-        .query_opt(
-            "select p.epoch, p.tick_id, p.tick_tag, p.consumer, p.paused, p.last_error from trunkline.position p \
-              where p.queue = $1 order by p.applied_at desc, p.consumer limit 1",
-            &[&queue],
-        )
-        .await
-        .map_err(doing())?;
-    let following = |row: &Row| {
-        Ok(Following {
-            position: Position::of(row).map_err(doing())?,
-            consumer: column(row, 3)?,
-            paused: column(row, 4)?,
-            error: column(row, 5)?,
-        })
-    };
-    row.as_ref().map(following).transpose()
 }

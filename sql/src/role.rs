@@ -307,6 +307,20 @@ pub async fn describe_node(
     column(&row, 0)
 }
 
+/// Says which of several standbys that are equally far becomes the provider at a failover: the highest, and never one
+/// of 0; false: that is known. Source: `trunkline.prefer_node`.
+///
+/// # Errors
+/// As [`begin_set`].
+pub async fn prefer_node(client: &impl GenericClient, priority: i32) -> Result<bool, Error> {
+    require(client, "prefer_node(integer)").await?;
+    let row = client
+        .query_one("select trunkline.prefer_node($1)", &[&priority])
+        .await
+        .map_err(Error::database("note how much this node is preferred"))?;
+    column(&row, 0)
+}
+
 /// Says as what this node's replay reads from a provider, for the time when it comes back from being the provider;
 /// false: that is known. Source: `trunkline.note_consumer`.
 ///

@@ -3,11 +3,11 @@
 
 use std::time::SystemTime;
 
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, Row};
 
-use crate::error::Error;
+use crate::error::{Error, column};
 use crate::queue::tick::{Epoch, TickId};
-use crate::subscriber::position;
+use crate::subscriber::position::{self, Position};
 
 /// The position and the state of a consumer's subscriber, by the subscriber's own account.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,8 @@ pub struct SubscriberStanding {
     pub address: Option<String>,
     /// The operator has paused the job.
     pub paused: bool,
+    /// A failover keeps the job where it stands.
+    pub held: bool,
     /// Rows that were not as their change said, since the install.
     pub conflicts: i64,
     /// Conflicts found in the last day; of older conflicts only a limited number is kept.
@@ -55,7 +57,8 @@ pub async fn subscriber(
                       where c.consumer = p.consumer and c.found_at > now() - interval '1 day'), \
                     (pg_catalog.to_jsonb(p) ->> 'batch_rows')::int8, \
                     pg_catalog.to_jsonb(p) ->> 'last_error_advice', \
-                    pg_catalog.to_jsonb(p) ->> 'address' \
+                    pg_catalog.to_jsonb(p) ->> 'address', \
+                    pg_catalog.to_jsonb(p) ->> 'held_by' is not null \
                from trunkline.position p where p.consumer = $1",
             &[&consumer],
         )
@@ -74,6 +77,7 @@ pub async fn subscriber(
             batch_rows: row.try_get(8)?,
             last_error_advice: row.try_get(9)?,
             address: row.try_get(10)?,
+            held: row.try_get(11)?,
         })
     })
     .transpose()
@@ -118,6 +122,44 @@ pub async fn unapplied(
         .map_err(Error::database(format!(
             "ask what queue {queue} has after tick {stands}"
         )))
+}
+
+/// How the replay of a node stands in the log of the node that it follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Following {
+    /// The job's consumer.
+    pub consumer: String,
+    /// The last tick that is applied.
+    pub position: Position,
+    /// The operator has paused the job.
+    pub paused: bool,
+    /// Why it does not go on.
+    pub error: Option<String>,
+}
+
+/// The replay that brings a queue's tables into this database; None: there is none. Source: `trunkline.position`.
+pub async fn following(
+    client: &impl GenericClient,
+    queue: &str,
+) -> Result<Option<Following>, Error> {
+    let doing = || Error::database(format!("ask how far queue {queue} is applied"));
+    let row = client
+        .query_opt(
+            "select p.epoch, p.tick_id, p.tick_tag, p.consumer, p.paused, p.last_error from trunkline.position p \
+              where p.queue = $1 order by p.applied_at desc, p.consumer limit 1",
+            &[&queue],
+        )
+        .await
+        .map_err(doing())?;
+    let following = |row: &Row| {
+        Ok(Following {
+            position: Position::of(row).map_err(doing())?,
+            consumer: column(row, 3)?,
+            paused: column(row, 4)?,
+            error: column(row, 5)?,
+        })
+    };
+    row.as_ref().map(following).transpose()
 }
 
 /// Names of the databases of this server that this role may connect to, templates left out, in order.

@@ -27,6 +27,8 @@
 --   address                    where the provider was when the position got there: host, port and database, without
 --                              credentials; null: not known yet
 --   last_error_advice          what somebody must do about it; null where it may pass by itself
+--   held_by                    the failover that keeps this node where it stands (trunkline.freeze): nobody applies
+--                              another batch, and no batch in hand commits; null: none
 
 create table trunkline.position (
     consumer        text        primary key,
@@ -50,5 +52,6 @@ create table trunkline.position (
     left_txid       bigint,
     followed        bigint[],
     session_role    text,
-    address         text
+    address         text,
+    held_by         bigint
 ) with (fillfactor = 50);

@@ -5,6 +5,7 @@
 mod daemon_keys;
 mod databases;
 mod document;
+mod failover;
 mod file;
 mod key;
 mod names;
@@ -21,6 +22,7 @@ use file::process_env;
 use key::Key;
 
 pub use daemon_keys::{DaemonConfig, LogFormat};
+pub use failover::FailoverConfig;
 pub use file::{ConfigErrors, Problem};
 pub use key::Setting;
 pub use programs::ProgramsConfig;
@@ -38,11 +40,12 @@ pub enum AnyConfig {
 
 /// Every key that a config file can have.
 pub fn settings() -> Vec<Setting> {
-    let sections: [(&'static str, &[&dyn Key]); 5] = [
+    let sections: [(&'static str, &[&dyn Key]); 6] = [
         ("", &daemon_keys::KEYS),
         ("[ticker]", &ticker::KEYS),
         ("[replay]", &replay::KEYS),
         ("[replay]", &programs::KEYS),
+        ("[replay]", &failover::KEYS),
         ("[[subscriber]]", &replay::SUBSCRIBER_KEYS),
     ];
     let of = |(section, keys): (&'static str, &[&dyn Key])| {

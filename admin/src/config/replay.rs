@@ -10,6 +10,7 @@ use sql::subscriber::session_role::SessionRole;
 use super::daemon_keys::DaemonConfig;
 use super::databases::{self, Referred};
 use super::document::{Document, Section};
+use super::failover::{self, FailoverConfig};
 use super::file::{self, ConfigErrors, absolute, process_env};
 use super::key::{self, FlagKey, Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
 use super::programs::{self, ProgramsConfig};
@@ -60,6 +61,8 @@ pub struct ReplayConfig {
     pub programs: ProgramsConfig,
     /// Where the changes are kept that a later provider never had (`lost_dir`).
     pub lost_dir: PathBuf,
+    /// Which standby takes the place of a provider that is off, and what may be lost.
+    pub failover: FailoverConfig,
 }
 
 /// One subscriber database.
@@ -237,7 +240,7 @@ const MAX_SUBSCRIBERS: usize = 100;
 impl ReplayConfig {
     /// Whether a file says by itself that the database is a node of a set. Several hosts in `provider_db` say so, too.
     pub fn is_member(&self) -> bool {
-        self.standby || self.node.is_some() || self.programs.are_any()
+        self.standby || self.node.is_some() || self.programs.are_any() || self.failover.is_special()
     }
 
     /// Reads and checks a file. Errors: all problems at once. Touches no database.
@@ -265,7 +268,7 @@ impl ReplayConfig {
 
 fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfig> {
     let section = &document.section("replay");
-    let keys: [&[&dyn Key]; 3] = [&daemon_keys::KEYS, &KEYS, &programs::KEYS];
+    let keys: [&[&dyn Key]; 4] = [&daemon_keys::KEYS, &KEYS, &programs::KEYS, &failover::KEYS];
     let known = keys.map(key::names).concat();
     section.only_keys(&known, &NOT_YET);
     let mut found = Referred::default();
@@ -314,6 +317,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         .map_or(usize::MAX, |info| info.hosts().len());
     let lost_dir = daemon_keys::path_or(section, LOST_DIR.name, &daemon.job_name, DEFAULT_LOST_DIR);
     let programs = programs::read(section, hosts, subscribers.len());
+    let failover = failover::read(section, hosts);
     Some(ReplayConfig {
         daemon,
         provider: provider?,
@@ -335,6 +339,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         node,
         programs,
         lost_dir,
+        failover,
     })
 }
 

@@ -122,7 +122,7 @@ fn untold(waiting: &Waiting) -> String {
 fn operation_facts(operation: &Operation) -> OperationFacts {
     OperationFacts {
         id: operation.id.0.to_string(),
-        kind: operation.kind.clone(),
+        kind: operation.kind.as_str(),
         old: operation.old.title(),
         new: operation.new.title(),
         step: operation.step.as_str(),

@@ -129,6 +129,7 @@ fn facts(job: &str, account: &Account) -> Result<Option<FromSubscriber>, Unasked
     let worker = sessions.find(|one| one.is_for(Purpose::Apply) && one.is_of(job));
     Ok(Some(FromSubscriber {
         paused: standing.paused,
+        held: standing.held,
         error: standing.last_error.clone().map(|text| StoredError {
             text,
             advice: standing.last_error_advice.clone(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::failover::{FailoverArgs, LossArgs};
 use crate::fence::patience;
 
 /// Which node becomes the provider, and how long that may take.
@@ -33,6 +34,11 @@ pub(crate) struct SwitchoverArgs {
     /// Run this with sh as soon as the node takes writes
     #[arg(long, value_name = "COMMAND")]
     pub(super) after: Option<String>,
+    /// If the provider does not answer, make the node the provider in its place: trunkline failover --to NAME
+    #[arg(long, conflicts_with_all = ["resume", "abort"])]
+    pub(super) or_failover: bool,
+    #[command(flatten)]
+    pub(super) loss: LossArgs,
     /// Go on with one whose command has died
     #[arg(long, conflicts_with = "abort")]
     pub(super) resume: bool,
@@ -45,4 +51,23 @@ pub(crate) struct SwitchoverArgs {
     /// Print JSON: {"operation", "step", "term", "old", "new", "pause_ms", "final_tick", "followers"}
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl SwitchoverArgs {
+    /// The failover that `--or-failover` asks for.
+    pub(super) fn failover(&self) -> FailoverArgs {
+        FailoverArgs {
+            queue: self.queue.clone(),
+            to: self.to.clone(),
+            elect: false,
+            loss: self.loss.clone(),
+            dry_run: self.dry_run,
+            before: self.before.clone(),
+            after: self.after.clone(),
+            resume: false,
+            abort: false,
+            force: false,
+            json: self.json,
+        }
+    }
 }

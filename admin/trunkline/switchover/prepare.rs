@@ -13,8 +13,9 @@ use sql::standing;
 use tokio_postgres::Client;
 
 use super::args::SwitchoverArgs;
-use super::hosts::Host;
-use super::plan::{Cast, Readiness, Refusal};
+use super::plan::{Cast, Readiness};
+use crate::topology::hosts::{Host, Unanswered};
+use crate::topology::refusal::{self, Refusal};
 
 /// How long writes wait for each table and partition, for the fence and for opening together.
 const PAUSE_OF_ONE: Duration = Duration::from_micros(800);
@@ -41,7 +42,7 @@ pub(super) async fn ask(
         replay_runs: false,
         ticker_runs: false,
     };
-    let failed = |node: &str, why: &super::hosts::Unanswered| {
+    let failed = |node: &str, why: &Unanswered| {
         Failure::message(
             Exit::Failed,
             format!("nothing was done: {node}: {}", why.text()),
@@ -83,7 +84,7 @@ async fn of_new(
     set: &str,
     ready: &mut Readiness,
 ) -> Result<OperationId, sql::Error> {
-    ready.following = operation::following(session, queue).await?;
+    ready.following = standing::following(session, queue).await?;
     ready.new_size = operation::set_size(session, queue).await?;
     ready.not_promotable = operation::not_promotable(session, queue, Some(set)).await?;
     let sessions = our_sessions::list(session).await?;
@@ -120,11 +121,6 @@ pub(super) fn tell(
         }))?;
         return Ok(exit);
     }
-    for one in refused {
-        let failure = Failure::message(exit, format!("refused: {}", one.reason));
-        let hint = one.hint.clone();
-        Failure { hint, ..failure }.print();
-    }
     if let (Some(ready), Some(pause), Exit::Done) = (ready, pause, exit) {
         output::print(&format!(
             "{} can become the provider in the place of {}: {} tables and partitions, lag {:.1} s; writes would wait \
@@ -136,8 +132,6 @@ pub(super) fn tell(
             pause.as_secs_f64()
         ))?;
     }
-    if !refused.is_empty() {
-        eprintln!("nothing was done");
-    }
+    refusal::print(refused);
     Ok(exit)
 }

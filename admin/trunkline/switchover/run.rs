@@ -6,16 +6,18 @@ use admin::cli::{self, CommonArgs};
 use admin::config::AnyConfig;
 use admin::exit::{Exit, Failure};
 use sql::connect::ApplicationName;
-use sql::operation::{Operation, Plan, Step};
+use sql::operation::{Kind, Plan, Step};
 use sql::queue::lineage::NodeId;
 use sql::role::Role;
 
 use super::args::SwitchoverArgs;
-use super::hosts::{self, Host};
-use super::plan::{Casting, Course, HostFacts, NodeFacts, Wish, cast, course, refusals};
+use super::plan::{Casting, Course, Wish, cast, course, refusals};
 use super::prepare;
 use super::unwind::GivenUp;
-use super::work::{Stop, Work};
+use crate::failover;
+use crate::topology::facts::{HostFacts, NodeFacts, running};
+use crate::topology::hosts::{self, Host};
+use crate::topology::work::{Options, Stop, Work};
 
 /// How long nodes that do not answer are asked again before a step that failed is not taken back.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,24 +44,34 @@ pub(crate) async fn run(
         let what = "--force is for --resume and for --abort";
         return Err(Failure::message(Exit::Usage, what));
     }
-    let (name, mut hosts) = hosts::of_queue(configs, &args.queue)?;
+    if !args.or_failover && !args.loss.is_empty() {
+        let what = "--fenced, --without, --behind and --yes are for --or-failover";
+        return Err(Failure::message(Exit::Usage, what));
+    }
+    let replay = hosts::config_of(configs, &args.queue)?;
+    let (name, mut hosts) = hosts::of_config(replay)?;
     let beside = Beside { args, common, name };
     let said = hosts::facts_of(&mut hosts, &args.queue).await;
     if args.resume || args.abort {
-        let operation = running(&said, args)?;
+        let operation = running(&said, Kind::Switchover, &args.queue, args.to.as_deref())?;
         let plan = Plan {
             queue: args.queue.clone(),
             id: operation.id,
+            kind: operation.kind,
             old: operation.old.clone(),
             new: operation.new.clone(),
             was_fenced: operation.was_fenced,
         };
         let work = work(beside, hosts, &said, plan, WORK_OF_ALL);
         return if args.resume {
-            resume(work).await
+            resume(work, args).await
         } else {
             abort(work).await
         };
+    }
+    if args.or_failover && !failover::has_provider(&said) {
+        let instead = args.failover();
+        return failover::run(&instead, configs, common).await;
     }
     let Some(to) = args.to.as_deref() else {
         return Err(Failure::message(
@@ -74,13 +86,7 @@ pub(crate) async fn run(
             cli::say(common, &done)?;
             return Ok(Exit::Done);
         }
-        Casting::Busy(what) => {
-            let failure = Failure::message(Exit::Running, format!("nothing was done: {what}"));
-            return Err(failure.with_hint(format!(
-                "if its command has died: trunkline switchover {} --resume, or --abort",
-                args.queue
-            )));
-        }
+        Casting::Busy(busy) => return Err(busy.failure(&args.queue)),
         Casting::Refused(refused) => return prepare::tell(args, &refused, None),
     };
     let (ready, id) = prepare::ask(&mut hosts, &cast, &args.queue).await?;
@@ -92,46 +98,14 @@ pub(crate) async fn run(
     let plan = Plan {
         queue: args.queue.clone(),
         id,
+        kind: Kind::Switchover,
         old: cast.old,
         new: cast.new,
         was_fenced: cast.was_fenced,
     };
     let more = WORK_OF_ONE * relations.unsigned_abs();
     let work = work(beside, hosts, &said, plan, more);
-    from_the_beginning(work).await
-}
-
-/// The one operation that runs on any host; of several the one to the node that is named.
-fn running<'a>(said: &'a [HostFacts], args: &SwitchoverArgs) -> Result<&'a Operation, Failure> {
-    let queue = &args.queue;
-    let answers = said.iter().filter_map(|host| host.said.as_ref().ok());
-    let all = answers.flat_map(|facts| facts.operations.iter());
-    let mut found: Vec<&Operation> = all
-        .filter(|one| one.is_running())
-        .filter(|one| args.to.is_none() || one.new.name == args.to)
-        .collect();
-    found.sort_by_key(|one| one.id);
-    found.dedup_by_key(|one| one.id);
-    let silent = said.iter().filter_map(|host| {
-        let why = host.said.as_ref().err()?;
-        Some(format!("; {} does not answer: {why}", host.title))
-    });
-    match found.as_slice() {
-        [one] => Ok(one),
-        [] => {
-            let silent: String = silent.collect();
-            let what = format!("no operation of queue {queue} runs{silent}");
-            Err(Failure::message(Exit::Failed, what))
-        }
-        _ => {
-            let to: Vec<String> = found.iter().map(|one| one.new.title()).collect();
-            let what = format!(
-                "several operations of queue {queue} run: to {}",
-                to.join(", ")
-            );
-            Err(Failure::message(Exit::Failed, what).with_hint("name one with --to"))
-        }
-    }
+    from_the_beginning(work, args).await
 }
 
 /// What a switchover has beside its nodes.
@@ -177,7 +151,13 @@ fn work<'a>(
         None => Host::among(&silent, &name, node),
     };
     Work {
-        args,
+        options: Options {
+            before: args.before.as_deref(),
+            after: args.after.as_deref(),
+            patience: args.catch_up,
+            force: args.force,
+            json: args.json,
+        },
         common,
         old: place(old, plan.old.node),
         new: place(new, plan.new.node),
@@ -187,24 +167,25 @@ fn work<'a>(
         last: None,
         fenced_at: None,
         term: None,
+        lost: None,
         pause: None,
         followers: Vec::new(),
         beaten_at: Instant::now(),
     }
 }
 
-async fn from_the_beginning(mut work: Work<'_>) -> Result<Exit, Failure> {
+async fn from_the_beginning(mut work: Work<'_>, args: &SwitchoverArgs) -> Result<Exit, Failure> {
     match work.begin().await {
-        Ok(()) => from_the_fence(work).await,
+        Ok(()) => from_the_fence(work, args).await,
         Err(stop) => undone(work, stop).await,
     }
 }
 
-async fn from_the_fence(mut work: Work<'_>) -> Result<Exit, Failure> {
+async fn from_the_fence(mut work: Work<'_>, args: &SwitchoverArgs) -> Result<Exit, Failure> {
     let promoted = async {
-        let set = work.fence().await?;
+        let set = work.fence(args).await?;
         work.catch_up().await?;
-        work.promote(&set).await
+        work.promote(Some(&set)).await
     };
     match promoted.await {
         Ok(()) => after_the_promotion(work).await,
@@ -214,7 +195,7 @@ async fn from_the_fence(mut work: Work<'_>) -> Result<Exit, Failure> {
 
 async fn after_the_promotion(mut work: Work<'_>) -> Result<Exit, Failure> {
     let is_whole = work.open().await?;
-    let force = work.args.force;
+    let force = work.options.force;
     work.follow(is_whole, force).await
 }
 
@@ -239,11 +220,11 @@ async fn undone(mut work: Work<'_>, stop: Stop) -> Result<Exit, Failure> {
 }
 
 /// Goes on with an operation whose command has died.
-async fn resume(mut work: Work<'_>) -> Result<Exit, Failure> {
+async fn resume(mut work: Work<'_>, args: &SwitchoverArgs) -> Result<Exit, Failure> {
     let (old, new) = work.known().await;
     match course(Wish::Resume, old, new) {
-        Course::GoOn(Step::Prepare) => from_the_beginning(work).await,
-        Course::GoOn(Step::Fence) => from_the_fence(work).await,
+        Course::GoOn(Step::Prepare) => from_the_beginning(work, args).await,
+        Course::GoOn(Step::Fence) => from_the_fence(work, args).await,
         Course::GoOn(_) => after_the_promotion(work).await,
         Course::GiveUp { .. } => {
             let what = format!("the operation to {} was given up before", work.new_name());
@@ -274,7 +255,7 @@ fn silent(node: &str, work: &Work<'_>) -> Failure {
 
 /// Gives up an operation whose command has died.
 async fn abort(mut work: Work<'_>) -> Result<Exit, Failure> {
-    let force = work.args.force;
+    let force = work.options.force;
     let (new, old) = (work.new_name(), work.old_name());
     let given_up = work.give_up(force, "given up by --abort", PATIENCE_BY_HAND);
     match given_up.await? {

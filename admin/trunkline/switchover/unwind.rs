@@ -8,9 +8,9 @@ use sql::moment::MOMENT;
 use sql::operation::{self, Step};
 use sql::role;
 
-use super::hosts::Unanswered;
 use super::plan::{Course, Known, Old, Wish, course};
-use super::work::{Stop, Work};
+use crate::topology::hosts::{Host, Unanswered};
+use crate::topology::work::{Stop, Work};
 
 /// How long tables of the old provider that others have locked are waited for.
 const OPENING: Duration = Duration::from_secs(30);
@@ -29,7 +29,7 @@ impl Work<'_> {
     /// What both nodes say of the operation.
     pub(super) async fn known(&mut self) -> (Known, Known) {
         let (queue, id) = (self.plan.queue.as_str(), self.plan.id);
-        let ask = async |host: &mut super::hosts::Host| {
+        let ask = async |host: &mut Host| {
             let asked = host.ask(async |session| operation::list(&**session, Some(queue)).await);
             match asked.await {
                 Err(_) => Known::Silent,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sql::moment::{LockTimeout as _, Tries};
 use sql::role;
 
-use super::hosts::Host;
+use crate::topology::hosts::Host;
 
 /// How long writers are ended, who may come as long as the fence does not stand.
 const ENDING: Duration = Duration::from_secs(10);

@@ -1,11 +1,10 @@
 //! `replay adopt`: accepts a provider or a subscriber that was restored. The command says what it will do, then asks.
 //! What a subscriber can mend by itself is left to the subscriber.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-
 use admin::{
     config::SubscriberConfig,
     exit::{Exit, Failure},
+    terminal,
 };
 use anyhow::Context as _;
 use sql::{
@@ -180,22 +179,14 @@ fn say_plan(job: &Job, found: &Examined<'_>, adopts_queue: bool) -> Result<(), F
 /// Asks the person at the terminal.
 /// Asks the person at the terminal.
 pub(super) fn agreed() -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
+    if !terminal::can_ask() {
         return Err(Failure::message(
             Exit::Usage,
             "nothing was changed: standard input is no terminal, so nobody can agree",
         )
         .with_hint("if that is what you want, say --yes"));
     }
-    let ask = || -> io::Result<bool> {
-        let mut out = io::stdout().lock();
-        write!(out, "Do it? (yes/no) ")?;
-        out.flush()?;
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
-        Ok(answer.trim() == "yes")
-    };
-    Ok(ask().context("could not ask")?)
+    Ok(terminal::agreed("Do it?").context("could not ask")?)
 }
 
 /// Puts the consumer back to the position of its subscriber.

@@ -203,6 +203,10 @@ async fn name_node(job: &Job, own: &Session) -> Result<(), Failure> {
     {
         job.say("number and client_db of this node are told to the others")?;
     }
+    let priority = job.config.failover.priority;
+    if job.config.is_member() && role::prefer_node(&**own, priority).await? {
+        job.say(&format!("this node has priority {priority} at a failover"))?;
+    }
     Ok(())
 }
 

@@ -51,12 +51,13 @@ pub(crate) struct BatchLoop<'a> {
     pub(crate) provider: Arc<Session>,
     pub(crate) position: Position,
     pub(crate) in_sync: InSync,
-    paused: bool,
+    /// The operator has paused the job, or a failover holds it.
+    rests: bool,
     /// Tables and pause must be read again before the next batch.
     look_due: bool,
     /// The last batch came from other nodes than the provider has named, or some nodes were left.
     above_due: bool,
-    /// The reader; none while paused.
+    /// The reader; none while the job rests.
     reader: Option<Reader>,
     sequences: Sequences,
     origins: Origins,
@@ -72,7 +73,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
         sub.loop_beat.beat();
         this.at_border().await?;
         tokio::select! {
-            delivery = next(&mut this.reader), if !this.paused => match delivery? {
+            delivery = next(&mut this.reader), if !this.rests => match delivery? {
                 Delivery::Begin(header) => this.batch(header).await?,
                 Delivery::LetGo => this.read_on(),
                 Delivery::Part(_) => return Err(Trouble::Stale),
@@ -105,7 +106,7 @@ impl<'a> BatchLoop<'a> {
         let mut origins = Origins::new();
         origins.at(stored.position, stored.origins.as_deref())?;
         let reader =
-            (!stored.paused).then(|| sub.readers.read_after(stored.position, &sub.tick_by_tick));
+            (!stored.rests()).then(|| sub.readers.read_after(stored.position, &sub.tick_by_tick));
         let applier = Applier::new(
             apply,
             &sub.consumer,
@@ -127,7 +128,7 @@ impl<'a> BatchLoop<'a> {
             origins,
             applied_ticks: AppliedTicks::new(),
             position: stored.position,
-            paused: stored.paused,
+            rests: stored.rests(),
             look_due: true,
             above_due: false,
             sub,
@@ -191,14 +192,19 @@ impl<'a> BatchLoop<'a> {
             // A batch that was read before may be of several ticks.
             self.read_on();
         }
-        if stored.paused != self.paused {
-            self.paused = stored.paused;
-            info!(consumer = %self.sub.consumer, paused = self.paused, "pause changed");
+        if stored.rests() != self.rests {
+            self.rests = stored.rests();
+            let (paused, held) = (stored.paused, stored.is_held);
+            info!(consumer = %self.sub.consumer, paused, held, "pause changed");
             // A batch half read would hold a snapshot and locks on the provider during the pause.
             self.reader = None;
-            if !self.paused {
+            if !self.rests {
                 self.read_on();
             }
+        }
+        if stored.is_held {
+            // No table can be taken over.
+            return Ok(Vec::new());
         }
         if stored.tables_version != self.in_sync.version {
             // A new sequence counts from here on: it must not be behind the rows that commit next.
@@ -241,7 +247,7 @@ impl<'a> BatchLoop<'a> {
         let (queue, stands) = (&self.sub.settings.queue, self.position.tick.id);
         let last = sql::queue::tick::last(&**self.provider, queue, stands).await;
         let last = last.map_err(Trouble::queue)?;
-        if self.paused || last.is_some_and(|last| last.newest.id == stands) {
+        if self.rests || last.is_some_and(|last| last.newest.id == stands) {
             self.sub.goes_on(TroubledPart::BatchLoop).await;
         }
         Ok(())

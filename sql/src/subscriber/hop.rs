@@ -53,7 +53,7 @@ pub async fn swap(
                      batch_rows = null, applied_at = clock_timestamp() \
                    from (select o.address from trunkline.position o where o.consumer = $1) before \
                   where p.consumer = $1 and p.epoch = $2 and p.tick_id = $3 and p.tick_tag = $4 \
-                    and p.tables_version = $5 \
+                    and p.tables_version = $5 and p.held_by is null \
                  returning p.consumer, before.address), \
              arrived as ( \
                  delete from trunkline.left_upstream l using moved where l.consumer = moved.consumer and l.epoch = $6) \

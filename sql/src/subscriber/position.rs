@@ -50,12 +50,21 @@ pub struct Stored {
     pub tables_version: i64,
     /// The operator has paused the job.
     pub paused: bool,
+    /// A failover keeps the job where it stands (`trunkline.freeze`): nothing commits.
+    pub is_held: bool,
     /// Rows that were not as the change said, since the install.
     pub conflicts: i64,
     /// Why the loop does not go on; none: it goes on.
     pub last_error: Option<String>,
     /// Seconds since the last applied tick was made, by the two servers' clocks.
     pub seconds_behind: f64,
+}
+
+impl Stored {
+    /// Whether nothing is to be applied.
+    pub fn rests(&self) -> bool {
+        self.paused || self.is_held
+    }
 }
 
 fn stored(row: &Row) -> Result<Stored, tokio_postgres::Error> {
@@ -69,6 +78,7 @@ fn stored(row: &Row) -> Result<Stored, tokio_postgres::Error> {
         queue: row.try_get(8)?,
         origins: row.try_get(9)?,
         address: row.try_get(10)?,
+        is_held: row.try_get(11)?,
     })
 }
 
@@ -85,7 +95,8 @@ pub async fn find(client: &impl GenericClient, consumer: &str) -> Result<Option<
     let row = client
         .query_opt(
             "select epoch, tick_id, tick_tag, tables_version, paused, conflicts, last_error, \
-                 extract(epoch from clock_timestamp() - tick_time)::float8, queue, origins::text, address \
+                 extract(epoch from clock_timestamp() - tick_time)::float8, queue, origins::text, address, \
+                 held_by is not null \
              from trunkline.position where consumer = $1",
             &[&consumer],
         )
@@ -302,8 +313,8 @@ impl Mover {
         prepared.await
     }
 
-    /// Moves the position. False if the stored position is not where the move begins, or if the list of tables has
-    /// changed: then the transaction must not commit.
+    /// Moves the position. False if the stored position is not where the move begins, if the list of tables has
+    /// changed, or if a failover holds the job: then the transaction must not commit.
     pub async fn compare_and_swap(
         &self,
         client: &impl GenericClient,
@@ -345,7 +356,7 @@ const PLAIN: &str = "\
     update trunkline.position set tick_id = $6, tick_tag = $7, tick_time = $8, conflicts = conflicts + $9, \
         batch_rows = null, applied_at = clock_timestamp(), origins = null \
      where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
-       and tables_version = $5 and coalesce(path, '{}') @> $10::bigint[]";
+       and tables_version = $5 and held_by is null and coalesce(path, '{}') @> $10::bigint[]";
 
 fn moving() -> String {
     format!(
@@ -354,7 +365,7 @@ fn moving() -> String {
              origins = case when $8::timestamptz is null then origins else $11::text::jsonb end, \
              path = {} \
          where consumer = $1 and epoch = $2 and tick_id = $3 and tick_tag = $4 \
-           and tables_version = $5",
+           and tables_version = $5 and held_by is null",
         path::extended("$10")
     )
 }

@@ -11,6 +11,7 @@ mod chain;
 mod circles;
 mod copies;
 mod events;
+mod failover;
 mod hop;
 mod hop_faults;
 mod hop_proofs;

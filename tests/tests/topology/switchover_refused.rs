@@ -8,7 +8,7 @@ use crate::link::DB;
 use crate::switchover::{TABLES, command};
 
 /// All that a switchover could change on a node: every definition, and the rows that roles stand in.
-fn state(hosts: &Hosts, node: usize) -> String {
+pub(crate) fn state(hosts: &Hosts, node: usize) -> String {
     let dump = tests::run(
         hosts.nodes[node]
             .client("pg_dump", DB)

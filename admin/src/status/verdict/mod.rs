@@ -65,6 +65,8 @@ pub struct StoredError {
 pub struct FromSubscriber {
     /// The operator has paused the subscriber.
     pub paused: bool,
+    /// A failover holds the subscriber where it stands.
+    pub held: bool,
     /// The error that keeps the daemon from going on, if there is one.
     pub error: Option<StoredError>,
     /// The batch loop's session exists.
@@ -191,6 +193,11 @@ fn of_replay(facts: &SubscriberFacts, own: &FromSubscriber) -> Vec<Reason> {
         let found = reason(Severity::Warning, ReasonKind::Paused, "paused".into());
         reasons.push(found.advised("replay resume"));
     }
+    if own.held {
+        let what = "held where it stands by a failover".into();
+        let found = reason(Severity::Warning, ReasonKind::Paused, what);
+        reasons.push(found.advised("trunkline failover QUEUE --resume, or --abort"));
+    }
     if !facts.daemon && !own.connected {
         let found = reason(
             Severity::Critical,
@@ -215,6 +222,7 @@ fn of_replay(facts: &SubscriberFacts, own: &FromSubscriber) -> Vec<Reason> {
         && work_waits
         && own.connected
         && !own.paused
+        && !own.held
         && own.error.is_none()
         && idle > HANG_SECONDS.0
     {
@@ -271,7 +279,7 @@ fn of_tables(tables: &[TableFacts]) -> Vec<Reason> {
 /// The state, decided from the facts. An unhealthy state is never told as a healthy one.
 fn state(facts: &SubscriberFacts, own: &FromSubscriber, lag: Option<f64>) -> SubscriberState {
     let is = |state: &str| own.tables.iter().any(|table| table.state == state);
-    if own.paused {
+    if own.paused || own.held {
         SubscriberState::Paused
     } else if !(facts.daemon || own.connected) {
         SubscriberState::Stopped
@@ -381,6 +389,16 @@ mod tests {
             ..own()
         };
         let paused = judge(paused, late());
+        let held = FromSubscriber {
+            held: true,
+            ..own()
+        };
+        let held = judge(held, late());
+        assert_eq!(told(&held).0, Paused);
+        assert_eq!(
+            held.reasons[0].sentence(),
+            "replay: held where it stands by a failover"
+        );
         let pause = Some((Severity::Warning, ReasonKind::Paused));
         assert_eq!(told(&paused), (Paused, pause));
         assert_eq!(judge(FromSubscriber::default(), late()).state, Starting);

@@ -15,7 +15,7 @@ pub struct OperationFacts {
     /// Its number, given as text because it may be above 2^53.
     pub id: String,
     /// switchover or failover.
-    pub kind: String,
+    pub kind: &'static str,
     /// The provider before, by name or number.
     pub old: String,
     /// The provider afterwards, by name or number.
@@ -64,8 +64,8 @@ impl OperationFacts {
                 self.describe(),
             )
         };
-        self.is_left()
-            .then(|| reason().advised("trunkline switchover QUEUE --resume, or --abort"))
+        let advice = format!("trunkline {} QUEUE --resume, or --abort", self.kind);
+        self.is_left().then(|| reason().advised(advice))
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
     fn an_operation_that_nobody_works_on_is_critical() {
         let mut one = OperationFacts {
             id: "17".into(),
-            kind: "switchover".into(),
+            kind: "switchover",
             old: "castor".into(),
             new: "pollux".into(),
             step: "catch-up",

@@ -1,5 +1,7 @@
 //! What becomes of an operation whose command has died, from what the two nodes say of it. The new provider's row is
 //! the truth: once it says promoted, there is no way back. Pure.
+//!
+//! No row of a switchover has the step `freeze`; it counts as `prepare`.
 
 use sql::operation::Step;
 
@@ -88,9 +90,10 @@ pub(crate) fn course(wish: Wish, old: Known, new: Known) -> Course {
                 old: Old::Restore,
             },
         },
-        (Wish::Resume, Known::At(Step::Prepare | Step::Fence | Step::CatchUp | Step::Promote)) => {
-            before_promotion(old)
-        }
+        (
+            Wish::Resume,
+            Known::At(Step::Prepare | Step::Freeze | Step::Fence | Step::CatchUp | Step::Promote),
+        ) => before_promotion(old),
         (Wish::Abort { .. }, Known::Nothing | Known::At(_)) => {
             let is_over = matches!(new, Known::Nothing | Known::At(Step::Aborted));
             match old {
@@ -118,7 +121,7 @@ fn before_promotion(old: Known) -> Course {
         // Without it nobody knows that it is fenced still, and what its sequences are.
         Known::Silent => Course::OldIsSilent,
         // The command died between the two rows, or before the fence.
-        Known::Nothing | Known::At(Step::Prepare) => Course::GoOn(Step::Prepare),
+        Known::Nothing | Known::At(Step::Prepare | Step::Freeze) => Course::GoOn(Step::Prepare),
         // A fence that stands is looked at again, and gives the same final tick.
         Known::At(Step::Fence | Step::CatchUp | Step::Promote) => Course::GoOn(Step::Fence),
         Known::At(Step::Aborted) => Course::GiveUp {
@@ -137,7 +140,7 @@ fn without_new(old: Known, force: bool) -> Course {
         old: Old::Restore,
     };
     match old {
-        Known::At(Step::Prepare | Step::Fence) => restore,
+        Known::At(Step::Prepare | Step::Freeze | Step::Fence) => restore,
         Known::At(Step::CatchUp | Step::Promote) if force => restore,
         Known::At(Step::Promoted | Step::Open | Step::Follow | Step::Done) => Course::IsPromoted,
         Known::Silent

@@ -9,5 +9,5 @@ mod refusal;
 mod tests;
 
 pub(super) use course::{Course, Known, Old, Wish, course};
-pub(super) use parts::{Cast, Casting, HostFacts, NodeFacts, cast};
-pub(super) use refusal::{Readiness, Refusal, refusals};
+pub(super) use parts::{Cast, Casting, cast};
+pub(super) use refusal::{Readiness, refusals};

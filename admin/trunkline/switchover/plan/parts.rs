@@ -1,36 +1,10 @@
 //! Which of the hosts is the provider and which one becomes it. Pure.
 
-use sql::meeting::Introduction;
-use sql::operation::{Operation, Part};
-use sql::queue::lineage::NodeId;
+use sql::operation::Part;
 use sql::role::Role;
 
-use super::refusal::Refusal;
-
-/// A host of `provider_db`, and what it says.
-#[derive(Debug, Clone)]
-pub(crate) struct HostFacts {
-    /// Host and port, for messages.
-    pub title: String,
-    /// What it says of itself, or why it says nothing.
-    pub said: Result<NodeFacts, String>,
-}
-
-/// What a node says of itself.
-#[derive(Debug, Clone)]
-pub(crate) struct NodeFacts {
-    /// As at a meeting.
-    pub is: Introduction,
-    /// The operations that it knows.
-    pub operations: Vec<Operation>,
-}
-
-impl NodeFacts {
-    /// The operation that runs here.
-    pub(crate) fn running(&self) -> Option<&Operation> {
-        self.operations.iter().find(|one| one.is_running())
-    }
-}
+use crate::topology::facts::{Busy, HostFacts, Node, busy, nodes};
+use crate::topology::refusal::Refusal;
 
 /// The two hosts, by their numbers, and who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,45 +29,16 @@ pub(crate) enum Casting {
     /// The node that is named is the provider.
     IsProvider,
     /// An operation runs: what is told.
-    Busy(String),
+    Busy(Busy),
     /// Nobody.
     Refused(Vec<Refusal>),
-}
-
-/// A host that answers with its identity.
-struct Node<'a> {
-    host: usize,
-    title: &'a str,
-    node: NodeId,
-    facts: &'a NodeFacts,
-}
-
-impl Node<'_> {
-    fn part(&self) -> Part {
-        Part {
-            node: self.node,
-            name: self.facts.is.name.clone(),
-        }
-    }
-
-    fn term(&self) -> i64 {
-        self.facts.is.term.unwrap_or(0)
-    }
-
-    fn known_term(&self) -> i64 {
-        self.facts.is.known_term.unwrap_or(0)
-    }
-
-    fn calls_itself(&self) -> String {
-        format!("{} ({})", self.part().title(), self.title)
-    }
 }
 
 /// Who takes which part in making `to` the provider.
 pub(crate) fn cast(hosts: &[HostFacts], to: &str) -> Casting {
     let mut refused = Vec::new();
     let nodes = nodes(hosts, &mut refused);
-    let running = nodes.iter().find_map(|one| one.facts.running());
+    let running = busy(&nodes, None);
     let new = named(&nodes, hosts, to, &mut refused);
     let old = provider(&nodes, hosts, &mut refused);
     if let (Some(old), Some(new), None) = (old, new, refused.first())
@@ -103,14 +48,8 @@ pub(crate) fn cast(hosts: &[HostFacts], to: &str) -> Casting {
     {
         return Casting::IsProvider;
     }
-    if let Some(one) = running {
-        return Casting::Busy(format!(
-            "a {} from {} to {} runs, step {}",
-            one.kind,
-            one.old.title(),
-            one.new.title(),
-            one.step.as_str()
-        ));
+    if let Some(running) = running {
+        return Casting::Busy(running);
     }
     if let (Some(old), Some(new)) = (old, new) {
         if old.node == new.node {
@@ -133,32 +72,6 @@ pub(crate) fn cast(hosts: &[HostFacts], to: &str) -> Casting {
         }
     }
     Casting::Refused(refused)
-}
-
-/// The hosts that answer, each node once.
-fn nodes<'a>(hosts: &'a [HostFacts], refused: &mut Vec<Refusal>) -> Vec<Node<'a>> {
-    let mut nodes: Vec<Node<'a>> = Vec::new();
-    for (host, one) in hosts.iter().enumerate() {
-        let Ok(facts) = &one.said else { continue };
-        // A physical copy has the identity of the node that it is a copy of.
-        let Some(node) = facts.is.node.filter(|_| !facts.is.in_recovery) else {
-            continue;
-        };
-        match nodes.iter().find(|other| other.node == node) {
-            None => nodes.push(Node {
-                host,
-                title: &one.title,
-                node,
-                facts,
-            }),
-            Some(other) if other.facts.is.started == facts.is.started => {}
-            Some(other) => refused.push(Refusal::new(format!(
-                "{} and {} have the identity of one node",
-                other.title, one.title
-            ))),
-        }
-    }
-    nodes
 }
 
 /// The node of this name.

@@ -2,33 +2,11 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-use sql::operation::{Following, Obstacle, SetSize};
+use sql::operation::{Obstacle, SetSize};
 use sql::queue::tick::Epoch;
-use sql::standing::Unapplied;
+use sql::standing::{Following, Unapplied};
 
-/// Why a switchover does not begin, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Refusal {
-    /// What stands in the way.
-    pub reason: String,
-    /// What to do about it; null: nothing is known.
-    pub hint: Option<String>,
-}
-
-impl Refusal {
-    pub(crate) fn new(reason: String) -> Refusal {
-        Refusal { reason, hint: None }
-    }
-
-    #[must_use]
-    pub(crate) fn advised(self, hint: &str) -> Refusal {
-        Refusal {
-            hint: Some(hint.to_owned()),
-            ..self
-        }
-    }
-}
+use crate::topology::refusal::{Refusal, told};
 
 /// What the two nodes say about the work before them.
 #[derive(Debug, Clone)]
@@ -128,10 +106,6 @@ pub(crate) fn refusals(ready: &Readiness, max_lag: Duration) -> Vec<Refusal> {
             "ticker start -d there: a provider needs one",
         );
     }
-    let told = |node: &str, one: &Obstacle| Refusal {
-        reason: format!("{node}: {}", one.reason),
-        hint: one.hint.clone(),
-    };
     let of_old = ready.fence_obstacles.iter().map(|one| told(old, one));
     let of_new = ready.not_promotable.iter().map(|one| told(new, one));
     refused.extend(of_old.chain(of_new));

@@ -1,14 +1,15 @@
 use std::time::Duration;
 
 use sql::meeting::Introduction;
-use sql::operation::{Following, Obstacle, Operation, OperationId, Part, SetSize, Step};
+use sql::operation::{Kind, Obstacle, Operation, OperationId, Part, SetSize, Step};
 use sql::queue::lineage::NodeId;
 use sql::queue::tick::{Epoch, Tick, TickId, TickTag};
 use sql::role::Role;
-use sql::standing::Unapplied;
+use sql::standing::{Following, Unapplied};
 use sql::subscriber::position::Position;
 
 use super::*;
+use crate::topology::facts::{Busy, HostFacts, NodeFacts};
 
 fn introduction(id: i64, name: &str, role: Option<Role>, upstream: Option<i64>) -> Introduction {
     Introduction {
@@ -26,6 +27,9 @@ fn introduction(id: i64, name: &str, role: Option<Role>, upstream: Option<i64>) 
         removed: Vec::new(),
         known_term: Some(3),
         set: Some(NodeId(1)),
+        number: None,
+        priority: 100,
+        history: Vec::new(),
     }
 }
 
@@ -195,7 +199,7 @@ fn one_operation_at_a_time() {
     let operation = |step| Operation {
         queue: "q1".into(),
         id: OperationId(7),
-        kind: "switchover".into(),
+        kind: Kind::Switchover,
         old: part(1, "castor"),
         new: part(3, "helen"),
         was_fenced: false,
@@ -209,7 +213,10 @@ fn one_operation_at_a_time() {
         old.said.as_mut().unwrap().operations.push(operation(step));
         [old, host(pollux())]
     };
-    let wanted = "a switchover from castor to helen runs, step catch-up".to_owned();
+    let wanted = Busy {
+        kind: Kind::Switchover,
+        what: "a switchover from castor to helen runs, step catch-up".to_owned(),
+    };
     assert_eq!(cast(&with(Step::CatchUp), "pollux"), Casting::Busy(wanted));
     assert!(matches!(
         cast(&with(Step::CatchUp), "castor"),

@@ -30,6 +30,9 @@ fn node(id: i64, role: Option<Role>, term: i64) -> Introduction {
         removed: Vec::new(),
         known_term: None,
         set: None,
+        number: None,
+        priority: 100,
+        history: Vec::new(),
     }
 }
 
@@ -63,6 +66,10 @@ fn hears(mut one: Introduction, of: i64, role: Role, term: i64, age: f64) -> Int
         role,
         term,
         age,
+        name: None,
+        number: None,
+        client: None,
+        last_tick: None,
     });
     one
 }

@@ -26,6 +26,9 @@ fn node(id: i64, role: Option<Role>, term: i64) -> Introduction {
         removed: Vec::new(),
         known_term: (term > 0).then_some(term),
         set: None,
+        number: None,
+        priority: 100,
+        history: Vec::new(),
     }
 }
 

@@ -36,7 +36,7 @@ impl Way {
 
 /// The decision of a subscriber that has applied these places. Nothing but a tick that the provider proves by epoch,
 /// number and tag lets it move.
-pub(super) fn decide(found: PlaceFound, places: &Places, is_paused: bool) -> Decision {
+pub(super) fn decide(found: PlaceFound, places: &Places, rests: Option<&str>) -> Decision {
     let place = found.place.and_then(|number| places.0.get(number)).copied();
     let (from, until) = match found.answer {
         PlaceAnswer::At(at) => (at, None),
@@ -45,8 +45,10 @@ pub(super) fn decide(found: PlaceFound, places: &Places, is_paused: bool) -> Dec
         PlaceAnswer::Ahead(why) | PlaceAnswer::Gone(why) => return Decision::Stop(why),
     };
     match place {
-        Some(_) if is_paused => Decision::Wait("the subscriber is paused".into()),
-        Some(place) => Decision::Go(Way { place, from, until }),
+        Some(place) => match rests {
+            Some(why) => Decision::Wait(why.to_owned()),
+            None => Decision::Go(Way { place, from, until }),
+        },
         None => Decision::Stop("it answers about a place that was not asked for".into()),
     }
 }
@@ -100,7 +102,7 @@ mod tests {
                         place,
                         answer: answer.clone(),
                     };
-                    let decision = decide(found, &places, is_paused);
+                    let decision = decide(found, &places, is_paused.then_some("paused"));
                     let known = place.and_then(|number| places.0.get(number));
                     let wanted = match (&answer, &until, known) {
                         (PlaceAnswer::Wait(_), ..) => Decision::Wait(why()),

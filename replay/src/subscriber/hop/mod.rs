@@ -107,7 +107,12 @@ async fn find_way(sub: &Subscription, provider: &Session, stored: &Stored) -> Re
         stored: stored.position.epoch.0,
         now: found.epoch.0,
     };
-    match follow::decide(found, &places, stored.paused) {
+    let rests = match (stored.is_held, stored.paused) {
+        (true, _) => Some("a failover holds the subscriber where it stands"),
+        (false, true) => Some("the subscriber is paused"),
+        (false, false) => None,
+    };
+    match follow::decide(found, &places, rests) {
         Decision::Go(way) => Ok(way),
         Decision::Wait(why) => {
             let doing = "the new provider has no place for the subscriber yet";

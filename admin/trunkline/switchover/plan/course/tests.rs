@@ -17,7 +17,7 @@ const WISHES: [Wish; 3] = [
 fn may_be_promoted(known: Known) -> bool {
     matches!(
         known,
-        Known::At(Step::Prepare | Step::Fence | Step::CatchUp | Step::Promote)
+        Known::At(Step::Prepare | Step::Freeze | Step::Fence | Step::CatchUp | Step::Promote)
     )
 }
 
@@ -48,8 +48,10 @@ fn whatever_the_two_say_no_course_makes_two_providers() {
                             "{what}"
                         );
                         if new == Known::Silent {
-                            let has_not_fenced =
-                                matches!(old, Known::At(Step::Prepare | Step::Fence));
+                            let has_not_fenced = matches!(
+                                old,
+                                Known::At(Step::Prepare | Step::Freeze | Step::Fence)
+                            );
                             assert!(
                                 has_not_fenced || wish == (Wish::Abort { force: true }),
                                 "{what}"

@@ -15,14 +15,14 @@ use sql::role;
 use sql::subscriber::path;
 use tokio_postgres::error::SqlState;
 
-use super::plan::{HostFacts, NodeFacts};
+use super::facts::{HostFacts, NodeFacts};
 
 /// How long one question may take. A server that hangs accepts connections, and never answers.
-pub(super) const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a question has no answer.
 #[derive(Debug)]
-pub(super) enum Unanswered {
+pub(crate) enum Unanswered {
     /// The server refused: nothing has changed there.
     Refused(sql::Error),
     /// There was no answer: what was asked for may have been done.
@@ -31,7 +31,7 @@ pub(super) enum Unanswered {
 
 impl Unanswered {
     /// Whether others held a lock.
-    pub(super) fn is_lock_timeout(&self) -> bool {
+    pub(crate) fn is_lock_timeout(&self) -> bool {
         match self {
             Unanswered::Refused(error) => error.is_lock_timeout(),
             Unanswered::Lost(_) => false,
@@ -39,7 +39,7 @@ impl Unanswered {
     }
 
     /// Whether an object is in use, such as an operation that runs.
-    pub(super) fn is_in_use(&self) -> bool {
+    pub(crate) fn is_in_use(&self) -> bool {
         match self {
             Unanswered::Refused(error) => error.code() == Some(&SqlState::OBJECT_IN_USE),
             Unanswered::Lost(_) => false,
@@ -47,7 +47,7 @@ impl Unanswered {
     }
 
     /// On one line.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Unanswered::Refused(error) => one_line(error),
             Unanswered::Lost(why) => why.clone(),
@@ -56,7 +56,7 @@ impl Unanswered {
 }
 
 /// A host, and the session to it.
-pub(super) struct Host {
+pub(crate) struct Host {
     /// Where it is; several: hosts that did not answer, of which it is one.
     places: Vec<ConnectInfo>,
     name: ApplicationName,
@@ -67,13 +67,13 @@ pub(super) struct Host {
 
 impl Host {
     /// Host and port, for messages.
-    pub(super) fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let places: Vec<String> = self.places.iter().map(ConnectInfo::place).collect();
         places.join(" or ")
     }
 
     /// The same host, from now on for this node only.
-    pub(super) fn of_node(self, node: NodeId) -> Host {
+    pub(crate) fn of_node(self, node: NodeId) -> Host {
         Host {
             node: Some(node),
             ..self
@@ -81,7 +81,7 @@ impl Host {
     }
 
     /// The same host, without a session.
-    pub(super) fn again(&self) -> Host {
+    pub(crate) fn again(&self) -> Host {
         Host {
             places: self.places.clone(),
             name: self.name.clone(),
@@ -91,7 +91,7 @@ impl Host {
     }
 
     /// A node that is behind one of these hosts, should that one answer again.
-    pub(super) fn among(silent: &[Host], name: &ApplicationName, node: NodeId) -> Host {
+    pub(crate) fn among(silent: &[Host], name: &ApplicationName, node: NodeId) -> Host {
         Host {
             places: silent.iter().flat_map(|host| host.places.clone()).collect(),
             name: name.clone(),
@@ -101,7 +101,7 @@ impl Host {
     }
 
     /// Asks the host, for [`LIMIT`] at most.
-    pub(super) async fn ask<T>(
+    pub(crate) async fn ask<T>(
         &mut self,
         question: impl AsyncFnOnce(&mut Session) -> Result<T, sql::Error>,
     ) -> Result<T, Unanswered> {
@@ -110,7 +110,7 @@ impl Host {
 
     /// Asks the host. A session that was in use when it broke, or when the time was up, is given up, and the next
     /// question opens another one.
-    pub(super) async fn ask_within<T>(
+    pub(crate) async fn ask_within<T>(
         &mut self,
         limit: Duration,
         question: impl AsyncFnOnce(&mut Session) -> Result<T, sql::Error>,
@@ -168,7 +168,7 @@ impl Host {
     }
 
     /// What the node says of itself, and of operations.
-    pub(super) async fn facts(&mut self, queue: &str) -> HostFacts {
+    pub(crate) async fn facts(&mut self, queue: &str) -> HostFacts {
         let said = self.ask(async |session| {
             let met = meeting::meet(&**session, queue, None).await?;
             let operations = operation::list(&**session, Some(queue)).await?;
@@ -206,14 +206,14 @@ fn is_refusal(error: &sql::Error) -> bool {
     }
 }
 
-/// The hosts of the one config whose queue this is, at least two, and what sessions to them are called.
+/// The one config whose queue this is.
 ///
 /// # Errors
-/// [`Exit::Usage`]: no replay.toml is of this queue, several are, or it names one host.
-pub(super) fn of_queue(
-    configs: &[AnyConfig],
+/// [`Exit::Usage`]: no replay.toml is of this queue, or several are.
+pub(crate) fn config_of<'a>(
+    configs: &'a [AnyConfig],
     queue: &str,
-) -> Result<(ApplicationName, Vec<Host>), Failure> {
+) -> Result<&'a ReplayConfig, Failure> {
     let replays = configs.iter().filter_map(|config| match config {
         AnyConfig::Replay(replay) if replay.queue == queue => Some(&**replay),
         AnyConfig::Replay(_) | AnyConfig::Ticker(_) => None,
@@ -223,11 +223,18 @@ pub(super) fn of_queue(
         Err(Failure::message(Exit::Usage, format!("{what} {queue}"))
             .with_hint("-c names the replay.toml of a node of the set"))
     };
-    let replay = match replays.as_slice() {
-        [] => return wrong("no config file is a replay's of queue"),
-        [one] => *one,
-        _ => return wrong("more than one config file is a replay's of queue"),
-    };
+    match replays.as_slice() {
+        [] => wrong("no config file is a replay's of queue"),
+        [one] => Ok(*one),
+        _ => wrong("more than one config file is a replay's of queue"),
+    }
+}
+
+/// The hosts that a config names, at least two, and what sessions to them are called.
+///
+/// # Errors
+/// [`Exit::Usage`]: it names one host.
+pub(crate) fn of_config(replay: &ReplayConfig) -> Result<(ApplicationName, Vec<Host>), Failure> {
     let hosts = replay.provider.hosts();
     if hosts.len() < 2 {
         let what = format!(
@@ -249,6 +256,6 @@ pub(super) fn of_queue(
 }
 
 /// What all hosts say.
-pub(super) async fn facts_of(hosts: &mut [Host], queue: &str) -> Vec<HostFacts> {
+pub(crate) async fn facts_of(hosts: &mut [Host], queue: &str) -> Vec<HostFacts> {
     join_all(hosts.iter_mut().map(|host| host.facts(queue))).await
 }

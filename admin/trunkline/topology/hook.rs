@@ -1,4 +1,4 @@
-//! The operator's own command lines, which run beside a switchover.
+//! The operator's own command lines, which run beside an operation.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// How it ended, or that it did not within a minute; then it is ended with all that it has started.
-pub(super) async fn run(line: &str, plan: &Plan) -> Result<(), String> {
+pub(crate) async fn run(line: &str, plan: &Plan) -> Result<(), String> {
     let mut sh = Command::new("sh");
     sh.arg("-c")
         .arg(line)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use admin::exit::{Exit, Failure};
 use sql::meeting::{self, Introduction};
-use sql::operation::{self, Step};
+use sql::operation::{self, Kind, Step};
 use sql::queue::lineage::NodeId;
 use sql::role::Role;
 
@@ -17,19 +17,26 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(200);
 
 impl Work<'_> {
-    /// Waits until the provider before is a standby of the new one, and no node that answers reads from it any more.
+    /// Waits until the provider before is a standby of the new one, and no node that answers reads from it any more. A
+    /// failover waits for the others only.
     /// `force`: those that do not are off.
     ///
     /// The old provider's row ends when it follows: until then it keeps `unfence` from making two providers.
-    pub(super) async fn follow(&mut self, is_whole: bool, force: bool) -> Result<Exit, Failure> {
-        self.introduce().await;
+    pub(crate) async fn follow(&mut self, is_whole: bool, force: bool) -> Result<Exit, Failure> {
+        let has_old = self.plan.kind == Kind::Switchover;
+        if has_old {
+            self.introduce().await;
+            let _ = self.note_old(Step::Follow).await;
+        } else {
+            self.let_go().await;
+        }
         let _ = self.note_new(Step::Follow).await;
-        let _ = self.note_old(Step::Follow).await;
         let started = Instant::now();
         let limit = if force { Duration::ZERO } else { LIMIT };
         let old_follows = loop {
             let old_follows = self.look().await;
-            let all = old_follows && self.followers.iter().all(|(_, follows)| *follows);
+            let all =
+                (old_follows || !has_old) && self.followers.iter().all(|(_, follows)| *follows);
             if all || started.elapsed() >= limit {
                 break old_follows;
             }
@@ -53,10 +60,11 @@ impl Work<'_> {
             .collect();
         if !away.is_empty() && !force {
             eprintln!(
-                "done, but not all follow {} yet: {}; they do so by themselves, and trunkline \
-                 switchover {queue} --resume waits for them",
+                "done, but not all follow {} yet: {}; they do so by themselves, and trunkline {} \
+                 {queue} --resume waits for them",
                 self.new_name(),
-                away.join(", ")
+                away.join(", "),
+                self.plan.kind.as_str()
             );
             self.report(Step::Follow)?;
             return Ok(Exit::Part);
@@ -74,6 +82,19 @@ impl Work<'_> {
         }
         self.report(Step::Done)?;
         Ok(if is_whole { Exit::Done } else { Exit::Part })
+    }
+
+    /// Lets the other nodes go: those that a failover has held where they stood. One that is away by now lets itself go
+    /// when it hears of the new provider.
+    async fn let_go(&mut self) {
+        let (queue, id) = (self.plan.queue.as_str(), self.plan.id);
+        for host in &mut self.others {
+            let ended = host.ask(async |session| {
+                operation::step(&**session, queue, id, Step::Follow, None).await?;
+                operation::end(&**session, queue, id).await
+            });
+            let _ = ended.await;
+        }
     }
 
     /// Tells the provider before who the new one is, so that it knows the later term even if its replay is dead.
@@ -99,11 +120,14 @@ impl Work<'_> {
             self.plan.new.node,
         );
         let mut followers = Vec::new();
-        let said = self.old.facts(&queue).await.said;
-        let old_follows = said.is_ok_and(|facts| {
-            facts.is.role == Some(Role::Standby) && facts.is.upstream == Some(new)
-        });
-        followers.push((self.old_name(), old_follows));
+        let mut old_follows = false;
+        if self.plan.kind == Kind::Switchover {
+            let said = self.old.facts(&queue).await.said;
+            old_follows = said.is_ok_and(|facts| {
+                facts.is.role == Some(Role::Standby) && facts.is.upstream == Some(new)
+            });
+            followers.push((self.old_name(), old_follows));
+        }
         for host in &mut self.others {
             let facts = host.facts(&queue).await;
             let Ok(said) = facts.said else { continue };

@@ -1,0 +1,84 @@
+//! What is lost with a provider that is off, as far as anybody can know. Pure.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sql::failover::{Election, TimedTick};
+use sql::queue::tick::TickId;
+
+use super::dead::Dead;
+use super::elect::Standing;
+
+/// What is lost: what the provider has committed after a tick.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Loss {
+    /// The last tick that is not lost.
+    pub after: TickId,
+    /// When it was made; seconds since 1970.
+    pub after_time: f64,
+    /// The last tick that anybody has heard of.
+    pub heard: Option<TimedTick>,
+}
+
+/// What is lost if this node takes the provider's place; None: it has no place in the provider's log.
+pub(crate) fn loss(dead: &Dead, winner: &Standing) -> Option<Loss> {
+    Some(Loss {
+        after: winner.in_log(dead)?.tick.id,
+        after_time: winner.place.as_ref()?.time,
+        heard: dead.heard,
+    })
+}
+
+impl Loss {
+    /// What was noted of an election.
+    pub(crate) fn of(election: &Election) -> Loss {
+        Loss {
+            after: election.last.tick.id,
+            after_time: election.last_time,
+            heard: election.heard,
+        }
+    }
+
+    /// Seconds from the last tick that is not lost to the last one that anybody has heard of.
+    pub(crate) fn seconds(&self) -> f64 {
+        let later = self.heard.filter(|heard| heard.id > self.after);
+        later.map_or(0.0, |heard| (heard.time - self.after_time).max(0.0))
+    }
+
+    /// `what castor has committed after tick 4711 (2026-11-29T16:42:00Z) is lost: ...`.
+    pub(crate) fn text(&self, old: &str) -> String {
+        let known = match self.heard {
+            Some(heard) if heard.id > self.after => format!(
+                "it was heard of last at its tick {}, {:.1} s later",
+                heard.id,
+                self.seconds()
+            ),
+            Some(_) => "no node has heard of a later tick".to_owned(),
+            None => "no node has heard how far it was".to_owned(),
+        };
+        format!(
+            "what {old} has committed after its tick {} ({}) is lost: {known}",
+            self.after,
+            time(self.after_time)
+        )
+    }
+
+    /// As JSON: `{"after_tick", "after_time", "heard_tick", "seconds"}`.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "after_tick": self.after.0,
+            "after_time": time(self.after_time),
+            "heard_tick": self.heard.map(|heard| heard.id.0),
+            "seconds": self.seconds(),
+        })
+    }
+}
+
+/// A time in UTC, to the millisecond.
+fn time(seconds: f64) -> String {
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "milliseconds since 1970 are far below 2^53"
+    )]
+    let milliseconds = (seconds * 1000.0).round() as i64;
+    Timestamp::from_millisecond(milliseconds).map_or_else(|_| "unknown".into(), |at| at.to_string())
+}
