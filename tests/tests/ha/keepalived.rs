@@ -3,11 +3,12 @@
 
 use std::{
     fs::File,
+    path::Path,
     process::{Child, Command, Stdio},
     time::Instant,
 };
 
-use tests::{Node, Programs, Scratch, Stop, run, wait_until};
+use tests::{Programs, Scratch, Stop, run, wait_until};
 
 use crate::{
     SOON, has_namespaces,
@@ -76,31 +77,19 @@ impl Host {
         }
     }
 
-    /// Starts keepalived, which asks this node's probe.
-    fn keep(&mut self, scratch: &Scratch, node: &Node) {
+    /// Starts keepalived with a file of `etc/ha`, in which these words stand for the others.
+    fn keep(&mut self, scratch: &Scratch, file: &str, words: &[(&str, &str)]) {
         let interface = self.interface;
-        // The servers listen in the namespace of the test.
-        let probe = format!(
-            "nsenter --net=/proc/{}/ns/net {} -c {} probe serve",
-            std::process::id(),
-            Programs::get().path("trunkline").display(),
-            node.config.display()
-        );
+        let there = format!("interface {interface}");
+        let common = [
+            ("interface eth0", there.as_str()),
+            ("script_user trunkline", "script_user root"),
+            // What lies below /tmp counts as unsafe, and the check would be switched off.
+            ("    enable_script_security\n", ""),
+        ];
         let config = scratch.file(
             &format!("{interface}.conf"),
-            &shipped(
-                "keepalived.conf",
-                &[
-                    ("interface eth0", &format!("interface {interface}")),
-                    ("script_user trunkline", "script_user root"),
-                    // What lies below /tmp counts as unsafe, and the check would be switched off.
-                    ("    enable_script_security\n", ""),
-                    (
-                        "/usr/bin/trunkline -c /etc/trunkline/ticker.toml probe serve",
-                        &probe,
-                    ),
-                ],
-            ),
+            &shipped(file, &[&common, words].concat()),
         );
         let file = |name: &str| scratch.dir("run").join(format!("{interface}.{name}"));
         let log = File::create(file("log")).unwrap();
@@ -123,6 +112,11 @@ impl Host {
             .spawn()
             .expect("keepalived is installed: apt-get install keepalived");
         self.keepalived = Some(Running(keepalived));
+    }
+
+    /// Kills keepalived. The address stays with it.
+    fn kill(&mut self) {
+        drop(self.keepalived.take());
     }
 
     fn has_address(&self) -> bool {
@@ -175,6 +169,16 @@ fn wired() -> [Host; 3] {
     nodes
 }
 
+/// `trunkline` with a config file, for a process in another namespace: the servers listen in that of the test.
+fn trunkline(config: &Path) -> String {
+    format!(
+        "nsenter --net=/proc/{}/ns/net {} -c {}",
+        std::process::id(),
+        Programs::get().path("trunkline").display(),
+        config.display()
+    )
+}
+
 /// Two nodes that may be the provider, and helen, a plain subscriber.
 fn set() -> Hosts {
     let hosts = Hosts::standbys_of(&[15; 3], TABLE);
@@ -193,13 +197,14 @@ fn the_address_is_with_the_provider_moves_with_it_and_is_with_nobody_while_there
     let hosts = set();
     let (castor, pollux) = (0, 1);
     let mut nodes = wired();
-    let probed = [
-        &hosts.operator(castor),
-        &hosts.replays[1],
-        &hosts.replays[2],
-    ];
+    let probed = [&hosts.tickers[castor], &hosts.replays[1], &hosts.replays[2]];
     for (number, node) in nodes.iter_mut().enumerate() {
-        node.keep(&hosts.scratches[number], probed[number]);
+        let program = trunkline(&probed[number].config);
+        let words = [(
+            "/usr/bin/trunkline -c /etc/trunkline/ticker.toml",
+            program.as_str(),
+        )];
+        node.keep(&hosts.scratches[number], "keepalived.conf", &words);
     }
     // At no moment another node has it: each wait looks at all. Who gives it away is looked at last.
     let wait = |what: &str, from: usize, to: Option<usize>| {
@@ -241,4 +246,59 @@ fn the_address_is_with_the_provider_moves_with_it_and_is_with_nobody_while_there
 
     hosts.nodes[pollux].stop(Stop::Immediate);
     wait("the dead node to give it away", pollux, None);
+}
+
+#[test]
+#[ignore = "etc/test.sh --full"]
+fn where_keepalived_leads_its_death_alone_is_a_planned_switchover() {
+    if !has_namespaces() {
+        return;
+    }
+    let hosts = Hosts::standbys_of(&[15, 15], TABLE);
+    let (castor, pollux) = (0, 1);
+    let mut nodes = wired();
+    wait_can(&hosts, pollux);
+    let keep = |nodes: &mut [Host; 3], number: usize| {
+        let program = trunkline(&hosts.replays[number].config);
+        let to = format!("switchover q1 --to {}", NAMES[number]);
+        let words = [
+            (
+                "/usr/bin/trunkline -c /etc/trunkline/replay.toml",
+                program.as_str(),
+            ),
+            ("switchover db1-queue --to castor", to.as_str()),
+        ];
+        nodes[number].keep(&hosts.scratches[number], "keepalived-leads.conf", &words);
+    };
+    keep(&mut nodes, castor);
+    wait_until("the provider to have the address", SOON, || {
+        nodes[castor].has_address()
+    });
+    keep(&mut nodes, pollux);
+    hosts.on(castor, "insert into t values (2, 'b')");
+    let begun = Instant::now();
+    nodes[castor].kill();
+    wait_until("the address to move", SOON, || nodes[pollux].has_address());
+    let moved = begun.elapsed();
+    hosts.wait_role(pollux, "provider 2");
+    println!(
+        "the address has moved after {moved:?}, the provider after {:?}",
+        begun.elapsed()
+    );
+    hosts.wait_role(castor, "standby 2");
+    hosts.on(pollux, "insert into t values (3, 'c')");
+    hosts.assert_same_as(pollux, castor);
+    assert_eq!(hosts.on(castor, "select count(*) from t"), "2");
+    // The provider itself dies: nobody says that it is off, so there is an address and no provider.
+    keep(&mut nodes, castor);
+    wait_can(&hosts, castor);
+    hosts.nodes[pollux].stop(Stop::Immediate);
+    wait_until("the address to move back", SOON, || {
+        nodes[castor].has_address()
+    });
+    let refused = "select count(*) from trunkline.events('q1') where event = 'failover_refused'";
+    wait_until("the failover to be refused", SOON, || {
+        hosts.on(castor, refused) != "0"
+    });
+    assert_eq!(hosts.role(castor), "standby 2");
 }

@@ -165,6 +165,15 @@ fn the_agent_says_what_each_node_is_and_moves_the_provider() {
     assert_eq!(agent.code(castor, "demote"), SUCCESS);
     assert_eq!(agent.code(castor, "monitor"), SUCCESS);
     assert_eq!(agent.score(castor), "-v 900");
+    // It would be no provider any more if another one had become it.
+    hosts.on(
+        castor,
+        "insert into trunkline.member (queue_name, node_id, role, term, server_started) \
+         values ('q1', 7, 'fenced', 2, now())",
+    );
+    assert_eq!(agent.code(castor, "monitor"), SUCCESS);
+    assert_eq!(agent.score(castor), "-D");
+    hosts.on(castor, "delete from trunkline.member where node_id = 7");
     assert_eq!(agent.run(pollux, "promote").ok().code, SUCCESS);
     assert_eq!(agent.code(pollux, "monitor"), RUNNING_MASTER);
     assert_eq!(hosts.role(pollux), "provider 2");
@@ -173,18 +182,6 @@ fn the_agent_says_what_each_node_is_and_moves_the_provider() {
     wait_until("castor to be promotable", SOON, || {
         agent.code(castor, "monitor") == SUCCESS && agent.score(castor) == "-v 500"
     });
-
-    // A plain subscriber runs, and is never promoted.
-    let config = std::fs::read_to_string(&hosts.replays[castor].config).unwrap();
-    std::fs::write(
-        &hosts.replays[castor].config,
-        config.replace("standby = true", ""),
-    )
-    .unwrap();
-    hosts.replays[castor].run(&["install"]).ok();
-    assert_eq!(agent.code(castor, "monitor"), SUCCESS);
-    assert_eq!(agent.score(castor), "-D");
-    assert_eq!(agent.code(castor, "promote"), ERR_GENERIC);
 
     // A server that hangs may be written still; one that is shut down is not.
     let postmaster = hosts.nodes[pollux].pid().unwrap();
@@ -197,10 +194,20 @@ fn the_agent_says_what_each_node_is_and_moves_the_provider() {
     assert_eq!(agent.code(pollux, "demote"), SUCCESS);
     assert_eq!(agent.code(pollux, "start"), ERR_GENERIC);
     assert_eq!(agent.code(pollux, "stop"), SUCCESS);
-    // A provider that is started takes no writes until it is promoted.
+    agent.run(castor, "promote").ok();
+    assert_eq!(hosts.role(castor), "provider 3");
+    assert_eq!(agent.code(castor, "monitor"), RUNNING_MASTER);
+    // A provider that is started takes no writes.
     hosts.nodes[pollux].start_again();
     assert_eq!(agent.code(pollux, "start"), SUCCESS);
-    assert_eq!(hosts.role(pollux), "fenced 2");
-    assert_eq!(agent.code(pollux, "promote"), SUCCESS);
-    assert_eq!(hosts.role(pollux), "provider 2");
+    hosts.wait_role(pollux, "standby 3");
+
+    // A plain subscriber runs, and is never promoted.
+    let config = std::fs::read_to_string(&hosts.replays[pollux].config).unwrap();
+    let plain = config.replace("standby = true", "");
+    std::fs::write(&hosts.replays[pollux].config, plain).unwrap();
+    hosts.replays[pollux].run(&["install"]).ok();
+    assert_eq!(agent.code(pollux, "monitor"), SUCCESS);
+    assert_eq!(agent.score(pollux), "-D");
+    assert_eq!(agent.code(pollux, "promote"), ERR_GENERIC);
 }
