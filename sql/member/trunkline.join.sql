@@ -95,7 +95,7 @@ $$;
 revoke all on function trunkline.stand_at_border(text, text, text, text) from public;
 
 -- Function trunkline.border(i_queue): the place in the log of this fenced node at which a later provider has begun, which is its
--- final tick or an earlier one that is still there with its tag.
+-- final tick or an earlier one: it is still there with its tag, or rotation has deleted it (trunkline.lacks_after).
 -- Result: one row: term and node_id of that provider; epoch, tick_id, tick_tag, tick_time of the place; none: nobody, as far as
 -- this node has heard. Tables: reads role, history, queue and tick.
 create or replace function trunkline.border(
@@ -108,21 +108,38 @@ as $$
 #variable_conflict use_column
 begin
     return query
-        select h.term, h.node_id, q.queue_epoch, t.tick_id, t.tick_tag, t.tick_time
+        select h.term, h.node_id, q.queue_epoch, h.old_tick_id, h.old_tick_tag, coalesce(t.tick_time, h.began_at)
           from trunkline.role r
           join pgq.queue q on q.queue_name = r.queue_name and q.queue_epoch = r.final_epoch
           join trunkline.history h on h.queue_name = r.queue_name and h.term > r.term and h.old_epoch = q.queue_epoch
            and h.old_tick_id <= r.final_tick_id
-          join pgq.tick t on t.tick_queue = q.queue_id and t.tick_id = h.old_tick_id and t.tick_tag = h.old_tick_tag
+          left join pgq.tick t on t.tick_queue = q.queue_id and t.tick_id = h.old_tick_id
          where r.queue_name = i_queue and r.role = 'fenced'
+           and case when t.tick_id is null
+                    then h.old_tick_id < (select min(o.tick_id) from pgq.tick o where o.tick_queue = q.queue_id)
+                    else t.tick_tag = h.old_tick_tag end
          order by h.term limit 1;
 end
 $$;
 revoke all on function trunkline.border(text) from public;
 
--- Function trunkline.wrote_after(i_queue, i_tick): whether rows of a queue's tables were written after a tick. What DDL logs
--- (shapes, values of new columns, whose a table's rows are) changes no row that others have. Tables: reads queue, tick and the
--- event tables over their indexes.
+-- Function trunkline.lacks_after(i_queue, i_tick): whether events that follow a tick are gone from the queue, or the tick is, so
+-- that nobody knows what was written after it. Tables: reads queue and tick.
+create or replace function trunkline.lacks_after(i_queue text, i_tick bigint) returns bool
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return coalesce((select txid_snapshot_xmin(t.tick_snapshot) <= q.queue_truncated_txid
+                       from pgq.queue q join pgq.tick t on t.tick_queue = q.queue_id and t.tick_id = i_tick
+                      where q.queue_name = i_queue), true);
+end
+$$;
+revoke all on function trunkline.lacks_after(text, bigint) from public;
+
+-- Function trunkline.wrote_after(i_queue, i_tick): whether rows of a queue's tables were written after a tick, or may have been,
+-- because the events are gone. What DDL logs (shapes, values of new columns, whose a table's rows are) changes no row that others
+-- have. Tables: reads queue, tick and the event tables over their indexes.
 create or replace function trunkline.wrote_after(i_queue text, i_tick bigint) returns bool
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -133,6 +150,9 @@ declare
     v_table    text;
     v_found    bool;
 begin
+    if trunkline.lacks_after(i_queue, i_tick) then
+        return true;
+    end if;
     select q.* into v_queue from pgq.queue q where q.queue_name = i_queue;
     select t.tick_snapshot into v_snapshot from pgq.tick t where t.tick_queue = v_queue.queue_id and t.tick_id = i_tick;
     for v_table in select pgq._event_tables(v_queue.queue_data_pfx, v_queue.queue_ntables) loop

@@ -21,15 +21,20 @@ as $$
 declare
     -- A node that was never fenced may have no queue at all.
     v_border record;
+    v_gone   bool;
     v_queue  record;
     v_from   record;
     v_upto   record;
 begin
     select * into v_border from trunkline.border(i_queue);
-    if v_border.term is null or trunkline.is_copy() or not trunkline.wrote_after(i_queue, v_border.tick_id)
-       or exists (select from trunkline.lost l
-                   where l.queue_name = i_queue and l.epoch = v_border.epoch and l.tick_id = v_border.tick_id
-                     and not trunkline.wrote_after(i_queue, l.upto_id)) then
+    if v_border.term is null or trunkline.is_copy() or not trunkline.wrote_after(i_queue, v_border.tick_id) then
+        return;
+    end if;
+    v_gone := trunkline.lacks_after(i_queue, v_border.tick_id);
+    -- What was kept before the events were gone is all that there is.
+    if exists (select from trunkline.lost l
+                where l.queue_name = i_queue and l.epoch = v_border.epoch and l.tick_id = v_border.tick_id
+                  and (v_gone or not trunkline.wrote_after(i_queue, l.upto_id))) then
         return;
     end if;
     select q.* into v_queue from pgq.queue q where q.queue_name = i_queue for no key update;
@@ -44,7 +49,7 @@ begin
     term := v_border.term;
     node_id := v_border.node_id;
     select n.node_id, n.name into own_id, own_name from trunkline.node n;
-    if txid_snapshot_xmin(v_from.tick_snapshot) > v_queue.queue_truncated_txid then
+    if not v_gone then
         events_sql := pgq._snapshot_events_sql(v_queue.queue_id, v_from.tick_snapshot, v_upto.tick_snapshot,
                                                ' and ev_owner is null');
     end if;
@@ -83,6 +88,16 @@ begin
     select i_queue, v_lost.epoch, v_lost.tick_id, c.number, c.table_oid, c.schema_name, c.table_name, c.change, c.key_text,
            c.key_columns, nullif(c.key, 'null'), nullif(c.row_now, 'null')
       from jsonb_populate_recordset(null::trunkline.lost_change, i_changes) c;
+    update trunkline.lost l
+       set tables = coalesce((
+               select jsonb_object_agg(n.name, n.changes)
+                 from (select t.name, sum(t.changes) as changes
+                         from (select o.key as name, o.value::bigint as changes from jsonb_each_text(l.tables) o
+                               union all
+                               select format('%I.%I', c.schema_name, c.table_name), 1
+                                 from jsonb_populate_recordset(null::trunkline.lost_change, i_changes) c) t
+                        group by t.name) n), '{}')
+     where l.queue_name = i_queue and l.epoch = v_lost.epoch and l.tick_id = v_lost.tick_id;
 end
 $$;
 revoke all on function trunkline.keep_lost(text, jsonb, jsonb, bool) from public;

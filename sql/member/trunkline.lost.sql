@@ -6,6 +6,7 @@
 --   upto_id, upto_tag    the last tick of the stretch
 --   term       the reign that began at the place
 --   whole      false: the log does not hold the stretch any more, so that nobody knows what is in it
+--   tables     the number of changes of each table, by its name
 --   file       where the changes are on that node's host, without .ndjson or .sql; null: nowhere
 --   found_at   when they were found
 --   sent_at    when the provider had them, too; null: not yet; there when it got them
@@ -23,6 +24,7 @@ create table trunkline.lost (
     upto_tag   bigint      not null,
     term       bigint      not null,
     whole      boolean     not null,
+    tables     jsonb       not null default '{}',
     file       text,
     found_at   timestamptz not null default clock_timestamp(),
     sent_at    timestamptz,

@@ -2,8 +2,8 @@
 -- first.
 --
 -- Result: a row a stretch, as in the table, with changes: how many, tables: their names with the number of changes of each,
--- is_own: it is of this node's log, sent: the provider has them, too.
--- No values of rows. Tables: reads lost, lost_change and node. Users: pgq_reader.
+-- is_own: it is of this node's log, sent: the provider has them, too; whole is false, too, where the log does not tell any more
+-- that nothing followed. No values of rows. Tables: reads lost, lost_change and node. Users: pgq_reader.
 create or replace function trunkline.lost_findings(
     i_queue text default null,
     out queue_name text, out node_id bigint, out node_name text, out epoch bigint, out tick_id bigint, out tick_tag bigint,
@@ -16,17 +16,14 @@ as $$
 #variable_conflict use_column
 begin
     return query
-        select l.queue_name, l.node_id, l.node_name, l.epoch, l.tick_id, l.tick_tag, l.upto_id, l.upto_tag, l.term, l.whole, l.file,
-               l.node_id is not distinct from (select n.node_id from trunkline.node n),
-               (select count(*) from trunkline.lost_change c
-                 where c.queue_name = l.queue_name and c.epoch = l.epoch and c.tick_id = l.tick_id),
-               coalesce((select string_agg(format('%s %s', t.name, t.changes), ', ' order by t.name)
-                           from (select format('%I.%I', c.schema_name, c.table_name) as name, count(*) as changes
-                                   from trunkline.lost_change c
-                                  where c.queue_name = l.queue_name and c.epoch = l.epoch and c.tick_id = l.tick_id
-                                  group by 1) t), ''),
+        select l.queue_name, l.node_id, l.node_name, l.epoch, l.tick_id, l.tick_tag, l.upto_id, l.upto_tag, l.term,
+               l.whole and not (o.is_own and l.handled_at is null and trunkline.lacks_after(l.queue_name, l.upto_id)), l.file, o.is_own,
+               coalesce((select sum(t.value::bigint)::bigint from jsonb_each_text(l.tables) t), 0),
+               coalesce((select string_agg(format('%s %s', t.key, t.value), ', ' order by t.key) from jsonb_each_text(l.tables) t), ''),
                l.found_at, l.sent_at is not null, l.handled_at, l.handled_by, l.handled_as
           from trunkline.lost l
+          cross join lateral (
+               select l.node_id is not distinct from (select n.node_id from trunkline.node n) as is_own) o
          where i_queue is null or l.queue_name = i_queue
          order by l.found_at desc;
 end

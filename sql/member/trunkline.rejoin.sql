@@ -21,6 +21,7 @@ declare
     v_border record;
     v_lost   trunkline.lost;
     v_left   text;
+    v_whole  bool;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'a node joins a set in READ COMMITTED transactions only' using errcode = '25001';
@@ -33,9 +34,10 @@ begin
     select * into v_lost from trunkline.lost l
      where l.queue_name = i_queue and l.epoch = v_border.epoch and l.tick_id = v_border.tick_id and l.handled_at is null
        for update;
+    v_whole := found and v_lost.whole and not trunkline.lacks_after(i_queue, v_lost.upto_id);
     if not found or v_lost.upto_id <> i_upto
        or exists (select from trunkline.levels(i_queue) l where trunkline.deny_state(l.table_oid) is distinct from 'O')
-       or trunkline.wrote_after(i_queue, v_lost.upto_id) then
+       or v_whole and trunkline.wrote_after(i_queue, v_lost.upto_id) then
         raise exception 'what queue % has here after tick % is not all found yet', quote_literal(i_queue), v_border.tick_id
             using errcode = '55000', hint = 'Replay finds it within seconds; if tables can be written, run: trunkline fence';
     elsif v_lost.sent_at is null then
@@ -44,10 +46,10 @@ begin
     select string_agg(c.table_oid::regclass::text, ', ') into v_left
       from trunkline.captured c join pgq.queue q on q.queue_id = c.queue_id
      where q.queue_name = i_queue and c.dropped_at is null and not i_tables ? c.table_oid::text
-       and (not v_lost.whole or exists (
+       and (not v_whole or exists (
                select from trunkline.lost_change w
                 where w.queue_name = i_queue and w.epoch = v_lost.epoch and w.tick_id = v_lost.tick_id and w.table_oid = c.table_oid));
-    if v_left is not null or not v_lost.whole and exists (select from jsonb_each_text(i_tables) t where t.value <> 'copy') then
+    if v_left is not null or not v_whole and exists (select from jsonb_each_text(i_tables) t where t.value <> 'copy') then
         raise exception 'it is not said how each table comes into step again' using errcode = '55000', detail = v_left;
     end if;
     select string_agg(distinct w.table_oid::regclass::text, ', ') into v_left

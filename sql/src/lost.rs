@@ -39,7 +39,7 @@ pub struct Lost {
     pub upto_tag: i64,
     /// The reign that began there.
     pub term: i64,
-    /// The log held all of the stretch.
+    /// The log held all of the stretch, and still tells that nothing followed.
     pub whole: bool,
     /// Where the changes are on the node's host, without the ending.
     pub file: Option<String>,
@@ -105,8 +105,8 @@ impl Finding {
         let node = node.unwrap_or_else(|| format!("node {}", lost.node_id));
         if !lost.whole {
             return format!(
-                "all that {node} has taken after tick {}, which its log does not hold",
-                lost.tick_id
+                "all that {node} has taken after tick {}: its log does not hold it any more, and {} changes are kept",
+                lost.tick_id, self.changes
             );
         }
         format!(

@@ -12,6 +12,7 @@ create table trunkline.lost (
     upto_tag   bigint      not null,
     term       bigint      not null,
     whole      boolean     not null,
+    tables     jsonb       not null default '{}',
     file       text,
     found_at   timestamptz not null default clock_timestamp(),
     sent_at    timestamptz,

@@ -154,6 +154,11 @@ fn not_by_keys(table: &Touched, finding: &Finding) -> Option<String> {
 
 fn told(table: &Touched, fate: &Fate) -> String {
     let changes = table.changes;
+    if table.kinds.iter().any(|kind| kind == "large") && *fate != Fate::GoesOn {
+        return format!(
+            "{changes} changes; rows that are too large for the log are kept nowhere else: save them first"
+        );
+    }
     match fate {
         Fate::GoesOn => "was not written, and goes on".into(),
         Fate::Keys => format!("{changes} changes; the rows of their keys are fetched"),

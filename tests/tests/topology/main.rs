@@ -26,6 +26,8 @@ mod promotion_edges;
 mod redirection;
 mod refusals;
 mod rejoin;
+mod rejoin_killed;
+mod rejoin_kinds;
 mod relaying;
 mod set;
 mod switchover;

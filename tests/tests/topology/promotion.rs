@@ -31,6 +31,15 @@ impl Hosts {
 
     /// With these tables, of which `log` has no key.
     pub(crate) fn standbys_with(versions: &[u32], tables: &str) -> Hosts {
+        Hosts::standbys_keyless(versions, tables, &[("public.log", "full")])
+    }
+
+    /// With these tables, and the identities of those that have no key.
+    pub(crate) fn standbys_keyless(
+        versions: &[u32],
+        tables: &str,
+        keyless: &[(&str, &str)],
+    ) -> Hosts {
         let hosts = Hosts::make(versions, "standby = true", tables);
         hosts.replays[0].run(&["install", "--first"]).ok();
         for replay in &hosts.replays {
@@ -38,9 +47,9 @@ impl Hosts {
             replay.run(&["start", "-d"]).ok();
         }
         for replay in &hosts.replays[1..] {
-            replay
-                .run(&["add", "public.log", "--identity", "full"])
-                .ok();
+            for (table, identity) in keyless {
+                replay.run(&["add", table, "--identity", identity]).ok();
+            }
             replay.run(&["add", "--all", "--with-seqs", "--wait"]).ok();
             replay.run(&["add-seq", "--all"]).ok();
         }
