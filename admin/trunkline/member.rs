@@ -239,8 +239,7 @@ impl Own {
             );
             return Ok(());
         }
-        let session = self.info.connect(&self.as_name).await?;
-        let Some(place) = places::locate(session, &self.name, &self.job).await? else {
+        let Some(place) = places::locate(&self.info, &self.as_name, &self.job).await? else {
             return Ok(());
         };
         let exists = sql::queue::exists(&*place.session, &node.queue).await;

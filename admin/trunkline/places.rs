@@ -245,26 +245,29 @@ fn session_name(job: &str) -> ApplicationName {
 
 /// Opens a database; None: it has no queue and need not have one.
 async fn open(target: &NamedDatabase) -> Result<Option<Located>, Failure> {
-    let name = target.info.dbname();
-    let session = target.info.connect(&session_name(&target.job)).await?;
-    match locate(session, name, &target.job).await? {
+    match locate(&target.info, &session_name(&target.job), &target.job).await? {
         Some(place) => Ok(Some(place)),
         None if target.may_lack_queue => Ok(None),
         None => Err(Failure::message(
             Exit::Failed,
-            format!("the queue is not installed in database {name}"),
+            format!(
+                "the queue is not installed in database {}",
+                target.info.dbname()
+            ),
         )
         .with_hint("run ticker install")),
     }
 }
 
-/// The database of an open session; None: it has no queue.
+/// Opens a database for a job's command; None: it has no queue.
 pub(crate) async fn locate(
-    session: Session,
-    name: &str,
+    info: &ConnectInfo,
+    as_name: &ApplicationName,
     job: &str,
 ) -> Result<Option<Located>, Failure> {
+    let name = info.dbname();
     let context = || format!("could not ask database {name}");
+    let session = info.connect(as_name).await?;
     let installed = sql::queue::is_installed(&*session).await;
     if !installed.with_context(context)? {
         return Ok(None);
