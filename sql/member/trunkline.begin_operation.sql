@@ -24,6 +24,7 @@ begin
                 quote_literal(i_queue), array_to_string(v_needs, ' or ')
             using errcode = '55000';
     end if;
+    perform trunkline.be_durable();
     -- The primary key keeps the same operation from beginning twice, the other index another one beside it.
     insert into trunkline.operation (queue_name, operation_id, kind, old_node, old_name, new_node, new_name, was_fenced,
                                      step)

@@ -41,6 +41,7 @@ as $$
 declare
     v_row trunkline.operation;
 begin
+    perform trunkline.be_durable();
     select * into v_row from trunkline.operation o
      where o.queue_name = i_queue and o.operation_id = i_operation for update;
     if v_row.step in ('promoted', 'open', 'follow', 'done') then

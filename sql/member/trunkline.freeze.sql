@@ -24,6 +24,7 @@ begin
        or (select r.role in ('provider', 'fenced') from trunkline.my_role(i_queue) r) then
         raise exception 'this node follows no provider of queue %', quote_literal(i_queue) using errcode = '55000';
     end if;
+    perform trunkline.be_durable();
     perform trunkline.refuse_later_provider(i_queue, i_old_term);
     insert into trunkline.operation (queue_name, operation_id, kind, old_node, old_name, new_node, new_name, was_fenced, step,
                                      old_term)

@@ -22,6 +22,7 @@ as $$
 declare
     v_operation trunkline.operation;
 begin
+    perform trunkline.be_durable();
     select * into v_operation from trunkline.operation o
      where o.queue_name = i_queue and o.operation_id = i_operation for update;
     if not found then
@@ -35,3 +36,17 @@ begin
 end
 $$;
 revoke all on function trunkline.running_operation(text, bigint) from public;
+
+-- Function trunkline.be_durable(): has the transaction be on disk when its commit is told, whatever the session's setting is.
+-- A server that crashes must not forget what another node has gone on from: that this one is held, or who was elected.
+create or replace function trunkline.be_durable() returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if current_setting('synchronous_commit') in ('off', 'local') then
+        perform set_config('synchronous_commit', 'on', true);
+    end if;
+end
+$$;
+revoke all on function trunkline.be_durable() from public;
