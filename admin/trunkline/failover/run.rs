@@ -98,10 +98,7 @@ async fn begin(setup: &Setup<'_>, hosts: Vec<Host>, said: &[HostFacts]) -> Resul
     if let Some(line) = &setup.args.before {
         let ran = run_hook(line, &plan).await;
         ran.map_err(|why| {
-            Failure::message(
-                Exit::Failed,
-                format!("--before: {why}; nothing has changed"),
-            )
+            Failure::message(Exit::Failed, format!("nothing was done: --before: {why}"))
         })?;
     }
     steps::from_the_freeze(setup, plan, followers, all).await

@@ -12,6 +12,8 @@ mod circles;
 mod copies;
 mod events;
 mod failover;
+mod failover_killed;
+mod failover_refused;
 mod hop;
 mod hop_faults;
 mod hop_proofs;
