@@ -6,10 +6,12 @@
     reason = "tests: a panic is the report"
 )]
 
+mod cut_off;
 mod haproxy;
 mod heartbeat;
 mod iptables;
 mod keepalived;
+mod namespace;
 mod ocf;
 mod pgbouncer;
 #[allow(dead_code, reason = "the other tests of sets use all of it")]

@@ -43,15 +43,6 @@ impl Hosts {
         );
     }
 
-    /// All tables of the node are logged, tick by tick, from some place on.
-    #[track_caller]
-    pub(crate) fn wait_relaying(&self, node: usize) {
-        let silent = "select count(*) from trunkline.table_state where logged_from is null";
-        wait_until(&format!("{} to log for others", NAMES[node]), SOON, || {
-            self.on(node, silent) == "0"
-        });
-    }
-
     /// Ticks of the first node, some of which another one applies and the last one does not.
     fn drift(&self, provider: usize, ahead: usize, behind: usize) {
         self.replays[ahead].run(&["wait", "--timeout", "60"]).ok();

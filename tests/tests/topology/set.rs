@@ -120,6 +120,15 @@ impl Hosts {
         }
     }
 
+    /// All tables of the node are logged, tick by tick, from some place on.
+    #[track_caller]
+    pub(crate) fn wait_relaying(&self, node: usize) {
+        let silent = "select count(*) from trunkline.table_state where logged_from is null";
+        wait_until(&format!("{} to log for others", NAMES[node]), SOON, || {
+            self.on(node, silent) == "0"
+        });
+    }
+
     pub(crate) fn operator(&self, node: usize) -> Node {
         let config = &self.tickers[node].config;
         Node::new("trunkline", &self.scratches[node], config, "ticker1")
