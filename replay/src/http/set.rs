@@ -106,3 +106,64 @@ fn row(node: &Node<'_>) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use admin::status::{ProviderStatus, verdict::OperationFacts};
+
+    use super::*;
+
+    #[test]
+    fn a_left_operation_a_silent_node_and_a_second_provider_are_seen() {
+        let member = |name: &str, heard_seconds, problem: Option<&str>| MemberFacts {
+            node: "17".into(),
+            name: Some(name.into()),
+            role: "provider",
+            since_seconds: Some(12.0),
+            term: 3,
+            follows: None,
+            heard_seconds,
+            problem: problem.map(str::to_owned),
+        };
+        let mut status = ReplayStatus {
+            job: "j".into(),
+            queue: "q".into(),
+            running: true,
+            pid: None,
+            pid_problem: None,
+            provider: ProviderStatus::default(),
+            subscribers: Vec::new(),
+        };
+        assert_eq!(draw(&status).into_string(), "");
+        let mut role = RoleFacts {
+            name: Some("<castor>".into()),
+            term: 3,
+            members: vec![
+                member("pollux", 3.0, Some("two providers of term 3")),
+                member("helen", 90.0, None),
+            ],
+            ..RoleFacts::without_role("provider")
+        };
+        role.operation = Some(OperationFacts {
+            id: "1".into(),
+            kind: "switchover",
+            old: "castor".into(),
+            new: "pollux".into(),
+            step: "catch-up",
+            started_by: "postgres".into(),
+            seconds: 100.0,
+            quiet_seconds: 90.0,
+        });
+        status.provider.role = Some(role);
+        let page = draw(&status).into_string();
+        for shown in [
+            "<p class=\"critical\">switchover from castor to pollux for 1 min 40 s by postgres, step catch-up, nobody",
+            "<td>&lt;castor&gt;</td>",
+            "<span class=\"critical\">two providers of term 3</span>",
+            "<td>3.00 s ago</td>",
+            "<td class=\"warning\">1 min 30 s ago</td>",
+        ] {
+            assert!(page.contains(shown), "{shown}: {page}");
+        }
+    }
+}
