@@ -3,7 +3,7 @@
 --
 -- Result: one row; none: there is no such place, or nothing was written after it, or all of it is in trunkline.lost already.
 --   epoch, tick_id, tick_tag   the place
---   upto_id, upto_tag, upto_time   the tick that was made
+--   upto_id, upto_tag   the tick that was made
 --   term, node_id   the reign that began there, and whose
 --   own_id, own_name   this node
 --   events_sql      query for the events in between (trunkline.next_batch); null: the log does not reach back to the place
@@ -11,7 +11,7 @@
 -- Users: the schema's owner, who may grant EXECUTE: the events are rows of all tables.
 create or replace function trunkline.lost_stretch(
     i_queue text, out epoch bigint, out tick_id bigint, out tick_tag bigint, out upto_id bigint, out upto_tag bigint,
-    out upto_time timestamptz, out term bigint, out node_id bigint, out own_id bigint, out own_name text, out events_sql text)
+    out term bigint, out node_id bigint, out own_id bigint, out own_name text, out events_sql text)
 returns setof record
 language plpgsql volatile security definer rows 1
 set search_path = pg_catalog, pg_temp
@@ -45,7 +45,6 @@ begin
     tick_id := v_border.tick_id;
     tick_tag := v_border.tick_tag;
     upto_tag := v_upto.tick_tag;
-    upto_time := v_upto.tick_time;
     term := v_border.term;
     node_id := v_border.node_id;
     select n.node_id, n.name into own_id, own_name from trunkline.node n;

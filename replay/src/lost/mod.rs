@@ -61,18 +61,20 @@ impl Keeping {
         }
     }
 
-    /// Keeps what is new here. Nothing is done if there is nothing new, or if all is kept already.
+    /// Keeps what is new here; asked over `own`, a session to the own database. Nothing is done if there is nothing
+    /// new, or if all is kept already.
     ///
     /// # Errors
     /// If a database or the directory cannot be used; then nothing is stored.
-    pub(crate) async fn find(&self, stop: &CancellationToken) -> Result<(), Trouble> {
-        let keeping = self.session(&self.own, Schema::SUBSCRIBER).await?;
-        if !lost::is_installed(&*keeping).await? {
-            return Ok(());
-        }
-        let Some(stretch) = lost::stretch(&*keeping, &self.queue).await? else {
+    pub(crate) async fn find(
+        &self,
+        own: &Session,
+        stop: &CancellationToken,
+    ) -> Result<(), Trouble> {
+        let Some(stretch) = lost::stretch(&**own, &self.queue).await? else {
             return Ok(());
         };
+        let keeping = self.session(&self.own, Schema::SUBSCRIBER).await?;
         self.keep(&keeping, stretch, stop).await
     }
 

@@ -187,7 +187,7 @@ impl Meeting {
         let Some((keeping, own)) = self.keeping.as_ref().zip(self.own_session.as_ref()) else {
             return Ok(None);
         };
-        keeping.find(stop).await?;
+        keeping.find(own, stop).await?;
         let Some(finding) = keeping.waiting(own).await? else {
             return Ok(None);
         };

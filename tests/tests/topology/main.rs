@@ -30,6 +30,7 @@ mod refusals;
 mod rejoin;
 mod rejoin_killed;
 mod rejoin_kinds;
+mod rejoin_torn;
 mod relaying;
 mod set;
 mod switchover;
