@@ -26,6 +26,11 @@ begin
     end if;
     perform trunkline.be_durable();
     perform trunkline.refuse_later_provider(i_queue, i_old_term);
+    -- An operation that made the provider that is off, and whose command waits for nodes to follow it, is over.
+    update trunkline.operation o set step = 'done', changed_at = clock_timestamp()
+     where o.queue_name = i_queue and o.step not in ('done', 'aborted') and o.new_node = i_old_node
+       and exists (select from trunkline.history h
+                    where h.queue_name = i_queue and h.term = i_old_term and h.node_id = i_old_node);
     insert into trunkline.operation (queue_name, operation_id, kind, old_node, old_name, new_node, new_name, was_fenced, step,
                                      old_term)
     values (i_queue, i_operation, 'failover', i_old_node, i_old_name, i_new_node, i_new_name, false, 'freeze', i_old_term)

@@ -169,7 +169,7 @@ end
 $$;
 
 -- Function trunkline.own_places(i_queue, i_consumer): where a job stands, by all names that the place has, nearest first: the
--- position, its names in the logs further up, and the first tick of each provider whose log began just there.
+-- position, its names in the logs further up, and where a provider's log began just there, or ended: nothing is in between.
 -- Result: [[epoch, tick, tag], ...]. Tables: reads position and history. Users: the schema's owner, who may grant EXECUTE.
 create or replace function trunkline.own_places(i_queue text, i_consumer text) returns jsonb
 language plpgsql stable security definer
@@ -181,11 +181,14 @@ begin
     select jsonb_build_array(jsonb_build_array(p.epoch, p.tick_id, p.tick_tag)) || coalesce(p.origins, '[]') into v_places
       from trunkline.position p where p.consumer = i_consumer;
     return v_places || coalesce((
-        select jsonb_agg(jsonb_build_array(h.epoch, h.tick_id, h.tick_tag) order by h.term desc)
+        select jsonb_agg(w.other order by h.term desc)
           from trunkline.history h
-         where h.queue_name = i_queue
-           and v_places @> jsonb_build_array(jsonb_build_array(h.old_epoch, h.old_tick_id, h.old_tick_tag))
-           and not v_places @> jsonb_build_array(jsonb_build_array(h.epoch, h.tick_id, h.tick_tag))), '[]');
+         cross join lateral (values
+               (jsonb_build_array(h.old_epoch, h.old_tick_id, h.old_tick_tag), jsonb_build_array(h.epoch, h.tick_id, h.tick_tag)),
+               (jsonb_build_array(h.epoch, h.tick_id, h.tick_tag), jsonb_build_array(h.old_epoch, h.old_tick_id, h.old_tick_tag)))
+               w (one, other)
+         where h.queue_name = i_queue and h.kind <> 'first'
+           and v_places @> jsonb_build_array(w.one) and not v_places @> jsonb_build_array(w.other)), '[]');
 end
 $$;
 revoke all on function trunkline.own_places(text, text) from public;

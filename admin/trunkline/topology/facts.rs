@@ -2,7 +2,7 @@
 
 use admin::exit::{Exit, Failure};
 use sql::meeting::Introduction;
-use sql::operation::{Kind, Operation, OperationId, Part};
+use sql::operation::{Kind, Operation, Part};
 use sql::queue::lineage::NodeId;
 
 use super::refusal::Refusal;
@@ -68,10 +68,10 @@ impl Node<'_> {
     }
 }
 
-/// The operation that runs on any of the nodes, as it is told; `own` is none.
-pub(crate) fn busy(nodes: &[Node<'_>], own: Option<OperationId>) -> Option<Busy> {
+/// The operation that runs on any of the nodes and counts, as it is told.
+pub(crate) fn busy(nodes: &[Node<'_>], counts: impl Fn(&Operation) -> bool) -> Option<Busy> {
     let mut running = nodes.iter().filter_map(|one| one.facts.running());
-    let one = running.find(|one| Some(one.id) != own)?;
+    let one = running.find(|one| counts(one))?;
     Some(Busy {
         kind: one.kind,
         what: format!(

@@ -12,6 +12,7 @@ mod circles;
 mod copies;
 mod events;
 mod failover;
+mod failover_edges;
 mod failover_killed;
 mod failover_refused;
 mod hop;

@@ -2,7 +2,7 @@
 
 use sql::failover::TimedTick;
 use sql::meeting::{Reign, Word};
-use sql::operation::{OperationId, Part};
+use sql::operation::{Operation, OperationId, Part};
 use sql::queue::lineage::NodeId;
 use sql::queue::tick::{Epoch, TickId};
 use sql::role::Role;
@@ -44,10 +44,14 @@ pub(crate) enum Finding {
 pub(crate) fn dead(hosts: &[HostFacts], to: Option<&str>, own: Option<OperationId>) -> Finding {
     let mut refused = Vec::new();
     let nodes = nodes(hosts, &mut refused);
-    if let Some(busy) = busy(&nodes, own) {
+    let last = last_provider(&nodes, &mut refused);
+    // The operation that made the provider is over, though its command may wait for others.
+    let made = last.as_ref().map(|last| last.part.node);
+    let is_other = |one: &Operation| Some(one.id) != own && Some(one.new.node) != made;
+    if let Some(busy) = busy(&nodes, is_other) {
         return Finding::Busy(busy);
     }
-    let Some(last) = last_provider(&nodes, &mut refused) else {
+    let Some(last) = last else {
         return Finding::Refused(refused);
     };
     if let Some(answers) = nodes.iter().find(|one| one.node == last.part.node) {

@@ -41,6 +41,12 @@ impl Standing {
         names.find(|one| one.epoch == dead.epoch).copied()
     }
 
+    /// Whether it reads that log itself, so that others who do find their place at it.
+    fn reads(&self, dead: &Dead) -> bool {
+        let mut own = self.place.iter().filter_map(|place| place.names.first());
+        own.any(|own| own.epoch == dead.epoch)
+    }
+
     fn tick(&self, dead: &Dead) -> Option<TickId> {
         self.in_log(dead).map(|place| place.tick.id)
     }
@@ -132,6 +138,18 @@ pub(crate) fn elect(
         let advice = format!("--to {more}; or --behind: what {more} has more is lost");
         refused.push(Refusal::new(what).advised(&advice));
     }
+    let other = standings
+        .iter()
+        .find(|one| one.role == Role::Standby && one.reads(dead));
+    if let Some(other) = other.filter(|_| !winner.reads(dead) && !wish.behind) {
+        let (name, other) = (winner.part.title(), other.part.title());
+        let what = format!(
+            "{other} reads the log of {} already, and {name} does not: {other} may find no place at {name}",
+            dead.part.title()
+        );
+        let advice = format!("--to {other}; or --behind: {other} may have to be copied again then");
+        refused.push(Refusal::new(what).advised(&advice));
+    }
     if refused.is_empty() {
         Ok(number)
     } else {
@@ -159,7 +177,8 @@ fn named<'a>(
     found
 }
 
-/// The furthest of those that can be promoted; then the highest priority, the lowest number, and the name.
+/// The furthest of those that can be promoted; then who reads that log itself, the highest priority, the lowest number,
+/// and the name.
 fn furthest<'a>(
     dead: &Dead,
     standings: &'a [Standing],
@@ -170,6 +189,7 @@ fn furthest<'a>(
     let found = fit.max_by_key(|(_, one)| {
         (
             one.tick(dead),
+            one.reads(dead),
             one.priority,
             Reverse(one.number.unwrap_or(i32::MAX)),
             Reverse(one.part.title()),

@@ -268,7 +268,20 @@ fn the_furthest_is_elected_then_the_preferred_then_the_first() {
     elects(&[pollux(), reader], FREE, "pollux");
     let mut below = helen();
     below.place.as_mut().unwrap().names = vec![at(POLLUX, 1), at(CASTOR, 7)];
-    elects(&[pollux(), below], FREE, "helen");
+    elects(&[below.clone()], FREE, "helen");
+    // Who reads that log itself is preferred, since others find their place there.
+    elects(
+        &[standing(POLLUX, "pollux", 7), below.clone()],
+        FREE,
+        "pollux",
+    );
+    let to = Wish {
+        to: Some("helen"),
+        ..FREE
+    };
+    let why = elect(&off(), &[pollux(), below], &[], to).unwrap_err();
+    let words = "pollux reads the log of castor already, and helen does not";
+    assert!(texts(&why).contains(words), "{}", texts(&why));
 }
 
 #[test]

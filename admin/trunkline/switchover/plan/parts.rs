@@ -38,7 +38,7 @@ pub(crate) enum Casting {
 pub(crate) fn cast(hosts: &[HostFacts], to: &str) -> Casting {
     let mut refused = Vec::new();
     let nodes = nodes(hosts, &mut refused);
-    let running = busy(&nodes, None);
+    let running = busy(&nodes, |_| true);
     let new = named(&nodes, hosts, to, &mut refused);
     let old = provider(&nodes, hosts, &mut refused);
     if let (Some(old), Some(new), None) = (old, new, refused.first())

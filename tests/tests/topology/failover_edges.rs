@@ -1,0 +1,172 @@
+//! The edges of a failover: a node that is held takes nothing, though the provider works; the provider that dies is the
+//! one that was just made; and a node that has less takes its place only if that was said.
+
+use std::process::Stdio;
+
+use tests::{Session, wait_until};
+
+use crate::SOON;
+use crate::failover::{Keys, fail_over};
+use crate::hosts::{Hosts, NAMES};
+use crate::link::DB;
+use crate::switchover::{TABLES, command, wait_can};
+
+fn ticks(hosts: &Hosts, node: usize) -> i64 {
+    let ticks = hosts.on(node, "select max(tick_id) from pgq.tick");
+    ticks.parse().unwrap()
+}
+
+#[test]
+fn a_node_that_is_held_applies_nothing_though_the_provider_works_and_goes_on_when_it_is_let_go() {
+    let hosts = Hosts::standbys_of(&[18, 10], TABLES);
+    wait_can(&hosts, 1);
+    let keys = Keys::start(&hosts, 0);
+    keys.wait_for_more(50);
+    let id = |node: usize| hosts.on(node, "select node_id from trunkline.node");
+    let freeze = format!(
+        "select trunkline.freeze('q1', 5, {}, 'castor', 1, {}, 'pollux')",
+        id(0),
+        id(1)
+    );
+    // A batch is in hand, and waits for a table.
+    let holder = Session::holding(&hosts.nodes[1], DB, "lock table written in exclusive mode");
+    keys.wait_for_more(50);
+    let waits =
+        "select count(*) from pg_locks where not granted and relation = 'written'::regclass";
+    wait_until("a batch to wait for the table", SOON, || {
+        hosts.on(1, waits) != "0"
+    });
+    assert_eq!(hosts.on(1, &freeze), "t");
+    assert_eq!(hosts.on(1, &freeze), "f", "held already");
+    let place = hosts.place(1);
+    drop(holder);
+    let rows = hosts.on(1, "select count(*) from written");
+    // It looks each second, and the provider has more and more.
+    let goal = ticks(&hosts, 0) + 5;
+    wait_until("the provider to go on", SOON, || ticks(&hosts, 0) >= goal);
+    assert_eq!(hosts.place(1), place);
+    assert_eq!(hosts.on(1, "select count(*) from written"), rows);
+    // Another one does not hold it, and a provider is not held.
+    let other = freeze.replace("'q1', 5", "'q1', 6");
+    let said = hosts.nodes[1].try_psql(DB, &format!("begin read write; {other}; commit"));
+    said.says(&[
+        "another operation of queue 'q1' runs: failover from castor to pollux, step freeze",
+    ]);
+    let said = hosts.nodes[0].try_psql(DB, &freeze);
+    said.says(&["this node follows no provider of queue 'q1'"]);
+    assert_eq!(
+        hosts.on(1, "select trunkline.abort_operation('q1', 5, 'enough')"),
+        "t"
+    );
+    hosts.wait_log(1, "held=false");
+    assert!(keys.end().len() > 100);
+    hosts.assert_same(1);
+}
+
+#[test]
+fn a_provider_that_dies_as_soon_as_it_is_made_gives_its_place_back_to_the_one_before() {
+    let hosts = Hosts::standbys_of(&[15, 18], TABLES);
+    wait_can(&hosts, 1);
+    hosts.on(0, "insert into written values (1, 1)");
+    // Nobody turns to the new provider while it lives.
+    hosts.replays[0].kill9();
+    let args = ["switchover", "q1", "--to", "pollux"];
+    let mut child = command(&hosts, 0)
+        .command(&args)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("castor to know its successor", SOON, || {
+        hosts.on(0, "select max(term) from trunkline.history") == "2"
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    hosts.die(1);
+    hosts.replays[0].run(&["start", "-d"]).ok();
+    hosts.wait_role(0, "standby 2");
+    hosts.wait_ready(0);
+    let said = fail_over(&hosts, 0, &["--to", "castor", "--fenced", "--yes"]);
+    assert_eq!((&said["step"], &said["term"]), (&"done".into(), &3.into()));
+    assert_eq!(
+        (&said["old"], &said["new"]),
+        (&"pollux".into(), &"castor".into())
+    );
+    assert_eq!(hosts.role(0), "provider 3");
+    hosts.on(0, "insert into written values (2, 2)");
+    // What was made comes back, takes no writes, and says that its log is followed by none that it can go on at.
+    hosts.nodes[1].start_again();
+    hosts.tickers[1].run(&["start", "-d"]).ok();
+    hosts.replays[1].run(&["start", "-d"]).ok();
+    hosts.wait_role(1, "standby 3");
+    let write = "begin read write; insert into written values (3, 3); commit";
+    hosts.nodes[1]
+        .try_psql(DB, write)
+        .says(&["takes no writes"]);
+    hosts.wait_log(1, "no place for the subscriber");
+}
+
+#[test]
+fn a_node_that_has_less_takes_the_place_only_if_that_was_said() {
+    let hosts = Hosts::standbys_of(&[15, 15, 15], TABLES);
+    for node in [1, 2] {
+        wait_can(&hosts, node);
+    }
+    // While the provider answers it is a switchover.
+    let planned = [
+        "switchover",
+        "q1",
+        "--to",
+        "helen",
+        "--or-failover",
+        "--fenced",
+    ];
+    let dry = command(&hosts, 1)
+        .run(&[&planned[..], &["--dry-run"]].concat())
+        .ok()
+        .stdout;
+    assert!(
+        dry.contains("helen can become the provider in the place of castor"),
+        "{dry}"
+    );
+    command(&hosts, 1)
+        .run(&["switchover", "q1", "--to", "helen", "--fenced"])
+        .code(2);
+    hosts.replays[2].kill9();
+    let before = hosts.place(2);
+    hosts.on(0, "insert into written values (1, 1)");
+    wait_until("pollux to have the row", SOON, || {
+        hosts.on(1, "select count(*) from written") == "1"
+    });
+    hosts.die(0);
+    command(&hosts, 1).run(&planned).code(3).says(&[
+        "helen stands at tick",
+        "pollux has more",
+        "--behind",
+    ]);
+    let mut child = command(&hosts, 1)
+        .command(&[&planned[..], &["--behind", "--yes"]].concat())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    hosts.wait_role(2, "provider 2");
+    wait_until("pollux to be let go", SOON, || {
+        hosts.on(
+            1,
+            "select count(*) from trunkline.position where held_by is not null",
+        ) == "0"
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let border = "select concat_ws(',', old_epoch, old_tick_id, old_tick_tag) from trunkline.history where term = 2";
+    assert_eq!(hosts.on(2, border), before);
+    assert_eq!(hosts.on(2, "select count(*) from written"), "0");
+    // What pollux has more is not overwritten in silence.
+    hosts.on(2, "insert into written values (2, 2)");
+    hosts.wait_log(1, "subscriber");
+    assert_eq!(
+        hosts.on(1, "select writer from written"),
+        "1",
+        "{}",
+        NAMES[1]
+    );
+}
