@@ -8,7 +8,6 @@
 --   read_only_before   default_transaction_read_only of the database before a fence switched it on, '' if it had no
 --                      such setting; null: no fence has switched it on (trunkline.follow_read_only)
 --   client             how clients reach this node, a connection string; null: nobody has said
---   consumer           as what its replay reads from a provider, also while it is the provider itself; null: nobody has said
 --   priority           which of several standbys that are equally far becomes the provider at a failover: the highest; 0: this
 --                      one never does; null: nobody has said, which is 100
 -- Users must not: change it or copy it to another database.
@@ -21,7 +20,6 @@ create table trunkline.node (
     database_oid      oid         not null,
     read_only_before  text,
     client            text,
-    consumer          text,
     priority          int4
 );
 create unique index node_only_one on trunkline.node ((true));

@@ -95,7 +95,8 @@ begin
     for v_row in
         select o.operation_id, o.new_node = (select n.node_id from trunkline.node n) as is_new
           from trunkline.operation o
-         where o.queue_name = i_queue and o.kind = 'failover' and o.step in ('prepare', 'freeze', 'promote', 'follow')
+         where o.queue_name = i_queue and o.kind = 'failover' and o.step not in ('done', 'aborted')
+           and (o.step in ('prepare', 'freeze', 'promote', 'follow') or o.new_node <> (select n.node_id from trunkline.node n))
            and exists (select from trunkline.history h where h.queue_name = i_queue and h.term > o.old_term
                           and h.node_id <> (select n.node_id from trunkline.node n))
            for update

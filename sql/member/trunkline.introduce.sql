@@ -68,8 +68,8 @@ begin
         || coalesce((select jsonb_build_object('node', n.node_id, 'name', n.name, 'number', n.number, 'client', n.client,
                                                 'priority', coalesce(n.priority, 100))
                        from trunkline.node n), '{}')
-        || coalesce((select jsonb_build_object('consumer', n.consumer) from trunkline.node n
-                      where n.consumer is not null and not v_position ? 'consumer'), '{}')
+        || coalesce((select jsonb_build_object('consumer', r.consumer) from trunkline.role r
+                      where r.queue_name = i_queue and r.consumer is not null and not v_position ? 'consumer'), '{}')
         || jsonb_build_object(
         'members', coalesce((
             select jsonb_agg(jsonb_build_object(

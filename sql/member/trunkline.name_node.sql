@@ -15,15 +15,16 @@ end
 $$;
 revoke all on function trunkline.name_node(text) from public;
 
--- Function trunkline.note_consumer(i_consumer): says as what this node's replay reads from a provider, for the time when it comes
--- back from being the provider. Result: whether that is new. Tables: writes trunkline.node. Users: the schema's owner.
-create or replace function trunkline.note_consumer(i_consumer text) returns bool
+-- Function trunkline.note_consumer(i_queue, i_consumer): says as what this node's replay reads a queue from a provider, for the
+-- time when it comes back from being the provider. Result: whether that is new; false, too, where the node has no role in the
+-- queue's set. Tables: writes trunkline.role. Users: the schema's owner.
+create or replace function trunkline.note_consumer(i_queue text, i_consumer text) returns bool
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update trunkline.node n set consumer = i_consumer where n.consumer is distinct from i_consumer;
+    update trunkline.role r set consumer = i_consumer where r.queue_name = i_queue and r.consumer is distinct from i_consumer;
     return found;
 end
 $$;
-revoke all on function trunkline.note_consumer(text) from public;
+revoke all on function trunkline.note_consumer(text, text) from public;

@@ -43,7 +43,7 @@ begin
         one as (
             select coalesce(r.queue_name, f.queue_name) as queue_name, n.node_id, n.name,
                    coalesce(r.role, case when trunkline.is_copy() then 'copy' else 'reader' end) as role,
-                   coalesce(r.term, 0) as term, r.since, f.upstream, coalesce(f.consumer, n.consumer) as consumer, f.epoch, f.tick_id
+                   coalesce(r.term, 0) as term, r.since, f.upstream, coalesce(f.consumer, (select a.consumer from trunkline.role a where a.queue_name = r.queue_name)) as consumer, f.epoch, f.tick_id
               from trunkline.my_role() r
               full join follows f on f.queue_name = r.queue_name
              cross join trunkline.node n),

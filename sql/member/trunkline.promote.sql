@@ -41,6 +41,7 @@ declare
     v_hint     text;
     v_old      bigint;
     v_how      record;
+    v_sequences oid[];
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'a node is promoted in READ COMMITTED transactions only' using errcode = '25001';
@@ -106,9 +107,7 @@ begin
     end if;
     perform trunkline.note_border(i_queue, v_position.consumer, v_here, v_relays);
     perform trunkline.take_sequences(v_position.consumer, i_set);
-    if i_kind = 'failover' then
-        perform trunkline.put_sequences_forward(v_position.consumer, v_how.margin);
-    end if;
+    v_sequences := case when i_kind = 'failover' then trunkline.carried_sequences(v_position.consumer) end;
     perform trunkline.forget_job(v_position.consumer);
     if not v_relays then
         delete from trunkline.applied_tick a where a.consumer = v_position.consumer;
@@ -122,13 +121,13 @@ begin
         and (v_here @> jsonb_build_array(jsonb_build_array(m.epoch)) or m.role in ('provider', 'fenced'))
         and not exists (select from pgq.subscription s join pgq.consumer c on c.co_id = s.sub_consumer
                          where s.sub_queue = v_queue.queue_id and c.co_name = m.consumer);
-    update trunkline.node n set consumer = v_position.consumer;
     insert into trunkline.history (queue_name, term, kind, node_id, node_name, old_epoch, old_tick_id, old_tick_tag,
                                    epoch, tick_id, tick_tag)
     select i_queue, promote.term, i_kind, n.node_id, n.name, i_epoch, i_tick, i_tag, promote.epoch, promote.tick_id, promote.tick_tag
       from trunkline.node n;
     update trunkline.role r
-       set role = 'provider', since = clock_timestamp(), term = promote.term, reason = null, set_by = session_user, opening = true, relaying = false
+       set role = 'provider', since = clock_timestamp(), term = promote.term, reason = null, set_by = session_user, opening = true,
+           relaying = false, consumer = v_position.consumer
      where r.queue_name = i_queue;
     update trunkline.operation o set step = 'promoted', changed_at = clock_timestamp()
      where o.queue_name = i_queue and o.operation_id = i_operation;
@@ -141,6 +140,8 @@ begin
     perform trunkline.follow_read_only();
     tables_left := trunkline.open_tables(i_queue);
     perform trunkline.wake_event_triggers(v_before);
+    -- Last of all: what is set forward stays so, should anything before it fail and be tried again.
+    perform trunkline.put_sequences_forward(v_sequences, v_how.margin);
 end
 $$;
 revoke all on function trunkline.promote(text, bigint, text, bigint, bigint, bigint, jsonb) from public;
@@ -222,11 +223,27 @@ begin
 end
 $$;
 
--- Function trunkline.put_sequences_forward(i_consumer, i_margin): sets the sequences that a job carries over so many steps
--- forward: the provider that is off has given out numbers since that nobody here knows of. No more than half of the values that
--- are left up to a sequence's bound are passed over, and none of one that cycles. For promote only.
--- Tables: reads sequence_state; sets sequences.
-create or replace function trunkline.put_sequences_forward(i_consumer text, i_margin int4) returns void
+-- Function trunkline.carried_sequences(i_consumer): the sequences that a job carries over and that do not cycle. For promote
+-- only.
+-- Tables: reads sequence_state and the catalog.
+create or replace function trunkline.carried_sequences(i_consumer text) returns oid[]
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return array(
+        select c.seqrelid
+          from trunkline.sequence_state s
+          join pg_sequence c on c.seqrelid = to_regclass(format('%I.%I', s.schema_name, s.sequence_name))
+         where s.consumer = i_consumer and not c.seqcycle);
+end
+$$;
+revoke all on function trunkline.carried_sequences(text) from public;
+
+-- Function trunkline.put_sequences_forward(i_sequences, i_margin): sets sequences so many steps forward: the provider that is off
+-- has given out numbers since that nobody here knows of. No more than half of the values that are left up to a sequence's bound
+-- are passed over. For promote only. Tables: sets sequences.
+create or replace function trunkline.put_sequences_forward(i_sequences oid[], i_margin int4) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
@@ -236,9 +253,8 @@ declare
 begin
     for v_sequence in
         select c.seqrelid, c.seqincrement::numeric as step, case when c.seqincrement > 0 then c.seqmax else c.seqmin end as bound
-          from trunkline.sequence_state s
-          join pg_sequence c on c.seqrelid = to_regclass(format('%I.%I', s.schema_name, s.sequence_name))
-         where s.consumer = i_consumer and not c.seqcycle and i_margin > 0
+          from pg_sequence c
+         where c.seqrelid = any (i_sequences) and i_margin > 0
     loop
         begin
             v_now := nextval(v_sequence.seqrelid);
@@ -272,5 +288,5 @@ end
 $$;
 revoke all on function
     trunkline.note_border(text, text, jsonb, bool), trunkline.take_sequences(text, jsonb),
-    trunkline.put_sequences_forward(text, int4), trunkline.forget_job(text)
+    trunkline.put_sequences_forward(oid[], int4), trunkline.forget_job(text)
     from public;

@@ -12,6 +12,8 @@
 --                 fence; null where the role is not fenced
 --   opening       some tables may still refuse writes although the role is provider (trunkline.open_tables)
 --   relaying      a standby logs what replay writes here, because a further node of the set could need it (trunkline.relay)
+--   consumer      as what this node's replay reads the queue from a provider, also while it is the provider itself; null: nobody
+--                 has said
 --   toggled_by    the transaction that is switching deny triggers at this moment, whose commands our event triggers
 --                 leave alone; null after its commit
 -- The row is also the lock of the set's list of tables: a fence takes it FOR UPDATE, whoever brings a table FOR SHARE.
@@ -32,6 +34,7 @@ create table trunkline.role (
     opening          boolean     not null default false,
     toggled_by       bigint,
     relaying         boolean     not null default false,
+    consumer         text,
     constraint role_final check (case when role = 'fenced'
         then num_nulls(final_epoch, final_tick_id, final_tick_tag, final_tick_time) = 0
         else num_nonnulls(final_epoch, final_tick_id, final_tick_tag, final_tick_time) = 0 end),

@@ -105,7 +105,7 @@ $$;
 revoke all on function trunkline._stands_at(text, bigint) from public;
 
 -- Function trunkline._stood_at(i_queue, i_epoch, i_tick, i_tag): whether replay has stood here at that tick of the log that
--- it reads, or read before this node became the provider. For place_of only. Tables: reads position, node, applied_tick.
+-- it reads, or read before this node became the provider. For place_of only. Tables: reads position, role, applied_tick.
 create or replace function trunkline._stood_at(i_queue text, i_epoch bigint, i_tick bigint, i_tag bigint) returns bool
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -114,11 +114,16 @@ begin
     if not trunkline.knows_writers() then
         return false;
     end if;
+    if exists (
+        select from trunkline.position p join trunkline.applied_tick a on a.consumer = p.consumer
+         where p.queue = i_queue and a.epoch = i_epoch and a.tick_id = i_tick and a.tick_tag = i_tag) then
+        return true;
+    elsif to_regclass('trunkline.role') is null then
+        return false;
+    end if;
     return exists (
-        select from trunkline.applied_tick a
-         where a.epoch = i_epoch and a.tick_id = i_tick and a.tick_tag = i_tag
-           and (a.consumer in (select p.consumer from trunkline.position p where p.queue = i_queue)
-                or a.consumer = (select n.consumer from trunkline.node n)));
+        select from trunkline.role r join trunkline.applied_tick a on a.consumer = r.consumer
+         where r.queue_name = i_queue and a.epoch = i_epoch and a.tick_id = i_tick and a.tick_tag = i_tag);
 end
 $$;
 revoke all on function trunkline._stood_at(text, bigint, bigint, bigint) from public;
@@ -249,8 +254,8 @@ $$;
 revoke all on function trunkline._ticks_around(pgq.queue, bigint, bigint, bigint) from public;
 
 -- Function trunkline._same_rows(i_queue, i_from, i_to): whether no rows were written between two ticks of a queue. What DDL logs
--- (shapes, values of new columns, whose a table's rows are) changes none that others have. For place_of only.
--- Tables: reads queue, tick and the event tables over their indexes.
+-- (shapes, values of new columns, whose a table's rows are) changes none that others have, and what an identity leaves out comes
+-- to nobody. For place_of only. Tables: reads queue, tick and the event tables over their indexes.
 create or replace function trunkline._same_rows(i_queue pgq.queue, i_from bigint, i_to bigint) returns bool
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -58,15 +58,13 @@ revoke all on function trunkline.set_writers(oid) from public;
 -- Function trunkline.end_writing(i_captured, i_writers): tells who follows a captured table that its rows are its own from
 -- now on, because some of its writers are none of these any more. The rows of a node that has become the provider are those
 -- of the log that it has read, up to the end of that log. For set_writers only, before it stores the new ones.
--- Tables: reads role and node; writes table_state; logs an event.
+-- Tables: reads role; writes table_state; logs an event.
 create or replace function trunkline.end_writing(i_captured trunkline.captured, i_writers text[]) returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if not trunkline.was_promoted(i_captured.queue_id)
-       or exists (select from unnest(i_captured.writers) w (name), trunkline.node n
-                   where w.name <> all (i_writers) and w.name is distinct from n.consumer) then
+    if not i_captured.writers <@ (i_writers || trunkline.promoted_consumer(i_captured.queue_id)) then
         perform trunkline.log_mark(i_captured.shape_id, 'own', '{}');
     end if;
     if trunkline.knows_writers() then
@@ -78,21 +76,21 @@ end
 $$;
 revoke all on function trunkline.end_writing(trunkline.captured, text[]) from public;
 
--- Function trunkline.was_promoted(i_queue): whether this node has become the provider of a queue's set by a promotion.
--- Tables: reads role.
-create or replace function trunkline.was_promoted(i_queue int4) returns bool
+-- Function trunkline.promoted_consumer(i_queue): as what this node has read a queue until it became the provider of the queue's
+-- set by a promotion; null: it did not. Tables: reads role.
+create or replace function trunkline.promoted_consumer(i_queue int4) returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
     if to_regclass('trunkline.role') is null then
-        return false;
+        return null;
     end if;
-    return exists (select from trunkline.role r join pgq.queue q on q.queue_name = r.queue_name
-                    where q.queue_id = i_queue and r.role in ('provider', 'fenced') and r.term > 1);
+    return (select r.consumer from trunkline.role r join pgq.queue q on q.queue_name = r.queue_name
+             where q.queue_id = i_queue and r.role in ('provider', 'fenced') and r.term > 1);
 end
 $$;
-revoke all on function trunkline.was_promoted(int4) from public;
+revoke all on function trunkline.promoted_consumer(int4) from public;
 
 -- Function trunkline.enable_triggers(i_table oid, i_always bool): capture's triggers of one table, without its
 -- partitions, fire in all sessions, or in ordinary ones only. A trigger that somebody has disabled stays so:

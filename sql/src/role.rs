@@ -321,15 +321,22 @@ pub async fn prefer_node(client: &impl GenericClient, priority: i32) -> Result<b
     column(&row, 0)
 }
 
-/// Says as what this node's replay reads from a provider, for the time when it comes back from being the provider;
-/// false: that is known. Source: `trunkline.note_consumer`.
+/// Says as what this node's replay reads a queue from a provider, for the time when it comes back from being the
+/// provider; false: that is known. Source: `trunkline.note_consumer`.
 ///
 /// # Errors
 /// As [`begin_set`].
-pub async fn note_consumer(client: &impl GenericClient, consumer: &str) -> Result<bool, Error> {
-    require(client, "note_consumer(text)").await?;
+pub async fn note_consumer(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: &str,
+) -> Result<bool, Error> {
+    require(client, "note_consumer(text, text)").await?;
     let row = client
-        .query_one("select trunkline.note_consumer($1)", &[&consumer])
+        .query_one(
+            "select trunkline.note_consumer($1, $2)",
+            &[&queue, &consumer],
+        )
         .await
         .map_err(Error::database("note as what this node reads"))?;
     column(&row, 0)

@@ -7,7 +7,8 @@ use sql::queue::lineage::NodeId;
 
 use super::ask;
 use super::held;
-use super::plan::{Course, Finding, Row, course, dead};
+use super::off;
+use super::plan::{Course, Dead, Finding, Row, course, dead};
 use super::setup::Setup;
 use super::steps::{after_the_promotion, from_the_election, from_the_freeze};
 use super::unwind::{GivenUp, advice, give_up, state};
@@ -142,6 +143,7 @@ pub(super) async fn resume(
             let Some(mut work) = at_work(setup, &mut left, new).await? else {
                 return Err(silent(&left.plan));
             };
+            still_off(setup, &left, said).await?;
             match note_again(&mut work).await {
                 Ok(()) => from_the_election(work).await,
                 Err(stop) => Err(stop.failure("nothing was done")),
@@ -154,15 +156,7 @@ pub(super) async fn resume(
             Err(Stop::late(why.to_owned()).failure(&state(&left.plan, &away)))
         }
         Course::Held => {
-            let found = match dead(said, None, Some(left.plan.id)) {
-                Finding::Dead(found) => found,
-                Finding::Busy(busy) => return Err(busy.failure(&left.plan.queue)),
-                Finding::IsProvider => return Err(back(&left.plan, "it answers")),
-                Finding::Refused(refused) => {
-                    let all: Vec<String> = refused.into_iter().map(|one| one.reason).collect();
-                    return Err(back(&left.plan, &all.join("; ")));
-                }
-            };
+            let found = still_off(setup, &left, said).await?;
             let hosts = left.all.iter().map(Host::again).collect();
             let queue = &left.plan.queue;
             let (followers, _) = ask::followers(hosts, said, queue, found.part.node).await?;
@@ -171,12 +165,45 @@ pub(super) async fn resume(
     }
 }
 
+/// The provider as it is now: it may have come back since the command died, so it must be off as when an operation
+/// begins.
+async fn still_off(setup: &Setup<'_>, left: &Left, said: &[HostFacts]) -> Result<Dead, Failure> {
+    let plan = &left.plan;
+    match dead(said, None, Some(plan.id)) {
+        Finding::Dead(_) => {}
+        Finding::Busy(busy) => return Err(busy.failure(&plan.queue)),
+        Finding::IsProvider => return Err(back(plan, "it answers")),
+        Finding::Refused(refused) => {
+            let all: Vec<String> = refused.into_iter().map(|one| one.reason).collect();
+            return Err(back(plan, &all.join("; ")));
+        }
+    }
+    let mut all: Vec<Host> = left.all.iter().map(Host::again).collect();
+    let held = |failure: Failure| failure.with_hint(lets_go(plan));
+    let found = off::not_met(&mut all, &plan.queue, Some(plan.id)).await;
+    let found = found.map_err(held)?;
+    let fenced = setup.args.loss.fenced;
+    let switched_off = off::switch_off(setup.config, fenced, &found, None).await;
+    switched_off.map_err(|failure| {
+        failure.with_hint(format!(
+            "if it is off: trunkline failover {} --resume --fenced; else {}",
+            plan.queue,
+            lets_go(plan)
+        ))
+    })?;
+    Ok(found)
+}
+
 fn back(plan: &Plan, why: &str) -> Failure {
     let what = format!("nothing was done, and the nodes are held still: {why}");
-    Failure::message(Exit::Failed, what).with_hint(format!(
-        "trunkline failover {} --abort lets them go",
+    Failure::message(Exit::Failed, what).with_hint(lets_go(plan))
+}
+
+fn lets_go(plan: &Plan) -> String {
+    format!(
+        "trunkline failover {} --abort lets the nodes go",
         plan.queue
-    ))
+    )
 }
 
 /// Notes on the elected node what the others know already.

@@ -63,7 +63,9 @@ async fn tell_event(setup: &Setup<'_>, why: &str) {
 /// What is refused if more would be lost than may be without a person's word.
 pub(super) fn too_much(setup: &Setup<'_>, dead: &Dead, lost: &Loss) -> Option<Refusal> {
     let limit = setup.config.failover.max_loss;
-    let is_too_much = lost.seconds() > limit.as_secs_f64();
+    // Where nobody has heard how far it was, everything may be lost.
+    let is_unknown = lost.heard.is_none() || dead.met.is_none();
+    let is_too_much = is_unknown || lost.seconds() > limit.as_secs_f64();
     (is_too_much && !setup.args.loss.yes && !terminal::can_ask()).then(|| {
         let what = format!(
             "{}; max_loss is {} s",

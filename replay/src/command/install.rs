@@ -43,7 +43,9 @@ pub(crate) async fn run(job: &Job, first: bool) -> Result<Exit, Failure> {
         Some(Found::Own(role)) => {
             if let [one] = job.config.subscribers.as_slice() {
                 install_to_come_back(job, one).await?;
-                name_node(job, &job.subscriber(one).await?).await?;
+                let own = job.subscriber(one).await?;
+                note_consumer(job, &own, one).await?;
+                name_node(job, &own).await?;
             }
             job.say(&format!(
                 "this database is {} for queue {}: replay meets the other nodes, and applies nothing",
@@ -83,6 +85,7 @@ async fn begin_set(job: &Job) -> Result<Exit, Failure> {
         first::may_begin(&job.config, &said.is).await?;
     }
     let is_new = role::begin_set(&*own, job.queue()).await?;
+    note_consumer(job, &own, one).await?;
     name_node(job, &own).await?;
     let word = if is_new { "is" } else { "stays" };
     job.say(&format!(
@@ -102,7 +105,14 @@ async fn install_to_come_back(job: &Job, one: &SubscriberConfig) -> Result<(), F
     install::install(&mut own, &[Component::Subscriber, Component::Member])
         .await
         .context("could not make schema trunkline")?;
-    role::note_consumer(&*own, &one.consumer).await?;
+    Ok(())
+}
+
+/// Notes as what this node would read from another provider, which keeps its place.
+async fn note_consumer(job: &Job, own: &Session, one: &SubscriberConfig) -> Result<(), Failure> {
+    if job.config.standby {
+        role::note_consumer(&**own, job.queue(), &one.consumer).await?;
+    }
     Ok(())
 }
 

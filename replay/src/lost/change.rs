@@ -50,7 +50,8 @@ pub(super) fn changes(event: &Change, number: &mut i64) -> Vec<Told> {
             Mark::Resync { .. } => vec![of_table(shape, "resync", Deed::Other, number)],
             Mark::Emptied(_) => vec![of_table(shape, "emptied", Deed::Other, number)],
             Mark::Digest { .. } => vec![of_table(shape, "digest", Deed::Other, number)],
-            Mark::Filled { .. } | Mark::Own | Mark::Ignored { .. } => Vec::new(),
+            Mark::Ignored { .. } => vec![of_table(shape, "ignored", Deed::Other, number)],
+            Mark::Filled { .. } | Mark::Own => Vec::new(),
         },
         Change::Shape(_) | Change::Nothing => Vec::new(),
     }

@@ -148,16 +148,18 @@ fn statement(told: &Told) -> String {
     match told.deed {
         Deed::Put => {
             let key: Vec<String> = told.key.iter().map(|(name, _)| quote_ident(name)).collect();
+            // A key that is generated always takes no other value.
             let set: Vec<String> = names()
-                .iter()
+                .into_iter()
+                .filter(|name| !key.contains(name))
                 .map(|name| format!("{name} = excluded.{name}"))
                 .collect();
-            format!(
-                "{} on conflict ({}) do update set {};",
-                insert(),
-                key.join(", "),
-                set.join(", ")
-            )
+            let deed = if set.is_empty() {
+                "nothing".to_owned()
+            } else {
+                format!("update set {}", set.join(", "))
+            };
+            format!("{} on conflict ({}) do {deed};", insert(), key.join(", "))
         }
         Deed::Add => format!("{};", insert()),
         Deed::Delete => format!("delete from {table} where {};", equal(&told.key)),

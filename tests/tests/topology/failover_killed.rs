@@ -187,7 +187,21 @@ fn a_failover_that_is_killed_is_given_up_or_goes_on_and_two_at_once_make_one_pro
     hosts.nodes[2].stop(Stop::Immediate);
     hosts.nodes[2].start_again();
     assert!(is_held(&hosts, 2));
-    let said = fail_over(&hosts, 2, &["--resume", "--to", "pollux"]);
+    // The provider may have come back since: it must be off still, and somebody must say so again.
+    let resume = |more: &[&str]| {
+        let args = [&["failover", "q1", "--resume", "--to", "pollux"], more].concat();
+        command(&hosts, 2).run(&args)
+    };
+    resume(&[])
+        .code(3)
+        .says(&["nobody says that castor is off", "--resume --fenced"]);
+    hosts.nodes[0].start_again();
+    resume(&["--fenced"])
+        .code(3)
+        .says(&["castor answers, and is provider", "--abort"]);
+    hosts.die(0);
+    assert!(is_held(&hosts, 2));
+    let said = fail_over(&hosts, 2, &["--resume", "--to", "pollux", "--fenced"]);
     assert_eq!(
         (&said["step"], &said["new"]),
         (&"done".into(), &"pollux".into())
@@ -251,7 +265,7 @@ fn who_was_elected_and_fell_silent_is_waited_for_until_a_person_gives_it_up() {
     run(&["--abort"])
         .code(3)
         .says(&["helen is the provider already"]);
-    run(&["--resume", "--elect"]).ok();
+    run(&["--resume", "--elect", "--fenced"]).ok();
     assert_eq!(hosts.role(2), "provider 2");
     hosts.on(2, "insert into written values (1, 1)");
 
