@@ -198,7 +198,7 @@ fn a_failover_that_is_killed_is_given_up_or_goes_on_and_two_at_once_make_one_pro
     hosts.nodes[0].start_again();
     resume(&["--fenced"])
         .code(3)
-        .says(&["castor answers, and is provider", "--abort"]);
+        .says(&["answers, and is provider", "--abort"]);
     hosts.die(0);
     assert!(is_held(&hosts, 2));
     let said = fail_over(&hosts, 2, &["--resume", "--to", "pollux", "--fenced"]);

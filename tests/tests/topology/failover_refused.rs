@@ -47,6 +47,7 @@ fn each_reason_is_told_and_nothing_changes_until_all_is_said() {
     let hosts = &refused.hosts;
     for node in [1, 2] {
         wait_can(hosts, node);
+        hosts.wait_relaying(node);
     }
     refused.run(&[]).code(2);
     refused.run(&["--elect", "--to", "pollux"]).code(2);
