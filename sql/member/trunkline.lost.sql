@@ -11,7 +11,7 @@
 --   found_at   when they were found
 --   sent_at    when the provider had them, too; null: not yet; there when it got them
 --   handled_at, handled_by, handled_as   when, by whom and how the node was made to follow the later provider: an object of
---              each table's name with copy or keys; null: not yet
+--              each table's name with copy or keys, empty where the node was unfenced instead; null: not yet
 -- A row that is handled is kept until a person deletes it.
 create table trunkline.lost (
     queue_name text        not null,

@@ -8,7 +8,7 @@
 -- Result: done (false: it was no fenced node but the provider), and how many tables are left to be opened.
 -- Errors: 25001 outside READ COMMITTED; 42704 no role; 55000 the node is neither, another node has a higher term, or an
 -- operation runs; 55P03 another command is at it. Tables: writes trunkline.role, trunkline.operation, trunkline.node,
--- trunkline.event, pgq.queue; switches triggers; alters the database.
+-- trunkline.lost, trunkline.event, pgq.queue; switches triggers; alters the database.
 -- Users: the schema's owner, who may grant EXECUTE. A new session is read-only after a fence: BEGIN READ WRITE first.
 create or replace function trunkline.unfence(
     i_queue text, i_force bool default false, out done bool, out tables_left int4)
@@ -68,6 +68,10 @@ begin
                final_tick_id = null, final_tick_tag = null, final_tick_time = null, opening = true
          where r.queue_name = i_queue;
         update pgq.queue q set queue_disable_insert = v_role.inserts_disabled, queue_ends_at = null where q.queue_name = i_queue;
+        -- What this node has taken is the set's again.
+        update trunkline.lost l
+           set handled_at = clock_timestamp(), handled_by = session_user, handled_as = '{}'
+         where l.queue_name = i_queue and l.node_id = (select n.node_id from trunkline.node n) and l.handled_at is null;
         perform trunkline.follow_read_only();
         perform trunkline.tell_event(i_queue, 'unfenced', true, null, null);
     else

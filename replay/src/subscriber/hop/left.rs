@@ -50,7 +50,7 @@ async fn turn(sub: &Subscription, told: &mut HashSet<i64>) -> Result<usize, Trou
             hop::forget_left(&*subscriber, &sub.consumer, left.epoch).await?;
             continue;
         }
-        match end(sub, &left).await {
+        match end(sub, &left, stored.position.epoch).await {
             Ok(()) => {
                 hop::forget_left(&*subscriber, &sub.consumer, left.epoch).await?;
                 let address = left.address.as_deref().unwrap_or_default();
@@ -78,11 +78,11 @@ fn tell(sub: &Subscription, left: &LeftUpstream, trouble: &Trouble) {
     warn!(%consumer, address, %error, %advice, "consumer left at the provider before, which keeps events for it");
 }
 
-/// Ends the consumer, its helpers and its capture at a provider.
-async fn end(sub: &Subscription, left: &LeftUpstream) -> Result<(), Trouble> {
+/// Ends the consumer, its helpers and its capture at a provider. `followed`: the log that is read now.
+async fn end(sub: &Subscription, left: &LeftUpstream, followed: Epoch) -> Result<(), Trouble> {
     let provider = connect(sub, left).await?;
     let (client, queue) = (&*provider, sub.settings.queue.as_str());
-    if !is_still_there(sub, client, left.epoch).await? {
+    if !is_still_there(sub, client, left.epoch, followed).await? {
         return Ok(());
     }
     moment::prepare(&provider).await?;
@@ -134,16 +134,20 @@ async fn connect(sub: &Subscription, left: &LeftUpstream) -> Result<Session, Tro
 }
 
 /// Whether the consumer may be registered in the queue that was left. That queue may be gone: its log may have begun
-/// anew, without its consumers, or another server may have its address by now. A consumer of this name there is
-/// somebody's.
+/// anew, without its consumers, and be followed again, or another server may have its address by now. A consumer of
+/// this name there is somebody's.
 async fn is_still_there(
     sub: &Subscription,
     client: &tokio_postgres::Client,
     epoch: Epoch,
+    followed: Epoch,
 ) -> Result<bool, Trouble> {
     let queue = sub.settings.queue.as_str();
-    if provider::queue_epoch(client, queue).await? == Some(epoch) {
+    let found = provider::queue_epoch(client, queue).await?;
+    if found == Some(epoch) {
         return Ok(true);
+    } else if found == Some(followed) {
+        return Ok(false);
     }
     let known = consumer::list(client).await.map_err(Trouble::queue)?;
     let is_known = |one: &consumer::ConsumerInfo| one.queue == queue && one.name == sub.consumer;
