@@ -216,7 +216,8 @@ fn what_the_later_provider_never_had_is_kept_on_both_once_and_waits_for_a_person
     ask("select trunkline.lost_stretch('q1')")
         .code(1)
         .says(&["permission denied"]);
-    // Or the person decides for this node, when the later provider is off for ever: what it has taken is the set's again.
+    // Or the person decides for this node, when the later provider is off for ever: what it has taken is the set's
+    // again.
     hosts.nodes[1].stop(Stop::Fast);
     hosts.operator(0).run(&["unfence", "q1", "--force"]).ok();
     hosts.operator(0).run(&["check", "lost"]).ok();
