@@ -12,7 +12,8 @@
 --   ended         it is fenced, and another node has become the provider where its log ends (trunkline.join)
 --   ahead         it is fenced, and has written after the place where another one has become the provider
 --   priority      trunkline.node.priority
---   last_tick     of a provider, also a fenced one: the last tick of its queue: [tick, seconds since 1970 by its clock]
+--   last_tick     of a provider the last tick of its queue, of a fenced one the final tick: [tick, seconds since 1970 by its
+--                 clock]
 --   place         where it stands there: [epoch, tick, tag]; of a fenced node the end of its own log
 --   members       the other nodes, as it has last heard of each: node, name, number, client, role, term, last_tick, and age,
 --                 the seconds since
@@ -58,7 +59,7 @@ begin
         select q.queue_epoch into v_epoch from pgq.queue q where q.queue_name = i_queue;
         if v_role.role in ('provider', 'fenced') then
             select jsonb_build_array(t.tick_id, extract(epoch from t.tick_time)) into v_last
-              from pgq.queue q join pgq.tick t on t.tick_queue = q.queue_id
+              from pgq.queue q join pgq.tick t on t.tick_queue = q.queue_id and t.tick_id <= coalesce(q.queue_ends_at, t.tick_id)
              where q.queue_name = i_queue order by t.tick_queue desc, t.tick_id desc limit 1;
         end if;
     end if;

@@ -23,6 +23,8 @@ pub(crate) struct Dead {
     pub client: Option<String>,
     /// The last of its ticks that anybody has heard of.
     pub heard: Option<TimedTick>,
+    /// The final tick, if it was fenced when it was heard last: all that it has committed is in its log up to there.
+    pub final_tick: Option<TickId>,
     /// Who has heard it last, and for how many seconds nobody has since; None: nobody has ever.
     pub met: Option<(String, f64)>,
 }
@@ -146,6 +148,10 @@ fn last_provider(nodes: &[Node<'_>], refused: &mut Vec<Refusal>) -> Option<Dead>
             id: TickId(id),
             time,
         }),
+        final_tick: met
+            .filter(|(_, word)| word.role == Role::Fenced)
+            .and_then(|(_, word)| word.last_tick)
+            .map(|(id, _)| TickId(id)),
         met: met.map(|(title, word)| (title.clone(), word.age)),
     })
 }

@@ -138,6 +138,19 @@ pub(crate) fn elect(
         let advice = format!("--to {more}; or --behind: what {more} has more is lost");
         refused.push(Refusal::new(what).advised(&advice));
     }
+    if let (Some(last), Some(tick)) = (dead.final_tick, winner.tick(dead))
+        && tick < last
+        && !wish.behind
+    {
+        // Whoever has fenced it has had it take no more writes in order, so that nothing is lost.
+        let (name, old) = (winner.part.title(), dead.part.title());
+        let what = format!(
+            "{old} was fenced, its log ends at tick {last}, and {name} has it up to tick {tick}"
+        );
+        let advice =
+            format!("start {old}, and let replay apply the rest; or --behind: the rest is lost");
+        refused.push(Refusal::new(what).advised(&advice));
+    }
     let other = standings
         .iter()
         .find(|one| one.role == Role::Standby && one.reads(dead));

@@ -31,7 +31,7 @@ fn word(node: i64, name: &str, role: Role, age: f64) -> Word {
         client: Some(format!("host={name}")),
         role,
         term: 1,
-        last_tick: (role == Role::Provider).then_some((90, 1000.0 - age)),
+        last_tick: matches!(role, Role::Provider | Role::Fenced).then_some((90, 1000.0 - age)),
         age,
     }
 }
@@ -110,7 +110,38 @@ fn the_provider_that_is_off_is_known_from_those_that_answer() {
         time: 970.0,
     };
     assert_eq!(found.heard.map(|one| one.id), Some(heard.id));
+    assert_eq!(found.final_tick, None);
     assert!(!has_provider(&hosts));
+    // The last word says what it was.
+    for (age, last) in [(5.0, Some(heard.id)), (60.0, None)] {
+        let helen = Introduction {
+            members: vec![word(CASTOR, "castor", Role::Fenced, age)],
+            ..node(HELEN, "helen")
+        };
+        let hosts = [host(node(POLLUX, "pollux")), host(helen)];
+        let Finding::Dead(found) = dead(&hosts, None, None) else {
+            panic!("{:?}", dead(&hosts, None, None));
+        };
+        assert_eq!(found.final_tick, last);
+    }
+}
+
+#[test]
+fn of_a_provider_that_was_fenced_nothing_is_lost_without_a_word() {
+    let pollux = [standing(POLLUX, "pollux", 5)];
+    let fenced_at = |tick| Dead {
+        final_tick: Some(TickId(tick)),
+        ..off()
+    };
+    assert_eq!(elect(&fenced_at(5), &pollux, &[], FREE), Ok(0));
+    let why = elect(&fenced_at(6), &pollux, &[], FREE).unwrap_err();
+    let words = "castor was fenced, its log ends at tick 6, and pollux has it up to tick 5";
+    assert!(texts(&why).contains(words), "{}", texts(&why));
+    let behind = Wish {
+        behind: true,
+        ..FREE
+    };
+    assert_eq!(elect(&fenced_at(6), &pollux, &[], behind), Ok(0));
 }
 
 #[test]
@@ -220,6 +251,7 @@ fn off() -> Dead {
         epoch: Epoch(CASTOR),
         client: None,
         heard: None,
+        final_tick: None,
         met: None,
     }
 }
