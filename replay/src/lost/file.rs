@@ -221,7 +221,12 @@ mod tests {
             statement(&told(Deed::Put, &row)),
             "insert into public.\"My t\" (id, \"v'\", w) overriding system value \
              values ('1',  E'it''s \\\\ \n;', null) \
-             on conflict (id) do update set id = excluded.id, \"v'\" = excluded.\"v'\", w = excluded.w;"
+             on conflict (id) do update set \"v'\" = excluded.\"v'\", w = excluded.w;"
+        );
+        let key_alone = statement(&told(Deed::Put, &row[..1]));
+        assert!(
+            key_alone.ends_with("on conflict (id) do nothing;"),
+            "{key_alone}"
         );
         assert_eq!(
             statement(&told(Deed::Delete, &row[..1])),
