@@ -59,3 +59,11 @@ pub(crate) fn course(rows: &[Row]) -> Course {
         None => Course::Held,
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests: a panic is the report"
+)]
+mod tests;
