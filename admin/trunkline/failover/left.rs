@@ -172,7 +172,7 @@ async fn still_off(setup: &Setup<'_>, left: &Left, said: &[HostFacts]) -> Result
     match dead(said, None, Some(plan.id)) {
         Finding::Dead(_) => {}
         Finding::Busy(busy) => return Err(busy.failure(&plan.queue)),
-        Finding::IsProvider => return Err(back(plan, "it answers")),
+        Finding::IsProvider(_) => return Err(back(plan, "it answers")),
         Finding::Refused(refused) => {
             let all: Vec<String> = refused.into_iter().map(|one| one.reason).collect();
             return Err(back(plan, &all.join("; ")));

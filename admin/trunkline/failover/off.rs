@@ -36,7 +36,7 @@ pub(super) async fn not_met(
         let found = match dead(&said, None, own) {
             Finding::Dead(found) => found,
             Finding::Busy(busy) => return Err(busy.failure(queue)),
-            Finding::IsProvider => return Err(nothing_done("the provider answers")),
+            Finding::IsProvider(_) => return Err(nothing_done("the provider answers")),
             Finding::Refused(refused) => {
                 let all: Vec<String> = refused.into_iter().map(|one| one.reason).collect();
                 return Err(nothing_done(&all.join("; ")));
@@ -76,6 +76,7 @@ pub(super) async fn switch_off(
     let known = address.or_else(|| dead.client.clone());
     let values = [
         (Letter::Provider, dead.part.title()),
+        // Empty where nobody knows it, as for an event. The name is always there.
         (Letter::Client, known.unwrap_or_default()),
         (Letter::Queue, config.queue.clone()),
         (Letter::Term, dead.term.to_string()),

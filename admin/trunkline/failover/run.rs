@@ -50,8 +50,7 @@ async fn begin(setup: &Setup<'_>, hosts: Vec<Host>, said: &[HostFacts]) -> Resul
     let queue = &setup.args.queue;
     let found = match dead(said, setup.args.to.as_deref(), None) {
         Finding::Dead(found) => found,
-        Finding::IsProvider => {
-            let to = setup.args.to.as_deref().unwrap_or_default();
+        Finding::IsProvider(to) => {
             let done = format!("{to} is the provider of queue {queue} already");
             cli::say(setup.common, &done)?;
             return Ok(Exit::Done);

@@ -61,7 +61,7 @@ async fn still_dead(all: &mut [Host], plan: &Plan) -> Result<(Dead, Vec<HostFact
     };
     match dead(&said, None, Some(plan.id)) {
         Finding::Dead(found) => Ok((found, said)),
-        Finding::IsProvider => Err(stop("the provider answers".to_owned(), Exit::Failed)),
+        Finding::IsProvider(_) => Err(stop("the provider answers".to_owned(), Exit::Failed)),
         Finding::Busy(busy) => Err(stop(busy.what, Exit::Running)),
         Finding::Refused(refused) => {
             let all: Vec<String> = refused.into_iter().map(|one| one.reason).collect();

@@ -34,8 +34,8 @@ pub(crate) struct Dead {
 pub(crate) enum Finding {
     /// It does not answer.
     Dead(Dead),
-    /// It answers, and is the node that is to become it.
-    IsProvider,
+    /// It answers, and is the node of this name, which is to become it.
+    IsProvider(String),
     /// An operation runs.
     Busy(Busy),
     /// It answers, or nobody knows which one it is.
@@ -62,9 +62,11 @@ pub(crate) fn dead(hosts: &[HostFacts], to: Option<&str>, own: Option<OperationI
             .is
             .role
             .map_or("a plain database", Role::as_str);
-        if to.is_some() && to == answers.facts.is.name.as_deref() && role == Role::Provider.as_str()
+        if let Some(to) = to
+            && answers.facts.is.name.as_deref() == Some(to)
+            && role == Role::Provider.as_str()
         {
-            return Finding::IsProvider;
+            return Finding::IsProvider(to.to_owned());
         }
         let what = format!("{} answers, and is {role}", answers.calls_itself());
         refused.push(Refusal::new(what).advised("trunkline switchover QUEUE --to NAME"));

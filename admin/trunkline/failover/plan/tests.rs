@@ -85,7 +85,7 @@ fn texts(refused: &[Refusal]) -> String {
 fn refused(hosts: &[HostFacts], words: &str) {
     match dead(hosts, Some("pollux"), None) {
         Finding::Refused(why) => assert!(texts(&why).contains(words), "{words}: {why:?}"),
-        other @ (Finding::Dead(_) | Finding::IsProvider | Finding::Busy(_)) => {
+        other @ (Finding::Dead(_) | Finding::IsProvider(_) | Finding::Busy(_)) => {
             panic!("{words}: {other:?}")
         }
     }
@@ -158,7 +158,10 @@ fn who_answers_is_not_off_and_whom_nobody_knows_is_not_given_up() {
         &[host(castor(Role::Fenced)), pollux()],
         "castor (host1) answers, and is fenced",
     );
-    assert_eq!(dead(&hosts, Some("castor"), None), Finding::IsProvider);
+    assert_eq!(
+        dead(&hosts, Some("castor"), None),
+        Finding::IsProvider("castor".into())
+    );
     // A physical copy of it is not it, and nor is a host without identity.
     let copy = Introduction {
         in_recovery: true,
