@@ -162,7 +162,8 @@ begin
                   from trunkline.captured c join pgq.queue q on q.queue_id = c.queue_id
                  where q.queue_name = i_queue and c.dropped_at is null) w (name, writers)
          where w.writers <> '{}'), '[]'), 'tables', coalesce((
-        select jsonb_agg(jsonb_build_object('oid', c.table_oid::bigint, 'schema', n.nspname, 'name', r.relname) order by 2, 3)
+        select jsonb_agg(jsonb_build_object('oid', c.table_oid::bigint, 'schema', n.nspname, 'name', r.relname)
+                         order by n.nspname, r.relname)
           from trunkline.captured c
           join pgq.queue q on q.queue_id = c.queue_id
           join pg_class r on r.oid = c.table_oid

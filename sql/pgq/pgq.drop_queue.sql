@@ -20,7 +20,8 @@ begin
         raise exception 'No such event queue' using detail = coalesce(x_queue_name, 'null');
     end if;
     if to_regclass('trunkline.captured') is not null then
-        execute 'select string_agg(format(''%I.%I'', c.schema_name, c.table_name), '', '' order by 1) '
+        execute 'select string_agg(format(''%I.%I'', c.schema_name, c.table_name), '', '' '
+                'order by c.schema_name, c.table_name) '
                 'from trunkline.captured c where c.queue_id = $1' into v_captured using v_queue.queue_id;
         if v_captured is not null then
             raise exception 'cannot drop queue, tables are captured into it' using errcode = '55006',

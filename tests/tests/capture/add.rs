@@ -203,7 +203,7 @@ async fn a_dropped_queue_leaves_nothing_of_capture_behind() {
     let p = Provider::start().await;
     p.run("create table t (id int primary key); create table u (id int primary key); select pgq.create_queue('stays')")
         .await;
-    let made = "select string_agg(p.proname || ' ' || q.queue_name, ', ' order by 1) from pg_proc p \
+    let made = "select string_agg(p.proname || ' ' || q.queue_name, ', ' order by p.proname) from pg_proc p \
                 left join pgq.queue q on p.proname ~ ('_' || q.queue_id || '$') \
                 where p.pronamespace = 'trunkline'::regnamespace and p.proname ~ '_[0-9]+$'";
     p.run("select trunkline.add_table('stays', 'job', 'public', 'u')")

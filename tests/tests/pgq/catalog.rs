@@ -12,7 +12,7 @@ select format('function %s(%s) returns %s%s%s, %s', p.proname, pg_get_function_a
               pg_get_function_result(p.oid), case when p.proisstrict then ' strict' end,
               case p.provolatile when 'v' then ' volatile' when 's' then ' stable' else ' immutable' end,
               coalesce((select string_agg(case a.grantee when 0 then 'public' else a.grantee::regrole::text end, ' '
-                                          order by 1)
+                                          order by a.grantee::regrole::text)
                           from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
                          where a.grantee <> p.proowner), 'nobody'))
   from pg_proc p where p.pronamespace = 'pgq'::regnamespace
@@ -48,7 +48,7 @@ select format('role %s in %s', m.member::regrole, m.roleid::regrole) from pg_aut
  where m.roleid::regrole::text like 'pgq%'
 union all
 select 'schema ' || (select string_agg(case a.grantee when 0 then 'public' else 'owner' end || '=' || a.privilege_type, ' '
-                                       order by 1) from aclexplode(n.nspacl) a)
+                                       order by a.grantee = 0, a.privilege_type) from aclexplode(n.nspacl) a)
   from pg_namespace n where n.nspname = 'pgq'";
 
 async fn objects(side: &mut Side) -> BTreeSet<String> {

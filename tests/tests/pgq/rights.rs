@@ -27,7 +27,7 @@ async fn lint(client: &Client, when: &str) {
     );
     assert_eq!(ask(client, &loose).await, "", "{when}: search_path");
     let open = format!(
-        "select coalesce(string_agg(p.oid::regprocedure::text, ', ' order by 1), '') from pg_proc p \
+        "select coalesce(string_agg(p.oid::regprocedure::text, ', ' order by p.oid), '') from pg_proc p \
            join pg_namespace n on n.oid = p.pronamespace \
           cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a \
           where n.nspname in {OURS} and a.grantee = 0 and p.proname <> 'version' and p.proname !~ '^get_.*_info$' \

@@ -234,7 +234,7 @@ fn other_names(here: u32, there: u32) {
         check(&r);
     }
     // Copied again, in each way; what stood on the table is back.
-    let indexes = "select string_agg(indexname, ' ' order by 1) from pg_indexes where schemaname = 'archive' and tablename = 'flat'";
+    let indexes = "select string_agg(indexname, ' ' order by indexname) from pg_indexes where schemaname = 'archive' and tablename = 'flat'";
     let before = r.on_subscriber(indexes);
     r.on_provider("insert into flat select i, repeat('f', 300) from generate_series(100, 15000) i");
     check(&r);
