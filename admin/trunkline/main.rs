@@ -130,7 +130,8 @@ enum Command {
     },
     /// Make a standby the provider of a queue's set, and the provider its standby, as planned
     ///
-    /// Reads the replay.toml of any node of the set: its provider_db names the hosts. Every transaction that the
+    /// Reads the replay.toml of any node of the set: its provider_db names the hosts; without QUEUE all that -c names,
+    /// whose queues move together or not at all. Every transaction that the
     /// provider has committed is on the node before the node takes its first write, and at no moment do two nodes take
     /// writes. If something fails before that, the provider takes writes again. Commands of --before and --after find
     /// TRUNKLINE_QUEUE, TRUNKLINE_OLD and TRUNKLINE_NEW in their environment, and have a minute.

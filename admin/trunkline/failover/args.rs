@@ -56,7 +56,8 @@ pub(crate) struct FailoverArgs {
     /// follow
     #[arg(long)]
     pub(crate) force: bool,
-    /// Print JSON: {"operation", "step", "term", "old", "new", "pause_ms", "final_tick", "followers", "lost_possible"}
+    /// Print JSON: {"queue", "operation", "step", "term", "old", "new", "pause_ms", "final_tick", "followers",
+    /// "lost_possible"}
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -8,8 +8,8 @@ use crate::fence::patience;
 /// Which node becomes the provider, and how long that may take.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SwitchoverArgs {
-    /// The queue whose name the set has
-    pub(super) queue: String,
+    /// The queue whose name the set has; without it those of all replay.toml that are named with -c
+    pub(super) queue: Option<String>,
     /// The node that becomes the provider: `node` in its replay.toml
     #[arg(long, value_name = "NAME", required_unless_present_any = ["resume", "abort"])]
     pub(super) to: Option<String>,
@@ -48,16 +48,17 @@ pub(crate) struct SwitchoverArgs {
     /// With --abort: the node that does not answer is off for ever. With --resume: so are those that do not follow
     #[arg(long)]
     pub(super) force: bool,
-    /// Print JSON: {"operation", "step", "term", "old", "new", "pause_ms", "final_tick", "followers"}
+    /// Print JSON, an object for each queue: {"queue", "operation", "step", "term", "old", "new", "pause_ms",
+    /// "final_tick", "followers"}
     #[arg(long)]
     pub(super) json: bool,
 }
 
 impl SwitchoverArgs {
-    /// The failover that `--or-failover` asks for.
-    pub(super) fn failover(&self) -> FailoverArgs {
+    /// The failover of a queue that `--or-failover` asks for.
+    pub(super) fn failover(&self, queue: &str) -> FailoverArgs {
         FailoverArgs {
-            queue: self.queue.clone(),
+            queue: queue.to_owned(),
             to: self.to.clone(),
             elect: false,
             loss: self.loss.clone(),

@@ -97,6 +97,23 @@ impl Work<'_> {
         }
     }
 
+    /// Asks the new provider once more whether it can be promoted. `set`: what the old one has.
+    pub(super) async fn look_again(&mut self, set: &str) -> Result<(), Stop> {
+        let node = self.new_name();
+        let queue = self.plan.queue.clone();
+        let looked = self.new.ask_within(self.limit, async |session| {
+            operation::not_promotable(&**session, &queue, Some(set)).await
+        });
+        let obstacles = looked.await.map_err(|why| Stop::of(&node, &why))?;
+        match obstacles.into_iter().next() {
+            None => Ok(()),
+            Some(first) => Err(Stop {
+                hint: first.hint,
+                ..Stop::late(format!("{node}: {}", first.reason))
+            }),
+        }
+    }
+
     /// Waits until the new provider has applied the final tick.
     pub(super) async fn catch_up(&mut self) -> Result<(), Stop> {
         let node = self.new_name();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use admin::exit::{Exit, Failure};
 use admin::output;
-use serde_json::json;
+use serde_json::{Value, json};
 use sql::connect::Purpose;
 use sql::operation::{self, OperationId};
 use sql::our_sessions;
@@ -96,42 +96,72 @@ async fn of_new(
     operation::new_id(session).await
 }
 
-/// Tells why a switchover does not begin, or what it would do; exit code 3 or 0.
-pub(super) fn tell(
-    args: &SwitchoverArgs,
-    refused: &[Refusal],
-    ready: Option<&Readiness>,
-) -> Result<Exit, Failure> {
-    let relations = ready.map(|ready| ready.old_size.relations);
-    let pause = relations.map(|count| PAUSE_OF_ONE * count.unsigned_abs());
-    let exit = if refused.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Failed
-    };
-    if args.json {
-        output::print_json(&json!({
+/// What is known of a queue's switchover before it begins.
+pub(super) struct Asked {
+    /// The queue.
+    pub queue: String,
+    /// What stands in the way.
+    pub refused: Vec<Refusal>,
+    /// What both nodes say; None: it is not known which nodes they are.
+    pub ready: Option<Readiness>,
+}
+
+impl Asked {
+    /// How long writes would wait for the fence and the opening.
+    fn pause(&self) -> Option<Duration> {
+        let relations = self.ready.as_ref()?.old_size.relations;
+        Some(PAUSE_OF_ONE * relations.unsigned_abs())
+    }
+
+    fn json(&self, to: Option<&str>) -> Value {
+        let ready = self.ready.as_ref();
+        json!({
+            "queue": self.queue,
             "step": "prepare",
             "old": ready.map(|ready| &ready.old),
-            "new": args.to,
-            "refused": refused,
-            "relations": relations,
+            "new": to,
+            "refused": self.refused,
+            "relations": ready.map(|ready| ready.old_size.relations),
             "lag_seconds": ready.and_then(Readiness::lag),
-            "pause_ms": pause.map(|pause| pause.as_secs_f64() * 1000.0),
-        }))?;
-        return Ok(exit);
+            "pause_ms": self.pause().map(|pause| pause.as_secs_f64() * 1000.0),
+        })
     }
-    if let (Some(ready), Some(pause), Exit::Done) = (ready, pause, exit) {
-        output::print(&format!(
-            "{} can become the provider in the place of {}: {} tables and partitions, lag {:.1} s; writes would wait \
-             for about {:.1} s, those who are writing and the last ticks apart\n",
+
+    fn text(&self) -> Option<String> {
+        let (ready, pause) = (self.ready.as_ref()?, self.pause()?);
+        Some(format!(
+            "queue {}: {} can become the provider in the place of {}: {} tables and partitions, lag {:.1} s; writes \
+             would wait for about {:.1} s, those who are writing and the last ticks apart\n",
+            self.queue,
             ready.new,
             ready.old,
             ready.old_size.relations,
             ready.lag().unwrap_or(0.0),
             pause.as_secs_f64()
-        ))?;
+        ))
     }
-    refusal::print(refused);
-    Ok(exit)
+}
+
+/// Tells why switchovers do not begin, or what they would do; exit code 3 or 0.
+pub(super) fn tell(args: &SwitchoverArgs, asked: &[Asked]) -> Result<Exit, Failure> {
+    let mut refused = Vec::new();
+    for one in asked {
+        if args.json {
+            output::print_json(&one.json(args.to.as_deref()))?;
+        } else if let (Some(text), true) = (one.text(), one.refused.is_empty() && args.dry_run) {
+            output::print(&text)?;
+        }
+        let named = one.refused.iter().map(|refusal| Refusal {
+            reason: format!("queue {}: {}", one.queue, refusal.reason),
+            hint: refusal.hint.clone(),
+        });
+        refused.extend(named);
+    }
+    if refused.is_empty() {
+        return Ok(Exit::Done);
+    }
+    if !args.json {
+        refusal::print(&refused);
+    }
+    Ok(Exit::Failed)
 }

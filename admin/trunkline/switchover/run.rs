@@ -1,28 +1,26 @@
-//! A switchover from its first question to its end: a new one, one that goes on, or one that is given up.
+//! What a switchover is asked for: new ones of one or several queues, those that go on, or those that are given up.
 
 use std::time::{Duration, Instant};
 
 use admin::cli::{self, CommonArgs};
-use admin::config::AnyConfig;
+use admin::config::{AnyConfig, ReplayConfig};
 use admin::exit::{Exit, Failure};
 use sql::connect::ApplicationName;
-use sql::operation::{Kind, Plan, Step};
+use sql::operation::{Kind, Operation, Plan, Step};
 use sql::queue::lineage::NodeId;
 use sql::role::Role;
 
 use super::args::SwitchoverArgs;
+use super::drive::{Stages, last_of, lead};
 use super::plan::{Casting, Course, Wish, cast, course, refusals};
-use super::prepare;
+use super::prepare::{self, Asked};
 use super::unwind::GivenUp;
 use crate::failover;
 use crate::topology::facts::{HostFacts, NodeFacts, running};
 use crate::topology::hosts::{self, Host};
-use crate::topology::work::{Options, Stop, Work};
+use crate::topology::work::{Options, Work};
 
-/// How long nodes that do not answer are asked again before a step that failed is not taken back.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The same for a person, who can repeat the command.
+/// How long a node that does not answer is asked again when a person gives an operation up and can repeat the command.
 const PATIENCE_BY_HAND: Duration = Duration::from_secs(5);
 
 /// How much longer a fence, a promotion, or what takes them back may take for each table and partition.
@@ -30,6 +28,27 @@ const WORK_OF_ONE: Duration = Duration::from_millis(5);
 
 /// The same for an operation that goes on, whose tables nobody has counted.
 const WORK_OF_ALL: Duration = Duration::from_secs(60);
+
+/// The hosts of a queue's set, and what each of them says.
+struct Set {
+    queue: String,
+    name: ApplicationName,
+    hosts: Vec<Host>,
+    said: Vec<HostFacts>,
+}
+
+impl Set {
+    async fn ask(config: &ReplayConfig) -> Result<Set, Failure> {
+        let (name, mut hosts) = hosts::of_config(config)?;
+        let said = hosts::facts_of(&mut hosts, &config.queue).await;
+        Ok(Set {
+            queue: config.queue.clone(),
+            name,
+            hosts,
+            said,
+        })
+    }
+}
 
 /// Runs `trunkline switchover`.
 ///
@@ -48,30 +67,20 @@ pub(crate) async fn run(
         let what = "--fenced, --without, --behind and --yes are for --or-failover";
         return Err(Failure::message(Exit::Usage, what));
     }
-    let replay = hosts::config_of(configs, &args.queue)?;
-    let (name, mut hosts) = hosts::of_config(replay)?;
-    let beside = Beside { args, common, name };
-    let said = hosts::facts_of(&mut hosts, &args.queue).await;
+    let mut sets = Vec::new();
+    for config in hosts::configs_of(configs, args.queue.as_deref())? {
+        sets.push(Set::ask(config).await?);
+    }
     if args.resume || args.abort {
-        let operation = running(&said, Kind::Switchover, &args.queue, args.to.as_deref())?;
-        let plan = Plan {
-            queue: args.queue.clone(),
-            id: operation.id,
-            kind: operation.kind,
-            old: operation.old.clone(),
-            new: operation.new.clone(),
-            was_fenced: operation.was_fenced,
-        };
-        let work = work(beside, hosts, &said, plan, WORK_OF_ALL);
+        let left = left(sets, args, common)?;
         return if args.resume {
-            resume(work, args).await
+            resume(left, args).await
         } else {
-            abort(work).await
+            abort(left).await
         };
     }
-    if args.or_failover && !failover::has_provider(&said) {
-        let instead = args.failover();
-        return failover::run(&instead, configs, common).await;
+    if args.or_failover && !sets.iter().all(|set| failover::has_provider(&set.said)) {
+        return instead(&sets, args, configs, common).await;
     }
     let Some(to) = args.to.as_deref() else {
         return Err(Failure::message(
@@ -79,51 +88,112 @@ pub(crate) async fn run(
             "--to names the node that becomes the provider",
         ));
     };
-    let cast = match cast(&said, to) {
-        Casting::Cast(cast) => cast,
-        Casting::IsProvider => {
-            let done = format!("{to} is the provider of queue {} already", args.queue);
-            cli::say(common, &done)?;
-            return Ok(Exit::Done);
-        }
-        Casting::Busy(busy) => return Err(busy.failure(&args.queue)),
-        Casting::Refused(refused) => return prepare::tell(args, &refused, None),
-    };
-    let (ready, id) = prepare::ask(&mut hosts, &cast, &args.queue).await?;
-    let refused = refusals(&ready, args.max_lag);
-    if !refused.is_empty() || args.dry_run {
-        return prepare::tell(args, &refused, Some(&ready));
+    begin(sets, to, args, common).await
+}
+
+/// The failovers that take the place of switchovers whose provider does not answer.
+async fn instead(
+    sets: &[Set],
+    args: &SwitchoverArgs,
+    configs: &[AnyConfig],
+    common: &CommonArgs,
+) -> Result<Exit, Failure> {
+    if let Some(alive) = sets.iter().find(|set| failover::has_provider(&set.said)) {
+        let what =
+            "nothing was done: some of the queues have a provider, and some have none that answers";
+        return Err(Failure::message(Exit::Failed, what)
+            .with_hint(format!("name the queue; {} has one", alive.queue)));
     }
-    let relations = ready.old_size.relations.max(ready.new_size.relations);
-    let plan = Plan {
-        queue: args.queue.clone(),
-        id,
-        kind: Kind::Switchover,
-        old: cast.old,
-        new: cast.new,
-        was_fenced: cast.was_fenced,
+    let mut exit = Exit::Done;
+    let (mut failures, mut is_any_done) = (Vec::new(), false);
+    for set in sets {
+        match failover::run(&args.failover(&set.queue), configs, common).await {
+            Ok(Exit::Done) => is_any_done = true,
+            Ok(other) => exit = other,
+            Err(failure) => failures.push(failure),
+        }
+    }
+    if is_any_done && !failures.is_empty() {
+        failures.iter().for_each(|failure| {
+            failure.print();
+        });
+        return Ok(Exit::Part);
+    }
+    last_of(failures).map(|_| exit)
+}
+
+/// New switchovers: nothing is begun before all queues are known to be ready.
+async fn begin(
+    sets: Vec<Set>,
+    to: &str,
+    args: &SwitchoverArgs,
+    common: &CommonArgs,
+) -> Result<Exit, Failure> {
+    let (mut asked, mut ready) = (Vec::new(), Vec::new());
+    for mut set in sets {
+        let cast = match cast(&set.said, to) {
+            Casting::Cast(cast) => cast,
+            Casting::IsProvider => {
+                let done = format!("{to} is the provider of queue {} already", set.queue);
+                cli::say(common, &done)?;
+                continue;
+            }
+            Casting::Busy(busy) => return Err(busy.failure(&set.queue)),
+            Casting::Refused(refused) => {
+                asked.push(Asked {
+                    queue: set.queue,
+                    refused,
+                    ready: None,
+                });
+                continue;
+            }
+        };
+        let (readiness, id) = prepare::ask(&mut set.hosts, &cast, &set.queue).await?;
+        let relations = readiness
+            .old_size
+            .relations
+            .max(readiness.new_size.relations);
+        let plan = Plan {
+            queue: set.queue.clone(),
+            id,
+            kind: Kind::Switchover,
+            old: cast.old,
+            new: cast.new,
+            was_fenced: cast.was_fenced,
+        };
+        asked.push(Asked {
+            queue: set.queue.clone(),
+            refused: refusals(&readiness, args.max_lag),
+            ready: Some(readiness),
+        });
+        ready.push((set, plan, WORK_OF_ONE * relations.unsigned_abs()));
+    }
+    if asked.is_empty() {
+        return Ok(Exit::Done);
+    }
+    if args.dry_run || asked.iter().any(|one| !one.refused.is_empty()) {
+        return prepare::tell(args, &asked);
+    }
+    let works = ready.into_iter();
+    let begin = works.map(|(set, plan, more)| work(set, plan, more, args, common));
+    let stages = Stages {
+        begin: begin.collect(),
+        ..Stages::default()
     };
-    let more = WORK_OF_ONE * relations.unsigned_abs();
-    let work = work(beside, hosts, &said, plan, more);
-    from_the_beginning(work, args).await
+    lead(stages, args).await
 }
 
-/// What a switchover has beside its nodes.
-struct Beside<'a> {
-    args: &'a SwitchoverArgs,
-    common: &'a CommonArgs,
-    name: ApplicationName,
-}
-
-/// The switchover, with each node's host. A node that does not answer is one of the hosts that do not.
+/// The switchover of a set, with each node's host. A node that does not answer is one of the hosts that do not.
 fn work<'a>(
-    beside: Beside<'a>,
-    hosts: Vec<Host>,
-    said: &[HostFacts],
+    set: Set,
     plan: Plan,
     more: Duration,
+    args: &'a SwitchoverArgs,
+    common: &'a CommonArgs,
 ) -> Work<'a> {
-    let Beside { args, common, name } = beside;
+    let Set {
+        name, hosts, said, ..
+    } = set;
     let is = |facts: &HostFacts, node: NodeId| {
         let said = facts.said.as_ref();
         said.is_ok_and(|NodeFacts { is, .. }| {
@@ -132,12 +202,12 @@ fn work<'a>(
     };
     let silent: Vec<Host> = hosts
         .iter()
-        .zip(said)
+        .zip(&said)
         .filter(|(_, facts)| facts.said.is_err())
         .map(|(host, _)| host.again())
         .collect();
     let (mut old, mut new, mut others) = (None, None, Vec::new());
-    for (host, facts) in hosts.into_iter().zip(said) {
+    for (host, facts) in hosts.into_iter().zip(&said) {
         if is(facts, plan.old.node) {
             old.get_or_insert(host);
         } else if is(facts, plan.new.node) {
@@ -174,74 +244,69 @@ fn work<'a>(
     }
 }
 
-async fn from_the_beginning(mut work: Work<'_>, args: &SwitchoverArgs) -> Result<Exit, Failure> {
-    match work.begin().await {
-        Ok(()) => from_the_fence(work, args).await,
-        Err(stop) => undone(work, stop).await,
+/// The operations that are left of commands that have died. A queue that has none is left out where another one has.
+fn left<'a>(
+    sets: Vec<Set>,
+    args: &'a SwitchoverArgs,
+    common: &'a CommonArgs,
+) -> Result<Vec<Work<'a>>, Failure> {
+    let (mut found, mut none) = (Vec::new(), Vec::new());
+    for set in sets {
+        let is_any = set.said.iter().any(|host| {
+            let said = host.said.as_ref();
+            said.is_ok_and(|facts| facts.running().is_some())
+        });
+        match running(&set.said, Kind::Switchover, &set.queue, args.to.as_deref()) {
+            Ok(operation) => {
+                let plan = plan_of(&set.queue, operation);
+                found.push(work(set, plan, WORK_OF_ALL, args, common));
+            }
+            Err(failure) if is_any => return Err(failure),
+            Err(failure) => none.push(failure),
+        }
+    }
+    if found.is_empty() {
+        last_of(none)?;
+        return Ok(found);
+    }
+    for failure in none {
+        eprintln!("warning: {}", failure.error);
+    }
+    Ok(found)
+}
+
+fn plan_of(queue: &str, operation: &Operation) -> Plan {
+    Plan {
+        queue: queue.to_owned(),
+        id: operation.id,
+        kind: operation.kind,
+        old: operation.old.clone(),
+        new: operation.new.clone(),
+        was_fenced: operation.was_fenced,
     }
 }
 
-async fn from_the_fence(mut work: Work<'_>, args: &SwitchoverArgs) -> Result<Exit, Failure> {
-    let promoted = async {
-        let set = work.fence(args).await?;
-        work.catch_up().await?;
-        work.promote(Some(&set)).await
-    };
-    match promoted.await {
-        Ok(()) => after_the_promotion(work).await,
-        Err(stop) => undone(work, stop).await,
-    }
-}
-
-async fn after_the_promotion(mut work: Work<'_>) -> Result<Exit, Failure> {
-    let is_whole = work.open().await?;
-    let force = work.options.force;
-    work.follow(is_whole, force).await
-}
-
-/// Gives up what could not be done; if it was too late for that, it is done.
-async fn undone(mut work: Work<'_>, stop: Stop) -> Result<Exit, Failure> {
-    match work.give_up(false, &stop.text, PATIENCE).await {
-        Ok(GivenUp::Promoted | GivenUp::Over(Step::Done)) => after_the_promotion(work).await,
-        Ok(GivenUp::Undone(state)) => {
-            work.report(Step::Aborted)?;
-            let state = format!("{} {state}", work.old_name());
-            Err(stop.failure(&state))
-        }
-        Ok(GivenUp::Over(_)) => {
-            work.report(Step::Aborted)?;
-            Err(stop.failure("nothing has changed"))
-        }
-        Err(failure) => {
-            stop.failure("it is to be given up").print();
-            Err(failure)
-        }
-    }
-}
-
-/// Goes on with an operation whose command has died.
-async fn resume(mut work: Work<'_>, args: &SwitchoverArgs) -> Result<Exit, Failure> {
-    let (old, new) = work.known().await;
-    match course(Wish::Resume, old, new) {
-        Course::GoOn(Step::Prepare) => from_the_beginning(work, args).await,
-        Course::GoOn(Step::Fence) => from_the_fence(work, args).await,
-        Course::GoOn(_) => after_the_promotion(work).await,
-        Course::GiveUp { .. } => {
-            let what = format!("the operation to {} was given up before", work.new_name());
-            undone(work, Stop::late(what)).await
-        }
-        Course::Over(step) => {
-            work.say(&format!(
+/// Goes on with operations whose command has died.
+async fn resume(left: Vec<Work<'_>>, args: &SwitchoverArgs) -> Result<Exit, Failure> {
+    let mut stages = Stages::default();
+    for mut work in left {
+        let (old, new) = work.known().await;
+        match course(Wish::Resume, old, new) {
+            Course::GoOn(Step::Prepare) => stages.begin.push_back(work),
+            Course::GoOn(Step::Fence) => stages.fence.push_back(work),
+            Course::GoOn(_) => stages.open.push_back(work),
+            Course::GiveUp { .. } => stages.given_up.push_back(work),
+            Course::Over(step) => work.say(&format!(
                 "the operation to {} is {}",
                 work.new_name(),
                 step.as_str()
-            ))?;
-            Ok(Exit::Done)
+            ))?,
+            Course::NewIsSilent => return Err(silent(&work.new_name(), &work)),
+            Course::OldIsSilent => return Err(silent(&work.old_name(), &work)),
+            Course::IsPromoted | Course::Contradiction => return Err(work.contradiction()),
         }
-        Course::NewIsSilent => Err(silent(&work.new_name(), &work)),
-        Course::OldIsSilent => Err(silent(&work.old_name(), &work)),
-        Course::IsPromoted | Course::Contradiction => Err(work.contradiction()),
     }
+    lead(stages, args).await
 }
 
 fn silent(node: &str, work: &Work<'_>) -> Failure {
@@ -253,8 +318,18 @@ fn silent(node: &str, work: &Work<'_>) -> Failure {
     ))
 }
 
-/// Gives up an operation whose command has died.
-async fn abort(mut work: Work<'_>) -> Result<Exit, Failure> {
+/// Gives up operations whose command has died.
+async fn abort(left: Vec<Work<'_>>) -> Result<Exit, Failure> {
+    let mut failures = Vec::new();
+    for mut work in left {
+        if let Err(failure) = abort_one(&mut work).await {
+            failures.push(failure);
+        }
+    }
+    last_of(failures)
+}
+
+async fn abort_one(work: &mut Work<'_>) -> Result<(), Failure> {
     let force = work.options.force;
     let (new, old) = (work.new_name(), work.old_name());
     let given_up = work.give_up(force, "given up by --abort", PATIENCE_BY_HAND);
@@ -270,15 +345,11 @@ async fn abort(mut work: Work<'_>) -> Result<Exit, Failure> {
             work.report(Step::Aborted)?;
             work.say(&format!(
                 "the operation to {new} is given up: {old} {state}"
-            ))?;
-            Ok(Exit::Done)
+            ))
         }
-        GivenUp::Over(step) => {
-            work.say(&format!(
-                "the operation to {new} is {} already",
-                step.as_str()
-            ))?;
-            Ok(Exit::Done)
-        }
+        GivenUp::Over(step) => work.say(&format!(
+            "the operation to {new} is {} already",
+            step.as_str()
+        )),
     }
 }

@@ -1,5 +1,6 @@
 //! The hosts of a set: a session to each, opened again when it breaks, and questions that end in time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use admin::config::{AnyConfig, ReplayConfig};
@@ -228,6 +229,31 @@ pub(crate) fn config_of<'a>(
         [one] => Ok(*one),
         _ => wrong("more than one config file is a replay's of queue"),
     }
+}
+
+/// The configs of this queue, or of all queues: one for each.
+///
+/// # Errors
+/// [`Exit::Usage`]: none is a replay's, or several are of one queue.
+pub(crate) fn configs_of<'a>(
+    configs: &'a [AnyConfig],
+    queue: Option<&str>,
+) -> Result<Vec<&'a ReplayConfig>, Failure> {
+    if let Some(queue) = queue {
+        return config_of(configs, queue).map(|one| vec![one]);
+    }
+    let replays = configs.iter().filter_map(|config| match config {
+        AnyConfig::Replay(replay) => Some(replay.queue.as_str()),
+        AnyConfig::Ticker(_) => None,
+    });
+    let queues: BTreeSet<&str> = replays.collect();
+    if queues.is_empty() {
+        let what = "no config file is a replay's";
+        return Err(Failure::message(Exit::Usage, what)
+            .with_hint("-c names the replay.toml of a node of the set, or a directory of them"));
+    }
+    let each = queues.into_iter().map(|queue| config_of(configs, queue));
+    each.collect()
 }
 
 /// The hosts that a config names, at least two, and what sessions to them are called.

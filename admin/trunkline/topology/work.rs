@@ -12,7 +12,7 @@ use sql::subscriber::position::Position;
 use super::hosts::{Host, Unanswered};
 
 /// How often the rows are told that the command still works.
-const BEAT: Duration = Duration::from_secs(5);
+pub(crate) const BEAT: Duration = Duration::from_secs(5);
 
 /// What an operation is told on its command line.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +128,15 @@ impl Work<'_> {
         say(self.common, line)
     }
 
+    /// Names the queue in what stopped the operation, if several queues are moved.
+    pub(crate) fn of_queue(&self, stop: Stop, is_several: bool) -> Stop {
+        if !is_several {
+            return stop;
+        }
+        let text = format!("queue {}: {}", self.plan.queue, stop.text);
+        Stop { text, ..stop }
+    }
+
     /// Notes a step on the new provider's node.
     pub(crate) async fn note_new(&mut self, step: Step) -> Result<(), Unanswered> {
         let (queue, id, last) = (self.plan.queue.as_str(), self.plan.id, self.last);
@@ -182,6 +191,7 @@ impl Work<'_> {
             .map(|(node, follows)| json!({"node": node, "follows": follows}))
             .collect();
         let mut report = json!({
+            "queue": self.plan.queue,
             "operation": self.plan.id.0.to_string(),
             "step": step.as_str(),
             "term": self.term,

@@ -38,6 +38,7 @@ mod switchover;
 mod switchover_faults;
 mod switchover_killed;
 mod switchover_refused;
+mod switchover_several;
 
 use std::time::Duration;
 

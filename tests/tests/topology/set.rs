@@ -152,11 +152,52 @@ impl Hosts {
         hosts
     }
 
+    /// A further queue in the databases of all nodes, with this table; each node's replay of it is a standby's. Gives
+    /// these replays; their configs, and those of queue q1, are in a directory `set` of each node's scratch.
+    pub(crate) fn further_queue(&mut self, queue: &str, table: &str) -> Vec<Node> {
+        let mut replays = Vec::new();
+        for (node, name) in NAMES.iter().enumerate().take(self.nodes.len()) {
+            self.on(
+                node,
+                &format!("create table {table} (id int primary key, v text)"),
+            );
+            let (scratch, ticker) = (&self.scratches[node], &self.tickers[node]);
+            let text = std::fs::read_to_string(&ticker.config).unwrap();
+            let text = text.replace("queues = [", &format!("queues = [\"{queue}\", "));
+            std::fs::write(&ticker.config, text).unwrap();
+            ticker.run(&["install"]).ok();
+            ticker.run(&["reload"]).ok();
+            let first = std::fs::read_to_string(&self.replays[node].config).unwrap();
+            scratch.file("set/q1.toml", &first);
+            let job = format!("{name}-{queue}");
+            let text = first
+                .replace(
+                    &format!("job_name = \"{name}\""),
+                    &format!("job_name = \"{job}\""),
+                )
+                .replace("\"q1\"", &format!("\"{queue}\""));
+            let config = scratch.file(&format!("set/{queue}.toml"), &text);
+            replays.push(Node::new("replay", scratch, &config, &job));
+        }
+        replays[0].run(&["install", "--first"]).ok();
+        for replay in &replays {
+            replay.run(&["install"]).ok();
+            replay.run(&["start", "-d"]).ok();
+        }
+        for replay in &replays[1..] {
+            replay.run(&["add", table, "--wait"]).ok();
+        }
+        self._daemons.0.extend(replays.iter().cloned());
+        replays
+    }
+
     pub(crate) fn role(&self, node: usize) -> String {
-        self.on(
-            node,
-            "select role || ' ' || term from trunkline.my_role('q1')",
-        )
+        self.role_of(node, "q1")
+    }
+
+    pub(crate) fn role_of(&self, node: usize, queue: &str) -> String {
+        let role = format!("select role || ' ' || term from trunkline.my_role('{queue}')");
+        self.on(node, &role)
     }
 
     #[track_caller]

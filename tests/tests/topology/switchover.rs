@@ -28,6 +28,9 @@ fn switch(hosts: &Hosts, at: usize, new: usize, more: &[&str]) -> Value {
         "--json",
         "--drain",
         "120",
+        // A machine that does other work lags, too.
+        "--max-lag",
+        "120",
     ];
     let args = [&args, more].concat();
     let said = command(hosts, at).run(&args).ok();
