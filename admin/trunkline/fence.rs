@@ -11,6 +11,7 @@ use admin::output;
 use serde_json::json;
 use sql::moment::{self, LockTimeout as _};
 use sql::role::{self, Unfenced};
+use sql::successor;
 
 use crate::places::{self, Located, PlaceArgs};
 
@@ -28,7 +29,10 @@ pub(crate) struct FenceArgs {
     /// Leave default_transaction_read_only of the database alone, by which clients find the provider
     #[arg(long)]
     no_read_only: bool,
-    /// Print JSON: {"queue", "database", "new", "final_tick", "tables", "read_only", "seconds"}
+    /// Then wait this long until a standby has applied all that was written; exit code 1 if none has
+    #[arg(long, value_name = "SECONDS", value_parser = patience)]
+    applied: Option<Duration>,
+    /// Print JSON: {"queue", "database", "new", "final_tick", "tables", "read_only", "seconds", "applied_by"}
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -60,7 +64,8 @@ pub(crate) fn patience(text: &str) -> Result<Duration, String> {
 /// Runs `trunkline fence`.
 ///
 /// Errors: [`Exit::TimedOut`] if others wrote all the time, and the last to do so are named: nothing has changed.
-/// [`Exit::Failed`] if the database refuses: nothing has changed either.
+/// [`Exit::Failed`] if the database refuses: nothing has changed either. With `--applied` the fence stands also where
+/// no standby has everything in time, which ends with [`Exit::Part`].
 pub(crate) async fn fence(
     args: &FenceArgs,
     configs: &[AnyConfig],
@@ -84,11 +89,12 @@ pub(crate) async fn fence(
         );
     }
     if args.json {
+        let heir = handed_over(args, &place).await?;
         output::print_json(&json!({
             "queue": queue, "database": place.name, "new": fence.is_new, "final_tick": fence.last.tick.id.0,
-            "tables": fence.tables, "read_only": fence.read_only, "seconds": seconds,
+            "tables": fence.tables, "read_only": fence.read_only, "seconds": seconds, "applied_by": heir.name(),
         }))?;
-        return Ok(Exit::Done);
+        return Ok(heir.exit(queue));
     }
     let done = if fence.is_new {
         "fenced"
@@ -103,7 +109,74 @@ pub(crate) async fn fence(
             place.name, fence.tables, fence.last.tick.id.0
         ),
     )?;
-    Ok(Exit::Done)
+    let heir = handed_over(args, &place).await?;
+    if let Some(name) = heir.name() {
+        say(common, &format!("{name} has applied all of it"))?;
+    }
+    Ok(heir.exit(queue))
+}
+
+/// Who has everything of a fenced node.
+enum HandedOver {
+    /// That was not asked.
+    Unasked,
+    /// This node.
+    To(String),
+    /// None of these standbys, in time.
+    ToNobody(Vec<String>),
+}
+
+impl HandedOver {
+    fn name(&self) -> Option<&str> {
+        match self {
+            HandedOver::To(name) => Some(name),
+            HandedOver::Unasked | HandedOver::ToNobody(_) => None,
+        }
+    }
+
+    /// How the command ends. What is wrong is printed.
+    fn exit(&self, queue: &str) -> Exit {
+        let HandedOver::ToNobody(standbys) = self else {
+            return Exit::Done;
+        };
+        let who = match standbys.as_slice() {
+            [] => "no standby is known".to_owned(),
+            all => format!("not {}", all.join(", ")),
+        };
+        eprintln!(
+            "warning: queue {queue} is fenced, and no standby has applied all of it in time: {who}; what only this \
+             node has is lost if another one takes its place before"
+        );
+        Exit::Part
+    }
+}
+
+/// How long one question to the server waits.
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// Waits until a standby has everything, if that is wanted. Where no standby is known there is nothing to wait for.
+async fn handed_over(args: &FenceArgs, place: &Located) -> Result<HandedOver, Failure> {
+    let Some(limit) = args.applied else {
+        return Ok(HandedOver::Unasked);
+    };
+    let started = Instant::now();
+    loop {
+        let since = started.elapsed();
+        let wait = limit.saturating_sub(since).min(QUESTION).as_secs_f64();
+        let heirs =
+            successor::handed_over(&*place.session, &args.queue, wait, since.as_secs_f64()).await;
+        let heirs = heirs.map_err(|error| Failure {
+            exit: Exit::Part,
+            ..Failure::from(error)
+        })?;
+        if let Some(heir) = heirs.iter().find(|one| one.has_all) {
+            return Ok(HandedOver::To(heir.name.clone()));
+        }
+        if heirs.is_empty() || started.elapsed() >= limit {
+            let standbys = heirs.into_iter().map(|one| one.name).collect();
+            return Ok(HandedOver::ToNobody(standbys));
+        }
+    }
 }
 
 /// Runs `trunkline unfence`.

@@ -455,7 +455,7 @@ pub async fn fence_problems(client: &impl GenericClient) -> Result<Vec<FenceProb
 }
 
 /// Errors: schema trunkline is a stranger's, or has no function of this name and arguments.
-async fn require(client: &impl GenericClient, function: &str) -> Result<(), Error> {
+pub(crate) async fn require(client: &impl GenericClient, function: &str) -> Result<(), Error> {
     if function_exists(client, Schema::Trunkline, function).await? {
         return Ok(());
     }

@@ -1,14 +1,15 @@
-//! A standby that is ready to become the provider, and a provider of the past that comes back as a standby. Through
-//! schema trunkline's functions only.
+//! A standby that is ready to become the provider, or has all of one that is fenced, and a provider of the past that
+//! comes back as a standby. Through schema trunkline's functions only.
 
 use std::collections::HashMap;
 
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, Row};
 
 use crate::error::{Error, column};
 use crate::install::ownership::{Schema, function_exists};
 use crate::name::TableName;
 use crate::provider::WantedIdentity;
+use crate::role::require;
 
 /// The consumer under which a standby captures its tables before anybody reads them there.
 pub const SET: &str = "*";
@@ -152,4 +153,43 @@ pub async fn join(
 /// Whether a node's install knows of successors.
 pub async fn is_installed(client: &impl GenericClient) -> Result<bool, Error> {
     function_exists(client, Schema::Trunkline, "unready(text)").await
+}
+
+/// Another node that may have everything of a fenced one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heir {
+    /// What operators call it, else its identity.
+    pub name: String,
+    /// It has all tables, whole, up to the final tick, or has become the provider there.
+    pub has_all: bool,
+}
+
+/// The standbys of a fenced node, and which of them have everything; waits up to `wait` seconds until one has. Only
+/// what was said in the last so many seconds counts. Source: `trunkline.handed_over`.
+///
+/// # Errors
+/// [`Error::NotInstalled`], or those of the function.
+pub async fn handed_over(
+    client: &impl GenericClient,
+    queue: &str,
+    wait: f64,
+    seconds: f64,
+) -> Result<Vec<Heir>, Error> {
+    require(client, "handed_over(text, interval, float8)").await?;
+    let rows = client
+        .query(
+            "select name, has from trunkline.handed_over($1, $2 * interval '1 s', $3)",
+            &[&queue, &wait, &seconds],
+        )
+        .await
+        .map_err(Error::database(format!(
+            "ask who has everything of queue {queue}"
+        )))?;
+    let heir = |row: &Row| {
+        Ok(Heir {
+            name: column(row, 0)?,
+            has_all: column(row, 1)?,
+        })
+    };
+    rows.iter().map(heir).collect()
 }
