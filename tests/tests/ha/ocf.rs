@@ -18,8 +18,10 @@ use crate::{
 
 const SUCCESS: i32 = 0;
 const ERR_GENERIC: i32 = 1;
+const ERR_ARGS: i32 = 2;
 const NOT_RUNNING: i32 = 7;
 const RUNNING_MASTER: i32 = 8;
+const FAILED_MASTER: i32 = 9;
 
 /// The agent on the nodes of a set.
 struct Agent<'a> {
@@ -28,6 +30,8 @@ struct Agent<'a> {
     file: PathBuf,
     /// The directory of the cluster's commands.
     cluster: PathBuf,
+    /// The directory that is empty after a start of the host.
+    run: PathBuf,
 }
 
 impl Agent<'_> {
@@ -48,6 +52,7 @@ impl Agent<'_> {
             hosts,
             file: program("agent/trunkline", &shipped("ocf/trunkline", &[])),
             cluster,
+            run: scratch.dir("run"),
         }
     }
 
@@ -82,7 +87,8 @@ impl Agent<'_> {
             .env("OCF_RESOURCE_INSTANCE", "trunkline")
             .env("OCF_RESKEY_crm_feature_set", "3.16.2")
             .env("OCF_RESKEY_CRM_meta_interval", "10000")
-            .env("HA_SBIN_DIR", &self.cluster);
+            .env("HA_SBIN_DIR", &self.cluster)
+            .env("HA_RSCTMP", &self.run);
         command
     }
 
@@ -92,6 +98,16 @@ impl Agent<'_> {
             command.env(format!("OCF_RESKEY_{name}"), value);
         }
         run(command.arg(action).env("__OCF_ACTION", action))
+    }
+
+    /// The cluster has shot the host: what it has noted of the node is gone.
+    fn shoot(&self, node: usize) {
+        let kept = std::fs::read_dir(&self.run).unwrap();
+        for file in kept.map(|file| file.unwrap().path()) {
+            if file.to_string_lossy().contains(NAMES[node]) {
+                std::fs::remove_file(file).unwrap();
+            }
+        }
     }
 
     fn code(&self, node: usize, action: &str) -> i32 {
@@ -132,9 +148,11 @@ fn the_agent_says_what_each_node_is_and_moves_the_provider() {
     let hosts = Hosts::standbys_of(&[15, 15], TABLE);
     let agent = Agent::of(&hosts);
     let (castor, pollux) = (0, 1);
+    let operator = |node: usize| hosts.operator(node);
     wait_can(&hosts, pollux);
     assert_eq!(agent.code(castor, "monitor"), RUNNING_MASTER);
     assert_eq!(agent.code(pollux, "monitor"), SUCCESS);
+    wrong_configs_change_nothing(&hosts, &agent);
     assert_eq!(agent.score(castor), "-v 1000");
     assert_eq!(agent.score(pollux), "-v 500");
     // Another one has got further; one that is paused gets nowhere.
@@ -160,9 +178,36 @@ fn the_agent_says_what_each_node_is_and_moves_the_provider() {
     assert_eq!(agent.code(castor, "monitor"), RUNNING_MASTER);
     hosts.tickers[castor].run(&["start", "-d"]).ok();
 
-    // The cluster moves the provider.
+    // The cluster moves the provider. Its host may be switched off as soon as it is demoted: what it has taken is on
+    // the standby by then, which was held up.
     wait_can(&hosts, pollux);
-    assert_eq!(agent.code(castor, "demote"), SUCCESS);
+    let replay = hosts.replays[pollux].running();
+    signal(replay, Signal::SIGSTOP);
+    hosts.on(
+        castor,
+        "insert into t select g, 'b' from generate_series(1000, 2000) g",
+    );
+    let said = operator(castor)
+        .run(&["fence", "q1", "--applied", "0.5"])
+        .code(1);
+    said.says(&["is fenced, and no standby has applied all of it in time: not pollux"]);
+    operator(castor).run(&["unfence", "q1"]).ok();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            hosts.wait_role(castor, "fenced 1");
+            signal(replay, Signal::SIGCONT);
+        });
+        assert_eq!(agent.code(castor, "demote"), SUCCESS);
+        let rows = "select count(*), min(id), max(id) from t";
+        assert_eq!(hosts.on(pollux, rows), hosts.on(castor, rows));
+    });
+    let again = operator(castor)
+        .run(&["fence", "q1", "--applied", "60", "--json"])
+        .ok();
+    assert!(
+        again.stdout.contains(r#""applied_by": "pollux""#),
+        "{again:?}"
+    );
     assert_eq!(agent.code(castor, "monitor"), SUCCESS);
     assert_eq!(agent.score(castor), "-v 900");
     // It would be no provider any more if another one had become it.
@@ -189,9 +234,15 @@ fn the_agent_says_what_each_node_is_and_moves_the_provider() {
     assert_eq!(agent.code(pollux, "monitor"), ERR_GENERIC);
     assert_eq!(agent.code(pollux, "demote"), ERR_GENERIC);
     signal(postmaster, Signal::SIGCONT);
-    hosts.nodes[pollux].stop(Stop::Fast);
+    // Nor is a provider that crashes safely stopped: it takes writes as soon as somebody starts it again.
+    assert_eq!(agent.code(pollux, "monitor"), RUNNING_MASTER);
+    hosts.nodes[pollux].stop(Stop::Immediate);
+    assert_eq!(agent.code(pollux, "monitor"), FAILED_MASTER);
+    assert_eq!(agent.score(pollux), "-D");
+    assert_eq!(agent.code(pollux, "demote"), ERR_GENERIC);
+    assert_eq!(agent.code(pollux, "stop"), ERR_GENERIC);
+    agent.shoot(pollux);
     assert_eq!(agent.code(pollux, "monitor"), NOT_RUNNING);
-    assert_eq!(agent.code(pollux, "demote"), SUCCESS);
     assert_eq!(agent.code(pollux, "start"), ERR_GENERIC);
     assert_eq!(agent.code(pollux, "stop"), SUCCESS);
     agent.run(castor, "promote").ok();
@@ -202,6 +253,14 @@ fn the_agent_says_what_each_node_is_and_moves_the_provider() {
     assert_eq!(agent.code(pollux, "start"), SUCCESS);
     hosts.wait_role(pollux, "standby 3");
 
+    // A server that is down and was none takes no writes when it comes back.
+    hosts.nodes[pollux].stop(Stop::Fast);
+    assert_eq!(agent.code(pollux, "monitor"), NOT_RUNNING);
+    assert_eq!(agent.code(pollux, "demote"), SUCCESS);
+    assert_eq!(agent.code(pollux, "stop"), SUCCESS);
+    hosts.nodes[pollux].start_again();
+    assert_eq!(agent.code(pollux, "start"), SUCCESS);
+
     // A plain subscriber runs, and is never promoted.
     let config = std::fs::read_to_string(&hosts.replays[pollux].config).unwrap();
     let plain = config.replace("standby = true", "");
@@ -210,4 +269,43 @@ fn the_agent_says_what_each_node_is_and_moves_the_provider() {
     assert_eq!(agent.code(pollux, "monitor"), SUCCESS);
     assert_eq!(agent.score(pollux), "-D");
     assert_eq!(agent.code(pollux, "promote"), ERR_GENERIC);
+}
+
+/// A config that somebody has spoiled on a host that is well is no reason to shoot the host.
+fn wrong_configs_change_nothing(hosts: &Hosts, agent: &Agent<'_>) {
+    let (castor, pollux) = (0, 1);
+    let configs = |node: usize| [&hosts.tickers[node].config, &hosts.replays[node].config];
+    let port = hosts.nodes[castor].port().to_string();
+    // A typo, and another port, at which nobody listens.
+    for (wrong, is_readable) in [("job_name", false), (port.as_str(), true)] {
+        let rights = configs(castor).map(|file| std::fs::read_to_string(file).unwrap());
+        for (file, right) in configs(castor).iter().zip(&rights) {
+            std::fs::write(file, right.replace(wrong, "1")).unwrap();
+        }
+        assert_eq!(agent.code(castor, "monitor"), RUNNING_MASTER);
+        assert_eq!(agent.code(castor, "demote"), SUCCESS);
+        assert_eq!(hosts.role(castor), "fenced 1");
+        assert_eq!(agent.code(castor, "stop"), SUCCESS);
+        assert_eq!(agent.code(castor, "monitor"), NOT_RUNNING);
+        if !is_readable {
+            assert_eq!(agent.code(castor, "start"), ERR_ARGS);
+            assert_eq!(agent.code(castor, "validate-all"), ERR_ARGS);
+            // The host is started anew, and nothing of ours was started since.
+            agent.shoot(castor);
+            assert_eq!(agent.code(castor, "stop"), SUCCESS);
+        }
+        for (file, right) in configs(castor).iter().zip(&rights) {
+            std::fs::write(file, right).unwrap();
+        }
+        assert_eq!(agent.run(castor, "start").ok().code, SUCCESS);
+        assert_eq!(agent.run(castor, "promote").ok().code, SUCCESS);
+        assert_eq!(agent.code(castor, "monitor"), RUNNING_MASTER);
+    }
+    // A standby, too.
+    let replay = &hosts.replays[pollux].config;
+    let right = std::fs::read_to_string(replay).unwrap();
+    std::fs::write(replay, right.replace("job_name", "1")).unwrap();
+    assert_eq!(agent.code(pollux, "monitor"), SUCCESS);
+    std::fs::write(replay, right).unwrap();
+    wait_can(hosts, pollux);
 }
