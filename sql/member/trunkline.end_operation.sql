@@ -58,3 +58,25 @@ begin
 end
 $$;
 revoke all on function trunkline.abort_operation(text, bigint, text) from public;
+
+-- Function trunkline.refuse_operation(...): as trunkline.abort_operation, and leaves a row on a node that does not know of the
+-- operation. A freeze, or a beginning, whose answer was lost may be under way still: it finds the row, and fails, whenever it comes.
+-- Arguments: as of trunkline.begin_operation. Result, errors and users: as of trunkline.abort_operation.
+-- Tables: writes trunkline.operation, position and event.
+create or replace function trunkline.refuse_operation(
+    i_queue text, i_operation bigint, i_kind text, i_old_node bigint, i_old_name text, i_new_node bigint,
+    i_new_name text, i_was_fenced bool, i_error text) returns bool
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform trunkline.be_durable();
+    -- One that is just being committed is waited for.
+    insert into trunkline.operation (queue_name, operation_id, kind, old_node, old_name, new_node, new_name, was_fenced,
+                                     step, error)
+    values (i_queue, i_operation, i_kind, i_old_node, i_old_name, i_new_node, i_new_name, i_was_fenced, 'aborted', i_error)
+    on conflict do nothing;
+    return trunkline.abort_operation(i_queue, i_operation, i_error);
+end
+$$;
+revoke all on function trunkline.refuse_operation(text, bigint, text, bigint, text, bigint, text, bool, text) from public;

@@ -288,17 +288,25 @@ pub async fn step(
 }
 
 /// Gives an operation up on a node; false: it is too late, the new node is the provider. Source:
-/// `trunkline.abort_operation`.
-pub async fn abort(
-    client: &impl GenericClient,
-    queue: &str,
-    id: OperationId,
-    why: &str,
-) -> Result<bool, Error> {
+/// `trunkline.refuse_operation`.
+pub async fn abort(client: &impl GenericClient, plan: &Plan, why: &str) -> Result<bool, Error> {
+    let Plan {
+        queue, old, new, ..
+    } = plan;
     let row = client
         .query_one(
-            "select trunkline.abort_operation($1, $2, $3)",
-            &[&queue, &id.0, &why],
+            "select trunkline.refuse_operation($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            &[
+                &queue,
+                &plan.id.0,
+                &plan.kind.as_str(),
+                &old.node.0,
+                &old.name,
+                &new.node.0,
+                &new.name,
+                &plan.was_fenced,
+                &why,
+            ],
         )
         .await
         .map_err(Error::database(format!(

@@ -163,8 +163,7 @@ pub(super) async fn let_go<'h>(
 ) -> Vec<String> {
     let mut left = Vec::new();
     for host in hosts {
-        let aborted =
-            host.ask(async |session| operation::abort(&**session, &plan.queue, plan.id, why).await);
+        let aborted = host.ask(async |session| operation::abort(&**session, plan, why).await);
         if let Err(unanswered) = aborted.await {
             left.push(format!("{}: {}", host.title(), unanswered.text()));
         }

@@ -20,7 +20,7 @@ use crate::topology::work::{Stop, Work};
 struct Left {
     plan: Plan,
     course: Course,
-    /// The nodes that know of it, with their hosts.
+    /// The nodes that answer, with their hosts: one that does not know of it yet may be about to be held.
     hosts: Vec<(NodeId, Host)>,
     /// All hosts.
     all: Vec<Host>,
@@ -64,8 +64,8 @@ fn find(setup: &Setup<'_>, hosts: Vec<Host>, said: &[HostFacts]) -> Result<Left,
     let all = hosts.iter().map(Host::again).collect();
     let hosts = hosts.into_iter().enumerate();
     let hosts = hosts.filter_map(|(number, host)| {
-        let (node, _) = of(number, one.id)?;
-        Some((node, host.of_node(node)))
+        let found = nodes.iter().find(|one| one.host == number)?;
+        Some((found.node, host.of_node(found.node)))
     });
     Ok(Left {
         plan: named.map_or_else(|| plan(one), |(_, row)| plan(row)),

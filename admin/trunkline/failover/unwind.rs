@@ -43,7 +43,7 @@ pub(super) async fn give_up(work: &mut Work<'_>, why: &str) -> Result<GivenUp, F
     loop {
         let aborted = work
             .new
-            .ask(async |session| operation::abort(&**session, &plan.queue, plan.id, why).await);
+            .ask(async |session| operation::abort(&**session, &plan, why).await);
         match aborted.await {
             Ok(true) => break,
             Ok(false) => return Ok(GivenUp::Promoted),

@@ -110,10 +110,10 @@ impl Work<'_> {
         force: bool,
         why: &str,
     ) -> Result<GivenUp, Unanswered> {
-        let (queue, id) = (self.plan.queue.clone(), self.plan.id);
+        let plan = self.plan.clone();
         if new {
             let aborted = self.new.ask_within(self.limit, async |session| {
-                operation::abort(&**session, &queue, id, why).await
+                operation::abort(&**session, &plan, why).await
             });
             if !aborted.await? {
                 return Ok(GivenUp::Promoted);
@@ -131,8 +131,9 @@ impl Work<'_> {
 
     /// Aborts the old provider's row, and has it take writes again if the operation has fenced it: both or neither.
     async fn restore(&mut self, force: bool, why: &str) -> Result<GivenUp, Unanswered> {
-        let (queue, id) = (self.plan.queue.clone(), self.plan.id);
-        let was_fenced = self.plan.was_fenced;
+        let plan = self.plan.clone();
+        let (queue, id) = (plan.queue.clone(), plan.id);
+        let was_fenced = plan.was_fenced;
         let restored = self.old.ask_within(self.limit, async |session| {
             let doing = || sql::Error::database(format!("restore the provider of queue {queue}"));
             let all = session.transaction().await.map_err(doing())?;
@@ -142,7 +143,7 @@ impl Work<'_> {
             let has_fenced = row.is_some_and(|row| {
                 !was_fenced && matches!(row.step, Step::CatchUp | Step::Promote)
             });
-            let is_aborted = operation::abort(&all, &queue, id, why).await?;
+            let is_aborted = operation::abort(&all, &plan, why).await?;
             if is_aborted && has_fenced {
                 role::unfence(&all, &queue, force).await?;
             }

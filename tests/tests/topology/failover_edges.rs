@@ -59,6 +59,29 @@ fn a_node_that_is_held_applies_nothing_though_the_provider_works_and_goes_on_whe
         "t"
     );
     hosts.wait_log(1, "held=false");
+    // A freeze whose answer was lost comes later than its abort, or at the same time.
+    let of = |freeze: &str, id: u8| freeze.replace("'q1', 5", &format!("'q1', {id}"));
+    let abort = |number: u8| {
+        let nodes = format!("{}, 'castor', {}, 'pollux'", id(0), id(1));
+        format!(
+            "select trunkline.refuse_operation('q1', {number}, 'failover', {nodes}, false, 'enough')"
+        )
+    };
+    assert_eq!(hosts.on(1, &abort(7)), "t");
+    hosts.nodes[1]
+        .try_psql(DB, &format!("begin read write; {}; commit", of(&freeze, 7)))
+        .says(&["operation 7 of queue 'q1' is aborted"]);
+    let late = Session::new(&hosts.nodes[1], DB);
+    late.ask(&format!("begin read write; {}", of(&freeze, 8)));
+    std::thread::scope(|scope| {
+        let aborted = scope.spawn(|| hosts.on(1, &abort(8)));
+        let waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%refuse_op%'";
+        wait_until("the abort to wait", SOON, || hosts.on(1, waits) != "0");
+        late.ask("commit");
+        assert_eq!(aborted.join().unwrap(), "t");
+    });
+    let held = "select count(*) from trunkline.position where held_by is not null";
+    assert_eq!(hosts.on(1, held), "0");
     assert!(keys.end().len() > 100);
     hosts.assert_same(1);
 }
