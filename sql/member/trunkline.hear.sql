@@ -64,7 +64,8 @@ begin
        and (m.client, m.consumer) is distinct from (i_said ->> 'client', coalesce(i_said ->> 'consumer', m.consumer));
     -- As seldom as the time when it was heard.
     update trunkline.member m
-       set last_tick_id = (v_said.last_tick ->> 0)::bigint, last_tick_time = to_timestamp((v_said.last_tick ->> 1)::float8)
+       set last_tick_id = (v_said.last_tick ->> 0)::bigint, last_tick_time = to_timestamp((v_said.last_tick ->> 1)::float8),
+           untold_at = to_timestamp((i_said ->> 'untold_at')::float8)
      where m.queue_name = i_queue and m.node_id = v_said.node and m.heard_at >= v_now and v_said.last_tick <> 'null';
     if v_said.node = v_own then
         return null;

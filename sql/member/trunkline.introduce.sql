@@ -14,9 +14,10 @@
 --   priority      trunkline.node.priority
 --   last_tick     of a provider the last tick of its queue, of a fenced one the final tick: [tick, seconds since 1970 by its
 --                 clock]
+--   untold_at     of a provider: now, in seconds since 1970 by its clock, if it has taken changes that no tick shows yet
 --   place         where it stands there: [epoch, tick, tag]; of a fenced node the end of its own log
---   members       the other nodes, as it has last heard of each: node, name, number, client, role, term, last_tick, and age,
---                 the seconds since
+--   members       the other nodes, as it has last heard of each: node, name, number, client, role, term, last_tick, untold_at,
+--                 and age, the seconds since
 --   removed       nodes that somebody has taken out of the set: node, and age, the seconds since
 --   known_term    the highest term that it has heard of
 --   set           the first provider of the set, which tells it from another one of the same name; null: not known
@@ -34,6 +35,7 @@ declare
     v_border   bigint;
     v_wrote    bool := false;
     v_last     jsonb;
+    v_untold   bool := false;
 begin
     select r.role, r.term, r.since into v_role from trunkline.my_role(i_queue) r;
     if trunkline.follows(i_queue) then
@@ -58,14 +60,20 @@ begin
     if to_regclass('pgq.queue') is not null then
         select q.queue_epoch into v_epoch from pgq.queue q where q.queue_name = i_queue;
         if v_role.role in ('provider', 'fenced') then
-            select jsonb_build_array(t.tick_id, extract(epoch from t.tick_time)) into v_last
+            -- Changes of transactions that are open are nobody's yet.
+            select jsonb_build_array(t.tick_id, extract(epoch from t.tick_time)),
+                   v_role.role = 'provider' and (
+                       pg_sequence_last_value(q.queue_event_seq::regclass) > t.tick_event_seq
+                       or exists (select from unnest(t.tick_open) x where txid_visible_in_snapshot(x, txid_current_snapshot())))
+              into v_last, v_untold
               from pgq.queue q join pgq.tick t on t.tick_queue = q.queue_id and t.tick_id <= coalesce(q.queue_ends_at, t.tick_id)
              where q.queue_name = i_queue order by t.tick_queue desc, t.tick_id desc limit 1;
         end if;
     end if;
     return v_position || jsonb_build_object(
         'started', pg_postmaster_start_time(), 'in_recovery', pg_is_in_recovery(),
-        'role', v_role.role, 'term', v_role.term, 'since', v_role.since, 'epoch', v_epoch, 'last_tick', v_last)
+        'role', v_role.role, 'term', v_role.term, 'since', v_role.since, 'epoch', v_epoch, 'last_tick', v_last,
+        'untold_at', case when v_untold then extract(epoch from clock_timestamp()) end)
         || coalesce((select jsonb_build_object('node', n.node_id, 'name', n.name, 'number', n.number, 'client', n.client,
                                                 'priority', coalesce(n.priority, 100))
                        from trunkline.node n), '{}')
@@ -77,6 +85,7 @@ begin
                        'node', m.node_id, 'name', m.name, 'number', m.number, 'client', m.client, 'role', m.role, 'term', m.term,
                        'last_tick', case when m.last_tick_id is not null
                                          then jsonb_build_array(m.last_tick_id, extract(epoch from m.last_tick_time)) end,
+                       'untold_at', extract(epoch from m.untold_at),
                        'age', greatest(0, extract(epoch from clock_timestamp() - m.heard_at))) order by m.node_id)
               from trunkline.member m where m.queue_name = i_queue), '[]'),
         'removed', coalesce((

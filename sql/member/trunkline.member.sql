@@ -13,6 +13,8 @@
 --                  identity, as after a copy of the cluster's files
 --   heard_at       when it was heard
 --   last_tick_id, last_tick_time   the last tick of its own log, of a provider, when heard_at was written; by its clock
+--   untold_at      of a provider when it was heard then, by its clock, if it had taken changes that no tick of its log shows: a
+--                  dead ticker, mostly; null: it had none
 -- A row of the node's own id is another server that has this node's identity.
 -- Users must not write to it.
 create table trunkline.member (
@@ -35,6 +37,7 @@ create table trunkline.member (
     consumer       text,
     last_tick_id   bigint,
     last_tick_time timestamptz,
+    untold_at      timestamptz,
     primary key (queue_name, node_id),
     check (num_nulls(epoch, tick_id, tick_tag) in (0, 3))
 );

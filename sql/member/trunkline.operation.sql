@@ -16,7 +16,8 @@
 --   error        why it was aborted
 --   old_term     of a failover: the term of old, after which new has the next one
 --   final_tick_time   of a failover: when the final tick was made, by old's clock: what old has committed since is lost
---   heard_tick_id, heard_tick_time   of a failover: the last tick of old that any node has heard of
+--   heard_tick_id, heard_tick_time   of a failover: the last tick of old that any node has heard of, and until when old is
+--                known to have taken writes: that tick's time, or later, if it had taken more when it was heard last
 --   sequence_margin   of a failover: how many steps more each sequence is set forward
 -- A failover has a row on each node that is heard, since each is held where it stands (trunkline.freeze); the new node's row
 -- is the one that counts.

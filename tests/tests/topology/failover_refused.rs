@@ -78,6 +78,12 @@ fn each_reason_is_told_and_nothing_changes_until_all_is_said() {
     wait_until("pollux to have the row", SOON, || {
         hosts.on(1, "select count(*) from written") == "1"
     });
+    // Nor does castor's ticker, so that what it takes is in no tick.
+    hosts.tickers[0].kill9();
+    hosts.on(0, "insert into written values (1, 2)");
+    let untold = "select coalesce(untold_at > last_tick_time + interval '1 s', false) from trunkline.member \
+                   where role = 'provider'";
+    wait_until("it to be known", SOON, || hosts.on(1, untold) == "t");
     hosts.die(0);
     let nodes = [1, 2];
     refused.says(
@@ -116,7 +122,19 @@ fn each_reason_is_told_and_nothing_changes_until_all_is_said() {
         &["pollux: its replay is paused"],
     );
     hosts.replays[1].run(&["resume"]).ok();
-    // A script may not lose what it may not.
+    // A script may not lose what it may not: also what no tick says.
+    let config = &hosts.replays[1].config;
+    let text = std::fs::read_to_string(config).unwrap();
+    refused.configure("max_loss = 1");
+    refused.says(
+        &nodes,
+        &["--elect", "--fenced"],
+        &[
+            "had taken changes that none of its ticks shows",
+            "max_loss is 1 s",
+        ],
+    );
+    std::fs::write(config, text).unwrap();
     hosts.on(
         2,
         "update trunkline.member set last_tick_id = 1000000, last_tick_time = now() + interval '5 min' \

@@ -21,7 +21,8 @@ pub(crate) struct Dead {
     pub epoch: Epoch,
     /// How clients have reached it.
     pub client: Option<String>,
-    /// The last of its ticks that anybody has heard of.
+    /// The last of its ticks that anybody has heard of; the time is later than the tick's, if it was known then that it
+    /// had taken changes that no tick shows.
     pub heard: Option<TimedTick>,
     /// The final tick, if it was fenced when it was heard last: all that it has committed is in its log up to there.
     pub final_tick: Option<TickId>,
@@ -141,6 +142,7 @@ fn last_provider(nodes: &[Node<'_>], refused: &mut Vec<Refusal>) -> Option<Dead>
     let met = heard
         .iter()
         .min_by(|one, other| one.1.age.total_cmp(&other.1.age));
+    let untold = met.and_then(|(_, word)| word.untold_at);
     Some(Dead {
         part: part(last),
         term: last.term,
@@ -148,7 +150,7 @@ fn last_provider(nodes: &[Node<'_>], refused: &mut Vec<Refusal>) -> Option<Dead>
         client: heard.iter().find_map(|(_, word)| word.client.clone()),
         heard: latest.map(|(id, time)| TimedTick {
             id: TickId(id),
-            time,
+            time: untold.map_or(time, |untold| untold.max(time)),
         }),
         final_tick: met
             .filter(|(_, word)| word.role == Role::Fenced)

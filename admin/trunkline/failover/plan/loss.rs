@@ -15,7 +15,7 @@ pub(crate) struct Loss {
     pub after: TickId,
     /// When it was made; seconds since 1970.
     pub after_time: f64,
-    /// The last tick that anybody has heard of.
+    /// The last tick that anybody has heard of, and until when the provider is known to have taken writes.
     pub heard: Option<TimedTick>,
 }
 
@@ -38,10 +38,11 @@ impl Loss {
         }
     }
 
-    /// Seconds from the last tick that is not lost to the last one that anybody has heard of.
+    /// Seconds from the last tick that is not lost to the time until which the provider is known to have taken writes.
+    /// Both are of its own clock.
     pub(crate) fn seconds(&self) -> f64 {
-        let later = self.heard.filter(|heard| heard.id > self.after);
-        later.map_or(0.0, |heard| (heard.time - self.after_time).max(0.0))
+        let later = self.heard.map(|heard| heard.time - self.after_time);
+        later.unwrap_or(0.0).max(0.0)
     }
 
     /// `what castor has committed after tick 4711 (2026-11-29T16:42:00Z) is lost: ...`.
@@ -50,6 +51,10 @@ impl Loss {
             Some(heard) if heard.id > self.after => format!(
                 "it was heard of last at its tick {}, {:.1} s later",
                 heard.id,
+                self.seconds()
+            ),
+            Some(_) if self.seconds() > 0.0 => format!(
+                "it was heard of last {:.1} s later, and had taken changes that none of its ticks shows",
                 self.seconds()
             ),
             Some(_) => "no node has heard of a later tick".to_owned(),

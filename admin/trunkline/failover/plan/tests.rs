@@ -32,6 +32,7 @@ fn word(node: i64, name: &str, role: Role, age: f64) -> Word {
         role,
         term: 1,
         last_tick: matches!(role, Role::Provider | Role::Fenced).then_some((90, 1000.0 - age)),
+        untold_at: None,
         age,
     }
 }
