@@ -60,7 +60,8 @@ $$;
 revoke all on function trunkline.abort_operation(text, bigint, text) from public;
 
 -- Function trunkline.refuse_operation(...): as trunkline.abort_operation, and leaves a row on a node that does not know of the
--- operation. A freeze, or a beginning, whose answer was lost may be under way still: it finds the row, and fails, whenever it comes.
+-- operation. A freeze, or a beginning, whose answer was lost may be under way still: it finds the row, and fails,
+-- whenever it comes.
 -- Arguments: as of trunkline.begin_operation. Result, errors and users: as of trunkline.abort_operation.
 -- Tables: writes trunkline.operation, position and event.
 create or replace function trunkline.refuse_operation(

@@ -95,7 +95,8 @@ pub struct Word {
     /// Of a provider the last tick of its queue, and when that was made: seconds since 1970, by its clock.
     #[serde(default)]
     pub last_tick: Option<(i64, f64)>,
-    /// Of a provider when it was heard, by its clock, if it had taken changes then that no tick shows: seconds since 1970.
+    /// Of a provider when it was heard, by its clock, if it had taken changes then that no tick shows: seconds since
+    /// 1970.
     #[serde(default)]
     pub untold_at: Option<f64>,
     /// Seconds since, at most some ten too many.
