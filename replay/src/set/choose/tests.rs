@@ -70,6 +70,7 @@ fn hears(mut one: Introduction, of: i64, role: Role, term: i64, age: f64) -> Int
         number: None,
         client: None,
         last_tick: None,
+        untold_at: None,
     });
     one
 }
