@@ -2,6 +2,8 @@
 
 use sql::connect::{ApplicationName, Purpose};
 use sql::install::ownership::Schema;
+use sql::operation::Obstacle;
+use sql::role::Role;
 use sql::{meeting, operation};
 
 use super::ask::Asking;
@@ -11,8 +13,10 @@ use crate::config::ReplayConfig;
 /// What the database of a standby says of its promotion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Promotable {
+    /// Why it is not asked: the database is this, and no standby.
+    role: Option<&'static str>,
     /// What keeps it from being the provider.
-    obstacles: Vec<String>,
+    obstacles: Vec<Obstacle>,
     /// Ticks that the furthest standby that it has heard of is ahead.
     behind: i64,
 }
@@ -27,23 +31,39 @@ impl Promotable {
             let name = ApplicationName::new(Purpose::Status, &config.daemon.job_name);
             let session = subscriber.db.connect_for(&name, Schema::SUBSCRIBER).await?;
             let nodes = meeting::nodes(&*session).await?;
-            let mut own = nodes
-                .iter()
-                .filter(|node| node.is_own && node.queue == config.queue);
+            let mut nodes = nodes.iter();
+            let own = nodes.find(|node| node.is_own && node.queue == config.queue);
             // What a plain subscriber has installed may know nothing of sets.
-            let Some(own) = own.next() else {
-                return Ok(Err(format!(
-                    "{}: the database is no standby",
-                    subscriber.consumer
-                )));
-            };
-            let obstacles = operation::not_promotable(&*session, &config.queue, None).await?;
-            Ok(Ok(Promotable {
-                obstacles: obstacles.into_iter().map(|one| one.reason).collect(),
-                behind: own.behind.unwrap_or(0),
-            }))
+            let role = own.map_or("a plain database", |own| own.role.as_str());
+            if role != Role::Standby.as_str() {
+                return Ok(Promotable {
+                    role: Some(role),
+                    obstacles: Vec::new(),
+                    behind: 0,
+                });
+            }
+            Ok(Promotable {
+                role: None,
+                obstacles: operation::not_promotable(&*session, &config.queue, None).await?,
+                behind: own.and_then(|own| own.behind).unwrap_or(0),
+            })
         });
-        asked.await.unwrap_or_else(|unasked| Err(unasked.error))
+        asked.await.map_err(|unasked| unasked.error)
+    }
+
+    /// What the database is, if that is no standby.
+    pub fn no_standby(&self) -> Option<&'static str> {
+        self.role
+    }
+
+    /// What to do about what keeps it from being the provider, in brackets; empty: nothing is known.
+    pub fn advice(&self) -> String {
+        let hints = self.obstacles.iter().filter_map(|one| one.hint.as_deref());
+        let hints: Vec<&str> = hints.collect();
+        match hints.as_slice() {
+            [] => String::new(),
+            all => format!(" ({})", all.join("; ")),
+        }
     }
 
     /// Whether the standby could become the provider: it keeps up ([`SubscriberStatus::keeps_up`]), and nothing keeps
@@ -54,13 +74,14 @@ impl Promotable {
         max_lag: Option<f64>,
     ) -> Result<String, String> {
         let keeps_up = standby.keeps_up(max_lag)?;
+        if self.role.is_some() {
+            return Err(format!("{}: the database is no standby", standby.consumer));
+        }
         if self.obstacles.is_empty() {
             return Ok(format!("{keeps_up}, ticks behind: {}", self.behind));
         }
-        Err(format!(
-            "{}: {}",
-            standby.consumer,
-            self.obstacles.join("; ")
-        ))
+        let reasons = self.obstacles.iter().map(|one| one.reason.as_str());
+        let reasons: Vec<&str> = reasons.collect();
+        Err(format!("{}: {}", standby.consumer, reasons.join("; ")))
     }
 }

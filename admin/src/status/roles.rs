@@ -103,6 +103,8 @@ fn member_facts(member: &SetNode) -> MemberFacts {
         since_seconds: member.since_seconds,
         term: member.term,
         follows: member.follows(),
+        consumer: member.consumer.clone(),
+        behind_ticks: member.behind,
         heard_seconds: member.heard_seconds,
         problem: member.problem.clone(),
     }

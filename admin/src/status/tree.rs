@@ -342,6 +342,8 @@ mod tests {
                             since_seconds: None,
                             term: 3,
                             follows: Some("castor".into()),
+                            consumer: None,
+                            behind_ticks: None,
                             heard_seconds: 1.0,
                             problem: None,
                         }],

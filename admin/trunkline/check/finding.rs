@@ -72,6 +72,10 @@ pub(crate) enum Check {
     Operation,
     /// What the database has taken as a provider of the past that waits for a person
     Lost,
+    /// Whether the other nodes of each set are heard, follow somebody, and hold nothing back where they read no more
+    Members,
+    /// Whether a standby could become the provider; of a replay's config
+    Promotable,
     /// Lag of each subscriber, in seconds; tables that are not ok, conflicts of the last day
     Replication,
     /// Whether what is installed fits these programs
@@ -92,6 +96,8 @@ impl Check {
             Check::Fence => "fence",
             Check::Operation => "operation",
             Check::Lost => "lost",
+            Check::Members => "members",
+            Check::Promotable => "promotable",
             Check::Replication => "replication",
             Check::Versions => "versions",
         }
@@ -112,6 +118,8 @@ impl Check {
             | Check::Fence
             | Check::Operation
             | Check::Lost
+            | Check::Members
+            | Check::Promotable
             | Check::Versions => None,
         }
     }

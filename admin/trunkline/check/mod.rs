@@ -2,6 +2,7 @@
 //! status tells, `versions` judges what is installed, `print` formats the findings. Reads only.
 
 mod finding;
+mod members;
 mod print;
 mod queues;
 mod replication;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use admin::config::{AnyConfig, ReplayConfig};
 use admin::exit::{Failure, one_line};
 use admin::output;
-use admin::status::{self, Asking};
+use admin::status::{self, Asking, Promotable};
 use clap::ValueEnum as _;
 use futures::future::{join, join_all};
 
@@ -149,7 +150,7 @@ async fn of_queues(
     limits: Limits,
     asking: &Asking,
 ) -> Vec<Finding> {
-    let of_queues = checks.iter().filter(|check| **check != Check::Replication);
+    let of_queues = checks.iter().filter(|check| !is_of_replay(**check));
     let Some(first) = of_queues.clone().next() else {
         return Vec::new();
     };
@@ -169,6 +170,11 @@ async fn of_queues(
     findings
 }
 
+/// Whether a check is of a replay's subscribers, and not of a database with queues.
+fn is_of_replay(check: Check) -> bool {
+    matches!(check, Check::Replication | Check::Promotable)
+}
+
 /// The findings about a replay and its subscribers.
 async fn of_replay(
     checks: &[Check],
@@ -178,9 +184,19 @@ async fn of_replay(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let told = checks.contains(&Check::Replication);
-    if told {
+    let of_promotion = checks.contains(&Check::Promotable) && replay.subscribers.len() == 1;
+    if told || of_promotion {
         let status = status::of_replay(replay, asking).await;
-        findings.extend(replication::findings(&status, limits));
+        if told {
+            findings.extend(replication::findings(&status, limits));
+        }
+        if of_promotion {
+            let asked = Promotable::ask(replay, asking).await;
+            // A database that does not answer is told once.
+            if asked.is_ok() || !told {
+                findings.extend(members::promotable(&status, &asked));
+            }
+        }
     }
     if checks.contains(&Check::Versions) {
         findings.extend(versions::of_subscribers(replay, asking, told).await);
@@ -198,7 +214,7 @@ async fn of_place(
         Ok(queues) => queues,
         Err(unasked) => {
             let error = anyhow::anyhow!(unasked.error);
-            let first = checks.iter().find(|check| **check != Check::Replication);
+            let first = checks.iter().find(|check| !is_of_replay(**check));
             let missed = first.map(|check| unknown(*check, &place.name, &error));
             return missed.into_iter().collect();
         }
@@ -206,7 +222,7 @@ async fn of_place(
     let mut found = Vec::new();
     for &check in checks {
         match check {
-            Check::Replication => {}
+            Check::Replication | Check::Promotable => {}
             Check::Versions => {
                 found.extend(versions::of(&place.session, &place.name, asking).await);
             }
@@ -219,7 +235,8 @@ async fn of_place(
             | Check::Role
             | Check::Fence
             | Check::Operation
-            | Check::Lost => {
+            | Check::Lost
+            | Check::Members => {
                 found.extend(queues::findings(check, &place.name, &queues, limits));
             }
         }

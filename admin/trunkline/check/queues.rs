@@ -5,7 +5,7 @@ use admin::status::verdict::{self, ReasonKind, TickFacts};
 use admin::status::{ConsumerStatus, HolderStatus, QueuePace, QueueStatus};
 
 use super::finding::{Check, Finding, Level, Limits, Unit};
-use super::roles;
+use super::{members, roles};
 
 /// How late a rotation may be: rotation is checked every `maint_delay`, 600 s by default.
 const ROTATION_GRACE_SECONDS: f64 = 900.0;
@@ -51,7 +51,12 @@ pub(crate) fn findings(
             Check::Fence => found.push(roles::fence(of(queue), queue.role.as_ref())),
             Check::Operation => found.push(roles::operation(of(queue), queue.role.as_ref())),
             Check::Lost => found.push(roles::lost(of(queue), queue.role.as_ref())),
-            Check::Replication | Check::Versions => {}
+            Check::Members => found.push(members::members(
+                of(queue),
+                queue.role.as_ref(),
+                &queue.consumer_list,
+            )),
+            Check::Promotable | Check::Replication | Check::Versions => {}
         }
     }
     found

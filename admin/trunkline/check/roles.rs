@@ -108,6 +108,8 @@ mod tests {
             since_seconds: None,
             term: 1,
             follows: None,
+            consumer: None,
+            behind_ticks: None,
             heard_seconds: 1.0,
             problem: Some("two providers of term 1".into()),
         };

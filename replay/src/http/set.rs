@@ -122,6 +122,8 @@ mod tests {
             since_seconds: Some(12.0),
             term: 3,
             follows: None,
+            consumer: None,
+            behind_ticks: None,
             heard_seconds,
             problem: problem.map(str::to_owned),
         };

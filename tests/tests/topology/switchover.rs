@@ -8,8 +8,9 @@ use std::sync::{
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use tests::{Session, wait_until};
+use tests::{Session, signal, wait_until};
 use tokio_postgres::{Client, NoTls};
 
 use crate::SOON;
@@ -329,6 +330,29 @@ fn a_fence_by_hand_stays_what_it_was_and_the_operators_commands_run_around_the_s
         promotable(0).code(1).text(),
         "no: castor: the database is provider"
     );
+    let check = |node: usize, what: &str| command(&hosts, node).run(&["check", what]);
+    let said = check(1, "promotable").ok().text().to_owned();
+    assert!(said.contains("ticks behind: 0"), "{said}");
+    let said = check(0, "promotable").ok().text().to_owned();
+    assert!(said.contains("is provider, and no standby"), "{said}");
+    hosts.replays[1].run(&["pause"]).ok();
+    let said = check(1, "promotable").code(1).text().to_owned();
+    assert!(said.contains("pause"), "{said}");
+    hosts.replays[1].run(&["resume"]).ok();
+    wait_can(&hosts, 1);
+    // Who would be missing is named, and whose consumer holds events for nobody.
+    let said = check(0, "members").ok().text().to_owned();
+    assert!(said.contains("pollux: standby for "), "{said}");
+    let pollux = hosts.replays[1].running();
+    signal(pollux, Signal::SIGSTOP);
+    hosts.on(
+        0,
+        "update trunkline.member set heard_at = now() - interval '1 min'",
+    );
+    let said = check(0, "members").code(1).text().to_owned();
+    assert!(said.contains("pollux is not heard for 1 min"), "{said}");
+    signal(pollux, Signal::SIGCONT);
+    wait_until("pollux to be heard", SOON, || check(0, "members").code == 0);
     let file = hosts.scratches[0].path().join("hooks");
     let note = |what: &str| {
         format!(

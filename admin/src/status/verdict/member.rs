@@ -23,6 +23,10 @@ pub struct MemberFacts {
     pub term: i64,
     /// The node that it reads from, by name or number; null: none.
     pub follows: Option<String>,
+    /// As what it reads there, or would read; null: nobody has said.
+    pub consumer: Option<String>,
+    /// Ticks that the furthest node that reads the same log is ahead of it; null: it reads none.
+    pub behind_ticks: Option<i64>,
     /// Seconds since it was heard.
     pub heard_seconds: f64,
     /// Why no node of the set can be trusted to be the provider; null: nothing is wrong.
@@ -87,6 +91,8 @@ mod tests {
             since_seconds: Some(200.0),
             term: 2,
             follows: Some("castor".into()),
+            consumer: None,
+            behind_ticks: None,
             heard_seconds: 3.0,
             problem: None,
         };
