@@ -34,17 +34,22 @@ $$;
 revoke all on function trunkline.digest(text, text, text[], oid) from public;
 
 -- Function trunkline.digest_query(i_schema, i_name, i_columns text[]): the query of trunkline.digest, of one row: rows and sum.
+-- Without columns the rows are counted, and the sum is 0.
 create or replace function trunkline.digest_query(i_schema text, i_name text, i_columns text[]) returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_table text := format('%I.%I', i_schema, i_name);
+    v_only  text := case (select c.relkind from pg_class c where c.oid = to_regclass(v_table)) when 'p' then '' else 'only ' end;
 begin
+    if i_columns = '{}' then
+        return format('select count(*), 0 from %s%s n', v_only, v_table);
+    end if;
     return format(
         'select count(*), coalesce(sum((''x'' || substr(md5(convert_to(row(%s)::text, ''UTF8'')), 1, 16))::bit(64)::bigint), 0) from %s%s n',
         (select string_agg(format('n.%I', c), ', ' order by c collate "C") from unnest(i_columns) c),
-        case (select c.relkind from pg_class c where c.oid = to_regclass(v_table)) when 'p' then '' else 'only ' end, v_table);
+        v_only, v_table);
 end
 $$;
 revoke all on function trunkline.digest_query(text, text, text[]) from public;

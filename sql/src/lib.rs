@@ -38,5 +38,6 @@ pub mod role; // what a node is in the sets of its queues, and the fence
 pub mod server; // the server's version
 pub mod standing; // reads position, queue and captured tables
 pub mod successor; // a standby that is ready to become the provider, and a former provider that joins it
+pub mod verify; // what the tables of a set hold, on two nodes
 
 pub use error::{Class, Error, classify};

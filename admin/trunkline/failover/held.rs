@@ -146,6 +146,7 @@ pub(super) fn work<'a>(
         fenced_at: None,
         term: None,
         lost: Some(Loss::of(&election).json()),
+        verified: None,
         pause: None,
         followers: Vec::new(),
         beaten_at: Instant::now(),

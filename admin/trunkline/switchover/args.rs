@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::verify::Verify;
 use crate::failover::{FailoverArgs, LossArgs};
 use crate::fence::patience;
 
@@ -28,6 +29,13 @@ pub(crate) struct SwitchoverArgs {
     /// Wait this long for the node to apply what was written before the fence; then all is as before
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = patience)]
     pub(super) catch_up: Duration,
+    /// Compare the tables of both nodes before the node is promoted; writes wait for it. If they differ all is as
+    /// before, and the exit code is 1
+    #[arg(long, value_enum, value_name = "HOW", conflicts_with_all = ["or_failover", "abort"])]
+    pub(super) verify: Option<Verify>,
+    /// Compare for this long at most; then all is as before
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = patience)]
+    pub(super) verify_timeout: Duration,
     /// Run this with sh before the fence; if it fails, nothing is done
     #[arg(long, value_name = "COMMAND")]
     pub(super) before: Option<String>,
@@ -49,7 +57,7 @@ pub(crate) struct SwitchoverArgs {
     #[arg(long)]
     pub(super) force: bool,
     /// Print JSON, an object for each queue: {"queue", "operation", "step", "term", "old", "new", "pause_ms",
-    /// "final_tick", "followers"}
+    /// "final_tick", "followers"}; with --verify also "verified"
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -68,6 +68,14 @@ pub(super) async fn lead(mut stages: Stages<'_>, args: &SwitchoverArgs) -> Resul
 async fn until_caught_up(all: &mut Works<'_>, args: &SwitchoverArgs) -> Result<Vec<String>, Stop> {
     let sets = each(all, async |work| work.fence(args).await).await?;
     each(all, async |work| work.catch_up().await).await?;
+    if let Some(by) = args.verify {
+        let mut compared = sets.iter();
+        each(all, async |work| match compared.next() {
+            Some(set) => work.verify(by, args.verify_timeout, set).await,
+            None => Ok(()),
+        })
+        .await?;
+    }
     if all.len() > 1 {
         // A promotion looks at this, too, but then another node may be promoted already.
         let mut looked = sets.iter();

@@ -10,6 +10,7 @@ mod plan;
 mod prepare;
 mod run;
 mod unwind;
+mod verify;
 mod writers;
 
 pub(crate) use args::SwitchoverArgs;

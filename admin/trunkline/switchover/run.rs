@@ -238,6 +238,7 @@ fn work<'a>(
         fenced_at: None,
         term: None,
         lost: None,
+        verified: None,
         pause: None,
         followers: Vec::new(),
         beaten_at: Instant::now(),

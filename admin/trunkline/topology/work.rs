@@ -53,6 +53,8 @@ pub(crate) struct Work<'a> {
     pub term: Option<i64>,
     /// What a failover has lost, as JSON.
     pub lost: Option<Value>,
+    /// What the comparison of the tables has found, as JSON.
+    pub verified: Option<Value>,
     /// How long no node has taken writes.
     pub pause: Option<Duration>,
     /// The other nodes, and whether each has turned to the new provider.
@@ -203,6 +205,9 @@ impl Work<'_> {
         });
         if let (Some(lost), Some(report)) = (&self.lost, report.as_object_mut()) {
             report.insert("lost_possible".into(), lost.clone());
+        }
+        if let (Some(verified), Some(report)) = (&self.verified, report.as_object_mut()) {
+            report.insert("verified".into(), verified.clone());
         }
         output::print_json(&report)
     }
