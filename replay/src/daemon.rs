@@ -3,8 +3,9 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use admin::{
-    config::{ReplayConfig, SubscriberConfig},
+    config::{ArchiveConfig, ReplayConfig, SubscriberConfig},
     daemon::{Beat, Body, FirstReports, Ready, Signals},
+    log::Once,
 };
 use sql::connect::{ApplicationName, Purpose};
 use sql::install::ownership::Schema;
@@ -16,6 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::{
+    archive::{
+        life as archive_life,
+        shared::{Archive, Stats},
+    },
     http,
     join::choose::AutoAdd,
     queue::ticks::{Listener, Requests, Ticks},
@@ -119,7 +124,7 @@ impl Crew {
         let (mut first, reports) = FirstReports::new(ready);
         let (listener, ticks, requests) = Listener::new(config.loop_delay);
         let mut tasks = JoinSet::new();
-        if !subscribers.is_empty() {
+        if !subscribers.is_empty() || !config.archives.is_empty() {
             tasks.spawn(listener.run(
                 config.provider.clone(),
                 ApplicationName::new(Purpose::Listen, &config.daemon.job_name),
@@ -143,6 +148,11 @@ impl Crew {
             subscriptions.push(Arc::clone(&sub));
             first.expect(&life::task_name(&one.consumer));
             tasks.spawn(life::run(sub, config.stats_period, reports.clone()));
+        }
+        for one in &config.archives {
+            let archive = archive(config, one, &ticks, &requests, &stop);
+            first.expect(&archive_life::task_name(&one.consumer));
+            tasks.spawn(archive_life::run(archive, reports.clone()));
         }
         if let Some(listen) = &config.http_listen {
             let counted = subscriptions
@@ -245,7 +255,7 @@ struct Shared {
 fn readers(config: &ReplayConfig, ticks: &Ticks) -> Readers {
     let feed = Feed {
         queue: config.queue.clone(),
-        max_events: i64::try_from(config.max_batch_events).unwrap_or(i64::MAX),
+        max_events: max_events(config),
         chunk_bytes: chunk_bytes(config),
         ticks: ticks.clone(),
     };
@@ -257,6 +267,33 @@ fn readers(config: &ReplayConfig, ticks: &Ticks) -> Readers {
         config.subscribers.len(),
         reader::start,
     )
+}
+
+fn archive(
+    config: &ReplayConfig,
+    one: &ArchiveConfig,
+    ticks: &Ticks,
+    requests: &Requests,
+    stop: &CancellationToken,
+) -> Archive {
+    Archive {
+        job: config.daemon.job_name.clone(),
+        queue: config.queue.clone(),
+        provider: config.provider.clone(),
+        ticks: ticks.clone(),
+        requests: requests.clone(),
+        max_events: max_events(config),
+        chunk_bytes: chunk_bytes(config),
+        retry_delay: config.retry_delay,
+        stats: Stats::new(&one.consumer, config.stats_period),
+        told: Once::default(),
+        stop: stop.clone(),
+        config: one.clone(),
+    }
+}
+
+fn max_events(config: &ReplayConfig) -> i64 {
+    i64::try_from(config.max_batch_events).unwrap_or(i64::MAX)
 }
 
 fn chunk_bytes(config: &ReplayConfig) -> usize {
@@ -274,7 +311,7 @@ fn subscription(
         settings: JobSettings {
             job: job.clone(),
             queue: config.queue.clone(),
-            max_batch_events: i64::try_from(config.max_batch_events).unwrap_or(i64::MAX),
+            max_batch_events: max_events(config),
             chunk_bytes: chunk_bytes(config),
             parallel_copies: config.parallel_copies,
             on_conflict: config.on_conflict,

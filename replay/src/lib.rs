@@ -9,11 +9,13 @@
 //! - `table`: the states of tables, pure;
 //! - `apply`: the subscriber's side;
 //! - `copy`: initial sync;
+//! - `archive`: a subscriber that keeps the queue in files, in the formats of `frames`;
 //! - `join`: how a table joins the replication.
 //!
 //! `daemon` runs them; `command` and `http` are what an operator meets.
 
 mod apply;
+mod archive;
 mod batch;
 mod change;
 pub mod cli;
@@ -21,6 +23,7 @@ mod command;
 mod copy;
 mod daemon;
 mod fold;
+pub mod frames;
 mod http;
 mod join;
 mod lost;

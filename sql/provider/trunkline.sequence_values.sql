@@ -1,5 +1,6 @@
 -- Function trunkline.sequence_values(i_queue, i_consumer): where the consumer's sequences stand now.
 --
+-- Arguments: i_consumer null: the sequences of all consumers of the queue.
 -- Result: last_value as the sequence holds it: the last value given out, or the next one if is_called is false.
 --         Sequences that were dropped are left out.
 -- The quick way, pg_sequence_last_value, gives null before the first nextval, also after setval(..., false): then the
@@ -17,7 +18,7 @@ begin
           join pg_class c on c.oid = s.seq_oid
           join pg_namespace n on n.oid = c.relnamespace
           join pg_sequence p on p.seqrelid = c.oid
-         where q.queue_name = i_queue and i_consumer = any (s.consumers)
+         where q.queue_name = i_queue and (i_consumer is null or i_consumer = any (s.consumers))
          order by 1, 2
     loop
         is_called := last_value is not null;

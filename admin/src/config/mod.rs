@@ -2,6 +2,7 @@
 //! is a config, or every problem of the file, each with its line and the allowed range. Nothing here touches a
 //! database.
 
+mod archive;
 mod daemon_keys;
 mod databases;
 mod document;
@@ -21,6 +22,7 @@ use std::path::Path;
 use file::process_env;
 use key::Key;
 
+pub use archive::ArchiveConfig;
 pub use daemon_keys::{DaemonConfig, LogFormat};
 pub use failover::FailoverConfig;
 pub use file::{ConfigErrors, Problem};

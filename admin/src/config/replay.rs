@@ -7,6 +7,7 @@ use sql::connect::ConnectInfo;
 use sql::subscriber::conflict::OnConflict;
 use sql::subscriber::session_role::SessionRole;
 
+use super::archive::{self, ARCHIVE, ArchiveConfig, SEGMENT_EVERY, SEGMENT_SIZE};
 use super::daemon_keys::DaemonConfig;
 use super::databases::{self, Referred};
 use super::document::{Document, Section};
@@ -26,8 +27,10 @@ pub struct ReplayConfig {
     pub provider: ConnectInfo,
     /// The queue (`pgq_queue_name`).
     pub queue: String,
-    /// The subscribers, at least one.
+    /// The subscribers that are databases; without one there is an archive.
     pub subscribers: Vec<SubscriberConfig>,
+    /// The subscribers that are archives.
+    pub archives: Vec<ArchiveConfig>,
     /// Connections that copy at the same time.
     pub parallel_copies: usize,
     /// What happens when a row is not as its change says.
@@ -226,13 +229,14 @@ const NAME: TextKey = TextKey {
 const DB: TextKey = TextKey {
     name: "db",
     form: "connection string",
-    default: "required",
+    default: "required, but with archive",
     range: "",
     reload: Reload::Taken,
 };
 
 /// The keys of `[[subscriber]]`.
-pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 2] = [&NAME, &DB];
+pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 5] =
+    [&NAME, &DB, &ARCHIVE, &SEGMENT_EVERY, &SEGMENT_SIZE];
 
 /// Most subscribers of one replay.
 const MAX_SUBSCRIBERS: usize = 100;
@@ -278,7 +282,10 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     }
     let provider = databases::connection(section, PROVIDER_DB.name, &mut found);
     let queue = names::queue(section, QUEUE_NAME.name);
-    let subscribers = subscribers(document, section, &daemon.job_name, &mut found);
+    let Takers {
+        subscribers,
+        archives,
+    } = takers(document, section, &daemon.job_name, &mut found);
     daemon.warnings.extend(found.warnings(mode));
     let parallel_copies = section.number(&PARALLEL_COPIES);
     let on_conflict = section.choice(&ON_CONFLICT);
@@ -315,6 +322,14 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let hosts = provider
         .as_ref()
         .map_or(usize::MAX, |info| info.hosts().len());
+    let of_set = standby || node.is_some() || hosts_are_several(hosts);
+    if of_set && !archives.is_empty() {
+        section.problem(
+            PROVIDER_DB.name,
+            "names one host where the file has an archive, and the file has no standby and no node: \
+             an archive cannot follow a provider that moves yet",
+        );
+    }
     let lost_dir = daemon_keys::path_or(section, LOST_DIR.name, &daemon.job_name, DEFAULT_LOST_DIR);
     let programs = programs::read(section, hosts, subscribers.len());
     let failover = failover::read(section, hosts);
@@ -323,6 +338,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         provider: provider?,
         queue: queue?,
         subscribers,
+        archives,
         parallel_copies: usize::try_from(parallel_copies).unwrap_or(1),
         on_conflict,
         session_role,
@@ -343,69 +359,115 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     })
 }
 
-fn subscribers(
+/// `usize::MAX`: the connection string could not be read, which is told already.
+fn hosts_are_several(hosts: usize) -> bool {
+    hosts > 1 && hosts < usize::MAX
+}
+
+/// Those who take the changes.
+#[derive(Default)]
+struct Takers {
+    subscribers: Vec<SubscriberConfig>,
+    archives: Vec<ArchiveConfig>,
+}
+
+fn takers(
     document: &Document<'_>,
     section: &Section<'_>,
     job_name: &str,
     found: &mut Referred,
-) -> Vec<SubscriberConfig> {
+) -> Takers {
     const SINGLE: &str = SUBSCRIBER_DB.name;
     let listed = document.sections("subscriber");
+    let mut takers = Takers::default();
     if section.has(SINGLE) {
-        if !listed.is_empty() {
-            section.problem(SINGLE, "cannot be used together with [[subscriber]]");
+        if listed.iter().any(|item| item.has(DB.name)) {
+            section.problem(
+                SINGLE,
+                "cannot be used together with [[subscriber]] sections that have a db",
+            );
         }
         let single = databases::connection(section, SINGLE, found);
-        return single
-            .map(|db| SubscriberConfig {
-                name: None,
-                db,
-                consumer: job_name.to_owned(),
-            })
-            .into_iter()
-            .collect();
+        takers.subscribers.extend(single.map(|db| SubscriberConfig {
+            name: None,
+            db,
+            consumer: job_name.to_owned(),
+        }));
     }
-    if listed.is_empty() && !document.has("subscriber") {
+    if listed.is_empty() && !document.has("subscriber") && !section.has(SINGLE) {
         section.missing(SINGLE, "a connection string, or [[subscriber]] sections");
     }
     if listed.len() > MAX_SUBSCRIBERS {
         let last = listed.last().and_then(Section::line);
         document.report(last, format!("more than {MAX_SUBSCRIBERS} subscribers"));
     }
-    let mut subscribers: Vec<SubscriberConfig> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     for item in &listed {
-        let Some((name, db)) = subscriber(item, found) else {
+        let Some((name, target)) = subscriber(item, found) else {
             continue;
         };
-        if subscribers
-            .iter()
-            .any(|other| other.name.as_deref() == Some(&name))
-        {
+        if names.contains(&name) {
             item.problem(
                 NAME.name,
                 &format!("{name} is the name of another subscriber too"),
             );
         }
-        subscribers.push(SubscriberConfig {
-            consumer: format!("{job_name}/{name}"),
-            name: Some(name),
-            db,
-        });
-    }
-    subscribers
-}
-
-fn subscriber(section: &Section<'_>, found: &mut Referred) -> Option<(String, ConnectInfo)> {
-    section.only_keys(&key::names(&SUBSCRIBER_KEYS), &[]);
-    for key in key::names(&SUBSCRIBER_KEYS) {
-        if !section.has(key) {
-            section.missing(key, "each [[subscriber]] has name and db");
+        names.push(name.clone());
+        let consumer = format!("{job_name}/{name}");
+        match target {
+            Target::Database(db) => takers.subscribers.push(SubscriberConfig {
+                consumer,
+                name: Some(name),
+                db,
+            }),
+            Target::Archive(target) => {
+                let same = |one: &ArchiveConfig| one.directory == target.directory;
+                if takers.archives.iter().any(same) {
+                    item.problem(ARCHIVE.name, "is the archive of another subscriber too");
+                }
+                takers.archives.push(ArchiveConfig {
+                    name,
+                    consumer,
+                    ..target
+                });
+            }
         }
     }
-    let db = databases::connection(section, DB.name, found);
+    takers
+}
+
+/// What a `[[subscriber]]` writes to.
+enum Target {
+    Database(ConnectInfo),
+    /// Without name and consumer.
+    Archive(ArchiveConfig),
+}
+
+fn subscriber(section: &Section<'_>, found: &mut Referred) -> Option<(String, Target)> {
+    section.only_keys(&key::names(&SUBSCRIBER_KEYS), &[]);
+    const FORM: &str = "each [[subscriber]] has name, and db or archive";
+    if !section.has(NAME.name) {
+        section.missing(NAME.name, FORM);
+    }
+    let target = if section.has(ARCHIVE.name) {
+        if section.has(DB.name) {
+            section.problem(ARCHIVE.name, "cannot be used together with db");
+        }
+        archive::read(section).map(Target::Archive)
+    } else {
+        for key in archive::TUNING {
+            if section.has(key) {
+                section.problem(key, "is a key of an archive, and this subscriber has none");
+            }
+        }
+        if !section.has(DB.name) {
+            section.missing(DB.name, FORM);
+        }
+        databases::connection(section, DB.name, found).map(Target::Database)
+    };
     let name = section.text(NAME.name)?.value;
     if !value::is_plain_name(&name) {
         section.problem(NAME.name, &format!("must be {}", value::PLAIN_NAME));
     }
-    Some((name, db?))
+    Some((name, target?))
 }

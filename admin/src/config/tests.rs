@@ -207,6 +207,48 @@ fn windows_line_ends_are_read_and_nul_is_not() {
 }
 
 #[test]
+fn an_archive_stands_beside_databases_or_alone_and_follows_one_host() {
+    let head = "[replay]\njob_name='j'\npgq_queue_name='q'\n";
+    let archive = "[[subscriber]]\nname='a'\narchive='file:///x/a'\nsegment_every='2 s'\n";
+    let one = format!("{head}provider_db='dbname=a'\n");
+    let alone = replay(&format!("{one}{archive}")).unwrap();
+    assert!(alone.subscribers.is_empty());
+    let [found] = alone.archives.as_slice() else {
+        panic!("{:?}", alone.archives)
+    };
+    assert_eq!((found.name.as_str(), found.consumer.as_str()), ("a", "j/a"));
+    assert_eq!(found.segment_every.as_secs(), 2);
+    let beside = replay(&format!("{one}subscriber_db='dbname=b'\n{archive}")).unwrap();
+    assert_eq!((beside.subscribers.len(), beside.archives.len()), (1, 1));
+    for (text, why) in [
+        (format!("{one}{archive}db='dbname=b'\n"), "together with db"),
+        (format!("{one}{archive}{archive}"), "another subscriber too"),
+        (
+            format!("{one}[[subscriber]]\nname='a'\ndb='dbname=b'\nsegment_size='1 MB'\n"),
+            "is a key of an archive",
+        ),
+        (
+            format!("{one}[[subscriber]]\nname='a'\n"),
+            "name, and db or archive",
+        ),
+        (
+            format!("{one}standby=true\nsubscriber_db='dbname=b'\n{archive}"),
+            "a provider that moves",
+        ),
+        (
+            format!("{head}provider_db='host=a,b dbname=a'\n{archive}"),
+            "a provider that moves",
+        ),
+    ] {
+        let errors = replay(&text).unwrap_err();
+        assert!(
+            errors.iter().any(|error| error.contains(why)),
+            "{why}: {errors:?}"
+        );
+    }
+}
+
+#[test]
 fn subscriber_sections_are_checked_one_by_one() {
     let head = "[replay]\njob_name='j'\nprovider_db='dbname=a'\npgq_queue_name='q'\n";
     let errors = replay(&format!(

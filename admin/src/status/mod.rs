@@ -2,6 +2,7 @@
 //! `queues` asks for a ticker; `provider` and `subscribers` ask for a replay; `ask` bounds the questions. `verdict`
 //! judges, `report` has the shapes, `tree` draws the picture.
 
+mod archives;
 mod ask;
 mod facts;
 mod promotable;
@@ -12,6 +13,7 @@ mod roles;
 mod set;
 mod subscribers;
 mod tree;
+mod unknown;
 pub mod verdict;
 
 pub use ask::{Asking, PATIENCE};

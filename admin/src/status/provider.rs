@@ -8,6 +8,7 @@ use sql::our_sessions::OurSessions;
 use sql::queue::QueueInfo;
 use sql::queue::consumer::ConsumerInfo;
 use sql::queue::holder::{Holder, HolderKind};
+use sql::queue::tick::{Epoch, TickId};
 use sql::standing::{self, SubscriberStanding};
 use sql::subscriber::table_state::TableRow;
 
@@ -16,7 +17,7 @@ use super::facts::{capture_problems, tick_facts, waits};
 use super::report::ProviderStatus;
 use super::roles::{of_queue, roles};
 use super::verdict::{self, FromProvider, Held, ProviderFacts, Retention, RoleFacts, Unasked};
-use crate::config::{ReplayConfig, SubscriberConfig};
+use crate::config::{ArchiveConfig, ReplayConfig, SubscriberConfig};
 use crate::output::{bytes, seconds};
 
 /// What the provider says, and a session for more questions.
@@ -31,12 +32,12 @@ struct Asked {
     queue: QueueInfo,
     consumers: Vec<ConsumerInfo>,
     holders: Vec<Holder>,
+    sessions: OurSessions,
 }
 
 /// The account of a provider that has the queue.
 struct Answer {
     asked: Asked,
-    sessions: OurSessions,
     /// Captured tables whose changes cannot be replicated, and why.
     problems: Vec<(String, String)>,
     role: Option<RoleFacts>,
@@ -62,16 +63,15 @@ impl Provider {
             Ok(None) => None,
             Ok(Some(Answer {
                 asked,
-                sessions,
                 problems,
                 role,
             })) => {
-                facts.ticks = Some(tick_facts(&asked.queue, &sessions));
+                facts.ticks = Some(tick_facts(&asked.queue, &asked.sessions));
                 facts.insert_disabled = asked.queue.insert_disabled;
                 facts.problems = problems;
                 facts.role = role;
-                facts.waits = waits(&config.daemon.job_name, &sessions);
-                facts.standbys = sessions.standbys;
+                facts.waits = waits(&config.daemon.job_name, &asked.sessions);
+                facts.standbys.clone_from(&asked.sessions.standbys);
                 Some(asked)
             }
         };
@@ -116,10 +116,10 @@ impl Provider {
                 .collect(),
             session,
             queue,
+            sessions,
         };
         Ok(Some(Answer {
             asked,
-            sessions,
             problems,
             role,
         }))
@@ -153,19 +153,66 @@ impl Provider {
         rows: &[TableRow],
         asking: &Asking,
     ) -> Option<FromProvider> {
-        let asked = self.asked.as_ref()?;
         let consumer = &subscriber.consumer;
+        self.at(consumer, (Some(stands.epoch), stands.tick), rows, asking)
+            .await
+    }
+
+    /// What the provider says of an archive, with the tick that its consumer stands at; None: the provider cannot be
+    /// asked, or knows no place of it.
+    pub(super) async fn of_archive(
+        &self,
+        archive: &ArchiveConfig,
+        asking: &Asking,
+    ) -> Option<(TickId, FromProvider)> {
+        let asked = self.asked.as_ref()?;
+        let consumer = &archive.consumer;
+        let tick = asked.consumers.iter().find(|one| one.name == *consumer);
+        let tick = tick?.last_tick?;
+        let stands = (asked.queue.epoch, tick);
+        Some((tick, self.at(consumer, stands, &[], asking).await?))
+    }
+
+    /// The provider's sessions of ours; None: it cannot be asked.
+    pub(super) fn sessions(&self) -> Option<&OurSessions> {
+        self.asked.as_ref().map(|asked| &asked.sessions)
+    }
+
+    /// How many tables are captured for a consumer; 0: none, or the provider cannot be asked.
+    pub(super) async fn captured_for(&self, consumer: &str, asking: &Asking) -> u64 {
+        let Some(asked) = &self.asked else {
+            return 0;
+        };
+        let captures = asking.ask(async {
+            Ok(sql::provider::captures(&*asked.session, Some(&asked.queue.name)).await?)
+        });
+        let captures = captures.await.unwrap_or_default();
+        let of_it = captures.iter().filter(|capture| {
+            let mut of = capture.consumers.iter();
+            !capture.is_sequence && of.any(|of| of.consumer == consumer)
+        });
+        of_it.count() as u64
+    }
+
+    async fn at(
+        &self,
+        consumer: &str,
+        (epoch, tick): (Option<Epoch>, TickId),
+        rows: &[TableRow],
+        asking: &Asking,
+    ) -> Option<FromProvider> {
+        let asked = self.asked.as_ref()?;
         let unapplied = asking.ask(async {
-            Ok(standing::unapplied(&*asked.session, &asked.queue.name, stands.tick).await?)
+            Ok(standing::unapplied(&*asked.session, &asked.queue.name, tick).await?)
         });
         let unapplied = unapplied.await.ok()?;
         let last = asked.queue.last_tick?;
         Some(FromProvider {
-            same_queue: asked.queue.epoch == Some(stands.epoch),
+            same_queue: asked.queue.epoch == epoch,
             tick_known: unapplied.is_known,
             oldest: unapplied.seconds,
             events: unapplied.events,
-            ticks: (last.0 - stands.tick.0).max(0),
+            ticks: (last.0 - tick.0).max(0),
             held: asked.held(consumer),
             retention: asked.retention(consumer, rows, unapplied.seconds),
         })

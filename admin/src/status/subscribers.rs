@@ -1,8 +1,6 @@
 //! The state of replays: their provider, their subscribers and the tables there. Gathers the facts; `verdict` judges
 //! them.
 
-use std::collections::BTreeMap;
-
 use futures::future::{join, join_all};
 use sql::connect::{ApplicationName, Purpose, Session};
 use sql::our_sessions::{Doing, OurSessions};
@@ -11,12 +9,14 @@ use sql::subscriber::hop;
 use sql::subscriber::kept_ddl::{self, Building};
 use sql::subscriber::table_state::{self, Stand, State, TableRow};
 
+use super::archives;
 use super::ask::{Asking, OnThisHost, PATIENCE, on_this_host};
 use super::facts::waits;
 use super::provider::Provider;
 use super::report::{ReplayStatus, SubscriberStatus, TableStatus};
 use super::roles::{of_queue, roles};
 use super::set;
+use super::unknown::unknown;
 use super::verdict::{
     self, FromSubscriber, RoleFacts, StoredError, SubscriberFacts, TableFacts, Unasked, Verdict,
 };
@@ -59,7 +59,10 @@ pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
             }
         }
     });
-    let subscribers = join_all(judged).await;
+    let mut subscribers = join_all(judged).await;
+    for one in &config.archives {
+        subscribers.push(archives::status(config, one, &provider, pid.is_some(), asking).await);
+    }
     ReplayStatus {
         job: config.daemon.job_name.clone(),
         queue: config.queue.clone(),
@@ -158,35 +161,9 @@ fn facts(job: &str, account: &Account) -> Result<Option<FromSubscriber>, Unasked
 
 /// A subscriber's database whose role is one that applies nothing.
 fn resting(config: &SubscriberConfig, role: &RoleFacts, verdict: Verdict) -> SubscriberStatus {
-    let mut status = unknown(config, true, verdict);
+    let mut status = unknown(config.name.clone(), &config.consumer, true, verdict);
     status.role = Some(role.clone());
     status
-}
-
-/// A subscriber of which nothing but the verdict is known.
-fn unknown(config: &SubscriberConfig, reachable: bool, verdict: Verdict) -> SubscriberStatus {
-    SubscriberStatus {
-        role: None,
-        name: config.name.clone(),
-        consumer: config.consumer.clone(),
-        reachable,
-        epoch: None,
-        tick: None,
-        follows: None,
-        left: Vec::new(),
-        lag_seconds: verdict.lag,
-        lag_ticks: None,
-        pending_events: None,
-        batch_rows: None,
-        state: verdict.state,
-        paused: false,
-        conflicts: 0,
-        recent_conflicts: 0,
-        last_error: None,
-        reasons: verdict.reasons,
-        tables: BTreeMap::new(),
-        table_list: Vec::new(),
-    }
 }
 
 fn subscriber_status(
@@ -195,7 +172,8 @@ fn subscriber_status(
     facts: &SubscriberFacts,
     verdict: Verdict,
 ) -> SubscriberStatus {
-    let mut status = unknown(config, account.is_ok(), verdict);
+    let (name, reachable) = (config.name.clone(), account.is_ok());
+    let mut status = unknown(name, &config.consumer, reachable, verdict);
     let own = match account {
         Err(unasked) => {
             status.last_error = Some(unasked.error);

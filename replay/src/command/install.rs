@@ -26,7 +26,7 @@ use sql::{
     successor,
 };
 
-use super::{Job, label};
+use super::{Job, archive, label};
 use crate::set::{
     first,
     host::{self, Found},
@@ -125,7 +125,7 @@ async fn install(job: &Job, of_several: bool) -> Result<Exit, Failure> {
     let mut prepared = Vec::new();
     for one in &job.config.subscribers {
         let subscriber = prepare(job, &provider, one, of_several).await;
-        prepared.push((one, subscriber.map_err(could_not_install(one))?));
+        prepared.push((one, subscriber.map_err(could_not_install(&label(one)))?));
     }
     let made = queue::create(&*provider, job.queue())
         .await
@@ -146,13 +146,17 @@ async fn install(job: &Job, of_several: bool) -> Result<Exit, Failure> {
             name_node(job, &subscriber.session).await?;
             follow_config(job, &provider, one, &subscriber.session).await
         };
-        installed.await.map_err(could_not_install(one))?;
+        installed.await.map_err(could_not_install(&label(one)))?;
+    }
+    for one in &job.config.archives {
+        let installed = archive::install(job, &provider, one).await;
+        installed.map_err(could_not_install(&format!("archive {}", one.name)))?;
     }
     Ok(Exit::Done)
 }
 
-fn could_not_install(one: &SubscriberConfig) -> impl FnOnce(Failure) -> Failure {
-    let context = format!("could not install {}", label(one));
+fn could_not_install(what: &str) -> impl FnOnce(Failure) -> Failure + use<> {
+    let context = format!("could not install {what}");
     |failure| Failure {
         error: failure.error.context(context),
         ..failure

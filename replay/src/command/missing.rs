@@ -19,7 +19,7 @@ use sql::{
     },
 };
 
-use super::{Job, label, subscriber::Opened};
+use super::{Job, archive, label, subscriber::Opened};
 use crate::join::fit::{self, Wish};
 
 /// Runs the command: one line a table, with the reason if the table cannot be added.
@@ -29,7 +29,13 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
     let candidates = provider::candidates(&*provider, job.queue(), &WantedIdentity::Own).await?;
     let mut everywhere: Option<HashSet<TableName>> = None;
     let mut subscribers = Vec::new();
-    for one in job.subscribers(None)? {
+    let takers = job.takers(None)?;
+    for one in takers.archives {
+        let captured = archive::captured(job, &provider, one, false).await?;
+        let here = captured.into_iter().map(|capture| capture.name).collect();
+        everywhere = Some(among(everywhere, here));
+    }
+    for one in takers.subscribers {
         let subscriber = Opened::of(job, one).await?.session;
         let mappings: HashMap<TableName, Mapping> = table_state::list(&*subscriber, &one.consumer)
             .await
@@ -38,10 +44,7 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
             .map(|row| (row.table, row.mapping))
             .collect();
         let here: HashSet<TableName> = mappings.keys().cloned().collect();
-        everywhere = Some(match everywhere {
-            None => here,
-            Some(others) => others.intersection(&here).cloned().collect(),
-        });
+        everywhere = Some(among(everywhere, here));
         subscribers.push(SubscriberTables {
             session_role: job.config.session_role,
             place: label(one),
@@ -76,6 +79,14 @@ pub(crate) async fn run(job: &Job) -> Result<Exit, Failure> {
         ))?;
     }
     Ok(Exit::Done)
+}
+
+/// The tables of all subscribers so far that one more has.
+fn among(everywhere: Option<HashSet<TableName>>, here: HashSet<TableName>) -> HashSet<TableName> {
+    match everywhere {
+        None => here,
+        Some(others) => others.intersection(&here).cloned().collect(),
+    }
 }
 
 /// Sequences of replicated tables that some subscriber does not carry over, each with its table.

@@ -3,6 +3,7 @@
 
 pub(crate) mod add;
 pub(crate) mod adopt;
+pub(crate) mod archive;
 mod create;
 pub(crate) mod install;
 pub(crate) mod lost;
@@ -21,7 +22,7 @@ pub(crate) mod wait;
 
 use admin::{
     cli::{self, CommonArgs},
-    config::{ReplayConfig, SubscriberConfig},
+    config::{ArchiveConfig, ReplayConfig, SubscriberConfig},
     exit::{Exit, Failure},
 };
 use anyhow::Context as _;
@@ -188,19 +189,44 @@ impl Job {
         one.db.connect(&name).await
     }
 
-    /// The subscribers that a command is about: all, or the subscriber with this name.
+    /// The databases that a command is about: all, or the subscriber with this name.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for an archive, and where all subscribers are archives: the command does nothing with one.
     fn subscribers(&self, name: Option<&str>) -> Result<Vec<&SubscriberConfig>, Failure> {
-        let chosen: Vec<&SubscriberConfig> = self
-            .config
-            .subscribers
-            .iter()
-            .filter(|one| name.is_none_or(|name| one.name.as_deref() == Some(name)))
-            .collect();
-        if chosen.is_empty() {
+        let takers = self.takers(name)?;
+        if takers.subscribers.is_empty() {
+            let names: Vec<&str> = takers
+                .archives
+                .iter()
+                .map(|one| one.name.as_str())
+                .collect();
+            let text = format!(
+                "{} is an archive, and this command is for databases",
+                names.join(", ")
+            );
+            return Err(Failure::message(Exit::Usage, text));
+        }
+        Ok(takers.subscribers)
+    }
+
+    /// The subscribers of either kind that a command is about: all, or the subscriber with this name.
+    fn takers(&self, name: Option<&str>) -> Result<Takers<'_>, Failure> {
+        let (subscribers, archives) = (self.config.subscribers.iter(), self.config.archives.iter());
+        let is_meant = |of: Option<&str>| name.is_none_or(|name| of == Some(name));
+        let chosen = Takers {
+            subscribers: subscribers
+                .filter(|one| is_meant(one.name.as_deref()))
+                .collect(),
+            archives: archives.filter(|one| is_meant(Some(&one.name))).collect(),
+        };
+        if chosen.subscribers.is_empty() && chosen.archives.is_empty() {
             // Without a name all subscribers are chosen, and a config has at least one.
             let name = name.unwrap_or_default();
             let names = self.config.subscribers.iter();
-            let near = near::name(name, names.filter_map(|one| one.name.as_deref()));
+            let names = names.filter_map(|one| one.name.as_deref());
+            let archives = self.config.archives.iter().map(|one| one.name.as_str());
+            let near = near::name(name, names.chain(archives));
             return Err(Failure::message(
                 Exit::Usage,
                 format!(
@@ -217,6 +243,12 @@ impl Job {
     fn say(&self, line: &str) -> Result<(), Failure> {
         cli::say(&self.common, line)
     }
+}
+
+/// The subscribers that a command is about.
+struct Takers<'a> {
+    subscribers: Vec<&'a SubscriberConfig>,
+    archives: Vec<&'a ArchiveConfig>,
 }
 
 /// A subscriber's name in messages.

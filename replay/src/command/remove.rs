@@ -15,7 +15,7 @@ use sql::{
 };
 
 use super::{
-    Job, label,
+    Job, archive, label,
     subscriber::{self, Opened},
 };
 use crate::copy::{self, names::Names, restore};
@@ -58,7 +58,25 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
         ..Choice::default()
     };
     let (mut removed, mut unknown, mut unmatched) = (0, 0, Unmatched::default());
-    for one in job.subscribers(args.subscriber.as_deref())? {
+    let takers = job.takers(args.subscriber.as_deref())?;
+    if let Some(provider) = &provider {
+        for one in &takers.archives {
+            let captured = archive::captured(job, provider, one, false).await?;
+            let chosen = choice.of(captured, |capture| &capture.name);
+            unknown += chosen.tell_unknown("not removed", "is not replicated");
+            for capture in chosen.named.iter().chain(&chosen.matched) {
+                let (table, oid) = (&capture.name, Some(capture.oid));
+                end_capture(job, provider, &one.consumer, table, oid).await?;
+                removed += 1;
+                job.say(&format!("{table} removed from {}", one.name))?;
+            }
+            unmatched.also(chosen.unmatched);
+        }
+    } else if takers.subscribers.is_empty() {
+        let text = "--keep-capture is for databases: of an archive there is nothing but capture";
+        return Err(Failure::message(Exit::Usage, text));
+    }
+    for one in takers.subscribers {
         let opened = Opened::of(job, one).await?;
         let chosen = opened.chosen(&choice).await?;
         let mut gone: Vec<(TableName, Option<u32>)> = Vec::new();

@@ -14,7 +14,7 @@ use sql::{
 };
 
 use super::{
-    Job, label,
+    Job, archive, label,
     subscriber::{self, Opened},
 };
 use crate::join::choose::{Choice, TablePattern, Unmatched};
@@ -82,7 +82,17 @@ pub(super) async fn carry(
     chosen: &[TableName],
 ) -> Result<Carried, Failure> {
     let mut carried = Carried::default();
-    for one in job.subscribers(subscriber)? {
+    let takers = job.takers(subscriber)?;
+    for one in takers.archives {
+        for sequence in chosen {
+            let added = provider::add_sequence(&**provider, job.queue(), &one.consumer, sequence);
+            if added.await? {
+                carried.added += 1;
+                job.say(&format!("{sequence} added into {}", one.name))?;
+            }
+        }
+    }
+    for one in takers.subscribers {
         let subscriber = Opened::of(job, one).await?.session;
         for sequence in chosen {
             let here = relation::find(&*subscriber, sequence)
@@ -118,7 +128,19 @@ pub(super) async fn carry(
 pub(crate) async fn remove(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     let (mut removed, mut unknown, mut unmatched) = (0, 0, Unmatched::default());
-    for one in job.subscribers(None)? {
+    let takers = job.takers(None)?;
+    for one in takers.archives {
+        let carried = archive::captured(job, &provider, one, true).await?;
+        let chosen = args.choice().of(carried, |capture| &capture.name);
+        unknown += chosen.tell_unknown("not removed", "is not carried over");
+        for capture in chosen.named.iter().chain(&chosen.matched) {
+            provider::end_capture(&*provider, capture, &one.consumer).await?;
+            removed += 1;
+            job.say(&format!("{} removed from {}", capture.name, one.name))?;
+        }
+        unmatched.also(chosen.unmatched);
+    }
+    for one in takers.subscribers {
         let subscriber = Opened::of(job, one).await?.session;
         let rows = sequence_state::list(&*subscriber, &one.consumer)
             .await
@@ -156,7 +178,19 @@ pub(crate) async fn list(job: &Job, args: &ListArgs) -> Result<Exit, Failure> {
     let provider = job.provider().await?;
     let mut rows = Vec::new();
     let mut errors = 0;
-    for one in job.subscribers(None)? {
+    let takers = job.takers(None)?;
+    let several = takers.subscribers.iter().any(|one| one.name.is_some());
+    let several = several || !takers.archives.is_empty();
+    for one in takers.archives {
+        for capture in archive::captured(job, &provider, one, true).await? {
+            rows.push(vec![
+                capture.name.to_string(),
+                "ok".into(),
+                one.name.clone(),
+            ]);
+        }
+    }
+    for one in takers.subscribers {
         let subscriber = Opened::of(job, one).await?.session;
         if args.sync {
             sync(job, &provider, &subscriber, one).await?;
@@ -173,12 +207,12 @@ pub(crate) async fn list(job: &Job, args: &ListArgs) -> Result<Exit, Failure> {
                 eprintln!("{}: {error}", row.sequence);
             }
             let mut words = vec![row.sequence.to_string(), state.to_owned()];
-            words.extend(one.name.clone());
+            let name = one.name.clone();
+            words.extend(several.then(|| name.unwrap_or_else(|| "-".into())));
             rows.push(words);
         }
     }
     rows.sort();
-    let several = job.config.subscribers.iter().any(|one| one.name.is_some());
     let header: &[&str] = if several {
         &["Sequence", "State", "Subscriber"]
     } else {

@@ -9,12 +9,15 @@ use admin::{
     terminal,
 };
 
-use super::Job;
+use sql::provider::Capture;
+
+use super::{Job, archive};
 
 /// Runs the command.
 pub(crate) async fn run(job: &Job, json: bool, subscriber: Option<&str>) -> Result<Exit, Failure> {
     let mut asked = job.config.clone();
-    asked.subscribers = job.subscribers(subscriber)?.into_iter().cloned().collect();
+    let takers = job.takers(subscriber)?;
+    asked.subscribers = takers.subscribers.into_iter().cloned().collect();
     let (mut tables, mut unreachable) = (Vec::new(), Vec::new());
     for (one, answer) in tables_of(&asked).await {
         match answer {
@@ -25,7 +28,15 @@ pub(crate) async fn run(job: &Job, json: bool, subscriber: Option<&str>) -> Resu
             }
         }
     }
-    let three_columns = subscriber.is_none() && asked.subscribers.len() > 1;
+    if !takers.archives.is_empty() {
+        let provider = job.provider().await?;
+        for one in &takers.archives {
+            let captured = archive::captured(job, &provider, one, false).await?;
+            tables.extend(captured.into_iter().map(|table| archived(&one.name, table)));
+        }
+    }
+    let all = asked.subscribers.len() + takers.archives.len();
+    let three_columns = subscriber.is_none() && all > 1;
     if json {
         output::print_json(&tables)?;
     } else if terminal::is_terminal() {
@@ -38,6 +49,30 @@ pub(crate) async fn run(job: &Job, json: bool, subscriber: Option<&str>) -> Resu
     } else {
         Exit::Failed
     })
+}
+
+/// A table whose changes are archived.
+fn archived(archive: &str, capture: Capture) -> TableStatus {
+    TableStatus {
+        subscriber: Some(archive.to_owned()),
+        table: capture.name.to_string(),
+        target: None,
+        columns: None,
+        filter: None,
+        state: "archived".into(),
+        rows_copied: None,
+        bytes_copied: None,
+        rows_estimated: None,
+        rows_per_second: None,
+        seconds_left: None,
+        objects_left: None,
+        objects: None,
+        objects_share: None,
+        ignored: 0,
+        conflicts: None,
+        error: capture.problem,
+        advice: None,
+    }
 }
 
 fn header(three_columns: bool) -> Vec<&'static str> {

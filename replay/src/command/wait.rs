@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use admin::{
-    config::SubscriberConfig,
+    config::{ArchiveConfig, SubscriberConfig},
     exit::{Exit, Failure},
     log::Once,
     status::{self, Asking, PATIENCE, verdict::ReasonKind},
@@ -24,6 +24,9 @@ use sql::{
 use super::{Job, label, stored};
 
 const LOOK: Duration = Duration::from_millis(100);
+
+/// Time between two requests to publish.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A wait that takes longer than this says why, and says what is new as often.
 const EXPLAIN: Duration = Duration::from_secs(3);
@@ -111,24 +114,11 @@ pub(super) fn limit(wait: Option<&str>) -> Result<Option<Option<Duration>>, Fail
 pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Failure> {
     let mut waiting = Waiting::new(job, limit);
     let provider = job.provider().await?;
-    let epoch = provider::queue_epoch(&*provider, job.queue()).await?;
-    let epoch = epoch.context("the provider's queue is gone")?;
-    let snapshot = provider::current_snapshot(&*provider).await?;
-    // A quiet queue ticks once a minute, so a tick is asked for now.
-    sql::queue::tick::force(&*provider, job.queue())
-        .await
-        .context("could not ask for a tick")?;
-    let tick = loop {
-        let tick = provider::tick_containing(&*provider, job.queue(), &snapshot).await?;
-        if let Some(tick) = tick {
-            break tick;
-        }
-        if !waiting.rest().await {
-            eprintln!("no tick yet shows what was committed before the call: does the ticker run?");
-            return Ok(Exit::TimedOut);
-        }
+    let Some((epoch, tick)) = tick_of_now(job, &provider, &mut waiting).await? else {
+        return Ok(Exit::TimedOut);
     };
-    for one in job.subscribers(None)? {
+    let takers = job.takers(None)?;
+    for one in takers.subscribers {
         let subscriber = job.subscriber(one).await?;
         stored(&subscriber, one).await?;
         let wanted = Aim::AllAt(epoch, tick);
@@ -136,7 +126,93 @@ pub(crate) async fn run(job: &Job, limit: Option<Duration>) -> Result<Exit, Fail
             return Ok(Exit::TimedOut);
         }
     }
+    for one in takers.archives {
+        if !is_archived(job, &provider, one, tick, &mut waiting).await? {
+            return Ok(Exit::TimedOut);
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// Waits until everything is in an archive, and on its disk, that was committed on the provider before the call.
+pub(super) async fn archived(
+    job: &Job,
+    one: &ArchiveConfig,
+    limit: Option<Duration>,
+) -> Result<Exit, Failure> {
+    let mut waiting = Waiting::new(job, limit);
+    let provider = job.provider().await?;
+    let Some((_, tick)) = tick_of_now(job, &provider, &mut waiting).await? else {
+        return Ok(Exit::TimedOut);
+    };
+    Ok(
+        match is_archived(job, &provider, one, tick, &mut waiting).await? {
+            true => Exit::Done,
+            false => Exit::TimedOut,
+        },
+    )
+}
+
+/// Waits for an archive; false if the time was up, and then it was said what is missing. The queue is told only what is
+/// on the disk, so the consumer's place says it.
+async fn is_archived(
+    job: &Job,
+    provider: &Session,
+    one: &ArchiveConfig,
+    tick: TickId,
+    waiting: &mut Waiting<'_>,
+) -> Result<bool, Failure> {
+    let mut asked: Option<Instant> = None;
+    loop {
+        let held = provider::consumer_position(&**provider, job.queue(), &one.consumer).await?;
+        let Some(held) = held else {
+            let text = format!(
+                "the provider has no consumer {}, or has detached it",
+                one.consumer
+            );
+            return Err(Failure::message(Exit::Failed, text).with_hint("see replay archive check"));
+        };
+        if held.tick.id >= tick {
+            return Ok(true);
+        }
+        // The daemon may have looked before the tick was there.
+        if asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
+            provider::hint_tables(&**provider, job.queue()).await?;
+            asked = Some(Instant::now());
+        }
+        if !waiting.rest().await {
+            eprintln!(
+                "archive {}: at tick {}, tick {tick} is wanted",
+                one.name, held.tick.id
+            );
+            return Ok(false);
+        }
+    }
+}
+
+/// A tick that shows what was committed before the call, with its queue; None: the time was up, which was said.
+async fn tick_of_now(
+    job: &Job,
+    provider: &Session,
+    waiting: &mut Waiting<'_>,
+) -> Result<Option<(Epoch, TickId)>, Failure> {
+    let epoch = provider::queue_epoch(&**provider, job.queue()).await?;
+    let epoch = epoch.context("the provider's queue is gone")?;
+    let snapshot = provider::current_snapshot(&**provider).await?;
+    // A quiet queue ticks once a minute, so a tick is asked for now.
+    sql::queue::tick::force(&**provider, job.queue())
+        .await
+        .context("could not ask for a tick")?;
+    loop {
+        let tick = provider::tick_containing(&**provider, job.queue(), &snapshot).await?;
+        if let Some(tick) = tick {
+            return Ok(Some((epoch, tick)));
+        }
+        if !waiting.rest().await {
+            eprintln!("no tick yet shows what was committed before the call: does the ticker run?");
+            return Ok(None);
+        }
+    }
 }
 
 /// Waits until some tables of one or all subscribers are ok, if `--wait` was given, which [`limit`] has read.
@@ -150,7 +226,8 @@ pub(crate) async fn if_asked(
         return Ok(Exit::Done);
     };
     let mut waiting = Waiting::new(job, limit);
-    for one in job.subscribers(subscriber)? {
+    // A table is in an archive as soon as it is captured.
+    for one in job.takers(subscriber)?.subscribers {
         let session = job.subscriber(one).await?;
         let wanted = Aim::Tables(tables);
         if !applied(&session, one, &wanted, &mut waiting).await? {

@@ -21,11 +21,44 @@ use crate::{
 /// The columns of [`Batch::copy_events`].
 const COLUMNS: usize = 7;
 
-/// The events of an open batch, in order. If they are dropped half read, the session is useless and must be dropped,
-/// too.
-pub(crate) struct Events<'a> {
+/// The rows of an open batch, in order. If they are dropped half read, the session is useless and must be dropped, too.
+pub(crate) struct RawEvents<const N: usize> {
     stream: Pin<Box<CopyOutStream>>,
-    tuples: Tuples<COLUMNS>,
+    tuples: Tuples<N>,
+}
+
+impl<const N: usize> RawEvents<N> {
+    /// Begins a COPY of N columns on a session that does nothing else until all rows are read.
+    pub(crate) async fn open(client: &Client, copy: &str) -> Result<RawEvents<N>, Trouble> {
+        let stream = client
+            .copy_out(copy)
+            .await
+            .map_err(Trouble::database("could not open a batch on the provider"))?;
+        Ok(RawEvents {
+            stream: Box::pin(stream),
+            tuples: Tuples::default(),
+        })
+    }
+
+    /// The next row; none at the batch's end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Tuple<N>>, Trouble> {
+        loop {
+            if let Some(tuple) = self.tuples.pop().map_err(unreadable)? {
+                return Ok(Some(tuple));
+            }
+            match self.stream.next().await {
+                Some(chunk) => self.tuples.push(
+                    chunk.map_err(Trouble::database("could not read events of the provider"))?,
+                ),
+                None => return self.tuples.finish().map(|()| None).map_err(unreadable),
+            }
+        }
+    }
+}
+
+/// The events of an open batch, decoded.
+pub(crate) struct Events<'a> {
+    rows: RawEvents<COLUMNS>,
     decoder: &'a mut Decoder,
 }
 
@@ -36,20 +69,15 @@ impl<'a> Events<'a> {
         batch: &Batch,
         decoder: &'a mut Decoder,
     ) -> Result<Events<'a>, Trouble> {
-        let stream = client
-            .copy_out(&batch.copy_events())
-            .await
-            .map_err(Trouble::database("could not open a batch on the provider"))?;
         Ok(Events {
-            stream: Box::pin(stream),
-            tuples: Tuples::default(),
+            rows: RawEvents::open(client, &batch.copy_events()).await?,
             decoder,
         })
     }
 
     /// The next event's number and its change; none at the batch's end.
     pub(crate) async fn next(&mut self) -> Result<Option<(i64, Change)>, Trouble> {
-        let Some(tuple) = self.tuple().await? else {
+        let Some(tuple) = self.rows.next().await? else {
             return Ok(None);
         };
         let (event, later) = raw_event(&tuple).map_err(unreadable)?;
@@ -63,20 +91,6 @@ impl<'a> Events<'a> {
             source: anyhow::Error::new(error),
         })?;
         Ok(Some((event_id, change)))
-    }
-
-    async fn tuple(&mut self) -> Result<Option<Tuple<COLUMNS>>, Trouble> {
-        loop {
-            if let Some(tuple) = self.tuples.pop().map_err(unreadable)? {
-                return Ok(Some(tuple));
-            }
-            match self.stream.next().await {
-                Some(chunk) => self.tuples.push(
-                    chunk.map_err(Trouble::database("could not read events of the provider"))?,
-                ),
-                None => return self.tuples.finish().map(|()| None).map_err(unreadable),
-            }
-        }
     }
 }
 

@@ -59,6 +59,13 @@ impl Requests {
             std::future::pending::<()>().await;
         }
     }
+
+    /// Whether there was a hint since the last one that was taken.
+    pub(crate) fn take(&mut self) -> bool {
+        let is_new = self.0.has_changed().unwrap_or(false);
+        self.0.mark_unchanged();
+        is_new
+    }
 }
 
 /// The end that receives notifications.

@@ -11,6 +11,8 @@ const LONGEST: usize = 63;
 pub enum Purpose {
     /// A command of replay, or a side task of a subscriber.
     Admin,
+    /// Reads batches from a queue into an archive, and keeps the archive's lock.
+    Archive,
     /// Writes batches to a subscriber, and keeps the subscriber's lock.
     Apply,
     /// Adds tables as the config asks for.
@@ -68,6 +70,7 @@ impl Purpose {
     fn as_str(self) -> &'static str {
         match self {
             Purpose::Admin => "admin",
+            Purpose::Archive => "archive",
             Purpose::Apply => "apply",
             Purpose::AutoAdd => "auto-add",
             Purpose::CatchUp => "catch-up",

@@ -57,6 +57,20 @@ impl<const N: usize> Tuple<N> {
         self.row.get(range)
     }
 
+    /// The row's first fields as a row of their own, as the server would have sent it.
+    pub fn first(&self, fields: i16) -> Vec<u8> {
+        let count = size_of::<i16>();
+        let wanted = usize::try_from(fields).unwrap_or_default().min(N);
+        let ends = self.fields[wanted..].iter();
+        // Each field after these has four bytes of length, and its bytes.
+        let rest: usize = ends
+            .map(|range| size_of::<i32>() + range.as_ref().map_or(0, ExactSizeIterator::len))
+            .sum();
+        let mut row = fields.to_be_bytes().to_vec();
+        row.extend_from_slice(&self.row[count..self.row.len() - rest]);
+        row
+    }
+
     /// A field of type `bigint`.
     ///
     /// # Errors
@@ -88,6 +102,19 @@ enum Stands {
 }
 
 impl<const N: usize> Tuples<N> {
+    /// A reader of rows without the header that the server begins with, and without its end mark.
+    pub fn without_header() -> Tuples<N> {
+        Tuples {
+            stands: Stands::AmongRows,
+            ..Tuples::default()
+        }
+    }
+
+    /// Whether the bytes so far end with a whole row, or with the end mark.
+    pub fn is_between_rows(&self) -> bool {
+        self.rest().is_empty()
+    }
+
     /// Takes the next chunk. All rows of the chunk before must have been taken out.
     pub fn push(&mut self, chunk: Bytes) {
         if self.chunk.is_empty() && self.pending.is_empty() {
@@ -294,6 +321,21 @@ mod tests {
         assert_eq!(changed(20, 4), Err(fields));
         assert_eq!(changed(21, 0x80), Err(BadTuple::Length(-2_147_483_647)));
         assert_eq!(read(&[&good[..], b"x"].concat(), 9), Err(BadTuple::Beyond));
+    }
+
+    #[test]
+    fn the_first_fields_of_a_row_are_a_row() {
+        let fields = [Some(vec![1, 2]), None, Some(vec![3; 300])];
+        let mut tuples = Tuples::<3>::default();
+        tuples.push(written(&[fields]).into());
+        let tuple = tuples.pop().unwrap().unwrap();
+        let mut fewer = Tuples::<2>::without_header();
+        fewer.push(tuple.first(2).into());
+        let row = fewer.pop().unwrap().unwrap();
+        assert_eq!(row.field(0), Some(&[1, 2][..]));
+        assert_eq!(row.field(1), None);
+        assert!(fewer.pop().unwrap().is_none() && fewer.is_between_rows());
+        assert_eq!(tuple.first(3)[..], tuple.row[..]);
     }
 
     #[test]

@@ -56,6 +56,63 @@ impl Batch {
             self.events_sql
         )
     }
+
+    /// The statement that streams the batch's events with all their columns, as an archive keeps them, in COPY's binary
+    /// form: `ev_id`, `ev_txid`, `ev_time`, `ev_type`, `ev_data`, `ev_extra1` to `ev_extra4`, and the column of
+    /// `trunkline.event_now` as in [`Batch::copy_events`].
+    #[must_use]
+    pub fn copy_whole_events(&self) -> String {
+        format!(
+            "copy (select ev_id, ev_txid, ev_time, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4, \
+                          case when ev_type in ('trunkline.1.shape', 'trunkline.1.mark') \
+                               then trunkline.event_now(ev_type, ev_txid, ev_extra2, ev_extra3) end \
+                     from ({}) e order by ev_id) to stdout (format binary)",
+            self.events_sql
+        )
+    }
+}
+
+/// A tick between two others, with all that is kept of it.
+#[derive(Clone, Debug)]
+pub struct TickBetween {
+    /// Number and identity.
+    pub tick: Tick,
+    /// When the tick was made, by the provider's clock.
+    pub time: SystemTime,
+    /// The transactions that the tick shows.
+    pub snapshot: SnapshotText,
+}
+
+/// The ticks after one tick, up to another one, in order. Source: `trunkline.ticks_between`.
+pub async fn ticks_between(
+    client: &impl GenericClient,
+    queue: &str,
+    from: TickId,
+    to: TickId,
+) -> Result<Vec<TickBetween>, Error> {
+    let failed = || Error::database("read the ticks of a batch on the provider");
+    let rows = client
+        .query(
+            "select tick_id, tick_tag, tick_time, tick_snapshot::text \
+               from trunkline.ticks_between($1, $2, $3)",
+            &[&queue, &from.0, &to.0],
+        )
+        .await
+        .map_err(failed())?;
+    let tick = |row: &Row| {
+        Ok(TickBetween {
+            tick: Tick {
+                id: TickId(row.try_get(0)?),
+                tag: TickTag(row.try_get(1)?),
+            },
+            time: row.try_get(2)?,
+            snapshot: SnapshotText(row.try_get(3)?),
+        })
+    };
+    rows.iter()
+        .map(tick)
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(failed())
 }
 
 /// The events of a queue that are wanted next.

@@ -19,8 +19,8 @@ use tokio_postgres::{Client, GenericClient, SimpleQueryMessage};
 
 pub use self::{
     batch::{
-        Batch, BatchFinder, Next, Only, Want, consumer_position, current_snapshot, tell_applied,
-        tick_containing,
+        Batch, BatchFinder, Next, Only, TickBetween, Want, consumer_position, current_snapshot,
+        tell_applied, tick_containing, ticks_between,
     },
     captures::{Capture, CapturedFor, captures, end_capture},
     names::{last_names, table_name},
@@ -31,8 +31,8 @@ pub use self::{
     },
     problems::{CaptureProblem, capture_problems},
     sequences::{
-        SequenceValue, add_sequence, remove_sequence, sequence_candidates, sequence_values,
-        sequences_of,
+        SequenceValue, add_sequence, all_sequence_values, remove_sequence, sequence_candidates,
+        sequence_values, sequences_of,
     },
 };
 use crate::{error::Error, event::mapping::ProviderColumn, name::TableName};

@@ -24,6 +24,22 @@ pub async fn sequence_values(
     queue: &str,
     consumer: &str,
 ) -> Result<Vec<SequenceValue>, Error> {
+    values(client, queue, Some(consumer)).await
+}
+
+/// The values of the sequences that any consumer of a queue carries over.
+pub async fn all_sequence_values(
+    client: &impl GenericClient,
+    queue: &str,
+) -> Result<Vec<SequenceValue>, Error> {
+    values(client, queue, None).await
+}
+
+async fn values(
+    client: &impl GenericClient,
+    queue: &str,
+    consumer: Option<&str>,
+) -> Result<Vec<SequenceValue>, Error> {
     let rows = client
         .query(
             "select schema_name, sequence_name, last_value, is_called, increment \

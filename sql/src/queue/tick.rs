@@ -34,6 +34,42 @@ pub struct Epoch(pub i64);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SnapshotText(pub String);
 
+/// A snapshot taken apart, to be asked without a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    xmin: i64,
+    xmax: i64,
+    /// The transactions between both that were open, in order.
+    xip: Vec<i64>,
+}
+
+impl Snapshot {
+    /// Whether the snapshot shows what a transaction has written, as `txid_visible_in_snapshot` says it. Pure.
+    pub fn shows(&self, txid: i64) -> bool {
+        txid < self.xmin || txid < self.xmax && self.xip.binary_search(&txid).is_err()
+    }
+}
+
+impl SnapshotText {
+    /// The snapshot taken apart; None: the text is not one that a server writes.
+    pub fn parse(&self) -> Option<Snapshot> {
+        let mut parts = self.0.splitn(3, ':');
+        let number = |text: Option<&str>| text?.parse::<i64>().ok().filter(|txid| *txid > 0);
+        let (xmin, xmax) = (number(parts.next())?, number(parts.next())?);
+        let listed = parts.next()?;
+        let xip: Vec<i64> = match listed {
+            "" => Vec::new(),
+            listed => listed
+                .split(',')
+                .map(|one| number(Some(one)))
+                .collect::<Option<_>>()?,
+        };
+        let in_order = xip.windows(2).all(|pair| pair[0] < pair[1]);
+        let inside = xip.iter().all(|txid| (xmin..xmax).contains(txid));
+        (xmin <= xmax && in_order && inside).then_some(Snapshot { xmin, xmax, xip })
+    }
+}
+
 impl fmt::Display for TickId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -251,4 +287,39 @@ fn tick_at(row: &tokio_postgres::Row, index: usize) -> Result<Tick, Error> {
         id: TickId(column(row, index)?),
         tag: TickTag(column(row, index + 1)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(text: &str) -> Option<Snapshot> {
+        SnapshotText(text.into()).parse()
+    }
+
+    #[test]
+    fn a_snapshot_shows_what_ended_before_it() {
+        let snapshot = snapshot("10:20:10,15").unwrap();
+        let shown: Vec<i64> = (8..22).filter(|txid| snapshot.shows(*txid)).collect();
+        assert_eq!(shown, [8, 9, 11, 12, 13, 14, 16, 17, 18, 19]);
+    }
+
+    #[test]
+    fn a_text_that_no_server_writes_is_no_snapshot() {
+        assert!(snapshot("10:10:").is_some());
+        for bad in [
+            "",
+            "10",
+            "10:20",
+            "20:10:",
+            "10:20:9",
+            "10:20:20",
+            "10:20:15,11",
+            "0:1:",
+            "a:b:",
+            "1:2:3:4",
+        ] {
+            assert_eq!(snapshot(bad), None, "{bad}");
+        }
+    }
 }

@@ -85,6 +85,23 @@ impl ConflictChoice {
 }
 
 impl AddArgs {
+    /// An option that says something of a subscriber's own tables; None: there is none.
+    pub(super) fn of_databases(&self) -> Option<&'static str> {
+        [
+            (self.expect_sync, "--expect-sync"),
+            (self.truncate, "--truncate"),
+            (self.keep_rows, "--keep-rows"),
+            (self.create, "--create"),
+            (self.on_conflict.is_some(), "--on-conflict"),
+            (
+                !self.wishes.are_none(),
+                "a mapping (--where, --columns, --as)",
+            ),
+        ]
+        .into_iter()
+        .find_map(|(is_given, option)| is_given.then_some(option))
+    }
+
     /// How rows are told apart; by default as the table itself says.
     pub(super) fn wanted_identity(&self) -> WantedIdentity {
         self.identity.clone().unwrap_or(WantedIdentity::Own)

@@ -1,11 +1,15 @@
 //! `replay add`: makes capture on the provider and a row in state `-` on the subscriber; the running daemon copies. For
 //! each table everything is checked before anything is made.
 
+mod archive;
 mod args;
 mod side;
 mod table;
 
-use admin::exit::{Exit, Failure};
+use admin::{
+    config::ArchiveConfig,
+    exit::{Exit, Failure},
+};
 use sql::{
     connect::Session,
     name::{TableName, quote_ident},
@@ -30,9 +34,13 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     args.wishes.check_number(by_name)?;
     let provider = job.provider().await?;
     job.has_queue(&provider).await?;
+    let takers = job.takers(args.subscriber.as_deref())?;
     let mut subscribers: Vec<AddSubscriber<'_>> = Vec::new();
-    for one in job.subscribers(args.subscriber.as_deref())? {
+    for one in takers.subscribers {
         subscribers.push(AddSubscriber::open(job, &provider, one).await?);
+    }
+    if subscribers.is_empty() {
+        archive::check(args, &takers.archives)?;
     }
     let identity = args.wanted_identity();
     let candidates = provider::candidates(&*provider, job.queue(), &identity).await?;
@@ -45,10 +53,20 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
     let chosen = choice.of(candidates, |candidate| &candidate.table);
     let mut unmatched = Unmatched::default();
     unmatched.also(chosen.unmatched.clone());
-    let mut tally = add_chosen(job, args, &provider, &mut subscribers, chosen).await?;
+    let mut tally = add_chosen(
+        job,
+        args,
+        &provider,
+        (&mut subscribers, &takers.archives),
+        chosen,
+    )
+    .await?;
     if !args.dry_run {
         close_added(job, &subscribers).await?;
-        sequences_of(job, args, &provider, &subscribers, &mut tally).await?;
+        let consumers = subscribers.iter().map(|side| side.config.consumer.as_str());
+        let archives = takers.archives.iter().map(|one| one.consumer.as_str());
+        let consumers: Vec<&str> = consumers.chain(archives).collect();
+        sequences_of(job, args, &provider, &consumers, &mut tally).await?;
     }
     let exit = unmatched.tell("not added", tally.exit(args.all));
     if exit != Exit::Done || args.dry_run {
@@ -78,18 +96,13 @@ async fn sequences_of(
     job: &Job,
     args: &AddArgs,
     provider: &Session,
-    subscribers: &[AddSubscriber<'_>],
+    consumers: &[&str],
     tally: &mut Tally,
 ) -> Result<(), Failure> {
     let mut left: Vec<TableName> = Vec::new();
-    for side in subscribers {
-        let of_tables = provider::sequences_of(
-            &**provider,
-            job.queue(),
-            &side.config.consumer,
-            &tally.tables,
-        )
-        .await?;
+    for consumer in consumers {
+        let of_tables =
+            provider::sequences_of(&**provider, job.queue(), consumer, &tally.tables).await?;
         left.extend(of_tables.into_iter().map(|(sequence, _)| sequence));
     }
     left.sort();
@@ -113,7 +126,7 @@ async fn add_chosen(
     job: &Job,
     args: &AddArgs,
     provider: &Session,
-    subscribers: &mut [AddSubscriber<'_>],
+    (subscribers, archives): (&mut [AddSubscriber<'_>], &[&ArchiveConfig]),
     chosen: Chosen<Candidate>,
 ) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
@@ -174,6 +187,9 @@ async fn add_chosen(
         let before = tally.added;
         for side in &mut *subscribers {
             table::to(job, args, provider, side, &wish, &mut tally).await?;
+        }
+        for one in archives {
+            archive::to(job, args, provider, one, &candidate, &mut tally).await?;
         }
         if tally.added > before {
             provider::hint_tables(&**provider, job.queue()).await?;

@@ -60,6 +60,11 @@ impl Tally {
         }
     }
 
+    pub(super) fn busy(&mut self, table: &TableName) {
+        self.busy += 1;
+        eprintln!("not added: {table}: others hold locks on it on the provider, try again later");
+    }
+
     pub(super) fn refuse(&mut self, table: &TableName, why: &str) {
         self.refused += 1;
         eprintln!("not added: {table}: {why}");

@@ -67,12 +67,9 @@ pub(super) async fn to(
     }
     let identity = args.wanted_identity();
     match capture(job, provider, &side.config.consumer, table, &identity).await {
-        Ok(true) => {}
-        Ok(false) => {
-            tally.busy += 1;
-            eprintln!(
-                "not added: {table}: others hold locks on it on the provider, try again later"
-            );
+        Ok(Some(_)) => {}
+        Ok(None) => {
+            tally.busy(table);
             return Ok(());
         }
         Err(error) => {
@@ -265,20 +262,20 @@ async fn choose(
     .await?)
 }
 
-/// Makes capture. False if the table's lock was not granted in time.
-async fn capture(
+/// Makes capture; false if there was capture for the consumer. None if the table's lock was not granted in time.
+pub(super) async fn capture(
     job: &Job,
     provider: &Session,
     consumer: &str,
     table: &TableName,
     identity: &WantedIdentity,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<bool>> {
     moment::prepare(provider).await?;
     let made = moment::with_lock(async || {
         provider::add_table(&**provider, job.queue(), consumer, table, identity).await
     });
     match made.await {
-        Ok(made) => Ok(made.is_some()),
+        Ok(made) => Ok(made),
         Err(error) => {
             let why = fit::not_captured(&error);
             Err(match error.hint() {

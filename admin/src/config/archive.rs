@@ -1,0 +1,114 @@
+//! The keys of a `[[subscriber]]` that is an archive.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::document::Section;
+use super::key::{Reload, SizeKey, TextKey, TimeKey};
+use super::value::{NumberRange, TimeRange};
+
+/// A subscriber that keeps the changes themselves, in files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArchiveConfig {
+    /// Name of the `[[subscriber]]`.
+    pub name: String,
+    /// The archive's consumer on the queue: `JOB/NAME`.
+    pub consumer: String,
+    /// The directory of the archive (`archive`).
+    pub directory: PathBuf,
+    /// The longest time that changes wait in memory before they are published (`segment_every`).
+    pub segment_every: Duration,
+    /// Compressed bytes from which changes are published before that time (`segment_size`).
+    pub segment_size: u64,
+}
+
+/// The scheme of the one kind of archive that there is.
+const SCHEME: &str = "file://";
+
+/// Object stores, by their schemes, so that the error can say that they are known and not built.
+const STORES: [&str; 3] = ["s3://", "gs://", "az://"];
+
+pub(super) const ARCHIVE: TextKey = TextKey {
+    name: "archive",
+    form: "file:// and an absolute path",
+    default: "none",
+    range: "",
+    reload: Reload::Taken,
+};
+pub(super) const SEGMENT_EVERY: TimeKey = TimeKey {
+    name: "segment_every",
+    default: Duration::from_secs(10),
+    range: TimeRange::millis(100, 3_600_000),
+    reload: Reload::Taken,
+};
+pub(super) const SEGMENT_SIZE: SizeKey = SizeKey {
+    name: "segment_size",
+    default: 16 << 20,
+    range: NumberRange {
+        least: 64 << 10,
+        most: 1 << 30,
+    },
+    reload: Reload::Taken,
+};
+
+/// The keys that say something of an archive only.
+pub(super) const TUNING: [&str; 2] = [SEGMENT_EVERY.name, SEGMENT_SIZE.name];
+
+/// Reads the keys of an archive; name and consumer are left empty.
+pub(super) fn read(section: &Section<'_>) -> Option<ArchiveConfig> {
+    let text = section.text(ARCHIVE.name)?.value;
+    let directory = match directory(&text) {
+        Ok(directory) => directory,
+        Err(why) => {
+            section.problem(ARCHIVE.name, &why);
+            return None;
+        }
+    };
+    Some(ArchiveConfig {
+        name: String::new(),
+        consumer: String::new(),
+        directory,
+        segment_every: section.time(&SEGMENT_EVERY),
+        segment_size: section.size(&SEGMENT_SIZE),
+    })
+}
+
+/// The directory that an archive's address names.
+fn directory(text: &str) -> Result<PathBuf, String> {
+    if let Some(store) = STORES.iter().find(|store| text.starts_with(**store)) {
+        return Err(format!(
+            "{store}... is an object store, which this version cannot write to: a directory only \
+             ({})",
+            ARCHIVE.form
+        ));
+    }
+    match text.strip_prefix(SCHEME) {
+        Some(path) if path.starts_with('/') && !path.contains(['%', '?', '#']) => {
+            Ok(PathBuf::from(path))
+        }
+        Some(_) | None => Err(format!(
+            "must be {}, without %, ? and #, such as file:///srv/archive/db1",
+            ARCHIVE.form
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_a_directory_and_what_is_not_built_says_so() {
+        assert_eq!(directory("file:///a/b").unwrap(), PathBuf::from("/a/b"));
+        for bad in ["/a/b", "file://a/b", "file:///a%20b", "http://x", ""] {
+            assert!(
+                directory(bad).unwrap_err().starts_with("must be file://"),
+                "{bad}"
+            );
+        }
+        for store in STORES {
+            let why = directory(&format!("{store}bucket/db1")).unwrap_err();
+            assert!(why.contains("cannot write to"), "{why}");
+        }
+    }
+}

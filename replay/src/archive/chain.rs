@@ -1,0 +1,189 @@
+//! The segments of an archive: their names, their lines, and whether each follows from the one before. Reads names and
+//! first lines only.
+
+use std::io;
+
+use super::{identity::Identity, store::Directory};
+use crate::frames::{
+    place::Place,
+    segment::{BadLine, Line, Name},
+};
+
+/// The directory of the segments.
+const FRAMES: &str = "frames";
+
+/// The files of an archive's segments.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// The segments, by number.
+    pub segments: Vec<Name>,
+    /// Paths of what is no segment, and does not belong there.
+    pub strangers: Vec<String>,
+}
+
+impl Listing {
+    /// Lists all segments.
+    pub(crate) fn read(store: &Directory) -> io::Result<Listing> {
+        let mut listing = Listing::default();
+        for directory in store.list(FRAMES)? {
+            listing.add(store, &directory)?;
+        }
+        listing.segments.sort_unstable();
+        Ok(listing)
+    }
+
+    fn add(&mut self, store: &Directory, directory: &str) -> io::Result<()> {
+        let path = format!("{FRAMES}/{directory}");
+        let files = match store.list(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                self.strangers.push(path);
+                return Ok(());
+            }
+            files => files?,
+        };
+        for file in files {
+            match Name::parse(&file).filter(|name| name.directory() == directory) {
+                Some(name) => self.segments.push(name),
+                None => self.strangers.push(format!("{path}/{file}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest segment's name, and the directory that it lies in; None: there is no segment.
+    pub(crate) fn newest(store: &Directory) -> io::Result<Option<Name>> {
+        let mut directories = store.list(FRAMES)?;
+        directories.sort_by_key(|name| (name.len(), name.clone()));
+        while let Some(directory) = directories.pop() {
+            let mut listing = Listing::default();
+            listing.add(store, &directory)?;
+            if let Some(newest) = listing.segments.into_iter().max() {
+                return Ok(Some(newest));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The line of a segment, as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    /// What the line says.
+    pub line: Line,
+    /// The line's hash.
+    pub sha: String,
+    /// Where the body begins.
+    pub body_at: u64,
+    /// The size of the file.
+    pub size: u64,
+}
+
+/// Why a segment's line cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    /// The file cannot be read.
+    #[error("it cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// Its line cannot.
+    #[error(transparent)]
+    Line(#[from] BadLine),
+}
+
+/// Reads the line of a segment.
+pub(crate) fn line(store: &Directory, name: Name) -> Result<Stored, Unreadable> {
+    let (head, size) = store.head(&name.path())?;
+    let (line, sha, body_at) = Line::read(&head)?;
+    Ok(Stored {
+        line,
+        sha,
+        body_at: body_at as u64,
+        size,
+    })
+}
+
+/// Follows a chain, segment by segment.
+#[derive(Debug)]
+pub(crate) struct Follow<'a> {
+    identity: &'a Identity,
+    /// The number that comes next.
+    seq: u64,
+    /// The hash of the line before; None: that line cannot be read.
+    prev: Option<String>,
+    /// Where the segment before ends; None: not known.
+    at: Option<Place>,
+}
+
+impl<'a> Follow<'a> {
+    /// At the begin of an archive.
+    pub(crate) fn new(identity: &'a Identity) -> Follow<'a> {
+        Follow {
+            identity,
+            seq: 1,
+            prev: Some(identity.sha.clone()),
+            at: Some(identity.begin),
+        }
+    }
+
+    /// The segment that follows, of which the line was read or not. Gives what is wrong with it, and goes on behind it.
+    pub(crate) fn next(&mut self, name: Name, read: &Result<Stored, Unreadable>) -> Vec<String> {
+        let mut faults = self.number(name);
+        match read {
+            Err(unreadable) => {
+                faults.push(unreadable.to_string());
+                (self.prev, self.at) = (None, None);
+            }
+            Ok(stored) => {
+                faults.extend(self.line(name, stored));
+                self.prev = Some(stored.sha.clone());
+                self.at = Some(stored.line.to);
+            }
+        }
+        faults
+    }
+
+    fn number(&mut self, name: Name) -> Vec<String> {
+        let expected = self.seq;
+        self.seq = name.seq + 1;
+        if name.seq == expected {
+            return Vec::new();
+        }
+        if name.seq < expected {
+            return vec![format!("there is another segment {}", name.seq)];
+        }
+        // What follows a gap does not name the line before it.
+        (self.prev, self.at) = (None, None);
+        let last = name.seq - 1;
+        vec![match expected == last {
+            true => format!("segment {expected} before it is missing"),
+            false => format!("segments {expected} to {last} before it are missing"),
+        }]
+    }
+
+    fn line(&self, name: Name, stored: &Stored) -> Vec<String> {
+        let line = &stored.line;
+        let mut faults = Vec::new();
+        if line.archive != self.identity.archive {
+            faults.push(format!("it is of another archive, {}", line.archive));
+        }
+        if line.name() != name {
+            faults.push(format!("its line is that of {}", line.name()));
+        }
+        if self.prev.as_ref().is_some_and(|prev| *prev != line.prev) {
+            faults.push("it does not follow the segment before it".into());
+        }
+        if self.at.is_some_and(|at| at != line.from) {
+            faults.push("it does not begin where the segment before it ends".into());
+        }
+        if stored.size != stored.body_at + line.body_bytes {
+            faults.push(format!(
+                "it has {} bytes in place of {}",
+                stored.size,
+                stored.body_at + line.body_bytes
+            ));
+        }
+        if line.hop.is_some() {
+            faults.push("it goes on in another queue, which this version cannot follow".into());
+        }
+        faults
+    }
+}

@@ -1,0 +1,107 @@
+//! An archive's life in the daemon: one process owns the archive at a time, and opens its loop again after each
+//! trouble.
+
+use std::time::Duration;
+
+use admin::daemon::{self, Reports, Rests, Turn};
+use sql::{
+    connect::{ApplicationName, Purpose, Session},
+    daemon_lock::DaemonLock,
+    install::ownership::Schema,
+};
+use tracing::{error, info, warn};
+
+use super::{frame_loop, shared::Archive};
+use crate::trouble::Trouble;
+
+/// The shortest rest after trouble; each further rest in a row is longer, up to `retry_delay`.
+const FIRST_REST: Duration = Duration::from_millis(250);
+
+/// What an archive is called in the start's report.
+pub(crate) fn task_name(consumer: &str) -> String {
+    format!("archive {consumer}")
+}
+
+/// Runs until asked to stop.
+pub(crate) async fn run(mut archive: Archive, reports: Reports) {
+    let mut rests = archive.rests();
+    let stop = archive.stop.clone();
+    while !stop.is_cancelled() {
+        let published = archive.stats.ever;
+        let trouble = match archive.own(&reports).await {
+            Ok(()) => return,
+            Err(trouble) => trouble,
+        };
+        // Failures are forgotten after a segment, not after a connect.
+        if archive.stats.ever > published {
+            rests = archive.rests();
+        }
+        archive.tell(&trouble, &reports);
+        tokio::select! {
+            () = tokio::time::sleep(rests.next_rest()) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+impl Archive {
+    fn rests(&self) -> Rests {
+        Rests::new(FIRST_REST, self.retry_delay)
+    }
+
+    /// Becomes the archive's owner and runs its loop until the session that holds the lock is lost.
+    async fn own(&mut self, reports: &Reports) -> Result<(), Trouble> {
+        let name = ApplicationName::new(Purpose::Archive, &self.job);
+        let session = self.provider.connect_for(&name, Schema::PROVIDER).await;
+        let session = session.map_err(Trouble::connect("provider"))?;
+        // Step 1: another process that writes this archive is waited for.
+        if !self.wait_for_ownership(&session, reports).await? {
+            return Ok(());
+        }
+        let name = task_name(&self.config.consumer);
+        frame_loop::run(self, &session, || reports.tell(&name, None)).await
+    }
+
+    async fn wait_for_ownership(
+        &self,
+        session: &Session,
+        reports: &Reports,
+    ) -> Result<bool, Trouble> {
+        let consumer = &self.config.consumer;
+        let waits = || {
+            info!(%consumer, "another replay owns the archive, waiting as standby");
+            reports.tell(&task_name(consumer), None);
+        };
+        let lock = DaemonLock::Replay { consumer };
+        match daemon::take_turn(session, lock, &self.stop, waits).await? {
+            Turn::Taken { waited } => {
+                if waited {
+                    info!(%consumer, "standby takes over");
+                }
+                Ok(true)
+            }
+            Turn::Stopped => Ok(false),
+        }
+    }
+
+    /// Logs trouble, unless it has been logged and is not over.
+    fn tell(&mut self, trouble: &Trouble, reports: &Reports) {
+        let consumer = &self.config.consumer;
+        reports.tell(&task_name(consumer), Some(trouble.chain()));
+        let error = trouble.log_line();
+        if matches!(trouble, Trouble::Stale) || !self.told.say((), &error) {
+            return;
+        }
+        match (trouble, trouble.advice()) {
+            (Trouble::Operator { .. } | Trouble::Table(_), advice) => {
+                error!(%consumer, %error, advice, "archive stopped");
+            }
+            (Trouble::Passing { .. } | Trouble::Stale, Some(advice)) => {
+                error!(%consumer, %error, advice, "archive waits");
+            }
+            (Trouble::Passing { .. } | Trouble::Stale, None) => {
+                warn!(%consumer, %error, "archive waits");
+            }
+        }
+    }
+}

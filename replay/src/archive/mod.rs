@@ -1,0 +1,21 @@
+//! The archive: a subscriber that keeps the queue itself, in files, so that nothing of it is lost with the provider.
+//!
+//! - `store`: the directory; `identity`: whose archive it is; `chain`: its segments, and whether they are in order;
+//! - `filling`: a segment in memory; `writer`: publishes it;
+//! - `shapes`: the shapes that events name; `hold`: where the archive goes on;
+//! - `frame_loop`: one frame after the other; `life`: the loop over outages; `shared`: what both have.
+
+pub(crate) mod chain;
+mod filling;
+mod frame_loop;
+mod hold;
+pub(crate) mod identity;
+pub(crate) mod life;
+mod shapes;
+pub(crate) mod shared;
+pub(crate) mod store;
+pub(crate) mod verify;
+mod writer;
+
+#[cfg(test)]
+mod tests;

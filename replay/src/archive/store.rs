@@ -1,0 +1,216 @@
+//! A directory whose files are made once, whole, under their final names, and never changed.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, ErrorKind, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use crate::frames::segment::LONGEST_LINE;
+
+/// What the name of a file begins with that is not whole yet.
+const UNFINISHED: &str = ".unfinished-";
+
+/// From this age on an unfinished file is the rest of a process that was killed.
+const LEFT: Duration = Duration::from_secs(86_400);
+
+/// An archive's directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Directory {
+    root: PathBuf,
+}
+
+/// Whether a file was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Create {
+    /// It is on the disk, and nobody had made it.
+    Made,
+    /// There is one of that name.
+    Exists,
+}
+
+impl Directory {
+    /// The directory of an archive, which need not be there.
+    pub(crate) fn new(root: &Path) -> Directory {
+        Directory {
+            root: root.to_owned(),
+        }
+    }
+
+    /// The directory's path.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes the directory, for this user alone. What is above it must be there: a disk that is not mounted would
+    /// otherwise be taken for an empty archive.
+    ///
+    /// # Errors
+    /// It cannot be made, or others may write there.
+    pub(crate) fn make(&self) -> io::Result<()> {
+        if !self.root.exists() {
+            DirBuilder::new().mode(0o700).create(&self.root)?;
+            if let Some(above) = self.root.parent() {
+                File::open(above)?.sync_all()?;
+            }
+        }
+        if fs::metadata(&self.root)?.mode() & 0o022 != 0 {
+            return Err(io::Error::other("others may write there"));
+        }
+        Ok(())
+    }
+
+    /// Makes a file of these pieces, if there is none of that name. When this returns, file and name survive a power
+    /// cut.
+    ///
+    /// # Errors
+    /// Nothing of that name was made; or it was, and the answer was lost.
+    pub(crate) fn create(&self, path: &str, pieces: &[&[u8]]) -> io::Result<Create> {
+        let path = self.root.join(path);
+        let directory = path.parent().unwrap_or(&self.root);
+        self.make_below(directory)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempfile_in(directory)?;
+        for piece in pieces {
+            file.write_all(piece)?;
+        }
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(&path) {
+            Ok(_) => {}
+            Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => {
+                return Ok(Create::Exists);
+            }
+            Err(failed) => return Err(failed.error),
+        }
+        File::open(directory)?.sync_all()?;
+        Ok(Create::Made)
+    }
+
+    /// Makes the directories between the root and this one.
+    fn make_below(&self, directory: &Path) -> io::Result<()> {
+        if directory == self.root || directory.is_dir() {
+            return Ok(());
+        }
+        let Some(above) = directory.parent() else {
+            return Ok(());
+        };
+        self.make_below(above)?;
+        match DirBuilder::new().mode(0o700).create(directory) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        File::open(above)?.sync_all()
+    }
+
+    /// The names in a directory, in their order; none if the directory is missing. Files that are not whole are left
+    /// out.
+    pub(crate) fn list(&self, path: &str) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.root.join(path)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !name.starts_with(UNFINISHED) {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// A file's first bytes, enough for the line of a segment, and the file's size.
+    pub(crate) fn head(&self, path: &str) -> io::Result<(Vec<u8>, u64)> {
+        let file = File::open(self.root.join(path))?;
+        let size = file.metadata()?.len();
+        let mut bytes = Vec::with_capacity(4096);
+        file.take(4096).read_to_end(&mut bytes)?;
+        if !bytes.contains(&b'\n') {
+            let file = File::open(self.root.join(path))?;
+            bytes.clear();
+            file.take(LONGEST_LINE as u64).read_to_end(&mut bytes)?;
+        }
+        Ok((bytes, size))
+    }
+
+    /// A file's bytes; None: there is no such file.
+    pub(crate) fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.root.join(path)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    /// Opens a file for reading.
+    pub(crate) fn open(&self, path: &str) -> io::Result<File> {
+        File::open(self.root.join(path))
+    }
+
+    /// Removes what a process that was killed has left unfinished in a directory, a day ago.
+    pub(crate) fn sweep(&self, path: &str) -> io::Result<()> {
+        let entries = match fs::read_dir(self.root.join(path)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let is_unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+            let written = entry.metadata()?.modified()?;
+            let age = SystemTime::now().duration_since(written);
+            if is_unfinished && age.is_ok_and(|age| age > LEFT) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_made_once_and_whole() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = Directory::new(&scratch.path().join("a"));
+        directory.make().unwrap();
+        let made = directory.create("x/y/f", &[b"one", b"two"]).unwrap();
+        assert_eq!(made, Create::Made);
+        assert_eq!(
+            directory.create("x/y/f", &[b"other"]).unwrap(),
+            Create::Exists
+        );
+        assert_eq!(directory.read("x/y/f").unwrap().unwrap(), b"onetwo");
+        assert_eq!(directory.list("x/y").unwrap(), ["f"]);
+        assert_eq!(directory.read("x/y/g").unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_killed_process_has_left_is_no_file_of_the_archive_and_goes_after_a_day() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = Directory::new(scratch.path());
+        let left = |name: &str, age: u64| {
+            let file = File::create(scratch.path().join(name)).unwrap();
+            let written = SystemTime::now() - Duration::from_secs(age);
+            file.set_modified(written).unwrap();
+        };
+        left(".unfinished-old", 100_000);
+        left(".unfinished-new", 10);
+        left("old", 100_000);
+        directory.sweep("").unwrap();
+        assert!(!scratch.path().join(".unfinished-old").exists());
+        assert!(scratch.path().join(".unfinished-new").exists());
+        assert_eq!(directory.list("").unwrap(), ["old"]);
+    }
+
+    #[test]
+    fn a_directory_is_not_made_where_the_one_above_is_missing() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = Directory::new(&scratch.path().join("not-mounted/a"));
+        assert!(directory.make().is_err());
+    }
+}

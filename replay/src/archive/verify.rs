@@ -1,0 +1,159 @@
+//! Reads every object of an archive, and names each that is not as it was written.
+
+use std::io::{self, Read};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    chain::{self, Follow, Listing, Stored},
+    identity::Identity,
+    store::Directory,
+};
+use crate::frames::{
+    body::{BadBody, Counts, Frames},
+    place::Place,
+    segment::{Line, Name, hex},
+};
+
+/// A fault of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The object's path in the archive.
+    pub object: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What an archive holds, as far as it could be read.
+#[derive(Debug, Default)]
+pub(crate) struct Verified {
+    /// The faults, in the archive's order.
+    pub faults: Vec<Fault>,
+    /// The segments' lines, in order.
+    pub lines: Vec<Line>,
+}
+
+/// How much of an archive is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Names and first lines.
+    Lines,
+    /// Everything.
+    Bodies,
+}
+
+/// Checks an archive.
+///
+/// # Errors
+/// The directory cannot be listed.
+pub(crate) fn archive(
+    store: &Directory,
+    identity: &Identity,
+    depth: Depth,
+) -> io::Result<Verified> {
+    let listing = Listing::read(store)?;
+    let mut verified = Verified::default();
+    for object in listing.strangers {
+        let what = "it is no segment of this archive".to_owned();
+        verified.faults.push(Fault { object, what });
+    }
+    let mut follow = Follow::new(identity);
+    let mut frames = Frames::default();
+    for name in listing.segments {
+        let read = chain::line(store, name);
+        let mut faults = follow.next(name, &read);
+        if depth == Depth::Bodies {
+            match &read {
+                // What a name or a line tells is said once.
+                Ok(stored) if faults.is_empty() => {
+                    faults.extend(body(store, name, stored, &mut frames));
+                }
+                Ok(stored) => frames.go_on_at(stored.line.to),
+                Err(_) => frames = Frames::default(),
+            }
+        }
+        let object = name.path();
+        verified.faults.extend(faults.into_iter().map(|what| Fault {
+            object: object.clone(),
+            what,
+        }));
+        verified.lines.extend(read.ok().map(|stored| stored.line));
+    }
+    Ok(verified)
+}
+
+/// What is wrong with the body of a segment that follows from the one before.
+fn body(store: &Directory, name: Name, stored: &Stored, frames: &mut Frames) -> Option<String> {
+    let line = &stored.line;
+    if frames.at().is_none() {
+        frames.go_on_at(line.from);
+    }
+    if line.hole.is_some() {
+        frames.go_on_at(line.to);
+    }
+    let fault = match followed(store, name, stored, frames) {
+        Err(bad) => Some(bad.to_string()),
+        Ok(counts) => differing(line, counts, frames.at()),
+    };
+    if fault.is_some() {
+        frames.go_on_at(line.to);
+    }
+    fault
+}
+
+fn followed(
+    store: &Directory,
+    name: Name,
+    stored: &Stored,
+    frames: &mut Frames,
+) -> Result<Counts, BadBody> {
+    let line = &stored.line;
+    if !line.sealed.is_empty() {
+        let why = "its body is encrypted, which this version cannot read";
+        return Err(BadBody::Wrong(why.into()));
+    }
+    let mut file = Hashed {
+        from: store.open(&name.path())?,
+        hash: Sha256::new(),
+    };
+    io::copy(&mut file.by_ref().take(stored.body_at), &mut io::sink())?;
+    file.hash = Sha256::new();
+    let counts = frames.follow(zstd::stream::read::Decoder::new(&mut file)?);
+    // The hash says more than what it leads to, so it counts first.
+    io::copy(&mut file, &mut io::sink())?;
+    if hex(&file.hash.finalize()) != line.body_sha {
+        let why = "its body is not what was written: its hash is another one";
+        return Err(BadBody::Wrong(why.into()));
+    }
+    counts
+}
+
+/// What the line says and the body does not.
+fn differing(line: &Line, counts: Counts, at: Option<Place>) -> Option<String> {
+    let said = Counts {
+        frames: line.frames,
+        parts: line.parts,
+        events: line.events,
+        raw_bytes: line.raw_bytes,
+    };
+    if counts != said {
+        return Some(format!(
+            "its body has {counts:?}, and its line says {said:?}"
+        ));
+    }
+    (at != Some(line.to)).then(|| "its body does not end where its line says".to_owned())
+}
+
+/// A reader that hashes what goes through.
+struct Hashed<R> {
+    from: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        Ok(count)
+    }
+}

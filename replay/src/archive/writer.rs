@@ -1,0 +1,181 @@
+//! Publishes segments: each under the one name that follows from the segment before. Two writers want the same name,
+//! and whoever comes second reads the end of the archive again.
+
+use std::{io, path::Path};
+
+use super::{
+    chain::{self, Listing, Stored},
+    filling::{Filling, Sealed},
+    identity::{Identity, NoArchive, uuid},
+    store::{Create, Directory},
+};
+use crate::{
+    frames::{
+        place::{Place, Time},
+        segment::Name,
+    },
+    trouble::Trouble,
+};
+
+/// The end of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    seq: u64,
+    /// The hash of the newest segment's line, or of `archive.json`.
+    sha: String,
+    /// Where the newest segment ends; without a segment, where the archive begins.
+    pub at: Place,
+    /// The time of that.
+    pub time: Option<Time>,
+}
+
+/// The one that writes an archive, as far as this process knows.
+pub(super) struct Writer {
+    store: Directory,
+    identity: Identity,
+    /// The identity of this process among those that may write.
+    writer: String,
+    end: End,
+}
+
+/// A segment that is published.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Published {
+    /// Its number.
+    pub seq: u64,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl Writer {
+    /// Reads the end of an archive.
+    pub(super) fn open(root: &Path, job: &str, queue: &str) -> Result<Writer, Trouble> {
+        let store = Directory::new(root);
+        let identity = Identity::read(&store, job, queue).map_err(no_archive)?;
+        let newest = Listing::newest(&store).map_err(unwritable)?;
+        let end = match newest {
+            None => End {
+                seq: 0,
+                sha: identity.sha.clone(),
+                at: identity.begin,
+                time: None,
+            },
+            Some(name) => {
+                store
+                    .sweep(&format!("frames/{}", name.directory()))
+                    .map_err(unwritable)?;
+                end(&store, &identity, name)?
+            }
+        };
+        Ok(Writer {
+            store,
+            identity,
+            writer: uuid(),
+            end,
+        })
+    }
+
+    /// The end of the archive.
+    pub(super) fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// Publishes a segment.
+    ///
+    /// # Errors
+    /// Another writer has published one of that name; or the directory cannot be written, and then the segment may be
+    /// there all the same: who opens the archive again sees that.
+    pub(super) fn publish(&mut self, filling: Filling) -> Result<Published, Trouble> {
+        let sealed = filling.seal(&self.identity.archive, &self.writer);
+        self.put(sealed.map_err(unwritable)?)
+    }
+
+    /// Publishes a segment that says that events are missing.
+    pub(super) fn publish_hole(
+        &mut self,
+        from: Place,
+        to: Place,
+        why: &str,
+    ) -> Result<Published, Trouble> {
+        let sealed = Filling::hole(from, to, why, &self.identity.archive, &self.writer);
+        self.put(sealed.map_err(unwritable)?)
+    }
+
+    fn put(&mut self, Sealed { mut line, body }: Sealed) -> Result<Published, Trouble> {
+        line.seq = self.end.seq + 1;
+        line.prev = self.end.sha.clone();
+        let written = line
+            .written()
+            .map_err(|error| unwritable(io::Error::other(error)))?;
+        let name = line.name();
+        let made = self
+            .store
+            .create(&name.path(), &[written.text.as_bytes(), &body])
+            .map_err(unwritable)?;
+        if made == Create::Exists {
+            // Whoever made it: the end of the archive is read again before anything else is written.
+            let why = anyhow::anyhow!("{name} is there already");
+            return Err(Trouble::passing("another writer writes the archive", why));
+        }
+        self.end = End {
+            seq: line.seq,
+            sha: written.sha,
+            at: line.to,
+            time: line.to_time,
+        };
+        Ok(Published {
+            seq: line.seq,
+            bytes: written.text.len() as u64 + body.len() as u64,
+        })
+    }
+}
+
+/// The end that an archive's newest segment says.
+fn end(store: &Directory, identity: &Identity, name: Name) -> Result<End, Trouble> {
+    let damaged = |why: String| Trouble::Operator {
+        doing: format!("stopped, nothing was archived: archive damaged at {name}"),
+        advice: "see replay archive check; a segment that is damaged is never written over".into(),
+        source: anyhow::anyhow!(why),
+    };
+    let Stored { line, sha, .. } =
+        chain::line(store, name).map_err(|error| damaged(error.to_string()))?;
+    if line.archive != identity.archive || line.name() != name {
+        return Err(damaged("its line is that of another segment".into()));
+    }
+    Ok(End {
+        seq: line.seq,
+        sha,
+        at: line.to,
+        time: line.to_time,
+    })
+}
+
+/// The directory is not this job's archive.
+fn no_archive(error: NoArchive) -> Trouble {
+    match error {
+        NoArchive::Io(error) => unwritable(error),
+        other @ (NoArchive::Missing(_)
+        | NoArchive::Unreadable(_)
+        | NoArchive::Format(_)
+        | NoArchive::OfAnother { .. }
+        | NoArchive::Overwrites) => Trouble::Operator {
+            doing: "stopped, nothing was archived".into(),
+            advice: "mount the directory, or put `archive` right; for a new archive run: replay \
+                     install"
+                .into(),
+            source: anyhow::Error::new(other),
+        },
+    }
+}
+
+/// The directory cannot be read or written now. The queue keeps the events until it can.
+pub(super) fn unwritable(error: io::Error) -> Trouble {
+    Trouble::Passing {
+        doing: "the archive cannot be written".into(),
+        advice: Some(
+            "make room, or give replay's user its rights back: the queue keeps all until then"
+                .into(),
+        ),
+        source: anyhow::Error::new(error),
+    }
+}

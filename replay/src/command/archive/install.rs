@@ -1,0 +1,91 @@
+//! What `replay install` does for an archive: the directory, and a consumer that holds what follows the archive's end.
+
+use admin::{config::ArchiveConfig, exit::Failure};
+use anyhow::Context as _;
+use sql::{Class, connect::Session, provider, queue::consumer, subscriber::position::Position};
+
+use crate::{
+    archive::{
+        chain::{self, Listing},
+        identity::{Identity, NoArchive},
+        store::Directory,
+    },
+    command::Job,
+    frames::place::Place,
+};
+
+/// Makes the archive, and registers its consumer. Safe to repeat.
+pub(in crate::command) async fn install(
+    job: &Job,
+    provider: &Session,
+    one: &ArchiveConfig,
+) -> Result<(), Failure> {
+    let store = Directory::new(&one.directory);
+    let directory = one.directory.display();
+    store
+        .make()
+        .with_context(|| format!("{directory} cannot be the archive"))?;
+    let end = end(job, &store)?;
+    let known = provider::consumer_position(&**provider, job.queue(), &one.consumer).await?;
+    let known = match known {
+        Some(_) if end.is_some() => {
+            return job.say(&format!(
+                "archive {}: consumer {} is there, in {directory}",
+                one.name, one.consumer
+            ));
+        }
+        Some(known) => known,
+        None => register(job, provider, one, end).await?,
+    };
+    if end.is_none() {
+        // Only now is it known where the archive begins.
+        Identity::make(&store, job.name(), job.queue(), Place::from(known))
+            .with_context(|| format!("{directory} cannot be the archive"))?;
+    }
+    job.say(&format!(
+        "archive {}: consumer {} installed, in {directory}",
+        one.name, one.consumer
+    ))
+}
+
+/// Where the archive ends; None: there is none yet.
+fn end(job: &Job, store: &Directory) -> Result<Option<Position>, Failure> {
+    let cannot = || format!("{} cannot be the archive", store.root().display());
+    let identity = match Identity::read(store, job.name(), job.queue()) {
+        Err(NoArchive::Missing(_)) => return Ok(None),
+        identity => identity.with_context(cannot)?,
+    };
+    let newest = Listing::newest(store).context("could not list the segments")?;
+    let Some(name) = newest else {
+        return Ok(Some(identity.begin.into()));
+    };
+    let stored = chain::line(store, name)
+        .with_context(|| format!("the newest segment, {name}, is damaged"))?;
+    Ok(Some(stored.line.to.into()))
+}
+
+/// Registers the consumer where the archive ends; at the queue's newest tick where there is no archive yet, or where
+/// the queue does not have what follows any more. The daemon then writes down what is missing.
+async fn register(
+    job: &Job,
+    provider: &Session,
+    one: &ArchiveConfig,
+    end: Option<Position>,
+) -> Result<Position, Failure> {
+    let (queue, name) = (job.queue(), &one.consumer);
+    if let Some(end) = end {
+        match consumer::register_at(&**provider, queue, name, end.tick.id).await {
+            Ok(_) => return Ok(end),
+            Err(error) if error.class() == Class::Transient => return Err(error.into()),
+            Err(error) => eprintln!(
+                "warning: archive {}: what came after tick {} is lost: {error}",
+                one.name, end.tick.id
+            ),
+        }
+    }
+    // A consumer that was detached for holding too much keeps its name, and must not be taken up again.
+    consumer::unregister(&**provider, queue, name).await?;
+    consumer::register(&**provider, queue, name).await?;
+    let at = provider::consumer_position(&**provider, queue, name).await?;
+    Ok(at.context("the provider lost the consumer at once")?)
+}

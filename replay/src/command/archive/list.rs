@@ -1,0 +1,139 @@
+//! `replay archive list`: what an archive covers.
+
+use admin::{
+    config::ArchiveConfig,
+    exit::{Exit, Failure},
+    output,
+};
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::opened::{open, time};
+use crate::{
+    archive::verify::{self, Depth, Fault},
+    command::Job,
+    frames::{
+        place::{Place, Time},
+        segment::{Hole, Line},
+    },
+};
+
+/// The arguments of `archive list`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Segments that follow each other without a gap.
+#[derive(Debug, Serialize)]
+pub(super) struct Stretch {
+    /// Number of the first segment.
+    first: u64,
+    /// Number of the last segment.
+    last: u64,
+    /// The position that the stretch begins after.
+    from: Place,
+    /// The position that it ends at.
+    to: Place,
+    /// The time of `from`; null: not known.
+    from_time: Option<Time>,
+    /// The time of `to`.
+    to_time: Option<Time>,
+    segments: u64,
+    events: u64,
+    /// Bytes on the disk, without the first lines.
+    bytes: u64,
+    /// Why there is no stretch before this one; null: it is the first.
+    hole: Option<Hole>,
+}
+
+/// Runs the command.
+pub(super) fn run(job: &Job, one: &ArchiveConfig, args: &ListArgs) -> Result<Exit, Failure> {
+    let opened = open(job, one)?;
+    let found = verify::archive(&opened.store, &opened.identity, Depth::Lines)
+        .with_context(|| format!("archive {} cannot be listed", one.name))?;
+    for Fault { object, what } in &found.faults {
+        eprintln!("{object}: {what}");
+    }
+    let stretches = stretches(&found.lines);
+    if args.json {
+        output::print_json(&stretches)?;
+    } else {
+        output::print(&table(&stretches))?;
+    }
+    Ok(match found.faults.is_empty() {
+        true => Exit::Done,
+        false => Exit::Part,
+    })
+}
+
+/// The stretches of a chain of segments.
+pub(super) fn stretches(lines: &[Line]) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    let mut hole = None;
+    for line in lines {
+        if line.hole.is_some() {
+            hole.clone_from(&line.hole);
+            continue;
+        }
+        match stretches.last_mut() {
+            Some(last) if hole.is_none() && last.to == line.from && last.last + 1 == line.seq => {
+                last.last = line.seq;
+                last.to = line.to;
+                last.to_time = line.to_time;
+                last.segments += 1;
+                last.events += line.events;
+                last.bytes += line.body_bytes;
+            }
+            Some(_) | None => stretches.push(Stretch {
+                first: line.seq,
+                last: line.seq,
+                from: line.from,
+                to: line.to,
+                from_time: line.from_time,
+                to_time: line.to_time,
+                segments: 1,
+                events: line.events,
+                bytes: line.body_bytes,
+                hole: hole.take(),
+            }),
+        }
+    }
+    stretches
+}
+
+fn table(stretches: &[Stretch]) -> String {
+    let header = [
+        "First",
+        "Last",
+        "From tick",
+        "To tick",
+        "From",
+        "To",
+        "Events",
+        "Bytes",
+        "Before it",
+    ];
+    let rows: Vec<Vec<String>> = stretches
+        .iter()
+        .map(|one| {
+            let hole = one.hole.as_ref();
+            vec![
+                one.first.to_string(),
+                one.last.to_string(),
+                one.from.1.0.to_string(),
+                one.to.1.0.to_string(),
+                time(one.from_time),
+                time(one.to_time),
+                one.events.to_string(),
+                one.bytes.to_string(),
+                hole.map_or_else(String::new, |hole| {
+                    format!("hole after tick {}: {}", hole.after.1.0, hole.why)
+                }),
+            ]
+        })
+        .collect();
+    output::listing(&header, &rows)
+}

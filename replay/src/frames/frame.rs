@@ -1,0 +1,59 @@
+//! A frame: the events after one position up to another one, all of them, as the queue has them. It comes in one or
+//! several parts; a frame whose last part does not follow is as if it were not there.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::place::{Number, Place, Time};
+
+/// What a part of a frame begins with.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Header {
+    /// The position that the frame begins after.
+    pub from: Place,
+    /// The position that the frame ends at.
+    pub to: Place,
+    /// The number of the part, from 0 on.
+    pub part: u32,
+    /// No further part follows.
+    pub last: bool,
+    /// Of part 0: the ticks after `from` up to `to`.
+    pub ticks: Vec<TickEntry>,
+    /// Of part 0: the queue's sequences that have changed since the frame before; all of them in a segment's first.
+    /// They were read after the tick `to`.
+    pub sequences: Vec<SequenceEntry>,
+    /// The shapes (`sql/FORMAT.md`) that the part's events name and that the segment has not given yet, as the provider
+    /// wrote them.
+    pub shapes: Vec<Box<RawValue>>,
+    /// What the provider knew of events when they were read and the events themselves do not say
+    /// (`trunkline.event_now`): each event's number, and the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later: Vec<(Number, String)>,
+}
+
+/// A tick: number, tag, time by the provider's clock, and snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TickEntry(pub Number, pub Number, pub Time, pub String);
+
+/// A sequence: schema, name, value, whether the value was given out, and the step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceEntry(pub String, pub String, pub Number, pub bool, pub Number);
+
+/// The number of columns of an archived event: ev_id, ev_txid, ev_time, ev_type, ev_data, ev_extra1 to ev_extra4.
+pub const COLUMNS: usize = 9;
+
+/// The places of an archived event's columns.
+pub mod column {
+    /// ev_id.
+    pub const ID: usize = 0;
+    /// ev_txid.
+    pub const TXID: usize = 1;
+    /// ev_time.
+    pub const TIME: usize = 2;
+    /// ev_type.
+    pub const TYPE: usize = 3;
+    /// ev_data.
+    pub const DATA: usize = 4;
+    /// ev_extra2: the shape's number.
+    pub const SHAPE: usize = 6;
+}

@@ -1,0 +1,91 @@
+//! An archive beside a database: the commands take it as a subscriber, and refuse what it cannot do.
+
+use serde_json::Value;
+use tests::Replication;
+
+use super::{add_archive, assert_whole, column, frames};
+
+#[test]
+fn an_archive_is_added_to_listed_and_removed_from_like_any_subscriber() {
+    let replication = Replication::builder().make();
+    add_archive(&replication, "");
+    replication
+        .everywhere("create table t (id serial primary key); create table u (id int primary key)");
+    replication.start();
+    let replay = &replication.replay;
+    replay
+        .run(&[
+            "add",
+            "--subscriber",
+            "backup",
+            "public.t",
+            "--where",
+            "id > 5",
+        ])
+        .code(2)
+        .says(&["backup is an archive"]);
+    let said = replay
+        .run(&["add", "public.t", "--with-seqs", "--wait", "60"])
+        .ok()
+        .stdout;
+    assert!(said.contains("public.t added into backup"), "{said}");
+    assert!(said.contains("public.t_id_seq added into backup"), "{said}");
+    replay
+        .run(&["add", "--subscriber", "backup", "public.u"])
+        .ok();
+    let mut tables: Vec<String> = replay
+        .run(&["tables"])
+        .ok()
+        .stdout
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    tables.sort();
+    assert_eq!(
+        tables,
+        [
+            "Table State Subscriber",
+            "public.t archived backup",
+            "public.t ok -",
+            "public.u archived backup",
+        ]
+    );
+    replication.on_provider("insert into t default values; insert into u values (1)");
+    replication.sync();
+    assert_eq!(replication.on_subscriber("select count(*) from t"), "1");
+    assert_whole(&replication);
+    let tables_of = |frames: Vec<super::Frame>| -> Vec<String> {
+        let events = frames.into_iter().flat_map(|frame| frame.events);
+        events
+            .filter(|event| column(event, "ev_type") == "trunkline.1.rows")
+            .map(|event| column(&event, "ev_extra1").to_owned())
+            .collect()
+    };
+    assert_eq!(tables_of(frames(&replication)), ["public.t", "public.u"]);
+    let status: Value =
+        serde_json::from_str(&replay.run(&["status", "--json"]).ok().stdout).unwrap();
+    let archive = &status["subscribers"][1];
+    assert_eq!(
+        (&archive["name"], &archive["state"]),
+        (&"backup".into(), &"level".into()),
+        "{archive}"
+    );
+    assert_eq!(archive["tables"]["archived"], 2, "{archive}");
+    assert!(archive["tick"].is_i64(), "{archive}");
+    for refused in [
+        &["pause", "--subscriber", "backup"][..],
+        &["resync", "--all", "--subscriber", "backup"],
+        &["skip", "public.t", "--subscriber", "backup"],
+    ] {
+        replay.run(refused).code(2);
+    }
+    replay
+        .run(&["remove", "--subscriber", "backup", "public.u"])
+        .ok();
+    replay.run(&["remove", "public.t"]).ok();
+    assert_eq!(
+        replication.on_provider("select count(*) from trunkline.captured"),
+        "0"
+    );
+    replication.assert_clean(&[]);
+}

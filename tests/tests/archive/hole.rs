@@ -1,0 +1,71 @@
+//! Events that the provider has given away are a hole with a reason, and never look like nothing.
+
+use serde_json::Value;
+use tests::{Server, wait_until};
+
+use super::{SOON, assert_whole, frames, made, queue_has, running};
+
+#[test]
+fn what_the_queue_gave_away_is_a_hole_with_a_reason_and_the_archive_goes_on_behind_it() {
+    let replication = made(&Server::debian15(), "", "");
+    running(&replication, "create table t (id int primary key, v text)");
+    replication.on_provider("insert into t values (1, 'kept')");
+    assert_whole(&replication);
+    replication.replay.run(&["stop"]).ok();
+    replication
+        .on_provider("insert into t select g, repeat('x', 500) from generate_series(2, 2000) g");
+    replication.on_provider(
+        "select pgq.set_queue_config('q1', 'retention_bytes', '8 kB'), \
+                pgq.set_queue_config('q1', 'retention_action', 'detach')",
+    );
+    let ticked = || replication.on_provider("select ev_new from pgq.get_queue_info('q1')") == "0";
+    wait_until("a tick with the rows", SOON, ticked);
+    replication.on_provider("select pgq.maint_retention('q1')");
+    wait_until("the archive to be detached", SOON, || {
+        replication.on_provider("select pgq.maint_retention('q1')");
+        replication.on_provider("select holder_kind from pgq.get_holder_info()") == "detached"
+    });
+    replication.on_provider("select pgq.set_queue_config('q1', 'retention_action', 'warn')");
+    for number in 0..3 {
+        replication.on_provider(&format!("insert into t values ({}, 'lost')", 3000 + number));
+        replication.on_provider("select pgq.force_tick('q1')");
+        wait_until("a tick", SOON, ticked);
+        replication
+            .on_provider("update pgq.queue set queue_switch_time = now() - interval '1 year'");
+        replication.on_provider("select pgq.maint_rotate_tables_step1('q1')");
+        replication.on_provider("select pgq.maint_rotate_tables_step2()");
+    }
+    let said = replication.replay.run(&["archive", "check"]).code(1);
+    assert!(
+        said.stderr.contains("nothing holds the events"),
+        "{}",
+        said.stderr
+    );
+    replication.replay.run(&["start", "-d"]).ok();
+    replication.wait_log("archive hole");
+    replication.on_provider("insert into t values (9999, 'after')");
+    let replay = &replication.replay;
+    replay.run(&["archive", "switch", "--timeout", "120"]).ok();
+    // The chain is whole, and what it lacks is told each time.
+    replay.run(&["archive", "verify"]).ok();
+    let said = replay.run(&["archive", "check"]).code(1);
+    let said = said.stdout + &said.stderr;
+    assert!(
+        said.contains("chain: OK") && said.contains("holes: 1"),
+        "{said}"
+    );
+    let list: Vec<Value> =
+        serde_json::from_str(&replay.run(&["archive", "list", "--json"]).ok().stdout).unwrap();
+    assert_eq!(list.len(), 2, "{list:?}");
+    assert_eq!(list[1]["hole"]["after"], list[0]["to"], "{list:?}");
+    let why = list[1]["hole"]["why"].as_str().unwrap();
+    assert!(why.contains("detached"), "{why}");
+    let frames = frames(&replication);
+    let last = frames
+        .iter()
+        .flat_map(|frame| &frame.events)
+        .last()
+        .unwrap();
+    assert_eq!(Some(super::as_text(last)), queue_has(&replication).pop());
+    replication.assert_clean(&["archive hole", "queue", "consumer"]);
+}
