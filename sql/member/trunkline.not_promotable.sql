@@ -39,7 +39,11 @@ begin
           from trunkline.position p where p.queue = i_queue and p.paused;
     return query
         select format('table %s is %s', quote_ident(t.own_schema) || '.' || quote_ident(t.own_name),
-                      case when t.own_oid is null then 'missing' when not t.is_whole then 'there in part only'
+                      case when t.own_oid is null then 'missing'
+                           when exists (select from trunkline.table_state s
+                                         where s.consumer = t.consumer and s.provider_oid = t.log_oid and s.merge_filter is not null)
+                               then 'merged with rows of other providers (replay add --merge)'
+                           when not t.is_whole then 'there in part only'
                            else format('not in step (%s)', t.state) end),
                'replay tables says what each table waits for.'::text
           from trunkline.set_tables(i_queue) t

@@ -63,7 +63,8 @@ revoke all on function trunkline.unready(text) from public;
 
 -- Function trunkline.set_tables(i_queue): the tables that replay brings here from the queue of a set, by their names and oids on
 -- this node.
--- Result: one row a table; own_oid null: it is not there; is_whole false: it holds a part of the provider's rows or columns.
+-- Result: one row a table; own_oid null: it is not there; is_whole false: it holds a part of the provider's rows or columns, or
+-- rows of other providers, too (replay add --merge).
 -- Tables: reads position, table_state and the catalog.
 create or replace function trunkline.set_tables(
     i_queue text, out consumer text, out own_schema text, out own_name text, out own_oid oid, out log_oid oid, out state text,
@@ -76,7 +77,7 @@ as $$
 begin
     return query
         select s.consumer, w.own_schema, w.own_name, c.oid, s.provider_oid, s.state,
-               s.filter is null and s.column_attnums is null, s.ignored, s.logged_from, s.origin_oids
+               s.filter is null and s.column_attnums is null and s.merge_filter is null, s.ignored, s.logged_from, s.origin_oids
           from trunkline.position p
           join trunkline.table_state s on s.consumer = p.consumer
          cross join lateral (select coalesce(s.target_schema, s.schema_now, s.schema_name) as own_schema,

@@ -6,7 +6,8 @@
 --            other log for the caller yet: its rows are those from before. Null: as all is by now.
 -- Result: one row a captured table and log: its oid here, the log's epoch, its oid there; consumer: who writes the table, null
 --         in the queue's own log, and in the logs that were read here before this node became the provider. A table that
---         holds only a part of the rows or columns above is in no other log, nor is one that has left out changes.
+--         holds only a part of the rows or columns above is in no other log, nor is one that has left out changes, or that
+--         holds rows of other logs, too (replay add --merge).
 -- Tables: reads queue, tick, captured, border_table, position, table_state. Users: pgq_admin.
 create or replace function trunkline.table_origins(i_queue text, i_tick bigint default null)
 returns table (table_oid oid, epoch bigint, log_oid oid, consumer text)
@@ -39,6 +40,8 @@ begin
           join trunkline.captured c on c.queue_id = q.queue_id and c.dropped_at is null
           join trunkline.table_state s on s.target_oid = c.table_oid and s.consumer = any (c.writers)
                                       and s.filter is null and s.column_attnums is null
+                                      -- A replay that is older has no merges.
+                                      and to_jsonb(s) ->> 'merge_filter' is null
           join trunkline.position p on p.consumer = s.consumer and p.queue = q.queue_name
          cross join lateral (
                select p.epoch, s.provider_oid

@@ -5,7 +5,8 @@
 -- Result: one row.
 --   origins  the position of replay in the queue of the same name, in front of that position's origins:
 --            [[epoch, tick, tag], ...]; null unless one consumer alone writes the queue's tables, reads a queue of
---            the same name, and is in step with it in each of these tables: else the rows, or the log, are no tick's
+--            the same name, and is in step with it in each of these tables, each alone (no merge): else the rows, or the log,
+--            are no tick's
 --   path     the nodes whose changes may be in the queue's tables, from the paths of the consumers that write them;
 --            null: none
 -- A consumer counts as long as a table holds rows of its provider, those of an unfinished copy, too. Its position gets
@@ -53,7 +54,7 @@ begin
                       -- A table that was renamed here alone is parked, and its name is in no list.
                       select s.target_oid) t on t.oid is not null
                  join trunkline.captured c on c.table_oid = trunkline.captured_root(t.oid)
-                where s.consumer = p.consumer and s.state <> 'ok' and c.queue_id = v_queue);
+                where s.consumer = p.consumer and (s.state <> 'ok' or s.merge_filter is not null) and c.queue_id = v_queue);
 end
 $$;
 revoke all on function trunkline.log_origins(text) from public;

@@ -50,6 +50,9 @@
 --   filter           the rows that are replicated: a condition in the provider's SQL, with all names qualified; null: all
 --   filter_attnums, filter_names  the columns that the filter reads, by their numbers on the provider and by the names
 --                    that the filter knows them by
+--   merge_filter     the rows of target_name that are the job's, of which other jobs have others: a condition on its columns;
+--                    null: all
+--   merge_form       the same, with "{1}", "{2}", ... in place of the columns that merge_columns names
 
 create table trunkline.table_state (
     consumer         text        not null references trunkline.position (consumer),
@@ -97,6 +100,9 @@ create table trunkline.table_state (
     origin_oids      jsonb,
     logged_txid      bigint,
     origins_txid     bigint,
+    merge_filter     text,
+    merge_form       text,
+    merge_columns    text[],
     primary key (consumer, schema_name, table_name),
     check (tick_id is not null or state in ('-', 'in-copy', 'ok', 'parked')),
     check ((tick_id is null) = (tick_tag is null)),
@@ -105,6 +111,8 @@ create table trunkline.table_state (
     check ((target_schema is null) = (target_name is null)),
     check ((column_attnums is null) = (column_names is null)),
     check ((filter is null) = (filter_attnums is null) and (filter is null) = (filter_names is null)),
+    constraint table_state_merge
+        check ((merge_filter is null) = (merge_form is null) and (merge_filter is null) = (merge_columns is null)),
     constraint table_state_name_now check ((schema_now is null) = (name_now is null)),
     constraint table_state_place check ((tick_id is not null or origins is null and overlap_tick_id is null)
         and (not needs_repair or state = 'parked' and tick_id is null)),
@@ -120,5 +128,6 @@ create table trunkline.table_state (
 -- What is under way is found without reading what is in sync, and who writes to a table without reading all.
 create index table_state_unfinished on trunkline.table_state (state, consumer) where state <> 'ok';
 create index table_state_logged on trunkline.table_state (consumer) where logged_from is not null;
+create index table_state_merged on trunkline.table_state (consumer) where merge_filter is not null;
 create index table_state_target on trunkline.table_state
     ((coalesce(target_schema, schema_name)), (coalesce(target_name, table_name)));

@@ -423,6 +423,8 @@ pub struct TableStatus {
     /// The condition on the rows that are replicated; null: all.
     #[serde(rename = "where")]
     pub filter: Option<String>,
+    /// The condition on the subscriber's rows that are this job's, where other jobs write the table, too; null: all.
+    pub merge: Option<String>,
     /// `-`, `in-copy`, `catching-up`, `wanna-sync`, `ok`, `parked`, or `unreachable`.
     pub state: String,
     /// Rows copied so far.

@@ -271,6 +271,11 @@ fn table(config: &SubscriberConfig, row: &TableRow, building: &[Building]) -> Ta
             .filter
             .as_ref()
             .map(|filter| filter.condition.clone()),
+        merge: row
+            .mapping
+            .merge
+            .as_ref()
+            .map(|merge| merge.condition.clone()),
         state: row.stand.state().to_string(),
         rows_copied: Some(row.rows_copied),
         bytes_copied: Some(row.bytes_copied),

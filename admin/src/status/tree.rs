@@ -385,6 +385,7 @@ mod tests {
                         target: Some("public.t1".into()),
                         columns: None,
                         filter: None,
+                        merge: None,
                         state: "parked".into(),
                         rows_copied: Some(0),
                         bytes_copied: Some(0),

@@ -1,7 +1,6 @@
 //! Rows that are not as their changes say: they are stored, counted and logged, or they stop their table.
 
 use sql::{
-    event::shape::Shape,
     name::TableName,
     queue::tick::TickId,
     subscriber::{
@@ -10,22 +9,25 @@ use sql::{
     },
 };
 
-use super::{ApplyTx, staged::Differences};
+use super::{ApplyTx, staged::Differences, table::Target};
 use crate::trouble::{NotAsSaid, Trouble};
 
 /// How many keys of a table may wait for the end of the transaction. If there are more, all count as conflicts at once.
 const OPEN_KEYS: usize = 10_000;
 
 impl ApplyTx<'_> {
-    /// Stops a table whose rows do not stay as they are written. For any other table it notes the rows that were not as
-    /// their change said, until the end of the transaction.
+    /// Stops a table whose rows do not stay as they are written, or are not this job's. For any other table it notes
+    /// the rows that were not as their change said, until the end of the transaction.
     pub(super) async fn judge(
         &mut self,
-        shape: &Shape,
+        target: &Target,
         differences: Differences,
         tick: TickId,
     ) -> Result<(), Trouble> {
-        let table = shape.table_name();
+        let (shape, table) = (&target.shape, target.shape.table_name());
+        if differences.outside {
+            return Err(target.row_outside());
+        }
         if differences.unruly {
             return Err(Trouble::not_as_said(
                 &table,

@@ -17,11 +17,14 @@ use tokio_postgres::Error;
 
 use super::{
     ApplyTx,
-    staged::{Differences, SetWriter, Stage, is_in_the_way},
+    staged::{Differences, SetWriter, Stage},
     table::{Staging, TogetherStatements},
     writable::Writable,
 };
-use crate::{fold::ChangeSet, trouble::Trouble};
+use crate::{
+    fold::ChangeSet,
+    trouble::{Trouble, is_in_the_way},
+};
 
 impl SetWriter<'_> {
     /// Adds a set, and gives the keys of rows that were not as the set says.
@@ -51,6 +54,7 @@ impl SetWriter<'_> {
                 continue;
             }
             known.stage_rows(rows).await?;
+            differences.outside |= known.is_outside().await?;
             match unlike {
                 Some(ConflictKind::Missing) => {
                     let mut missing = known.keys(&sql.missing_rows).await?;
@@ -119,7 +123,7 @@ impl ApplyTx<'_> {
             .map_err(Trouble::at_table(&table, "could not gather its rows"))?;
         let known = self.applier.writable.get(&set.shape.shape);
         self.done.gathered.add(known.ok_or(Trouble::Stale)?);
-        self.judge(&set.shape, gathered, tick).await
+        self.judge(&writable.target, gathered, tick).await
     }
 
     /// Forgets the gathered rows of a table that is emptied.
@@ -177,12 +181,13 @@ impl ApplyTx<'_> {
             .map_err(Trouble::at_table(
                 &table,
                 "could not write its rows on the subscriber",
-            ))?;
+            ))
+            .map_err(|trouble| writable.target.advised(trouble))?;
         self.done.gathered.written(shape.shape);
         let differences = Differences {
             unruly: !stayed,
             ..Differences::default()
         };
-        self.judge(shape, differences, tick).await
+        self.judge(&writable.target, differences, tick).await
     }
 }

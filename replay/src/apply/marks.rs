@@ -130,7 +130,7 @@ impl ApplyTx<'_> {
                 "could not look for a partition on the subscriber",
             ))?;
         let name = TableName::new(part.part.schema.clone(), part.part.name.clone());
-        if here {
+        if here && target.merge().is_none() {
             return truncate::tables(&self.applier.session, &[(&name, &target.acting)]).await;
         }
         let mut values = Vec::new();
@@ -150,7 +150,11 @@ impl ApplyTx<'_> {
                 COPY_AGAIN,
             ));
         };
-        let delete = format!("delete from {} t where {condition}", target.own_rows());
+        let delete = format!(
+            "delete from {} t where {condition}{}",
+            target.own_rows(),
+            target.and_own()
+        );
         let deleted = target
             .acting
             .execute_with(&self.applier.session, &delete, &values);
@@ -172,12 +176,20 @@ impl ApplyTx<'_> {
         let Some((name, type_name)) = target.written_column(column) else {
             return Ok(());
         };
+        if target.is_told_by(name) {
+            return Err(needs_copy(
+                table,
+                format!("its new column {name} was filled, by which --merge tells its rows"),
+                COPY_AGAIN,
+            ));
+        }
         let values = [value.map(str::to_owned)];
         let given = target.acting.parameter(1);
         let fill = format!(
             "update {} t set {name} = {given}::{type_name} \
-             where row(t.{name})::text is distinct from row({given}::{type_name})::text",
-            target.own_rows()
+             where row(t.{name})::text is distinct from row({given}::{type_name})::text{}",
+            target.own_rows(),
+            target.and_own()
         );
         let filled = target
             .acting
@@ -196,12 +208,13 @@ impl ApplyTx<'_> {
         let has_all = columns
             .iter()
             .all(|column| target.written_column(column).is_some());
-        if mapping.filter.is_some() || !(mapping.columns.is_none() || has_all) {
+        let is_alone = mapping.filter.is_none() && mapping.merge.is_none();
+        if !is_alone || !(mapping.columns.is_none() || has_all) {
             return Err(needs_copy(
                 table,
                 format!(
                     "a change of its definition on the provider has set values (of {}), and the \
-                     subscriber has a part of its rows or columns only, which cannot be compared",
+                     subscriber's table has other rows or columns than that, which cannot be compared",
                     columns.join(", ")
                 ),
                 COPY_AGAIN,

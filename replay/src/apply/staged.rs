@@ -8,7 +8,7 @@
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
 use sql::{event::row, subscriber::conflict::ConflictKind};
-use tokio_postgres::{Client, CopyInSink, Error, error::SqlState};
+use tokio_postgres::{Client, CopyInSink, Error};
 
 use super::table::{SetStatements, Target};
 use crate::fold::ChangeSet;
@@ -24,6 +24,8 @@ pub(super) struct Differences {
     /// A statement did not touch each row once: a trigger or rule of the subscriber drops rows, or its table holds a
     /// key more than once. No order of statements mends that.
     pub(super) unruly: bool,
+    /// A row is not this job's, by the condition of `--merge`.
+    pub(super) outside: bool,
 }
 
 impl Differences {
@@ -149,6 +151,7 @@ impl SetWriter<'_> {
         }
         if !set.updates.is_empty() {
             let staged = known.stage_rows(&set.updates).await?;
+            differences.outside |= known.is_outside().await?;
             let mut missing = known.keys(&sql.missing_rows).await?;
             let there = staged.saturating_sub(count(&missing));
             differences.unruly |= !known.put_staged(staged, there).await?;
@@ -156,9 +159,11 @@ impl SetWriter<'_> {
         }
         if !set.puts.is_empty() {
             differences.unruly |= !unknown.put(&set.puts).await?;
+            differences.outside |= unknown.is_outside().await?;
         }
         if !set.inserts.is_empty() {
             let staged = known.stage_rows(&set.inserts).await?;
+            differences.outside |= known.is_outside().await?;
             differences.existing = known.keys(&sql.existing_rows).await?;
             let there = count(&differences.existing);
             differences.unruly |= !known.put_staged(staged, there).await?;
@@ -230,6 +235,14 @@ impl Stage<'_> {
         feed(sink, rows, &self.target.fields).await
     }
 
+    /// Whether a staged row is not this job's.
+    pub(super) async fn is_outside(&self) -> Result<bool, Error> {
+        match &self.statements.outside_rows {
+            None => Ok(false),
+            Some(question) => Ok(!self.keys(question).await?.is_empty()),
+        }
+    }
+
     /// Runs a statement over the table in one round trip and gives the number of rows that it touched.
     pub(super) async fn run(&self, statement: &str) -> Result<u64, Error> {
         self.target.acting.execute(self.client, statement).await
@@ -275,9 +288,4 @@ pub(super) async fn feed(
 
 fn count(keys: &[String]) -> u64 {
     keys.len() as u64
-}
-
-/// Whether rows are in each other's way, so that another order may do.
-pub(super) fn is_in_the_way(code: &SqlState) -> bool {
-    [SqlState::UNIQUE_VIOLATION, SqlState::EXCLUSION_VIOLATION].contains(code)
 }

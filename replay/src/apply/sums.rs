@@ -47,6 +47,8 @@ pub(super) struct Written {
     pub(super) missing: Vec<String>,
     /// A trigger or rule of the subscriber drops rows.
     pub(super) unruly: bool,
+    /// A row is not this job's, by the condition of `--merge`; nothing is written then.
+    pub(super) outside: bool,
 }
 
 /// Writes a table's sums. The rows stay in its staging tables until the transaction ends.
@@ -54,6 +56,12 @@ pub(super) async fn write(client: &Client, writable: &Writable) -> Result<Writte
     let sql = &writable.sums;
     let mut written = Written::default();
     let acting = &writable.target.acting;
+    if let Some(question) = &sql.outside {
+        written.outside = !acting.lines(client, question).await?.is_empty();
+        if written.outside {
+            return Ok(written);
+        }
+    }
     let counts = acting.lines(client, &sql.counts).await?;
     let is_any = |count: Option<&String>| count.is_some_and(|count| count != "0");
     // A statement is sent only if it has rows to touch: a table that only grows need not allow a DELETE, and its
@@ -118,8 +126,9 @@ impl ApplyTx<'_> {
         let differences = Differences {
             missing: written.missing,
             unruly: written.unruly,
+            outside: written.outside,
             ..Differences::default()
         };
-        self.judge(&writable.target.shape, differences, tick).await
+        self.judge(&writable.target, differences, tick).await
     }
 }

@@ -329,11 +329,16 @@ impl<'a> ApplyTx<'a> {
         self.store_conflicts().await
     }
 
-    /// Empties tables; the tables of one owner are emptied together.
+    /// Empties tables; the tables of one owner are emptied together. Of a table that other jobs write, too, only this
+    /// job's rows are deleted.
     async fn empty(&self, tables: &[&Arc<Writable>]) -> Result<(), Trouble> {
         let mut by_role: IndexMap<Option<&str>, Vec<Emptied<'_>>> = IndexMap::new();
         for writable in tables {
             let target = &writable.target;
+            if target.merge().is_some() {
+                target.delete_mine(&self.applier.session).await?;
+                continue;
+            }
             let of_role = by_role.entry(target.acting.role()).or_default();
             of_role.push((&target.name, &target.acting));
         }

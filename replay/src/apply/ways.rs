@@ -7,12 +7,15 @@ use super::{
     ApplyTx,
     order::{Work, is_foreign_key},
     pipeline::Pipeline,
-    staged::{Failed, is_in_the_way},
+    staged::Failed,
     sums,
     table::Staging,
     writable::Writable,
 };
-use crate::{fold::ChangeSet, trouble::Trouble};
+use crate::{
+    fold::ChangeSet,
+    trouble::{Trouble, is_in_the_way},
+};
 
 /// Sets with at most this many rows are written with one prepared statement a row. Measured: about 25 microseconds a
 /// row; through staging 2 milliseconds, and 6 microseconds a row.
@@ -160,7 +163,7 @@ impl ApplyTx<'_> {
             Err(error) => return Err(at_table()(error)),
         };
         self.release(before).await?;
-        self.judge(&set.shape, differences, tick).await
+        self.judge(&writable.target, differences, tick).await
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) async fn add(job: &Job, args: &SequenceArgs) -> Result<Exit, Failure>
 #[derive(Default)]
 pub(super) struct Carried {
     added: usize,
-    /// The number of sequences that a subscriber lacks.
+    /// The number of sequences that a subscriber lacks, or that follow another provider there.
     pub(super) refused: usize,
 }
 
@@ -103,7 +103,11 @@ pub(super) async fn carry(
                 Some(other) => Some(format!("is {}", other.what)),
                 None => Some("does not exist".into()),
             };
-            if let Some(why) = why {
+            let other = sequence_state::other_carrier(&*subscriber, &one.consumer, sequence)
+                .await
+                .with_context(|| format!("could not look for {sequence} on {}", label(one)))?;
+            let follows = |other| format!("follows the provider of job {other} already");
+            if let Some(why) = why.or(other.map(follows)) {
                 eprintln!("not added: {sequence}: {why} on {}", label(one));
                 carried.refused += 1;
                 continue;

@@ -122,9 +122,16 @@ fn for_people(
     three_columns: bool,
 ) -> String {
     let mut header = header(three_columns);
+    let is_merged = tables.iter().any(|table| table.merge.is_some());
+    if is_merged {
+        header.push("Merge");
+    }
     header.extend(["Rows", "Bytes", "Done", "Rows/s", "Left", "Error", "Advice"]);
     let mut rows = words(tables, unreachable, three_columns);
     for (line, table) in rows.iter_mut().zip(tables) {
+        if is_merged {
+            line.push(table.merge.clone().unwrap_or_default());
+        }
         let mut cells = progress(&[table]);
         if let Some(building) = table.building() {
             cells[2] = building;
@@ -139,6 +146,7 @@ fn for_people(
         let all: Vec<&TableStatus> = tables.iter().collect();
         let mut line = vec![format!("{} tables", all.len()), String::new()];
         line.extend(three_columns.then(String::new));
+        line.extend(is_merged.then(String::new));
         line.extend(progress(&all));
         line.extend([String::new(), String::new()]);
         rows.push(line);
@@ -232,6 +240,7 @@ mod tests {
             target: None,
             columns: None,
             filter: None,
+            merge: None,
             subscriber: Some("host2".into()),
             table: name.into(),
             state: state.into(),

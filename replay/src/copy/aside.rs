@@ -10,9 +10,13 @@ use tokio_postgres::Client;
 use crate::{apply::table::Target, trouble::Trouble};
 
 /// What the copy does with rows that the table holds. The rows of an unfinished try belong to nobody: the
-/// table is emptied then, whatever is to be done with rows that were there before.
+/// table is emptied then, whatever is to be done with rows that were there before. A table that other jobs write, too,
+/// is never emptied: the job's rows are loaded beside it, and replace those that it has there.
 pub(super) fn treatment(row: &TableRow) -> Existing {
-    if row.loading {
+    let empties = matches!(row.existing, Existing::Refuse | Existing::Truncate);
+    if row.mapping.merge.is_some() && empties {
+        Existing::Swap
+    } else if row.loading {
         Existing::Truncate
     } else {
         row.existing
@@ -84,9 +88,21 @@ pub(super) async fn merge(
     only_these: bool,
 ) -> Result<(), Trouble> {
     let doing = "could not bring the copied rows in on the subscriber";
-    for statement in &target.merge_statements(&name(row, consumer), only_these) {
+    let aside = name(row, consumer);
+    if let Some(question) = target.outside(&aside.quoted()) {
+        let outside = target.acting.lines(session, &question).await;
+        if !outside
+            .map_err(Trouble::at_table(&row.table, doing))?
+            .is_empty()
+        {
+            return Err(target.row_outside());
+        }
+    }
+    for statement in &target.merge_statements(&aside, only_these) {
         let merged = target.acting.execute(session, statement).await;
-        merged.map_err(Trouble::at_table(&row.table, doing))?;
+        merged
+            .map_err(Trouble::at_table(&row.table, doing))
+            .map_err(|trouble| target.advised(trouble))?;
     }
     drop(row, session, consumer).await
 }

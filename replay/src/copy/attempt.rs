@@ -76,12 +76,12 @@ async fn try_begin(
     table_lock::begin(session, sub.settings.session_role).await?;
     let (acting, hold) = (&target.acting, Hold::ToWrite);
     acting.hold(session, &row.table, hold).await?;
+    if row.existing == Existing::Refuse && !row.loading {
+        refuse_rows(row, target, session).await?;
+    }
     let treatment = treatment(row);
     let (loading, empties) = match treatment {
-        Existing::Refuse => {
-            refuse_rows(row, target, session).await?;
-            (true, false)
-        }
+        Existing::Refuse => (true, false),
         Existing::Truncate => (true, true),
         Existing::Trust | Existing::Keep | Existing::Swap | Existing::Keys => (false, false),
     };
@@ -130,7 +130,11 @@ async fn refuse_rows(row: &TableRow, target: &Target, session: &Session) -> Resu
         .acting
         .lines(
             session,
-            &format!("select 'a row' from {} limit 1", target.own_rows()),
+            &format!(
+                "select 'a row' from {} t{} limit 1",
+                target.own_rows(),
+                target.where_own()
+            ),
         )
         .await
         .map_err(Trouble::at_table(
@@ -138,12 +142,19 @@ async fn refuse_rows(row: &TableRow, target: &Target, session: &Session) -> Resu
             "could not read it on the subscriber",
         ))?;
     if !looked.is_empty() {
-        return Err(Trouble::misfit(
-            &row.table,
-            "it holds rows on the subscriber".into(),
-            "empty the table, or copy it with: replay resync TABLE (empties it), or remove it \
-             from the job and add it with --keep-rows or --expect-sync",
-        ));
+        let (why, advice) = match target.merge() {
+            None => (
+                "it holds rows on the subscriber".to_owned(),
+                "empty the table, or copy it with: replay resync TABLE (empties it), or remove it \
+                 from the job and add it with --keep-rows or --expect-sync",
+            ),
+            Some(merge) => (
+                format!("it holds rows with {merge} on the subscriber"),
+                "delete these rows, or copy it with: replay resync TABLE (replaces them), or remove it \
+                 from the job and add it with --keep-rows or --expect-sync",
+            ),
+        };
+        return Err(Trouble::misfit(&row.table, why, advice));
     }
     Ok(())
 }

@@ -196,7 +196,7 @@ async fn add(
             let oid = Some(candidate.oid);
             provider::remove_table(&**provider, queue, consumer, table, oid).await?;
             let target = mapping.target_of(table);
-            let why = fit::target_is_taken(target, "the subscriber", &other);
+            let why = fit::target_is_taken(target, "the subscriber", &mapping, &other);
             Ok(Outcome::Refused(why))
         }
     }

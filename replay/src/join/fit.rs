@@ -4,13 +4,13 @@ use admin::exit::one_line;
 use anyhow::Context as _;
 use sql::{
     connect::Session,
-    event::mapping::{Mapping, ProviderColumn},
+    event::mapping::{Mapping, Merge, ProviderColumn},
     name::{TableName, quote_ident},
     provider::Candidate,
     subscriber::{
         definition, relation,
         session_role::SessionRole,
-        table_state::{self, Existing},
+        table_state::{self, Existing, Writer},
         target::{self, TargetColumn},
     },
 };
@@ -49,11 +49,12 @@ pub(crate) async fn refusal(
     wish: &Wish<'_>,
 ) -> anyhow::Result<Option<String>> {
     let target = wish.mapping.target_of(&wish.candidate.table);
-    let other = table_state::writer_of(&**subscriber, target, consumer, &wish.candidate.table)
+    let table = &wish.candidate.table;
+    let other = table_state::other_writer(&**subscriber, target, consumer, table, wish.mapping)
         .await
         .with_context(|| format!("could not read which tables are written on {place}"))?;
     if let Some(other) = other {
-        return Ok(Some(target_is_taken(target, place, &other)));
+        return Ok(Some(target_is_taken(target, place, wish.mapping, &other)));
     }
     let why = misfit(subscriber, place, target, wish).await?;
     Ok(why.map(|why| match &wish.mapping.target {
@@ -69,9 +70,32 @@ pub(crate) fn not_captured(error: &sql::Error) -> String {
         .map_or_else(|| one_line(error), |answer| one_line(answer))
 }
 
-/// The refusal of a second table of the provider for one table of the subscriber.
-pub(crate) fn target_is_taken(target: &TableName, place: &str, other: &TableName) -> String {
-    format!("{other} is written to table {target} on {place} already: choose another one with --as")
+/// The refusal of a second table for one table of the subscriber.
+pub(crate) fn target_is_taken(
+    target: &TableName,
+    place: &str,
+    own: &Mapping,
+    other: &Writer,
+) -> String {
+    let Writer {
+        consumer,
+        table,
+        merge,
+    } = other;
+    let taken = format!("{table} is written to table {target} on {place} already");
+    match (&own.merge, merge) {
+        (None, None) => format!("{taken}, by job {consumer}: choose another one with --as"),
+        (Some(_), None) => format!(
+            "{taken}, by job {consumer} without --merge: remove it there, and add it again with a --merge of its own"
+        ),
+        (None, Some(merge)) => format!(
+            "{taken}, by job {consumer} with --merge {merge}: say with --merge which rows are this one's, or choose \
+             another table with --as"
+        ),
+        (Some(_), Some(merge)) => format!(
+            "{taken}, by job {consumer} with the same --merge {merge}: say which other rows are this one's"
+        ),
+    }
 }
 
 async fn misfit(
@@ -147,9 +171,21 @@ async fn misfit(
             "computes a column of the key by itself on {place}: make it an ordinary column"
         )));
     }
-    if !candidate.key.is_empty() && !has_unique_key(&here, &candidate.key) {
+    if let Some(merge) = &wish.mapping.merge
+        && let Some(name) = not_brought(&here, &columns, &merge.columns)
+    {
         return Ok(Some(format!(
-            "has no unique index on just its key ({}) on {place}, so a key could come twice: \
+            "has a --merge that reads column {}, which the provider's rows do not bring",
+            quote_ident(name)
+        )));
+    }
+    let told_by = wish.mapping.merge.as_ref().map(|merge| &merge.columns[..]);
+    if !candidate.key.is_empty()
+        && !has_unique_key(&here, &candidate.key, told_by.unwrap_or_default())
+    {
+        let or = told_by.map_or("", |_| ", or on it and columns of --merge,");
+        return Ok(Some(format!(
+            "has no unique index on just its key ({}){or} on {place}, so a key could come twice: \
              create one there first",
             quoted(candidate.key.iter())
         )));
@@ -159,9 +195,14 @@ async fn misfit(
             "has no key to merge rows by: --truncate empties it first".into(),
         ));
     }
-    if existing == Existing::Refuse && holds_rows(subscriber, &acting, table, place).await? {
+    let merge = wish.mapping.merge.as_ref();
+    if existing == Existing::Refuse && holds_rows(subscriber, &acting, table, place, merge).await? {
+        let (which, truncate) = match merge {
+            None => (String::new(), "empties it first"),
+            Some(merge) => (format!(" with {}", merge.condition), "replaces them"),
+        };
         return Ok(Some(format!(
-            "holds rows on {place}: --truncate empties it first, --keep-rows merges by key, \
+            "holds rows{which} on {place}: --truncate {truncate}, --keep-rows merges by key, \
              --expect-sync takes them for the provider's"
         )));
     }
@@ -266,17 +307,29 @@ fn quoted<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.join(", ")
 }
 
-/// Whether some unique index has the key's columns and no others.
-fn has_unique_key(here: &[TargetColumn], key: &[String]) -> bool {
+/// Whether some unique index has the key's columns and no others but columns that tell a job's rows: several jobs may
+/// have the same key.
+fn has_unique_key(here: &[TargetColumn], key: &[String], told_by: &[String]) -> bool {
     let indexes = here.iter().flat_map(|one| &one.unique_keys);
     indexes.into_iter().any(|index| {
-        let in_index = |one: &&TargetColumn| one.unique_keys.contains(index);
-        here.iter().filter(in_index).count() == key.len()
-            && here
-                .iter()
-                .filter(in_index)
-                .all(|one| key.contains(&one.name))
+        let in_index = here.iter().filter(|one| one.unique_keys.contains(index));
+        let mut others = in_index.clone().filter(|one| !key.contains(&one.name));
+        in_index.filter(|one| key.contains(&one.name)).count() == key.len()
+            && others.all(|one| told_by.contains(&one.name))
     })
+}
+
+/// A column of a merge's condition that is not replicated, or that the subscriber computes by itself.
+fn not_brought<'a>(
+    here: &[TargetColumn],
+    replicated: &[&String],
+    read: &'a [String],
+) -> Option<&'a String> {
+    let is_brought = |name: &String| {
+        let written = here.iter().any(|one| one.name == *name && !one.generated);
+        written && replicated.contains(&name)
+    };
+    read.iter().find(|name| !is_brought(name))
 }
 
 async fn holds_rows(
@@ -284,9 +337,13 @@ async fn holds_rows(
     acting: &Acting,
     table: &TableName,
     place: &str,
+    merge: Option<&Merge>,
 ) -> anyhow::Result<bool> {
     let cannot_read = || format!("could not read {table} on {place}");
-    let query = format!("select 'a row' from {} limit 1", table.quoted());
+    let only = merge.map_or(String::new(), |merge| {
+        format!(" where {}", merge.of_alias("t"))
+    });
+    let query = format!("select 'a row' from {} t{only} limit 1", table.quoted());
     let run = async |sql: &str| subscriber.batch_execute(sql).await;
     run("begin").await.with_context(cannot_read)?;
     acting.hold(subscriber, table, Hold::ToRead).await?;
@@ -314,10 +371,13 @@ mod tests {
     #[test]
     fn only_an_index_on_just_the_key_keeps_a_key_from_coming_twice() {
         let key = ["b".to_owned(), "a".to_owned()];
-        assert!(has_unique_key(&here(&[("a", &[1]), ("b", &[1, 2])]), &key));
-        assert!(!has_unique_key(&here(&[("a", &[]), ("b", &[])]), &key));
-        assert!(!has_unique_key(&here(&[("a", &[]), ("b", &[2])]), &key));
-        let wider = here(&[("a", &[1]), ("b", &[1]), ("c", &[1])]);
-        assert!(!has_unique_key(&wider, &key));
+        let has = |columns: &[(&str, &[u32])]| has_unique_key(&here(columns), &key, &[]);
+        assert!(has(&[("a", &[1]), ("b", &[1, 2])]));
+        assert!(!has(&[("a", &[]), ("b", &[])]));
+        assert!(!has(&[("a", &[]), ("b", &[2])]));
+        let wider: [(&str, &[u32]); 3] = [("a", &[1]), ("b", &[1]), ("c", &[1])];
+        assert!(!has(&wider));
+        assert!(has_unique_key(&here(&wider), &key, &["c".into()]));
+        assert!(!has_unique_key(&here(&wider), &key, &["d".into()]));
     }
 }

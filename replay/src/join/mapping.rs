@@ -1,5 +1,5 @@
-//! `--where`, `--columns` and `--as` of `add`: the wishes for a table, made into a mapping that the provider has
-//! checked.
+//! `--where`, `--columns`, `--as` and `--merge` of `add`: the wishes for a table, made into a mapping that the provider
+//! and the subscriber have checked.
 
 use std::str::FromStr;
 
@@ -9,6 +9,7 @@ use sql::{
     event::mapping::{Filter, Mapping, ProviderColumn},
     name::{self, BadName, TableName, quote_ident},
     provider::{Candidate, filter},
+    subscriber::merge,
 };
 use tokio_postgres::error::{DbError, SqlState};
 
@@ -31,6 +32,16 @@ pub(crate) struct Wishes {
     /// Into a table of another name, which must be there; for one table at a time
     #[arg(long = "as", value_name = "TABLE", conflicts_with_all = ["all", "create"])]
     target: Option<TableName>,
+    /// Other jobs write the subscriber's table, too: of its rows only those are this job's for which
+    /// this condition on its columns is true. All jobs that write the table must have one
+    #[arg(
+        long,
+        value_name = "EXPR",
+        allow_hyphen_values = true,
+        conflicts_with = "with_seqs",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    merge: Option<String>,
 }
 
 /// Names of columns, as in SQL, with commas between them.
@@ -48,7 +59,38 @@ impl FromStr for ColumnList {
 impl Wishes {
     /// Whether there are no wishes.
     pub(crate) fn are_none(&self) -> bool {
-        self.filter.is_none() && self.columns.is_none() && self.target.is_none()
+        self.filter.is_none()
+            && self.columns.is_none()
+            && self.target.is_none()
+            && self.merge.is_none()
+    }
+
+    /// Whether other jobs write the subscriber's table, too.
+    pub(crate) fn is_merge(&self) -> bool {
+        self.merge.is_some()
+    }
+
+    /// The mapping for one subscriber, which has tried the condition of `--merge`; else why the condition is refused.
+    /// A table that the subscriber does not have is left to other checks.
+    pub(crate) async fn merged(
+        &self,
+        subscriber: &Session,
+        candidate: &Candidate,
+        mapping: &Mapping,
+    ) -> Result<Result<Mapping, String>, Failure> {
+        let mut mapping = mapping.clone();
+        if let Some(condition) = &self.merge {
+            let target = mapping.target_of(&candidate.table);
+            match merge::check(&**subscriber, target, condition).await {
+                Ok(merge) => mapping.merge = Some(merge),
+                Err(error) => match error.answer() {
+                    Some(answer) if *answer.code() == SqlState::UNDEFINED_TABLE => {}
+                    Some(answer) => return Ok(Err(refusal("--merge", answer))),
+                    None => return Err(error.into()),
+                },
+            }
+        }
+        Ok(Ok(mapping))
     }
 
     /// Refuses `--as` for several tables, which cannot go into one table.
@@ -85,6 +127,7 @@ impl Wishes {
             target: self.target.as_ref().filter(renamed).cloned(),
             columns,
             filter,
+            merge: None,
         }))
     }
 
@@ -128,13 +171,14 @@ async fn filter_of(
     match filter::check(&**provider, table, candidate.oid, condition).await {
         Ok(filter) => Ok(Ok(filter)),
         Err(error) => match error.answer() {
-            Some(answer) => Ok(Err(refusal(answer))),
+            Some(answer) => Ok(Err(refusal("--where", answer))),
             None => Err(error.into()),
         },
     }
 }
 
-fn refusal(error: &DbError) -> String {
+/// Why the server refuses the condition of an option.
+fn refusal(option: &str, error: &DbError) -> String {
     let hint = error.hint().or_else(|| {
         let code = error.code();
         if *code == SqlState::INVALID_OBJECT_DEFINITION {
@@ -149,12 +193,12 @@ fn refusal(error: &DbError) -> String {
         ]
         .contains(code)
         {
-            Some("a filter is a condition on one row of the table")
+            Some("it is a condition on one row of the table")
         } else {
             None
         }
     });
-    let refused = format!("its --where is refused: {}", error.message());
+    let refused = format!("its {option} is refused: {}", error.message());
     match hint {
         Some(hint) => format!("{refused} ({hint})"),
         None => refused,
@@ -173,6 +217,9 @@ pub(crate) fn describe(mapping: &Mapping) -> String {
     }
     if let Some(target) = &mapping.target {
         parts.push(format!("as {target}"));
+    }
+    if let Some(merge) = &mapping.merge {
+        parts.push(format!("merge {}", merge.condition));
     }
     if parts.is_empty() {
         return "all rows and columns, under its own name".into();

@@ -354,6 +354,12 @@ impl From<OffTrack> for Trouble {
     }
 }
 
+/// Whether a unique index or an exclusion constraint refuses a row because of another row. Where rows of a transaction
+/// are in each other's way, another order may do.
+pub(crate) fn is_in_the_way(code: &SqlState) -> bool {
+    [SqlState::UNIQUE_VIOLATION, SqlState::EXCLUSION_VIOLATION].contains(code)
+}
+
 fn not_connected(doing: String, error: ConnectError) -> Trouble {
     let class = error.class();
     let advice = error

@@ -5,7 +5,7 @@
 use tokio_postgres::Row;
 
 use super::shape::{Column, Shape};
-use crate::name::TableName;
+use crate::name::{TableName, quote_ident};
 
 /// What `add` was told beside the table's name. The default is the whole table, under its own name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Mapping {
     pub columns: Option<Vec<ProviderColumn>>,
     /// The rows that are replicated; none: all.
     pub filter: Option<Filter>,
+    /// The rows of the subscriber's table that are this job's; none: all.
+    pub merge: Option<Merge>,
 }
 
 /// A column of the provider's table. The column keeps its number when it is renamed, and the number is never used
@@ -35,6 +37,59 @@ pub struct Filter {
     pub condition: String,
     /// The columns that the condition reads.
     pub columns: Vec<ProviderColumn>,
+}
+
+/// A condition on rows of the subscriber's table that says which of them are one job's, where several jobs write the
+/// table. Null counts as false.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merge {
+    /// The condition in the subscriber's SQL, with the columns' names.
+    pub condition: String,
+    /// The columns that the condition reads.
+    pub columns: Vec<String>,
+    /// The condition with `"{1}"`, `"{2}"`, ... in place of `columns`.
+    pub(crate) form: String,
+}
+
+impl Merge {
+    /// The condition in parentheses, on other expressions than the columns' names: `value` gives the expression for a
+    /// column, by its place in `columns`.
+    pub fn on(&self, value: impl Fn(usize) -> String) -> String {
+        let mut pieces = self.form.split("\"{");
+        let mut sql = format!("({}", pieces.next().unwrap_or_default());
+        for piece in pieces {
+            // The server refuses a condition that has these letters in it, so each of them begins a place.
+            let (place, rest) = piece.split_once("}\"").unwrap_or((piece, ""));
+            let place: usize = place.parse().unwrap_or_default();
+            sql.push_str(&value(place.saturating_sub(1)));
+            sql.push_str(rest);
+        }
+        sql.push(')');
+        sql
+    }
+
+    /// The condition on the columns of a table under an alias.
+    pub fn of_alias(&self, alias: &str) -> String {
+        self.on(|place| {
+            let name = self.columns.get(place).map_or("", String::as_str);
+            format!("{alias}.{}", quote_ident(name))
+        })
+    }
+
+    /// What a row holds in its columns from `first` on: merge_filter, merge_form, merge_columns.
+    pub(crate) fn of(row: &Row, first: usize) -> Result<Option<Merge>, tokio_postgres::Error> {
+        let condition: Option<String> = row.try_get(first)?;
+        let form: Option<String> = row.try_get(first + 1)?;
+        let columns: Option<Vec<String>> = row.try_get(first + 2)?;
+        Ok(condition
+            .zip(form)
+            .zip(columns)
+            .map(|((condition, form), columns)| Merge {
+                condition,
+                columns,
+                form,
+            }))
+    }
 }
 
 impl ProviderColumn {
@@ -79,8 +134,13 @@ impl Mapping {
     }
 
     /// The mapping that a row holds in its columns from `first` on: target_schema, target_name, column_attnums,
-    /// column_names, filter, filter_attnums, filter_names.
-    pub(crate) fn of(row: &Row, first: usize) -> Result<Mapping, tokio_postgres::Error> {
+    /// column_names, filter, filter_attnums, filter_names; and from `merge` on: merge_filter, merge_form,
+    /// merge_columns.
+    pub(crate) fn of(
+        row: &Row,
+        first: usize,
+        merge: usize,
+    ) -> Result<Mapping, tokio_postgres::Error> {
         let target = match (row.try_get(first)?, row.try_get(first + 1)?) {
             (Some(schema), Some(name)) => {
                 let (schema, name): (String, String) = (schema, name);
@@ -102,6 +162,7 @@ impl Mapping {
             filter: filter
                 .zip(columns(first + 5)?)
                 .map(|(condition, columns)| Filter { condition, columns }),
+            merge: Merge::of(row, merge)?,
         })
     }
 }
@@ -134,6 +195,23 @@ mod tests {
             r#"{{"shape":1,"table":{{"schema":"s","name":"t","oid":1}},"identity":"key","columns":[{columns}]}}"#
         ))
         .unwrap()
+    }
+
+    #[test]
+    fn a_merge_is_asked_of_other_expressions_whatever_its_columns_are_called() {
+        let merge = Merge {
+            condition: "((a = 'x{'::text) OR (\"B}\" > a))".into(),
+            columns: vec!["a".into(), "B}".into()],
+            form: "((\"{1}\" = 'x{'::text) OR (\"{2}\" > \"{1}\"))".into(),
+        };
+        assert_eq!(
+            merge.of_alias("t"),
+            "(((t.a = 'x{'::text) OR (t.\"B}\" > t.a)))"
+        );
+        assert_eq!(
+            merge.on(|place| format!("${}::\"{{2}}\"", place + 5)),
+            "((($5::\"{2}\" = 'x{'::text) OR ($6::\"{2}\" > $5::\"{2}\")))"
+        );
     }
 
     #[test]

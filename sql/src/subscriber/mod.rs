@@ -6,6 +6,7 @@ pub mod definition; // what tables, indexes and constraints are like, from the c
 pub mod foreign_keys; // foreign keys among the subscriber's tables, from the catalog
 pub mod hop; // trunkline.position and table_state in a move to another log; trunkline.left_upstream
 pub mod kept_ddl; // trunkline.kept_ddl
+pub mod merge; // a condition that is tried on a temporary table, and leaves nothing
 pub mod partitions; // partitioned tables, and the files of tables, from the catalog
 pub mod path; // trunkline.position, the nodes above the subscriber
 pub mod position; // trunkline.position; `remove` takes all that belongs to a consumer

@@ -34,6 +34,25 @@ pub async fn list(client: &impl GenericClient, consumer: &str) -> Result<Vec<Seq
         .map_err(Error::database("read the sequences"))
 }
 
+/// Another consumer that carries a sequence over to the same database: two would set it against each other.
+pub async fn other_carrier(
+    client: &impl GenericClient,
+    consumer: &str,
+    sequence: &TableName,
+) -> Result<Option<String>, Error> {
+    let row = client
+        .query_opt(
+            "select consumer from trunkline.sequence_state \
+             where schema_name = $1 and sequence_name = $2 and consumer <> $3 order by 1 limit 1",
+            &[&sequence.schema, &sequence.name, &consumer],
+        )
+        .await
+        .map_err(Error::database("read the sequences"))?;
+    row.map(|row| row.try_get(0))
+        .transpose()
+        .map_err(Error::database("read the sequences"))
+}
+
 /// Registers a sequence that the provider carries already; false if it is registered. The batch loop cannot commit
 /// before it has read the new list.
 pub async fn register(

@@ -13,6 +13,7 @@ mod life;
 mod locks;
 mod many;
 mod mapping;
+mod merge;
 mod partitions;
 mod passing;
 mod rewrites;

@@ -22,6 +22,7 @@ mod hop_tables;
 mod hosts;
 mod link;
 mod members;
+mod merge;
 mod moving;
 mod origins;
 mod promotion;

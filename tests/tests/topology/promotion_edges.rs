@@ -34,6 +34,13 @@ fn whatever_would_differ_or_be_missing_keeps_a_standby_from_being_promoted() {
         ),
         (
             1,
+            "update trunkline.table_state set merge_filter = '(id > 0)', merge_form = '(\"{1}\" > 0)', merge_columns = '{id}' \
+             where table_name = 't'",
+            "update trunkline.table_state set merge_filter = null, merge_form = null, merge_columns = null",
+            "table public.t is merged with rows of other providers (replay add --merge)",
+        ),
+        (
+            1,
             "alter table t disable trigger deny_trunkline",
             "alter table t enable trigger deny_trunkline",
             "can be written there still",

@@ -57,7 +57,8 @@ impl Target {
         let same_key = self.key_equals(|_: usize, c: &Column| format!("s.{}", c.name));
         let in_late = format!("exists (select from {late} t where {same_key})");
         let in_touched = format!("exists (select from {touched} t where {same_key})");
-        let in_table = format!("exists (select from {own_rows} t where {same_key})");
+        let mine = self.and_own();
+        let in_table = format!("exists (select from {own_rows} t where {same_key}{mine})");
         let key_row = format!("row({s_key_names})::text");
         // Two queries, so that each is planned as a join and not as a search for each row.
         let missing = |from: &str| {
@@ -86,7 +87,7 @@ impl Target {
             granted = self.acting.grant("select, insert", &[&own]);
             clear = format!("{clear}, {own}");
             keep = format!(
-                "insert into {own} select {}, {t_own} from {own_rows} t join {touched} s on {same_key}",
+                "insert into {own} select {}, {t_own} from {own_rows} t join {touched} s on {same_key}{mine}",
                 self.key_names("t.")
             );
             insert_kept = format!(
@@ -119,7 +120,7 @@ impl Target {
                  union all select {key_row} from {rows} s where not {in_touched} and {in_table}"
             ),
             keep,
-            delete: format!("delete from {own_rows} t using {touched} s where {same_key}"),
+            delete: format!("delete from {own_rows} t using {touched} s where {same_key}{mine}"),
             insert_kept,
             insert,
             count: format!("select count(*)::text from {late}"),

@@ -8,12 +8,13 @@ use sql::{
     subscriber::{
         relation,
         session_role::SessionRole,
+        table_state,
         target::{self, TargetColumn, TargetFacts},
     },
 };
 use tokio_postgres::GenericClient;
 
-use super::{Acting, Column, Target};
+use super::{Acting, Column, Mine, Target};
 use crate::{apply::origin, table, trouble::Trouble};
 
 impl Column {
@@ -105,6 +106,27 @@ fn refuse_a_target_of_another(facts: &TargetFacts, table: &TableName) -> Result<
     ))
 }
 
+/// A table whose rows are told from those of other jobs is not written if another table is written there without such
+/// a condition: the provider's table may have been renamed to that table's name.
+async fn refuse_a_target_without_merge(
+    client: &impl GenericClient,
+    table: &TableName,
+    target: &TableName,
+) -> Result<(), Trouble> {
+    let alone = table_state::writes_alone(client, target)
+        .await
+        .map_err(Trouble::of_table(table))?;
+    alone.map_or(Ok(()), |other| {
+        Err(Trouble::misfit(
+            table,
+            format!(
+                "on the subscriber, {other} is written to the table of that name without --merge"
+            ),
+            "remove one of the two from its job",
+        ))
+    })
+}
+
 impl Target {
     /// Looks the table up on the subscriber and matches its columns with the shape's by name.
     ///
@@ -127,7 +149,9 @@ impl Target {
             origin::find(client, table, name, session_role),
             Acting::find(client, table, name),
         )?;
-        if mapping.target.is_none() {
+        if mapping.merge.is_some() {
+            refuse_a_target_without_merge(client, table, name).await?;
+        } else if mapping.target.is_none() {
             refuse_a_target_of_another(&facts, table)?;
         }
         if found.is_empty() && !shape.columns.is_empty() {
@@ -149,7 +173,8 @@ impl Target {
             partitioned: found.first().is_some_and(|column| column.partitioned),
             acting: acting.clone(),
             // Reading the rows of a COPY would run its owner's code as replay's role.
-            takes_copy: facts.takes_copy && acting.role().is_none(),
+            takes_copy: facts.takes_copy && acting.role().is_none() && mapping.merge.is_none(),
+            mine: None,
         };
         let mut missing = Vec::new();
         for (field, wanted) in shape.columns.iter().enumerate() {
@@ -194,6 +219,15 @@ impl Target {
             .filter_map(|key| target.fields.iter().position(|field| field == key))
             .collect();
         target.refuse_keys_of_others(table)?;
+        if let Some(merge) = &mapping.merge {
+            target.mine = Some(Mine::of(merge, &target.columns).map_err(|why| {
+                Trouble::misfit(
+                    table,
+                    format!("its --merge {why}"),
+                    "put the column right, or remove the table from the job, and add it with another --merge",
+                )
+            })?);
+        }
         Ok(target)
     }
 

@@ -39,11 +39,12 @@ impl Target {
             self.staged_names("s")
         );
         if self.key.is_empty() {
-            let clear = only_these.then(|| format!("delete from {own}"));
+            let clear = only_these.then(|| format!("delete from {own} t{}", self.where_own()));
             return clear.into_iter().chain([insert]).collect();
         }
         let staged = |_: usize, c: &Column| c.staged("s");
         let same_key = self.key_equals(|_, c| format!("s.{}", c.name));
+        let mine = self.and_own();
         let all_of_t: Vec<String> = self
             .columns
             .iter()
@@ -56,15 +57,19 @@ impl Target {
             self.staged_names("s")
         );
         let others = only_these.then(|| {
-            format!("delete from {own} t where not exists (select from {aside} s where {same_key})")
+            format!(
+                "delete from {own} t where not exists (select from {aside} s where {same_key}){mine}"
+            )
         });
         // A row that is deleted and inserted again is never in the way of another row. But columns that only the
         // subscriber has keep their values only through an update, or if they are inserted with the row.
         let taken_out =
-            format!("delete from {own} t using {aside} s where {same_key} and {differs}");
+            format!("delete from {own} t using {aside} s where {same_key}{mine} and {differs}");
         let changed = match self.set_list(staged) {
             Some(set) if !self.own.is_empty() && self.can_update() => {
-                format!("update {own} t set {set} from {aside} s where {same_key} and {differs}")
+                format!(
+                    "update {own} t set {set} from {aside} s where {same_key}{mine} and {differs}"
+                )
             }
             Some(_) if !self.own.is_empty() => {
                 let kept = self.own_names("t.");
@@ -81,7 +86,8 @@ impl Target {
             }
             Some(_) | None => taken_out,
         };
-        let missing = format!("{insert} where not exists (select from {own} t where {same_key})");
+        let missing =
+            format!("{insert} where not exists (select from {own} t where {same_key}{mine})");
         others.into_iter().chain([changed, missing]).collect()
     }
 

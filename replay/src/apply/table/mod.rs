@@ -4,13 +4,14 @@
 mod gathered;
 mod lookup;
 mod merge;
+mod mine;
 mod staging;
 mod statements;
 
 use std::sync::Arc;
 
 use sql::{
-    event::{part::OwnColumn, shape::Shape},
+    event::{mapping::Merge, part::OwnColumn, shape::Shape},
     name::{TableName, quote_ident},
     subscriber::session_role::SessionRole,
 };
@@ -57,6 +58,15 @@ impl Column {
     }
 }
 
+/// The rows of a table that are one job's, where other jobs write the table, too.
+#[derive(Debug)]
+struct Mine {
+    /// The condition that is true for them.
+    merge: Merge,
+    /// For each column of the condition, its index in the target's columns.
+    columns: Vec<usize>,
+}
+
 /// A table of the subscriber together with the shape whose rows it takes.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -87,6 +97,8 @@ pub(crate) struct Target {
     /// COPY has the same effect on the table as INSERT. It has not if a rule of the subscriber acts on a replica's
     /// INSERT: COPY ignores rules.
     pub takes_copy: bool,
+    /// Which of the table's rows are this job's; none: all.
+    mine: Option<Mine>,
 }
 
 impl Target {

@@ -25,13 +25,17 @@ impl Target {
         let insert = if self.columns.is_empty() {
             format!("insert into {table} default values")
         } else {
+            let source = match self.is_mine(value) {
+                None => format!("values ({})", values.join(", ")),
+                Some(mine) => format!("select {} where {mine}", values.join(", ")),
+            };
             format!(
-                "insert into {table} ({}) overriding system value values ({})",
+                "insert into {table} ({}) overriding system value {source}",
                 self.names(),
-                values.join(", ")
             )
         };
         let proven = proof.map_or_else(String::new, |proof| format!(" and {proof}"));
+        let (mine, stays_mine) = (self.and_own(), self.and_mine(value));
         let by_row = self.key_equals(|n, c| value(self.key[n], c));
         let by_key = self.key_equals(value);
         // If all columns are key columns there is no column to set, but it must still be checked that the row exists:
@@ -39,8 +43,8 @@ impl Target {
         let set = self.set_list(value).unwrap_or_else(|| self.set_nothing());
         RowStatements {
             insert,
-            update: format!("update {own} t set {set} where {by_row}{proven}"),
-            delete: format!("delete from {own} t where {by_key}{proven}"),
+            update: format!("update {own} t set {set} where {by_row}{mine}{stays_mine}{proven}"),
+            delete: format!("delete from {own} t where {by_key}{mine}{proven}"),
         }
     }
 
@@ -76,6 +80,11 @@ impl Target {
         };
         let set_changed = self.set_list(kept).unwrap_or_else(|| self.set_nothing());
         let key_row = format!("row({})::text", self.key_names("s."));
+        // Rows of other jobs are no rows for these statements, and rows that are not this job's are not brought in.
+        let (mine, staged_mine) = (self.and_own(), self.and_staged());
+        let inserted = self
+            .is_mine(|_, c| c.staged("s"))
+            .map_or_else(String::new, |mine| format!(" where {mine}"));
         SetStatements {
             make: format!(
                 "{}{}; {}; {}{}",
@@ -90,30 +99,35 @@ impl Target {
             load: self.copy_in(&self.name),
             copy_rows: format!("copy {rows} ({names}) from stdin"),
             copy_keys: format!("copy {keys} ({key_names}) from stdin"),
-            delete: format!("delete from {own} t using {keys} s where {same_key}"),
-            update: format!("update {own} t set {set} from {rows} s where {same_key}"),
+            delete: format!("delete from {own} t using {keys} s where {same_key}{mine}"),
+            update: format!(
+                "update {own} t set {set} from {rows} s where {same_key}{mine}{staged_mine}"
+            ),
             update_changed: format!(
-                "update {own} t set {set_changed} from {rows} s where {same_key}"
+                "update {own} t set {set_changed} from {rows} s where {same_key}{mine}{staged_mine}"
             ),
             insert: format!(
                 "insert into {table} ({names}) overriding system value \
-                 select {staged_names} from {rows} s"
+                 select {staged_names} from {rows} s{inserted}"
             ),
             insert_missing: format!(
                 "insert into {table} ({names}) overriding system value \
                  select {staged_names} from {rows} s \
-                 where not exists (select from {own} t where {same_key})"
+                 where not exists (select from {own} t where {same_key}{mine}){staged_mine}"
             ),
-            delete_rows: format!("delete from {own} t using {rows} s where {same_key}"),
+            delete_rows: format!("delete from {own} t using {rows} s where {same_key}{mine}"),
             missing_rows: format!(
                 "select {key_row} from {rows} s \
-                 where not exists (select from {own} t where {same_key})"
+                 where not exists (select from {own} t where {same_key}{mine})"
             ),
             missing_keys: format!(
                 "select {key_row} from {keys} s \
-                 where not exists (select from {own} t where {same_key})"
+                 where not exists (select from {own} t where {same_key}{mine})"
             ),
-            existing_rows: format!("select {key_row} from {rows} s join {own} t on {same_key}"),
+            existing_rows: format!(
+                "select {key_row} from {rows} s join {own} t on {same_key}{mine}"
+            ),
+            outside_rows: self.outside(&rows),
         }
     }
 
@@ -164,10 +178,11 @@ impl Target {
                 Some(format!("t.{} {equal} {goal} and ", column.name))
             })
             .collect();
+        let mine = self.and_own();
         let doomed = format!(
             "doomed (id, part) as (select f.id, f.part from (\
                  select t.ctid, t.tableoid, sums.n, row_number() over (partition by sums.k) \
-                 from sums join goal on goal.k = sums.k join {own} t on {same}{} = goal.k \
+                 from sums join goal on goal.k = sums.k join {own} t on {same}{} = goal.k{mine} \
                  where sums.n < 0) f (id, part, n, place) where f.place <= -f.n)",
             of_table
         );
@@ -207,6 +222,7 @@ impl Target {
                 goal(&plus),
                 self.staged_names("(goal.r)")
             ),
+            outside: self.outside(&plus),
         }
     }
 }
@@ -256,6 +272,8 @@ pub(crate) struct SetStatements {
     pub missing_keys: String,
     /// The keys of staged rows that a row has.
     pub existing_rows: String,
+    /// A row if a staged row is not this job's; none: all are.
+    pub outside_rows: Option<String>,
 }
 
 /// See [`Target::sum_statements`].
@@ -275,4 +293,6 @@ pub(crate) struct SumStatements {
     pub take_away: String,
     /// Inserts the rows whose sum is above zero.
     pub add: String,
+    /// A row if a row that was added is not this job's; none: all are.
+    pub outside: Option<String>,
 }

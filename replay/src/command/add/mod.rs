@@ -99,6 +99,10 @@ async fn sequences_of(
     consumers: &[&str],
     tally: &mut Tally,
 ) -> Result<(), Failure> {
+    if args.wishes.is_merge() {
+        // A sequence follows one provider, and a merged table has rows of several.
+        return Ok(());
+    }
     let mut left: Vec<TableName> = Vec::new();
     for consumer in consumers {
         let of_tables =
@@ -177,15 +181,23 @@ async fn add_chosen(
                 continue;
             }
         };
-        let wish = Wish {
-            candidate: &candidate,
-            captured: &columns,
-            mapping: &mapping,
-            existing: args.existing(),
-            session_role: job.config.session_role,
-        };
         let before = tally.added;
         for side in &mut *subscribers {
+            let merged = args.wishes.merged(&side.session, &candidate, &mapping);
+            let mapping = match merged.await? {
+                Ok(mapping) => mapping,
+                Err(why) => {
+                    tally.refuse(&candidate.table, &why);
+                    continue;
+                }
+            };
+            let wish = Wish {
+                candidate: &candidate,
+                captured: &columns,
+                mapping: &mapping,
+                existing: args.existing(),
+                session_role: job.config.session_role,
+            };
             table::to(job, args, provider, side, &wish, &mut tally).await?;
         }
         for one in archives {

@@ -183,7 +183,7 @@ async fn register(
     // Another session has added the table since it was looked at.
     end_capture(job, provider, side, wish).await?;
     let target = mapping.target_of(table);
-    Ok(Some(fit::target_is_taken(target, &place, &other)))
+    Ok(Some(fit::target_is_taken(target, &place, mapping, &other)))
 }
 
 /// Why the provider's queue cannot be followed, now that the table is captured: changes of the subscriber would come

@@ -221,6 +221,8 @@ fn mapping_after(row: &TableRow, shape: &Shape) -> Result<(Mapping, NamesNow), S
         target,
         columns,
         filter,
+        // It is about the subscriber's own columns.
+        merge: row.mapping.merge.clone(),
     };
     let now = NamesNow {
         table: Some(there),

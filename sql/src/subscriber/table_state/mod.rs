@@ -7,6 +7,7 @@ mod register;
 mod stand;
 mod step;
 mod words;
+mod writers;
 
 use tokio_postgres::{GenericClient, Row};
 
@@ -15,10 +16,11 @@ pub use self::{
     find::{UNFINISHED, find, list, none_unfinished, unfinished},
     names_now::{NamesNow, note_names},
     origin_oids::OriginOids,
-    register::{Registered, register, remove, writer_of},
+    register::{Registered, register, remove},
     stand::{Copied, Parked, Place, Stand, Why},
     step::{Deed, Illegal, Step, step},
     words::{Existing, State, UnknownWord},
+    writers::{Writer, other_writer, writes_alone},
 };
 
 use super::conflict::OnConflict;
@@ -86,7 +88,7 @@ const COLUMNS: &str = "schema_name, table_name, provider_oid, state, existing, t
     conflicts, on_conflict, try_now, \
     target_schema, target_name, column_attnums, column_names, filter, filter_attnums, filter_names, \
     error_detail, origins::text, overlap_tick_id, needs_repair, \
-    schema_now, name_now, column_now::text, origin_oids::text";
+    schema_now, name_now, column_now::text, origin_oids::text, merge_filter, merge_form, merge_columns";
 
 fn could_not_read() -> impl FnOnce(tokio_postgres::Error) -> Error {
     Error::database("read the states of tables")
@@ -129,7 +131,7 @@ fn with_stand(
         provider_oid: row.try_get(2)?,
         stand,
         existing: row.try_get(4)?,
-        mapping: Mapping::of(row, 23)?,
+        mapping: Mapping::of(row, 23, 38)?,
         now,
         origin_oids,
         attempt: row.try_get(10)?,

@@ -2,7 +2,7 @@
 
 use tokio_postgres::GenericClient;
 
-use super::Existing;
+use super::{Existing, Writer, other_writer};
 use crate::{
     error::Error,
     event::mapping::{self, Mapping},
@@ -18,8 +18,8 @@ pub enum Registered {
     Done,
     /// The table was registered already; nothing was changed.
     Already,
-    /// Another table of the provider, with this name, is written to the same target.
-    TargetTaken(TableName),
+    /// Another table, of any job, is written to the same target.
+    TargetTaken(Writer),
 }
 
 /// Registers a table in state `-`, in a transaction of its own. If the target is captured in this database, its capture
@@ -62,7 +62,7 @@ async fn try_register(
         .map_err(failed())?;
     let made = async {
         let target = mapping.target_of(table);
-        if let Some(other) = writer_of(client, target, consumer, table).await? {
+        if let Some(other) = other_writer(client, target, consumer, table, mapping).await? {
             return Ok(Registered::TargetTaken(other));
         }
         let made = insert(client, consumer, table, provider_oid, existing, mapping).await;
@@ -93,36 +93,6 @@ async fn log_what_is_written(client: &impl GenericClient, target: &TableName) ->
     Ok(())
 }
 
-/// The other table, of any job, that is written to a table of the subscriber.
-pub async fn writer_of(
-    client: &impl GenericClient,
-    target: &TableName,
-    consumer: &str,
-    table: &TableName,
-) -> Result<Option<TableName>, Error> {
-    let row = client
-        .query_opt(
-            "select schema_name, table_name from trunkline.table_state \
-             where coalesce(target_schema, schema_name) = $1 \
-               and coalesce(target_name, table_name) = $2 \
-               and (consumer, schema_name, table_name) <> ($3, $4, $5) \
-             order by 1, 2 limit 1",
-            &[
-                &target.schema,
-                &target.name,
-                &consumer,
-                &table.schema,
-                &table.name,
-            ],
-        )
-        .await
-        .map_err(Error::database("read which tables are written"))?;
-    row.as_ref()
-        .map(TableName::of)
-        .transpose()
-        .map_err(Error::database("read which tables are written"))
-}
-
 async fn insert(
     client: &impl GenericClient,
     consumer: &str,
@@ -133,14 +103,16 @@ async fn insert(
 ) -> Result<bool, tokio_postgres::Error> {
     let target = mapping.target.as_ref();
     let (columns, names) = mapping.columns.as_deref().map(mapping::stored).unzip();
-    let filter = mapping.filter.as_ref();
+    let (filter, merge) = (mapping.filter.as_ref(), mapping.merge.as_ref());
     let (read, known_as) = filter.map(|one| mapping::stored(&one.columns)).unzip();
     let made = client
         .execute(
             "insert into trunkline.table_state \
                  (consumer, schema_name, table_name, provider_oid, existing, target_schema, \
-                  target_name, column_attnums, column_names, filter, filter_attnums, filter_names) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing",
+                  target_name, column_attnums, column_names, filter, filter_attnums, filter_names, \
+                  merge_filter, merge_form, merge_columns) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+             on conflict do nothing",
             &[
                 &consumer,
                 &table.schema,
@@ -154,6 +126,9 @@ async fn insert(
                 &filter.map(|one| one.condition.as_str()),
                 &read,
                 &known_as,
+                &merge.map(|one| one.condition.as_str()),
+                &merge.map(|one| one.form.as_str()),
+                &merge.map(|one| one.columns.as_slice()),
             ],
         )
         .await?;

@@ -1,0 +1,90 @@
+//! Which tables of providers are written to one table of the subscriber: one alone, or several of any jobs if each of
+//! them says which rows are its own.
+
+use tokio_postgres::GenericClient;
+
+use crate::{error::Error, event::mapping::Mapping, name::TableName};
+
+/// A table of some provider that a job writes to a table of the subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// The job's consumer.
+    pub consumer: String,
+    /// The table, by its name on the provider.
+    pub table: TableName,
+    /// Which of the subscriber's rows are its own; none: all.
+    pub merge: Option<String>,
+}
+
+/// The other table, of any job, that keeps a table from being written to `target`.
+pub async fn other_writer(
+    client: &impl GenericClient,
+    target: &TableName,
+    consumer: &str,
+    table: &TableName,
+    mapping: &Mapping,
+) -> Result<Option<Writer>, Error> {
+    let others = writers(client, target).await?.into_iter();
+    let mut others = others.filter(|one| one.consumer != consumer || one.table != *table);
+    let own = mapping.merge.as_ref().map(|merge| merge.condition.as_str());
+    Ok(others.find(|other| in_the_way(own, other.merge.as_deref())))
+}
+
+/// The table that is written to `target` without a condition on its rows.
+pub async fn writes_alone(
+    client: &impl GenericClient,
+    target: &TableName,
+) -> Result<Option<TableName>, Error> {
+    let all = writers(client, target).await?;
+    let alone = all.into_iter().find(|one| one.merge.is_none());
+    Ok(alone.map(|one| one.table))
+}
+
+/// Whether two tables cannot be written to one: not both have a condition, or it is the same one. Whether two other
+/// conditions overlap cannot be known in general.
+fn in_the_way(own: Option<&str>, other: Option<&str>) -> bool {
+    match (own, other) {
+        (Some(own), Some(other)) => own == other,
+        (None, _) | (_, None) => true,
+    }
+}
+
+/// All tables of providers that are written to a table of the subscriber.
+async fn writers(client: &impl GenericClient, target: &TableName) -> Result<Vec<Writer>, Error> {
+    let failed = || Error::database("read which tables are written");
+    let rows = client
+        .query(
+            "select schema_name, table_name, consumer, merge_filter from trunkline.table_state \
+             where coalesce(target_schema, schema_name) = $1 \
+               and coalesce(target_name, table_name) = $2 \
+             order by 1, 2, 3",
+            &[&target.schema, &target.name],
+        )
+        .await
+        .map_err(failed())?;
+    let writer = |row: &tokio_postgres::Row| {
+        Ok(Writer {
+            table: TableName::of(row)?,
+            consumer: row.try_get(2)?,
+            merge: row.try_get(3)?,
+        })
+    };
+    rows.iter()
+        .map(writer)
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(failed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tables_with_different_conditions_are_written_to_one() {
+        assert!(in_the_way(None, None));
+        assert!(in_the_way(Some("a"), None));
+        assert!(in_the_way(None, Some("a")));
+        assert!(in_the_way(Some("a"), Some("a")));
+        assert!(!in_the_way(Some("a"), Some("b")));
+    }
+}
