@@ -102,7 +102,7 @@ $$;
 revoke all on function trunkline.keep_lost(text, jsonb, jsonb, bool) from public;
 
 -- Function trunkline.take_lost(i_queue, i_lost, i_changes, i_first): as trunkline.keep_lost, for the changes of another node of
--- the set, which its replay sends. They are kept here for a person, and nothing reads them.
+-- the set, which its replay sends. They are kept here for a person; nothing but their keys is read (trunkline.lost_keys).
 -- Errors: as keep_lost; 22023 they are said to be of this node. Users: the schema's owner, who may grant EXECUTE.
 create or replace function trunkline.take_lost(i_queue text, i_lost jsonb, i_changes jsonb, i_first bool) returns void
 language plpgsql volatile security definer

@@ -170,6 +170,10 @@ begin
        or i_tick > (select max(t.tick_id) from pgq.tick t where t.tick_queue = i_queue.queue_id) then
         answer := 'ahead';
         why := format('tick %s of its queue is not the one that was applied: it went back in time', i_tick);
+    elsif i_tick > i_queue.queue_ends_at then
+        answer := 'gone';
+        why := format('its log ends at tick %s, where another node became the provider, and the subscriber has applied more of it',
+                      i_queue.queue_ends_at);
     elsif txid_snapshot_xmin(v_tick.tick_snapshot) > i_queue.queue_truncated_txid then
         answer := 'here';
         tick_id := i_tick;

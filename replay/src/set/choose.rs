@@ -276,6 +276,16 @@ impl Round {
             .unwrap_or_else(|| format!("node {node}"))
     }
 
+    /// Whether the host's log may have ended before the place: it was a provider's, and another node has begun at an
+    /// earlier tick.
+    fn may_have_ended(&self, host: &Host) -> bool {
+        host.said.as_ref().is_ok_and(|one| match one.role {
+            Some(Role::Standby) => true,
+            Some(Role::Fenced) => one.term.unwrap_or(0) < self.known_term(),
+            Some(Role::Provider | Role::Reader | Role::Copy) | None => false,
+        })
+    }
+
     fn place(&self, host: usize) -> Place {
         let Some(one) = self.hosts.get(host) else {
             return Place::Unknown;
@@ -283,7 +293,7 @@ impl Round {
         let there = one.said.as_ref().ok().and_then(|one| one.epoch);
         match self.epoch {
             None => Place::Found,
-            Some(_) if there == self.epoch => Place::Found,
+            Some(_) if there == self.epoch && !self.may_have_ended(one) => Place::Found,
             Some(_) => one.place.clone(),
         }
     }

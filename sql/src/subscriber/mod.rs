@@ -15,5 +15,6 @@ pub mod repair_key; // what a name stands for, from the catalog
 pub mod sequence_state; // trunkline.sequence_state, the sequences, and the version of lists in position
 pub mod session_role; // the settings under which replicated tables are written
 pub mod skipped_change; // trunkline.skipped_change, and the wish for a try in table_state
+pub mod step_back; // trunkline.position and table_state on the way back to an earlier tick; trunkline.repair_key
 pub mod table_state; // trunkline.table_state, and the version of lists in position
 pub mod target; // what must be known of a table to write it

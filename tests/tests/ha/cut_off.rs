@@ -143,13 +143,45 @@ fn whoever_is_cut_off_there_is_one_provider_in_the_end_and_nothing_is_lost_in_si
         "{refused}"
     );
     assert_eq!(hosts.role(0), "standby 2");
+    // Nor does the node that is cut off, which sees nobody.
+    let refused = apart.fail_over(other, &[]).code(3).stdout;
+    assert!(refused.contains("--without castor"), "{refused}");
+    assert_eq!(hosts.role(other), "standby 2");
     let said = apart.fail_over(0, &["--without", NAMES[other]]).ok();
     assert_eq!(elected(&said), 0);
     hosts.on(0, "insert into t values (201, 'of term 3')");
+
+    // The node that was elected is cut off at once, and the dead provider comes back: the other two know of nothing.
+    apart.net.cut(0);
     apart.net.heal(other);
+    apart.start(new);
+    hosts.on(
+        new,
+        "insert into t values (202, 'of term 2'); update t set v = 'of term 2' where id in (4, 199)",
+    );
+    hosts.on(
+        0,
+        "insert into t values (203, 'of term 3'); update t set v = 'of term 3' where id in (4, 5)",
+    );
+    apart.assert_same_as(new, other);
+    assert_eq!(
+        (hosts.role(0).as_str(), hosts.role(new).as_str()),
+        ("provider 3", "provider 2")
+    );
+    apart.net.heal(0);
+    hosts.wait_role(new, "fenced 2");
+    // Who has followed the one of before goes back by itself; the one of before waits for a person.
+    hosts.wait_log(other, "went back to where the later provider begins");
     hosts.wait_role(other, "standby 3");
     apart.assert_same_as(0, other);
-    apart.start(new);
+    let lost = "select string_agg(c.key_text, ' ' order by c.key_text) from trunkline.lost_change c \
+                  join trunkline.lost l using (queue_name, epoch, tick_id) where l.term = 3";
+    wait_until("what was taken meanwhile to be kept on both", SOON, || {
+        [0, new]
+            .iter()
+            .all(|node| hosts.on(*node, lost) == "199 202 4")
+    });
+    apart.replay(new, &["rejoin", "--yes"]).ok();
     hosts.wait_role(new, "standby 3");
     apart.assert_same_as(0, new);
 }

@@ -7,6 +7,7 @@
     reason = "tests: a panic is the report"
 )]
 
+mod ahead;
 mod chain;
 mod circles;
 mod copies;

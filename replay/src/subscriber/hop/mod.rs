@@ -1,7 +1,8 @@
 //! Moves a subscriber to another provider of the same data, without a copy. The subscriber's position is a tick of one
 //! node's queue. Another node's ticks say which ticks of that queue they contain, so the position has a place there:
 //!
-//! 1. The provider says at which of its ticks the subscriber goes on, and which of its tables are the subscriber's.
+//! 1. The provider says at which of its ticks the subscriber goes on, and which of its tables are the subscriber's. Who
+//!    has applied more of a former provider's log than this one has begun with goes back to that place first (`back`).
 //! 2. The nodes above the provider are stored, so that no circle is closed.
 //! 3. It is noted that the provider may hold the consumer. Then the consumer is registered there, the provider's
 //!    tables and sequences get it as their consumer, and tables with a place of their own get their helpers.
@@ -14,6 +15,7 @@
 //! registrations, and the next start begins again, at this provider or at the old one; after it, the position says
 //! where the subscriber is, and step 6 is done by whoever runs next.
 
+mod back;
 mod follow;
 pub(crate) mod left;
 #[cfg(test)]
@@ -84,7 +86,16 @@ pub(crate) async fn run(sub: &Subscription, admin: &Session) -> Result<(), Troub
         }
         Some(_) => {}
     }
-    let way = find_way(sub, &provider, &stored).await?;
+    let (stored, way) = match find_way(sub, &provider, &stored).await? {
+        Ok(way) => (stored, way),
+        Err(nowhere) => {
+            let Some(stored) = back::go(sub, admin, &provider, &stored).await? else {
+                return Err(nowhere);
+            };
+            let way = find_way(sub, &provider, &stored).await??;
+            (stored, way)
+        }
+    };
     let mut this = Hopping {
         sub,
         provider: Arc::new(provider),
@@ -98,8 +109,12 @@ pub(crate) async fn run(sub: &Subscription, admin: &Session) -> Result<(), Troub
     Ok(())
 }
 
-/// Step 1: where the subscriber goes on.
-async fn find_way(sub: &Subscription, provider: &Session, stored: &Stored) -> Result<Way, Trouble> {
+/// Step 1: where the subscriber goes on. The inner error: there is no such place.
+async fn find_way(
+    sub: &Subscription,
+    provider: &Session,
+    stored: &Stored,
+) -> Result<Result<Way, Trouble>, Trouble> {
     let places = Places::of(stored.position, stored.origins.as_deref())?;
     let found = provider::place_of(&**provider, &sub.settings.queue, &places).await?;
     let found = found.ok_or(Trouble::Stale)?;
@@ -113,16 +128,16 @@ async fn find_way(sub: &Subscription, provider: &Session, stored: &Stored) -> Re
         (false, false) => None,
     };
     match follow::decide(found, &places, rests) {
-        Decision::Go(way) => Ok(way),
+        Decision::Go(way) => Ok(Ok(way)),
         Decision::Wait(why) => {
             let doing = "the new provider has no place for the subscriber yet";
             Err(Trouble::passing(doing, anyhow::anyhow!(why)))
         }
-        Decision::Stop(why) => Err(Trouble::Operator {
+        Decision::Stop(why) => Ok(Err(Trouble::Operator {
             doing: "stopped, nothing was applied".into(),
             advice: off.advice().into(),
             source: anyhow::anyhow!("it has no place for the subscriber: {why}").context(off),
-        }),
+        })),
     }
 }
 
