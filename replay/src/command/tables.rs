@@ -59,6 +59,7 @@ fn archived(archive: &str, capture: Capture) -> TableStatus {
         target: None,
         columns: None,
         filter: None,
+        merge: None,
         state: "archived".into(),
         rows_copied: None,
         bytes_copied: None,
