@@ -35,10 +35,12 @@ mod rejoin_killed;
 mod rejoin_kinds;
 mod rejoin_torn;
 mod relaying;
+mod relaying_killed;
 mod set;
 mod switchover;
 mod switchover_faults;
 mod switchover_killed;
+mod switchover_many;
 mod switchover_refused;
 mod switchover_several;
 

@@ -8,7 +8,8 @@ use crate::hosts::{Hosts, NAMES};
 use crate::link::DB;
 
 impl Hosts {
-    /// The provider is dead: a standby becomes the provider where it stands.
+    /// The provider is dead: a standby becomes the provider where it stands. By SQL: `trunkline failover` waits until
+    /// nobody has met the provider for ten seconds, and refuses where it answers.
     #[track_caller]
     pub(crate) fn fail_over(&self, old: usize, new: usize) {
         let old_id = self.on(
@@ -44,7 +45,7 @@ impl Hosts {
     }
 
     /// Ticks of the first node, some of which another one applies and the last one does not.
-    fn drift(&self, provider: usize, ahead: usize, behind: usize) {
+    pub(crate) fn drift(&self, provider: usize, ahead: usize, behind: usize) {
         self.replays[ahead].run(&["wait", "--timeout", "60"]).ok();
         self.replays[behind].run(&["wait", "--timeout", "60"]).ok();
         // The one that goes ahead makes no ticks of its own meanwhile, so that the place of the other is between two of
