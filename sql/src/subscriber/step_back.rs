@@ -51,7 +51,8 @@ pub async fn run(
                  error = null, error_detail = null, advice = null, try_now = false, changed_at = clock_timestamp() \
               where s.consumer = $1 and s.state <> '-' \
                 and (s.state <> 'ok' or s.provider_oid = any ($2) \
-                     or s.provider_oid = any ($3) and num_nonnulls(s.filter, s.column_names, s.target_name) > 0)",
+                     or s.provider_oid = any ($3) \
+                        and num_nonnulls(s.filter, s.column_names, s.target_name, s.merge_filter) > 0)",
             &[&consumer, &copies, &keys],
         )
         .await

@@ -44,7 +44,7 @@ fn deaths_while_a_former_provider_begins_to_log_again_leave_no_hole() {
         hosts.on(
             1,
             &format!(
-                "insert into t (v) values ('{at}'); insert into p values ({at}, 50, 'x'), ({at}, 150, 'y'); \
+                "insert into t (v) values ('{at}'); insert into p values ({at}, 50, 'x'), ({at} + 5000, 150, 'y'); \
                  update p set at = (at + 100) % 200 where id = {at} - 1"
             ),
         );
