@@ -19,7 +19,10 @@ use sql::{
 use tokio_postgres::error::SqlState;
 use tracing::{debug, error, info, warn};
 
-use super::fit::{self, Wish};
+use super::{
+    fit::{self, Wish},
+    merging,
+};
 use crate::{
     subscriber::{hold, shared::Subscription},
     trouble::Trouble,
@@ -196,7 +199,7 @@ async fn add(
             let oid = Some(candidate.oid);
             provider::remove_table(&**provider, queue, consumer, table, oid).await?;
             let target = mapping.target_of(table);
-            let why = fit::target_is_taken(target, "the subscriber", &mapping, &other);
+            let why = merging::target_is_taken(target, "the subscriber", &mapping, &other);
             Ok(Outcome::Refused(why))
         }
     }

@@ -10,13 +10,16 @@ use sql::{
     subscriber::{
         definition, relation,
         session_role::SessionRole,
-        table_state::{self, Existing, Writer},
+        table_state::{self, Existing},
         target::{self, TargetColumn},
     },
 };
 
-use super::types::{Takes, takes};
-use crate::apply::{origin, owner::Hold, table::Acting};
+use super::{
+    merging::{self, not_brought, target_is_taken},
+    types::{Takes, takes},
+};
+use crate::apply::{origin, table::Acting};
 
 /// A table that is to be written.
 pub(crate) struct Wish<'a> {
@@ -68,34 +71,6 @@ pub(crate) fn not_captured(error: &sql::Error) -> String {
     error
         .answer()
         .map_or_else(|| one_line(error), |answer| one_line(answer))
-}
-
-/// The refusal of a second table for one table of the subscriber.
-pub(crate) fn target_is_taken(
-    target: &TableName,
-    place: &str,
-    own: &Mapping,
-    other: &Writer,
-) -> String {
-    let Writer {
-        consumer,
-        table,
-        merge,
-    } = other;
-    let taken = format!("{table} is written to table {target} on {place} already");
-    match (&own.merge, merge) {
-        (None, None) => format!("{taken}, by job {consumer}: choose another one with --as"),
-        (Some(_), None) => format!(
-            "{taken}, by job {consumer} without --merge: remove it there, and add it again with a --merge of its own"
-        ),
-        (None, Some(merge)) => format!(
-            "{taken}, by job {consumer} with --merge {merge}: say with --merge which rows are this one's, or choose \
-             another table with --as"
-        ),
-        (Some(_), Some(merge)) => format!(
-            "{taken}, by job {consumer} with the same --merge {merge}: say which other rows are this one's"
-        ),
-    }
 }
 
 async fn misfit(
@@ -319,19 +294,6 @@ fn has_unique_key(here: &[TargetColumn], key: &[String], told_by: &[String]) -> 
     })
 }
 
-/// A column of a merge's condition that is not replicated, or that the subscriber computes by itself.
-fn not_brought<'a>(
-    here: &[TargetColumn],
-    replicated: &[&String],
-    read: &'a [String],
-) -> Option<&'a String> {
-    let is_brought = |name: &String| {
-        let written = here.iter().any(|one| one.name == *name && !one.generated);
-        written && replicated.contains(&name)
-    };
-    read.iter().find(|name| !is_brought(name))
-}
-
 async fn holds_rows(
     subscriber: &Session,
     acting: &Acting,
@@ -339,17 +301,12 @@ async fn holds_rows(
     place: &str,
     merge: Option<&Merge>,
 ) -> anyhow::Result<bool> {
-    let cannot_read = || format!("could not read {table} on {place}");
     let only = merge.map_or(String::new(), |merge| {
         format!(" where {}", merge.of_alias("t"))
     });
     let query = format!("select 'a row' from {} t{only} limit 1", table.quoted());
-    let run = async |sql: &str| subscriber.batch_execute(sql).await;
-    run("begin").await.with_context(cannot_read)?;
-    acting.hold(subscriber, table, Hold::ToRead).await?;
-    let rows = acting.lines(subscriber, &query).await;
-    run("commit").await.with_context(cannot_read)?;
-    Ok(!rows.with_context(cannot_read)?.is_empty())
+    let rows = merging::lines(subscriber, acting, (table, place), &query).await?;
+    Ok(!rows.is_empty())
 }
 
 #[cfg(test)]

@@ -5,5 +5,6 @@ pub(crate) mod auto_add;
 pub(crate) mod choose;
 pub(crate) mod fit;
 pub(crate) mod mapping;
+pub(crate) mod merging;
 pub(crate) mod order;
 pub(crate) mod types;

@@ -82,6 +82,7 @@ fn jobs_write_one_table_only_if_each_has_a_condition_of_its_own() {
     let r = Replication::builder().make();
     r.on_provider(
         "create table t (id int primary key, k int, v text); create table u (id int primary key, k int, v text);
+         create table w (id int primary key, k int, v text);
          insert into t values (1, 1, 'a'), (2, null, 'b'); insert into u values (3, 2, 'c')",
     );
     r.on_subscriber("create table t (id int primary key, k int, v text); create table s (k int, id int, v text, unique (id, k))");
@@ -136,6 +137,12 @@ fn jobs_write_one_table_only_if_each_has_a_condition_of_its_own() {
     let rows = "select string_agg(id || v, ',' order by id) from t";
     second.run(&["wait"]).ok();
     assert_eq!(r.on_subscriber(rows), "1a!,2b!,3d");
+    // Rows that two conditions are true for are of one job only.
+    let both = ["add", "w", "--as", "t", "--merge", "k >= 2", "--truncate"];
+    r.replay.run(&both).code(3).says(&[
+        "its --merge (k >= 2) is true for rows of table public.t on the subscriber that are those of job second, too",
+        "whose --merge is (k = 2)",
+    ]);
     // A value for all rows of one provider is none for the others'.
     r.on_subscriber("alter table t add n int");
     r.on_provider("alter table u add n int default 7");

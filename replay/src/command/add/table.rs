@@ -23,7 +23,7 @@ use crate::{
     command::{Job, label},
     join::{
         fit::{self, Wish},
-        mapping,
+        mapping, merging,
     },
 };
 
@@ -142,7 +142,11 @@ async fn misfit(
 ) -> Result<Option<String>, Failure> {
     let table = &wish.candidate.table;
     let place = label(side.config);
-    let refusal = fit::refusal(&side.session, &side.config.consumer, &place, wish).await?;
+    let consumer = &side.config.consumer;
+    let refusal = match fit::refusal(&side.session, consumer, &place, wish).await? {
+        Some(why) => Some(why),
+        None => merging::shared_rows(&side.session, consumer, &place, table, wish.mapping).await?,
+    };
     if refusal.is_some() {
         return Ok(refusal);
     }
@@ -183,7 +187,9 @@ async fn register(
     // Another session has added the table since it was looked at.
     end_capture(job, provider, side, wish).await?;
     let target = mapping.target_of(table);
-    Ok(Some(fit::target_is_taken(target, &place, mapping, &other)))
+    Ok(Some(merging::target_is_taken(
+        target, &place, mapping, &other,
+    )))
 }
 
 /// Why the provider's queue cannot be followed, now that the table is captured: changes of the subscriber would come

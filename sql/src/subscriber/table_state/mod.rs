@@ -20,7 +20,7 @@ pub use self::{
     stand::{Copied, Parked, Place, Stand, Why},
     step::{Deed, Illegal, Step, step},
     words::{Existing, State, UnknownWord},
-    writers::{Writer, other_writer, writes_alone},
+    writers::{Writer, other_writer, writers, writes_alone},
 };
 
 use super::conflict::OnConflict;

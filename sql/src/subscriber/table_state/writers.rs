@@ -3,7 +3,11 @@
 
 use tokio_postgres::GenericClient;
 
-use crate::{error::Error, event::mapping::Mapping, name::TableName};
+use crate::{
+    error::Error,
+    event::mapping::{Mapping, Merge},
+    name::TableName,
+};
 
 /// A table of some provider that a job writes to a table of the subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +17,7 @@ pub struct Writer {
     /// The table, by its name on the provider.
     pub table: TableName,
     /// Which of the subscriber's rows are its own; none: all.
-    pub merge: Option<String>,
+    pub merge: Option<Merge>,
 }
 
 /// The other table, of any job, that keeps a table from being written to `target`.
@@ -26,8 +30,8 @@ pub async fn other_writer(
 ) -> Result<Option<Writer>, Error> {
     let others = writers(client, target).await?.into_iter();
     let mut others = others.filter(|one| one.consumer != consumer || one.table != *table);
-    let own = mapping.merge.as_ref().map(|merge| merge.condition.as_str());
-    Ok(others.find(|other| in_the_way(own, other.merge.as_deref())))
+    let own = mapping.merge.as_ref();
+    Ok(others.find(|other| in_the_way(own, other.merge.as_ref())))
 }
 
 /// The table that is written to `target` without a condition on its rows.
@@ -42,19 +46,23 @@ pub async fn writes_alone(
 
 /// Whether two tables cannot be written to one: not both have a condition, or it is the same one. Whether two other
 /// conditions overlap cannot be known in general.
-fn in_the_way(own: Option<&str>, other: Option<&str>) -> bool {
+fn in_the_way(own: Option<&Merge>, other: Option<&Merge>) -> bool {
     match (own, other) {
-        (Some(own), Some(other)) => own == other,
+        (Some(own), Some(other)) => own.condition == other.condition,
         (None, _) | (_, None) => true,
     }
 }
 
 /// All tables of providers that are written to a table of the subscriber.
-async fn writers(client: &impl GenericClient, target: &TableName) -> Result<Vec<Writer>, Error> {
+pub async fn writers(
+    client: &impl GenericClient,
+    target: &TableName,
+) -> Result<Vec<Writer>, Error> {
     let failed = || Error::database("read which tables are written");
     let rows = client
         .query(
-            "select schema_name, table_name, consumer, merge_filter from trunkline.table_state \
+            "select schema_name, table_name, consumer, merge_filter, merge_form, merge_columns \
+             from trunkline.table_state \
              where coalesce(target_schema, schema_name) = $1 \
                and coalesce(target_name, table_name) = $2 \
              order by 1, 2, 3",
@@ -66,7 +74,7 @@ async fn writers(client: &impl GenericClient, target: &TableName) -> Result<Vec<
         Ok(Writer {
             table: TableName::of(row)?,
             consumer: row.try_get(2)?,
-            merge: row.try_get(3)?,
+            merge: Merge::of(row, 3)?,
         })
     };
     rows.iter()
@@ -81,10 +89,16 @@ mod tests {
 
     #[test]
     fn only_tables_with_different_conditions_are_written_to_one() {
+        let merge = |condition: &str| Merge {
+            condition: condition.into(),
+            columns: Vec::new(),
+            form: String::new(),
+        };
+        let (a, b) = (&merge("a"), &merge("b"));
         assert!(in_the_way(None, None));
-        assert!(in_the_way(Some("a"), None));
-        assert!(in_the_way(None, Some("a")));
-        assert!(in_the_way(Some("a"), Some("a")));
-        assert!(!in_the_way(Some("a"), Some("b")));
+        assert!(in_the_way(Some(a), None));
+        assert!(in_the_way(None, Some(a)));
+        assert!(in_the_way(Some(a), Some(a)));
+        assert!(!in_the_way(Some(a), Some(b)));
     }
 }
