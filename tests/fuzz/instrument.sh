@@ -4,7 +4,7 @@
 rustc=$1
 shift
 case " $* " in
-    *" --crate-name sql "* | *" --crate-name admin "* | *" --crate-name fuzz "*)
+    *" --crate-name sql "* | *" --crate-name admin "* | *" --crate-name replay "* | *" --crate-name fuzz "*)
         exec "$rustc" "$@" --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
             -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
         ;;

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
+use replay::frames::{body::Frames, segment::{self as segments, Line, Name}};
 use sql::{connect::ConnectInfo, event::{Event, RawEvent, row, shape::Shape, tuple::{BadTuple, Tuples}}, name::{TableName, quote_ident}};
 
 fuzz_target!(|input: &[u8]| target()(input));
@@ -24,7 +25,11 @@ fn target() -> fn(&[u8]) {
         Ok("conninfo") => conninfo,
         Ok("service") => service,
         Ok("config") => config,
-        other => panic!("TRUNKLINE_FUZZ is {other:?}, not block, event, tuple, shape, name, conninfo, service or config"),
+        Ok("segment") => segment,
+        Ok("frames") => frames,
+        other => panic!(
+            "TRUNKLINE_FUZZ is {other:?}, not block, event, tuple, shape, name, conninfo, service, config, segment or frames"
+        ),
     })
 }
 
@@ -189,6 +194,33 @@ fn config(input: &[u8]) {
     std::fs::write(&file, input).expect("write the config file");
     if let Err(errors) = admin::config::load_any(&file) {
         assert!(!errors.to_string().is_empty());
+    }
+}
+
+/// The JSON of a segment's first line, and a segment's name. What is understood and written is understood as the same.
+fn segment(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    if let Some(name) = Name::parse(text) {
+        assert_eq!(name.to_string(), text);
+    }
+    let line = format!("{text} {}\n", segments::sha(input));
+    if let Ok((line, _, length)) = Line::read(line.as_bytes()) {
+        assert_eq!(length, input.len() + 66);
+        let written = line.written().expect("a line is JSON").text;
+        assert_eq!(Line::read(written.as_bytes()).expect("what we wrote").0, line);
+    }
+    let _ = Line::read(input);
+}
+
+/// The body of a segment. One that is understood was read to its end.
+fn frames(input: &[u8]) {
+    let mut frames = Frames::default();
+    if let Ok(counts) = frames.follow(input) {
+        assert_eq!(counts.raw_bytes, input.len() as u64);
+        assert!(counts.frames <= counts.parts);
+        assert_eq!(frames.at().is_some(), counts.frames > 0);
     }
 }
 
