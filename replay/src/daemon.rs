@@ -150,7 +150,7 @@ impl Crew {
             tasks.spawn(life::run(sub, config.stats_period, reports.clone()));
         }
         for one in &config.archives {
-            let archive = archive(config, one, &ticks, &requests, &stop);
+            let archive = archive(config, one, &ticks, &requests, &stop)?;
             first.expect(&archive_life::task_name(&one.consumer));
             tasks.spawn(archive_life::run(archive, reports.clone()));
         }
@@ -275,11 +275,12 @@ fn archive(
     ticks: &Ticks,
     requests: &Requests,
     stop: &CancellationToken,
-) -> Archive {
-    Archive {
+) -> anyhow::Result<Archive> {
+    Ok(Archive {
         job: config.daemon.job_name.clone(),
         queue: config.queue.clone(),
         provider: config.provider.clone(),
+        auto_add: AutoAdd::read(&config.auto_add)?,
         ticks: ticks.clone(),
         requests: requests.clone(),
         max_events: max_events(config),
@@ -289,7 +290,7 @@ fn archive(
         told: Once::default(),
         stop: stop.clone(),
         config: one.clone(),
-    }
+    })
 }
 
 fn max_events(config: &ReplayConfig) -> i64 {

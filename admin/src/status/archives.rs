@@ -7,9 +7,9 @@ use sql::connect::Purpose;
 
 use super::ask::Asking;
 use super::provider::Provider;
-use super::report::SubscriberStatus;
+use super::report::{SubscriberState, SubscriberStatus};
 use super::unknown::unknown;
-use super::verdict::{self, FromSubscriber, StoredError, SubscriberFacts, Unasked};
+use super::verdict::{self, FromSubscriber, LEVEL_SECONDS, StoredError, SubscriberFacts, Unasked};
 use crate::config::{ArchiveConfig, ReplayConfig};
 
 /// The state of an archive.
@@ -52,7 +52,14 @@ pub(super) async fn status(
         subscriber: own,
         provider: place,
     };
-    let verdict = verdict::of_subscriber(&facts, asking.limits);
+    // What waits in memory, as the config asks for, is no lag that anybody should be told of.
+    let every = archive.segment_every.as_secs_f64();
+    let (warning, critical) = asking.limits;
+    let mut verdict = verdict::of_subscriber(&facts, (warning + every, critical + every));
+    let is_young = |lag: f64| lag < every + LEVEL_SECONDS;
+    if verdict.state == SubscriberState::Behind && verdict.lag.is_some_and(is_young) {
+        verdict.state = SubscriberState::Level;
+    }
     SubscriberStatus {
         tick: tick.map(|tick| tick.0),
         lag_ticks: facts.provider.as_ref().map(|place| place.ticks),

@@ -9,6 +9,7 @@ use sql::{
     connect::Session,
     event::tuple::Tuple,
     provider::{self, Batch, BatchFinder, Want},
+    queue::tick::TickId,
     subscriber::position::Position,
 };
 use tracing::debug;
@@ -95,7 +96,10 @@ impl<'a> FrameLoop<'a> {
         let mut writer = Writer::open(&archive.config.directory, &archive.job, &archive.queue)?;
         let position = hold::position(archive, provider, &mut writer).await?;
         let place = Place::from(position);
-        let time = writer.end().time.filter(|_| writer.end().at == place);
+        let time = match writer.end().time.filter(|_| writer.end().at == place) {
+            Some(time) => Some(time),
+            None => tick_time(archive, provider, position).await?,
+        };
         let this = FrameLoop {
             finder: BatchFinder::prepare(&**provider).await?,
             shapes: Shapes::new(provider::shapes(&**provider, &archive.queue, None).await?)?,
@@ -311,6 +315,18 @@ impl<'a> FrameLoop<'a> {
             () = archive.stop.cancelled() => {}
         }
     }
+}
+
+/// When the tick of a position was made; none if the queue does not have it.
+async fn tick_time(
+    archive: &Archive,
+    provider: &Session,
+    position: Position,
+) -> Result<Option<Time>, Trouble> {
+    let tick = position.tick.id;
+    let before = TickId(tick.0 - 1);
+    let ticks = provider::ticks_between(&**provider, &archive.queue, before, tick).await?;
+    Ok(ticks.first().and_then(|tick| Time::of(tick.time)))
 }
 
 fn unreadable(error: sql::event::tuple::BadTuple) -> Trouble {

@@ -12,7 +12,7 @@ use sql::{
 use tracing::{error, info, warn};
 
 use super::{frame_loop, shared::Archive};
-use crate::trouble::Trouble;
+use crate::{join::auto_add::ArchiveTables, trouble::Trouble};
 
 /// The shortest rest after trouble; each further rest in a row is longer, up to `retry_delay`.
 const FIRST_REST: Duration = Duration::from_millis(250);
@@ -58,8 +58,18 @@ impl Archive {
         if !self.wait_for_ownership(&session, reports).await? {
             return Ok(());
         }
-        let name = task_name(&self.config.consumer);
-        frame_loop::run(self, &session, || reports.tell(&name, None)).await
+        let task = task_name(&self.config.consumer);
+        let tables = ArchiveTables {
+            provider: self.provider.clone(),
+            name: ApplicationName::new(Purpose::AutoAdd, &self.job),
+            queue: self.queue.clone(),
+            consumer: self.config.consumer.clone(),
+            rule: self.auto_add.clone(),
+        };
+        tokio::select! {
+            ended = frame_loop::run(self, &session, || reports.tell(&task, None)) => ended,
+            never = tables.run() => match never {},
+        }
     }
 
     async fn wait_for_ownership(

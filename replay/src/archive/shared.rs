@@ -7,7 +7,10 @@ use sql::connect::ConnectInfo;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::queue::ticks::{Requests, Ticks};
+use crate::{
+    join::choose::AutoAdd,
+    queue::ticks::{Requests, Ticks},
+};
 
 /// An archive of the running job.
 pub(crate) struct Archive {
@@ -19,6 +22,8 @@ pub(crate) struct Archive {
     pub queue: String,
     /// How the provider is reached.
     pub provider: ConnectInfo,
+    /// The tables that are added as soon as they exist.
+    pub auto_add: AutoAdd,
     /// Hints that there may be a new tick.
     pub ticks: Ticks,
     /// Hints that somebody waits for the archive.

@@ -69,6 +69,7 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
                 end_capture(job, provider, &one.consumer, table, oid).await?;
                 removed += 1;
                 job.say(&format!("{table} removed from {}", one.name))?;
+                warn_of_auto_add(&auto_add, table);
             }
             unmatched.also(chosen.unmatched);
         }
@@ -107,15 +108,19 @@ pub(crate) async fn run(job: &Job, args: &RemoveArgs) -> Result<Exit, Failure> {
             }
             removed += 1;
             job.say(&format!("{table} removed"))?;
-            if auto_add.takes(&table) {
-                eprintln!(
-                    "warning: {table}: auto_add adds it again, unless \"!{table}\" leaves it out there"
-                );
-            }
+            warn_of_auto_add(&auto_add, &table);
         }
         unmatched.also(chosen.unmatched);
     }
     Ok(unmatched.tell("not removed", subscriber::exit(unknown, removed)))
+}
+
+fn warn_of_auto_add(auto_add: &AutoAdd, table: &TableName) {
+    if auto_add.takes(table) {
+        eprintln!(
+            "warning: {table}: auto_add adds it again, unless \"!{table}\" leaves it out there"
+        );
+    }
 }
 
 /// Ends a table's capture for a consumer; false if there was no capture.

@@ -9,8 +9,9 @@ use std::{
 
 use admin::log::Once;
 use sql::{
-    connect::{Purpose, Session},
+    connect::{ApplicationName, ConnectInfo, Purpose, Session},
     event::mapping::Mapping,
+    install::ownership::Schema,
     moment,
     name::TableName,
     provider::{self, Candidate, WantedIdentity},
@@ -20,6 +21,7 @@ use tokio_postgres::error::SqlState;
 use tracing::{debug, error, info, warn};
 
 use super::{
+    choose::AutoAdd,
     fit::{self, Wish},
     merging,
 };
@@ -40,52 +42,136 @@ pub(crate) async fn run(sub: &Subscription) {
     if sub.settings.auto_add.is_empty() {
         return std::future::pending().await;
     }
-    let mut adding = Adding {
-        sub,
-        resting: HashMap::new(),
-        refused: Once::default(),
-    };
+    let mut adding = Adding::new(&sub.settings.queue, &sub.settings.auto_add);
     loop {
-        let Err(trouble) = adding.looks().await;
+        let Err(trouble) = looks(sub, &mut adding).await;
         // The loops meet the same trouble, and report it.
         debug!(consumer = %sub.consumer, error = %trouble.chain(), "auto_add waits");
         tokio::time::sleep(LOOK).await;
     }
 }
 
+/// Looks for tables again and again, until a session is lost or a query fails.
+async fn looks(sub: &Subscription, adding: &mut Adding<'_>) -> Result<Infallible, Trouble> {
+    let provider = sub.provider_session(Purpose::AutoAdd).await?;
+    let subscriber = sub.subscriber_session(Purpose::AutoAdd).await?;
+    moment::prepare(&provider).await?;
+    hold::is_followed(sub, &provider, &subscriber).await?;
+    let taker = Taker::Database(sub, &subscriber);
+    loop {
+        if adding.look(&provider, &taker).await? {
+            sub.for_tables.notify_one();
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// An archive that gets tables.
+pub(crate) struct ArchiveTables {
+    /// How the provider is reached.
+    pub provider: ConnectInfo,
+    /// The name of the session.
+    pub name: ApplicationName,
+    /// The provider's queue.
+    pub queue: String,
+    /// The archive's consumer.
+    pub consumer: String,
+    /// The tables.
+    pub rule: AutoAdd,
+}
+
+impl ArchiveTables {
+    /// Adds matching tables until the future is dropped; it never ends by itself.
+    pub(crate) async fn run(&self) -> Infallible {
+        if self.rule.is_empty() {
+            return std::future::pending().await;
+        }
+        let mut adding = Adding::new(&self.queue, &self.rule);
+        loop {
+            let Err(trouble) = self.looks(&mut adding).await;
+            let consumer = &self.consumer;
+            debug!(%consumer, error = %trouble.chain(), "auto_add waits");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn looks(&self, adding: &mut Adding<'_>) -> Result<Infallible, Trouble> {
+        let provider = self.provider.connect_for(&self.name, Schema::PROVIDER);
+        let provider = provider.await.map_err(Trouble::connect("provider"))?;
+        moment::prepare(&provider).await?;
+        let taker = Taker::Archive(self);
+        loop {
+            adding.look(&provider, &taker).await?;
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Who gets the tables.
+enum Taker<'a> {
+    /// A subscriber's database, over this session.
+    Database(&'a Subscription, &'a Session),
+    /// An archive.
+    Archive(&'a ArchiveTables),
+}
+
+impl Taker<'_> {
+    /// The tables that it has, by their oids on the provider.
+    async fn known(&self, provider: &Session) -> Result<HashMap<u32, TableName>, Trouble> {
+        match self {
+            Taker::Database(sub, subscriber) => {
+                let rows = table_state::list(&***subscriber, &sub.consumer).await?;
+                let known = rows.into_iter().map(|row| (row.provider_oid, row.table));
+                Ok(known.collect())
+            }
+            Taker::Archive(archive) => {
+                let captures = provider::captures(&**provider, Some(&archive.queue)).await?;
+                let known = captures.into_iter().filter(|capture| {
+                    let mut of = capture.consumers.iter();
+                    !capture.is_sequence && of.any(|of| of.consumer == archive.consumer)
+                });
+                Ok(known.map(|capture| (capture.oid, capture.name)).collect())
+            }
+        }
+    }
+
+    async fn add(&self, provider: &Session, candidate: &Candidate) -> Result<Outcome, Trouble> {
+        match self {
+            Taker::Database(sub, subscriber) => add(sub, provider, subscriber, candidate).await,
+            Taker::Archive(archive) => match candidate.why_not() {
+                Some(why) => Ok(Outcome::Refused(why)),
+                None => capture(provider, &archive.queue, &archive.consumer, candidate).await,
+            },
+        }
+    }
+}
+
+/// What was done with the tables that match.
 struct Adding<'a> {
-    sub: &'a Subscription,
+    queue: &'a str,
+    rule: &'a AutoAdd,
     /// When each table was last refused, by oid, because another table may have the name by now.
     resting: HashMap<u32, Instant>,
     refused: Once<u32>,
 }
 
-impl Adding<'_> {
-    /// Looks for tables again and again, until a session is lost or a query fails.
-    async fn looks(&mut self) -> Result<Infallible, Trouble> {
-        let sub = self.sub;
-        let provider = sub.provider_session(Purpose::AutoAdd).await?;
-        let subscriber = sub.subscriber_session(Purpose::AutoAdd).await?;
-        moment::prepare(&provider).await?;
-        hold::is_followed(sub, &provider, &subscriber).await?;
-        loop {
-            self.look(&provider, &subscriber).await?;
-            tokio::time::sleep(LOOK).await;
+impl<'a> Adding<'a> {
+    fn new(queue: &'a str, rule: &'a AutoAdd) -> Adding<'a> {
+        Adding {
+            queue,
+            rule,
+            resting: HashMap::new(),
+            refused: Once::default(),
         }
     }
 
-    async fn look(&mut self, provider: &Session, subscriber: &Session) -> Result<(), Trouble> {
-        let sub = self.sub;
-        let rule = &sub.settings.auto_add;
+    /// Looks for tables that match and are not known, and adds them; false if there are none.
+    async fn look(&mut self, provider: &Session, taker: &Taker<'_>) -> Result<bool, Trouble> {
         let there = provider::tables(&**provider).await?;
-        let known: HashMap<u32, TableName> = table_state::list(&**subscriber, &sub.consumer)
-            .await?
-            .into_iter()
-            .map(|row| (row.provider_oid, row.table))
-            .collect();
+        let known = taker.known(provider).await?;
         let new: Vec<u32> = there
             .into_iter()
-            .filter(|(oid, table)| !known.contains_key(oid) && rule.takes(table))
+            .filter(|(oid, table)| !known.contains_key(oid) && self.rule.takes(table))
             .map(|(oid, _)| oid)
             .collect();
         self.resting.retain(|oid, _| new.contains(oid));
@@ -95,11 +181,11 @@ impl Adding<'_> {
             .iter()
             .all(|oid| self.resting.get(oid).is_some_and(rests))
         {
-            return Ok(());
+            return Ok(false);
         }
         // Finding out how a table can be captured is costly, so it is asked only if a table is missing.
         let candidates =
-            provider::candidates(&**provider, &sub.settings.queue, &WantedIdentity::Own).await?;
+            provider::candidates(&**provider, self.queue, &WantedIdentity::Own).await?;
         for candidate in candidates {
             if !new.contains(&candidate.oid) || self.resting.get(&candidate.oid).is_some_and(rests)
             {
@@ -108,12 +194,11 @@ impl Adding<'_> {
             let outcome = if known.values().any(|table| *table == candidate.table) {
                 Outcome::Refused("another table was replicated under that name: remove it".into())
             } else {
-                add(sub, provider, subscriber, &candidate).await?
+                taker.add(provider, &candidate).await?
             };
             self.note(&candidate, outcome);
         }
-        sub.for_tables.notify_one();
-        Ok(())
+        Ok(true)
     }
 
     fn note(&mut self, candidate: &Candidate, outcome: Outcome) {
@@ -171,17 +256,10 @@ async fn add(
     if let Some(why) = types_refusal(provider, subscriber, &wish).await? {
         return Ok(Outcome::Refused(why));
     }
-    let identity = WantedIdentity::Own;
     let (queue, consumer) = (&sub.settings.queue, &sub.consumer);
-    let made = provider::add_table(&**provider, queue, consumer, table, &identity).await;
-    if let Err(error) = made {
-        if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
-            return Ok(Outcome::Busy);
-        }
-        if provider.is_closed() {
-            return Err(error.into());
-        }
-        return Ok(Outcome::Refused(fit::not_captured(&error)));
+    match capture(provider, queue, consumer, candidate).await? {
+        Outcome::Added => {}
+        other @ (Outcome::Busy | Outcome::Refused(_)) => return Ok(other),
     }
     let registered = table_state::register(
         &**subscriber,
@@ -203,6 +281,27 @@ async fn add(
             Ok(Outcome::Refused(why))
         }
     }
+}
+
+/// Captures a table for a consumer.
+async fn capture(
+    provider: &Session,
+    queue: &str,
+    consumer: &str,
+    candidate: &Candidate,
+) -> Result<Outcome, Trouble> {
+    let (table, identity) = (&candidate.table, WantedIdentity::Own);
+    let made = provider::add_table(&**provider, queue, consumer, table, &identity).await;
+    let Err(error) = made else {
+        return Ok(Outcome::Added);
+    };
+    if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+        return Ok(Outcome::Busy);
+    }
+    if provider.is_closed() {
+        return Err(error.into());
+    }
+    Ok(Outcome::Refused(fit::not_captured(&error)))
 }
 
 fn could_not_look(table: &TableName) -> impl FnOnce(anyhow::Error) -> Trouble {

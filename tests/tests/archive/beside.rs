@@ -1,9 +1,9 @@
 //! An archive beside a database: the commands take it as a subscriber, and refuse what it cannot do.
 
 use serde_json::Value;
-use tests::Replication;
+use tests::{Replication, Server, wait_until};
 
-use super::{add_archive, assert_whole, column, frames};
+use super::{SOON, add_archive, assert_whole, column, frames, made};
 
 #[test]
 fn an_archive_is_added_to_listed_and_removed_from_like_any_subscriber() {
@@ -87,5 +87,41 @@ fn an_archive_is_added_to_listed_and_removed_from_like_any_subscriber() {
         replication.on_provider("select count(*) from trunkline.captured"),
         "0"
     );
+    replication.assert_clean(&[]);
+}
+
+#[test]
+fn auto_add_adds_new_tables_to_an_archive_that_is_alone() {
+    let replication = made(
+        &Server::debian15(),
+        "auto_add = [\"public.*\", \"!public.u\"]",
+        "",
+    );
+    replication.on_provider("create table t (id int primary key)");
+    replication.start();
+    let replay = &replication.replay;
+    wait_until("the table that was there", SOON, || {
+        replication.state("public.t") == "archived"
+    });
+    replication
+        .on_provider("create table u (id int primary key); create table w (id int primary key)");
+    wait_until("the table that came", SOON, || {
+        replication.state("public.w") == "archived"
+    });
+    assert_eq!(replication.state("public.u"), "unknown");
+    replay
+        .run(&["remove", "public.w"])
+        .ok()
+        .says(&["auto_add adds it again"]);
+    wait_until("the table again", SOON, || {
+        replication.state("public.w") == "archived"
+    });
+    let missing = replay.run(&["missing"]).ok().stdout;
+    assert_eq!(missing, "public.u\n");
+    replay
+        .run(&["pause"])
+        .code(2)
+        .says(&["backup is an archive"]);
+    assert_whole(&replication);
     replication.assert_clean(&[]);
 }

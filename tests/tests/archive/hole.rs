@@ -58,6 +58,10 @@ fn what_the_queue_gave_away_is_a_hole_with_a_reason_and_the_archive_goes_on_behi
         serde_json::from_str(&replay.run(&["archive", "list", "--json"]).ok().stdout).unwrap();
     assert_eq!(list.len(), 2, "{list:?}");
     assert_eq!(list[1]["hole"]["after"], list[0]["to"], "{list:?}");
+    assert!(
+        list.iter().all(|one| one["from_time"].is_string()),
+        "{list:?}"
+    );
     let why = list[1]["hole"]["why"].as_str().unwrap();
     assert!(why.contains("detached"), "{why}");
     let frames = frames(&replication);
