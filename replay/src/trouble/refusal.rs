@@ -6,8 +6,8 @@ use sql::{name::TableName, subscriber::conflict::ConflictKind};
 
 use super::{TableTrouble, Trouble};
 
-/// Rows of the subscriber that differ from what their change says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Rows that differ from what their change says, or that the job's condition leaves to others.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAsSaid {
     /// Rows differed from what the change says, and the table must stop then.
     #[error("{rows} of its rows {} on the subscriber", kind_says(*.kind))]
@@ -20,6 +20,12 @@ pub(crate) enum NotAsSaid {
     /// Statements did not touch each row once.
     #[error("its statements did not touch each row once")]
     Unruly,
+    /// A row that is not the job's, since other jobs write the subscriber's table, too.
+    #[error("--merge says {merge}, and a row of the provider is not so")]
+    Outside {
+        /// The condition on the job's rows.
+        merge: String,
+    },
 }
 
 fn kind_says(kind: ConflictKind) -> &'static str {

@@ -375,6 +375,15 @@ fn a_row_outside_waits_for_its_shard(m: &Merged) {
          delete from event where shard is null",
     );
     four.wait_ok();
+    // Such a change can be dropped.
+    m.on(
+        3,
+        "insert into orders values (501, 4, 'mine'), (502, 3, 'no') on conflict (id) do update set shard = excluded.shard",
+    );
+    four.wait_parked("orders", &says);
+    four.replay.run(&["skip", "orders"]).ok();
+    four.wait_ok();
+    m.on(3, "update orders set shard = 4 where id = 502");
     m.on(3, "insert into account values (801, 3, 'no')");
     four.replay.run(&["resync", "account", "--swap"]).ok();
     four.wait_parked("account", &says);

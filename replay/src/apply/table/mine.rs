@@ -6,7 +6,7 @@ use sql::{event::mapping::Merge, name::quote_ident};
 use tokio_postgres::Client;
 
 use super::{Column, Mine, Target};
-use crate::trouble::{self, Trouble};
+use crate::trouble::{self, NotAsSaid, Trouble};
 
 /// The first number of an object that the server does not bring itself.
 const FIRST_OF_USERS: u32 = 16_384;
@@ -109,15 +109,14 @@ impl Target {
 
     /// The trouble of rows that the provider sends and that are not this job's.
     pub(crate) fn row_outside(&self) -> Trouble {
-        let merge = self.merge().unwrap_or_default();
-        Trouble::misfit(
-            &self.shape.table_name(),
-            format!("--merge says {merge}, and a row of the provider is not so"),
-            format!(
-                "on the provider, put the rows right for which {merge} is not true; or remove the table from the job, \
-                 and add it with another --merge, or with a --where that leaves such rows out"
-            ),
-        )
+        let merge = self.merge().unwrap_or_default().to_owned();
+        let advice = format!(
+            "on the provider, put the rows right for which {merge} is not true; or drop the change (replay skip \
+             TABLE); or remove the table from the job, and add it with another --merge, or with a --where that leaves \
+             such rows out"
+        );
+        let table = self.shape.table_name();
+        Trouble::not_as_said(&table, NotAsSaid::Outside { merge }, &advice)
     }
 
     /// A table's trouble, with advice for the case that a row of another job is in the way.
