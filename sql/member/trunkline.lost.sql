@@ -12,7 +12,8 @@
 --   sent_at    when the provider had them, too; null: not yet; there when it got them
 --   handled_at, handled_by, handled_as   when, by whom and how the node was made to follow the later provider: an object of
 --              each table's name with copy or keys, empty where the node was unfenced instead; null: not yet
--- A row that is handled is kept until a person deletes it: nodes that have applied more of that log go back by it.
+-- A row that is handled stays: nodes that have applied more of that log go back by it and by its changes, which a person may
+-- delete.
 create table trunkline.lost (
     queue_name text        not null,
     node_id    bigint      not null,

@@ -5,10 +5,13 @@
 --   tick_id, tick_tag   the place: the last tick of that log that the later provider has
 --   old_name     the former provider; null: unknown
 --   state        kept: what was written after the place is known at least up to the tick that was asked for; gone: that log did
---                not hold it any more when it was looked through; unknown: the former provider has not told yet
+--                not hold it any more when it was looked through, or somebody has deleted it since; unknown: the former
+--                provider has not told yet, or has told the provider of that time, which is another node
 --   tables       the tables that were written, by their oids in the former provider's database: {"oid": "keys" or "copy"}: the
 --                keys of all changes are known (trunkline.lost_keys), or not of all
--- A former provider that follows a later one has told of what it has written before: what nothing is kept of, was not written.
+-- A former provider that follows a later one has told the node that began at the place of what it has written: where nothing
+-- is kept on that node, nothing was written. An epoch may have had several reigns: the place is the end of the one that the tick
+-- is of.
 -- Tables: reads history, member, lost, lost_change. Users: pgq_admin.
 create or replace function trunkline.lost_beyond(
     i_queue text, i_epoch bigint, i_tick bigint, out tick_id bigint, out tick_tag bigint, out old_name text, out state text,
@@ -25,6 +28,9 @@ declare
 begin
     select * into v_border from trunkline.history h
      where h.queue_name = i_queue and h.old_epoch = i_epoch and h.old_tick_id < i_tick
+       and not exists (select from trunkline.history again
+                        where again.queue_name = i_queue and again.epoch = i_epoch and again.term > h.term
+                          and again.tick_id <= i_tick)
      order by h.term limit 1;
     if not found then
         return;
@@ -42,12 +48,14 @@ begin
     if not found then
         state := case when exists (
             select from trunkline.member m
-             where m.queue_name = i_queue and m.node_id = v_old.node_id and m.role = 'standby' and m.term >= v_border.term
-                or m.queue_name = i_queue and m.node_id = v_old.node_id and m.role in ('provider', 'fenced')
-                   and m.term > v_border.term) then 'kept' else 'unknown' end;
+             where m.queue_name = i_queue and m.node_id = v_old.node_id and m.role = 'standby' and m.term >= v_border.term)
+            and exists (select from trunkline.node n where n.node_id = v_border.node_id) then 'kept' else 'unknown' end;
     elsif v_lost.upto_id < i_tick then
         state := 'unknown';
-    elsif not v_lost.whole then
+    elsif not v_lost.whole
+          or (select count(*) from trunkline.lost_change c
+               where c.queue_name = i_queue and c.epoch = i_epoch and c.tick_id = v_border.old_tick_id)
+             <> (select coalesce(sum(t.value::bigint), 0) from jsonb_each_text(v_lost.tables) t) then
         state := 'gone';
     else
         state := 'kept';

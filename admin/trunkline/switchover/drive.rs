@@ -108,10 +108,10 @@ async fn promote<'a>(
             continue;
         };
         let mut works = Works::from([work]);
-        let mut back = take_back(&mut works, is_several, &stop).await?;
+        let mut back = take_back(&mut works, is_several, &stop).await;
         promoted.append(&mut back.late);
         if promoted.is_empty() {
-            let rest = take_back(&mut all, is_several, &stop).await?;
+            let rest = take_back(&mut all, is_several, &stop).await;
             promoted.extend(rest.late);
             back.states.extend(rest.states);
             back.failures.extend(rest.failures);
@@ -124,16 +124,12 @@ async fn promote<'a>(
 /// Gives operations up of which one could not be done. Those for which it is too late are done.
 async fn give_up<'a>(mut all: Works<'a>, mut open: Works<'a>, stop: Stop) -> Result<Exit, Failure> {
     let is_several = all.len() + open.len() > 1;
-    let mut back = take_back(&mut all, is_several, &stop).await?;
+    let mut back = take_back(&mut all, is_several, &stop).await;
     open.append(&mut back.late);
     conclude(open, vec![(stop, back)]).await
 }
 
-async fn take_back<'a>(
-    all: &mut Works<'a>,
-    is_several: bool,
-    stop: &Stop,
-) -> Result<Back<'a>, Failure> {
+async fn take_back<'a>(all: &mut Works<'a>, is_several: bool, stop: &Stop) -> Back<'a> {
     let mut back = Back::default();
     while let Some(mut work) = all.pop_front() {
         let given_up = beside(all.iter_mut(), work.give_up(false, &stop.text, PATIENCE)).await;
@@ -149,14 +145,17 @@ async fn take_back<'a>(
                 continue;
             }
         };
-        work.report(Step::Aborted)?;
+        // Who cannot be told is no reason to leave the other queues fenced.
+        if let Err(failure) = work.report(Step::Aborted) {
+            failure.print();
+        }
         back.states.push(if is_several {
             format!("queue {}: {state}", work.plan.queue)
         } else {
             state
         });
     }
-    Ok(back)
+    back
 }
 
 /// Goes on with the nodes that are promoted, and tells what became of the others.
@@ -198,23 +197,30 @@ pub(super) fn last_of(mut failures: Vec<Failure>) -> Result<Exit, Failure> {
     Err(last)
 }
 
+/// Opens the tables of all nodes, then waits for the others. What fails at one queue does not keep the rest from it.
 async fn after_the_promotion(mut all: Works<'_>) -> Result<Exit, Failure> {
-    let mut is_whole = VecDeque::new();
+    let (mut exit, mut failures) = (Exit::Done, Vec::new());
+    let mut opened = VecDeque::new();
     for _ in 0..all.len() {
         let Some(mut work) = all.pop_front() else {
             break;
         };
-        is_whole.push_back(beside(all.iter_mut(), work.open()).await?);
+        let is_whole = beside(all.iter_mut(), work.open()).await;
+        opened.push_back(is_whole.unwrap_or_else(|failure| {
+            failures.push(failure);
+            false
+        }));
         all.push_back(work);
     }
-    let mut exit = Exit::Done;
-    while let (Some(mut work), Some(is_whole)) = (all.pop_front(), is_whole.pop_front()) {
+    while let (Some(mut work), Some(is_whole)) = (all.pop_front(), opened.pop_front()) {
         let force = work.options.force;
-        if beside(all.iter_mut(), work.follow(is_whole, force)).await? != Exit::Done {
-            exit = Exit::Part;
+        match beside(all.iter_mut(), work.follow(is_whole, force)).await {
+            Ok(Exit::Done) => {}
+            Ok(_) => exit = Exit::Part,
+            Err(failure) => failures.push(failure),
         }
     }
-    Ok(exit)
+    last_of(failures).map(|_| exit)
 }
 
 /// Does something with each operation in turn; the first that fails ends it.

@@ -72,9 +72,12 @@ pub(crate) async fn run(
         sets.push(Set::ask(config).await?);
     }
     if args.resume || args.abort {
-        let left = left(sets, args, common)?;
+        let (left, none) = left(sets, args, common)?;
+        for failure in &none {
+            eprintln!("warning: {}", failure.error);
+        }
         return if args.resume {
-            resume(left, args).await
+            resume(left, args, none.is_empty()).await
         } else {
             abort(left).await
         };
@@ -245,12 +248,12 @@ fn work<'a>(
     }
 }
 
-/// The operations that are left of commands that have died. A queue that has none is left out where another one has.
+/// The operations that are left of commands that have died; and of queues that have none, if others have, what says so.
 fn left<'a>(
     sets: Vec<Set>,
     args: &'a SwitchoverArgs,
     common: &'a CommonArgs,
-) -> Result<Vec<Work<'a>>, Failure> {
+) -> Result<(Vec<Work<'a>>, Vec<Failure>), Failure> {
     let (mut found, mut none) = (Vec::new(), Vec::new());
     for set in sets {
         let is_any = set.said.iter().any(|host| {
@@ -268,12 +271,9 @@ fn left<'a>(
     }
     if found.is_empty() {
         last_of(none)?;
-        return Ok(found);
+        return Ok((found, Vec::new()));
     }
-    for failure in none {
-        eprintln!("warning: {}", failure.error);
-    }
-    Ok(found)
+    Ok((found, none))
 }
 
 fn plan_of(queue: &str, operation: &Operation) -> Plan {
@@ -287,8 +287,12 @@ fn plan_of(queue: &str, operation: &Operation) -> Plan {
     }
 }
 
-/// Goes on with operations whose command has died.
-async fn resume(left: Vec<Work<'_>>, args: &SwitchoverArgs) -> Result<Exit, Failure> {
+/// Goes on with operations whose command has died. `are_all`: each queue has one.
+async fn resume(
+    left: Vec<Work<'_>>,
+    args: &SwitchoverArgs,
+    are_all: bool,
+) -> Result<Exit, Failure> {
     let mut stages = Stages::default();
     for mut work in left {
         let (old, new) = work.known().await;
@@ -306,6 +310,14 @@ async fn resume(left: Vec<Work<'_>>, args: &SwitchoverArgs) -> Result<Exit, Fail
             Course::OldIsSilent => return Err(silent(&work.old_name(), &work)),
             Course::IsPromoted | Course::Contradiction => return Err(work.contradiction()),
         }
+    }
+    let is_begun = !stages.begin.is_empty() || !stages.fence.is_empty();
+    if is_begun && !are_all && stages.open.is_empty() {
+        // The queues would part: those of which nothing runs stay where they are, or were given up.
+        let what = "nothing was done: not all of the queues have an operation that runs, and no node is promoted yet";
+        return Err(Failure::message(Exit::Failed, what).with_hint(
+            "--abort gives up what runs; with the name of a queue --resume goes on with that one alone",
+        ));
     }
     lead(stages, args).await
 }

@@ -9,7 +9,7 @@ use crate::error::Error;
 /// Moves the consumer back. All tables are as at the earlier tick but for those that are named: of `keys` rows are to
 /// be fetched ([`add_keys`]), and those of `copies` are copied while their rows stay readable. So are tables that are
 /// on their way into step: nobody knows from which side of the tick their rows are. A table of which only some columns
-/// or rows are replicated, or under another name, is copied as well.
+/// or rows are replicated, or under another name, is copied as well. One that is parked stays so, and needs repair.
 ///
 /// False if the position or the list of tables is not as it was read: then the transaction must not commit.
 pub async fn run(
@@ -48,12 +48,22 @@ pub async fn run(
                  state = '-', tick_id = null, tick_tag = null, origins = null, overlap_tick_id = null, \
                  existing = case when s.state = 'in-copy' and s.tick_id is null then s.existing else 'swap' end, \
                  copied_snapshot = null, copied_tick_id = null, copied_tick_tag = null, needs_repair = false, \
-                 error = null, error_detail = null, advice = null, try_now = false, changed_at = clock_timestamp() \
-              where s.consumer = $1 and s.state <> '-' \
+                 error = null, error_detail = null, advice = null, changed_at = clock_timestamp() \
+              where s.consumer = $1 and s.state not in ('-', 'parked') \
                 and (s.state <> 'ok' or s.provider_oid = any ($2) \
                      or s.provider_oid = any ($3) \
                         and num_nonnulls(s.filter, s.column_names, s.target_name, s.merge_filter) > 0)",
             &[&consumer, &copies, &keys],
+        )
+        .await
+        .map_err(doing())?;
+    client
+        .execute(
+            "update trunkline.table_state s set \
+                 tick_id = null, tick_tag = null, origins = null, overlap_tick_id = null, copied_snapshot = null, \
+                 copied_tick_id = null, copied_tick_tag = null, needs_repair = true, try_now = false \
+              where s.consumer = $1 and s.state = 'parked' and s.tick_id is not null",
+            &[&consumer],
         )
         .await
         .map_err(doing())?;

@@ -73,6 +73,18 @@ fn a_standby_with_changes_that_the_later_provider_never_had_waits_for_them_and_g
         hosts.wait_ready(node);
     }
 
+    // What a person has deleted was there; and who was not told knows nothing.
+    let epoch = "select old_epoch from trunkline.history where term = 2";
+    let state = "select state from trunkline.lost_beyond('q1', %, (select upto_id from trunkline.lost where term = 2))";
+    let state = state.replace('%', &format!("({epoch})"));
+    assert_eq!(hosts.on(1, &state), "kept");
+    assert_eq!(
+        hosts.on(1, &format!("delete from trunkline.lost_change; {state}")),
+        "gone"
+    );
+    let state = format!("select state from trunkline.lost_beyond('q1', ({epoch}), 1000000)");
+    assert_eq!(hosts.on(2, &state), "unknown");
+
     // Ticks alone are no changes: nobody is asked, and nothing is copied.
     hosts.replays[0].run(&["stop"]).ok();
     let tick = hosts.on(1, "select pgq.force_tick('q1')");
@@ -95,4 +107,23 @@ fn a_standby_with_changes_that_the_later_provider_never_had_waits_for_them_and_g
     let again = hosts.replays[2].log().matches("table copied").count();
     assert_eq!(again, log.matches("table copied").count());
     assert!(hosts.log_has(1, "joined") && !hosts.log_has(1, "lost changes found"));
+    several_reigns(&hosts);
+}
+
+/// An epoch that has had several reigns was left at several places: the one counts that ended the reign of the tick.
+fn several_reigns(hosts: &Hosts) {
+    hosts.on(
+        2,
+        "insert into trunkline.history (queue_name, term, kind, node_id, old_epoch, old_tick_id, old_tick_tag, epoch, \
+                                        tick_id, tick_tag) \
+         values ('x', 1, 'first', 1, null, null, null, 7, 1, 0), ('x', 2, 'switchover', 2, 7, 50, 0, 8, 1, 0), \
+                ('x', 3, 'switchover', 1, 8, 9, 0, 7, 60, 0), ('x', 4, 'switchover', 2, 7, 120, 0, 8, 20, 0), \
+                ('x', 5, 'failover', 1, 8, 30, 0, 7, 130, 0), ('x', 6, 'failover', 2, 7, 300, 0, 8, 40, 0)",
+    );
+    let border = |tick: i64| {
+        let asked = format!("select tick_id from trunkline.lost_beyond('x', 7, {tick})");
+        hosts.on(2, &asked)
+    };
+    let borders = [49, 50, 55, 100, 125, 200, 300, 310].map(border);
+    assert_eq!(borders, ["", "", "50", "", "120", "", "", "300"]);
 }

@@ -109,6 +109,19 @@ fn three_queues_are_switched_over_together_or_not_at_all() {
     drop(writer);
     set.write(0, 3);
 
+    // The command dies before the second queue knows of it: one queue alone does not go on.
+    set.command(0)
+        .command(&["switchover", "--to", "pollux", "--before", "kill -9 $PPID"])
+        .status()
+        .unwrap();
+    set.command(1)
+        .run(&["switchover", "--resume"])
+        .code(3)
+        .says(&["no operation of queue q2 runs", "not all of the queues"]);
+    set.command(1).run(&["switchover", "--abort"]).ok();
+    assert_eq!(set.roles(0), ["provider 1"; 3]);
+    set.wait_can(1);
+
     // The command dies between the fences. What it has begun is given up, or goes on, with all queues.
     let (mut child, writer) = held(&set);
     child.kill().unwrap();

@@ -60,8 +60,8 @@ pub(super) async fn go(
             return Err(Trouble::Passing {
                 doing: "waits for what the later provider never had".into(),
                 advice: Some(format!(
-                    "start server, ticker and replay of {old}: its changes are kept then; if it is gone for ever, this \
-                     database alone may have them: look at it, then replay adopt"
+                    "start server, ticker and replay of {old}: its changes are kept then; if it is gone for ever, or \
+                     has told an earlier provider, look at what this database alone may have, then: replay adopt"
                 )),
                 source: anyhow::anyhow!(more),
             });
