@@ -17,7 +17,7 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- The first number that is not one of the server's own objects.
+    -- As in trunkline.merge_table.
     c_first constant int8 := 16384;
     v_try     oid := to_regclass(format('pg_temp.%I', i_table));
     v_index   record;
@@ -39,19 +39,13 @@ begin
         raise exception 'reads no column of the table' using errcode = '0A000',
             hint = 'Say by the columns which rows are this job''s.';
     end if;
-    select format('reads column %I, which is of type %s', a.attname, format_type(a.atttypid, null)) into v_what
-      from pg_attribute a
-     where a.attrelid = v_try and a.attname = any (columns) and a.atttypid::int8 >= c_first
-     order by a.attnum limit 1;
-    if v_what is null then
-        select 'uses ' || pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid) into v_what
-          from pg_depend d
-         where d.classid = 'pg_class'::regclass and d.objid = v_index.indexrelid and d.refobjid <> v_try
-           and d.refclassid <> 'pg_collation'::regclass and d.refobjid::int8 >= c_first
-         order by d.refclassid, d.refobjid limit 1;
-    end if;
-    if v_what is not null then
-        raise exception '%', v_what using errcode = '0A000',
+    select pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid) into v_what
+      from pg_depend d
+     where d.classid = 'pg_class'::regclass and d.objid = v_index.indexrelid and d.refobjid <> v_try
+       and d.refclassid <> 'pg_collation'::regclass and d.refobjid::int8 >= c_first
+     order by d.refclassid, d.refobjid limit 1;
+    if found then
+        raise exception 'uses %', v_what using errcode = '0A000',
             hint = 'It may use the server''s own types, functions and operators only: owners of others can change them.';
     end if;
     if condition like '%"{%' then

@@ -13,6 +13,9 @@ use sql::{
 };
 use tokio_postgres::error::{DbError, SqlState};
 
+/// The option that tells a job's rows of a table from those of other jobs.
+const MERGE: &str = "--merge";
+
 /// The options.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Wishes {
@@ -85,7 +88,7 @@ impl Wishes {
                 Ok(merge) => mapping.merge = Some(merge),
                 Err(error) => match error.answer() {
                     Some(answer) if *answer.code() == SqlState::UNDEFINED_TABLE => {}
-                    Some(answer) => return Ok(Err(refusal("--merge", answer))),
+                    Some(answer) => return Ok(Err(refusal(MERGE, answer))),
                     None => return Err(error.into()),
                 },
             }
@@ -194,6 +197,8 @@ fn refusal(option: &str, error: &DbError) -> String {
         .contains(code)
         {
             Some("it is a condition on one row of the table")
+        } else if option == MERGE && *code == SqlState::UNDEFINED_COLUMN {
+            Some("it sees the ordinary columns of the server's own types")
         } else {
             None
         }
