@@ -56,8 +56,17 @@ impl Directory {
                 File::open(above)?.sync_all()?;
             }
         }
+        self.is_ours()
+    }
+
+    /// Whether nobody else may write into the directory: whoever may could put a history of his own there.
+    ///
+    /// # Errors
+    /// Others may write there, or it is not there.
+    pub(crate) fn is_ours(&self) -> io::Result<()> {
         if fs::metadata(&self.root)?.mode() & 0o022 != 0 {
-            return Err(io::Error::other("others may write there"));
+            let text = format!("{}: others may write there", self.root.display());
+            return Err(io::Error::other(text));
         }
         Ok(())
     }
@@ -171,6 +180,8 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
     use super::*;
 
     #[test]
@@ -205,6 +216,17 @@ mod tests {
         assert!(!scratch.path().join(".unfinished-old").exists());
         assert!(scratch.path().join(".unfinished-new").exists());
         assert_eq!(directory.list("").unwrap(), ["old"]);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_into_is_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = Directory::new(scratch.path());
+        for (mode, is_ours) in [(0o700, true), (0o755, true), (0o775, false), (0o707, false)] {
+            fs::set_permissions(scratch.path(), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(directory.is_ours().is_ok(), is_ours, "{mode:o}");
+            assert_eq!(directory.make().is_ok(), is_ours, "{mode:o}");
+        }
     }
 
     #[test]

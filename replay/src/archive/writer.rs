@@ -52,6 +52,7 @@ impl Writer {
     pub(super) fn open(root: &Path, job: &str, queue: &str) -> Result<Writer, Trouble> {
         let store = Directory::new(root);
         let identity = Identity::read(&store, job, queue).map_err(no_archive)?;
+        store.is_ours().map_err(unwritable)?;
         let newest = Listing::newest(&store).map_err(unwritable)?;
         let end = match newest {
             None => End {

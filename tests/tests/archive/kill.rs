@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rand::{RngExt as _, rngs::StdRng};
-use tests::{Replication, Server, Session, Writes, wait_until};
+use tests::{Replication, Server, Session, Writes, choose, wait_until};
 
 use super::{SOON, as_text, assert_whole, frames, made, queue_has, root, running, segments};
 
@@ -59,7 +59,8 @@ fn kill9_at_any_moment_leaves_a_whole_chain_without_any_tick_twice() {
     );
     let load = replication.load(2, Duration::from_millis(3), &writes());
     let mut random = rand::rng();
-    for _ in 0..25 {
+    let rounds = choose("kills of an archive's daemon", vec![(); 100], vec![(); 12]).len();
+    for _ in 0..rounds {
         std::thread::sleep(Duration::from_millis(random.random_range(20..300)));
         replication.replay.kill9();
         replication.replay.run(&["start", "-d"]).ok();
