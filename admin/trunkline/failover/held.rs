@@ -92,10 +92,11 @@ pub(super) async fn elect_one<'a>(
         hint: None,
     };
     let standing = standings.get(winner).ok_or_else(lost)?;
+    let loss = loss(dead, &standings, standing).ok_or_else(lost)?;
     let election = Election {
         new: standing.part.clone(),
         last: standing.in_log(dead).ok_or_else(lost)?,
-        last_time: loss(dead, standing).ok_or_else(lost)?.after_time,
+        last_time: loss.after_time,
         heard: dead.heard,
         sequence_margin: beside.sequence_margin,
     };
@@ -112,7 +113,10 @@ pub(super) async fn elect_one<'a>(
     let new = followers.remove(winner);
     let others = std::mem::take(followers);
     let others = others.into_iter().map(|one| one.host).collect();
-    Ok(work(beside, plan, new.host, others, election))
+    Ok(Work {
+        lost: Some(loss.json()),
+        ..work(beside, plan, new.host, others, election)
+    })
 }
 
 /// Notes an election on a node.

@@ -65,7 +65,10 @@ async fn begin(setup: &Setup<'_>, hosts: Vec<Host>, said: &[HostFacts]) -> Resul
         let advice = "switch it off, and say --fenced; or fence_command in replay.toml does so";
         refused.push(Refusal::new(off::nobody_says(&found)).advised(advice));
     }
-    let lost = winner.as_ref().and_then(|winner| loss(&found, winner));
+    let standings: Vec<Standing> = followers.iter().map(|one| one.standing.clone()).collect();
+    let lost = winner
+        .as_ref()
+        .and_then(|winner| loss(&found, &standings, winner));
     if let Some(lost) = &lost {
         refused.extend(tell::too_much(setup, &found, lost));
     }

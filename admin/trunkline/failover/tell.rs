@@ -102,6 +102,9 @@ pub(super) fn plan(
         &format!("{new} takes the place of {old}, which is off"),
     )?;
     cli::say(setup.common, &lost.text(&old))?;
+    for line in lost.of_those_ahead(&new) {
+        eprintln!("warning: {line}");
+    }
     for one in followers {
         let name = one.standing.part.title();
         if name != new {

@@ -166,6 +166,10 @@ fn a_node_that_has_less_takes_the_place_only_if_that_was_said() {
         "pollux has more",
         "--behind",
     ]);
+    command(&hosts, 1)
+        .run(&[&planned[..], &["--behind", "--yes", "--dry-run"]].concat())
+        .ok()
+        .says(&["pollux has more than helen, up to tick", "replay adopt"]);
     let mut child = command(&hosts, 1)
         .command(&[&planned[..], &["--behind", "--yes"]].concat())
         .stdin(Stdio::null())

@@ -170,6 +170,23 @@ pub(crate) fn elect(
     }
 }
 
+/// The nodes that have more of the provider's log than the one that takes its place, readers too: each with its last
+/// tick. They do not find a place at that one.
+pub(crate) fn with_more(
+    dead: &Dead,
+    standings: &[Standing],
+    winner: &Standing,
+) -> Vec<(String, TickId)> {
+    let tick = winner.tick(dead);
+    let more = standings.iter().filter_map(|one| {
+        let at = one
+            .tick(dead)
+            .filter(|at| tick.is_some_and(|tick| *at > tick))?;
+        Some((one.part.title(), at))
+    });
+    more.collect()
+}
+
 fn named<'a>(
     standings: &'a [Standing],
     to: &str,

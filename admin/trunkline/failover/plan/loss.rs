@@ -6,7 +6,7 @@ use sql::failover::{Election, TimedTick};
 use sql::queue::tick::TickId;
 
 use super::dead::Dead;
-use super::elect::Standing;
+use super::elect::{Standing, with_more};
 
 /// What is lost: what the provider has committed after a tick.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,14 +17,17 @@ pub(crate) struct Loss {
     pub after_time: f64,
     /// The last tick that anybody has heard of, and until when the provider is known to have taken writes.
     pub heard: Option<TimedTick>,
+    /// Nodes that have more than the one that takes the provider's place, as far as is known: each with its last tick.
+    pub more: Vec<(String, TickId)>,
 }
 
 /// What is lost if this node takes the provider's place; None: it has no place in the provider's log.
-pub(crate) fn loss(dead: &Dead, winner: &Standing) -> Option<Loss> {
+pub(crate) fn loss(dead: &Dead, standings: &[Standing], winner: &Standing) -> Option<Loss> {
     Some(Loss {
         after: winner.in_log(dead)?.tick.id,
         after_time: winner.place.as_ref()?.time,
         heard: dead.heard,
+        more: with_more(dead, standings, winner),
     })
 }
 
@@ -35,6 +38,7 @@ impl Loss {
             after: election.last.tick.id,
             after_time: election.last_time,
             heard: election.heard,
+            more: Vec::new(),
         }
     }
 
@@ -67,13 +71,26 @@ impl Loss {
         )
     }
 
-    /// As JSON: `{"after_tick", "after_time", "heard_tick", "seconds"}`.
+    /// What is told of each node that has more, with what to do there. `new`: who takes the provider's place.
+    pub(crate) fn of_those_ahead(&self, new: &str) -> Vec<String> {
+        let told = self.more.iter().map(|(name, tick)| {
+            format!(
+                "{name} has more than {new}, up to tick {tick}: it stops, and what it has after tick {} is on no other \
+                 node. Keep what you want of it, then: replay adopt there copies its tables",
+                self.after
+            )
+        });
+        told.collect()
+    }
+
+    /// As JSON: `{"after_tick", "after_time", "heard_tick", "seconds", "ahead": [{"node", "tick"}]}`.
     pub(crate) fn json(&self) -> Value {
         json!({
             "after_tick": self.after.0,
             "after_time": time(self.after_time),
             "heard_tick": self.heard.map(|heard| heard.id.0),
             "seconds": self.seconds(),
+            "ahead": self.more.iter().map(|(node, tick)| json!({"node": node, "tick": tick.0})).collect::<Vec<_>>(),
         })
     }
 }

@@ -445,15 +445,29 @@ fn the_loss_is_counted_up_to_the_last_tick_that_was_heard_of() {
         ..off()
     };
     let pollux = standing(POLLUX, "pollux", 5);
-    let seconds = |dead: &Dead| loss(dead, &pollux).unwrap().seconds();
+    let seconds = |dead: &Dead| loss(dead, &[], &pollux).unwrap().seconds();
     assert!((seconds(&heard(9, 163.5)) - 63.5).abs() < 1e-9);
     for level in [heard(5, 100.0), heard(4, 90.0), off()] {
         assert!(seconds(&level) < 1e-9);
     }
-    let text = loss(&heard(9, 163.5), &pollux).unwrap().text("castor");
+    let text = loss(&heard(9, 163.5), &[], &pollux).unwrap().text("castor");
     assert_eq!(
         text,
         "what castor has committed after its tick 5 (1970-01-01T00:01:40Z) is lost: it was heard of last \
          at its tick 9, 63.5 s later"
     );
+    // A reader is never elected, and may have more.
+    let helen = Standing {
+        role: Role::Reader,
+        ..standing(HELEN, "helen", 8)
+    };
+    let told = loss(&off(), &[pollux.clone(), helen], &pollux).unwrap();
+    assert_eq!(told.more, [("helen".to_owned(), TickId(8))]);
+    let said = told.of_those_ahead("pollux").concat();
+    assert!(
+        said.starts_with("helen has more than pollux, up to tick 8: it stops")
+            && said.contains("replay adopt"),
+        "{said}"
+    );
+    assert_eq!(told.json()["ahead"][0]["tick"], 8);
 }
