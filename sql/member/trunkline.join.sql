@@ -138,8 +138,9 @@ $$;
 revoke all on function trunkline.lacks_after(text, bigint) from public;
 
 -- Function trunkline.wrote_after(i_queue, i_tick): whether rows of a queue's tables were written after a tick, or may have been,
--- because the events are gone. What DDL logs (shapes, values of new columns, whose a table's rows are) changes no row that others
--- have; a change that an identity leaves out does. Tables: reads queue, tick and the event tables over their indexes.
+-- because the events are gone. What DDL logs (shapes, new columns without values, whose a table's rows are) changes no row that
+-- others have; the values of a new column, and a change that an identity leaves out, are on no other node.
+-- Tables: reads queue, tick and the event tables over their indexes.
 create or replace function trunkline.wrote_after(i_queue text, i_tick bigint) returns bool
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -159,7 +160,8 @@ begin
         continue when pg_relation_size(v_table::regclass) = 0;
         execute format('select exists (select from only %s e where e.ev_txid >= $1 and not txid_visible_in_snapshot(e.ev_txid, $2) '
                        'and e.ev_type <> ''trunkline.1.shape'' '
-                       'and not (e.ev_type = ''trunkline.1.mark'' and e.ev_extra3 in (''own'', ''filled'')))', v_table)
+                       'and case when e.ev_type <> ''trunkline.1.mark'' then true when e.ev_extra3 = ''own'' then false '
+                       'when e.ev_extra3 = ''filled'' then e.ev_data::jsonb ->> ''value'' is not null else true end)', v_table)
            into v_found using txid_snapshot_xmin(v_snapshot), v_snapshot;
         if v_found then
             return true;

@@ -5,7 +5,8 @@
 -- As trunkline.join, but for the tables that were written: a table is copied again while its rows stay readable, or the rows of
 -- the keys that were written are fetched (trunkline.repair_key), and it goes on from the place by itself.
 -- Arguments: i_upto the last tick of the stretch that the person has seen; i_tables each table that was written, by its oid:
--- {"oid": "copy" or "keys"}; where the log did not hold the stretch, each table of the queue.
+-- {"oid": "copy" or "keys"}; where the log did not hold the stretch, each table of the queue. One that has only got a column
+-- with values need not be among them: its other columns are right, and replay writes a column that the provider has.
 -- Result: the term of the provider that it joins.
 -- Errors: as trunkline.join; 55000 the changes are not found yet, not on the provider yet, or not all in i_tables.
 -- Tables: as trunkline.join; writes lost, table_state and repair_key. Users: the schema's owner.
@@ -48,14 +49,15 @@ begin
      where q.queue_name = i_queue and c.dropped_at is null and not i_tables ? c.table_oid::text
        and (not v_whole or exists (
                select from trunkline.lost_change w
-                where w.queue_name = i_queue and w.epoch = v_lost.epoch and w.tick_id = v_lost.tick_id and w.table_oid = c.table_oid));
+                where w.queue_name = i_queue and w.epoch = v_lost.epoch and w.tick_id = v_lost.tick_id and w.table_oid = c.table_oid
+                  and w.change <> 'filled'));
     if v_left is not null or not v_whole and exists (select from jsonb_each_text(i_tables) t where t.value <> 'copy') then
         raise exception 'it is not said how each table comes into step again' using errcode = '55000', detail = v_left;
     end if;
     select string_agg(distinct w.table_oid::regclass::text, ', ') into v_left
       from trunkline.lost_change w
      where w.queue_name = i_queue and w.epoch = v_lost.epoch and w.tick_id = v_lost.tick_id
-       and i_tables ->> w.table_oid::text = 'keys' and w.key_text is null;
+       and i_tables ->> w.table_oid::text = 'keys' and w.key_text is null and w.change <> 'filled';
     if v_left is not null then
         raise exception 'the changes of % are not of rows with a key', v_left using errcode = '55000';
     end if;
@@ -70,7 +72,7 @@ begin
       from trunkline.table_state s
       join trunkline.lost_change c on c.table_oid = s.provider_oid
      where s.consumer = i_consumer and s.existing = 'keys'
-       and c.queue_name = i_queue and c.epoch = v_lost.epoch and c.tick_id = v_lost.tick_id;
+       and c.queue_name = i_queue and c.epoch = v_lost.epoch and c.tick_id = v_lost.tick_id and c.key_text is not null;
     update trunkline.lost l
        set handled_at = clock_timestamp(), handled_by = session_user,
            handled_as = coalesce((select jsonb_object_agg(format('%I.%I', s.schema_name, s.table_name), t.value)

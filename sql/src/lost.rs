@@ -327,7 +327,7 @@ pub async fn touched(
             "select c.table_oid, n.nspname::text, r.relname::text, pg_catalog.count(l.number), \
                     coalesce(pg_catalog.array_agg(distinct l.change order by l.change) \
                                  filter (where l.change is not null), '{}'), \
-                    coalesce(pg_catalog.bool_and(l.key_text is not null), true) \
+                    coalesce(pg_catalog.bool_and(l.key_text is not null or l.change = 'filled'), true) \
                         and pg_catalog.count(distinct l.key_columns) <= 1, \
                     (select s.definition::text from trunkline.shape s where s.table_oid = c.table_oid \
                       order by s.shape_id desc limit 1) \

@@ -117,6 +117,9 @@ fn fate(table: &Touched, finding: &Finding, args: &RejoinArgs) -> Fate {
     if table.changes == 0 && finding.lost.whole {
         return Fate::GoesOn;
     }
+    if finding.lost.whole && args.lost == Way::Repair && is_only_filled(table) {
+        return Fate::GoesOn;
+    }
     match (args.lost, not_by_keys(table, finding)) {
         (Way::Copy, _) => Fate::Copy,
         (Way::Repair, None) => Fate::Keys,
@@ -125,9 +128,16 @@ fn fate(table: &Touched, finding: &Finding, args: &RejoinArgs) -> Fate {
     }
 }
 
+/// Whether the table has only got columns: rows are as the provider has them, in all columns that it has.
+fn is_only_filled(table: &Touched) -> bool {
+    table.kinds.as_slice() == ["filled"]
+}
+
 /// Why keys do not tell which rows of a table were written.
 fn not_by_keys(table: &Touched, finding: &Finding) -> Option<String> {
-    const OF_ROWS: [&str; 6] = ["insert", "update", "delete", "live", "gone", "large"];
+    const OF_ROWS: [&str; 7] = [
+        "insert", "update", "delete", "live", "gone", "large", "filled",
+    ];
     if !finding.lost.whole {
         return Some("the log does not hold what was written".into());
     }
@@ -160,6 +170,10 @@ fn told(table: &Touched, fate: &Fate) -> String {
         );
     }
     match fate {
+        Fate::GoesOn if changes > 0 => format!(
+            "{changes} changes; got columns with values, which the provider does not have, and goes on: bring the \
+             columns of both in line"
+        ),
         Fate::GoesOn => "was not written, and goes on".into(),
         Fate::Keys => format!("{changes} changes; the rows of their keys are fetched"),
         Fate::Copy => format!("{changes} changes; is copied again"),

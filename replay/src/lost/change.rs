@@ -40,7 +40,11 @@ pub(super) enum Deed {
     Other,
 }
 
-/// The changes of an event; `number` counts all of them. Shapes are no change, and neither are values of new columns.
+/// A column was added, and has this value in all rows that there were.
+const FILLED: &str = "filled";
+
+/// The changes of an event; `number` counts all of them. Shapes are no change. A column that came with a value in all
+/// rows is one: the provider does not have the values.
 pub(super) fn changes(event: &Change, number: &mut i64) -> Vec<Told> {
     match event {
         Change::Rows(rows) => of_rows(rows, rows.said.as_str(), number),
@@ -51,7 +55,16 @@ pub(super) fn changes(event: &Change, number: &mut i64) -> Vec<Told> {
             Mark::Emptied(_) => vec![of_table(shape, "emptied", Deed::Other, number)],
             Mark::Digest { .. } => vec![of_table(shape, "digest", Deed::Other, number)],
             Mark::Ignored { .. } => vec![of_table(shape, "ignored", Deed::Other, number)],
-            Mark::Filled { .. } | Mark::Own => Vec::new(),
+            Mark::Filled {
+                column,
+                value: Some(value),
+                ..
+            } => {
+                let mut told = of_table(shape, FILLED, Deed::Other, number);
+                told.change.row_now = Some(object(&[(column.clone(), Some(value.clone()))]));
+                vec![told]
+            }
+            Mark::Filled { value: None, .. } | Mark::Own => Vec::new(),
         },
         Change::Shape(_) | Change::Nothing => Vec::new(),
     }

@@ -173,13 +173,10 @@ fn statement(told: &Told) -> String {
         Deed::Truncate => format!("truncate {table};"),
         Deed::Other => {
             // A line of a comment must not end within a value.
-            let key = change
-                .key
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default();
+            let what = change.key.as_ref().or(change.row_now.as_ref());
+            let what = what.map(ToString::to_string).unwrap_or_default();
             format!(
-                "-- {} {} {key}",
+                "-- {} {} {what}",
                 change.change,
                 serde_json::Value::String(table)
             )

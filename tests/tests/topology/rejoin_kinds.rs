@@ -119,12 +119,30 @@ fn a_partition_that_was_emptied_is_no_matter_of_keys_here_and_none_of_doubt_ther
     let hosts = prepared();
     hosts.on(0, "update p set v = 'lost' where at > 100");
     hosts.on(0, "insert into p values (5, 5, 'lost')");
+    // The values of a column that only this node has are in no row's event.
+    hosts.on(0, "alter table parent add column more text default 'lost'");
     hosts.on(1, "truncate p2");
     hosts.on(1, "insert into p values (9, 110, 'new')");
     hosts.on(1, "update p set v = 'new' where id = 2");
     hosts.heal();
     hosts.wait_lost(0);
+    let said = hosts.replays[0].run(&["lost"]).code(1);
+    tells(&said, &["public.parent 1"]);
+    let kept = "select string_agg(change || ' ' || row_now::text, ', ' order by number) from trunkline.lost_change \
+                 where table_name = 'parent'";
+    for node in [0, 1] {
+        assert_eq!(hosts.on(node, kept), "filled {\"more\": \"lost\"}");
+    }
+    let plan = hosts.replays[0].run(&["rejoin", "--dry-run"]).ok();
+    tells(
+        &plan,
+        &["public.parent: 1 changes; got columns with values"],
+    );
     hosts.replays[0].run(&["rejoin", "--yes"]).ok();
+    hosts.wait_role(0, "standby 2");
+    hosts.on(1, "insert into parent values (30)");
+    hosts.replays[0].run(&["wait", "--timeout", "60"]).ok();
+    hosts.on(0, "alter table parent drop column more");
     hosts.assert_same_as(1, 0);
     assert!(!hosts.log_has(0, "table copied"));
 }
