@@ -56,18 +56,30 @@ as $$
 declare
     v_border  record;
     v_queue   int4;
+    v_names   jsonb;
 begin
     select * into v_border from trunkline.border(i_queue);
     select q.queue_id into v_queue from pgq.queue q where q.queue_name = i_queue for no key update;
+    -- Where its log begins just there, the place has names in the logs before, and the node that goes on knows one of them: it is
+    -- the provider before, which has taken its place back, and has never read this log.
+    select t.tick_origins into v_names
+      from pgq.tick t
+      join trunkline.history h on h.queue_name = i_queue and h.epoch = v_border.epoch and h.tick_id = t.tick_id and h.tick_tag = t.tick_tag
+     where t.tick_queue = v_queue and t.tick_id = v_border.tick_id;
     perform trunkline.forget_job(i_consumer);
     delete from trunkline.applied_tick a where a.consumer = i_consumer;
-    insert into trunkline.position (consumer, job, queue, epoch, tick_id, tick_tag, tick_time, session_role, address)
-    values (i_consumer, i_job, i_queue, v_border.epoch, v_border.tick_id, v_border.tick_tag, v_border.tick_time, 'replica', i_address);
-    insert into trunkline.table_state (consumer, schema_name, table_name, provider_oid, state)
-    select i_consumer, n.nspname, r.relname, c.table_oid, 'ok'
+    insert into trunkline.position (consumer, job, queue, epoch, tick_id, tick_tag, tick_time, session_role, address, origins)
+    values (i_consumer, i_job, i_queue, v_border.epoch, v_border.tick_id, v_border.tick_tag, v_border.tick_time, 'replica', i_address,
+            v_names);
+    insert into trunkline.table_state (consumer, schema_name, table_name, provider_oid, state, origin_oids, origins_txid)
+    select i_consumer, n.nspname, r.relname, c.table_oid, 'ok', o.names, case when o.names is not null then txid_current() end
       from trunkline.captured c
       join pg_class r on r.oid = c.table_oid
       join pg_namespace n on n.oid = r.relnamespace
+     cross join lateral (
+           select jsonb_agg(jsonb_build_array(b.epoch, b.log_oid::bigint)) as names
+             from trunkline.border_table b
+            where v_names is not null and b.queue_id = v_queue and b.table_oid = c.table_oid) o
      where c.queue_id = v_queue and c.dropped_at is null;
     insert into trunkline.sequence_state (consumer, schema_name, sequence_name)
     select i_consumer, n.nspname, r.relname
@@ -88,6 +100,9 @@ begin
        set role = 'standby', since = clock_timestamp(), term = v_border.term, reason = null, set_by = session_user,
            final_epoch = null, final_tick_id = null, final_tick_tag = null, final_tick_time = null
      where r.queue_name = i_queue;
+    -- What has made it the provider is over, though its command may have waited for others.
+    update trunkline.operation o set step = 'done', changed_at = clock_timestamp()
+     where o.queue_name = i_queue and o.new_node = (select m.node_id from trunkline.node m) and o.step in ('promoted', 'open', 'follow');
     perform trunkline.tell_event(i_queue, 'node_rejoin', true, null, v_border.node_id);
     perform trunkline.follow_read_only();
 end

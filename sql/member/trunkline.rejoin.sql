@@ -65,7 +65,8 @@ begin
     update trunkline.table_state s set state = '-', existing = 'swap'
      where s.consumer = i_consumer and i_tables ->> s.provider_oid::text = 'copy';
     update trunkline.table_state s
-       set state = 'catching-up', tick_id = v_border.tick_id, tick_tag = v_border.tick_tag, existing = 'keys'
+       set state = 'catching-up', tick_id = v_border.tick_id, tick_tag = v_border.tick_tag, existing = 'keys',
+           origins = (select p.origins from trunkline.position p where p.consumer = i_consumer)
      where s.consumer = i_consumer and i_tables ->> s.provider_oid::text = 'keys';
     insert into trunkline.repair_key (consumer, schema_name, table_name, key_text, columns)
     select distinct s.consumer, s.schema_name, s.table_name, c.key_text, c.key_columns
