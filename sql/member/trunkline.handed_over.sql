@@ -47,25 +47,30 @@ end
 $$;
 
 -- Function trunkline.heirs_of_end(i_role, i_queue, i_since): what trunkline.handed_over gives, at once. For that one only.
+-- A node may have no schema pgq: so it is no function in SQL, whose tables must be there when it is made.
 create or replace function trunkline.heirs_of_end(
     i_role trunkline.role, i_queue int4, i_since timestamptz, out name text, out has bool)
 returns setof record
-language sql stable rows 3
+language plpgsql stable rows 3
 set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce(h.node_name, h.node_id::text), true
-      from trunkline.history h
-     where h.queue_name = i_role.queue_name and h.term > i_role.term and h.old_epoch = i_role.final_epoch
-       and h.old_tick_id >= i_role.final_tick_id
-    union all
-    select coalesce(m.name, m.node_id::text),
-           exists (select from pgq.subscription s
-                     join pgq.consumer c on c.co_id = s.sub_consumer
-                    where s.sub_queue = i_queue and c.co_name = m.consumer and s.sub_detached is null
-                      and s.sub_last_tick >= i_role.final_tick_id and s.sub_active >= i_since
-                      and s.sub_whole @> array(select t.table_oid from trunkline.captured t
-                                                where t.queue_id = i_queue and t.dropped_at is null))
-      from trunkline.member m
-     where m.queue_name = i_role.queue_name and m.role = 'standby'
+#variable_conflict use_column
+begin
+    return query
+        select coalesce(h.node_name, h.node_id::text), true
+          from trunkline.history h
+         where h.queue_name = i_role.queue_name and h.term > i_role.term and h.old_epoch = i_role.final_epoch
+           and h.old_tick_id >= i_role.final_tick_id
+        union all
+        select coalesce(m.name, m.node_id::text),
+               exists (select from pgq.subscription s
+                         join pgq.consumer c on c.co_id = s.sub_consumer
+                        where s.sub_queue = i_queue and c.co_name = m.consumer and s.sub_detached is null
+                          and s.sub_last_tick >= i_role.final_tick_id and s.sub_active >= i_since
+                          and s.sub_whole @> array(select t.table_oid from trunkline.captured t
+                                                    where t.queue_id = i_queue and t.dropped_at is null))
+          from trunkline.member m
+         where m.queue_name = i_role.queue_name and m.role = 'standby';
+end
 $$;
 revoke all on function trunkline.heirs_of_end(trunkline.role, int4, timestamptz) from public;
