@@ -93,11 +93,16 @@ impl Agent<'_> {
     }
 
     fn run(&self, node: usize, action: &str) -> Output {
+        run(&mut self.action(node, action))
+    }
+
+    fn action(&self, node: usize, action: &str) -> Command {
         let mut command = self.command(&self.file.display().to_string());
         for (name, value) in self.parameters(node) {
             command.env(format!("OCF_RESKEY_{name}"), value);
         }
-        run(command.arg(action).env("__OCF_ACTION", action))
+        command.arg(action).env("__OCF_ACTION", action);
+        command
     }
 
     /// The cluster has shot the host: what it has noted of the node is gone.
@@ -234,6 +239,18 @@ fn the_agent_says_what_each_node_is_and_moves_the_provider() {
     assert_eq!(agent.code(pollux, "monitor"), ERR_GENERIC);
     assert_eq!(agent.code(pollux, "demote"), ERR_GENERIC);
     signal(postmaster, Signal::SIGCONT);
+    // One that restarts by itself is waited for. It is too fast for a test: its word is said by a program here.
+    let restarts = format!(
+        "#!/bin/sh\n[ -e {0} ] && exec {1} \"$@\"\ntouch {0}\necho 'no: FATAL: the database system is in recovery mode'\nexit 1\n",
+        hosts.scratches[0].path().join("restarted").display(),
+        Programs::get().path("trunkline").display(),
+    );
+    let restarts = hosts.scratches[0].file("restarts", &restarts);
+    std::fs::set_permissions(&restarts, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut monitor = agent.action(pollux, "monitor");
+    let said = run(monitor.env("OCF_RESKEY_trunkline", restarts));
+    assert_eq!(said.code, RUNNING_MASTER, "{said:?}");
+    assert!(hosts.scratches[0].path().join("restarted").exists());
     // Nor is a provider that crashes safely stopped: it takes writes as soon as somebody starts it again.
     assert_eq!(agent.code(pollux, "monitor"), RUNNING_MASTER);
     hosts.nodes[pollux].stop(Stop::Immediate);
