@@ -63,6 +63,8 @@ begin
           from (select c.table_oid, case when bool_and(c.key_text is not null) then 'keys' else 'copy' end as way
                   from trunkline.lost_change c
                  where c.queue_name = i_queue and c.epoch = i_epoch and c.tick_id = v_border.old_tick_id
+                   -- A column that the provider does not have changes no row in the others.
+                   and c.change <> 'filled'
                  group by c.table_oid) t;
     end if;
     return next;

@@ -102,7 +102,7 @@ pub(super) fn plan(
         &format!("{new} takes the place of {old}, which is off"),
     )?;
     cli::say(setup.common, &lost.text(&old))?;
-    for line in lost.of_those_ahead(&new) {
+    for line in lost.of_those_ahead(&old, &new) {
         eprintln!("warning: {line}");
     }
     for one in followers {

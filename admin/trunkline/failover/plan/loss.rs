@@ -71,12 +71,13 @@ impl Loss {
         )
     }
 
-    /// What is told of each node that has more, with what to do there. `new`: who takes the provider's place.
-    pub(crate) fn of_those_ahead(&self, new: &str) -> Vec<String> {
+    /// What is told of each node that has more, with what becomes of it. `old`: who is off; `new`: who takes its place.
+    pub(crate) fn of_those_ahead(&self, old: &str, new: &str) -> Vec<String> {
         let told = self.more.iter().map(|(name, tick)| {
             format!(
-                "{name} has more than {new}, up to tick {tick}: it stops, and what it has after tick {} is on no other \
-                 node. Keep what you want of it, then: replay adopt there copies its tables",
+                "{name} has more than {new}, up to tick {tick}: it waits until {old} is back and has kept its changes \
+                 after tick {}, then it goes back there. If {old} is gone for ever, {name} alone has them: keep what \
+                 you want, then: replay adopt there copies its tables",
                 self.after
             )
         });

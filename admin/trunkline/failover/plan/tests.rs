@@ -463,9 +463,9 @@ fn the_loss_is_counted_up_to_the_last_tick_that_was_heard_of() {
     };
     let told = loss(&off(), &[pollux.clone(), helen], &pollux).unwrap();
     assert_eq!(told.more, [("helen".to_owned(), TickId(8))]);
-    let said = told.of_those_ahead("pollux").concat();
+    let said = told.of_those_ahead("castor", "pollux").concat();
     assert!(
-        said.starts_with("helen has more than pollux, up to tick 8: it stops")
+        said.starts_with("helen has more than pollux, up to tick 8: it waits until castor is back")
             && said.contains("replay adopt"),
         "{said}"
     );
