@@ -42,9 +42,15 @@ pub(crate) fn members(
         } else if follows_nobody(one) {
             let what = format!("{} follows nobody: see replay status there", one.title());
             wrong(Level::Warning, what);
+        } else if let Some(past) = of_the_past(one, role) {
+            let what = format!(
+                "{} follows {past}, which is no provider any more: see replay status there",
+                one.title()
+            );
+            wrong(Level::Warning, what);
         }
         let mut left = consumers.iter();
-        if let Some(left) = left.find(|consumer| is_left(one, role.title(), consumer)) {
+        if let Some(left) = left.find(|consumer| is_left(one, role, consumer)) {
             wrong(
                 Level::Warning,
                 format!(
@@ -71,10 +77,32 @@ fn follows_nobody(one: &MemberFacts) -> bool {
     matches!(one.role, "standby" | "reader") && one.follows.is_none()
 }
 
-/// Whether a consumer here is of a node that reads from another one, and does so no more.
-fn is_left(one: &MemberFacts, own: Option<&str>, consumer: &ConsumerStatus) -> bool {
-    let elsewhere = one.follows.as_deref().is_some_and(|node| Some(node) != own);
+/// The node that another one reads from, as far as it is known here.
+fn followed<'a>(one: &MemberFacts, role: &'a RoleFacts) -> Option<&'a MemberFacts> {
+    let title = one.follows.as_deref()?;
+    role.members.iter().find(|other| other.title() == title)
+}
+
+/// The highest term that is known here.
+fn highest(role: &RoleFacts) -> i64 {
+    let terms = role.members.iter().map(|one| one.term);
+    terms.fold(role.term, i64::max)
+}
+
+/// The provider of the past that a node follows still; None: it follows none.
+fn of_the_past<'a>(one: &MemberFacts, role: &'a RoleFacts) -> Option<&'a str> {
+    let followed = followed(one, role)?;
+    let was = matches!(followed.role, "provider" | "fenced") && followed.term < highest(role);
+    was.then(|| followed.title())
+}
+
+/// Whether a consumer here is of a node that reads from another one, and does so no more. A node that is away, or that
+/// follows a node of the past, has its consumer here for the way back: without it all has to be copied.
+fn is_left(one: &MemberFacts, role: &RoleFacts, consumer: &ConsumerStatus) -> bool {
+    let elsewhere =
+        followed(one, role).is_some_and(|other| !other.is_silent() && other.term == highest(role));
     elsewhere
+        && !one.is_silent()
         && one.consumer.as_deref() == Some(consumer.name.as_str())
         && consumer.last_seen_seconds > LEFT
 }
@@ -140,17 +168,24 @@ mod tests {
             batch: None,
         };
         let judged = |one: MemberFacts, seen| {
+            let helen = MemberFacts {
+                consumer: None,
+                ..member("helen", Some("castor"), 1.0)
+            };
             let role = RoleFacts {
                 name: Some("castor".into()),
-                members: vec![one],
+                term: 1,
+                members: vec![one, helen],
                 ..RoleFacts::without_role("provider")
             };
             let found = members("db1/q".into(), Some(&role), &[consumer(seen)]);
             (found.status, found.message)
         };
         let well = judged(member("pollux", Some("castor"), 1.0), 900.0);
-        let said = "pollux: standby for 12 s, term 1, follows castor, 0 ticks behind";
-        assert_eq!(well, (Level::Ok, said.into()));
+        let said = ["pollux", "helen"].map(|name| {
+            format!("{name}: standby for 12 s, term 1, follows castor, 0 ticks behind")
+        });
+        assert_eq!(well, (Level::Ok, said.join("; ")));
         let told = |one, seen, words: &str| {
             let (level, message) = judged(one, seen);
             assert_eq!(level, Level::Warning, "{message}");
@@ -162,6 +197,23 @@ mod tests {
         let turned = member("pollux", Some("helen"), 1.0);
         told(turned.clone(), 61.0, "consumer pollux holds events");
         assert_eq!(judged(turned, 1.0).0, Level::Ok, "it is just being ended");
+        // The consumer of who is away, or has not turned yet, is there for his way back.
+        let away = member("pollux", Some("helen"), 40.0);
+        assert!(!judged(away, 61.0).1.contains("unregister"));
+        let old = MemberFacts {
+            role: "fenced",
+            term: 0,
+            ..member("helen", None, 1.0)
+        };
+        let set = RoleFacts {
+            name: Some("castor".into()),
+            term: 1,
+            members: vec![member("pollux", Some("helen"), 1.0), old],
+            ..RoleFacts::without_role("provider")
+        };
+        let found = members("db1/q".into(), Some(&set), &[consumer(61.0)]);
+        let said = "pollux follows helen, which is no provider any more: see replay status there";
+        assert_eq!((found.status, found.message), (Level::Warning, said.into()));
         let rival = MemberFacts {
             problem: Some("two providers of term 1".into()),
             ..member("pollux", Some("castor"), 1.0)

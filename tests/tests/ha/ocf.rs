@@ -183,6 +183,18 @@ fn the_agent_says_what_each_node_is_and_moves_the_provider() {
     assert_eq!(agent.code(castor, "monitor"), RUNNING_MASTER);
     hosts.tickers[castor].run(&["start", "-d"]).ok();
 
+    // A command that could not be run ends with 1, as one that waited in vain for a standby does.
+    let cannot = format!(
+        "#!/bin/sh\ncase \"$*\" in *' fence '*) exit 1 ;; *) exec {} \"$@\" ;; esac\n",
+        Programs::get().path("trunkline").display()
+    );
+    let cannot = hosts.scratches[0].file("cannot/trunkline", &cannot);
+    std::fs::set_permissions(&cannot, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut demote = agent.action(castor, "demote");
+    let demote = run(demote.env("OCF_RESKEY_trunkline", &cannot));
+    assert_eq!(demote.code, ERR_GENERIC, "{demote:?}");
+    assert_eq!(hosts.role(castor), "provider 1");
+
     // The cluster moves the provider. Its host may be switched off as soon as it is demoted: what it has taken is on
     // the standby by then, which was held up.
     wait_can(&hosts, pollux);
