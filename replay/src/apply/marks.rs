@@ -187,7 +187,7 @@ impl ApplyTx<'_> {
         let given = target.acting.parameter(1);
         let fill = format!(
             "update {} t set {name} = {given}::{type_name} \
-             where row(t.{name})::text is distinct from row({given}::{type_name})::text{}",
+             where row(t.{name})::text is distinct from row({given}::{type_name})::text {}",
             target.own_rows(),
             target.and_own()
         );
