@@ -82,6 +82,8 @@ struct Frame {
     /// Number, tag, time and snapshot of each tick.
     ticks: Vec<Vec<String>>,
     sequences: Vec<Value>,
+    /// What the provider knew of events when they were read: number and text.
+    later: Vec<(String, String)>,
     events: Vec<Value>,
 }
 
@@ -109,8 +111,13 @@ fn frames(replication: &Replication) -> Vec<Frame> {
                     to: strings(&part["to"]),
                     ticks: serde_json::from_value(part["ticks"].clone()).unwrap(),
                     sequences: part["sequences"].as_array().unwrap().clone(),
+                    later: Vec::new(),
                     events: Vec::new(),
                 });
+            }
+            if let (Some(open), Some(later)) = (&mut open, part.get("later")) {
+                let later: Vec<_> = serde_json::from_value(later.clone()).unwrap();
+                open.later.extend(later);
             }
             is_last = part["last"] == true;
         } else if let Some(event) = line.get("event") {
