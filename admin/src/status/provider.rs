@@ -187,11 +187,8 @@ impl Provider {
             Ok(sql::provider::captures(&*asked.session, Some(&asked.queue.name)).await?)
         });
         let captures = captures.await.unwrap_or_default();
-        let of_it = captures.iter().filter(|capture| {
-            let mut of = capture.consumers.iter();
-            !capture.is_sequence && of.any(|of| of.consumer == consumer)
-        });
-        of_it.count() as u64
+        let tables = captures.iter().filter(|one| one.is_table_of(consumer));
+        tables.count() as u64
     }
 
     async fn at(

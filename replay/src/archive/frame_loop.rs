@@ -27,7 +27,7 @@ use crate::{
         place::{Number, Place, Time},
     },
     queue::{
-        events::RawEvents,
+        events::{RawEvents, unreadable},
         track::{self, ProviderView},
     },
     trouble::Trouble,
@@ -327,12 +327,4 @@ async fn tick_time(
     let before = TickId(tick.0 - 1);
     let ticks = provider::ticks_between(&**provider, &archive.queue, before, tick).await?;
     Ok(ticks.first().and_then(|tick| Time::of(tick.time)))
-}
-
-fn unreadable(error: sql::event::tuple::BadTuple) -> Trouble {
-    Trouble::Operator {
-        doing: "could not read events of the provider".into(),
-        advice: "what the provider sends is not what was asked for".into(),
-        source: anyhow::Error::new(error),
-    }
 }

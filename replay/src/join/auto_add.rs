@@ -126,10 +126,8 @@ impl Taker<'_> {
             }
             Taker::Archive(archive) => {
                 let captures = provider::captures(&**provider, Some(&archive.queue)).await?;
-                let known = captures.into_iter().filter(|capture| {
-                    let mut of = capture.consumers.iter();
-                    !capture.is_sequence && of.any(|of| of.consumer == archive.consumer)
-                });
+                let known = captures.into_iter();
+                let known = known.filter(|capture| capture.is_table_of(&archive.consumer));
                 Ok(known.map(|capture| (capture.oid, capture.name)).collect())
             }
         }

@@ -94,7 +94,8 @@ impl<'a> Events<'a> {
     }
 }
 
-fn unreadable(error: BadTuple) -> Trouble {
+/// The trouble of a COPY that has not the form that was asked for.
+pub(crate) fn unreadable(error: BadTuple) -> Trouble {
     Trouble::Operator {
         doing: "could not read events of the provider".into(),
         advice: "what the provider sends is not what was asked for: see which server, or what before it, \

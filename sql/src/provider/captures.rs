@@ -24,6 +24,18 @@ pub struct Capture {
     pub dropped: bool,
 }
 
+impl Capture {
+    /// Whether this is a table that is captured for a consumer.
+    pub fn is_table_of(&self, consumer: &str) -> bool {
+        !self.is_sequence && self.is_of(consumer)
+    }
+
+    /// Whether this is captured for a consumer.
+    pub fn is_of(&self, consumer: &str) -> bool {
+        self.consumers.iter().any(|of| of.consumer == consumer)
+    }
+}
+
 /// A consumer of a captured table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CapturedFor {

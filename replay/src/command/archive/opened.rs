@@ -35,10 +35,7 @@ pub(in crate::command) async fn captured(
     sequences: bool,
 ) -> Result<Vec<Capture>, Failure> {
     let mut captures = provider::captures(&**provider, Some(job.queue())).await?;
-    captures.retain(|capture| {
-        let mut of = capture.consumers.iter();
-        capture.is_sequence == sequences && of.any(|of| of.consumer == one.consumer)
-    });
+    captures.retain(|capture| capture.is_sequence == sequences && capture.is_of(&one.consumer));
     Ok(captures)
 }
 
