@@ -10,17 +10,15 @@ use super::provider::Provider;
 use super::report::{SubscriberState, SubscriberStatus};
 use super::unknown::unknown;
 use super::verdict::{self, FromSubscriber, LEVEL_SECONDS, StoredError, SubscriberFacts, Unasked};
-use crate::config::{ArchiveConfig, ReplayConfig};
+use crate::config::ArchiveConfig;
 
 /// The state of an archive.
 pub(super) async fn status(
-    config: &ReplayConfig,
     archive: &ArchiveConfig,
     provider: &Provider,
     daemon: bool,
     asking: &Asking,
 ) -> SubscriberStatus {
-    let job = &config.daemon.job_name;
     let of_provider = provider.of_archive(archive, asking).await;
     let own = match (provider.sessions(), &of_provider) {
         (None, _) => Err(Unasked {
@@ -30,7 +28,8 @@ pub(super) async fn status(
         (Some(_), None) => Ok(None),
         (Some(sessions), Some(_)) => {
             let mut sessions = sessions.list.iter();
-            let worker = sessions.find(|one| one.is_for(Purpose::Archive) && one.is_of(job));
+            let worker =
+                sessions.find(|one| one.is_for(Purpose::Archive) && one.is_of(&archive.consumer));
             let connected = worker.is_some();
             // The archive has no place for an error, and its daemon lets go of its session while there is one.
             let error = (daemon && !connected).then(|| StoredError {

@@ -61,7 +61,7 @@ pub async fn of_replay(config: &ReplayConfig, asking: &Asking) -> ReplayStatus {
     });
     let mut subscribers = join_all(judged).await;
     for one in &config.archives {
-        subscribers.push(archives::status(config, one, &provider, pid.is_some(), asking).await);
+        subscribers.push(archives::status(one, &provider, pid.is_some(), asking).await);
     }
     ReplayStatus {
         job: config.daemon.job_name.clone(),

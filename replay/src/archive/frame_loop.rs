@@ -186,8 +186,9 @@ impl<'a> FrameLoop<'a> {
             .put(span, number, last, sequences, part)
             .map_err(unwritable)?;
         if !last && self.filling.stored_bytes() >= self.archive.config.segment_size {
-            // The frame goes on in the next segment.
+            // The frame goes on in the next segment, which waits no longer than another one.
             self.seal()?;
+            self.since = Some(Instant::now());
         }
         Ok(())
     }

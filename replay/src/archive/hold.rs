@@ -8,7 +8,7 @@ use sql::{
     queue::{
         consumer,
         holder::{self, HolderKind},
-        tick::TickId,
+        tick::{self, TickId},
     },
     subscriber::position::Position,
 };
@@ -44,8 +44,17 @@ pub(super) async fn position(
     match consumer::register_at(&**provider, queue, name, end.tick.id).await {
         Ok(_) => Ok(end),
         Err(error) if error.class() == Class::Transient => Err(Trouble::queue(error)),
-        Err(_) => leave_hole(archive, provider, writer, end, known, detached).await,
+        Err(error) if is_gone(&error) => {
+            leave_hole(archive, provider, writer, end, known, detached).await
+        }
+        Err(error) => Err(Trouble::queue(error)),
     }
+}
+
+/// Whether the queue does not hold what follows a tick any more, or the tick itself.
+pub(crate) fn is_gone(error: &sql::Error) -> bool {
+    let answer = error.answer();
+    answer.is_some_and(|answer| answer.message().starts_with("cannot reposition"))
 }
 
 /// Why the queue let go of the archive's consumer.
@@ -83,12 +92,14 @@ async fn leave_hole(
     let (queue, name) = (&archive.queue, &archive.config.consumer);
     let begin = match known {
         Some(known) => known,
-        None => registered_anew(queue, name, provider).await?,
+        None => registered_anew(queue, name, provider, end).await?,
     };
     let why = match detached {
         Some(why) => format!("the queue detached the archive's consumer: {why}"),
-        None => "the archive's newest segments are gone, and the queue holds what they had no more"
-            .into(),
+        None => format!(
+            "the consumer stands at tick {}, and the queue does not hold what the archive lacks before it",
+            begin.tick.id.0
+        ),
     };
     writer.publish_hole(Place::from(end), Place::from(begin), &why)?;
     let (after_tick, next_tick) = (end.tick.id.0, begin.tick.id.0);
@@ -96,17 +107,22 @@ async fn leave_hole(
     Ok(begin)
 }
 
-/// Registers a consumer that was detached at the queue's newest tick.
-async fn registered_anew(queue: &str, name: &str, provider: &Session) -> Result<Position, Trouble> {
-    let registered = async {
-        consumer::unregister(&**provider, queue, name).await?;
-        consumer::register(&**provider, queue, name).await?;
-        provider::consumer_position(&**provider, queue, name).await
-    };
-    registered
-        .await
-        .map_err(Trouble::queue)?
-        .ok_or(Trouble::Stale)
+/// Registers a consumer that was detached at the queue's newest tick: one call, so that a crash leaves it detached or
+/// registered.
+async fn registered_anew(
+    queue: &str,
+    name: &str,
+    provider: &Session,
+    end: Position,
+) -> Result<Position, Trouble> {
+    let last = tick::last(&**provider, queue, end.tick.id).await;
+    let last = last.map_err(Trouble::queue)?.ok_or(Trouble::Stale)?;
+    let registered = consumer::register_at(&**provider, queue, name, last.newest.id).await;
+    registered.map_err(Trouble::queue)?;
+    Ok(Position {
+        epoch: last.epoch,
+        tick: last.newest,
+    })
 }
 
 /// The archive's end does not lie on the provider's history.

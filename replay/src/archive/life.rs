@@ -51,7 +51,7 @@ impl Archive {
 
     /// Becomes the archive's owner and runs its loop until the session that holds the lock is lost.
     async fn own(&mut self, reports: &Reports) -> Result<(), Trouble> {
-        let name = ApplicationName::new(Purpose::Archive, &self.job);
+        let name = ApplicationName::new(Purpose::Archive, &self.config.consumer);
         let session = self.provider.connect_for(&name, Schema::PROVIDER).await;
         let session = session.map_err(Trouble::connect("provider"))?;
         // Step 1: another process that writes this archive is waited for.

@@ -8,7 +8,7 @@
 pub(crate) mod chain;
 mod filling;
 mod frame_loop;
-mod hold;
+pub(crate) mod hold;
 pub(crate) mod identity;
 pub(crate) mod life;
 mod shapes;

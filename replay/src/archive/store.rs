@@ -90,12 +90,26 @@ impl Directory {
         match file.persist_noclobber(&path) {
             Ok(_) => {}
             Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => {
+                // Who has made it may have been killed before the name was safe.
+                File::open(directory)?.sync_all()?;
                 return Ok(Create::Exists);
             }
             Err(failed) => return Err(failed.error),
         }
         File::open(directory)?.sync_all()?;
         Ok(Create::Made)
+    }
+
+    /// Has the names in a directory and above it, up to the root, survive a power cut: a process that was killed may have
+    /// made some that it has not made safe yet.
+    pub(crate) fn settle(&self, path: &str) -> io::Result<()> {
+        for directory in Path::new(path).ancestors() {
+            match File::open(self.root.join(directory)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                opened => opened?.sync_all()?,
+            }
+        }
+        Ok(())
     }
 
     /// Makes the directories between the root and this one.
@@ -159,8 +173,15 @@ impl Directory {
         File::open(self.root.join(path))
     }
 
-    /// Removes what a process that was killed has left unfinished in a directory, a day ago.
+    /// Removes what processes that were killed have left unfinished in a directory and above it, a day ago.
     pub(crate) fn sweep(&self, path: &str) -> io::Result<()> {
+        for directory in Path::new(path).ancestors() {
+            self.sweep_one(directory)?;
+        }
+        Ok(())
+    }
+
+    fn sweep_one(&self, path: &Path) -> io::Result<()> {
         let entries = match fs::read_dir(self.root.join(path)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             entries => entries?,
@@ -209,13 +230,23 @@ mod tests {
             let written = SystemTime::now() - Duration::from_secs(age);
             file.set_modified(written).unwrap();
         };
-        left(".unfinished-old", 100_000);
-        left(".unfinished-new", 10);
-        left("old", 100_000);
-        directory.sweep("").unwrap();
-        assert!(!scratch.path().join(".unfinished-old").exists());
-        assert!(scratch.path().join(".unfinished-new").exists());
-        assert_eq!(directory.list("").unwrap(), ["old"]);
+        fs::create_dir_all(scratch.path().join("x/y")).unwrap();
+        for place in ["", "x/", "x/y/"] {
+            left(&format!("{place}.unfinished-old"), 100_000);
+            left(&format!("{place}.unfinished-new"), 10);
+            left(&format!("{place}old"), 100_000);
+        }
+        directory.settle("x/y").unwrap();
+        directory.settle("x/missing").unwrap();
+        directory.sweep("x/y").unwrap();
+        for place in ["", "x", "x/y"] {
+            let there = |name: &str| scratch.path().join(place).join(name).exists();
+            assert_eq!(
+                [".unfinished-old", ".unfinished-new", "old"].map(there),
+                [false, true, true]
+            );
+        }
+        assert_eq!(directory.list("x/y").unwrap(), ["old"]);
     }
 
     #[test]

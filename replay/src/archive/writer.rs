@@ -54,6 +54,12 @@ impl Writer {
         let identity = Identity::read(&store, job, queue).map_err(no_archive)?;
         store.is_ours().map_err(unwritable)?;
         let newest = Listing::newest(&store).map_err(unwritable)?;
+        let directory = newest.map_or("frames".to_owned(), |name| {
+            format!("frames/{}", name.directory())
+        });
+        // What is read here is told to the queue as safe.
+        store.settle(&directory).map_err(unwritable)?;
+        store.sweep(&directory).map_err(unwritable)?;
         let end = match newest {
             None => End {
                 seq: 0,
@@ -61,12 +67,7 @@ impl Writer {
                 at: identity.begin,
                 time: None,
             },
-            Some(name) => {
-                store
-                    .sweep(&format!("frames/{}", name.directory()))
-                    .map_err(unwritable)?;
-                end(&store, &identity, name)?
-            }
+            Some(name) => end(&store, &identity, name)?,
         };
         Ok(Writer {
             store,

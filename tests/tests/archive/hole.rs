@@ -1,9 +1,11 @@
 //! Events that the provider has given away are a hole with a reason, and never look like nothing.
 
+use std::fs;
+
 use serde_json::Value;
 use tests::{Server, wait_until};
 
-use super::{SOON, assert_whole, frames, made, queue_has, running};
+use super::{SOON, assert_whole, frames, made, queue_has, root, running};
 
 #[test]
 fn what_the_queue_gave_away_is_a_hole_with_a_reason_and_the_archive_goes_on_behind_it() {
@@ -72,4 +74,19 @@ fn what_the_queue_gave_away_is_a_hole_with_a_reason_and_the_archive_goes_on_behi
         .unwrap();
     assert_eq!(Some(super::as_text(last)), queue_has(&replication).pop());
     replication.assert_clean(&["archive hole", "queue", "consumer"]);
+
+    // A mount point without its disk is no place to begin anew.
+    replay.run(&["stop"]).ok();
+    replication.on_provider("insert into t values (10000, 'waits')");
+    fs::rename(
+        root(&replication),
+        root(&replication).with_file_name("disk"),
+    )
+    .unwrap();
+    fs::create_dir(root(&replication)).unwrap();
+    replay
+        .run(&["install"])
+        .code(3)
+        .says(&["has no archive", "is its disk mounted?"]);
+    assert_eq!(fs::read_dir(root(&replication)).unwrap().count(), 0);
 }

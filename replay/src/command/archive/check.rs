@@ -1,13 +1,15 @@
 //! `replay archive check`: whether archive and queue fit together. One line for each check; what is wrong goes to
 //! standard error.
 
+use std::time::Duration;
+
 use admin::{
     config::ArchiveConfig,
     exit::{self, Exit, Failure},
     output,
 };
 use anyhow::{Context as _, ensure};
-use sql::{provider, queue::tick, subscriber::position::Position};
+use sql::{provider, queue::tick, standing, subscriber::position::Position};
 
 use super::{
     list,
@@ -17,6 +19,9 @@ use crate::{
     archive::verify::{self, Depth},
     command::Job,
 };
+
+/// How much longer than `segment_every` a change may wait for its segment.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The answer of one check.
 struct Answer {
@@ -124,6 +129,12 @@ async fn of_queue(job: &Job, one: &ArchiveConfig, end: Option<Position>) -> anyh
         "it holds what follows tick {}, and the archive ends at tick {}",
         held.tick.id,
         end.tick.id
+    );
+    let waits = standing::unapplied(&*provider, job.queue(), end.tick.id).await?;
+    let waits = waits.seconds.unwrap_or(0.0);
+    ensure!(
+        waits < (one.segment_every + PATIENCE).as_secs_f64(),
+        "changes wait for {waits:.0} s to be archived: see replay status"
     );
     let behind = last.newest.id.0 - end.tick.id.0;
     Ok(format!("it holds what follows the archive, {behind} ticks"))

@@ -1,12 +1,16 @@
 //! What `replay install` does for an archive: the directory, and a consumer that holds what follows the archive's end.
 
-use admin::{config::ArchiveConfig, exit::Failure};
+use admin::{
+    config::ArchiveConfig,
+    exit::{Exit, Failure},
+};
 use anyhow::Context as _;
-use sql::{Class, connect::Session, provider, queue::consumer, subscriber::position::Position};
+use sql::{connect::Session, provider, queue::consumer, subscriber::position::Position};
 
 use crate::{
     archive::{
         chain::{self, Listing},
+        hold::is_gone,
         identity::{Identity, NoArchive},
         store::Directory,
     },
@@ -27,6 +31,9 @@ pub(in crate::command) async fn install(
         .with_context(|| format!("{directory} cannot be the archive"))?;
     let end = end(job, &store)?;
     let known = provider::consumer_position(&**provider, job.queue(), &one.consumer).await?;
+    if end.is_none() {
+        refuse_an_empty_disk(job, provider, one).await?;
+    }
     let known = match known {
         Some(_) if end.is_some() => {
             return job.say(&format!(
@@ -46,6 +53,32 @@ pub(in crate::command) async fn install(
         "archive {}: consumer {} installed, in {directory}",
         one.name, one.consumer
     ))
+}
+
+/// Refuses to begin an archive for a consumer that tables are captured for: it has one, on a disk that is not mounted.
+async fn refuse_an_empty_disk(
+    job: &Job,
+    provider: &Session,
+    one: &ArchiveConfig,
+) -> Result<(), Failure> {
+    let captured = provider::captures(&**provider, Some(job.queue())).await?;
+    let has_any = captured.iter().any(|object| {
+        let mut consumers = object.consumers.iter();
+        consumers.any(|reader| reader.consumer == one.consumer)
+    });
+    if !has_any {
+        return Ok(());
+    }
+    let what = format!(
+        "{} has no archive, and tables are captured for archive {} already: is its disk mounted?",
+        one.directory.display(),
+        one.name
+    );
+    Err(Failure::message(Exit::Failed, what).with_hint(format!(
+        "mount it; if the archive is gone for ever, begin another one: replay remove --all --subscriber {0}, then \
+         replay install, and replay add --all --subscriber {0}",
+        one.name
+    )))
 }
 
 /// Where the archive ends; None: there is none yet.
@@ -76,7 +109,7 @@ async fn register(
     if let Some(end) = end {
         match consumer::register_at(&**provider, queue, name, end.tick.id).await {
             Ok(_) => return Ok(end),
-            Err(error) if error.class() == Class::Transient => return Err(error.into()),
+            Err(error) if !is_gone(&error) => return Err(error.into()),
             Err(error) => eprintln!(
                 "warning: archive {}: what came after tick {} is lost: {error}",
                 one.name, end.tick.id
