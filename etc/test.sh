@@ -56,8 +56,8 @@ fi
 case $runner$full in
     nextest) cargo nextest run --cargo-profile "$profile" --workspace --profile ci --no-fail-fast ;;
     nextest1) cargo nextest run --cargo-profile "$profile" --workspace --profile full --no-fail-fast --run-ignored all ;;
-    test) cargo test --profile "$profile" --workspace --no-fail-fast -- --test-threads 3 ;;
-    test1) cargo test --profile "$profile" --workspace --no-fail-fast -- --test-threads 3 --include-ignored ;;
+    test) cargo test --profile "$profile" --workspace --no-fail-fast -- --test-threads 4 ;;
+    test1) cargo test --profile "$profile" --workspace --no-fail-fast -- --test-threads 4 --include-ignored ;;
 esac
 
 # The fuzz targets of every parser; they take what is built already.
