@@ -1,6 +1,8 @@
 //! What `replay add --merge` takes for a condition, and which jobs may write one table.
 
-use tests::{Node, Replication};
+use tests::{Node, Replication, wait_until};
+
+use crate::filters::SOON;
 
 /// A second job from the same provider into the same database.
 fn second(r: &Replication) -> Node {
@@ -155,6 +157,29 @@ fn jobs_write_one_table_only_if_each_has_a_condition_of_its_own() {
     r.on_provider("truncate t");
     r.sync();
     assert_eq!(r.on_subscriber(rows), "3d");
+    // The condition is asked of what the table holds, and may look into a value.
+    r.on_provider("create table z (id int primary key, share numeric, tags text[])");
+    r.on_subscriber("create table z (id int primary key, share numeric(3,0), tags text[])");
+    r.replay
+        .run(&[
+            "add",
+            "z",
+            "--merge",
+            "share < 2 and tags[1] = 'a'",
+            "--wait",
+        ])
+        .ok();
+    r.on_provider("insert into z values (1, 1.4, '{a,b}')");
+    r.on_provider("update z set share = 0.9 where id = 1");
+    r.sync();
+    assert_eq!(r.on_subscriber("select id || ' ' || share from z"), "1 1");
+    r.on_provider("insert into z values (2, 1.6, '{a}')");
+    let error = "select coalesce(error, '') from trunkline.table_state where table_name = 'z'";
+    wait_until("the row that is stored as 2 to be refused", SOON, || {
+        r.on_subscriber(error).contains("--merge says")
+    });
+    r.on_provider("delete from z where id = 2");
+    r.wait_ok();
     // A sequence follows one provider.
     r.everywhere("create sequence numbers");
     r.replay.run(&["add-seq", "numbers"]).ok();

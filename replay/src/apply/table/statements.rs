@@ -11,6 +11,8 @@ impl Target {
     pub(crate) fn row_statements(&self) -> RowStatements {
         let (table, own) = (self.name.quoted(), self.own_rows());
         let value = |n: usize, c: &Column| format!("${}::{}", n + 1, c.type_name);
+        // The condition of a merge is asked of what the table would hold: a type's modifier changes a value.
+        let stored = |n: usize, c: &Column| format!("({}::{})", value(n, c), c.staging);
         let mut values: Vec<String> = self
             .columns
             .iter()
@@ -25,7 +27,7 @@ impl Target {
         let insert = if self.columns.is_empty() {
             format!("insert into {table} default values")
         } else {
-            let source = match self.is_mine(value) {
+            let source = match self.is_mine(stored) {
                 None => format!("values ({})", values.join(", ")),
                 Some(mine) => format!("select {} where {mine}", values.join(", ")),
             };
@@ -35,7 +37,7 @@ impl Target {
             )
         };
         let proven = proof.map_or_else(String::new, |proof| format!(" and {proof}"));
-        let (mine, stays_mine) = (self.and_own(), self.and_mine(value));
+        let (mine, stays_mine) = (self.and_own(), self.and_mine(stored));
         let by_row = self.key_equals(|n, c| value(self.key[n], c));
         let by_key = self.key_equals(value);
         // If all columns are key columns there is no column to set, but it must still be checked that the row exists:
