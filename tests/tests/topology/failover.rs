@@ -116,6 +116,7 @@ async fn write(writer: i32, port: u16, stop: &AtomicBool, acknowledged: &Mutex<V
     for n in 1.. {
         let text = format!(
             "begin; insert into written values ({writer}, {n}); \
+             insert into counted values ({writer}, 1) on conflict (writer) do update set n = counted.n + 1; \
              insert into numbered (writer) values ({writer}); commit"
         );
         if stop.load(Ordering::Relaxed) || client.batch_execute(&text).await.is_err() {
@@ -130,6 +131,14 @@ fn keys(hosts: &Hosts, node: usize, condition: &str) -> Vec<String> {
         "select coalesce(string_agg(writer || ' ' || n, ',' order by writer, n), '') from written where {condition}"
     );
     hosts.on(node, &sql).split(',').map(str::to_owned).collect()
+}
+
+/// Each transaction of a writer has a row in two tables, and is counted in a third one: all three say the same.
+#[track_caller]
+fn assert_whole(hosts: &Hosts, node: usize) {
+    let whole = "select count(*) > 0 and bool_and(c.n = (select count(*) from written w where w.writer = c.writer) \
+                     and c.n = (select count(*) from numbered x where x.writer = c.writer)) from counted c";
+    assert_eq!(hosts.on(node, whole), "t", "{}", NAMES[node]);
 }
 
 /// Kills the provider while it writes, and another node takes its place.
@@ -159,6 +168,7 @@ fn killed_under_load(versions: &[u32]) {
     let final_tick = said["final_tick"].as_i64().unwrap();
     assert_eq!(said["lost_possible"]["after_tick"], final_tick, "{said}");
     assert_eq!(hosts.role(new), "provider 2");
+    assert_whole(&hosts, new);
     let there = keys(&hosts, new, "true");
     let row = "select concat_ws(' ', kind, step, old_name, new_name, final_tick_id, sequence_margin, \
                       final_tick_time is not null, heard_tick_id <= final_tick_id) from trunkline.operation";
@@ -207,7 +217,14 @@ fn killed_under_load(versions: &[u32]) {
         assert_eq!(hosts.on(other, held), "0");
         let running = "select count(*) from trunkline.operations('q1') where running";
         assert_eq!(hosts.on(other, running), "0");
+        assert_whole(&hosts, other);
     }
+    hosts.tickers[0].run(&["start", "-d"]).ok();
+    hosts.replays[0].run(&["start", "-d"]).ok();
+    hosts.wait_lost(0);
+    hosts.replays[0].run(&["rejoin", "--yes"]).ok();
+    hosts.assert_same_as(new, 0);
+    assert_whole(&hosts, 0);
 }
 
 #[test]
