@@ -100,8 +100,8 @@ impl Directory {
         Ok(Create::Made)
     }
 
-    /// Has the names in a directory and above it, up to the root, survive a power cut: a process that was killed may have
-    /// made some that it has not made safe yet.
+    /// Has the names in a directory and above it, up to the root, survive a power cut: a process that was killed may
+    /// have made some that it has not made safe yet.
     pub(crate) fn settle(&self, path: &str) -> io::Result<()> {
         for directory in Path::new(path).ancestors() {
             match File::open(self.root.join(directory)) {
