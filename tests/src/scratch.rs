@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A fresh directory below the system's temporary directory.
+/// A fresh directory below the one that `TRUNKLINE_SCRATCH` names, or below the system's temporary directory.
 ///
 /// When the value is dropped, the directory is removed, unless the test failed (or `TRUNKLINE_KEEP` is set): then it
 /// stays and its path is printed.
@@ -44,13 +44,17 @@ rm -rf "$1"
 rmdir "$2" 2>/dev/null
 "#;
 
+fn above() -> PathBuf {
+    std::env::var_os("TRUNKLINE_SCRATCH").map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
 impl Scratch {
     /// Makes the directory and starts its watchdog.
     #[must_use]
     pub fn new() -> Self {
         let dir = tempfile::Builder::new()
             .prefix("trunkline-test-")
-            .tempdir()
+            .tempdir_in(above())
             .expect("make a temporary directory");
         // The servers run as another user when the test runs as root.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755))
