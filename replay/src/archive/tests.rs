@@ -13,6 +13,7 @@ use crate::frames::{
     frame::TickEntry,
     place::{Number, Place, Time},
     segment::Name,
+    tests::event,
 };
 
 const JOB: &str = "job1";
@@ -20,16 +21,6 @@ const QUEUE: &str = "q1";
 
 fn place(tick: i64) -> Place {
     Place(Number(7), Number(tick), Number(tick * 10))
-}
-
-fn event(id: i64, txid: i64) -> Vec<u8> {
-    let mut row = 9_i16.to_be_bytes().to_vec();
-    for number in [id, txid] {
-        row.extend(8_i32.to_be_bytes());
-        row.extend(number.to_be_bytes());
-    }
-    row.extend([0xff; 4 * 7]);
-    row
 }
 
 /// An archive in a directory of its own, whose tick N shows the transactions below 100 N.

@@ -12,4 +12,4 @@ pub mod record;
 pub mod segment;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

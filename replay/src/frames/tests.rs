@@ -194,7 +194,7 @@ fn a_record_is_a_kind_a_length_and_bytes() {
 }
 
 /// An event of another program: number, transaction, and null in all other columns.
-fn event(id: i64, txid: i64) -> Vec<u8> {
+pub(crate) fn event(id: i64, txid: i64) -> Vec<u8> {
     let mut row = 9_i16.to_be_bytes().to_vec();
     for number in [id, txid] {
         row.extend(8_i32.to_be_bytes());

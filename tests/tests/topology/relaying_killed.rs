@@ -1,7 +1,7 @@
 //! Replay and ticker of a former provider die while its log begins anew and its triggers are switched, one table after
 //! the other. Afterwards whoever is behind goes on there without a hole.
 
-use tests::{Session, Stop, wait_until};
+use tests::{Session, wait_until};
 
 use crate::SOON;
 use crate::set::{DB, Hosts};
@@ -84,9 +84,7 @@ fn deaths_while_a_former_provider_begins_to_log_again_leave_no_hole() {
     let copies = || hosts.replays[2].log().matches("table copied").count();
     let copied = copies();
     hosts.drift(1, 0, 2);
-    hosts.replays[1].run(&["stop"]).ok();
-    hosts.tickers[1].run(&["stop"]).ok();
-    hosts.nodes[1].stop(Stop::Immediate);
+    hosts.die(1);
     hosts.fail_over(1, 0);
     hosts.replays[2].run(&["start", "-d"]).ok();
     hosts.assert_same_as(0, 2);
