@@ -348,15 +348,20 @@ fn a_fence_by_hand_stays_what_it_was_and_the_operators_commands_run_around_the_s
     // Who would be missing is named, and whose consumer holds events for nobody.
     let said = check(0, "members").ok().text().to_owned();
     assert!(said.contains("pollux: standby for "), "{said}");
-    let pollux = hosts.replays[1].running();
-    signal(pollux, Signal::SIGSTOP);
+    // The replays of both nodes tell castor of pollux.
+    let replays = [0, 1].map(|node| hosts.replays[node].running());
+    for replay in replays {
+        signal(replay, Signal::SIGSTOP);
+    }
     hosts.on(
         0,
         "update trunkline.member set heard_at = now() - interval '1 min'",
     );
     let said = check(0, "members").code(1).text().to_owned();
     assert!(said.contains("pollux is not heard for 1 min"), "{said}");
-    signal(pollux, Signal::SIGCONT);
+    for replay in replays {
+        signal(replay, Signal::SIGCONT);
+    }
     wait_until("pollux to be heard", SOON, || check(0, "members").code == 0);
     let file = hosts.scratches[0].path().join("hooks");
     let note = |what: &str| {
