@@ -98,7 +98,7 @@ impl Made {
 }
 
 fn tick(tick: i64) -> TickEntry {
-    let time = Time::try_from("2026-11-28T02:07:11Z".to_owned()).unwrap();
+    let time = Time::try_from("2026-11-28T02:07:11.000000Z".to_owned()).unwrap();
     TickEntry(
         Number(tick),
         Number(tick * 10),

@@ -70,10 +70,26 @@ impl From<Time> for String {
     }
 }
 
+/// Why a text is no time of an archive.
+#[derive(Debug, thiserror::Error)]
+pub enum BadTime {
+    /// It is no time at all.
+    #[error(transparent)]
+    Unknown(#[from] jiff::Error),
+    /// A time is written in one way.
+    #[error("{0} is written as {1}")]
+    Otherwise(String, String),
+}
+
 impl TryFrom<String> for Time {
-    type Error = jiff::Error;
+    type Error = BadTime;
 
     fn try_from(text: String) -> Result<Time, Self::Error> {
-        text.parse().map(Time)
+        let time = Time(text.parse()?);
+        let written = String::from(time);
+        if written != text {
+            return Err(BadTime::Otherwise(text, written));
+        }
+        Ok(time)
     }
 }

@@ -28,8 +28,8 @@ fn line() -> Line {
         prev: "p1".into(),
         from: place(48_212),
         to: place(48_220),
-        from_time: Some(time("2026-11-28T02:07:11.5Z")),
-        to_time: Some(time("2026-11-28T02:07:21Z")),
+        from_time: Some(time("2026-11-28T02:07:11.500000Z")),
+        to_time: Some(time("2026-11-28T02:07:21.000000Z")),
         frames: 9,
         parts: 10,
         events: 312,
@@ -130,7 +130,7 @@ fn header(from: i64, to: i64, part: u32, last: bool) -> Header {
         TickEntry(
             Number(tick),
             Number(tick * 10),
-            time("2026-11-28T02:07:11Z"),
+            time("2026-11-28T02:07:11.000000Z"),
             snapshot,
         )
     };
@@ -298,5 +298,19 @@ proptest! {
         let at = at % body.len();
         body[at] ^= 1_u8 << bit;
         let _ = follow(&body);
+    }
+}
+
+#[test]
+fn a_time_is_written_in_one_way() {
+    let read = |text: &str| Time::try_from(text.to_owned());
+    assert!(read("2026-11-28T02:07:11.500000Z").is_ok());
+    for other in [
+        "2026-11-28T02:07:11.5Z",
+        "2026-11-28T02:07:11.50000004Z",
+        "2026-11-28T03:07:11.500000+01:00",
+        "yesterday",
+    ] {
+        assert!(read(other).is_err(), "{other}");
     }
 }
