@@ -60,8 +60,10 @@ impl Merge {
         for piece in pieces {
             // The server refuses a condition that has these letters in it, so each of them begins a place.
             let (place, rest) = piece.split_once("}\"").unwrap_or((piece, ""));
-            let place: usize = place.parse().unwrap_or_default();
-            sql.push_str(&value(place.saturating_sub(1)));
+            let place = place.parse::<usize>().ok();
+            // No condition has so many columns: what cannot be read is no column, and the server refuses the statement.
+            let place = place.and_then(|place| place.checked_sub(1));
+            sql.push_str(&value(place.unwrap_or(usize::MAX)));
             sql.push_str(rest);
         }
         sql.push(')');

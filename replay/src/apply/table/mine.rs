@@ -60,10 +60,10 @@ impl Target {
     pub(super) fn is_mine(&self, value: impl Fn(usize, &Column) -> String) -> Option<String> {
         let mine = self.mine.as_ref()?;
         Some(mine.merge.on(|place| {
-            let written = mine.columns.get(place).copied().unwrap_or_default();
-            self.columns
-                .get(written)
-                .map_or_else(String::new, |column| value(written, column))
+            // A place without a column makes a statement that the server refuses: never one about another column.
+            let written = mine.columns.get(place).copied();
+            let column = written.and_then(|at| Some((at, self.columns.get(at)?)));
+            column.map_or_else(String::new, |(at, column)| value(at, column))
         }))
     }
 
