@@ -168,6 +168,42 @@ fn a_former_provider_comes_back_after_two_further_ones_and_after_ddl_of_its_own(
 }
 
 #[test]
+fn a_move_that_is_tried_again_does_not_end_the_capture_that_it_has_come_for() {
+    let hosts = Hosts::standbys(&[15, 15, 15]);
+    for node in [1, 2] {
+        hosts.wait_ready(node);
+        hosts.assert_same(node);
+    }
+    // The move fails where it would be stored, after helen was registered at pollux; a sequence counts what is rolled back.
+    hosts.on(
+        2,
+        "create sequence tries; \
+         create function fail() returns trigger language plpgsql as \
+         $$begin perform nextval('public.tries'); raise 'no room' using errcode = '53100'; end$$; \
+         create trigger fail before update of epoch on trunkline.position for each row \
+         when (new.epoch <> old.epoch) execute procedure fail(); \
+         alter table trunkline.position enable always trigger fail",
+    );
+    hosts.replays[0].run(&["stop"]).ok();
+    hosts.switch(0, 1);
+    wait_until("helen to have tried several times", SOON, || {
+        hosts
+            .on(2, "select last_value from tries")
+            .parse::<i64>()
+            .unwrap()
+            >= 5
+    });
+    let captured = "select string_agg(table_name, ',' order by table_name collate \"C\") from trunkline.captured";
+    assert_eq!(hosts.on(1, captured), "log,p,t");
+    hosts.on(2, "drop trigger fail on trunkline.position");
+    hosts.on(
+        1,
+        "insert into t (v) values ('b'); insert into log values (1, 'b')",
+    );
+    hosts.assert_same_as(1, 2);
+}
+
+#[test]
 fn a_log_that_has_ended_says_so_to_who_follows_it_and_to_who_comes() {
     let hosts = Hosts::standbys(&[10, 15]);
     let stuck = Follower::of(&hosts, 0);

@@ -44,10 +44,21 @@ async fn turn(sub: &Subscription, told: &mut HashSet<i64>) -> Result<usize, Trou
         return Ok(0);
     };
     let mut still = 0;
-    for left in hop::left(&*subscriber, &sub.consumer).await? {
+    let all = hop::left(&*subscriber, &sub.consumer).await?;
+    let named = if all.is_empty() {
+        None
+    } else {
+        named(sub).await
+    };
+    for left in all {
         if left.epoch == stored.position.epoch {
             // It is followed again.
             hop::forget_left(&*subscriber, &sub.consumer, left.epoch).await?;
+            continue;
+        }
+        if Some(left.epoch) == named {
+            // A move there is tried again. Its tables may have no other consumer yet, whose log would end with it.
+            still += 1;
             continue;
         }
         match end(sub, &left, stored.position.epoch).await {
@@ -65,6 +76,13 @@ async fn turn(sub: &Subscription, told: &mut HashSet<i64>) -> Result<usize, Trou
         }
     }
     Ok(still)
+}
+
+/// The queue of the provider that the config names now; none: it does not answer, or has no such queue.
+async fn named(sub: &Subscription) -> Option<Epoch> {
+    let provider = sub.provider_session(Purpose::Admin).await.ok()?;
+    let epoch = provider::queue_epoch(&*provider, &sub.settings.queue).await;
+    epoch.ok().flatten()
 }
 
 fn tell(sub: &Subscription, left: &LeftUpstream, trouble: &Trouble) {
