@@ -16,6 +16,7 @@ use crate::command::{
     add::AddArgs,
     adopt::AdoptArgs,
     archive::ArchiveArgs,
+    base::BaseArgs,
     lost::LostArgs,
     pause::ResumeArgs,
     rejoin::RejoinArgs,
@@ -130,6 +131,8 @@ enum Online {
     Lost(LostArgs),
     /// Give that up, and follow the later provider: says what it will do, then asks
     Rejoin(RejoinArgs),
+    /// Make a base: the rows of an archive's tables, to restore from
+    Base(BaseArgs),
     /// Look at an archive: what it covers, and whether it is whole
     Archive(ArchiveArgs),
     /// Drop the one change that a parked table stands on; who dropped what is kept
@@ -200,6 +203,7 @@ fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
             Online::Pause => command::pause::pause(job).await,
             Online::Resume(args) => command::pause::resume(job, &args).await,
             Online::Adopt(args) => command::adopt::run(&job.at_host().await?, &args).await,
+            Online::Base(args) => command::base::run(job, &args).await,
             Online::Archive(args) => command::archive::run(job, &args).await,
             Online::Skip(args) => command::skip::run(&job.at_host().await?, &args).await,
             Online::Lost(args) => command::lost::run(job, &args).await,

@@ -16,6 +16,7 @@
 
 mod apply;
 mod archive;
+mod base;
 mod batch;
 mod change;
 pub mod cli;
@@ -27,6 +28,7 @@ pub mod frames;
 mod http;
 mod join;
 mod lost;
+mod pg_dump;
 mod queue;
 mod reading;
 mod set;

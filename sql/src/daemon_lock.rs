@@ -18,6 +18,11 @@ pub enum DaemonLock<'a> {
         /// The name of the consumer.
         consumer: &'a str,
     },
+    /// Who makes a base of an archive, or takes one away; the archive is told by its consumer's name.
+    Base {
+        /// The name of the consumer.
+        consumer: &'a str,
+    },
     /// Who tells the programs beside a node what happens in the set of a queue's name.
     Events {
         /// The queue.
@@ -41,6 +46,10 @@ impl DaemonLock<'_> {
             DaemonLock::Replay { consumer } => {
                 let doing = "take the subscriber's lock";
                 try_named(client, "trunkline replay", consumer, doing).await
+            }
+            DaemonLock::Base { consumer } => {
+                let doing = "take the lock of an archive's bases";
+                try_named(client, "trunkline base", consumer, doing).await
             }
             DaemonLock::Events { queue } => {
                 let doing = "take the lock of who tells events";

@@ -24,6 +24,7 @@ pub mod queue; // schema pgq: queues, ticks, consumers, holders, maintenance
 pub mod subscriber;
 
 // Both sides.
+pub mod base; // what a base of an archive asks of the databases
 pub mod beyond; // what a subscriber has applied that the later provider never had
 pub mod columns; // the types of a table's columns, from the catalog
 pub mod daemon_lock; // the lock that makes a daemon the only one of its kind

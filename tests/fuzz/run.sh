@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(block event tuple shape name conninfo service config segment frames)
+[ ${#targets[@]} -gt 0 ] || targets=(block event tuple shape name conninfo service config segment frames manifest)
 profile=${TRUNKLINE_FUZZ_PROFILE:-ci}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../../target}
 RUSTC_WRAPPER=$PWD/instrument.sh cargo build --quiet --locked --profile "$profile"

@@ -20,6 +20,11 @@ pub struct ArchiveConfig {
     pub segment_every: Duration,
     /// Compressed bytes from which changes are published before that time (`segment_size`).
     pub segment_size: u64,
+    /// Where the rows of bases are read (`base_from`): `provider`, `subscriber` for `subscriber_db`, or the name of a
+    /// subscriber that is a database; None: off a database that has copies of all tables, else off the provider.
+    pub base_from: Option<String>,
+    /// Bytes of rows that a base reads in a second (`base_rate`); 0: no limit.
+    pub base_rate: u64,
 }
 
 /// The scheme of the one kind of archive that there is.
@@ -51,8 +56,30 @@ pub(super) const SEGMENT_SIZE: SizeKey = SizeKey {
     reload: Reload::Taken,
 };
 
+pub(super) const BASE_FROM: TextKey = TextKey {
+    name: "base_from",
+    form: "provider, or the name of a subscriber with db",
+    default: "a subscriber that has all tables, else provider",
+    range: "",
+    reload: Reload::Taken,
+};
+pub(super) const BASE_RATE: SizeKey = SizeKey {
+    name: "base_rate",
+    default: 0,
+    range: NumberRange {
+        least: 0,
+        most: 1 << 40,
+    },
+    reload: Reload::Taken,
+};
+
 /// The keys that say something of an archive only.
-pub(super) const TUNING: [&str; 2] = [SEGMENT_EVERY.name, SEGMENT_SIZE.name];
+pub(super) const TUNING: [&str; 4] = [
+    SEGMENT_EVERY.name,
+    SEGMENT_SIZE.name,
+    BASE_FROM.name,
+    BASE_RATE.name,
+];
 
 /// Reads the keys of an archive; name and consumer are left empty.
 pub(super) fn read(section: &Section<'_>) -> Option<ArchiveConfig> {
@@ -70,6 +97,8 @@ pub(super) fn read(section: &Section<'_>) -> Option<ArchiveConfig> {
         directory,
         segment_every: section.time(&SEGMENT_EVERY),
         segment_size: section.size(&SEGMENT_SIZE),
+        base_from: section.text(BASE_FROM.name).map(|text| text.value),
+        base_rate: section.size(&BASE_RATE),
     })
 }
 

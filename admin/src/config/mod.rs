@@ -12,6 +12,7 @@ mod key;
 mod names;
 mod programs;
 mod replay;
+mod takers;
 #[cfg(test)]
 mod tests;
 mod ticker;
@@ -28,7 +29,8 @@ pub use failover::FailoverConfig;
 pub use file::{ConfigErrors, Problem};
 pub use key::Setting;
 pub use programs::ProgramsConfig;
-pub use replay::{ReplayConfig, SubscriberConfig};
+pub use replay::ReplayConfig;
+pub use takers::SubscriberConfig;
 pub use ticker::{Databases, TickerConfig};
 
 /// A file of either kind.
@@ -48,7 +50,7 @@ pub fn settings() -> Vec<Setting> {
         ("[replay]", &replay::KEYS),
         ("[replay]", &programs::KEYS),
         ("[replay]", &failover::KEYS),
-        ("[[subscriber]]", &replay::SUBSCRIBER_KEYS),
+        ("[[subscriber]]", &takers::SUBSCRIBER_KEYS),
     ];
     let of = |(section, keys): (&'static str, &[&dyn Key])| {
         let all = keys.iter().map(|key| key.setting(section));

@@ -7,14 +7,15 @@ use sql::connect::ConnectInfo;
 use sql::subscriber::conflict::OnConflict;
 use sql::subscriber::session_role::SessionRole;
 
-use super::archive::{self, ARCHIVE, ArchiveConfig, SEGMENT_EVERY, SEGMENT_SIZE};
+use super::archive::ArchiveConfig;
 use super::daemon_keys::DaemonConfig;
 use super::databases::{self, Referred};
-use super::document::{Document, Section};
+use super::document::Document;
 use super::failover::{self, FailoverConfig};
 use super::file::{self, ConfigErrors, absolute, process_env};
 use super::key::{self, FlagKey, Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
 use super::programs::{self, ProgramsConfig};
+use super::takers::{self, SUBSCRIBER_DB, SubscriberConfig, Takers};
 use super::value::{self, NumberRange, TimeRange};
 use super::{daemon_keys, names};
 
@@ -68,28 +69,10 @@ pub struct ReplayConfig {
     pub failover: FailoverConfig,
 }
 
-/// One subscriber database.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SubscriberConfig {
-    /// Name of the `[[subscriber]]`; None with `subscriber_db`.
-    pub name: Option<String>,
-    /// How the database is reached.
-    pub db: ConnectInfo,
-    /// The subscriber's consumer on the queue: `JOB`, or `JOB/NAME`.
-    pub consumer: String,
-}
-
 const PROVIDER_DB: TextKey = TextKey {
     name: "provider_db",
     form: "connection string",
     default: "required",
-    range: "",
-    reload: Reload::Taken,
-};
-const SUBSCRIBER_DB: TextKey = TextKey {
-    name: "subscriber_db",
-    form: "connection string",
-    default: "required, but with [[subscriber]]",
     range: "",
     reload: Reload::Taken,
 };
@@ -219,28 +202,6 @@ pub(super) const KEYS: [&dyn Key; 17] = [
 ];
 const NOT_YET: [&str; 1] = ["allow_execute"];
 
-const NAME: TextKey = TextKey {
-    name: "name",
-    form: "text",
-    default: "required",
-    range: daemon_keys::PLAIN_RANGE,
-    reload: Reload::Taken,
-};
-const DB: TextKey = TextKey {
-    name: "db",
-    form: "connection string",
-    default: "required, but with archive",
-    range: "",
-    reload: Reload::Taken,
-};
-
-/// The keys of `[[subscriber]]`.
-pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 5] =
-    [&NAME, &DB, &ARCHIVE, &SEGMENT_EVERY, &SEGMENT_SIZE];
-
-/// Most subscribers of one replay.
-const MAX_SUBSCRIBERS: usize = 100;
-
 impl ReplayConfig {
     /// Whether a file says by itself that the database is a node of a set. Several hosts in `provider_db` say so, too.
     pub fn is_member(&self) -> bool {
@@ -285,7 +246,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let Takers {
         subscribers,
         archives,
-    } = takers(document, section, &daemon.job_name, &mut found);
+    } = takers::takers(document, section, &daemon.job_name, &mut found);
     daemon.warnings.extend(found.warnings(mode));
     let parallel_copies = section.number(&PARALLEL_COPIES);
     let on_conflict = section.choice(&ON_CONFLICT);
@@ -362,112 +323,4 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
 /// `usize::MAX`: the connection string could not be read, which is told already.
 fn hosts_are_several(hosts: usize) -> bool {
     hosts > 1 && hosts < usize::MAX
-}
-
-/// Those who take the changes.
-#[derive(Default)]
-struct Takers {
-    subscribers: Vec<SubscriberConfig>,
-    archives: Vec<ArchiveConfig>,
-}
-
-fn takers(
-    document: &Document<'_>,
-    section: &Section<'_>,
-    job_name: &str,
-    found: &mut Referred,
-) -> Takers {
-    const SINGLE: &str = SUBSCRIBER_DB.name;
-    let listed = document.sections("subscriber");
-    let mut takers = Takers::default();
-    if section.has(SINGLE) {
-        if listed.iter().any(|item| item.has(DB.name)) {
-            section.problem(
-                SINGLE,
-                "cannot be used together with [[subscriber]] sections that have a db",
-            );
-        }
-        let single = databases::connection(section, SINGLE, found);
-        takers.subscribers.extend(single.map(|db| SubscriberConfig {
-            name: None,
-            db,
-            consumer: job_name.to_owned(),
-        }));
-    }
-    if listed.is_empty() && !document.has("subscriber") && !section.has(SINGLE) {
-        section.missing(SINGLE, "a connection string, or [[subscriber]] sections");
-    }
-    if listed.len() > MAX_SUBSCRIBERS {
-        let last = listed.last().and_then(Section::line);
-        document.report(last, format!("more than {MAX_SUBSCRIBERS} subscribers"));
-    }
-    let mut names: Vec<String> = Vec::new();
-    for item in &listed {
-        let Some((name, target)) = subscriber(item, found) else {
-            continue;
-        };
-        if names.contains(&name) {
-            item.problem(
-                NAME.name,
-                &format!("{name} is the name of another subscriber too"),
-            );
-        }
-        names.push(name.clone());
-        let consumer = format!("{job_name}/{name}");
-        match target {
-            Target::Database(db) => takers.subscribers.push(SubscriberConfig {
-                consumer,
-                name: Some(name),
-                db,
-            }),
-            Target::Archive(target) => {
-                let same = |one: &ArchiveConfig| one.directory == target.directory;
-                if takers.archives.iter().any(same) {
-                    item.problem(ARCHIVE.name, "is the archive of another subscriber too");
-                }
-                takers.archives.push(ArchiveConfig {
-                    name,
-                    consumer,
-                    ..target
-                });
-            }
-        }
-    }
-    takers
-}
-
-/// What a `[[subscriber]]` writes to.
-enum Target {
-    Database(ConnectInfo),
-    /// Without name and consumer.
-    Archive(ArchiveConfig),
-}
-
-fn subscriber(section: &Section<'_>, found: &mut Referred) -> Option<(String, Target)> {
-    section.only_keys(&key::names(&SUBSCRIBER_KEYS), &[]);
-    const FORM: &str = "each [[subscriber]] has name, and db or archive";
-    if !section.has(NAME.name) {
-        section.missing(NAME.name, FORM);
-    }
-    let target = if section.has(ARCHIVE.name) {
-        if section.has(DB.name) {
-            section.problem(ARCHIVE.name, "cannot be used together with db");
-        }
-        archive::read(section).map(Target::Archive)
-    } else {
-        for key in archive::TUNING {
-            if section.has(key) {
-                section.problem(key, "is a key of an archive, and this subscriber has none");
-            }
-        }
-        if !section.has(DB.name) {
-            section.missing(DB.name, FORM);
-        }
-        databases::connection(section, DB.name, found).map(Target::Database)
-    };
-    let name = section.text(NAME.name)?.value;
-    if !value::is_plain_name(&name) {
-        section.problem(NAME.name, &format!("must be {}", value::PLAIN_NAME));
-    }
-    Some((name, target?))
 }

@@ -101,6 +101,53 @@ pub(crate) fn line(store: &Directory, name: Name) -> Result<Stored, Unreadable> 
     })
 }
 
+/// Why an archive does not have what follows a position, now or later.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutOfReach {
+    /// The archive cannot be read.
+    #[error("the archive cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// A segment cannot.
+    #[error("segment {0}: {1}")]
+    Segment(Name, Unreadable),
+    /// The archive begins later.
+    #[error("the archive begins at tick {0}")]
+    Before(i64),
+    /// The position is one of another queue, or of another history.
+    #[error("the archive is one of another queue: its epoch is {0}")]
+    OtherEpoch(i64),
+    /// The archive lacks it.
+    #[error("the archive has a hole there, after tick {0}: {1}")]
+    InHole(i64, String),
+}
+
+/// Checks that an archive has, or will have, what follows a position. Reads names and one line.
+pub(crate) fn reaches(store: &Directory, identity: &Identity, at: Place) -> Result<(), OutOfReach> {
+    let begin = identity.begin;
+    let listing = Listing::read(store)?;
+    // The last segment that begins at the position or before it.
+    let name = listing
+        .segments
+        .iter()
+        .rfind(|name| name.epoch == at.0.0 && name.tick <= at.1.0);
+    let Some(name) = name else {
+        if begin.0 != at.0 {
+            return Err(OutOfReach::OtherEpoch(begin.0.0));
+        }
+        return match begin.1.0 <= at.1.0 {
+            true => Ok(()),
+            false => Err(OutOfReach::Before(begin.1.0)),
+        };
+    };
+    let stored = line(store, *name).map_err(|why| OutOfReach::Segment(*name, why))?;
+    match &stored.line.hole {
+        Some(hole) if at.1.0 < stored.line.to.1.0 => {
+            Err(OutOfReach::InHole(hole.after.1.0, hole.why.clone()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Follows a chain, segment by segment.
 #[derive(Debug)]
 pub(crate) struct Follow<'a> {

@@ -1,13 +1,17 @@
 //! The archive: a subscriber that keeps the queue itself, in files, so that nothing of it is lost with the provider.
 //!
 //! - `store`: the directory; `identity`: whose archive it is; `chain`: its segments, and whether they are in order;
+//! - `bases`: what there is to restore from;
 //! - `filling`: a segment in memory; `writer`: publishes it;
+//! - `hashed`: hashes what is read or written;
 //! - `shapes`: the shapes that events name; `hold`: where the archive goes on;
 //! - `frame_loop`: one frame after the other; `life`: the loop over outages; `shared`: what both have.
 
+pub(crate) mod bases;
 pub(crate) mod chain;
 mod filling;
 mod frame_loop;
+pub(crate) mod hashed;
 pub(crate) mod hold;
 pub(crate) mod identity;
 pub(crate) mod life;

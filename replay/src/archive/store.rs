@@ -77,27 +77,22 @@ impl Directory {
     /// # Errors
     /// Nothing of that name was made; or it was, and the answer was lost.
     pub(crate) fn create(&self, path: &str, pieces: &[&[u8]]) -> io::Result<Create> {
+        let mut unfinished = self.begin(path)?;
+        for piece in pieces {
+            unfinished.write_all(piece)?;
+        }
+        unfinished.finish()
+    }
+
+    /// Begins a file that is written piece by piece, and has its name only when it is whole.
+    pub(crate) fn begin(&self, path: &str) -> io::Result<Unfinished> {
         let path = self.root.join(path);
         let directory = path.parent().unwrap_or(&self.root);
         self.make_below(directory)?;
-        let mut file = tempfile::Builder::new()
+        let file = tempfile::Builder::new()
             .prefix(UNFINISHED)
             .tempfile_in(directory)?;
-        for piece in pieces {
-            file.write_all(piece)?;
-        }
-        file.as_file().sync_all()?;
-        match file.persist_noclobber(&path) {
-            Ok(_) => {}
-            Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => {
-                // Who has made it may have been killed before the name was safe.
-                File::open(directory)?.sync_all()?;
-                return Ok(Create::Exists);
-            }
-            Err(failed) => return Err(failed.error),
-        }
-        File::open(directory)?.sync_all()?;
-        Ok(Create::Made)
+        Ok(Unfinished { file, path })
     }
 
     /// Has the names in a directory and above it, up to the root, survive a power cut: a process that was killed may
@@ -168,6 +163,11 @@ impl Directory {
         }
     }
 
+    /// A file's size.
+    pub(crate) fn size(&self, path: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.root.join(path))?.len())
+    }
+
     /// Opens a file for reading.
     pub(crate) fn open(&self, path: &str) -> io::Result<File> {
         File::open(self.root.join(path))
@@ -196,6 +196,42 @@ impl Directory {
             }
         }
         Ok(())
+    }
+}
+
+/// A file that is being written, and has no name yet.
+pub(crate) struct Unfinished {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl io::Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Unfinished {
+    /// Gives the file its name, if there is none of that name. When this returns, file and name survive a power cut.
+    pub(crate) fn finish(self) -> io::Result<Create> {
+        let Unfinished { file, path } = self;
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(&path) {
+            Ok(_) => {}
+            Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => {
+                // Who has made it may have been killed before the name was safe.
+                File::open(directory)?.sync_all()?;
+                return Ok(Create::Exists);
+            }
+            Err(failed) => return Err(failed.error),
+        }
+        File::open(directory)?.sync_all()?;
+        Ok(Create::Made)
     }
 }
 

@@ -1,18 +1,18 @@
 //! Reads every object of an archive, and names each that is not as it was written.
 
-use std::io::{self, Read};
-
-use sha2::{Digest as _, Sha256};
+use std::io::{self, Read as _};
 
 use super::{
+    bases::{self, Bases},
     chain::{self, Follow, Listing, Stored},
+    hashed::Hashed,
     identity::Identity,
     store::Directory,
 };
 use crate::frames::{
     body::{BadBody, Counts, Frames},
     place::Place,
-    segment::{Line, Name, hex},
+    segment::{Line, Name},
 };
 
 /// A fault of an object.
@@ -31,6 +31,8 @@ pub(crate) struct Verified {
     pub faults: Vec<Fault>,
     /// The segments' lines, in order.
     pub lines: Vec<Line>,
+    /// The bases.
+    pub bases: Bases,
 }
 
 /// How much of an archive is read.
@@ -79,6 +81,16 @@ pub(crate) fn archive(
         }));
         verified.lines.extend(read.ok().map(|stored| stored.line));
     }
+    verified.bases = Bases::read(store, &identity.archive)?;
+    let mut faults: Vec<(String, String)> = verified.bases.faults().collect();
+    if depth == Depth::Bodies {
+        for manifest in verified.bases.made() {
+            faults.extend(bases::damage(store, manifest)?);
+        }
+    }
+    let faults = faults.into_iter();
+    let faults = faults.map(|(object, what)| Fault { object, what });
+    verified.faults.extend(faults);
     Ok(verified)
 }
 
@@ -112,16 +124,13 @@ fn followed(
         let why = "its body is encrypted, which this version cannot read";
         return Err(BadBody::Wrong(why.into()));
     }
-    let mut file = Hashed {
-        from: store.open(&name.path())?,
-        hash: Sha256::new(),
-    };
+    let mut file = store.open(&name.path())?;
     io::copy(&mut file.by_ref().take(stored.body_at), &mut io::sink())?;
-    file.hash = Sha256::new();
+    let mut file = Hashed::new(file);
     let counts = frames.follow(zstd::stream::read::Decoder::new(&mut file)?);
     // The hash says more than what it leads to, so it counts first.
     io::copy(&mut file, &mut io::sink())?;
-    if hex(&file.hash.finalize()) != line.body_sha {
+    if file.finish().1.sha != line.body_sha {
         let why = "its body is not what was written: its hash is another one";
         return Err(BadBody::Wrong(why.into()));
     }
@@ -142,18 +151,4 @@ fn differing(line: &Line, counts: Counts, at: Option<Place>) -> Option<String> {
         ));
     }
     (at != Some(line.to)).then(|| "its body does not end where its line says".to_owned())
-}
-
-/// A reader that hashes what goes through.
-struct Hashed<R> {
-    from: R,
-    hash: Sha256,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(buffer)?;
-        self.hash.update(&buffer[..count]);
-        Ok(count)
-    }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod add;
 pub(crate) mod adopt;
 pub(crate) mod archive;
+pub(crate) mod base;
 mod create;
 pub(crate) mod install;
 pub(crate) mod lost;

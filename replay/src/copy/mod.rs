@@ -19,7 +19,7 @@ pub(crate) mod keys;
 pub(crate) mod left_behind;
 mod load;
 pub(crate) mod names;
-mod plan;
+pub(crate) mod plan;
 mod pooled;
 mod progress;
 pub(crate) mod restore;

@@ -17,18 +17,18 @@ const KEEPS_INDEXES_BYTES: i64 = 4 << 20;
 
 /// A part of a copy: one COPY out, one COPY in, one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CopyPart {
+pub(crate) struct CopyPart {
     /// The part's number in the copy.
-    pub(super) number: i32,
+    pub(crate) number: i32,
     /// The index of the part's relation in the source.
-    pub(super) relation: usize,
+    pub(crate) relation: usize,
     /// The first page, and the page after the last one; none at the open ends.
-    pub(super) pages: (Option<i64>, Option<i64>),
+    pub(crate) pages: (Option<i64>, Option<i64>),
 }
 
 impl CopyPart {
     /// The condition that chooses the part's rows, by their column `ctid`; none for all rows.
-    pub(super) fn condition(&self) -> Option<String> {
+    pub(crate) fn condition(&self) -> Option<String> {
         let at = |page: i64| format!("'({page},0)'::pg_catalog.tid");
         match self.pages {
             (None, None) => None,
@@ -43,19 +43,19 @@ impl CopyPart {
 
 /// What the sizes of a table's relations say about its copy.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
+pub(crate) struct Sizes {
     /// Bytes of a page.
-    pub(super) page_bytes: i64,
+    pub(crate) page_bytes: i64,
     /// Streams that may work at once.
-    pub(super) streams: usize,
+    pub(crate) streams: usize,
     /// Whether a range of pages is read without reading the rest.
-    pub(super) reads_ranges: bool,
+    pub(crate) reads_ranges: bool,
 }
 
 impl Sizes {
     /// The parts, in the order in which they are copied. A relation without a page has no row. The last part of each
     /// relation has no end, because it holds the pages that were added after the size was read.
-    pub(super) fn parts(&self, relations: &[Relation]) -> Vec<CopyPart> {
+    pub(crate) fn parts(&self, relations: &[Relation]) -> Vec<CopyPart> {
         let mut parts = Vec::new();
         for (relation, one) in relations.iter().enumerate() {
             for pages in self.ranges(one.pages) {
@@ -98,7 +98,7 @@ impl Sizes {
     }
 
     /// Whether it is worth taking the subscriber's indexes away for the copy.
-    pub(super) fn take_indexes_away(&self, relations: &[Relation]) -> bool {
+    pub(crate) fn take_indexes_away(&self, relations: &[Relation]) -> bool {
         let pages: i64 = relations.iter().map(|one| one.pages).sum();
         pages.saturating_mul(self.page_bytes) >= KEEPS_INDEXES_BYTES
     }
@@ -151,7 +151,7 @@ const PORTABLE: [Type; 40] = [
 ];
 
 /// Whether rows of these columns may be sent in binary form.
-pub(super) fn may_be_binary<'a>(
+pub(crate) fn may_be_binary<'a>(
     columns: impl IntoIterator<Item = &'a str>,
     here: &HashMap<String, u32>,
     there: &HashMap<String, u32>,

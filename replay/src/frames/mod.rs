@@ -3,10 +3,12 @@
 //! - `place`: positions, times and 64-bit numbers, as JSON has them;
 //! - `record` and `frame`: what the body of a segment consists of;
 //! - `segment`: the line that a segment begins with, and its name;
-//! - `body`: a body, read and checked record by record.
+//! - `body`: a body, read and checked record by record;
+//! - `manifest`: what a base consists of, and its name.
 
 pub mod body;
 pub mod frame;
+pub mod manifest;
 pub mod place;
 pub mod record;
 pub mod segment;

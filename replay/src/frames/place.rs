@@ -53,7 +53,7 @@ impl From<Place> for Position {
 }
 
 /// A time in UTC to the microsecond, which is what the server has: `2026-11-28T02:07:11.000123Z`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Time(Timestamp);
 

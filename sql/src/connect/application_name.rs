@@ -17,6 +17,8 @@ pub enum Purpose {
     Apply,
     /// Adds tables as the config asks for.
     AutoAdd,
+    /// Reads a base of an archive.
+    Base,
     /// Catches a copied table up.
     CatchUp,
     /// `trunkline check`.
@@ -73,6 +75,7 @@ impl Purpose {
             Purpose::Archive => "archive",
             Purpose::Apply => "apply",
             Purpose::AutoAdd => "auto-add",
+            Purpose::Base => "base",
             Purpose::CatchUp => "catch-up",
             Purpose::Check => "check",
             Purpose::CopyAdmin => "copy-admin",

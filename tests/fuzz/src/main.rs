@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
-use replay::frames::{body::Frames, segment::{self as segments, Line, Name}};
+use replay::frames::{body::Frames, manifest::{Manifest, Name as BaseName}, segment::{self as segments, Line, Name}};
 use sql::{connect::ConnectInfo, event::{Event, RawEvent, row, shape::Shape, tuple::{BadTuple, Tuples}}, name::{TableName, quote_ident}};
 
 fuzz_target!(|input: &[u8]| target()(input));
@@ -27,8 +27,9 @@ fn target() -> fn(&[u8]) {
         Ok("config") => config,
         Ok("segment") => segment,
         Ok("frames") => frames,
+        Ok("manifest") => manifest,
         other => panic!(
-            "TRUNKLINE_FUZZ is {other:?}, not block, event, tuple, shape, name, conninfo, service, config, segment or frames"
+            "TRUNKLINE_FUZZ is {other:?}, not block, event, tuple, shape, name, conninfo, service, config, segment, frames or manifest"
         ),
     })
 }
@@ -222,6 +223,24 @@ fn frames(input: &[u8]) {
         assert!(counts.frames <= counts.parts);
         assert_eq!(frames.at().is_some(), counts.frames > 0);
     }
+}
+
+/// The JSON of a base's manifest, without its hash, and a base's name. What is understood and written is understood as
+/// the same, and names no file beside the base.
+fn manifest(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    if let Ok(name) = BaseName::try_from(text.to_owned()) {
+        assert!(!name.directory().contains(".."));
+    }
+    let hashed = format!("{text},\"sha\":\"{}\"}}\n", segments::sha(input));
+    if let Ok(manifest) = Manifest::read(hashed.as_bytes()) {
+        assert!(manifest.objects().all(|object| !object.path.contains("..") && !object.path.starts_with('/')));
+        let written = manifest.written().expect("a manifest is JSON");
+        assert_eq!(Manifest::read(written.as_bytes()).expect("what we wrote"), manifest);
+    }
+    let _ = Manifest::read(input);
 }
 
 /// A file of this process.

@@ -7,6 +7,7 @@
     reason = "tests: a panic is the report"
 )]
 
+mod base;
 mod beside;
 mod files;
 mod hole;

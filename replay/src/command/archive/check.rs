@@ -86,6 +86,14 @@ fn of_files(verified: &verify::Verified) -> Vec<Answer> {
             found: Ok(format!("whole, {} segments", lines.len())),
         });
     }
+    let newest = verified.bases.made().rfind(|base| base.is_complete());
+    answers.push(Answer {
+        what: "bases",
+        found: Ok(match newest {
+            None => "there is no complete one: nothing can be restored as a whole".into(),
+            Some(base) => format!("the newest complete one is of {}", String::from(base.time)),
+        }),
+    });
     let stretches = list::stretches(lines).len();
     let holes = lines.iter().filter(|line| line.hole.is_some()).count();
     answers.push(Answer {

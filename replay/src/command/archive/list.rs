@@ -10,9 +10,13 @@ use serde::Serialize;
 
 use super::opened::{open, time};
 use crate::{
-    archive::verify::{self, Depth, Fault},
+    archive::{
+        bases::{Base, State},
+        verify::{self, Depth, Fault},
+    },
     command::Job,
     frames::{
+        manifest::Name,
         place::{Place, Time},
         segment::{Hole, Line},
     },
@@ -24,6 +28,60 @@ pub(super) struct ListArgs {
     /// As JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What an archive has.
+#[derive(Debug, Serialize)]
+struct Covers {
+    stretches: Vec<Stretch>,
+    bases: Vec<Listed>,
+}
+
+/// A base, as the list has it.
+#[derive(Debug, Serialize)]
+struct Listed {
+    base: Name,
+    /// `complete`, `incomplete`, `unfinished` or `damaged`.
+    state: &'static str,
+    /// The tick whose rows it has; null: not known.
+    at: Option<Place>,
+    time: Option<Time>,
+    tables: usize,
+    rows: u64,
+    /// Bytes on the disk.
+    bytes: u64,
+    label: Option<String>,
+}
+
+impl Listed {
+    fn of(base: &Base) -> Listed {
+        let nothing = |state| Listed {
+            base: base.name.clone(),
+            state,
+            at: None,
+            time: None,
+            tables: 0,
+            rows: 0,
+            bytes: 0,
+            label: None,
+        };
+        match &base.state {
+            State::Unfinished => nothing("unfinished"),
+            State::Damaged(_) => nothing("damaged"),
+            State::Made(manifest) => Listed {
+                at: Some(manifest.at),
+                time: Some(manifest.time),
+                tables: manifest.tables.len(),
+                rows: manifest.rows(),
+                bytes: manifest.bytes(),
+                label: manifest.label.clone(),
+                ..nothing(match manifest.is_complete() {
+                    true => "complete",
+                    false => "incomplete",
+                })
+            },
+        }
+    }
 }
 
 /// Segments that follow each other without a gap.
@@ -58,10 +116,14 @@ pub(super) fn run(job: &Job, one: &ArchiveConfig, args: &ListArgs) -> Result<Exi
         eprintln!("{object}: {what}");
     }
     let stretches = stretches(&found.lines);
+    let bases: Vec<Listed> = found.bases.bases.iter().map(Listed::of).collect();
     if args.json {
-        output::print_json(&stretches)?;
+        output::print_json(&Covers { stretches, bases })?;
     } else {
         output::print(&table(&stretches))?;
+        if !bases.is_empty() {
+            output::print(&format!("\n{}", bases_table(&bases)))?;
+        }
     }
     Ok(match found.faults.is_empty() {
         true => Exit::Done,
@@ -102,6 +164,27 @@ pub(super) fn stretches(lines: &[Line]) -> Vec<Stretch> {
         }
     }
     stretches
+}
+
+fn bases_table(bases: &[Listed]) -> String {
+    let header = [
+        "Base", "State", "Tick", "Time", "Tables", "Rows", "Bytes", "Label",
+    ];
+    let row = |one: &Listed| {
+        vec![
+            one.base.to_string(),
+            one.state.to_owned(),
+            one.at
+                .map_or_else(|| "-".into(), |place| place.1.0.to_string()),
+            time(one.time),
+            one.tables.to_string(),
+            one.rows.to_string(),
+            one.bytes.to_string(),
+            one.label.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = bases.iter().map(row).collect();
+    output::listing(&header, &rows)
 }
 
 fn table(stretches: &[Stretch]) -> String {

@@ -5,6 +5,7 @@ mod check;
 mod install;
 mod list;
 mod opened;
+mod show;
 mod switch;
 mod verify;
 
@@ -14,7 +15,7 @@ use admin::{
 };
 use sql::near;
 
-use self::{cat::CatArgs, list::ListArgs, switch::SwitchArgs};
+use self::{cat::CatArgs, list::ListArgs, show::ShowArgs, switch::SwitchArgs};
 pub(super) use self::{install::install, opened::captured};
 use super::Job;
 
@@ -30,8 +31,10 @@ pub(crate) struct ArchiveArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Deed {
-    /// List what the archive covers: stretches without a gap, and the holes between them
+    /// List what the archive covers: stretches without a gap, the holes between them, and bases
     List(ListArgs),
+    /// Show what a base has, and what it has not
+    Show(ShowArgs),
     /// Check that archive and queue fit together, by names and first lines: exit code 1 if something is wrong
     Check,
     /// Read every object, and name each that is not as it was written: exit code 1 if there is one
@@ -47,6 +50,7 @@ pub(crate) async fn run(job: &Job, args: &ArchiveArgs) -> Result<Exit, Failure> 
     let one = chosen(job, args.subscriber.as_deref())?;
     match &args.deed {
         Deed::List(args) => list::run(job, one, args),
+        Deed::Show(args) => show::run(job, one, args),
         Deed::Check => check::run(job, one).await,
         Deed::Verify => verify::run(job, one),
         Deed::Switch(args) => switch::run(job, one, args).await,
@@ -55,7 +59,7 @@ pub(crate) async fn run(job: &Job, args: &ArchiveArgs) -> Result<Exit, Failure> 
 }
 
 /// The archive that is meant.
-fn chosen<'a>(job: &'a Job, name: Option<&str>) -> Result<&'a ArchiveConfig, Failure> {
+pub(super) fn chosen<'a>(job: &'a Job, name: Option<&str>) -> Result<&'a ArchiveConfig, Failure> {
     let archives = job.config.archives.as_slice();
     let file = job.config.daemon.config_file.display();
     let usage = |text: String| Failure::message(Exit::Usage, text);

@@ -25,9 +25,10 @@ pub(super) fn run(job: &Job, one: &ArchiveConfig) -> Result<Exit, Failure> {
     }
     let events: u64 = found.lines.iter().map(|line| line.events).sum();
     job.say(&format!(
-        "archive {}: {} segments, {events} events, all as they were written",
+        "archive {}: {} segments, {events} events, {} bases, all as they were written",
         one.name,
-        found.lines.len()
+        found.lines.len(),
+        found.bases.made().count()
     ))?;
     Ok(Exit::Done)
 }

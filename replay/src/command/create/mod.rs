@@ -10,7 +10,6 @@
 //! A crash before the commit leaves nothing behind.
 
 mod archive;
-mod pg_dump;
 
 use std::collections::HashSet;
 
@@ -29,11 +28,9 @@ use sql::{
     subscriber::relation,
 };
 
-use self::{
-    archive::{Address, Archive, Needed},
-    pg_dump::PgDump,
-};
+use self::archive::{Address, Archive, Needed};
 use super::{Job, label};
+use crate::pg_dump::PgDump;
 
 /// The settings before the entries, as `pg_dump` itself would write them. The archive's own settings are left out,
 /// because an older server does not know all of them.
@@ -68,7 +65,7 @@ pub(super) async fn missing_tables(
     }
     let (provider_major, subscriber_major) =
         futures::try_join!(server::major(&**provider), server::major(&**subscriber))?;
-    let pg_dump = PgDump::find(provider_major).await?;
+    let pg_dump = PgDump::find(provider_major, "--create").await?;
     let making = Making {
         job,
         provider,
@@ -169,16 +166,13 @@ impl Making<'_> {
 
     async fn dump(&self, pg_dump: &PgDump, snapshot: &str) -> Result<std::fs::File, Failure> {
         let unreadable = definition::unreadable_tables(&**self.provider).await?;
-        let pattern =
-            |one: &TableName| format!("{}.{}", in_pattern(&one.schema), in_pattern(&one.name));
-        let without: Vec<String> = unreadable.iter().map(pattern).collect();
         let config = &self.job.config;
         Ok(pg_dump
             .dump(
                 &config.provider.for_libpq(),
                 ApplicationName::new(Purpose::PgDump, self.job.name()).as_str(),
-                snapshot,
-                &without,
+                Some(snapshot),
+                &unreadable,
             )
             .await
             .context("could not dump the provider's schema")?)
@@ -280,11 +274,6 @@ impl Making<'_> {
         }
         Ok(())
     }
-}
-
-/// A name that stands for itself in a pattern of `pg_dump`.
-fn in_pattern(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{
 
 use admin::exit::{Exit, Failure};
 use anyhow::{Context as _, anyhow, bail};
-use sql::connect::Libpq;
+use sql::{connect::Libpq, name::TableName};
 use tokio::process::Command;
 
 /// How long `pg_dump` waits for a table that another session alters.
@@ -22,7 +22,7 @@ const PARENTS: [(&str, &str); 2] = [("/usr/lib/postgresql", ""), ("/usr", "pgsql
 
 /// A `pg_dump` with the `pg_restore` beside it.
 #[derive(Clone, Debug)]
-pub(super) struct PgDump {
+pub(crate) struct PgDump {
     directory: PathBuf,
     major: u32,
 }
@@ -30,7 +30,8 @@ pub(super) struct PgDump {
 impl PgDump {
     /// The oldest `pg_dump` that is at least as new as the provider: a subscriber understands most of its output.
     /// Error: the package that has such a `pg_dump`.
-    pub(super) async fn find(provider_major: u32) -> Result<PgDump, Failure> {
+    /// `what`: what needs it, for the error.
+    pub(crate) async fn find(provider_major: u32, what: &str) -> Result<PgDump, Failure> {
         let mut found: Vec<PgDump> = Vec::new();
         for directory in directories() {
             if let Some(major) = major_of(&directory.join("pg_dump")).await
@@ -48,7 +49,7 @@ impl PgDump {
             );
             Failure::message(
                 Exit::Failed,
-                format!("--create needs a pg_dump of version {provider_major} or newer: {seen}"),
+                format!("{what} needs a pg_dump of version {provider_major} or newer: {seen}"),
             )
             .with_hint(format!(
                 "install the package postgresql-client-{provider_major}"
@@ -56,21 +57,27 @@ impl PgDump {
         })
     }
 
-    /// Dumps the schema of a database as an exported snapshot sees it, without some tables. The password, if there is
-    /// one, goes into the child's environment, because everybody can read arguments.
-    pub(super) async fn dump(
+    /// The version of `pg_dump`: older ones do not read what it has written.
+    pub(crate) fn major(&self) -> u32 {
+        self.major
+    }
+
+    /// Dumps the schema of a database, as an exported snapshot sees it or as it is now, without some tables. The
+    /// password, if there is one, goes into the child's environment, because everybody can read arguments.
+    pub(crate) async fn dump(
         &self,
         from: &Libpq,
         application_name: &str,
-        snapshot: &str,
-        without_tables: &[String],
+        snapshot: Option<&str>,
+        without_tables: &[TableName],
     ) -> anyhow::Result<File> {
+        let without: Vec<String> = without_tables.iter().map(pattern).collect();
         let archive = tempfile::tempfile().context("could not make a temporary file")?;
         let mut command = Command::new(self.directory.join("pg_dump"));
         command
             .args(["--schema-only", "--format=custom", "--encoding=UTF8"])
             .arg(format!("--lock-wait-timeout={LOCK_WAIT_MS}"))
-            .arg(format!("--snapshot={snapshot}"))
+            .args(snapshot.map(|snapshot| format!("--snapshot={snapshot}")))
             .args([
                 "-N",
                 "pgq",
@@ -81,7 +88,7 @@ impl PgDump {
                 "-N",
                 "trunkline",
             ])
-            .args(without_tables.iter().flat_map(|table| ["-T", table]))
+            .args(without.iter().flat_map(|table| ["-T", table]))
             .arg("--dbname")
             .arg(&from.conninfo)
             .env("PGAPPNAME", application_name)
@@ -94,14 +101,14 @@ impl PgDump {
     }
 
     /// The archive's list, with what each entry depends on.
-    pub(super) async fn list(&self, archive: &File) -> anyhow::Result<String> {
+    pub(crate) async fn list(&self, archive: &File) -> anyhow::Result<String> {
         let mut command = Command::new(self.directory.join("pg_restore"));
         command.args(["--list", "--verbose"]).arg(path_of(archive));
         written(command).await
     }
 
     /// The SQL of some entries, in this order, without owners and rights.
-    pub(super) async fn script(&self, archive: &File, entries: &[u32]) -> anyhow::Result<String> {
+    pub(crate) async fn script(&self, archive: &File, entries: &[u32]) -> anyhow::Result<String> {
         let mut list = tempfile::tempfile().context("could not make a temporary file")?;
         for number in entries {
             writeln!(list, "{number};").context("could not write a temporary file")?;
@@ -120,6 +127,12 @@ impl PgDump {
             .arg(path_of(archive));
         written(command).await
     }
+}
+
+/// A table's name as a pattern that stands for this table alone.
+fn pattern(table: &TableName) -> String {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    format!("{}.{}", quoted(&table.schema), quoted(&table.name))
 }
 
 /// A path under which a child can open a file that has no name.

@@ -1,0 +1,136 @@
+//! The bases of an archive, as its files tell.
+
+use std::io;
+
+use super::{
+    hashed::{Hashed, Seen},
+    store::Directory,
+};
+use crate::frames::manifest::{FILE, LONGEST, Manifest, Name};
+
+/// The directory of the bases.
+const BASES: &str = "bases";
+
+/// A base, or what is left of one.
+#[derive(Debug)]
+pub(crate) struct Base {
+    /// Its name.
+    pub name: Name,
+    /// How it is.
+    pub state: State,
+}
+
+/// How a base is.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// It has its manifest, so all of it was written.
+    Made(Box<Manifest>),
+    /// It has none: it is being made, or who made it was killed. It counts for nothing.
+    Unfinished,
+    /// It has one that is not as it was written.
+    Damaged(String),
+}
+
+/// The bases of an archive.
+#[derive(Debug, Default)]
+pub(crate) struct Bases {
+    /// By their names, so the oldest comes first.
+    pub bases: Vec<Base>,
+    /// Paths of what is no base, and does not belong there.
+    pub strangers: Vec<String>,
+}
+
+impl Bases {
+    /// Reads the manifests of all bases of an archive.
+    pub(crate) fn read(store: &Directory, archive: &str) -> io::Result<Bases> {
+        let mut found = Bases::default();
+        for directory in store.list(BASES)? {
+            match Name::try_from(directory.clone()) {
+                Ok(name) => {
+                    let state = state(store, archive, &name)?;
+                    found.bases.push(Base { name, state });
+                }
+                Err(_) => found.strangers.push(format!("{BASES}/{directory}")),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The bases that are whole as far as their manifests say, the oldest first.
+    pub(crate) fn made(&self) -> impl DoubleEndedIterator<Item = &Manifest> {
+        self.bases.iter().filter_map(|base| match &base.state {
+            State::Made(manifest) => Some(&**manifest),
+            State::Unfinished | State::Damaged(_) => None,
+        })
+    }
+
+    /// What is wrong: path and fault.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = (String, String)> {
+        let strangers = self.strangers.iter();
+        let strangers = strangers.map(|path| (path.clone(), "it is no base".to_owned()));
+        let damaged = self.bases.iter().filter_map(|base| match &base.state {
+            State::Damaged(why) => Some((base.name.path(FILE), why.clone())),
+            State::Made(_) | State::Unfinished => None,
+        });
+        strangers.chain(damaged)
+    }
+}
+
+fn state(store: &Directory, archive: &str, name: &Name) -> io::Result<State> {
+    let path = name.path(FILE);
+    let size = match store.size(&path) {
+        Ok(size) => size,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::Unfinished),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Ok(State::Damaged("the base is no directory".into()));
+        }
+        Err(error) => return Err(error),
+    };
+    if size > LONGEST {
+        return Ok(State::Damaged(format!("it has {size} bytes")));
+    }
+    let Some(bytes) = store.read(&path)? else {
+        return Ok(State::Unfinished);
+    };
+    Ok(match Manifest::read(&bytes) {
+        Err(bad) => State::Damaged(bad.to_string()),
+        Ok(manifest) if manifest.archive != archive => {
+            State::Damaged(format!("it is of another archive, {}", manifest.archive))
+        }
+        Ok(manifest) if manifest.base != *name => {
+            State::Damaged(format!("it is that of {}", manifest.base))
+        }
+        Ok(manifest) => State::Made(Box::new(manifest)),
+    })
+}
+
+/// What is wrong with the files of a base, by path, as far as sizes and hashes tell.
+pub(crate) fn damage(store: &Directory, manifest: &Manifest) -> io::Result<Vec<(String, String)>> {
+    let mut faults = Vec::new();
+    for object in manifest.objects() {
+        let path = manifest.base.path(&object.path);
+        match hash(store, &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                faults.push((path, "it is missing".into()));
+            }
+            Err(error) => faults.push((path, format!("it cannot be read: {error}"))),
+            Ok(seen) if seen.bytes != object.bytes => {
+                let why = format!("it has {} bytes in place of {}", seen.bytes, object.bytes);
+                faults.push((path, why));
+            }
+            Ok(seen) if seen.sha != object.sha => {
+                let why = "it is not what was written: its hash is another one";
+                faults.push((path, why.into()));
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(faults)
+}
+
+/// Size and hash of a file.
+fn hash(store: &Directory, path: &str) -> io::Result<Seen> {
+    let mut file = Hashed::new(store.open(path)?);
+    io::copy(&mut file, &mut io::sink())?;
+    Ok(file.finish().1)
+}

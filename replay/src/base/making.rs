@@ -1,0 +1,120 @@
+//! What a base is made of, and how.
+
+use std::{fmt::Display, sync::Arc, time::Instant};
+
+use admin::{
+    config::{ArchiveConfig, ReplayConfig, SubscriberConfig},
+    exit::{Exit, Failure},
+};
+use anyhow::anyhow;
+use sql::{
+    connect::{ApplicationName, ConnectInfo, Purpose, Session},
+    event::shape::Shape,
+    install::ownership::Schema,
+    name::TableName,
+};
+
+use super::pace::Pace;
+use crate::{
+    archive::store::Directory,
+    frames::manifest::{Kind, Missing, Name},
+};
+
+/// Where the rows are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum From<'a> {
+    /// Off a subscriber, at its position.
+    Subscriber(&'a SubscriberConfig),
+    /// Off the provider, at a tick that is made for it.
+    Provider,
+}
+
+impl From<'_> {
+    /// The name in the manifest.
+    pub(super) fn name(&self) -> String {
+        match self {
+            From::Subscriber(one) => one.source_name().to_owned(),
+            From::Provider => "provider".into(),
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            From::Subscriber(_) => Kind::Subscriber,
+            From::Provider => Kind::Provider,
+        }
+    }
+}
+
+/// What a base is made of, and how.
+pub(crate) struct Making<'a> {
+    /// The job.
+    pub config: &'a ReplayConfig,
+    /// The archive.
+    pub archive: &'a ArchiveConfig,
+    /// Where the rows are read.
+    pub from: From<'a>,
+    /// The only tables; empty: all.
+    pub tables: &'a [TableName],
+    /// What the operator calls it.
+    pub label: Option<String>,
+    /// Streams that read at the same time.
+    pub streams: usize,
+    /// The rate at which rows are read; None: no limit.
+    pub pace: Option<Arc<Pace>>,
+    /// When to give up waiting for the archive; None: never.
+    pub deadline: Option<Instant>,
+}
+
+/// A table that the archive keeps.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    /// Its present name.
+    pub(super) table: TableName,
+    /// Its oid on the provider.
+    pub(super) oid: u32,
+    /// Its newest shape.
+    pub(super) shape: Shape,
+    /// The shape as the provider wrote it.
+    pub(super) text: serde_json::Value,
+}
+
+impl Making<'_> {
+    /// A session that reads for the base.
+    pub(super) async fn connect(
+        &self,
+        to: &ConnectInfo,
+        schemas: &[Schema],
+    ) -> Result<Session, Failure> {
+        let name = ApplicationName::new(Purpose::Base, &self.config.daemon.job_name);
+        Ok(to.connect_for(&name, schemas).await?)
+    }
+}
+
+/// Where the objects of a base go.
+#[derive(Clone, Copy)]
+pub(super) struct Writing<'a> {
+    pub(super) store: &'a Directory,
+    pub(super) name: &'a Name,
+}
+
+/// A table that the base lacks.
+pub(super) fn missing(table: &TableName, why: impl Display) -> Missing {
+    Missing {
+        schema: table.schema.clone(),
+        name: table.name.clone(),
+        why: why.to_string(),
+    }
+}
+
+/// An object is there that would be made.
+pub(super) fn already(name: &Name) -> Failure {
+    let text = format!("there is a base {name} already, or what is left of one");
+    Failure::message(Exit::Failed, text).with_hint("repeat it")
+}
+
+/// An object cannot be made.
+pub(super) fn unwritable(name: &Name, error: std::io::Error) -> Failure {
+    let error = anyhow!(error).context(format!("base {name} cannot be written"));
+    Failure::new(Exit::Failed, error)
+}
