@@ -2,7 +2,7 @@
 //!
 //! `subscriber::batch_loop` is the story of one batch. The modules around it are:
 //!
-//! - `queue`: the provider's side;
+//! - `queue`: the provider's side; `files`: an archive in its place;
 //! - `reading`, `change`, `fold` and `batch`: from events to folded parts; the last three are pure;
 //! - `set`: which of several hosts is followed;
 //! - `lost`: what a provider of the past has taken that the later one never had;
@@ -23,6 +23,7 @@ pub mod cli;
 mod command;
 mod copy;
 mod daemon;
+mod files;
 mod fold;
 pub mod frames;
 mod http;

@@ -149,9 +149,10 @@ pub(crate) fn reaches(store: &Directory, identity: &Identity, at: Place) -> Resu
 }
 
 /// Follows a chain, segment by segment.
-#[derive(Debug)]
-pub(crate) struct Follow<'a> {
-    identity: &'a Identity,
+#[derive(Clone, Debug)]
+pub(crate) struct Follow {
+    /// The archive's own identity.
+    archive: String,
     /// The number that comes next.
     seq: u64,
     /// The hash of the line before; None: that line cannot be read.
@@ -160,14 +161,24 @@ pub(crate) struct Follow<'a> {
     at: Option<Place>,
 }
 
-impl<'a> Follow<'a> {
+impl Follow {
     /// At the begin of an archive.
-    pub(crate) fn new(identity: &'a Identity) -> Follow<'a> {
+    pub(crate) fn new(identity: &Identity) -> Follow {
         Follow {
-            identity,
+            archive: identity.archive.clone(),
             seq: 1,
             prev: Some(identity.sha.clone()),
             at: Some(identity.begin),
+        }
+    }
+
+    /// At a segment of which nothing is known but its number.
+    pub(crate) fn at(identity: &Identity, seq: u64) -> Follow {
+        Follow {
+            archive: identity.archive.clone(),
+            seq,
+            prev: (seq == 1).then(|| identity.sha.clone()),
+            at: None,
         }
     }
 
@@ -209,7 +220,7 @@ impl<'a> Follow<'a> {
     fn line(&self, name: Name, stored: &Stored) -> Vec<String> {
         let line = &stored.line;
         let mut faults = Vec::new();
-        if line.archive != self.identity.archive {
+        if line.archive != self.archive {
             faults.push(format!("it is of another archive, {}", line.archive));
         }
         if line.name() != name {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::value::RawValue;
+use sql::queue::lineage::Lineage;
 use zstd::stream::write::Encoder;
 
 use crate::frames::{
@@ -30,6 +31,15 @@ pub(super) struct FrameSpan {
     pub to: Place,
     /// Its ticks.
     pub ticks: Vec<TickEntry>,
+    /// The nodes that its events may come from, and what its last tick contains of other nodes' queues.
+    pub lineage: Lineage,
+}
+
+impl FrameSpan {
+    fn path(&self) -> Vec<Number> {
+        let nodes = self.lineage.path.0.iter();
+        nodes.map(|node| Number(node.0)).collect()
+    }
 }
 
 /// The events of a part of a frame, until the part is whole.
@@ -174,6 +184,11 @@ impl Filling {
             sequences,
             shapes: shapes.collect(),
             later: events.later,
+            path: match part {
+                0 => span.path(),
+                _ => Vec::new(),
+            },
+            origins: span.lineage.origins.clone().filter(|_| part == 0),
         };
         let header = serde_json::to_vec(&header).map_err(io::Error::other)?;
         self.raw_bytes += record::write(&mut self.body, Kind::Frame, &header)?;

@@ -152,6 +152,7 @@ impl<'a> FrameLoop<'a> {
             from: Place::from(self.position),
             to: Place::from(to),
             ticks: self.ticks(batch).await?,
+            lineage: batch.lineage.clone(),
         };
         let mut sequences = self.changed_sequences().await?;
         self.since.get_or_insert_with(Instant::now);

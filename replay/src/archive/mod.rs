@@ -2,6 +2,7 @@
 //!
 //! - `store`: the directory; `identity`: whose archive it is; `chain`: its segments, and whether they are in order;
 //! - `bases`: what there is to restore from;
+//! - `unpacked`: the body of a segment; `verify`: reads all of them;
 //! - `filling`: a segment in memory; `writer`: publishes it;
 //! - `hashed`: hashes what is read or written;
 //! - `shapes`: the shapes that events name; `hold`: where the archive goes on;
@@ -18,8 +19,9 @@ pub(crate) mod life;
 mod shapes;
 pub(crate) mod shared;
 pub(crate) mod store;
+pub(crate) mod unpacked;
 pub(crate) mod verify;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -168,6 +168,11 @@ impl Directory {
         Ok(fs::metadata(self.root.join(path))?.len())
     }
 
+    /// Whether there is a file of that name.
+    pub(crate) fn has(&self, path: &str) -> io::Result<bool> {
+        self.root.join(path).try_exists()
+    }
+
     /// Opens a file for reading.
     pub(crate) fn open(&self, path: &str) -> io::Result<File> {
         File::open(self.root.join(path))

@@ -2,6 +2,8 @@
 
 use std::{fs, path::PathBuf};
 
+use sql::queue::lineage::Lineage;
+
 use super::{
     filling::{Filling, FrameSpan, PartEvents},
     identity::Identity,
@@ -16,21 +18,21 @@ use crate::frames::{
     tests::event,
 };
 
-const JOB: &str = "job1";
-const QUEUE: &str = "q1";
+pub(crate) const JOB: &str = "job1";
+pub(crate) const QUEUE: &str = "q1";
 
-fn place(tick: i64) -> Place {
+pub(crate) fn place(tick: i64) -> Place {
     Place(Number(7), Number(tick), Number(tick * 10))
 }
 
 /// An archive in a directory of its own, whose tick N shows the transactions below 100 N.
-struct Made {
+pub(crate) struct Made {
     scratch: tempfile::TempDir,
     name: &'static str,
 }
 
 impl Made {
-    fn new() -> Made {
+    pub(crate) fn new() -> Made {
         let made = Made {
             scratch: tempfile::tempdir().unwrap(),
             name: "a",
@@ -40,12 +42,41 @@ impl Made {
         made
     }
 
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.scratch.path().join(self.name)
     }
 
-    fn store(&self) -> Directory {
+    pub(crate) fn store(&self) -> Directory {
         Directory::new(&self.root())
+    }
+
+    /// Publishes a segment of these parts of frames.
+    pub(crate) fn publish(&self, parts: &[Part]) {
+        let mut writer = self.writer();
+        let mut filling = Filling::new(writer.end().at, None).unwrap();
+        for part in parts {
+            let mut events = PartEvents::default();
+            for (id, txid) in part.events {
+                events.add(&event(*id, *txid), None);
+            }
+            let span = FrameSpan {
+                from: place(part.from),
+                to: place(part.to),
+                ticks: (part.from + 1..=part.to).map(tick).collect(),
+                lineage: Lineage::default(),
+            };
+            filling
+                .put(&span, part.number, part.last, Vec::new(), events)
+                .unwrap();
+        }
+        writer.publish(filling).unwrap();
+    }
+
+    /// Publishes that events are missing.
+    pub(crate) fn publish_hole(&self, to: i64) {
+        let mut writer = self.writer();
+        let from = writer.end().at;
+        writer.publish_hole(from, place(to), "given away").unwrap();
     }
 
     fn writer(&self) -> Writer {
@@ -64,6 +95,11 @@ impl Made {
 
     fn path(&self, seq: u64) -> PathBuf {
         let tick = i64::try_from(seq).unwrap() * 2 - 1;
+        self.root().join(Name::of(seq, place(tick)).path())
+    }
+
+    /// The path of the segment that begins after a tick.
+    pub(crate) fn path_of(&self, seq: u64, tick: i64) -> PathBuf {
         self.root().join(Name::of(seq, place(tick)).path())
     }
 
@@ -97,6 +133,16 @@ impl Made {
     }
 }
 
+/// A part of a frame; each event has a number and a transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) number: u32,
+    pub(crate) last: bool,
+    pub(crate) events: &'a [(i64, i64)],
+}
+
 fn tick(tick: i64) -> TickEntry {
     let time = Time::try_from("2026-11-28T02:07:11.000000Z".to_owned()).unwrap();
     TickEntry(
@@ -112,6 +158,7 @@ fn put(filling: &mut Filling, from: i64, part: u32, last: bool) {
         from: place(from),
         to: place(from + 1),
         ticks: vec![tick(from + 1)],
+        lineage: Lineage::default(),
     };
     let mut events = PartEvents::default();
     let id = from * 100 + i64::from(part);

@@ -1,16 +1,16 @@
 //! Reads every object of an archive, and names each that is not as it was written.
 
-use std::io::{self, Read as _};
+use std::io;
 
 use super::{
     bases::{self, Bases},
     chain::{self, Follow, Listing, Stored},
-    hashed::Hashed,
     identity::Identity,
     store::Directory,
+    unpacked,
 };
 use crate::frames::{
-    body::{BadBody, Counts, Frames},
+    body::{Counts, Frames},
     place::Place,
     segment::{Line, Name},
 };
@@ -103,7 +103,8 @@ fn body(store: &Directory, name: Name, stored: &Stored, frames: &mut Frames) -> 
     if line.hole.is_some() {
         frames.go_on_at(line.to);
     }
-    let fault = match followed(store, name, stored, frames) {
+    let followed = unpacked::checked(store, name, stored, |body| frames.follow(body));
+    let fault = match followed {
         Err(bad) => Some(bad.to_string()),
         Ok(counts) => differing(line, counts, frames.at()),
     };
@@ -111,30 +112,6 @@ fn body(store: &Directory, name: Name, stored: &Stored, frames: &mut Frames) -> 
         frames.go_on_at(line.to);
     }
     fault
-}
-
-fn followed(
-    store: &Directory,
-    name: Name,
-    stored: &Stored,
-    frames: &mut Frames,
-) -> Result<Counts, BadBody> {
-    let line = &stored.line;
-    if !line.sealed.is_empty() {
-        let why = "its body is encrypted, which this version cannot read";
-        return Err(BadBody::Wrong(why.into()));
-    }
-    let mut file = store.open(&name.path())?;
-    io::copy(&mut file.by_ref().take(stored.body_at), &mut io::sink())?;
-    let mut file = Hashed::new(file);
-    let counts = frames.follow(zstd::stream::read::Decoder::new(&mut file)?);
-    // The hash says more than what it leads to, so it counts first.
-    io::copy(&mut file, &mut io::sink())?;
-    if file.finish().1.sha != line.body_sha {
-        let why = "its body is not what was written: its hash is another one";
-        return Err(BadBody::Wrong(why.into()));
-    }
-    counts
 }
 
 /// What the line says and the body does not.

@@ -168,6 +168,18 @@ impl Decoder {
         change
     }
 
+    /// Learns a shape that stands beside events, unless it is known: what its own event has said of it counts.
+    pub(crate) fn learn_beside(&mut self, shape: Shape) {
+        if !self.shapes.contains_key(&shape.shape) {
+            self.learn(shape, None);
+        }
+    }
+
+    /// The table of a shape, by its oid on the provider; none: the shape is not known.
+    pub(crate) fn table_of(&self, shape: ShapeId) -> Option<u32> {
+        self.shapes.get(&shape).map(|known| known.shape.table.oid)
+    }
+
     /// The newest shape of a table.
     pub(crate) fn newest(&self, table_oid: u32) -> Option<&Arc<Shape>> {
         self.shapes

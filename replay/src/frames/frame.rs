@@ -29,6 +29,12 @@ pub struct Header {
     /// (`trunkline.event_now`): each event's number, and the text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub later: Vec<(Number, String)>,
+    /// Of part 0: the nodes that the events may come from, the queue's own first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<Number>,
+    /// Of part 0: what the tick `to` contains of other nodes' queues, as `pgq.tick.tick_origins` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origins: Option<String>,
 }
 
 /// A tick: number, tag, time by the provider's clock, and snapshot.

@@ -62,6 +62,19 @@ impl Time {
     pub fn of(time: SystemTime) -> Option<Time> {
         Timestamp::try_from(time).ok().map(Time)
     }
+
+    /// Reads a time as a person writes it, to the microsecond; None: it is none, or has no zone.
+    pub fn read(text: &str) -> Option<Time> {
+        let time: Timestamp = text.parse().ok()?;
+        Timestamp::from_microsecond(time.as_microsecond())
+            .ok()
+            .map(Time)
+    }
+
+    /// The time as the server's driver has it.
+    pub fn system(self) -> SystemTime {
+        SystemTime::from(self.0)
+    }
 }
 
 impl From<Time> for String {

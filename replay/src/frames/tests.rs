@@ -146,6 +146,8 @@ fn header(from: i64, to: i64, part: u32, last: bool) -> Header {
         sequences: Vec::new(),
         shapes: Vec::new(),
         later: Vec::new(),
+        path: Vec::new(),
+        origins: None,
     }
 }
 
@@ -174,6 +176,11 @@ fn the_begin_of_a_frame_is_what_it_always_was() {
     header.later.push((Number(9), "1 2".into()));
     let text = serde_json::to_string(&header).unwrap();
     assert!(text.ends_with(r#","later":[["9","1 2"]]}"#), "{text}");
+    header.path.push(Number(-3));
+    header.origins = Some("[[1, 2, 3]]".into());
+    let text = serde_json::to_string(&header).unwrap();
+    let end = r#","later":[["9","1 2"]],"path":["-3"],"origins":"[[1, 2, 3]]"}"#;
+    assert!(text.ends_with(end), "{text}");
     let read: Header = serde_json::from_str(&text).unwrap();
     assert_eq!(serde_json::to_string(&read).unwrap(), text);
 }

@@ -15,6 +15,7 @@ use tokio_postgres::{Client, CopyOutStream};
 
 use crate::{
     change::{Change, Decoder, Later},
+    files::stream::FileEvents,
     trouble::Trouble,
 };
 
@@ -58,8 +59,16 @@ impl<const N: usize> RawEvents<N> {
 
 /// The events of an open batch, decoded.
 pub(crate) struct Events<'a> {
-    rows: RawEvents<COLUMNS>,
+    rows: Rows,
     decoder: &'a mut Decoder,
+}
+
+/// Where events come from.
+enum Rows {
+    /// The provider's queue.
+    Queue(RawEvents<COLUMNS>),
+    /// The files of an archive.
+    Files(FileEvents),
 }
 
 impl<'a> Events<'a> {
@@ -70,28 +79,55 @@ impl<'a> Events<'a> {
         decoder: &'a mut Decoder,
     ) -> Result<Events<'a>, Trouble> {
         Ok(Events {
-            rows: RawEvents::open(client, &batch.copy_events()).await?,
+            rows: Rows::Queue(RawEvents::open(client, &batch.copy_events()).await?),
             decoder,
         })
     }
 
+    /// The events of a batch of an archive.
+    pub(crate) fn of_files(events: FileEvents, decoder: &'a mut Decoder) -> Events<'a> {
+        Events {
+            rows: Rows::Files(events),
+            decoder,
+        }
+    }
+
     /// The next event's number and its change; none at the batch's end.
     pub(crate) async fn next(&mut self) -> Result<Option<(i64, Change)>, Trouble> {
-        let Some(tuple) = self.rows.next().await? else {
-            return Ok(None);
-        };
-        let (event, later) = raw_event(&tuple).map_err(unreadable)?;
-        let event_id = event.ev_id;
-        let change = self.decoder.decode(event, later);
-        let change = change.map_err(|error| Trouble::Operator {
-            doing: format!("could not decode event {event_id}"),
-            advice: "capture on the provider and replay are of different versions, or the event \
-                     was written by hand: see its row in the queue's event tables"
-                .into(),
-            source: anyhow::Error::new(error),
-        })?;
-        Ok(Some((event_id, change)))
+        match &mut self.rows {
+            Rows::Queue(rows) => {
+                let Some(tuple) = rows.next().await? else {
+                    return Ok(None);
+                };
+                let (event, later) = raw_event(&tuple).map_err(unreadable)?;
+                decoded(self.decoder, event, later).map(Some)
+            }
+            Rows::Files(events) => match events.next(self.decoder).await? {
+                None => Ok(None),
+                Some(found) => {
+                    let (event, later) = found.raw().map_err(unreadable)?;
+                    decoded(self.decoder, event, later).map(Some)
+                }
+            },
+        }
     }
+}
+
+fn decoded(
+    decoder: &mut Decoder,
+    event: RawEvent<'_>,
+    later: Later<'_>,
+) -> Result<(i64, Change), Trouble> {
+    let event_id = event.ev_id;
+    let change = decoder.decode(event, later);
+    let change = change.map_err(|error| Trouble::Operator {
+        doing: format!("could not decode event {event_id}"),
+        advice: "capture on the provider and replay are of different versions, or the event \
+                 was written by hand: see its row in the queue's event tables"
+            .into(),
+        source: anyhow::Error::new(error),
+    })?;
+    Ok((event_id, change))
 }
 
 /// The trouble of a COPY that has not the form that was asked for.

@@ -57,6 +57,15 @@ impl<const N: usize> Tuple<N> {
         self.row.get(range)
     }
 
+    /// How many bytes the row takes.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a row has a count of fields at least"
+    )]
+    pub fn len(&self) -> usize {
+        self.row.len()
+    }
+
     /// The row's first fields as a row of their own, as the server would have sent it.
     pub fn first(&self, fields: i16) -> Vec<u8> {
         let count = size_of::<i16>();

@@ -9,6 +9,7 @@
 
 mod base;
 mod beside;
+mod feed;
 mod files;
 mod hole;
 mod kill;

@@ -11,7 +11,7 @@ use super::{SOON, as_text, assert_whole, column, frames, last_values, made, queu
 const TABLES: &str = "create table t (id serial primary key, v text); create table u (id int primary key, v text); create table w (id int primary key)";
 
 /// Has the queue make a tick of what is committed.
-fn tick(replication: &Replication) {
+pub(super) fn tick(replication: &Replication) {
     let last = "select last_tick_id from pgq.get_queue_info('q1')";
     let before = replication.on_provider(last);
     replication.on_provider("select pgq.force_tick('q1')");
@@ -19,14 +19,16 @@ fn tick(replication: &Replication) {
 }
 
 /// Transactions that end in another order than they began in, over several ticks, with DDL among them.
-fn write(replication: &Replication) {
+pub(super) fn write(replication: &Replication, round: usize) {
     let (cluster, db) = (&replication.provider, replication.db());
     let early = Session::holding(cluster, db, "insert into t (v) values ('early')");
     replication.on_provider("insert into t (v) select 'x' || i from generate_series(1, 300) i");
     tick(replication);
-    let late = Session::holding(cluster, db, "insert into w values (1)");
+    let late = Session::holding(cluster, db, &format!("insert into w values ({round})"));
     replication.on_provider("update t set v = v || 'y' where id % 3 = 0");
-    replication.on_provider("alter table u add column w int default 5");
+    if round == 0 {
+        replication.on_provider("alter table u add column w int default 5");
+    }
     tick(replication);
     early.ask("savepoint a; delete from t where id = 7; rollback to a; delete from t where id = 8; commit");
     replication.on_provider("truncate u");
@@ -75,7 +77,7 @@ fn keeps_the_queue(server: &Server) {
     let replication = made(server, "", "");
     running(&replication, TABLES);
     replication.replay.run(&["stop"]).ok();
-    write(&replication);
+    write(&replication, 0);
     replication.replay.run(&["start", "-d"]).ok();
     assert_whole(&replication);
     let frames = frames(&replication);

@@ -2,6 +2,7 @@
 
 mod cat;
 mod check;
+mod feed;
 mod install;
 mod list;
 mod opened;
@@ -15,7 +16,7 @@ use admin::{
 };
 use sql::near;
 
-use self::{cat::CatArgs, list::ListArgs, show::ShowArgs, switch::SwitchArgs};
+use self::{cat::CatArgs, feed::FeedArgs, list::ListArgs, show::ShowArgs, switch::SwitchArgs};
 pub(super) use self::{install::install, opened::captured};
 use super::Job;
 
@@ -43,6 +44,8 @@ enum Deed {
     Switch(SwitchArgs),
     /// Print segments as lines of JSON
     Cat(CatArgs),
+    /// Bring a subscriber's database up by the archive's files, without the provider
+    Feed(FeedArgs),
 }
 
 /// Runs the command.
@@ -55,6 +58,7 @@ pub(crate) async fn run(job: &Job, args: &ArchiveArgs) -> Result<Exit, Failure> 
         Deed::Verify => verify::run(job, one),
         Deed::Switch(args) => switch::run(job, one, args).await,
         Deed::Cat(args) => cat::run(job, one, args),
+        Deed::Feed(args) => feed::run(job, one, args).await,
     }
 }
 
