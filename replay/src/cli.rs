@@ -25,6 +25,7 @@ use crate::command::{
     resync::ResyncArgs,
     sequences::{ListArgs, SequenceArgs},
     skip::SkipArgs,
+    uninstall::UninstallArgs,
 };
 
 /// Replicates tables of a provider into one or more subscribers.
@@ -137,6 +138,8 @@ enum Online {
     Archive(ArchiveArgs),
     /// Drop the one change that a parked table stands on; who dropped what is kept
     Skip(SkipArgs),
+    /// Take everything of ours out of the databases; tables keep their rows
+    Uninstall(UninstallArgs),
 }
 
 /// Runs the program and gives its exit code.
@@ -208,6 +211,7 @@ fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
             Online::Skip(args) => command::skip::run(&job.at_host().await?, &args).await,
             Online::Lost(args) => command::lost::run(job, &args).await,
             Online::Rejoin(args) => command::rejoin::run(job, &args).await,
+            Online::Uninstall(args) => command::uninstall::run(job, &args).await,
             Online::Status { json } => command::status::run(job, json).await,
         }
     })

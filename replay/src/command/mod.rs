@@ -19,6 +19,7 @@ pub(crate) mod skip;
 pub(crate) mod status;
 mod subscriber;
 pub(crate) mod tables;
+pub(crate) mod uninstall;
 pub(crate) mod wait;
 
 use admin::{

@@ -154,7 +154,7 @@ async fn names(provider: Option<&Session>, rows: &[TableRow]) -> Result<Names, F
 
 /// Takes a table out of the job on one subscriber, and brings back the indexes and constraints that an unfinished copy
 /// took away. The rows of an unfinished copy are deleted.
-async fn remove_from(
+pub(super) async fn remove_from(
     subscriber: &Session,
     role: SessionRole,
     one: &SubscriberConfig,

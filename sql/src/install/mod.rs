@@ -7,6 +7,7 @@ mod dump;
 pub mod installed;
 pub mod manifest;
 pub mod ownership;
+pub mod uninstall;
 
 use std::fmt::Write as _;
 use std::time::Duration;

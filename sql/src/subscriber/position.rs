@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::{GenericClient, Row, Statement, types::ToSql};
 
 use super::{path, session_role::SessionRole, table_state::COPIED_AGAIN};
-use crate::error::Error;
+use crate::error::{Error, column};
 use crate::install::ownership::{Schema, relation_exists};
 use crate::queue::lineage::Lineage;
 use crate::queue::tick::{Epoch, Tick, TickId, TickTag};
@@ -172,6 +172,14 @@ pub async fn register(
         .await
         .map_err(Error::database("store the position"))?;
     Ok(made == 1)
+}
+
+/// The consumers of all jobs that write this database, by their names.
+pub async fn consumers(client: &impl GenericClient) -> Result<Vec<String>, Error> {
+    let statement = "select consumer from trunkline.position order by consumer";
+    let rows = client.query(statement, &[]).await;
+    let rows = rows.map_err(Error::database("list the jobs that write this database"))?;
+    rows.iter().map(|row| column(row, 0)).collect()
 }
 
 /// Forgets a consumer that has no tables, with its sequences and conflicts.

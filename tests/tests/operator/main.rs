@@ -15,3 +15,4 @@ mod sessions;
 mod tls;
 mod trunkline;
 mod tutorial;
+mod uninstall;

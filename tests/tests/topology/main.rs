@@ -43,6 +43,7 @@ mod switchover_killed;
 mod switchover_many;
 mod switchover_refused;
 mod switchover_several;
+mod uninstall;
 
 use std::time::Duration;
 

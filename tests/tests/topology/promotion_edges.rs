@@ -174,7 +174,8 @@ fn a_move_that_is_tried_again_does_not_end_the_capture_that_it_has_come_for() {
         hosts.wait_ready(node);
         hosts.assert_same(node);
     }
-    // The move fails where it would be stored, after helen was registered at pollux; a sequence counts what is rolled back.
+    // The move fails where it would be stored, after helen was registered at pollux. A sequence counts what is rolled
+    // back.
     hosts.on(
         2,
         "create sequence tries; \

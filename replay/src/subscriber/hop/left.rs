@@ -6,8 +6,7 @@ use std::{collections::HashSet, convert::Infallible, time::Duration};
 use sql::{
     connect::{ApplicationName, Purpose, Session},
     install::ownership::Schema,
-    moment::{self, Tries},
-    provider::{self, Capture},
+    moment, provider,
     queue::{consumer, tick::Epoch},
     subscriber::{
         hop::{self, LeftUpstream},
@@ -16,7 +15,7 @@ use sql::{
 };
 use tracing::{debug, info, warn};
 
-use crate::{subscriber::shared::Subscription, table::helper, trouble::Trouble};
+use crate::{queue::leave, subscriber::shared::Subscription, trouble::Trouble};
 
 /// Time between two tries.
 const BETWEEN: Duration = Duration::from_secs(10);
@@ -104,36 +103,8 @@ async fn end(sub: &Subscription, left: &LeftUpstream, followed: Epoch) -> Result
         return Ok(());
     }
     moment::prepare(&provider).await?;
-    let captured = provider::captures(client, Some(queue)).await?;
-    let is_ours = |consumer: &str| consumer == sub.consumer;
-    for capture in captured {
-        if capture.consumers.iter().any(|one| is_ours(&one.consumer)) {
-            end_capture(sub, client, &capture).await?;
-        }
-    }
-    for one in consumer::list(client).await.map_err(Trouble::queue)? {
-        let is_ours = is_ours(&one.name) || helper::is_helper_of(&one.name, &sub.consumer);
-        if one.queue == queue && is_ours {
-            let ended = consumer::unregister(client, queue, &one.name).await;
-            ended.map_err(Trouble::queue)?;
-        }
-    }
-    Ok(())
-}
-
-/// Ends the capture of one table or sequence; its lock is tried for in moments.
-async fn end_capture(
-    sub: &Subscription,
-    client: &tokio_postgres::Client,
-    capture: &Capture,
-) -> Result<(), Trouble> {
-    let tries = Tries::within(moment::LIMIT);
-    loop {
-        match provider::end_capture(client, capture, &sub.consumer).await {
-            Ok(_) => return Ok(()),
-            Err(error) => tries.again(error).await?,
-        }
-    }
+    let left = leave::run(client, queue, &sub.consumer).await;
+    left.map_err(Trouble::queue)
 }
 
 async fn connect(sub: &Subscription, left: &LeftUpstream) -> Result<Session, Trouble> {
