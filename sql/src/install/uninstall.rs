@@ -1,6 +1,6 @@
 //! Takes our SQL objects out of a database. Touches schemas pgq, pgq_coop, pgq_ext and trunkline, our event triggers,
-//! and the database's `default_transaction_read_only` where a fence has set it. The roles `pgq_reader`, `pgq_writer` and
-//! `pgq_admin` are the server's, and stay.
+//! and the database's `default_transaction_read_only` where a fence has set it. The roles `pgq_reader`, `pgq_writer`
+//! and `pgq_admin` are the server's, and stay.
 
 use std::time::Duration;
 
