@@ -17,6 +17,7 @@ use crate::command::{
     adopt::AdoptArgs,
     archive::ArchiveArgs,
     base::BaseArgs,
+    compare::CompareArgs,
     lost::LostArgs,
     pause::ResumeArgs,
     rejoin::RejoinArgs,
@@ -134,6 +135,8 @@ enum Online {
     Rejoin(RejoinArgs),
     /// Make a base: the rows of an archive's tables, to restore from
     Base(BaseArgs),
+    /// Compare the tables of both sides while they are written; exit code 1 if a row differs
+    Compare(CompareArgs),
     /// Look at an archive: what it covers, and whether it is whole
     Archive(ArchiveArgs),
     /// Drop the one change that a parked table stands on; who dropped what is kept
@@ -208,6 +211,7 @@ fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
             Online::Adopt(args) => command::adopt::run(&job.at_host().await?, &args).await,
             Online::Base(args) => command::base::run(job, &args).await,
             Online::Archive(args) => command::archive::run(job, &args).await,
+            Online::Compare(args) => command::compare::run(&job.at_host().await?, &args).await,
             Online::Skip(args) => command::skip::run(&job.at_host().await?, &args).await,
             Online::Lost(args) => command::lost::run(job, &args).await,
             Online::Rejoin(args) => command::rejoin::run(job, &args).await,

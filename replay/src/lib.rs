@@ -9,6 +9,7 @@
 //! - `table`: the states of tables, pure;
 //! - `apply`: the subscriber's side;
 //! - `copy`: initial sync;
+//! - `compare`: both sides of a table, compared while it is written;
 //! - `archive`: a subscriber that keeps the queue in files, in the formats of `frames`;
 //! - `join`: how a table joins the replication.
 //!
@@ -21,6 +22,7 @@ mod batch;
 mod change;
 pub mod cli;
 mod command;
+mod compare;
 mod copy;
 mod daemon;
 mod files;

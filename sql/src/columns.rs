@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tokio_postgres::GenericClient;
 
-use crate::error::Error;
+use crate::{error::Error, name::TableName};
 
 /// The oids of the types of a table's columns, by the columns' names. Empty if there is no table with the oid.
 ///
@@ -51,4 +51,63 @@ pub async fn named(
                 .collect()
         })
         .map_err(Error::database("read a table's columns"))
+}
+
+/// What a comparison must know of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    /// The column's type with modifiers, as the server writes it where only `pg_catalog` is searched.
+    pub type_name: String,
+    /// The server itself brings the type.
+    pub is_of_server: bool,
+    /// Values of the type have no collation, or are ordered by their bytes.
+    pub is_in_byte_order: bool,
+    /// How far the order of the values is that of the rows in the table, from -1 to 1; none: not known.
+    pub correlation: Option<f32>,
+}
+
+/// The columns of a table, by their names.
+///
+/// # Errors
+/// [`Error::Database`] if there is no such table, or the catalog cannot be read.
+pub async fn described(
+    client: &impl GenericClient,
+    table: &TableName,
+) -> Result<HashMap<String, Described>, Error> {
+    // The provider of a database's collation is known from version 15 on; before, it is the C library.
+    client
+        .query(
+            "select a.attname::text, format_type(a.atttypid, a.atttypmod), \
+                    t.typnamespace = 'pg_catalog'::regnamespace and t.typtype = 'b', \
+                    a.attcollation = 0 or coalesce(case when c.collname = 'default' \
+                        then d.datcollate in ('C', 'POSIX') \
+                             and coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c' \
+                        else c.collname in ('C', 'POSIX') \
+                             and c.collnamespace = 'pg_catalog'::regnamespace end, false), \
+                    (select s.correlation from pg_catalog.pg_stats s join pg_catalog.pg_class r on r.oid = a.attrelid \
+                      join pg_catalog.pg_namespace n on n.oid = r.relnamespace \
+                      where s.schemaname = n.nspname and s.tablename = r.relname \
+                        and s.attname = a.attname and not s.inherited) \
+             from pg_catalog.pg_attribute a \
+             join pg_catalog.pg_type t on t.oid = a.atttypid \
+             join pg_catalog.pg_database d on d.datname = current_database() \
+             left join pg_catalog.pg_collation c on c.oid = a.attcollation \
+             where a.attrelid = $1::text::regclass and a.attnum > 0 and not a.attisdropped",
+            &[&table.quoted()],
+        )
+        .await
+        .and_then(|rows| {
+            rows.iter()
+                .map(|row| {
+                    let described = Described {
+                        type_name: row.try_get(1)?,
+                        is_of_server: row.try_get(2)?,
+                        is_in_byte_order: row.try_get(3)?,
+                        correlation: row.try_get(4)?,
+                    };
+                    Ok((row.try_get(0)?, described))
+                })
+                .collect()
+        })
+        .map_err(Error::database(format!("read the columns of {table}")))
 }

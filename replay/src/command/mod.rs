@@ -5,6 +5,7 @@ pub(crate) mod add;
 pub(crate) mod adopt;
 pub(crate) mod archive;
 pub(crate) mod base;
+pub(crate) mod compare;
 mod create;
 pub(crate) mod install;
 pub(crate) mod lost;

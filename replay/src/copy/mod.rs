@@ -23,12 +23,12 @@ pub(crate) mod plan;
 mod pooled;
 mod progress;
 pub(crate) mod restore;
-mod select;
+pub(crate) mod select;
 mod source;
 mod stream;
 mod table_lock;
 
-pub(crate) use self::forget::forget;
+pub(crate) use self::{forget::forget, source::lock};
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,7 +1,7 @@
 //! How a table's rows are read for its copy: the columns, and the rows that a filter takes. Pure.
 
 use sql::{
-    event::mapping::Filter,
+    event::{mapping::Filter, shape::Shape},
     name::{TableName, quote_ident},
 };
 
@@ -18,10 +18,38 @@ pub(super) struct Selection {
 
 /// A filter, with the present names of the table's columns.
 #[derive(Debug)]
-struct FilterNow {
-    condition: String,
+pub(crate) struct FilterNow {
+    /// The condition, under the names that it knows.
+    pub(crate) condition: String,
     /// The filter's columns, quoted: the present name of each, and the name in the filter.
-    names: Vec<(String, String)>,
+    pub(crate) names: Vec<(String, String)>,
+}
+
+impl FilterNow {
+    /// A filter on the rows of a shape.
+    pub(crate) fn of(filter: &Filter, shape: &Shape) -> Result<FilterNow, Trouble> {
+        let fields = table::filter_fields(filter, shape).map_err(|misfit| {
+            Trouble::unfollowable(&shape.table_name(), misfit.why, misfit.advice)
+        })?;
+        let now = fields.iter().map(|&field| &shape.columns[field].name);
+        let known = filter.columns.iter().map(|column| &column.name);
+        Ok(FilterNow {
+            condition: filter.condition.clone(),
+            names: now
+                .zip(known)
+                .map(|(now, known)| (quote_ident(now), quote_ident(known)))
+                .collect(),
+        })
+    }
+
+    /// A name that begins like this, and that no name of the filter begins with.
+    pub(crate) fn free_name(&self, name: &str) -> String {
+        let mut free = name.to_owned();
+        while self.names.iter().any(|(_, known)| known.starts_with(&free)) {
+            free.push('_');
+        }
+        free
+    }
 }
 
 /// A query for rows of one relation, to which a part adds its pages.
@@ -34,27 +62,10 @@ pub(super) struct Select {
 impl Selection {
     /// The columns and rows that a target takes of its provider's table.
     pub(super) fn of(target: &Target, filter: Option<&Filter>) -> Result<Selection, Trouble> {
-        let shape = &target.shape;
-        let filter = match filter {
-            None => None,
-            Some(filter) => {
-                let fields = table::filter_fields(filter, shape).map_err(|misfit| {
-                    Trouble::unfollowable(&shape.table_name(), misfit.why, misfit.advice)
-                })?;
-                let now = fields.iter().map(|&field| &shape.columns[field].name);
-                let known = filter.columns.iter().map(|column| &column.name);
-                Some(FilterNow {
-                    condition: filter.condition.clone(),
-                    names: now
-                        .zip(known)
-                        .map(|(now, known)| (quote_ident(now), quote_ident(known)))
-                        .collect(),
-                })
-            }
-        };
+        let filter = filter.map(|filter| FilterNow::of(filter, &target.shape));
         Ok(Selection {
             columns: target.copied_columns(),
-            filter,
+            filter: filter.transpose()?,
         })
     }
 
@@ -69,14 +80,7 @@ impl Selection {
         };
         // The filter sees its columns under the names that it knows, which may belong to other columns by now. So the
         // columns that are read get names of their own.
-        let mut prefix = "c".to_owned();
-        while filter
-            .names
-            .iter()
-            .any(|(_, known)| known.starts_with(&prefix))
-        {
-            prefix.push('_');
-        }
+        let prefix = filter.free_name("c");
         let names: Vec<String> = (0..self.columns.len())
             .map(|n| format!("{prefix}{n}"))
             .collect();

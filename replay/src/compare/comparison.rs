@@ -1,0 +1,241 @@
+//! The comparison of one table: its sessions, its plan, and the questions to both sides.
+
+use std::time::{Duration, Instant};
+
+use sql::{
+    connect::Session,
+    provider,
+    queue::tick::{self, SnapshotText},
+    subscriber::{session_role::SessionRole, table_state::TableRow},
+};
+
+use super::{
+    judge::{self, Look},
+    plan::{self, Plan},
+    sides::{Provider, Question, Subscriber},
+    statements::{Side, fields},
+};
+use crate::trouble::Trouble;
+
+/// Rows of a stretch of keys. Each question takes a fraction of a second, and a stretch that differs is listed whole.
+const STRETCH: u32 = 50_000;
+
+/// Time between two looks for a tick or a position.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Time between two requests for a tick.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Why a comparison ends early.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The table cannot be compared.
+    Trouble(Trouble),
+    /// Changes in flight have not arrived in time.
+    Late(String),
+}
+
+impl From<Trouble> for Stop {
+    fn from(trouble: Trouble) -> Stop {
+        Stop::Trouble(trouble)
+    }
+}
+
+impl From<sql::Error> for Stop {
+    fn from(error: sql::Error) -> Stop {
+        Stop::Trouble(error.into())
+    }
+}
+
+/// What a comparison is to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// The key after which it begins, as a record; none: at the beginning.
+    pub(crate) after: Option<String>,
+    /// How much of the table is compared, as a share of 1.
+    pub(crate) share: f64,
+    /// Rows that differ after which it ends.
+    pub(crate) most: usize,
+    /// How long changes in flight may take to arrive.
+    pub(crate) patience: Duration,
+}
+
+/// The sessions of a comparison.
+pub(crate) struct Sessions<'a> {
+    /// To the provider.
+    pub(crate) provider: &'a Session,
+    /// To the provider, for what is asked meanwhile.
+    pub(crate) beside: &'a Session,
+    /// To the subscriber.
+    pub(crate) subscriber: &'a Session,
+}
+
+/// The comparison of one table.
+pub(crate) struct Comparison<'a> {
+    queue: &'a str,
+    pub(super) sessions: &'a Sessions<'a>,
+    provider: Provider<'a>,
+    beside: Provider<'a>,
+    subscriber: Subscriber<'a>,
+    pub(super) plan: Plan,
+    pub(super) options: Options,
+}
+
+impl<'a> Comparison<'a> {
+    /// Prepares the comparison of a table that is `ok`.
+    pub(crate) async fn open(
+        queue: &'a str,
+        consumer: &'a str,
+        row: &'a TableRow,
+        sessions: &'a Sessions<'a>,
+        role: SessionRole,
+        options: Options,
+    ) -> Result<Comparison<'a>, Stop> {
+        let (here, there) = (sessions.provider, sessions.subscriber);
+        let (plan, target) = plan::plan(queue, row, here, there, role).await?;
+        if options.after.is_some() && !plan.by_range {
+            return Err(Stop::Trouble(Trouble::misfit(
+                &row.table,
+                "its rows do not lie in the order of its key, or two servers may order the key in two ways: it is \
+                    compared as a whole"
+                    .into(),
+                "leave out --after",
+            )));
+        }
+        let digits = plan.digits;
+        let provider = |session| Provider {
+            session,
+            row,
+            digits,
+        };
+        Ok(Comparison {
+            queue,
+            sessions,
+            provider: provider(here),
+            beside: provider(sessions.beside),
+            subscriber: Subscriber {
+                session: there,
+                consumer,
+                row,
+                target,
+                digits,
+            },
+            plan,
+            options,
+        })
+    }
+
+    /// Whether rows are told apart by a key.
+    pub(crate) fn has_key(&self) -> bool {
+        !self.plan.here.key.is_empty()
+    }
+
+    /// The names of the key's columns.
+    pub(crate) fn key_names(&self) -> Vec<&str> {
+        let key = self.plan.here.key.iter();
+        key.map(|column| column.name.as_str()).collect()
+    }
+
+    /// Waits until the subscriber has applied all that a snapshot of the provider shows.
+    pub(super) async fn arrive(&self, snapshot: &SnapshotText) -> Result<(), Stop> {
+        let started = Instant::now();
+        let late = |what: &str| {
+            let seconds = self.options.patience.as_secs_f64();
+            Stop::Late(format!("{what} within {seconds} s"))
+        };
+        let session = &**self.sessions.provider;
+        let mut asked: Option<Instant> = None;
+        let wanted = loop {
+            if let Some(tick) = provider::tick_containing(session, self.queue, snapshot).await? {
+                break tick;
+            }
+            if started.elapsed() > self.options.patience {
+                return Err(late("there was no tick: does the ticker run?"));
+            }
+            if asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
+                tick::force(session, self.queue).await?;
+                asked = Some(Instant::now());
+            }
+            tokio::time::sleep(LOOK).await;
+        };
+        let epoch = provider::queue_epoch(session, self.queue).await?;
+        loop {
+            let place = self.subscriber.place().await?;
+            if epoch != Some(place.epoch) {
+                return Err(Stop::Trouble(Trouble::passing(
+                    "could not compare with this provider",
+                    anyhow::anyhow!("the subscriber's position is one in another queue"),
+                )));
+            }
+            if place.tick >= wanted {
+                return Ok(());
+            }
+            if started.elapsed() > self.options.patience {
+                let why = place.stands_still.unwrap_or("does replay run?");
+                let what = format!(
+                    "the subscriber stands at tick {} and did not come to tick {wanted} ({why})",
+                    place.tick
+                );
+                return Err(late(&what));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    pub(super) async fn border(
+        &self,
+        after: Option<&[String]>,
+    ) -> Result<Option<Vec<String>>, Trouble> {
+        let question = of_keys(self.plan.here.border(after, STRETCH));
+        let (lines, _) = self.beside.ask(&question).await?;
+        Ok(lines.first().map(|line| fields(line)))
+    }
+
+    /// Asks both sides at once.
+    pub(super) async fn both(
+        &self,
+        by_key: bool,
+        statement: impl Fn(&Side) -> String,
+    ) -> Result<(Vec<String>, Vec<String>), Trouble> {
+        let of = |side| Question {
+            statement: statement(side),
+            by_key,
+        };
+        let (here, there) = (of(&self.plan.here), of(&self.plan.there));
+        let ((here, _), there) =
+            futures::try_join!(self.provider.ask(&here), self.subscriber.ask(&there))?;
+        Ok((here, there))
+    }
+
+    pub(super) async fn look_here(&self, keys: &[&str]) -> Result<(Look, SnapshotText), Stop> {
+        let question = self.look_question(&self.plan.here, keys);
+        let (lines, snapshot) = self.provider.ask(&question).await?;
+        let look = judge::look(&lines, keys, self.has_key()).map_err(unreadable)?;
+        Ok((look, snapshot))
+    }
+
+    pub(super) async fn look_there(&self, keys: &[&str]) -> Result<Look, Stop> {
+        let question = self.look_question(&self.plan.there, keys);
+        let lines = self.subscriber.ask(&question).await?;
+        judge::look(&lines, keys, self.has_key()).map_err(unreadable)
+    }
+
+    fn look_question(&self, side: &Side, keys: &[&str]) -> Question {
+        Question {
+            statement: side.look(keys),
+            by_key: self.has_key(),
+        }
+    }
+}
+
+fn of_keys(statement: String) -> Question {
+    Question {
+        statement,
+        by_key: true,
+    }
+}
+
+fn unreadable(error: serde_json::Error) -> Stop {
+    let doing = "could not read the answer to a comparison's question";
+    Stop::Trouble(Trouble::passing(doing, anyhow::Error::new(error)))
+}

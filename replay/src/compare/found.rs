@@ -1,0 +1,208 @@
+//! Which rows of a table differ: candidates are found by stretches or groups, and then looked at.
+
+use std::collections::HashSet;
+
+use rand::RngExt as _;
+use sql::provider;
+
+use super::{
+    comparison::{Comparison, Stop},
+    groups::{per_million, rows, sets, swapped},
+    judge::{self, Look, Memory, ROUNDS, Verdict},
+    report::{Difference, Report, record},
+    statements::{Groups, Range, Sample, Side, fields},
+};
+
+/// Keys that are looked at with one question.
+const LOOKED_AT: usize = 500;
+
+/// Candidates that are gathered before they are looked at.
+const GATHERED: usize = 4 * LOOKED_AT;
+
+/// Compares a table; `report` says at each moment what is known, and `tell` is called whenever it has changed.
+pub(crate) async fn run(
+    comparison: &Comparison<'_>,
+    report: &mut Report,
+    tell: &mut (dyn FnMut(&Report) + Send),
+) -> Result<(), Stop> {
+    // Changes that are in flight for long would all be candidates.
+    let snapshot = provider::current_snapshot(&**comparison.sessions.provider).await?;
+    comparison.arrive(&snapshot).await?;
+    let mut found = Found {
+        comparison,
+        candidates: Vec::new(),
+        known: HashSet::new(),
+        report,
+        tell,
+    };
+    if comparison.plan.by_range {
+        found.by_stretches().await
+    } else {
+        found.by_groups().await
+    }
+}
+
+/// What was found so far.
+struct Found<'a, 'b> {
+    comparison: &'b Comparison<'a>,
+    /// Keys of rows that may differ.
+    candidates: Vec<String>,
+    /// The keys of both sides of rows that differ. A key that is spelled in two ways is a candidate twice.
+    known: HashSet<(Option<String>, Option<String>)>,
+    report: &'b mut Report,
+    tell: &'b mut (dyn FnMut(&Report) + Send),
+}
+
+impl Found<'_, '_> {
+    async fn by_stretches(&mut self) -> Result<(), Stop> {
+        let comparison = self.comparison;
+        let mut range = Range {
+            after: comparison.options.after.as_deref().map(fields),
+            upto: None,
+        };
+        range.upto = comparison.border(range.after.as_deref()).await?;
+        loop {
+            let next = async {
+                match &range.upto {
+                    None => Ok(None),
+                    Some(upto) => comparison.border(Some(upto)).await,
+                }
+            };
+            let is_chosen = rand::rng().random::<f64>() < comparison.options.share;
+            let next = if is_chosen {
+                let by_key = range != Range::default();
+                let sums = comparison.both(by_key, |side| side.sums(&range, None, None));
+                let ((here, there), next) = futures::try_join!(sums, next)?;
+                self.report.rows += rows(&here);
+                if here != there {
+                    let lists = comparison.both(by_key, |side| side.list(&range, None, None));
+                    let (here, there) = lists.await?;
+                    self.candidates.extend(judge::differing(&here, &there));
+                }
+                next
+            } else {
+                next.await?
+            };
+            let is_last = range.upto.is_none();
+            if is_last || self.candidates.len() >= GATHERED {
+                self.settle().await?;
+            }
+            if self.report.is_cut || is_last {
+                (self.tell)(self.report);
+                return Ok(());
+            }
+            // What is before that key is settled, or would be lost if the comparison ended here.
+            if self.candidates.is_empty() {
+                self.report.upto = range.upto.as_deref().map(record);
+            }
+            (self.tell)(self.report);
+            range = Range {
+                after: range.upto.take(),
+                upto: next,
+            };
+        }
+    }
+
+    async fn by_groups(&mut self) -> Result<(), Stop> {
+        let comparison = self.comparison;
+        let share = comparison.options.share;
+        let sample = (share < 1.0).then(|| Sample {
+            of_million: per_million(share),
+            salt: rand::rng().random(),
+        });
+        let range = Range::default();
+        let mut into = Groups::FEW;
+        let (here, there, differing) = loop {
+            let sums = |side: &Side| side.sums(&range, Some(into), sample.as_ref());
+            let (here, there) = comparison.both(false, sums).await?;
+            self.report.rows = rows(&here);
+            (self.tell)(self.report);
+            let differing = judge::differing(&swapped(&here), &swapped(&there));
+            let is_much = sets(&differing, &here, &there).len() > 1;
+            if !is_much || into == Groups::MANY {
+                break (here, there, differing);
+            }
+            into = Groups::MANY;
+        };
+        for groups in sets(&differing, &here, &there) {
+            let lists = comparison.both(false, |side| {
+                side.list(&range, Some((into, &groups)), sample.as_ref())
+            });
+            let (here, there) = lists.await?;
+            self.candidates.extend(judge::differing(&here, &there));
+            self.settle().await?;
+            (self.tell)(self.report);
+            if self.report.is_cut {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the candidates until each is known to be equal, to differ, or to be followed.
+    async fn settle(&mut self) -> Result<(), Stop> {
+        let candidates = std::mem::take(&mut self.candidates);
+        for some in candidates.chunks(LOOKED_AT) {
+            if self.report.differences.len() >= self.comparison.options.most {
+                self.report.is_cut = true;
+                return Ok(());
+            }
+            self.settle_some(some).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle_some(&mut self, candidates: &[String]) -> Result<(), Stop> {
+        let comparison = self.comparison;
+        let has_key = comparison.has_key();
+        let mut open: Vec<(&str, Memory)> = candidates
+            .iter()
+            .map(|key| (key.as_str(), Memory::default()))
+            .collect();
+        for round in 1..=ROUNDS {
+            let keys: Vec<&str> = open.iter().map(|(key, _)| *key).collect();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let (before, snapshot) = comparison.look_here(&keys).await?;
+            comparison.arrive(&snapshot).await?;
+            let there = comparison.look_there(&keys).await?;
+            let (after, _) = comparison.look_here(&keys).await?;
+            let mut left = Vec::new();
+            for (number, (key, mut memory)) in open.into_iter().enumerate() {
+                let of = |look: &Look| look.get(&number).cloned().unwrap_or_default();
+                let (before, there, after) = (of(&before), of(&there), of(&after));
+                let mut verdict = memory.judge(&before, &there, &after, has_key);
+                if verdict == Verdict::Open && round == ROUNDS {
+                    verdict = memory.at_last();
+                }
+                match verdict {
+                    Verdict::Equal => {}
+                    Verdict::Differs => self.differs(key, &after, &there),
+                    Verdict::Open => left.push((key, memory)),
+                    Verdict::Followed => self.report.in_motion += 1,
+                }
+            }
+            open = left;
+        }
+        Ok(())
+    }
+
+    fn differs(&mut self, key: &str, here: &[judge::Seen], there: &[judge::Seen]) {
+        let keys = [here, there].map(|seen| seen.first().map(|one| one.key.clone()));
+        let [of_here, of_there] = keys;
+        let (kind, columns) = judge::kind(here, there);
+        let names = &self.comparison.plan.names;
+        let shown = of_here.clone().or_else(|| of_there.clone());
+        if self.known.insert((of_here, of_there)) {
+            self.report.differences.push(Difference {
+                key: shown.unwrap_or_else(|| key.to_owned()),
+                kind,
+                columns: columns
+                    .iter()
+                    .filter_map(|&at| names.get(at).cloned())
+                    .collect(),
+            });
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a comparison has found out. Pure.
+
+use sql::name::quote_ident;
+
+use super::{judge::Kind, statements::fields};
+
+/// A row that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// The key's text as a record, the provider's where it has the row; of a row without a key, a hash.
+    pub(crate) key: String,
+    /// How it differs.
+    pub(crate) kind: Kind,
+    /// The names of the columns that differ, of a changed row.
+    pub(crate) columns: Vec<String>,
+}
+
+/// How far a comparison is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// Rows of the provider that were compared.
+    pub(crate) rows: u64,
+    /// Rows that differ.
+    pub(crate) differences: Vec<Difference>,
+    /// Rows that are changed all the time, each time with all values, and that are followed.
+    pub(crate) in_motion: u64,
+    /// So many rows differ that it has ended.
+    pub(crate) is_cut: bool,
+    /// The last key of what was compared, as a record; none: no stretch of keys is finished.
+    pub(crate) upto: Option<String>,
+}
+
+/// A key as a record, each field in double quotes.
+pub(super) fn record(fields: &[String]) -> String {
+    let quoted =
+        |field: &String| format!("\"{}\"", field.replace('\\', "\\\\").replace('"', "\"\""));
+    let fields: Vec<String> = fields.iter().map(quoted).collect();
+    format!("({})", fields.join(","))
+}
+
+/// A key for a person: `id = 5`, `a = 1, b = x`; of a row without a key: its hash.
+pub(crate) fn describe_key(names: &[&str], key: &str) -> String {
+    if names.is_empty() {
+        return format!("md5 = {key}");
+    }
+    let pairs = names.iter().zip(fields(key));
+    let pairs: Vec<String> = pairs
+        .map(|(name, value)| format!("{} = {value}", quote_ident(name)))
+        .collect();
+    pairs.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_told_is_the_key_that_is_read() {
+        let key = ["a\"b".to_owned(), "\\,".to_owned(), String::new()];
+        assert_eq!(fields(&record(&key)), key);
+        assert_eq!(
+            describe_key(&["A", "b"], "(1,\"x y\")"),
+            "\"A\" = 1, b = x y"
+        );
+    }
+}

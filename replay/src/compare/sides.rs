@@ -1,0 +1,159 @@
+//! Questions to the two sides. Each is a transaction of its own, so that no snapshot is held for longer than one
+//! question, and each is in the snapshot of one moment.
+
+use sql::{
+    connect::Session,
+    provider,
+    queue::tick::{Epoch, SnapshotText, TickId},
+    subscriber::{
+        position,
+        table_state::{self, Stand, TableRow},
+    },
+};
+use tokio_postgres::SimpleQueryMessage;
+
+use crate::{
+    apply::{owner::Hold, table::Target},
+    copy,
+    trouble::Trouble,
+};
+
+/// Memory for grouping and sorting within one question, so that neither goes to the disk.
+const WORK_MEM: &str = "set local work_mem = '64MB'";
+
+/// How texts of floats are written, and what the planner may choose.
+fn settings(digits: u8, by_key: bool) -> String {
+    // The planner takes a stretch of a table that was never analyzed for a large part of it.
+    let scan = if by_key {
+        "; set local enable_seqscan = off"
+    } else {
+        ""
+    };
+    format!("{WORK_MEM}; set local extra_float_digits = {digits}{scan}")
+}
+
+/// A statement, and whether it is about few rows that an index finds.
+pub(super) struct Question {
+    pub(super) statement: String,
+    pub(super) by_key: bool,
+}
+
+/// The provider's side of a table.
+pub(super) struct Provider<'a> {
+    pub(super) session: &'a Session,
+    pub(super) row: &'a TableRow,
+    pub(super) digits: u8,
+}
+
+impl Provider<'_> {
+    /// The lines of an answer, and the snapshot that they are of. The table is locked as for a copy: no writer feels
+    /// it.
+    pub(super) async fn ask(
+        &self,
+        question: &Question,
+    ) -> Result<(Vec<String>, SnapshotText), Trouble> {
+        copy::lock(self.session, self.row).await?;
+        let answer = self.lines(question).await;
+        let ended = self.session.batch_execute("rollback").await;
+        let answer = answer?;
+        ended.map_err(Trouble::at_table(
+            &self.row.table,
+            "could not end a snapshot on the provider",
+        ))?;
+        Ok(answer)
+    }
+
+    async fn lines(&self, question: &Question) -> Result<(Vec<String>, SnapshotText), Trouble> {
+        let read = || Trouble::at_table(&self.row.table, "could not read it on the provider");
+        let snapshot = provider::current_snapshot(&**self.session).await?;
+        let settings = settings(self.digits, question.by_key);
+        self.session
+            .batch_execute(&settings)
+            .await
+            .map_err(read())?;
+        let messages = self.session.simple_query(&question.statement).await;
+        let mut lines = Vec::new();
+        for message in &messages.map_err(read())? {
+            if let SimpleQueryMessage::Row(row) = message {
+                let line = row.try_get(0).map_err(read())?;
+                lines.extend(line.map(str::to_owned));
+            }
+        }
+        Ok((lines, snapshot))
+    }
+}
+
+/// The subscriber's side of a table.
+pub(super) struct Subscriber<'a> {
+    pub(super) session: &'a Session,
+    pub(super) consumer: &'a str,
+    pub(super) row: &'a TableRow,
+    pub(super) target: Target,
+    pub(super) digits: u8,
+}
+
+impl Subscriber<'_> {
+    /// The lines of an answer. The table is in step with the position in the same snapshot.
+    pub(super) async fn ask(&self, question: &Question) -> Result<Vec<String>, Trouble> {
+        let failed = || Trouble::at_table(&self.row.table, "could not read it on the subscriber");
+        self.session
+            .batch_execute(&format!(
+                "begin isolation level repeatable read; set local row_security = off; {}",
+                settings(self.digits, question.by_key)
+            ))
+            .await
+            .map_err(failed())?;
+        let answer = self.lines(question).await;
+        let ended = self.session.batch_execute("rollback").await;
+        let answer = answer?;
+        ended.map_err(failed())?;
+        Ok(answer)
+    }
+
+    async fn lines(&self, question: &Question) -> Result<Vec<String>, Trouble> {
+        let acting = &self.target.acting;
+        acting
+            .hold(self.session, &self.row.table, Hold::ToRead)
+            .await?;
+        let row = table_state::find(&**self.session, self.consumer, &self.row.table).await?;
+        let state = row.as_ref().map(|row| &row.stand);
+        if !matches!(state, Some(Stand::Ok)) {
+            let state = state.map_or("no table of the job", |stand| stand.state().as_str());
+            return Err(Trouble::misfit(
+                &self.row.table,
+                format!("it is {state} by now"),
+                "compare it again when it is ok",
+            ));
+        }
+        let lines = acting.lines(self.session, &question.statement).await;
+        lines.map_err(Trouble::at_table(
+            &self.row.table,
+            "could not read it on the subscriber",
+        ))
+    }
+
+    /// Where the subscriber stands.
+    pub(super) async fn place(&self) -> Result<Place, Trouble> {
+        let stored = position::find(&**self.session, self.consumer).await?;
+        let stored = stored.ok_or(Trouble::Stale)?;
+        Ok(Place {
+            epoch: stored.position.epoch,
+            tick: stored.position.tick.id,
+            stands_still: if stored.paused {
+                Some("the job is paused")
+            } else if stored.is_held {
+                Some("a failover keeps the job where it stands")
+            } else {
+                None
+            },
+        })
+    }
+}
+
+/// Where a subscriber stands.
+pub(super) struct Place {
+    pub(super) epoch: Epoch,
+    pub(super) tick: TickId,
+    /// Why nothing is applied at all; none: something may be.
+    pub(super) stands_still: Option<&'static str>,
+}

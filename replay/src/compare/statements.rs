@@ -1,0 +1,398 @@
+//! What is asked of each side. Pure.
+//!
+//! A row is known by the text of its key and by a hash of the text of all compared columns. Both servers compute the
+//! hash in the same way from the same text, whatever their versions and encodings are.
+
+use sql::name::{quote_ident, quote_literal};
+
+use crate::copy::select::FilterNow;
+
+/// A column of a table's key, as one side has it.
+#[derive(Debug)]
+pub(super) struct KeyColumn {
+    /// The column's name.
+    pub(super) name: String,
+    /// The column's type, with modifiers.
+    pub(super) type_name: String,
+}
+
+/// How one side's rows are read.
+#[derive(Debug)]
+pub(super) struct Side {
+    /// The table, as `only public.t`.
+    pub(super) relation: String,
+    /// The value of each compared column, as an expression on the table under the alias `t`.
+    pub(super) values: Vec<String>,
+    /// The key; empty: rows are not told apart, and equal rows are counted.
+    pub(super) key: Vec<KeyColumn>,
+    /// The places of the key's columns in `values`, in the key's order.
+    pub(super) key_values: Vec<usize>,
+    /// Which of the provider's rows are replicated; none: all.
+    pub(super) filter: Option<FilterNow>,
+    /// ` and` with the condition which of the subscriber's rows are this job's; empty: all are.
+    pub(super) and_own: String,
+    /// The two databases have different encodings, so texts are hashed in UTF-8.
+    pub(super) converts: bool,
+}
+
+/// A stretch of the keys: after the first, up to and with the last; none at the open ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Range {
+    /// The key before the stretch.
+    pub(super) after: Option<Vec<String>>,
+    /// The last key of the stretch.
+    pub(super) upto: Option<Vec<String>>,
+}
+
+/// A part of the keys, chosen by a hash of their texts, so that both sides choose the same ones.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    /// How many of 1,000,000 keys are compared.
+    pub(super) of_million: u32,
+    /// Makes each run's choice another one.
+    pub(super) salt: u32,
+}
+
+/// Into how many groups rows are put by their hashes, so that only groups that differ are listed; a power of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Groups(pub(super) u32);
+
+impl Groups {
+    /// The groups of a first look, which is almost as quick as one sum.
+    pub(super) const FEW: Groups = Groups(1 << 10);
+    /// The groups of a second look, where many of the first differ.
+    pub(super) const MANY: Groups = Groups(1 << 16);
+
+    fn of(self, hash: &str) -> String {
+        format!("({hash} & {})", self.0.saturating_sub(1))
+    }
+}
+
+impl Side {
+    /// The number of rows and the sum of their hashes, as `GROUP COUNT SUM`, of each group that has rows; without
+    /// groups one line with the group 0.
+    pub(super) fn sums(
+        &self,
+        range: &Range,
+        groups: Option<Groups>,
+        sample: Option<&Sample>,
+    ) -> String {
+        let h = self.name("h");
+        let rows = self.rows(
+            &[(&h, self.hash(&self.row()))],
+            &self.chosen(range, sample),
+            groups.is_some(),
+        );
+        let Some(groups) = groups else {
+            return format!(
+                "select '0 ' || count(*)::text || ' ' || coalesce(sum({h}), 0)::text from ({rows}) x"
+            );
+        };
+        let group = groups.of(&h);
+        format!(
+            "select {group}::text || ' ' || count(*)::text || ' ' || sum({h})::text \
+             from ({rows}) x group by {group}"
+        )
+    }
+
+    /// Each row as `HASH KEY`, of these groups; none: of all.
+    pub(super) fn list(
+        &self,
+        range: &Range,
+        groups: Option<(Groups, &[u32])>,
+        sample: Option<&Sample>,
+    ) -> String {
+        let (h, k) = (self.name("h"), self.name("k"));
+        let wanted = [(h.as_str(), self.hash(&self.row())), (&k, self.key_text())];
+        let rows = self.rows(&wanted, &self.chosen(range, sample), true);
+        let condition = groups.map_or_else(String::new, |(all, some)| {
+            let groups: Vec<String> = some.iter().map(u32::to_string).collect();
+            format!(
+                " where {} = any ('{{{}}}'::bigint[])",
+                all.of(&h),
+                groups.join(",")
+            )
+        });
+        format!("select {h}::text || ' ' || {k} from ({rows}) x{condition}")
+    }
+
+    /// The key of the nth row after a key, in the order of the keys, as a record; no line: there are not so many.
+    pub(super) fn border(&self, after: Option<&[String]>, n: u32) -> String {
+        let range = Range {
+            after: after.map(<[String]>::to_vec),
+            upto: None,
+        };
+        let key: Vec<String> = self
+            .key
+            .iter()
+            .map(|c| format!("t.{}", quote_ident(&c.name)))
+            .collect();
+        format!(
+            "select row({keys})::text from {} t{} order by {keys} offset {} limit 1",
+            self.relation,
+            where_all(&self.within(&range)),
+            n.saturating_sub(1),
+            keys = key.join(", ")
+        )
+    }
+
+    /// The rows of some keys, each as a JSON array: the key's number in the list, the version of the row, its key, and
+    /// a hash of each column. Of rows without a key the number is 0, the version is how many there are, and the key is
+    /// the hash of the row.
+    pub(super) fn look(&self, keys: &[&str]) -> String {
+        let (v, k, c) = (self.name("v"), self.name("k"), self.name("c"));
+        if self.key.is_empty() {
+            let rows = self.rows(&[(&k, self.key_text())], &[], true);
+            let keys: Vec<String> = keys.iter().map(|key| quote_literal(key)).collect();
+            return format!(
+                "select json_build_array(0, count(*)::text, {k}, '{{}}'::text[])::text from ({rows}) x \
+                 where {k} = any (array[{}]::text[]) group by {k}",
+                keys.join(", ")
+            );
+        }
+        let hashes: Vec<String> = self
+            .values
+            .iter()
+            .map(|value| format!("md5({})", self.bytes(&format!("row({value})::text"))))
+            .collect();
+        let wanted = [
+            (v.as_str(), "t.xmin::text".to_owned()),
+            (&k, self.key_text()),
+            (&c, format!("array[{}]", hashes.join(", "))),
+        ];
+        self.of_each(keys, &wanted, &format!("w.n, {v}, {k}, {c}"))
+    }
+
+    /// One search of the key's index for each key.
+    fn of_each(&self, keys: &[&str], wanted: &[(&str, String)], output: &str) -> String {
+        let lines: Vec<String> = keys
+            .iter()
+            .enumerate()
+            .map(|(n, key)| {
+                let fields: Vec<String> = fields(key).iter().map(|f| quote_literal(f)).collect();
+                format!("({n}, {})", fields.join(", "))
+            })
+            .collect();
+        let names: Vec<String> = (0..self.key.len()).map(|n| format!("w{n}")).collect();
+        let conditions: Vec<String> = self
+            .key
+            .iter()
+            .zip(&names)
+            .map(|(column, name)| {
+                format!(
+                    "t.{} = w.{name}::{}",
+                    quote_ident(&column.name),
+                    column.type_name
+                )
+            })
+            .collect();
+        format!(
+            "select json_build_array({output})::text from (values {}) w (n, {}) cross join lateral ({}) x",
+            lines.join(", "),
+            names.join(", "),
+            self.rows(wanted, &conditions, true)
+        )
+    }
+
+    /// A query for these expressions, each under a name, of the rows that fulfil all conditions. Where it is `fenced`,
+    /// each expression is computed once a row.
+    fn rows(&self, wanted: &[(&str, String)], conditions: &[String], fenced: bool) -> String {
+        let columns = wanted
+            .iter()
+            .map(|(name, value)| format!("{value} as {name}"));
+        let seen = self.filter.iter().flat_map(|filter| &filter.names);
+        let seen = seen.map(|(now, known)| format!("t.{now} as {known}"));
+        let columns: Vec<String> = columns.chain(seen).collect();
+        let mut condition = where_all(conditions);
+        if !self.and_own.is_empty() {
+            let begin = if condition.is_empty() {
+                " where true"
+            } else {
+                ""
+            };
+            condition = format!("{condition}{begin}{}", self.and_own);
+        }
+        let fence = if fenced { " offset 0" } else { "" };
+        let rows = format!(
+            "select {} from {} t{condition}",
+            columns.join(", "),
+            self.relation
+        );
+        match &self.filter {
+            None => format!("{rows}{fence}"),
+            Some(filter) => format!(
+                "select * from ({rows}) f where ({}){fence}",
+                filter.condition
+            ),
+        }
+    }
+
+    fn chosen(&self, range: &Range, sample: Option<&Sample>) -> Vec<String> {
+        let sampled = sample.map(|sample| {
+            format!(
+                "('x' || substr(md5({}), 1, 8))::bit(32)::bigint % 1000000 < {}",
+                self.bytes(&format!("'{}' || {}", sample.salt, self.key_text())),
+                sample.of_million
+            )
+        });
+        self.within(range).into_iter().chain(sampled).collect()
+    }
+
+    /// The conditions of a stretch.
+    fn within(&self, range: &Range) -> Vec<String> {
+        let ends = [(&range.after, ">"), (&range.upto, "<=")];
+        ends.into_iter()
+            .filter_map(|(end, operator)| {
+                let values: Vec<String> = end
+                    .as_ref()?
+                    .iter()
+                    .zip(&self.key)
+                    .map(|(value, c)| format!("{}::{}", quote_literal(value), c.type_name))
+                    .collect();
+                let names: Vec<String> = self
+                    .key
+                    .iter()
+                    .map(|c| format!("t.{}", quote_ident(&c.name)))
+                    .collect();
+                Some(format!(
+                    "({}) {operator} ({})",
+                    names.join(", "),
+                    values.join(", ")
+                ))
+            })
+            .collect()
+    }
+
+    /// The text of a row.
+    fn row(&self) -> String {
+        format!("row({})::text", self.values.join(", "))
+    }
+
+    /// The text that a row is known by.
+    fn key_text(&self) -> String {
+        if self.key.is_empty() {
+            return format!("md5({})", self.bytes(&self.row()));
+        }
+        let values: Vec<&str> = self
+            .key_values
+            .iter()
+            .filter_map(|&at| self.values.get(at))
+            .map(String::as_str)
+            .collect();
+        format!("row({})::text", values.join(", "))
+    }
+
+    fn hash(&self, text: &str) -> String {
+        let bytes = self.bytes(text);
+        format!("('x' || substr(md5({bytes}), 1, 16))::bit(64)::bigint")
+    }
+
+    fn bytes(&self, text: &str) -> String {
+        if self.converts {
+            format!("convert_to({text}, 'UTF8')")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn name(&self, name: &str) -> String {
+        match &self.filter {
+            None => name.to_owned(),
+            Some(filter) => filter.free_name(name),
+        }
+    }
+}
+
+/// The text of a value as its type writes it, which a cast does not give of each type; null stays null.
+pub(super) fn text(value: &str) -> String {
+    format!("case when num_nulls({value}) = 0 then format('%s', {value}) end")
+}
+
+/// The fields of a record's text that are not null.
+pub(crate) fn fields(record: &str) -> Vec<String> {
+    let inner = record
+        .strip_prefix('(')
+        .and_then(|text| text.strip_suffix(')'));
+    sql::event::row::fields(inner.unwrap_or(record).as_bytes())
+        .flatten()
+        .map(|field| String::from_utf8_lossy(&field.unescape()).into_owned())
+        .collect()
+}
+
+fn where_all(conditions: &[String]) -> String {
+    if conditions.is_empty() {
+        return String::new();
+    }
+    format!(" where {}", conditions.join(" and "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(filter: Option<FilterNow>) -> Side {
+        let column = |name: &str, type_name: &str| KeyColumn {
+            name: name.into(),
+            type_name: type_name.into(),
+        };
+        Side {
+            relation: "only public.t".into(),
+            values: vec!["t.\"A\"".into(), "t.b".into(), "t.v".into()],
+            key: vec![column("b", "integer"), column("A", "text")],
+            key_values: vec![1, 0],
+            filter,
+            and_own: String::new(),
+            converts: false,
+        }
+    }
+
+    #[test]
+    fn a_stretch_has_its_last_key_and_not_the_one_before_it() {
+        let range = Range {
+            after: Some(vec!["1".into(), "it's".into()]),
+            upto: Some(vec!["2".into(), "b".into()]),
+        };
+        assert_eq!(
+            side(None).within(&range),
+            [
+                "(t.b, t.\"A\") > ('1'::integer, 'it''s'::text)",
+                "(t.b, t.\"A\") <= ('2'::integer, 'b'::text)"
+            ]
+        );
+        assert!(side(None).within(&Range::default()).is_empty());
+        assert!(side(None).border(None, 10).ends_with("offset 9 limit 1"));
+    }
+
+    #[test]
+    fn a_filter_sees_its_columns_under_its_own_names_and_they_hide_none_of_ours() {
+        let filter = FilterNow {
+            condition: "(k > 1)".into(),
+            names: vec![("now".into(), "k".into())],
+        };
+        let list = side(Some(filter)).list(&Range::default(), None, None);
+        assert!(
+            list.contains("row(t.b, t.\"A\")::text as k_, t.now as k from"),
+            "{list}"
+        );
+        assert!(list.contains("f where ((k > 1)) offset 0"), "{list}");
+    }
+
+    #[test]
+    fn the_rows_of_a_job_are_told_from_others_with_or_without_another_condition() {
+        let mut side = side(None);
+        side.and_own = " and (t.k = 3)".into();
+        let sums = side.sums(&Range::default(), None, None);
+        assert!(sums.contains("t where true and (t.k = 3)"), "{sums}");
+        let look = side.look(&["(1,a)"]);
+        assert!(
+            look.contains("t.b = w.w0::integer and t.\"A\" = w.w1::text and (t.k = 3)"),
+            "{look}"
+        );
+    }
+
+    #[test]
+    fn the_fields_of_a_key_are_read_as_a_record_writes_them() {
+        assert_eq!(fields("(1,\"a \"\"b\"\" \\\\\")"), ["1", "a \"b\" \\"]);
+        assert_eq!(fields("(\"\")"), [""]);
+    }
+}
