@@ -1,6 +1,10 @@
 //! The daemon: runs every subscriber of the config side by side, until a signal ends it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use admin::{
     config::{ArchiveConfig, ReplayConfig, SubscriberConfig},
@@ -257,6 +261,7 @@ fn readers(config: &ReplayConfig, ticks: &Ticks) -> Readers {
         queue: config.queue.clone(),
         max_events: max_events(config),
         chunk_bytes: chunk_bytes(config),
+        archives: config.archive_sources.clone().into(),
         ticks: ticks.clone(),
     };
     let name = ApplicationName::new(Purpose::Queue, &config.daemon.job_name);
@@ -321,6 +326,7 @@ fn subscription(
             retry_delay: config.retry_delay,
             standby: config.standby,
             relay: config.relay,
+            has_archives: !config.archive_sources.is_empty(),
             of_several: are_several(config),
         },
         consumer: one.consumer.clone(),
@@ -354,6 +360,7 @@ fn subscription(
         loop_beat: Beat::default(),
         tables_beat: Beat::default(),
         told: std::sync::Mutex::default(),
+        given_away: AtomicBool::new(false),
         stop: shared.stop,
     })
 }

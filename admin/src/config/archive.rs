@@ -27,6 +27,15 @@ pub struct ArchiveConfig {
     pub base_rate: u64,
 }
 
+/// An archive that batches are read from where the queue has given them away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveSource {
+    /// What messages call it: the name of the `[[subscriber]]`, or the address.
+    pub name: String,
+    /// Its directory.
+    pub directory: PathBuf,
+}
+
 /// The scheme of the one kind of archive that there is.
 const SCHEME: &str = "file://";
 
@@ -72,6 +81,44 @@ pub(super) const BASE_RATE: SizeKey = SizeKey {
     },
     reload: Reload::Taken,
 };
+
+pub(super) const ARCHIVE_SOURCES: TextKey = TextKey {
+    name: "archive_sources",
+    form: "list of archives' names or addresses",
+    default: "none",
+    range: "",
+    reload: Reload::Taken,
+};
+
+/// Reads the archives that batches are read from: names of the file's own, or addresses.
+pub(super) fn sources(section: &Section<'_>, archives: &[ArchiveConfig]) -> Vec<ArchiveSource> {
+    const KEY: &str = ARCHIVE_SOURCES.name;
+    let mut sources: Vec<ArchiveSource> = Vec::new();
+    for text in section.texts(KEY).unwrap_or_default() {
+        let name = text.value;
+        let own = archives.iter().find(|one| one.name == name);
+        let directory = match own {
+            Some(own) => own.directory.clone(),
+            None if name.contains("://") => match directory(&name) {
+                Ok(directory) => directory,
+                Err(why) => {
+                    section.problem(KEY, &why);
+                    continue;
+                }
+            },
+            None => {
+                let why = format!("{name} is neither an archive of this file nor an address");
+                section.problem(KEY, &why);
+                continue;
+            }
+        };
+        if sources.iter().any(|one| one.directory == directory) {
+            section.problem(KEY, &format!("has {name} twice"));
+        }
+        sources.push(ArchiveSource { name, directory });
+    }
+    sources
+}
 
 /// The keys that say something of an archive only.
 pub(super) const TUNING: [&str; 4] = [

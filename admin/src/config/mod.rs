@@ -23,7 +23,7 @@ use std::path::Path;
 use file::process_env;
 use key::Key;
 
-pub use archive::ArchiveConfig;
+pub use archive::{ArchiveConfig, ArchiveSource};
 pub use daemon_keys::{DaemonConfig, LogFormat};
 pub use failover::FailoverConfig;
 pub use file::{ConfigErrors, Problem};

@@ -7,7 +7,7 @@ use sql::connect::ConnectInfo;
 use sql::subscriber::conflict::OnConflict;
 use sql::subscriber::session_role::SessionRole;
 
-use super::archive::ArchiveConfig;
+use super::archive::{self, ARCHIVE_SOURCES, ArchiveConfig, ArchiveSource};
 use super::daemon_keys::DaemonConfig;
 use super::databases::{self, Referred};
 use super::document::Document;
@@ -32,6 +32,8 @@ pub struct ReplayConfig {
     pub subscribers: Vec<SubscriberConfig>,
     /// The subscribers that are archives.
     pub archives: Vec<ArchiveConfig>,
+    /// The archives that batches are read from where the queue has given them away (`archive_sources`).
+    pub archive_sources: Vec<ArchiveSource>,
     /// Connections that copy at the same time.
     pub parallel_copies: usize,
     /// What happens when a row is not as its change says.
@@ -181,7 +183,7 @@ const LOST_DIR: TextKey = TextKey {
 };
 
 /// The keys of `[replay]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 17] = [
+pub(super) const KEYS: [&dyn Key; 18] = [
     &PROVIDER_DB,
     &SUBSCRIBER_DB,
     &QUEUE_NAME,
@@ -189,6 +191,7 @@ pub(super) const KEYS: [&dyn Key; 17] = [
     &ON_CONFLICT,
     &SESSION_ROLE,
     &AUTO_ADD,
+    &ARCHIVE_SOURCES,
     &RETRY_DELAY,
     &LOOP_DELAY,
     &MAX_BATCH_EVENTS,
@@ -252,6 +255,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let on_conflict = section.choice(&ON_CONFLICT);
     let session_role = section.choice(&SESSION_ROLE);
     let auto_add = names::tables(section, AUTO_ADD.name);
+    let archive_sources = archive::sources(section, &archives);
     let retry_delay = section.time(&RETRY_DELAY);
     let loop_delay = section.time(&LOOP_DELAY);
     let stats_period = section.time(&daemon_keys::STATS_PERIOD);
@@ -300,6 +304,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         queue: queue?,
         subscribers,
         archives,
+        archive_sources,
         parallel_copies: usize::try_from(parallel_copies).unwrap_or(1),
         on_conflict,
         session_role,

@@ -207,6 +207,36 @@ fn windows_line_ends_are_read_and_nul_is_not() {
 }
 
 #[test]
+fn archives_are_sources_by_the_name_that_they_have_here_or_by_address() {
+    let text = |sources: &str| {
+        format!(
+            "[replay]\njob_name='j'\npgq_queue_name='q'\nprovider_db='dbname=a'\nsubscriber_db='dbname=b'\n\
+             archive_sources={sources}\n[[subscriber]]\nname='a'\narchive='file:///x/a'\n"
+        )
+    };
+    let found = replay(&text("['a', 'file:///y']")).unwrap().archive_sources;
+    let found: Vec<_> = found
+        .iter()
+        .map(|one| (one.name.as_str(), one.directory.to_str().unwrap()))
+        .collect();
+    assert_eq!(found, [("a", "/x/a"), ("file:///y", "/y")]);
+    for (sources, why) in [
+        (
+            "['b']",
+            "b is neither an archive of this file nor an address",
+        ),
+        ("['s3://bucket/y']", "is an object store"),
+        ("['a', 'file:///x/a']", "has file:///x/a twice"),
+    ] {
+        let errors = replay(&text(sources)).unwrap_err();
+        assert!(
+            errors.len() == 1 && errors[0].contains(why) && errors[0].contains(":6: "),
+            "{errors:?}"
+        );
+    }
+}
+
+#[test]
 fn an_archive_stands_beside_databases_or_alone_and_follows_one_host() {
     let head = "[replay]\njob_name='j'\npgq_queue_name='q'\n";
     let archive = "[[subscriber]]\nname='a'\narchive='file:///x/a'\nsegment_every='2 s'\n";

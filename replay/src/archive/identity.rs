@@ -64,13 +64,22 @@ pub(crate) enum NoArchive {
 impl Identity {
     /// The identity of a job's archive.
     pub(crate) fn read(store: &Directory, job: &str, queue: &str) -> Result<Identity, NoArchive> {
+        Identity::read_as(store, Some(job), queue)
+    }
+
+    /// The identity of an archive of a queue, whichever job writes it.
+    pub(crate) fn of_queue(store: &Directory, queue: &str) -> Result<Identity, NoArchive> {
+        Identity::read_as(store, None, queue)
+    }
+
+    fn read_as(store: &Directory, job: Option<&str>, queue: &str) -> Result<Identity, NoArchive> {
         let missing = || NoArchive::Missing(store.root().display().to_string());
         let bytes = store.read(FILE)?.ok_or_else(missing)?;
         let content: Content = serde_json::from_slice(&bytes).map_err(NoArchive::Unreadable)?;
         if content.trunkline != FORMAT {
             return Err(NoArchive::Format(content.trunkline));
         }
-        if content.job != job || content.queue != queue {
+        if job.is_some_and(|job| content.job != job) || content.queue != queue {
             let Content { job, queue, .. } = content;
             return Err(NoArchive::OfAnother { job, queue });
         }

@@ -18,7 +18,7 @@ use crate::frames::{
     tests::event,
 };
 
-pub(crate) const JOB: &str = "job1";
+const JOB: &str = "job1";
 pub(crate) const QUEUE: &str = "q1";
 
 pub(crate) fn place(tick: i64) -> Place {

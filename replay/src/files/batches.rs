@@ -95,19 +95,18 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Opens the archive of a job in a directory, to read what follows a position. That the archive has not got the
-    /// position is an answer, and not an error.
+    /// Opens an archive of a queue in a directory, whichever job writes it, to read what follows a position. That the
+    /// archive has not got the position is an answer, and not an error.
     ///
     /// # Errors
     /// The directory is not an archive of this queue, or cannot be read, or an object is damaged.
     pub(crate) fn open(
         root: &Path,
-        job: &str,
         queue: &str,
         position: Position,
     ) -> Result<Result<Files, NotThere>, Trouble> {
         let store = Directory::new(root);
-        let identity = Identity::read(&store, job, queue).map_err(no_archive)?;
+        let identity = Identity::of_queue(&store, queue).map_err(no_archive)?;
         let found = blocking(|| Trail::after(store, &identity, position))?;
         Ok(found.map(|trail| Files {
             trail,

@@ -14,7 +14,7 @@ use super::{
     trail::{Ahead, NotThere},
 };
 use crate::{
-    archive::tests::{JOB, Made, Part, QUEUE, place},
+    archive::tests::{Made, Part, QUEUE, place},
     trouble::Trouble,
 };
 
@@ -66,7 +66,7 @@ fn position(tick: i64) -> Position {
 }
 
 fn open(made: &Made, at: Position) -> Result<Result<Files, NotThere>, Trouble> {
-    Files::open(&made.root(), JOB, QUEUE, at)
+    Files::open(&made.root(), QUEUE, at)
 }
 
 fn opened(made: &Made, tick: i64) -> Files {

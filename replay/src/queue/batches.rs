@@ -67,6 +67,12 @@ impl Queue {
         })
     }
 
+    /// Reads the stored shapes of all tables again: events that this reader has not read may have brought some.
+    pub(crate) async fn learn_shapes(&mut self) -> Result<(), Trouble> {
+        self.decoder = decoder(&self.session, &self.name, None).await?;
+        Ok(())
+    }
+
     /// The provider's session, for questions between two batches.
     pub(crate) fn session(&self) -> &Session {
         &self.session

@@ -1,5 +1,9 @@
 //! What the readers of a job read.
 
+use std::sync::Arc;
+
+use admin::config::ArchiveSource;
+
 use crate::queue::ticks::Ticks;
 
 /// What a reader reads, and its limits.
@@ -11,6 +15,8 @@ pub(crate) struct Feed {
     pub max_events: i64,
     /// Bytes of changes held in memory before they are handed over.
     pub chunk_bytes: usize,
+    /// The archives that are read where the queue has given events away, the first one first.
+    pub archives: Arc<[ArchiveSource]>,
     /// Wakes the reader when there may be a new tick.
     pub ticks: Ticks,
 }

@@ -10,12 +10,9 @@ use super::{
     feed::Feed,
     parts::{self, Parts},
     shared::{GroupHandle, TICK_BY_TICK},
+    source::Source,
 };
-use crate::{
-    batch::{Delivery, Header},
-    queue::batches::Queue,
-    trouble::Trouble,
-};
+use crate::{batch::Delivery, queue::batches::Queue, trouble::Trouble};
 
 /// Starts the reader of a group.
 pub(crate) fn start(group: GroupHandle, feed: Feed, from: Position) -> AbortHandle {
@@ -35,7 +32,8 @@ async fn run(group: GroupHandle, feed: Feed, from: Position) {
 }
 
 async fn read(group: &GroupHandle, mut feed: Feed, mut from: Position) -> Result<(), Trouble> {
-    let mut queue = Queue::open(group.session().await?, &feed.queue, None).await?;
+    let queue = Queue::open(group.session().await?, &feed.queue, None).await?;
+    let mut source = Source::new(queue, &feed.queue, feed.archives.clone());
     loop {
         let max_events = group.max_events();
         let want = Want {
@@ -43,7 +41,7 @@ async fn read(group: &GroupHandle, mut feed: Feed, mut from: Position) -> Result
             ..Want::default()
         };
         feed.ticks.mark();
-        let next = queue.after(from, &want).await?.on_track()?;
+        let next = source.after(from, &want).await?;
         let Some(batch) = next.batch else {
             if group.merge(from) {
                 return Ok(());
@@ -51,24 +49,15 @@ async fn read(group: &GroupHandle, mut feed: Feed, mut from: Position) -> Result
             feed.ticks.wait().await;
             continue;
         };
-        let header = Header {
-            from,
-            to: Position {
-                epoch: from.epoch,
-                tick: batch.to,
-            },
-            to_time: batch.to_time,
-            lineage: batch.lineage.clone(),
-            may_be_merged: max_events != TICK_BY_TICK,
-        };
+        let header = batch.header(from, max_events != TICK_BY_TICK);
         from = header.to;
         let settings = parts::PartSizes {
             chunk_bytes: feed.chunk_bytes,
-            others_follow: next.last_tick > header.to.tick.id,
+            others_follow: next.others_follow,
             ..parts::PartSizes::default()
         };
         let mut slack = group.begin();
-        let mut parts = Parts::new(queue.events(&batch).await?, settings);
+        let mut parts = Parts::new(source.events(&batch).await?, settings);
         if !group.deliver(Delivery::Begin(header), &mut slack).await {
             return Ok(());
         }

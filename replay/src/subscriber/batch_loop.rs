@@ -85,6 +85,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
                 this.stats.tell_if_due();
                 this.recover().await?;
                 this.look_above().await?;
+                this.hold_again().await?;
                 this.applied_ticks.forget_if_due(this.sub).await?;
                 this.sequences.carry(&this.provider, this.applier.session()).await?;
             }
@@ -253,6 +254,14 @@ impl<'a> BatchLoop<'a> {
         Ok(())
     }
 
+    /// Has the queue hold what follows the position, as soon as it has that: until then an archive has it.
+    async fn hold_again(&self) -> Result<(), Trouble> {
+        if self.sub.is_held() {
+            return Ok(());
+        }
+        hold::hold_queue(self.sub, &self.provider, self.position).await
+    }
+
     /// Starts to read from the position on.
     fn read_on(&mut self) {
         // The old reader must not count this subscriber any more.
@@ -360,6 +369,7 @@ impl<'a> BatchLoop<'a> {
         }
         self.stats.batch(events, rows, header);
         self.sub.goes_on(TroubledPart::BatchLoop).await;
+        self.hold_again().await?;
         self.sub.for_provider.notify_one();
         Ok(())
     }

@@ -8,8 +8,11 @@ use sql::{
     subscriber::position::{self, Position, Stored},
 };
 
+use tokio_postgres::error::SqlState;
+use tracing::info;
+
 use super::shared::Subscription;
-use crate::{queue::track::OffTrack, trouble::Trouble};
+use crate::{archive::hold::is_gone, queue::track::OffTrack, trouble::Trouble};
 
 /// The stored position of a consumer, which exists if the subscriber is installed.
 pub(crate) async fn stored(sub: &Subscription, subscriber: &Session) -> Result<Stored, Trouble> {
@@ -33,12 +36,25 @@ pub(crate) async fn stored(sub: &Subscription, subscriber: &Session) -> Result<S
 }
 
 /// Makes sure that the queue holds the events after the subscriber's position. If the subscriber was restored from a
-/// backup, the provider believes that it is further on than it is, and would drop events while they are read.
+/// backup, the provider believes that it is further on than it is, and would drop events while they are read. Notes
+/// where the queue has given the events away, and the subscriber is fed from an archive until the queue has what
+/// follows.
 pub(crate) async fn hold_queue(
     sub: &Subscription,
     provider: &Session,
     stands: Position,
 ) -> Result<(), Trouble> {
+    let is_held = hold(sub, provider, stands).await?;
+    if is_held && !sub.is_held() {
+        let (consumer, tick) = (&sub.consumer, stands.tick.id.0);
+        info!(%consumer, tick, "consumer registered again");
+    }
+    sub.set_held(is_held);
+    Ok(())
+}
+
+/// Whether the queue holds the events after the subscriber's position, or an archive may have them.
+async fn hold(sub: &Subscription, provider: &Session, stands: Position) -> Result<bool, Trouble> {
     let (queue, tick) = (&sub.settings.queue, stands.tick.id);
     let known = provider::consumer_position(&**provider, queue, &sub.consumer).await?;
     let Some(known) = known else {
@@ -46,9 +62,16 @@ pub(crate) async fn hold_queue(
             return Err(other.into());
         }
         // The queue's own error tells the case: there is no consumer, or it was detached.
-        return match consumer::advance(&**provider, queue, &sub.consumer, tick).await {
-            Err(why) => Err(Trouble::no_consumer(&sub.consumer, tick, why)),
-            Ok(_) => Err(Trouble::Stale),
+        let Err(why) = consumer::advance(&**provider, queue, &sub.consumer, tick).await else {
+            return Err(Trouble::Stale);
+        };
+        if !is_detached(&why) || !sub.settings.has_archives {
+            return Err(Trouble::no_consumer(&sub.consumer, tick, why));
+        }
+        return match consumer::register_at(&**provider, queue, &sub.consumer, tick).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(Trouble::queue(error)),
         };
     };
     if known.epoch != stands.epoch {
@@ -57,11 +80,12 @@ pub(crate) async fn hold_queue(
     }
     // The reader reports a position off the provider's track.
     if known.tick.id <= tick {
-        return Ok(());
+        return Ok(true);
     }
     match consumer::register_at(&**provider, queue, &sub.consumer, tick).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(error) if error.class() == sql::Class::Transient => Err(Trouble::queue(error)),
+        Err(gone) if sub.settings.has_archives && is_gone(&gone) => Ok(false),
         Err(gone) => {
             let lost = OffTrack::Behind { stored: tick.0 };
             Err(Trouble::Operator {
@@ -71,6 +95,11 @@ pub(crate) async fn hold_queue(
             })
         }
     }
+}
+
+/// Whether the queue has detached the consumer that an error is about: it held too much.
+pub(crate) fn is_detached(error: &sql::Error) -> bool {
+    error.code() == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE)
 }
 
 /// That the provider's queue is another one than that of the subscriber's position, where no tick and no table's number

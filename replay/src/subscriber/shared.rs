@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -59,6 +62,8 @@ pub(crate) struct JobSettings {
     pub standby: bool,
     /// A standby logs what it applies where others could need it.
     pub relay: bool,
+    /// There are archives that the subscriber can be fed from where the queue has given its events away.
+    pub has_archives: bool,
     /// The provider is one of several hosts: the role of the subscriber may change while the daemon runs.
     pub of_several: bool,
 }
@@ -123,11 +128,23 @@ pub(crate) struct Subscription {
     pub(crate) tables_beat: Beat,
     /// What the operator has been told of this subscriber's trouble.
     pub(crate) told: std::sync::Mutex<Told>,
+    /// The queue has given away what follows the position, and holds nothing for the subscriber.
+    pub(crate) given_away: AtomicBool,
     /// The program must end as soon as the running work is finished.
     pub stop: CancellationToken,
 }
 
 impl Subscription {
+    /// Whether the queue holds what follows the position, as far as the batch loop knows.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.given_away.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the queue holds what follows the position.
+    pub(crate) fn set_held(&self, is_held: bool) {
+        self.given_away.store(!is_held, Ordering::Relaxed);
+    }
+
     /// A session to the provider, named by its purpose.
     pub(crate) async fn provider_session(&self, purpose: Purpose) -> Result<Session, Trouble> {
         let session = self

@@ -67,7 +67,7 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig, args: &FeedArgs) -> Resu
         return Err(Failure::message(Exit::Failed, text).with_hint("run first: replay resume"));
     }
     let from = stored.position;
-    let found = Files::open(&one.directory, job.name(), job.queue(), from)
+    let found = Files::open(&one.directory, job.queue(), from)
         .with_context(|| format!("nothing was done: archive {} cannot be read", one.name))?;
     let mut files = found.map_err(|absent: NotThere| not_there(one, into, &absent))?;
     let database = Database {

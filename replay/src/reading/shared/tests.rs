@@ -27,6 +27,7 @@ fn readers() -> Arc<Readers> {
         queue: "q".into(),
         max_events: 100,
         chunk_bytes: CHUNK,
+        archives: Arc::new([]),
         ticks,
     };
     let nowhere = "host=127.0.0.1 port=1 dbname=x".parse().unwrap();

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use sql::{connect::Session, provider, subscriber::position};
 
-use crate::{subscriber::shared::Subscription, trouble::Trouble};
+use crate::{
+    subscriber::{hold::is_detached, shared::Subscription},
+    trouble::Trouble,
+};
 
 /// The provider is told a few times a second at most while nobody waits. Each time makes a new version of the
 /// consumer's row, which a held snapshot keeps.
@@ -43,7 +46,8 @@ impl Applied {
         provider: &Session,
         subscriber: &Session,
     ) -> Result<(), Trouble> {
-        if !self.rest().is_zero() {
+        // A queue that has given the events away has nobody to be told of.
+        if !self.rest().is_zero() || !sub.is_held() {
             return Ok(());
         }
         let knew = self.is_awaited();
@@ -74,6 +78,11 @@ async fn tell(
         provider::tell_applied(&**provider, queue, &sub.consumer, &applied, with_tables).await;
     match told {
         Ok(awaited) => Ok(awaited),
+        Err(error) if sub.settings.has_archives && is_detached(&error) => {
+            // The batch loop registers it again, where the queue has what follows or else an archive.
+            sub.set_held(false);
+            Ok(false)
+        }
         Err(error) => {
             let stands = applied.position.tick.id;
             let known = provider::consumer_position(&**provider, queue, &sub.consumer).await;
