@@ -22,6 +22,7 @@ use crate::command::{
     pause::ResumeArgs,
     rejoin::RejoinArgs,
     remove::RemoveArgs,
+    restore::FromArchiveArgs,
     restore_ddl::RestoreArgs,
     resync::ResyncArgs,
     sequences::{ListArgs, SequenceArgs},
@@ -137,6 +138,8 @@ enum Online {
     Base(BaseArgs),
     /// Compare the tables of both sides while they are written; exit code 1 if a row differs
     Compare(CompareArgs),
+    /// Make a database, or single tables, as they were at a tick or a time, from an archive
+    Restore(FromArchiveArgs),
     /// Look at an archive: what it covers, and whether it is whole
     Archive(ArchiveArgs),
     /// Drop the one change that a parked table stands on; who dropped what is kept
@@ -210,6 +213,7 @@ fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
             Online::Resume(args) => command::pause::resume(job, &args).await,
             Online::Adopt(args) => command::adopt::run(&job.at_host().await?, &args).await,
             Online::Base(args) => command::base::run(job, &args).await,
+            Online::Restore(args) => command::restore::run(job, &args).await,
             Online::Archive(args) => command::archive::run(job, &args).await,
             Online::Compare(args) => command::compare::run(&job.at_host().await?, &args).await,
             Online::Skip(args) => command::skip::run(&job.at_host().await?, &args).await,

@@ -10,6 +10,7 @@
 //! - `apply`: the subscriber's side;
 //! - `copy`: initial sync;
 //! - `compare`: both sides of a table, compared while it is written;
+//! - `base`: makes bases of an archive; `restore`: makes a database of one and of what follows it;
 //! - `archive`: a subscriber that keeps the queue in files, in the formats of `frames`;
 //! - `join`: how a table joins the replication.
 //!
@@ -34,6 +35,7 @@ mod lost;
 mod pg_dump;
 mod queue;
 mod reading;
+mod restore;
 mod set;
 mod subscriber;
 mod table;

@@ -107,20 +107,45 @@ impl PgDump {
         written(command).await
     }
 
+    /// The list of a section of the archive, one line an entry.
+    pub(crate) async fn list_section(
+        &self,
+        archive: &File,
+        section: &str,
+    ) -> anyhow::Result<String> {
+        let mut command = Command::new(self.directory.join("pg_restore"));
+        command
+            .arg("--list")
+            .arg(format!("--section={section}"))
+            .arg(path_of(archive));
+        written(command).await
+    }
+
     /// The SQL of some entries, in this order, without owners and rights.
     pub(crate) async fn script(&self, archive: &File, entries: &[u32]) -> anyhow::Result<String> {
+        self.sql(archive, entries, Owners::Left).await
+    }
+
+    /// The SQL of some entries, in this order.
+    pub(crate) async fn sql(
+        &self,
+        archive: &File,
+        entries: &[u32],
+        owners: Owners,
+    ) -> anyhow::Result<String> {
         let mut list = tempfile::tempfile().context("could not make a temporary file")?;
         for number in entries {
             writeln!(list, "{number};").context("could not write a temporary file")?;
         }
         let mut command = Command::new(self.directory.join("pg_restore"));
+        match owners {
+            Owners::Left => {
+                command.args(["--no-owner", "--no-acl"]);
+            }
+            Owners::Kept => {}
+        }
         command
-            .args([
-                "--no-owner",
-                "--no-acl",
-                "--no-tablespaces",
-                "--no-security-labels",
-            ])
+            .args(["--no-tablespaces", "--no-security-labels"])
             .arg("--use-list")
             .arg(path_of(&list))
             .args(["--file", "/dev/stdout"])
@@ -129,6 +154,37 @@ impl PgDump {
     }
 }
 
+/// What becomes of owners and rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owners {
+    /// Whoever runs the SQL owns what it makes.
+    Left,
+    /// They are as they were.
+    Kept,
+}
+
+/// The settings before the entries, as `pg_dump` itself would write them. The archive's own settings are left out,
+/// because an older server does not know all of them.
+pub(crate) const SESSION: &str = "set local check_function_bodies = off; set local xmloption = content; \
+     set local client_min_messages = warning; set local standard_conforming_strings = on; \
+     set local search_path = ''; ";
+
+/// The entries of `pg_restore`'s script, without the settings before and the comment behind them, and without settings
+/// that a server of this version does not know.
+pub(crate) fn for_server(script: &str, major: u32) -> String {
+    // If one of the two borders is not found nothing is cut there, so that no entry is lost.
+    let entries = script
+        .rsplit_once("\n--\n-- PostgreSQL database dump complete\n")
+        .map_or(script, |(entries, _)| entries);
+    let entries = entries
+        .find("\n--\n-- Name: ")
+        .and_then(|start| entries.get(start..))
+        .unwrap_or(entries);
+    if major >= 12 {
+        return entries.to_owned();
+    }
+    entries.replace("\nSET default_table_access_method = heap;\n", "\n")
+}
 /// A table's name as a pattern that stands for this table alone.
 fn pattern(table: &TableName) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
@@ -228,5 +284,22 @@ mod tests {
         assert_eq!(version_in("pg_dump (PostgreSQL) 19beta1\n"), Some(19));
         assert_eq!(version_in("pg_dump (PostgreSQL) 9.6.24\n"), Some(9));
         assert_eq!(version_in("busybox\n"), None);
+    }
+
+    #[test]
+    fn only_the_entries_of_a_script_are_run() {
+        let script = "--\n-- PostgreSQL database dump\n--\n\n\\restrict x\n\nSET transaction_timeout = 0;\n\
+             \n--\n-- Name: t; Type: TABLE; Schema: public; Owner: -\n--\n\nSET default_table_access_method = heap;\n\n\
+             create table t ();\n\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict x\n";
+        let newer = for_server(script, 12);
+        assert!(
+            newer.contains("create table t ();") && newer.contains("= heap"),
+            "{newer}"
+        );
+        assert!(
+            !newer.contains("restrict") && !newer.contains("transaction_timeout"),
+            "{newer}"
+        );
+        assert!(!for_server(script, 11).contains("heap"));
     }
 }

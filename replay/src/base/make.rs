@@ -235,6 +235,13 @@ impl Making<'_> {
                 out(format!("table {table}"), why)
             })
             .collect();
+        let carried = provider::all_sequence_values(&**provider, &self.config.queue).await?;
+        for sequence in provider::sequence_candidates(&**provider, &self.config.queue).await? {
+            if !carried.iter().any(|one| one.sequence == sequence) {
+                let why = "it is not carried over (replay add-seq): restored, it begins anew";
+                left_out.push(out(format!("sequence {sequence}"), why));
+            }
+        }
         let objects = base::large_objects(&**provider).await?;
         if objects > 0 {
             let why = "large objects are not replicated";

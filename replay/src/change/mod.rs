@@ -5,7 +5,7 @@ mod rows;
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -16,6 +16,7 @@ use sql::{
         row::{self, BadBlock},
         shape::{BadShape, Shape, ShapeId},
     },
+    name::TableName,
     subscriber::skipped_change::RowNumber,
 };
 
@@ -173,6 +174,22 @@ impl Decoder {
         if !self.shapes.contains_key(&shape.shape) {
             self.learn(shape, None);
         }
+    }
+
+    /// The tables whose shapes are known, by their oids, each with the newest of its names.
+    pub(crate) fn tables(&self) -> BTreeMap<u32, TableName> {
+        let mut newest: BTreeMap<u32, &Arc<Shape>> = BTreeMap::new();
+        for known in self.shapes.values() {
+            let shape = &known.shape;
+            let newest = newest.entry(shape.table.oid).or_insert(shape);
+            if newest.shape < shape.shape {
+                *newest = shape;
+            }
+        }
+        let named = newest.into_iter();
+        named
+            .map(|(oid, shape)| (oid, shape.table_name()))
+            .collect()
     }
 
     /// The table of a shape, by its oid on the provider; none: the shape is not known.

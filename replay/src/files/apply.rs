@@ -44,6 +44,9 @@ pub(crate) struct Database<'a> {
     pub chunk_bytes: usize,
     /// Events merged into one transaction.
     pub max_events: i64,
+    /// The tables are beside those that the changes are of, under names of their own: changes may come from the
+    /// database itself, and nobody follows them from here.
+    pub beside: bool,
 }
 
 /// What has been applied so far.
@@ -133,6 +136,7 @@ struct Writing<'a> {
     conflicts_before: i64,
     max_events: i64,
     chunk_bytes: usize,
+    beside: bool,
     /// Its own queue logs what is applied: others may stand at any tick.
     relays: bool,
     done: Done,
@@ -151,6 +155,7 @@ impl<'a> Writing<'a> {
             session_role,
             chunk_bytes,
             max_events,
+            beside,
         } = database;
         let stored = stored(&session, consumer).await?;
         if stored.position != at || stored.is_held {
@@ -191,6 +196,7 @@ impl<'a> Writing<'a> {
             conflicts_before: stored.conflicts,
             max_events: if relays { TICK_BY_TICK } else { max_events },
             chunk_bytes,
+            beside,
             relays,
             done: Done::default(),
         })
@@ -203,7 +209,7 @@ impl<'a> Writing<'a> {
     async fn batch(&mut self, files: &mut Files, batch: &FileBatch) -> Result<(), Trouble> {
         let header = batch.header(!self.relays);
         let mut lineage = header.lineage.clone();
-        if self.followed.len() == 0 {
+        if self.followed.len() == 0 || self.beside {
             lineage.path = NodePath::default();
         } else {
             self.refuse_circle(&lineage.path).await?;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use sql::{
+    name::TableName,
     queue::{lineage::Lineage, tick::TickId},
     subscriber::position::Position,
 };
@@ -124,6 +125,11 @@ impl Files {
     /// gives them.
     pub(crate) fn sequences(&self) -> &BTreeMap<(String, String), SequenceEntry> {
         &self.trail.passed
+    }
+
+    /// The tables that the frames so far have named, by their oids on the provider.
+    pub(crate) fn tables(&self) -> BTreeMap<u32, TableName> {
+        self.decoder.tables()
     }
 
     /// The next batch: of one tick with `max_events` 0, else of as many frames as come before the one that goes beyond

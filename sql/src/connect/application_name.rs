@@ -49,6 +49,8 @@ pub enum Purpose {
     PgDump,
     /// Reads batches from a queue.
     Queue,
+    /// Restores a database from an archive.
+    Restore,
     /// Keeps the tables of a standby closed.
     Role,
     /// `replay skip`.
@@ -91,6 +93,7 @@ impl Purpose {
             Purpose::Parking => "parking",
             Purpose::PgDump => "pg_dump",
             Purpose::Queue => "queue",
+            Purpose::Restore => "restore",
             Purpose::Role => "role",
             Purpose::Skip => "skip",
             Purpose::Status => "status",

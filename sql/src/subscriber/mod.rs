@@ -12,6 +12,7 @@ pub mod path; // trunkline.position, the nodes above the subscriber
 pub mod position; // trunkline.position; `remove` takes all that belongs to a consumer
 pub mod relation;
 pub mod repair_key; // what a name stands for, from the catalog
+pub mod restore; // trunkline.restore, and the position and table states of a restore
 pub mod sequence_state; // trunkline.sequence_state, the sequences, and the version of lists in position
 pub mod session_role; // the settings under which replicated tables are written
 pub mod skipped_change; // trunkline.skipped_change, and the wish for a try in table_state

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 use rand::{RngExt as _, rngs::StdRng};
 use serde_json::Value;
-use tests::{Replication, Server, Session, Writes, wait_until};
+use tests::{Replication, Server, Session, Writes, choose, wait_until};
 
 use super::{SOON, add_archive, root, running};
 
@@ -115,14 +115,13 @@ fn sum_of_u(replication: &Replication, manifest: &Value) -> u64 {
 
 #[test]
 fn a_base_has_the_rows_of_one_tick_wherever_it_is_read() {
-    for (server, bases) in [(Server::version(10), 1), (Server::debian15(), 2)] {
-        let replication = with_database(&server);
-        is_of_one_moment(&replication, "subscriber", bases);
-        is_of_one_moment(&replication, "provider", bases);
-        replication.replay.run(&["archive", "verify"]).ok();
-        replication.replay.run(&["archive", "check"]).ok();
-        replication.assert_clean(&[]);
-    }
+    let bases = u32::try_from(choose("bases", vec![(); 20], vec![(); 1]).len()).unwrap();
+    let replication = with_database(&Server::debian15());
+    is_of_one_moment(&replication, "subscriber", bases);
+    is_of_one_moment(&replication, "provider", bases);
+    replication.replay.run(&["archive", "verify"]).ok();
+    replication.replay.run(&["archive", "check"]).ok();
+    replication.assert_clean(&[]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod files;
 mod hole;
 mod kill;
 mod queue;
+mod restore;
 mod sources;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};

@@ -77,6 +77,7 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig, args: &FeedArgs) -> Resu
         session_role: job.config.session_role,
         chunk_bytes: usize::try_from(job.config.chunk_size).unwrap_or(usize::MAX),
         max_events: i64::try_from(job.config.max_batch_events).unwrap_or(i64::MAX),
+        beside: false,
     };
     let up_to = args.to.unwrap_or(UpTo::End);
     let (mut rows, mut tick) = (0, from.tick.id);

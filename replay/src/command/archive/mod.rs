@@ -17,7 +17,10 @@ use admin::{
 use sql::near;
 
 use self::{cat::CatArgs, feed::FeedArgs, list::ListArgs, show::ShowArgs, switch::SwitchArgs};
-pub(super) use self::{install::install, opened::captured};
+pub(super) use self::{
+    install::install,
+    opened::{Opened, captured, open},
+};
 use super::Job;
 
 /// The arguments of `archive`.

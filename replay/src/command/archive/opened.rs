@@ -14,13 +14,13 @@ use crate::{
 };
 
 /// An archive that is there.
-pub(super) struct Opened {
-    pub(super) store: Directory,
-    pub(super) identity: Identity,
+pub(in crate::command) struct Opened {
+    pub(in crate::command) store: Directory,
+    pub(in crate::command) identity: Identity,
 }
 
 /// Opens the archive of the job.
-pub(super) fn open(job: &Job, one: &ArchiveConfig) -> Result<Opened, Failure> {
+pub(in crate::command) fn open(job: &Job, one: &ArchiveConfig) -> Result<Opened, Failure> {
     let store = Directory::new(&one.directory);
     let identity = Identity::read(&store, job.name(), job.queue())
         .with_context(|| format!("archive {} cannot be used", one.name))?;

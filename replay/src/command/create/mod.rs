@@ -30,13 +30,7 @@ use sql::{
 
 use self::archive::{Address, Archive, Needed};
 use super::{Job, label};
-use crate::pg_dump::PgDump;
-
-/// The settings before the entries, as `pg_dump` itself would write them. The archive's own settings are left out,
-/// because an older server does not know all of them.
-const SESSION: &str = "set local check_function_bodies = off; set local xmloption = content; \
-     set local client_min_messages = warning; set local standard_conforming_strings = on; \
-     set local search_path = ''; ";
+use crate::pg_dump::{PgDump, SESSION, for_server};
 
 /// Makes the tables that the subscriber lacks, says so, and gives them. `dry_run`: only says so.
 pub(super) async fn missing_tables(
@@ -93,23 +87,6 @@ async fn missing<'a>(
     let there = relation::which_exist(&**subscriber, names).await?;
     let missing = candidates.iter().zip(there).filter(|(_, there)| !there);
     Ok(missing.map(|(candidate, _)| *candidate).collect())
-}
-
-/// The entries of `pg_restore`'s script, without the settings before and the comment behind them, and without settings
-/// that a server of this version does not know.
-fn for_server(script: &str, major: u32) -> String {
-    // If one of the two borders is not found nothing is cut there, so that no entry is lost.
-    let entries = script
-        .rsplit_once("\n--\n-- PostgreSQL database dump complete\n")
-        .map_or(script, |(entries, _)| entries);
-    let entries = entries
-        .find("\n--\n-- Name: ")
-        .and_then(|start| entries.get(start..))
-        .unwrap_or(entries);
-    if major >= 12 {
-        return entries.to_owned();
-    }
-    entries.replace("\nSET default_table_access_method = heap;\n", "\n")
 }
 
 /// Tables being made on one subscriber.
@@ -273,27 +250,5 @@ impl Making<'_> {
             );
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_entries_of_a_script_are_run() {
-        let script = "--\n-- PostgreSQL database dump\n--\n\n\\restrict x\n\nSET transaction_timeout = 0;\n\
-             \n--\n-- Name: t; Type: TABLE; Schema: public; Owner: -\n--\n\nSET default_table_access_method = heap;\n\n\
-             create table t ();\n\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict x\n";
-        let newer = for_server(script, 12);
-        assert!(
-            newer.contains("create table t ();") && newer.contains("= heap"),
-            "{newer}"
-        );
-        assert!(
-            !newer.contains("restrict") && !newer.contains("transaction_timeout"),
-            "{newer}"
-        );
-        assert!(!for_server(script, 11).contains("heap"));
     }
 }

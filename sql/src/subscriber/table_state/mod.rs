@@ -23,6 +23,7 @@ pub use self::{
     writers::{Writer, other_writer, writers, writes_alone},
 };
 
+pub(super) use self::register::log_what_is_written;
 use super::conflict::OnConflict;
 use crate::{error::Error, event::mapping::Mapping, name::TableName};
 

@@ -80,7 +80,10 @@ async fn try_register(
 }
 
 /// Has the target's capture, if there is one, log what replay writes. Source: `trunkline.set_writers`.
-async fn log_what_is_written(client: &impl GenericClient, target: &TableName) -> Result<(), Error> {
+pub(in crate::subscriber) async fn log_what_is_written(
+    client: &impl GenericClient,
+    target: &TableName,
+) -> Result<(), Error> {
     if definition::has_function(client, "trunkline.set_writers(oid)").await? {
         client
             .execute(

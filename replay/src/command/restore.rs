@@ -1,0 +1,427 @@
+//! `replay restore`: makes a database, or single tables, as they were at a tick, from a base and what follows it.
+
+use std::str::FromStr as _;
+
+use admin::{
+    config::ArchiveConfig,
+    exit::{Exit, Failure},
+};
+use anyhow::Context as _;
+use sql::{
+    connect::{ApplicationName, ConnectInfo, Purpose, Session},
+    daemon_lock::DaemonLock,
+    install::{self, Component, ownership},
+    name::TableName,
+    queue::tick::TickId,
+    subscriber::{relation, restore as noted},
+};
+
+use super::{
+    Job,
+    archive::{Opened, chosen, open},
+};
+use crate::{
+    archive::verify::{self, Depth},
+    files::batches::UpTo,
+    frames::{manifest::Manifest, place::Time},
+    restore::{
+        Restored, Restoring,
+        plan::{Begun, Plan, To, Wanted, plan},
+    },
+};
+
+/// The arguments of `restore`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FromArchiveArgs {
+    /// The archive, where the config has several
+    #[arg(long, value_name = "NAME")]
+    from: Option<String>,
+    /// The database: a subscriber's name, or a connection string
+    #[arg(long, value_name = "NAME|CONNINFO")]
+    into: String,
+    /// The last tick: its number, or a time by the provider's clock (as 2026-11-28T09:30:00Z), or latest
+    #[arg(long, value_name = "TIME|TICK|latest", default_value = "latest")]
+    to: String,
+    /// Only this table, beside what is there, under another name if one is given; can be given several times
+    #[arg(long = "table", value_name = "TABLE[=NEW]")]
+    tables: Vec<String>,
+    /// The base; else the newest one that serves
+    #[arg(long, value_name = "BASE")]
+    base: Option<String>,
+    /// Sessions that work at the same time
+    #[arg(short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    /// Leave out owners and rights: whoever restores owns all
+    #[arg(long)]
+    no_owner: bool,
+    /// Only say what would be read
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs the command.
+pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failure> {
+    let archive = chosen(job, args.from.as_deref())?;
+    let into = database(job, &args.into)?;
+    let asked = to(&args.to)?;
+    let tables = tables(&args.tables)?;
+    let opened = open(job, archive)?;
+    let found = verify::archive(&opened.store, &opened.identity, Depth::Lines)
+        .with_context(|| format!("archive {} cannot be read", archive.name))?;
+    let names: Vec<TableName> = tables.iter().map(|(table, _)| table.clone()).collect();
+    let session = bare(job, &into).await?;
+    let restore = Restore {
+        job,
+        archive,
+        opened: &opened,
+        into: &into,
+        consumer: format!("{}#restore", archive.consumer),
+        args,
+        tables,
+    };
+    let consumer = restore.consumer.as_str();
+    if !args.dry_run
+        && !(DaemonLock::Replay { consumer })
+            .try_take(&*session)
+            .await?
+    {
+        let text = "nothing was done: another restore into this database is under way";
+        return Err(Failure::message(Exit::Running, text));
+    }
+    let begun = restore.unfinished(&session).await?;
+    let (wanted, to) = match &begun {
+        None => (
+            args.base.as_deref().map_or(Wanted::Newest, Wanted::Base),
+            asked,
+        ),
+        // It goes on as it was begun, whatever the archive has got since.
+        Some(begun) => {
+            let to = match asked {
+                To::Latest => To::Tick(begun.end),
+                To::Tick(_) | To::Time(_) => asked,
+            };
+            (Wanted::Base(&begun.base), to)
+        }
+    };
+    let refused = |why| {
+        let text = format!("nothing was done: archive {}: {why}", archive.name);
+        Failure::message(Exit::Failed, text)
+    };
+    let plan = plan(&found, opened.identity.begin, &wanted, to, &names).map_err(refused)?;
+    if args.dry_run {
+        return restore.say_plan(&plan);
+    }
+    restore.run(session, begun, &plan).await
+}
+
+/// Reads a target.
+fn to(text: &str) -> Result<To, Failure> {
+    if text == "latest" {
+        return Ok(To::Latest);
+    }
+    if let Ok(tick) = text.parse() {
+        return Ok(To::Tick(tick));
+    }
+    Time::read(text).map(To::Time).ok_or_else(|| {
+        let text = format!(
+            "--to {text}: neither a tick's number, nor a time with its zone such as 2026-11-28T09:30:00Z, nor latest"
+        );
+        Failure::message(Exit::Usage, text)
+    })
+}
+
+/// Reads `TABLE` or `TABLE=NEW`.
+fn tables(texts: &[String]) -> Result<Vec<(TableName, TableName)>, Failure> {
+    let read = |text: &str| {
+        TableName::from_str(text).map_err(|bad| Failure::message(Exit::Usage, bad.to_string()))
+    };
+    texts
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((table, new)) => Ok((read(table)?, read(new)?)),
+            None => Ok((read(text)?, read(text)?)),
+        })
+        .collect()
+}
+
+/// The database that is meant: a subscriber of the config, or a connection string.
+fn database(job: &Job, text: &str) -> Result<ConnectInfo, Failure> {
+    let mut databases = job.config.subscribers.iter();
+    if let Some(one) = databases.find(|one| one.source_name() == text) {
+        return Ok(one.db.clone());
+    }
+    if !text.contains('=') && !text.contains("://") {
+        let text = format!("--into {text}: neither a subscriber with db nor a connection string");
+        return Err(Failure::message(Exit::Usage, text));
+    }
+    ConnectInfo::from_str(text)
+        .map_err(|error| Failure::message(Exit::Usage, format!("--into: {error}")))
+}
+
+/// A session to a database that may have none of our schemas.
+async fn bare(job: &Job, into: &ConnectInfo) -> Result<Session, Failure> {
+    let name = ApplicationName::new(Purpose::Restore, job.name());
+    Ok(into.connect(&name).await?)
+}
+
+/// A restore as it is asked for.
+struct Restore<'a> {
+    job: &'a Job,
+    archive: &'a ArchiveConfig,
+    opened: &'a Opened,
+    into: &'a ConnectInfo,
+    consumer: String,
+    args: &'a FromArchiveArgs,
+    /// The only tables, and what they are to be called; empty: all.
+    tables: Vec<(TableName, TableName)>,
+}
+
+impl Restore<'_> {
+    /// The restore that was begun with the same words and has not ended.
+    async fn unfinished(&self, session: &Session) -> Result<Option<Begun>, Failure> {
+        let Some((consumer, detail)) = noted::unfinished(&**session).await? else {
+            return Ok(None);
+        };
+        let begun: Begun = serde_json::from_str(&detail)
+            .context("what is noted in trunkline.restore cannot be read")?;
+        let is_same = consumer == self.consumer
+            && begun.archive == self.opened.identity.archive
+            && begun.asked == self.args.to
+            && self
+                .args
+                .base
+                .as_ref()
+                .is_none_or(|base| *base == begun.base)
+            && begun.tables == self.words()
+            && begun.no_owner == self.args.no_owner;
+        if is_same {
+            return Ok(Some(begun));
+        }
+        let tables: Vec<String> = begun
+            .tables
+            .iter()
+            .map(|(table, new)| format!(" --table {table}={new}"))
+            .collect();
+        let text = format!(
+            "nothing was done: another restore has begun in this database and not ended: --to {} --base {}{}{}",
+            begun.asked,
+            begun.base,
+            tables.concat(),
+            if begun.no_owner { " --no-owner" } else { "" }
+        );
+        Err(Failure::message(Exit::Failed, text)
+            .with_hint("end that one with the same words, or begin in another database"))
+    }
+
+    fn words(&self) -> Vec<(String, String)> {
+        let tables = self.tables.iter();
+        tables
+            .map(|(table, new)| (table.to_string(), new.to_string()))
+            .collect()
+    }
+
+    fn say_plan(&self, plan: &Plan<'_>) -> Result<Exit, Failure> {
+        let (manifest, segments) = (plan.manifest, &plan.segments);
+        let events: u64 = segments.iter().map(|line| line.events).sum();
+        let bytes: u64 = segments.iter().map(|line| line.body_bytes).sum();
+        let to = match plan.to {
+            To::Latest => "the archive's end".to_owned(),
+            To::Tick(tick) => format!("tick {tick}"),
+            To::Time(time) => format!("the last tick up to {}", String::from(time)),
+        };
+        self.job.say(&format!(
+            "base {} of tick {}, {} rows, {} bytes; then {} segments, {events} events, {bytes} bytes, to {to}",
+            manifest.base,
+            manifest.at.1.0,
+            manifest.rows(),
+            manifest.bytes(),
+            segments.len(),
+        ))?;
+        Ok(Exit::Done)
+    }
+
+    async fn run(
+        &self,
+        mut session: Session,
+        begun: Option<Begun>,
+        plan: &Plan<'_>,
+    ) -> Result<Exit, Failure> {
+        let manifest = plan.manifest;
+        let tables = self.chosen(manifest);
+        if begun.is_none() {
+            self.refuse(&session, manifest, &tables).await?;
+        }
+        let had_schema = match &begun {
+            Some(begun) => begun.had_schema,
+            None => {
+                let there = ownership::prove(&*session, ownership::Schema::SUBSCRIBER).await;
+                !there
+                    .context("could not look for schema trunkline")?
+                    .is_empty()
+            }
+        };
+        install::install(&mut session, &[Component::Subscriber])
+            .await
+            .context("could not make schema trunkline")?;
+        let consumer = self.consumer.as_str();
+        if !(DaemonLock::Replay { consumer })
+            .try_take(&*session)
+            .await?
+        {
+            let text = "another restore into this database is under way";
+            return Err(Failure::message(Exit::Running, text));
+        }
+        let end = match plan.to {
+            To::Tick(tick) => tick,
+            To::Latest | To::Time(_) => 0,
+        };
+        if begun.is_none() {
+            let begun = Begun {
+                archive: self.opened.identity.archive.clone(),
+                asked: self.args.to.clone(),
+                base: manifest.base.to_string(),
+                end,
+                tables: self.words(),
+                no_owner: self.args.no_owner,
+                had_schema,
+            };
+            let detail = serde_json::to_string(&begun).context("could not note the restore")?;
+            noted::begin(&*session, consumer, &detail).await?;
+        }
+        let restoring = Restoring {
+            config: &self.job.config,
+            directory: &self.archive.directory,
+            store: &self.opened.store,
+            manifest,
+            up_to: match plan.to {
+                To::Latest => UpTo::End,
+                To::Tick(tick) => UpTo::Tick(TickId(tick)),
+                To::Time(time) => UpTo::Time(time),
+            },
+            into: self.into,
+            consumer,
+            tables,
+            is_whole: self.tables.is_empty(),
+            streams: usize::from(self.args.jobs),
+            no_owner: self.args.no_owner,
+            had_schema,
+        };
+        match restoring.run().await {
+            Ok(restored) => self.tell(manifest, &restored),
+            Err(failure) => {
+                // Where nothing was made, nothing is left.
+                let done = noted::done(&*session, consumer).await;
+                if done.is_ok_and(|done| done.len() <= 1) {
+                    noted::end(&*session, consumer, !had_schema).await?;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// The tables of the base that are restored, each with its name there.
+    fn chosen<'m>(
+        &self,
+        manifest: &'m Manifest,
+    ) -> Vec<(&'m crate::frames::manifest::Table, TableName)> {
+        let named = |table: &TableName| match self.tables.is_empty() {
+            true => Some(table.clone()),
+            false => {
+                let mut tables = self.tables.iter();
+                let found = tables.find(|(one, _)| one == table);
+                found.map(|(_, new)| new.clone())
+            }
+        };
+        let tables = manifest.tables.iter();
+        tables
+            .filter_map(|table| Some((table, named(&table.table())?)))
+            .collect()
+    }
+
+    /// Refuses a database where a table is there that would be made, or a role is missing.
+    async fn refuse(
+        &self,
+        session: &Session,
+        manifest: &Manifest,
+        tables: &[(&crate::frames::manifest::Table, TableName)],
+    ) -> Result<(), Failure> {
+        let failed =
+            |text: String| Failure::message(Exit::Failed, format!("nothing was done: {text}"));
+        let names = tables.iter().map(|(_, target)| target);
+        let there = relation::which_exist(&**session, names.clone()).await?;
+        let there: Vec<String> = names
+            .zip(there)
+            .filter(|(_, there)| *there)
+            .map(|(name, _)| name.to_string())
+            .collect();
+        if !there.is_empty() {
+            return Err(failed(format!("there already: {}", there.join(", "))).with_hint(
+                "restore into an empty database; a single table gets another name by --table TABLE=NEW",
+            ));
+        }
+        if self.args.no_owner || !self.tables.is_empty() {
+            return Ok(());
+        }
+        let missing = noted::missing_roles(&**session, &manifest.roles).await?;
+        if !missing.is_empty() {
+            let text = format!(
+                "the server lacks roles of the schema: {}",
+                missing.join(", ")
+            );
+            return Err(failed(text).with_hint("create them, or leave owners out: --no-owner"));
+        }
+        Ok(())
+    }
+
+    fn tell(&self, manifest: &Manifest, restored: &Restored) -> Result<Exit, Failure> {
+        let next = restored
+            .next
+            .map(|(tick, time)| format!(", the next tick {tick} is of {}", String::from(time)));
+        self.job.say(&format!(
+            "restored to tick {}{}: {} rows of base {}, {} rows after it, {} conflicts",
+            restored.tick,
+            next.unwrap_or_default(),
+            restored.loaded,
+            manifest.base,
+            restored.rows,
+            restored.conflicts
+        ))?;
+        for left in &restored.left {
+            eprintln!("not restored: {left}");
+        }
+        for table in &restored.newer {
+            eprintln!("not restored: {table}: the archive keeps it since after the base");
+        }
+        for out in &restored.left_out {
+            eprintln!("not made: {out}");
+        }
+        for sequence in &restored.no_sequence {
+            eprintln!("not set: sequence {sequence} is not there");
+        }
+        if self.tables.is_empty() {
+            for out in &manifest.left_out {
+                eprintln!("not in the archive: {}: {}", out.what, out.why);
+            }
+        }
+        let conflicts: u64 = manifest.tables.iter().map(|table| table.conflicts).sum();
+        if restored.conflicts > 0 {
+            eprintln!(
+                "{} changes met another row than they said: these tables are not the provider's",
+                restored.conflicts
+            );
+        }
+        if conflicts > 0 {
+            eprintln!(
+                "where the base was read {conflicts} changes had met another row than they said"
+            );
+        }
+        let is_good = restored.conflicts == 0
+            && conflicts == 0
+            && restored.left.is_empty()
+            && restored.newer.is_empty();
+        Ok(match is_good {
+            true => Exit::Done,
+            false => Exit::Part,
+        })
+    }
+}

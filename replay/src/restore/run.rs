@@ -1,0 +1,242 @@
+//! The steps of a restore, in order.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use admin::exit::{Exit, Failure};
+use anyhow::{Context as _, anyhow};
+use sql::{
+    connect::{ApplicationName, Purpose, Session},
+    install::ownership::Schema,
+    name::TableName,
+    subscriber::{
+        position,
+        restore::{self, Followed},
+        session_role::SessionRole,
+    },
+};
+use tracing::info;
+
+use super::{
+    load,
+    schema::{self, BaseSchema},
+    target::Restoring,
+};
+use crate::{
+    files::{
+        apply::{self, Database, Reached},
+        batches::Files,
+        trail::Ahead,
+    },
+    frames::{
+        frame::{SequenceEntry, TickEntry},
+        place::{Place, Time},
+    },
+};
+
+/// What is noted when the tables are followed.
+const FOLLOWED: &str = "followed";
+
+/// What a restore has done.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    /// The tick whose state the tables have.
+    pub tick: i64,
+    /// The tick after it, with its time, where the archive has one.
+    pub next: Option<(i64, Time)>,
+    /// Rows of the base.
+    pub loaded: u64,
+    /// Rows that were written after that.
+    pub rows: u64,
+    /// Changes that met another row than they said: the restore is not good.
+    pub conflicts: i64,
+    /// Tables that did not take their changes, and why not.
+    pub left: Vec<String>,
+    /// Sequences that the archive has and the database has not.
+    pub no_sequence: Vec<TableName>,
+    /// Triggers that were not made.
+    pub left_out: Vec<String>,
+    /// Tables that the archive has got since the base: without a base of their own they are not restored.
+    pub newer: Vec<TableName>,
+}
+
+impl Restoring<'_> {
+    /// Restores, or goes on with it.
+    ///
+    /// # Errors
+    /// What could not be done, by name. What was done until then stays, and the same call goes on from there.
+    pub(crate) async fn run(&self) -> Result<Restored, Failure> {
+        let began = Instant::now();
+        let session = self.session().await?;
+        // Step 2.
+        let whole = match self.is_whole {
+            true => Some(BaseSchema::open(self, &session).await?),
+            false => None,
+        };
+        match &whole {
+            Some(schema) => schema.make(self, &session).await?,
+            None => schema::make_alike(self, &session).await?,
+        }
+        // Step 3.
+        let loaded = load::run(self, &session).await?;
+        // Step 4.
+        if let Some(schema) = &whole {
+            schema.index(self, &session).await?;
+        }
+        let done = restore::done(&*session, self.consumer).await?;
+        if !done.contains(FOLLOWED) {
+            schema::analyze(self, &session).await?;
+            self.follow(&session).await?;
+        }
+        // Step 5.
+        let (reached, newer) = self.apply(&session).await?;
+        // Step 6.
+        let no_sequence = match self.is_whole {
+            true => self.set_sequences(&session, &reached).await?,
+            false => Vec::new(),
+        };
+        // Step 7.
+        let left_out = match &whole {
+            Some(schema) => schema.finish(self, &session).await?,
+            None => Vec::new(),
+        };
+        let conflicts = restore::conflicts(&*session, self.consumer).await?;
+        let left = reached.left.iter();
+        let left: Vec<String> = left
+            .map(|row| format!("{}: {}", row.table, row.stand.state().as_str()))
+            .collect();
+        // Step 8.
+        restore::end(&*session, self.consumer, !self.had_schema).await?;
+        let restored = Restored {
+            tick: reached.position.tick.id.0,
+            next: reached
+                .behind
+                .map(|TickEntry(tick, _, time, _)| (tick.0, time)),
+            loaded,
+            rows: reached.done.rows,
+            conflicts,
+            left,
+            no_sequence,
+            left_out,
+            newer,
+        };
+        let seconds = began.elapsed().as_secs_f64();
+        let (tick, rows) = (restored.tick, loaded + restored.rows);
+        info!(tick, rows, conflicts, seconds, "restored");
+        Ok(restored)
+    }
+
+    /// Gives the tables their place: from here on the archive's frames are theirs.
+    async fn follow(&self, session: &Session) -> Result<(), Failure> {
+        let tables: Vec<Followed> = self
+            .tables
+            .iter()
+            .map(|(table, target)| Followed {
+                table: table.table(),
+                provider_oid: table.oid,
+                target: target.clone(),
+            })
+            .collect();
+        let begin = session.batch_execute("begin").await;
+        begin.context("could not begin a transaction")?;
+        let (job, queue) = (&self.config.daemon.job_name, &self.config.queue);
+        let at = self.manifest.at.into();
+        let followed = async {
+            restore::note(&**session, self.consumer, FOLLOWED).await?;
+            restore::follow(&**session, self.consumer, job, queue, at, &tables).await
+        };
+        let followed = followed.await;
+        let end = if followed.is_ok() {
+            "commit"
+        } else {
+            "rollback"
+        };
+        let ended = session.batch_execute(end).await;
+        followed?;
+        Ok(ended.context("could not commit")?)
+    }
+
+    /// Applies what follows.
+    async fn apply(&self, session: &Session) -> Result<(Reached, Vec<TableName>), Failure> {
+        let stored = position::find(&**session, self.consumer).await?;
+        let from = stored.context("the restore's position is gone")?.position;
+        let (job, queue) = (&self.config.daemon.job_name, &self.config.queue);
+        let opened = Files::open(self.directory, queue, from).map_err(|trouble| {
+            Failure::new(
+                Exit::Failed,
+                anyhow!(trouble.chain()).context("the archive"),
+            )
+        })?;
+        let mut files = opened.map_err(|absent| {
+            let text = format!("the archive has not got what follows the base: {absent}");
+            Failure::message(Exit::Failed, text)
+        })?;
+        let name = ApplicationName::new(Purpose::Apply, job);
+        let database = Database {
+            session: self.into.connect_for(&name, Schema::SUBSCRIBER).await?,
+            consumer: self.consumer,
+            on_conflict: self.config.on_conflict,
+            session_role: SessionRole::Replica,
+            chunk_bytes: usize::try_from(self.config.chunk_size).unwrap_or(usize::MAX),
+            max_events: i64::try_from(self.config.max_batch_events).unwrap_or(i64::MAX),
+            beside: !self.is_whole,
+        };
+        let mut tick = from.tick.id;
+        let applied = apply::apply(&mut files, database, self.up_to, None, |batch, _| {
+            tick = batch.to.tick.id;
+        });
+        let reached = applied.await.map_err(|trouble| {
+            let context = format!("the restore is at tick {tick} and cannot go on");
+            Failure::new(Exit::Failed, anyhow!(trouble.chain()).context(context))
+        })?;
+        match &reached.ahead {
+            Some(Ahead::Hole(hole)) => {
+                let text = format!("the archive has a hole after tick {tick}: {}", hole.why);
+                Err(Failure::message(Exit::Failed, text))
+            }
+            Some(Ahead::Missing(seq)) => {
+                let text = format!("segment {seq} is missing, the restore is at tick {tick}");
+                Err(Failure::message(Exit::Failed, text))
+            }
+            Some(Ahead::End | Ahead::Segment) | None => {
+                let newer = match self.is_whole {
+                    true => self.newer(&files),
+                    false => Vec::new(),
+                };
+                Ok((reached, newer))
+            }
+        }
+    }
+
+    fn newer(&self, files: &Files) -> Vec<TableName> {
+        let is_restored = |oid: u32| self.tables.iter().any(|(table, _)| table.oid == oid);
+        let tables = files.tables().into_iter();
+        tables
+            .filter(|(oid, _)| !is_restored(*oid))
+            .map(|(_, table)| table)
+            .collect()
+    }
+
+    /// Sets the sequences: as the last frame had them, or as the base had them where no frame has.
+    async fn set_sequences(
+        &self,
+        session: &Session,
+        reached: &Reached,
+    ) -> Result<Vec<TableName>, Failure> {
+        let key = |entry: &SequenceEntry| (entry.0.clone(), entry.1.clone());
+        let base = self.manifest.sequences.iter();
+        let mut values: BTreeMap<(String, String), SequenceEntry> =
+            base.map(|entry| (key(entry), entry.clone())).collect();
+        let at_base = Place::from(reached.position) == self.manifest.at;
+        if !at_base {
+            values.extend(reached.done.sequences.clone());
+        }
+        let mut missing = Vec::new();
+        for ((schema, name), SequenceEntry(_, _, value, is_called, _)) in values {
+            let sequence = TableName::new(schema, name);
+            if !restore::set_sequence(&**session, &sequence, value.0, is_called).await? {
+                missing.push(sequence);
+            }
+        }
+        Ok(missing)
+    }
+}

@@ -1,0 +1,52 @@
+//! What is restored, and into which database.
+
+use std::path::Path;
+
+use admin::{config::ReplayConfig, exit::Failure};
+use sql::{
+    connect::{ApplicationName, ConnectInfo, Purpose, Session},
+    install::ownership::Schema,
+    name::TableName,
+};
+
+use crate::{
+    archive::store::Directory,
+    files::batches::UpTo,
+    frames::manifest::{Manifest, Table},
+};
+
+/// A restore that is planned.
+pub(crate) struct Restoring<'a> {
+    /// The job.
+    pub config: &'a ReplayConfig,
+    /// The archive's directory.
+    pub directory: &'a Path,
+    /// The archive.
+    pub store: &'a Directory,
+    /// The base.
+    pub manifest: &'a Manifest,
+    /// The target.
+    pub up_to: UpTo,
+    /// The database.
+    pub into: &'a ConnectInfo,
+    /// The restore's own consumer.
+    pub consumer: &'a str,
+    /// The tables with rows, and what they are called in the database.
+    pub tables: Vec<(&'a Table, TableName)>,
+    /// All of the base is restored, with its schema; else tables that are like those.
+    pub is_whole: bool,
+    /// Sessions that work at the same time.
+    pub streams: usize,
+    /// Owners and rights are left out.
+    pub no_owner: bool,
+    /// Schema trunkline was in the database before.
+    pub had_schema: bool,
+}
+
+impl Restoring<'_> {
+    /// A session to the database.
+    pub(super) async fn session(&self) -> Result<Session, Failure> {
+        let name = ApplicationName::new(Purpose::Restore, &self.config.daemon.job_name);
+        Ok(self.into.connect_for(&name, Schema::SUBSCRIBER).await?)
+    }
+}

@@ -1,0 +1,219 @@
+//! Rows of `trunkline.restore`: how far a restore from an archive is. Each step is noted in the transaction that does
+//! it.
+
+use std::collections::HashSet;
+
+use tokio_postgres::GenericClient;
+
+use super::{position::Position, table_state};
+use crate::{
+    error::Error,
+    install::ownership::{Schema, relation_exists},
+    name::TableName,
+};
+
+/// The step that says what is restored.
+const PLAN: &str = "plan";
+
+/// A table that a restore brings up to its target.
+#[derive(Clone, Debug)]
+pub struct Followed {
+    /// The table's name on the provider.
+    pub table: TableName,
+    /// Its oid there.
+    pub provider_oid: u32,
+    /// The table that rows are written to.
+    pub target: TableName,
+}
+
+/// What a restore is that was begun in the database and has not ended: its consumer, and the detail that
+/// [`begin`] was given. None: there is none.
+///
+/// # Errors
+/// [`Error::Stranger`] where schema trunkline belongs to a role that may not act as this session's role.
+pub async fn unfinished(client: &impl GenericClient) -> Result<Option<(String, String)>, Error> {
+    if !relation_exists(client, Schema::Trunkline, "restore").await? {
+        return Ok(None);
+    }
+    let row = client
+        .query_opt(
+            "select consumer, coalesce(detail, '') from trunkline.restore where step = $1 order by 1 limit 1",
+            &[&PLAN],
+        )
+        .await
+        .map_err(Error::database("look for a restore that has not ended"))?;
+    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .transpose()
+        .map_err(Error::database("look for a restore that has not ended"))
+}
+
+/// Begins a restore.
+///
+/// # Errors
+/// [`Error::Database`] if it cannot be stored.
+pub async fn begin(client: &impl GenericClient, consumer: &str, plan: &str) -> Result<(), Error> {
+    client
+        .execute(
+            "insert into trunkline.restore (consumer, step, detail) values ($1, $2, $3)",
+            &[&consumer, &PLAN, &plan],
+        )
+        .await
+        .map(|_| ())
+        .map_err(Error::database("begin a restore"))
+}
+
+/// The steps that are done.
+///
+/// # Errors
+/// [`Error::Database`] if they cannot be read.
+pub async fn done(client: &impl GenericClient, consumer: &str) -> Result<HashSet<String>, Error> {
+    client
+        .query(
+            "select step from trunkline.restore where consumer = $1",
+            &[&consumer],
+        )
+        .await
+        .and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
+        .map_err(Error::database("read how far a restore is"))
+}
+
+/// Notes a step, in the transaction that does it; false if it was done already. It waits for another session that does
+/// the same step.
+///
+/// # Errors
+/// [`Error::Database`] if it cannot be stored.
+pub async fn note(client: &impl GenericClient, consumer: &str, step: &str) -> Result<bool, Error> {
+    let noted = client
+        .execute(
+            "insert into trunkline.restore (consumer, step) values ($1, $2) on conflict do nothing",
+            &[&consumer, &step],
+        )
+        .await
+        .map_err(Error::database("note a step of a restore"))?;
+    Ok(noted == 1)
+}
+
+/// Gives the restore its position and its tables, all of them in sync there, in the caller's transaction.
+///
+/// # Errors
+/// [`Error::Database`] if another job writes one of the tables.
+pub async fn follow(
+    client: &impl GenericClient,
+    consumer: &str,
+    job: &str,
+    queue: &str,
+    at: Position,
+    tables: &[Followed],
+) -> Result<(), Error> {
+    super::position::register(client, consumer, job, queue, at).await?;
+    for one in tables {
+        client
+            .execute(
+                "insert into trunkline.table_state \
+                     (consumer, schema_name, table_name, provider_oid, state, existing, target_schema, target_name) \
+                 values ($1, $2, $3, $4, 'ok', 'refuse', $5, $6)",
+                &[
+                    &consumer,
+                    &one.table.schema,
+                    &one.table.name,
+                    &one.provider_oid,
+                    &one.target.schema,
+                    &one.target.name,
+                ],
+            )
+            .await
+            .map_err(Error::database(format!("follow {}", one.table)))?;
+        table_state::log_what_is_written(client, &one.target).await?;
+    }
+    Ok(())
+}
+
+/// The tables that are followed, if they have conflicts: each with how many.
+///
+/// # Errors
+/// [`Error::Database`] if they cannot be read.
+pub async fn conflicts(client: &impl GenericClient, consumer: &str) -> Result<i64, Error> {
+    client
+        .query_opt(
+            "select conflicts from trunkline.position where consumer = $1",
+            &[&consumer],
+        )
+        .await
+        .and_then(|row| row.map_or(Ok(0), |row| row.try_get(0)))
+        .map_err(Error::database("read the conflicts of a restore"))
+}
+
+/// Sets a sequence to a value; false: there is no such sequence.
+///
+/// # Errors
+/// [`Error::Database`] if it does not take the value.
+pub async fn set_sequence(
+    client: &impl GenericClient,
+    sequence: &TableName,
+    value: i64,
+    is_called: bool,
+) -> Result<bool, Error> {
+    client
+        .query_one(
+            "select coalesce(pg_catalog.setval(pg_catalog.to_regclass($1), $2, $3) is not null, false)",
+            &[&sequence.quoted(), &value, &is_called],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database(format!("set sequence {sequence}")))
+}
+
+/// The roles of these that the server does not have.
+///
+/// # Errors
+/// [`Error::Database`] if the catalog cannot be read.
+pub async fn missing_roles(
+    client: &impl GenericClient,
+    roles: &[String],
+) -> Result<Vec<String>, Error> {
+    client
+        .query_one(
+            "select array(select r from unnest($1::text[]) with ordinality u (r, place) \
+                    where not exists (select from pg_catalog.pg_roles p where p.rolname = r) order by place)",
+            &[&roles],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(Error::database("look for roles"))
+}
+
+/// Forgets a restore, in one transaction: its steps, position and table states. `with_schema`: the whole of schema
+/// trunkline goes, which was made for it.
+///
+/// # Errors
+/// [`Error::Database`] if something cannot be taken away; all of it stays then.
+pub async fn end(
+    client: &impl GenericClient,
+    consumer: &str,
+    with_schema: bool,
+) -> Result<(), Error> {
+    let failed = || Error::database("end a restore");
+    client.batch_execute("begin").await.map_err(failed())?;
+    let ended = async {
+        if with_schema {
+            let drop = "drop schema trunkline cascade";
+            return client.batch_execute(drop).await.map_err(failed());
+        }
+        let states = "delete from trunkline.table_state where consumer = $1";
+        client
+            .execute(states, &[&consumer])
+            .await
+            .map_err(failed())?;
+        super::position::remove(client, consumer).await?;
+        let steps = "delete from trunkline.restore where consumer = $1";
+        client
+            .execute(steps, &[&consumer])
+            .await
+            .map_err(failed())?;
+        Ok(())
+    };
+    let ended = ended.await;
+    let end = if ended.is_ok() { "commit" } else { "rollback" };
+    let said = client.batch_execute(end).await;
+    ended.and_then(|()| said.map_err(failed()))
+}
