@@ -22,6 +22,7 @@ use crate::command::{
     pause::ResumeArgs,
     rejoin::RejoinArgs,
     remove::RemoveArgs,
+    repair::RepairArgs,
     restore::FromArchiveArgs,
     restore_ddl::RestoreArgs,
     resync::ResyncArgs,
@@ -138,6 +139,8 @@ enum Online {
     Base(BaseArgs),
     /// Compare the tables of both sides while they are written; exit code 1 if a row differs
     Compare(CompareArgs),
+    /// Compare, and make the rows that differ equal: prints the statements, or does it with --apply
+    Repair(RepairArgs),
     /// Make a database, or single tables, as they were at a tick or a time, from an archive
     Restore(FromArchiveArgs),
     /// Look at an archive: what it covers, and whether it is whole
@@ -216,6 +219,7 @@ fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
             Online::Restore(args) => command::restore::run(job, &args).await,
             Online::Archive(args) => command::archive::run(job, &args).await,
             Online::Compare(args) => command::compare::run(&job.at_host().await?, &args).await,
+            Online::Repair(args) => command::repair::run(&job.at_host().await?, &args).await,
             Online::Skip(args) => command::skip::run(&job.at_host().await?, &args).await,
             Online::Lost(args) => command::lost::run(job, &args).await,
             Online::Rejoin(args) => command::rejoin::run(job, &args).await,

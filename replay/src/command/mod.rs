@@ -13,6 +13,7 @@ pub(crate) mod missing;
 pub(crate) mod pause;
 pub(crate) mod rejoin;
 pub(crate) mod remove;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod restore_ddl;
 pub(crate) mod resync;

@@ -1,6 +1,10 @@
 //! The comparison of one table: its sessions, its plan, and the questions to both sides.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use sql::{
     connect::Session,
@@ -68,6 +72,8 @@ pub(crate) struct Sessions<'a> {
     pub(crate) beside: &'a Session,
     /// To the subscriber.
     pub(crate) subscriber: &'a Session,
+    /// The subscriber has had time to apply what was in flight when the first comparison began.
+    pub(crate) is_level: Cell<bool>,
 }
 
 /// The comparison of one table.
@@ -136,6 +142,48 @@ impl<'a> Comparison<'a> {
         key.map(|column| column.name.as_str()).collect()
     }
 
+    /// The names of the compared columns.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.plan.names
+    }
+
+    /// The subscriber's table, as SQL writes it.
+    pub(crate) fn target(&self) -> String {
+        self.subscriber.target.name.quoted()
+    }
+
+    /// Why rows cannot be repaired by their keys; none: they can.
+    pub(crate) fn no_repair(&self) -> Option<&'static str> {
+        let (here, there) = (&self.plan.here.key, &self.plan.there.key);
+        let mut types = here.iter().zip(there);
+        if here.is_empty() {
+            return Some("its rows are not told apart by a key");
+        }
+        if !self.subscriber.target.shape.key_text_is_equality() {
+            return Some("keys that are equal can have different texts");
+        }
+        types
+            .any(|(here, there)| here.type_name != there.type_name)
+            .then_some("its key is of another type on the subscriber")
+    }
+
+    /// The values of the provider's rows with some keys, in the order of [`Comparison::names`], by the keys' numbers;
+    /// without the rows that are gone by now.
+    pub(crate) async fn values(
+        &self,
+        keys: &[&str],
+    ) -> Result<HashMap<usize, Vec<Option<String>>>, Stop> {
+        let question = Question {
+            exact: true,
+            ..of_keys(self.plan.here.values_of(&self.plan.names, keys))
+        };
+        let (lines, _) = self.provider.ask(&question).await?;
+        lines
+            .iter()
+            .map(|line| serde_json::from_str(line).map_err(unreadable))
+            .collect()
+    }
+
     /// Waits until the subscriber has applied all that a snapshot of the provider shows.
     pub(super) async fn arrive(&self, snapshot: &SnapshotText) -> Result<(), Stop> {
         let started = Instant::now();
@@ -200,6 +248,7 @@ impl<'a> Comparison<'a> {
         let of = |side| Question {
             statement: statement(side),
             by_key,
+            exact: false,
         };
         let (here, there) = (of(&self.plan.here), of(&self.plan.there));
         let ((here, _), there) =
@@ -224,6 +273,7 @@ impl<'a> Comparison<'a> {
         Question {
             statement: side.look(keys),
             by_key: self.has_key(),
+            exact: false,
         }
     }
 }
@@ -232,6 +282,7 @@ fn of_keys(statement: String) -> Question {
     Question {
         statement,
         by_key: true,
+        exact: false,
     }
 }
 

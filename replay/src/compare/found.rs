@@ -26,8 +26,11 @@ pub(crate) async fn run(
     tell: &mut (dyn FnMut(&Report) + Send),
 ) -> Result<(), Stop> {
     // Changes that are in flight for long would all be candidates.
-    let snapshot = provider::current_snapshot(&**comparison.sessions.provider).await?;
-    comparison.arrive(&snapshot).await?;
+    if !comparison.sessions.is_level.get() {
+        let snapshot = provider::current_snapshot(&**comparison.sessions.provider).await?;
+        comparison.arrive(&snapshot).await?;
+        comparison.sessions.is_level.set(true);
+    }
     let mut found = Found {
         comparison,
         candidates: Vec::new(),
@@ -40,6 +43,23 @@ pub(crate) async fn run(
     } else {
         found.by_groups().await
     }
+}
+
+/// Looks at the rows of some keys alone.
+pub(crate) async fn run_again(
+    comparison: &Comparison<'_>,
+    keys: Vec<String>,
+) -> Result<Report, Stop> {
+    let mut report = Report::default();
+    let mut found = Found {
+        comparison,
+        candidates: keys,
+        known: HashSet::new(),
+        report: &mut report,
+        tell: &mut |_| {},
+    };
+    found.settle().await?;
+    Ok(report)
 }
 
 /// What was found so far.
@@ -143,11 +163,11 @@ impl Found<'_, '_> {
     async fn settle(&mut self) -> Result<(), Stop> {
         let candidates = std::mem::take(&mut self.candidates);
         for some in candidates.chunks(LOOKED_AT) {
-            if self.report.differences.len() >= self.comparison.options.most {
-                self.report.is_cut = true;
-                return Ok(());
-            }
             self.settle_some(some).await?;
+            if self.report.differences.len() > self.comparison.options.most {
+                self.report.is_cut = true;
+                break;
+            }
         }
         Ok(())
     }

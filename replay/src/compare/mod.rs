@@ -21,7 +21,7 @@ mod statements;
 
 pub(crate) use self::{
     comparison::{Comparison, Options, Sessions, Stop},
-    found::run,
+    found::{run, run_again},
     judge::Kind,
     report::{Difference, Report, describe_key},
     statements::fields,

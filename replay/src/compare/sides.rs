@@ -36,6 +36,15 @@ fn settings(digits: u8, by_key: bool) -> String {
 pub(super) struct Question {
     pub(super) statement: String,
     pub(super) by_key: bool,
+    /// Floats are written so that they come back exactly, whatever the other side would write.
+    pub(super) exact: bool,
+}
+
+impl Question {
+    /// How texts of floats are written, where both sides write them with so many digits.
+    fn digits(&self, digits: u8) -> u8 {
+        if self.exact { 3 } else { digits }
+    }
 }
 
 /// The provider's side of a table.
@@ -66,7 +75,7 @@ impl Provider<'_> {
     async fn lines(&self, question: &Question) -> Result<(Vec<String>, SnapshotText), Trouble> {
         let read = || Trouble::at_table(&self.row.table, "could not read it on the provider");
         let snapshot = provider::current_snapshot(&**self.session).await?;
-        let settings = settings(self.digits, question.by_key);
+        let settings = settings(question.digits(self.digits), question.by_key);
         self.session
             .batch_execute(&settings)
             .await
@@ -99,7 +108,7 @@ impl Subscriber<'_> {
         self.session
             .batch_execute(&format!(
                 "begin isolation level repeatable read; set local row_security = off; {}",
-                settings(self.digits, question.by_key)
+                settings(question.digits(self.digits), question.by_key)
             ))
             .await
             .map_err(failed())?;

@@ -163,6 +163,18 @@ impl Side {
         self.of_each(keys, &wanted, &format!("w.n, {v}, {k}, {c}"))
     }
 
+    /// The values of the rows of some keys, each as a JSON array: the key's number in the list, and the array of the
+    /// texts of these columns.
+    pub(super) fn values_of(&self, names: &[String], keys: &[&str]) -> String {
+        let c = self.name("c");
+        let texts: Vec<String> = names
+            .iter()
+            .map(|name| text(&format!("t.{}", quote_ident(name))))
+            .collect();
+        let wanted = [(c.as_str(), format!("array[{}]", texts.join(", ")))];
+        self.of_each(keys, &wanted, &format!("w.n, {c}"))
+    }
+
     /// One search of the key's index for each key.
     fn of_each(&self, keys: &[&str], wanted: &[(&str, String)], output: &str) -> String {
         let lines: Vec<String> = keys

@@ -11,13 +11,13 @@ use sql::{
     connect::{Purpose, Session},
     event::{row, shape::Shape},
     name::quote_ident,
-    provider::{self, BatchFinder, Want},
+    provider::{self, BatchFinder, Want, filter},
     queue::tick::{Tick, TickId},
     subscriber::{repair_key::RepairKeys, table_state::TableRow},
 };
 use tokio_postgres::{Statement, types::ToSql};
 
-use super::source;
+use super::{select::FilterNow, source};
 use crate::{
     apply::text_value::TextValue,
     subscriber::{above, shared::Subscription},
@@ -66,6 +66,16 @@ pub(crate) async fn fetch(
         ..Want::default()
     };
     let queue = &sub.settings.queue;
+    let filter = match &row.mapping.filter {
+        None => None,
+        Some(filter) => {
+            let again = filter::check_again(&*session, row.provider_oid, filter).await;
+            Some(again.map_err(Trouble::sql_at_table(
+                &row.table,
+                "its filter does not fit it any more on the provider",
+            ))?)
+        }
+    };
     let before = finder
         .after(&*session, queue, from, &nothing)
         .await?
@@ -88,7 +98,9 @@ pub(crate) async fn fetch(
         .iter()
         .map(|key| Bytes::copy_from_slice(key.as_bytes()))
         .collect();
-    let rows = rows(&session, row, &shape, &keys).await?;
+    let filter = filter.map(|filter| FilterNow::of(&filter, &shape));
+    let question = question(&shape, filter.transpose()?.as_ref());
+    let rows = rows(&session, row, &question, &keys).await?;
     let ended = session.batch_execute("commit").await;
     ended.map_err(Trouble::database(
         "could not end the snapshot of a table's keys",
@@ -106,11 +118,11 @@ pub(crate) async fn fetch(
 async fn rows(
     session: &Session,
     row: &TableRow,
-    shape: &Shape,
+    question: &str,
     keys: &[Bytes],
 ) -> Result<HashMap<Bytes, Bytes>, Trouble> {
     let failed = || Trouble::at_table(&row.table, "could not read rows of it on the provider");
-    let statement = session.prepare(&question(shape)).await.map_err(failed())?;
+    let statement = session.prepare(question).await.map_err(failed())?;
     let mut rows = HashMap::new();
     for some in keys.chunks(AT_ONCE) {
         let asked = some.iter().map(|key| row_of(session, &statement, key));
@@ -142,8 +154,8 @@ async fn row_of(
     Ok(inner.map(|inner| Bytes::copy_from_slice(inner.as_bytes())))
 }
 
-/// The question for the row of one key.
-fn question(shape: &Shape) -> String {
+/// The question for the row of one key, if the filter takes it.
+fn question(shape: &Shape, filter: Option<&FilterNow>) -> String {
     let columns: Vec<String> = shape
         .columns
         .iter()
@@ -155,12 +167,25 @@ fn question(shape: &Shape) -> String {
         .enumerate()
         .map(|(at, name)| format!("{name} = ${}", at + 1))
         .collect();
-    format!(
-        "select row({})::pg_catalog.text from {}{} t where {}",
-        columns.join(", "),
+    let row = format!("row({})::pg_catalog.text", columns.join(", "));
+    let from = format!(
+        "{}{} t where {}",
         if shape.partitioned { "" } else { "only " },
         shape.table_name().quoted(),
         key.join(" and ")
+    );
+    let Some(filter) = filter else {
+        return format!("select {row} from {from}");
+    };
+    let name = filter.free_name("r");
+    let seen = filter.names.iter();
+    let seen: Vec<String> = seen
+        .map(|(now, known)| format!(", t.{now} as {known}"))
+        .collect();
+    format!(
+        "select {name} from (select {row} as {name}{} from {from}) f where ({})",
+        seen.concat(),
+        filter.condition
     )
 }
 
@@ -178,8 +203,20 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            question(&shape),
+            question(&shape, None),
             "select row(t.v, t.b, t.a)::pg_catalog.text from only public.\"T\" t where t.a = $1 and t.b = $2"
         );
+        let filter = FilterNow {
+            condition: "(r = 'x')".into(),
+            names: vec![("v".into(), "r".into())],
+        };
+        let asked = question(&shape, Some(&filter));
+        assert!(
+            asked.starts_with(
+                "select r_ from (select row(t.v, t.b, t.a)::pg_catalog.text as r_, t.v as r from"
+            ),
+            "{asked}"
+        );
+        assert!(asked.ends_with("t.b = $2) f where ((r = 'x'))"), "{asked}");
     }
 }

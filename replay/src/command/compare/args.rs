@@ -7,8 +7,18 @@ use admin::exit::{Exit, Failure};
 use crate::{compare::Options, join::choose::TablePattern};
 
 /// The arguments of `compare`.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Debug, clap::Args)]
 pub(crate) struct CompareArgs {
+    #[command(flatten)]
+    pub(super) what: WhatArgs,
+    /// As JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What is compared.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WhatArgs {
     /// Tables, as schema.table; * and ? match in unquoted names. None: all tables of the job
     #[arg(value_name = "TABLE")]
     pub(super) tables: Vec<TablePattern>,
@@ -27,17 +37,11 @@ pub(crate) struct CompareArgs {
     /// How long the changes in flight may take to arrive; else exit code 4
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     timeout: f64,
-    /// As JSON
-    #[arg(long)]
-    pub(super) json: bool,
-    /// The command's name.
-    #[arg(skip = "compare")]
-    pub(super) command: &'static str,
 }
 
-impl CompareArgs {
+impl WhatArgs {
     /// The arguments as a comparison takes them.
-    pub(super) fn options(&self) -> Result<Options, Failure> {
+    pub(in crate::command) fn options(&self) -> Result<Options, Failure> {
         let usage = |text: String| Failure::message(Exit::Usage, text);
         if self.after.is_some() && self.tables.len() != 1 {
             return Err(usage("--after takes one table, by its name".into()));

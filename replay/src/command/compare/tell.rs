@@ -76,10 +76,7 @@ impl Told {
     }
 
     /// Prints one line about the table.
-    pub(in crate::command) fn print(&self, job: &Job, json: bool) -> Result<(), Failure> {
-        if json {
-            return Ok(());
-        }
+    pub(in crate::command) fn print(&self, job: &Job) -> Result<(), Failure> {
         let Report {
             rows,
             differences,

@@ -22,6 +22,7 @@ use tracing::{debug, error, warn};
 
 use super::{
     applied::Applied,
+    asked,
     pace::{Pace, TURN},
     sizes::Sizes,
     under_way,
@@ -162,6 +163,7 @@ impl Tasks {
         provider: &Session,
         subscriber: &Session,
     ) -> Result<usize, Trouble> {
+        asked::take_out(sub, provider, subscriber).await?;
         let rows = under_way::read(sub, provider, subscriber).await?;
         self.end_removed(sub, subscriber, &rows).await?;
         self.sizes.measure(sub, provider, subscriber, &rows).await?;

@@ -13,12 +13,14 @@
 //! | `in-copy`, `catching-up`, `parked`, with a tick | `parked` there | the table's task | after a rollback |
 //! | `wanna-sync` | `ok` | the batch loop | with the rows of the last step |
 //! | `ok`, `wanna-sync` | `parked` | the batch loop | after the batch's rollback |
+//! | `ok` | `catching-up` for its keys | the table tasks, for `repair` | with the lists' version |
 //! | any | `parked` for repair, or as it was in another log | the hop | with the position |
 //! | any | `-` | `resync`, `adopt` | by itself, with the lists' version |
 //! | any | row deleted | `remove` | by itself, with the lists' version |
 //!
 //! The tries of a copy begin, end and are given up within `in-copy`, by the number of the try: see
 //! [`Attempt`](crate::subscriber::copy_attempt::Attempt). The last two rows of the list need no state to begin from.
+//! A repair's first step is made by `subscriber::repair_key`.
 //! The hop to another log rewrites all rows of a consumer at once: see [`hop`](crate::subscriber::hop).
 
 use super::{Parked, Place, Stand, State, Why};
