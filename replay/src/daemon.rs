@@ -282,6 +282,7 @@ fn archive(
     stop: &CancellationToken,
 ) -> anyhow::Result<Archive> {
     Ok(Archive {
+        all: config.clone(),
         job: config.daemon.job_name.clone(),
         queue: config.queue.clone(),
         provider: config.provider.clone(),

@@ -23,6 +23,8 @@ pub struct ArchiveConfig {
     /// Where the rows of bases are read (`base_from`): `provider`, `subscriber` for `subscriber_db`, or the name of a
     /// subscriber that is a database; None: off a database that has copies of all tables, else off the provider.
     pub base_from: Option<String>,
+    /// Time between two bases that the daemon makes by itself (`base_every`); zero: it makes none.
+    pub base_every: Duration,
     /// Bytes of rows that a base reads in a second (`base_rate`); 0: no limit.
     pub base_rate: u64,
 }
@@ -70,6 +72,12 @@ pub(super) const BASE_FROM: TextKey = TextKey {
     form: "provider, or the name of a subscriber with db",
     default: "a subscriber that has all tables, else provider",
     range: "",
+    reload: Reload::Taken,
+};
+pub(super) const BASE_EVERY: TimeKey = TimeKey {
+    name: "base_every",
+    default: Duration::ZERO,
+    range: TimeRange::millis(0, 366 * 86_400_000),
     reload: Reload::Taken,
 };
 pub(super) const BASE_RATE: SizeKey = SizeKey {
@@ -121,10 +129,11 @@ pub(super) fn sources(section: &Section<'_>, archives: &[ArchiveConfig]) -> Vec<
 }
 
 /// The keys that say something of an archive only.
-pub(super) const TUNING: [&str; 4] = [
+pub(super) const TUNING: [&str; 5] = [
     SEGMENT_EVERY.name,
     SEGMENT_SIZE.name,
     BASE_FROM.name,
+    BASE_EVERY.name,
     BASE_RATE.name,
 ];
 
@@ -145,6 +154,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<ArchiveConfig> {
         segment_every: section.time(&SEGMENT_EVERY),
         segment_size: section.size(&SEGMENT_SIZE),
         base_from: section.text(BASE_FROM.name).map(|text| text.value),
+        base_every: section.time(&BASE_EVERY),
         base_rate: section.size(&BASE_RATE),
     })
 }

@@ -3,7 +3,7 @@
 use sql::connect::ConnectInfo;
 
 use super::archive::{
-    self, ARCHIVE, ArchiveConfig, BASE_FROM, BASE_RATE, SEGMENT_EVERY, SEGMENT_SIZE,
+    self, ARCHIVE, ArchiveConfig, BASE_EVERY, BASE_FROM, BASE_RATE, SEGMENT_EVERY, SEGMENT_SIZE,
 };
 use super::daemon_keys;
 use super::databases::{self, Referred};
@@ -52,13 +52,14 @@ const DB: TextKey = TextKey {
 };
 
 /// The keys of `[[subscriber]]`.
-pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 7] = [
+pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 8] = [
     &NAME,
     &DB,
     &ARCHIVE,
     &SEGMENT_EVERY,
     &SEGMENT_SIZE,
     &BASE_FROM,
+    &BASE_EVERY,
     &BASE_RATE,
 ];
 

@@ -104,6 +104,17 @@ fn state(store: &Directory, archive: &str, name: &Name) -> io::Result<State> {
     })
 }
 
+/// Removes what is left of bases that nobody has finished for a day. Whoever calls has the lock of the archive's bases.
+pub(crate) fn sweep(store: &Directory, archive: &str) -> io::Result<()> {
+    for base in Bases::read(store, archive)?.bases {
+        match base.state {
+            State::Unfinished => store.remove_left(&base.name.directory())?,
+            State::Made(_) | State::Damaged(_) => {}
+        }
+    }
+    Ok(())
+}
+
 /// What is wrong with the files of a base, by path, as far as sizes and hashes tell.
 pub(crate) fn damage(store: &Directory, manifest: &Manifest) -> io::Result<Vec<(String, String)>> {
     let mut faults = Vec::new();

@@ -12,7 +12,7 @@ use sql::{
 use tracing::{error, info, warn};
 
 use super::{frame_loop, shared::Archive};
-use crate::{join::auto_add::ArchiveTables, trouble::Trouble};
+use crate::{base::schedule::Schedule, join::auto_add::ArchiveTables, trouble::Trouble};
 
 /// The shortest rest after trouble; each further rest in a row is longer, up to `retry_delay`.
 const FIRST_REST: Duration = Duration::from_millis(250);
@@ -66,7 +66,9 @@ impl Archive {
             consumer: self.config.consumer.clone(),
             rule: self.auto_add.clone(),
         };
+        let bases = Schedule::new(self.all.clone(), self.config.clone());
         tokio::select! {
+            never = bases.run() => match never {},
             ended = frame_loop::run(self, &session, || reports.tell(&task, None)) => ended,
             never = tables.run() => match never {},
         }

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use admin::{config::ArchiveConfig, log::Once};
+use admin::{
+    config::{ArchiveConfig, ReplayConfig},
+    log::Once,
+};
 use sql::connect::ConnectInfo;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -16,6 +19,8 @@ use crate::{
 pub(crate) struct Archive {
     /// Its config.
     pub config: ArchiveConfig,
+    /// All of the job's config, which says where a base is read.
+    pub all: ReplayConfig,
     /// The job's name.
     pub job: String,
     /// The provider's queue.

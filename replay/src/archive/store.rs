@@ -178,6 +178,17 @@ impl Directory {
         File::open(self.root.join(path))
     }
 
+    /// Removes a directory that nothing was written into for a day.
+    pub(crate) fn remove_left(&self, path: &str) -> io::Result<()> {
+        let directory = self.root.join(path);
+        let written = fs::metadata(&directory)?.modified()?;
+        let age = SystemTime::now().duration_since(written);
+        match age.is_ok_and(|age| age > LEFT) {
+            true => fs::remove_dir_all(&directory),
+            false => Ok(()),
+        }
+    }
+
     /// Removes what processes that were killed have left unfinished in a directory and above it, a day ago.
     pub(crate) fn sweep(&self, path: &str) -> io::Result<()> {
         for directory in Path::new(path).ancestors() {

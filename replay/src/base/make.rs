@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     archive::{
-        chain,
+        bases, chain,
         identity::Identity,
         store::{Create, Directory},
     },
@@ -61,6 +61,7 @@ impl Making<'_> {
         let provider = self.provider().await?;
         // Step 1.
         self.lock(&provider).await?;
+        bases::sweep(&store, &identity.archive).context("could not look for old bases")?;
         let Opened {
             began: clock,
             name,

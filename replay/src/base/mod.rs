@@ -14,6 +14,7 @@ mod make;
 mod making;
 pub(crate) mod pace;
 mod part;
+pub(crate) mod schedule;
 mod schema;
 mod source;
 

@@ -338,77 +338,74 @@ impl TryFrom<String> for Name {
     }
 }
 
+/// A manifest, for tests.
 #[cfg(test)]
-mod tests {
+pub(crate) fn sample() -> Manifest {
     use serde_json::json;
 
-    use super::*;
-    use crate::frames::place::Number;
+    use super::place::Number;
 
-    fn time(text: &str) -> Time {
-        Time::try_from(text.to_owned()).unwrap()
-    }
-
-    fn object(path: &str, bytes: u64) -> Object {
-        Object {
-            path: path.into(),
-            bytes,
-            sha: "h1".into(),
-        }
-    }
-
-    fn manifest() -> Manifest {
-        let at = Place(Number(7), Number(48_212), Number(5));
-        let began = time("2026-11-28T02:07:11.500000Z");
-        Manifest {
-            trunkline: FORMAT.into(),
-            archive: "a1".into(),
-            base: Name::of(began, at, Kind::Subscriber),
-            label: Some("weekly".into()),
-            source: "host2".into(),
-            at,
-            time: time("2026-11-28T02:07:11.000000Z"),
-            began,
-            ended: time("2026-11-28T02:08:00.000000Z"),
-            server: 150_004,
-            dump: 15,
-            schema_of: "provider".into(),
-            schema: object("schema.dump", 100),
-            roles: vec!["app".into()],
-            tables: vec![Table {
-                schema: "public".into(),
-                name: "t".into(),
-                oid: 16_400,
-                columns: vec!["id".into()],
-                shape: json!({"shape": 3, "later": "unknown"}),
-                binary: true,
+    let object = |path: &str, bytes: u64| Object {
+        path: path.into(),
+        bytes,
+        sha: "h1".into(),
+    };
+    let time_of = |text: &str| Time::try_from(text.to_owned()).unwrap();
+    let at = Place(Number(7), Number(48_212), Number(5));
+    let began = time_of("2026-11-28T02:07:11.500000Z");
+    Manifest {
+        trunkline: FORMAT.into(),
+        archive: "a1".into(),
+        base: Name::of(began, at, Kind::Subscriber),
+        label: Some("weekly".into()),
+        source: "host2".into(),
+        at,
+        time: time_of("2026-11-28T02:07:11.000000Z"),
+        began,
+        ended: time_of("2026-11-28T02:08:00.000000Z"),
+        server: 150_004,
+        dump: 15,
+        schema_of: "provider".into(),
+        schema: object("schema.dump", 100),
+        roles: vec!["app".into()],
+        tables: vec![Table {
+            schema: "public".into(),
+            name: "t".into(),
+            oid: 16_400,
+            columns: vec!["id".into()],
+            shape: json!({"shape": 3, "later": "unknown"}),
+            binary: true,
+            rows: 3,
+            conflicts: 0,
+            parts: vec![Part {
+                object: object("data/16400/00000.copy", 50),
+                raw_bytes: 60,
                 rows: 3,
-                conflicts: 0,
-                parts: vec![Part {
-                    object: object("data/16400/00000.copy", 50),
-                    raw_bytes: 60,
-                    rows: 3,
-                }],
             }],
-            sequences: vec![SequenceEntry(
-                "public".into(),
-                "s".into(),
-                Number(9),
-                true,
-                Number(1),
-            )],
-            missing: vec![Missing {
-                schema: "public".into(),
-                name: "u".into(),
-                why: "parked".into(),
-            }],
-            left_out: vec![LeftOut {
-                what: "table public.v".into(),
-                why: "not kept".into(),
-            }],
-            sealed: Vec::new(),
-        }
+        }],
+        sequences: vec![SequenceEntry(
+            "public".into(),
+            "s".into(),
+            Number(9),
+            true,
+            Number(1),
+        )],
+        missing: vec![Missing {
+            schema: "public".into(),
+            name: "u".into(),
+            why: "parked".into(),
+        }],
+        left_out: vec![LeftOut {
+            what: "table public.v".into(),
+            why: "not kept".into(),
+        }],
+        sealed: Vec::new(),
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     const GOLDEN: &str = concat!(
         r#"{"trunkline":"base/1","archive":"a1","base":"20261128T020711Z-48212-s","label":"weekly","#,
@@ -429,18 +426,18 @@ mod tests {
 
     #[test]
     fn the_manifest_of_a_base_is_what_it_always_was() {
-        let written = manifest().written().unwrap();
+        let written = sample().written().unwrap();
         assert_eq!(written, hashed(GOLDEN));
-        assert_eq!(Manifest::read(written.as_bytes()).unwrap(), manifest());
+        assert_eq!(Manifest::read(written.as_bytes()).unwrap(), sample());
         let json: serde_json::Value = serde_json::from_str(&written).unwrap();
         assert_eq!(json["sha"], sha(GOLDEN.as_bytes()));
-        assert_eq!((manifest().rows(), manifest().bytes()), (3, 150));
-        assert!(!manifest().is_complete());
+        assert_eq!((sample().rows(), sample().bytes()), (3, 150));
+        assert!(!sample().is_complete());
     }
 
     #[test]
     fn a_manifest_that_was_changed_or_cut_or_is_of_another_version_is_refused() {
-        let text = manifest().written().unwrap();
+        let text = sample().written().unwrap();
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;
@@ -452,7 +449,7 @@ mod tests {
         let newer = Manifest::read(newer.as_bytes());
         assert!(matches!(newer, Err(BadManifest::Format(_))), "{newer:?}");
         let later = hashed(&GOLDEN.replacen('{', r#"{"later":{"x":1},"#, 1));
-        assert_eq!(Manifest::read(later.as_bytes()).unwrap(), manifest());
+        assert_eq!(Manifest::read(later.as_bytes()).unwrap(), sample());
     }
 
     #[test]
@@ -474,7 +471,7 @@ mod tests {
 
     #[test]
     fn a_base_has_one_name_and_no_other() {
-        let name = manifest().base;
+        let name = sample().base;
         assert_eq!(
             name.path(FILE),
             "bases/20261128T020711Z-48212-s/manifest.json"

@@ -276,3 +276,35 @@ fn damage_of_each_object_of_a_base_is_named() {
         .code(1)
         .says(&["bases/other: it is no base"]);
 }
+
+#[test]
+fn the_daemon_makes_a_base_when_one_is_due() {
+    let replication = super::made(
+        &Server::debian15(),
+        "",
+        "segment_every = 0.2\nbase_every = \"2 s\"",
+    );
+    running(
+        &replication,
+        "create table t (id bigserial primary key, v text)",
+    );
+    let bases = || {
+        let list = replication.replay.run(&["archive", "list", "--json"]);
+        let list: Value = serde_json::from_str(&list.stdout).unwrap();
+        let bases = list["bases"].as_array().unwrap().clone();
+        let made = bases.into_iter().filter(|base| base["state"] == "complete");
+        made.collect::<Vec<Value>>()
+    };
+    replication.on_provider("insert into t (v) values ('a')");
+    wait_until("the first base", SOON, || bases().len() == 1);
+    // The time of ticks counts: without any there is no further one.
+    wait_until("a base of later rows", SOON, || {
+        replication.on_provider("insert into t (v) values ('b')");
+        bases().len() == 2
+    });
+    let rows = |base: &Value| base["rows"].as_u64().unwrap();
+    let bases = bases();
+    assert!(rows(&bases[1]) > rows(&bases[0]), "{bases:?}");
+    replication.wait_log("base due consumer=replay1/backup why=\"the newest one is old\"");
+    replication.assert_clean(&[]);
+}
