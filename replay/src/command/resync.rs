@@ -1,17 +1,36 @@
 //! `replay resync`: has tables copied again. The command only sets their state; the daemon copies.
 
-use admin::exit::{Exit, Failure};
+use std::{cell::Cell, time::Duration};
+
+use admin::{
+    config::SubscriberConfig,
+    exit::{Exit, Failure},
+};
 use sql::{
     provider,
-    subscriber::table_state::{self, Existing},
+    subscriber::table_state::{self, Existing, Stand, TableRow},
 };
 
 use super::{
     Job,
+    compare::Table,
+    repair,
     subscriber::{self, Opened},
     wait,
 };
-use crate::join::choose::{Choice, TablePattern, Unmatched};
+use crate::{
+    compare::{Options, Sessions},
+    join::choose::{Choice, TablePattern, Unmatched},
+};
+
+/// Rows that are fetched one by one, however few the table has; of larger tables it is one in a hundred.
+const FEW: u64 = 1_000;
+
+/// Rows that differ with which a comparison ends: the table is copied.
+const MOST: usize = 10_000;
+
+/// How long changes in flight and a repair may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The arguments of `resync`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +48,9 @@ pub(crate) struct ResyncArgs {
     /// Readers see the old rows until the new ones are in; else the table is emptied first
     #[arg(long)]
     swap: bool,
+    /// Compare first: a table that is the same is left, and where few rows differ only these are fetched
+    #[arg(long)]
+    repair: bool,
     /// On one subscriber only
     #[arg(long, value_name = "NAME")]
     subscriber: Option<String>,
@@ -51,6 +73,11 @@ pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
     } else {
         Existing::Truncate
     };
+    let beside = if args.repair {
+        Some(job.provider().await?)
+    } else {
+        None
+    };
     let (mut done, mut unknown, mut unmatched) = (Vec::new(), 0, Unmatched::default());
     for one in job.subscribers(args.subscriber.as_deref())? {
         let opened = Opened::of(job, one).await?;
@@ -59,6 +86,20 @@ pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
         unknown += chosen.tell_unknown("not copied again", "is not replicated");
         for row in chosen.named.iter().chain(&chosen.matched) {
             let table = &row.table;
+            if let Some(beside) = &beside
+                && matches!(row.stand, Stand::Ok)
+            {
+                let sessions = Sessions {
+                    provider: &provider,
+                    beside,
+                    subscriber: &opened.session,
+                    is_level: Cell::new(false),
+                };
+                if is_equal_by_rows(job, one, row, &sessions).await? {
+                    done.push(table.clone());
+                    continue;
+                }
+            }
             table_state::resync(&*opened.session, &one.consumer, table, existing).await?;
             done.push(table.clone());
             job.say(&format!("{table} is copied again"))?;
@@ -71,4 +112,47 @@ pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
         return Ok(exit);
     }
     wait::if_asked(job, args.subscriber.as_deref(), &done, patience).await
+}
+
+/// Compares a table, and has the rows fetched that differ, where they are few. False: it must be copied.
+async fn is_equal_by_rows(
+    job: &Job,
+    one: &SubscriberConfig,
+    row: &TableRow,
+    sessions: &Sessions<'_>,
+) -> Result<bool, Failure> {
+    let options = Options {
+        after: None,
+        share: 1.0,
+        most: MOST,
+        patience: PATIENCE,
+    };
+    let table = Table {
+        job,
+        one,
+        row,
+        sessions,
+        options: &options,
+        command: "compare",
+        names_rows: false,
+    };
+    let done = match table.compare().await {
+        Ok(done) => done,
+        Err(failure) if failure.exit == Exit::Part => {
+            eprintln!("not compared: {:#}", failure.error);
+            return Ok(false);
+        }
+        Err(failure) => return Err(failure),
+    };
+    done.told.print(job)?;
+    let differing = done.report.differences.len();
+    if differing == 0 {
+        return Ok(true);
+    }
+    let one_percent = done.report.rows / 100;
+    let is_few = u64::try_from(differing).is_ok_and(|rows| rows <= FEW.max(one_percent));
+    if !is_few || repair::refusal(&done).is_some() {
+        return Ok(false);
+    }
+    Ok(repair::apply(&table, &done).await? == Exit::Done)
 }

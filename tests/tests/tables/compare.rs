@@ -299,6 +299,28 @@ fn rows_that_differ_are_made_equal_by_statements_or_by_the_daemon() {
         .code(3)
         .says(&["the rest was not compared"]);
     assert_eq!(r.on_subscriber("select count(*) from heap"), "51");
+
+    // A resync with --repair leaves what is the same, fetches few rows, and copies what keys do not tell.
+    r.on_subscriber("delete from parts where id = 1");
+    let again = r
+        .replay
+        .run(&["resync", "parts", "heap", "few", "--repair", "--wait"])
+        .ok();
+    for says in [
+        "public.parts: 1 rows repaired",
+        "public.heap is copied again",
+        "public.few: 3 rows repaired",
+    ] {
+        assert!(again.stdout.contains(says), "{says}: {}", again.stdout);
+    }
+    assert!(
+        !again.stdout.contains("public.parts is copied again"),
+        "{}",
+        again.stdout
+    );
+    compare(&["parts", "heap", "few"]).ok();
+    let same = r.replay.run(&["resync", "parts", "--repair"]).ok();
+    assert!(!same.stdout.contains("copied again"), "{}", same.stdout);
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub(in crate::command) struct Table<'a> {
     pub(in crate::command) options: &'a Options,
     /// The command ends a comparison that was interrupted with words how to go on.
     pub(in crate::command) command: &'static str,
+    /// Each row that differs is named on standard error.
+    pub(in crate::command) names_rows: bool,
 }
 
 /// A comparison that has ended.
@@ -108,6 +110,7 @@ impl<'a> All<'a> {
                     sessions: &sessions,
                     options: self.options,
                     command: self.command.0,
+                    names_rows: true,
                 };
                 match self.one(&table, &mut work).await? {
                     Some(exit) => {
@@ -203,7 +206,9 @@ impl<'a> Table<'a> {
             self.options.share < 1.0,
             started.elapsed(),
         );
-        told.name_rows();
+        if self.names_rows {
+            told.name_rows();
+        }
         if let Err(failure) = ended {
             if let Some(upto) = &report.upto {
                 let upto = upto.replace('\'', "'\\''");
