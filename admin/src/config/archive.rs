@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::document::Section;
-use super::key::{Reload, SizeKey, TextKey, TimeKey};
+use super::key::{NumberKey, Reload, SizeKey, TextKey, TimeKey};
+use super::retention::RetentionPolicy;
 use super::value::{NumberRange, TimeRange};
 
 /// A subscriber that keeps the changes themselves, in files.
@@ -27,6 +28,10 @@ pub struct ArchiveConfig {
     pub base_every: Duration,
     /// Bytes of rows that a base reads in a second (`base_rate`); 0: no limit.
     pub base_rate: u64,
+    /// What is kept (`retention`).
+    pub retention: RetentionPolicy,
+    /// How many bases are kept whatever `retention` says (`minimum_redundancy`).
+    pub minimum_redundancy: u64,
 }
 
 /// An archive that batches are read from where the queue has given them away.
@@ -89,6 +94,19 @@ pub(super) const BASE_RATE: SizeKey = SizeKey {
     },
     reload: Reload::Taken,
 };
+pub(super) const RETENTION: TextKey = TextKey {
+    name: "retention",
+    form: "`RECOVERY WINDOW OF n DAYS`, `WEEKS` or `MONTHS`, or `REDUNDANCY n`",
+    default: "none: everything is kept",
+    range: "n from 1 to 9999",
+    reload: Reload::Taken,
+};
+pub(super) const MINIMUM_REDUNDANCY: NumberKey = NumberKey {
+    name: "minimum_redundancy",
+    default: 2,
+    range: NumberRange { least: 1, most: 99 },
+    reload: Reload::Taken,
+};
 
 pub(super) const ARCHIVE_SOURCES: TextKey = TextKey {
     name: "archive_sources",
@@ -129,12 +147,14 @@ pub(super) fn sources(section: &Section<'_>, archives: &[ArchiveConfig]) -> Vec<
 }
 
 /// The keys that say something of an archive only.
-pub(super) const TUNING: [&str; 5] = [
+pub(super) const TUNING: [&str; 7] = [
     SEGMENT_EVERY.name,
     SEGMENT_SIZE.name,
     BASE_FROM.name,
     BASE_EVERY.name,
     BASE_RATE.name,
+    RETENTION.name,
+    MINIMUM_REDUNDANCY.name,
 ];
 
 /// Reads the keys of an archive; name and consumer are left empty.
@@ -156,6 +176,18 @@ pub(super) fn read(section: &Section<'_>) -> Option<ArchiveConfig> {
         base_from: section.text(BASE_FROM.name).map(|text| text.value),
         base_every: section.time(&BASE_EVERY),
         base_rate: section.size(&BASE_RATE),
+        retention: retention(section),
+        minimum_redundancy: section.number(&MINIMUM_REDUNDANCY),
+    })
+}
+
+fn retention(section: &Section<'_>) -> RetentionPolicy {
+    let Some(text) = section.text(RETENTION.name) else {
+        return RetentionPolicy::Everything;
+    };
+    text.value.parse().unwrap_or_else(|why: String| {
+        section.problem(RETENTION.name, &why);
+        RetentionPolicy::Everything
     })
 }
 

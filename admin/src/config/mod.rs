@@ -12,6 +12,7 @@ mod key;
 mod names;
 mod programs;
 mod replay;
+mod retention;
 mod takers;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use file::{ConfigErrors, Problem};
 pub use key::Setting;
 pub use programs::ProgramsConfig;
 pub use replay::ReplayConfig;
+pub use retention::{RetentionPolicy, Unit as RetentionUnit};
 pub use takers::SubscriberConfig;
 pub use ticker::{Databases, TickerConfig};
 

@@ -3,7 +3,8 @@
 use sql::connect::ConnectInfo;
 
 use super::archive::{
-    self, ARCHIVE, ArchiveConfig, BASE_EVERY, BASE_FROM, BASE_RATE, SEGMENT_EVERY, SEGMENT_SIZE,
+    self, ARCHIVE, ArchiveConfig, BASE_EVERY, BASE_FROM, BASE_RATE, MINIMUM_REDUNDANCY, RETENTION,
+    SEGMENT_EVERY, SEGMENT_SIZE,
 };
 use super::daemon_keys;
 use super::databases::{self, Referred};
@@ -52,7 +53,7 @@ const DB: TextKey = TextKey {
 };
 
 /// The keys of `[[subscriber]]`.
-pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 8] = [
+pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 10] = [
     &NAME,
     &DB,
     &ARCHIVE,
@@ -61,6 +62,8 @@ pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 8] = [
     &BASE_FROM,
     &BASE_EVERY,
     &BASE_RATE,
+    &RETENTION,
+    &MINIMUM_REDUNDANCY,
 ];
 
 /// Most subscribers of one replay.

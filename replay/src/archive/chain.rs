@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::{identity::Identity, store::Directory};
+use super::{begin, identity::Identity, store::Directory};
 use crate::frames::{
     place::Place,
     segment::{BadLine, Line, Name},
@@ -22,8 +22,16 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Lists all segments.
+    /// Lists all segments but those that have expired, of which some may still be there.
     pub(crate) fn read(store: &Directory) -> io::Result<Listing> {
+        let mut listing = Listing::all(store)?;
+        // Asked after the listing, so that none is missed that goes meanwhile.
+        let first = begin::first(store)?;
+        listing.segments.retain(|name| name.seq >= first);
+        Ok(listing)
+    }
+
+    fn all(store: &Directory) -> io::Result<Listing> {
         let mut listing = Listing::default();
         for directory in store.list(FRAMES)? {
             listing.add(store, &directory)?;
@@ -63,6 +71,25 @@ impl Listing {
         }
         Ok(None)
     }
+}
+
+/// The segments that have expired and are still there, from the oldest on.
+pub(crate) fn expired(store: &Directory) -> io::Result<Vec<Name>> {
+    let mut listing = Listing::all(store)?;
+    let first = begin::first(store)?;
+    listing.segments.retain(|name| name.seq < first);
+    Ok(listing.segments)
+}
+
+/// Removes directories that no segment is left in, but the newest.
+pub(crate) fn remove_empty(store: &Directory) -> io::Result<()> {
+    let mut directories = store.list(FRAMES)?;
+    directories.sort_by_key(|name| (name.len(), name.clone()));
+    directories.pop();
+    for directory in directories {
+        store.remove_empty(&format!("{FRAMES}/{directory}"))?;
+    }
+    Ok(())
 }
 
 /// The line of a segment, as it is stored.
@@ -166,7 +193,7 @@ impl Follow {
     pub(crate) fn new(identity: &Identity) -> Follow {
         Follow {
             archive: identity.archive.clone(),
-            seq: 1,
+            seq: identity.first,
             prev: Some(identity.sha.clone()),
             at: Some(identity.begin),
         }
@@ -177,7 +204,7 @@ impl Follow {
         Follow {
             archive: identity.archive.clone(),
             seq,
-            prev: (seq == 1).then(|| identity.sha.clone()),
+            prev: (seq == identity.first).then(|| identity.sha.clone()),
             at: None,
         }
     }

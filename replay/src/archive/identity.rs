@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::store::{Create, Directory};
+use super::{
+    begin::Mark,
+    store::{Create, Directory},
+};
 use crate::frames::{place::Place, segment::sha};
 
 /// The file's name.
@@ -27,9 +30,12 @@ struct Content {
 pub(crate) struct Identity {
     /// The archive's own identity.
     pub archive: String,
-    /// The hash of the file, which the first segment names.
+    /// The number of the first segment: 1, or the first one that has not expired.
+    pub first: u64,
+    /// What the first segment names: the hash of the file, or that of the line of the segment that was before it.
     pub sha: String,
-    /// Where the archive begins: without a segment it ends there, too, so that segments that are all gone are missed.
+    /// Where the first segment begins. An archive without a segment ends there, so that segments that are all gone are
+    /// missed.
     pub begin: Place,
 }
 
@@ -83,10 +89,26 @@ impl Identity {
             let Content { job, queue, .. } = content;
             return Err(NoArchive::OfAnother { job, queue });
         }
-        Ok(Identity {
+        let identity = Identity {
             archive: content.archive,
+            first: 1,
             sha: sha(&bytes),
             begin: content.begin,
+        };
+        Ok(identity.now(store)?)
+    }
+
+    /// The identity, with the archive's begin of now: segments may have expired meanwhile.
+    pub(crate) fn now(self, store: &Directory) -> std::io::Result<Identity> {
+        let mark = Mark::newest(store, &self.archive)?;
+        Ok(match mark.filter(|mark| mark.first > self.first) {
+            None => self,
+            Some(mark) => Identity {
+                archive: self.archive,
+                first: mark.first,
+                sha: mark.prev,
+                begin: mark.from,
+            },
         })
     }
 

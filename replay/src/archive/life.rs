@@ -11,7 +11,7 @@ use sql::{
 };
 use tracing::{error, info, warn};
 
-use super::{frame_loop, shared::Archive};
+use super::{frame_loop, shared::Archive, upkeep};
 use crate::{base::schedule::Schedule, join::auto_add::ArchiveTables, trouble::Trouble};
 
 /// The shortest rest after trouble; each further rest in a row is longer, up to `retry_delay`.
@@ -67,10 +67,12 @@ impl Archive {
             rule: self.auto_add.clone(),
         };
         let bases = Schedule::new(self.all.clone(), self.config.clone());
+        let upkeep = upkeep::run(self.config.clone(), self.job.clone(), self.queue.clone());
         tokio::select! {
             never = bases.run() => match never {},
             ended = frame_loop::run(self, &session, || reports.tell(&task, None)) => ended,
             never = tables.run() => match never {},
+            never = upkeep => match never {},
         }
     }
 

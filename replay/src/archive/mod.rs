@@ -9,17 +9,22 @@
 //! - `frame_loop`: one frame after the other; `life`: the loop over outages; `shared`: what both have.
 
 pub(crate) mod bases;
+mod begin;
 pub(crate) mod chain;
+pub(crate) mod expire;
 mod filling;
 mod frame_loop;
 pub(crate) mod hashed;
 pub(crate) mod hold;
 pub(crate) mod identity;
+pub(crate) mod keep;
 pub(crate) mod life;
+pub(crate) mod retention;
 mod shapes;
 pub(crate) mod shared;
 pub(crate) mod store;
 pub(crate) mod unpacked;
+mod upkeep;
 pub(crate) mod verify;
 mod writer;
 

@@ -189,6 +189,30 @@ impl Directory {
         }
     }
 
+    /// Removes a file, which need not be there.
+    pub(crate) fn remove(&self, path: &str) -> io::Result<()> {
+        match fs::remove_file(self.root.join(path)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Removes a directory with all that is in it; it need not be there.
+    pub(crate) fn remove_all(&self, path: &str) -> io::Result<()> {
+        match fs::remove_dir_all(self.root.join(path)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Removes a directory if nothing is in it.
+    pub(crate) fn remove_empty(&self, path: &str) -> io::Result<()> {
+        match fs::remove_dir(self.root.join(path)) {
+            Err(error) if error.kind() != ErrorKind::DirectoryNotEmpty => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Removes what processes that were killed have left unfinished in a directory and above it, a day ago.
     pub(crate) fn sweep(&self, path: &str) -> io::Result<()> {
         for directory in Path::new(path).ancestors() {

@@ -59,7 +59,7 @@ pub(crate) fn archive(
         let what = "it is no segment of this archive".to_owned();
         verified.faults.push(Fault { object, what });
     }
-    let mut follow = Follow::new(identity);
+    let mut follow = Follow::new(&identity.clone().now(store)?);
     let mut frames = Frames::default();
     for name in listing.segments {
         let read = chain::line(store, name);

@@ -140,7 +140,7 @@ impl Trail {
         let first = latest.max_by_key(|name| (name.tick, std::cmp::Reverse(name.seq)));
         let first = match first {
             Some(first) => *first,
-            None if identity.begin == place => Name::of(1, place),
+            None if identity.begin == place => Name::of(identity.first, place),
             None => return Ok(Err(NotThere::Before(tick))),
         };
         // A frame that follows the tick may have begun at the end of the segment before.

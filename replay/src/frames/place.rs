@@ -83,6 +83,12 @@ impl From<Time> for String {
     }
 }
 
+impl From<Time> for Timestamp {
+    fn from(time: Time) -> Timestamp {
+        time.0
+    }
+}
+
 /// Why a text is no time of an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum BadTime {

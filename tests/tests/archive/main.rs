@@ -9,6 +9,7 @@
 
 mod base;
 mod beside;
+mod expire;
 mod feed;
 mod files;
 mod hole;

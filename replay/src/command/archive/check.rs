@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use admin::{
-    config::ArchiveConfig,
+    config::{ArchiveConfig, RetentionPolicy},
     exit::{self, Exit, Failure},
     output,
 };
@@ -16,7 +16,11 @@ use super::{
     opened::{open, time},
 };
 use crate::{
-    archive::verify::{self, Depth},
+    archive::{
+        expire, retention,
+        store::Directory,
+        verify::{self, Depth},
+    },
     command::Job,
 };
 
@@ -50,6 +54,7 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig) -> Result<Exit, Failure>
                 found: Ok(opened.store.root().display().to_string()),
             });
             answers.extend(of_files(&verified));
+            answers.extend(of_bases(&opened.store, one, &verified)?);
             let end = verified.lines.last().map(|line| line.to);
             Some(Position::from(end.unwrap_or(opened.identity.begin)))
         }
@@ -114,6 +119,39 @@ fn of_files(verified: &verify::Verified) -> Vec<Answer> {
         }),
     });
     answers
+}
+
+/// Whether the policy has as many bases as it wants, and what can be restored.
+fn of_bases(
+    store: &Directory,
+    one: &ArchiveConfig,
+    found: &verify::Verified,
+) -> Result<Option<Answer>, Failure> {
+    if one.retention == RetentionPolicy::Everything {
+        return Ok(None);
+    }
+    let statuses = expire::statuses(store, one.retention, one.minimum_redundancy, found)
+        .with_context(|| format!("archive {} cannot be listed", one.name))?;
+    let kept = statuses.into_iter().flatten();
+    let kept = kept
+        .filter(|status| retention::holds_frames(*status))
+        .count() as u64;
+    let wanted = match one.retention {
+        RetentionPolicy::Redundancy(count) => u64::from(count).max(one.minimum_redundancy),
+        RetentionPolicy::RecoveryWindow { .. } | RetentionPolicy::Everything => {
+            one.minimum_redundancy
+        }
+    };
+    let policy = one.retention;
+    Ok(Some(Answer {
+        what: "bases",
+        found: match kept < wanted {
+            true => Err(format!(
+                "{kept} of {wanted} for {policy}: make one with replay base"
+            )),
+            false => Ok(format!("{kept} for {policy}")),
+        },
+    }))
 }
 
 /// Whether the queue holds what the archive lacks, and how much that is; an error: why not.

@@ -12,6 +12,8 @@ use super::opened::{open, time};
 use crate::{
     archive::{
         bases::{Base, State},
+        expire,
+        retention::Status,
         verify::{self, Depth, Fault},
     },
     command::Job,
@@ -51,10 +53,12 @@ struct Listed {
     /// Bytes on the disk.
     bytes: u64,
     label: Option<String>,
+    /// What the policy says of it, in barman's words; null: nothing, it is not whole.
+    retention: Option<&'static str>,
 }
 
 impl Listed {
-    fn of(base: &Base) -> Listed {
+    fn of(base: &Base, status: Option<Status>) -> Listed {
         let nothing = |state| Listed {
             base: base.name.clone(),
             state,
@@ -64,6 +68,7 @@ impl Listed {
             rows: 0,
             bytes: 0,
             label: None,
+            retention: status.map(Status::word),
         };
         match &base.state {
             State::Unfinished => nothing("unfinished"),
@@ -116,7 +121,13 @@ pub(super) fn run(job: &Job, one: &ArchiveConfig, args: &ListArgs) -> Result<Exi
         eprintln!("{object}: {what}");
     }
     let stretches = stretches(&found.lines);
-    let bases: Vec<Listed> = found.bases.bases.iter().map(Listed::of).collect();
+    let (policy, minimum) = (one.retention, one.minimum_redundancy);
+    let statuses = expire::statuses(&opened.store, policy, minimum, &found)
+        .with_context(|| format!("archive {} cannot be listed", one.name))?;
+    let bases = found.bases.bases.iter().zip(statuses);
+    let bases: Vec<Listed> = bases
+        .map(|(base, status)| Listed::of(base, status))
+        .collect();
     if args.json {
         output::print_json(&Covers { stretches, bases })?;
     } else {
@@ -168,12 +179,21 @@ pub(super) fn stretches(lines: &[Line]) -> Vec<Stretch> {
 
 fn bases_table(bases: &[Listed]) -> String {
     let header = [
-        "Base", "State", "Tick", "Time", "Tables", "Rows", "Bytes", "Label",
+        "Base",
+        "State",
+        "Retention",
+        "Tick",
+        "Time",
+        "Tables",
+        "Rows",
+        "Bytes",
+        "Label",
     ];
     let row = |one: &Listed| {
         vec![
             one.base.to_string(),
             one.state.to_owned(),
+            one.retention.unwrap_or("-").to_owned(),
             one.at
                 .map_or_else(|| "-".into(), |place| place.1.0.to_string()),
             time(one.time),

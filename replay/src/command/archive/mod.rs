@@ -2,6 +2,7 @@
 
 mod cat;
 mod check;
+mod expire;
 mod feed;
 mod install;
 mod list;
@@ -16,7 +17,14 @@ use admin::{
 };
 use sql::near;
 
-use self::{cat::CatArgs, feed::FeedArgs, list::ListArgs, show::ShowArgs, switch::SwitchArgs};
+use self::{
+    cat::CatArgs,
+    expire::{ExpireArgs, KeepArgs},
+    feed::FeedArgs,
+    list::ListArgs,
+    show::ShowArgs,
+    switch::SwitchArgs,
+};
 pub(super) use self::{
     install::install,
     opened::{Opened, captured, open},
@@ -45,6 +53,10 @@ enum Deed {
     Verify,
     /// Publish what was committed before the call, and wait until it is on the disk
     Switch(SwitchArgs),
+    /// Pin a base, whatever retention says, or let it go
+    Keep(KeepArgs),
+    /// Remove what retention does not keep
+    Expire(ExpireArgs),
     /// Print segments as lines of JSON
     Cat(CatArgs),
     /// Bring a subscriber's database up by the archive's files, without the provider
@@ -60,6 +72,8 @@ pub(crate) async fn run(job: &Job, args: &ArchiveArgs) -> Result<Exit, Failure> 
         Deed::Check => check::run(job, one).await,
         Deed::Verify => verify::run(job, one),
         Deed::Switch(args) => switch::run(job, one, args).await,
+        Deed::Keep(args) => expire::keep(job, one, args),
+        Deed::Expire(args) => expire::run(job, one, args),
         Deed::Cat(args) => cat::run(job, one, args),
         Deed::Feed(args) => feed::run(job, one, args).await,
     }

@@ -1,0 +1,66 @@
+//! What the daemon does for an archive now and then: it removes what the policy does not keep.
+
+use std::{convert::Infallible, time::Duration};
+
+use admin::config::{ArchiveConfig, RetentionPolicy};
+use tracing::{info, warn};
+
+use super::{
+    expire::{self, NotNow, Turn},
+    identity::Identity,
+    store::Directory,
+};
+
+/// Time between two looks. The first one is soon after the start, for daemons that do not run for as long.
+const EVERY: Duration = Duration::from_secs(3600);
+const FIRST: Duration = Duration::from_secs(3);
+
+/// Looks again and again. An archive that keeps everything is never looked at.
+pub(super) async fn run(config: ArchiveConfig, job: String, queue: String) -> Infallible {
+    if config.retention == RetentionPolicy::Everything {
+        return std::future::pending().await;
+    }
+    tokio::time::sleep(FIRST).await;
+    loop {
+        let (config, job, queue) = (config.clone(), job.clone(), queue.clone());
+        // It reads and removes files.
+        let look = move || tell(&config, look(&config, &job, &queue));
+        if let Err(error) = tokio::task::spawn_blocking(look).await {
+            warn!(%error, "expiring was not finished");
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// What went: bases, segments, bytes.
+type Gone = (usize, usize, u64);
+
+fn look(config: &ArchiveConfig, job: &str, queue: &str) -> anyhow::Result<Option<Gone>> {
+    let store = Directory::new(&config.directory);
+    let identity = Identity::read(&store, job, queue)?;
+    let turn = match Turn::take(&store) {
+        Err(NotNow::UnderWay) => return Ok(None),
+        taken => taken?,
+    };
+    let (policy, minimum) = (config.retention, config.minimum_redundancy);
+    let plan = expire::plan(&store, &identity, policy, minimum)?;
+    if plan.is_empty() {
+        return Ok(None);
+    }
+    expire::carry_out(&store, &turn, &plan)?;
+    Ok(Some((plan.bases.len(), plan.segments.len(), plan.bytes())))
+}
+
+fn tell(config: &ArchiveConfig, gone: anyhow::Result<Option<Gone>>) {
+    let consumer = &config.consumer;
+    match gone {
+        Ok(None) => {}
+        Ok(Some((bases, segments, bytes))) => {
+            info!(%consumer, bases, segments, bytes, "expired");
+        }
+        Err(error) => {
+            let error = format!("{error:#}");
+            warn!(%consumer, %error, "nothing expires");
+        }
+    }
+}
