@@ -362,6 +362,7 @@ fn subscription(
         tables_beat: Beat::default(),
         told: std::sync::Mutex::default(),
         given_away: AtomicBool::new(false),
+        source: std::sync::Mutex::default(),
         stop: shared.stop,
     })
 }

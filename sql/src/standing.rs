@@ -20,6 +20,8 @@ pub struct SubscriberStanding {
     pub tick_time: SystemTime,
     /// Where the provider was when the position got there, without credentials; None: not known yet.
     pub address: Option<String>,
+    /// The archive that its batches are read from; None: the queue.
+    pub source: Option<String>,
     /// The operator has paused the job.
     pub paused: bool,
     /// A failover keeps the job where it stands.
@@ -58,7 +60,8 @@ pub async fn subscriber(
                     (pg_catalog.to_jsonb(p) ->> 'batch_rows')::int8, \
                     pg_catalog.to_jsonb(p) ->> 'last_error_advice', \
                     pg_catalog.to_jsonb(p) ->> 'address', \
-                    pg_catalog.to_jsonb(p) ->> 'held_by' is not null \
+                    pg_catalog.to_jsonb(p) ->> 'held_by' is not null, \
+                    pg_catalog.to_jsonb(p) ->> 'source' \
                from trunkline.position p where p.consumer = $1",
             &[&consumer],
         )
@@ -78,6 +81,7 @@ pub async fn subscriber(
             last_error_advice: row.try_get(9)?,
             address: row.try_get(10)?,
             held: row.try_get(11)?,
+            source: row.try_get(12)?,
         })
     })
     .transpose()

@@ -29,6 +29,7 @@
 --   last_error_advice          what somebody must do about it; null where it may pass by itself
 --   held_by                    the failover that keeps this node where it stands (trunkline.freeze): nobody applies
 --                              another batch, and no batch in hand commits; null: none
+--   source                     the archive that the batches are read from; null: the queue
 
 create table trunkline.position (
     consumer        text        primary key,
@@ -53,5 +54,6 @@ create table trunkline.position (
     followed        bigint[],
     session_role    text,
     address         text,
-    held_by         bigint
+    held_by         bigint,
+    source          text
 ) with (fillfactor = 50);

@@ -301,6 +301,8 @@ pub struct SubscriberStatus {
     pub tick: Option<i64>,
     /// Where the provider was when the position got there: host, port and database; null: not known yet.
     pub follows: Option<String>,
+    /// The archive that its batches are read from, because the queue has given them away; null: the queue.
+    pub source: Option<String>,
     /// Providers that the subscriber has left, and that may keep events for it until they answer.
     pub left: Vec<String>,
     /// Seconds since the oldest event that the subscriber has not applied, ticked or not, by the provider's clock; 0:

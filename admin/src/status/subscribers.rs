@@ -189,6 +189,7 @@ fn subscriber_status(
     status.epoch = Some(own.standing.epoch.0.to_string());
     status.tick = Some(own.standing.tick.0);
     status.follows = own.standing.address;
+    status.source = own.standing.source;
     status.left = own.left;
     status.paused = own.standing.paused;
     // Without a session the rows were written by a process that has died, so they are rolled back.

@@ -179,9 +179,12 @@ fn subscriber_branch(subscriber: &SubscriberStatus) -> Branch {
         .collect();
     let follows = subscriber.follows.iter();
     let follows = follows.map(|address| format!("follows {address}"));
+    let source = subscriber.source.iter();
+    let source = source.map(|archive| format!("reads from archive {archive}"));
     let left = subscriber.left.iter();
     let left = left.map(|address| format!("left, and may keep events for it: {address}"));
-    branch.twigs.extend(follows.chain(left).map(Branch::new));
+    let where_from = follows.chain(source).chain(left);
+    branch.twigs.extend(where_from.map(Branch::new));
     if subscriber.tick.is_some() {
         branch.twigs.push(tables_branch(subscriber));
     }
@@ -367,6 +370,7 @@ mod tests {
                     epoch: Some("1".into()),
                     tick: Some(11),
                     follows: Some("host='a' dbname='db1'".into()),
+                    source: Some("backup".into()),
                     left: vec!["host='b' dbname='db1'".into()],
                     lag_seconds: Some(0.5),
                     lag_ticks: Some(1),
@@ -418,6 +422,7 @@ replay j: not running on this host
    ├─ critical: replay: no\\u{1b}[31m route
    │  └─ advice: mend the net
    ├─ follows host='a' dbname='db1'
+   ├─ reads from archive backup
    ├─ left, and may keep events for it: host='b' dbname='db1'
    └─ tables: 3 ok, 1 parked
       └─ public.t1 parked

@@ -20,6 +20,7 @@ pub(super) fn unknown(
         epoch: None,
         tick: None,
         follows: None,
+        source: None,
         left: Vec::new(),
         lag_seconds: verdict.lag,
         lag_ticks: None,

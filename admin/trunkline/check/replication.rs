@@ -93,6 +93,7 @@ mod tests {
             recent_conflicts: 0,
             batch_rows: None,
             follows: None,
+            source: None,
             left: Vec::new(),
             last_error: None,
             reasons,

@@ -42,6 +42,7 @@ async fn read(group: &GroupHandle, mut feed: Feed, mut from: Position) -> Result
         };
         feed.ticks.mark();
         let next = source.after(from, &want).await?;
+        group.reads(source.archive());
         let Some(batch) = next.batch else {
             if group.merge(from) {
                 return Ok(());

@@ -80,6 +80,12 @@ impl Source {
         }
     }
 
+    /// The archive that is read; none: the queue.
+    pub(super) fn archive(&self) -> Option<&str> {
+        let (at, _) = self.files.as_ref()?;
+        self.archives.get(*at).map(|source| source.name.as_str())
+    }
+
     /// What follows a position.
     pub(super) async fn after(&mut self, from: Position, want: &Want) -> Result<Next, Trouble> {
         let off = match self.queue.after(from, want).await? {

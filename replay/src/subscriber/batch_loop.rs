@@ -86,6 +86,7 @@ pub(crate) async fn run(sub: &Subscription, stats: &mut Stats) -> Result<(), Tro
                 this.recover().await?;
                 this.look_above().await?;
                 this.hold_again().await?;
+                this.note_source();
                 this.applied_ticks.forget_if_due(this.sub).await?;
                 this.sequences.carry(&this.provider, this.applier.session()).await?;
             }
@@ -254,6 +255,14 @@ impl<'a> BatchLoop<'a> {
         Ok(())
     }
 
+    /// Notes where the reader reads; before it has found that out, what was noted before stays.
+    fn note_source(&self) {
+        let source = self.reader.as_ref().and_then(Reader::source);
+        if let Some(source) = source {
+            self.sub.set_source(source);
+        }
+    }
+
     /// Has the queue hold what follows the position, as soon as it has that: until then an archive has it.
     async fn hold_again(&self) -> Result<(), Trouble> {
         if self.sub.is_held() {
@@ -370,6 +379,9 @@ impl<'a> BatchLoop<'a> {
         self.stats.batch(events, rows, header);
         self.sub.goes_on(TroubledPart::BatchLoop).await;
         self.hold_again().await?;
+        if self.sub.settings.has_archives {
+            self.note_source();
+        }
         self.sub.for_provider.notify_one();
         Ok(())
     }

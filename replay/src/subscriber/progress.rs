@@ -1,8 +1,8 @@
-//! The progress of a batch that takes long, as the subscriber shows it. It is written by another session than the one
-//! that applies the batch, whose writes are not visible before its commit.
+//! The progress of a batch that takes long, and where batches are read, as the subscriber shows it. It is written by
+//! another session than the one that applies the batch, whose writes are not visible before its commit.
 
 use std::{
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -21,6 +21,8 @@ pub(crate) struct Progress {
     /// The number of rows that is shown; none: not known.
     shown: Option<u64>,
     at: Option<Instant>,
+    /// The source that is shown; none: not known.
+    source: Option<Option<Arc<str>>>,
 }
 
 impl Progress {
@@ -30,6 +32,11 @@ impl Progress {
         sub: &Subscription,
         subscriber: &Session,
     ) -> Result<(), Trouble> {
+        let source = sub.source();
+        if let Some(known) = source.as_ref().filter(|_| self.source != source) {
+            position::show_source(&**subscriber, &sub.consumer, known.as_deref()).await?;
+            self.source = source;
+        }
         let rows = sub.totals.batch_rows.load(Ordering::Relaxed);
         let rests = self.at.is_some_and(|at| at.elapsed() < BETWEEN_SHOWS);
         if self.shown == Some(rows) || (rests && rows > 0) {

@@ -130,11 +130,26 @@ pub(crate) struct Subscription {
     pub(crate) told: std::sync::Mutex<Told>,
     /// The queue has given away what follows the position, and holds nothing for the subscriber.
     pub(crate) given_away: AtomicBool,
+    /// The archive that batches are read from, or none for the queue; none at all: not known yet.
+    pub(crate) source: std::sync::Mutex<Option<Option<Arc<str>>>>,
     /// The program must end as soon as the running work is finished.
     pub stop: CancellationToken,
 }
 
 impl Subscription {
+    /// The archive that batches are read from, or none for the queue; none at all: not known yet.
+    pub(crate) fn source(&self) -> Option<Option<Arc<str>>> {
+        self.source
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Notes where batches are read from: an archive, or the queue.
+    pub(crate) fn set_source(&self, source: Option<Arc<str>>) {
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = Some(source);
+    }
+
     /// Whether the queue holds what follows the position, as far as the batch loop knows.
     pub(crate) fn is_held(&self) -> bool {
         !self.given_away.load(Ordering::Relaxed)

@@ -400,6 +400,23 @@ pub async fn show_progress(
     Ok(())
 }
 
+/// Shows where the consumer's batches are read: the name of an archive; none: the queue.
+pub async fn show_source(
+    client: &impl GenericClient,
+    consumer: &str,
+    source: Option<&str>,
+) -> Result<(), Error> {
+    client
+        .execute(
+            "update trunkline.position set source = $2 \
+             where consumer = $1 and source is distinct from $2",
+            &[&consumer, &source],
+        )
+        .await
+        .map_err(Error::database("show where batches are read"))?;
+    Ok(())
+}
+
 /// Why the loop does not go on.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredError<'a> {

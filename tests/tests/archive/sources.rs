@@ -112,6 +112,12 @@ fn a_subscriber_that_was_detached_comes_back_through_the_archive_and_goes_on_fro
     replication.wait_log("no archive has got what the queue has given away");
     let status = replay.run(&["status", "--json"]).ok().stdout;
     assert!(status.contains("no archive has got"), "{status}");
+    let source = "select source like 'file://%' from trunkline.position";
+    wait_until("the source to be shown", SOON, || {
+        replication.on_subscriber(source) == "t"
+    });
+    let said = replay.run(&["status"]).ok().stdout;
+    assert!(said.contains("reads from archive file://"), "{said}");
     fs::rename(copy.join("late"), &late).unwrap();
     replication.wait_log("reading from queue again");
     replication
@@ -120,6 +126,9 @@ fn a_subscriber_that_was_detached_comes_back_through_the_archive_and_goes_on_fro
     replication.assert_same();
     replication.assert_no_conflicts();
     replication.wait_log("consumer registered again");
+    wait_until("the queue to be shown", SOON, || {
+        replication.on_subscriber(source).is_empty()
+    });
     let registered = "select count(*) from pgq.get_consumer_info('q1', 'replay1')";
     assert_eq!(replication.on_provider(registered), "1");
     // The tables were not copied again: all that was read are events.

@@ -70,6 +70,8 @@ struct Group {
     /// The position between two batches that the reader is at; none while it reads a batch.
     border: Option<Position>,
     members: Vec<Member>,
+    /// The archive that the reader reads, or none for the queue; none at all before its first answer.
+    source: Option<Option<Arc<str>>>,
     task: Option<AbortHandle>,
     statement: Option<CancelToken>,
 }
@@ -106,6 +108,13 @@ impl Drop for Reader {
 }
 
 impl Reader {
+    /// The archive that is read, or none for the queue; none at all before the first answer.
+    pub(crate) fn source(&self) -> Option<Option<Arc<str>>> {
+        let groups = self.readers.groups();
+        let is_mine = |group: &&Group| group.members.iter().any(|one| one.id == self.id);
+        groups.open.iter().find(is_mine)?.source.clone()
+    }
+
     /// The next delivery. Cancel safe.
     pub(crate) async fn next(&mut self) -> Result<Delivery, Trouble> {
         let done = std::mem::take(&mut self.in_hand);
@@ -162,6 +171,7 @@ impl Readers {
                     id: group,
                     border: Some(from),
                     members: vec![member],
+                    source: None,
                     task: Some(task),
                     statement: None,
                 });
@@ -330,6 +340,13 @@ impl GroupHandle {
     /// Ends a batch that has been handed over; the next border is at its end.
     pub(super) fn end(&self, at: Position) {
         self.set_border(Some(at));
+    }
+
+    /// Notes where the reader reads: an archive, or the queue.
+    pub(super) fn reads(&self, source: Option<&str>) {
+        if let Some(group) = self.readers.groups().group(self.group) {
+            group.source = Some(source.map(Arc::from));
+        }
     }
 
     fn set_border(&self, border: Option<Position>) {

@@ -56,6 +56,7 @@ fn new_group(
         id,
         border: Some(border),
         members,
+        source: None,
         task: None,
         statement: None,
     });
