@@ -185,10 +185,13 @@ fn planted_differences_are_all_found_and_none_is_invented() {
             .code(code)
             .says(&[says]);
     }
+    // The daemon may be in the middle of a batch when it is told to pause.
     r.replay.run(&["pause"]).ok();
-    r.on_provider("update t set v = 'late' where id = 1");
-    let late = r.replay.run(&["compare", "t", "--timeout", "0.5"]).code(4);
-    late.says(&["the job is paused"]);
+    tests::wait_until("the pause to be felt", Duration::from_secs(60), || {
+        r.on_provider("update t set v = v || 'late' where id = 1");
+        let late = r.replay.run(&["compare", "t", "--timeout", "0.5"]);
+        late.code == 4 && late.stderr.contains("the job is paused")
+    });
 }
 
 /// Plants differences in tables that have a key.
