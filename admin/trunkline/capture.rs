@@ -64,6 +64,8 @@ struct CaptureRow<'a> {
     consumers: Vec<ConsumerCell<'a>>,
     problem: Option<&'a str>,
     dropped: bool,
+    form: Option<&'a str>,
+    why: Option<&'a str>,
 }
 
 /// A consumer, and whether its queue still has the consumer.
@@ -73,7 +75,15 @@ struct ConsumerCell<'a> {
     registered: bool,
 }
 
-const HEADER: [&str; 6] = ["Database", "Queue", "Kind", "Name", "Consumers", "State"];
+const HEADER: [&str; 7] = [
+    "Database",
+    "Queue",
+    "Kind",
+    "Name",
+    "Consumers",
+    "Form",
+    "State",
+];
 
 impl CaptureRow<'_> {
     fn new<'a>(database: &'a str, capture: &'a Capture) -> CaptureRow<'a> {
@@ -96,6 +106,8 @@ impl CaptureRow<'_> {
                 .collect(),
             problem: capture.problem.as_deref(),
             dropped: capture.dropped,
+            form: capture.form.as_deref(),
+            why: capture.why.as_deref(),
         }
     }
 
@@ -115,6 +127,7 @@ impl CaptureRow<'_> {
             self.kind.to_owned(),
             self.name.clone(),
             consumers.collect::<Vec<_>>().join(","),
+            self.form.unwrap_or("-").to_owned(),
             terminal::visible(state),
         ]
     }

@@ -8,7 +8,7 @@ declare
     v_part record;
 begin
     for v_part in select p.* from trunkline.parts(i_root) p order by p.level, p.part_oid loop
-        perform trunkline.make_triggers(i_root, v_part.part_oid, false);
+        perform trunkline.make_triggers(i_root, v_part.part_oid, 'statements');
         insert into trunkline.captured_part (part_oid, root_oid, parent_oid, part)
         values (v_part.part_oid, i_root, v_part.parent_oid, trunkline.part_facts(v_part.part_oid));
     end loop;

@@ -115,7 +115,7 @@ begin
     insert into trunkline.captured (table_oid, queue_id, schema_name, table_name, shape_id, consumers, plan, file_nodes, writers, refreshing)
     values (v_oid, v_queue_id, i_schema, i_name, add_table.shape_id, array[i_consumer], v_plan, trunkline.file_nodes(v_oid),
             trunkline.logged_writers(v_queue_id, v_oid, array[i_consumer]), true);
-    perform trunkline.make_triggers(v_oid, v_oid, (v_plan ->> 'rows')::bool);
+    perform trunkline.make_triggers(v_oid, v_oid, v_plan ->> 'form');
     perform trunkline.add_parts(v_oid);
     update trunkline.captured c set refreshing = false where c.table_oid = v_oid;
     added := true;

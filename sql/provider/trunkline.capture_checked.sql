@@ -15,7 +15,7 @@ begin
     if i_plan ->> 'fingerprint' is null then
         return i_body;
     end if;
-    if i_operation in ('insert', 'update', 'delete') then
+    if i_operation in ('insert', 'update', 'delete') and i_plan ->> 'form' is distinct from 'rows' then
         v_names := format('(select to_jsonb(x)::text from (select n.* from (values (1)) v left join %s n on false) x)',
                           case i_operation when 'delete' then 'oldt' else 'newt' end);
     end if;
@@ -31,7 +31,8 @@ begin
     else
     %7$s
     end if;$f$, trunkline.fingerprint_sql(v_oid, (i_plan ->> 'key_index')::oid), i_plan ->> 'fingerprint', v_oid,
-        v_names, trunkline.column_names(v_oid), i_operation, i_body);
+        v_names, trunkline.column_names(v_oid),
+        case when i_plan ->> 'form' = 'rows' and i_operation <> 'truncate' then 'row' else i_operation end, i_body);
 end
 $$;
 revoke all on function trunkline.capture_checked(text, jsonb, text) from public;

@@ -6,7 +6,9 @@
 -- wanted, {"identity", "wanted"}, or is null: by the table's own key.
 --
 -- Result: {"schema", "name", "oid", "partitioned",
---          "rows": row triggers (inheritance: a statement's transition rows would be those of the children too),
+--          "rows": the triggers of an inheritance tree (a statement's transition rows would be those of the children too),
+--          "choice": auto, statements or rows, as it was asked for; "suits", "since", "reads": what auto has seen,
+--          "form": what its triggers are made as (trunkline.capture_form): statements, rows or tree, "why": why that,
 --          "identity": key, full or insert-only, "wanted": attnums of --identity COLS or null,
 --          "columns": [{"attnum", "name", "type", "key", "text_equal"}], "highest": the highest attnum,
 --          "key_index", "keys": [{"attnum", "name", "operator"}] or null,
@@ -30,12 +32,15 @@ declare
     v_types    oid[];
     v_checked  bool := trunkline.capture_mode() = 'fingerprint';
     v_reader   text := trunkline.reader(i_table);
+    v_tree     bool;
 begin
     select * into v_class from pg_class c where c.oid = i_table;
     if not found then
         return null;
     end if;
     v_key := trunkline.plan_key(i_table, v_identity, i_old);
+    v_tree := v_class.relkind = 'r' and not v_class.relispartition
+              and exists (select from pg_inherits h where h.inhrelid = i_table or h.inhparent = i_table);
     select coalesce(jsonb_agg(jsonb_build_object(
                'attnum', a.attnum,
                'name', a.attname,
@@ -52,8 +57,7 @@ begin
     return v_key || jsonb_build_object(
         'schema', (select n.nspname from pg_namespace n where n.oid = v_class.relnamespace), 'name', v_class.relname,
         'oid', i_table::bigint, 'partitioned', v_class.relkind = 'p',
-        'rows', v_class.relkind = 'r' and not v_class.relispartition
-            and exists (select from pg_inherits h where h.inhrelid = i_table or h.inhparent = i_table),
+        'rows', v_tree,
         'identity', v_identity, 'columns', v_columns, 'highest', v_class.relnatts,
         'live', trunkline.has_foreign_actions(i_table),
         'labels', (select jsonb_object_agg(a.attnum, l.labels) from pg_attribute a cross join lateral trunkline.enum_labels(a.atttypid) l (labels)
@@ -63,7 +67,8 @@ begin
         'settings', case when v_checked then trunkline.all_output_settings()
                          else to_jsonb(trunkline.output_settings(v_types)) end,
         'large', trunkline.large_columns(i_table), 'fingerprint', case when v_checked then trunkline.fingerprint(i_table, (v_key ->> 'key_index')::oid) end,
-        'problem', trunkline.plan_problem(i_table, v_identity, v_key, i_old));
+        'problem', trunkline.plan_problem(i_table, v_identity, v_key, i_old))
+        || trunkline.capture_form(v_class, v_tree, v_identity, v_checked, i_old);
 end
 $$;
 revoke all on function trunkline.capture_plan(oid, jsonb) from public;

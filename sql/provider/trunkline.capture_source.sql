@@ -1,5 +1,6 @@
 -- Function trunkline.capture_source(i_operation text, i_queue_id, i_plan jsonb, i_shape_id): the body of a table's capture
--- function for insert, update, delete (statement triggers), row (a row trigger) or truncate.
+-- function for insert, update, delete (statement triggers, or row triggers where the plan's form is rows:
+-- trunkline.capture_one), row (a row trigger of an inheritance tree) or truncate.
 --
 -- A statement trigger's transition tables hold the rows of its own statement, but it fires after the statements nested
 -- in it (of triggers, of functions in RETURNING) have logged theirs, so by then its rows may be stale. Therefore:
@@ -44,6 +45,8 @@ begin
     end if;$f$, i_plan ->> 'oid', i_queue_id, v_words.name, v_words.shape);
     elsif i_operation = 'row' then
         v_body := trunkline.capture_row(i_queue_id, i_plan, i_shape_id);
+    elsif i_plan ->> 'form' = 'rows' then
+        v_body := trunkline.capture_one(i_operation, i_queue_id, i_plan, i_shape_id);
     elsif i_plan ->> 'identity' <> 'key' then
         v_body := format($f$%1$s
     if found then
@@ -66,7 +69,7 @@ begin
     return format($f$
 #variable_conflict use_variable
 declare
-    v_mark  text := encode(timestamptz_send(statement_timestamp()), 'hex');
+    v_mark  text%s;
     v_rows  int8;
     v_more  int8;
     v_first bool;
@@ -76,7 +79,8 @@ begin%s
     %s%s
     return null;
 end
-$f$, trunkline.capture_pins(i_plan, 'declare'), trunkline.capture_pins(i_plan, 'set'),
+$f$, case when i_plan ->> 'form' is distinct from 'rows' then ' := encode(timestamptz_send(statement_timestamp()), ''hex'')' end,
+        trunkline.capture_pins(i_plan, 'declare'), trunkline.capture_pins(i_plan, 'set'),
         trunkline.capture_checked(i_operation, i_plan, v_body), trunkline.capture_pins(i_plan, 'restore'));
 end
 $$;

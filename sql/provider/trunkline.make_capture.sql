@@ -27,11 +27,13 @@ as $$
 declare
     v_operation text;
     v_name      text;
-    v_jit       bool := current_setting('jit', true) is not null;
+    v_jit       bool;
 begin
-    foreach v_operation in array case when (i_plan ->> 'rows')::bool then array['row', 'truncate']
+    foreach v_operation in array case when trunkline.form_of(i_plan) = 'tree' then array['row', 'truncate']
                                       else array['insert', 'update', 'delete', 'truncate'] end loop
         v_name := format('trunkline.capture_%s_%s()', i_plan ->> 'oid', v_operation);
+        -- No plan of a trigger for one row is made for millions, and the clause is a twentieth of what it costs.
+        v_jit := current_setting('jit', true) is not null and (v_operation = 'truncate' or i_plan ->> 'form' is distinct from 'rows');
         perform trunkline.make_function(v_name,
             format(E'create or replace function %s returns trigger\nlanguage plpgsql volatile security definer\nset search_path = pg_catalog, pg_temp%s%s\n',
                    v_name, case when v_jit then E'\nset jit = off' else '' end, trunkline.capture_pins(i_plan, 'clauses')),

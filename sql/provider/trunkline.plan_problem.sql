@@ -27,7 +27,7 @@ begin
                            -- What replay writes here must fire them, too.
                            and (g.tgenabled = 'A' or g.tgenabled = 'O' and not exists (
                                    select from trunkline.captured w where w.table_oid = i_table and w.writers <> '{}')))
-                       < case when (i_old ->> 'rows')::bool then 2 else 4 end)
+                       < case when trunkline.form_of(i_old) = 'tree' then 2 else 4 end)
             then 'triggers of its capture are disabled or gone'
     end
       from pg_class c where c.oid = i_table);

@@ -11,6 +11,8 @@ begin
         if v_plan is null then
             continue;
         elsif v_plan -> 'columns' = v_captured.plan -> 'columns' and v_plan -> 'problem' = v_captured.plan -> 'problem' then
+            -- The triggers stay as they are, so the functions must be theirs; upkeep changes both.
+            v_plan := v_plan || jsonb_build_object('form', trunkline.form_of(v_captured.plan));
             perform trunkline.make_capture(v_captured.queue_id, v_plan, v_captured.shape_id);
             update trunkline.captured c set plan = v_plan, file_nodes = trunkline.file_nodes(c.table_oid)
              where c.table_oid = v_captured.table_oid;

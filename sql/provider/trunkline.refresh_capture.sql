@@ -35,9 +35,9 @@ begin
             v_shape := trunkline.log_shape(v_captured.queue_id, v_plan, null, false);
         end if;
         perform trunkline.make_capture(v_captured.queue_id, v_plan, v_shape);
-        if v_plan -> 'rows' <> v_captured.plan -> 'rows' then
+        if v_plan ->> 'form' <> trunkline.form_of(v_captured.plan) then
             perform trunkline.drop_triggers(i_table);
-            perform trunkline.make_triggers(i_table, i_table, (v_plan ->> 'rows')::bool);
+            perform trunkline.make_triggers(i_table, i_table, v_plan ->> 'form');
         end if;
         -- Where functions compare the catalog, the first writer after the change may have said it already; twice is harmless.
         if v_captured.plan ->> 'fingerprint' is not null then

@@ -47,7 +47,7 @@ begin
         v_changed := true;
         -- Of another captured table that this one was, or of a partition that came back.
         perform trunkline.drop_triggers(v_part.part_oid);
-        perform trunkline.make_triggers(i_root, v_part.part_oid, false);
+        perform trunkline.make_triggers(i_root, v_part.part_oid, 'statements');
         if v_part.is_top then
             perform trunkline.log_part(v_captured, trunkline.part_facts(v_part.part_oid), v_late, v_part.part_oid);
         end if;

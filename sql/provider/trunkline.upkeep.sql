@@ -9,6 +9,8 @@
 -- Tables of a set whose node has just become the provider are opened for writes (trunkline.open_tables).
 -- Shapes: after a shape is committed, transactions with numbers not given out yet can only write it or newer ones; once the queue
 -- has given away all events of transactions before, the table's older shapes are named by none.
+-- Form: of tables whose choice is auto, the triggers come to be those that suit what their transactions write
+-- (trunkline.suit_forms).
 -- Arguments: i_thorough false: only what can be seen by a look at each table's fingerprint and partitions, and where event
 -- triggers are at work only what they have left; cheap enough for every few seconds.
 -- Writers: where a job's list has changed, or a table its name, the triggers come to fire for what replay writes
@@ -101,6 +103,7 @@ begin
     if v_pruned > 0 then
         return next format('%s shapes that nothing names any more', v_pruned);
     end if;
+    return query select trunkline.suit_forms();
 end
 $$;
 revoke all on function trunkline.upkeep(bool) from public;

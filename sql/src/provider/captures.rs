@@ -22,6 +22,10 @@ pub struct Capture {
     pub problem: Option<String>,
     /// Whether the table or sequence was dropped, and only its consumers have not left.
     pub dropped: bool,
+    /// As what the triggers of a table are made: `statements`, `rows` or `tree`; none for a sequence.
+    pub form: Option<String>,
+    /// Why that form.
+    pub why: Option<String>,
 }
 
 impl Capture {
@@ -53,7 +57,7 @@ pub async fn captures(
     let rows = client
         .query(
             "select schema_name, object_name, object_oid, queue_name, kind = 'sequence', consumers, registered, \
-             problem, dropped from trunkline.captures($1)",
+             problem, dropped, form, why from trunkline.captures($1)",
             &[&queue],
         )
         .await
@@ -76,6 +80,8 @@ pub async fn captures(
                     .collect(),
                 problem: row.try_get(7)?,
                 dropped: row.try_get(8)?,
+                form: row.try_get(9)?,
+                why: row.try_get(10)?,
             })
         })
         .collect::<Result<_, tokio_postgres::Error>>()

@@ -362,6 +362,42 @@ pub async fn add_table(
         .map_err(Error::database(format!("make capture of {table}")))
 }
 
+/// As what the capture triggers of a table are to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormChoice {
+    /// By what the table's transactions write.
+    Auto,
+    /// A trigger for each statement.
+    Statements,
+    /// A trigger for each row, where that is as right as statements.
+    Rows,
+}
+
+/// Chooses the form of a table's capture, under the session's `lock_timeout`. Gives the form that it has then, and why.
+/// Source: `trunkline.choose_form`.
+pub async fn choose_form(
+    client: &impl GenericClient,
+    queue: &str,
+    table: &TableName,
+    choice: FormChoice,
+) -> Result<(String, String), Error> {
+    let choice = match choice {
+        FormChoice::Auto => "auto",
+        FormChoice::Statements => "statements",
+        FormChoice::Rows => "rows",
+    };
+    client
+        .query_one(
+            "select form, why from trunkline.choose_form($1, $2, $3, $4)",
+            &[&queue, &table.schema, &table.name, &choice],
+        )
+        .await
+        .and_then(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .map_err(Error::database(format!(
+            "choose the form of capture of {table}"
+        )))
+}
+
 /// Ends capture of a table for a consumer; when the last consumer leaves, the triggers are removed. The table is found
 /// by its oid if the oid is known: then the name may be an old one.
 pub async fn remove_table(

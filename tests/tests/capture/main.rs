@@ -17,6 +17,7 @@ mod parts;
 mod provider;
 mod random;
 mod rewrites;
+mod rows;
 mod schema_changes;
 mod sequences;
 mod serializable;

@@ -269,7 +269,11 @@ const FORGED: &[&str] = &[
 
 async fn d3_a_stale_row_does_not_win_whatever_becomes_of_the_mark(mut p: Provider) {
     for (number, forged) in FORGED.iter().enumerate() {
-        for moment in ["after insert or update", "before insert or update"] {
+        for (at, moment) in ["after insert or update", "before insert or update"]
+            .into_iter()
+            .enumerate()
+        {
+            p.form = ["statements", "rows"][(number + at) % 2];
             p.run(&format!(
                 "create table t (id int primary key, v int);
                  create function f() returns trigger language plpgsql as $$

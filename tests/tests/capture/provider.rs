@@ -47,6 +47,8 @@ pub(crate) struct Provider {
     contradicted: BTreeMap<(TableName, Vec<u8>), String>,
     /// Complain about claims on the state before a change that the mirror contradicts.
     pub(crate) check_claims: bool,
+    /// As what the triggers of added tables are made: `statements`, `rows` or `auto`.
+    pub(crate) form: &'static str,
 }
 
 /// One event, in short: the kind (or `truncate`, `shape`) and the rows' text.
@@ -57,6 +59,16 @@ pub(crate) fn server() -> Server {
     match std::env::var("TRUNKLINE_PG") {
         Ok(version) => Server::version(version.parse().expect("a major version")),
         Err(_) => Server::debian15(),
+    }
+}
+
+/// `auto`, or the form of capture that `TRUNKLINE_FORM` names.
+fn form() -> &'static str {
+    match std::env::var("TRUNKLINE_FORM").as_deref() {
+        Err(_) => "auto",
+        Ok("rows") => "rows",
+        Ok("statements") => "statements",
+        Ok(other) => panic!("there is no form {other}"),
     }
 }
 
@@ -110,6 +122,7 @@ impl Provider {
             seen: "1:1:".to_owned(),
             contradicted: BTreeMap::new(),
             check_claims: true,
+            form: form(),
         }
     }
 
@@ -167,14 +180,31 @@ impl Provider {
 
     /// Captures a table whose name needs no quotes.
     pub(crate) async fn add(&self, table: &str) {
-        let table: TableName = table.parse().unwrap();
+        let name: TableName = table.parse().unwrap();
         self.client
             .query_one(
                 "select added from trunkline.add_table('q', 'job', $1, $2)",
-                &[&table.schema, &table.name],
+                &[&name.schema, &name.name],
             )
             .await
             .unwrap_or_else(|error| panic!("add {table}: {error:?}"));
+        if self.form != "auto" {
+            self.choose(table, self.form).await;
+        }
+    }
+
+    /// Chooses the form of a table's capture, and gives the one that it has then, with the reason.
+    pub(crate) async fn choose(&self, table: &str, form: &str) -> String {
+        let name: TableName = table.parse().unwrap();
+        let row = self
+            .client
+            .query_one(
+                "select form || ': ' || why from trunkline.choose_form('q', $1, $2, $3)",
+                &[&name.schema, &name.name, &form],
+            )
+            .await
+            .unwrap_or_else(|error| panic!("choose {form} for {table}: {error:?}"));
+        row.get(0)
     }
 
     /// A session of its own with another transaction each time, as the writers have.
@@ -229,6 +259,9 @@ impl Provider {
             )
             .await
             .unwrap_or_else(|error| panic!("add {table}: {error:?}"));
+        if self.form != "auto" {
+            self.choose(&table.to_string(), self.form).await;
+        }
     }
 
     /// The events since the last look, fed to the mirror.

@@ -24,6 +24,15 @@ fn pk_04_pk_05_ty_17_ty_20_tables_without_a_key_follow_by_the_identity_that_is_c
         .ok();
     r.replay.run(&["add", "cols", "--identity", "at,id"]).ok();
     r.wait_ok();
+    // The form of capture is changed while they follow.
+    let chosen = ["add", "cols", "f", "--capture", "rows"];
+    let said = r.replay.run(&chosen).ok().stdout;
+    for line in [
+        "public.cols is captured by rows: chosen\n",
+        "public.f is captured by statements: its identity is full\n",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
     r.on_provider(
         "delete from f where ctid = '(0,2)'; delete from f where ctid = (select min(ctid) from f where a is null);
          insert into f select i % 5, 'NaN', 'bulk', i % 3 from generate_series(1, 3000) i;

@@ -1,7 +1,7 @@
 //! What the command line of `add` says.
 
 use sql::{
-    provider::WantedIdentity,
+    provider::{FormChoice, WantedIdentity},
     subscriber::{conflict::OnConflict, table_state::Existing},
 };
 
@@ -52,6 +52,11 @@ pub(crate) struct AddArgs {
     /// wins, or the table stops; job: as the config says. Of a table that is there already it is changed
     #[arg(long, value_name = "overwrite|stop|job")]
     pub(super) on_conflict: Option<ConflictChoice>,
+    /// As what the provider's triggers are made: a trigger for each row costs a third less where
+    /// transactions write few rows, and many times as much for sets; auto: by what they write. Of a
+    /// table that is there already it is changed, for all who follow it
+    #[arg(long, value_name = "auto|rows|statements")]
+    pub(super) capture: Option<CaptureChoice>,
     #[command(flatten)]
     pub(super) wishes: Wishes,
     /// Into one subscriber only
@@ -80,6 +85,24 @@ impl ConflictChoice {
             ConflictChoice::Overwrite => Some(OnConflict::Overwrite),
             ConflictChoice::Stop => Some(OnConflict::Stop),
             ConflictChoice::Job => None,
+        }
+    }
+}
+
+/// What `--capture` takes.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum CaptureChoice {
+    Auto,
+    Rows,
+    Statements,
+}
+
+impl From<CaptureChoice> for FormChoice {
+    fn from(choice: CaptureChoice) -> FormChoice {
+        match choice {
+            CaptureChoice::Auto => FormChoice::Auto,
+            CaptureChoice::Rows => FormChoice::Rows,
+            CaptureChoice::Statements => FormChoice::Statements,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod archive;
 mod args;
+mod form;
 mod side;
 mod table;
 
@@ -67,6 +68,9 @@ pub(crate) async fn run(job: &Job, args: &AddArgs) -> Result<Exit, Failure> {
         let archives = takers.archives.iter().map(|one| one.consumer.as_str());
         let consumers: Vec<&str> = consumers.chain(archives).collect();
         sequences_of(job, args, &provider, &consumers, &mut tally).await?;
+        if let Some(capture) = args.capture {
+            form::choose(job, &provider, capture.into(), &mut tally).await?;
+        }
     }
     let exit = unmatched.tell("not added", tally.exit(args.all));
     if exit != Exit::Done || args.dry_run {

@@ -47,10 +47,10 @@ fn u10_capture_of_a_subscriber_that_is_gone_is_listed_and_dropped() {
     assert_eq!(
         lines,
         [
-            "Database Queue Kind Name Consumers State",
-            "db1 q1 table public.U&\"B\\0020b\" c1(gone) ok",
-            "db1 q1 table public.a c1(gone),c2 ok",
-            "db1 q1 sequence public.s c1(gone) ok",
+            "Database Queue Kind Name Consumers Form State",
+            "db1 q1 table public.U&\"B\\0020b\" c1(gone) statements ok",
+            "db1 q1 table public.a c1(gone),c2 statements ok",
+            "db1 q1 sequence public.s c1(gone) - ok",
         ]
     );
     desk.run(&["queue", "drop", "q1"])
