@@ -37,9 +37,10 @@ const TABLES: &str = "
     create table few (id int primary key, k int, v text, secret text);
     insert into few select i, i % 3, 'v', 's' || i from generate_series(1, 100) i;
     create table odd (id int primary key, i int, s text, ts timestamp, n numeric, f real, j json);
-    insert into odd select i, i, 's ', '2026-01-02 03:04:05', i / 3.0, i / 3.0, '{\"a\" :1}' from generate_series(1, 20) i;";
+    insert into odd select i, i, 's ', '2026-01-02 03:04:05', i / 3.0, i / 3.0, '{\"a\" :1}' from generate_series(1, 20) i;
+    create role alice; grant usage on schema public to alice; alter table words owner to alice;";
 
-/// The subscriber's own forms of some of them.
+/// The subscriber's own forms of some of them; some belong to another role, and are read as that role.
 const THERE: &str = "
     create table t (v text, c char(5), id int primary key, n numeric, f float8, extra int default 7, own int);
     create table pair (b text collate \"C\", a int, v text, primary key (a, b));
@@ -50,7 +51,9 @@ const THERE: &str = "
     create table parts (id int primary key, v text);
     create table heap (a int, b text);
     create table there (id int primary key, k int, v text);
-    create table odd (id bigint primary key, i int8, s varchar, ts timestamptz, n numeric(10,2), f float8, j jsonb);";
+    create table odd (id bigint primary key, i int8, s varchar, ts timestamptz, n numeric(10,2), f float8, j jsonb);
+    create role alice; grant usage on schema public to alice; alter table words owner to alice;
+    alter table pair owner to alice; alter table heap owner to alice;";
 
 #[test]
 fn planted_differences_are_all_found_and_none_is_invented() {
