@@ -57,6 +57,11 @@ impl PgDump {
         })
     }
 
+    /// The directory of the programs, where those of a server may be, too.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The version of `pg_dump`: older ones do not read what it has written.
     pub(crate) fn major(&self) -> u32 {
         self.major

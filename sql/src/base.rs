@@ -121,6 +121,8 @@ pub async fn roles(client: &impl GenericClient) -> Result<Vec<String>, Error> {
     client
         .query_one(
             "select array( \
+                    select r.rolname::text from pg_catalog.pg_roles r where r.oid = 10 \
+                     union \
                     select r.rolname::text \
                       from pg_catalog.pg_shdepend d \
                       join pg_catalog.pg_database b on b.oid = d.dbid and b.datname = current_database() \
@@ -128,7 +130,7 @@ pub async fn roles(client: &impl GenericClient) -> Result<Vec<String>, Error> {
                      cross join lateral pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) o \
                      where d.refclassid = 'pg_catalog.pg_authid'::regclass \
                        and coalesce(o.schema, o.name, '') not in ('pgq', 'pgq_coop', 'pgq_ext', 'trunkline') \
-                     group by r.rolname order by r.rolname)",
+                     order by 1)",
             &[],
         )
         .await

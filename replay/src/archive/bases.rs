@@ -18,6 +18,8 @@ pub(crate) struct Base {
     pub name: Name,
     /// How it is.
     pub state: State,
+    /// When it was last restored for a proof, as in the name of the object that says so; None: never.
+    pub verified: Option<String>,
 }
 
 /// How a base is.
@@ -48,7 +50,12 @@ impl Bases {
             match Name::try_from(directory.clone()) {
                 Ok(name) => {
                     let state = state(store, archive, &name)?;
-                    found.bases.push(Base { name, state });
+                    let verified = verified(store, &name)?;
+                    found.bases.push(Base {
+                        name,
+                        state,
+                        verified,
+                    });
                 }
                 Err(_) => found.strangers.push(format!("{BASES}/{directory}")),
             }
@@ -74,6 +81,23 @@ impl Bases {
         });
         strangers.chain(damaged)
     }
+}
+
+/// What the name of an object begins with that says that a base was restored for a proof.
+const VERIFIED: &str = "verified-";
+
+/// The path of the object that says that a base was restored at a time, `20261128T020711Z`.
+pub(crate) fn verified_path(name: &Name, time: &str) -> String {
+    name.path(&format!("{VERIFIED}{time}"))
+}
+
+fn verified(store: &Directory, name: &Name) -> io::Result<Option<String>> {
+    let objects = match store.list(&name.directory()) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+        objects => objects?,
+    };
+    let times = objects.iter().filter_map(|one| one.strip_prefix(VERIFIED));
+    Ok(times.max().map(str::to_owned))
 }
 
 fn state(store: &Directory, archive: &str, name: &Name) -> io::Result<State> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use admin::exit::{Exit, Failure};
 use sql::name::TableName;
 
-use super::{Job, archive::chosen};
+use super::{Job, archive::opened::chosen};
 use crate::base::{From, Making, pace::Pace};
 
 /// The arguments of `base`.

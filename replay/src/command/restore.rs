@@ -18,7 +18,7 @@ use sql::{
 
 use super::{
     Job,
-    archive::{Opened, chosen, open},
+    archive::opened::{Opened, chosen, open},
 };
 use crate::{
     archive::verify::{self, Depth},
@@ -35,28 +35,28 @@ use crate::{
 pub(crate) struct FromArchiveArgs {
     /// The archive, where the config has several
     #[arg(long, value_name = "NAME")]
-    from: Option<String>,
+    pub(super) from: Option<String>,
     /// The database: a subscriber's name, or a connection string
     #[arg(long, value_name = "NAME|CONNINFO")]
-    into: String,
+    pub(super) into: String,
     /// The last tick: its number, or a time by the provider's clock (as 2026-11-28T09:30:00Z), or latest
     #[arg(long, value_name = "TIME|TICK|latest", default_value = "latest")]
-    to: String,
+    pub(super) to: String,
     /// Only this table, beside what is there, under another name if one is given; can be given several times
     #[arg(long = "table", value_name = "TABLE[=NEW]")]
-    tables: Vec<String>,
+    pub(super) tables: Vec<String>,
     /// The base; else the newest one that serves
     #[arg(long, value_name = "BASE")]
-    base: Option<String>,
+    pub(super) base: Option<String>,
     /// Sessions that work at the same time
     #[arg(short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
-    jobs: u16,
+    pub(super) jobs: u16,
     /// Leave out owners and rights: whoever restores owns all
     #[arg(long)]
-    no_owner: bool,
+    pub(super) no_owner: bool,
     /// Only say what would be read
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 /// Runs the command.
@@ -394,6 +394,9 @@ impl Restore<'_> {
         }
         for out in &restored.left_out {
             eprintln!("not made: {out}");
+        }
+        for view in &restored.not_filled {
+            eprintln!("not filled: materialized view {view}: refresh it");
         }
         for sequence in &restored.no_sequence {
             eprintln!("not set: sequence {sequence} is not there");

@@ -17,6 +17,7 @@ mod load;
 pub(crate) mod plan;
 mod run;
 mod schema;
+pub(crate) mod server;
 mod target;
 
 pub(crate) use self::{run::Restored, target::Restoring};

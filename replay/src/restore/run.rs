@@ -55,6 +55,8 @@ pub(crate) struct Restored {
     pub no_sequence: Vec<TableName>,
     /// Triggers that were not made.
     pub left_out: Vec<String>,
+    /// Materialized views that have no rows yet.
+    pub not_filled: Vec<TableName>,
     /// Tables that the archive has got since the base: without a base of their own they are not restored.
     pub newer: Vec<TableName>,
 }
@@ -99,6 +101,10 @@ impl Restoring<'_> {
             Some(schema) => schema.finish(self, &session).await?,
             None => Vec::new(),
         };
+        let not_filled = match self.is_whole {
+            true => restore::not_filled(&*session).await?,
+            false => Vec::new(),
+        };
         let conflicts = restore::conflicts(&*session, self.consumer).await?;
         let left = reached.left.iter();
         let left: Vec<String> = left
@@ -117,6 +123,7 @@ impl Restoring<'_> {
             left,
             no_sequence,
             left_out,
+            not_filled,
             newer,
         };
         let seconds = began.elapsed().as_secs_f64();

@@ -163,6 +163,22 @@ pub async fn set_sequence(
         .map_err(Error::database(format!("set sequence {sequence}")))
 }
 
+/// The materialized views that have no rows yet: a schema does not say whether they had any.
+///
+/// # Errors
+/// [`Error::Database`] if the catalog cannot be read.
+pub async fn not_filled(client: &impl GenericClient) -> Result<Vec<TableName>, Error> {
+    client
+        .query(
+            "select schemaname::text, matviewname::text from pg_catalog.pg_matviews \
+              where not ispopulated order by 1, 2",
+            &[],
+        )
+        .await
+        .and_then(|rows| rows.iter().map(TableName::of).collect())
+        .map_err(Error::database("list materialized views"))
+}
+
 /// The roles of these that the server does not have.
 ///
 /// # Errors

@@ -144,7 +144,7 @@ fn what_a_base_has_not_is_named_and_it_is_incomplete() {
     );
     let manifest = newest(&replication);
     assert_eq!(manifest["missing"][0]["name"], "u");
-    assert_eq!(manifest["roles"], serde_json::json!(["app"]));
+    assert_eq!(manifest["roles"], serde_json::json!(["app", "postgres"]));
     let name = manifest["base"].as_str().unwrap().to_owned();
     let shown = replay.run(&["archive", "show", &name]).ok().stdout;
     for words in [

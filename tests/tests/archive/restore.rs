@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -22,6 +23,7 @@ const SCHEMA: &str = "create type mood as enum ('sad', 'glad'); \
      create table t (id serial primary key, v text default 'x', m mood, u int references u default 1, \
                      at timestamptz not null default clock_timestamp()); \
      create index t_v on t (v); create view seen as select id, v from t where m = 'glad'; \
+     create materialized view counted as select count(*) from t; \
      create function note() returns trigger language plpgsql as $$ begin return new; end $$; \
      create trigger note before insert on t for each row execute procedure note(); \
      grant select on t to app; alter table u owner to app; comment on table t is 'the rows'";
@@ -98,12 +100,12 @@ fn a_restore_has_the_state_of_any_tick_and_of_any_time() {
     let (replay, cluster) = (&replication.replay, &replication.provider);
     let into = database(cluster, "latest");
     let said = replay.run(&["restore", "--into", &into, "-j", "2"]).ok();
-    assert!(
-        said.stderr
-            .contains("not in the archive: table public.log: the archive does not keep it"),
-        "{}",
-        said.stderr
-    );
+    for words in [
+        "not in the archive: table public.log: the archive does not keep it",
+        "not filled: materialized view public.counted: refresh it",
+    ] {
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
     let last = tick_of(&said.stdout);
     assert_like_the_provider(&replication, cluster, "latest");
     let owner = "select tableowner || ' ' || has_table_privilege('app', 't', 'select') from pg_tables where tablename = 'u'";
@@ -389,4 +391,56 @@ fn what_an_old_server_had_comes_back_on_a_new_one_and_off_a_subscriber() {
     replication.on_provider("drop table later");
     assert_like_the_provider(&replication, subscriber, "r");
     replication.assert_clean(&[]);
+}
+
+#[test]
+fn a_base_is_proven_by_restoring_it_into_a_server_of_its_own() {
+    let replication = archived(&Server::debian15());
+    let replay = &replication.replay;
+    let verified = || {
+        let all = ["archive", "verify", "--restore"];
+        if !tests::is_root() {
+            return replay.run(&all);
+        }
+        // A server refuses root, and the archive is its owner's alone.
+        replay
+            .run(&all)
+            .code(3)
+            .says(&["initdb failed: initdb: error: cannot be run as root"]);
+        tests::run(
+            Command::new("chown")
+                .args(["-R", "postgres:"])
+                .arg(replication.scratch.path()),
+        )
+        .ok();
+        let program = replay.command(&all);
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=postgres", "--regid=postgres", "--init-groups"])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .env("HOME", "/")
+            .current_dir("/");
+        tests::run(&mut command)
+    };
+    let list = replay.run(&["archive", "list"]).ok().stdout;
+    assert!(list.contains("never"), "{list}");
+    replay.run(&["stop"]).ok();
+    let said = verified().ok().stdout;
+    assert!(said.contains("is proven: it was restored"), "{said}");
+    let proven = newest_in_list(&replication)["verified"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        proven.starts_with("20") && proven.ends_with('Z'),
+        "{proven}"
+    );
+}
+
+/// The newest base in the list.
+fn newest_in_list(replication: &Replication) -> Value {
+    let list = replication.replay.run(&["archive", "list", "--json"]);
+    let list: Value = serde_json::from_str(&list.stdout).unwrap();
+    list["bases"].as_array().unwrap().last().unwrap().clone()
 }

@@ -55,6 +55,8 @@ struct Listed {
     label: Option<String>,
     /// What the policy says of it, in barman's words; null: nothing, it is not whole.
     retention: Option<&'static str>,
+    /// When it was last restored for a proof; null: never.
+    verified: Option<String>,
 }
 
 impl Listed {
@@ -69,6 +71,7 @@ impl Listed {
             bytes: 0,
             label: None,
             retention: status.map(Status::word),
+            verified: base.verified.clone(),
         };
         match &base.state {
             State::Unfinished => nothing("unfinished"),
@@ -187,6 +190,7 @@ fn bases_table(bases: &[Listed]) -> String {
         "Tables",
         "Rows",
         "Bytes",
+        "Proven",
         "Label",
     ];
     let row = |one: &Listed| {
@@ -200,6 +204,7 @@ fn bases_table(bases: &[Listed]) -> String {
             one.tables.to_string(),
             one.rows.to_string(),
             one.bytes.to_string(),
+            one.verified.clone().unwrap_or_else(|| "never".into()),
             one.label.clone().unwrap_or_default(),
         ]
     };

@@ -1,9 +1,13 @@
 //! An archive as commands see it: its files, and what is captured for it.
 
-use admin::{config::ArchiveConfig, exit::Failure};
+use admin::{
+    config::ArchiveConfig,
+    exit::{Exit, Failure},
+};
 use anyhow::Context as _;
 use sql::{
     connect::Session,
+    near,
     provider::{self, Capture},
 };
 
@@ -37,6 +41,29 @@ pub(in crate::command) async fn captured(
     let mut captures = provider::captures(&**provider, Some(job.queue())).await?;
     captures.retain(|capture| capture.is_sequence == sequences && capture.is_of(&one.consumer));
     Ok(captures)
+}
+
+/// The archive that is meant.
+pub(in crate::command) fn chosen<'a>(
+    job: &'a Job,
+    name: Option<&str>,
+) -> Result<&'a ArchiveConfig, Failure> {
+    let archives = job.config.archives.as_slice();
+    let file = job.config.daemon.config_file.display();
+    let usage = |text: String| Failure::message(Exit::Usage, text);
+    match (name, archives) {
+        (None, [one]) => Ok(one),
+        (None, []) => Err(usage(format!("{file}: no subscriber is an archive"))),
+        (None, [_, _, ..]) => Err(usage(format!(
+            "{file} has {} archives: say which, by --subscriber",
+            archives.len()
+        ))),
+        (Some(name), _) => archives.iter().find(|one| one.name == name).ok_or_else(|| {
+            let near = near::name(name, archives.iter().map(|one| one.name.as_str()));
+            let near = near::did_you_mean(near);
+            usage(format!("{file}: no archive is named {name}{near}"))
+        }),
+    }
 }
 
 /// A time as it is printed.

@@ -58,7 +58,7 @@ pub(in crate::command) fn find<'a>(
         .bases
         .iter()
         .find(|base| base.name.to_string() == name);
-    match found.map(|Base { name, state }| (name, state)) {
+    match found.map(|Base { name, state, .. }| (name, state)) {
         Some((_, State::Made(manifest))) => Ok(manifest),
         Some((_, State::Unfinished)) => {
             let text = format!("base {name} has no manifest: it is unfinished");
