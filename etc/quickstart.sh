@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
 # A whole replication on this machine in a few minutes: two throw-away PostgreSQL
 # servers, the commands of the tutorial as one would type them, a load, and the
-# comparison of both sides. Cleans up after itself; --keep leaves it running.
+# comparison of both sides. --archive goes on: a backup, a table dropped by
+# mistake, and its rows back. Cleans up after itself; --keep leaves it running.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 repo=$PWD
 . etc/need.sh
 
 keep=
-case ${1-} in
-    '') ;;
-    --keep) keep=1 ;;
-    *) echo "usage: bash etc/quickstart.sh [--keep]" >&2; exit 2 ;;
-esac
+archive=
+for word in "$@"; do
+    case $word in
+        --keep) keep=1 ;;
+        --archive) archive=1 ;;
+        *) echo "usage: bash etc/quickstart.sh [--archive] [--keep]" >&2; exit 2 ;;
+    esac
+done
 
 need_debian /usr/lib/postgresql/15/bin/pgbench=postgresql-15 \
     /usr/lib/postgresql/15/bin/psql=postgresql-client-15 \
@@ -183,3 +187,46 @@ for table in pgbench_accounts pgbench_branches pgbench_history pgbench_tellers; 
     if [ "$here" = "$there" ]; then echo same; else echo DIFFERENT; differ=1; fi
 done
 [ "$differ" -eq 0 ]
+
+[ -n "$archive" ] || exit 0
+
+echo
+echo "== A backup: every change in files, and a base to begin from"
+cat >>etc/replay.toml <<EOF
+
+[[subscriber]]
+name    = "backup"
+archive = "file://$dir/archive"
+EOF
+run replay -c etc/replay.toml install
+run replay -c etc/replay.toml add --all --with-seqs --subscriber backup
+run replay -c etc/replay.toml restart
+run replay -c etc/replay.toml base
+echo
+echo "== Five more seconds of pgbench, and then a mistake"
+pgbench -n -c 2 -T 5 "$provider" 2>&1 | grep -E '^(number of transactions actually|tps)'
+tellers='pgbench_tellers'
+# shellcheck disable=SC2059
+before=$(psql -XAtq "$provider" -c "$(printf "$digest" "$tellers")")
+sleep 0.2
+time=$(psql -XAtq "$provider" -c "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+sleep 0.2
+printf '\n$ psql "%s" -c "drop table pgbench_tellers"\n' "$provider"
+psql -qX "$provider" -c 'drop table pgbench_tellers'
+run replay -c etc/replay.toml archive switch --timeout 60
+run replay -c etc/replay.toml archive list
+echo
+echo "== The table as it was at $time, beside the others"
+run replay -c etc/replay.toml restore --into "$provider" --to "$time" --table public.pgbench_tellers=public.tellers_before
+# shellcheck disable=SC2059
+after=$(psql -XAtq "$provider" -c "$(printf "$digest" tellers_before)")
+printf 'before the mistake %s\nrestored           %s\n' "$before" "$after"
+[ "$before" = "$after" ]
+echo
+echo "== All of the database as it was, in another one"
+psql -qX "host=127.0.0.1 port=$subscriber_port user=postgres dbname=postgres" -c 'create database db1_then'
+run replay -c etc/replay.toml restore --into "host=127.0.0.1 port=$subscriber_port user=postgres dbname=db1_then" --to "$time" -j 2
+then="host=127.0.0.1 port=$subscriber_port user=postgres dbname=db1_then"
+after=$(psql -XAtq "$then" -c "$(printf "$digest" "$tellers")")
+printf 'before the mistake %s\nrestored           %s\n' "$before" "$after"
+[ "$before" = "$after" ]
