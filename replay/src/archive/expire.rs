@@ -95,22 +95,26 @@ pub(crate) fn statuses(
     found: &Verified,
 ) -> io::Result<Vec<Option<Status>>> {
     let mut candidates = Vec::new();
-    for base in &found.bases.bases {
+    for (index, base) in found.bases.bases.iter().enumerate() {
         if let State::Made(manifest) = &base.state {
-            candidates.push(Candidate {
+            let candidate = Candidate {
                 end: manifest.time.into(),
                 is_complete: manifest.is_complete(),
                 keep: keep::of(store, &base.name)?,
-            });
+            };
+            candidates.push((index, candidate));
         }
     }
+    // Bases are listed by when they were begun, and one off a subscriber that lags shows an older moment.
+    candidates.sort_by_key(|(_, candidate)| candidate.end);
     let now = now(found).unwrap_or(Timestamp::MIN);
-    let mut reported = retention::report(policy, minimum_redundancy, now, &candidates).into_iter();
-    let statuses = found.bases.bases.iter().map(|base| match &base.state {
-        State::Made(_) => reported.next(),
-        State::Unfinished | State::Damaged(_) => None,
-    });
-    Ok(statuses.collect())
+    let (indexes, candidates): (Vec<usize>, Vec<Candidate>) = candidates.into_iter().unzip();
+    let reported = retention::report(policy, minimum_redundancy, now, &candidates);
+    let mut statuses = vec![None; found.bases.bases.len()];
+    for (index, status) in indexes.into_iter().zip(reported) {
+        statuses[index] = Some(status);
+    }
+    Ok(statuses)
 }
 
 /// Finds what goes.
@@ -138,9 +142,9 @@ pub(crate) fn plan(
             (State::Made(manifest), Some(Status::Obsolete)) => {
                 plan.bases.push((base.name.to_string(), manifest.bytes()));
             }
-            // The oldest comes first.
             (State::Made(manifest), Some(status)) if retention::holds_frames(*status) => {
-                needed.get_or_insert(manifest.at);
+                let is_older = needed.is_none_or(|needed| manifest.at.1.0 < needed.1.0);
+                needed = if is_older { Some(manifest.at) } else { needed };
             }
             (State::Made(_) | State::Unfinished | State::Damaged(_), _) => {}
         }
@@ -170,12 +174,16 @@ fn before(
 ) -> io::Result<()> {
     let lines = &found.lines;
     let is_at = |line: &&segment::Line| line.from.0 == needed.0 && line.from.1.0 <= needed.1.0;
-    let Some(at) = lines.iter().rfind(is_at).map(|line| line.seq) else {
+    // Of several segments that begin at one tick the frame begins in the first.
+    let at = lines.iter().filter(is_at);
+    let at = at.max_by_key(|line| (line.from.1.0, std::cmp::Reverse(line.seq)));
+    let Some(at) = at.map(|line| line.seq) else {
         return Ok(());
     };
+    // A hole has no time.
     let is_within = |line: &&segment::Line| {
         let end = line.to_time.map(Timestamp::from);
-        window.is_some_and(|window| end.is_none_or(|end| end >= window))
+        window.is_some_and(|window| end.is_some_and(|end| end >= window))
     };
     let within = lines.iter().find(is_within).map(|line| line.seq);
     let first = at.saturating_sub(1).min(within.unwrap_or(u64::MAX));
@@ -207,10 +215,6 @@ fn before(
 pub(crate) fn carry_out(store: &Directory, _turn: &Turn, plan: &Plan) -> io::Result<()> {
     for (name, _) in &plan.bases {
         let path = format!("bases/{name}");
-        // It may have been pinned a moment ago.
-        if keep::is_pinned(store, &path)? {
-            continue;
-        }
         store.remove(&format!("{path}/{FILE}"))?;
         store.remove_all(&path)?;
     }
@@ -221,4 +225,78 @@ pub(crate) fn carry_out(store: &Directory, _turn: &Turn, plan: &Plan) -> io::Res
         store.remove(&name.path())?;
     }
     chain::remove_empty(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        archive::tests::{Made, Part, place},
+        frames::place::Time,
+    };
+
+    fn part(from: i64, number: u32, last: bool) -> Part<'static> {
+        Part {
+            from,
+            to: from + 1,
+            number,
+            last,
+            events: &[],
+        }
+    }
+
+    /// The numbers of the segments that go where a base at a tick is the oldest one, and the mark's.
+    fn gone(made: &Made, base: i64, window: Option<Timestamp>) -> (Vec<u64>, Option<u64>) {
+        let (store, identity) = made.opened();
+        let found = verify::archive(&store, &identity, Depth::Lines).unwrap();
+        assert_eq!(found.faults, []);
+        let mut plan = Plan::default();
+        before(&store, &identity, &found, (place(base), window), &mut plan).unwrap();
+        let segments = plan.segments.iter().map(|(name, _)| name.seq);
+        (segments.collect(), plan.mark.map(|mark| mark.first))
+    }
+
+    #[test]
+    fn a_frame_over_several_segments_stays_from_its_begin_on() {
+        let made = Made::new();
+        for from in [1, 2, 3] {
+            made.publish(&[part(from, 0, true)]);
+        }
+        // One frame: three segments begin after tick 4.
+        for number in [0, 1, 2] {
+            made.publish(&[part(4, number, number == 2)]);
+        }
+        made.publish(&[part(5, 0, true)]);
+        assert_eq!(gone(&made, 4, None), (vec![1, 2], Some(3)));
+        assert_eq!(gone(&made, 1, None), (vec![], None));
+    }
+
+    #[test]
+    fn an_old_hole_holds_no_segment() {
+        let made = Made::new();
+        made.publish(&[part(1, 0, true)]);
+        made.publish_hole(5);
+        for from in [5, 6, 7] {
+            made.publish(&[part(from, 0, true)]);
+        }
+        let end = Time::try_from("2026-11-28T02:07:11.000000Z".to_owned()).unwrap();
+        let later = Timestamp::from(end) + jiff::SignedDuration::from_secs(1);
+        assert_eq!(gone(&made, 7, Some(later)), (vec![1, 2, 3], Some(4)));
+        // All of them are of the window.
+        assert_eq!(gone(&made, 7, Some(end.into())), (vec![], None));
+    }
+
+    #[test]
+    fn segments_that_are_all_gone_come_again_from_the_mark_on() {
+        let made = Made::new();
+        let (store, identity) = made.opened();
+        let mark = Mark::new(&identity.archive, 5, "sha", place(9), None);
+        mark.make(&store).unwrap();
+        made.publish(&[part(9, 0, true)]);
+        assert!(made.path_of(5, 9).is_file());
+        assert_eq!(begin::first(&store).unwrap(), 5);
+        let (_, identity) = made.opened();
+        let found = verify::archive(&store, &identity, Depth::Bodies).unwrap();
+        assert_eq!(found.faults, []);
+    }
 }

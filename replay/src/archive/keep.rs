@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{retention::Keep, store::Directory};
+use super::{expire::Turn, retention::Keep, store::Directory};
 use crate::frames::manifest::Name;
 
 /// The pin with all that follows the base.
@@ -21,13 +21,13 @@ pub(crate) fn of(store: &Directory, base: &Name) -> io::Result<Option<Keep>> {
     Ok(None)
 }
 
-/// Whether a base is pinned in any way.
-pub(crate) fn is_pinned(store: &Directory, base: &str) -> io::Result<bool> {
-    Ok(store.has(&format!("{base}/{FULL}"))? || store.has(&format!("{base}/{STANDALONE}"))?)
-}
-
-/// Pins a base, or lets it go. The new pin is there before the other one goes.
-pub(crate) fn set(store: &Directory, base: &Name, keep: Option<Keep>) -> io::Result<()> {
+/// Pins a base, or lets it go. The new pin is there before the other one goes. Nothing expires meanwhile.
+pub(crate) fn set(
+    store: &Directory,
+    _turn: &Turn,
+    base: &Name,
+    keep: Option<Keep>,
+) -> io::Result<()> {
     let (make, remove): (Option<&str>, &[&str]) = match keep {
         Some(Keep::Full) => (Some(FULL), &[STANDALONE]),
         Some(Keep::Standalone) => (Some(STANDALONE), &[FULL]),

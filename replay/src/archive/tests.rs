@@ -103,9 +103,14 @@ impl Made {
         self.root().join(Name::of(seq, place(tick)).path())
     }
 
-    fn faults(&self, depth: Depth) -> Vec<(String, String)> {
+    pub(super) fn opened(&self) -> (Directory, Identity) {
         let store = self.store();
         let identity = Identity::read(&store, JOB, QUEUE).unwrap();
+        (store, identity)
+    }
+
+    fn faults(&self, depth: Depth) -> Vec<(String, String)> {
+        let (store, identity) = self.opened();
         let verified = verify::archive(&store, &identity, depth).unwrap();
         let faults = verified.faults.into_iter();
         faults.map(|fault| (fault.object, fault.what)).collect()

@@ -62,7 +62,7 @@ impl Writer {
         store.sweep(&directory).map_err(unwritable)?;
         let end = match newest {
             None => End {
-                seq: 0,
+                seq: identity.first - 1,
                 sha: identity.sha.clone(),
                 at: identity.begin,
                 time: None,

@@ -16,7 +16,7 @@ use sql::{
     queue::{self, consumer},
     role::{self, Role},
     subscriber::{
-        position,
+        kept_ddl, position,
         table_state::{self, TableRow},
     },
 };
@@ -26,7 +26,6 @@ use crate::{
     copy::names::Names,
     queue::leave,
     set::host::{self, Found},
-    table::helper,
 };
 
 /// The arguments of `uninstall`.
@@ -43,22 +42,33 @@ pub(crate) struct UninstallArgs {
     force: bool,
 }
 
+/// What answers for the provider.
+enum AtProvider {
+    /// It has our schemas.
+    There(Session),
+    /// It has nothing of ours.
+    Nothing,
+    /// It does not answer, and its part is left.
+    Left,
+}
+
 /// Runs the command. Each step is safe to repeat.
 pub(crate) async fn run(job: &Job, args: &UninstallArgs) -> Result<Exit, Failure> {
     if args.provider {
         return whole_provider(job, args.force).await;
     }
     let takers = job.takers(args.subscriber.as_deref())?;
-    // Whoever is still at work is found before anything is taken away.
+    // Whoever is still at work, or would lose something, is found before anything is taken away.
     let mut opened = Vec::new();
-    for one in takers.subscribers {
-        opened.push((one, open(job, one, args.force).await?));
+    for one in &takers.subscribers {
+        let session = open(job, one, &takers.subscribers, args.force).await?;
+        opened.push((*one, session));
     }
     let provider = match session_at_provider(job).await {
         Ok(provider) => provider,
         Err(failure) if args.force => {
             eprintln!("warning: {:#}", failure.error);
-            None
+            AtProvider::Left
         }
         Err(failure) => {
             return Err(failure.with_hint(
@@ -67,11 +77,22 @@ pub(crate) async fn run(job: &Job, args: &UninstallArgs) -> Result<Exit, Failure
             ));
         }
     };
-    for one in takers.archives {
-        if let Some(provider) = &provider {
-            leave(provider, job.queue(), &one.consumer).await?;
+    if let AtProvider::There(provider) = &provider {
+        for one in &takers.archives {
+            let lock = DaemonLock::Replay {
+                consumer: &one.consumer,
+            };
+            take(
+                provider,
+                lock,
+                &format!("archive {}", one.name),
+                "replay stop",
+            )
+            .await?;
         }
-        told_left(job, provider.is_some(), &one.consumer)?;
+    }
+    for one in takers.archives {
+        leave(job, &provider, &one.consumer).await?;
         job.say(&format!(
             "archive {}: {} stays as it is",
             one.name,
@@ -85,24 +106,25 @@ pub(crate) async fn run(job: &Job, args: &UninstallArgs) -> Result<Exit, Failure
         } else {
             job.say(&format!("{}: nothing of ours is there", label(one)))?;
         }
-        if let Some(provider) = &provider {
-            leave(provider, job.queue(), &one.consumer).await?;
-        }
-        told_left(job, provider.is_some(), &one.consumer)?;
+        leave(job, &provider, &one.consumer).await?;
     }
-    if provider.is_some() {
-        job.say(
+    match provider {
+        AtProvider::There(_) => job.say(
             "the provider's queues and schemas stay: replay uninstall --provider takes them out",
-        )?;
+        )?,
+        AtProvider::Nothing => job.say("the provider: nothing of ours is there")?,
+        AtProvider::Left => return Ok(Exit::Part),
     }
-    Ok(match provider {
-        Some(_) => Exit::Done,
-        None => Exit::Part,
-    })
+    Ok(Exit::Done)
 }
 
 /// A session to a subscriber that has something of ours; none: it has not.
-async fn open(job: &Job, one: &SubscriberConfig, force: bool) -> Result<Option<Session>, Failure> {
+async fn open(
+    job: &Job,
+    one: &SubscriberConfig,
+    all: &[&SubscriberConfig],
+    force: bool,
+) -> Result<Option<Session>, Failure> {
     let session = job.bare_subscriber(one).await?;
     if !uninstall::is_there(&*session).await? {
         return Ok(None);
@@ -113,6 +135,12 @@ async fn open(job: &Job, one: &SubscriberConfig, force: bool) -> Result<Option<S
     take(&session, lock, &label(one), "replay stop").await?;
     if let Some(text) = role_in_a_set(&session, &label(one)).await? {
         refuse_unless(force, &[text])?;
+    }
+    let mut reasons = others(job, &session).await?;
+    reasons.retain(|reason| !all.iter().any(|one| one.consumer == *reason));
+    if reasons.is_empty() {
+        take(&session, DaemonLock::Ticker, &label(one), "ticker stop").await?;
+        refuse_unless(force, &users_of_ours(&session).await?)?;
     }
     Ok(Some(session))
 }
@@ -161,38 +189,39 @@ fn refuse_unless(force: bool, losers: &[String]) -> Result<(), Failure> {
     Err(Failure::message(Exit::Failed, text).with_hint("--force takes it out all the same"))
 }
 
-/// A session to a provider that has something of ours; none: it has not.
-async fn session_at_provider(job: &Job) -> Result<Option<Session>, Failure> {
+/// Whether a provider has something of ours.
+async fn session_at_provider(job: &Job) -> Result<AtProvider, Failure> {
     let session = bare_provider(job).await?;
     let there = ownership::prove(&*session, Schema::PROVIDER).await?;
     if there.len() < Schema::PROVIDER.len() {
-        return Ok(None);
+        return Ok(AtProvider::Nothing);
     }
     moment::prepare(&session).await?;
-    Ok(Some(session))
+    Ok(AtProvider::There(session))
 }
 
-async fn leave(provider: &Session, queue: &str, consumer: &str) -> Result<(), Failure> {
-    match leave::run(provider, queue, consumer).await {
+/// Ends a consumer and its capture, or says that they are left.
+async fn leave(job: &Job, provider: &AtProvider, consumer: &str) -> Result<(), Failure> {
+    let provider = match provider {
+        AtProvider::There(provider) => provider,
+        AtProvider::Nothing => return Ok(()),
+        AtProvider::Left => {
+            eprintln!("left at the provider: consumer {consumer} and its capture");
+            return Ok(());
+        }
+    };
+    match leave::run(provider, job.queue(), consumer).await {
         Err(error) if error.is_lock_timeout() => {
             let text = format!(
                 "others hold locks on tables that are captured for {consumer}: run the command again"
             );
-            Err(Failure::message(Exit::TimedOut, text))
+            return Err(Failure::message(Exit::TimedOut, text));
         }
-        other => Ok(other?),
+        other => other?,
     }
-}
-
-fn told_left(job: &Job, is_done: bool, consumer: &str) -> Result<(), Failure> {
-    if is_done {
-        job.say(&format!(
-            "provider: consumer {consumer} and its capture are gone"
-        ))
-    } else {
-        eprintln!("left at the provider: consumer {consumer} and its capture");
-        Ok(())
-    }
+    job.say(&format!(
+        "provider: consumer {consumer} and its capture are gone"
+    ))
 }
 
 /// Takes the job out of a subscriber; with the last one our schema goes.
@@ -206,17 +235,16 @@ async fn of_subscriber(
         .await
         .context("could not look for replay's tables")?
     {
-        moment::prepare(session).await?;
         let rows: Vec<TableRow> = table_state::list(&**session, &one.consumer).await?;
         let names = Names::default();
         for row in &rows {
             let target = names.target(row);
             remove::remove_from(session, job.config.session_role, one, row, target).await?;
         }
+        refuse_to_forget(session, one, force).await?;
         position::remove(&**session, &one.consumer).await?;
     }
-    let mut reasons = position::consumers(&**session).await?;
-    reasons.extend(queues(job, session).await?);
+    let reasons = others(job, session).await?;
     if !reasons.is_empty() {
         return job.say(&format!(
             "{}: the job is taken out; schema trunkline stays, for {}",
@@ -230,6 +258,47 @@ async fn of_subscriber(
         "{}: nothing of ours is left; its tables and their rows stay",
         label(one)
     ))
+}
+
+/// Indexes and constraints that copies took away, and that could not be brought back: nobody else has their definitions.
+async fn refuse_to_forget(
+    session: &Session,
+    one: &SubscriberConfig,
+    force: bool,
+) -> Result<(), Failure> {
+    let kept = kept_ddl::list(&**session, &one.consumer).await?;
+    let kept: Vec<String> = kept
+        .iter()
+        .map(|one| {
+            let statements = one.build.iter().chain(&one.attach);
+            let statements = statements.chain(one.validate.iter().flatten());
+            let statements: Vec<&str> = statements.map(String::as_str).collect();
+            format!(
+                "{} is not brought back: {}",
+                one.label(),
+                statements.join("; ")
+            )
+        })
+        .collect();
+    if kept.is_empty() || force {
+        return refuse_unless(force, &kept);
+    }
+    let text = format!("the tables are out of the job, and: {}", kept.join("; "));
+    Err(Failure::message(Exit::Failed, text)
+        .with_hint("run: replay restore-ddl, then this command again; --force forgets them"))
+}
+
+/// Who else needs our schema in a subscriber's database.
+async fn others(job: &Job, session: &Session) -> Result<Vec<String>, Failure> {
+    let mut reasons = match position::is_installed(&**session)
+        .await
+        .context("could not look for replay's tables")?
+    {
+        true => position::consumers(&**session).await?,
+        false => Vec::new(),
+    };
+    reasons.extend(queues(job, session).await?);
+    Ok(reasons)
 }
 
 /// The queues of a database, as a reason why our schemas stay. A node's own queue, of its set, is none while nobody
@@ -259,7 +328,8 @@ async fn whole_provider(job: &Job, force: bool) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let mut losers: Vec<String> = role_in_a_set(&session, &place).await?.into_iter().collect();
-    losers.extend(others_at(job, &session).await?);
+    losers.extend(others_at(&session).await?);
+    losers.extend(users_of_ours(&session).await?);
     refuse_unless(force, &losers)?;
     take(&session, DaemonLock::Ticker, &place, "ticker stop").await?;
     take_out(&mut session, force).await?;
@@ -272,30 +342,15 @@ async fn whole_provider(job: &Job, force: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Who else uses the provider: consumers that are not the job's, other queues, and databases that replay writes here.
-async fn others_at(job: &Job, session: &Session) -> Result<Vec<String>, Failure> {
+/// Who uses the provider: consumers of any queue, the job's own too, and jobs that write here.
+async fn others_at(session: &Session) -> Result<Vec<String>, Failure> {
     let mut others = Vec::new();
     if queue::is_installed(&**session)
         .await
         .context("could not look for queues")?
     {
-        let own: Vec<&str> = {
-            let databases = job
-                .config
-                .subscribers
-                .iter()
-                .map(|one| one.consumer.as_str());
-            let archives = job.config.archives.iter().map(|one| one.consumer.as_str());
-            databases.chain(archives).collect()
-        };
-        let is_own = |name: &str| {
-            let is_of = |own: &&str| *own == name || helper::is_helper_of(name, own);
-            own.iter().any(is_of)
-        };
         for one in consumer::list(&**session).await? {
-            if one.queue != job.queue() || !is_own(&one.name) {
-                others.push(format!("consumer {} reads queue {}", one.name, one.queue));
-            }
+            others.push(format!("consumer {} reads queue {}", one.name, one.queue));
         }
     }
     if position::is_installed(&**session)
@@ -311,13 +366,15 @@ async fn others_at(job: &Job, session: &Session) -> Result<Vec<String>, Failure>
     Ok(others)
 }
 
-async fn take_out(session: &mut Session, force: bool) -> Result<(), Failure> {
-    let users: Vec<String> = uninstall::dependents(&**session)
-        .await?
-        .into_iter()
+/// What of the users would go with ours.
+async fn users_of_ours(session: &Session) -> Result<Vec<String>, Failure> {
+    let users = uninstall::dependents(&**session).await?.into_iter();
+    Ok(users
         .map(|one| format!("{one} uses our objects, and would go with them"))
-        .collect();
-    refuse_unless(force, &users)?;
+        .collect())
+}
+
+async fn take_out(session: &mut Session, force: bool) -> Result<(), Failure> {
     match uninstall::uninstall(session, force).await {
         Err(error) if error.is_lock_timeout() => {
             let text = "a part is taken out: others hold locks on the rest, run the command again";

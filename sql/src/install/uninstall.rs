@@ -64,7 +64,8 @@ select distinct (i.type || ' ' || i.identity) collate \"C\" \
   left join pg_catalog.pg_trigger t on u.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass and t.oid = u.objid \
   left join pg_catalog.pg_event_trigger e \
     on u.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass and e.oid = u.objid \
- where (t.tgname is null or t.tgname not like 'trunkline\\_%' and t.tgname <> 'deny_trunkline') \
+ where not exists (select from pg_catalog.pg_proc f where f.oid = t.tgfoid \
+                      and f.pronamespace = (select n.oid from pg_catalog.pg_namespace n where n.nspname = 'trunkline')) \
    and (e.evtname is null or e.evtname not like 'trunkline\\_%') \
    and u.classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass \
  order by 1";

@@ -48,7 +48,9 @@ fn op_03_a_job_goes_from_both_sides_and_then_the_provider_is_bare_while_writers_
         .says(&["a daemon is at work", "replay stop"]);
     uninstall(&["--subscriber", "s3"]).code(2);
     replication.replay.run(&["stop"]).ok();
-    uninstall(&["--provider"]).code(5).says(&["ticker stop"]);
+    uninstall(&["--provider"])
+        .code(3)
+        .says(&["consumer replay1/s1 reads queue q1"]);
     let consumers = "select coalesce(string_agg(co_name, ',' order by co_name), '') from pgq.consumer \
         join pgq.subscription on sub_consumer = co_id";
     assert_eq!(replication.on_provider(consumers), "replay1/s1,replay1/s2");
@@ -88,11 +90,14 @@ fn op_03_a_job_goes_from_both_sides_and_then_the_provider_is_bare_while_writers_
          create trigger own after insert on logged for each row execute procedure pgq.logutriga('q1'); \
          create table typed (e pgq.event_template)",
     );
-    replication.ticker.run(&["stop"]).ok();
     uninstall(&["--provider"])
         .code(3)
         .says(&["consumer mailer reads queue q1", "--force"]);
     replication.on_provider("select pgq.unregister_consumer('q1', 'mailer')");
+    uninstall(&["--provider", "--force"])
+        .code(5)
+        .says(&["ticker stop"]);
+    replication.ticker.run(&["stop"]).ok();
     uninstall(&["--provider"]).code(3).says(&[
         "trigger own on public.logged",
         "rule \"_RETURN\" on public.own",
@@ -135,11 +140,22 @@ fn op_03_without_its_provider_a_subscriber_is_left_by_force_and_what_stays_is_sa
     let replication = Replication::running("create table t (id int primary key, v text)");
     replication.replay.run(&["stop"]).ok();
     replication.on_subscriber("create index by_v on t (v)");
-    replication.provider.stop(tests::Stop::Immediate);
     let uninstall = |args: &[&str]| {
         let args = [&["uninstall"], args].concat();
         replication.replay.run(&args)
     };
+    // What a copy took away is known to nobody else.
+    replication.on_subscriber(
+        "insert into t values (1, 'a'), (2, 'a'); \
+         insert into trunkline.kept_ddl (consumer, schema_name, table_name, kind, name, on_schema, on_table, bytes, build, attach) \
+         values ('replay1', 'public', 't', 'index', 'u', 'public', 't', 0, array['create unique index u on public.t (v)'], '{}')",
+    );
+    uninstall(&[])
+        .code(3)
+        .says(&["u on public.t", "is not brought back", "replay restore-ddl"]);
+    replication.on_subscriber("delete from t where id = 2");
+    replication.replay.run(&["restore-ddl"]).ok();
+    replication.provider.stop(tests::Stop::Immediate);
     uninstall(&[])
         .code(3)
         .says(&["--force", "consumer unregister"]);
@@ -148,6 +164,10 @@ fn op_03_without_its_provider_a_subscriber_is_left_by_force_and_what_stays_is_sa
         .code(1)
         .says(&["left at the provider: consumer replay1"]);
     assert_eq!(replication.on_subscriber(OURS), "0");
+    assert_eq!(
+        replication.on_subscriber("select count(*) from pg_index where indexrelid = 'u'::regclass"),
+        "1"
+    );
     assert_eq!(
         replication
             .on_subscriber("select count(*) from pg_index where indexrelid = 'by_v'::regclass"),

@@ -19,6 +19,8 @@ fn a_standby_that_leaves_takes_writes_and_a_provider_of_a_set_is_not_taken_out_b
         .run(&["uninstall"])
         .code(5)
         .says(&["ticker stop"]);
+    // Nothing has gone before it was refused.
+    assert_eq!(hosts.on(1, "select count(*) from trunkline.position"), "1");
     hosts.tickers[1].run(&["stop"]).ok();
     let said = hosts.replays[1].run(&["uninstall"]).ok();
     assert!(

@@ -84,6 +84,7 @@ fn not_now(why: NotNow) -> Failure {
 /// Pins a base, or lets it go.
 pub(super) fn keep(job: &Job, one: &ArchiveConfig, args: &KeepArgs) -> Result<Exit, Failure> {
     let opened = open(job, one)?;
+    let turn = Turn::take(&opened.store).map_err(not_now)?;
     let bases = Bases::read(&opened.store, &opened.identity.archive)
         .with_context(|| format!("archive {} cannot be listed", one.name))?;
     let manifest = show::find(one, &bases, &args.base)?;
@@ -92,7 +93,7 @@ pub(super) fn keep(job: &Job, one: &ArchiveConfig, args: &KeepArgs) -> Result<Ex
         (false, true) => Some(Keep::Standalone),
         (false, false) => Some(Keep::Full),
     };
-    keep::set(&opened.store, &manifest.base, wanted)
+    keep::set(&opened.store, &turn, &manifest.base, wanted)
         .with_context(|| format!("base {} cannot be pinned", manifest.base))?;
     job.say(&match wanted {
         None => format!("base {} goes when the policy does not need it", args.base),
