@@ -5,7 +5,7 @@
 //! after a mark says where the chain begins. Segments that are left the next run removes,
 //! and the rest of a base goes as that of one whose maker was killed.
 
-use std::{fs::File, io};
+use std::io;
 
 use admin::config::RetentionPolicy;
 use jiff::Timestamp;
@@ -14,10 +14,11 @@ use super::{
     bases::State,
     begin::{self, Mark},
     chain,
-    identity::{self, Identity},
+    identity::Identity,
     keep,
     retention::{self, Candidate, Status},
     store::Directory,
+    turn::Turn,
     verify::{self, Depth, Fault, Verified},
 };
 use crate::frames::{manifest::FILE, place::Place, segment};
@@ -59,26 +60,6 @@ pub(crate) enum NotNow {
     /// Another process is at it.
     #[error("another process expires what this archive does not keep")]
     UnderWay,
-}
-
-/// The right to remove; it ends when this is dropped.
-pub(crate) struct Turn {
-    _file: File,
-}
-
-impl Turn {
-    /// Takes the right of an archive.
-    ///
-    /// # Errors
-    /// Another process has it.
-    pub(crate) fn take(store: &Directory) -> Result<Turn, NotNow> {
-        let file = store.open(identity::FILE)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Turn { _file: file }),
-            Err(std::fs::TryLockError::WouldBlock) => Err(NotNow::UnderWay),
-            Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
-        }
-    }
 }
 
 /// The moment of an archive's end; none: nothing is archived yet.

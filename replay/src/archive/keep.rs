@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{expire::Turn, retention::Keep, store::Directory};
+use super::{retention::Keep, store::Directory, turn::Turn};
 use crate::frames::manifest::Name;
 
 /// The pin with all that follows the base.

@@ -23,6 +23,7 @@ pub(crate) mod retention;
 mod shapes;
 pub(crate) mod shared;
 pub(crate) mod store;
+pub(crate) mod turn;
 pub(crate) mod unpacked;
 mod upkeep;
 pub(crate) mod verify;

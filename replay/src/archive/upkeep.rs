@@ -5,11 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use admin::config::{ArchiveConfig, RetentionPolicy};
 use tracing::{info, warn};
 
-use super::{
-    expire::{self, NotNow, Turn},
-    identity::Identity,
-    store::Directory,
-};
+use super::{expire, identity::Identity, store::Directory, turn::Turn};
 
 /// Time between two looks. The first one is soon after the start, for daemons that do not run for as long.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -38,9 +34,8 @@ type Gone = (usize, usize, u64);
 fn look(config: &ArchiveConfig, job: &str, queue: &str) -> anyhow::Result<Option<Gone>> {
     let store = Directory::new(&config.directory);
     let identity = Identity::read(&store, job, queue)?;
-    let turn = match Turn::take(&store) {
-        Err(NotNow::UnderWay) => return Ok(None),
-        taken => taken?,
+    let Some(turn) = Turn::take(&store)? else {
+        return Ok(None);
     };
     let (policy, minimum) = (config.retention, config.minimum_redundancy);
     let plan = expire::plan(&store, &identity, policy, minimum)?;

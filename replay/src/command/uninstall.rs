@@ -260,7 +260,8 @@ async fn of_subscriber(
     ))
 }
 
-/// Indexes and constraints that copies took away, and that could not be brought back: nobody else has their definitions.
+/// Indexes and constraints that copies took away, and that could not be brought back. Nobody else has their
+/// definitions.
 async fn refuse_to_forget(
     session: &Session,
     one: &SubscriberConfig,

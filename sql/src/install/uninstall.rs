@@ -64,8 +64,9 @@ select distinct (i.type || ' ' || i.identity) collate \"C\" \
   left join pg_catalog.pg_trigger t on u.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass and t.oid = u.objid \
   left join pg_catalog.pg_event_trigger e \
     on u.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass and e.oid = u.objid \
- where not exists (select from pg_catalog.pg_proc f where f.oid = t.tgfoid \
-                      and f.pronamespace = (select n.oid from pg_catalog.pg_namespace n where n.nspname = 'trunkline')) \
+ where not exists (select from pg_catalog.pg_proc f \
+                     join pg_catalog.pg_namespace n on n.oid = f.pronamespace and n.nspname = 'trunkline' \
+                    where f.oid = t.tgfoid) \
    and (e.evtname is null or e.evtname not like 'trunkline\\_%') \
    and u.classid <> 'pg_catalog.pg_extension'::pg_catalog.regclass \
  order by 1";

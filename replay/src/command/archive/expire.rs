@@ -7,13 +7,17 @@ use admin::{
 };
 use anyhow::Context as _;
 
-use super::{opened::open, show};
+use super::{
+    opened::{Opened, open},
+    show,
+};
 use crate::{
     archive::{
         bases::Bases,
-        expire::{self, NotNow, Plan, Turn},
+        expire::{self, NotNow, Plan},
         keep,
         retention::Keep,
+        turn::Turn,
     },
     command::Job,
 };
@@ -47,7 +51,7 @@ pub(super) fn run(job: &Job, one: &ArchiveConfig, args: &ExpireArgs) -> Result<E
         job.say("retention is not set: everything is kept")?;
         return Ok(Exit::Done);
     }
-    let turn = Turn::take(&opened.store).map_err(not_now)?;
+    let turn = take(&opened)?;
     let (policy, minimum) = (one.retention, one.minimum_redundancy);
     let plan = expire::plan(&opened.store, &opened.identity, policy, minimum).map_err(not_now)?;
     output::print(&listed(&plan))?;
@@ -73,6 +77,13 @@ fn listed(plan: &Plan) -> String {
     text
 }
 
+/// The right to remove, or to pin.
+fn take(opened: &Opened) -> Result<Turn, Failure> {
+    let taken = Turn::take(&opened.store).map_err(NotNow::Io);
+    let taken = taken.and_then(|taken| taken.ok_or(NotNow::UnderWay));
+    taken.map_err(not_now)
+}
+
 fn not_now(why: NotNow) -> Failure {
     let exit = match why {
         NotNow::UnderWay => Exit::Running,
@@ -84,7 +95,7 @@ fn not_now(why: NotNow) -> Failure {
 /// Pins a base, or lets it go.
 pub(super) fn keep(job: &Job, one: &ArchiveConfig, args: &KeepArgs) -> Result<Exit, Failure> {
     let opened = open(job, one)?;
-    let turn = Turn::take(&opened.store).map_err(not_now)?;
+    let turn = take(&opened)?;
     let bases = Bases::read(&opened.store, &opened.identity.archive)
         .with_context(|| format!("archive {} cannot be listed", one.name))?;
     let manifest = show::find(one, &bases, &args.base)?;
