@@ -58,6 +58,10 @@ pub async fn named(
 pub struct Described {
     /// The column's type with modifiers, as the server writes it where only `pg_catalog` is searched.
     pub type_name: String,
+    /// The same; of a domain, the type that it is over in the end.
+    pub base_type: String,
+    /// The column itself refuses null.
+    pub is_not_null: bool,
     /// The server itself brings the type.
     pub is_of_server: bool,
     /// Values of the type have no collation, or are ordered by their bytes.
@@ -87,7 +91,14 @@ pub async fn described(
                     (select s.correlation from pg_catalog.pg_stats s join pg_catalog.pg_class r on r.oid = a.attrelid \
                       join pg_catalog.pg_namespace n on n.oid = r.relnamespace \
                       where s.schemaname = n.nspname and s.tablename = r.relname \
-                        and s.attname = a.attname and not s.inherited) \
+                        and s.attname = a.attname and not s.inherited), \
+                    (with recursive below (type, modifier, depth) as ( \
+                         select a.atttypid, a.atttypmod, 0 \
+                         union all \
+                         select b.typbasetype, b.typtypmod, w.depth + 1 \
+                           from below w join pg_catalog.pg_type b on b.oid = w.type and b.typtype = 'd') \
+                     select format_type(w.type, w.modifier) from below w order by w.depth desc limit 1), \
+                    a.attnotnull \
              from pg_catalog.pg_attribute a \
              join pg_catalog.pg_type t on t.oid = a.atttypid \
              join pg_catalog.pg_database d on d.datname = current_database() \
@@ -104,6 +115,8 @@ pub async fn described(
                         is_of_server: row.try_get(2)?,
                         is_in_byte_order: row.try_get(3)?,
                         correlation: row.try_get(4)?,
+                        base_type: row.try_get(5)?,
+                        is_not_null: row.try_get(6)?,
                     };
                     Ok((row.try_get(0)?, described))
                 })

@@ -100,7 +100,17 @@ pub(crate) async fn run(job: &Job, args: &ResyncArgs) -> Result<Exit, Failure> {
                     continue;
                 }
             }
-            table_state::resync(&*opened.session, &one.consumer, table, existing).await?;
+            // A session that has compared is not used again: what is written here must be in a transaction of its own.
+            let fresh = match &beside {
+                Some(_) => Some(job.subscriber(one).await?),
+                None => None,
+            };
+            let session = fresh.as_ref().unwrap_or(&opened.session);
+            if !table_state::resync(&**session, &one.consumer, table, existing).await? {
+                eprintln!("not copied again: {table}: it is no table of the job any more");
+                unknown += 1;
+                continue;
+            }
             done.push(table.clone());
             job.say(&format!("{table} is copied again"))?;
         }

@@ -10,7 +10,7 @@ use sql::{
     connect::Session,
     provider,
     queue::tick::{self, SnapshotText},
-    subscriber::{session_role::SessionRole, table_state::TableRow},
+    subscriber::{foreign_keys, session_role::SessionRole, table_state::TableRow},
 };
 
 use super::{
@@ -85,6 +85,8 @@ pub(crate) struct Comparison<'a> {
     subscriber: Subscriber<'a>,
     pub(super) plan: Plan,
     pub(super) options: Options,
+    /// Foreign keys that refer to the subscriber's table act when its rows are deleted.
+    is_referred_to: bool,
 }
 
 impl<'a> Comparison<'a> {
@@ -108,6 +110,10 @@ impl<'a> Comparison<'a> {
                 "leave out --after",
             )));
         }
+        let is_referred_to = match role {
+            SessionRole::Replica => false,
+            SessionRole::Origin => foreign_keys::refer_to(&**there, target.relation).await?,
+        };
         let digits = plan.digits;
         let provider = |session| Provider {
             session,
@@ -128,6 +134,7 @@ impl<'a> Comparison<'a> {
             },
             plan,
             options,
+            is_referred_to,
         })
     }
 
@@ -161,6 +168,16 @@ impl<'a> Comparison<'a> {
         }
         if !self.subscriber.target.shape.key_text_is_equality() {
             return Some("keys that are equal can have different texts");
+        }
+        if self.subscriber.target.has_own_columns() {
+            return Some(
+                "it has columns that only the subscriber has, and a row that is fetched anew would lose their values",
+            );
+        }
+        if self.is_referred_to {
+            return Some(
+                "foreign keys refer to it, and would act on its rows (session_role = \"origin\")",
+            );
         }
         types
             .any(|(here, there)| here.type_name != there.type_name)
@@ -251,9 +268,9 @@ impl<'a> Comparison<'a> {
             exact: false,
         };
         let (here, there) = (of(&self.plan.here), of(&self.plan.there));
-        let ((here, _), there) =
-            futures::try_join!(self.provider.ask(&here), self.subscriber.ask(&there))?;
-        Ok((here, there))
+        // Both end, whatever the other one says: a question that is dropped leaves its transaction open.
+        let (here, there) = futures::join!(self.provider.ask(&here), self.subscriber.ask(&there));
+        Ok((here?.0, there?))
     }
 
     pub(super) async fn look_here(&self, keys: &[&str]) -> Result<(Look, SnapshotText), Stop> {

@@ -92,7 +92,9 @@ impl Found<'_, '_> {
             let next = if is_chosen {
                 let by_key = range != Range::default();
                 let sums = comparison.both(by_key, |side| side.sums(&range, None, None));
-                let ((here, there), next) = futures::try_join!(sums, next)?;
+                // Both end, so that neither leaves its transaction open.
+                let (sums, next) = futures::join!(sums, next);
+                let ((here, there), next) = (sums?, next?);
                 self.report.rows += rows(&here);
                 if here != there {
                     let lists = comparison.both(by_key, |side| side.list(&range, None, None));

@@ -89,6 +89,8 @@ pub(super) struct Memory {
     still: u32,
     /// How often the subscriber's row was changed between two rounds.
     moves: u32,
+    /// Some look at the provider has seen the row.
+    was_here: bool,
 }
 
 impl Memory {
@@ -103,6 +105,7 @@ impl Memory {
         if same(before, there, has_key) || same(after, there, has_key) {
             return Verdict::Equal;
         }
+        self.was_here |= !before.is_empty() || !after.is_empty();
         let was_left_alone = versions(before) == versions(after);
         if was_left_alone && has_key && !before.is_empty() {
             return Verdict::Differs;
@@ -116,7 +119,7 @@ impl Memory {
             (false, _) => 0,
         };
         self.before = Some(now);
-        match (self.still >= STILL, self.moves >= MOVES) {
+        match (self.still >= STILL, self.was_here && self.moves >= MOVES) {
             (true, _) => Verdict::Differs,
             (false, true) => Verdict::Followed,
             (false, false) => Verdict::Open,
@@ -124,9 +127,10 @@ impl Memory {
     }
 
     /// What is said of a row that is still open after the last round. Each write on the subscriber brings all that the
-    /// provider has; a row that changes on the provider, and not on the subscriber, differs.
+    /// provider has; a row that changes on the provider, and not on the subscriber, differs. A row that only the
+    /// subscriber has follows nothing, however often a program there writes it.
     pub(super) fn at_last(&self) -> Verdict {
-        if self.moves > 0 {
+        if self.was_here && self.moves > 0 {
             Verdict::Followed
         } else {
             Verdict::Differs
@@ -249,6 +253,16 @@ mod tests {
             memory.judge(&[], &seen(10, "b"), &[], true),
             Verdict::Differs
         );
+    }
+
+    #[test]
+    fn a_row_that_only_the_subscriber_has_and_that_is_written_there_all_the_time_differs() {
+        let mut memory = Memory::default();
+        for version in 1..=ROUNDS {
+            let round = memory.judge(&[], &seen(version, "b"), &[], true);
+            assert_eq!(round, Verdict::Open);
+        }
+        assert_eq!(memory.at_last(), Verdict::Differs);
     }
 
     #[test]

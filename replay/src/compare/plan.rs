@@ -80,6 +80,7 @@ pub(super) async fn plan(
 ) -> Result<(Plan, Target), Trouble> {
     let shape = shape(provider, queue, row).await?;
     let target = Target::find(&**subscriber, &shape, &row.mapping, role).await?;
+    target.acting.refuse_code(&row.table)?;
     let filter = match &row.mapping.filter {
         None => None,
         Some(filter) => {
@@ -152,7 +153,7 @@ impl Sides {
                     name: name.to_owned(),
                     type_name: described
                         .get(name)
-                        .map_or_else(|| "text".to_owned(), |one| one.type_name.clone()),
+                        .map_or_else(|| "text".to_owned(), |one| one.base_type.clone()),
                 })
                 .collect(),
             key_values: key_values.clone(),
@@ -184,6 +185,8 @@ impl Sides {
             return false;
         };
         here.type_name == there.type_name
+            // A null lies in no stretch.
+            && there.is_not_null
             && [here, there]
                 .iter()
                 .all(|one| one.is_of_server && one.is_in_byte_order)
@@ -243,6 +246,8 @@ mod tests {
             "a".to_owned(),
             Described {
                 type_name: type_name.to_owned(),
+                base_type: type_name.to_owned(),
+                is_not_null: true,
                 is_of_server: true,
                 is_in_byte_order,
                 correlation: None,

@@ -105,14 +105,14 @@ impl Subscriber<'_> {
     /// The lines of an answer. The table is in step with the position in the same snapshot.
     pub(super) async fn ask(&self, question: &Question) -> Result<Vec<String>, Trouble> {
         let failed = || Trouble::at_table(&self.row.table, "could not read it on the subscriber");
-        self.session
-            .batch_execute(&format!(
-                "begin isolation level repeatable read; set local row_security = off; {}",
-                settings(question.digits(self.digits), question.by_key)
-            ))
-            .await
-            .map_err(failed())?;
-        let answer = self.lines(question).await;
+        let begin = format!(
+            "begin isolation level repeatable read; set local row_security = off; {}",
+            settings(question.digits(self.digits), question.by_key)
+        );
+        let answer = match self.session.batch_execute(&begin).await {
+            Ok(()) => self.lines(question).await,
+            Err(error) => Err(failed()(error)),
+        };
         let ended = self.session.batch_execute("rollback").await;
         let answer = answer?;
         ended.map_err(failed())?;

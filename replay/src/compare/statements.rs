@@ -12,7 +12,8 @@ use crate::copy::select::FilterNow;
 pub(super) struct KeyColumn {
     /// The column's name.
     pub(super) name: String,
-    /// The column's type, with modifiers.
+    /// The column's type, with modifiers; of a domain, the type below it: a cast to the domain runs its checks, which
+    /// are code of its owner.
     pub(super) type_name: String,
 }
 

@@ -171,8 +171,17 @@ pub(super) async fn shown_by(
 ///
 /// To plan a query the server computes the constants in the table's indexes, statistics and checks, with the rights of
 /// the role that asks. A superuser therefore takes a lock that keeps such code from being added during the copy
-/// (writers do not notice the lock), and refuses a table that has such code.
+/// (writers do not notice the lock), and refuses a table that has such code. After an error no transaction is open.
 pub(crate) async fn lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
+    let locked = try_lock(session, row).await;
+    if locked.is_err() {
+        // An error of its own says that the session is lost, and the transaction with it.
+        let _ = session.batch_execute("rollback").await;
+    }
+    locked
+}
+
+async fn try_lock(session: &Session, row: &TableRow) -> Result<(), Trouble> {
     let cannot = || Trouble::at_table(&row.table, "could not lock it on the provider");
     let guarded = foreign_code::may_run(&**session, row.provider_oid)
         .await

@@ -50,6 +50,25 @@ pub async fn needs_one_of(
         .map_err(could_not_read())
 }
 
+/// Whether foreign keys refer to a table, or to a partition of it.
+///
+/// # Errors
+/// [`Error::Database`] if the catalog cannot be read.
+pub async fn refer_to(client: &impl GenericClient, table: u32) -> Result<bool, Error> {
+    client
+        .query_one(
+            "with recursive tree (oid) as ( \
+                 select $1::oid union select i.inhrelid from tree t \
+                   join pg_catalog.pg_inherits i on i.inhparent = t.oid) \
+             select exists (select from pg_catalog.pg_constraint k join tree t on t.oid = k.confrelid \
+                             where k.contype = 'f')",
+            &[&table],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(could_not_read())
+}
+
 /// For each table with a foreign key to another table, the length of the longest chain of foreign keys that begins at
 /// the table, at least 1. A cycle is cut at 20.
 ///

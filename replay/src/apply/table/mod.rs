@@ -109,6 +109,11 @@ impl Target {
         format!("{only}{}", self.name.quoted())
     }
 
+    /// Whether the subscriber's table has columns that the provider's rows do not bring.
+    pub(crate) fn has_own_columns(&self) -> bool {
+        !self.own.is_empty()
+    }
+
     fn names(&self) -> String {
         let names: Vec<&str> = self.columns.iter().map(|c| c.name.as_str()).collect();
         names.join(", ")

@@ -12,7 +12,6 @@ use admin::{
 use anyhow::anyhow;
 use sql::{
     connect::Session,
-    name::TableName,
     provider,
     subscriber::table_state::{Stand, TableRow},
 };
@@ -175,7 +174,7 @@ impl<'a> Table<'a> {
         )
         .await
         .map_err(|stop| self.failure(stop))?;
-        let expected = rows_expected(self.sessions.provider, &self.row.table).await?;
+        let expected = rows_expected(self.sessions.provider, self.row.provider_oid).await?;
         let mut report = Report::default();
         let mut next = Instant::now() + PROGRESS;
         let mut tell = |report: &Report| {
@@ -248,8 +247,9 @@ impl<'a> Table<'a> {
     }
 }
 
-/// About how many rows the provider's table has, as the planner says. For showing only.
-async fn rows_expected(provider: &Session, table: &TableName) -> Result<i64, Failure> {
-    let query = format!("select 1 from {}", table.quoted());
-    Ok(provider::rows_planned(provider, query).await?)
+/// About how many rows the provider's table has, as its catalog says: planning a query could run code of the table's
+/// owner. For showing only.
+async fn rows_expected(provider: &Session, oid: u32) -> Result<i64, Failure> {
+    let sizes = provider::table_sizes(&**provider, &[oid]).await?;
+    Ok(sizes.first().map_or(0, |size| size.rows_estimated))
 }

@@ -6,7 +6,8 @@ use sql::{
     queue::consumer,
     subscriber::{repair_key, table_state},
 };
-use tracing::info;
+use tokio_postgres::error::SqlState;
+use tracing::{info, warn};
 
 use crate::{
     subscriber::{hold, shared::Subscription},
@@ -38,9 +39,16 @@ pub(super) async fn take_out(
         for _ in 0..TRIES {
             let at = hold::stored(sub, subscriber).await?.position;
             let tick = at.tick.id;
-            consumer::register_at(&**provider, &sub.settings.queue, &helper, tick)
-                .await
-                .map_err(Trouble::queue)?;
+            match consumer::register_at(&**provider, &sub.settings.queue, &helper, tick).await {
+                Ok(_) => {}
+                // The queue has given away what comes after that tick. The other tables go on.
+                Err(error) if error.code() == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE) => {
+                    let error = admin::exit::one_line(&error);
+                    warn!(%table, tick = tick.0, %error, "table cannot leave the batch loop for a repair");
+                    break;
+                }
+                Err(error) => return Err(Trouble::queue(error)),
+            }
             if repair_key::take_out(&**subscriber, &sub.consumer, &table, at).await? {
                 info!(%table, tick = tick.0, "table leaves the batch loop for a repair");
                 break;
