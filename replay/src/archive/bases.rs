@@ -128,11 +128,12 @@ fn state(store: &Directory, archive: &str, name: &Name) -> io::Result<State> {
     })
 }
 
-/// Removes what is left of bases that nobody has finished for a day. Whoever calls has the lock of the archive's bases.
+/// Removes what is left of bases that nobody has finished. Whoever calls has the lock of the archive's bases,
+/// so nobody makes one.
 pub(crate) fn sweep(store: &Directory, archive: &str) -> io::Result<()> {
     for base in Bases::read(store, archive)?.bases {
         match base.state {
-            State::Unfinished => store.remove_left(&base.name.directory())?,
+            State::Unfinished => store.remove_all(&base.name.directory())?,
             State::Made(_) | State::Damaged(_) => {}
         }
     }

@@ -1,7 +1,13 @@
 //! An archive's life in the daemon: one process owns the archive at a time, and opens its loop again after each
 //! trouble.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use admin::daemon::{self, Reports, Rests, Turn};
 use sql::{
@@ -24,11 +30,27 @@ pub(crate) fn task_name(consumer: &str) -> String {
 
 /// Runs until asked to stop.
 pub(crate) async fn run(mut archive: Archive, reports: Reports) {
+    let owns = Arc::new(AtomicBool::new(false));
+    // Trouble of the archive's loop passes; a base that is being made, and the rest after one that failed, outlive it.
+    let bases = Schedule::new(
+        archive.all.clone(),
+        archive.config.clone(),
+        Arc::clone(&owns),
+    );
+    tokio::select! {
+        never = bases.run() => match never {},
+        () = live(&mut archive, &reports, &owns) => {}
+    }
+}
+
+async fn live(archive: &mut Archive, reports: &Reports, owns: &AtomicBool) {
     let mut rests = archive.rests();
     let stop = archive.stop.clone();
     while !stop.is_cancelled() {
         let published = archive.stats.ever;
-        let trouble = match archive.own(&reports).await {
+        let ended = archive.own(reports, owns).await;
+        owns.store(false, Ordering::Relaxed);
+        let trouble = match ended {
             Ok(()) => return,
             Err(trouble) => trouble,
         };
@@ -36,7 +58,7 @@ pub(crate) async fn run(mut archive: Archive, reports: Reports) {
         if archive.stats.ever > published {
             rests = archive.rests();
         }
-        archive.tell(&trouble, &reports);
+        archive.tell(&trouble, reports);
         tokio::select! {
             () = tokio::time::sleep(rests.next_rest()) => {}
             () = stop.cancelled() => return,
@@ -50,7 +72,7 @@ impl Archive {
     }
 
     /// Becomes the archive's owner and runs its loop until the session that holds the lock is lost.
-    async fn own(&mut self, reports: &Reports) -> Result<(), Trouble> {
+    async fn own(&mut self, reports: &Reports, owns: &AtomicBool) -> Result<(), Trouble> {
         let name = ApplicationName::new(Purpose::Archive, &self.config.consumer);
         let session = self.provider.connect_for(&name, Schema::PROVIDER).await;
         let session = session.map_err(Trouble::connect("provider"))?;
@@ -66,10 +88,9 @@ impl Archive {
             consumer: self.config.consumer.clone(),
             rule: self.auto_add.clone(),
         };
-        let bases = Schedule::new(self.all.clone(), self.config.clone());
+        owns.store(true, Ordering::Relaxed);
         let upkeep = upkeep::run(self.config.clone(), self.job.clone(), self.queue.clone());
         tokio::select! {
-            never = bases.run() => match never {},
             ended = frame_loop::run(self, &session, || reports.tell(&task, None)) => ended,
             never = tables.run() => match never {},
             never = upkeep => match never {},

@@ -178,17 +178,6 @@ impl Directory {
         File::open(self.root.join(path))
     }
 
-    /// Removes a directory that nothing was written into for a day.
-    pub(crate) fn remove_left(&self, path: &str) -> io::Result<()> {
-        let directory = self.root.join(path);
-        let written = fs::metadata(&directory)?.modified()?;
-        let age = SystemTime::now().duration_since(written);
-        match age.is_ok_and(|age| age > LEFT) {
-            true => fs::remove_dir_all(&directory),
-            false => Ok(()),
-        }
-    }
-
     /// Removes a file, which need not be there.
     pub(crate) fn remove(&self, path: &str) -> io::Result<()> {
         match fs::remove_file(self.root.join(path)) {

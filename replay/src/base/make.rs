@@ -51,7 +51,7 @@ impl Making<'_> {
     ///
     /// # Errors
     /// [`Exit::Running`] where another base of the archive is being made, [`Exit::TimedOut`] where the archive did not
-    /// reach its tick in time, [`Exit::Failed`] for all else. What was written until then counts for nothing.
+    /// reach its tick in time, [`Exit::Failed`] for all else. What was written until then is removed.
     pub(crate) async fn make(&self) -> Result<Manifest, Failure> {
         let began = Instant::now();
         let store = Directory::new(&self.archive.directory);
@@ -61,7 +61,31 @@ impl Making<'_> {
         let provider = self.provider().await?;
         // Step 1.
         self.lock(&provider).await?;
-        bases::sweep(&store, &identity.archive).context("could not look for old bases")?;
+        let (of, id) = (store.clone(), identity.archive.clone());
+        blocking(move || bases::sweep(&of, &id))
+            .await?
+            .context("could not look for old bases")?;
+        let opened = self.open(&provider, &store, &identity).await?;
+        let name = opened.name.clone();
+        let made = self.fill(&provider, &store, identity, opened).await;
+        if made.is_err() {
+            remove(&store, &name).await;
+        }
+        let manifest = made?;
+        let (tables, rows, bytes) = (manifest.tables.len(), manifest.rows(), manifest.bytes());
+        let seconds = began.elapsed().as_secs_f64();
+        info!(base = %name, tables, rows, bytes, seconds, "base done");
+        Ok(manifest)
+    }
+
+    /// Steps 4 to 7.
+    async fn fill(
+        &self,
+        provider: &Session,
+        store: &Directory,
+        identity: Identity,
+        opened: Opened,
+    ) -> Result<Manifest, Failure> {
         let Opened {
             began: clock,
             name,
@@ -69,21 +93,20 @@ impl Making<'_> {
             mut source,
             missing,
             dumped,
-        } = self.open(&provider, &store, &identity).await?;
+        } = opened;
         let at = source.at;
-        let writing = Writing {
-            store: &store,
-            name: &name,
-        };
+        let writing = Writing { store, name: &name };
         // Step 4.
         let tables = part::read_all(self, &mut source, writing).await?;
-        let ended = now(&provider).await?;
+        let ended = now(provider).await?;
         // Step 5.
-        let sequences = sequences(&provider, queue).await?;
-        let left_out = self.left_out(&provider, &dumped.unreadable).await?;
+        let sequences = sequences(provider, &self.config.queue).await?;
+        let left_out = self.left_out(provider, &dumped.unreadable).await?;
         drop(source);
         // Step 6.
-        self.wait_for_archive(&provider, TickId(at.1.0)).await?;
+        self.wait_for_archive(provider, TickId(at.1.0)).await?;
+        // A hole may have come around the tick since.
+        reaches(store, &identity, at).await?;
         // Step 7.
         let manifest = Manifest {
             trunkline: FORMAT.into(),
@@ -112,9 +135,6 @@ impl Making<'_> {
             Ok(Create::Exists) => return Err(already(&name)),
             Err(error) => return Err(unwritable(&name, error)),
         }
-        let (tables, rows, bytes) = (manifest.tables.len(), manifest.rows(), manifest.bytes());
-        let seconds = began.elapsed().as_secs_f64();
-        info!(base = %name, tables, rows, bytes, seconds, "base done");
         Ok(manifest)
     }
 
@@ -130,13 +150,15 @@ impl Making<'_> {
             let kept = self.kept(provider).await?;
             let (source, missing) = Source::open(self, provider, &kept).await?;
             let at = source.at;
-            chain::reaches(store, identity, at)
-                .with_context(|| format!("a base at tick {} could not be restored", at.1.0))?;
+            reaches(store, identity, at).await?;
             let time = time_of(provider, &self.config.queue, at).await?;
             let name = Name::of(began, at, self.from.kind());
             let writing = Writing { store, name: &name };
-            let dumped = schema::dump(self, provider, &source, &kept, writing).await?;
-            if let Some(dumped) = dumped {
+            let dumped = schema::dump(self, provider, &source, &kept, writing).await;
+            if !matches!(dumped, Ok(Some(_))) {
+                remove(store, &name).await;
+            }
+            if let Some(dumped) = dumped? {
                 return Ok(Opened {
                     began,
                     name,
@@ -294,6 +316,32 @@ struct Opened {
 async fn now(provider: &Session) -> Result<Time, Failure> {
     let clock = base::clock(&**provider).await?;
     Ok(Time::of(clock).context("the provider's clock is beyond the year 9999")?)
+}
+
+/// Works on files, beside which the daemon's other tasks go on.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    let worked = tokio::task::spawn_blocking(work).await;
+    worked.context("work on the archive's files broke off")
+}
+
+/// Removes what was written of a base that has failed. What cannot be removed now goes when the next one is made.
+async fn remove(store: &Directory, name: &Name) {
+    let (store, name) = (store.clone(), name.clone());
+    let removed = blocking(move || match store.has(&name.path(FILE))? {
+        true => Ok(()),
+        false => store.remove_all(&name.directory()),
+    });
+    let _ = removed.await;
+}
+
+/// Checks that the archive has what follows a base's tick, or will have it.
+async fn reaches(store: &Directory, identity: &Identity, at: Place) -> Result<(), Failure> {
+    let (store, identity) = (store.clone(), identity.clone());
+    let reached = blocking(move || chain::reaches(&store, &identity, at)).await?;
+    let text = || format!("a base at tick {} could not be restored", at.1.0);
+    Ok(reached.with_context(text)?)
 }
 
 /// When the tick of a base was made.

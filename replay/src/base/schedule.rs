@@ -1,6 +1,14 @@
 //! The daemon makes a base when one is due.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use admin::{
     config::{ArchiveConfig, ReplayConfig},
@@ -32,9 +40,12 @@ const FIRST_REST: Duration = Duration::from_secs(30);
 const LONGEST_REST: Duration = Duration::from_secs(3600);
 
 /// Makes the bases of an archive.
+#[derive(Clone)]
 pub(crate) struct Schedule {
     config: ReplayConfig,
     archive: ArchiveConfig,
+    /// This process writes the archive: else no base is begun.
+    owns: Arc<AtomicBool>,
     /// The newest segment that was looked at.
     seen: u64,
     /// The tick behind the newest hole that was seen.
@@ -45,28 +56,43 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     /// Nothing was looked at.
-    pub(crate) fn new(config: ReplayConfig, archive: ArchiveConfig) -> Schedule {
+    pub(crate) fn new(
+        config: ReplayConfig,
+        archive: ArchiveConfig,
+        owns: Arc<AtomicBool>,
+    ) -> Schedule {
         Schedule {
             config,
             archive,
+            owns,
             seen: 0,
             hole: None,
             now: None,
         }
     }
 
-    /// Makes a base whenever one is due.
+    /// Makes a base whenever one is due. One that is begun goes on while the archive's loop is opened again, and so does
+    /// the rest after one that failed.
     pub(crate) async fn run(mut self) -> Infallible {
         let consumer = self.archive.consumer.clone();
         let mut rest = FIRST_REST;
         loop {
             let every = self.archive.base_every;
             tokio::time::sleep((every / 10).clamp(LOOK.0, LOOK.1)).await;
-            if every.is_zero() {
+            if every.is_zero() || !self.owns.load(Ordering::Relaxed) {
                 continue;
             }
+            let mut looking = self.clone();
+            let looked = tokio::task::spawn_blocking(move || {
+                let due = looking.due();
+                (looking, due)
+            });
+            let Ok((looked, due)) = looked.await else {
+                continue;
+            };
+            self = looked;
             // What cannot be read is told by the frame loop, and by check.
-            let Ok(Some(why)) = self.due() else { continue };
+            let Ok(Some(why)) = due else { continue };
             info!(%consumer, why, "base due");
             match self.make().await {
                 Ok(()) => rest = FIRST_REST,
@@ -95,11 +121,10 @@ impl Schedule {
     fn look(&mut self, store: &Directory, tick: i64) -> io::Result<()> {
         let listing = Listing::read(store)?;
         let seen = self.seen;
-        let new = listing
-            .segments
-            .iter()
-            .filter(|name| name.seq > seen && name.tick >= tick);
-        for name in new {
+        // The tick may lie in the segment before those that begin at it or later.
+        let first = listing.segments.partition_point(|name| name.tick < tick);
+        let near = listing.segments.iter().skip(first.saturating_sub(1));
+        for name in near.filter(|name| name.seq > seen) {
             let Ok(stored) = chain::line(store, *name) else {
                 continue;
             };
@@ -141,7 +166,9 @@ fn why(
     if hole.is_some_and(|hole| hole > newest.at.1.0) {
         return Some("the newest one is before a hole");
     }
-    let age = now?.system().duration_since(newest.time.system()).ok()?;
+    // The rows may be older than the base, off a subscriber that is behind: a further base would be as old.
+    let made = newest.time.system().max(newest.began.system());
+    let age = now?.system().duration_since(made).ok()?;
     (age >= every).then_some("the newest one is old")
 }
 
@@ -161,11 +188,16 @@ mod tests {
         assert_eq!(why(Some(&base), Some(48_212), soon, hour), None);
         let hole = why(Some(&base), Some(48_213), soon, hour);
         assert_eq!(hole, Some("the newest one is before a hole"));
-        let late = at("2026-11-28T03:07:11Z");
+        let late = at("2026-11-28T03:07:11.500000Z");
         assert_eq!(
             why(Some(&base), None, late, hour),
             Some("the newest one is old")
         );
+        // One that was made off a subscriber that was far behind is not old at once.
+        let mut behind = sample();
+        behind.time = at("2026-11-20T02:07:11Z").unwrap();
+        assert_eq!(why(Some(&behind), None, soon, hour), None);
+        assert!(why(Some(&behind), None, late, hour).is_some());
         // A clock that went back, and an archive that stands still.
         let back = at("2026-11-27T00:00:00Z");
         assert_eq!(why(Some(&base), None, back, hour), None);

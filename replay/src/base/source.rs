@@ -38,6 +38,9 @@ const TRIES: u32 = 10;
 /// How often a tick of the provider is made while other transactions end in the same moment.
 const TICKS: u32 = 10_000;
 
+/// A subscriber whose tick is older than this many seconds is passed over where none is named.
+const BEHIND: f64 = 300.0;
+
 /// The rest between two such ticks.
 const REST: Duration = Duration::from_millis(1);
 
@@ -99,8 +102,8 @@ fn is_wanted(making: &Making<'_>, kept: &Kept) -> bool {
 const NOT_ASKED_FOR: &str = "it was not asked for";
 
 impl<'a> From<'a> {
-    /// The source that the config names, or that a command has named; where none does, the first subscriber that has a
-    /// copy of each table of the archive, else the provider.
+    /// The source that the config names, or that a command has named; where none does, the first subscriber that follows
+    /// closely and has a copy of each table of the archive, else the provider.
     ///
     /// # Errors
     /// [`Exit::Usage`] for a name that no database of the config has.
@@ -128,7 +131,7 @@ impl<'a> From<'a> {
     }
 }
 
-/// The first subscriber that answers and has a copy of each table that the archive keeps; else the provider.
+/// The first subscriber that answers, follows closely and has a copy of each table that the archive keeps; else the provider.
 async fn by_itself<'a>(
     config: &'a ReplayConfig,
     archive: &ArchiveConfig,
@@ -141,6 +144,12 @@ async fn by_itself<'a>(
         let Ok(session) = one.db.connect_for(&name, Schema::SUBSCRIBER).await else {
             continue;
         };
+        let stored = position::find(&*session, &one.consumer).await?;
+        let follows =
+            |at: &position::Stored| !at.paused && !at.is_held && at.seconds_behind < BEHIND;
+        if !stored.as_ref().is_some_and(follows) {
+            continue;
+        }
         let rows = rows(&session, one).await?;
         let is_copied = |capture: &Capture| {
             let mut rows = rows.iter();

@@ -135,13 +135,17 @@ fn tables(texts: &[String]) -> Result<Vec<(TableName, TableName)>, Failure> {
     let read = |text: &str| {
         TableName::from_str(text).map_err(|bad| Failure::message(Exit::Usage, bad.to_string()))
     };
-    texts
-        .iter()
-        .map(|text| match text.split_once('=') {
-            Some((table, new)) => Ok((read(table)?, read(new)?)),
-            None => Ok((read(text)?, read(text)?)),
-        })
-        .collect()
+    let mut tables: Vec<(TableName, TableName)> = Vec::new();
+    for text in texts {
+        let (table, new) = text.split_once('=').unwrap_or((text, text));
+        let (table, new) = (read(table)?, read(new)?);
+        if tables.iter().any(|(one, _)| *one == table) {
+            let text = format!("--table {table} is given twice: a restore makes one table of it");
+            return Err(Failure::message(Exit::Usage, text));
+        }
+        tables.push((table, new));
+    }
+    Ok(tables)
 }
 
 /// The database that is meant: a subscriber of the config, or a connection string.

@@ -229,6 +229,9 @@ fn a_base_that_is_not_whole_counts_for_nothing_and_one_is_made_at_a_time() {
         .code(4)
         .says(&["is not made"]);
     assert_eq!(newest(&replication)["base"], first["base"]);
+    // Nothing is left of it, nor of the one that was killed.
+    let left = fs::read_dir(root(&replication).join("bases")).unwrap();
+    assert_eq!(left.count(), 1);
 }
 
 #[test]
@@ -296,11 +299,11 @@ fn the_daemon_makes_a_base_when_one_is_due() {
         made.collect::<Vec<Value>>()
     };
     replication.on_provider("insert into t (v) values ('a')");
-    wait_until("the first base", SOON, || bases().len() == 1);
+    wait_until("the first base", SOON, || !bases().is_empty());
     // The time of ticks counts: without any there is no further one.
     wait_until("a base of later rows", SOON, || {
         replication.on_provider("insert into t (v) values ('b')");
-        bases().len() == 2
+        bases().len() >= 2
     });
     let rows = |base: &Value| base["rows"].as_u64().unwrap();
     let bases = bases();
