@@ -71,8 +71,8 @@ impl Schedule {
         }
     }
 
-    /// Makes a base whenever one is due. One that is begun goes on while the archive's loop is opened again, and so does
-    /// the rest after one that failed.
+    /// Makes a base whenever one is due. One that is begun goes on while the archive's loop is opened again, and so
+    /// does the rest after one that failed.
     pub(crate) async fn run(mut self) -> Infallible {
         let consumer = self.archive.consumer.clone();
         let mut rest = FIRST_REST;

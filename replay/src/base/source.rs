@@ -102,8 +102,8 @@ fn is_wanted(making: &Making<'_>, kept: &Kept) -> bool {
 const NOT_ASKED_FOR: &str = "it was not asked for";
 
 impl<'a> From<'a> {
-    /// The source that the config names, or that a command has named; where none does, the first subscriber that follows
-    /// closely and has a copy of each table of the archive, else the provider.
+    /// The source that the config names, or that a command has named; where none does, the first subscriber that
+    /// follows closely and has a copy of each table of the archive, else the provider.
     ///
     /// # Errors
     /// [`Exit::Usage`] for a name that no database of the config has.
@@ -131,7 +131,8 @@ impl<'a> From<'a> {
     }
 }
 
-/// The first subscriber that answers, follows closely and has a copy of each table that the archive keeps; else the provider.
+/// The first subscriber that answers, follows closely and has a copy of each table that the archive keeps; else the
+/// provider.
 async fn by_itself<'a>(
     config: &'a ReplayConfig,
     archive: &ArchiveConfig,

@@ -83,7 +83,8 @@ pub(crate) enum Next {
     Batch(FileBatch),
     /// Nothing up to the place that was asked for; the tick behind it.
     Reached(TickEntry),
-    /// Nothing that can be read: the archive ends, or something is missing.
+    /// Nothing that can be read: the archive ends, or something is missing. At the tick that was asked for it is the
+    /// end, whatever is ahead.
     Nothing(Ahead),
 }
 
@@ -155,6 +156,9 @@ impl Files {
                     (Ok(Ahead::Segment), so_far) => batch = so_far,
                     // What is not well is met again when this batch is applied.
                     (Ok(_) | Err(_), Some(batch)) => return Ok(self.goes_on_behind(batch)),
+                    (Ok(_) | Err(_), None) if up_to == UpTo::Tick(self.at.tick.id) => {
+                        return Ok(Next::Nothing(Ahead::End));
+                    }
                     (Ok(ahead), None) => return Ok(Next::Nothing(ahead)),
                     (Err(trouble), None) => return Err(trouble),
                 }

@@ -199,6 +199,9 @@ impl Trail {
                 } else {
                     let cut = frame.span.cut_off(index + 1);
                     cut.map_err(|bad| damaged(self.next, &bad.to_string()))?;
+                    // The first part of the frame was applied with its sequences.
+                    let sequences = frame.sequences.clone();
+                    self.pass_sequences(sequences);
                 }
                 return Ok(Ok(()));
             }
@@ -210,8 +213,13 @@ impl Trail {
 
     /// Drops the first frame, which ends at or before the position.
     fn pass(&mut self) {
-        let sequences = self.whole.pop_front().map(|frame| frame.sequences);
-        for one in sequences.into_iter().flatten() {
+        if let Some(frame) = self.whole.pop_front() {
+            self.pass_sequences(frame.sequences);
+        }
+    }
+
+    fn pass_sequences(&mut self, sequences: Vec<SequenceEntry>) {
+        for one in sequences {
             self.passed.insert((one.0.clone(), one.1.clone()), one);
         }
     }

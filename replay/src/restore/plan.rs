@@ -97,6 +97,11 @@ pub(crate) enum Refused {
     /// Events are missing.
     #[error("events are missing after tick {0}: {1}")]
     Hole(i64, String),
+    /// The base outlives the segments that followed it.
+    #[error(
+        "it has not got what follows base {0} of tick {1}, which serves to restore to that tick only: --to {1}"
+    )]
+    Alone(String, i64),
     /// An object that is needed is not as it was written.
     #[error("{0}: {1}")]
     Damaged(String, String),
@@ -120,20 +125,45 @@ pub(crate) fn plan<'a>(
         To::Tick(tick) => tick > end.1.0,
         To::Time(time) => end_time.is_none_or(|end| time > end),
     };
+    if is_beyond || to == To::Latest {
+        // What cannot be read at the end is more than the archive's end.
+        let last = found.lines.last().map_or(0, |line| line.seq);
+        let is_behind = |object: &str| segment(object).is_some_and(|name| name.seq > last);
+        if let Some(fault) = found.faults.iter().find(|fault| is_behind(&fault.object)) {
+            return Err(Refused::Damaged(fault.object.clone(), fault.what.clone()));
+        }
+    }
     if is_beyond {
         return Err(Refused::Beyond(end.1.0, end_text));
     }
     let manifest = base(found, end, wanted, to, tables)?;
-    let segments = followers(found, manifest.at, to)?;
+    let own = manifest.at.1.0;
     let to = match to {
         To::Latest => To::Tick(end.1.0),
+        To::Time(time) if time == manifest.time => To::Tick(own),
         To::Tick(_) | To::Time(_) => to,
+    };
+    let segments = match to {
+        To::Tick(tick) if tick == own => Vec::new(),
+        To::Latest | To::Tick(_) | To::Time(_) => {
+            let segments = followers(found, manifest.at, to)?;
+            let begin = found.lines.first().map_or(begin, |line| line.from);
+            if begin.1.0 > own || end.1.0 < own {
+                return Err(Refused::Alone(manifest.base.to_string(), own));
+            }
+            segments
+        }
     };
     Ok(Plan {
         manifest,
         segments,
         to,
     })
+}
+
+/// The segment that an object of the archive is.
+fn segment(object: &str) -> Option<Name> {
+    Name::parse(object.rsplit('/').next().unwrap_or_default())
 }
 
 fn has(manifest: &Manifest, table: &TableName) -> bool {
@@ -191,24 +221,29 @@ fn base<'a>(
 
 /// The segments that have something after a place, up to the target.
 fn followers(found: &Verified, at: Place, to: To) -> Result<Vec<&Line>, Refused> {
-    let begins_before = |line: &&Line| match to {
-        To::Latest => true,
-        To::Tick(tick) => line.from.1.0 < tick,
-        To::Time(time) => line.from_time.is_none_or(|from| from <= time),
+    // The line of a hole has no time of its own: it begins where the one before it ends.
+    let mut ended: Option<Time> = None;
+    let begins_before = |line: &&Line| {
+        let from_time = line.from_time.or(ended);
+        ended = line.to_time.or(from_time);
+        match to {
+            To::Latest => true,
+            To::Tick(tick) => line.from.1.0 < tick,
+            To::Time(time) => from_time.is_none_or(|from| from <= time),
+        }
     };
     let needed: Vec<&Line> = found
         .lines
         .iter()
+        .take_while(begins_before)
         .filter(|line| line.to.1.0 > at.1.0)
-        .filter(begins_before)
         .collect();
     if let (Some(first), Some(last)) = (needed.first(), needed.last()) {
         // A segment whose line cannot be read is not among the lines: it is between them.
         let before = found.lines.iter().rfind(|line| line.seq < first.seq);
         let first = before.map_or(0, |line| line.seq + 1);
         let is_needed = |object: &str| {
-            let file = object.rsplit('/').next().unwrap_or_default();
-            Name::parse(file).is_some_and(|name| (first..=last.seq).contains(&name.seq))
+            segment(object).is_some_and(|name| (first..=last.seq).contains(&name.seq))
         };
         if let Some(fault) = found.faults.iter().find(|fault| is_needed(&fault.object)) {
             return Err(Refused::Damaged(fault.object.clone(), fault.what.clone()));
@@ -220,4 +255,133 @@ fn followers(found: &Verified, at: Place, to: To) -> Result<Vec<&Line>, Refused>
         }
     }
     Ok(needed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        archive::bases::{Base, Bases, State},
+        frames::{
+            manifest::sample,
+            place::Number,
+            segment::{FORMAT, Hole},
+        },
+    };
+
+    fn at(tick: i64) -> Place {
+        Place(Number(7), Number(tick), Number(5))
+    }
+
+    fn time(text: &str) -> Time {
+        Time::read(&format!("2026-11-28T{text}Z")).unwrap()
+    }
+
+    fn line(seq: u64, from: i64, to: i64, times: Option<(&str, &str)>) -> Line {
+        let hole = Hole {
+            after: at(from),
+            why: "gone".into(),
+        };
+        Line {
+            trunkline: FORMAT.into(),
+            archive: "a1".into(),
+            seq,
+            prev: "h".into(),
+            from: at(from),
+            to: at(to),
+            from_time: times.map(|(from, _)| time(from)),
+            to_time: times.map(|(_, to)| time(to)),
+            frames: 1,
+            parts: 1,
+            events: 1,
+            raw_bytes: 1,
+            body_bytes: 1,
+            body_sha: "h".into(),
+            sealed: Vec::new(),
+            writer: "w".into(),
+            node: None,
+            hole: times.is_none().then_some(hole),
+            hop: None,
+        }
+    }
+
+    /// An archive with the base of tick 48212, of 02:07:11.
+    fn found(lines: Vec<Line>) -> Verified {
+        let manifest = sample();
+        let base = Base {
+            name: manifest.base.clone(),
+            state: State::Made(Box::new(manifest)),
+            verified: None,
+        };
+        let bases = Bases {
+            bases: vec![base],
+            strangers: Vec::new(),
+        };
+        Verified {
+            lines,
+            bases,
+            ..Verified::default()
+        }
+    }
+
+    fn planned(found: &Verified, to: To) -> Result<(Vec<u64>, To), Refused> {
+        let plan = plan(found, at(48_000), &Wanted::Newest, to, &[])?;
+        Ok((plan.segments.iter().map(|line| line.seq).collect(), plan.to))
+    }
+
+    #[test]
+    fn a_time_before_a_hole_is_restored_and_one_in_or_behind_it_is_refused() {
+        let found = found(vec![
+            line(1, 48_000, 48_300, Some(("02:00:00", "03:00:00"))),
+            line(2, 48_300, 48_400, None),
+            line(3, 48_400, 48_500, Some(("04:00:00", "05:00:00"))),
+        ]);
+        let early = To::Time(time("02:30:00"));
+        assert_eq!(planned(&found, early), Ok((vec![1], early)));
+        let last = To::Tick(48_300);
+        assert_eq!(planned(&found, last), Ok((vec![1], last)));
+        for behind in ["03:30:00", "04:30:00"] {
+            let refused = planned(&found, To::Time(time(behind)));
+            assert_eq!(refused, Err(Refused::Hole(48_300, "gone".into())));
+        }
+    }
+
+    #[test]
+    fn the_newest_segment_is_not_left_out_where_it_cannot_be_read() {
+        let mut found = found(vec![line(
+            1,
+            48_000,
+            48_300,
+            Some(("02:00:00", "03:00:00")),
+        )]);
+        let object = Name::of(2, at(48_300)).path();
+        found.faults.push(crate::archive::verify::Fault {
+            object: object.clone(),
+            what: "damaged".into(),
+        });
+        for to in [To::Latest, To::Tick(48_301)] {
+            let refused = Refused::Damaged(object.clone(), "damaged".into());
+            assert_eq!(planned(&found, to), Err(refused));
+        }
+        let before = To::Tick(48_300);
+        assert_eq!(planned(&found, before), Ok((vec![1], before)));
+    }
+
+    #[test]
+    fn a_base_whose_segments_are_gone_serves_for_its_own_tick_only() {
+        let found = found(vec![line(
+            9,
+            48_300,
+            48_400,
+            Some(("03:00:00", "04:00:00")),
+        )]);
+        let own = To::Tick(48_212);
+        assert_eq!(planned(&found, own), Ok((Vec::new(), own)));
+        let time = To::Time(time("02:07:11"));
+        assert_eq!(planned(&found, time), Ok((Vec::new(), own)));
+        for to in [To::Latest, To::Tick(48_213)] {
+            let name = sample().base.to_string();
+            assert_eq!(planned(&found, to), Err(Refused::Alone(name, 48_212)));
+        }
+    }
 }

@@ -8,10 +8,12 @@ use sql::{
     connect::{ApplicationName, Purpose, Session},
     install::ownership::Schema,
     name::TableName,
+    queue::tick::TickId,
     subscriber::{
-        position,
+        position::{self, Position},
         restore::{self, Followed},
         session_role::SessionRole,
+        table_state::{self, Deed, Why},
     },
 };
 use tracing::info;
@@ -23,14 +25,15 @@ use super::{
 };
 use crate::{
     files::{
-        apply::{self, Database, Reached},
-        batches::Files,
+        apply::{self, Database, Done, Reached},
+        batches::{FileBatch, Files, Next, UpTo},
         trail::Ahead,
     },
     frames::{
         frame::{SequenceEntry, TickEntry},
         place::{Place, Time},
     },
+    trouble::Trouble,
 };
 
 /// What is noted when the tables are followed.
@@ -98,7 +101,11 @@ impl Restoring<'_> {
         };
         // Step 7.
         let left_out = match &whole {
-            Some(schema) => schema.finish(self, &session).await?,
+            Some(schema) => {
+                schema
+                    .finish(self, &session, !reached.left.is_empty())
+                    .await?
+            }
             None => Vec::new(),
         };
         let not_filled = match self.is_whole {
@@ -108,7 +115,10 @@ impl Restoring<'_> {
         let conflicts = restore::conflicts(&*session, self.consumer).await?;
         let left = reached.left.iter();
         let left: Vec<String> = left
-            .map(|row| format!("{}: {}", row.table, row.stand.state().as_str()))
+            .map(|row| match row.stand.why() {
+                Some(why) => format!("{}: {}", row.table, why.error),
+                None => format!("{}: {}", row.table, row.stand.state().as_str()),
+            })
             .collect();
         // Step 8.
         restore::end(&*session, self.consumer, !self.had_schema).await?;
@@ -164,37 +174,56 @@ impl Restoring<'_> {
 
     /// Applies what follows.
     async fn apply(&self, session: &Session) -> Result<(Reached, Vec<TableName>), Failure> {
-        let stored = position::find(&**session, self.consumer).await?;
-        let from = stored.context("the restore's position is gone")?.position;
-        let (job, queue) = (&self.config.daemon.job_name, &self.config.queue);
-        let opened = Files::open(self.directory, queue, from).map_err(|trouble| {
-            Failure::new(
-                Exit::Failed,
-                anyhow!(trouble.chain()).context("the archive"),
-            )
-        })?;
-        let mut files = opened.map_err(|absent| {
-            let text = format!("the archive has not got what follows the base: {absent}");
-            Failure::message(Exit::Failed, text)
-        })?;
-        let name = ApplicationName::new(Purpose::Apply, job);
-        let database = Database {
-            session: self.into.connect_for(&name, Schema::SUBSCRIBER).await?,
-            consumer: self.consumer,
-            on_conflict: self.config.on_conflict,
-            session_role: SessionRole::Replica,
-            chunk_bytes: usize::try_from(self.config.chunk_size).unwrap_or(usize::MAX),
-            max_events: i64::try_from(self.config.max_batch_events).unwrap_or(i64::MAX),
-            beside: !self.is_whole,
+        let from = self.position(session).await?;
+        let queue = &self.config.queue;
+        if self.up_to == UpTo::Tick(from.tick.id) && Place::from(from) == self.manifest.at {
+            // Nothing follows that is needed, and it need not be there any more: the base may outlive its segments.
+            let files = Files::open(self.directory, queue, from);
+            let next = files.map(|files| files.map(|mut files| files.next(0, self.up_to)));
+            let behind = match next {
+                Ok(Ok(Ok(Next::Reached(tick)))) => Some(tick),
+                Ok(_) | Err(_) => None,
+            };
+            let reached = Reached {
+                position: from,
+                behind,
+                ahead: None,
+                left: Vec::new(),
+                conflicts: 0,
+                done: Done::default(),
+            };
+            return Ok((reached, Vec::new()));
+        }
+        let mut rows_before = 0;
+        let (files, tick, mut reached) = loop {
+            let from = self.position(session).await?;
+            let opened = Files::open(self.directory, queue, from).map_err(|trouble| {
+                Failure::new(
+                    Exit::Failed,
+                    anyhow!(trouble.chain()).context("the archive"),
+                )
+            })?;
+            let mut files = opened.map_err(|absent| {
+                let text = format!("the archive has not got what follows the base: {absent}");
+                Failure::message(Exit::Failed, text)
+            })?;
+            let (mut tick, mut rows) = (from.tick.id, 0);
+            let told = |tick_now, rows_now| (tick, rows) = (tick_now, rows_now);
+            match self.apply_once(&mut files, told).await {
+                Ok(reached) => break (files, tick, reached),
+                Err(trouble) => {
+                    rows_before += rows;
+                    if !self.set_aside(session, &trouble).await? {
+                        let context = format!("the restore is at tick {tick} and cannot go on");
+                        return Err(Failure::new(
+                            Exit::Failed,
+                            anyhow!(trouble.chain()).context(context),
+                        ));
+                    }
+                }
+            }
         };
-        let mut tick = from.tick.id;
-        let applied = apply::apply(&mut files, database, self.up_to, None, |batch, _| {
-            tick = batch.to.tick.id;
-        });
-        let reached = applied.await.map_err(|trouble| {
-            let context = format!("the restore is at tick {tick} and cannot go on");
-            Failure::new(Exit::Failed, anyhow!(trouble.chain()).context(context))
-        })?;
+        reached.done.rows += rows_before;
         match &reached.ahead {
             Some(Ahead::Hole(hole)) => {
                 let text = format!("the archive has a hole after tick {tick}: {}", hole.why);
@@ -212,6 +241,58 @@ impl Restoring<'_> {
                 Ok((reached, newer))
             }
         }
+    }
+
+    async fn position(&self, session: &Session) -> Result<Position, Failure> {
+        let stored = position::find(&**session, self.consumer).await?;
+        Ok(stored.context("the restore's position is gone")?.position)
+    }
+
+    /// Applies what follows, until a table does not take its changes.
+    async fn apply_once(
+        &self,
+        files: &mut Files,
+        mut told: impl FnMut(TickId, u64),
+    ) -> Result<Reached, Trouble> {
+        let job = &self.config.daemon.job_name;
+        let name = ApplicationName::new(Purpose::Apply, job);
+        let database = Database {
+            session: self
+                .into
+                .connect_for(&name, Schema::SUBSCRIBER)
+                .await
+                .map_err(Trouble::connect("database"))?,
+            consumer: self.consumer,
+            on_conflict: self.config.on_conflict,
+            session_role: SessionRole::Replica,
+            chunk_bytes: usize::try_from(self.config.chunk_size).unwrap_or(usize::MAX),
+            max_events: i64::try_from(self.config.max_batch_events).unwrap_or(i64::MAX),
+            beside: !self.is_whole,
+        };
+        let told = |batch: &FileBatch, done: &Done| told(batch.to.tick.id, done.rows);
+        apply::apply(files, database, self.up_to, None, told).await
+    }
+
+    /// Parks a table that does not take its changes, with the reason, so that the others go on; false: the trouble is
+    /// not one of a table alone.
+    async fn set_aside(&self, session: &Session, trouble: &Trouble) -> Result<bool, Failure> {
+        let Trouble::Table(of_table) = trouble else {
+            return Ok(false);
+        };
+        let table = of_table.table();
+        let Some(row) = table_state::find(&**session, self.consumer, table).await? else {
+            return Ok(false);
+        };
+        let at = self.position(session).await?.tick;
+        let why = Why {
+            error: trouble.log_line(),
+            detail: Some(trouble.chain()),
+            advice: trouble.advice().unwrap_or_default().to_owned(),
+        };
+        let Ok(step) = table_state::step(&row.stand, Deed::TakeOut(at, why)) else {
+            return Ok(false);
+        };
+        Ok(table_state::take_step(&**session, self.consumer, table, &step).await?)
     }
 
     fn newer(&self, files: &Files) -> Vec<TableName> {

@@ -13,6 +13,7 @@ use sql::{
     subscriber::restore,
 };
 use tokio::task::JoinSet;
+use tokio_postgres::error::SqlState;
 
 use super::{
     entries::{Entry, Kind, entries, of_ours},
@@ -123,28 +124,42 @@ impl BaseSchema {
                 break;
             };
             let (entry, session, made) = ended.context("building an index broke off")?;
-            made.with_context(|| could_not(&entry))?;
+            // An index of what is made later, such as a materialized view that needs a key, waits for that.
+            if !made.as_ref().is_err_and(lacks_its_table) {
+                made.with_context(|| could_not(&entry))?;
+            }
             idle.push(session);
         }
+        let done = restore::done(&**session, restoring.consumer).await?;
+        let waits = !self.of_kind(Kind::Index, &done).is_empty();
         for entry in self.of_kind(Kind::Attach, &done) {
-            self.one(restoring, session, entry).await?;
+            let attached = self.one(restoring, session, entry).await;
+            if !waits {
+                attached?;
+            }
         }
         Ok(())
     }
 
-    /// Makes all that is left. Gives what was left out.
+    /// Makes all that is left, in the order of the list. Gives what was left out: where a table was not restored to the
+    /// end that may be a foreign key.
     pub(super) async fn finish(
         &self,
         restoring: &Restoring<'_>,
         session: &Session,
+        lacks_rows: bool,
     ) -> Result<Vec<String>, Failure> {
         let done = restore::done(&**session, restoring.consumer).await?;
         let mut left_out = Vec::new();
-        for entry in self.of_kind(Kind::ForeignKey, &done) {
-            self.one(restoring, session, entry).await?;
-        }
-        for entry in self.of_kind(Kind::Other, &done) {
-            self.one(restoring, session, entry).await?;
+        let entries = self.after.iter();
+        for entry in entries.filter(|one| one.kind != Kind::Trigger && !done.contains(&note(one))) {
+            let made = self.one(restoring, session, entry).await;
+            match made {
+                Err(failure) if lacks_rows && entry.kind == Kind::ForeignKey => {
+                    left_out.push(format!("{}: {:#}", entry.label, failure.error));
+                }
+                made => made?,
+            }
         }
         // Last of all, so that no event trigger fires for what is made.
         for entry in self.of_kind(Kind::Trigger, &done) {
@@ -182,6 +197,12 @@ impl BaseSchema {
         let made = step(session, restoring.consumer, &note(entry), &script).await;
         Ok(made.with_context(|| could_not(entry))?)
     }
+}
+
+/// Whether a statement failed because the table that it is about is not there.
+fn lacks_its_table(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<tokio_postgres::Error>();
+    error.is_some_and(|error| error.code() == Some(&SqlState::UNDEFINED_TABLE))
 }
 
 fn note(entry: &Entry) -> String {

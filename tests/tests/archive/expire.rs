@@ -159,6 +159,19 @@ fn bases_and_segments_that_nothing_needs_go_and_a_killed_run_is_finished_by_the_
     let left = segments(&replication);
     assert_eq!(left, old[went..]);
     assert_eq!(states(&replication), ["KEEP:STANDALONE", "", "VALID"]);
+    // What stands alone comes back at its own tick, and at no other: that is said before anything is done.
+    let tick = bases[0].split('-').nth(1).unwrap();
+    replication.provider.create_db("alone");
+    let into = replication.provider.socket_conninfo("alone");
+    let restore = |to: &str| {
+        let args = ["restore", "--into", &into, "--base", &bases[0], "--to", to];
+        replication.replay.run(&args)
+    };
+    restore("latest")
+        .code(3)
+        .says(&["serves to restore to that tick only"]);
+    let said = restore(tick).ok().stdout;
+    assert!(said.contains(&format!("restored to tick {tick}")), "{said}");
     // The first segment that is left is no gap, and a second run has nothing to do.
     assert_whole(&replication);
     assert_eq!(expire(&[]).ok().stdout, "");

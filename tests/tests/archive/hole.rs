@@ -10,7 +10,11 @@ use super::{SOON, assert_whole, frames, made, queue_has, root, running};
 #[test]
 fn what_the_queue_gave_away_is_a_hole_with_a_reason_and_the_archive_goes_on_behind_it() {
     let replication = made(&Server::debian15(), "", "");
-    running(&replication, "create table t (id int primary key, v text)");
+    running(
+        &replication,
+        "create table t (id int primary key, v text); create table other (id int primary key)",
+    );
+    replication.replay.run(&["base"]).ok();
     replication.on_provider("insert into t values (1, 'kept')");
     assert_whole(&replication);
     replication.replay.run(&["stop"]).ok();
@@ -67,6 +71,21 @@ fn what_the_queue_gave_away_is_a_hole_with_a_reason_and_the_archive_goes_on_behi
     );
     let why = list[1]["hole"]["why"].as_str().unwrap();
     assert!(why.contains("detached"), "{why}");
+    // What is before it comes back, to its last tick; at or behind it nothing does.
+    let restore = |db: &str, to: &str| {
+        replication.provider.create_db(db);
+        let into = replication.provider.socket_conninfo(db);
+        replay.run(&["restore", "--into", &into, "--to", to])
+    };
+    let last = list[1]["hole"]["after"][1].to_string().replace('"', "");
+    restore("before", &last).ok();
+    assert_eq!(
+        replication.provider.psql("before", "select id, v from t"),
+        "1|kept"
+    );
+    restore("behind", "latest")
+        .code(3)
+        .says(&["events are missing after tick"]);
     let frames = frames(&replication);
     let last = frames
         .iter()
@@ -74,11 +93,25 @@ fn what_the_queue_gave_away_is_a_hole_with_a_reason_and_the_archive_goes_on_behi
         .last()
         .unwrap();
     assert_eq!(Some(super::as_text(last)), queue_has(&replication).pop());
+
+    // A table that cannot follow is left where it was, and the others go on.
+    replay.run(&["base"]).ok();
+    replication.on_provider("alter table t add column extra int");
+    replication.on_provider("insert into t values (10000, 'x', 1)");
+    replication.on_provider("insert into other values (1)");
+    assert_whole(&replication);
+    restore("aside", "latest")
+        .code(1)
+        .says(&["not restored: public.t", "extra"]);
+    assert_eq!(
+        replication.provider.psql("aside", "select id from other"),
+        "1"
+    );
     replication.assert_clean(&["archive hole", "queue", "consumer"]);
 
     // A mount point without its disk is no place to begin anew.
     replay.run(&["stop"]).ok();
-    replication.on_provider("insert into t values (10000, 'waits')");
+    replication.on_provider("insert into t values (10001, 'waits')");
     fs::rename(
         root(&replication),
         root(&replication).with_file_name("disk"),

@@ -24,6 +24,7 @@ const SCHEMA: &str = "create type mood as enum ('sad', 'glad'); \
                      at timestamptz not null default clock_timestamp()); \
      create index t_v on t (v); create view seen as select id, v from t where m = 'glad'; \
      create materialized view counted as select count(*) from t; \
+     create materialized view by_key as select id, v from t group by id; create unique index on by_key (id); \
      create function note() returns trigger language plpgsql as $$ begin return new; end $$; \
      create trigger note before insert on t for each row execute procedure note(); \
      grant select on t to app; alter table u owner to app; comment on table t is 'the rows'";
