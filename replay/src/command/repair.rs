@@ -21,7 +21,7 @@ use super::{
     compare::{All, Done, Table, WhatArgs},
     label,
 };
-use crate::compare::{Difference, Kind, fields, run_again};
+use crate::compare::{Difference, Kind, fields, has_null, run_again};
 
 /// Rows whose values are held at once.
 const AT_ONCE: usize = 100;
@@ -67,7 +67,18 @@ pub(super) fn refusal(done: &Done<'_>) -> Option<String> {
         let rows = done.report.differences.len();
         return Some(format!("{rows} rows differ and the rest was not compared"));
     }
+    if has_nameless(done) {
+        return Some(NAMELESS.to_owned());
+    }
     done.comparison.no_repair().map(str::to_owned)
+}
+
+/// What is said of rows that no key finds.
+const NAMELESS: &str = "a row on the subscriber has no value in its key";
+
+fn has_nameless(done: &Done<'_>) -> bool {
+    let rows = &done.report.differences;
+    done.comparison.has_key() && rows.iter().any(|one| has_null(&one.key))
 }
 
 /// Has the rows made equal, waits for it, and looks at them again.
@@ -159,10 +170,13 @@ async fn wait(table: &Table<'_>) -> Result<(), Failure> {
 async fn print(table: &Table<'_>, done: &Done<'_>) -> Result<(), Failure> {
     let comparison = &done.comparison;
     let (name, keys) = (&table.row.table, comparison.key_names());
-    if keys.is_empty() {
-        let text = format!(
-            "table {name}: there are no statements for its rows: they are not told apart by a key"
-        );
+    let nameless = if keys.is_empty() {
+        Some("they are not told apart by a key")
+    } else {
+        has_nameless(done).then_some(NAMELESS)
+    };
+    if let Some(why) = nameless {
+        let text = format!("table {name}: there are no statements for its rows: {why}");
         return Err(Failure::message(Exit::Part, text)
             .with_hint(format!("copy the table again: replay resync {name} --swap")));
     }

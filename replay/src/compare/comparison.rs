@@ -22,7 +22,7 @@ use super::{
 use crate::trouble::Trouble;
 
 /// Rows of a stretch of keys. Each question takes a fraction of a second, and a stretch that differs is listed whole.
-const STRETCH: u32 = 50_000;
+pub(super) const STRETCH: u32 = 50_000;
 
 /// Time between two looks for a tick or a position.
 const LOOK: Duration = Duration::from_millis(10);

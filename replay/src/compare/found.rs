@@ -6,11 +6,11 @@ use rand::RngExt as _;
 use sql::provider;
 
 use super::{
-    comparison::{Comparison, Stop},
+    comparison::{Comparison, STRETCH, Stop},
     groups::{per_million, rows, sets, swapped},
-    judge::{self, Look, Memory, ROUNDS, Verdict},
-    report::{Difference, Report, record},
-    statements::{Groups, Range, Sample, Side, fields},
+    judge::{self, Kind, Look, Memory, ROUNDS, Verdict},
+    report::{Difference, Report},
+    statements::{Groups, Range, Sample, Side, fields, has_null, record},
 };
 
 /// Keys that are looked at with one question.
@@ -81,6 +81,7 @@ impl Found<'_, '_> {
             upto: None,
         };
         range.upto = comparison.border(range.after.as_deref()).await?;
+        let mut is_first = true;
         loop {
             let next = async {
                 match &range.upto {
@@ -88,7 +89,9 @@ impl Found<'_, '_> {
                     Some(upto) => comparison.border(Some(upto)).await,
                 }
             };
-            let is_chosen = rand::rng().random::<f64>() < comparison.options.share;
+            // A sample of a table with one stretch would else most often be empty.
+            let is_chosen = is_first || rand::rng().random::<f64>() < comparison.options.share;
+            is_first = false;
             let next = if is_chosen {
                 let by_key = range != Range::default();
                 let sums = comparison.both(by_key, |side| side.sums(&range, None, None));
@@ -96,10 +99,13 @@ impl Found<'_, '_> {
                 let (sums, next) = futures::join!(sums, next);
                 let ((here, there), next) = (sums?, next?);
                 self.report.rows += rows(&here);
-                if here != there {
+                if here != there && rows(&there) > 2 * u64::from(STRETCH) {
+                    // The stretch was measured on the provider, and the subscriber may have any number of rows in it.
+                    self.within(&range, by_key, None).await?;
+                } else if here != there {
                     let lists = comparison.both(by_key, |side| side.list(&range, None, None));
                     let (here, there) = lists.await?;
-                    self.candidates.extend(judge::differing(&here, &there));
+                    self.gather(&here, &there);
                 }
                 next
             } else {
@@ -133,11 +139,30 @@ impl Found<'_, '_> {
             salt: rand::rng().random(),
         });
         let range = Range::default();
+        self.report.rows = self.within(&range, false, sample.as_ref()).await?;
+        if self.report.rows == 0 && sample.is_some() {
+            // The sample of a small table can be empty, which would say nothing.
+            self.report.rows = self.within(&range, false, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares a stretch by groups, of which so many are listed at once that the lists are bounded. Gives the number
+    /// of the provider's rows.
+    async fn within(
+        &mut self,
+        range: &Range,
+        by_key: bool,
+        sample: Option<&Sample>,
+    ) -> Result<u64, Stop> {
+        let comparison = self.comparison;
         let mut into = Groups::FEW;
         let (here, there, differing) = loop {
-            let sums = |side: &Side| side.sums(&range, Some(into), sample.as_ref());
-            let (here, there) = comparison.both(false, sums).await?;
-            self.report.rows = rows(&here);
+            let sums = |side: &Side| side.sums(range, Some(into), sample);
+            let (here, there) = comparison.both(by_key, sums).await?;
+            if *range == Range::default() {
+                self.report.rows = rows(&here);
+            }
             (self.tell)(self.report);
             let differing = judge::differing(&swapped(&here), &swapped(&there));
             let is_much = sets(&differing, &here, &there).len() > 1;
@@ -147,18 +172,35 @@ impl Found<'_, '_> {
             into = Groups::MANY;
         };
         for groups in sets(&differing, &here, &there) {
-            let lists = comparison.both(false, |side| {
-                side.list(&range, Some((into, &groups)), sample.as_ref())
+            let lists = comparison.both(by_key, |side| {
+                side.list(range, Some((into, &groups)), sample)
             });
             let (here, there) = lists.await?;
-            self.candidates.extend(judge::differing(&here, &there));
+            self.gather(&here, &there);
             self.settle().await?;
             (self.tell)(self.report);
             if self.report.is_cut {
                 break;
             }
         }
-        Ok(())
+        Ok(rows(&here))
+    }
+
+    /// Notes which rows of two lists may differ. A row without a value in its key cannot be looked up, and the provider
+    /// has no such row.
+    fn gather(&mut self, here: &[String], there: &[String]) {
+        let has_key = self.comparison.has_key();
+        for key in judge::differing(here, there) {
+            if !has_key || !has_null(&key) {
+                self.candidates.push(key);
+            } else if self.known.insert((None, Some(key.clone()))) {
+                self.report.differences.push(Difference {
+                    key,
+                    kind: Kind::Extra,
+                    columns: Vec::new(),
+                });
+            }
+        }
     }
 
     /// Looks at the candidates until each is known to be equal, to differ, or to be followed.
@@ -166,12 +208,16 @@ impl Found<'_, '_> {
         let candidates = std::mem::take(&mut self.candidates);
         for some in candidates.chunks(LOOKED_AT) {
             self.settle_some(some).await?;
-            if self.report.differences.len() > self.comparison.options.most {
-                self.report.is_cut = true;
+            if self.is_much() {
                 break;
             }
         }
+        self.report.is_cut |= self.is_much();
         Ok(())
+    }
+
+    fn is_much(&self) -> bool {
+        self.report.differences.len() > self.comparison.options.most
     }
 
     async fn settle_some(&mut self, candidates: &[String]) -> Result<(), Stop> {
@@ -218,7 +264,11 @@ impl Found<'_, '_> {
         let shown = of_here.clone().or_else(|| of_there.clone());
         if self.known.insert((of_here, of_there)) {
             self.report.differences.push(Difference {
-                key: shown.unwrap_or_else(|| key.to_owned()),
+                key: self
+                    .comparison
+                    .plan
+                    .here
+                    .shown(&shown.unwrap_or_else(|| key.to_owned())),
                 kind,
                 columns: columns
                     .iter()

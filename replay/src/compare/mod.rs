@@ -24,5 +24,5 @@ pub(crate) use self::{
     found::{run, run_again},
     judge::Kind,
     report::{Difference, Report, describe_key},
-    statements::fields,
+    statements::{fields, has_null, nullable_fields},
 };

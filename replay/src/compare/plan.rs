@@ -154,6 +154,7 @@ impl Sides {
                     type_name: described
                         .get(name)
                         .map_or_else(|| "text".to_owned(), |one| one.base_type.clone()),
+                    is_bits: self.sends(name).is_some(),
                 })
                 .collect(),
             key_values: key_values.clone(),
@@ -204,6 +205,17 @@ impl Sides {
         })
     }
 
+    /// The function that gives the bits of a column's floats, where these are compared bit by bit.
+    fn sends(&self, name: &str) -> Option<&'static str> {
+        let there = self.there.get(name)?;
+        let send = match there.type_name.as_str() {
+            "real" => "float4send",
+            "double precision" => "float8send",
+            _ => return None,
+        };
+        (self.mixed && there.is_of_server && self.here.contains_key(name)).then_some(send)
+    }
+
     /// The values of a column on both sides, over the alias `t`, whose texts are equal if the subscriber has what
     /// replay has written.
     fn values(&self, name: &str) -> (String, String) {
@@ -217,12 +229,7 @@ impl Sides {
         } else {
             plain.clone()
         };
-        let exact = match there.type_name.as_str() {
-            "real" => Some("float4send"),
-            "double precision" => Some("float8send"),
-            _ => None,
-        };
-        match exact.filter(|_| self.mixed && there.is_of_server) {
+        match self.sends(name) {
             // Not a number has many forms, which are all written as one.
             Some(send) => {
                 let bits = |value: &str| {

@@ -2,7 +2,7 @@
 
 use sql::name::quote_ident;
 
-use super::{judge::Kind, statements::fields};
+use super::{judge::Kind, statements::nullable_fields};
 
 /// A row that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,29 +30,27 @@ pub(crate) struct Report {
     pub(crate) upto: Option<String>,
 }
 
-/// A key as a record, each field in double quotes.
-pub(super) fn record(fields: &[String]) -> String {
-    let quoted =
-        |field: &String| format!("\"{}\"", field.replace('\\', "\\\\").replace('"', "\"\""));
-    let fields: Vec<String> = fields.iter().map(quoted).collect();
-    format!("({})", fields.join(","))
-}
-
 /// A key for a person: `id = 5`, `a = 1, b = x`; of a row without a key: its hash.
 pub(crate) fn describe_key(names: &[&str], key: &str) -> String {
     if names.is_empty() {
         return format!("md5 = {key}");
     }
-    let pairs = names.iter().zip(fields(key));
+    let pairs = names.iter().zip(nullable_fields(key));
     let pairs: Vec<String> = pairs
-        .map(|(name, value)| format!("{} = {value}", quote_ident(name)))
+        .map(|(name, value)| {
+            let value = value.unwrap_or_else(|| "null".to_owned());
+            format!("{} = {value}", quote_ident(name))
+        })
         .collect();
     pairs.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::statements::{fields, record},
+        *,
+    };
 
     #[test]
     fn a_key_that_is_told_is_the_key_that_is_read() {
@@ -62,5 +60,7 @@ mod tests {
             describe_key(&["A", "b"], "(1,\"x y\")"),
             "\"A\" = 1, b = x y"
         );
+        assert_eq!(describe_key(&["a", "b"], "(,2)"), "a = null, b = 2");
+        assert_eq!(describe_key(&["a"], "()"), "a = null");
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct KeyColumn {
     /// The column's type, with modifiers; of a domain, the type below it: a cast to the domain runs its checks, which
     /// are code of its owner.
     pub(super) type_name: String,
+    /// Its values are floats, which the key's text has bit by bit.
+    pub(super) is_bits: bool,
 }
 
 /// How one side's rows are read.
@@ -176,13 +178,40 @@ impl Side {
         self.of_each(keys, &wanted, &format!("w.n, {c}"))
     }
 
+    /// The values of a key that has no null, each as its type reads it.
+    fn values_of_key(&self, key: &str) -> Vec<String> {
+        let columns = self.key.iter().zip(fields(key));
+        columns
+            .map(|(column, value)| {
+                if column.is_bits {
+                    float_of_bits(&value)
+                } else {
+                    value
+                }
+            })
+            .collect()
+    }
+
+    /// A key as a person reads it, as a record.
+    pub(super) fn shown(&self, key: &str) -> String {
+        if self.key.iter().any(|column| column.is_bits) && !has_null(key) {
+            record(&self.values_of_key(key))
+        } else {
+            key.to_owned()
+        }
+    }
+
     /// One search of the key's index for each key.
     fn of_each(&self, keys: &[&str], wanted: &[(&str, String)], output: &str) -> String {
         let lines: Vec<String> = keys
             .iter()
             .enumerate()
             .map(|(n, key)| {
-                let fields: Vec<String> = fields(key).iter().map(|f| quote_literal(f)).collect();
+                let fields: Vec<String> = self
+                    .values_of_key(key)
+                    .iter()
+                    .map(|f| quote_literal(f))
+                    .collect();
                 format!("({n}, {})", fields.join(", "))
             })
             .collect();
@@ -321,15 +350,42 @@ pub(super) fn text(value: &str) -> String {
     format!("case when num_nulls({value}) = 0 then format('%s', {value}) end")
 }
 
+/// The float that these bits are, in as few digits as bring it back; a text that is no bits stays.
+fn float_of_bits(bits: &str) -> String {
+    match bits.len() {
+        8 => u32::from_str_radix(bits, 16).map(|bits| format!("{:e}", f32::from_bits(bits))),
+        16 => u64::from_str_radix(bits, 16).map(|bits| format!("{:e}", f64::from_bits(bits))),
+        _ => return bits.to_owned(),
+    }
+    .unwrap_or_else(|_| bits.to_owned())
+}
+
+/// Whether a field of a record's text is null.
+pub(crate) fn has_null(record: &str) -> bool {
+    nullable_fields(record).contains(&None)
+}
+
 /// The fields of a record's text that are not null.
 pub(crate) fn fields(record: &str) -> Vec<String> {
+    nullable_fields(record).into_iter().flatten().collect()
+}
+
+/// The fields of a record's text; none: null.
+pub(crate) fn nullable_fields(record: &str) -> Vec<Option<String>> {
     let inner = record
         .strip_prefix('(')
         .and_then(|text| text.strip_suffix(')'));
     sql::event::row::fields(inner.unwrap_or(record).as_bytes())
-        .flatten()
-        .map(|field| String::from_utf8_lossy(&field.unescape()).into_owned())
+        .map(|field| Some(String::from_utf8_lossy(&field?.unescape()).into_owned()))
         .collect()
+}
+
+/// A key as a record, each field in double quotes.
+pub(super) fn record(fields: &[String]) -> String {
+    let quoted =
+        |field: &String| format!("\"{}\"", field.replace('\\', "\\\\").replace('"', "\"\""));
+    let fields: Vec<String> = fields.iter().map(quoted).collect();
+    format!("({})", fields.join(","))
 }
 
 fn where_all(conditions: &[String]) -> String {
@@ -347,6 +403,7 @@ mod tests {
         let column = |name: &str, type_name: &str| KeyColumn {
             name: name.into(),
             type_name: type_name.into(),
+            is_bits: false,
         };
         Side {
             relation: "only public.t".into(),
@@ -407,5 +464,17 @@ mod tests {
     fn the_fields_of_a_key_are_read_as_a_record_writes_them() {
         assert_eq!(fields("(1,\"a \"\"b\"\" \\\\\")"), ["1", "a \"b\" \\"]);
         assert_eq!(fields("(\"\")"), [""]);
+        assert!(has_null("()") && has_null("(1,)") && !has_null("(\"\",1)"));
+    }
+
+    #[test]
+    fn a_float_in_a_key_is_looked_up_by_its_value() {
+        let mut side = side(None);
+        side.key[0].is_bits = true;
+        side.key[0].type_name = "double precision".into();
+        let look = side.look(&["(3fb999999999999a,x)"]);
+        assert!(look.contains("(0, '1e-1', 'x')"), "{look}");
+        assert_eq!(side.shown("(NaN,x)"), "(\"NaN\",\"x\")");
+        assert_eq!(float_of_bits("bf800000"), "-1e0");
     }
 }

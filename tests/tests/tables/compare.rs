@@ -51,7 +51,7 @@ const THERE: &str = "
     create table num (n numeric primary key, v int);
     create table parts (id int primary key, v text);
     create table heap (a int, b text);
-    create table doms (id int primary key, v text);
+    create table doms (id int unique, v text);
     create table there (id int primary key, k int, v text);
     create table odd (id bigint primary key, i int8, s varchar, ts timestamptz, n numeric(10,2), f float8, j jsonb);
     create role alice; grant usage on schema public to alice; alter table words owner to alice;
@@ -98,7 +98,7 @@ fn planted_differences_are_all_found_and_none_is_invented() {
 
     r.on_subscriber(
         "delete from t where id = 7; insert into t (id, v) values (5000, 'extra'), (0, 'first');
-         update doms set v = 'c' where id = 2;
+         update doms set v = 'c' where id = 2; insert into doms values (null, 'z');
          update t set v = v || ' ' where id = 9; update t set extra = 8 where id = 10;
          update t set f = 0, n = 0 where id = 1001; update t set f = 0, v = null where id = 1002;
          update t set n = 1.000, v = '' where id = 1003; update t set f = f + 1e-13 where id = 3;
@@ -117,6 +117,7 @@ fn planted_differences_are_all_found_and_none_is_invented() {
     let at = "the subscriber";
     let mut expected = vec![
         format!("public.doms: id = 2: differs on {at} in v"),
+        format!("public.doms: id = null: only on {at}"),
         format!("public.t: id = 7: missing on {at}"),
         format!("public.t: id = 5000: only on {at}"),
         format!("public.t: id = 0: only on {at}"),
@@ -179,6 +180,23 @@ fn planted_differences_are_all_found_and_none_is_invented() {
     assert!(cut.stdout.contains("differ: "), "{}", cut.stdout);
     let after = named(&r, &["t", "--after", "(300)"]);
     assert_eq!(after.len(), 4, "{after:?}");
+    let after = r
+        .replay
+        .run(&["compare", "t", "--after", "(300)", "--json"])
+        .code(1);
+    assert!(
+        after.stdout.contains("\"complete\": false"),
+        "{}",
+        after.stdout
+    );
+    // A sample is never empty where the table has rows.
+    for table in ["t", "words"] {
+        named(&r, &[table, "--sample", "0.001"]);
+    }
+    r.replay
+        .run(&["repair", "doms"])
+        .code(3)
+        .says(&["has no value in its key"]);
     for (args, code, says) in [
         (&["words", "--after", "(w1)"][..], 3, "leave out --after"),
         (
@@ -408,6 +426,15 @@ fn a_comparison_under_load_names_what_differs_and_nothing_else() {
     let totals = load.stop();
     assert!(totals.committed > 100, "{totals:?}");
     assert!(totals.errors.is_empty(), "{totals:?}");
+
+    // A stretch in which the subscriber has far more rows is listed by parts.
+    r.on_subscriber("insert into big select i, 0, 'v' from generate_series(300000, 410000) i");
+    let many = r.replay.run(&["compare", "big", "--most", "10"]).code(1);
+    assert!(
+        many.stdout.contains("the rest was not compared"),
+        "{}",
+        many.stdout
+    );
 }
 
 #[test]
@@ -419,13 +446,15 @@ fn floats_are_compared_to_the_last_bit_between_servers_that_write_them_different
         .running(
             "create table f (id int primary key, d float8, r real, a float8[], t text);
              insert into f select i, i / 7.0, i / 7.0, array[i / 8.0], 'x' from generate_series(1, 50) i;
+             create table keyed (d float8 primary key, v text);
+             insert into keyed select i / 7.0, 'v' from generate_series(1, 50) i;
              insert into f values (0, 'NaN', '-0', '{NaN}', 'y'), (-1, '-0', 'NaN', null, null),
                  (-2, '1e-300', '1e-30', '{-0}', ''), (-3, 'infinity', '-infinity', '{1e300}', '')",
         );
     r.replay.run(&["compare"]).ok();
     r.on_subscriber(
         "update f set d = d + 2e-16 where id = 1; update f set d = '0' where id = -1;
-         update f set r = float4 '0.42857146' where id = 3",
+         update f set r = float4 '0.42857146' where id = 3; update keyed set v = 'w' where d = float8 '0.42857142857142855'",
     );
     assert_eq!(
         named(&r, &[]),
@@ -433,6 +462,7 @@ fn floats_are_compared_to_the_last_bit_between_servers_that_write_them_different
             "public.f: id = -1: differs on the subscriber in d",
             "public.f: id = 1: differs on the subscriber in d",
             "public.f: id = 3: differs on the subscriber in r",
+            "public.keyed: d = 4.2857142857142855e-1: differs on the subscriber in v",
         ]
     );
 }

@@ -202,7 +202,7 @@ impl<'a> Table<'a> {
             self.one,
             &comparison,
             &report,
-            self.options.share < 1.0,
+            self.options,
             started.elapsed(),
         );
         if self.names_rows {

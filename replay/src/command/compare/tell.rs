@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use sql::name::{TableName, quote_ident};
 
 use super::super::{Job, label};
-use crate::compare::{Comparison, Difference, Kind, Report, describe_key, fields};
+use crate::compare::{
+    Comparison, Difference, Kind, Options, Report, describe_key, nullable_fields,
+};
 
 /// A table's comparison, as it is told.
 pub(in crate::command) struct Told {
@@ -22,6 +24,8 @@ pub(in crate::command) struct Told {
     keys: Vec<String>,
     report: Report,
     sampled: bool,
+    /// It has begun after a key.
+    is_rest: bool,
     seconds: f64,
 }
 
@@ -31,7 +35,7 @@ impl Told {
         one: &SubscriberConfig,
         comparison: &Comparison<'_>,
         report: &Report,
-        sampled: bool,
+        options: &Options,
         took: Duration,
     ) -> Told {
         Told {
@@ -44,7 +48,8 @@ impl Told {
                 .map(str::to_owned)
                 .collect(),
             report: report.clone(),
-            sampled,
+            sampled: options.share < 1.0,
+            is_rest: options.after.is_some(),
             seconds: took.as_secs_f64(),
         }
     }
@@ -124,9 +129,13 @@ impl Told {
             if self.keys.is_empty() {
                 return json!({ "md5": difference.key });
             }
-            let pairs = self.keys.iter().cloned().zip(fields(&difference.key));
+            let pairs = self
+                .keys
+                .iter()
+                .cloned()
+                .zip(nullable_fields(&difference.key));
             pairs
-                .map(|(name, value)| (name, Value::String(value)))
+                .map(|(name, value)| (name, value.map_or(Value::Null, Value::String)))
                 .collect()
         };
         let differing: Vec<Value> = self
@@ -140,7 +149,7 @@ impl Told {
             "table": self.table.to_string(),
             "rows": self.report.rows,
             "equal": differing.is_empty() && !self.report.is_cut,
-            "complete": !self.report.is_cut && !self.sampled,
+            "complete": !self.report.is_cut && !self.sampled && !self.is_rest,
             "in_motion": self.report.in_motion,
             "differing": differing,
             "seconds": self.seconds,
