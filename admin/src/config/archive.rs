@@ -75,7 +75,7 @@ pub(super) const SEGMENT_SIZE: SizeKey = SizeKey {
 pub(super) const BASE_FROM: TextKey = TextKey {
     name: "base_from",
     form: "provider, or the name of a subscriber with db",
-    default: "a subscriber that has all tables, else provider",
+    default: "a subscriber that follows closely and has all tables, else provider",
     range: "",
     reload: Reload::Taken,
 };
@@ -96,7 +96,7 @@ pub(super) const BASE_RATE: SizeKey = SizeKey {
 };
 pub(super) const RETENTION: TextKey = TextKey {
     name: "retention",
-    form: "`RECOVERY WINDOW OF n DAYS`, `WEEKS` or `MONTHS`, or `REDUNDANCY n`",
+    form: "RECOVERY WINDOW OF n DAYS, WEEKS or MONTHS, or REDUNDANCY n",
     default: "none: everything is kept",
     range: "n from 1 to 9999",
     reload: Reload::Taken,
