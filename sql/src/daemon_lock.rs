@@ -1,6 +1,8 @@
 //! The advisory lock of a session that makes one daemon the only one of its kind: the ticker of a database, the replay
 //! of a subscriber, who tells a node's events. The lock ends with the session.
 
+use std::time::{Duration, Instant};
+
 use tokio_postgres::GenericClient;
 
 use crate::error::{Error, column};
@@ -18,7 +20,7 @@ pub enum DaemonLock<'a> {
         /// The name of the consumer.
         consumer: &'a str,
     },
-    /// Who makes a base of an archive, or takes one away; the archive is told by its consumer's name.
+    /// Who makes a base of an archive, which is told by its consumer's name.
     Base {
         /// The name of the consumer.
         consumer: &'a str,
@@ -55,6 +57,28 @@ impl DaemonLock<'_> {
                 let doing = "take the lock of who tells events";
                 try_named(client, "trunkline events", queue, doing).await
             }
+        }
+    }
+}
+
+/// How long a lock is asked for of which the owner may just have ended: its server process ends a moment later.
+const MOMENT: Duration = Duration::from_secs(2);
+
+impl DaemonLock<'_> {
+    /// Takes the lock for the session, as a command does that may follow another one; false: another session has it,
+    /// and keeps it.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn take(&self, client: &impl GenericClient) -> Result<bool, Error> {
+        let began = Instant::now();
+        loop {
+            if self.try_take(client).await? {
+                return Ok(true);
+            } else if began.elapsed() > MOMENT {
+                return Ok(false);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }

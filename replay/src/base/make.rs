@@ -180,14 +180,11 @@ impl Making<'_> {
 
     async fn lock(&self, provider: &Session) -> Result<(), Failure> {
         let consumer = &self.archive.consumer;
-        if (DaemonLock::Base { consumer })
-            .try_take(&**provider)
-            .await?
-        {
+        if (DaemonLock::Base { consumer }).take(&**provider).await? {
             return Ok(());
         }
         let text = format!(
-            "archive {}: another base of it is being made, or one is being taken away",
+            "archive {}: another base of it is being made",
             self.archive.name
         );
         Err(Failure::message(Exit::Running, text))

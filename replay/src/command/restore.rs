@@ -80,11 +80,7 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
         tables,
     };
     let consumer = restore.consumer.as_str();
-    if !args.dry_run
-        && !(DaemonLock::Replay { consumer })
-            .try_take(&*session)
-            .await?
-    {
+    if !args.dry_run && !(DaemonLock::Replay { consumer }).take(&*session).await? {
         let text = "nothing was done: another restore into this database is under way";
         return Err(Failure::message(Exit::Running, text));
     }
@@ -268,10 +264,7 @@ impl Restore<'_> {
             .await
             .context("could not make schema trunkline")?;
         let consumer = self.consumer.as_str();
-        if !(DaemonLock::Replay { consumer })
-            .try_take(&*session)
-            .await?
-        {
+        if !(DaemonLock::Replay { consumer }).take(&*session).await? {
             let text = "another restore into this database is under way";
             return Err(Failure::message(Exit::Running, text));
         }

@@ -152,7 +152,7 @@ async fn take(
     place: &str,
     stop: &str,
 ) -> Result<(), Failure> {
-    if lock.try_take(&**session).await? {
+    if lock.take(&**session).await? {
         return Ok(());
     }
     let text = format!("nothing was taken out: a daemon is at work on {place}");

@@ -45,7 +45,10 @@ pub(super) fn newest(replication: &Replication) -> Value {
     let list = replication.replay.run(&["archive", "list", "--json"]);
     let list: Value = serde_json::from_str(&list.stdout).unwrap();
     let bases = list["bases"].as_array().unwrap();
-    let made = bases.iter().rfind(|base| base["at"].is_array());
+    // Of two that were begun in one second the names do not say which came first.
+    let tick = |base: &&Value| base["at"][1].as_str().unwrap().parse::<i64>().unwrap();
+    let made = bases.iter().filter(|base| base["at"].is_array());
+    let made = made.max_by_key(tick);
     let name = made.expect("a base")["base"].as_str().unwrap();
     let shown = replication
         .replay

@@ -53,7 +53,7 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig, args: &FeedArgs) -> Resu
     );
     let consumer = &into.consumer;
     let lock = DaemonLock::Replay { consumer };
-    if !lock.try_take(&*admin).await? {
+    if !lock.take(&*admin).await? {
         let text = format!(
             "nothing was done: the daemon, or another call of this command, works on {}",
             label(into)
