@@ -175,7 +175,7 @@ impl Making<'_> {
     }
 
     async fn provider(&self) -> Result<Session, Failure> {
-        self.connect(&self.config.provider, Schema::PROVIDER).await
+        self.session(&self.config.provider, Schema::PROVIDER).await
     }
 
     async fn lock(&self, provider: &Session) -> Result<(), Failure> {

@@ -81,7 +81,7 @@ pub(super) struct Kept {
 
 impl Making<'_> {
     /// A session that reads for the base.
-    pub(super) async fn connect(
+    pub(super) async fn session(
         &self,
         to: &ConnectInfo,
         schemas: &[Schema],

@@ -152,7 +152,7 @@ fn select(columns: &str, relation: &TableName, part: &CopyPart) -> String {
 
 /// A further session that reads the snapshot.
 async fn joined(making: &Making<'_>, source: &Source) -> Result<Session, Failure> {
-    let session = making.connect(&source.info, source.schemas).await?;
+    let session = making.session(&source.info, source.schemas).await?;
     base::begin(&*session, &[]).await?;
     base::join(&*session, &source.exported).await?;
     Ok(session)

@@ -169,7 +169,7 @@ async fn off_subscriber(
     one: &SubscriberConfig,
     kept: &[Kept],
 ) -> Result<(Source, Vec<Missing>), Failure> {
-    let session = making.connect(&one.db, Schema::SUBSCRIBER).await?;
+    let session = making.session(&one.db, Schema::SUBSCRIBER).await?;
     for _ in 0..TRIES {
         let (chosen, mut left) = chosen(making, &rows(&session, one).await?, kept);
         let names: Vec<TableName> = chosen.iter().map(|(kept, _)| kept.table.clone()).collect();
@@ -321,7 +321,7 @@ async fn off_provider(
     let mut left: Vec<Missing> = left.map(|one| missing(&one.table, NOT_ASKED_FOR)).collect();
     let names: Vec<TableName> = wanted.iter().map(|one| one.table.clone()).collect();
     let session = making
-        .connect(&making.config.provider, Schema::PROVIDER)
+        .session(&making.config.provider, Schema::PROVIDER)
         .await?;
     base::begin(&*session, &names).await?;
     let tick = tick(provider, &making.config.queue).await?;

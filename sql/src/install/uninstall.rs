@@ -24,11 +24,12 @@ const SCHEMAS: [Schema; 4] = [
 /// How long the locks on tables of users are tried for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whether a database has anything of ours.
+/// Whether a database has anything of ours. All of our schemas are proven by that.
 ///
 /// # Errors
 /// [`Error::Stranger`] for a schema that belongs to somebody else, [`Error::Database`].
 pub async fn is_there(client: &impl GenericClient) -> Result<bool, Error> {
+    prove(client, &SCHEMAS).await?;
     relation_exists(client, Schema::Trunkline, "component").await
 }
 
