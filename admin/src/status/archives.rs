@@ -44,6 +44,12 @@ pub(super) async fn status(
             }))
         }
     };
+    let captured = provider.captured_for(&archive.consumer, asking).await;
+    let (own, captured) = match captured {
+        Ok(captured) => (own, captured),
+        // Nothing captured would look like an archive that keeps nothing.
+        Err(unasked) => (own.and(Err(unasked)), None),
+    };
     let (tick, place) = of_provider.unzip();
     let facts = SubscriberFacts {
         daemon,
@@ -63,9 +69,9 @@ pub(super) async fn status(
         tick: tick.map(|tick| tick.0),
         lag_ticks: facts.provider.as_ref().map(|place| place.ticks),
         pending_events: facts.provider.as_ref().map(|place| place.events),
-        tables: match provider.captured_for(&archive.consumer, asking).await {
-            0 => BTreeMap::new(),
-            count => BTreeMap::from([("archived".to_owned(), count)]),
+        tables: match captured {
+            None | Some(0) => BTreeMap::new(),
+            Some(count) => BTreeMap::from([("archived".to_owned(), count)]),
         },
         ..unknown(
             Some(archive.name.clone()),

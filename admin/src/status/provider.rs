@@ -178,17 +178,24 @@ impl Provider {
         self.asked.as_ref().map(|asked| &asked.sessions)
     }
 
-    /// How many tables are captured for a consumer; 0: none, or the provider cannot be asked.
-    pub(super) async fn captured_for(&self, consumer: &str, asking: &Asking) -> u64 {
+    /// How many tables are captured for a consumer; none: the provider cannot be asked, which its own state says.
+    ///
+    /// # Errors
+    /// It could be asked for all else, and not for this.
+    pub(super) async fn captured_for(
+        &self,
+        consumer: &str,
+        asking: &Asking,
+    ) -> Result<Option<u64>, Unasked> {
         let Some(asked) = &self.asked else {
-            return 0;
+            return Ok(None);
         };
         let captures = asking.ask(async {
             Ok(sql::provider::captures(&*asked.session, Some(&asked.queue.name)).await?)
         });
-        let captures = captures.await.unwrap_or_default();
+        let captures = captures.await?;
         let tables = captures.iter().filter(|one| one.is_table_of(consumer));
-        tables.count() as u64
+        Ok(Some(tables.count() as u64))
     }
 
     async fn at(
