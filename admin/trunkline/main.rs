@@ -3,6 +3,7 @@
 mod capture;
 mod check;
 mod consumer;
+mod doctor;
 mod events;
 mod failover;
 mod fence;
@@ -31,6 +32,7 @@ use futures::future::{join, join_all};
 use crate::capture::CaptureCommand;
 use crate::check::CheckArgs;
 use crate::consumer::ConsumerCommand;
+use crate::doctor::DoctorArgs;
 use crate::events::EventsArgs;
 use crate::failover::FailoverArgs;
 use crate::fence::{FenceArgs, UnfenceArgs};
@@ -78,6 +80,11 @@ enum Command {
     /// hours; replication 60 and 600 s. A table
     /// that is parked is critical, one that is not ok or a conflict of the last day a warning.
     Check(CheckArgs),
+    /// What stands in the way of an installation or an upgrade: exit codes as check has them
+    ///
+    /// Looks at one database or at two, before anything is installed there, and only reads. Each finding has the
+    /// command that mends it; what the role may not see is told as unknown.
+    Doctor(Box<DoctorArgs>),
     /// Queues: list, create, drop, set, info
     ///
     /// A queue is looked for in the database of the config file (a replay's provider); with several, in each of them.
@@ -156,7 +163,7 @@ enum Command {
     Documents(Documents),
 }
 
-/// The exit code of a `check` that could not be made, whatever the reason: 2 would mean "critical".
+/// The exit code of a `check` or a `doctor` that could not be made, whatever the reason: 2 would mean "critical".
 const UNKNOWN: u8 = 3;
 
 fn main() -> ExitCode {
@@ -168,13 +175,13 @@ fn main() -> ExitCode {
     run(&args).unwrap_or_else(|failure| failure.print())
 }
 
-/// Whether a command line that could not be parsed is a `check`, by its first word that is not an option.
+/// Whether a command line that could not be parsed is a `check` or a `doctor`, by its first word that is not an option.
 fn means_check(mut args: impl Iterator<Item = OsString>) -> bool {
     while let Some(arg) = args.next() {
         if arg == "-c" || arg == "--config" {
             args.next();
         } else if !arg.as_encoded_bytes().starts_with(b"-") {
-            return arg == "check";
+            return arg == "check" || arg == "doctor";
         }
     }
     false
@@ -196,6 +203,25 @@ fn run_check(args: &CheckArgs, common: &CommonArgs) -> ExitCode {
         // Nagios shows standard output only. If standard output cannot be written, that failure has been printed
         // before.
         let _ = output::print(&check::not_done(&failure));
+    }
+    code.into()
+}
+
+fn run_doctor(args: &DoctorArgs, common: &CommonArgs) -> ExitCode {
+    let mut code = UNKNOWN;
+    let configs = match args.needs_config() {
+        true => load_configs(common),
+        false => Ok(Vec::new()),
+    };
+    let done = configs.and_then(|configs| {
+        cli::run_command("trunkline", common, async {
+            code = doctor::run(args, &configs, common).await?.code();
+            Ok(Exit::Done)
+        })
+    });
+    if let Err(failure) = done {
+        failure.print();
+        return UNKNOWN.into();
     }
     code.into()
 }
@@ -272,6 +298,7 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
             return Ok(probe::run(probe, &configs, &args.common));
         }
         Command::Check(check) => return Ok(run_check(check, &args.common)),
+        Command::Doctor(doctor) => return Ok(run_doctor(doctor, &args.common)),
         Command::Documents(documents) => documents.run(Args::command()),
     };
     done.map(ExitCode::from)

@@ -28,6 +28,7 @@ pub mod base; // what a base of an archive asks of the databases
 pub mod beyond; // what a subscriber has applied that the later provider never had
 pub mod columns; // the types of a table's columns, from the catalog
 pub mod daemon_lock; // the lock that makes a daemon the only one of its kind
+pub mod doctor; // what a database says of itself before anything is installed
 pub mod event_log; // what has happened to a node, which programs beside it are told
 pub mod failover; // nodes are held, and one of them takes the place of a provider that is off
 pub mod lost; // what a provider of the past has taken that the later one never had

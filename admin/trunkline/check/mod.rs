@@ -18,7 +18,8 @@ use admin::status::{self, Asking, Promotable};
 use clap::ValueEnum as _;
 use futures::future::{join, join_all};
 
-use self::finding::{Check, Finding, Level, Limits};
+pub(crate) use self::finding::Level;
+use self::finding::{Check, Finding, Limits};
 use crate::places::{self, Located, PlaceArgs};
 
 /// What is checked, against which limits, and how it is told.

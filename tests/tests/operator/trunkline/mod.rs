@@ -2,6 +2,7 @@
 
 mod capture;
 mod check;
+mod doctor;
 mod page;
 mod queue;
 mod status;

@@ -125,6 +125,10 @@ const UNPROVEN: &[(&str, &str)] = &[
         "admin/trunkline/check/versions.rs",
         "`installed::components` proves",
     ),
+    (
+        "admin/trunkline/doctor/mod.rs",
+        "asks views and catalogs of the server only",
+    ),
     ("admin/trunkline/probe.rs", "`role::serves` proves first"),
     (
         "admin/trunkline/places.rs",
