@@ -22,6 +22,10 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 pub(crate) struct Pace {
     /// Time between two looks for queues to tick, while there are queues to tick.
     pub(crate) loop_delay: Duration,
+    /// The part of the time that making ticks may take, percent.
+    pub(crate) tick_cost: u64,
+    /// The longest wait that `tick_cost` asks for.
+    pub(crate) max_lag: Duration,
     /// Time between two rounds of maintenance.
     pub(crate) maint_delay: Duration,
     /// Longest wait before a failed database is tried again, and between two looks at the retry queue.
@@ -32,15 +36,19 @@ impl Pace {
     pub(crate) fn of(config: &TickerConfig) -> Self {
         Self {
             loop_delay: config.loop_delay,
+            tick_cost: config.tick_cost,
+            max_lag: config.max_lag,
             maint_delay: config.maint_delay,
             retry_delay: config.retry_delay,
         }
     }
 
-    /// The wait before the next look, given the time since the last look that found a queue to tick.
-    pub(crate) fn look_delay(&self, quiet_for: Duration) -> Duration {
+    /// The time from one look to the next, given the time since the last look that found a queue to tick, and the time
+    /// that a look with ticks takes.
+    pub(crate) fn look_delay(&self, quiet_for: Duration, round: Duration) -> Duration {
         if quiet_for < BUSY_FOR {
-            self.loop_delay
+            let affordable = round.mul_f64(100.0 / self.tick_cost as f64);
+            self.loop_delay.max(affordable.min(self.max_lag))
         } else {
             (self.loop_delay * IDLE_FACTOR).min(IDLE_DELAY_MAX.max(self.loop_delay))
         }
@@ -49,6 +57,29 @@ impl Pace {
     /// The rests between tries: they grow to `retry_delay`.
     pub(crate) fn rests(&self) -> Rests {
         Rests::new(FIRST_RETRY, self.retry_delay)
+    }
+}
+
+/// How long a look with ticks takes of late. On a busy server it takes longer: it waits for a processor, and for the
+/// disk.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Rounds {
+    mean: Option<Duration>,
+}
+
+impl Rounds {
+    /// How much a new round counts: a tenth, so that one slow round does not make the ticks seldom.
+    const WEIGHT: f64 = 0.1;
+
+    /// Adds a round.
+    pub(crate) fn add(&mut self, round: Duration) {
+        let before = self.mean.unwrap_or(round);
+        self.mean = Some(before.mul_f64(1.0 - Self::WEIGHT) + round.mul_f64(Self::WEIGHT));
+    }
+
+    /// The time of a round; zero before the first one.
+    pub(crate) fn mean(&self) -> Duration {
+        self.mean.unwrap_or_default()
     }
 }
 
@@ -64,27 +95,56 @@ mod tests {
     fn pace(loop_delay: Duration) -> Pace {
         Pace {
             loop_delay,
+            tick_cost: 5,
+            max_lag: Duration::from_millis(80),
             maint_delay: Duration::from_secs(600),
             retry_delay: Duration::from_secs(30),
         }
     }
 
+    const MILLI: Duration = Duration::from_millis(1);
+
     #[test]
     fn a_quiet_database_is_looked_at_ten_times_less_often() {
-        let pace = pace(Duration::from_millis(20));
-        assert_eq!(pace.look_delay(Duration::ZERO), Duration::from_millis(20));
-        assert_eq!(
-            pace.look_delay(Duration::from_secs(9)),
-            Duration::from_millis(200)
-        );
+        let pace = pace(20 * MILLI);
+        assert_eq!(pace.look_delay(Duration::ZERO, MILLI), 20 * MILLI);
+        let quiet = Duration::from_secs(9);
+        assert_eq!(pace.look_delay(quiet, 9 * MILLI), 200 * MILLI);
     }
 
     #[test]
     fn a_slow_pace_stays_what_the_config_says() {
         let pace = pace(Duration::from_secs(5));
+        for quiet in [Duration::ZERO, Duration::from_secs(9)] {
+            assert_eq!(pace.look_delay(quiet, MILLI), Duration::from_secs(5));
+        }
+    }
+
+    #[test]
+    fn slow_ticks_are_made_more_seldom_up_to_max_lag() {
+        let mut pace = pace(20 * MILLI);
+        let delays = |pace: &Pace| {
+            [0, 1, 2, 3, 9].map(|round| pace.look_delay(Duration::ZERO, round * MILLI))
+        };
         assert_eq!(
-            pace.look_delay(Duration::from_secs(9)),
-            Duration::from_secs(5)
+            delays(&pace),
+            [20, 20, 40, 60, 80].map(|delay| delay * MILLI)
         );
+        pace.tick_cost = 100;
+        assert_eq!(delays(&pace), [20 * MILLI; 5]);
+        pace.tick_cost = 1;
+        pace.max_lag = 10 * MILLI;
+        assert_eq!(delays(&pace), [20 * MILLI; 5], "loop_delay is the least");
+    }
+
+    #[test]
+    fn one_slow_round_among_quick_ones_counts_a_tenth() {
+        let mut rounds = Rounds::default();
+        assert_eq!(rounds.mean(), Duration::ZERO);
+        for _ in 0..50 {
+            rounds.add(MILLI);
+        }
+        rounds.add(11 * MILLI);
+        assert_eq!(rounds.mean().as_micros(), 2000);
     }
 }

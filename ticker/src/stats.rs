@@ -1,6 +1,7 @@
 //! Counters of the whole process, for the `stats` line of the log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What happened since the last line, and what holds now.
 #[derive(Debug, Default)]
@@ -9,12 +10,20 @@ pub(crate) struct Stats {
     errors: AtomicU64,
     retried: AtomicU64,
     ticking: AtomicU64,
+    /// Milliseconds.
+    longest_delay: AtomicU64,
 }
 
 impl Stats {
     /// Counts a committed tick.
     pub(crate) fn ticked(&self) {
         self.ticks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes the time from a look that found a queue to tick to the next one.
+    pub(crate) fn paced(&self, delay: Duration) {
+        let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.longest_delay.fetch_max(millis, Ordering::Relaxed);
     }
 
     /// Counts a logged failure.
@@ -35,8 +44,10 @@ impl Stats {
 
     /// Writes the line and begins a new period.
     pub(crate) fn log(&self) {
+        let longest = Duration::from_millis(self.longest_delay.swap(0, Ordering::Relaxed));
         tracing::info!(
             ticks = self.ticks.swap(0, Ordering::Relaxed),
+            longest_delay = longest.as_secs_f64(),
             databases = self.ticking.load(Ordering::Relaxed),
             retried = self.retried.swap(0, Ordering::Relaxed),
             errors = self.errors.swap(0, Ordering::Relaxed),

@@ -12,6 +12,7 @@ use sql::{Class, Error};
 
 use crate::database::Database;
 use crate::history::History;
+use crate::pace::Rounds;
 
 /// The queues whose tick failed.
 #[derive(Default)]
@@ -41,6 +42,7 @@ pub(crate) async fn run(
     let statements = TickStatements::prepare(&**session, maker).await?;
     let mut failures = Failures::default();
     let mut last_work = Instant::now();
+    let mut rounds = Rounds::default();
     while !database.stop.is_cancelled() {
         beat.beat();
         let started = Instant::now();
@@ -81,8 +83,14 @@ pub(crate) async fn run(
         if ticked_any && maker == Maker::Trunkline {
             history.note_if_due(session).await?;
         }
+        if ticked_any {
+            rounds.add(started.elapsed());
+        }
         let pace = *database.pace.borrow();
-        let delay = pace.look_delay(last_work.elapsed());
+        let delay = pace.look_delay(last_work.elapsed(), rounds.mean());
+        if ticked_any {
+            database.stats.paced(delay);
+        }
         // The delay counts from start to start, so that slow looks do not make the ticks rarer; but there always is a
         // pause.
         let rest = delay.saturating_sub(started.elapsed()).max(SHORTEST_PAUSE);

@@ -9,8 +9,8 @@ use super::daemon_keys::DaemonConfig;
 use super::databases::{self, Referred};
 use super::document::{Document, Section};
 use super::file::{self, ConfigErrors, absolute, process_env};
-use super::key::{self, Key, Reload, TextKey, TimeKey};
-use super::value::TimeRange;
+use super::key::{self, Key, NumberKey, Reload, TextKey, TimeKey};
+use super::value::{NumberRange, TimeRange};
 use super::{daemon_keys, names};
 
 /// Everything that `etc/ticker.toml` says.
@@ -28,6 +28,10 @@ pub struct TickerConfig {
     pub maint_delay: Duration,
     /// Time between two looks for work while there is work.
     pub loop_delay: Duration,
+    /// The part of the time that making ticks may take, percent; ticks are made more seldom where they would take more.
+    pub tick_cost: u64,
+    /// The longest time between two looks for work that `tick_cost` asks for.
+    pub max_lag: Duration,
     /// Time before a failed database is tried again, and between two looks at the retry queue.
     pub retry_delay: Duration,
     /// Time between two `stats` lines of the log.
@@ -78,6 +82,21 @@ const LOOP_DELAY: TimeKey = TimeKey {
     range: TimeRange::millis(1, 3_600_000),
     reload: Reload::Taken,
 };
+const TICK_COST: NumberKey = NumberKey {
+    name: "tick_cost",
+    default: 5,
+    range: NumberRange {
+        least: 1,
+        most: 100,
+    },
+    reload: Reload::Taken,
+};
+const MAX_LAG: TimeKey = TimeKey {
+    name: "max_lag",
+    default: Duration::from_millis(80),
+    range: TimeRange::millis(1, 3_600_000),
+    reload: Reload::Taken,
+};
 const RETRY_DELAY: TimeKey = TimeKey {
     name: "retry_delay",
     default: Duration::from_secs(30),
@@ -86,12 +105,14 @@ const RETRY_DELAY: TimeKey = TimeKey {
 };
 
 /// The keys of `[ticker]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 6] = [
+pub(super) const KEYS: [&dyn Key; 8] = [
     &DB,
     &DATABASES,
     &QUEUES,
     &MAINT_DELAY,
     &LOOP_DELAY,
+    &TICK_COST,
+    &MAX_LAG,
     &RETRY_DELAY,
 ];
 
@@ -130,6 +151,8 @@ fn read(section: &Section<'_>, file: PathBuf, mode: u32) -> Option<TickerConfig>
     let queues = names::queues(section, QUEUES.name);
     let maint_delay = section.time(&MAINT_DELAY);
     let loop_delay = section.time(&LOOP_DELAY);
+    let tick_cost = section.number(&TICK_COST);
+    let max_lag = section.time(&MAX_LAG);
     let retry_delay = section.time(&RETRY_DELAY);
     let stats_period = section.time(&daemon_keys::STATS_PERIOD);
     let db = match (db, section.has(DB.name), section.has(DATABASES.name)) {
@@ -155,6 +178,8 @@ fn read(section: &Section<'_>, file: PathBuf, mode: u32) -> Option<TickerConfig>
         queues,
         maint_delay,
         loop_delay,
+        tick_cost,
+        max_lag,
         retry_delay,
         stats_period,
     })

@@ -290,7 +290,7 @@ fn one_ticker_serves_all_databases_that_have_the_queue() {
 #[test]
 fn a_wrong_config_at_reload_is_refused_and_a_right_one_followed() {
     let (cluster, scratch) = (Cluster::start(), Scratch::new());
-    let daemons = one(&scratch, &cluster, "");
+    let daemons = one(&scratch, &cluster, "stats_period = 0.1\n");
     let node = &daemons.0[0];
     node.run(&["install"]).ok();
     node.run(&["start", "-d"]).ok();
@@ -307,7 +307,7 @@ fn a_wrong_config_at_reload_is_refused_and_a_right_one_followed() {
         .ok();
     std::fs::write(
         &node.config,
-        format!("{good}databases = [\"more\", \"postgres\"]\n"),
+        format!("{good}databases = [\"more\", \"postgres\"]\ntick_cost = 1\nloop_delay = 0.001\nmax_lag = 60\n"),
     )
     .unwrap();
     node.run(&["reload"]).ok();
@@ -316,6 +316,18 @@ fn a_wrong_config_at_reload_is_refused_and_a_right_one_followed() {
     });
     assert_ticks(&Session::new(&cluster, "more"));
     assert_ticks(&Session::new(&cluster, "postgres"));
+    // A tick takes more than 0.05 ms, of which one percent of the time has room for two hundred a second at the most.
+    wait_until("a pace that the ticks' cost sets", SOON, || {
+        assert_ticks(&Session::new(&cluster, "more"));
+        let log = node.log();
+        let delays = log
+            .split("longest_delay=")
+            .skip(1)
+            .filter_map(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+        delays
+            .into_iter()
+            .any(|delay| delay > 0.004 && delay != 0.02)
+    });
 }
 
 #[test]
