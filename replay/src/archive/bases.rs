@@ -36,7 +36,7 @@ pub(crate) enum State {
 /// The bases of an archive.
 #[derive(Debug, Default)]
 pub(crate) struct Bases {
-    /// By their names, so the oldest comes first.
+    /// The oldest comes first.
     pub bases: Vec<Base>,
     /// Paths of what is no base, and does not belong there.
     pub strangers: Vec<String>,
@@ -60,6 +60,7 @@ impl Bases {
                 Err(_) => found.strangers.push(format!("{BASES}/{directory}")),
             }
         }
+        found.bases.sort_by_cached_key(|base| age(&base.name));
         Ok(found)
     }
 
@@ -81,6 +82,15 @@ impl Bases {
         });
         strangers.chain(damaged)
     }
+}
+
+/// What orders bases by age: when they were begun, and of those of one second the tick, whose text may be the lesser
+/// where the number is greater.
+fn age(name: &Name) -> (String, Option<i64>) {
+    let name = name.to_string();
+    let mut words = name.split('-');
+    let time = words.next().unwrap_or_default().to_owned();
+    (time, words.next().and_then(|tick| tick.parse().ok()))
 }
 
 /// What the name of an object begins with that says that a base was restored for a proof.
@@ -169,4 +179,16 @@ fn hash(store: &Directory, path: &str) -> io::Result<Seen> {
     let mut file = Hashed::new(store.open(path)?);
     io::copy(&mut file, &mut io::sink())?;
     Ok(file.finish().1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bases_of_one_second_are_in_the_order_of_their_ticks() {
+        let age = |name: &str| super::age(&Name::try_from(name.to_owned()).unwrap());
+        assert!(age("20261128T020711Z-9-p") < age("20261128T020711Z-13-p"));
+        assert!(age("20261128T020711Z-13-p") < age("20261128T020712Z-9-p"));
+    }
 }
