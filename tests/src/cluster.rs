@@ -2,7 +2,7 @@
 //! own, removed when it is dropped.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -12,6 +12,7 @@ use crate::port::Port;
 use crate::process::{Output, children, kill9, pid_alive, run, signal};
 use crate::scratch::Scratch;
 use crate::server::{Server, cache_dir, cache_lock, client, give_to_cluster_owner, is_root};
+use crate::wait::wait_until;
 
 /// How a server is stopped, as in `pg_ctl stop -m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -340,9 +341,21 @@ impl Cluster {
         pids.extend(children(pid));
         kill9(&pids);
         // A server does not start while a process exists, zombie or not, whose pid is in the server's lock files.
-        std::fs::remove_file(self.data().join("postmaster.pid")).expect("remove a lock file");
         let socket = format!(".s.PGSQL.{}.lock", self.port());
-        std::fs::remove_file(self.socket_dir().join(socket)).expect("remove a socket's lock file");
+        for file in [
+            self.data().join("postmaster.pid"),
+            self.socket_dir().join(socket),
+        ] {
+            // One that was ending by itself has removed them.
+            if let Err(error) = std::fs::remove_file(&file) {
+                assert_eq!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound,
+                    "{}",
+                    file.display()
+                );
+            }
+        }
     }
 
     /// The server's process id, if it runs.
@@ -351,6 +364,51 @@ impl Cluster {
         let text = std::fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
         let pid = text.lines().next()?.trim().parse().ok()?;
         pid_alive(pid).then_some(pid)
+    }
+
+    /// Waits until no session is there whose `application_name` is like this pattern of SQL. A session outlives the
+    /// process that it belongs to: the server notices the end of one that was killed after the statement in hand, which
+    /// may still be committed.
+    #[track_caller]
+    pub fn wait_left(&self, application: &str) {
+        let there = format!(
+            "select count(*) from pg_stat_activity where application_name like '{application}'"
+        );
+        wait_until(
+            &format!("sessions {application} to end"),
+            Duration::from_secs(120),
+            || self.psql("postgres", &there) == "0",
+        );
+    }
+
+    /// Has every commit that is not asynchronous wait for a standby that never comes. Returns when it is so: the server
+    /// takes a while to read its settings. Ends with `alter system reset synchronous_standby_names` and a reload.
+    #[track_caller]
+    pub fn hold_commits(&self) {
+        self.psql(
+            "postgres",
+            "alter system set synchronous_standby_names = 'nobody'",
+        );
+        self.reload();
+        let ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+                      where application_name = 'held commit' and wait_event = 'SyncRep'";
+        let commit = "set application_name = 'held commit'; set synchronous_commit = on; \
+                      create table held_commit (); drop table held_commit";
+        let limit = Duration::from_secs(120);
+        wait_until("a commit to wait for nobody", limit, || {
+            let mut session = self
+                .client("psql", "postgres")
+                .args(["-XAtqc", commit])
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("run psql");
+            let mut is_held = false;
+            wait_until("a commit to wait or to end", limit, || {
+                is_held |= self.psql("postgres", ended) != "0";
+                session.try_wait().expect("wait for psql").is_some()
+            });
+            is_held
+        });
     }
 
     fn log_path(&self) -> PathBuf {

@@ -84,7 +84,7 @@ impl Load {
     #[track_caller]
     pub fn wait_for_more(&self, transactions: u64) {
         let goal = self.committed() + transactions;
-        crate::wait_until("the writers to go on", Duration::from_secs(60), || {
+        crate::wait_until("the writers to go on", Duration::from_secs(180), || {
             self.committed() >= goal
         });
     }
@@ -215,17 +215,19 @@ impl Transfers {
     #[must_use]
     pub fn read(cluster: &Cluster, dbname: &str) -> Reader {
         let stop = Arc::new(AtomicBool::new(false));
+        let reads = Arc::new(AtomicU64::new(0));
         let conninfo = format!("{} application_name=reader", cluster.conninfo(dbname));
-        let told = Arc::clone(&stop);
+        let (told, counted) = (Arc::clone(&stop), Arc::clone(&reads));
         let thread = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .expect("a runtime for a reader")
-                .block_on(read_totals(&conninfo, &told))
+                .block_on(read_totals(&conninfo, &told, &counted))
         });
         Reader {
             stop,
+            reads,
             thread: Some(thread),
         }
     }
@@ -235,10 +237,17 @@ impl Transfers {
 #[derive(Debug)]
 pub struct Reader {
     stop: Arc<AtomicBool>,
+    reads: Arc<AtomicU64>,
     thread: Option<JoinHandle<Result<u64, String>>>,
 }
 
 impl Reader {
+    /// How often it has read up to now.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
     /// Ends the reader; gives how often it read, or the first wrong total.
     ///
     /// # Errors
@@ -260,7 +269,11 @@ impl Drop for Reader {
     }
 }
 
-async fn read_totals(conninfo: &str, stop: &AtomicBool) -> Result<u64, String> {
+async fn read_totals(
+    conninfo: &str,
+    stop: &AtomicBool,
+    counted: &AtomicU64,
+) -> Result<u64, String> {
     let mut reads = 0;
     while !stop.load(Ordering::Relaxed) {
         let Ok((client, connection)) = tokio_postgres::connect(conninfo, NoTls).await else {
@@ -296,6 +309,7 @@ async fn read_totals(conninfo: &str, stop: &AtomicBool) -> Result<u64, String> {
                 ));
             }
             reads += 1;
+            counted.store(reads, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         driver.abort();

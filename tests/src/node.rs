@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::process::{Output, kill9, pid_alive, run};
 use crate::programs::Programs;
 use crate::scratch::Scratch;
+use crate::wait::wait_until;
 
 /// One program with its config file, as on a host of its own.
 #[derive(Debug, Clone)]
@@ -82,6 +84,22 @@ impl Node {
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.logfile).unwrap_or_default()
+    }
+
+    /// Waits until the log holds a text: a line comes after the event that it tells of.
+    #[track_caller]
+    pub fn wait_log(&self, text: &str) {
+        self.wait_log_from(0, text);
+    }
+
+    /// Waits until the log holds a text behind its first `from` bytes, which is the length that it had at some time
+    /// before: what an earlier daemon has written does not count.
+    #[track_caller]
+    pub fn wait_log_from(&self, from: usize, text: &str) {
+        let what = format!("the log {} to say {text}", self.logfile.display());
+        wait_until(&what, Duration::from_secs(120), || {
+            self.log().get(from..).is_some_and(|log| log.contains(text))
+        });
     }
 }
 

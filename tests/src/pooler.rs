@@ -61,7 +61,7 @@ impl Pooler {
             port,
             scratch,
         };
-        wait_until("PgBouncer to lend", Duration::from_secs(60), || {
+        wait_until("PgBouncer to lend", Duration::from_secs(120), || {
             pooler.psql(cluster, dbname, "select 1").code == 0
         });
         pooler

@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 /// The ports, below the range that the kernel hands out for outgoing connections.
@@ -44,11 +44,20 @@ impl Port {
                 .create(true)
                 .truncate(false)
                 .write(true)
-                .open(path)
+                .open(&path)
             else {
                 continue;
             };
-            if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok() {
+            // Who had the port before may have removed the file between our opening and our locking it: then the next
+            // one locks another file of that name.
+            let is_there = || {
+                let (ours, there) = (lock.metadata(), std::fs::metadata(&path));
+                matches!((ours, there), (Ok(ours), Ok(there)) if ours.ino() == there.ino())
+            };
+            if lock.try_lock().is_ok()
+                && is_there()
+                && TcpListener::bind(("127.0.0.1", number)).is_ok()
+            {
                 return Self {
                     number,
                     _lock: lock,
@@ -68,8 +77,8 @@ impl Port {
 impl Drop for Port {
     fn drop(&mut self) {
         let path = locks().join(self.number.to_string());
-        // Unlinking under the lock is safe: a process that opened the old file and locks it afterwards still has to
-        // bind the port.
+        // Unlinking under the lock is safe: a process that opened the old file and locks it afterwards sees that it is
+        // not there any more.
         let _ = std::fs::remove_file(path);
         let _ = std::fs::remove_dir(locks());
     }

@@ -201,7 +201,7 @@ pub(crate) fn kill9(pids: &[i32]) {
     }
     wait_until(
         "killed processes to be gone",
-        Duration::from_secs(60),
+        Duration::from_secs(120),
         || pids.iter().all(|&pid| !pid_alive(pid)),
     );
 }

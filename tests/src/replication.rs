@@ -318,15 +318,38 @@ impl Replication {
     /// Waits until the log of replay holds a text, because a line comes after the event that it tells of.
     #[track_caller]
     pub fn wait_log(&self, text: &str) {
-        wait_until(text, Duration::from_secs(120), || {
-            self.replay.log().contains(text)
-        });
+        self.replay.wait_log(text);
     }
 
     /// Waits until what is committed on the provider now is applied everywhere.
     #[track_caller]
     pub fn sync(&self) {
         self.replay.run(&["wait", "--timeout", "180"]).ok();
+    }
+
+    /// Has the queue give away the events that it has now, and that nobody holds, by as many rotations as it takes: a
+    /// transaction that happens to be open keeps one from emptying a table. `write` writes something in each round, and
+    /// returns when a tick shows it.
+    #[track_caller]
+    pub fn give_away(&self, mut write: impl FnMut(u32)) {
+        let last: i64 = self.number("select max(ev_txid) from pgq.event_1");
+        let mut round = 0;
+        wait_until("the events to be gone", Duration::from_secs(120), || {
+            write(round);
+            round += 1;
+            self.on_provider("update pgq.queue set queue_switch_time = now() - interval '1 year'");
+            self.on_provider("select pgq.maint_rotate_tables_step1('q1')");
+            self.on_provider("select pgq.maint_rotate_tables_step2()");
+            self.number("select queue_truncated_txid from pgq.queue where queue_name = 'q1'")
+                >= last
+        });
+    }
+
+    #[track_caller]
+    fn number(&self, sql: &str) -> i64 {
+        let text = self.on_provider(sql);
+        text.parse()
+            .unwrap_or_else(|error| panic!("{sql}: {text:?}: {error}"))
     }
 
     /// Checks, after a sync, that every table of the provider is the same on every subscriber.

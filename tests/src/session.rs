@@ -1,12 +1,15 @@
 //! One session that stays open, for a caller that blocks: to hold a lock or a transaction, or to look often without the
 //! cost of a connection.
 
+use std::time::Duration;
+
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::cluster::Cluster;
 
-/// A session and the runtime that drives it. When the value is dropped, the session ends, and its locks are released.
+/// A session and the runtime that drives it. When the value is dropped, the session's locks have been released, and the
+/// session ends.
 #[derive(Debug)]
 pub struct Session {
     runtime: Runtime,
@@ -47,6 +50,23 @@ impl Session {
     #[track_caller]
     pub fn ask(&self, sql: &str) -> String {
         self.runtime.block_on(ask(&self.client, sql))
+    }
+}
+
+impl Drop for Session {
+    /// The server would notice the end of the connection some time later, and those who do not wait long for a lock
+    /// would meet this one still. A session that was ended, or whose server was, has none.
+    fn drop(&mut self) {
+        let release = async {
+            for sql in ["rollback", "select pg_catalog.pg_advisory_unlock_all()"] {
+                let _ = self.client.batch_execute(sql).await;
+            }
+        };
+        // A server that hangs answers later, or never.
+        let limit = Duration::from_secs(5);
+        let _ = self
+            .runtime
+            .block_on(async { tokio::time::timeout(limit, release).await });
     }
 }
 

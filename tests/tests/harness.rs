@@ -65,7 +65,10 @@ fn compare_shows_the_rows_that_differ_and_transfers_keep_their_total() {
     let totals = load.stop();
     assert_eq!(totals.errors, Vec::<String>::new());
     assert!(totals.disconnects > 0);
-    assert!(reader.stop().unwrap() > 0);
+    tests::wait_until("the reader to read", Duration::from_secs(120), || {
+        reader.reads() > 0
+    });
+    reader.stop().unwrap();
 }
 
 /// Not a test of its own: the victim of the next one, which sets the variable.
