@@ -1,7 +1,7 @@
 //! An archive beside a database: the commands take it as a subscriber, and refuse what it cannot do.
 
 use serde_json::Value;
-use tests::{Replication, Server, wait_until};
+use tests::{Replication, Server, wait_until, wait_value};
 
 use super::{SOON, add_archive, assert_whole, column, frames, made};
 
@@ -25,7 +25,7 @@ fn an_archive_is_added_to_listed_and_removed_from_like_any_subscriber() {
         .code(2)
         .says(&["backup is an archive"]);
     let said = replay
-        .run(&["add", "public.t", "--with-seqs", "--wait", "60"])
+        .run(&["add", "public.t", "--with-seqs", "--wait", "120"])
         .ok()
         .stdout;
     assert!(said.contains("public.t added into backup"), "{said}");
@@ -62,14 +62,13 @@ fn an_archive_is_added_to_listed_and_removed_from_like_any_subscriber() {
             .collect()
     };
     assert_eq!(tables_of(frames(&replication)), ["public.t", "public.u"]);
-    let status: Value =
-        serde_json::from_str(&replay.run(&["status", "--json"]).ok().stdout).unwrap();
-    let archive = &status["subscribers"][1];
-    assert_eq!(
-        (&archive["name"], &archive["state"]),
-        (&"backup".into(), &"level".into()),
-        "{archive}"
-    );
+    let archive = wait_value("the archive to be level", SOON, || {
+        let said = replay.run(&["status", "--json"]).ok().stdout;
+        let status: Value = serde_json::from_str(&said).unwrap();
+        let archive = status["subscribers"][1].clone();
+        (archive["state"] == "level").then_some(archive)
+    });
+    assert_eq!(archive["name"], "backup");
     assert_eq!(archive["tables"]["archived"], 2, "{archive}");
     assert!(archive["tick"].is_i64(), "{archive}");
     for refused in [

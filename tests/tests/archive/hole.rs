@@ -32,15 +32,11 @@ fn what_the_queue_gave_away_is_a_hole_with_a_reason_and_the_archive_goes_on_behi
         replication.on_provider("select holder_kind from pgq.get_holder_info()") == "detached"
     });
     replication.on_provider("select pgq.set_queue_config('q1', 'retention_action', 'warn')");
-    for number in 0..3 {
+    replication.give_away(|number| {
         replication.on_provider(&format!("insert into t values ({}, 'lost')", 3000 + number));
         replication.on_provider("select pgq.force_tick('q1')");
         wait_until("a tick", SOON, ticked);
-        replication
-            .on_provider("update pgq.queue set queue_switch_time = now() - interval '1 year'");
-        replication.on_provider("select pgq.maint_rotate_tables_step1('q1')");
-        replication.on_provider("select pgq.maint_rotate_tables_step2()");
-    }
+    });
     let said = replication.replay.run(&["archive", "check"]).code(1);
     assert!(
         said.stderr.contains("nothing holds the events"),

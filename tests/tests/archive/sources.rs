@@ -28,18 +28,14 @@ fn give_away(replication: &Replication) {
             == "detached|replay1"
     });
     replication.on_provider("select pgq.set_queue_config('q1', 'retention_action', 'warn')");
-    for number in 0..3 {
+    replication.give_away(|number| {
         replication.on_provider(&format!(
             "insert into u values ({}, 'given away')",
             3000 + number
         ));
         tick(replication);
         assert_whole(replication);
-        replication
-            .on_provider("update pgq.queue set queue_switch_time = now() - interval '1 year'");
-        replication.on_provider("select pgq.maint_rotate_tables_step1('q1')");
-        replication.on_provider("select pgq.maint_rotate_tables_step2()");
-    }
+    });
 }
 
 /// Copies the archive, and keeps the newest file back; gives the file's place.

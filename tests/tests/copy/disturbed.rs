@@ -85,7 +85,9 @@ fn a_renamed_table_is_locked_emptied_and_given_up_by_its_name_of_now() {
         replication
             .on_subscriber("select analyze_count from pg_stat_user_tables where relname = 'moved'")
     };
-    assert_eq!(analyzed(), "1");
+    wait_until("the statistics of the first copy", SOON, || {
+        analyzed() == "1"
+    });
     writer.ask("truncate moved; insert into moved select i, 'after', i from generate_series(1, 100) i; commit");
     replication.wait_ok();
     replication.sync();

@@ -56,11 +56,7 @@ fn sy_05_a_part_that_fails_is_loaded_again_and_the_others_stay() {
         assert_eq!(ended, "1");
     });
     assert_eq!(tries, "1");
-    let log = replication.replay.log();
-    assert!(
-        log.contains("is loaded again table=public.t part=1"),
-        "{log}"
-    );
+    replication.wait_log("is loaded again table=public.t part=1");
     replication.assert_clean(&["a part of a copy is loaded again"]);
 }
 

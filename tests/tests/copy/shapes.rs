@@ -55,7 +55,6 @@ fn sy_09_tables_of_every_shape_are_copied() {
     replication.on_provider("drop table fewer; insert into bare default values");
     replication.sync();
     replication.assert_same();
-    let log = replication.replay.log();
     for (table, rows, binary) in [
         ("public.portable", 202, true),
         ("public.text_only", 10, false),
@@ -63,6 +62,8 @@ fn sy_09_tables_of_every_shape_are_copied() {
         ("public.empty", 0, true),
         ("public.bare", 2, false),
     ] {
+        replication.wait_log(&format!("table copied table={table} "));
+        let log = replication.replay.log();
         let line = log
             .lines()
             .find(|line| line.contains(&format!("table copied table={table} ")));
