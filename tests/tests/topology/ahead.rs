@@ -53,13 +53,19 @@ fn a_standby_with_changes_that_the_later_provider_never_had_waits_for_them_and_g
     hosts.replays[0].run(&["start", "-d"]).ok();
     hosts.wait_log(2, "went back to where the later provider begins");
     hosts.assert_same_as(1, 2);
-    let log = hosts.replays[2].log();
-    let copied = |table: &str| {
-        log.matches(&format!("table copied table=public.{table} "))
-            .count()
+    let copied = |log: &str| {
+        ["t", "calm", "wiped", "log"].map(|table| {
+            log.matches(&format!("table copied table=public.{table} "))
+                .count()
+        })
     };
+    // A line comes after the copy.
+    wait_until("both copies to be told", SOON, || {
+        copied(&hosts.replays[2].log()).iter().sum::<usize>() >= 6
+    });
+    let log = hosts.replays[2].log();
     assert_eq!(
-        ["t", "calm", "wiped", "log"].map(copied),
+        copied(&log),
         [1, 1, 2, 2],
         "only what has no key, or was emptied, is copied again: {log}"
     );
@@ -106,7 +112,8 @@ fn a_standby_with_changes_that_the_later_provider_never_had_waits_for_them_and_g
     }
     let again = hosts.replays[2].log().matches("table copied").count();
     assert_eq!(again, log.matches("table copied").count());
-    assert!(hosts.log_has(1, "joined") && !hosts.log_has(1, "lost changes found"));
+    hosts.wait_log(1, "joined");
+    assert!(!hosts.log_has(1, "lost changes found"));
     several_reigns(&hosts);
 }
 

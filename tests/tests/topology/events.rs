@@ -26,11 +26,16 @@ esac
 /// file is there, and hangs while another one is.
 pub(crate) const KEEPER: &str = r#"#!/bin/bash
 if [ -e KEPT.fail ]; then echo "no rules for $2"; exit 3; fi
-if [ -e KEPT.hang ]; then sleep 918273; fi
+if [ -e KEPT.hang ]; then sleep HANGS; fi
 printf '%s\037' "$@" >> KEPT
 printf '%s\037' "$TRUNKLINE_DETAILS" "$TRUNKLINE_EVENT" "$TRUNKLINE_NODE" "$TRUNKLINE_PROVIDER" >> KEPT
 printf '\036' >> KEPT
 "#;
+
+/// For how many seconds a handler hangs: a number of this test alone, by which the sleep is found.
+fn hangs() -> String {
+    format!("9{}", std::process::id())
+}
 
 /// What a handler has been told.
 pub(crate) struct Told(PathBuf);
@@ -42,7 +47,8 @@ impl Told {
         let kept = scratch.path().join(format!("{name}.kept"));
         let text = script
             .replace("KEPT", &kept.display().to_string())
-            .replace("RULES_FILE", &kept.display().to_string());
+            .replace("RULES_FILE", &kept.display().to_string())
+            .replace("HANGS", &hangs());
         let path = scratch.file(name, &text);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         (Told(kept), path.display().to_string())
@@ -164,10 +170,9 @@ fn a_handler_written_for_repmgr_is_run_for_each_event_of_its_node() {
     );
     let listed = operator(&hosts, 1, &["events", "q1"]);
     assert!(listed.contains(" q1 standby_register yes 1 "), "{listed}");
-    assert!(
-        hosts.replays[0]
-            .log()
-            .contains("event told id=2 event=fenced ok=true term=1 details=disk")
+    hosts.wait_log(
+        0,
+        "event told id=2 event=fenced ok=true term=1 details=disk",
     );
     // Rows are kept in bounds, and what is not told is kept.
     hosts.replays[0].run(&["stop"]).ok();
@@ -240,10 +245,9 @@ fn hostile_details_arrive_as_they_are_and_letters_stand_for_the_state() {
         [arguments("fenced", &hostile), arguments("hopped", "")]
     );
     assert!(!trap.exists());
-    let log = hosts.replays[0].log();
-    assert!(
-        log.contains("event=lag_high ok=true term=1 details=x by_command=false"),
-        "{log}"
+    hosts.wait_log(
+        0,
+        "event=lag_high ok=true term=1 details=x by_command=false",
     );
     // A database that is no set's node any more but a copy has nothing to say.
     tell(&hosts, 0, "hopped", "of the original");
@@ -330,9 +334,10 @@ fn a_handler_that_hangs_or_fails_is_run_again_and_holds_up_nothing_else() {
         said.contains(waits) && said.contains("trunkline events"),
         "{said}"
     );
+    // One that begins between the two would do what it should.
     told.while_there("fail", true);
-    told.while_there("hang", false);
     hosts.wait_log(1, "no rules for standby_register");
+    told.while_there("hang", false);
     told.while_there("fail", false);
     wait_told(&hosts, 1);
     let calls = told.calls();
@@ -348,8 +353,8 @@ fn a_handler_that_hangs_or_fails_is_run_again_and_holds_up_nothing_else() {
     hosts.replays[1].run(&["reload"]).ok();
     tell(&hosts, 1, "hopped", "third");
     let sleeps = || {
-        tests::run(std::process::Command::new("pgrep").args(["-f", "-c", "^sleep 918273$"])).text()
-            != "0"
+        let named = format!("^sleep {}$", hangs());
+        tests::run(std::process::Command::new("pgrep").args(["-f", "-c", &named])).text() != "0"
     };
     wait_until("the handler to hang", SOON, sleeps);
     hosts.replays[1].run(&["stop"]).ok();

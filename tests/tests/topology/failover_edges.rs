@@ -180,7 +180,7 @@ fn a_node_that_has_less_takes_the_place_only_if_that_was_said() {
     command(&hosts, 1)
         .run(&["switchover", "q1", "--to", "helen", "--fenced"])
         .code(2);
-    hosts.replays[2].kill9();
+    hosts.kill_replay(2);
     let before = hosts.place(2);
     hosts.on(0, "insert into written values (1, 1)");
     wait_until("pollux to have the row", SOON, || {

@@ -129,7 +129,7 @@ fn a_failover_that_is_killed_is_given_up_or_goes_on_and_two_at_once_make_one_pro
     }
     let keys = Keys::start(&hosts, 0);
     keys.wait_for_more(20);
-    hosts.tickers[0].kill9();
+    hosts.kill_ticker(0);
     for node in [1, 2] {
         hosts.wait_level(0, node);
     }

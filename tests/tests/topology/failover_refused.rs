@@ -73,13 +73,13 @@ fn each_reason_is_told_and_nothing_changes_until_all_is_said() {
     std::fs::write(config, text).unwrap();
 
     // Helen lags, since its replay does not work.
-    hosts.replays[2].kill9();
+    hosts.kill_replay(2);
     hosts.on(0, "insert into written values (1, 1)");
     wait_until("pollux to have the row", SOON, || {
         hosts.on(1, "select count(*) from written") == "1"
     });
     // Nor does castor's ticker, so that what it takes is in no tick.
-    hosts.tickers[0].kill9();
+    hosts.kill_ticker(0);
     hosts.on(0, "insert into written values (1, 2)");
     let untold = "select coalesce(untold_at > last_tick_time + interval '1 s', false) from trunkline.member \
                    where role = 'provider'";

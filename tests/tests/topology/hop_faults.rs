@@ -102,8 +102,7 @@ fn killed_inside_the_commit_of_the_move() {
     let held = Session::holding(&chain.nodes[2], DB, "lock table t in share mode");
     chain.links[1].replay.run(&["start", "-d"]);
     wait_stuck(&chain.nodes[2], "wait_event_type = 'Lock'");
-    chain.on(2, "alter system set synchronous_standby_names = 'nobody'");
-    chain.on(2, "select pg_reload_conf()");
+    chain.nodes[2].hold_commits();
     drop(held);
     wait_stuck(&chain.nodes[2], "wait_event = 'SyncRep'");
     chain.links[1].replay.kill9();

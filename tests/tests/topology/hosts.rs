@@ -79,13 +79,17 @@ fn with_one_config_everywhere_the_provider_rests_and_the_others_follow_it_alone(
         "{status}"
     );
     assert!(!status.contains("critical"), "{status}");
-    hosts.operator(0).run(&["check", "role", "fence"]).ok();
+    hosts.wait_in_order(0, &["role", "fence"]);
 
     // Nothing but meetings goes to a host that is not followed.
     let sessions = "select coalesce(string_agg(distinct application_name, ','), '') from pg_stat_activity \
          where application_name like 'trunkline % pollux'";
-    assert_eq!(hosts.on(2, sessions), "trunkline meeting pollux");
-    assert!(hosts.on(0, sessions).contains("trunkline queue pollux"));
+    wait_until("meetings alone", SOON, || {
+        hosts.on(2, sessions) == "trunkline meeting pollux"
+    });
+    wait_until("pollux to read", SOON, || {
+        hosts.on(0, sessions).contains("trunkline queue pollux")
+    });
 
     // A fence by hand: its standbys get the last change, and nobody is promoted.
     hosts.on(0, "insert into t values (1000, 'last')");
@@ -102,10 +106,11 @@ fn with_one_config_everywhere_the_provider_rests_and_the_others_follow_it_alone(
     hosts.on(0, "insert into t values (1001, 'open')");
     hosts.assert_same(1);
     for node in 0..3 {
+        // On a busy machine a host may take longer than a meeting waits.
         let allowed: &[&str] = if node == 0 {
             &["follows nobody", "does not answer"]
         } else {
-            &[]
+            &["does not answer"]
         };
         assert_eq!(
             tests::unclean_lines(&hosts.replays[node].log(), allowed),
@@ -224,12 +229,11 @@ fn a_node_that_cannot_reach_the_provider_goes_on_at_one_that_can_and_comes_back(
     wait_until("the change to come", SOON, || {
         hosts.on(2, "select string_agg(v, '' order by id) from t") == "cb"
     });
-    assert!(hosts.log_has(2, "host of the set does not answer"));
-    let status = hosts.replays[2].run(&["status"]).ok().stdout;
-    assert!(
-        status.contains("level") || status.contains("behind"),
-        "{status}"
-    );
+    hosts.wait_log(2, "host of the set does not answer");
+    wait_until("status to say that helen goes on", SOON, || {
+        let status = hosts.replays[2].run(&["status"]).ok().stdout;
+        status.contains("level") || status.contains("behind")
+    });
     hosts.on(0, "alter role helen login");
     hosts.on(0, "delete from t where id = 1");
     wait_until("helen to follow castor", SOON, || follows(0));
@@ -264,20 +268,22 @@ fn of_two_providers_nobody_follows_either_until_one_is_fenced_or_a_later_term_is
         wait_until("it to be told once", SOON, || hosts.on(node, told) == "1");
     }
     for node in [0, 1] {
-        let said = hosts.operator(node).run(&["check", "role"]).code(2).stdout;
-        assert!(said.contains("two providers of term 1"), "{said}");
+        wait_until("check to say so", SOON, || {
+            let said = hosts.operator(node).run(&["check", "role"]);
+            said.code == 2 && said.stdout.contains("two providers of term 1")
+        });
     }
     hosts.wait_log(2, "follows nobody");
+    // What stands in the log is stored afterwards.
+    wait_until("status to say so", SOON, || {
+        let status = hosts.replays[2].run(&["status"]).stdout;
+        status.contains("critical") && status.contains("two providers")
+    });
     hosts.on(0, "insert into t values (2, 'b')");
     hosts.replays[2]
         .run(&["wait", "--timeout", "3"])
         .code(3)
         .says(&["two providers of term 1", "trunkline fence"]);
-    let status = hosts.replays[2].run(&["status"]).stdout;
-    assert!(
-        status.contains("critical") && status.contains("two providers"),
-        "{status}"
-    );
     assert_eq!(hosts.on(2, "select count(*) from t"), "1");
 
     // Castor is heard of with a later term: pollux is fenced without anybody's hand, and helen goes on.
@@ -290,7 +296,7 @@ fn of_two_providers_nobody_follows_either_until_one_is_fenced_or_a_later_term_is
     });
     hosts.assert_same(2);
     assert_eq!(hosts.on(2, "select count(*) from t"), "2");
-    hosts.operator(0).run(&["check", "role"]).ok();
+    hosts.wait_in_order(0, &["role"]);
     let reason = hosts.on(1, "select reason from trunkline.my_role('q1')");
     assert_eq!(reason, "node castor has term 2");
 }

@@ -105,13 +105,11 @@ fn each_node_tells_the_set_and_one_that_is_gone_is_removed_from_it_for_all() {
     );
     let table = "helen reader castor this node castor provider";
     wait_until("the page to show the set", SOON, || {
-        page(port.number()).contains("set of queue q1 node role since term follows heard")
+        let shown = page(port.number());
+        shown.contains("set of queue q1 node role since term follows heard")
+            && shown.contains(table)
+            && shown.contains("pollux reader castor")
     });
-    let shown = page(port.number());
-    assert!(
-        shown.contains(table) && shown.contains("pollux reader castor"),
-        "{shown}"
-    );
 
     // Who is there stays.
     let remove = |node: usize, name: &str| hosts.operator(node).run(&["member", "remove", name]);
@@ -124,9 +122,11 @@ fn each_node_tells_the_set_and_one_that_is_gone_is_removed_from_it_for_all() {
         .says(&["no node is called polux; did you mean pollux?"]);
 
     // Pollux is gone for ever, and helen has heard that it was a second provider.
+    let logs = hosts.logs(&[0, 2]);
     hosts.replays[1].kill9();
     hosts.tickers[1].kill9();
     hosts.nodes[1].stop(Stop::Immediate);
+    hosts.wait_silent(&logs);
     hosts.on(
         0,
         "update trunkline.member set heard_at = now() - interval '3 min' where name = 'pollux'",
@@ -169,7 +169,9 @@ fn each_node_tells_the_set_and_one_that_is_gone_is_removed_from_it_for_all() {
     assert_eq!(hosts.on(0, &of("helen")), "1 1");
     hosts.assert_same(2);
     let without = ["own helen reader 0 castor", "castor provider 1 -"];
-    assert_eq!(listed(&hosts, 2), without);
+    wait_until("helen to know of its end", SOON, || {
+        listed(&hosts, 2) == without
+    });
     assert_eq!(listed(&hosts, 0)[1..], ["helen reader 0 castor"]);
 
     // Who is heard is a member again.

@@ -91,7 +91,7 @@ impl Shard {
     }
 
     fn wait_ok(&self) {
-        wait_until("all tables of a shard to be ok", SOON, || {
+        wait_until("all tables of a shard to be ok", 2 * SOON, || {
             let said = self.states();
             said.lines().count() > 3 && said.lines().skip(1).all(|line| line.ends_with(" ok"))
         });

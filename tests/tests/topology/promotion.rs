@@ -170,11 +170,15 @@ fn the_provider_moves_there_and_back_and_everybody_goes_on_without_a_copy() {
     let after: Vec<usize> = (0..3).map(copies).collect();
     assert_eq!(before, after, "nothing was copied");
     for node in 0..3 {
-        hosts.operator(node).run(&["check"]).ok();
-        let status = hosts.replays[node].run(&["status"]).ok().stdout;
-        assert!(status.contains("castor: provider") || node == 0, "{status}");
-        let captured = hosts.operator(node).run(&["capture", "list"]).ok().stdout;
-        assert!(!captured.contains("gone"), "{captured}");
+        hosts.wait_in_order(node, &[]);
+        wait_until("status to say who is the provider", SOON, || {
+            let status = hosts.replays[node].run(&["status"]).ok().stdout;
+            status.contains("castor: provider") || node == 0
+        });
+        wait_until("capture for those who are there alone", SOON, || {
+            let captured = hosts.operator(node).run(&["capture", "list"]).ok().stdout;
+            !captured.contains("gone")
+        });
     }
     // Nobody holds the queue of a node that is not read.
     for node in [1, 2] {
@@ -211,6 +215,7 @@ fn a_node_that_was_away_reads_the_rest_of_the_old_log_first_and_a_follower_of_th
     hosts.on(0, "select pgq.force_tick('q1')");
     hosts.replays[2].run(&["start", "-d"]).ok();
     hosts.assert_same_as(1, 2);
+    hosts.wait_log(2, "hopped");
     let log = hosts.replays[2].log();
     let hops: Vec<&str> = log.lines().filter(|line| line.contains("hopped")).collect();
     assert!(

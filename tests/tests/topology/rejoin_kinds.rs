@@ -1,7 +1,8 @@
 //! Tables of every identity among the lost changes, a log that does not hold them, and columns that came between.
 
-use tests::compare;
+use tests::{compare, wait_until};
 
+use crate::SOON;
 use crate::rejoin::tells;
 use crate::set::{DB, Hosts};
 
@@ -98,16 +99,15 @@ fn tables_of_every_identity_come_into_step_and_those_without_keys_are_copied_whe
         .run(&["rejoin", "--copy-others", "--yes"])
         .ok();
     hosts.assert_same_as(1, 0);
+    let told = |log: &str| {
+        ["table copied", "table repaired by keys"].map(|what| log.matches(what).count())
+    };
+    // A line comes after what it tells of.
+    wait_until("all tables to be told", SOON, || {
+        told(&hosts.replays[0].log()).iter().sum::<usize>() >= 8
+    });
     let log = hosts.replays[0].log();
-    let copied = log
-        .lines()
-        .filter(|line| line.contains("table copied"))
-        .count();
-    let repaired = log
-        .lines()
-        .filter(|line| line.contains("table repaired by keys"))
-        .count();
-    assert_eq!((copied, repaired), (3, 5), "{log}");
+    assert_eq!(told(&log), [3, 5], "{log}");
     assert!(!log.contains("table parked"), "{log}");
     let handled =
         "select handled_as ->> 'public.log' || (handled_as ->> 'public.p') from trunkline.lost";

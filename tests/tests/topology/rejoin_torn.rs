@@ -55,7 +55,7 @@ fn of_two_nodes_that_took_writes_at_once_the_stale_one_is_fenced_and_each_of_its
     }
     assert_eq!(hosts.on(2, "select count(*) from trunkline.lost"), "0");
     let ahead = "select count(*) > 0 from trunkline.event where event = 'ahead'";
-    assert_eq!(hosts.on(0, ahead), "t");
+    wait_until("the event", SOON, || hosts.on(0, ahead) == "t");
     // Only the node that is ahead may come back.
     hosts.replays[1]
         .run(&["rejoin", "--yes"])

@@ -105,6 +105,50 @@ impl Hosts {
         });
     }
 
+    /// Waits until `trunkline check` of a node says that all is in order.
+    #[track_caller]
+    pub(crate) fn wait_in_order(&self, node: usize, checks: &[&str]) {
+        let args = [&["check"], checks].concat();
+        let mut said = String::new();
+        wait_until(&format!("{} to be in order", NAMES[node]), SOON, || {
+            let output = self.operator(node).run(&args);
+            if output.stdout != said {
+                println!("{}: {}", NAMES[node], output.stdout);
+                said = output.stdout;
+            }
+            output.code == 0
+        });
+    }
+
+    /// Kills a node's replay, and waits until what it had begun in its database is committed or rolled back.
+    #[track_caller]
+    pub(crate) fn kill_replay(&self, node: usize) {
+        self.replays[node].kill9();
+        self.nodes[node].wait_left(&format!("trunkline % {}", NAMES[node]));
+    }
+
+    /// Kills a node's ticker, and waits until it makes no tick any more.
+    #[track_caller]
+    pub(crate) fn kill_ticker(&self, node: usize) {
+        self.tickers[node].kill9();
+        self.nodes[node].wait_left("trunkline % ticker1");
+    }
+
+    /// Waits until this many nodes have met a host in vain whose server has ended: what they have heard of it before is
+    /// stored by then. `logs` are the lengths of their logs before that end.
+    #[track_caller]
+    pub(crate) fn wait_silent(&self, logs: &[(usize, usize)]) {
+        for (node, from) in logs {
+            self.replays[*node].wait_log_from(*from, "host of the set does not answer");
+        }
+    }
+
+    /// The lengths of the logs of these nodes' replays.
+    pub(crate) fn logs(&self, nodes: &[usize]) -> Vec<(usize, usize)> {
+        let length = |node: &usize| (*node, self.replays[*node].log().len());
+        nodes.iter().map(length).collect()
+    }
+
     #[track_caller]
     pub(crate) fn assert_same(&self, node: usize) {
         self.assert_same_as(0, node);

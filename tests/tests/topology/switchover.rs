@@ -296,10 +296,7 @@ fn there_and_back(versions: &[u32], turns: usize) {
         if node != provider {
             hosts.assert_same_as(provider, node);
         }
-        hosts
-            .operator(node)
-            .run(&["check", "role", "fence", "operation"])
-            .ok();
+        hosts.wait_in_order(node, &["role", "fence", "operation"]);
     }
     pauses.sort_by(f64::total_cmp);
     let at = |part: usize| pauses[(pauses.len() - 1) * part / 100];
@@ -331,19 +328,20 @@ fn a_fence_by_hand_stays_what_it_was_and_the_operators_commands_run_around_the_s
         get(port.number(), "/promotable?lag=30").starts_with("HTTP/1.1 200")
     });
     let promotable = |node: usize| command(&hosts, node).run(&["probe", "promotable"]);
-    let said = promotable(1).ok();
-    assert!(
-        said.text().ends_with(", ticks behind: 0"),
-        "{}",
-        said.text()
-    );
+    wait_until("the probe to say so", SOON, || {
+        promotable(1).ok().text().ends_with(", ticks behind: 0")
+    });
     assert_eq!(
         promotable(0).code(1).text(),
         "no: castor: the database is provider"
     );
     let check = |node: usize, what: &str| command(&hosts, node).run(&["check", what]);
-    let said = check(1, "promotable").ok().text().to_owned();
-    assert!(said.contains("ticks behind: 0"), "{said}");
+    wait_until("check to say so", SOON, || {
+        check(1, "promotable")
+            .ok()
+            .text()
+            .contains("ticks behind: 0")
+    });
     let said = check(0, "promotable").ok().text().to_owned();
     assert!(said.contains("is provider, and no standby"), "{said}");
     hosts.replays[1].run(&["pause"]).ok();
@@ -359,12 +357,15 @@ fn a_fence_by_hand_stays_what_it_was_and_the_operators_commands_run_around_the_s
     for replay in replays {
         signal(replay, Signal::SIGSTOP);
     }
-    hosts.on(
-        0,
-        "update trunkline.member set heard_at = now() - interval '1 min'",
-    );
-    let said = check(0, "members").code(1).text().to_owned();
-    assert!(said.contains("pollux is not heard for 1 min"), "{said}");
+    // What they had sent before may come late.
+    wait_until("check to say who is not heard", SOON, || {
+        hosts.on(
+            0,
+            "update trunkline.member set heard_at = now() - interval '1 min'",
+        );
+        let said = check(0, "members");
+        said.code == 1 && said.text().contains("pollux is not heard for 1 min")
+    });
     for replay in replays {
         signal(replay, Signal::SIGCONT);
     }
@@ -419,6 +420,8 @@ fn a_fence_by_hand_stays_what_it_was_and_the_operators_commands_run_around_the_s
         ]);
         assert_eq!(hosts.role(0), "provider 1");
     };
+    let there = "select count(*) from written where writer = 9";
+    wait_until("the row", SOON, || hosts.on(1, there) == "1");
     behind_replay("update written set n = 10 where writer = 9");
     different("digest", "rows on both, of other values");
     behind_replay("delete from written where writer = 9");

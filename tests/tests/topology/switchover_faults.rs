@@ -131,9 +131,6 @@ fn whatever_dies_at_whatever_step_there_is_one_provider_and_nothing_is_lost() {
     writers.stop(&hosts, old);
     hosts.assert_same_as(old, 1 - old);
     for node in [0, 1] {
-        hosts
-            .operator(node)
-            .run(&["check", "role", "fence", "operation"])
-            .ok();
+        hosts.wait_in_order(node, &["role", "fence", "operation"]);
     }
 }

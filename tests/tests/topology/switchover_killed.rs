@@ -224,10 +224,7 @@ fn a_command_that_is_killed_at_any_step_is_resumed_or_given_up_and_there_is_one_
     writers.stop(&hosts, provider);
     hosts.assert_same_as(provider, 1 - provider);
     for node in [0, 1] {
-        hosts
-            .operator(node)
-            .run(&["check", "role", "fence", "operation"])
-            .ok();
+        hosts.wait_in_order(node, &["role", "fence", "operation"]);
     }
 }
 

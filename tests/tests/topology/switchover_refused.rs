@@ -168,10 +168,7 @@ fn each_reason_is_told_by_itself_and_nothing_changes() {
     drop(holder);
     hosts.on(0, "insert into written values (7, 6)");
     hosts.assert_same(1);
-    hosts
-        .operator(0)
-        .run(&["check", "role", "fence", "operation"])
-        .ok();
+    hosts.wait_in_order(0, &["role", "fence", "operation"]);
 
     // Another node that was never made a standby.
     hosts.replays[1].run(&["stop"]).ok();

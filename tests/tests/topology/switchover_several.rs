@@ -52,6 +52,14 @@ impl Several {
         });
     }
 
+    /// Waits until what a killed command is in the midst of has ended on the servers.
+    #[track_caller]
+    fn wait_left(&self) {
+        for node in &self.hosts.nodes {
+            node.wait_left("trunkline operator%");
+        }
+    }
+
     #[track_caller]
     fn write(&self, node: usize, id: i32) {
         for (_, table) in QUEUES {
@@ -114,6 +122,7 @@ fn three_queues_are_switched_over_together_or_not_at_all() {
         .command(&["switchover", "--to", "pollux", "--before", "kill -9 $PPID"])
         .status()
         .unwrap();
+    set.wait_left();
     set.command(1)
         .run(&["switchover", "--resume"])
         .code(3)
@@ -126,6 +135,7 @@ fn three_queues_are_switched_over_together_or_not_at_all() {
     let (mut child, writer) = held(&set);
     child.kill().unwrap();
     child.wait().unwrap();
+    set.wait_left();
     set.command(1).run(&["switchover", "--abort"]).ok();
     drop(writer);
     assert_eq!(set.roles(0), ["provider 1"; 3]);
