@@ -133,7 +133,7 @@ fn kill9_while_tables_are_copied_ends_in_equal_tables_with_all_their_indexes() {
     replication.assert_same();
     wait_until(
         "the indexes and constraints to be back",
-        Duration::from_secs(60),
+        Duration::from_secs(180),
         || replication.on_subscriber(catalog) == before,
     );
     replication.assert_clean(&[]);

@@ -43,7 +43,7 @@ fn write(replication: &Replication, rounds: u32) {
     }
 }
 
-fn assert_exactly_once(replication: &Replication) {
+fn assert_exactly_once(replication: &Replication, allowed: &[&str]) {
     replication.replay.run(&["start", "-d"]).ok();
     write(replication, 2);
     replication.sync();
@@ -52,7 +52,7 @@ fn assert_exactly_once(replication: &Replication) {
         replication.on_subscriber("select count(*) - count(distinct id) from journal"),
         "0"
     );
-    replication.assert_clean(&[]);
+    replication.assert_clean(allowed);
 }
 
 /// Kills replay in the statement that waits for this lock on the subscriber.
@@ -64,7 +64,7 @@ fn kill_where_it_waits_for(lock: &str) {
     wait_stuck(subscriber, FOR_A_LOCK);
     replication.replay.kill9();
     drop(held);
-    assert_exactly_once(&replication);
+    assert_exactly_once(&replication, &[]);
 }
 
 #[test]
@@ -81,15 +81,15 @@ fn killed_while_it_writes_the_position() {
 fn killed_inside_commit_with_the_answer_on_its_way() {
     let replication = running();
     let subscriber = &replication.subscribers[0];
-    subscriber.psql(DB, "alter system set synchronous_standby_names = 'nobody'");
-    subscriber.psql(DB, "select pg_reload_conf()");
+    subscriber.hold_commits();
     write(&replication, 3);
     // The commit is in the subscriber's log, and replay is not told.
     wait_stuck(subscriber, "wait_event = 'SyncRep'");
     replication.replay.kill9();
     subscriber.psql(DB, "alter system reset synchronous_standby_names");
     subscriber.psql(DB, "select pg_reload_conf()");
-    assert_exactly_once(&replication);
+    // It is told after some seconds, which a busy machine may take.
+    assert_exactly_once(&replication, &["commit waits for a synchronous standby"]);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn killed_between_the_commit_and_the_end_of_the_batch() {
     wait_stuck(&replication.provider, FOR_A_LOCK);
     replication.replay.kill9();
     drop(held);
-    assert_exactly_once(&replication);
+    assert_exactly_once(&replication, &[]);
     assert_ne!(
         replication.on_subscriber("select count(*) from journal"),
         before
@@ -134,7 +134,7 @@ fn killed_while_it_fetches_events() {
     wait_stuck(&replication.provider, FOR_A_LOCK);
     replication.replay.kill9();
     drop(held);
-    assert_exactly_once(&replication);
+    assert_exactly_once(&replication, &[]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use tests::{Node, Replication, choose, run};
 
 /// A wait that only a broken program makes long.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// A provider and its standby, in sync.
 fn pair() -> Replication {

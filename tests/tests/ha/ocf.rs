@@ -63,7 +63,7 @@ impl Agent<'_> {
             ("queue", "q1".to_owned()),
             ("node", NAMES[node].to_owned()),
             ("user", "root".to_owned()),
-            ("probe_timeout", "2".to_owned()),
+            ("probe_timeout", "30".to_owned()),
             ("bindir", programs.dir().display().to_string()),
             (
                 "trunkline",
@@ -248,8 +248,11 @@ fn the_agent_says_what_each_node_is_and_moves_the_provider() {
     // A server that hangs may be written still; one that is shut down is not.
     let postmaster = hosts.nodes[pollux].pid().unwrap();
     signal(postmaster, Signal::SIGSTOP);
-    assert_eq!(agent.code(pollux, "monitor"), ERR_GENERIC);
-    assert_eq!(agent.code(pollux, "demote"), ERR_GENERIC);
+    for action in ["monitor", "demote"] {
+        let mut hangs = agent.action(pollux, action);
+        let said = run(hangs.env("OCF_RESKEY_probe_timeout", "2"));
+        assert_eq!(said.code, ERR_GENERIC, "{said:?}");
+    }
     signal(postmaster, Signal::SIGCONT);
     // One that restarts by itself is waited for. It is too fast for a test: its word is said by a program here.
     let restarts = format!(

@@ -67,7 +67,12 @@ fn h4_h5_a_wrong_password_is_an_error_of_both_daemons_each_time_that_it_comes() 
             time
         );
     }
-    replication.assert_followed(&["28P01", "terminating connection", "connection closed"]);
+    replication.assert_followed(&[
+        "28P01",
+        "terminating connection",
+        "connection closed",
+        "connect",
+    ]);
 }
 
 #[test]

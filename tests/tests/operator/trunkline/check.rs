@@ -37,6 +37,9 @@ fn checks_follow_a_replication_from_order_to_trouble_and_back() {
     wait_until("all in order", LIMIT, || {
         check(&replay.config, &[]).code == 0
     });
+    wait_until("the ticker's side to be in order", LIMIT, || {
+        check(&ticker.config, &[]).code == 0
+    });
     let all = check(&ticker.config, &[]).ok();
     assert!(all.stdout.starts_with("TRUNKLINE OK - "), "{}", all.stdout);
     for part in [

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::{Port, Replication, Stop, run, wait_until};
+use tests::{Port, Replication, Stop, run, wait_until, wait_value};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -70,10 +70,9 @@ fn the_port_tells_the_truth_while_level_copying_and_cut_off() {
     wait_until("the parked table", LIMIT, || {
         metric(port, "trunkline_replay_table_parked{") == Some(1.0)
     });
-    wait_until("the page to show it", LIMIT, || {
-        get(port, "/").2.contains("parked")
+    let (code, head, page) = wait_value("the page to show it", LIMIT, || {
+        Some(get(port, "/")).filter(|(_, _, page)| page.contains("parked"))
     });
-    let (code, head, page) = get(port, "/");
     assert_eq!(code, 200);
     assert!(
         head.contains("content-security-policy: default-src 'none'"),
