@@ -241,35 +241,38 @@ mod tests {
     #[tokio::test]
     async fn who_takes_too_long_is_ended_with_all_that_it_has_started() {
         let stop = CancellationToken::new();
+        // A number that no other process on this machine has among its arguments.
+        let mark = format!("7654{}", std::process::id());
+        let sleep = format!("sleep {mark}");
         // One that does not listen to SIGTERM, and its child.
-        let script = "sh -c 'trap \"\" TERM; echo here; sleep 7654321 & wait; sleep 7654321'";
-        let ended = run(script, Duration::from_secs(2), &stop).await;
+        let script = format!("sh -c 'trap \"\" TERM; echo here; {sleep} & wait; {sleep}'");
+        let ended = run(&script, Duration::from_secs(2), &stop).await;
         assert_eq!(
             ended.error.as_deref(),
             Some("has not ended within 2 s, and was ended")
         );
         assert_eq!(ended.output, "here");
         let mut program = tokio::process::Command::new("sh");
-        program.args(["-c", "sleep 7654321 & sleep 7654321"]);
+        program.args(["-c", &format!("{sleep} & {sleep}")]);
         assert_eq!(
             run_within(&mut program, Duration::from_millis(200)).await,
             Err("has not ended within 0.2 s, and was ended".to_owned())
         );
         stop.cancel();
-        let ended = run("sleep 7654321", LONG, &stop).await;
+        let ended = run(&sleep, LONG, &stop).await;
         assert_eq!(
             ended.error.as_deref(),
             Some("was ended, since the daemon stops")
         );
         let never = CancellationToken::new();
-        let dropped = run("sleep 7654321", LONG, &never);
+        let dropped = run(&sleep, LONG, &never);
         assert!(
             tokio::time::timeout(Duration::from_millis(300), dropped)
                 .await
                 .is_err()
         );
-        for _ in 0..200 {
-            if left("7654321") == 0 {
+        for _ in 0..1200 {
+            if left(&mark) == 0 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -92,7 +92,7 @@ fn cn_13_a_stricter_check_or_not_null_parks_its_table_until_it_is_gone() {
         for (table, word) in [("checked", "strict"), ("required", "not-null")] {
             tests::wait_until(
                 "the table to be parked",
-                std::time::Duration::from_secs(60),
+                std::time::Duration::from_secs(120),
                 || {
                     let error = replication.on_subscriber(&format!(
                     "select error from trunkline.table_state where state = 'parked' and table_name = '{table}'"

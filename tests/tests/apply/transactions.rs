@@ -26,8 +26,11 @@ fn tx_01_four_writers_between_two_tables_and_every_reader_sees_whole_transaction
     let totals = load.stop();
     assert!(totals.errors.is_empty(), "{totals:?}");
     replication.sync();
-    let reads = reader.stop().unwrap();
-    assert!(reads > 10, "{reads} reads");
+    // On a fast machine the writers are done before it has looked often.
+    wait_until("the reader to read", Duration::from_secs(120), || {
+        reader.reads() > 10
+    });
+    reader.stop().unwrap();
     synced_and_clean(&replication);
 }
 
@@ -98,7 +101,8 @@ fn tx_05_a_transaction_that_is_open_across_rotations_arrives_once_and_delays_nob
         replication.on_subscriber("select count(*), count(*) filter (where v = 'long') from t"),
         format!("{}|1", id + 1)
     );
-    replication.assert_clean(&[]);
+    // What holds the queue for longer than a period is told, sooner or later.
+    replication.assert_clean(&["queue is held"]);
 }
 
 #[test]

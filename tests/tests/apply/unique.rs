@@ -8,7 +8,7 @@ use tests::{Replication, Session, choose, wait_until};
 
 use crate::{between, synced_and_clean};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// What each of the subscriber's tables adds to (id, u, r, v), which the provider's hold without
 /// any constraint but the key. After each transaction all of it holds.

@@ -123,7 +123,7 @@ async fn a_function_planned_for_one_row_serves_many_and_the_other_way_round() {
         p.run(&format!("update u set v = 'z' where id = -{i}"))
             .await;
     }
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     p.check("after all").await;
 }
 

@@ -85,13 +85,13 @@ fn pk_12_conflicts_are_one_line_a_table_and_batch_and_kept_within_bounds() {
     writer.ask("commit");
     replication.sync();
     replication.assert_same();
-    let lines: Vec<String> = replication
-        .replay
-        .log()
-        .lines()
-        .filter(|line| line.contains(" conflict "))
-        .map(str::to_owned)
-        .collect();
+    let told_of = || -> Vec<String> {
+        let log = replication.replay.log();
+        let lines = log.lines().filter(|line| line.contains(" conflict "));
+        lines.map(str::to_owned).collect()
+    };
+    wait_until("both tables to be told of", SOON, || told_of().len() >= 2);
+    let lines = told_of();
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert!(
         lines

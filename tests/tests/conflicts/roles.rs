@@ -97,10 +97,9 @@ fn se_09_the_whole_job_is_done_by_roles_that_are_no_superusers_also_when_killed(
     );
     let used = "select string_agg(distinct usename, ' ') from pg_stat_activity where application_name like 'trunkline%'";
     assert_eq!(replication.on_subscriber(used), "trunkline_replay");
-    assert_eq!(
-        replication.on_provider(used),
-        "trunkline_replay trunkline_ticker"
-    );
+    wait_until("sessions of both roles", SOON, || {
+        replication.on_provider(used) == "trunkline_replay trunkline_ticker"
+    });
     replication.replay.run(&["remove", "t"]).ok();
     replication.assert_clean(&["subscriber waits"]);
 }

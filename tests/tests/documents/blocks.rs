@@ -153,7 +153,7 @@ impl Place {
                 .args(["-e", "-u", "-x", "-c", &self.with_hosts(&block.text)])
                 .current_dir(self.replication.scratch.path())
                 .env("PATH", path),
-            Duration::from_secs(60),
+            Duration::from_secs(180),
         );
         println!("{}{}", output.stdout, output.stderr);
         assert!(output.code == 0, "{}: see above", block.place());

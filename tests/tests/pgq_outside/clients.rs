@@ -92,7 +92,7 @@ fn cooperating_python_consumers_share_the_events_and_take_over_from_one_that_was
     let pgqd = stage.pgqd();
     let member = |name: &str, more: &str| {
         format!(
-            "consumer_name = team\nsubconsumer_name = {name}\nsubconsumer_timeout = 2 seconds\n{more}"
+            "consumer_name = team\nsubconsumer_name = {name}\nsubconsumer_timeout = 5 seconds\n{more}"
         )
     };
     let one = stage.consumer("shared", "one", &member("one", "stumble = yes"));
@@ -114,8 +114,18 @@ fn cooperating_python_consumers_share_the_events_and_take_over_from_one_that_was
     // dead.
     let others =
         ["two", "three"].map(|name| (name, stage.consumer("shared", name, &member(name, ""))));
-    for number in 0..60 {
+    // Until both have begun, which takes a while on a busy machine.
+    for number in 0.. {
         insert(format!("then-{number}"));
+        let have_begun = || {
+            ["two", "three"]
+                .iter()
+                .all(|name| !stage.taken(name).is_empty())
+        };
+        if number >= 60 && have_begun() {
+            break;
+        }
+        assert!(number < 3000, "one of them does not begin");
     }
     let taken = || -> Vec<String> {
         let all = ["one", "two", "three"]

@@ -10,7 +10,7 @@ use tests::{Cluster, Programs, Scratch, run, signal, wait_until};
 use crate::repository;
 
 /// Time for anything that daemons with their own loops do.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// Debian's Python: the one that has its packages.
 pub(crate) const PYTHON: &str = "/usr/bin/python3";

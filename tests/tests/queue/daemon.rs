@@ -147,7 +147,7 @@ fn a_second_ticker_waits_as_a_standby_and_takes_over_after_kill9() {
     one.run(&["install"]).ok();
     one.run(&["start", "-d"]).ok();
     two.run(&["start", "-d"]).ok();
-    assert!(two.log().contains("standby"), "{}", two.log());
+    two.wait_log("standby");
     let session = Session::new(&cluster, "postgres");
     for _ in 0..3 {
         assert_ticks(&session);

@@ -119,7 +119,7 @@ async fn qu11_a_dumps_locks_neither_stop_writers_nor_make_rotation_wait() {
     );
     let writer = cluster.connect("postgres").await;
     writer
-        .batch_execute("set statement_timeout = 1000")
+        .batch_execute("set statement_timeout = 20000")
         .await
         .unwrap();
     let late = event(&writer, "x").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tests::{Cluster, Replication, Session, wait_until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// A replication of table t with a row.
 fn replicating() -> Replication {
@@ -26,12 +26,22 @@ fn start(replication: &Replication) {
     replication.replay.run(&["start", "-d"]).ok();
 }
 
+/// Sessions outlive their programs for a moment.
+fn wait_left(cluster: &Cluster, db: &str) {
+    let there = format!("select count(*) from pg_stat_activity where datname = '{db}'");
+    wait_until("all sessions of the database to end", SOON, || {
+        cluster.psql("postgres", &there) == "0"
+    });
+}
+
 /// Keeps the database as it is now under another name; nobody may be connected.
 fn back_up(cluster: &Cluster, db: &str) {
+    wait_left(cluster, db);
     cluster.psql("postgres", &format!("create database backup template {db}"));
 }
 
 fn put_back(cluster: &Cluster, db: &str) {
+    wait_left(cluster, db);
     cluster.psql("postgres", &format!("drop database {db}"));
     cluster.psql("postgres", &format!("alter database backup rename to {db}"));
 }

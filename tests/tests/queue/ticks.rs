@@ -77,7 +77,14 @@ async fn four_tickers_at_once_lose_no_event_and_give_none_twice() {
     let started = Instant::now();
     let mut seen = std::collections::BTreeMap::new();
     let seconds = if full() { 30 } else { 2 };
-    while started.elapsed() < Duration::from_secs(seconds) {
+    // Until there is enough of all, however slow the machine is.
+    let is_enough = async |seen: usize| {
+        started.elapsed() > Duration::from_secs(120)
+            || started.elapsed() > Duration::from_secs(seconds)
+                && seen > 150
+                && number(&client, "select max(tick_id) from pgq.tick").await > 100
+    };
+    while !is_enough(seen.len()).await {
         for (id, times) in consume(&client, "c").await {
             *seen.entry(id).or_insert(0) += times;
         }
@@ -171,9 +178,18 @@ async fn a_quiet_queue_gets_one_tick_each_idle_period() {
     sql::queue::set(&client, "q", "ticker_idle_period", "0.2 s")
         .await
         .unwrap();
-    pause(220).await;
-    assert!(tick(&client).await.is_some());
-    assert_eq!(tick(&client).await, None);
+    // Of two calls that follow each other within the period the second makes none. A busy machine may stop between them.
+    for turn in 1.. {
+        pause(220).await;
+        let started = Instant::now();
+        assert!(tick(&client).await.is_some());
+        let again = tick(&client).await;
+        if started.elapsed() < Duration::from_millis(200) {
+            assert_eq!(again, None);
+            break;
+        }
+        assert!(turn < 100, "never two calls within the period");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

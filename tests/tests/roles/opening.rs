@@ -38,12 +38,7 @@ fn a_table_that_others_hold_is_opened_by_the_ticker_and_delays_no_other() {
         sqlstate(&replication.provider, "db1", "insert into t values (2)") == "ok"
     });
     operator.run(&["check", "fence"]).ok();
-    assert!(
-        replication
-            .ticker
-            .log()
-            .contains("all its tables take writes")
-    );
+    replication.ticker.wait_log("all its tables take writes");
     replication.assert_followed(&[]);
 }
 

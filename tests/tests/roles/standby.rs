@@ -198,11 +198,11 @@ fn a_database_that_became_the_provider_gets_nothing_of_the_former_one() {
     replication.replay.run(&["restart"]).ok();
     replication.wait_log("this database is provider for queue q1");
     replication.on_provider("insert into t values (1)");
-    let status = replication.replay.run(&["status"]).stdout;
-    assert!(
-        status.contains("stopped") && status.contains("name all hosts of the set"),
-        "{status}"
-    );
+    // What stands in the log is stored afterwards.
+    wait_until("status to say so", SOON, || {
+        let status = replication.replay.run(&["status"]).stdout;
+        status.contains("stopped") && status.contains("name all hosts of the set")
+    });
     assert_eq!(replication.on_subscriber("select count(*) from t"), "0");
     replication.on_subscriber(
         "begin read write; update trunkline.role set role = 'standby', term = 1; commit",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tests::{Cluster, Replication, Server, Session, choose, trap, wait_until};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A replication by a superuser, with the trap on the subscriber.
 fn trapped(on_provider: &str) -> Replication {

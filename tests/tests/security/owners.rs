@@ -7,7 +7,7 @@ use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 use sql::install::ownership::{self, Schema};
 use tests::{Cluster, Daemons, Node, Scratch, trap, wait_until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// Functions and views with the names of PgQ's and ours, each with the trap in it, in schemas of the trap's owner.
 const PREPARED: &str = "

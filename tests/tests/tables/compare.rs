@@ -214,7 +214,7 @@ fn planted_differences_are_all_found_and_none_is_invented() {
     }
     // The daemon may be in the middle of a batch when it is told to pause.
     r.replay.run(&["pause"]).ok();
-    tests::wait_until("the pause to be felt", Duration::from_secs(60), || {
+    tests::wait_until("the pause to be felt", Duration::from_secs(120), || {
         r.on_provider("update t set v = v || 'late' where id = 1");
         let late = r.replay.run(&["compare", "t", "--timeout", "0.5"]);
         late.code == 4 && late.stderr.contains("the job is paused")
@@ -320,7 +320,7 @@ fn rows_that_differ_are_made_equal_by_statements_or_by_the_daemon() {
            from trunkline.position, unnest(array['150', '5']) k",
     );
     r.replay.run(&["start", "-d"]).ok();
-    tests::wait_until("the rows to be there", Duration::from_secs(60), || {
+    tests::wait_until("the rows to be there", Duration::from_secs(120), || {
         r.on_subscriber("select count(*) from trunkline.repair_key") == "0"
     });
     r.sync();
@@ -370,7 +370,7 @@ fn rows_that_differ_are_made_equal_by_statements_or_by_the_daemon() {
     );
     let again = r.replay.run(&["resync", "few", "--repair"]).ok();
     again.says(&["not compared: ", "belongs to another role"]);
-    tests::wait_until("the copy to be refused", Duration::from_secs(60), || {
+    tests::wait_until("the copy to be refused", Duration::from_secs(120), || {
         r.on_subscriber("select state from trunkline.table_state where table_name = 'few'")
             == "parked"
     });
@@ -423,8 +423,8 @@ fn a_comparison_under_load_names_what_differs_and_nothing_else() {
             );
         }
     }
+    load.wait_for_more(100);
     let totals = load.stop();
-    assert!(totals.committed > 100, "{totals:?}");
     assert!(totals.errors.is_empty(), "{totals:?}");
 
     // A stretch in which the subscriber has far more rows is listed by parts.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tests::{Cluster, Replication, Server, choose, wait_until};
 
-pub(super) const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = Duration::from_secs(120);
 
 /// A subscriber's query gives the rows of the provider's.
 #[track_caller]

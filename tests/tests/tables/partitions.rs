@@ -137,7 +137,7 @@ fn partitions_come_with_rows_and_hash_partitions_are_emptied_where_the_subscribe
     r.on_provider(
         "insert into r values (50, 'x') on conflict (id) do update set v = 'others go on'",
     );
-    let soon = std::time::Duration::from_secs(60);
+    let soon = std::time::Duration::from_secs(120);
     tests::wait_until("the other table's row", soon, || {
         r.on_subscriber("select v from r where id = 50") == "others go on"
     });

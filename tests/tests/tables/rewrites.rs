@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tests::{Replication, wait_until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 #[test]
 fn dd_01_dd_02_dd_13_what_ddl_writes_on_the_provider_is_on_the_subscriber_or_parks_the_table() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tests::{Replication, wait_until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// A replication of the tables that `sql` makes on the provider.
 fn replicating(sql: &str) -> Replication {

@@ -56,16 +56,16 @@ fn replicate(
     ] {
         node.run(args).ok();
     }
-    wait_until("the tables to be ok", Duration::from_secs(60), || {
+    wait_until("the tables to be ok", Duration::from_secs(120), || {
         let listed = replay.run(&["tables"]).ok().stdout;
         listed.contains("public.t ok") && listed.contains("public.u ok")
     });
     utf8(provider, db, &format!("{change}; insert into u values (1)"));
-    wait_until("the change to be seen", Duration::from_secs(60), || {
+    wait_until("the change to be seen", Duration::from_secs(120), || {
         subscriber.psql(db, "select count(*) from u") == "1"
     });
     if let Some(refused) = refused {
-        wait_until("the table to be parked", Duration::from_secs(60), || {
+        wait_until("the table to be parked", Duration::from_secs(120), || {
             subscriber
                 .psql(
                     db,
@@ -76,7 +76,7 @@ fn replicate(
         provider.psql(db, "update t set v = 'euro' where id = 3");
         replay.run(&["resume"]);
     }
-    replay.run(&["wait", "--timeout", "60"]).ok();
+    replay.run(&["wait", "--timeout", "120"]).ok();
 }
 
 /// The text of `t` on the subscriber, as UTF-8.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tests::{Replication, wait_until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 #[test]
 fn dd_05_ty_19_wider_types_follow_others_are_told_by_name_and_those_that_take_nothing_are_refused()

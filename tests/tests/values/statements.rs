@@ -121,7 +121,7 @@ fn cn_tx_tr_every_statement_leaves_the_same_on_the_subscriber() {
         .on_provider("insert into arch values (5, 'no'); insert into t values (-10, 'goes on')");
     tests::wait_until(
         "the table to be parked",
-        std::time::Duration::from_secs(60),
+        std::time::Duration::from_secs(120),
         || {
             replication
                 .on_subscriber("select error from trunkline.table_state where state = 'parked'")

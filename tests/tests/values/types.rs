@@ -90,7 +90,7 @@ fn ty_07_a_label_that_the_subscriber_lacks_parks_the_table_by_name_until_it_is_t
         .on_provider("insert into t values ('it''s fine', '{ok}'); insert into u values (1)");
     tests::wait_until(
         "the label to be named",
-        std::time::Duration::from_secs(60),
+        std::time::Duration::from_secs(120),
         || {
             replication
                 .on_subscriber("select error from trunkline.table_state where state = 'parked'")

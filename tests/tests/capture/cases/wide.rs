@@ -68,18 +68,26 @@ async fn to_06_columns_of_nulls_and_rows_of_empty_strings_cost_what_they_weigh(m
         "update nulls set c500 = '' where id % 2 = 0",
     ])
     .await;
-    // Ten times the rows may not take a hundred times the time.
-    let mut times = Vec::new();
+    // Ten times the rows may not take a hundred times the time; a machine that stops for a moment has further tries.
     let most = if tests::full() { 1_000_000 } else { 40_000 };
-    for rows in [most / 10, most] {
-        let begin = Instant::now();
-        p.run(&format!(
-            "insert into empty select i, '' from generate_series(1, {rows}) i"
-        ))
-        .await;
-        times.push(begin.elapsed());
-        p.check("empty strings").await;
-        p.run("truncate empty").await;
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        let mut times = Vec::new();
+        for rows in [most / 10, most] {
+            let begin = Instant::now();
+            p.run(&format!(
+                "insert into empty select i, '' from generate_series(1, {rows}) i"
+            ))
+            .await;
+            times.push(begin.elapsed());
+            p.check("empty strings").await;
+            p.run("truncate empty").await;
+        }
+        let is_in_proportion = times[1] < times[0] * 60;
+        all.push(times);
+        if is_in_proportion {
+            return;
+        }
     }
-    assert!(times[1] < times[0] * 60, "{times:?}");
+    panic!("{all:?}");
 }
