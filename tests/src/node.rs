@@ -101,6 +101,19 @@ impl Node {
             self.log().get(from..).is_some_and(|log| log.contains(text))
         });
     }
+
+    /// `replay wait`, again where no provider has answered in the time that it is given.
+    #[track_caller]
+    pub fn wait_level(&self) {
+        wait_until("a provider to answer", Duration::from_secs(180), || {
+            let said = self.run(&["wait", "--timeout", "180"]);
+            let is_away = said.stderr.contains("no host can be followed");
+            if !is_away {
+                said.ok();
+            }
+            !is_away
+        });
+    }
 }
 
 /// Daemons that a test may have started. When the value is dropped, the daemons are killed, and the ends of their logs

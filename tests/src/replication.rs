@@ -324,7 +324,7 @@ impl Replication {
     /// Waits until what is committed on the provider now is applied everywhere.
     #[track_caller]
     pub fn sync(&self) {
-        self.replay.run(&["wait", "--timeout", "180"]).ok();
+        self.replay.wait_level();
     }
 
     /// Has the queue give away the events that it has now, and that nobody holds, by as many rotations as it takes: a

@@ -68,7 +68,7 @@ impl Link {
     /// Waits until what is committed on the provider now is applied.
     #[track_caller]
     pub(crate) fn sync(&self) {
-        self.replay.run(&["wait", "--timeout", "180"]).ok();
+        self.replay.wait_level();
     }
 
     /// Lines of WARN and ERROR of both daemons, without those that hold an allowed text.

@@ -26,8 +26,10 @@ fn a_tick_shows_just_the_rows_of_the_upstream_tick_that_it_names() {
     chain.start("create table t (id bigserial primary key, v text)");
     chain.add_all();
     let writes: Writes = Arc::new(|_, _| "insert into t (v) values ('mark')".into());
-    let load = Load::start(&chain.nodes[0], DB, 3, Duration::ZERO, &writes);
-    load.wait_for_more(3000);
+    // With a pause, so that what is to be passed on stays small where the wait for ticks takes long.
+    let pause = Duration::from_millis(10);
+    let load = Load::start(&chain.nodes[0], DB, 3, pause, &writes);
+    load.wait_for_more(1000);
     // A fast machine may do that in a few ticks.
     let naming = "select count(*) from pgq.tick where tick_origins is not null";
     tests::wait_until("ticks that name one of the upstream", crate::SOON, || {

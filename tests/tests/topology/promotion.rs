@@ -282,7 +282,7 @@ impl Follower {
 
     #[track_caller]
     pub(crate) fn assert_same(&self, hosts: &Hosts, provider: usize) {
-        self.replay.run(&["wait", "--timeout", "120"]).ok();
+        self.replay.wait_level();
         for table in tests::tables_of(&hosts.nodes[provider], DB) {
             compare((&hosts.nodes[provider], DB), (&self.node, DB), &table)
                 .unwrap_or_else(|difference| panic!("{difference}"));

@@ -141,7 +141,7 @@ fn a_partition_that_was_emptied_is_no_matter_of_keys_here_and_none_of_doubt_ther
     hosts.replays[0].run(&["rejoin", "--yes"]).ok();
     hosts.wait_role(0, "standby 2");
     hosts.on(1, "insert into parent values (30)");
-    hosts.replays[0].run(&["wait", "--timeout", "60"]).ok();
+    hosts.replays[0].wait_level();
     hosts.on(0, "alter table parent drop column more");
     hosts.assert_same_as(1, 0);
     assert!(!hosts.log_has(0, "table copied"));

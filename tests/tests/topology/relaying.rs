@@ -53,8 +53,8 @@ impl Hosts {
 
     /// Ticks of the first node, some of which another one applies and the last one does not.
     pub(crate) fn drift(&self, provider: usize, ahead: usize, behind: usize) {
-        self.replays[ahead].run(&["wait", "--timeout", "60"]).ok();
-        self.replays[behind].run(&["wait", "--timeout", "60"]).ok();
+        self.replays[ahead].wait_level();
+        self.replays[behind].wait_level();
         // The one that goes ahead makes no ticks of its own meanwhile, so that the place of the other is between two of
         // them.
         self.tickers[ahead].run(&["stop"]).ok();

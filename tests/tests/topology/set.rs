@@ -157,7 +157,7 @@ impl Hosts {
     /// The node has all that the provider has.
     #[track_caller]
     pub(crate) fn assert_same_as(&self, provider: usize, node: usize) {
-        self.replays[node].run(&["wait", "--timeout", "120"]).ok();
+        self.replays[node].wait_level();
         for table in tests::tables_of(&self.nodes[provider], DB) {
             compare((&self.nodes[provider], DB), (&self.nodes[node], DB), &table)
                 .unwrap_or_else(|difference| panic!("{}: {difference}", NAMES[node]));

@@ -72,7 +72,7 @@ impl Several {
     #[track_caller]
     fn assert_same(&self, provider: usize, standby: usize) {
         for ((_, table), replay) in QUEUES.iter().zip(&self.replays[standby]) {
-            replay.run(&["wait", "--timeout", "120"]).ok();
+            replay.wait_level();
             let [from, to] = [provider, standby].map(|node| (&self.hosts.nodes[node], DB));
             compare(from, to, &format!("public.{table}")).unwrap();
         }
