@@ -178,7 +178,7 @@ async fn a_quiet_queue_gets_one_tick_each_idle_period() {
     sql::queue::set(&client, "q", "ticker_idle_period", "0.2 s")
         .await
         .unwrap();
-    // Of two calls that follow each other within the period the second makes none. A busy machine may stop between them.
+    // Of two calls that follow each other within the period the second makes none. A busy machine may stop between.
     for turn in 1.. {
         pause(220).await;
         let started = Instant::now();
