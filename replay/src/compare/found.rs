@@ -81,7 +81,7 @@ impl Found<'_, '_> {
             upto: None,
         };
         range.upto = comparison.border(range.after.as_deref()).await?;
-        let mut is_first = true;
+        let (mut is_first, mut has_differed) = (true, false);
         loop {
             let next = async {
                 match &range.upto {
@@ -94,20 +94,11 @@ impl Found<'_, '_> {
             is_first = false;
             let next = if is_chosen {
                 let by_key = range != Range::default();
-                let sums = comparison.both(by_key, |side| side.sums(&range, None, None));
                 // Both end, so that neither leaves its transaction open.
-                let (sums, next) = futures::join!(sums, next);
-                let ((here, there), next) = (sums?, next?);
-                self.report.rows += rows(&here);
-                if here != there && rows(&there) > 2 * u64::from(STRETCH) {
-                    // The stretch was measured on the provider, and the subscriber may have any number of rows in it.
-                    self.within(&range, by_key, None).await?;
-                } else if here != there {
-                    let lists = comparison.both(by_key, |side| side.list(&range, None, None));
-                    let (here, there) = lists.await?;
-                    self.gather(&here, &there);
-                }
-                next
+                let (differs, next) =
+                    futures::join!(self.stretch(&range, by_key, has_differed), next);
+                has_differed = differs?;
+                next?
             } else {
                 next.await?
             };
@@ -129,6 +120,38 @@ impl Found<'_, '_> {
                 upto: next,
             };
         }
+    }
+
+    /// Compares a stretch; gives whether it has rows that may differ. Where rows differ they often do so in the next
+    /// stretch, too: that one is listed at once, and not summed before, which would read its rows twice.
+    async fn stretch(&mut self, range: &Range, by_key: bool, at_once: bool) -> Result<bool, Stop> {
+        let comparison = self.comparison;
+        // The stretch was measured on the provider, and the subscriber may have any number of rows in it.
+        let most = 2 * u64::from(STRETCH);
+        if !at_once {
+            let sums = comparison.both(by_key, |side| side.sums(range, None, None));
+            let (here, there) = sums.await?;
+            self.report.rows += rows(&here);
+            if here == there {
+                return Ok(false);
+            }
+            if rows(&there) > most {
+                self.within(range, by_key, None).await?;
+                return Ok(true);
+            }
+        }
+        let lists = comparison.both(by_key, |side| side.list_of_most(range, most + 1));
+        let (here, there) = lists.await?;
+        if at_once {
+            self.report.rows += here.len() as u64;
+        }
+        if [&here, &there].iter().any(|list| list.len() as u64 > most) {
+            self.within(range, by_key, None).await?;
+            return Ok(true);
+        }
+        let known = self.candidates.len() + self.known.len();
+        self.gather(&here, &there);
+        Ok(self.candidates.len() + self.known.len() > known)
     }
 
     async fn by_groups(&mut self) -> Result<(), Stop> {

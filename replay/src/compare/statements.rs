@@ -98,7 +98,8 @@ impl Side {
         )
     }
 
-    /// Each row as `HASH KEY`, of these groups; none: of all.
+    /// Each row as `HASH KEY`, of these groups; none: of all. Of rows without a key equal ones are one line, as
+    /// `HASH:COUNT KEY`.
     pub(super) fn list(
         &self,
         range: &Range,
@@ -116,7 +117,18 @@ impl Side {
                 groups.join(",")
             )
         });
+        if self.key.is_empty() {
+            // Equal rows are one line with their number, so that any number of them takes no memory.
+            return format!(
+                "select {h}::text || ':' || count(*)::text || ' ' || {k} from ({rows}) x{condition} group by {h}, {k}"
+            );
+        }
         format!("select {h}::text || ' ' || {k} from ({rows}) x{condition}")
+    }
+
+    /// The rows of a stretch as [`Side::list`] has them, at most so many.
+    pub(super) fn list_of_most(&self, range: &Range, most: u64) -> String {
+        format!("{} limit {most}", self.list(range, None, None))
     }
 
     /// The key of the nth row after a key, in the order of the keys, as a record; no line: there are not so many.
