@@ -29,6 +29,7 @@ use crate::command::{
     sequences::{ListArgs, SequenceArgs},
     skip::SkipArgs,
     uninstall::UninstallArgs,
+    upgrade::UpgradeArgs,
 };
 
 /// Replicates tables of a provider into one or more subscribers.
@@ -50,6 +51,11 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Configured(Configured),
+    /// Move a live database to a newer server, step by step, with a way back
+    ///
+    /// Takes no config: it writes those of both sides into --dir. It may be ended at any moment, and goes on where it
+    /// was when it is run again with the same directory.
+    Upgrade(Box<UpgradeArgs>),
     #[command(flatten)]
     Documents(Documents),
 }
@@ -162,6 +168,9 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Documents(documents) => documents.run(Cli::command()),
+        Command::Upgrade(args) => run_command("replay", &cli.common, async {
+            command::upgrade::run(&args, &cli.common).await
+        }),
         Command::Configured(command) => run_configured(cli.common, command),
     }
 }

@@ -23,6 +23,7 @@ pub(crate) mod status;
 mod subscriber;
 pub(crate) mod tables;
 pub(crate) mod uninstall;
+pub(crate) mod upgrade;
 pub(crate) mod wait;
 
 use admin::{

@@ -5,7 +5,7 @@
 
 /// What is done with an entry of the schema that comes after the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// An index, or a constraint with one: changes are applied by it. One beside the other.
     Index,
     /// A partition's index becomes part of the whole table's.
@@ -20,11 +20,11 @@ pub(super) enum Kind {
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) number: u32,
-    pub(super) kind: Kind,
+pub(crate) struct Entry {
+    pub(crate) number: u32,
+    pub(crate) kind: Kind,
     /// What people see of it.
-    pub(super) label: String,
+    pub(crate) label: String,
 }
 
 const PG_CLASS: u32 = 1259;
@@ -33,7 +33,7 @@ const PG_TRIGGER: u32 = 2620;
 const PG_EVENT_TRIGGER: u32 = 3466;
 
 /// Reads what `pg_restore --list` prints. None: a line is not understood.
-pub(super) fn entries(list: &str) -> Option<Vec<Entry>> {
+pub(crate) fn entries(list: &str) -> Option<Vec<Entry>> {
     let lines = list
         .lines()
         .filter(|line| !line.starts_with(';') && !line.is_empty());
@@ -61,7 +61,7 @@ fn entry(line: &str) -> Option<Entry> {
 }
 
 /// Of which of our schemas the function is that a trigger calls. No base has these: the trigger cannot be made.
-pub(super) fn of_ours(script: &str) -> Option<&'static str> {
+pub(crate) fn of_ours(script: &str) -> Option<&'static str> {
     let calls = ["EXECUTE FUNCTION ", "EXECUTE PROCEDURE "];
     let found = calls
         .iter()

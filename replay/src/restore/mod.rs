@@ -12,7 +12,7 @@
 //! Each step is noted in the transaction that does it. So a restore that was killed is made again with the same words,
 //! and goes on where it was.
 
-mod entries;
+pub(crate) mod entries;
 mod load;
 pub(crate) mod plan;
 mod run;

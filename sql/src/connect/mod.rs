@@ -3,6 +3,7 @@
 
 mod address;
 mod application_name;
+mod beside;
 mod certificate;
 mod connect_error;
 mod conninfo;
@@ -120,6 +121,11 @@ impl ConnectInfo {
         conninfo::password_of(text).is_some_and(|password| {
             !(password.is_empty() || password.starts_with("${") && password.ends_with('}'))
         })
+    }
+
+    /// Whether a password was given with it, and not in a password file.
+    pub fn has_password(&self) -> bool {
+        self.0.password.is_some()
     }
 
     /// The same connection for a program that uses libpq, such as `pg_dump`.

@@ -44,6 +44,7 @@ mod switchover_many;
 mod switchover_refused;
 mod switchover_several;
 mod uninstall;
+mod upgrade;
 
 use std::time::Duration;
 

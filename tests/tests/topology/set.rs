@@ -75,6 +75,30 @@ impl Hosts {
         hosts
     }
 
+    /// Servers with an empty database each, the first one with these tables; nothing is installed.
+    pub(crate) fn bare(versions: &[u32], tables: &str) -> Hosts {
+        let nodes: Vec<Cluster> = versions
+            .iter()
+            .map(|version| Cluster::builder(&Server::version(*version)).start())
+            .collect();
+        for node in &nodes {
+            node.create_db(DB);
+        }
+        nodes[0].psql(DB, tables);
+        Hosts {
+            _daemons: Daemons::default(),
+            tickers: Vec::new(),
+            replays: Vec::new(),
+            scratches: vec![Scratch::new()],
+            nodes,
+        }
+    }
+
+    /// Has these daemons ended when the hosts are dropped.
+    pub(crate) fn end_at_last(&mut self, daemons: impl IntoIterator<Item = Node>) {
+        self._daemons.0.extend(daemons);
+    }
+
     /// The first node is the provider, the others follow it.
     pub(crate) fn running(versions: &[u32], tables: &str) -> Hosts {
         let hosts = Hosts::make(versions, "", tables);

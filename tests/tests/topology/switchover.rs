@@ -63,6 +63,13 @@ const WRITERS: i32 = 3;
 
 impl Writers {
     pub(crate) fn start(hosts: &Hosts) -> Writers {
+        let mut writers = Writers::alone(hosts);
+        writers.watch(hosts);
+        writers
+    }
+
+    /// The writers, without the look at who takes writes.
+    pub(crate) fn alone(hosts: &Hosts) -> Writers {
         let mut writers = Writers {
             stop: Arc::default(),
             acknowledged: Arc::default(),
@@ -90,11 +97,16 @@ impl Writers {
                 block_on(write(writer, &info, &stop, written, failed));
             }));
         }
-        let (stop, wrong) = (Arc::clone(&writers.stop), Arc::clone(&writers.wrong));
-        writers.threads.push(std::thread::spawn(move || {
+        writers
+    }
+
+    /// Begins to look that no two nodes take writes.
+    pub(crate) fn watch(&mut self, hosts: &Hosts) {
+        let ports: Vec<u16> = hosts.nodes.iter().map(tests::Cluster::port).collect();
+        let (stop, wrong) = (Arc::clone(&self.stop), Arc::clone(&self.wrong));
+        self.threads.push(std::thread::spawn(move || {
             block_on(sample(&ports, &stop, &wrong))
         }));
-        writers
     }
 
     /// Waits until so many more transactions are acknowledged.
