@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn bases_of_one_second_are_in_the_order_of_their_ticks() {
-        let age = |name: &str| super::age(&Name::try_from(name.to_owned()).unwrap());
+        let age = |name: &str| age(&Name::try_from(name.to_owned()).unwrap());
         assert!(age("20261128T020711Z-9-p") < age("20261128T020711Z-13-p"));
         assert!(age("20261128T020711Z-13-p") < age("20261128T020712Z-9-p"));
     }
