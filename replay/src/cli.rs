@@ -224,7 +224,7 @@ fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
             Online::Pause => command::pause::pause(job).await,
             Online::Resume(args) => command::pause::resume(job, &args).await,
             Online::Adopt(args) => command::adopt::run(&job.at_host().await?, &args).await,
-            Online::Base(args) => command::base::run(job, &args).await,
+            Online::Base(args) => command::base::run(&job.at_host().await?, &args).await,
             Online::Restore(args) => command::restore::run(job, &args).await,
             Online::Archive(args) => command::archive::run(job, &args).await,
             Online::Compare(args) => command::compare::run(&job.at_host().await?, &args).await,

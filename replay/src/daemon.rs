@@ -11,11 +11,11 @@ use admin::{
     daemon::{Beat, Body, FirstReports, Ready, Signals},
     log::Once,
 };
-use sql::connect::{ApplicationName, Purpose};
+use sql::connect::{ApplicationName, ConnectInfo, Purpose};
 use sql::install::ownership::Schema;
 use tokio::{
     sync::{Mutex, Notify, Semaphore},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -101,6 +101,8 @@ enum Next {
 /// The tasks that one reading of the config has started.
 struct Crew {
     tasks: JoinSet<()>,
+    /// The archives' tasks.
+    archives: JoinSet<()>,
     readers: Arc<Readers>,
     subscriptions: Vec<Arc<Subscription>>,
     first: FirstReports,
@@ -116,19 +118,20 @@ impl Crew {
     ) -> anyhow::Result<Crew> {
         let stop = stop.child_token();
         let mut chosen = config.clone();
-        let subscribers = match &following {
-            Following::Config => config.subscribers.as_slice(),
+        let hosts = config.provider.hosts();
+        let (subscribers, archives) = match &following {
+            Following::Config => (config.subscribers.as_slice(), config.archives.as_slice()),
             Following::Host(host) => {
                 chosen.provider = host.clone();
-                config.subscribers.as_slice()
+                (config.subscribers.as_slice(), config.archives.as_slice())
             }
-            Following::Nobody(_) => &[],
+            Following::Nobody(_) => (&[][..], &[][..]),
         };
         let config = &chosen;
         let (mut first, reports) = FirstReports::new(ready);
         let (listener, ticks, requests) = Listener::new(config.loop_delay);
         let mut tasks = JoinSet::new();
-        if !subscribers.is_empty() || !config.archives.is_empty() {
+        if !subscribers.is_empty() || !archives.is_empty() {
             tasks.spawn(listener.run(
                 config.provider.clone(),
                 ApplicationName::new(Purpose::Listen, &config.daemon.job_name),
@@ -153,10 +156,11 @@ impl Crew {
             first.expect(&life::task_name(&one.consumer));
             tasks.spawn(life::run(sub, config.stats_period, reports.clone()));
         }
-        for one in &config.archives {
-            let archive = archive(config, one, &ticks, &requests, &stop)?;
+        let mut archiving = JoinSet::new();
+        for one in archives {
+            let archive = archive(config, (one, &hosts), &ticks, &requests, &stop)?;
             first.expect(&archive_life::task_name(&one.consumer));
-            tasks.spawn(archive_life::run(archive, reports.clone()));
+            archiving.spawn(archive_life::run(archive, reports.clone()));
         }
         if let Some(listen) = &config.http_listen {
             let counted = subscriptions
@@ -170,6 +174,7 @@ impl Crew {
         first.settle();
         Ok(Crew {
             tasks,
+            archives: archiving,
             readers,
             subscriptions,
             first,
@@ -203,7 +208,7 @@ impl Crew {
                         Err(error) => error!(%error, "bad config refused, the old one stays"),
                     }
                 }
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                Some(ended) = any_ended(&mut self.tasks, &mut self.archives) => {
                     if let Err(broken) = ended {
                         // A task never ends by itself, so this is a bug: the program ends, and the service manager
                         // starts a clean process.
@@ -222,7 +227,11 @@ impl Crew {
     /// Lets the running work finish, unless `at_once`; cancels it when told to stop at once.
     async fn end(&mut self, signals: &Signals, at_once: bool) {
         self.stop.cancel();
-        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
+        let (tasks, archives) = (&mut self.tasks, &mut self.archives);
+        let all_ended = async {
+            while tasks.join_next().await.is_some() {}
+            while archives.join_next().await.is_some() {}
+        };
         tokio::select! {
             () = all_ended => return,
             () = signals.stop_now.cancelled() => {}
@@ -234,9 +243,26 @@ impl Crew {
                 sub.cancel_statements().await;
             }
         };
-        // A server that does not answer is not waited for: its sessions end with the tasks.
-        let _ = tokio::time::timeout(CANCEL_LIMIT, cancelling).await;
-        self.tasks.shutdown().await;
+        // A server that does not answer is not waited for: its sessions end with the tasks. An archive writes down what
+        // it has read.
+        let (tasks, archives) = (&mut self.tasks, &mut self.archives);
+        let writing = async { while archives.join_next().await.is_some() {} };
+        let _ =
+            tokio::time::timeout(CANCEL_LIMIT, async { tokio::join!(cancelling, writing) }).await;
+        tasks.shutdown().await;
+        archives.shutdown().await;
+    }
+}
+
+/// The end of a task that has ended by itself; none as long as there is no task.
+async fn any_ended(
+    tasks: &mut JoinSet<()>,
+    archives: &mut JoinSet<()>,
+) -> Option<Result<(), JoinError>> {
+    tokio::select! {
+        Some(ended) = tasks.join_next(), if !tasks.is_empty() => Some(ended),
+        Some(ended) = archives.join_next(), if !archives.is_empty() => Some(ended),
+        else => std::future::pending().await,
     }
 }
 
@@ -276,7 +302,7 @@ fn readers(config: &ReplayConfig, ticks: &Ticks) -> Readers {
 
 fn archive(
     config: &ReplayConfig,
-    one: &ArchiveConfig,
+    (one, hosts): (&ArchiveConfig, &[ConnectInfo]),
     ticks: &Ticks,
     requests: &Requests,
     stop: &CancellationToken,
@@ -286,6 +312,8 @@ fn archive(
         job: config.daemon.job_name.clone(),
         queue: config.queue.clone(),
         provider: config.provider.clone(),
+        hosts: hosts.to_vec(),
+        alone_since: None,
         auto_add: AutoAdd::read(&config.auto_add)?,
         ticks: ticks.clone(),
         requests: requests.clone(),

@@ -37,6 +37,7 @@ pub mod moment; // locks that are asked for in moments, so that nobody queues fo
 pub mod object; // an object of any kind by its name, and whether a database has it
 pub mod operation; // what moves the provider of a set, and how far it is
 pub mod our_sessions; // reads pg_stat_activity and pg_locks
+pub mod reigns;
 pub mod role; // what a node is in the sets of its queues, and the fence
 pub mod server; // the server's version
 pub mod standing; // reads position, queue and captured tables

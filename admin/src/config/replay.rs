@@ -288,11 +288,12 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         .as_ref()
         .map_or(usize::MAX, |info| info.hosts().len());
     let of_set = standby || node.is_some() || hosts_are_several(hosts);
-    if of_set && !archives.is_empty() {
+    let is_alone = subscribers.is_empty() && archives.len() == 1;
+    if of_set && !archives.is_empty() && !is_alone {
         section.problem(
             PROVIDER_DB.name,
-            "names one host where the file has an archive, and the file has no standby and no node: \
-             an archive cannot follow a provider that moves yet",
+            "names one host, and the file has no standby and no node, where an archive is beside another subscriber: \
+             an archive that follows the provider of a set has a file of its own",
         );
     }
     let lost_dir = daemon_keys::path_or(section, LOST_DIR.name, &daemon.job_name, DEFAULT_LOST_DIR);

@@ -237,7 +237,7 @@ fn archives_are_sources_by_the_name_that_they_have_here_or_by_address() {
 }
 
 #[test]
-fn an_archive_stands_beside_databases_or_alone_and_follows_one_host() {
+fn an_archive_stands_beside_databases_or_alone_and_alone_follows_the_provider_of_a_set() {
     let head = "[replay]\njob_name='j'\npgq_queue_name='q'\n";
     let archive = "[[subscriber]]\nname='a'\narchive='file:///x/a'\nsegment_every='2 s'\n";
     let one = format!("{head}provider_db='dbname=a'\n");
@@ -250,6 +250,14 @@ fn an_archive_stands_beside_databases_or_alone_and_follows_one_host() {
     assert_eq!(found.segment_every.as_secs(), 2);
     let beside = replay(&format!("{one}subscriber_db='dbname=b'\n{archive}")).unwrap();
     assert_eq!((beside.subscribers.len(), beside.archives.len()), (1, 1));
+    let of_set = format!("{head}provider_db='host=a,b dbname=a'\n");
+    assert_eq!(
+        replay(&format!("{of_set}{archive}"))
+            .unwrap()
+            .archives
+            .len(),
+        1
+    );
     for (text, why) in [
         (format!("{one}{archive}db='dbname=b'\n"), "together with db"),
         (format!("{one}{archive}{archive}"), "another subscriber too"),
@@ -263,11 +271,15 @@ fn an_archive_stands_beside_databases_or_alone_and_follows_one_host() {
         ),
         (
             format!("{one}standby=true\nsubscriber_db='dbname=b'\n{archive}"),
-            "a provider that moves",
+            "a file of its own",
         ),
         (
-            format!("{head}provider_db='host=a,b dbname=a'\n{archive}"),
-            "a provider that moves",
+            format!("{of_set}subscriber_db='dbname=b'\n{archive}"),
+            "a file of its own",
+        ),
+        (
+            format!("{of_set}{archive}[[subscriber]]\nname='b'\narchive='file:///x/b'\n"),
+            "a file of its own",
         ),
     ] {
         let errors = replay(&text).unwrap_err();

@@ -143,6 +143,9 @@ pub(crate) enum OutOfReach {
     /// The position is one of another queue, or of another history.
     #[error("the archive is one of another queue: its epoch is {0}")]
     OtherEpoch(i64),
+    /// The next provider has begun before it.
+    #[error("tick {0} is on a branch: the provider after it began at tick {1} of that queue")]
+    OnBranch(i64, i64),
     /// The archive lacks it.
     #[error("the archive has a hole there, after tick {0}: {1}")]
     InHole(i64, String),
@@ -166,10 +169,30 @@ pub(crate) fn reaches(store: &Directory, identity: &Identity, at: Place) -> Resu
             false => Err(OutOfReach::Before(begin.1.0)),
         };
     };
-    let stored = line(store, *name).map_err(|why| OutOfReach::Segment(*name, why))?;
+    let read = |name: Name| line(store, name).map_err(|why| OutOfReach::Segment(name, why));
+    let stored = read(*name)?;
     match &stored.line.hole {
-        Some(hole) if at.1.0 < stored.line.to.1.0 => {
-            Err(OutOfReach::InHole(hole.after.1.0, hole.why.clone()))
+        Some(hole) if at.0 != stored.line.to.0 || at.1.0 < stored.line.to.1.0 => {
+            return Err(OutOfReach::InHole(hole.after.1.0, hole.why.clone()));
+        }
+        Some(_) | None => {}
+    }
+    // The segment that leaves this queue, if there is one.
+    let mut later = listing
+        .segments
+        .iter()
+        .filter(|one| one.seq >= name.seq)
+        .peekable();
+    let last = loop {
+        match later.next() {
+            None => return Ok(()),
+            Some(one) if later.peek().is_some_and(|next| next.epoch == one.epoch) => {}
+            Some(one) => break *one,
+        }
+    };
+    match read(last)?.line.hop {
+        Some(hop) if hop.from.0 == at.0 && hop.from.1.0 < at.1.0 => {
+            Err(OutOfReach::OnBranch(at.1.0, hop.from.1.0))
         }
         Some(_) | None => Ok(()),
     }
@@ -266,8 +289,15 @@ impl Follow {
                 stored.body_at + line.body_bytes
             ));
         }
-        if line.hop.is_some() {
-            faults.push("it goes on in another queue, which this version cannot follow".into());
+        let (from, to) = (line.from, line.to);
+        match &line.hop {
+            None if from.0 != to.0 => {
+                faults.push("it goes on in another queue, and does not say where".into());
+            }
+            Some(hop) if hop.to != to || hop.from.0 != from.0 || hop.from.1.0 > from.1.0 => {
+                faults.push("it goes on in another queue, and not where it says".into());
+            }
+            Some(_) | None => {}
         }
         faults
     }

@@ -16,6 +16,7 @@ use super::{
     chain,
     identity::Identity,
     keep,
+    line::History,
     retention::{self, Candidate, Status},
     store::Directory,
     turn::Turn,
@@ -68,6 +69,12 @@ pub(crate) fn now(found: &Verified) -> Option<Timestamp> {
     lines.find_map(|line| line.to_time).map(Timestamp::from)
 }
 
+/// The history that the archive has.
+pub(crate) fn history(found: &Verified) -> History {
+    let begin = found.lines.first().map(|line| line.from);
+    begin.map_or_else(History::default, |begin| History::of(begin, &found.lines))
+}
+
 /// What the policy says of each base, in the order of [`Verified::bases`]; none: it is no base that is whole.
 pub(crate) fn statuses(
     store: &Directory,
@@ -75,12 +82,15 @@ pub(crate) fn statuses(
     minimum_redundancy: u64,
     found: &Verified,
 ) -> io::Result<Vec<Option<Status>>> {
+    let history = history(found);
+    let on_branch = |at| history.find(at).is_some_and(|at| at.on_branch);
     let mut candidates = Vec::new();
     for (index, base) in found.bases.bases.iter().enumerate() {
         if let State::Made(manifest) = &base.state {
             let candidate = Candidate {
                 end: manifest.time.into(),
-                is_complete: manifest.is_complete(),
+                // A base on a branch restores nothing of the history that goes on.
+                is_complete: manifest.is_complete() && !on_branch(manifest.at),
                 keep: keep::of(store, &base.name)?,
             };
             candidates.push((index, candidate));
@@ -117,6 +127,8 @@ pub(crate) fn plan(
         return Ok(plan);
     };
     let statuses = statuses(store, policy, minimum_redundancy, &found)?;
+    let history = history(&found);
+    let order = |at: Place| (history.find(at).map(|at| at.stretch), at.1.0);
     let mut needed: Option<Place> = None;
     for (base, status) in found.bases.bases.iter().zip(&statuses) {
         match (&base.state, status) {
@@ -124,7 +136,7 @@ pub(crate) fn plan(
                 plan.bases.push((base.name.to_string(), manifest.bytes()));
             }
             (State::Made(manifest), Some(status)) if retention::holds_frames(*status) => {
-                let is_older = needed.is_none_or(|needed| manifest.at.1.0 < needed.1.0);
+                let is_older = needed.is_none_or(|needed| order(manifest.at) < order(needed));
                 needed = if is_older { Some(manifest.at) } else { needed };
             }
             (State::Made(_) | State::Unfinished | State::Damaged(_), _) => {}

@@ -10,10 +10,10 @@ use sql::queue::lineage::Lineage;
 use zstd::stream::write::Encoder;
 
 use crate::frames::{
-    frame::{Header, SequenceEntry, TickEntry},
+    frame::{Header, Heirs, SequenceEntry, TickEntry},
     place::{Number, Place, Time},
     record::{self, Kind},
-    segment::{FORMAT, Hole, Line, sha},
+    segment::{FORMAT, Hole, Hop, Line, sha},
 };
 
 /// Level 3 gains 2 % for half as much CPU again.
@@ -146,6 +146,11 @@ impl Filling {
         self.parts == 0
     }
 
+    /// Whether a whole frame is in it.
+    pub(super) fn has_whole(&self) -> bool {
+        self.frames > 0
+    }
+
     /// Compressed bytes so far.
     pub(super) fn stored_bytes(&self) -> u64 {
         self.body.get_ref().len() as u64
@@ -235,6 +240,27 @@ impl Filling {
             },
             body,
         })
+    }
+
+    /// A segment that says that the archive goes on in another queue. `hole`: why events are missing in between.
+    pub(super) fn hop(
+        from: Place,
+        (to, to_time): (Place, Option<Time>),
+        hop: Hop,
+        (heirs, hole): (&Heirs, Option<&str>),
+        (archive, writer): (&str, &str),
+    ) -> io::Result<Sealed> {
+        let mut filling = Filling::new(from, None)?;
+        let heirs = serde_json::to_vec(heirs).map_err(io::Error::other)?;
+        filling.raw_bytes += record::write(&mut filling.body, Kind::Heirs, &heirs)?;
+        let mut sealed = filling.seal(archive, writer)?;
+        (sealed.line.to, sealed.line.to_time) = (to, to_time);
+        sealed.line.hole = hole.map(|why| Hole {
+            after: from,
+            why: why.into(),
+        });
+        sealed.line.hop = Some(hop);
+        Ok(sealed)
     }
 
     /// A segment that says that events are missing, and nothing else.

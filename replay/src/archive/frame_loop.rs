@@ -11,12 +11,14 @@ use sql::{
     provider::{self, Batch, BatchFinder, Want},
     queue::tick::TickId,
     subscriber::position::Position,
+    successor,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
     filling::{Filling, FrameSpan, PartEvents},
-    hold,
+    hold, hop,
     shapes::Shapes,
     shared::Archive,
     writer::{Writer, unwritable},
@@ -35,6 +37,9 @@ use crate::{
 
 /// The columns of [`Batch::copy_whole_events`]: those of an archived event, and what the provider knows now of it.
 const READ: usize = COLUMNS + 1;
+
+/// How long a provider may take to answer when the program has to end.
+const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A queue without events gets an empty segment as often, so that "nothing happened until then" is on record.
 const QUIET: std::time::Duration = std::time::Duration::from_secs(300);
@@ -66,27 +71,49 @@ pub(super) async fn run(
 ) -> Result<(), Trouble> {
     let mut this = FrameLoop::open(archive, provider).await?;
     runs();
-    loop {
-        this.is_asked |= this.archive.requests.take();
-        this.archive.ticks.mark();
-        let batch = this.next_batch().await?;
-        if let Some(batch) = &batch {
-            this.frame(batch).await?;
-        }
-        if this.is_due(batch.is_some()) {
-            this.publish().await?;
-        }
-        this.archive.stats.tell_if_due();
-        if this.archive.stop.is_cancelled() {
-            return this.publish().await;
-        }
-        if batch.is_none() {
-            this.rest().await;
-        }
+    let stop = this.archive.stop.clone();
+    let ended = tokio::select! {
+        ended = this.turns() => ended,
+        () = silence(&stop) => Ok(()),
+    };
+    // What has been read of a provider that is gone may be nowhere else any more.
+    if let Err(trouble) = this.write_down() {
+        return ended.and(Err(trouble));
     }
+    ended
+}
+
+/// Waits until the program has to end, and a provider that does not answer is not waited for any longer.
+async fn silence(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(STOP_PATIENCE).await;
 }
 
 impl<'a> FrameLoop<'a> {
+    async fn turns(&mut self) -> Result<(), Trouble> {
+        loop {
+            self.is_asked |= self.archive.requests.take();
+            self.archive.ticks.mark();
+            let batch = match self.next_batch().await {
+                Err(_) if self.is_at_the_end_of_a_log().await => return Err(Trouble::Stale),
+                batch => batch?,
+            };
+            if let Some(batch) = &batch {
+                self.frame(batch).await?;
+            }
+            if self.is_due(batch.is_some()) {
+                self.publish().await?;
+            }
+            self.archive.stats.tell_if_due();
+            if self.archive.stop.is_cancelled() {
+                return self.publish().await;
+            }
+            if batch.is_none() {
+                self.rest().await;
+            }
+        }
+    }
+
     async fn open(
         archive: &'a mut Archive,
         provider: &'a Session,
@@ -94,7 +121,12 @@ impl<'a> FrameLoop<'a> {
         // Step 2: the end of the archive is the position, and the queue must hold what follows. (Step 1, the lock, is
         // the life's.)
         let mut writer = Writer::open(&archive.config.directory, &archive.job, &archive.queue)?;
-        let position = hold::position(archive, provider, &mut writer).await?;
+        let end = Position::from(writer.end().at);
+        let now = provider::queue_epoch(&**provider, &archive.queue).await?;
+        let position = match now.filter(|now| *now != end.epoch) {
+            None => hold::position(archive, provider, &mut writer).await?,
+            Some(now) => hop::run(archive, provider, &mut writer, now).await?,
+        };
         let place = Place::from(position);
         let time = match writer.end().time.filter(|_| writer.end().at == place) {
             Some(time) => Some(time),
@@ -116,6 +148,12 @@ impl<'a> FrameLoop<'a> {
         this.next_batch().await?;
         hold::tell(this.archive, provider, position.tick.id).await?;
         Ok(this)
+    }
+
+    /// Whether the host's log has ended, and the job looks for the one that goes on among several hosts.
+    async fn is_at_the_end_of_a_log(&self) -> bool {
+        let ended = successor::has_ended(&**self.provider, &self.archive.queue);
+        self.archive.hosts.len() > 1 && ended.await.unwrap_or(false)
     }
 
     /// The batch that follows; none: there is no newer tick.
@@ -278,6 +316,14 @@ impl<'a> FrameLoop<'a> {
         hold::tell(self.archive, self.provider, self.position.tick.id).await?;
         self.archive.goes_on();
         Ok(())
+    }
+
+    /// Publishes the whole frames that are in memory. The queue is told of them when the archive is opened again.
+    fn write_down(&mut self) -> Result<(), Trouble> {
+        match self.filling.has_whole() {
+            true => self.seal(),
+            false => Ok(()),
+        }
     }
 
     /// Step 4: publishes the segment, and begins the next one where its last whole frame ends.

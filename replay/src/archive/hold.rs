@@ -28,13 +28,8 @@ pub(super) async fn position(
     writer: &mut Writer,
 ) -> Result<Position, Trouble> {
     let (queue, name) = (&archive.queue, &archive.config.consumer);
-    let known = provider::consumer_position(&**provider, queue, name).await?;
     let end = Position::from(writer.end().at);
-    let epoch = provider::queue_epoch(&**provider, queue).await?;
-    if let Some(now) = epoch.filter(|epoch| *epoch != end.epoch) {
-        let (stored, now) = (end.epoch.0, now.0);
-        return Err(off_track(OffTrack::OtherEpoch { stored, now }));
-    }
+    let known = provider::consumer_position(&**provider, queue, name).await?;
     let detached = match known {
         // The provider is told after a segment is published, so its place may be an older one.
         Some(known) if known.tick.id <= end.tick.id => return Ok(end),
@@ -109,7 +104,7 @@ async fn leave_hole(
 
 /// Registers a consumer that was detached at the queue's newest tick: one call, so that a crash leaves it detached or
 /// registered.
-async fn registered_anew(
+pub(super) async fn registered_anew(
     queue: &str,
     name: &str,
     provider: &Session,

@@ -14,10 +14,11 @@ use sql::{
     connect::{ApplicationName, Purpose, Session},
     daemon_lock::DaemonLock,
     install::ownership::Schema,
+    successor,
 };
 use tracing::{error, info, warn};
 
-use super::{frame_loop, shared::Archive, upkeep};
+use super::{frame_loop, left::Left, shared::Archive, upkeep};
 use crate::{base::schedule::Schedule, join::auto_add::ArchiveTables, trouble::Trouble};
 
 /// The shortest rest after trouble; each further rest in a row is longer, up to `retry_delay`.
@@ -88,11 +89,21 @@ impl Archive {
             consumer: self.config.consumer.clone(),
             rule: self.auto_add.clone(),
         };
+        // A log that has ended gets no further tables: who reads the rest of it is no reason to log anything there.
+        let has_ended = successor::has_ended(&*session, &self.queue).await?;
+        let tables = async {
+            match has_ended {
+                true => std::future::pending().await,
+                false => tables.run().await,
+            }
+        };
+        let left = Left::of(self).run();
         owns.store(true, Ordering::Relaxed);
         let upkeep = upkeep::run(self.config.clone(), self.job.clone(), self.queue.clone());
         tokio::select! {
             ended = frame_loop::run(self, &session, || reports.tell(&task, None)) => ended,
-            never = tables.run() => match never {},
+            never = tables => match never {},
+            never = left => match never {},
             never = upkeep => match never {},
         }
     }

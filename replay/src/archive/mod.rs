@@ -5,7 +5,8 @@
 //! - `unpacked`: the body of a segment; `verify`: reads all of them;
 //! - `filling`: a segment in memory; `writer`: publishes it;
 //! - `hashed`: hashes what is read or written;
-//! - `shapes`: the shapes that events name; `hold`: where the archive goes on;
+//! - `shapes`: the shapes that events name; `hold`: where the archive goes on; `hop`: in another provider's queue;
+//! - `place`: where its files end; `left`: the providers that it has left; `line`: the history that goes on;
 //! - `frame_loop`: one frame after the other; `life`: the loop over outages; `shared`: what both have.
 
 pub(crate) mod bases;
@@ -16,9 +17,13 @@ mod filling;
 mod frame_loop;
 pub(crate) mod hashed;
 pub(crate) mod hold;
+mod hop;
 pub(crate) mod identity;
 pub(crate) mod keep;
+mod left;
 pub(crate) mod life;
+pub(crate) mod line;
+pub(crate) mod place;
 pub(crate) mod retention;
 mod shapes;
 pub(crate) mod shared;

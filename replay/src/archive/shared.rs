@@ -10,9 +10,11 @@ use sql::connect::ConnectInfo;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::{identity::Identity, place::ArchivePlace, store::Directory, writer::no_archive};
 use crate::{
     join::choose::AutoAdd,
     queue::ticks::{Requests, Ticks},
+    trouble::Trouble,
 };
 
 /// An archive of the running job.
@@ -27,6 +29,10 @@ pub(crate) struct Archive {
     pub queue: String,
     /// How the provider is reached.
     pub provider: ConnectInfo,
+    /// All hosts of the set; one: there is no set.
+    pub hosts: Vec<ConnectInfo>,
+    /// Since when nobody is found who has what follows the archive's end.
+    pub alone_since: Option<Instant>,
     /// The tables that are added as soon as they exist.
     pub auto_add: AutoAdd,
     /// Hints that there may be a new tick.
@@ -48,6 +54,22 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
+    /// Where it ends, as its files say.
+    pub(super) fn place(&self) -> ArchivePlace {
+        ArchivePlace {
+            directory: self.config.directory.clone(),
+            job: self.job.clone(),
+            queue: self.queue.clone(),
+        }
+    }
+
+    /// Its files, and whose they are.
+    pub(super) fn opened(&self) -> Result<(Directory, Identity), Trouble> {
+        let store = Directory::new(&self.config.directory);
+        let identity = Identity::read(&store, &self.job, &self.queue).map_err(no_archive)?;
+        Ok((store, identity))
+    }
+
     /// The same trouble is news the next time.
     pub(super) fn goes_on(&mut self) {
         self.told.over(&());

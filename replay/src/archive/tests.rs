@@ -12,9 +12,9 @@ use super::{
     writer::Writer,
 };
 use crate::frames::{
-    frame::TickEntry,
+    frame::{HeirEntry, Heirs, TickEntry},
     place::{Number, Place, Time},
-    segment::Name,
+    segment::{Hop, Name},
     tests::event,
 };
 
@@ -77,6 +77,28 @@ impl Made {
         let mut writer = self.writer();
         let from = writer.end().at;
         writer.publish_hole(from, place(to), "given away").unwrap();
+    }
+
+    /// Publishes that the history goes on in queue 8, from a tick of this queue.
+    pub(crate) fn publish_hop(&self, left_at: i64) {
+        let to = Place(Number(8), Number(3), Number(33));
+        let hop = Hop {
+            from: place(left_at),
+            to,
+            kind: "failover".into(),
+        };
+        let heir = HeirEntry {
+            was: 5,
+            oid: 9,
+            schema: "public".into(),
+            name: "t".into(),
+            flaw: None,
+            shape: None,
+        };
+        let heirs = Heirs { tables: vec![heir] };
+        self.writer()
+            .publish_hop((None, hop), &heirs, None)
+            .unwrap();
     }
 
     fn writer(&self) -> Writer {
@@ -340,4 +362,17 @@ fn nothing_is_written_behind_a_segment_that_is_damaged() {
         .unwrap()
         .chain();
     assert!(refused.contains("archive damaged"), "{refused}");
+}
+
+#[test]
+fn a_border_is_checked_like_all_else_and_one_that_is_not_said_is_named() {
+    let made = Made::with(2);
+    made.publish_hop(4);
+    assert_eq!(made.faults(Depth::Bodies), []);
+    let mut writer = made.writer();
+    let to = Place(Number(9), Number(1), Number(1));
+    let from = writer.end().at;
+    writer.publish_hole(from, to, "another server").unwrap();
+    let faults = made.faults(Depth::Lines);
+    assert_eq!(faults.len(), 1, "{faults:?}");
 }

@@ -100,7 +100,7 @@ fn body(store: &Directory, name: Name, stored: &Stored, frames: &mut Frames) -> 
     if frames.at().is_none() {
         frames.go_on_at(line.from);
     }
-    if line.hole.is_some() {
+    if line.hole.is_some() || line.hop.is_some() {
         frames.go_on_at(line.to);
     }
     let followed = unpacked::checked(store, name, stored, |body| frames.follow(body));

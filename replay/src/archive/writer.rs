@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     frames::{
+        frame::Heirs,
         place::{Place, Time},
-        segment::Name,
+        segment::{Hop, Name},
     },
     trouble::Trouble,
 };
@@ -103,6 +104,20 @@ impl Writer {
         self.put(sealed.map_err(unwritable)?)
     }
 
+    /// Publishes a segment that says that the archive goes on in another queue, whose tables are the heirs. `hole`: why
+    /// events are missing in between.
+    pub(super) fn publish_hop(
+        &mut self,
+        (to_time, hop): (Option<Time>, Hop),
+        heirs: &Heirs,
+        hole: Option<&str>,
+    ) -> Result<Published, Trouble> {
+        let (from, to) = (self.end.at, (hop.to, to_time));
+        let who = (self.identity.archive.as_str(), self.writer.as_str());
+        let sealed = Filling::hop(from, to, hop, (heirs, hole), who);
+        self.put(sealed.map_err(unwritable)?)
+    }
+
     fn put(&mut self, Sealed { mut line, body }: Sealed) -> Result<Published, Trouble> {
         line.seq = self.end.seq + 1;
         line.prev = self.end.sha.clone();
@@ -153,7 +168,7 @@ fn end(store: &Directory, identity: &Identity, name: Name) -> Result<End, Troubl
 }
 
 /// The directory is not this job's archive.
-fn no_archive(error: NoArchive) -> Trouble {
+pub(super) fn no_archive(error: NoArchive) -> Trouble {
     match error {
         NoArchive::Io(error) => unwritable(error),
         other @ (NoArchive::Missing(_)

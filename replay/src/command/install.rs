@@ -149,7 +149,7 @@ async fn install(job: &Job, of_several: bool) -> Result<Exit, Failure> {
         installed.await.map_err(could_not_install(&label(one)))?;
     }
     for one in &job.config.archives {
-        let installed = archive::install(job, &provider, one).await;
+        let installed = archive::install(job, &provider, one, of_several).await;
         installed.map_err(could_not_install(&format!("archive {}", one.name)))?;
     }
     Ok(Exit::Done)

@@ -12,7 +12,6 @@ use sql::{
     daemon_lock::DaemonLock,
     install::{self, Component, ownership},
     name::TableName,
-    queue::tick::TickId,
     subscriber::{relation, restore as noted},
 };
 
@@ -26,7 +25,7 @@ use crate::{
     frames::{manifest::Manifest, place::Time},
     restore::{
         Restored, Restoring,
-        plan::{Begun, Plan, To, Wanted, plan},
+        plan::{Asked, Begun, Plan, To, Wanted, plan},
     },
 };
 
@@ -45,6 +44,9 @@ pub(crate) struct FromArchiveArgs {
     /// Only this table, beside what is there, under another name if one is given; can be given several times
     #[arg(long = "table", value_name = "TABLE[=NEW]")]
     pub(super) tables: Vec<String>,
+    /// The epoch of the queue that a tick's number is of, where several providers' queues have it; a branch, too
+    #[arg(long, value_name = "EPOCH", allow_hyphen_values = true)]
+    pub(super) epoch: Option<i64>,
     /// The base; else the newest one that serves
     #[arg(long, value_name = "BASE")]
     pub(super) base: Option<String>,
@@ -64,6 +66,10 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
     let archive = chosen(job, args.from.as_deref())?;
     let into = database(job, &args.into)?;
     let asked = to(&args.to)?;
+    if args.epoch.is_some() && !matches!(asked, To::Tick(_)) {
+        let text = "--epoch says of which queue a tick's number is: --to TICK";
+        return Err(Failure::message(Exit::Usage, text));
+    }
     let tables = tables(&args.tables)?;
     let opened = open(job, archive)?;
     let found = verify::archive(&opened.store, &opened.identity, Depth::Lines)
@@ -85,25 +91,32 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
         return Err(Failure::message(Exit::Running, text));
     }
     let begun = restore.unfinished(&session).await?;
-    let (wanted, to) = match &begun {
+    let (wanted, to, epoch) = match &begun {
         None => (
             args.base.as_deref().map_or(Wanted::Newest, Wanted::Base),
             asked,
+            args.epoch,
         ),
         // It goes on as it was begun, whatever the archive has got since.
         Some(begun) => {
-            let to = match asked {
-                To::Latest => To::Tick(begun.end),
-                To::Tick(_) | To::Time(_) => asked,
+            let (to, epoch) = match asked {
+                To::Latest => (To::Tick(begun.end), begun.epoch),
+                To::Tick(_) | To::Time(_) => (asked, args.epoch),
             };
-            (Wanted::Base(&begun.base), to)
+            (Wanted::Base(&begun.base), to, epoch)
         }
     };
     let refused = |why| {
         let text = format!("nothing was done: archive {}: {why}", archive.name);
         Failure::message(Exit::Failed, text)
     };
-    let plan = plan(&found, opened.identity.begin, &wanted, to, &names).map_err(refused)?;
+    let what = Asked {
+        wanted,
+        to,
+        epoch,
+        tables: &names,
+    };
+    let plan = plan(&found, opened.identity.begin, &what).map_err(refused)?;
     if args.dry_run {
         return restore.say_plan(&plan);
     }
@@ -186,7 +199,7 @@ impl Restore<'_> {
             .context("what is noted in trunkline.restore cannot be read")?;
         let is_same = consumer == self.consumer
             && begun.archive == self.opened.identity.archive
-            && begun.asked == self.args.to
+            && begun.asked == self.asked()
             && self
                 .args
                 .base
@@ -211,6 +224,14 @@ impl Restore<'_> {
         );
         Err(Failure::message(Exit::Failed, text)
             .with_hint("end that one with the same words, or begin in another database"))
+    }
+
+    /// The target, as it was asked for.
+    fn asked(&self) -> String {
+        match self.args.epoch {
+            None => self.args.to.clone(),
+            Some(epoch) => format!("{} --epoch {epoch}", self.args.to),
+        }
     }
 
     fn words(&self) -> Vec<(String, String)> {
@@ -268,16 +289,17 @@ impl Restore<'_> {
             let text = "another restore into this database is under way";
             return Err(Failure::message(Exit::Running, text));
         }
-        let end = match plan.to {
-            To::Tick(tick) => tick,
-            To::Latest | To::Time(_) => 0,
+        let (end, epoch) = match plan.up_to {
+            UpTo::Tick(epoch, tick) => (tick.0, Some(epoch.0)),
+            UpTo::End | UpTo::Time(_) => (0, None),
         };
         if begun.is_none() {
             let begun = Begun {
                 archive: self.opened.identity.archive.clone(),
-                asked: self.args.to.clone(),
+                asked: self.asked(),
                 base: manifest.base.to_string(),
                 end,
+                epoch,
                 tables: self.words(),
                 no_owner: self.args.no_owner,
                 had_schema,
@@ -290,11 +312,8 @@ impl Restore<'_> {
             directory: &self.archive.directory,
             store: &self.opened.store,
             manifest,
-            up_to: match plan.to {
-                To::Latest => UpTo::End,
-                To::Tick(tick) => UpTo::Tick(TickId(tick)),
-                To::Time(time) => UpTo::Time(time),
-            },
+            up_to: plan.up_to,
+            on_branch: plan.on_branch,
             into: self.into,
             consumer,
             tables,

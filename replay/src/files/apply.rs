@@ -1,13 +1,20 @@
 //! Writes what an archive has to a subscriber's database, without a provider.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
 use sql::{
     connect::Session,
+    event::shape::Shape,
+    name::TableName,
+    provider::Heir,
     queue::{lineage::NodePath, tick::Snapshot},
     subscriber::{
         conflict::OnConflict,
-        hop, path,
+        hop::{self, Hop},
+        path,
         position::{self, Move, Position, Stored},
         session_role::SessionRole,
         table_state::{self, Stand, TableRow},
@@ -16,14 +23,21 @@ use sql::{
 
 use super::{
     batches::{FileBatch, Files, Next, UpTo},
+    border::Border,
     stream::Wanted,
-    trail::Ahead,
+    trail::{Ahead, NotThere},
 };
 use crate::{
-    apply::Applier,
-    frames::frame::{SequenceEntry, TickEntry},
+    apply::{Applier, MoveTold},
+    frames::{
+        frame::{Heirs, SequenceEntry, TickEntry},
+        place::Time,
+    },
     reading::parts::{PartSizes, Parts},
-    subscriber::followed::Followed,
+    subscriber::{
+        followed::Followed,
+        hop::plan::{self, NewUpstream, OwnPlace},
+    },
     trouble::Trouble,
 };
 
@@ -77,6 +91,8 @@ pub(crate) struct Reached {
     pub left: Vec<TableRow>,
     /// Rows that were not as their change said.
     pub conflicts: i64,
+    /// The tables that frames have named and the consumer does not have.
+    pub unknown: BTreeSet<TableName>,
     /// What was applied.
     pub done: Done,
 }
@@ -111,9 +127,17 @@ pub(crate) async fn apply(
                 told(&batch, &writing.done);
             }
             Next::Reached(tick) => break (Some(tick), None),
+            Next::Nothing(Ahead::Hop(border)) if files.goes_over(&border, up_to)? => {
+                writing.note_unknown(files);
+                let behind = files.behind(&border)?;
+                let behind = behind.map_err(|absent| not_behind(&border, &absent))?;
+                writing.go_over(files, &border).await?;
+                *files = behind;
+            }
             Next::Nothing(ahead) => break (None, Some(ahead)),
         }
     };
+    writing.note_unknown(files);
     let conflicts = writing.stored().await?.conflicts - writing.conflicts_before;
     Ok(Reached {
         position: files.at(),
@@ -121,8 +145,17 @@ pub(crate) async fn apply(
         ahead,
         left: writing.left,
         conflicts,
+        unknown: writing.unknown,
         done: writing.done,
     })
+}
+
+fn not_behind(border: &Border, absent: &NotThere) -> Trouble {
+    Trouble::Operator {
+        doing: "stopped at the border to another provider's queue".into(),
+        advice: "see replay archive check".into(),
+        source: anyhow::anyhow!("{}: {absent}", border.name),
+    }
 }
 
 /// A database that is being written.
@@ -132,6 +165,7 @@ struct Writing<'a> {
     followed: Followed,
     wanted: Wanted,
     left: Vec<TableRow>,
+    unknown: BTreeSet<TableName>,
     tables_version: i64,
     conflicts_before: i64,
     max_events: i64,
@@ -192,6 +226,7 @@ impl<'a> Writing<'a> {
                 not_shown_by,
             },
             left,
+            unknown: BTreeSet::new(),
             tables_version: stored.tables_version,
             conflicts_before: stored.conflicts,
             max_events: if relays { TICK_BY_TICK } else { max_events },
@@ -200,6 +235,79 @@ impl<'a> Writing<'a> {
             relays,
             done: Done::default(),
         })
+    }
+
+    /// Notes the tables of the frames so far that the consumer does not have.
+    fn note_unknown(&mut self, files: &Files) {
+        let left = |oid| self.left.iter().any(|row| row.provider_oid == oid);
+        let tables = files.tables().into_iter();
+        let unknown = tables.filter(|(oid, _)| !self.followed.has(*oid) && !left(*oid));
+        self.unknown
+            .extend(unknown.map(|(_, table)| table).collect::<Vec<_>>());
+    }
+
+    /// Goes over the border to another provider's queue: position and tables get the names that they have there.
+    async fn go_over(&mut self, files: &Files, border: &Border) -> Result<(), Trouble> {
+        let stored = self.stored().await?;
+        if stored.position != Position::from(border.hop.from) || self.relays {
+            return Err(match self.relays {
+                false => Trouble::Stale,
+                true => Trouble::Operator {
+                    doing: "stopped at the border to another provider's queue".into(),
+                    advice: "start replay: it moves to the provider, which knows this database"
+                        .into(),
+                    source: anyhow::anyhow!("others read what this database applies"),
+                },
+            });
+        }
+        let heirs = heirs(files.heirs(border)?)?;
+        let rows = table_state::list(&**self.applier.session(), self.consumer).await?;
+        let lost =
+            OwnPlace::Lost("its own changes are not followed over the border of an archive".into());
+        let tables: Vec<(TableRow, TableRow)> = rows
+            .into_iter()
+            .map(|row| {
+                let to = NewUpstream {
+                    heir: plan::heir_of(&row, Some(row.provider_oid), &heirs),
+                    own: row.stand.place().map(|_| &lost),
+                };
+                let after = plan::after(&row, to);
+                (row, after)
+            })
+            .collect();
+        let to_time = border.to_time.map_or(SystemTime::UNIX_EPOCH, Time::system);
+        let hop = Hop {
+            from: stored.position,
+            tables_version: stored.tables_version,
+            to: border.hop.to.into(),
+            to_time,
+            origins: None,
+            path: &NodePath::default(),
+            address: None,
+            tables: &tables,
+        };
+        let tx = self.applier.begin().await?;
+        let told = MoveTold {
+            queue: &stored.queue,
+            event: "hopped",
+            details: "goes on at another provider's changes, from an archive",
+            upstream: None,
+        };
+        tx.commit_hop(&hop, &told).await?;
+        let (ok, left): (Vec<_>, Vec<_>) = tables
+            .into_iter()
+            .map(|(_, after)| after)
+            .partition(|row| row.stand == Stand::Ok);
+        self.applier.choose(&ok);
+        self.applier.map_tables(&ok);
+        self.followed = Followed::new(None);
+        self.wanted.tables = Some(ok.iter().map(|row| row.provider_oid).collect());
+        // A snapshot's numbers are another server's.
+        self.wanted.not_shown_by = None;
+        self.followed.replace(ok);
+        self.left = left;
+        self.tables_version = self.stored().await?.tables_version;
+        Ok(())
     }
 
     async fn stored(&self) -> Result<Stored, Trouble> {
@@ -261,6 +369,27 @@ impl<'a> Writing<'a> {
             }),
         }
     }
+}
+
+fn heirs(heirs: Heirs) -> Result<Vec<Heir>, Trouble> {
+    let unreadable = |error| Trouble::Operator {
+        doing: "could not read the tables behind a border of the archive".into(),
+        advice: "see replay archive verify; or a later version has written them".into(),
+        source: anyhow::Error::new(error),
+    };
+    let tables = heirs.tables.into_iter().map(|one| {
+        let definition = one.shape.map(|text| text.get().to_owned());
+        let shape = definition.as_deref().map(Shape::from_json).transpose();
+        Ok(Heir {
+            log_oid: one.was,
+            oid: one.oid,
+            table: TableName::new(one.schema, one.name),
+            flaw: one.flaw,
+            shape: shape.map_err(unreadable)?,
+            definition,
+        })
+    });
+    tables.collect()
 }
 
 async fn stored(session: &Session, consumer: &str) -> Result<Stored, Trouble> {

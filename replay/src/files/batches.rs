@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use sql::{
     name::TableName,
-    queue::{lineage::Lineage, tick::TickId},
+    queue::{
+        lineage::Lineage,
+        tick::{Epoch, TickId},
+    },
     subscriber::position::Position,
 };
 use tokio::{
@@ -13,8 +16,10 @@ use tokio::{
 };
 
 use super::{
+    border::{self, Border},
     stream::{FileEvents, Wanted},
-    trail::{Ahead, Frame, NotThere, Piece, Trail, damaged},
+    trail::{Ahead, Frame, NotThere, Piece, Trail},
+    unreadable::{damaged, unreadable},
 };
 use crate::{
     archive::{
@@ -25,8 +30,8 @@ use crate::{
     change::Decoder,
     frames::{
         cut::BadSpan,
-        frame::{SequenceEntry, TickEntry},
-        place::Time,
+        frame::{Heirs, SequenceEntry, TickEntry},
+        place::{Place, Time},
     },
     queue::events::Events,
     trouble::Trouble,
@@ -40,19 +45,24 @@ const FRAMES_AT_ONCE: usize = 10_000;
 pub(crate) enum UpTo {
     /// Everything that is there.
     End,
-    /// The last tick whose number is not above this one.
-    Tick(TickId),
+    /// The last tick of a queue whose number is not above this one; all of the queues before it.
+    Tick(Epoch, TickId),
     /// The last tick before the first one that was made later, by the provider's clock.
     Time(Time),
 }
 
 impl UpTo {
-    fn takes(&self, tick: &TickEntry) -> bool {
+    fn takes(&self, epoch: Epoch, tick: &TickEntry) -> bool {
         match self {
             UpTo::End => true,
-            UpTo::Tick(last) => tick.0.0 <= last.0,
+            UpTo::Tick(of, last) => *of != epoch || tick.0.0 <= last.0,
             UpTo::Time(last) => tick.2 <= *last,
         }
+    }
+
+    /// Whether this is the tick that was asked for.
+    pub(crate) fn is(&self, at: Position) -> bool {
+        *self == UpTo::Tick(at.epoch, at.tick.id)
     }
 }
 
@@ -91,6 +101,7 @@ pub(crate) enum Next {
 /// An archive, read from a position on.
 #[derive(Debug)]
 pub(crate) struct Files {
+    queue: String,
     trail: Trail,
     decoder: Decoder,
     at: Position,
@@ -111,10 +122,61 @@ impl Files {
         let identity = Identity::of_queue(&store, queue).map_err(no_archive)?;
         let found = blocking(|| Trail::after(store, &identity, position))?;
         Ok(found.map(|trail| Files {
+            queue: queue.to_owned(),
             trail,
             decoder: Decoder::default(),
             at: position,
         }))
+    }
+
+    /// Opens an archive at a position, to read its queue to the end, also where another history has gone on from an
+    /// earlier tick.
+    ///
+    /// # Errors
+    /// Those of [`Files::open`].
+    pub(crate) fn open_branch(
+        root: &Path,
+        queue: &str,
+        position: Position,
+    ) -> Result<Result<Files, NotThere>, Trouble> {
+        let store = Directory::new(root);
+        let identity = Identity::of_queue(&store, queue).map_err(no_archive)?;
+        let found = blocking(|| Trail::on_any_branch(store, &identity, position))?;
+        Ok(found.map(|trail| Files {
+            queue: queue.to_owned(),
+            trail,
+            decoder: Decoder::default(),
+            at: position,
+        }))
+    }
+
+    /// The same archive behind a border.
+    ///
+    /// # Errors
+    /// Those of [`Files::open`].
+    pub(crate) fn behind(&self, border: &Border) -> Result<Result<Files, NotThere>, Trouble> {
+        let root = self.trail.store().root().to_owned();
+        Files::open(&root, &self.queue, border.hop.to.into())
+    }
+
+    /// Whether what was asked for lies behind a border.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub(crate) fn goes_over(&self, border: &Border, up_to: UpTo) -> Result<bool, Trouble> {
+        match up_to {
+            UpTo::End => Ok(true),
+            UpTo::Time(time) => Ok(border.to_time.is_some_and(|first| first <= time)),
+            UpTo::Tick(epoch, _) => blocking(|| self.trail.comes_to(border, epoch.0)),
+        }
+    }
+
+    /// The tables of the queue behind a border, by their oids before it.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or the segment is damaged.
+    pub(crate) fn heirs(&self, border: &Border) -> Result<Heirs, Trouble> {
+        blocking(|| border::heirs(self.trail.store(), border))
     }
 
     /// The position that is read on from.
@@ -151,12 +213,24 @@ impl Files {
             if let Some(batch) = batch.take_if(|batch| is_full(batch)) {
                 return Ok(self.goes_on_behind(batch));
             }
+            let here = batch.as_ref().map_or(self.at, |batch| batch.to);
+            if let Some(border) = self.trail.border_at(Place::from(here)) {
+                let border = border.clone();
+                return Ok(match batch {
+                    Some(batch) => self.goes_on_behind(batch),
+                    None if up_to.is(here) => Next::Nothing(Ahead::End),
+                    None => Next::Nothing(Ahead::Hop(border)),
+                });
+            }
+            let up_to_border = self.trail.whole.front();
+            let up_to_border =
+                up_to_border.map_or(0, |frame| self.trail.before_border(frame.span.ticks()));
             let Some(frame) = self.trail.whole.front_mut() else {
                 match (self.trail.read_on(), batch.take()) {
                     (Ok(Ahead::Segment), so_far) => batch = so_far,
                     // What is not well is met again when this batch is applied.
                     (Ok(_) | Err(_), Some(batch)) => return Ok(self.goes_on_behind(batch)),
-                    (Ok(_) | Err(_), None) if up_to == UpTo::Tick(self.at.tick.id) => {
+                    (Ok(_) | Err(_), None) if up_to.is(self.at) => {
                         return Ok(Next::Nothing(Ahead::End));
                     }
                     (Ok(ahead), None) => return Ok(Next::Nothing(ahead)),
@@ -165,12 +239,23 @@ impl Files {
                 continue;
             };
             let ticks = frame.span.ticks();
-            let wanted = ticks.iter().take_while(|tick| up_to.takes(tick)).count();
+            let epoch = self.at.epoch;
+            let wanted = ticks
+                .iter()
+                .take_while(|tick| up_to.takes(epoch, tick))
+                .count();
+            let is_up_to_border = wanted >= up_to_border && up_to_border < ticks.len();
+            let wanted = wanted.min(up_to_border);
             let count = if max_events == 0 {
                 wanted.min(1)
             } else {
                 wanted
             };
+            if is_up_to_border && count == up_to_border && count > 0 {
+                // The rest of the frame is of a branch.
+                add(&mut batch, front(frame, count)?)?;
+                continue;
+            }
             if let Some(behind) = ticks.get(count).cloned() {
                 if count > 0 {
                     add(&mut batch, front(frame, count)?)?;
@@ -281,7 +366,7 @@ fn add(batch: &mut Option<FileBatch>, frame: Frame) -> Result<(), Trouble> {
 /// The directory is not an archive of this queue.
 fn no_archive(error: NoArchive) -> Trouble {
     match error {
-        NoArchive::Io(error) => super::trail::unreadable(error),
+        NoArchive::Io(error) => unreadable(error),
         other @ (NoArchive::Missing(_)
         | NoArchive::Unreadable(_)
         | NoArchive::Format(_)

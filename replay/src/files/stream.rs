@@ -17,7 +17,10 @@ use sql::{
 };
 use tokio::sync::mpsc;
 
-use super::trail::{PartAt, Piece, Segment, damaged, of_body};
+use super::{
+    trail::{PartAt, Piece, Segment},
+    unreadable::{damaged, of_body},
+};
 use crate::{
     archive::{store::Directory, unpacked},
     change::{Decoder, Later},
@@ -252,6 +255,7 @@ fn send_segment(
                     return Ok(Sent::All);
                 }
             }
+            Some(body::Piece::Heirs(_)) => {}
             Some(body::Piece::Event(tuple)) => {
                 let Some(cut) = cut else { continue };
                 let txid = tuple.int8(column::TXID);

@@ -4,7 +4,7 @@
 use std::fs;
 
 use sql::{
-    queue::tick::{Tick, TickId, TickTag},
+    queue::tick::{Epoch, Tick, TickId, TickTag},
     subscriber::position::Position,
 };
 
@@ -114,7 +114,7 @@ fn what_follows_any_tick_up_to_any_other_is_what_the_queue_had() {
         for after in 1..=9 {
             for up_to in after..=9 {
                 let mut files = opened(&made, after);
-                let to = UpTo::Tick(TickId(up_to));
+                let to = UpTo::Tick(Epoch(7), TickId(up_to));
                 let (found, ended) = batches(&mut files, MANY, to).await;
                 let ids = found.into_iter().flat_map(|(_, ids)| ids).collect();
                 assert_eq!(sorted(ids), between(after, up_to), "{after} to {up_to}");
@@ -271,4 +271,42 @@ fn nothing_of_a_damaged_segment_is_given() {
             );
         });
     }
+}
+
+#[test]
+fn a_queue_is_read_up_to_the_border_and_what_it_has_behind_that_is_a_branch() {
+    let made = made();
+    made.publish_hop(5);
+    run(async {
+        for max in [0, MANY] {
+            for after in 1..=5 {
+                let mut files = opened(&made, after);
+                let (found, ended) = batches(&mut files, max, UpTo::End).await;
+                let ids = found.into_iter().flat_map(|(_, ids)| ids).collect();
+                assert_eq!(sorted(ids), between(after, 5), "{after}, {max} at once");
+                let Next::Nothing(Ahead::Hop(border)) = ended else {
+                    panic!("{ended:?}")
+                };
+                assert_eq!(Position::from(border.hop.from), position(5));
+                assert!(files.goes_over(&border, UpTo::End).unwrap());
+                let tick = |epoch| UpTo::Tick(Epoch(epoch), TickId(20));
+                assert!(files.goes_over(&border, tick(8)).unwrap());
+                assert!(!files.goes_over(&border, tick(7)).unwrap());
+                // Nothing has come yet behind it.
+                let mut behind = files.behind(&border).unwrap().unwrap();
+                let ended = behind.next(MANY, UpTo::End).unwrap();
+                assert!(matches!(ended, Next::Nothing(Ahead::End)), "{ended:?}");
+                assert_eq!(files.heirs(&border).unwrap().tables.len(), 1);
+            }
+        }
+        assert_eq!(
+            open(&made, position(6)).unwrap().err(),
+            Some(NotThere::OnBranch(6, 5))
+        );
+        let branch = Files::open_branch(&made.root(), QUEUE, position(5)).unwrap();
+        let (found, ended) = batches(&mut branch.unwrap(), MANY, UpTo::End).await;
+        let ids = found.into_iter().flat_map(|(_, ids)| ids).collect();
+        assert_eq!(sorted(ids), between(5, 9));
+        assert!(matches!(ended, Next::Nothing(Ahead::End)), "{ended:?}");
+    });
 }

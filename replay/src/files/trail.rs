@@ -12,6 +12,10 @@ use sql::{
     subscriber::position::Position,
 };
 
+use super::{
+    border::{self, Border},
+    unreadable::{damaged, of_body, unreadable},
+};
 use crate::{
     archive::{
         chain::{self, Follow, Listing, Stored, Unreadable},
@@ -22,7 +26,7 @@ use crate::{
     frames::{
         body::{self, BadBody, Pieces},
         cut::{BadSpan, Cut, Span},
-        frame::{Header, SequenceEntry},
+        frame::{Header, SequenceEntry, TickEntry},
         place::Place,
         segment::{Hole, Name},
     },
@@ -80,6 +84,12 @@ pub(crate) enum Ahead {
     Missing(u64),
     /// Events are missing from here on: nothing behind it can be read after what is before it.
     Hole(Hole),
+    /// Another node has become the provider: from here on the archive has its queue. Who goes on opens the archive at
+    /// the place behind the border.
+    Hop(Border),
+    /// Another node has become the provider at an earlier tick than the last one that was read: what follows is of
+    /// another history.
+    Fork(i64),
 }
 
 /// Why an archive does not have what follows a position.
@@ -97,6 +107,9 @@ pub(crate) enum NotThere {
     /// The tick is among events that are missing.
     #[error("tick {0} is in a hole of the archive")]
     InHole(i64),
+    /// The tick is one that no provider's history has that followed.
+    #[error("tick {0} is on a branch: the provider after it began at tick {1} of that queue")]
+    OnBranch(i64, i64),
 }
 
 /// The frames after a position.
@@ -108,6 +121,10 @@ pub(crate) struct Trail {
     next: Name,
     /// Where the segments that were read end.
     at: Place,
+    /// Where the queue is left for that of the next provider; none: it is not, or the branch is read to its end.
+    leaves: Option<Border>,
+    /// The branch is read to its end.
+    stays: bool,
     /// A frame of which the last part has not come.
     open: Option<Open>,
     /// The frames that were read and are not taken yet.
@@ -133,6 +150,27 @@ impl Trail {
         identity: &Identity,
         position: Position,
     ) -> Result<Result<Trail, NotThere>, Trouble> {
+        Trail::find(store, identity, position, false)
+    }
+
+    /// Finds what follows a position in its own queue, also where another history has gone on from an earlier tick.
+    ///
+    /// # Errors
+    /// Those of [`Trail::after`].
+    pub(crate) fn on_any_branch(
+        store: Directory,
+        identity: &Identity,
+        position: Position,
+    ) -> Result<Result<Trail, NotThere>, Trouble> {
+        Trail::find(store, identity, position, true)
+    }
+
+    fn find(
+        store: Directory,
+        identity: &Identity,
+        position: Position,
+        stays: bool,
+    ) -> Result<Result<Trail, NotThere>, Trouble> {
         let (place, tick) = (Place::from(position), position.tick.id.0);
         let listing = Listing::read(&store).map_err(unreadable)?;
         let begins = |name: &&Name| name.epoch == position.epoch.0 && name.tick <= tick;
@@ -141,21 +179,40 @@ impl Trail {
         let first = match first {
             Some(first) => *first,
             None if identity.begin == place => Name::of(identity.first, place),
-            None => return Ok(Err(NotThere::Before(tick))),
+            // Nothing has come yet behind a border.
+            None => match listing
+                .segments
+                .last()
+                .map(|name| border::ends(&store, *name))
+                .transpose()?
+            {
+                Some((last, end)) if end == place => Name::of(last + 1, place),
+                Some(_) | None => return Ok(Err(NotThere::Before(tick))),
+            },
         };
+        let leaves = match stays {
+            true => None,
+            false => border::leaves(&store, &listing, first)?,
+        };
+        if let Some(border) = &leaves
+            && border.hop.from.1.0 < tick
+        {
+            return Ok(Err(NotThere::OnBranch(tick, border.hop.from.1.0)));
+        }
         // A frame that follows the tick may have begun at the end of the segment before.
         let before = listing.segments.iter();
         let mut before = before.filter(|name| name.seq + 1 == first.seq);
         let before = before.next().filter(|name| name.epoch == first.epoch);
-        let has_frames = |name: &&Name| {
-            chain::line(&store, **name).is_ok_and(|stored| stored.line.hole.is_none())
-        };
+        let has_frames =
+            |name: &&Name| chain::line(&store, **name).is_ok_and(|stored| stored.line.has_frames());
         let start = before.filter(has_frames).copied();
         let mut trail = Trail {
             follow: Follow::at(identity, start.unwrap_or(first).seq),
             next: start.unwrap_or(first),
             store,
             at: place,
+            leaves,
+            stays,
             open: None,
             whole: VecDeque::new(),
             passed: BTreeMap::new(),
@@ -180,6 +237,8 @@ impl Trail {
                 Ahead::Segment => {}
                 Ahead::End | Ahead::Missing(_) => return Ok(Err(NotThere::Beyond(tick))),
                 Ahead::Hole(_) => return Ok(Err(NotThere::InHole(tick))),
+                // The queue ends here, and with it the ticks that it has.
+                Ahead::Hop(_) | Ahead::Fork(_) => return Ok(Err(NotThere::Beyond(tick))),
             }
             while let Some(frame) = self.whole.front_mut() {
                 let to = frame.span.to();
@@ -235,6 +294,31 @@ impl Trail {
         }
     }
 
+    /// The border where the queue is left, if that is at this place.
+    pub(super) fn border_at(&self, place: Place) -> Option<&Border> {
+        self.leaves
+            .as_ref()
+            .filter(|border| border.hop.from == place)
+    }
+
+    /// How many of these ticks come before the place where the queue is left, or are it.
+    pub(super) fn before_border(&self, ticks: &[TickEntry]) -> usize {
+        match &self.leaves {
+            None => ticks.len(),
+            Some(border) => {
+                let last = border.hop.from.1.0;
+                ticks.iter().take_while(|tick| tick.0.0 <= last).count()
+            }
+        }
+    }
+
+    /// Whether a segment behind a border begins in a queue.
+    pub(super) fn comes_to(&self, border: &Border, epoch: i64) -> Result<bool, Trouble> {
+        let listing = Listing::read(&self.store).map_err(unreadable)?;
+        let later = |name: &Name| name.seq > border.name.seq && name.epoch == epoch;
+        Ok(border.hop.to.0.0 == epoch || listing.segments.iter().any(later))
+    }
+
     /// Reads the next segment.
     ///
     /// # Errors
@@ -258,6 +342,13 @@ impl Trail {
         };
         if let Some(hole) = &stored.line.hole {
             return Ok(Ahead::Hole(hole.clone()));
+        }
+        if let Some(border) = border::border(name, &stored) {
+            return Ok(match (self.stays, border.hop.from == stored.line.from) {
+                (true, _) => Ahead::End,
+                (false, true) => Ahead::Hop(border),
+                (false, false) => Ahead::Fork(border.hop.from.1.0),
+            });
         }
         let segment = Arc::new(Segment { name, stored });
         let known = self.whole.len();
@@ -352,38 +443,8 @@ fn parts<R: io::Read>(pieces: &mut Pieces<R>) -> Result<Vec<(Header, u64)>, BadB
         match (piece, parts.last_mut()) {
             (body::Piece::Part(header), _) => parts.push((header, 0)),
             (body::Piece::Event(_), Some((_, events))) => *events += 1,
-            (body::Piece::Event(_), None) => {}
+            (body::Piece::Event(_), None) | (body::Piece::Heirs(_), _) => {}
         }
     }
     Ok(parts)
-}
-
-/// An object of the archive is not what was written: nothing behind it can be trusted.
-pub(super) fn damaged(name: Name, why: &str) -> Trouble {
-    Trouble::Operator {
-        doing: format!("stopped, nothing of it was applied: archive damaged at {name}"),
-        advice:
-            "see replay archive check and replay archive verify; put the file back from a copy, \
-                 or copy the tables again: replay adopt"
-                .into(),
-        source: anyhow::anyhow!("{why}"),
-    }
-}
-
-pub(super) fn of_body(name: Name, bad: BadBody) -> Trouble {
-    match bad {
-        BadBody::Record(error) if error.raw_os_error().is_some() => unreadable(error),
-        bad @ (BadBody::Record(_) | BadBody::Header(_) | BadBody::Event(_) | BadBody::Wrong(_)) => {
-            damaged(name, &bad.to_string())
-        }
-    }
-}
-
-/// The directory cannot be read now.
-pub(super) fn unreadable(error: io::Error) -> Trouble {
-    Trouble::Passing {
-        doing: "the archive cannot be read".into(),
-        advice: Some("mount it, or give replay's user the right to read it".into()),
-        source: anyhow::Error::new(error),
-    }
 }

@@ -14,7 +14,7 @@ use sql::{
 };
 
 use super::{
-    frame::{COLUMNS, Header, column},
+    frame::{COLUMNS, Header, Heirs, column},
     place::Place,
     record::{self, Kind},
 };
@@ -26,6 +26,8 @@ pub enum Piece {
     Part(Header),
     /// An event of the part.
     Event(Tuple<COLUMNS>),
+    /// The tables of the queue that follows.
+    Heirs(Heirs),
 }
 
 /// Why a body cannot be read.
@@ -34,8 +36,8 @@ pub enum BadBody {
     /// It cannot be unpacked, or a record is cut off.
     #[error("its body cannot be read: {0}")]
     Record(#[from] std::io::Error),
-    /// A part does not begin as one does.
-    #[error("a part of a frame cannot be read: {0}")]
+    /// A part does not begin as one does, or a list of tables is none.
+    #[error("a part of a frame, or the tables of a queue, cannot be read: {0}")]
     Header(#[from] serde_json::Error),
     /// Events are no rows of COPY.
     #[error("its events cannot be read: {0}")]
@@ -90,6 +92,11 @@ impl<R: Read> Pieces<R> {
                     self.has_part = true;
                     let header = serde_json::from_slice(&payload)?;
                     return Ok(Some(Piece::Part(header)));
+                }
+                Kind::Heirs => {
+                    self.has_part = false;
+                    let heirs = serde_json::from_slice(&payload)?;
+                    return Ok(Some(Piece::Heirs(heirs)));
                 }
                 Kind::Events if !self.has_part => {
                     return Err(BadBody::Wrong("it begins with events of no frame".into()));
@@ -171,6 +178,12 @@ impl Frames {
                 Piece::Event(tuple) => {
                     counts.events += 1;
                     self.event(&tuple, &shapes)?;
+                }
+                Piece::Heirs(heirs) => {
+                    for shape in heirs.tables.iter().filter_map(|one| one.shape.as_ref()) {
+                        let shape = Shape::from_json(shape.get());
+                        shape.map_err(|bad| BadBody::Wrong(bad.to_string()))?;
+                    }
                 }
             }
         }

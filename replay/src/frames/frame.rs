@@ -45,6 +45,30 @@ pub struct TickEntry(pub Number, pub Number, pub Time, pub String);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SequenceEntry(pub String, pub String, pub Number, pub bool, pub Number);
 
+/// The tables of a queue that an archive goes on in, by their oids in the queue before.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Heirs {
+    /// The tables.
+    pub tables: Vec<HeirEntry>,
+}
+
+/// A table on both sides of a border.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HeirEntry {
+    /// Its oid in the queue before.
+    pub was: u32,
+    /// Its oid in the queue that follows.
+    pub oid: u32,
+    /// Its schema on the provider that follows.
+    pub schema: String,
+    /// Its name there.
+    pub name: String,
+    /// Why not all of its changes after the border are in the queue that follows; null: all are.
+    pub flaw: Option<String>,
+    /// Its shape at the border; null: not known.
+    pub shape: Option<Box<RawValue>>,
+}
+
 /// The number of columns of an archived event: ev_id, ev_txid, ev_time, ev_type, ev_data, ev_extra1 to ev_extra4.
 pub const COLUMNS: usize = 9;
 

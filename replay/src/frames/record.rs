@@ -9,6 +9,8 @@ pub enum Kind {
     Frame,
     /// Events: rows of binary COPY without its header and its end mark.
     Events,
+    /// The tables of a queue by their oids in the one before: [`Heirs`](super::frame::Heirs).
+    Heirs,
 }
 
 impl Kind {
@@ -16,6 +18,7 @@ impl Kind {
         match self {
             Kind::Frame => b'F',
             Kind::Events => b'E',
+            Kind::Heirs => b'H',
         }
     }
 
@@ -23,6 +26,7 @@ impl Kind {
         match byte {
             b'F' => Some(Kind::Frame),
             b'E' => Some(Kind::Events),
+            b'H' => Some(Kind::Heirs),
             _ => None,
         }
     }

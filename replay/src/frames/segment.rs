@@ -53,8 +53,20 @@ pub struct Line {
     pub node: Option<String>,
     /// Events are missing after the segment's begin; null: none.
     pub hole: Option<Hole>,
-    /// The chain goes on in another queue; null: it does not. This version writes none, and reads over none.
-    pub hop: Option<serde_json::Value>,
+    /// The chain goes on in another queue; null: it does not.
+    pub hop: Option<Hop>,
+}
+
+/// A border between the queues of two providers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hop {
+    /// The place where the queue before is left: the archive's end there or, if it has more of that queue, an earlier
+    /// tick. What it has after that is no part of the history that goes on.
+    pub from: Place,
+    /// The place that is the same in the queue that follows.
+    pub to: Place,
+    /// How the provider has moved: `switchover`, `failover`, or `move`, where no history tells.
+    pub kind: String,
 }
 
 /// A gap that had to be: the provider gave events away.
@@ -123,6 +135,11 @@ impl Line {
             return Err(BadLine::Format(trunkline));
         }
         Ok((serde_json::from_slice(json)?, sha, end + 1))
+    }
+
+    /// Whether the segment has frames, and says nothing of a hole or a border.
+    pub fn has_frames(&self) -> bool {
+        self.hole.is_none() && self.hop.is_none()
     }
 
     /// The name that the segment has.

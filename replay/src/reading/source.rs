@@ -200,6 +200,14 @@ fn nobody_has(off: OffTrack, tick: TickId, without: Vec<(&str, Without)>) -> Tro
                 may_come = true;
                 format!("its segment {seq} is missing")
             }
+            Without::Behind(Ahead::Hop(_)) => {
+                format!(
+                    "at tick {tick} it goes on in another provider's queue: replay archive feed goes over"
+                )
+            }
+            Without::Behind(Ahead::Fork(left)) => {
+                format!("it goes on from tick {left}: what follows tick {tick} is on a branch")
+            }
             Without::Behind(Ahead::End | Ahead::Segment) => {
                 may_come = true;
                 format!("it ends at tick {tick}")

@@ -1,11 +1,20 @@
 //! What a restore reads: the base, and the segments from there to the target. Pure, but for the reading of names, first
 //! lines and manifests before it.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
-use sql::name::TableName;
+use sql::{
+    name::TableName,
+    queue::tick::{Epoch, TickId},
+};
 
 use crate::{
-    archive::verify::Verified,
+    archive::{
+        line::{At, History},
+        verify::Verified,
+    },
+    files::batches::UpTo,
     frames::{
         manifest::Manifest,
         place::{Place, Time},
@@ -25,7 +34,7 @@ pub(crate) enum To {
 }
 
 /// The bases that are asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Wanted<'a> {
     /// The newest one that serves.
     Newest,
@@ -42,6 +51,10 @@ pub(crate) struct Plan<'a> {
     pub segments: Vec<&'a Line>,
     /// The target: a tick's number, or a time.
     pub to: To,
+    /// The target, as the files are read up to it.
+    pub up_to: UpTo,
+    /// It is on a branch, which is read to its end.
+    pub on_branch: bool,
 }
 
 /// A restore as it is stored in the database that it is made in, so that it goes on as it was begun.
@@ -55,6 +68,9 @@ pub(crate) struct Begun {
     pub base: String,
     /// The newest tick of the archive when it was begun: `latest` is that one.
     pub end: i64,
+    /// The epoch of the queue that the tick is of.
+    #[serde(default)]
+    pub epoch: Option<i64>,
     /// The only tables, and what they are called; empty: all.
     pub tables: Vec<(String, String)>,
     /// Owners and rights are left out.
@@ -102,27 +118,63 @@ pub(crate) enum Refused {
         "it has not got what follows base {0} of tick {1}, which serves to restore to that tick only: --to {1}"
     )]
     Alone(String, i64),
+    /// The target is one that the history has left.
+    #[error(
+        "tick {0} is on a branch: another provider has gone on from an earlier tick; --epoch {1} restores it"
+    )]
+    OnBranch(i64, i64),
+    /// The base is on a branch.
+    #[error(
+        "base {0} is on a branch, which the history has left: --epoch {1} with a tick of it restores it"
+    )]
+    BaseOnBranch(String, i64),
+    /// There is no such tick of that queue.
+    #[error("it has no tick {0} of a queue with epoch {1}")]
+    NoEpoch(i64, i64),
     /// An object that is needed is not as it was written.
     #[error("{0}: {1}")]
     Damaged(String, String),
+}
+
+/// The target, as a place in the archive's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    /// The last tick of a stretch whose number is not above this one.
+    Tick(At, i64),
+    /// The last tick before the first one that was made later.
+    Time(Time),
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    /// The bases.
+    pub wanted: Wanted<'a>,
+    /// The target.
+    pub to: To,
+    /// The epoch of the queue that a tick's number is of; none: the newest that has it.
+    pub epoch: Option<i64>,
+    /// The only tables; empty: all.
+    pub tables: &'a [TableName],
 }
 
 /// Chooses the base, and checks that everything follows it up to the target.
 pub(crate) fn plan<'a>(
     found: &'a Verified,
     begin: Place,
-    wanted: &Wanted<'_>,
-    to: To,
-    tables: &[TableName],
+    asked: &Asked<'_>,
 ) -> Result<Plan<'a>, Refused> {
+    let to = asked.to;
+    let history = History::of(begin, &found.lines);
     let (end, end_time) = match found.lines.last() {
         Some(line) => (line.to, line.to_time),
         None => (begin, None),
     };
     let end_text = end_time.map_or_else(|| "unknown time".into(), String::from);
+    let of_tick = |tick| history.of_tick(asked.epoch, tick);
     let is_beyond = match to {
         To::Latest => false,
-        To::Tick(tick) => tick > end.1.0,
+        To::Tick(tick) => of_tick(tick).is_none() && tick > end.1.0,
         To::Time(time) => end_time.is_none_or(|end| time > end),
     };
     if is_beyond || to == To::Latest {
@@ -133,31 +185,79 @@ pub(crate) fn plan<'a>(
             return Err(Refused::Damaged(fault.object.clone(), fault.what.clone()));
         }
     }
+    if let (To::Tick(tick), None) = (to, asked.epoch)
+        && let Some(epoch) = branch_of(&history, tick)
+    {
+        return Err(Refused::OnBranch(tick, epoch));
+    }
     if is_beyond {
         return Err(Refused::Beyond(end.1.0, end_text));
     }
-    let manifest = base(found, end, wanted, to, tables)?;
-    let own = manifest.at.1.0;
-    let to = match to {
-        To::Latest => To::Tick(end.1.0),
-        To::Time(time) if time == manifest.time => To::Tick(own),
-        To::Tick(_) | To::Time(_) => to,
+    let last = At {
+        stretch: history.0.len().saturating_sub(1),
+        on_branch: false,
     };
-    let segments = match to {
-        To::Tick(tick) if tick == own => Vec::new(),
-        To::Latest | To::Tick(_) | To::Time(_) => {
-            let segments = followers(found, manifest.at, to)?;
-            let begin = found.lines.first().map_or(begin, |line| line.from);
-            if begin.1.0 > own || end.1.0 < own {
-                return Err(Refused::Alone(manifest.base.to_string(), own));
+    let target = match to {
+        To::Latest => Target::Tick(last, end.1.0),
+        // A number before the archive's first tick may be that of a base that has outlived what followed it.
+        To::Tick(tick) => match of_tick(tick) {
+            Some(at) => Target::Tick(at, tick),
+            None if asked.epoch.is_some_and(|epoch| epoch != end.0.0) => {
+                return Err(Refused::NoEpoch(tick, asked.epoch.unwrap_or(0)));
             }
-            segments
+            None => Target::Tick(last, tick),
+        },
+        To::Time(time) => Target::Time(time),
+    };
+    let manifest = base(found, &history, asked, target)?;
+    let own = manifest.at;
+    let is_own = match target {
+        Target::Tick(at, tick) => tick == own.1.0 && epoch_of(&history, at) == Some(own.0.0),
+        Target::Time(time) => time == manifest.time,
+    };
+    if is_own {
+        return Ok(Plan {
+            manifest,
+            segments: Vec::new(),
+            to: To::Tick(own.1.0),
+            up_to: UpTo::Tick(Epoch(own.0.0), TickId(own.1.0)),
+            on_branch: history.find(own).is_some_and(|at| at.on_branch),
+        });
+    }
+    let segments = followers(found, &history, own, target)?;
+    let Some(from) = history.find(own) else {
+        return Err(Refused::Alone(manifest.base.to_string(), own.1.0));
+    };
+    let (to, up_to, on_branch) = match target {
+        Target::Time(time) => (To::Time(time), UpTo::Time(time), false),
+        Target::Tick(at, tick) => {
+            let epoch = epoch_of(&history, at).unwrap_or(end.0.0);
+            let up_to = UpTo::Tick(Epoch(epoch), TickId(tick));
+            (To::Tick(tick), up_to, at.on_branch || from.on_branch)
         }
     };
     Ok(Plan {
         manifest,
         segments,
         to,
+        up_to,
+        on_branch,
+    })
+}
+
+fn epoch_of(history: &History, at: At) -> Option<i64> {
+    history.0.get(at.stretch).map(|one| one.from.0.0)
+}
+
+/// The epoch of the newest branch that has a tick which no history has; none: it is on none.
+fn branch_of(history: &History, tick: i64) -> Option<i64> {
+    if history.of_tick(None, tick).is_some() {
+        return None;
+    }
+    let mut newest = history.0.iter().rev();
+    newest.find_map(|one| {
+        let branch = one.living_end().1.0 + 1..=one.end.1.0;
+        branch.contains(&tick).then_some(one.from.0.0)
     })
 }
 
@@ -172,22 +272,39 @@ fn has(manifest: &Manifest, table: &TableName) -> bool {
 
 fn base<'a>(
     found: &'a Verified,
-    end: Place,
-    wanted: &Wanted<'_>,
-    to: To,
-    tables: &[TableName],
+    history: &History,
+    asked: &Asked<'_>,
+    target: Target,
 ) -> Result<&'a Manifest, Refused> {
-    let is_before = |manifest: &Manifest| match to {
-        To::Latest => true,
-        To::Tick(tick) => manifest.at.1.0 <= tick,
-        To::Time(time) => manifest.time <= time,
+    let tables = asked.tables;
+    // The number of the stretch, and the tick. What is not in the archive any more is before all of it.
+    let order = |manifest: &Manifest| {
+        (
+            history.find(manifest.at).map(|at| at.stretch),
+            manifest.at.1.0,
+        )
+    };
+    let on_branch = |manifest: &Manifest| history.find(manifest.at).is_some_and(|at| at.on_branch);
+    let is_before = |manifest: &Manifest| match target {
+        Target::Time(time) => manifest.time <= time && !on_branch(manifest),
+        // The way to a branch does not go over borders.
+        Target::Tick(at, tick) if at.on_branch => {
+            order(manifest).0 == Some(at.stretch) && order(manifest).1 <= tick
+        }
+        Target::Tick(at, tick) => {
+            let in_queue = epoch_of(history, at) == Some(manifest.at.0.0);
+            match order(manifest).0 {
+                None => in_queue && manifest.at.1.0 <= tick,
+                Some(_) => !on_branch(manifest) && order(manifest) <= (Some(at.stretch), tick),
+            }
+        }
     };
     let lacks = |manifest: &Manifest| tables.iter().find(|table| !has(manifest, table)).cloned();
     let later = |manifest: &Manifest| Refused::Before(manifest.at.1.0, String::from(manifest.time));
-    if let Wanted::Base(name) = wanted {
+    if let Wanted::Base(name) = asked.wanted {
         let mut made = found.bases.made();
         let one = made.find(|one| one.base.to_string() == *name);
-        let one = one.ok_or_else(|| Refused::NoSuchBase((*name).to_owned()))?;
+        let one = one.ok_or_else(|| Refused::NoSuchBase(name.to_owned()))?;
         if let Some(table) = lacks(one) {
             let base = one.base.to_string();
             return Err(Refused::NoTable { base, table });
@@ -197,46 +314,75 @@ fn base<'a>(
         }
         return match is_before(one) {
             true => Ok(one),
+            false if on_branch(one) => Err(Refused::BaseOnBranch(one.base.to_string(), one.at.0.0)),
             false => Err(later(one)),
         };
     }
-    let serves = |one: &&Manifest| {
-        one.at.0 == end.0
-            && match tables.is_empty() {
-                true => one.is_complete(),
-                false => lacks(one).is_none(),
-            }
+    let serves = |one: &&Manifest| match tables.is_empty() {
+        true => one.is_complete(),
+        false => lacks(one).is_none(),
     };
     let serving: Vec<&Manifest> = found.bases.made().filter(serves).collect();
     let newest = serving.iter().filter(|one| is_before(one));
-    if let Some(newest) = newest.max_by_key(|one| one.at.1.0) {
+    if let Some(newest) = newest.max_by_key(|one| order(one)) {
         return Ok(newest);
     }
-    match (serving.iter().min_by_key(|one| one.at.1.0), tables.first()) {
+    let living = serving.iter().filter(|one| !on_branch(one));
+    match (living.min_by_key(|one| order(one)), tables.first()) {
         (Some(oldest), _) => Err(later(oldest)),
         (None, Some(table)) => Err(Refused::NoBaseWith(table.clone())),
         (None, None) => Err(Refused::NoBase),
     }
 }
 
-/// The segments that have something after a place, up to the target.
-fn followers(found: &Verified, at: Place, to: To) -> Result<Vec<&Line>, Refused> {
+/// The segments that have something after a place, up to the target. What is on a branch is not on the way, unless
+/// the target is there.
+fn followers<'a>(
+    found: &'a Verified,
+    history: &History,
+    at: Place,
+    target: Target,
+) -> Result<Vec<&'a Line>, Refused> {
+    let from = history.find(at);
+    let is_on_way = |(number, line): &(usize, &Line)| {
+        let stretch = history.0.get(*number);
+        let until = stretch.and_then(|one| one.until).map(|until| until.1.0);
+        let is_target = match target {
+            Target::Tick(to, _) => to.on_branch && to.stretch == *number,
+            Target::Time(_) => false,
+        };
+        !line.has_frames() || is_target || until.is_none_or(|until| line.from.1.0 < until)
+    };
     // The line of a hole has no time of its own: it begins where the one before it ends.
     let mut ended: Option<Time> = None;
-    let begins_before = |line: &&Line| {
+    let begins_before = |(number, line): &(usize, &Line)| {
         let from_time = line.from_time.or(ended);
         ended = line.to_time.or(from_time);
-        match to {
-            To::Latest => true,
-            To::Tick(tick) => line.from.1.0 < tick,
-            To::Time(time) => from_time.is_none_or(|from| from <= time),
+        match target {
+            Target::Tick(to, tick) => match number.cmp(&to.stretch) {
+                Ordering::Less => true,
+                Ordering::Equal => line.hop.is_none() && line.from.1.0 < tick,
+                Ordering::Greater => false,
+            },
+            Target::Time(time) => from_time.is_none_or(|from| from <= time),
         }
     };
-    let needed: Vec<&Line> = found
-        .lines
-        .iter()
+    let is_after = |(number, line): &(usize, &Line)| match from {
+        None => line.to.1.0 > at.1.0 || line.to.0 != at.0,
+        Some(from) => match number.cmp(&from.stretch) {
+            Ordering::Less => false,
+            Ordering::Equal => line.hop.is_some() || line.to.1.0 > at.1.0,
+            Ordering::Greater => true,
+        },
+    };
+    let numbers = history.numbers(&found.lines);
+    let needed: Vec<&Line> = numbers
+        .into_iter()
+        .zip(&found.lines)
+        .filter(is_on_way)
         .take_while(begins_before)
-        .filter(|line| line.to.1.0 > at.1.0)
+        .filter(is_after)
+        .map(|(_, line)| line)
         .collect();
     if let (Some(first), Some(last)) = (needed.first(), needed.last()) {
         // A segment whose line cannot be read is not among the lines: it is between them.
@@ -258,131 +404,4 @@ fn followers(found: &Verified, at: Place, to: To) -> Result<Vec<&Line>, Refused>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        archive::bases::{Base, Bases, State},
-        frames::{
-            manifest::sample,
-            place::Number,
-            segment::{FORMAT, Hole},
-        },
-    };
-
-    fn at(tick: i64) -> Place {
-        Place(Number(7), Number(tick), Number(5))
-    }
-
-    fn time(text: &str) -> Time {
-        Time::read(&format!("2026-11-28T{text}Z")).unwrap()
-    }
-
-    fn line(seq: u64, from: i64, to: i64, times: Option<(&str, &str)>) -> Line {
-        let hole = Hole {
-            after: at(from),
-            why: "gone".into(),
-        };
-        Line {
-            trunkline: FORMAT.into(),
-            archive: "a1".into(),
-            seq,
-            prev: "h".into(),
-            from: at(from),
-            to: at(to),
-            from_time: times.map(|(from, _)| time(from)),
-            to_time: times.map(|(_, to)| time(to)),
-            frames: 1,
-            parts: 1,
-            events: 1,
-            raw_bytes: 1,
-            body_bytes: 1,
-            body_sha: "h".into(),
-            sealed: Vec::new(),
-            writer: "w".into(),
-            node: None,
-            hole: times.is_none().then_some(hole),
-            hop: None,
-        }
-    }
-
-    /// An archive with the base of tick 48212, of 02:07:11.
-    fn found(lines: Vec<Line>) -> Verified {
-        let mut manifest = sample();
-        manifest.missing.clear();
-        let base = Base {
-            name: manifest.base.clone(),
-            state: State::Made(Box::new(manifest)),
-            verified: None,
-        };
-        let bases = Bases {
-            bases: vec![base],
-            strangers: Vec::new(),
-        };
-        Verified {
-            lines,
-            bases,
-            ..Verified::default()
-        }
-    }
-
-    fn planned(found: &Verified, to: To) -> Result<(Vec<u64>, To), Refused> {
-        let plan = plan(found, at(48_000), &Wanted::Newest, to, &[])?;
-        Ok((plan.segments.iter().map(|line| line.seq).collect(), plan.to))
-    }
-
-    #[test]
-    fn a_time_before_a_hole_is_restored_and_one_in_or_behind_it_is_refused() {
-        let found = found(vec![
-            line(1, 48_000, 48_300, Some(("02:00:00", "03:00:00"))),
-            line(2, 48_300, 48_400, None),
-            line(3, 48_400, 48_500, Some(("04:00:00", "05:00:00"))),
-        ]);
-        let early = To::Time(time("02:30:00"));
-        assert_eq!(planned(&found, early), Ok((vec![1], early)));
-        let last = To::Tick(48_300);
-        assert_eq!(planned(&found, last), Ok((vec![1], last)));
-        for behind in ["03:30:00", "04:30:00"] {
-            let refused = planned(&found, To::Time(time(behind)));
-            assert_eq!(refused, Err(Refused::Hole(48_300, "gone".into())));
-        }
-    }
-
-    #[test]
-    fn the_newest_segment_is_not_left_out_where_it_cannot_be_read() {
-        let mut found = found(vec![line(
-            1,
-            48_000,
-            48_300,
-            Some(("02:00:00", "03:00:00")),
-        )]);
-        let object = Name::of(2, at(48_300)).path();
-        found.faults.push(crate::archive::verify::Fault {
-            object: object.clone(),
-            what: "damaged".into(),
-        });
-        for to in [To::Latest, To::Tick(48_301)] {
-            let refused = Refused::Damaged(object.clone(), "damaged".into());
-            assert_eq!(planned(&found, to), Err(refused));
-        }
-        let before = To::Tick(48_300);
-        assert_eq!(planned(&found, before), Ok((vec![1], before)));
-    }
-
-    #[test]
-    fn a_base_whose_segments_are_gone_serves_for_its_own_tick_only() {
-        let found = found(vec![line(
-            9,
-            48_300,
-            48_400,
-            Some(("03:00:00", "04:00:00")),
-        )]);
-        let own = To::Tick(48_212);
-        assert_eq!(planned(&found, own), Ok((Vec::new(), own)));
-        let time = To::Time(time("02:07:11"));
-        assert_eq!(planned(&found, time), Ok((Vec::new(), own)));
-        for to in [To::Latest, To::Tick(48_213)] {
-            let name = sample().base.to_string();
-            assert_eq!(planned(&found, to), Err(Refused::Alone(name, 48_212)));
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,9 @@
 //! The steps of a restore, in order.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use admin::exit::{Exit, Failure};
 use anyhow::{Context as _, anyhow};
@@ -176,7 +179,7 @@ impl Restoring<'_> {
     async fn apply(&self, session: &Session) -> Result<(Reached, Vec<TableName>), Failure> {
         let from = self.position(session).await?;
         let queue = &self.config.queue;
-        if self.up_to == UpTo::Tick(from.tick.id) && Place::from(from) == self.manifest.at {
+        if self.up_to.is(from) && Place::from(from) == self.manifest.at {
             // Nothing follows that is needed, and it need not be there any more: the base may outlive its segments.
             let files = Files::open(self.directory, queue, from);
             let next = files.map(|files| files.map(|mut files| files.next(0, self.up_to)));
@@ -190,14 +193,19 @@ impl Restoring<'_> {
                 ahead: None,
                 left: Vec::new(),
                 conflicts: 0,
+                unknown: BTreeSet::new(),
                 done: Done::default(),
             };
             return Ok((reached, Vec::new()));
         }
         let mut rows_before = 0;
-        let (files, tick, mut reached) = loop {
+        let (tick, mut reached) = loop {
             let from = self.position(session).await?;
-            let opened = Files::open(self.directory, queue, from).map_err(|trouble| {
+            let open = match self.on_branch {
+                true => Files::open_branch,
+                false => Files::open,
+            };
+            let opened = open(self.directory, queue, from).map_err(|trouble| {
                 Failure::new(
                     Exit::Failed,
                     anyhow!(trouble.chain()).context("the archive"),
@@ -210,7 +218,7 @@ impl Restoring<'_> {
             let (mut tick, mut rows) = (from.tick.id, 0);
             let told = |tick_now, rows_now| (tick, rows) = (tick_now, rows_now);
             match self.apply_once(&mut files, told).await {
-                Ok(reached) => break (files, tick, reached),
+                Ok(reached) => break (tick, reached),
                 Err(trouble) => {
                     rows_before += rows;
                     if !self.set_aside(session, &trouble).await? {
@@ -233,9 +241,23 @@ impl Restoring<'_> {
                 let text = format!("segment {seq} is missing, the restore is at tick {tick}");
                 Err(Failure::message(Exit::Failed, text))
             }
-            Some(Ahead::End | Ahead::Segment) | None => {
+            Some(Ahead::Fork(left)) => {
+                let text = format!(
+                    "the archive goes on from tick {left}, and the restore is at tick {tick}"
+                );
+                Err(Failure::message(Exit::Failed, text))
+            }
+            Some(Ahead::Hop(border)) if !matches!(self.up_to, UpTo::Time(_)) => {
+                let text = format!(
+                    "the archive has not got what was asked for: at tick {tick} it goes on in another provider's queue \
+                     ({})",
+                    border.name
+                );
+                Err(Failure::message(Exit::Failed, text))
+            }
+            Some(Ahead::End | Ahead::Segment | Ahead::Hop(_)) | None => {
                 let newer = match self.is_whole {
-                    true => self.newer(&files),
+                    true => reached.unknown.iter().cloned().collect(),
                     false => Vec::new(),
                 };
                 Ok((reached, newer))
@@ -293,15 +315,6 @@ impl Restoring<'_> {
             return Ok(false);
         };
         Ok(table_state::take_step(&**session, self.consumer, table, &step).await?)
-    }
-
-    fn newer(&self, files: &Files) -> Vec<TableName> {
-        let is_restored = |oid: u32| self.tables.iter().any(|(table, _)| table.oid == oid);
-        let tables = files.tables().into_iter();
-        tables
-            .filter(|(oid, _)| !is_restored(*oid))
-            .map(|(_, table)| table)
-            .collect()
     }
 
     /// Sets the sequences: as the last frame had them, or as the base had them where no frame has.

@@ -27,6 +27,8 @@ pub(crate) struct Restoring<'a> {
     pub manifest: &'a Manifest,
     /// The target.
     pub up_to: UpTo,
+    /// The target is on a branch, which is read to its end.
+    pub on_branch: bool,
     /// The database.
     pub into: &'a ConnectInfo,
     /// The restore's own consumer.

@@ -56,7 +56,7 @@ impl Meetings {
         let meeting = Meeting::of(config)?;
         let (sender, following) = watch::channel(None);
         let host = Talk {
-            consumer: config.subscribers.first()?.consumer.clone(),
+            consumer: meeting.consumer().to_owned(),
             meeting,
             said: Once::default(),
             sender,

@@ -9,6 +9,7 @@ mod choose;
 pub(crate) mod first;
 pub(crate) mod host;
 pub(crate) mod meetings;
+mod met;
 pub(crate) mod notices;
 mod round;
 pub(crate) mod way_back;

@@ -1,8 +1,6 @@
 //! One meeting of a node with all hosts of its config: tells each what the node's own database is, hears what each host
 //! is, has the own database take that in, and chooses whom to follow.
 
-use std::time::{Duration, Instant};
-
 use admin::config::{ReplayConfig, SubscriberConfig};
 use sql::{
     connect::{ApplicationName, ConnectInfo, Purpose, Session},
@@ -10,23 +8,19 @@ use sql::{
     install::ownership::Schema,
     lost::Finding,
     meeting::{self, Answer, Heard, Introduction, Saying},
-    provider::{self, PlaceAnswer, Places},
-    queue::lineage::NodeId,
-    role,
-    subscriber::{
-        path,
-        position::{self, Stored, StoredError},
-    },
+    provider::Places,
+    role::{self, Role},
+    subscriber::position::{self, Position, Stored, StoredError},
     successor,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::choose::{self, Choice, Host, Place, Round};
-use crate::{lost::Keeping, trouble::Trouble};
-
-/// How long one host may take to answer.
-const LIMIT: Duration = Duration::from_secs(3);
+use super::{
+    choose::{self, Choice, Host, Place, Round},
+    met::{LIMIT, Met},
+};
+use crate::{archive::place::ArchivePlace, lost::Keeping, trouble::Trouble};
 
 /// What a meeting is to the own database and the hosts.
 pub(crate) struct Meeting {
@@ -37,21 +31,14 @@ pub(crate) struct Meeting {
     own_session: Option<Session>,
     consumer: String,
     job: String,
+    /// The archive that follows in place of a database.
+    archive: Option<ArchivePlace>,
     /// The config says that the node may be a standby.
     standby: bool,
     /// What keeps lost changes; none: nothing of ours is in the own database yet.
     keeping: Option<Keeping>,
     hosts: Vec<Met>,
     current: Option<usize>,
-}
-
-/// A host, and what is known of it.
-struct Met {
-    info: ConnectInfo,
-    session: Option<Session>,
-    silent_since: Option<Instant>,
-    last_term: i64,
-    node: Option<NodeId>,
 }
 
 /// What a meeting has found.
@@ -73,9 +60,19 @@ pub(super) struct Outcome {
 impl Meeting {
     /// None: there is one host, or there are several subscribers, for which one choice cannot be right.
     pub(crate) fn of(config: &ReplayConfig) -> Option<Meeting> {
-        let [SubscriberConfig { db, consumer, .. }] = config.subscribers.as_slice() else {
-            return None;
-        };
+        let (db, consumer, archive) =
+            match (config.subscribers.as_slice(), config.archives.as_slice()) {
+                ([SubscriberConfig { db, consumer, .. }], _) => (Some(db), consumer, None),
+                ([], [archive]) => {
+                    let place = ArchivePlace {
+                        directory: archive.directory.clone(),
+                        job: config.daemon.job_name.clone(),
+                        queue: config.queue.clone(),
+                    };
+                    (None, &archive.consumer, Some(place))
+                }
+                _ => return None,
+            };
         let hosts = config.provider.hosts();
         if hosts.len() < 2 {
             return None;
@@ -90,12 +87,13 @@ impl Meeting {
         Some(Meeting {
             queue: config.queue.clone(),
             name: ApplicationName::new(Purpose::Meeting, &config.daemon.job_name),
-            own: Some(db.clone()),
+            own: db.cloned(),
             own_session: None,
             consumer: consumer.clone(),
             job: config.daemon.job_name.clone(),
+            archive,
             standby: config.standby,
-            keeping: Some(Keeping::of(config, db)),
+            keeping: db.map(|db| Keeping::of(config, db)),
             hosts: hosts.into_iter().map(met).collect(),
             current: None,
         })
@@ -106,6 +104,11 @@ impl Meeting {
         self.own = None;
         self.keeping = None;
         self
+    }
+
+    /// As what is read.
+    pub(super) fn consumer(&self) -> &str {
+        &self.consumer
     }
 
     /// A host by its number.
@@ -216,17 +219,18 @@ impl Meeting {
         let asked = async {
             let own = self.own_session().await?;
             let (saying, stored) = match &own {
-                Some(own) => (
-                    meeting::introduce(&**own, &self.queue).await?,
-                    stored(own, &self.consumer).await?,
-                ),
-                None => (None, None),
+                Some(own) => {
+                    let stored = stored(own, &self.consumer).await?;
+                    let stored = stored.filter(|stored| stored.queue == self.queue);
+                    let said = meeting::introduce(&**own, &self.queue).await?;
+                    (said, stored.map(Stands::of))
+                }
+                None => (None, self.of_archive()),
             };
             Ok::<_, Trouble>((own, saying, stored))
         };
         // A session that was in use when the time was up is given up.
         let (own, saying, stored) = in_time(asked).await?;
-        let stored = stored.filter(|stored| stored.queue == self.queue);
         if self.current.is_none() {
             // Whom the daemon follows, or followed when it ended last.
             let address = stored.as_ref().and_then(|stored| stored.address.as_ref());
@@ -261,6 +265,16 @@ impl Meeting {
         self.own_session = own;
         outcome.choice = self.choose(&mut outcome.round, stored.as_ref()).await?;
         Ok(outcome)
+    }
+
+    /// Where the archive ends; none: there is none, or it cannot be read, which its own loop tells.
+    fn of_archive(&self) -> Option<Stands> {
+        let position = self.archive.as_ref()?.end().ok()?;
+        Some(Stands {
+            position,
+            origins: None,
+            address: None,
+        })
     }
 
     async fn own_session(&mut self) -> Result<Option<Session>, Trouble> {
@@ -331,7 +345,7 @@ impl Meeting {
     async fn choose(
         &mut self,
         round: &mut Round,
-        stored: Option<&Stored>,
+        stored: Option<&Stands>,
     ) -> Result<Choice, Trouble> {
         // Each time some hosts more have been asked.
         for _ in 0..=round.hosts.len() {
@@ -344,9 +358,20 @@ impl Meeting {
             };
             let places = Places::of(stored.position, stored.origins.as_deref())?;
             for number in numbers {
+                let is_provider = round.hosts.get(number).is_some_and(|host| {
+                    let said = host.said.as_ref();
+                    said.is_ok_and(|one| one.role == Some(Role::Provider))
+                });
                 let place = match self.hosts.get_mut(number) {
-                    Some(host) => host.place_of(&self.queue, &places).await,
                     None => Place::None("it is no host of the config".into()),
+                    Some(host) if self.archive.is_none() => {
+                        let found = host.place_of(&self.queue, &places).await;
+                        found.map_or_else(Place::None, |_| Place::Found)
+                    }
+                    Some(host) => {
+                        host.place_of_archive(&self.queue, &places, is_provider)
+                            .await
+                    }
                 };
                 if let Some(host) = round.hosts.get_mut(number) {
                     host.place = place;
@@ -374,93 +399,19 @@ async fn stored(own: &Session, consumer: &str) -> Result<Option<Stored>, Trouble
     Ok(position::find(&**own, consumer).await?)
 }
 
-impl Met {
-    /// Meets the host; the answer with its JSON, or why there is none. A session that was in use when the time was up
-    /// is given up.
-    async fn meet(
-        &mut self,
-        queue: &str,
-        name: &ApplicationName,
-        told: Option<&str>,
-    ) -> Result<(Answer, Option<String>), String> {
-        let session = self.session.take().filter(|session| !session.is_closed());
-        let asking = async {
-            let session = match session {
-                Some(session) => session,
-                None => self
-                    .info
-                    .connect_for(name, Schema::PROVIDER)
-                    .await
-                    .map_err(Trouble::connect("host"))?,
-            };
-            let met = match meeting::meet(&*session, queue, told).await? {
-                Some((answer, json)) => (answer, Some(json)),
-                None => (plain(&session, queue).await?, None),
-            };
-            Ok::<_, Trouble>((session, met))
-        };
-        let why = match tokio::time::timeout(LIMIT, asking).await {
-            Ok(Ok((session, met))) => {
-                self.session = Some(session);
-                self.silent_since = None;
-                self.last_term = met.0.is.term.unwrap_or(0);
-                self.node = met.0.is.node;
-                return Ok(met);
-            }
-            Ok(Err(trouble)) => trouble.log_line(),
-            Err(_) => format!("no answer within {} s", LIMIT.as_secs()),
-        };
-        self.silent_since.get_or_insert_with(Instant::now);
-        Err(why)
-    }
-
-    /// Whether the host's queue has a place to go on.
-    async fn place_of(&mut self, queue: &str, places: &Places) -> Place {
-        let Some(session) = self.session.take() else {
-            return Place::None("it does not answer".into());
-        };
-        let asked = provider::place_of(&*session, queue, places);
-        match tokio::time::timeout(LIMIT, asked).await {
-            Ok(Ok(found)) => {
-                self.session = Some(session);
-                match found.map(|found| found.answer) {
-                    None => Place::None("it has no such queue".into()),
-                    Some(PlaceAnswer::At(_) | PlaceAnswer::Overlap { .. }) => Place::Found,
-                    Some(
-                        PlaceAnswer::Wait(why) | PlaceAnswer::Ahead(why) | PlaceAnswer::Gone(why),
-                    ) => Place::None(why),
-                }
-            }
-            Ok(Err(error)) => Place::None(admin::exit::log_line(&error)),
-            Err(_) => Place::None(format!("no answer within {} s", LIMIT.as_secs())),
-        }
-    }
+/// Where the job stands, and whom it has followed.
+struct Stands {
+    position: Position,
+    origins: Option<String>,
+    address: Option<String>,
 }
 
-/// What a host is where no roles are installed, or by an install that does not know of meetings yet.
-async fn plain(session: &Session, queue: &str) -> Result<Answer, Trouble> {
-    let standing = meeting::standing(&**session, queue).await?;
-    Ok(Answer {
-        is: Introduction {
-            node: path::own_node(&**session).await?,
-            name: None,
-            started: String::new(),
-            in_recovery: standing.in_recovery,
-            role: standing.role,
-            term: standing.term,
-            epoch: provider::queue_epoch(&**session, queue).await?,
-            upstream: standing.upstream,
-            ended: false,
-            ahead: false,
-            members: Vec::new(),
-            removed: Vec::new(),
-            known_term: standing.term,
-            set: None,
-            number: None,
-            priority: 100,
-            history: Vec::new(),
-        },
-        may_speak: false,
-        heard: None,
-    })
+impl Stands {
+    fn of(stored: Stored) -> Stands {
+        Stands {
+            position: stored.position,
+            origins: stored.origins,
+            address: stored.address,
+        }
+    }
 }

@@ -172,6 +172,8 @@ pub struct Heir {
     pub flaw: Option<String>,
     /// Its shape at the tick after which one goes on; none: no shape of it is known.
     pub shape: Option<Shape>,
+    /// The shape as the provider wrote it (`sql/FORMAT.md`).
+    pub definition: Option<String>,
 }
 
 /// The tables of a queue by the oids that they have in another log, for somebody who has applied that log up to `place`
@@ -202,6 +204,7 @@ pub async fn heirs(
                 table: TableName::of(row).map_err(failed())?,
                 flaw: row.try_get(4).map_err(failed())?,
                 shape: shape.map_err(|error| Error::Unexpected(error.to_string()))?,
+                definition,
             })
         })
         .collect()

@@ -30,8 +30,8 @@ pub struct Hop<'a> {
     pub origins: Option<&'a str>,
     /// The nodes whose changes are written by the move.
     pub path: &'a NodePath,
-    /// Where the new provider is, without credentials.
-    pub address: &'a str,
+    /// Where the new provider is, without credentials; none: that is not known.
+    pub address: Option<&'a str>,
     /// All tables of the consumer: each row as it must still be, and as it is afterwards.
     pub tables: &'a [(TableRow, TableRow)],
 }

@@ -8,6 +8,7 @@
 )]
 
 mod ahead;
+mod archive;
 mod chain;
 mod circles;
 mod copies;

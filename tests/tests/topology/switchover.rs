@@ -20,7 +20,7 @@ pub(crate) use crate::set::{command, wait_can};
 
 /// Switches over from whatever host, and gives what the command says in JSON.
 #[track_caller]
-fn switch(hosts: &Hosts, at: usize, new: usize, more: &[&str]) -> Value {
+pub(crate) fn switch(hosts: &Hosts, at: usize, new: usize, more: &[&str]) -> Value {
     let args = [
         "switchover",
         "q1",

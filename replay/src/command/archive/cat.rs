@@ -67,6 +67,7 @@ fn print(opened: &Opened, name: Name) -> anyhow::Result<()> {
         match piece {
             Piece::Part(header) => say(&json!({ "part": header }))?,
             Piece::Event(tuple) => say(&json!({ "event": event(&tuple)? }))?,
+            Piece::Heirs(heirs) => say(&json!({ "heirs": heirs }))?,
         }
     }
     Ok(())

@@ -9,10 +9,17 @@ use sql::{
     connect::{ApplicationName, ConnectInfo, Purpose, Session},
     daemon_lock::DaemonLock,
     install::ownership::Schema,
-    queue::tick::TickId,
+    queue::tick::{Epoch, TickId},
+    subscriber::position::Position,
 };
 
 use crate::{
+    archive::{
+        identity::Identity,
+        line::History,
+        store::Directory,
+        verify::{self, Depth},
+    },
     command::{Job, label, stored},
     files::{
         apply::{self, Database, Reached},
@@ -20,6 +27,7 @@ use crate::{
         trail::{Ahead, NotThere},
     },
     frames::place::Time,
+    restore::plan::To,
 };
 
 /// The arguments of `archive feed`.
@@ -29,19 +37,37 @@ pub(super) struct FeedArgs {
     #[arg(long, value_name = "NAME")]
     into: Option<String>,
     /// The last tick, by its number or by a time of the provider's clock (UTC): all that is there, by default
-    #[arg(long, value_name = "TICK|TIME", value_parser = up_to)]
-    to: Option<UpTo>,
+    #[arg(long, value_name = "TICK|TIME", value_parser = to)]
+    to: Option<To>,
 }
 
 /// Reads a tick's number, or a time.
-fn up_to(text: &str) -> Result<UpTo, String> {
+fn to(text: &str) -> Result<To, String> {
     if let Ok(number) = text.parse() {
-        return Ok(UpTo::Tick(TickId(number)));
+        return Ok(To::Tick(number));
     }
     match Time::read(text) {
-        Some(time) => Ok(UpTo::Time(time)),
+        Some(time) => Ok(To::Time(time)),
         None => Err("a tick's number, or a time like 2026-11-28T02:07:11Z".into()),
     }
+}
+
+/// The place that is meant: a tick's number is that of the newest queue which has it.
+fn up_to(job: &Job, one: &ArchiveConfig, to: To, from: Position) -> Result<UpTo, Failure> {
+    let tick = match to {
+        To::Latest => return Ok(UpTo::End),
+        To::Time(time) => return Ok(UpTo::Time(time)),
+        To::Tick(tick) => tick,
+    };
+    let store = Directory::new(&one.directory);
+    let cannot = || format!("nothing was done: archive {} cannot be read", one.name);
+    let identity = Identity::of_queue(&store, job.queue()).with_context(cannot)?;
+    let found = verify::archive(&store, &identity, Depth::Lines).with_context(cannot)?;
+    let history = History::of(identity.begin, &found.lines);
+    let at = history.of_tick(None, tick);
+    let at = at.and_then(|at| history.0.get(at.stretch));
+    let epoch = at.map_or(from.epoch, |stretch| Epoch(stretch.from.0.0));
+    Ok(UpTo::Tick(epoch, TickId(tick)))
 }
 
 /// Runs the command.
@@ -67,6 +93,7 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig, args: &FeedArgs) -> Resu
         return Err(Failure::message(Exit::Failed, text).with_hint("run first: replay resume"));
     }
     let from = stored.position;
+    let up_to = up_to(job, one, args.to.unwrap_or(To::Latest), from)?;
     let found = Files::open(&one.directory, job.queue(), from)
         .with_context(|| format!("nothing was done: archive {} cannot be read", one.name))?;
     let mut files = found.map_err(|absent: NotThere| not_there(one, into, &absent))?;
@@ -79,7 +106,6 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig, args: &FeedArgs) -> Resu
         max_events: i64::try_from(job.config.max_batch_events).unwrap_or(i64::MAX),
         beside: false,
     };
-    let up_to = args.to.unwrap_or(UpTo::End);
     let (mut rows, mut tick) = (0, from.tick.id);
     let ended = apply::apply(&mut files, database, up_to, None, |batch, done| {
         (rows, tick) = (done.rows, batch.to.tick.id);
@@ -159,23 +185,24 @@ fn tell(
             "archive {}: segment {seq} is missing, and later ones are there",
             one.name
         )),
-        Some(Ahead::End) if up_to != UpTo::End && !is_reached(up_to, tick) => failed(format!(
+        Some(Ahead::Fork(left)) => failed(format!(
+            "archive {} goes on from tick {left}, and {} is at tick {tick}",
+            one.name,
+            label(into)
+        )),
+        Some(Ahead::Hop(_)) if !matches!(up_to, UpTo::Time(_)) => failed(format!(
+            "archive {} has not got what was asked for: at tick {tick} it goes on in another provider's queue",
+            one.name
+        )),
+        Some(Ahead::End) if up_to != UpTo::End && !up_to.is(reached.position) => failed(format!(
             "archive {} ends at tick {tick}, before what was asked for",
             one.name
         )),
-        Some(Ahead::End | Ahead::Segment) | None if conflicts > 0 || !reached.left.is_empty() => {
+        Some(Ahead::End | Ahead::Segment | Ahead::Hop(_)) | None
+            if conflicts > 0 || !reached.left.is_empty() =>
+        {
             Ok(Exit::Part)
         }
-        Some(Ahead::End | Ahead::Segment) | None => Ok(Exit::Done),
-    }
-}
-
-/// Whether the archive's last tick is the one that was asked for. That it is the last one before a time cannot be
-/// known.
-fn is_reached(up_to: UpTo, tick: TickId) -> bool {
-    match up_to {
-        UpTo::End => true,
-        UpTo::Tick(wanted) => wanted == tick,
-        UpTo::Time(_) => false,
+        Some(Ahead::End | Ahead::Segment | Ahead::Hop(_)) | None => Ok(Exit::Done),
     }
 }

@@ -18,11 +18,12 @@ use crate::{
     frames::place::Place,
 };
 
-/// Makes the archive, and registers its consumer. Safe to repeat.
+/// Makes the archive, and registers its consumer. Safe to repeat. `of_several`: the provider is one of several hosts.
 pub(in crate::command) async fn install(
     job: &Job,
     provider: &Session,
     one: &ArchiveConfig,
+    of_several: bool,
 ) -> Result<(), Failure> {
     let store = Directory::new(&one.directory);
     let directory = one.directory.display();
@@ -33,6 +34,16 @@ pub(in crate::command) async fn install(
     let known = provider::consumer_position(&**provider, job.queue(), &one.consumer).await?;
     if end.is_none() {
         refuse_an_empty_disk(job, provider, one).await?;
+    }
+    let epoch = provider::queue_epoch(&**provider, job.queue()).await?;
+    if let Some(end) = end
+        && of_several
+        && epoch.is_some_and(|epoch| epoch != end.epoch)
+    {
+        return job.say(&format!(
+            "archive {}: its end is in the queue of another provider, from which the daemon goes on here",
+            one.name
+        ));
     }
     let known = match known {
         Some(_) if end.is_some() => {

@@ -13,6 +13,7 @@ use crate::{
     archive::{
         bases::{Base, State},
         expire,
+        line::History,
         retention::Status,
         verify::{self, Depth, Fault},
     },
@@ -20,7 +21,7 @@ use crate::{
     frames::{
         manifest::Name,
         place::{Place, Time},
-        segment::{Hole, Line},
+        segment::{Hole, Hop, Line},
     },
 };
 
@@ -43,7 +44,7 @@ struct Covers {
 #[derive(Debug, Serialize)]
 struct Listed {
     base: Name,
-    /// `complete`, `incomplete`, `unfinished` or `damaged`.
+    /// `complete`, `incomplete`, `unfinished` or `damaged`; `branch`: it is of a tick that nothing goes on from.
     state: &'static str,
     /// The tick whose rows it has; null: not known.
     at: Option<Place>,
@@ -92,7 +93,17 @@ impl Listed {
     }
 }
 
-/// Segments that follow each other without a gap.
+impl Listed {
+    fn on_branch(mut self, history: &History) -> Listed {
+        let at = self.at.and_then(|at| history.find(at));
+        if at.is_some_and(|at| at.on_branch) {
+            self.state = "branch";
+        }
+        self
+    }
+}
+
+/// Segments that follow each other without a gap, in one provider's queue.
 #[derive(Debug, Serialize)]
 pub(super) struct Stretch {
     /// Number of the first segment.
@@ -111,8 +122,13 @@ pub(super) struct Stretch {
     events: u64,
     /// Bytes on the disk, without the first lines.
     bytes: u64,
-    /// Why there is no stretch before this one; null: it is the first.
+    /// Why there is no stretch before this one; null: it is the first, or follows the one before.
     hole: Option<Hole>,
+    /// The border to the provider's queue before; null: there is none.
+    hop: Option<Hop>,
+    /// The last tick before this stretch that is on a branch: the history goes on from `hop.from`; null: there is no
+    /// branch.
+    branch: Option<Place>,
 }
 
 /// Runs the command.
@@ -127,9 +143,10 @@ pub(super) fn run(job: &Job, one: &ArchiveConfig, args: &ListArgs) -> Result<Exi
     let (policy, minimum) = (one.retention, one.minimum_redundancy);
     let statuses = expire::statuses(&opened.store, policy, minimum, &found)
         .with_context(|| format!("archive {} cannot be listed", one.name))?;
+    let history = expire::history(&found);
     let bases = found.bases.bases.iter().zip(statuses);
     let bases: Vec<Listed> = bases
-        .map(|(base, status)| Listed::of(base, status))
+        .map(|(base, status)| Listed::of(base, status).on_branch(&history))
         .collect();
     if args.json {
         output::print_json(&Covers { stretches, bases })?;
@@ -148,14 +165,25 @@ pub(super) fn run(job: &Job, one: &ArchiveConfig, args: &ListArgs) -> Result<Exi
 /// The stretches of a chain of segments.
 pub(super) fn stretches(lines: &[Line]) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
-    let mut hole = None;
+    let (mut hole, mut hop, mut branch) = (None, None, None);
     for line in lines {
-        if line.hole.is_some() {
+        if !line.has_frames() {
             hole.clone_from(&line.hole);
+            hop.clone_from(&line.hop);
+            let left = line
+                .hop
+                .as_ref()
+                .filter(|hop| line.hole.is_none() && hop.from != line.from);
+            branch = left.map(|_| line.from);
             continue;
         }
         match stretches.last_mut() {
-            Some(last) if hole.is_none() && last.to == line.from && last.last + 1 == line.seq => {
+            Some(last)
+                if hole.is_none()
+                    && hop.is_none()
+                    && last.to == line.from
+                    && last.last + 1 == line.seq =>
+            {
                 last.last = line.seq;
                 last.to = line.to;
                 last.to_time = line.to_time;
@@ -174,10 +202,28 @@ pub(super) fn stretches(lines: &[Line]) -> Vec<Stretch> {
                 events: line.events,
                 bytes: line.body_bytes,
                 hole: hole.take(),
+                hop: hop.take(),
+                branch: branch.take(),
             }),
         }
     }
     stretches
+}
+
+/// A border in words.
+fn border(hop: &Hop, branch: Option<Place>) -> String {
+    let (kind, from) = (&hop.kind, hop.from);
+    let branch = branch.map(|last| {
+        let (first, last, epoch) = (from.1.0, last.1.0, last.0.0);
+        format!(
+            "; after tick {first}, up to {last}, is a branch that nothing goes on from: --epoch {epoch}"
+        )
+    });
+    format!(
+        "{kind} after tick {}{}",
+        from.1.0,
+        branch.unwrap_or_default()
+    )
 }
 
 fn bases_table(bases: &[Listed]) -> String {
@@ -237,9 +283,11 @@ fn table(stretches: &[Stretch]) -> String {
                 time(one.to_time),
                 one.events.to_string(),
                 one.bytes.to_string(),
-                hole.map_or_else(String::new, |hole| {
-                    format!("hole after tick {}: {}", hole.after.1.0, hole.why)
-                }),
+                match (hole, &one.hop) {
+                    (Some(hole), _) => format!("hole after tick {}: {}", hole.after.1.0, hole.why),
+                    (None, None) => String::new(),
+                    (None, Some(hop)) => border(hop, one.branch),
+                },
             ]
         })
         .collect();

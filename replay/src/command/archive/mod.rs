@@ -63,9 +63,13 @@ pub(crate) async fn run(job: &Job, args: &ArchiveArgs) -> Result<Exit, Failure> 
     match &args.deed {
         Deed::List(args) => list::run(job, one, args),
         Deed::Show(args) => show::run(job, one, args),
-        Deed::Check => check::run(job, one).await,
+        Deed::Check => {
+            // Where nobody is followed the check of the queue says so.
+            let at_host = job.at_host().await;
+            check::run(at_host.as_ref().unwrap_or(job), one).await
+        }
         Deed::Verify(args) => verify::run(job, one, args).await,
-        Deed::Switch(args) => switch::run(job, one, args).await,
+        Deed::Switch(args) => switch::run(&job.at_host().await?, one, args).await,
         Deed::Keep(args) => expire::keep(job, one, args),
         Deed::Expire(args) => expire::run(job, one, args),
         Deed::Cat(args) => cat::run(job, one, args),

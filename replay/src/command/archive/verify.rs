@@ -109,6 +109,7 @@ async fn prove(
     let made = session.batch_execute("create database restored template template0");
     made.await.context("could not make a database")?;
     let args = FromArchiveArgs {
+        epoch: None,
         from: Some(one.name.clone()),
         into: server.conninfo("restored"),
         to: "latest".into(),

@@ -21,7 +21,7 @@ pub(crate) mod left;
 #[cfg(test)]
 mod model;
 pub(crate) mod origins;
-mod plan;
+pub(crate) mod plan;
 pub(crate) mod relaying;
 pub(crate) mod states;
 
@@ -395,7 +395,7 @@ impl Hopping<'_> {
             to_time: to.time,
             origins: to.origins.as_deref(),
             path: &path,
-            address: &self.sub.provider.address(),
+            address: Some(&self.sub.provider.address()),
             tables: &tables.collect::<Vec<_>>(),
         };
         // A standby goes on at another provider; repmgr has a name for that.

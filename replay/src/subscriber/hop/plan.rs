@@ -21,7 +21,7 @@ const NO_HEIR: &str = "remove the table from the job: replay remove TABLE; add i
 
 /// Where the own events of a table that is not `ok` go on in the new log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum OwnPlace {
+pub(crate) enum OwnPlace {
     /// At this place.
     Found(Place),
     /// Nowhere, for this reason.
@@ -30,7 +30,7 @@ pub(super) enum OwnPlace {
 
 /// The new provider's part in a table's move.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NewUpstream<'a> {
+pub(crate) struct NewUpstream<'a> {
     /// The provider's table; none: it has none that it knows for this one.
     pub heir: Option<&'a Heir>,
     /// Where the table's own events go on; for a table that has a place of its own.
@@ -40,7 +40,7 @@ pub(super) struct NewUpstream<'a> {
 /// The new provider's table for a row of which `oid` is the number in the log that the heirs are of; none: that number
 /// is not known. A table that is copied from its beginning has no rows yet that could be those of another table: it is
 /// found by its name then, as `replay add` finds one.
-pub(super) fn heir_of<'h>(row: &TableRow, oid: Option<u32>, heirs: &'h [Heir]) -> Option<&'h Heir> {
+pub(crate) fn heir_of<'h>(row: &TableRow, oid: Option<u32>, heirs: &'h [Heir]) -> Option<&'h Heir> {
     match oid {
         Some(oid) => heirs.iter().find(|heir| heir.log_oid == oid),
         None if is_copied_anew(&row.stand) => {
@@ -65,7 +65,7 @@ fn is_copied_anew(stand: &Stand) -> bool {
 }
 
 /// The table's row after the move.
-pub(super) fn after(row: &TableRow, to: NewUpstream<'_>) -> TableRow {
+pub(crate) fn after(row: &TableRow, to: NewUpstream<'_>) -> TableRow {
     let Some((heir, shape)) = to.heir.and_then(|heir| Some((heir, heir.shape.as_ref()?))) else {
         let stand = for_repair(
             "the new provider does not log it, or does not know it for this table".into(),
@@ -272,6 +272,7 @@ mod tests {
             table: TableName::new("s", name),
             flaw: flaw.map(str::to_owned),
             shape: Some(Shape::from_json(&shape).unwrap()),
+            definition: None,
         }
     }
 

@@ -1,0 +1,38 @@
+//! What cannot be read of an archive's files, as trouble.
+
+use std::io;
+
+use crate::{
+    frames::{body::BadBody, segment::Name},
+    trouble::Trouble,
+};
+
+/// An object of the archive is not what was written: nothing behind it can be trusted.
+pub(super) fn damaged(name: Name, why: &str) -> Trouble {
+    Trouble::Operator {
+        doing: format!("stopped, nothing of it was applied: archive damaged at {name}"),
+        advice:
+            "see replay archive check and replay archive verify; put the file back from a copy, \
+                 or copy the tables again: replay adopt"
+                .into(),
+        source: anyhow::anyhow!("{why}"),
+    }
+}
+
+pub(super) fn of_body(name: Name, bad: BadBody) -> Trouble {
+    match bad {
+        BadBody::Record(error) if error.raw_os_error().is_some() => unreadable(error),
+        bad @ (BadBody::Record(_) | BadBody::Header(_) | BadBody::Event(_) | BadBody::Wrong(_)) => {
+            damaged(name, &bad.to_string())
+        }
+    }
+}
+
+/// The directory cannot be read now.
+pub(super) fn unreadable(error: io::Error) -> Trouble {
+    Trouble::Passing {
+        doing: "the archive cannot be read".into(),
+        advice: Some("mount it, or give replay's user the right to read it".into()),
+        source: anyhow::Error::new(error),
+    }
+}
