@@ -6,6 +6,7 @@ use std::{sync::Arc, time::SystemTime};
 use sql::{
     event::{Mark, shape::Shape},
     queue::lineage::Lineage,
+    script::Script,
     subscriber::position::Position,
 };
 
@@ -77,6 +78,8 @@ pub(crate) enum End {
 pub(crate) enum Barrier {
     /// What capture says of a table's rows without giving them.
     Mark(Arc<Shape>, Mark),
+    /// A script of DDL, which the reader's owner executes, or has executed.
+    Script(Arc<Script>),
 }
 
 impl BatchPart {

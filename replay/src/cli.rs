@@ -18,6 +18,7 @@ use crate::command::{
     archive::ArchiveArgs,
     base::BaseArgs,
     compare::CompareArgs,
+    execute::ExecuteArgs,
     lost::LostArgs,
     pause::ResumeArgs,
     rejoin::RejoinArgs,
@@ -147,6 +148,8 @@ enum Online {
     Compare(CompareArgs),
     /// Compare, and make the rows that differ equal: prints the statements, or does it with --apply
     Repair(RepairArgs),
+    /// Run scripts of DDL: once on the provider, and once on each subscriber, in order with the changes
+    Execute(ExecuteArgs),
     /// Make a database, or single tables, as they were at a tick or a time, from an archive
     Restore(FromArchiveArgs),
     /// Look at an archive: what it covers, and whether it is whole
@@ -225,6 +228,7 @@ fn run_online(job: &Job, command: Online) -> Result<Exit, Failure> {
             Online::Resume(args) => command::pause::resume(job, &args).await,
             Online::Adopt(args) => command::adopt::run(&job.at_host().await?, &args).await,
             Online::Base(args) => command::base::run(&job.at_host().await?, &args).await,
+            Online::Execute(args) => command::execute::run(&job.at_host().await?, &args).await,
             Online::Restore(args) => command::restore::run(job, &args).await,
             Online::Archive(args) => command::archive::run(job, &args).await,
             Online::Compare(args) => command::compare::run(&job.at_host().await?, &args).await,

@@ -374,6 +374,7 @@ fn subscription(
         )?,
         provider: config.provider.clone(),
         subscriber: one.db.clone(),
+        allow_execute: one.allow_execute.unwrap_or(config.allow_execute),
         readers: shared.readers,
         tick_by_tick: TickByTick::default(),
         totals: Arc::default(),

@@ -39,6 +39,7 @@ pub mod operation; // what moves the provider of a set, and how far it is
 pub mod our_sessions; // reads pg_stat_activity and pg_locks
 pub mod reigns;
 pub mod role; // what a node is in the sets of its queues, and the fence
+pub mod script; // scripts of DDL that go through a queue, and where they are recorded
 pub mod server; // the server's version
 pub mod standing; // reads position, queue and captured tables
 pub mod successor; // a standby that is ready to become the provider, and a former provider that joins it

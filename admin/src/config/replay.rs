@@ -61,6 +61,9 @@ pub struct ReplayConfig {
     pub read_only: bool,
     /// A standby logs what it applies where a further node of the set could need it (`relay`).
     pub relay: bool,
+    /// Scripts of `replay execute` run on the subscribers (`allow_execute`), where a `[[subscriber]]` does not say
+    /// otherwise.
+    pub allow_execute: bool,
     /// What the node is called in a set (`node`); None: nobody says.
     pub node: Option<String>,
     /// The programs beside the node.
@@ -164,6 +167,12 @@ const RELAY: FlagKey = FlagKey {
     reload: Reload::Taken,
 };
 
+const ALLOW_EXECUTE: FlagKey = FlagKey {
+    name: "allow_execute",
+    default: false,
+    reload: Reload::Taken,
+};
+
 const NODE: TextKey = TextKey {
     name: "node",
     form: "text",
@@ -183,7 +192,7 @@ const LOST_DIR: TextKey = TextKey {
 };
 
 /// The keys of `[replay]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 18] = [
+pub(super) const KEYS: [&dyn Key; 19] = [
     &PROVIDER_DB,
     &SUBSCRIBER_DB,
     &QUEUE_NAME,
@@ -200,10 +209,10 @@ pub(super) const KEYS: [&dyn Key; 18] = [
     &STANDBY,
     &READ_ONLY,
     &RELAY,
+    &ALLOW_EXECUTE,
     &NODE,
     &LOST_DIR,
 ];
-const NOT_YET: [&str; 1] = ["allow_execute"];
 
 impl ReplayConfig {
     /// Whether a file says by itself that the database is a node of a set. Several hosts in `provider_db` say so, too.
@@ -238,7 +247,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let section = &document.section("replay");
     let keys: [&[&dyn Key]; 4] = [&daemon_keys::KEYS, &KEYS, &programs::KEYS, &failover::KEYS];
     let known = keys.map(key::names).concat();
-    section.only_keys(&known, &NOT_YET);
+    section.only_keys(&known, &[]);
     let mut found = Referred::default();
     let mut daemon = daemon_keys::read(section, file);
     if !section.has(PROVIDER_DB.name) {
@@ -265,6 +274,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let standby = section.flag(&STANDBY);
     let read_only = section.flag(&READ_ONLY);
     let relay = section.flag(&RELAY);
+    let allow_execute = section.flag(&ALLOW_EXECUTE);
     let node = section.text(NODE.name).map(|text| text.value);
     if node
         .as_deref()
@@ -319,6 +329,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         standby,
         read_only,
         relay,
+        allow_execute,
         node,
         programs,
         lost_dir,

@@ -9,7 +9,7 @@ use super::archive::{
 use super::daemon_keys;
 use super::databases::{self, Referred};
 use super::document::{Document, Section};
-use super::key::{self, Key, Reload, TextKey};
+use super::key::{self, FlagKey, Key, Reload, TextKey};
 use super::value;
 
 /// One subscriber database.
@@ -21,6 +21,8 @@ pub struct SubscriberConfig {
     pub db: ConnectInfo,
     /// The subscriber's consumer on the queue: `JOB`, or `JOB/NAME`.
     pub consumer: String,
+    /// Whether scripts of `replay execute` run on it (`allow_execute`); None: as the job says.
+    pub allow_execute: Option<bool>,
 }
 
 impl SubscriberConfig {
@@ -52,10 +54,17 @@ const DB: TextKey = TextKey {
     reload: Reload::Taken,
 };
 
+const ALLOW_EXECUTE: FlagKey = FlagKey {
+    name: "allow_execute",
+    default: false,
+    reload: Reload::Taken,
+};
+
 /// The keys of `[[subscriber]]`.
-pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 10] = [
+pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 11] = [
     &NAME,
     &DB,
+    &ALLOW_EXECUTE,
     &ARCHIVE,
     &SEGMENT_EVERY,
     &SEGMENT_SIZE,
@@ -100,6 +109,7 @@ pub(super) fn takers(
             name: None,
             db,
             consumer: job_name.to_owned(),
+            allow_execute: None,
         }));
     }
     if listed.is_empty() && !document.has("subscriber") && !section.has(SINGLE) {
@@ -128,6 +138,9 @@ pub(super) fn takers(
                 consumer,
                 name: Some(name),
                 db,
+                allow_execute: item
+                    .has(ALLOW_EXECUTE.name)
+                    .then(|| item.flag(&ALLOW_EXECUTE)),
             }),
             Target::Archive(target) => {
                 let same = |one: &ArchiveConfig| one.directory == target.directory;
@@ -174,8 +187,10 @@ fn subscriber(section: &Section<'_>, found: &mut Referred) -> Option<(String, Ta
         section.missing(NAME.name, FORM);
     }
     let target = if section.has(ARCHIVE.name) {
-        if section.has(DB.name) {
-            section.problem(ARCHIVE.name, "cannot be used together with db");
+        for key in [DB.name, ALLOW_EXECUTE.name] {
+            if section.has(key) {
+                section.problem(ARCHIVE.name, &format!("cannot be used together with {key}"));
+            }
         }
         archive::read(section).map(Target::Archive)
     } else {

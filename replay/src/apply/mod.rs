@@ -14,6 +14,7 @@ pub(crate) mod origin;
 pub(crate) mod owner;
 mod pending;
 mod pipeline;
+mod script;
 mod session_role;
 mod small_batch;
 mod staged;

@@ -49,7 +49,7 @@ impl Shapes {
             self.learn(String::from_utf8_lossy(text).into_owned())?;
         }
         let number = match shape_of(event) {
-            Named::Nothing => return Ok(None),
+            Named::Nothing | Named::Script => return Ok(None),
             Named::Shape(shape) => shape.0,
             Named::Unreadable => return Err(unreadable(anyhow::anyhow!("an event names none"))),
         };

@@ -17,6 +17,7 @@ use sql::{
         shape::{BadShape, Shape, ShapeId},
     },
     name::TableName,
+    script::Script,
     subscriber::skipped_change::RowNumber,
 };
 
@@ -36,6 +37,8 @@ pub(crate) enum Change {
     Mark(Arc<Shape>, Mark),
     /// Rows that are too large for an event, by their keys.
     Large(Rows),
+    /// A script of DDL was executed.
+    Script(Arc<Script>),
     /// Nothing to replicate: an event of another program, or a shape that its own transaction replaces.
     Nothing,
 }
@@ -240,6 +243,7 @@ impl Decoder {
             Event::Mark { table, shape, mark } => {
                 mark_of(self.known(shape, || table.to_string())?, mark, later)
             }
+            Event::Script(script) => Change::Script(Arc::from(script)),
             Event::Other => Change::Nothing,
         })
     }

@@ -7,6 +7,7 @@ pub(crate) mod archive;
 pub(crate) mod base;
 pub(crate) mod compare;
 mod create;
+pub(crate) mod execute;
 pub(crate) mod install;
 pub(crate) mod lost;
 pub(crate) mod missing;
@@ -255,6 +256,12 @@ impl Job {
 struct Takers<'a> {
     subscribers: Vec<&'a SubscriberConfig>,
     archives: Vec<&'a ArchiveConfig>,
+}
+
+/// The login of the user of this system, as its environment says.
+fn told_by() -> Option<String> {
+    let mut names = ["SUDO_USER", "LOGNAME", "USER"].into_iter();
+    names.find_map(|name| std::env::var(name).ok())
 }
 
 /// A subscriber's name in messages.

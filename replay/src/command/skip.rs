@@ -17,7 +17,7 @@ use sql::{
     },
 };
 
-use super::{Job, label, stored};
+use super::{Job, label, stored, told_by};
 use crate::{
     apply::Applier,
     subscriber::refused::{Refused, Search, Standing},
@@ -175,9 +175,7 @@ async fn store(
     place: &Place,
     refused: &Refused,
 ) -> Result<(), Failure> {
-    let told_by = ["SUDO_USER", "LOGNAME", "USER"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok());
+    let told_by = told_by();
     let error = refused.why.chain();
     let skip = NewSkip {
         table: &row.table,

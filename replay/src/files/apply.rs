@@ -20,6 +20,7 @@ use sql::{
         table_state::{self, Stand, TableRow},
     },
 };
+use tracing::warn;
 
 use super::{
     batches::{FileBatch, Files, Next, UpTo},
@@ -29,6 +30,7 @@ use super::{
 };
 use crate::{
     apply::{Applier, MoveTold},
+    batch::{Barrier, End},
     frames::{
         frame::{Heirs, SequenceEntry, TickEntry},
         place::Time,
@@ -333,6 +335,10 @@ impl<'a> Writing<'a> {
             self.followed
                 .write(&mut tx, &part, header.to.tick.id)
                 .await?;
+            if let End::Before(Barrier::Script(script)) = &part.end {
+                // The tables follow their shapes. What else a script has made is not an archive's to make.
+                warn!(script = %script.id, tick = header.to.tick.id.0, "a script of the archive is not executed");
+            }
         }
         let step = Move {
             from: header.from,

@@ -56,8 +56,8 @@ impl Wanted {
         };
         let is_of_table = |tables: &HashSet<u32>| match shape_of(tuple) {
             Named::Nothing => false,
-            // What cannot be read must be told, and not left out.
-            Named::Unreadable => true,
+            // What cannot be read must be told, and not left out. A script may be of any table.
+            Named::Unreadable | Named::Script => true,
             Named::Shape(shape) => decoder
                 .table_of(shape)
                 .is_none_or(|oid| tables.contains(&oid)),

@@ -255,7 +255,7 @@ impl Frames {
             return wrong("is shown by the tick that its frame begins after");
         }
         match shape_of(tuple) {
-            Named::Nothing => Ok(()),
+            Named::Nothing | Named::Script => Ok(()),
             Named::Shape(shape) if shapes.contains(&shape.0) => Ok(()),
             Named::Shape(shape) => wrong(&format!("has shape {}, which is not given", shape.0)),
             Named::Unreadable => wrong("names no shape"),
@@ -272,13 +272,21 @@ pub enum Named {
     Shape(ShapeId),
     /// The event is of capture, and its column is no number.
     Unreadable,
+    /// None: it is a script, which may be of any number of tables.
+    Script,
 }
+
+/// The type of an event that is of no table, although it is ours.
+const SCRIPT: &[u8] = b"trunkline.1.script";
 
 /// The shape that an event names. Of a row with more columns the first ones count.
 pub fn shape_of<const N: usize>(tuple: &Tuple<N>) -> Named {
     let is_ours = |kind: &[u8]| kind.starts_with(PREFIX.as_bytes());
     if !tuple.field(column::TYPE).is_some_and(is_ours) {
         return Named::Nothing;
+    }
+    if tuple.field(column::TYPE) == Some(SCRIPT) {
+        return Named::Script;
     }
     let text = tuple.field(column::SHAPE);
     let text = text.and_then(|bytes| std::str::from_utf8(bytes).ok());

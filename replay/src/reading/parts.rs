@@ -86,7 +86,11 @@ impl<'a> Parts<'a> {
     fn take(&mut self, event_id: i64, change: Change, part: &mut BatchPart) {
         let left_out = match change {
             Change::Rows(_) | Change::Truncate(_) => self.settings.skipped.of_event(event_id),
-            Change::Shape(_) | Change::Large(_) | Change::Mark(..) | Change::Nothing => None,
+            Change::Shape(_)
+            | Change::Large(_)
+            | Change::Mark(..)
+            | Change::Script(_)
+            | Change::Nothing => None,
         };
         if left_out.is_some() {
             part.skipped.push(event_id);
@@ -105,6 +109,7 @@ impl<'a> Parts<'a> {
             Change::Shape(shape) => part.shapes.push(shape),
             Change::Large(rows) => part.large.push(rows.shape.table.oid),
             Change::Mark(shape, mark) => part.end = End::Before(Barrier::Mark(shape, mark)),
+            Change::Script(script) => part.end = End::Before(Barrier::Script(script)),
             Change::Nothing => {}
         }
     }

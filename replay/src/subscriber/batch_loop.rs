@@ -26,6 +26,7 @@ use super::{
         relaying::{self, AppliedTicks},
     },
     in_sync::InSync,
+    scripts::{self, Met},
     sequences::Sequences,
     shared::Subscription,
     stats::Stats,
@@ -34,7 +35,7 @@ use super::{
 };
 use crate::{
     apply::Applier,
-    batch::{self, Delivery, End, Header},
+    batch::{self, Barrier, Delivery, End, Header},
     reading::shared::Reader,
     table,
     trouble::Trouble,
@@ -148,6 +149,10 @@ impl<'a> BatchLoop<'a> {
             return Ok(());
         }
         let wanting = self.look().await?;
+        let stands = (self.position, self.in_sync.version, &self.in_sync.tables);
+        if !self.rests && scripts::at_border(self.sub, &mut self.applier, stands).await? {
+            return Err(Trouble::Stale);
+        }
         let mut taken = false;
         for row in wanting {
             if let Some(place) = table::take_over(&row.stand, self.position.tick.id) {
@@ -329,10 +334,27 @@ impl<'a> BatchLoop<'a> {
         {
             return self.has_applied(header, &part, events, rows).await;
         }
+        let mut executed = false;
         let mut tx = self.applier.begin().await?;
         let rows = loop {
             self.sub.loop_beat.beat();
             self.in_sync.tables.write(&mut tx, &part, tick).await?;
+            if let End::Before(Barrier::Script(script)) = &part.end {
+                let writes = (&mut tx, &self.in_sync.tables);
+                match scripts::at(self.sub, &self.provider, writes, header, script).await? {
+                    Met::GoOn => {}
+                    Met::Executed => executed = true,
+                    again @ (Met::Smaller | Met::Note(..)) => {
+                        tx.rollback().await?;
+                        self.stats.nothing_under_way();
+                        if let Met::Note(state, why) = again {
+                            scripts::note(self.sub, script, state, &why).await?;
+                        }
+                        self.read_on();
+                        return Ok(());
+                    }
+                }
+            }
             if part.is_last() {
                 let moved = self.in_sync.move_to(self.sub, header);
                 let tables = &self.in_sync.tables;
@@ -351,7 +373,13 @@ impl<'a> BatchLoop<'a> {
             part = next;
             events += part.events;
         };
-        self.has_applied(header, &part, events, rows).await
+        self.has_applied(header, &part, events, rows).await?;
+        if executed {
+            // The session has whatever the script has left in it, and small batches were its wish alone.
+            self.sub.tick_by_tick.end();
+            return Err(Trouble::Stale);
+        }
+        Ok(())
     }
 
     /// Notes that a batch is applied, of which this was the last part.

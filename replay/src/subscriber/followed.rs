@@ -9,6 +9,7 @@ use sql::{
     event::{Mark, shape::Shape},
     name::TableName,
     queue::tick::TickId,
+    script::Script,
     subscriber::table_state::TableRow,
 };
 
@@ -77,6 +78,13 @@ impl Followed {
         }
     }
 
+    /// The first table that a script touches, by name.
+    pub(crate) fn touched_by(&self, script: &Script) -> Option<&TableRow> {
+        let rows = self.tables.values();
+        rows.filter(|row| script.touches(row.provider_oid, &row.table))
+            .min_by(|one, other| one.table.cmp(&other.table))
+    }
+
     /// The number of tables.
     pub(crate) fn len(&self) -> usize {
         self.tables.len()
@@ -116,7 +124,8 @@ impl Followed {
         };
         written.map_err(|trouble| self.under_its_stored_name(trouble))?;
         match &part.end {
-            End::Open | End::Last { .. } => Ok(()),
+            // Who has asked for the part sees to the script.
+            End::Open | End::Last { .. } | End::Before(Barrier::Script(_)) => Ok(()),
             End::Before(Barrier::Mark(shape, mark)) => self.mark(tx, shape, mark, tick).await,
         }
     }

@@ -12,6 +12,7 @@ pub(crate) mod life;
 pub(crate) mod progress;
 mod ready;
 pub(crate) mod refused;
+pub(crate) mod scripts;
 pub(crate) mod sequences;
 pub(crate) mod shared;
 pub(crate) mod stats;

@@ -130,7 +130,13 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
                 }))
             }
             Some(Change::Truncate(_)) => Ok(Standing::Change(refused)),
-            Some(Change::Shape(_) | Change::Mark(..) | Change::Large(_) | Change::Nothing)
+            Some(
+                Change::Shape(_)
+                | Change::Mark(..)
+                | Change::Large(_)
+                | Change::Script(_)
+                | Change::Nothing,
+            )
             | None => Ok(Standing::NoChange(refused.why)),
         }
     }

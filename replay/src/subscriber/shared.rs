@@ -85,6 +85,8 @@ pub(crate) struct Subscription {
     pub provider: ConnectInfo,
     /// How the subscriber is reached.
     pub subscriber: ConnectInfo,
+    /// Whether scripts of the provider run on the subscriber.
+    pub allow_execute: bool,
     /// A permit for each stream that copies, and for each session that builds an index: `parallel_copies`. The longest
     /// waiting task gets the next permit, so a new table waits for one part at most.
     pub streams: Arc<Semaphore>,

@@ -40,7 +40,7 @@ pub use self::conninfo::ConninfoError;
 use self::passfile::Login;
 pub use self::pool::{NoSession, Pool, PoolError, Pooled};
 use self::proven::Proven;
-pub use self::session::{CancelToken, NotCancelled, Session};
+pub use self::session::{CancelToken, NotCancelled, SETUP, Session};
 use self::session::{Channel, Wire};
 use self::settings::{Binding, Endpoint, Secret, SessionAttrs, Settings, SslMode};
 use self::tls::Connector;

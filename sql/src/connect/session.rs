@@ -26,7 +26,7 @@ use super::tls::Connector;
 /// `default_transaction_read_only` must not keep out the rows that a subscriber gets. What kind of server this is, is
 /// read from `transaction_read_only`, whose transaction began before the setting. The last two statements switch off
 /// time limits that older servers do not have, and ask what kind of server this is.
-pub(crate) const SETUP: &str = "\
+pub const SETUP: &str = "\
 set search_path = pg_catalog, pg_temp;
 select pg_catalog.set_config('client_encoding', case pg_catalog.current_setting('server_encoding')
          when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end, false);

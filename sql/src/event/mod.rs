@@ -15,7 +15,10 @@ use self::{
     part::Partition,
     shape::{BadShape, Shape, ShapeId},
 };
-use crate::name::{BadName, TableName};
+use crate::{
+    name::{BadName, TableName},
+    script::Script,
+};
 
 /// The prefix of our event types; `insert_event` refuses it to everybody else.
 pub const PREFIX: &str = "trunkline.";
@@ -70,6 +73,8 @@ pub enum Event<'a> {
         /// The change.
         mark: Mark,
     },
+    /// A script of DDL was executed. Boxed, because its text is long and events are many.
+    Script(Box<Script>),
     /// An event of another program: counted and left alone.
     Other,
 }
@@ -214,6 +219,12 @@ pub enum Why {
     /// The shape cannot be read.
     #[error("its shape is wrong")]
     Shape(#[from] BadShape),
+    /// The script cannot be read, or its text is not what its digest says.
+    #[error("its data is no script")]
+    Script(#[source] serde_json::Error),
+    /// The script's text is another one than its digest says.
+    #[error("the text of script {0:?} is not the one that its digest was made of")]
+    Digest(String),
     /// The mark's data is not what its kind asks for.
     #[error("its data is not that of a mark")]
     Mark(#[from] serde_json::Error),
@@ -250,6 +261,13 @@ impl<'a> RawEvent<'a> {
             }),
             Some("trunkline.1.shape") => {
                 Ok(Event::Shape(Box::new(Shape::from_json(self.json()?)?)))
+            }
+            Some("trunkline.1.script") => {
+                let script: Script = serde_json::from_str(self.json()?).map_err(Why::Script)?;
+                if !script.is_whole() {
+                    return Err(Why::Digest(script.id));
+                }
+                Ok(Event::Script(Box::new(script)))
             }
             Some(ours) if ours.starts_with(PREFIX) => Err(Why::UnknownType(ours.to_owned())),
             Some(_) | None => Ok(Event::Other),

@@ -131,7 +131,8 @@ pub struct Want {
 /// events are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Only {
-    /// Events of the table with this oid on the provider, whatever name the table had.
+    /// Events of the table with this oid on the provider, whatever name the table had, and scripts, which may change
+    /// it.
     pub table: Option<u32>,
     /// Events of transactions that the snapshot of a copy does not show.
     pub not_shown_by: Option<SnapshotText>,
@@ -144,7 +145,8 @@ impl Only {
     fn condition(&self) -> Option<String> {
         let of_table = self.table.map(|oid| {
             format!(
-                "ev_extra2 in (select shape_id::text from trunkline.shape where table_oid = {oid})"
+                "(ev_extra2 in (select shape_id::text from trunkline.shape where table_oid = {oid}) \
+                  or ev_type = 'trunkline.1.script')"
             )
         });
         let not_shown = self.not_shown_by.as_ref().map(|snapshot| {
@@ -350,7 +352,8 @@ mod tests {
         assert_eq!(
             only.condition().as_deref(),
             Some(
-                "ev_extra2 in (select shape_id::text from trunkline.shape where table_oid = 42) \
+                "(ev_extra2 in (select shape_id::text from trunkline.shape where table_oid = 42) \
+                 or ev_type = 'trunkline.1.script') \
                  and not txid_visible_in_snapshot(ev_txid, '1:5:2,''3'::txid_snapshot) \
                  and ev_id between 7 and 9"
             )

@@ -91,7 +91,9 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let replication = Replication::running(FOLLOWS);
+        let replication = Replication::builder()
+            .replay_line("allow_execute = true")
+            .running(FOLLOWS);
         replication.on_provider(PROVIDER);
         replication.on_subscriber(SUBSCRIBER);
         let etc = pages::root().join("etc");

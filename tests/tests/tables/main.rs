@@ -19,3 +19,4 @@ mod partitions;
 mod passing;
 mod rewrites;
 mod schema_changes;
+mod scripts;

@@ -37,6 +37,7 @@ mod rejoin_kinds;
 mod rejoin_torn;
 mod relaying;
 mod relaying_killed;
+mod scripts;
 mod set;
 mod switchover;
 mod switchover_faults;

@@ -111,7 +111,11 @@ impl<'a> CatchUp<'a> {
                     Deed::CatchUp(batch.to, batch.lineage.origins.clone()),
                 )?;
                 let mut tx = self.applier.begin().await?;
-                self.own.write(&mut tx, &batch).await?;
+                if let Err(trouble) = self.own.write(&mut tx, &batch).await {
+                    tx.rollback().await?;
+                    self.up_to_script(trouble).await?;
+                    continue;
+                }
                 tx.commit_step(&self.row.table, &step).await?;
                 self.stand = step.to().clone();
                 self.tell_provider().await?;
@@ -140,6 +144,28 @@ impl<'a> CatchUp<'a> {
         info!(table = %self.row.table, tick = self.place()?.tick.id.0, "table caught up");
         self.sub.wants_over(&self.row.table);
         Ok(())
+    }
+
+    /// After a trouble: takes what is before the script that the trouble is about, so that the table stands where the
+    /// script finds it. Whatever else the trouble is about, it is given back.
+    async fn up_to_script(&mut self, trouble: Trouble) -> Result<(), Trouble> {
+        let place = self.place()?.clone();
+        let before = self.own.take_tick_before_script();
+        let Some(before) = before.filter(|before| place.tick.id < *before) else {
+            return Err(trouble);
+        };
+        let Some(batch) = self.own.find_up_to(&place, before).await? else {
+            return Err(trouble);
+        };
+        let step = table_state::step(
+            &self.stand,
+            Deed::CatchUp(batch.to, batch.lineage.origins.clone()),
+        )?;
+        let mut tx = self.applier.begin().await?;
+        self.own.write(&mut tx, &batch).await?;
+        tx.commit_step(&self.row.table, &step).await?;
+        self.stand = step.to().clone();
+        self.tell_provider().await
     }
 
     /// Brings a table into step of which the rows of some keys are not the provider's (see `mend`).

@@ -7,6 +7,7 @@ use sql::{
     connect::Session,
     provider::{Batch, Only, Want},
     queue::tick::{Epoch, TickId},
+    script::Script,
     subscriber::{
         position::Position,
         table_state::{Place, TableRow},
@@ -16,7 +17,7 @@ use tracing::warn;
 
 use crate::{
     apply::ApplyTx,
-    batch::BatchPart,
+    batch::{Barrier, BatchPart, End},
     change::Change,
     fold::ChangeSet,
     queue::{
@@ -24,7 +25,7 @@ use crate::{
         track::OffTrack,
     },
     reading::parts::{PartSizes, Parts},
-    subscriber::{followed::Followed, hop::states::unmendable},
+    subscriber::{followed::Followed, hop::states::unmendable, scripts},
     trouble::Trouble,
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct OwnEvents<'a> {
     chunk_bytes: usize,
     /// A list of the one table.
     followed: Followed,
+    /// The script that the last write has stopped at.
+    stopped_by: Option<Script>,
 }
 
 impl<'a> OwnEvents<'a> {
@@ -62,6 +65,7 @@ impl<'a> OwnEvents<'a> {
             epoch,
             chunk_bytes,
             followed,
+            stopped_by: None,
         })
     }
 
@@ -174,7 +178,11 @@ impl<'a> OwnEvents<'a> {
         while let Some((event_id, change)) = events.next().await? {
             match change {
                 Change::Rows(_) | Change::Truncate(_) => ids.push(event_id),
-                Change::Shape(_) | Change::Mark(..) | Change::Large(_) | Change::Nothing => {}
+                Change::Shape(_)
+                | Change::Mark(..)
+                | Change::Large(_)
+                | Change::Script(_)
+                | Change::Nothing => {}
             }
         }
         Ok(ids)
@@ -226,8 +234,33 @@ impl<'a> OwnEvents<'a> {
                 warn!(table = %self.row.table, event, "change skipped");
             }
             self.followed.write(tx, &part, batch.to.id).await?;
+            if let End::Before(Barrier::Script(script)) = &part.end
+                && script.touches(self.row.provider_oid, &self.row.table)
+            {
+                // The table's changes behind a script are of what the script makes of it. The batch loop executes
+                // scripts, and no table's own task does: a script may touch several tables.
+                match tx.script_state(script).await? {
+                    Some((state, _)) if state.is_over() => {}
+                    Some((_, why)) => {
+                        self.stopped_by = Some(Script::clone(script));
+                        return Err(scripts::is_open(&self.row.table, script, why.as_ref()));
+                    }
+                    None => {
+                        return Err(Trouble::passing(
+                            format!("table {} waits for script {}", self.row.table, script.id),
+                            anyhow::anyhow!("the subscriber has not come to it yet"),
+                        ));
+                    }
+                }
+            }
         }
         Ok(())
+    }
+
+    /// The tick before the script that the last write has stopped at; none: it has not stopped at one, or the tick is
+    /// not known.
+    pub(crate) fn take_tick_before_script(&mut self) -> Option<TickId> {
+        self.stopped_by.take()?.tick.map(TickId)
     }
 
     /// Writes a change set of the table, which is of no event, in the open transaction.

@@ -1,0 +1,399 @@
+//! Where scripts are recorded: `trunkline.script`, on the provider and on each subscriber.
+
+use tokio_postgres::{GenericClient, Row};
+
+use super::{Made, Script, Touched, attributes::Attribute};
+use crate::{error::Error, name::TableName};
+
+/// How far a script is in a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It was executed.
+    Done,
+    /// Its attributes say that it is not for this database.
+    Ignored,
+    /// An operator has dropped it.
+    Skipped,
+    /// It failed, and a person must act.
+    Failed,
+    /// It is executed as soon as what its error names is over.
+    Waiting,
+    /// A person has asked to try again.
+    Wanted,
+}
+
+impl State {
+    /// The word that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Done => "done",
+            State::Ignored => "ignored",
+            State::Skipped => "skipped",
+            State::Failed => "failed",
+            State::Waiting => "waiting",
+            State::Wanted => "wanted",
+        }
+    }
+
+    /// Whether the changes behind it may be applied.
+    pub fn is_over(self) -> bool {
+        match self {
+            State::Done | State::Ignored | State::Skipped => true,
+            State::Failed | State::Waiting | State::Wanted => false,
+        }
+    }
+
+    fn parse(word: &str) -> Result<State, Error> {
+        [
+            State::Done,
+            State::Ignored,
+            State::Skipped,
+            State::Failed,
+            State::Waiting,
+            State::Wanted,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == word)
+        .ok_or_else(|| Error::Unexpected(format!("{word:?} is no state of a script")))
+    }
+}
+
+/// Why a script is not over, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// The reason, without values of rows.
+    pub error: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// A script as a database knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The order in which scripts came.
+    pub number: i64,
+    /// Its name.
+    pub id: String,
+    /// SHA-256 of its text.
+    pub digest: String,
+    /// How far it is.
+    pub state: State,
+    /// Why it is not over, where it failed or waits.
+    pub why: Option<Why>,
+    /// The role that has executed it, or brought it here.
+    pub executed_by: String,
+    /// When its state became this one.
+    pub changed_at: String,
+    /// What it has made, where that was asked for: kind, schema, name.
+    pub made: Vec<(String, TableName)>,
+}
+
+/// A script that is not over on a subscriber, with all that is needed to execute it.
+#[derive(Clone, Debug)]
+pub struct OpenScript {
+    /// The order in which scripts came.
+    pub number: i64,
+    /// How far it is.
+    pub state: State,
+    /// The script.
+    pub script: Script,
+    /// Why it is not over.
+    pub why: Option<Why>,
+}
+
+const COLUMNS: &str = "number, script_id, digest, state, error, advice, executed_by, \
+     to_char(changed_at, 'YYYY-MM-DD HH24:MI:SS TZ'), made::text";
+
+fn failed() -> impl FnOnce(tokio_postgres::Error) -> Error {
+    Error::database("read the scripts")
+}
+
+fn record(row: &Row) -> Result<Record, Error> {
+    let read = || -> Result<_, tokio_postgres::Error> {
+        let made: String = row.try_get(8)?;
+        let state: String = row.try_get(3)?;
+        let record = Record {
+            number: row.try_get(0)?,
+            id: row.try_get(1)?,
+            digest: row.try_get(2)?,
+            state: State::Done,
+            why: why(row, 4)?,
+            executed_by: row.try_get(6)?,
+            changed_at: row.try_get(7)?,
+            made: Vec::new(),
+        };
+        Ok((record, state, made))
+    };
+    let (record, state, made) = read().map_err(failed())?;
+    let made: Vec<Made> = serde_json::from_str(&made)
+        .map_err(|error| Error::Unexpected(format!("what a script has made: {error}")))?;
+    Ok(Record {
+        state: State::parse(&state)?,
+        made: made
+            .into_iter()
+            .map(|one| (one.kind, TableName::new(one.schema, one.name)))
+            .collect(),
+        ..record
+    })
+}
+
+fn why(row: &Row, at: usize) -> Result<Option<Why>, tokio_postgres::Error> {
+    let error: Option<String> = row.try_get(at)?;
+    let advice: Option<String> = row.try_get(at + 1)?;
+    Ok(error.map(|error| Why {
+        error,
+        advice: advice.unwrap_or_default(),
+    }))
+}
+
+/// The state of a script on a subscriber, with why it is not over; none: it did not come yet. The row is held until the
+/// transaction's end.
+pub async fn hold(
+    client: &impl GenericClient,
+    script: &Script,
+) -> Result<Option<(State, Option<Why>)>, Error> {
+    let row = client
+        .query_opt(
+            "select state, error, advice from trunkline.script where script_id = $1 and digest = $2 for update",
+            &[&script.id, &script.digest],
+        )
+        .await
+        .map_err(failed())?;
+    let Some(row) = row else { return Ok(None) };
+    let state: String = row.try_get(0).map_err(failed())?;
+    Ok(Some((
+        State::parse(&state)?,
+        why(&row, 1).map_err(failed())?,
+    )))
+}
+
+/// The state of a script, read without a lock; none: it did not come yet.
+pub async fn state(
+    client: &impl GenericClient,
+    script: &Script,
+) -> Result<Option<(State, Option<Why>)>, Error> {
+    let row = client
+        .query_opt(
+            "select state, error, advice from trunkline.script where script_id = $1 and digest = $2",
+            &[&script.id, &script.digest],
+        )
+        .await
+        .map_err(failed())?;
+    let Some(row) = row else { return Ok(None) };
+    let state: String = row.try_get(0).map_err(failed())?;
+    Ok(Some((
+        State::parse(&state)?,
+        why(&row, 1).map_err(failed())?,
+    )))
+}
+
+/// Whether another script of the same name was executed here.
+pub async fn other_text_is_done(
+    client: &impl GenericClient,
+    script: &Script,
+) -> Result<bool, Error> {
+    client
+        .query_one(
+            "select exists (select from trunkline.script where script_id = $1 and digest <> $2 and state = 'done')",
+            &[&script.id, &script.digest],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(failed())
+}
+
+/// The scripts that came to a consumer and are not over, in order.
+pub async fn open(client: &impl GenericClient, consumer: &str) -> Result<Vec<OpenScript>, Error> {
+    let rows = client
+        .query(
+            "select number, state, script_id, digest, body, tick_id, tables::text, error, advice from trunkline.script \
+              where consumer = $1 and state in ('failed', 'waiting', 'wanted') order by number",
+            &[&consumer],
+        )
+        .await
+        .map_err(failed())?;
+    rows.iter().map(open_script).collect()
+}
+
+fn open_script(row: &Row) -> Result<OpenScript, Error> {
+    let tables: String = row.try_get(6).map_err(failed())?;
+    let tables: Vec<Touched> = serde_json::from_str(&tables)
+        .map_err(|error| Error::Unexpected(format!("the tables of a script: {error}")))?;
+    let state: String = row.try_get(1).map_err(failed())?;
+    let read = || -> Result<OpenScript, tokio_postgres::Error> {
+        Ok(OpenScript {
+            number: row.try_get(0)?,
+            state: State::Waiting,
+            script: Script {
+                id: row.try_get(2)?,
+                digest: row.try_get(3)?,
+                sql: row.try_get(4)?,
+                tick: row.try_get(5)?,
+                tables,
+            },
+            why: why(row, 7)?,
+        })
+    };
+    let open = read().map_err(failed())?;
+    Ok(OpenScript {
+        state: State::parse(&state)?,
+        ..open
+    })
+}
+
+/// Notes how far a script is that came to a consumer. What is over stays so. Gives whether the row is as said.
+pub async fn note(
+    client: &impl GenericClient,
+    (queue, consumer): (&str, &str),
+    script: &Script,
+    state: State,
+    why: Option<&Why>,
+) -> Result<bool, Error> {
+    let tables = serde_json::to_string(&script.tables)
+        .map_err(|error| Error::Unexpected(error.to_string()))?;
+    let (error, advice) = (why.map(|why| &why.error), why.map(|why| &why.advice));
+    let noted = client
+        .execute(
+            "insert into trunkline.script as s (script_id, digest, body, state, queue, consumer, tick_id, tables, \
+                 error, advice) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10) \
+             on conflict (script_id, digest) do update \
+                set state = excluded.state, error = excluded.error, advice = excluded.advice, \
+                    changed_at = clock_timestamp() \
+              where s.state in ('failed', 'waiting', 'wanted')",
+            &[
+                &script.id,
+                &script.digest,
+                &script.sql,
+                &state.as_str(),
+                &queue,
+                &consumer,
+                &script.tick,
+                &tables,
+                &error,
+                &advice,
+            ],
+        )
+        .await
+        .map_err(Error::database("note a script"))?;
+    Ok(noted == 1)
+}
+
+/// Asks for another try of a script that failed or waits, or drops it. Gives how many scripts of that name there were.
+pub async fn ask(
+    client: &impl GenericClient,
+    id: &str,
+    state: State,
+    told_by: Option<&str>,
+) -> Result<u64, Error> {
+    client
+        .execute(
+            "update trunkline.script set state = $2, told_by = $3, executed_by = session_user, \
+                    changed_at = clock_timestamp() \
+              where script_id = $1 and state in ('failed', 'waiting', 'wanted')",
+            &[&id, &state.as_str(), &told_by],
+        )
+        .await
+        .map_err(Error::database("note what becomes of a script"))
+}
+
+/// All scripts that a database has of a queue.
+pub async fn list(client: &impl GenericClient, queue: &str) -> Result<Vec<Record>, Error> {
+    let rows = client
+        .query(
+            &format!("select {COLUMNS} from trunkline.script where queue = $1 order by number"),
+            &[&queue],
+        )
+        .await
+        .map_err(failed())?;
+    rows.iter().map(record).collect()
+}
+
+/// All scripts that were executed first at the provider. Source: `trunkline.scripts`.
+pub async fn of_provider(client: &impl GenericClient, queue: &str) -> Result<Vec<Record>, Error> {
+    let rows = client
+        .query(
+            &format!("select {COLUMNS} from trunkline.scripts($1)"),
+            &[&queue],
+        )
+        .await
+        .map_err(failed())?;
+    rows.iter().map(record).collect()
+}
+
+/// The first attribute that does not hold on a subscriber, in words; none: all hold.
+pub async fn unmet(
+    client: &impl GenericClient,
+    consumer: &str,
+    attributes: &[Attribute],
+) -> Result<Option<String>, Error> {
+    for attribute in attributes {
+        let (sql, schema, name, what) = question(attribute);
+        let arguments = if let Attribute::NeedFunction(_, arguments) = attribute {
+            *arguments
+        } else {
+            None
+        };
+        let holds: bool = client
+            .query_one(sql, &[&schema, &name, &consumer, &arguments])
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(Error::database("look for what a script needs"))?;
+        if !holds {
+            let full = if schema.is_empty() {
+                name.to_owned()
+            } else {
+                TableName::new(schema, name).to_string()
+            };
+            return Ok(Some(format!("{what} {full} is not here")));
+        }
+    }
+    Ok(None)
+}
+
+/// Asks for a relation of some kinds. Every question takes schema, name, consumer and number of arguments.
+macro_rules! relation {
+    ($kinds:literal) => {
+        concat!(
+            "select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+              where n.nspname = $1 and c.relname = $2 and c.relkind in (",
+            $kinds,
+            ")) and coalesce($3::text, '') is not null and coalesce($4::int2, 0) is not null"
+        )
+    };
+}
+
+fn question(attribute: &Attribute) -> (&'static str, &str, &str, &'static str) {
+    const LOCAL: &str = "select exists (select from trunkline.table_state s \
+         where s.schema_name = $1 and s.table_name = $2 and s.consumer = $3) and coalesce($4::int2, 0) is not null";
+    const SEQUENCE: &str = "select exists (select from trunkline.sequence_state s \
+         where s.schema_name = $1 and s.sequence_name = $2 and s.consumer = $3) and coalesce($4::int2, 0) is not null";
+    const DESTINATION: &str = "select exists (select from trunkline.table_state s \
+          join pg_catalog.pg_class c on c.relname = coalesce(s.target_name, s.name_now, s.table_name) \
+          join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+               and n.nspname = coalesce(s.target_schema, s.schema_now, s.schema_name) \
+         where s.schema_name = $1 and s.table_name = $2 and s.consumer = $3) and coalesce($4::int2, 0) is not null";
+    const SCHEMA: &str = "select exists (select from pg_catalog.pg_namespace n where n.nspname = $2) \
+         and $1::text is not null and coalesce($3::text, '') is not null and coalesce($4::int2, 0) is not null";
+    const FUNCTION: &str = "select exists (select from pg_catalog.pg_proc p \
+          join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+         where n.nspname = $1 and p.proname = $2 and ($4::int2 is null or p.pronargs = $4::int2)) \
+         and coalesce($3::text, '') is not null";
+    match attribute {
+        Attribute::LocalTable(one) => (LOCAL, &one.schema, &one.name, "replicated table"),
+        Attribute::LocalSequence(one) => (
+            SEQUENCE,
+            &one.schema,
+            &one.name,
+            "sequence that is carried over,",
+        ),
+        Attribute::LocalDestination(one) => {
+            (DESTINATION, &one.schema, &one.name, "destination of table")
+        }
+        Attribute::NeedTable(one) => (relation!("'r', 'p', 'f'"), &one.schema, &one.name, "table"),
+        Attribute::NeedSequence(one) => (relation!("'S'"), &one.schema, &one.name, "sequence"),
+        Attribute::NeedView(one) => (relation!("'v', 'm'"), &one.schema, &one.name, "view"),
+        Attribute::NeedSchema(one) => (SCHEMA, "", one, "schema"),
+        Attribute::NeedFunction(one, _) => (FUNCTION, &one.schema, &one.name, "function"),
+    }
+}
