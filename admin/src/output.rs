@@ -11,19 +11,31 @@ use crate::terminal::{is_terminal, visible};
 
 /// Writes to standard output. A reader that has gone away (`| head`) is no failure.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_to_reader(text).map(|_| ())
+}
+
+/// Writes to standard output; false if the reader has gone away.
+pub fn print_to_reader(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow::Error::new(error)
-            .context("writing to standard output")
-            .into()),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
+            let error = anyhow::Error::new(error);
+            Err(error.context("writing to standard output").into())
+        }
     }
 }
 
 /// Writes a value as indented JSON.
 pub fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    print(&json(value)?)
+}
+
+/// A value as indented JSON, with the end of its last line.
+pub fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).context("writing JSON")?;
-    print(&format!("{text}\n"))
+    Ok(format!("{text}\n"))
 }
 
 /// Lines of words separated by one space, the header first, for scripts. No word may hold white

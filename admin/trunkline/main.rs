@@ -13,6 +13,7 @@ mod probe;
 mod queue;
 mod switchover;
 mod topology;
+mod watch;
 
 use std::ffi::OsString;
 use std::fs;
@@ -24,8 +25,8 @@ use admin::cli::{self, CONFIG_DIRECTORY, CommonArgs};
 use admin::config::{self, AnyConfig, ConfigErrors, Problem};
 use admin::documents::Documents;
 use admin::exit::{Exit, Failure};
+use admin::output;
 use admin::status::{self, Asking, Overview, PATIENCE};
-use admin::{output, terminal};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use futures::future::{join, join_all};
 
@@ -369,30 +370,30 @@ async fn print_status(
     json: bool,
     watch: Option<u64>,
 ) -> Result<Exit, Failure> {
-    loop {
-        let overview = ask(configs).await;
-        let clear = watch.is_some() && terminal::is_terminal() && !json;
-        if clear {
-            // The cursor goes home, then the screen is erased: the old picture stays until the new one is ready.
-            output::print("\u{1b}[H\u{1b}[J")?;
-        }
-        if json {
-            output::print_json(&overview)?;
-        } else {
-            output::print(&status::draw(&overview))?;
-        }
-        match watch {
-            // A daemon that does not run is a fact of the picture, not a failure.
-            None if overview.is_asked() => return Ok(Exit::Done),
-            None => return Ok(Exit::Failed),
-            Some(seconds) => {
-                if !clear && !json {
-                    output::print("\n")?;
-                }
-                tokio::time::sleep(Duration::from_secs(seconds)).await;
+    if let Some(seconds) = watch {
+        let every = Duration::from_secs(seconds);
+        let picture = || async {
+            let overview = ask(configs).await;
+            if json {
+                output::json(&overview)
+            } else {
+                Ok(status::draw(&overview) + "\n")
             }
-        }
+        };
+        return watch::run(every, !json, picture).await;
     }
+    let overview = ask(configs).await;
+    if json {
+        output::print_json(&overview)?;
+    } else {
+        output::print(&status::draw(&overview))?;
+    }
+    // A daemon that does not run is a fact of the picture, not a failure.
+    Ok(if overview.is_asked() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 async fn ask(configs: &[AnyConfig]) -> Overview {

@@ -162,14 +162,14 @@ impl Crew {
             first.expect(&archive_life::task_name(&one.consumer));
             archiving.spawn(archive_life::run(archive, reports.clone()));
         }
-        if let Some(listen) = &config.http_listen {
+        if let Some(port) = &config.daemon.port {
             let counted = subscriptions
                 .iter()
                 .map(|sub| (sub.consumer.clone(), Arc::clone(&sub.totals)))
                 .collect();
-            let (config, listen) = (config.clone(), listen.clone());
+            let (config, port) = (config.clone(), port.clone());
             first.expect(http::TASK_NAME);
-            tasks.spawn(http::run(config, listen, counted, reports, stop.clone()));
+            tasks.spawn(http::run(config, port, counted, reports, stop.clone()));
         }
         first.settle();
         Ok(Crew {

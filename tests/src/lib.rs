@@ -14,6 +14,7 @@
     reason = "support code of tests: a panic is the report"
 )]
 
+mod browser;
 mod cluster;
 mod compare;
 mod extent;
@@ -32,6 +33,7 @@ pub mod trap;
 pub mod vectors;
 mod wait;
 
+pub use browser::Browser;
 pub use cluster::{Cluster, ClusterBuilder, Stop};
 pub use compare::{Digest, compare, digest, same, tables_of};
 pub use extent::{choose, full};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What happened since the last line, and what holds now.
+/// What happened since the last line and since the program began, and what holds now.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     ticks: AtomicU64,
@@ -12,12 +12,15 @@ pub(crate) struct Stats {
     ticking: AtomicU64,
     /// Milliseconds.
     longest_delay: AtomicU64,
+    all_ticks: AtomicU64,
+    all_errors: AtomicU64,
 }
 
 impl Stats {
     /// Counts a committed tick.
     pub(crate) fn ticked(&self) {
         self.ticks.fetch_add(1, Ordering::Relaxed);
+        self.all_ticks.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes the time from a look that found a queue to tick to the next one.
@@ -29,11 +32,22 @@ impl Stats {
     /// Counts a logged failure.
     pub(crate) fn failed(&self) {
         self.errors.fetch_add(1, Ordering::Relaxed);
+        self.all_errors.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts events that were put back into their queues.
     pub(crate) fn retried(&self, events: u64) {
         self.retried.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Ticks since the program began.
+    pub(crate) fn all_ticks(&self) -> u64 {
+        self.all_ticks.load(Ordering::Relaxed)
+    }
+
+    /// Failures since the program began.
+    pub(crate) fn all_errors(&self) -> u64 {
+        self.all_errors.load(Ordering::Relaxed)
     }
 
     /// Counts a database as ticked until the result is dropped.

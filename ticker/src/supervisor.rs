@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use admin::config::{Databases, TickerConfig};
 use admin::daemon::{FirstReports, Ready, Reports, Signals};
+use admin::http;
 use sql::connect::ConnectInfo;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -34,6 +35,8 @@ pub(crate) async fn run(
     let mut fleet = Fleet::new(&config, signals.clone(), reports);
     let mut config = config;
     fleet.adjust(&config, &mut first).await;
+    let mut page = Page::default();
+    page.adjust(&config, &fleet, &mut first).await;
     first.settle();
 
     let mut recount = interval_at(Instant::now() + RECOUNT, RECOUNT);
@@ -55,12 +58,42 @@ pub(crate) async fn run(
                     stats = interval_at(Instant::now() + new.stats_period, new.stats_period);
                     config = new;
                     fleet.adjust(&config, &mut first).await;
+                    page.adjust(&config, &fleet, &mut first).await;
                 }
             }
         }
     }
     fleet.stop().await;
     Ok(())
+}
+
+/// The status page, which is there while the config names a port.
+#[derive(Default)]
+struct Page {
+    shown: Option<TickerConfig>,
+    task: JoinSet<()>,
+}
+
+impl Page {
+    /// Starts the page anew where the config is another one. Its history begins again.
+    async fn adjust(&mut self, config: &TickerConfig, fleet: &Fleet, first: &mut FirstReports) {
+        if self.shown.as_ref() == Some(config) {
+            return;
+        }
+        // The port must be free before the next one asks for it.
+        self.task.shutdown().await;
+        self.shown = Some(config.clone());
+        if let Some(port) = &config.daemon.port {
+            first.expect(http::TASK_NAME);
+            let (stats, reports) = (Arc::clone(&fleet.stats), fleet.reports.clone());
+            self.task.spawn(crate::http::run(
+                config.clone(),
+                port.clone(),
+                stats,
+                reports,
+            ));
+        }
+    }
 }
 
 /// The config as the file has it now; None: the file is wrong, and the old config stays.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::document::Section;
 use super::key::{Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
+use super::names;
 use super::value::{self, NumberRange, TimeRange};
 
 /// What every daemon's config says.
@@ -22,11 +23,23 @@ pub struct DaemonConfig {
     pub log_count: usize,
     /// Form of a log line.
     pub log_format: LogFormat,
+    /// The port for metrics and the status page; None: there is none.
+    pub port: Option<PortConfig>,
     /// The file that was read, as an absolute path.
     pub config_file: PathBuf,
     /// Lines about what an operator should mend but what does not stop the daemon, such as a password that every user
     /// can read. [`crate::cli::warn`] prints them.
     pub warnings: Vec<String>,
+}
+
+/// Where a daemon listens for readers of its state, and who may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortConfig {
+    /// Address and port (`http_listen`).
+    pub listen: String,
+    /// The file with the token that readers must know (`http_token_file`); None: everybody who reaches the port may
+    /// read.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Form of a log line.
@@ -101,7 +114,22 @@ pub(super) const STATS_PERIOD: TimeKey = TimeKey {
     reload: Reload::Taken,
 };
 
-pub(super) const KEYS: [&dyn Key; 7] = [
+const HTTP_LISTEN: TextKey = TextKey {
+    name: "http_listen",
+    form: "address and port",
+    default: "none",
+    range: "",
+    reload: Reload::Taken,
+};
+const HTTP_TOKEN_FILE: TextKey = TextKey {
+    name: "http_token_file",
+    form: "path",
+    default: "none",
+    range: PATH_RANGE,
+    reload: Reload::Taken,
+};
+
+pub(super) const KEYS: [&dyn Key; 9] = [
     &JOB_NAME,
     &LOGFILE,
     &PIDFILE,
@@ -109,6 +137,8 @@ pub(super) const KEYS: [&dyn Key; 7] = [
     &LOG_COUNT,
     &LOG_FORMAT,
     &STATS_PERIOD,
+    &HTTP_LISTEN,
+    &HTTP_TOKEN_FILE,
 ];
 
 /// Reads the shared keys. `file` is the config file's absolute path.
@@ -121,10 +151,20 @@ pub(super) fn read(section: &Section<'_>, file: PathBuf) -> DaemonConfig {
         log_size: section.size(&LOG_SIZE),
         log_count: usize::try_from(log_count).unwrap_or(usize::MAX),
         log_format: section.choice(&LOG_FORMAT),
+        port: port(section, &job_name),
         config_file: file,
         job_name,
         warnings: Vec::new(),
     }
+}
+
+fn port(section: &Section<'_>, job_name: &str) -> Option<PortConfig> {
+    let token_file = path(section, HTTP_TOKEN_FILE.name, job_name);
+    if token_file.is_some() && !section.has(HTTP_LISTEN.name) {
+        section.problem(HTTP_TOKEN_FILE.name, "needs http_listen");
+    }
+    let listen = names::address(section, HTTP_LISTEN.name)?;
+    Some(PortConfig { listen, token_file })
 }
 
 /// A path, or another one in its place.

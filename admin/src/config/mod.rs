@@ -25,7 +25,7 @@ use file::process_env;
 use key::Key;
 
 pub use archive::{ArchiveConfig, ArchiveSource};
-pub use daemon_keys::{DaemonConfig, LogFormat};
+pub use daemon_keys::{DaemonConfig, LogFormat, PortConfig};
 pub use failover::FailoverConfig;
 pub use file::{ConfigErrors, Problem};
 pub use key::Setting;

@@ -53,8 +53,6 @@ pub struct ReplayConfig {
     pub max_batch_events: u64,
     /// Bytes of changes that are held in memory before they are written.
     pub chunk_size: u64,
-    /// Address and port of the status page and the metrics; None: there is no page.
-    pub http_listen: Option<String>,
     /// Ordinary sessions do not write the subscriber's tables (`standby`).
     pub standby: bool,
     /// New sessions of a standby's database are read-only by default (`read_only`).
@@ -143,13 +141,6 @@ const CHUNK_SIZE: SizeKey = SizeKey {
     },
     reload: Reload::Taken,
 };
-const HTTP_LISTEN: TextKey = TextKey {
-    name: "http_listen",
-    form: "address and port",
-    default: "none",
-    range: "",
-    reload: Reload::Taken,
-};
 
 const STANDBY: FlagKey = FlagKey {
     name: "standby",
@@ -192,7 +183,7 @@ const LOST_DIR: TextKey = TextKey {
 };
 
 /// The keys of `[replay]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 19] = [
+pub(super) const KEYS: [&dyn Key; 18] = [
     &PROVIDER_DB,
     &SUBSCRIBER_DB,
     &QUEUE_NAME,
@@ -205,7 +196,6 @@ pub(super) const KEYS: [&dyn Key; 19] = [
     &LOOP_DELAY,
     &MAX_BATCH_EVENTS,
     &CHUNK_SIZE,
-    &HTTP_LISTEN,
     &STANDBY,
     &READ_ONLY,
     &RELAY,
@@ -270,7 +260,6 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let stats_period = section.time(&daemon_keys::STATS_PERIOD);
     let max_batch_events = section.number(&MAX_BATCH_EVENTS);
     let chunk_size = section.size(&CHUNK_SIZE);
-    let http_listen = names::address(section, HTTP_LISTEN.name);
     let standby = section.flag(&STANDBY);
     let read_only = section.flag(&READ_ONLY);
     let relay = section.flag(&RELAY);
@@ -325,7 +314,6 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         stats_period,
         max_batch_events,
         chunk_size,
-        http_listen,
         standby,
         read_only,
         relay,

@@ -14,7 +14,7 @@ use super::value::{NumberRange, TimeRange};
 use super::{daemon_keys, names};
 
 /// Everything that `etc/ticker.toml` says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TickerConfig {
     /// Name, files and log.
     pub daemon: DaemonConfig,
@@ -142,7 +142,7 @@ impl TickerConfig {
 
 fn read(section: &Section<'_>, file: PathBuf, mode: u32) -> Option<TickerConfig> {
     let known = [key::names(&daemon_keys::KEYS), key::names(&KEYS)].concat();
-    section.only_keys(&known, &["http_listen"]);
+    section.only_keys(&known, &[]);
     let mut found = Referred::default();
     let db = databases::connection(section, DB.name, &mut found);
     let databases = databases(section);

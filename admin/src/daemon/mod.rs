@@ -14,6 +14,7 @@ mod open_files;
 mod pidfile;
 mod readiness;
 mod rests;
+mod service;
 mod signals;
 mod standby;
 mod waits;
@@ -188,7 +189,15 @@ where
     F: FnOnce(Ready, Signals) -> Body,
 {
     let signals = signals::listen(reopen).context("could not listen to signals")?;
-    let stop_now = signals.stop_now.clone();
+    let (stop, stop_now) = (signals.stop.clone(), signals.stop_now.clone());
+    let told = async move {
+        tokio::select! {
+            () = stop.cancelled() => service::stopping(),
+            () = service::live() => {}
+        }
+        // The watchdog waits for the end no less than before it.
+        service::live().await;
+    };
     let forced = async move {
         stop_now.cancelled().await;
         tokio::time::sleep(LAST_CHANCE).await;
@@ -199,6 +208,9 @@ where
         "started"
     );
     tokio::select! {
+        // In this order, so that the end is told before the body, which hears of it too, has ended.
+        biased;
+        () = told => Ok(()),
         result = body(ready, signals) => result,
         () = forced => {
             tracing::warn!("did not stop in time, ending without waiting");

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::service;
 use crate::exit::{Exit, Failure};
 
 /// How long the parent waits for the message.
@@ -13,8 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest message that is passed on.
 const MAX_MESSAGE_BYTES: u64 = 64 << 10;
 
-/// The daemon's end of the pipe. The first message counts, and later messages are ignored. In the foreground all
-/// messages are ignored, because no parent waits.
+/// The daemon's end of the pipe. The first message counts, and later messages are ignored. In the foreground no parent
+/// waits; a service manager is told in any case.
 #[derive(Debug, Clone)]
 pub struct Ready(Arc<Mutex<Option<PipeWriter>>>);
 
@@ -29,12 +30,14 @@ impl Ready {
 
     /// Reports that everything works: `start -d` returns 0.
     pub fn ready(&self) {
+        service::ready("all that it works on answers");
         self.say("ready\n");
     }
 
     /// Reports that something is missing and is tried again: `start -d` prints the message on standard error and
     /// returns 0. The message says what is missing, and that it is tried again.
     pub fn not_yet(&self, message: impl std::fmt::Display) {
+        service::ready(&message.to_string());
         self.say(&format!("later\n{}\n", message.to_string().trim_end()));
     }
 

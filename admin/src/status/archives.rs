@@ -66,6 +66,7 @@ pub(super) async fn status(
         verdict.state = SubscriberState::Level;
     }
     SubscriberStatus {
+        archive: true,
         tick: tick.map(|tick| tick.0),
         lag_ticks: facts.provider.as_ref().map(|place| place.ticks),
         pending_events: facts.provider.as_ref().map(|place| place.events),

@@ -5,7 +5,10 @@ use sql::install::ownership::{self, Schema};
 use sql::our_sessions::{OurSession, OurSessions};
 use sql::provider::CaptureProblem;
 use sql::queue::QueueInfo;
+use sql::queue::consumer::ConsumerInfo;
+use sql::queue::holder::Holder;
 
+use super::report::{ConsumerStatus, HolderStatus};
 use super::verdict::{TickFacts, Wait};
 
 /// The facts of a queue's ticks, from what its database says.
@@ -19,6 +22,36 @@ pub(super) fn tick_facts(queue: &QueueInfo, sessions: &OurSessions) -> TickFacts
         external: queue.external_ticker,
         ticker: sessions.ticker,
     }
+}
+
+/// The consumers of one queue.
+pub(super) fn consumers_of(queue: &str, all: &[ConsumerInfo]) -> Vec<ConsumerStatus> {
+    let of_queue = all.iter().filter(|consumer| consumer.queue == queue);
+    let status = of_queue.map(|consumer| ConsumerStatus {
+        name: consumer.name.clone(),
+        last_tick: consumer.last_tick.map(|tick| tick.0),
+        lag_seconds: consumer.lag_seconds,
+        last_seen_seconds: consumer.last_seen_seconds,
+        pending_events: consumer.pending_events,
+        batch: consumer.batch,
+    });
+    status.collect()
+}
+
+/// What holds the space of one queue.
+pub(super) fn holders_of(queue: &str, all: &[Holder]) -> Vec<HolderStatus> {
+    let of_queue = all.iter().filter(|holder| holder.queue == queue);
+    let status = of_queue.map(|holder| HolderStatus {
+        kind: holder.kind.as_str(),
+        name: holder.name.clone(),
+        held_seconds: holder.held_seconds,
+        held_bytes: holder.held_bytes,
+        over_limit: holder.over_limit,
+        pid: holder.pid,
+        xid: holder.xid,
+        detail: holder.detail.clone(),
+    });
+    status.collect()
 }
 
 /// The problems of captured tables, if the database has capture.

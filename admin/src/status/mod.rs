@@ -5,6 +5,7 @@
 mod archives;
 mod ask;
 mod facts;
+mod of_queues;
 mod promotable;
 mod provider;
 mod queues;
@@ -17,11 +18,13 @@ mod unknown;
 pub mod verdict;
 
 pub use ask::{Asking, PATIENCE};
+pub use of_queues::{CONSUMER_LIMITS, HOLDER_LIMITS};
 pub use promotable::Promotable;
 pub use queues::{of_ticker, queues};
 pub use report::{
-    ConsumerStatus, DatabaseStatus, HolderStatus, Overview, ProviderStatus, QueuePace, QueueStatus,
-    ReplayStatus, SubscriberState, SubscriberStatus, TableStatus, TickerStatus,
+    CaptureStatus, ConflictStatus, ConsumerStatus, DatabaseStatus, HolderStatus, Overview,
+    ProviderStatus, QueuePace, QueueStatus, ReplayStatus, SubscriberState, SubscriberStatus,
+    TableStatus, TickerStatus,
 };
 pub use subscribers::{of_replay, tables_of};
 pub use tree::overview as draw;

@@ -13,7 +13,7 @@ use sql::standing::{self, SubscriberStanding};
 use sql::subscriber::table_state::TableRow;
 
 use super::ask::Asking;
-use super::facts::{capture_problems, tick_facts, waits};
+use super::facts::{capture_problems, consumers_of, holders_of, tick_facts, waits};
 use super::report::ProviderStatus;
 use super::roles::{of_queue, roles};
 use super::verdict::{self, FromProvider, Held, ProviderFacts, Retention, RoleFacts, Unasked};
@@ -142,7 +142,19 @@ impl Provider {
                 (None, Some(_)) => None,
             },
             reasons,
+            bytes: self.asked.as_ref().map(|asked| asked.queue.bytes),
+            events_per_second: self
+                .asked
+                .as_ref()
+                .and_then(|asked| asked.queue.events_per_second),
+            consumer_list: self.of_asked(|asked| consumers_of(&asked.queue.name, &asked.consumers)),
+            holder_list: self.of_asked(|asked| holders_of(&asked.queue.name, &asked.holders)),
         }
+    }
+
+    /// A list of what the provider has said; empty if it could not be asked.
+    fn of_asked<T>(&self, list: impl Fn(&Asked) -> Vec<T>) -> Vec<T> {
+        self.asked.as_ref().map_or(Vec::new(), list)
     }
 
     /// What the provider says of a subscriber with this position; None: the provider cannot be asked.

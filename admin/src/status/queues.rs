@@ -6,11 +6,8 @@ use sql::our_sessions::OurSessions;
 use sql::queue::QueueInfo;
 
 use super::ask::{Asking, OnThisHost, on_this_host};
-use super::facts::{capture_problems, tick_facts, waits};
-use super::report::{
-    CaptureStatus, ConsumerStatus, DatabaseStatus, HolderStatus, QueuePace, QueueStatus,
-    TickerStatus,
-};
+use super::facts::{capture_problems, consumers_of, holders_of, tick_facts, waits};
+use super::report::{CaptureStatus, DatabaseStatus, QueuePace, QueueStatus, TickerStatus};
 use super::roles::{of_queue, roles};
 use super::verdict::{self, RoleFacts};
 use crate::config::TickerConfig;
@@ -125,32 +122,8 @@ pub async fn queues(client: &tokio_postgres::Client) -> anyhow::Result<Vec<Queue
         reasons: reasons(&queue, &sessions, of_queue(&roles, &queue.name).as_ref()),
         role: of_queue(&roles, &queue.name),
         ticks: Some(tick_facts(&queue, &sessions)),
-        consumer_list: consumers
-            .iter()
-            .filter(|consumer| consumer.queue == queue.name)
-            .map(|consumer| ConsumerStatus {
-                name: consumer.name.clone(),
-                last_tick: consumer.last_tick.map(|tick| tick.0),
-                lag_seconds: consumer.lag_seconds,
-                last_seen_seconds: consumer.last_seen_seconds,
-                pending_events: consumer.pending_events,
-                batch: consumer.batch,
-            })
-            .collect(),
-        holder_list: holders
-            .iter()
-            .filter(|holder| holder.queue == queue.name)
-            .map(|holder| HolderStatus {
-                kind: holder.kind.as_str(),
-                name: holder.name.clone(),
-                held_seconds: holder.held_seconds,
-                held_bytes: holder.held_bytes,
-                over_limit: holder.over_limit,
-                pid: holder.pid,
-                xid: holder.xid,
-                detail: holder.detail.clone(),
-            })
-            .collect(),
+        consumer_list: consumers_of(&queue.name, &consumers),
+        holder_list: holders_of(&queue.name, &holders),
         capture_problems: problems
             .iter()
             .filter(|problem| problem.queue == queue.name)

@@ -282,6 +282,14 @@ pub struct ProviderStatus {
     pub error: Option<String>,
     /// The reasons why the provider is not healthy.
     pub reasons: Vec<Reason>,
+    /// Bytes on disk of the queue's events.
+    pub bytes: Option<i64>,
+    /// Events a second over the last ticks; null before the second tick.
+    pub events_per_second: Option<f64>,
+    /// The position of each consumer of the queue.
+    pub consumer_list: Vec<ConsumerStatus>,
+    /// What keeps the queue's space from being used again, the oldest first.
+    pub holder_list: Vec<HolderStatus>,
 }
 
 /// A subscriber.
@@ -293,6 +301,8 @@ pub struct SubscriberStatus {
     pub name: Option<String>,
     /// The subscriber's consumer on the queue.
     pub consumer: String,
+    /// The subscriber is an archive, and no database.
+    pub archive: bool,
     /// The subscriber was asked and answered.
     pub reachable: bool,
     /// Identity of the queue that the subscriber follows: a number, given as text because it may be above 2^53.
@@ -330,6 +340,17 @@ pub struct SubscriberStatus {
     pub tables: BTreeMap<String, u64>,
     /// The tables that are not `ok`, each with what is known of it.
     pub table_list: Vec<TableStatus>,
+    /// The tables with conflicts, those with the most first, at most twenty.
+    pub conflict_list: Vec<ConflictStatus>,
+}
+
+/// A table with conflicts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConflictStatus {
+    /// The table's name as one word.
+    pub table: String,
+    /// Rows that were not as their changes said.
+    pub conflicts: i64,
 }
 
 impl SubscriberStatus {

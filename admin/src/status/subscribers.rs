@@ -13,7 +13,7 @@ use super::archives;
 use super::ask::{Asking, OnThisHost, PATIENCE, on_this_host};
 use super::facts::waits;
 use super::provider::Provider;
-use super::report::{ReplayStatus, SubscriberStatus, TableStatus};
+use super::report::{ConflictStatus, ReplayStatus, SubscriberStatus, TableStatus};
 use super::roles::{of_queue, roles};
 use super::set;
 use super::unknown::unknown;
@@ -213,11 +213,29 @@ fn subscriber_status(
     let not_ok = own.rows.iter().filter(|row| row.stand != Stand::Ok);
     let building = &own.building;
     status.table_list = not_ok.map(|row| table(config, row, building)).collect();
+    status.conflict_list = conflicts(&own.rows);
     if let Some(of_provider) = facts.provider.as_ref().filter(|one| one.same_queue) {
         status.lag_ticks = Some(of_provider.ticks);
         status.pending_events = Some(of_provider.events);
     }
     status
+}
+
+/// How many tables with conflicts are told.
+const TOLD_CONFLICTS: usize = 20;
+
+/// The tables with the most conflicts.
+fn conflicts(rows: &[TableRow]) -> Vec<ConflictStatus> {
+    let some = rows.iter().filter(|row| row.conflicts > 0);
+    let mut list: Vec<ConflictStatus> = some
+        .map(|row| ConflictStatus {
+            table: row.table.to_string(),
+            conflicts: row.conflicts,
+        })
+        .collect();
+    list.sort_by_key(|one| std::cmp::Reverse(one.conflicts));
+    list.truncate(TOLD_CONFLICTS);
+    list
 }
 
 /// The tables of each subscriber, for `replay tables`. Err: the subscriber cannot be asked, or replay is not installed

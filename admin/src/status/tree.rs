@@ -361,8 +361,11 @@ mod tests {
                         "no tick for 3 min 20 s: does the ticker run?",
                         None,
                     )],
+                    ..ProviderStatus::default()
                 },
                 subscribers: vec![SubscriberStatus {
+                    archive: false,
+                    conflict_list: Vec::new(),
                     role: None,
                     name: Some("s1".into()),
                     consumer: "j/s1".into(),

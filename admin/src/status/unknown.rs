@@ -16,6 +16,7 @@ pub(super) fn unknown(
         role: None,
         name,
         consumer: consumer.to_owned(),
+        archive: false,
         reachable,
         epoch: None,
         tick: None,
@@ -34,5 +35,6 @@ pub(super) fn unknown(
         reasons: verdict.reasons,
         tables: BTreeMap::new(),
         table_list: Vec::new(),
+        conflict_list: Vec::new(),
     }
 }

@@ -3,6 +3,8 @@
 use admin::status::verdict::Severity;
 use serde::Serialize;
 
+use super::range::Range;
+
 /// The severity of a finding, in the words and numbers of Nagios. The order is that of what is told first: a thing
 /// whose state could not be found out may be worse than a warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -141,18 +143,18 @@ pub(crate) enum Unit {
     Count,
 }
 
-/// Limits: a number above `warn` is a warning, above `crit` critical; a limit of none is never exceeded.
+/// Limits: a number that is not well by `warn` is a warning, by `crit` critical; a limit of none is never passed.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub(crate) struct Limits {
-    pub(crate) warn: Option<f64>,
-    pub(crate) crit: Option<f64>,
+    pub(crate) warn: Option<Range>,
+    pub(crate) crit: Option<Range>,
 }
 
 impl Limits {
     pub(crate) fn new(warn: f64, crit: f64) -> Limits {
         Limits {
-            warn: Some(warn),
-            crit: Some(crit),
+            warn: Some(Range::up_to(warn)),
+            crit: Some(Range::up_to(crit)),
         }
     }
 
@@ -167,9 +169,9 @@ impl Limits {
 
     /// The level of a number.
     pub(crate) fn level(self, value: f64) -> Level {
-        if self.crit.is_some_and(|limit| value > limit) {
+        if self.crit.is_some_and(|limit| limit.alerts(value)) {
             Level::Critical
-        } else if self.warn.is_some_and(|limit| value > limit) {
+        } else if self.warn.is_some_and(|limit| limit.alerts(value)) {
             Level::Warning
         } else {
             Level::Ok
@@ -279,7 +281,7 @@ mod tests {
         assert_eq!(limits.level(20.5), Level::Critical);
         assert_eq!(Limits::default().level(1e12), Level::Ok);
         let given = Limits {
-            warn: Some(1.0),
+            warn: Some(Range::up_to(1.0)),
             crit: None,
         };
         assert_eq!(given.or(limits), given);

@@ -5,6 +5,7 @@ mod finding;
 mod members;
 mod print;
 mod queues;
+mod range;
 mod replication;
 mod roles;
 mod versions;
@@ -20,6 +21,7 @@ use futures::future::{join, join_all};
 
 pub(crate) use self::finding::Level;
 use self::finding::{Check, Finding, Limits};
+use self::range::Range;
 use crate::places::{self, Located, PlaceArgs};
 
 /// What is checked, against which limits, and how it is told.
@@ -28,12 +30,23 @@ pub(crate) struct CheckArgs {
     /// What to check; all of it if none is named
     #[arg(value_enum)]
     checks: Vec<Check>,
-    /// A warning above this: seconds, or bytes for size; of one check
-    #[arg(long, value_name = "N", value_parser = limit)]
-    warn: Option<f64>,
-    /// Critical above this
-    #[arg(long, value_name = "N", value_parser = limit)]
-    crit: Option<f64>,
+    /// A warning above this: seconds, or bytes for size; of one check. Or a range as of Nagios' plugins: START:END (a
+    /// warning outside of it), START:, ~:END, and @ before it for a warning inside
+    #[arg(
+        long,
+        visible_alias = "warning",
+        value_name = "RANGE",
+        allow_hyphen_values = true
+    )]
+    warn: Option<Range>,
+    /// Critical above this, or outside of this range
+    #[arg(
+        long,
+        visible_alias = "critical",
+        value_name = "RANGE",
+        allow_hyphen_values = true
+    )]
+    crit: Option<Range>,
     /// Ask no longer than this, all databases together; what has not answered by then is told so
     #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = patience)]
     timeout: Duration,
@@ -53,13 +66,6 @@ enum Form {
     Json,
     /// Gauges for Prometheus' textfile collector
     Prometheus,
-}
-
-fn limit(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
-        _ => Err("a limit is a number, 0 or more".to_owned()),
-    }
 }
 
 fn patience(text: &str) -> Result<Duration, String> {
@@ -84,7 +90,8 @@ impl CheckArgs {
                 _ => return wrong("--warn and --crit are for one check: name it"),
             }
         }
-        if let (Some(warn), Some(crit)) = (self.warn, self.crit)
+        let plain = |limit: Option<Range>| limit.and_then(Range::plain);
+        if let (Some(warn), Some(crit)) = (plain(self.warn), plain(self.crit))
             && warn > crit
         {
             return wrong("--warn is above --crit");
@@ -137,7 +144,9 @@ fn asking(timeout: Duration, limits: Limits) -> Asking {
     let mut asking = Asking::within(timeout);
     if limits != Limits::default() {
         let never = f64::INFINITY;
-        asking.limits = (limits.warn.unwrap_or(never), limits.crit.unwrap_or(never));
+        // A range that is no plain limit is judged where the number is told.
+        let plain = |limit: Option<Range>| limit.and_then(Range::plain).unwrap_or(never);
+        asking.limits = (plain(limits.warn), plain(limits.crit));
     }
     asking
 }

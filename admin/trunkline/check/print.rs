@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use serde_json::json;
 
 use super::finding::{Check, Finding, Level, Unit, worst};
+use super::range::Range;
 
 /// The plugin's output: one line with all numbers behind a bar, then a line a finding, the worst first.
 pub(crate) fn text(findings: &[Finding]) -> String {
@@ -58,7 +59,7 @@ pub(super) fn plain(text: &str) -> String {
 
 /// `'NAME OF'=VALUE[UNIT];WARN;CRIT` for each number.
 fn perfdata(finding: &Finding) -> Vec<String> {
-    let limit = |limit: Option<f64>| limit.map_or(String::new(), |limit| limit.to_string());
+    let limit = |limit: Option<Range>| limit.map_or(String::new(), |limit| limit.to_string());
     let of =
         |number| -> String { plain(&format!("{number} {}", finding.of)).replace(['\'', '='], "_") };
     let numbers = finding.numbers.iter().map(|number| {

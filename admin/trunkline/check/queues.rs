@@ -2,16 +2,15 @@
 
 use admin::output::{bytes, seconds};
 use admin::status::verdict::{self, ReasonKind, TickFacts};
-use admin::status::{ConsumerStatus, HolderStatus, QueuePace, QueueStatus};
+use admin::status::{
+    CONSUMER_LIMITS, ConsumerStatus, HOLDER_LIMITS, HolderStatus, QueuePace, QueueStatus,
+};
 
 use super::finding::{Check, Finding, Level, Limits, Unit};
 use super::{members, roles};
 
 /// How late a rotation may be: rotation is checked every `maint_delay`, 600 s by default.
 const ROTATION_GRACE_SECONDS: f64 = 900.0;
-
-/// The default limits of a consumer's lag.
-const CONSUMER_LIMITS: (f64, f64) = (300.0, 3600.0);
 
 /// The findings of one check about the queues of a database.
 pub(crate) fn findings(
@@ -78,9 +77,6 @@ fn capture(of: String, queue: &QueueStatus) -> Finding {
     };
     Finding::new(Check::Capture, of, level, message)
 }
-
-/// The default limits of a holder's age.
-const HOLDER_LIMITS: (f64, f64) = (3600.0, 21_600.0);
 
 /// The finding about holders; the oldest holder counts. A consumer above the queue's limit is a warning. A consumer
 /// that was detached is critical: it has lost events.
@@ -166,12 +162,7 @@ fn consumer(
     consumer: &ConsumerStatus,
     limits: Limits,
 ) -> Option<Finding> {
-    // If the queue is not ticked, every consumer's last tick is old; the check of the ticker reports that.
-    let lag = if consumer.last_tick? >= queue.last_tick? {
-        0.0
-    } else {
-        consumer.lag_seconds?
-    };
+    let lag = consumer.lag_behind(queue)?;
     let events = consumer.pending_events.unwrap_or(0);
     let message = format!(
         "lag {}, {events} events, seen {} ago",
@@ -298,7 +289,7 @@ mod tests {
         assert_eq!(of(alone).status, Level::Critical);
         let given = Limits {
             warn: None,
-            crit: Some(20.0),
+            crit: Some(crate::check::range::Range::up_to(20.0)),
         };
         let found = only(Check::Ticker, ticked(facts(Some(30.0))), given);
         assert_eq!(found.status, Level::Critical);

@@ -99,6 +99,8 @@ mod tests {
             reasons,
             tables: BTreeMap::from([("ok".into(), 2), ("parked".into(), 1)]),
             table_list: Vec::new(),
+            archive: false,
+            conflict_list: Vec::new(),
         };
         let replay = ReplayStatus {
             job: "j".into(),

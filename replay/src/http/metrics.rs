@@ -1,52 +1,16 @@
 //! The state of a job as Prometheus metrics. Pure.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
+use admin::http::Gauges;
 use admin::status::verdict::{Reason, Severity};
 use admin::status::{ReplayStatus, SubscriberStatus, TableStatus};
-use prometheus_client::{
-    encoding::text::encode,
-    metrics::{counter::ConstCounter, family::Family, gauge::Gauge},
-    registry::Registry,
-};
+use prometheus_client::{metrics::counter::ConstCounter, registry::Registry};
 
-use super::samples::Counted;
+use super::subject::Counted;
 
-/// The format that [`text`] gives.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-type Labels = Vec<(String, String)>;
-
-/// A gauge with labels and floating point values.
-#[derive(Default, Clone)]
-struct Gauges(Family<Labels, Gauge<f64, AtomicU64>>);
-
-impl Gauges {
-    /// Registers a gauge under `trunkline_replay_NAME`.
-    fn of(registry: &mut Registry, name: &str, help: &str) -> Gauges {
-        let gauges = Gauges::default();
-        registry.register(name, help, gauges.0.clone());
-        gauges
-    }
-
-    /// Sets the gauge for some labels; an unknown value is left out.
-    fn set(&self, labels: &[(&str, &str)], value: Option<f64>) {
-        if let Some(value) = value {
-            let labels = labels
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect();
-            self.0.get_or_create(&labels).set(value);
-        }
-    }
-}
-
-/// All metrics in one text.
-///
-/// # Errors
-/// A metric's name is not valid, which the tests would show.
-pub(super) fn text(status: &ReplayStatus, counted: &Counted) -> Result<String, std::fmt::Error> {
+/// All metrics.
+pub(super) fn registry(status: &ReplayStatus, counted: &Counted) -> Registry {
     let mut registry = Registry::with_prefix_and_labels(
         "trunkline_replay",
         [("job_name".into(), status.job.clone().into())].into_iter(),
@@ -69,6 +33,12 @@ pub(super) fn text(status: &ReplayStatus, counted: &Counted) -> Result<String, s
         "Seconds since the newest tick of the queue",
     );
     tick_age.set(&[], status.provider.tick_age_seconds);
+    let bytes = Gauges::of(
+        &mut registry,
+        "provider_queue_size_bytes",
+        "Bytes on disk of the queue's events",
+    );
+    bytes.set(&[], status.provider.bytes.map(number));
     health(&mut registry, status);
     subscribers(&mut registry, &status.subscribers);
     tables(&mut registry, &status.subscribers);
@@ -89,9 +59,7 @@ pub(super) fn text(status: &ReplayStatus, counted: &Counted) -> Result<String, s
             of_consumer.register(name, help, counter);
         }
     }
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
+    registry
 }
 
 /// The health as one number, and the kinds of the reasons. The texts of the reasons are in `/status` only, because they

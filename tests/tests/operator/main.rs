@@ -11,6 +11,7 @@ mod daemon;
 mod logs;
 mod packages;
 mod pooler;
+mod service;
 mod sessions;
 mod tls;
 mod trunkline;

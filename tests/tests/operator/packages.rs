@@ -38,8 +38,13 @@ fn packages(scratch: &Scratch) -> [String; 2] {
 #[test]
 fn u3_systemd_takes_the_units_and_restarts_none_for_a_wrong_config() {
     let scratch = Scratch::new();
-    for program in ["ticker", "replay"] {
-        let name = format!("trunkline-{program}.service");
+    for (program, several) in [
+        ("ticker", ""),
+        ("replay", ""),
+        ("ticker", "@"),
+        ("replay", "@"),
+    ] {
+        let name = format!("trunkline-{program}{several}.service");
         let text = std::fs::read_to_string(repository("etc/systemd").join(&name)).unwrap();
         assert!(
             !text.lines().any(|line| line.starts_with("ExecStartPre")),
@@ -50,6 +55,8 @@ fn u3_systemd_takes_the_units_and_restarts_none_for_a_wrong_config() {
             "RuntimeDirectory=trunkline",
             "LogsDirectory=trunkline",
             "RestartPreventExitStatus=2 5",
+            "Type=notify",
+            "WatchdogSec=60",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} in {text}");
         }
@@ -66,6 +73,31 @@ fn u3_systemd_takes_the_units_and_restarts_none_for_a_wrong_config() {
         .ok();
         assert_eq!(said.stderr, "");
     }
+}
+
+#[test]
+fn alerts_fire_when_they_should_and_only_then() {
+    let rules = repository("etc/prometheus/trunkline.rules.yml");
+    run(Command::new("promtool")
+        .args(["check", "rules"])
+        .arg(&rules))
+    .ok();
+    let cases =
+        std::fs::read_to_string(repository("tests/tests/operator/alerts.test.yml")).unwrap();
+    let scratch = Scratch::new();
+    let cases = scratch.file(
+        "alerts.yml",
+        &cases.replace("RULES", rules.to_str().unwrap()),
+    );
+    run(Command::new("promtool").args(["test", "rules"]).arg(cases)).ok();
+    let board = std::fs::read_to_string(repository("etc/grafana/trunkline.json")).unwrap();
+    let board: serde_json::Value = serde_json::from_str(&board).unwrap();
+    let panels = board["panels"].as_array().unwrap();
+    let ids: std::collections::BTreeSet<u64> = panels
+        .iter()
+        .map(|one| one["id"].as_u64().unwrap())
+        .collect();
+    assert_eq!(ids.len(), panels.len(), "{board}");
 }
 
 #[test]

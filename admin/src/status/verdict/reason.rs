@@ -106,7 +106,8 @@ pub struct Reason {
 }
 
 impl Reason {
-    pub(super) fn new(
+    /// A reason without advice.
+    pub fn new(
         severity: Severity,
         kind: ReasonKind,
         subject: &str,
@@ -121,7 +122,8 @@ impl Reason {
         }
     }
 
-    pub(super) fn advised(self, advice: impl Into<String>) -> Reason {
+    /// The same reason with advice.
+    pub fn advised(self, advice: impl Into<String>) -> Reason {
         self.advised_if(Some(advice.into()))
     }
 

@@ -178,6 +178,14 @@ fn prometheus_gets_gauges_and_a_wrong_call_is_unknown_not_critical() {
         check(config, args).code(3).says(&[word]);
     };
     wrong(&["tickers"], "tickers");
+    // Ranges as of Nagios' plugins, and in the numbers behind the bar.
+    check(config, &["size", "--critical", "@1:"]).code(2);
+    check(config, &["size", "--warning", "~:1", "--crit", "~:"]).code(1);
+    let ranged = check(config, &["size", "--warn", "1:", "--crit", "@0:1"])
+        .ok()
+        .stdout;
+    assert!(ranged.contains(";1:;@1"), "{ranged}");
+    wrong(&["size", "--warn", "20:10"], "begins above its end");
     wrong(&["--warn", "1"], "one check");
     wrong(&["ticker", "size", "--warn", "1"], "one check");
     wrong(&["ticker", "--warn=-1"], "0 or more");

@@ -235,4 +235,25 @@ fn a_watched_status_is_printed_again_until_it_is_stopped() {
         .arg(&config)
         .args(["status", "--watch", "0"]))
     .code(2);
+
+    // Nobody reads it any more.
+    let line = format!(
+        "{} -c {} status --watch 1",
+        trunkline().get_program().display(),
+        config.display()
+    );
+    run(Command::new("bash").args(["-c", &format!("set -o pipefail; {line} | head -n 1")])).ok();
+    // On a terminal each picture takes the place of the one before, and Ctrl-C ends it in order.
+    let line =
+        format!("stty cols 30 rows 10; timeout --foreground --preserve-status -s INT 4 {line}");
+    let shown = run(Command::new("script").args(["-qec", &line, "/dev/null"]))
+        .ok()
+        .stdout;
+    assert!(shown.matches("\u{1b}[H").count() >= 2, "{shown:?}");
+    assert_eq!(shown.matches("\u{1b}[H\u{1b}[J").count(), 1, "{shown:?}");
+    assert!(shown.ends_with("\u{1b}[J\u{1b}[?2026l"), "{shown:?}");
+    assert!(
+        shown.contains("ticker t: not running on this \u{1b}[K"),
+        "{shown:?}"
+    );
 }

@@ -22,12 +22,6 @@ use tracing::{error, warn};
 /// The most connections at a time, if there are many descriptors: enough for a few scrapers and browsers.
 const MOST_CONNECTIONS: u64 = 64;
 
-/// Descriptors that are kept for everything else: standard streams, log, runtime, sessions on the provider.
-const KEPT: u64 = 64;
-
-/// Descriptors that are kept for each subscriber beside its copies, which take two each.
-const KEPT_PER_SUBSCRIBER: u64 = 8;
-
 /// The most bytes of a request's head, which needs only a line and a few headers.
 const HEAD_BYTES: usize = 16 << 10;
 
@@ -46,13 +40,8 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// The limits of a process that may open `open_files` descriptors, for a job with so many subscribers, each with
-    /// so many copies at a time.
-    pub(super) fn of(open_files: u64, subscribers: usize, copies: usize) -> Limits {
-        let of_subscriber = KEPT_PER_SUBSCRIBER.saturating_add((copies as u64).saturating_mul(2));
-        let kept = of_subscriber
-            .saturating_mul(subscribers as u64)
-            .saturating_add(KEPT);
+    /// The limits of a process that may open `open_files` descriptors, and keeps so many of them for other things.
+    pub(super) fn of(open_files: u64, kept: u64) -> Limits {
         let left = open_files.saturating_sub(kept).clamp(1, MOST_CONNECTIONS);
         Limits {
             connections: usize::try_from(left).unwrap_or(1),
@@ -220,8 +209,8 @@ mod tests {
 
     #[test]
     fn a6_descriptors_are_kept_for_the_databases() {
-        assert_eq!(Limits::of(1 << 20, 1, 4).connections, 64);
-        assert_eq!(Limits::of(100, 1, 4).connections, 20);
-        assert_eq!(Limits::of(50, 8, 4).connections, 1);
+        assert_eq!(Limits::of(1 << 20, 80).connections, 64);
+        assert_eq!(Limits::of(100, 80).connections, 20);
+        assert_eq!(Limits::of(50, 80).connections, 1);
     }
 }
