@@ -7,6 +7,7 @@
 )]
 
 mod cut_off;
+mod dead_link;
 mod haproxy;
 mod heartbeat;
 mod iptables;
