@@ -12,7 +12,9 @@
 --                failed: error says why, and a person must act; waiting: it is executed as soon as what error names is over;
 --                wanted: a person has asked to try again
 --   queue        the queue that it went into, or came from
---   consumer     the consumer that it came to; null: it was executed here first
+--   consumer     the consumer that it came to, whose state this is; empty: it was executed here first. What is done in a
+--                database is done for all of its consumers
+--   is_passed    the consumer's position is behind it, although it is not over
 --   tick_id      a tick at which all changes before it of the tables that it touches were committed, and none after; null:
 --                not known
 --   tables       the tables of the log that it touches: [{"schema", "name", "oid"}, ...]
@@ -27,7 +29,8 @@ create table trunkline.script (
     state       text        not null
         check (state in ('done', 'ignored', 'skipped', 'failed', 'waiting', 'wanted')),
     queue       text        not null,
-    consumer    text,
+    consumer    text        not null default '',
+    is_passed   boolean     not null default false,
     tick_id     bigint,
     tables      jsonb       not null default '[]',
     made        jsonb       not null default '[]',
@@ -37,8 +40,25 @@ create table trunkline.script (
     told_by     text,
     noted_at    timestamptz not null default clock_timestamp(),
     changed_at  timestamptz not null default clock_timestamp(),
-    unique (script_id, digest),
+    unique (consumer, script_id, digest),
     check ((error is null) = (advice is null) and (state <> 'failed' or error is not null))
 );
 create index script_open on trunkline.script (consumer) where state in ('failed', 'waiting', 'wanted');
 revoke all on table trunkline.script from public;
+
+-- Table trunkline.script_log: the scripts that queues of this database have the events of. Whoever may write events may not
+-- write here, so an event without its row is not believed.
+--
+--   queue, script_id, digest   the queue and the script
+--   txid         the transaction that has logged it: a snapshot that shows it has what the script did
+--   tick_id, tables            as its event has them
+create table trunkline.script_log (
+    queue       text        not null,
+    script_id   text        not null,
+    digest      text        not null,
+    txid        bigint      not null default txid_current(),
+    tick_id     bigint,
+    tables      jsonb       not null,
+    primary key (queue, script_id, digest)
+);
+revoke all on table trunkline.script_log from public;

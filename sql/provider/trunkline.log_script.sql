@@ -125,7 +125,7 @@ revoke all on function trunkline.script_tick(text) from public;
 --
 -- Errors: 0A000 the script has written rows of captured tables. Each subscriber would write them twice: as rows, and by
 --         the script, and where values are made (now(), a sequence) both would be others.
--- Tables: reads queue; deletes and inserts events of this transaction.
+-- Tables: reads queue; deletes and inserts events of this transaction; writes script_log.
 create or replace function trunkline.put_script(
     i_queue text, i_after bigint, i_id text, i_digest text, i_body text, i_tick bigint, i_tables jsonb) returns void
 language plpgsql volatile security definer
@@ -163,6 +163,10 @@ begin
     execute v_current using 'trunkline.1.script'::text,
         jsonb_build_object('id', i_id, 'digest', i_digest, 'sql', i_body, 'tick', i_tick, 'tables', i_tables)::text,
         i_id, null::text, null::text, null::text;
+    insert into trunkline.script_log as l (queue, script_id, digest, tick_id, tables)
+    values (i_queue, i_id, i_digest, i_tick, i_tables)
+    on conflict (queue, script_id, digest) do update
+       set txid = excluded.txid, tick_id = excluded.tick_id, tables = excluded.tables;
     for v_event in
         select e.ev_type, e.ev_data, e.ev_extra1, e.ev_extra2, e.ev_extra3, e.ev_extra4
           from jsonb_array_elements(v_events) with ordinality a (event, place)
@@ -206,18 +210,42 @@ language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
     select s.number, s.script_id, s.digest, s.state, s.error, s.advice, s.executed_by, s.told_by, s.changed_at, s.made
-      from trunkline.script s where s.queue = i_queue and s.consumer is null order by s.number;
+      from trunkline.script s where s.queue = i_queue and s.consumer = '' order by s.number;
 $$;
 revoke all on function trunkline.scripts(text) from public;
 grant execute on function trunkline.scripts(text) to pgq_admin;
 
--- trunkline.knows_script(i_id, i_digest): whether this node has executed a script, or had it from another node. A reader
--- asks before it runs what an event says: who may write events may not write here. Tables: reads script. Users: pgq_admin.
-create or replace function trunkline.knows_script(i_id text, i_digest text) returns bool
+-- trunkline.knows_script(i_queue, i_id, i_digest): whether this node has logged a script into a queue, as the one that has
+-- executed it first, or passed it on. A reader asks before it runs what an event says: who may write events may not write
+-- here. Tables: reads script_log. Users: pgq_admin.
+create or replace function trunkline.knows_script(i_queue text, i_id text, i_digest text) returns bool
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select exists (select from trunkline.script s where s.script_id = i_id and s.digest = i_digest);
+    select exists (select from trunkline.script_log l
+                    where l.queue = i_queue and l.script_id = i_id and l.digest = i_digest);
 $$;
-revoke all on function trunkline.knows_script(text, text) from public;
-grant execute on function trunkline.knows_script(text, text) to pgq_admin;
+revoke all on function trunkline.knows_script(text, text, text) from public;
+grant execute on function trunkline.knows_script(text, text, text) to pgq_admin;
+
+-- trunkline.logged_scripts(i_queue, i_tick): the scripts of a queue that the caller's snapshot shows. is_after: a tick does
+-- not show it, so who stands at the tick has not come to it; a tick that is unknown shows none. body: the text, where
+-- is_after. Tables: reads script_log, script, tick. Users: pgq_admin.
+create or replace function trunkline.logged_scripts(i_queue text, i_tick bigint)
+returns table (script_id text, digest text, tick_id bigint, tables jsonb, is_after bool, body text)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select l.script_id, l.digest, l.tick_id, l.tables, a.is_after,
+           case when a.is_after then (select max(s.body) from trunkline.script s
+                                       where s.script_id = l.script_id and s.digest = l.digest) end
+      from trunkline.script_log l
+     cross join lateral (
+           select not coalesce((select txid_visible_in_snapshot(l.txid, t.tick_snapshot)
+                                  from pgq.tick t join pgq.queue q on q.queue_id = t.tick_queue
+                                 where q.queue_name = i_queue and t.tick_id = i_tick), false) as is_after) a
+     where l.queue = i_queue
+     order by l.txid, l.script_id;
+$$;
+revoke all on function trunkline.logged_scripts(text, bigint) from public;
+grant execute on function trunkline.logged_scripts(text, bigint) to pgq_admin;

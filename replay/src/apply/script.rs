@@ -7,8 +7,10 @@
 use sql::{
     connect::SETUP,
     script::{
-        Script, log,
-        record::{self, State, Why},
+        Script,
+        logged::{self, LoggedScript},
+        needs,
+        record::{self, OpenScript, State, Why},
         statements::{self, Statement},
     },
     subscriber::session_role::SessionRole,
@@ -16,6 +18,10 @@ use sql::{
 
 use super::ApplyTx;
 use crate::trouble::Trouble;
+
+/// Who holds one of its tables for long keeps the subscriber for this long, and then its tables alone: the script is
+/// tried again between two batches. Readers of the tables wait behind it meanwhile.
+const LOCK_TIMEOUT: &str = "set local lock_timeout = '2s'";
 
 /// What a script may have changed in the session, and the settings do not say.
 const RESET: &str = "reset session authorization; reset role; reset all";
@@ -26,7 +32,7 @@ impl ApplyTx<'_> {
         &self,
         script: &Script,
     ) -> Result<Option<(State, Option<Why>)>, Trouble> {
-        Ok(record::state(&*self.applier.session, script).await?)
+        Ok(record::state(&*self.applier.session, &self.applier.consumer, script).await?)
     }
 
     /// The same, held until the transaction's end.
@@ -34,10 +40,50 @@ impl ApplyTx<'_> {
         &self,
         script: &Script,
     ) -> Result<Option<(State, Option<Why>)>, Trouble> {
-        Ok(record::hold(&*self.applier.session, script).await?)
+        Ok(record::hold(&*self.applier.session, &self.applier.consumer, script).await?)
     }
 
-    /// Executes a script. Everything before it is written first.
+    /// Whether it was executed in this database, for whichever consumer; no other one begins it until the transaction's
+    /// end.
+    pub(crate) async fn script_is_done_here(&self, script: &Script) -> Result<bool, Trouble> {
+        Ok(record::is_done_here(&*self.applier.session, script).await?)
+    }
+
+    /// The consumer's scripts that are not over, in order.
+    pub(crate) async fn open_scripts(&self) -> Result<Vec<OpenScript>, Trouble> {
+        Ok(record::open(&*self.applier.session, &self.applier.consumer).await?)
+    }
+
+    /// Gives a script that is not over the names that it has at another provider, if that has logged it.
+    pub(crate) async fn translate_script(
+        &self,
+        open: &OpenScript,
+        there: Option<&LoggedScript>,
+        why: &Why,
+    ) -> Result<(), Trouble> {
+        let consumer = &self.applier.consumer;
+        Ok(record::translate(&*self.applier.session, consumer, (open, there), why).await?)
+    }
+
+    /// Notes that the position goes past a script that is not over, in the transaction that moves the position.
+    pub(crate) async fn pass_script(&self, script: &Script) -> Result<(), Trouble> {
+        Ok(record::pass(&*self.applier.session, &self.applier.consumer, script).await?)
+    }
+
+    /// The same of a script that nothing was noted of before: it waits.
+    pub(crate) async fn leave_script(
+        &self,
+        queue: &str,
+        script: &Script,
+        why: &Why,
+    ) -> Result<(), Trouble> {
+        let of = (queue, self.applier.consumer.as_str());
+        let session = &*self.applier.session;
+        record::note(session, of, script, State::Waiting, Some(why)).await?;
+        self.pass_script(script).await
+    }
+
+    /// Executes a script, with everything before it written.
     ///
     /// # Errors
     /// The trouble of the statement that failed; the transaction is then of no use.
@@ -51,9 +97,12 @@ impl ApplyTx<'_> {
             self.set("set local session_replication_role = origin")
                 .await?;
         }
+        self.set(LOCK_TIMEOUT).await?;
         for statement in &cut {
             self.run_statement(script, statement).await?;
         }
+        // Else they would fail at the commit, where nobody knows that they are the script's.
+        self.set("set constraints all immediate").await?;
         let settings = self.applier.session_role.for_session();
         self.set(RESET).await?;
         self.set(SETUP).await?;
@@ -96,7 +145,7 @@ impl ApplyTx<'_> {
 
     /// A number that all that the transaction logs from here on is above, in a queue of this database.
     pub(crate) async fn script_mark(&self, queue: &str) -> Result<i64, Trouble> {
-        Ok(log::mark(&*self.applier.session, queue).await?)
+        Ok(logged::mark(&*self.applier.session, queue).await?)
     }
 
     /// Passes a script on, which the transaction has executed, to those who read a queue of this database.
@@ -109,10 +158,10 @@ impl ApplyTx<'_> {
         let session = &*self.applier.session;
         let here = Script {
             tick,
-            tables: log::touched(session, queue).await?,
+            tables: logged::touched(session, queue).await?,
             ..script.clone()
         };
-        Ok(log::pass_on(session, queue, &here, after).await?)
+        Ok(logged::pass_on(session, queue, &here, after).await?)
     }
 
     /// The first thing that a script needs and this database does not have, in words.
@@ -123,6 +172,6 @@ impl ApplyTx<'_> {
             source: anyhow::Error::new(bad),
         })?;
         let (session, consumer) = (&*self.applier.session, &self.applier.consumer);
-        Ok(record::unmet(session, consumer, &attributes).await?)
+        Ok(needs::unmet(session, consumer, &attributes).await?)
     }
 }

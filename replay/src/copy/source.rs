@@ -23,7 +23,7 @@ use sql::{
 use super::select::Select;
 use crate::{
     queue::batches,
-    subscriber::{above, shared::Subscription},
+    subscriber::{above, scripts::elsewhere, shared::Subscription},
     table::helper,
     trouble::Trouble,
 };
@@ -78,6 +78,14 @@ impl Source {
         };
         lock(&session, row).await?;
         let exported = copy::export_snapshot(&*session).await?;
+        if let Some(script) = elsewhere::shown_by_copy(sub, (&session, subscriber), row).await? {
+            return Err(Trouble::unfollowable(
+                &row.table,
+                format!("a copy would show what script {script} does, which is not over here"),
+                "see to the script: replay execute --list; the table is copied by itself then, or at once: \
+                 replay resume TABLE",
+            ));
+        }
         // Asked in the snapshot: the nodes whose rows it shows, and which may be others than a moment ago.
         let path = provider::path_of_rows(&*session, &sub.settings.queue).await?;
         above::take_in(sub, subscriber, &path)

@@ -149,7 +149,7 @@ impl<'a> BatchLoop<'a> {
             return Ok(());
         }
         let wanting = self.look().await?;
-        let stands = (self.position, self.in_sync.version, &self.in_sync.tables);
+        let stands = (self.position, self.in_sync.version);
         if !self.rests && scripts::at_border(self.sub, &mut self.applier, stands).await? {
             return Err(Trouble::Stale);
         }

@@ -1,7 +1,8 @@
 //! Scripts of DDL that go through a queue: their texts and events here (pure), and where they are recorded.
 
 pub mod attributes;
-pub mod log;
+pub mod logged;
+pub mod needs;
 pub mod record;
 pub mod statements;
 

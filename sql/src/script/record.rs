@@ -2,8 +2,13 @@
 
 use tokio_postgres::{GenericClient, Row};
 
-use super::{Made, Script, Touched, attributes::Attribute};
-use crate::{error::Error, name::TableName};
+use super::{Made, Script, Touched, logged::LoggedScript};
+use crate::{
+    error::Error,
+    install::ownership::{Schema, relation_exists},
+    name::TableName,
+    queue::tick::{Epoch, TickId},
+};
 
 /// How far a script is in a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +104,10 @@ pub struct OpenScript {
     pub script: Script,
     /// Why it is not over.
     pub why: Option<Why>,
+    /// The consumer's position is behind it.
+    pub is_passed: bool,
+    /// It is as it is since some seconds.
+    pub has_rested: bool,
 }
 
 const COLUMNS: &str = "number, script_id, digest, state, error, advice, executed_by, \
@@ -150,12 +159,14 @@ fn why(row: &Row, at: usize) -> Result<Option<Why>, tokio_postgres::Error> {
 /// transaction's end.
 pub async fn hold(
     client: &impl GenericClient,
+    consumer: &str,
     script: &Script,
 ) -> Result<Option<(State, Option<Why>)>, Error> {
     let row = client
         .query_opt(
-            "select state, error, advice from trunkline.script where script_id = $1 and digest = $2 for update",
-            &[&script.id, &script.digest],
+            "select state, error, advice from trunkline.script \
+              where consumer = $3 and script_id = $1 and digest = $2 for update",
+            &[&script.id, &script.digest, &consumer],
         )
         .await
         .map_err(failed())?;
@@ -170,12 +181,13 @@ pub async fn hold(
 /// The state of a script, read without a lock; none: it did not come yet.
 pub async fn state(
     client: &impl GenericClient,
+    consumer: &str,
     script: &Script,
 ) -> Result<Option<(State, Option<Why>)>, Error> {
     let row = client
         .query_opt(
-            "select state, error, advice from trunkline.script where script_id = $1 and digest = $2",
-            &[&script.id, &script.digest],
+            "select state, error, advice from trunkline.script where consumer = $3 and script_id = $1 and digest = $2",
+            &[&script.id, &script.digest, &consumer],
         )
         .await
         .map_err(failed())?;
@@ -185,6 +197,118 @@ pub async fn state(
         State::parse(&state)?,
         why(&row, 1).map_err(failed())?,
     )))
+}
+
+/// Whether the script was executed in this database, for whichever consumer. Two consumers that come to a script at
+/// once wait for each other here, until the transaction's end.
+pub async fn is_done_here(client: &impl GenericClient, script: &Script) -> Result<bool, Error> {
+    client
+        .execute(
+            "select pg_advisory_xact_lock(hashtext('trunkline.script'), hashtext($1))",
+            &[&script.id],
+        )
+        .await
+        .map_err(Error::database("wait for another consumer's script"))?;
+    client
+        .query_one(
+            "select exists (select from trunkline.script where script_id = $1 and digest = $2 and state = 'done')",
+            &[&script.id, &script.digest],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(failed())
+}
+
+/// Notes that a consumer's position goes past a script that is not over, in the transaction that moves the position.
+pub async fn pass(
+    client: &impl GenericClient,
+    consumer: &str,
+    script: &Script,
+) -> Result<(), Error> {
+    client
+        .execute(
+            "update trunkline.script set is_passed = true \
+              where consumer = $1 and script_id = $2 and digest = $3 and not is_passed",
+            &[&consumer, &script.id, &script.digest],
+        )
+        .await
+        .map(|_| ())
+        .map_err(Error::database("note that a script was passed"))
+}
+
+/// Gives an open script the names that another provider has for it; what that one does not know, fails for a person.
+pub async fn translate(
+    client: &impl GenericClient,
+    consumer: &str,
+    (open, there): (&OpenScript, Option<&LoggedScript>),
+    why: &Why,
+) -> Result<(), Error> {
+    let (tick, tables, state, why, is_passed) = match there {
+        Some(there) => {
+            let is_passed = there.after.is_none();
+            (
+                there.tick,
+                &there.tables,
+                open.state,
+                open.why.as_ref(),
+                is_passed,
+            )
+        }
+        None => (
+            None,
+            &open.script.tables,
+            State::Failed,
+            Some(why),
+            open.is_passed,
+        ),
+    };
+    let tables =
+        serde_json::to_string(tables).map_err(|error| Error::Unexpected(error.to_string()))?;
+    let (error, advice) = (why.map(|why| &why.error), why.map(|why| &why.advice));
+    client
+        .execute(
+            "update trunkline.script set tick_id = $2, tables = $3::text::jsonb, state = $4, error = $5, advice = $6, \
+                 is_passed = $8, changed_at = clock_timestamp() \
+              where number = $1 and consumer = $7",
+            &[&open.number, &tick, &tables, &state.as_str(), &error, &advice, &consumer, &is_passed],
+        )
+        .await
+        .map(|_| ())
+        .map_err(Error::database("give a script the new provider's names"))
+}
+
+/// The other consumers of this database that read a queue with this identity, and the ticks that they stand at.
+pub async fn beside(
+    client: &impl GenericClient,
+    consumer: &str,
+    epoch: Epoch,
+) -> Result<Vec<(String, TickId)>, Error> {
+    let rows = client
+        .query(
+            "select consumer, tick_id from trunkline.position where consumer <> $1 and epoch = $2 order by consumer",
+            &[&consumer, &epoch.0],
+        )
+        .await
+        .map_err(failed())?;
+    let read = |row: &Row| Ok((row.try_get(0)?, TickId(row.try_get(1)?)));
+    let read: Result<_, tokio_postgres::Error> = rows.iter().map(read).collect();
+    read.map_err(failed())
+}
+
+/// Forgets the scripts of a consumer that are not over: the consumer ends. What was executed stays known.
+pub async fn forget_open(client: &impl GenericClient, consumer: &str) -> Result<(), Error> {
+    // An older install has no such table.
+    if !relation_exists(client, Schema::Trunkline, "script").await? {
+        return Ok(());
+    }
+    client
+        .execute(
+            "delete from trunkline.script where consumer = $1 and state in ('failed', 'waiting', 'wanted')",
+            &[&consumer],
+        )
+        .await
+        .map(|_| ())
+        .map_err(Error::database("forget the scripts of a consumer"))
 }
 
 /// Whether another script of the same name was executed here.
@@ -206,7 +330,8 @@ pub async fn other_text_is_done(
 pub async fn open(client: &impl GenericClient, consumer: &str) -> Result<Vec<OpenScript>, Error> {
     let rows = client
         .query(
-            "select number, state, script_id, digest, body, tick_id, tables::text, error, advice from trunkline.script \
+            "select number, state, script_id, digest, body, tick_id, tables::text, error, advice, is_passed, \
+                    changed_at < clock_timestamp() - interval '10 seconds' from trunkline.script \
               where consumer = $1 and state in ('failed', 'waiting', 'wanted') order by number",
             &[&consumer],
         )
@@ -232,6 +357,8 @@ fn open_script(row: &Row) -> Result<OpenScript, Error> {
                 tables,
             },
             why: why(row, 7)?,
+            is_passed: row.try_get(9)?,
+            has_rested: row.try_get(10)?,
         })
     };
     let open = read().map_err(failed())?;
@@ -257,7 +384,7 @@ pub async fn note(
             "insert into trunkline.script as s (script_id, digest, body, state, queue, consumer, tick_id, tables, \
                  error, advice) \
              values ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10) \
-             on conflict (script_id, digest) do update \
+             on conflict (consumer, script_id, digest) do update \
                 set state = excluded.state, error = excluded.error, advice = excluded.advice, \
                     changed_at = clock_timestamp() \
               where s.state in ('failed', 'waiting', 'wanted')",
@@ -279,9 +406,11 @@ pub async fn note(
     Ok(noted == 1)
 }
 
-/// Asks for another try of a script that failed or waits, or drops it. Gives how many scripts of that name there were.
+/// Asks for another try of a consumer's script that failed or waits, or drops it. Gives how many scripts of that name
+/// there were.
 pub async fn ask(
     client: &impl GenericClient,
+    consumer: &str,
     id: &str,
     state: State,
     told_by: Option<&str>,
@@ -290,8 +419,8 @@ pub async fn ask(
         .execute(
             "update trunkline.script set state = $2, told_by = $3, executed_by = session_user, \
                     changed_at = clock_timestamp() \
-              where script_id = $1 and state in ('failed', 'waiting', 'wanted')",
-            &[&id, &state.as_str(), &told_by],
+              where script_id = $1 and consumer = $4 and state in ('failed', 'waiting', 'wanted')",
+            &[&id, &state.as_str(), &told_by, &consumer],
         )
         .await
         .map_err(Error::database("note what becomes of a script"))
@@ -319,81 +448,4 @@ pub async fn of_provider(client: &impl GenericClient, queue: &str) -> Result<Vec
         .await
         .map_err(failed())?;
     rows.iter().map(record).collect()
-}
-
-/// The first attribute that does not hold on a subscriber, in words; none: all hold.
-pub async fn unmet(
-    client: &impl GenericClient,
-    consumer: &str,
-    attributes: &[Attribute],
-) -> Result<Option<String>, Error> {
-    for attribute in attributes {
-        let (sql, schema, name, what) = question(attribute);
-        let arguments = if let Attribute::NeedFunction(_, arguments) = attribute {
-            *arguments
-        } else {
-            None
-        };
-        let holds: bool = client
-            .query_one(sql, &[&schema, &name, &consumer, &arguments])
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(Error::database("look for what a script needs"))?;
-        if !holds {
-            let full = if schema.is_empty() {
-                name.to_owned()
-            } else {
-                TableName::new(schema, name).to_string()
-            };
-            return Ok(Some(format!("{what} {full} is not here")));
-        }
-    }
-    Ok(None)
-}
-
-/// Asks for a relation of some kinds. Every question takes schema, name, consumer and number of arguments.
-macro_rules! relation {
-    ($kinds:literal) => {
-        concat!(
-            "select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-              where n.nspname = $1 and c.relname = $2 and c.relkind in (",
-            $kinds,
-            ")) and coalesce($3::text, '') is not null and coalesce($4::int2, 0) is not null"
-        )
-    };
-}
-
-fn question(attribute: &Attribute) -> (&'static str, &str, &str, &'static str) {
-    const LOCAL: &str = "select exists (select from trunkline.table_state s \
-         where s.schema_name = $1 and s.table_name = $2 and s.consumer = $3) and coalesce($4::int2, 0) is not null";
-    const SEQUENCE: &str = "select exists (select from trunkline.sequence_state s \
-         where s.schema_name = $1 and s.sequence_name = $2 and s.consumer = $3) and coalesce($4::int2, 0) is not null";
-    const DESTINATION: &str = "select exists (select from trunkline.table_state s \
-          join pg_catalog.pg_class c on c.relname = coalesce(s.target_name, s.name_now, s.table_name) \
-          join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-               and n.nspname = coalesce(s.target_schema, s.schema_now, s.schema_name) \
-         where s.schema_name = $1 and s.table_name = $2 and s.consumer = $3) and coalesce($4::int2, 0) is not null";
-    const SCHEMA: &str = "select exists (select from pg_catalog.pg_namespace n where n.nspname = $2) \
-         and $1::text is not null and coalesce($3::text, '') is not null and coalesce($4::int2, 0) is not null";
-    const FUNCTION: &str = "select exists (select from pg_catalog.pg_proc p \
-          join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
-         where n.nspname = $1 and p.proname = $2 and ($4::int2 is null or p.pronargs = $4::int2)) \
-         and coalesce($3::text, '') is not null";
-    match attribute {
-        Attribute::LocalTable(one) => (LOCAL, &one.schema, &one.name, "replicated table"),
-        Attribute::LocalSequence(one) => (
-            SEQUENCE,
-            &one.schema,
-            &one.name,
-            "sequence that is carried over,",
-        ),
-        Attribute::LocalDestination(one) => {
-            (DESTINATION, &one.schema, &one.name, "destination of table")
-        }
-        Attribute::NeedTable(one) => (relation!("'r', 'p', 'f'"), &one.schema, &one.name, "table"),
-        Attribute::NeedSequence(one) => (relation!("'S'"), &one.schema, &one.name, "sequence"),
-        Attribute::NeedView(one) => (relation!("'v', 'm'"), &one.schema, &one.name, "view"),
-        Attribute::NeedSchema(one) => (SCHEMA, "", one, "schema"),
-        Attribute::NeedFunction(one, _) => (FUNCTION, &one.schema, &one.name, "function"),
-    }
 }

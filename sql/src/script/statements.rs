@@ -52,6 +52,7 @@ const IN_TRANSACTION: &str =
     "cannot run in a transaction, and a script is one: run it by hand on each side";
 const TRANSACTION: &str =
     "begins or ends a transaction, and a script is one by itself: leave it out";
+const OF_SESSION: &str = "takes from the session what it needs behind the script: leave it out";
 const OF_CLIENT: &str = "reads or writes data of the client, which a script has not";
 
 /// The statements of a script.
@@ -86,6 +87,7 @@ fn refuse(statement: &Statement<'_>) -> Result<(), BadScript> {
         | ("ALTER", "SYSTEM" | "SUBSCRIPTION")
         | ("REINDEX", "DATABASE" | "SYSTEM" | "SCHEMA")
         | ("DISCARD", _) => IN_TRANSACTION,
+        ("DEALLOCATE", _) => OF_SESSION,
         ("ALTER", "DATABASE") if has("TABLESPACE") => IN_TRANSACTION,
         ("CLUSTER", "") => IN_TRANSACTION,
         ("CREATE" | "DROP" | "REINDEX" | "ALTER", _) if has("CONCURRENTLY") => IN_TRANSACTION,
@@ -157,7 +159,8 @@ impl<'a> Cutter<'a> {
     fn skip_comment(&mut self) -> Result<bool, BadScript> {
         let rest = self.rest();
         if rest.starts_with("--") {
-            self.at += rest.find('\n').unwrap_or(rest.len());
+            // The server ends a comment at either of them.
+            self.at += rest.find(['\n', '\r']).unwrap_or(rest.len());
             return Ok(true);
         }
         if !rest.starts_with("/*") {
@@ -356,6 +359,8 @@ mod tests {
             ),
             ("select 1;\n\\i x.sql", "line 2: \\i is a command of psql"),
             ("cluster", "CLUSTER"),
+            ("deallocate all", "DEALLOCATE ALL takes from the session"),
+            ("select 1; -- a\rcommit", "COMMIT"),
         ] {
             let error = statements(script).unwrap_err().to_string();
             assert!(error.contains(named), "{script}: {error}");

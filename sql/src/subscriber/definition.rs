@@ -116,7 +116,7 @@ pub async fn relay_refusal(
 
 /// Whether capture in this database, if there is any, has this function, as in `trunkline.log_own(text, oid)`: it may
 /// be older than replay.
-pub(super) async fn has_function(
+pub(crate) async fn has_function(
     client: &impl GenericClient,
     function: &str,
 ) -> Result<bool, Error> {

@@ -11,6 +11,7 @@ use crate::error::{Error, column};
 use crate::install::ownership::{Schema, relation_exists};
 use crate::queue::lineage::Lineage;
 use crate::queue::tick::{Epoch, Tick, TickId, TickTag};
+use crate::script::record;
 
 /// A place in the history of a queue. The epoch tells one queue from another of the same
 /// name, the tag one tick from another of the same number.
@@ -184,6 +185,7 @@ pub async fn consumers(client: &impl GenericClient) -> Result<Vec<String>, Error
 
 /// Forgets a consumer that has no tables, with its sequences and conflicts.
 pub async fn remove(client: &impl GenericClient, consumer: &str) -> Result<(), Error> {
+    record::forget_open(client, consumer).await?;
     client
         .execute(
             "with s as (delete from trunkline.sequence_state where consumer = $1), \

@@ -327,6 +327,40 @@ fn a_script_that_fails_on_a_subscriber_parks_the_tables_that_it_touches_until_it
     replication.sync();
     replication.assert_same();
 
+    // A copy that would show a script which is not over waits for it: the script would run on top of the copy. A limit
+    // of the script's own is its failure, and not the subscriber's.
+    let times = "set local statement_timeout = '5s'; select public.slow(); \
+        alter table public.t alter x type bigint using x * 100";
+    replication.on_provider("create function slow() returns void language sql as 'select'");
+    replication
+        .on_subscriber("create function slow() returns void language sql as 'select pg_sleep(9)'");
+    execute(&replication, "times.sql", times, &[]).ok();
+    wait_state(&replication, "times.sql", "failed");
+    replication.replay.run(&["resync", "public.t"]).ok();
+    replication.wait_parked(
+        "public.t",
+        &["a copy would show what script times.sql does"],
+    );
+    replication
+        .on_subscriber("create or replace function slow() returns void language sql as 'select'");
+    // Who holds a lock of a table holds its script, and nothing else.
+    let sql = "lock table t in access share mode";
+    let holder = Session::holding(&replication.subscribers[0], replication.db(), sql);
+    replication
+        .replay
+        .run(&["execute", "--retry", "times.sql"])
+        .ok();
+    wait_state(&replication, "times.sql", "waiting");
+    replication.on_provider("insert into u values (100, 100)");
+    wait_until("the other tables to go on", SOON, || {
+        replication.on_subscriber("select count(*) from u where id = 100") == "1"
+    });
+    drop(holder);
+    wait_state(&replication, "times.sql", "done");
+    replication.wait_ok();
+    replication.sync();
+    replication.assert_same();
+
     // One that was done by hand is skipped; one that touches no table of the job stops the subscriber.
     replication.on_subscriber("alter table t add column y int");
     execute(

@@ -40,7 +40,7 @@ pub(super) async fn wait(
         let opened = Opened::of(job, one).await?;
         for script in scripts {
             loop {
-                match record::state(&*opened.session, script).await? {
+                match record::state(&*opened.session, &one.consumer, script).await? {
                     Some((State::Ignored, _)) => {
                         job.say(&format!("{}: is not for {}", script.id, label(one)))?;
                         break;

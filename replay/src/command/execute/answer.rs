@@ -6,7 +6,10 @@ use admin::{
 };
 use serde::Serialize;
 use sql::{
-    script::record::{self, Record, State},
+    script::{
+        logged,
+        record::{self, Record, State},
+    },
     subscriber::table_state,
 };
 
@@ -117,7 +120,20 @@ async fn ask(
         if open.is_empty() {
             continue;
         }
-        asked += record::ask(session, id, state, told_by().as_deref()).await?;
+        let further = logged::queues(session, &one.consumer).await?;
+        if let (State::Skipped, Some(queue)) = (state, further.first()) {
+            return Err(Failure::message(
+                Exit::Failed,
+                format!(
+                    "nothing was done: {} passes scripts on into queue {queue}, and who reads it would not get {id}",
+                    label(one)
+                ),
+            )
+            .with_hint(format!(
+                "make room for it (undo by hand what keeps it from being executed), and: replay execute --retry '{id}'"
+            )));
+        }
+        asked += record::ask(session, &one.consumer, id, state, told_by().as_deref()).await?;
         if state.is_over() {
             for row in opened.tables().await? {
                 if open

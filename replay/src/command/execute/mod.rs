@@ -6,7 +6,7 @@
 //! 3. Over a second session a tick is made: with the script's locks held, the tables that it touches stand there as it
 //!    found them.
 //! 4. `trunkline.log_script` records the script and logs it; then the commit. A kill before the commit leaves nothing,
-//!    one behind it nothing to do.
+//! one    behind it nothing to do.
 
 mod after;
 mod answer;
@@ -24,14 +24,14 @@ use sql::{
     name::TableName,
     script::{
         LONGEST, Script, digest,
-        log::{self, Logged},
+        logged::{self, Logged},
         record,
         statements::{self, Statement},
     },
 };
 use tokio_postgres::error::SqlState;
 
-use super::{Job, told_by, wait};
+use super::{Job, label, told_by, wait};
 
 /// The arguments of `execute`.
 #[derive(Debug, clap::Args)]
@@ -101,6 +101,9 @@ pub(crate) async fn run(job: &Job, args: &ExecuteArgs) -> Result<Exit, Failure> 
     }
     let provider = job.provider().await?;
     job.has_queue(&provider).await?;
+    if !args.provider_only {
+        warn_of_refusals(job)?;
+    }
     let mut executed = Vec::new();
     for read in &scripts {
         match execute(job, args, &provider, read).await {
@@ -119,6 +122,19 @@ pub(crate) async fn run(job: &Job, args: &ExecuteArgs) -> Result<Exit, Failure> 
         Some(limit) => after::wait(job, &executed, limit).await,
         None => Ok(Exit::Done),
     }
+}
+
+/// Says which subscribers will not execute scripts: the tables of theirs that one touches are parked there.
+fn warn_of_refusals(job: &Job) -> Result<(), Failure> {
+    for one in job.subscribers(None)? {
+        if !one.allow_execute.unwrap_or(job.config.allow_execute) {
+            eprintln!(
+                "warning: {} has allow_execute = false: it executes no script, and parks its tables that one touches",
+                label(one)
+            );
+        }
+    }
+    Ok(())
 }
 
 fn read_files(args: &ExecuteArgs) -> Result<Vec<(PathBuf, String)>, Failure> {
@@ -233,11 +249,15 @@ async fn in_transaction(
         )
     })?;
     let millis = lock_timeout.as_millis().max(1);
+    // Opened before the script has locks: to connect may take long.
+    let ticking = job.provider().await?;
+    let limited = ticking.batch_execute("set statement_timeout = '10s'").await;
+    limited.map_err(failed("could not prepare the session".into()))?;
     say(&format!(
         "begin isolation level read committed read write; set local lock_timeout = {millis}"
     ))
     .await?;
-    let begun = log::begin(&**provider, job.queue(), &script.id, &script.digest).await;
+    let begun = logged::begin(&**provider, job.queue(), &script.id, &script.digest).await;
     let after = begun.map_err(failed("could not begin".into()))?;
     let before = if args.add {
         relations(provider, &[]).await?
@@ -259,10 +279,13 @@ async fn in_transaction(
         Vec::new()
     };
     let made: Vec<(String, TableName)> = made.into_iter().map(|one| (one.kind, one.name)).collect();
-    let tables = log::touched(&**provider, job.queue()).await?;
+    let tables = logged::touched(&**provider, job.queue()).await?;
     let tick = match args.provider_only {
         true => None,
-        false => log::tick(&*job.provider().await?, job.queue()).await?,
+        false => {
+            let tick = logged::tick(&*ticking, job.queue()).await?;
+            Some(tick.ok_or_else(|| no_tick(&script.id, job.queue()))?)
+        }
     };
     let script = Script {
         tick,
@@ -276,7 +299,7 @@ async fn in_transaction(
         told_by: told_by.as_deref(),
         for_subscribers: !args.provider_only,
     };
-    let done = log::log(&**provider, job.queue(), &script, logged).await;
+    let done = logged::log(&**provider, job.queue(), &script, logged).await;
     done.map_err(|error| not_executed(&script.id, "could not log it".into(), error))?;
     let committed = provider.batch_execute("commit").await;
     committed.map_err(|error| {
@@ -288,6 +311,15 @@ async fn in_transaction(
         }
     })?;
     Ok(script)
+}
+
+/// Without a tick nobody could tell where the tables stand that a script touches.
+fn no_tick(id: &str, queue: &str) -> Failure {
+    Failure::message(
+        Exit::Failed,
+        format!("{id}: nothing was executed: queue {queue} makes no ticks now"),
+    )
+    .with_hint("it is paused, or another program makes its ticks: have the ticker make them, and try again")
 }
 
 /// The failure of a script that has changed nothing.

@@ -48,9 +48,10 @@ use self::{
     plan::{NewUpstream, OwnPlace},
     states::Unmendable,
 };
-use super::{followed::Followed, sequences::Sequences, shared::Subscription};
+use super::{followed::Followed, scripts::elsewhere, sequences::Sequences, shared::Subscription};
 use crate::{
     apply::{Applier, MoveTold},
+    batch::{Barrier, End},
     queue::{batches::Queue, track::OffTrack},
     reading::parts::{PartSizes, Parts},
     table::helper,
@@ -353,6 +354,8 @@ impl Hopping<'_> {
         let ok = rows.into_iter().filter(|row| row.stand == Stand::Ok);
         followed.replace(ok.cloned());
         let mut tx = applier.begin().await?;
+        let to = self.way.to();
+        elsewhere::translate(self.sub, &self.provider, &tx, to.position.tick.id).await?;
         let mut path = NodePath::default();
         if let Some(until) = &self.way.until {
             let session = self.sub.provider_session(Purpose::Queue).await?;
@@ -383,9 +386,15 @@ impl Hopping<'_> {
                 if let Err(trouble) = followed.write(&mut tx, &part, batch.to.id).await {
                     return TryEnd::refused(trouble);
                 }
+                if let End::Before(Barrier::Script(script)) = &part.end {
+                    let writes = (&mut tx, &followed);
+                    let met = elsewhere::at_hop(self.sub, &self.provider, writes, script).await;
+                    if let Err(trouble) = met {
+                        return TryEnd::refused(trouble);
+                    }
+                }
             }
         }
-        let to = self.way.to();
         let tables = self.tables.iter();
         let tables = tables.map(|(was, is)| (was.clone(), followed.with_names(is)));
         let hop = Hop {

@@ -1,9 +1,15 @@
 //! A table with a copy applies its own events, in ever smaller steps, until it is level with
 //! the queue; then it asks the batch loop to take it over.
 
+use std::time::Duration;
+
 use sql::{
     connect::Purpose,
-    queue::lineage::NodePath,
+    queue::{
+        lineage::NodePath,
+        tick::{Epoch, TickId},
+    },
+    script::Script,
     subscriber::{
         position, repair_key,
         table_state::{self, Deed, Existing, Place, Stand, TableRow},
@@ -21,10 +27,13 @@ use crate::{
     apply::Applier,
     batch::BatchPart,
     copy::keys,
-    subscriber::{above, shared::Subscription},
+    subscriber::{above, scripts::elsewhere, shared::Subscription},
     table::helper,
     trouble::Trouble,
 };
+
+/// How often it is looked for a script that the batch loop is to come to.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Applies the table's events from its place on until it is level with the queue. A table that cannot go on is parked
 /// at its place.
@@ -47,6 +56,8 @@ struct CatchUp<'a> {
     stand: Stand,
     applier: Applier,
     own: OwnEvents<'a>,
+    /// The log that the table's place is in.
+    epoch: Epoch,
     /// The nodes that the last batch came from, which are stored.
     above: NodePath,
 }
@@ -84,6 +95,7 @@ impl<'a> CatchUp<'a> {
             stand: row.stand.clone(),
             applier,
             own,
+            epoch: stored.position.epoch,
             above: NodePath::default(),
         })
     }
@@ -113,7 +125,10 @@ impl<'a> CatchUp<'a> {
                 let mut tx = self.applier.begin().await?;
                 if let Err(trouble) = self.own.write(&mut tx, &batch).await {
                     tx.rollback().await?;
-                    self.up_to_script(trouble).await?;
+                    match self.own.take_unknown() {
+                        Some(script) => self.until_known(&script, batch.to.id).await?,
+                        None => self.up_to_script(trouble).await?,
+                    }
                     continue;
                 }
                 tx.commit_step(&self.row.table, &step).await?;
@@ -143,6 +158,19 @@ impl<'a> CatchUp<'a> {
         self.stand = step.to().clone();
         info!(table = %self.row.table, tick = self.place()?.tick.id.0, "table caught up");
         self.sub.wants_over(&self.row.table);
+        Ok(())
+    }
+
+    /// Waits until the batch loop has come to a script that the table's events have, which are known up to a tick.
+    async fn until_known(&self, script: &Script, to: TickId) -> Result<(), Trouble> {
+        let (sub, session) = (self.sub, self.applier.session());
+        let stands = (self.epoch, to);
+        while !elsewhere::is_known_by_now(sub, session, stands, script).await? {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = sub.stop.cancelled() => return Ok(()),
+            }
+        }
         Ok(())
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct OwnEvents<'a> {
     followed: Followed,
     /// The script that the last write has stopped at.
     stopped_by: Option<Script>,
+    /// The script that the last write has met, and that the subscriber does not know.
+    unknown: Option<Script>,
 }
 
 impl<'a> OwnEvents<'a> {
@@ -66,6 +68,7 @@ impl<'a> OwnEvents<'a> {
             chunk_bytes,
             followed,
             stopped_by: None,
+            unknown: None,
         })
     }
 
@@ -246,6 +249,7 @@ impl<'a> OwnEvents<'a> {
                         return Err(scripts::is_open(&self.row.table, script, why.as_ref()));
                     }
                     None => {
+                        self.unknown = Some(Script::clone(script));
                         return Err(Trouble::passing(
                             format!("table {} waits for script {}", self.row.table, script.id),
                             anyhow::anyhow!("the subscriber has not come to it yet"),
@@ -261,6 +265,11 @@ impl<'a> OwnEvents<'a> {
     /// not known.
     pub(crate) fn take_tick_before_script(&mut self) -> Option<TickId> {
         self.stopped_by.take()?.tick.map(TickId)
+    }
+
+    /// The script that the last write has met, and that the subscriber has not come to, or has gone past without it.
+    pub(crate) fn take_unknown(&mut self) -> Option<Script> {
+        self.unknown.take()
     }
 
     /// Writes a change set of the table, which is of no event, in the open transaction.

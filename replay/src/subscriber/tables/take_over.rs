@@ -11,7 +11,11 @@ use sql::{
 };
 
 use super::own_events::OwnEvents;
-use crate::{apply::Applier, subscriber::shared::Subscription, trouble::Trouble};
+use crate::{
+    apply::Applier,
+    subscriber::{scripts::elsewhere, shared::Subscription},
+    trouble::Trouble,
+};
 
 /// Takes over a table that is caught up to a tick at or before the loop's position. One transaction has the rows, the
 /// state `ok`, and the proof that neither the position nor the list of tables has changed.
@@ -39,7 +43,14 @@ pub(crate) async fn run(
             sub.refuse_circle(&batch.lineage.path)
                 .map_err(|trouble| trouble.at(&row.table))?;
             lineage.path = batch.lineage.path.clone();
-            own.write(&mut tx, &batch).await?;
+            if let Err(trouble) = own.write(&mut tx, &batch).await {
+                tx.rollback().await?;
+                if let Some(script) = own.take_unknown() {
+                    let stands = (position.epoch, batch.to.id);
+                    elsewhere::is_known_by_now(sub, applier.session(), stands, &script).await?;
+                }
+                return Err(trouble);
+            }
         }
     }
     let stay = Move {

@@ -1,10 +1,70 @@
-//! Scripts on the provider, and on a node that passes them on: functions of schema `trunkline`, each in the transaction
-//! that runs the script.
+//! The scripts of a node's own queue: what `replay execute` and a node that passes scripts on log there, and what who
+//! reads the queue asks of them.
 
 use tokio_postgres::GenericClient;
 
 use super::{Made, Script, Touched};
-use crate::{error::Error, name::TableName};
+use crate::{
+    error::Error, name::TableName, queue::tick::TickId, subscriber::definition::has_function,
+};
+
+fn failed() -> impl FnOnce(tokio_postgres::Error) -> Error {
+    Error::database("read the scripts of the queue")
+}
+
+/// A script as a node's own log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedScript {
+    /// Its name.
+    pub id: String,
+    /// SHA-256 of its text.
+    pub digest: String,
+    /// As [`Script::tick`].
+    pub tick: Option<i64>,
+    /// As [`Script::tables`].
+    pub tables: Vec<Touched>,
+    /// Who stands at the tick that was asked for has not come to it: its text then.
+    pub after: Option<String>,
+}
+
+/// The scripts of a node's queue that the session's snapshot shows; none of a node whose capture is older. Source:
+/// `trunkline.logged_scripts`.
+pub async fn logged(
+    client: &impl GenericClient,
+    queue: &str,
+    tick: TickId,
+) -> Result<Vec<LoggedScript>, Error> {
+    if !has_function(client, "trunkline.logged_scripts(text,bigint)").await? {
+        return Ok(Vec::new());
+    }
+    let rows = client
+        .query(
+            "select script_id, digest, tick_id, tables::text, is_after, body from trunkline.logged_scripts($1, $2)",
+            &[&queue, &tick.0],
+        )
+        .await
+        .map_err(failed())?;
+    let mut found = Vec::new();
+    for row in rows {
+        let read = || -> Result<_, tokio_postgres::Error> {
+            let (tables, is_after): (String, bool) = (row.try_get(3)?, row.try_get(4)?);
+            let body: Option<String> = row.try_get(5)?;
+            let one = LoggedScript {
+                id: row.try_get(0)?,
+                digest: row.try_get(1)?,
+                tick: row.try_get(2)?,
+                tables: Vec::new(),
+                after: is_after.then(|| body.unwrap_or_default()),
+            };
+            Ok((one, tables))
+        };
+        let (one, tables) = read().map_err(failed())?;
+        let tables = serde_json::from_str(&tables)
+            .map_err(|error| Error::Unexpected(format!("the tables of a script: {error}")))?;
+        found.push(LoggedScript { tables, ..one });
+    }
+    Ok(found)
+}
 
 /// Begins the transaction of a script on the provider, and gives a number that its events are above.
 /// Source: `trunkline.begin_script`.
@@ -32,9 +92,9 @@ pub async fn queues(client: &impl GenericClient, consumer: &str) -> Result<Vec<S
             &[&consumer],
         )
         .await
-        .map_err(Error::database("ask which queues a script goes on into"))?;
+        .map_err(failed())?;
     let names: Result<_, tokio_postgres::Error> = rows.iter().map(|row| row.try_get(0)).collect();
-    names.map_err(Error::database("ask which queues a script goes on into"))
+    names.map_err(failed())
 }
 
 /// A number that all later events of the queue are above. Source: `trunkline.script_mark`.
@@ -145,12 +205,16 @@ pub async fn pass_on(
         .map_err(Error::database("pass a script on"))
 }
 
-/// Whether a node has recorded a script. Source: `trunkline.knows_script`.
-pub async fn is_known(client: &impl GenericClient, script: &Script) -> Result<bool, Error> {
+/// Whether a node has logged a script into a queue. Source: `trunkline.knows_script`.
+pub async fn is_known(
+    client: &impl GenericClient,
+    queue: &str,
+    script: &Script,
+) -> Result<bool, Error> {
     client
         .query_one(
-            "select trunkline.knows_script($1, $2)",
-            &[&script.id, &script.digest],
+            "select trunkline.knows_script($1, $2, $3)",
+            &[&queue, &script.id, &script.digest],
         )
         .await
         .and_then(|row| row.try_get(0))
