@@ -342,7 +342,6 @@ fn pages_fit_every_width_and_theme_and_are_read_by_everybody() {
         let file = folder.path().join(format!("{name}.html"));
         // A file has no daemon that the script could ask.
         let text = page.into_string();
-        println!("{name}: {} bytes", text.len());
         let text = text.replace(SCRIPT, "");
         std::fs::write(&file, text).unwrap();
         for width in [360, 768, 1280] {

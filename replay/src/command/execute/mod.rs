@@ -6,7 +6,7 @@
 //! 3. Over a second session a tick is made: with the script's locks held, the tables that it touches stand there as it
 //!    found them.
 //! 4. `trunkline.log_script` records the script and logs it; then the commit. A kill before the commit leaves nothing,
-//! one    behind it nothing to do.
+//!    one behind it nothing to do.
 
 mod after;
 mod answer;

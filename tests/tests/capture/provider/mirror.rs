@@ -68,6 +68,7 @@ impl Provider {
                 self.marks.push((table, mark));
                 ("mark".to_owned(), said)
             }
+            Event::Script(_) => panic!("a script of `replay execute`, which no capture writes"),
             Event::Other => panic!("a foreign event"),
         }
     }
