@@ -16,6 +16,7 @@ need_debian /usr/lib/postgresql/15/bin/postgres=postgresql-15 \
     /usr/lib/postgresql/15/bin/psql=postgresql-client-15 \
     gcc=gcc g++=g++ /usr/include/stdio.h=libc6-dev python3=python3 npm=npm node=nodejs setpriv=util-linux \
     make=make dpkg-deb=dpkg systemd-analyze=systemd \
+    /usr/lib/python3.11/ensurepip=python3-venv \
     /usr/sbin/haproxy=haproxy /usr/sbin/keepalived=keepalived /usr/sbin/ip=iproute2 unshare=util-linux \
     /usr/sbin/ocf-tester=resource-agents /usr/share/heartbeat/ResourceManager=heartbeat \
     barman=barman /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1=libfaketime \

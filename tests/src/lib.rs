@@ -15,6 +15,7 @@
 )]
 
 mod browser;
+mod bucket;
 mod cluster;
 mod compare;
 mod extent;
@@ -34,6 +35,7 @@ pub mod vectors;
 mod wait;
 
 pub use browser::Browser;
+pub use bucket::{Bucket, Fault};
 pub use cluster::{Cluster, ClusterBuilder, Stop};
 pub use compare::{Digest, compare, digest, same, tables_of};
 pub use extent::{choose, full};

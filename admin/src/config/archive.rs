@@ -1,8 +1,8 @@
 //! The keys of a `[[subscriber]]` that is an archive.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use super::archive_address::{self, ArchiveAddress};
 use super::document::Section;
 use super::key::{NumberKey, Reload, SizeKey, TextKey, TimeKey};
 use super::retention::RetentionPolicy;
@@ -15,8 +15,8 @@ pub struct ArchiveConfig {
     pub name: String,
     /// The archive's consumer on the queue: `JOB/NAME`.
     pub consumer: String,
-    /// The directory of the archive (`archive`).
-    pub directory: PathBuf,
+    /// Where the archive lies (`archive`, `archive_options`).
+    pub address: ArchiveAddress,
     /// The longest time that changes wait in memory before they are published (`segment_every`).
     pub segment_every: Duration,
     /// Compressed bytes from which changes are published before that time (`segment_size`).
@@ -39,21 +39,22 @@ pub struct ArchiveConfig {
 pub struct ArchiveSource {
     /// What messages call it: the name of the `[[subscriber]]`, or the address.
     pub name: String,
-    /// Its directory.
-    pub directory: PathBuf,
+    /// Where it lies.
+    pub address: ArchiveAddress,
 }
-
-/// The scheme of the one kind of archive that there is.
-const SCHEME: &str = "file://";
-
-/// Object stores, by their schemes, so that the error can say that they are known and not built.
-const STORES: [&str; 3] = ["s3://", "gs://", "az://"];
 
 pub(super) const ARCHIVE: TextKey = TextKey {
     name: "archive",
-    form: "file:// and an absolute path",
+    form: archive_address::FORM,
     default: "none",
     range: "",
+    reload: Reload::Taken,
+};
+pub(super) const ARCHIVE_OPTIONS: TextKey = TextKey {
+    name: "archive_options",
+    form: "table of texts",
+    default: "none",
+    range: archive_address::OPTIONS_RANGE,
     reload: Reload::Taken,
 };
 pub(super) const SEGMENT_EVERY: TimeKey = TimeKey {
@@ -123,10 +124,10 @@ pub(super) fn sources(section: &Section<'_>, archives: &[ArchiveConfig]) -> Vec<
     for text in section.texts(KEY).unwrap_or_default() {
         let name = text.value;
         let own = archives.iter().find(|one| one.name == name);
-        let directory = match own {
-            Some(own) => own.directory.clone(),
-            None if name.contains("://") => match directory(&name) {
-                Ok(directory) => directory,
+        let address = match own {
+            Some(own) => own.address.clone(),
+            None if name.contains("://") => match archive_address::read(&name, Vec::new()) {
+                Ok(address) => address,
                 Err(why) => {
                     section.problem(KEY, &why);
                     continue;
@@ -138,16 +139,17 @@ pub(super) fn sources(section: &Section<'_>, archives: &[ArchiveConfig]) -> Vec<
                 continue;
             }
         };
-        if sources.iter().any(|one| one.directory == directory) {
+        if sources.iter().any(|one| one.address == address) {
             section.problem(KEY, &format!("has {name} twice"));
         }
-        sources.push(ArchiveSource { name, directory });
+        sources.push(ArchiveSource { name, address });
     }
     sources
 }
 
 /// The keys that say something of an archive only.
-pub(super) const TUNING: [&str; 7] = [
+pub(super) const TUNING: [&str; 8] = [
+    ARCHIVE_OPTIONS.name,
     SEGMENT_EVERY.name,
     SEGMENT_SIZE.name,
     BASE_FROM.name,
@@ -160,17 +162,21 @@ pub(super) const TUNING: [&str; 7] = [
 /// Reads the keys of an archive; name and consumer are left empty.
 pub(super) fn read(section: &Section<'_>) -> Option<ArchiveConfig> {
     let text = section.text(ARCHIVE.name)?.value;
-    let directory = match directory(&text) {
-        Ok(directory) => directory,
+    let address = match archive_address::read(&text, options(section)) {
+        Ok(address) => address,
         Err(why) => {
             section.problem(ARCHIVE.name, &why);
             return None;
         }
     };
+    if section.has(ARCHIVE_OPTIONS.name) && matches!(address, ArchiveAddress::Directory(_)) {
+        let why = "is for an archive in an object store, and this one is a directory";
+        section.problem(ARCHIVE_OPTIONS.name, why);
+    }
     Some(ArchiveConfig {
         name: String::new(),
         consumer: String::new(),
-        directory,
+        address,
         segment_every: section.time(&SEGMENT_EVERY),
         segment_size: section.size(&SEGMENT_SIZE),
         base_from: section.text(BASE_FROM.name).map(|text| text.value),
@@ -191,42 +197,12 @@ fn retention(section: &Section<'_>) -> RetentionPolicy {
     })
 }
 
-/// The directory that an archive's address names.
-fn directory(text: &str) -> Result<PathBuf, String> {
-    if let Some(store) = STORES.iter().find(|store| text.starts_with(**store)) {
-        return Err(format!(
-            "{store}... is an object store, which this version cannot write to: a directory only \
-             ({})",
-            ARCHIVE.form
-        ));
+/// The options of the object store; what is wrong with one is told.
+fn options(section: &Section<'_>) -> Vec<(String, String)> {
+    let mut options = section.pairs(ARCHIVE_OPTIONS.name).unwrap_or_default();
+    options.sort();
+    for why in archive_address::wrong_options(&options) {
+        section.problem(ARCHIVE_OPTIONS.name, &why);
     }
-    match text.strip_prefix(SCHEME) {
-        Some(path) if path.starts_with('/') && !path.contains(['%', '?', '#']) => {
-            Ok(PathBuf::from(path))
-        }
-        Some(_) | None => Err(format!(
-            "must be {}, without %, ? and #, such as file:///srv/archive/db1",
-            ARCHIVE.form
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_archive_is_a_directory_and_what_is_not_built_says_so() {
-        assert_eq!(directory("file:///a/b").unwrap(), PathBuf::from("/a/b"));
-        for bad in ["/a/b", "file://a/b", "file:///a%20b", "http://x", ""] {
-            assert!(
-                directory(bad).unwrap_err().starts_with("must be file://"),
-                "{bad}"
-            );
-        }
-        for store in STORES {
-            let why = directory(&format!("{store}bucket/db1")).unwrap_err();
-            assert!(why.contains("cannot write to"), "{why}");
-        }
-    }
+    options
 }

@@ -286,6 +286,32 @@ impl<'d> Section<'d> {
         Some(texts)
     }
 
+    /// A table of strings, numbers and flags, each as a text.
+    pub(super) fn pairs(&self, key: &str) -> Option<Vec<(String, String)>> {
+        let (_, item) = self.entry(key)?;
+        let Some(table) = item.get_ref().as_table() else {
+            self.wrong_type(key, item, "a table, { name = \"text\" }");
+            return None;
+        };
+        let mut pairs = Vec::new();
+        for (name, item) in table.iter() {
+            let value = match item.get_ref() {
+                DeValue::String(raw) => self.text_of(key, item, raw).map(|text| text.value),
+                DeValue::Integer(number) => Some(number.to_string()),
+                DeValue::Boolean(flag) => Some(flag.to_string()),
+                DeValue::Float(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_)
+                | DeValue::Table(_) => {
+                    self.wrong_type(key, item, "a table of texts");
+                    None
+                }
+            };
+            pairs.extend(value.map(|value| (name.get_ref().to_string(), value)));
+        }
+        Some(pairs)
+    }
+
     /// A time: seconds as a number, or a string with a unit.
     pub(super) fn time(&self, key: &TimeKey) -> Duration {
         let (range, default) = (key.range, key.default);

@@ -3,6 +3,7 @@
 //! database.
 
 mod archive;
+mod archive_address;
 mod daemon_keys;
 mod databases;
 mod document;
@@ -25,6 +26,7 @@ use file::process_env;
 use key::Key;
 
 pub use archive::{ArchiveConfig, ArchiveSource};
+pub use archive_address::{ArchiveAddress, BucketAddress, StoreKind};
 pub use daemon_keys::{DaemonConfig, LogFormat, PortConfig};
 pub use failover::FailoverConfig;
 pub use file::{ConfigErrors, Problem};

@@ -3,8 +3,8 @@
 use sql::connect::ConnectInfo;
 
 use super::archive::{
-    self, ARCHIVE, ArchiveConfig, BASE_EVERY, BASE_FROM, BASE_RATE, MINIMUM_REDUNDANCY, RETENTION,
-    SEGMENT_EVERY, SEGMENT_SIZE,
+    self, ARCHIVE, ARCHIVE_OPTIONS, ArchiveConfig, BASE_EVERY, BASE_FROM, BASE_RATE,
+    MINIMUM_REDUNDANCY, RETENTION, SEGMENT_EVERY, SEGMENT_SIZE,
 };
 use super::daemon_keys;
 use super::databases::{self, Referred};
@@ -61,11 +61,12 @@ const ALLOW_EXECUTE: FlagKey = FlagKey {
 };
 
 /// The keys of `[[subscriber]]`.
-pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 11] = [
+pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 12] = [
     &NAME,
     &DB,
     &ALLOW_EXECUTE,
     &ARCHIVE,
+    &ARCHIVE_OPTIONS,
     &SEGMENT_EVERY,
     &SEGMENT_SIZE,
     &BASE_FROM,
@@ -143,7 +144,7 @@ pub(super) fn takers(
                     .then(|| item.flag(&ALLOW_EXECUTE)),
             }),
             Target::Archive(target) => {
-                let same = |one: &ArchiveConfig| one.directory == target.directory;
+                let same = |one: &ArchiveConfig| one.address == target.address;
                 if takers.archives.iter().any(same) {
                     item.problem(ARCHIVE.name, "is the archive of another subscriber too");
                 }

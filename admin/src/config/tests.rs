@@ -214,18 +214,21 @@ fn archives_are_sources_by_the_name_that_they_have_here_or_by_address() {
              archive_sources={sources}\n[[subscriber]]\nname='a'\narchive='file:///x/a'\n"
         )
     };
-    let found = replay(&text("['a', 'file:///y']")).unwrap().archive_sources;
+    let found = replay(&text("['a', 'file:///y', 's3://b/y']"))
+        .unwrap()
+        .archive_sources;
     let found: Vec<_> = found
         .iter()
-        .map(|one| (one.name.as_str(), one.directory.to_str().unwrap()))
+        .map(|one| (one.name.as_str(), one.address.to_string()))
         .collect();
-    assert_eq!(found, [("a", "/x/a"), ("file:///y", "/y")]);
+    let expected = [("a", "/x/a"), ("file:///y", "/y"), ("s3://b/y", "s3://b/y")];
+    assert_eq!(found, expected.map(|(name, at)| (name, at.to_owned())));
     for (sources, why) in [
         (
             "['b']",
             "b is neither an archive of this file nor an address",
         ),
-        ("['s3://bucket/y']", "is an object store"),
+        ("['s3://bucket/y z']", "must be s3:// with a bucket"),
         ("['a', 'file:///x/a']", "has file:///x/a twice"),
     ] {
         let errors = replay(&text(sources)).unwrap_err();
@@ -264,6 +267,10 @@ fn an_archive_stands_beside_databases_or_alone_and_alone_follows_the_provider_of
         (
             format!("{one}[[subscriber]]\nname='a'\ndb='dbname=b'\nsegment_size='1 MB'\n"),
             "is a key of an archive",
+        ),
+        (
+            format!("{one}{archive}archive_options={{ region = 'x' }}\n"),
+            "this one is a directory",
         ),
         (
             format!("{one}[[subscriber]]\nname='a'\n"),

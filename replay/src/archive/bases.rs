@@ -4,7 +4,7 @@ use std::io;
 
 use super::{
     hashed::{Hashed, Seen},
-    store::Directory,
+    store::Store,
 };
 use crate::frames::manifest::{FILE, LONGEST, Manifest, Name};
 
@@ -44,7 +44,7 @@ pub(crate) struct Bases {
 
 impl Bases {
     /// Reads the manifests of all bases of an archive.
-    pub(crate) fn read(store: &Directory, archive: &str) -> io::Result<Bases> {
+    pub(crate) fn read(store: &Store, archive: &str) -> io::Result<Bases> {
         let mut found = Bases::default();
         for directory in store.list(BASES)? {
             match Name::try_from(directory.clone()) {
@@ -101,7 +101,7 @@ pub(crate) fn verified_path(name: &Name, time: &str) -> String {
     name.path(&format!("{VERIFIED}{time}"))
 }
 
-fn verified(store: &Directory, name: &Name) -> io::Result<Option<String>> {
+fn verified(store: &Store, name: &Name) -> io::Result<Option<String>> {
     let objects = match store.list(&name.directory()) {
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
         objects => objects?,
@@ -110,7 +110,7 @@ fn verified(store: &Directory, name: &Name) -> io::Result<Option<String>> {
     Ok(times.max().map(str::to_owned))
 }
 
-fn state(store: &Directory, archive: &str, name: &Name) -> io::Result<State> {
+fn state(store: &Store, archive: &str, name: &Name) -> io::Result<State> {
     let path = name.path(FILE);
     let size = match store.size(&path) {
         Ok(size) => size,
@@ -140,7 +140,7 @@ fn state(store: &Directory, archive: &str, name: &Name) -> io::Result<State> {
 
 /// Removes what is left of bases that nobody has finished. Whoever calls has the lock of the archive's bases,
 /// so nobody makes one.
-pub(crate) fn sweep(store: &Directory, archive: &str) -> io::Result<()> {
+pub(crate) fn sweep(store: &Store, archive: &str) -> io::Result<()> {
     for base in Bases::read(store, archive)?.bases {
         match base.state {
             State::Unfinished => store.remove_all(&base.name.directory())?,
@@ -151,7 +151,7 @@ pub(crate) fn sweep(store: &Directory, archive: &str) -> io::Result<()> {
 }
 
 /// What is wrong with the files of a base, by path, as far as sizes and hashes tell.
-pub(crate) fn damage(store: &Directory, manifest: &Manifest) -> io::Result<Vec<(String, String)>> {
+pub(crate) fn damage(store: &Store, manifest: &Manifest) -> io::Result<Vec<(String, String)>> {
     let mut faults = Vec::new();
     for object in manifest.objects() {
         let path = manifest.base.path(&object.path);
@@ -175,8 +175,8 @@ pub(crate) fn damage(store: &Directory, manifest: &Manifest) -> io::Result<Vec<(
 }
 
 /// Size and hash of a file.
-fn hash(store: &Directory, path: &str) -> io::Result<Seen> {
-    let mut file = Hashed::new(store.open(path)?);
+fn hash(store: &Store, path: &str) -> io::Result<Seen> {
+    let mut file = Hashed::new(store.open_object(path)?);
     io::copy(&mut file, &mut io::sink())?;
     Ok(file.finish().1)
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 
 use serde::{Deserialize, Serialize};
 
-use super::store::{Create, Directory};
+use super::store::{Create, Store};
 use crate::frames::{
     place::{Place, Time},
     segment::sha,
@@ -57,7 +57,7 @@ impl Mark {
     ///
     /// # Errors
     /// It cannot be read, or is not what was written.
-    pub(crate) fn newest(store: &Directory, archive: &str) -> io::Result<Option<Mark>> {
+    pub(crate) fn newest(store: &Store, archive: &str) -> io::Result<Option<Mark>> {
         let numbers = numbers(store)?;
         let Some(newest) = numbers.last() else {
             return Ok(None);
@@ -83,7 +83,7 @@ impl Mark {
     }
 
     /// Makes the mark, and removes those before it.
-    pub(crate) fn make(&self, store: &Directory) -> io::Result<()> {
+    pub(crate) fn make(&self, store: &Store) -> io::Result<()> {
         let json = serde_json::to_string(self)?;
         let text = format!("{json} {}\n", sha(json.as_bytes()));
         match store.create(&path(self.first), &[text.as_bytes()])? {
@@ -99,12 +99,12 @@ impl Mark {
 }
 
 /// The number of the first segment of a chain, as the marks' names tell: of those before it some may still be there.
-pub(crate) fn first(store: &Directory) -> io::Result<u64> {
+pub(crate) fn first(store: &Store) -> io::Result<u64> {
     Ok(numbers(store)?.last().copied().unwrap_or(1))
 }
 
 /// The numbers of the marks, in their order. Files of other names are none of ours.
-fn numbers(store: &Directory) -> io::Result<Vec<u64>> {
+fn numbers(store: &Store) -> io::Result<Vec<u64>> {
     let names = store.list(EXPIRED)?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| number(name)).collect();
     numbers.sort_unstable();

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::{begin, identity::Identity, store::Directory};
+use super::{begin, identity::Identity, store::Store};
 use crate::frames::{
     place::Place,
     segment::{BadLine, Line, Name},
@@ -23,7 +23,7 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// Lists all segments but those that have expired, of which some may still be there.
-    pub(crate) fn read(store: &Directory) -> io::Result<Listing> {
+    pub(crate) fn read(store: &Store) -> io::Result<Listing> {
         let mut listing = Listing::all(store)?;
         // Asked after the listing, so that none is missed that goes meanwhile.
         let first = begin::first(store)?;
@@ -31,7 +31,7 @@ impl Listing {
         Ok(listing)
     }
 
-    fn all(store: &Directory) -> io::Result<Listing> {
+    fn all(store: &Store) -> io::Result<Listing> {
         let mut listing = Listing::default();
         for directory in store.list(FRAMES)? {
             listing.add(store, &directory)?;
@@ -40,7 +40,7 @@ impl Listing {
         Ok(listing)
     }
 
-    fn add(&mut self, store: &Directory, directory: &str) -> io::Result<()> {
+    fn add(&mut self, store: &Store, directory: &str) -> io::Result<()> {
         let path = format!("{FRAMES}/{directory}");
         let files = match store.list(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -59,7 +59,7 @@ impl Listing {
     }
 
     /// The newest segment's name, and the directory that it lies in; None: there is no segment.
-    pub(crate) fn newest(store: &Directory) -> io::Result<Option<Name>> {
+    pub(crate) fn newest(store: &Store) -> io::Result<Option<Name>> {
         let mut directories = store.list(FRAMES)?;
         directories.sort_by_key(|name| (name.len(), name.clone()));
         while let Some(directory) = directories.pop() {
@@ -74,7 +74,7 @@ impl Listing {
 }
 
 /// The segments that have expired and are still there, from the oldest on.
-pub(crate) fn expired(store: &Directory) -> io::Result<Vec<Name>> {
+pub(crate) fn expired(store: &Store) -> io::Result<Vec<Name>> {
     let mut listing = Listing::all(store)?;
     let first = begin::first(store)?;
     listing.segments.retain(|name| name.seq < first);
@@ -82,7 +82,7 @@ pub(crate) fn expired(store: &Directory) -> io::Result<Vec<Name>> {
 }
 
 /// Removes directories that no segment is left in, but the newest.
-pub(crate) fn remove_empty(store: &Directory) -> io::Result<()> {
+pub(crate) fn remove_empty(store: &Store) -> io::Result<()> {
     let mut directories = store.list(FRAMES)?;
     directories.sort_by_key(|name| (name.len(), name.clone()));
     directories.pop();
@@ -117,8 +117,21 @@ pub(crate) enum Unreadable {
 }
 
 /// Reads the line of a segment.
-pub(crate) fn line(store: &Directory, name: Name) -> Result<Stored, Unreadable> {
-    let (head, size) = store.head(&name.path())?;
+pub(crate) fn line(store: &Store, name: Name) -> Result<Stored, Unreadable> {
+    stored(store.head(&name.path()))
+}
+
+/// Reads the lines of segments, in their order.
+pub(crate) fn lines(
+    store: &Store,
+    names: Vec<Name>,
+) -> impl Iterator<Item = (Name, Result<Stored, Unreadable>)> {
+    let heads = store.heads(names.iter().map(Name::path).collect());
+    names.into_iter().zip(heads.map(stored))
+}
+
+fn stored(head: io::Result<(Vec<u8>, u64)>) -> Result<Stored, Unreadable> {
+    let (head, size) = head?;
     let (line, sha, body_at) = Line::read(&head)?;
     Ok(Stored {
         line,
@@ -152,7 +165,7 @@ pub(crate) enum OutOfReach {
 }
 
 /// Checks that an archive has, or will have, what follows a position. Reads names and one line.
-pub(crate) fn reaches(store: &Directory, identity: &Identity, at: Place) -> Result<(), OutOfReach> {
+pub(crate) fn reaches(store: &Store, identity: &Identity, at: Place) -> Result<(), OutOfReach> {
     let begin = identity.begin;
     let listing = Listing::read(store)?;
     // The last segment that begins at the position or before it.

@@ -18,7 +18,7 @@ use super::{
     keep,
     line::History,
     retention::{self, Candidate, Status},
-    store::Directory,
+    store::Store,
     turn::Turn,
     verify::{self, Depth, Fault, Verified},
 };
@@ -77,7 +77,7 @@ pub(crate) fn history(found: &Verified) -> History {
 
 /// What the policy says of each base, in the order of [`Verified::bases`]; none: it is no base that is whole.
 pub(crate) fn statuses(
-    store: &Directory,
+    store: &Store,
     policy: RetentionPolicy,
     minimum_redundancy: u64,
     found: &Verified,
@@ -113,7 +113,7 @@ pub(crate) fn statuses(
 /// # Errors
 /// [`NotNow`]: nothing is to go.
 pub(crate) fn plan(
-    store: &Directory,
+    store: &Store,
     identity: &Identity,
     policy: RetentionPolicy,
     minimum_redundancy: u64,
@@ -159,7 +159,7 @@ pub(crate) fn plan(
 /// Adds the segments that nobody needs: those before the one with the place of a base, but for one, if they end before
 /// the window. A frame that holds the place may have begun in that one.
 fn before(
-    store: &Directory,
+    store: &Store,
     identity: &Identity,
     found: &Verified,
     (needed, window): (Place, Option<Timestamp>),
@@ -205,7 +205,7 @@ fn before(
 ///
 /// # Errors
 /// Something cannot be removed. The rest of it stays, and counts for nothing.
-pub(crate) fn carry_out(store: &Directory, _turn: &Turn, plan: &Plan) -> io::Result<()> {
+pub(crate) fn carry_out(store: &Store, _turn: &Turn, plan: &Plan) -> io::Result<()> {
     for (name, _) in &plan.bases {
         let path = format!("bases/{name}");
         store.remove(&format!("{path}/{FILE}"))?;

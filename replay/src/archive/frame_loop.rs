@@ -21,6 +21,7 @@ use super::{
     hold, hop,
     shapes::Shapes,
     shared::Archive,
+    store::Store,
     writer::{Writer, unwritable},
 };
 use crate::{
@@ -120,7 +121,10 @@ impl<'a> FrameLoop<'a> {
     ) -> Result<FrameLoop<'a>, Trouble> {
         // Step 2: the end of the archive is the position, and the queue must hold what follows. (Step 1, the lock, is
         // the life's.)
-        let mut writer = Writer::open(&archive.config.directory, &archive.job, &archive.queue)?;
+        let mut writer = tokio::task::block_in_place(|| {
+            let store = Store::open(&archive.config.address).map_err(unwritable)?;
+            Writer::open(store, &archive.job, &archive.queue)
+        })?;
         let end = Position::from(writer.end().at);
         let now = provider::queue_epoch(&**provider, &archive.queue).await?;
         let position = match now.filter(|now| *now != end.epoch) {

@@ -96,7 +96,9 @@ async fn leave_hole(
             begin.tick.id.0
         ),
     };
-    writer.publish_hole(Place::from(end), Place::from(begin), &why)?;
+    tokio::task::block_in_place(|| {
+        writer.publish_hole(Place::from(end), Place::from(begin), &why)
+    })?;
     let (after_tick, next_tick) = (end.tick.id.0, begin.tick.id.0);
     error!(consumer = %name, after_tick, next_tick, why, "archive hole");
     Ok(begin)

@@ -3,10 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    begin::Mark,
-    store::{Create, Directory},
-};
+use super::{begin::Mark, store::Store};
 use crate::frames::{place::Place, segment::sha};
 
 /// The file's name.
@@ -59,9 +56,11 @@ pub(crate) enum NoArchive {
         /// The queue that it keeps.
         queue: String,
     },
-    /// A file of the same name can be made twice.
-    #[error("the file system makes a file that is there already: segments could be overwritten")]
-    Overwrites,
+    /// An object of the same name can be made twice.
+    #[error(
+        "{0} makes an object that is there already: writers could overwrite each other's segments"
+    )]
+    Overwrites(String),
     /// The directory cannot be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -69,17 +68,17 @@ pub(crate) enum NoArchive {
 
 impl Identity {
     /// The identity of a job's archive.
-    pub(crate) fn read(store: &Directory, job: &str, queue: &str) -> Result<Identity, NoArchive> {
+    pub(crate) fn read(store: &Store, job: &str, queue: &str) -> Result<Identity, NoArchive> {
         Identity::read_as(store, Some(job), queue)
     }
 
     /// The identity of an archive of a queue, whichever job writes it.
-    pub(crate) fn of_queue(store: &Directory, queue: &str) -> Result<Identity, NoArchive> {
+    pub(crate) fn of_queue(store: &Store, queue: &str) -> Result<Identity, NoArchive> {
         Identity::read_as(store, None, queue)
     }
 
-    fn read_as(store: &Directory, job: Option<&str>, queue: &str) -> Result<Identity, NoArchive> {
-        let missing = || NoArchive::Missing(store.root().display().to_string());
+    fn read_as(store: &Store, job: Option<&str>, queue: &str) -> Result<Identity, NoArchive> {
+        let missing = || NoArchive::Missing(store.to_string());
         let bytes = store.read(FILE)?.ok_or_else(missing)?;
         let content: Content = serde_json::from_slice(&bytes).map_err(NoArchive::Unreadable)?;
         if content.trunkline != FORMAT {
@@ -99,7 +98,7 @@ impl Identity {
     }
 
     /// The identity, with the archive's begin of now: segments may have expired meanwhile.
-    pub(crate) fn now(self, store: &Directory) -> std::io::Result<Identity> {
+    pub(crate) fn now(self, store: &Store) -> std::io::Result<Identity> {
         let mark = Mark::newest(store, &self.archive)?;
         Ok(match mark.filter(|mark| mark.first > self.first) {
             None => self,
@@ -114,7 +113,7 @@ impl Identity {
 
     /// Makes a directory the archive of a job, which begins after a position.
     pub(crate) fn make(
-        store: &Directory,
+        store: &Store,
         job: &str,
         queue: &str,
         begin: Place,
@@ -129,10 +128,21 @@ impl Identity {
         let bytes = serde_json::to_vec(&content).map_err(NoArchive::Unreadable)?;
         // What another process may have made meanwhile stays. A second file of the name must be refused.
         store.create(FILE, &[&bytes])?;
-        if store.create(FILE, &[&bytes])? == Create::Made {
-            return Err(NoArchive::Overwrites);
-        }
+        Identity::refuses_again(store)?;
         Identity::read(store, job, queue)
+    }
+
+    /// Checks that what is there cannot be made once more. Each writer asks, since a store may be another one by then.
+    ///
+    /// # Errors
+    /// It can: two writers would overwrite each other. Or there is no archive.
+    pub(crate) fn refuses_again(store: &Store) -> Result<(), NoArchive> {
+        let missing = || NoArchive::Missing(store.to_string());
+        let bytes = store.read(FILE)?.ok_or_else(missing)?;
+        match store.refuses_again(FILE, &bytes)? {
+            true => Ok(()),
+            false => Err(NoArchive::Overwrites(store.to_string())),
+        }
     }
 }
 
@@ -154,6 +164,8 @@ pub(crate) fn uuid() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use admin::config::ArchiveAddress;
+
     use crate::frames::place::Number;
 
     #[test]
@@ -174,7 +186,8 @@ mod tests {
     #[test]
     fn an_archive_belongs_to_one_job_and_queue() {
         let scratch = tempfile::tempdir().unwrap();
-        let store = Directory::new(&scratch.path().join("a"));
+        let address = ArchiveAddress::Directory(scratch.path().join("a"));
+        let store = Store::open(&address).unwrap();
         assert!(matches!(
             Identity::read(&store, "j", "q"),
             Err(NoArchive::Missing(_))

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{retention::Keep, store::Directory, turn::Turn};
+use super::{retention::Keep, store::Store, turn::Turn};
 use crate::frames::manifest::Name;
 
 /// The pin with all that follows the base.
@@ -12,7 +12,7 @@ const FULL: &str = "keep-full";
 const STANDALONE: &str = "keep-standalone";
 
 /// The pin of a base; none: it is not pinned. Where both are there, the one that keeps more counts.
-pub(crate) fn of(store: &Directory, base: &Name) -> io::Result<Option<Keep>> {
+pub(crate) fn of(store: &Store, base: &Name) -> io::Result<Option<Keep>> {
     for (file, keep) in [(FULL, Keep::Full), (STANDALONE, Keep::Standalone)] {
         if store.has(&base.path(file))? {
             return Ok(Some(keep));
@@ -22,12 +22,7 @@ pub(crate) fn of(store: &Directory, base: &Name) -> io::Result<Option<Keep>> {
 }
 
 /// Pins a base, or lets it go. The new pin is there before the other one goes. Nothing expires meanwhile.
-pub(crate) fn set(
-    store: &Directory,
-    _turn: &Turn,
-    base: &Name,
-    keep: Option<Keep>,
-) -> io::Result<()> {
+pub(crate) fn set(store: &Store, _turn: &Turn, base: &Name, keep: Option<Keep>) -> io::Result<()> {
     let (make, remove): (Option<&str>, &[&str]) = match keep {
         Some(Keep::Full) => (Some(FULL), &[STANDALONE]),
         Some(Keep::Standalone) => (Some(STANDALONE), &[FULL]),

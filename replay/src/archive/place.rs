@@ -1,13 +1,12 @@
 //! Where an archive ends, as its files say.
 
-use std::path::PathBuf;
-
+use admin::config::ArchiveAddress;
 use sql::subscriber::position::Position;
 
 use super::{
     chain::{self, Listing},
     identity::Identity,
-    store::Directory,
+    store::Store,
     writer::unwritable,
 };
 use crate::trouble::Trouble;
@@ -15,8 +14,8 @@ use crate::trouble::Trouble;
 /// An archive of a job, as a place in a queue.
 #[derive(Clone, Debug)]
 pub(crate) struct ArchivePlace {
-    /// Its directory.
-    pub directory: PathBuf,
+    /// Where it lies.
+    pub address: ArchiveAddress,
     /// The job.
     pub job: String,
     /// The queue.
@@ -30,7 +29,7 @@ impl ArchivePlace {
     /// # Errors
     /// [`Trouble::Passing`]: it cannot be read, or is not this job's archive, or its newest line is damaged.
     pub(crate) fn end(&self) -> Result<Position, Trouble> {
-        let store = Directory::new(&self.directory);
+        let store = Store::open(&self.address).map_err(unwritable)?;
         let unread = |error| Trouble::passing("the archive cannot be read", error);
         let identity = Identity::read(&store, &self.job, &self.queue);
         let identity = identity.map_err(|error| unread(anyhow::Error::new(error)))?;

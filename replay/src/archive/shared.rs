@@ -10,7 +10,12 @@ use sql::connect::ConnectInfo;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{identity::Identity, place::ArchivePlace, store::Directory, writer::no_archive};
+use super::{
+    identity::Identity,
+    place::ArchivePlace,
+    store::Store,
+    writer::{no_archive, unwritable},
+};
 use crate::{
     join::choose::AutoAdd,
     queue::ticks::{Requests, Ticks},
@@ -57,15 +62,15 @@ impl Archive {
     /// Where it ends, as its files say.
     pub(super) fn place(&self) -> ArchivePlace {
         ArchivePlace {
-            directory: self.config.directory.clone(),
+            address: self.config.address.clone(),
             job: self.job.clone(),
             queue: self.queue.clone(),
         }
     }
 
     /// Its files, and whose they are.
-    pub(super) fn opened(&self) -> Result<(Directory, Identity), Trouble> {
-        let store = Directory::new(&self.config.directory);
+    pub(super) fn opened(&self) -> Result<(Store, Identity), Trouble> {
+        let store = Store::open(&self.config.address).map_err(unwritable)?;
         let identity = Identity::read(&store, &self.job, &self.queue).map_err(no_archive)?;
         Ok((store, identity))
     }

@@ -2,12 +2,13 @@
 
 use std::{fs, path::PathBuf};
 
+use admin::config::ArchiveAddress;
 use sql::queue::lineage::Lineage;
 
 use super::{
     filling::{Filling, FrameSpan, PartEvents},
     identity::Identity,
-    store::Directory,
+    store::Store,
     verify::{self, Depth},
     writer::Writer,
 };
@@ -46,8 +47,8 @@ impl Made {
         self.scratch.path().join(self.name)
     }
 
-    pub(crate) fn store(&self) -> Directory {
-        Directory::new(&self.root())
+    pub(crate) fn store(&self) -> Store {
+        Store::open(&ArchiveAddress::Directory(self.root())).unwrap()
     }
 
     /// Publishes a segment of these parts of frames.
@@ -102,7 +103,7 @@ impl Made {
     }
 
     fn writer(&self) -> Writer {
-        Writer::open(&self.root(), JOB, QUEUE).unwrap()
+        Writer::open(self.store(), JOB, QUEUE).unwrap()
     }
 
     /// An archive with this many segments, each of two ticks.
@@ -125,7 +126,7 @@ impl Made {
         self.root().join(Name::of(seq, place(tick)).path())
     }
 
-    pub(super) fn opened(&self) -> (Directory, Identity) {
+    pub(super) fn opened(&self) -> (Store, Identity) {
         let store = self.store();
         let identity = Identity::read(&store, JOB, QUEUE).unwrap();
         (store, identity)
@@ -357,7 +358,7 @@ fn a_segment_of_another_place_or_archive_is_named() {
 fn nothing_is_written_behind_a_segment_that_is_damaged() {
     let made = Made::with(2);
     fs::write(made.path(2), "").unwrap();
-    let refused = Writer::open(&made.root(), JOB, QUEUE)
+    let refused = Writer::open(made.store(), JOB, QUEUE)
         .err()
         .unwrap()
         .chain();

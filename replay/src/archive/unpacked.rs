@@ -1,13 +1,14 @@
 //! The body of a segment, unpacked, and compared with the hash that the segment's line has.
 
-use std::{
-    fs::File,
-    io::{self, BufReader, Read},
-};
+use std::io::{self, BufReader, Read};
 
 use zstd::stream::read::Decoder;
 
-use super::{chain::Stored, hashed::Hashed, store::Directory};
+use super::{
+    chain::Stored,
+    hashed::Hashed,
+    store::{Reader, Store},
+};
 use crate::frames::{body::BadBody, segment::Name};
 
 /// Reads a body to its end by `read`, and checks its hash.
@@ -15,7 +16,7 @@ use crate::frames::{body::BadBody, segment::Name};
 /// # Errors
 /// Those of `read`, of the directory, and a body that is not what was written.
 pub(crate) fn checked<T>(
-    store: &Directory,
+    store: &Store,
     name: Name,
     stored: &Stored,
     read: impl FnOnce(&mut dyn Read) -> Result<T, BadBody>,
@@ -38,10 +39,10 @@ pub(crate) fn checked<T>(
 /// # Errors
 /// Those of the directory, and a body that this version cannot read.
 pub(crate) fn open(
-    store: &Directory,
+    store: &Store,
     name: Name,
     stored: &Stored,
-) -> Result<Decoder<'static, BufReader<File>>, BadBody> {
+) -> Result<Decoder<'static, BufReader<Reader>>, BadBody> {
     is_readable(stored)?;
     Ok(Decoder::new(at_body(store, name, stored)?)?)
 }
@@ -54,8 +55,8 @@ fn is_readable(stored: &Stored) -> Result<(), BadBody> {
     Err(BadBody::Wrong(why.into()))
 }
 
-fn at_body(store: &Directory, name: Name, stored: &Stored) -> io::Result<File> {
-    let mut file = store.open(&name.path())?;
+fn at_body(store: &Store, name: Name, stored: &Stored) -> io::Result<Reader> {
+    let mut file = store.open_object(&name.path())?;
     io::copy(&mut file.by_ref().take(stored.body_at), &mut io::sink())?;
     Ok(file)
 }

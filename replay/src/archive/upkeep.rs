@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use admin::config::{ArchiveConfig, RetentionPolicy};
 use tracing::{info, warn};
 
-use super::{expire, identity::Identity, store::Directory, turn::Turn};
+use super::{expire, identity::Identity, store::Store, turn::Turn};
 
 /// Time between two looks. The first one is soon after the start, for daemons that do not run for as long.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -32,7 +32,7 @@ pub(super) async fn run(config: ArchiveConfig, job: String, queue: String) -> In
 type Gone = (usize, usize, u64);
 
 fn look(config: &ArchiveConfig, job: &str, queue: &str) -> anyhow::Result<Option<Gone>> {
-    let store = Directory::new(&config.directory);
+    let store = Store::open(&config.address)?;
     let identity = Identity::read(&store, job, queue)?;
     let Some(turn) = Turn::take(&store)? else {
         return Ok(None);

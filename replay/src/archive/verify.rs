@@ -6,7 +6,7 @@ use super::{
     bases::{self, Bases},
     chain::{self, Follow, Listing, Stored},
     identity::Identity,
-    store::Directory,
+    store::Store,
     unpacked,
 };
 use crate::frames::{
@@ -48,11 +48,7 @@ pub(crate) enum Depth {
 ///
 /// # Errors
 /// The directory cannot be listed.
-pub(crate) fn archive(
-    store: &Directory,
-    identity: &Identity,
-    depth: Depth,
-) -> io::Result<Verified> {
+pub(crate) fn archive(store: &Store, identity: &Identity, depth: Depth) -> io::Result<Verified> {
     let listing = Listing::read(store)?;
     let mut verified = Verified::default();
     for object in listing.strangers {
@@ -61,8 +57,7 @@ pub(crate) fn archive(
     }
     let mut follow = Follow::new(&identity.clone().now(store)?);
     let mut frames = Frames::default();
-    for name in listing.segments {
-        let read = chain::line(store, name);
+    for (name, read) in chain::lines(store, listing.segments) {
         let mut faults = follow.next(name, &read);
         if depth == Depth::Bodies {
             match &read {
@@ -95,7 +90,7 @@ pub(crate) fn archive(
 }
 
 /// What is wrong with the body of a segment that follows from the one before.
-fn body(store: &Directory, name: Name, stored: &Stored, frames: &mut Frames) -> Option<String> {
+fn body(store: &Store, name: Name, stored: &Stored, frames: &mut Frames) -> Option<String> {
     let line = &stored.line;
     if frames.at().is_none() {
         frames.go_on_at(line.from);

@@ -1,13 +1,13 @@
 //! Publishes segments: each under the one name that follows from the segment before. Two writers want the same name,
 //! and whoever comes second reads the end of the archive again.
 
-use std::{io, path::Path};
+use std::io;
 
 use super::{
     chain::{self, Listing, Stored},
     filling::{Filling, Sealed},
     identity::{Identity, NoArchive, uuid},
-    store::{Create, Directory},
+    store::{Create, Store, is_config},
 };
 use crate::{
     frames::{
@@ -32,7 +32,7 @@ pub(super) struct End {
 
 /// The one that writes an archive, as far as this process knows.
 pub(super) struct Writer {
-    store: Directory,
+    store: Store,
     identity: Identity,
     /// The identity of this process among those that may write.
     writer: String,
@@ -50,9 +50,9 @@ pub(super) struct Published {
 
 impl Writer {
     /// Reads the end of an archive.
-    pub(super) fn open(root: &Path, job: &str, queue: &str) -> Result<Writer, Trouble> {
-        let store = Directory::new(root);
+    pub(super) fn open(store: Store, job: &str, queue: &str) -> Result<Writer, Trouble> {
         let identity = Identity::read(&store, job, queue).map_err(no_archive)?;
+        Identity::refuses_again(&store).map_err(no_archive)?;
         store.is_ours().map_err(unwritable)?;
         let newest = Listing::newest(&store).map_err(unwritable)?;
         let directory = newest.map_or("frames".to_owned(), |name| {
@@ -148,7 +148,7 @@ impl Writer {
 }
 
 /// The end that an archive's newest segment says.
-fn end(store: &Directory, identity: &Identity, name: Name) -> Result<End, Trouble> {
+fn end(store: &Store, identity: &Identity, name: Name) -> Result<End, Trouble> {
     let damaged = |why: String| Trouble::Operator {
         doing: format!("stopped, nothing was archived: archive damaged at {name}"),
         advice: "see replay archive check; a segment that is damaged is never written over".into(),
@@ -175,7 +175,7 @@ pub(super) fn no_archive(error: NoArchive) -> Trouble {
         | NoArchive::Unreadable(_)
         | NoArchive::Format(_)
         | NoArchive::OfAnother { .. }
-        | NoArchive::Overwrites) => Trouble::Operator {
+        | NoArchive::Overwrites(_)) => Trouble::Operator {
             doing: "stopped, nothing was archived".into(),
             advice: "mount the directory, or put `archive` right; for a new archive run: replay \
                      install"
@@ -185,12 +185,20 @@ pub(super) fn no_archive(error: NoArchive) -> Trouble {
     }
 }
 
-/// The directory cannot be read or written now. The queue keeps the events until it can.
+/// The place cannot be read or written now. The queue keeps the events until it can.
 pub(super) fn unwritable(error: io::Error) -> Trouble {
+    if is_config(&error) {
+        return Trouble::Operator {
+            doing: "stopped, nothing was archived".into(),
+            advice: "put `archive` and `archive_options` right, or take the package's replay"
+                .into(),
+            source: anyhow::Error::new(error),
+        };
+    }
     Trouble::Passing {
         doing: "the archive cannot be written".into(),
         advice: Some(
-            "make room, or give replay's user its rights back: the queue keeps all until then"
+            "make room, give replay's user its rights back, or have the store answer: the queue keeps all until then"
                 .into(),
         ),
         source: anyhow::Error::new(error),

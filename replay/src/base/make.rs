@@ -28,7 +28,7 @@ use crate::{
     archive::{
         bases, chain,
         identity::Identity,
-        store::{Create, Directory},
+        store::{Create, Store},
     },
     frames::{
         frame::SequenceEntry,
@@ -54,10 +54,18 @@ impl Making<'_> {
     /// reach its tick in time, [`Exit::Failed`] for all else. What was written until then is removed.
     pub(crate) async fn make(&self) -> Result<Manifest, Failure> {
         let began = Instant::now();
-        let store = Directory::new(&self.archive.directory);
-        let (job, queue) = (&self.config.daemon.job_name, &self.config.queue);
-        let identity = Identity::read(&store, job, queue)
-            .with_context(|| format!("archive {} cannot be used", self.archive.name))?;
+        let cannot = || format!("archive {} cannot be used", self.archive.name);
+        let store = Store::open(&self.archive.address).with_context(cannot)?;
+        let (job, queue) = (
+            self.config.daemon.job_name.clone(),
+            self.config.queue.clone(),
+        );
+        let of = store.clone();
+        let identity = blocking(move || {
+            let identity = Identity::read(&of, &job, &queue)?;
+            Identity::refuses_again(&of).map(|()| identity)
+        });
+        let identity = identity.await?.with_context(cannot)?;
         let provider = self.provider().await?;
         // Step 1.
         self.lock(&provider).await?;
@@ -82,7 +90,7 @@ impl Making<'_> {
     async fn fill(
         &self,
         provider: &Session,
-        store: &Directory,
+        store: &Store,
         identity: Identity,
         opened: Opened,
     ) -> Result<Manifest, Failure> {
@@ -142,7 +150,7 @@ impl Making<'_> {
     async fn open(
         &self,
         provider: &Session,
-        store: &Directory,
+        store: &Store,
         identity: &Identity,
     ) -> Result<Opened, Failure> {
         for _ in 0..TRIES {
@@ -324,7 +332,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Removes what was written of a base that has failed. What cannot be removed now goes when the next one is made.
-async fn remove(store: &Directory, name: &Name) {
+async fn remove(store: &Store, name: &Name) {
     let (store, name) = (store.clone(), name.clone());
     let removed = blocking(move || match store.has(&name.path(FILE))? {
         true => Ok(()),
@@ -334,7 +342,7 @@ async fn remove(store: &Directory, name: &Name) {
 }
 
 /// Checks that the archive has what follows a base's tick, or will have it.
-async fn reaches(store: &Directory, identity: &Identity, at: Place) -> Result<(), Failure> {
+async fn reaches(store: &Store, identity: &Identity, at: Place) -> Result<(), Failure> {
     let (store, identity) = (store.clone(), identity.clone());
     let reached = blocking(move || chain::reaches(&store, &identity, at)).await?;
     let text = || format!("a base at tick {} could not be restored", at.1.0);

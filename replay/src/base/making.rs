@@ -16,7 +16,7 @@ use sql::{
 
 use super::pace::Pace;
 use crate::{
-    archive::store::Directory,
+    archive::store::Store,
     frames::manifest::{Kind, Missing, Name},
 };
 
@@ -94,7 +94,7 @@ impl Making<'_> {
 /// Where the objects of a base go.
 #[derive(Clone, Copy)]
 pub(super) struct Writing<'a> {
-    pub(super) store: &'a Directory,
+    pub(super) store: &'a Store,
     pub(super) name: &'a Name,
 }
 

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     archive::{
         hashed::{Hashed, Seen},
-        store::{Create, Directory, Unfinished},
+        store::{Create, Store, Unfinished},
     },
     copy::plan::CopyPart,
     frames::manifest::{Object, Part, Table, part_path},
@@ -161,7 +161,7 @@ async fn joined(making: &Making<'_>, source: &Source) -> Result<Session, Failure
 /// Reads a part. Rows are packed beside, so that the server does not wait for it.
 async fn one(
     session: &Session,
-    store: &Directory,
+    store: &Store,
     job: &Job,
     pace: Option<Arc<Pace>>,
 ) -> anyhow::Result<Part> {

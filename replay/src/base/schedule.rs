@@ -25,7 +25,7 @@ use crate::{
         bases::Bases,
         chain::{self, Listing},
         identity::Identity,
-        store::Directory,
+        store::Store,
     },
     frames::{manifest::Manifest, place::Time},
 };
@@ -108,7 +108,7 @@ impl Schedule {
 
     /// Why a base is due; None: it is not.
     fn due(&mut self) -> io::Result<Option<&'static str>> {
-        let store = Directory::new(&self.archive.directory);
+        let store = Store::open(&self.archive.address)?;
         let (job, queue) = (&self.config.daemon.job_name, &self.config.queue);
         let identity = Identity::read(&store, job, queue).map_err(io::Error::other)?;
         let bases = Bases::read(&store, &identity.archive)?;
@@ -118,7 +118,7 @@ impl Schedule {
     }
 
     /// Reads the lines of segments that are new, as far as they follow a tick.
-    fn look(&mut self, store: &Directory, tick: i64) -> io::Result<()> {
+    fn look(&mut self, store: &Store, tick: i64) -> io::Result<()> {
         let listing = Listing::read(store)?;
         let seen = self.seen;
         // The tick may lie in the segment before those that begin at it or later.

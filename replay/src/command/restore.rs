@@ -2,10 +2,7 @@
 
 use std::str::FromStr as _;
 
-use admin::{
-    config::ArchiveConfig,
-    exit::{Exit, Failure},
-};
+use admin::exit::{Exit, Failure};
 use anyhow::Context as _;
 use sql::{
     connect::{ApplicationName, ConnectInfo, Purpose, Session},
@@ -78,7 +75,6 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
     let session = bare(job, &into).await?;
     let restore = Restore {
         job,
-        archive,
         opened: &opened,
         into: &into,
         consumer: format!("{}#restore", archive.consumer),
@@ -180,7 +176,6 @@ async fn bare(job: &Job, into: &ConnectInfo) -> Result<Session, Failure> {
 /// A restore as it is asked for.
 struct Restore<'a> {
     job: &'a Job,
-    archive: &'a ArchiveConfig,
     opened: &'a Opened,
     into: &'a ConnectInfo,
     consumer: String,
@@ -309,7 +304,6 @@ impl Restore<'_> {
         }
         let restoring = Restoring {
             config: &self.job.config,
-            directory: &self.archive.directory,
             store: &self.opened.store,
             manifest,
             up_to: plan.up_to,

@@ -95,8 +95,7 @@ pub(crate) async fn run(job: &Job, args: &UninstallArgs) -> Result<Exit, Failure
         leave(job, &provider, &one.consumer).await?;
         job.say(&format!(
             "archive {}: {} stays as it is",
-            one.name,
-            one.directory.display()
+            one.name, one.address
         ))?;
     }
     for (one, session) in opened {

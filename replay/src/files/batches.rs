@@ -1,6 +1,6 @@
 //! What follows a position in an archive, as batches: several frames merged into one, or a frame cut at a tick.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use sql::{
     name::TableName,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     archive::{
         identity::{Identity, NoArchive},
-        store::Directory,
+        store::Store,
     },
     batch::Header,
     change::Decoder,
@@ -108,19 +108,20 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Opens an archive of a queue in a directory, whichever job writes it, to read what follows a position. That the
+    /// Opens an archive of a queue, whichever job writes it, to read what follows a position. That the
     /// archive has not got the position is an answer, and not an error.
     ///
     /// # Errors
     /// The directory is not an archive of this queue, or cannot be read, or an object is damaged.
     pub(crate) fn open(
-        root: &Path,
+        store: Store,
         queue: &str,
         position: Position,
     ) -> Result<Result<Files, NotThere>, Trouble> {
-        let store = Directory::new(root);
-        let identity = Identity::of_queue(&store, queue).map_err(no_archive)?;
-        let found = blocking(|| Trail::after(store, &identity, position))?;
+        let found = blocking(|| {
+            let identity = Identity::of_queue(&store, queue).map_err(no_archive)?;
+            Trail::after(store, &identity, position)
+        })?;
         Ok(found.map(|trail| Files {
             queue: queue.to_owned(),
             trail,
@@ -135,13 +136,14 @@ impl Files {
     /// # Errors
     /// Those of [`Files::open`].
     pub(crate) fn open_branch(
-        root: &Path,
+        store: Store,
         queue: &str,
         position: Position,
     ) -> Result<Result<Files, NotThere>, Trouble> {
-        let store = Directory::new(root);
-        let identity = Identity::of_queue(&store, queue).map_err(no_archive)?;
-        let found = blocking(|| Trail::on_any_branch(store, &identity, position))?;
+        let found = blocking(|| {
+            let identity = Identity::of_queue(&store, queue).map_err(no_archive)?;
+            Trail::on_any_branch(store, &identity, position)
+        })?;
         Ok(found.map(|trail| Files {
             queue: queue.to_owned(),
             trail,
@@ -155,8 +157,8 @@ impl Files {
     /// # Errors
     /// Those of [`Files::open`].
     pub(crate) fn behind(&self, border: &Border) -> Result<Result<Files, NotThere>, Trouble> {
-        let root = self.trail.store().root().to_owned();
-        Files::open(&root, &self.queue, border.hop.to.into())
+        let store = self.trail.store().clone();
+        Files::open(store, &self.queue, border.hop.to.into())
     }
 
     /// Whether what was asked for lies behind a border.
@@ -371,7 +373,7 @@ fn no_archive(error: NoArchive) -> Trouble {
         | NoArchive::Unreadable(_)
         | NoArchive::Format(_)
         | NoArchive::OfAnother { .. }
-        | NoArchive::Overwrites) => Trouble::Operator {
+        | NoArchive::Overwrites(_)) => Trouble::Operator {
             doing: "could not read the archive".into(),
             advice: "mount the directory, or put the config right".into(),
             source: anyhow::Error::new(other),

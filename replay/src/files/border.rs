@@ -6,7 +6,7 @@ use super::unreadable::{damaged, of_body, unreadable};
 use crate::{
     archive::{
         chain::{self, Listing, Stored, Unreadable},
-        store::Directory,
+        store::Store,
         unpacked,
     },
     frames::{
@@ -30,7 +30,7 @@ pub(crate) struct Border {
 }
 
 /// The number of a segment, and where it ends.
-pub(super) fn ends(store: &Directory, name: Name) -> Result<(u64, Place), Trouble> {
+pub(super) fn ends(store: &Store, name: Name) -> Result<(u64, Place), Trouble> {
     match chain::line(store, name) {
         Ok(stored) => Ok((name.seq, stored.line.to)),
         Err(Unreadable::Io(error)) => Err(unreadable(error)),
@@ -49,7 +49,7 @@ pub(super) fn border(name: Name, stored: &Stored) -> Option<Border> {
 
 /// The border at the end of the stretch of one queue that a segment is in.
 pub(super) fn leaves(
-    store: &Directory,
+    store: &Store,
     listing: &Listing,
     first: Name,
 ) -> Result<Option<Border>, Trouble> {
@@ -78,7 +78,7 @@ pub(super) fn leaves(
 ///
 /// # Errors
 /// The directory cannot be read, or the segment is damaged.
-pub(super) fn heirs(store: &Directory, border: &Border) -> Result<Heirs, Trouble> {
+pub(super) fn heirs(store: &Store, border: &Border) -> Result<Heirs, Trouble> {
     let name = border.name;
     let stored = match chain::line(store, name) {
         Ok(stored) => stored,

@@ -10,7 +10,7 @@ pub(crate) mod batches;
 pub(crate) mod border;
 pub(crate) mod stream;
 pub(crate) mod trail;
-mod unreadable;
+pub(crate) mod unreadable;
 
 #[cfg(test)]
 mod tests;

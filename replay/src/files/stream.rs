@@ -22,7 +22,7 @@ use super::{
     unreadable::{damaged, of_body},
 };
 use crate::{
-    archive::{store::Directory, unpacked},
+    archive::{store::Store, unpacked},
     change::{Decoder, Later},
     frames::{
         body::{self, Named, Pieces, shape_of},
@@ -116,7 +116,7 @@ impl Found {
 
 impl FileEvents {
     /// Begins to read the pieces of a batch. The thread ends when the events are dropped.
-    pub(super) fn read(store: &Directory, pieces: Vec<Piece>, wanted: Wanted) -> FileEvents {
+    pub(super) fn read(store: &Store, pieces: Vec<Piece>, wanted: Wanted) -> FileEvents {
         let (sender, loads) = mpsc::channel(AHEAD);
         let store = store.clone();
         tokio::task::spawn_blocking(move || {
@@ -189,7 +189,7 @@ enum Sent {
 
 /// Sends the events of all pieces. The parts of a batch lie in the order of the segments.
 fn send(
-    store: &Directory,
+    store: &Store,
     pieces: &[Piece],
     to: &mpsc::Sender<Result<Load, Trouble>>,
 ) -> Result<Sent, Trouble> {
@@ -210,7 +210,7 @@ fn send(
 }
 
 fn send_segment(
-    store: &Directory,
+    store: &Store,
     segment: &Segment,
     wanted: &[(&PartAt, &Cut)],
     to: &mpsc::Sender<Result<Load, Trouble>>,

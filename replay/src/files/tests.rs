@@ -66,7 +66,7 @@ fn position(tick: i64) -> Position {
 }
 
 fn open(made: &Made, at: Position) -> Result<Result<Files, NotThere>, Trouble> {
-    Files::open(&made.root(), QUEUE, at)
+    Files::open(made.store(), QUEUE, at)
 }
 
 fn opened(made: &Made, tick: i64) -> Files {
@@ -303,7 +303,7 @@ fn a_queue_is_read_up_to_the_border_and_what_it_has_behind_that_is_a_branch() {
             open(&made, position(6)).unwrap().err(),
             Some(NotThere::OnBranch(6, 5))
         );
-        let branch = Files::open_branch(&made.root(), QUEUE, position(5)).unwrap();
+        let branch = Files::open_branch(made.store(), QUEUE, position(5)).unwrap();
         let (found, ended) = batches(&mut branch.unwrap(), MANY, UpTo::End).await;
         let ids = found.into_iter().flat_map(|(_, ids)| ids).collect();
         assert_eq!(sorted(ids), between(5, 9));

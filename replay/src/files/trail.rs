@@ -20,7 +20,7 @@ use crate::{
     archive::{
         chain::{self, Follow, Listing, Stored, Unreadable},
         identity::Identity,
-        store::Directory,
+        store::Store,
         unpacked,
     },
     frames::{
@@ -115,7 +115,7 @@ pub(crate) enum NotThere {
 /// The frames after a position.
 #[derive(Debug)]
 pub(crate) struct Trail {
-    store: Directory,
+    store: Store,
     follow: Follow,
     /// The segment that comes next.
     next: Name,
@@ -146,7 +146,7 @@ impl Trail {
     /// # Errors
     /// The directory cannot be read, or an object is damaged. That the archive has not got the position is an answer.
     pub(crate) fn after(
-        store: Directory,
+        store: Store,
         identity: &Identity,
         position: Position,
     ) -> Result<Result<Trail, NotThere>, Trouble> {
@@ -158,7 +158,7 @@ impl Trail {
     /// # Errors
     /// Those of [`Trail::after`].
     pub(crate) fn on_any_branch(
-        store: Directory,
+        store: Store,
         identity: &Identity,
         position: Position,
     ) -> Result<Result<Trail, NotThere>, Trouble> {
@@ -166,7 +166,7 @@ impl Trail {
     }
 
     fn find(
-        store: Directory,
+        store: Store,
         identity: &Identity,
         position: Position,
         stays: bool,
@@ -225,7 +225,7 @@ impl Trail {
     }
 
     /// The directory of the archive.
-    pub(super) fn store(&self) -> &Directory {
+    pub(super) fn store(&self) -> &Store {
         &self.store
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::{
+    archive::store::is_outage,
     frames::{body::BadBody, segment::Name},
     trouble::Trouble,
 };
@@ -21,7 +22,7 @@ pub(super) fn damaged(name: Name, why: &str) -> Trouble {
 
 pub(super) fn of_body(name: Name, bad: BadBody) -> Trouble {
     match bad {
-        BadBody::Record(error) if error.raw_os_error().is_some() => unreadable(error),
+        BadBody::Record(error) if is_outage(&error) => unreadable(error),
         bad @ (BadBody::Record(_) | BadBody::Header(_) | BadBody::Event(_) | BadBody::Wrong(_)) => {
             damaged(name, &bad.to_string())
         }
@@ -29,10 +30,12 @@ pub(super) fn of_body(name: Name, bad: BadBody) -> Trouble {
 }
 
 /// The directory cannot be read now.
-pub(super) fn unreadable(error: io::Error) -> Trouble {
+pub(crate) fn unreadable(error: io::Error) -> Trouble {
     Trouble::Passing {
         doing: "the archive cannot be read".into(),
-        advice: Some("mount it, or give replay's user the right to read it".into()),
+        advice: Some(
+            "mount it, give replay's user the right to read it, or have its store answer".into(),
+        ),
         source: anyhow::Error::new(error),
     }
 }

@@ -13,11 +13,13 @@ use sql::{
 use tracing::info;
 
 use crate::{
+    archive::store::Store,
     batch::Header,
     files::{
         batches::{self as files, FileBatch, Files, UpTo},
         stream::Wanted,
         trail::{Ahead, NotThere},
+        unreadable,
     },
     queue::{
         batches::{Answer, Queue},
@@ -131,7 +133,8 @@ impl Source {
         }
         let mut without = Vec::new();
         for (at, source) in self.archives.iter().enumerate() {
-            let why = match Files::open(&source.directory, &self.name, from) {
+            let opened = Store::open(&source.address).map_err(unreadable::unreadable);
+            let why = match opened.and_then(|store| Files::open(store, &self.name, from)) {
                 Err(trouble) => Without::Trouble(trouble),
                 Ok(Err(absent)) => Without::Absent(absent),
                 Ok(Ok(mut files)) => match files.next(max_events, UpTo::End) {

@@ -18,7 +18,7 @@ use super::target::Restoring;
 use crate::{
     archive::{
         hashed::{Hashed, Seen},
-        store::Directory,
+        store::{Reader, Store},
     },
     frames::manifest::{Part, Table},
 };
@@ -104,7 +104,7 @@ fn copy(table: &Table, target: &TableName) -> String {
 }
 
 /// Loads a part, unless it is loaded. A crash of the server may take the commit back, and with it the note of the part.
-async fn one(session: &Session, store: &Directory, job: &Job) -> anyhow::Result<()> {
+async fn one(session: &Session, store: &Store, job: &Job) -> anyhow::Result<()> {
     session
         .batch_execute(
             "begin isolation level read committed; set local synchronous_commit = off; \
@@ -122,7 +122,7 @@ async fn one(session: &Session, store: &Directory, job: &Job) -> anyhow::Result<
     Ok(ended?)
 }
 
-async fn load(session: &Session, store: &Directory, job: &Job) -> anyhow::Result<()> {
+async fn load(session: &Session, store: &Store, job: &Job) -> anyhow::Result<()> {
     let (pieces, mut taken) = mpsc::channel::<Bytes>(PIECES);
     let (store, path) = (store.clone(), job.path.clone());
     let unpacking = tokio::task::spawn_blocking(move || unpack(&store, &path, &pieces));
@@ -169,8 +169,8 @@ fn is_as_written(seen: &Seen, job: &Job) -> anyhow::Result<()> {
 }
 
 /// Reads a part. Where nobody takes the pieces any more, it goes on to the end for the hash.
-fn unpack(store: &Directory, path: &str, pieces: &mpsc::Sender<Bytes>) -> anyhow::Result<Seen> {
-    let mut file = Hashed::new(store.open(path)?);
+fn unpack(store: &Store, path: &str, pieces: &mpsc::Sender<Bytes>) -> anyhow::Result<Seen> {
+    let mut file = Hashed::new(store.open_object(path)?);
     let unpacked = send(&mut file, pieces);
     io::copy(&mut file, &mut io::sink())?;
     let seen = file.finish().1;
@@ -184,7 +184,7 @@ fn unpack(store: &Directory, path: &str, pieces: &mpsc::Sender<Bytes>) -> anyhow
     }
 }
 
-fn send(file: &mut Hashed<std::fs::File>, pieces: &mpsc::Sender<Bytes>) -> io::Result<()> {
+fn send(file: &mut Hashed<Reader>, pieces: &mpsc::Sender<Bytes>) -> io::Result<()> {
     let mut unpacking = Decoder::new(file)?;
     loop {
         let mut piece = Vec::with_capacity(PIECE_BYTES);

@@ -181,7 +181,7 @@ impl Restoring<'_> {
         let queue = &self.config.queue;
         if self.up_to.is(from) && Place::from(from) == self.manifest.at {
             // Nothing follows that is needed, and it need not be there any more: the base may outlive its segments.
-            let files = Files::open(self.directory, queue, from);
+            let files = Files::open(self.store.clone(), queue, from);
             let next = files.map(|files| files.map(|mut files| files.next(0, self.up_to)));
             let behind = match next {
                 Ok(Ok(Ok(Next::Reached(tick)))) => Some(tick),
@@ -205,7 +205,7 @@ impl Restoring<'_> {
                 true => Files::open_branch,
                 false => Files::open,
             };
-            let opened = open(self.directory, queue, from).map_err(|trouble| {
+            let opened = open(self.store.clone(), queue, from).map_err(|trouble| {
                 Failure::new(
                     Exit::Failed,
                     anyhow!(trouble.chain()).context("the archive"),

@@ -48,9 +48,11 @@ impl BaseSchema {
         let manifest = restoring.manifest;
         let path = manifest.base.path(&manifest.schema.path);
         let failed = || format!("{path} cannot be read");
-        let mut file = Hashed::new(restoring.store.open(&path).with_context(failed)?);
-        io::copy(&mut file, &mut io::sink()).with_context(failed)?;
-        let (dump, seen) = file.finish();
+        let mut file = Hashed::new(restoring.store.open_object(&path).with_context(failed)?);
+        // `pg_restore` reads a file.
+        let mut dump = tempfile::tempfile().context("could not make a temporary file")?;
+        io::copy(&mut file, &mut dump).with_context(failed)?;
+        let seen = file.finish().1;
         if seen.sha != manifest.schema.sha || seen.bytes != manifest.schema.bytes {
             let text =
                 format!("{path}: it is not what was written: its size or its hash is another one");

@@ -1,7 +1,5 @@
 //! What is restored, and into which database.
 
-use std::path::Path;
-
 use admin::{config::ReplayConfig, exit::Failure};
 use sql::{
     connect::{ApplicationName, ConnectInfo, Purpose, Session},
@@ -10,7 +8,7 @@ use sql::{
 };
 
 use crate::{
-    archive::store::Directory,
+    archive::store::Store,
     files::batches::UpTo,
     frames::manifest::{Manifest, Table},
 };
@@ -19,10 +17,8 @@ use crate::{
 pub(crate) struct Restoring<'a> {
     /// The job.
     pub config: &'a ReplayConfig,
-    /// The archive's directory.
-    pub directory: &'a Path,
     /// The archive.
-    pub store: &'a Directory,
+    pub store: &'a Store,
     /// The base.
     pub manifest: &'a Manifest,
     /// The target.

@@ -65,7 +65,7 @@ impl Meeting {
                 ([SubscriberConfig { db, consumer, .. }], _) => (Some(db), consumer, None),
                 ([], [archive]) => {
                     let place = ArchivePlace {
-                        directory: archive.directory.clone(),
+                        address: archive.address.clone(),
                         job: config.daemon.job_name.clone(),
                         queue: config.queue.clone(),
                     };

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rand::{RngExt as _, rngs::StdRng};
 use tests::{Replication, Server, Session, Writes, choose, wait_until};
 
-use super::{SOON, as_text, assert_whole, frames, made, queue_has, root, running, segments};
+use super::{Frame, SOON, as_text, assert_whole, frames, made, queue_has, root, running, segments};
 
 /// Segments come fast, and a frame of more than 64 kB has several parts.
 const FAST: (&str, &str) = (
@@ -27,7 +27,12 @@ fn writes() -> Writes {
 #[track_caller]
 fn assert_all_once(replication: &Replication) {
     assert_whole(replication);
-    let frames = frames(replication);
+    assert_all_in(replication, &frames(replication));
+}
+
+/// Checks that each event of the queue is in the frames once, in its order.
+#[track_caller]
+pub(super) fn assert_all_in(replication: &Replication, frames: &[Frame]) {
     for pair in frames.windows(2) {
         assert_eq!(
             pair[0].to, pair[1].from,

@@ -9,6 +9,7 @@
 
 mod base;
 mod beside;
+mod buckets;
 mod expire;
 mod feed;
 mod files;
@@ -39,12 +40,15 @@ fn made(server: &Server, replay_lines: &str, archive_lines: &str) -> Replication
 
 /// Adds an archive to the config.
 fn add_archive(replication: &Replication, lines: &str) {
+    let address = format!("archive = \"file://{}\"", root(replication).display());
+    add_archive_at(replication, &address, lines);
+}
+
+/// Adds an archive that lies where these lines say.
+fn add_archive_at(replication: &Replication, address: &str, lines: &str) {
     let config = replication.scratch.path().join("etc/replay.toml");
     let text = fs::read_to_string(&config).unwrap();
-    let archive = format!(
-        "\n[[subscriber]]\nname = \"backup\"\narchive = \"file://{}\"\n{lines}\n",
-        root(replication).display()
-    );
+    let archive = format!("\n[[subscriber]]\nname = \"backup\"\n{address}\n{lines}\n");
     fs::write(&config, text + &archive).unwrap();
 }
 
@@ -94,7 +98,11 @@ struct Frame {
 
 /// All whole frames, as `archive cat` prints them: a frame whose last part does not follow is left out.
 fn frames(replication: &Replication) -> Vec<Frame> {
-    let last = segments(replication).len();
+    frames_up_to(replication, segments(replication).len())
+}
+
+/// All whole frames of the first segments.
+fn frames_up_to(replication: &Replication, last: usize) -> Vec<Frame> {
     let numbers: Vec<String> = (1..=last).map(|number| number.to_string()).collect();
     let mut args = vec!["archive", "cat"];
     args.extend(numbers.iter().map(String::as_str));

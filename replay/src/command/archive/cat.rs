@@ -1,7 +1,5 @@
 //! `replay archive cat`: the content of segments as lines of JSON.
 
-use std::io::{self, Read as _};
-
 use admin::{
     config::ArchiveConfig,
     exit::{Exit, Failure},
@@ -13,7 +11,10 @@ use sql::event::tuple::{BadTuple, Tuple};
 
 use super::opened::{Opened, open};
 use crate::{
-    archive::chain::{self, Listing},
+    archive::{
+        chain::{self, Listing},
+        unpacked,
+    },
     command::Job,
     frames::{
         body::{Piece, Pieces},
@@ -56,13 +57,7 @@ pub(super) fn run(job: &Job, one: &ArchiveConfig, args: &CatArgs) -> Result<Exit
 fn print(opened: &Opened, name: Name) -> anyhow::Result<()> {
     let stored = chain::line(&opened.store, name)?;
     say(&json!({ "segment": stored.line }))?;
-    anyhow::ensure!(
-        stored.line.sealed.is_empty(),
-        "its body is encrypted, which this version cannot read"
-    );
-    let mut file = opened.store.open(&name.path())?;
-    io::copy(&mut file.by_ref().take(stored.body_at), &mut io::sink())?;
-    let mut pieces = Pieces::new(zstd::stream::read::Decoder::new(file)?);
+    let mut pieces = Pieces::new(unpacked::open(&opened.store, name, &stored)?);
     while let Some(piece) = pieces.read()? {
         match piece {
             Piece::Part(header) => say(&json!({ "part": header }))?,

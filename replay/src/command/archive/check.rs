@@ -18,7 +18,7 @@ use super::{
 use crate::{
     archive::{
         expire, retention,
-        store::Directory,
+        store::Store,
         verify::{self, Depth},
     },
     command::Job,
@@ -51,7 +51,7 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig) -> Result<Exit, Failure>
                 .with_context(|| format!("archive {} cannot be listed", one.name))?;
             answers.push(Answer {
                 what: "archive",
-                found: Ok(opened.store.root().display().to_string()),
+                found: Ok(opened.store.to_string()),
             });
             answers.extend(of_files(&verified));
             answers.extend(of_bases(&opened.store, one, &verified)?);
@@ -123,7 +123,7 @@ fn of_files(verified: &verify::Verified) -> Vec<Answer> {
 
 /// Whether the policy has as many bases as it wants, and what can be restored.
 fn of_bases(
-    store: &Directory,
+    store: &Store,
     one: &ArchiveConfig,
     found: &verify::Verified,
 ) -> Result<Option<Answer>, Failure> {

@@ -13,11 +13,11 @@ use sql::{
     subscriber::position::Position,
 };
 
+use super::opened::open_store;
 use crate::{
     archive::{
         identity::Identity,
         line::History,
-        store::Directory,
         verify::{self, Depth},
     },
     command::{Job, label, stored},
@@ -59,7 +59,7 @@ fn up_to(job: &Job, one: &ArchiveConfig, to: To, from: Position) -> Result<UpTo,
         To::Time(time) => return Ok(UpTo::Time(time)),
         To::Tick(tick) => tick,
     };
-    let store = Directory::new(&one.directory);
+    let store = open_store(one)?;
     let cannot = || format!("nothing was done: archive {} cannot be read", one.name);
     let identity = Identity::of_queue(&store, job.queue()).with_context(cannot)?;
     let found = verify::archive(&store, &identity, Depth::Lines).with_context(cannot)?;
@@ -94,7 +94,8 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig, args: &FeedArgs) -> Resu
     }
     let from = stored.position;
     let up_to = up_to(job, one, args.to.unwrap_or(To::Latest), from)?;
-    let found = Files::open(&one.directory, job.queue(), from)
+    let found = open_store(one)?;
+    let found = Files::open(found, job.queue(), from)
         .with_context(|| format!("nothing was done: archive {} cannot be read", one.name))?;
     let mut files = found.map_err(|absent: NotThere| not_there(one, into, &absent))?;
     let database = Database {

@@ -1,4 +1,4 @@
-//! What `replay install` does for an archive: the directory, and a consumer that holds what follows the archive's end.
+//! What `replay install` does for an archive: its place, and a consumer that holds what follows the archive's end.
 
 use admin::{
     config::ArchiveConfig,
@@ -7,12 +7,13 @@ use admin::{
 use anyhow::Context as _;
 use sql::{connect::Session, provider, queue::consumer, subscriber::position::Position};
 
+use super::opened::open_store;
 use crate::{
     archive::{
         chain::{self, Listing},
         hold::is_gone,
         identity::{Identity, NoArchive},
-        store::Directory,
+        store::Store,
     },
     command::Job,
     frames::place::Place,
@@ -25,8 +26,8 @@ pub(in crate::command) async fn install(
     one: &ArchiveConfig,
     of_several: bool,
 ) -> Result<(), Failure> {
-    let store = Directory::new(&one.directory);
-    let directory = one.directory.display();
+    let store = open_store(one)?;
+    let directory = &one.address;
     store
         .make()
         .with_context(|| format!("{directory} cannot be the archive"))?;
@@ -82,8 +83,7 @@ async fn refuse_an_empty_disk(
     }
     let what = format!(
         "{} has no archive, and tables are captured for archive {} already: is its disk mounted?",
-        one.directory.display(),
-        one.name
+        one.address, one.name
     );
     Err(Failure::message(Exit::Failed, what).with_hint(format!(
         "mount it; if the archive is gone for ever, begin another one: replay remove --all --subscriber {0}, then \
@@ -93,8 +93,8 @@ async fn refuse_an_empty_disk(
 }
 
 /// Where the archive ends; None: there is none yet.
-fn end(job: &Job, store: &Directory) -> Result<Option<Position>, Failure> {
-    let cannot = || format!("{} cannot be the archive", store.root().display());
+fn end(job: &Job, store: &Store) -> Result<Option<Position>, Failure> {
+    let cannot = || format!("{} cannot be the archive", store);
     let identity = match Identity::read(store, job.name(), job.queue()) {
         Err(NoArchive::Missing(_)) => return Ok(None),
         identity => identity.with_context(cannot)?,

@@ -12,20 +12,26 @@ use sql::{
 };
 
 use crate::{
-    archive::{identity::Identity, store::Directory},
+    archive::{identity::Identity, store::Store},
     command::Job,
     frames::place::Time,
 };
 
 /// An archive that is there.
 pub(in crate::command) struct Opened {
-    pub(in crate::command) store: Directory,
+    pub(in crate::command) store: Store,
     pub(in crate::command) identity: Identity,
+}
+
+/// The place of an archive, where nothing needs to be.
+pub(in crate::command) fn open_store(one: &ArchiveConfig) -> Result<Store, Failure> {
+    let opened = Store::open(&one.address);
+    Ok(opened.with_context(|| format!("archive {} cannot be used", one.name))?)
 }
 
 /// Opens the archive of the job.
 pub(in crate::command) fn open(job: &Job, one: &ArchiveConfig) -> Result<Opened, Failure> {
-    let store = Directory::new(&one.directory);
+    let store = open_store(one)?;
     let identity = Identity::read(&store, job.name(), job.queue())
         .with_context(|| format!("archive {} cannot be used", one.name))?;
     Ok(Opened { store, identity })

@@ -1,13 +1,14 @@
 //! A directory whose files are made once, whole, under their final names, and never changed.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder, File, TryLockError},
     io::{self, ErrorKind, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
+use super::create::Create;
 use crate::frames::segment::LONGEST_LINE;
 
 /// What the name of a file begins with that is not whole yet.
@@ -22,25 +23,16 @@ pub(crate) struct Directory {
     root: PathBuf,
 }
 
-/// Whether a file was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Create {
-    /// It is on the disk, and nobody had made it.
-    Made,
-    /// There is one of that name.
-    Exists,
-}
-
 impl Directory {
     /// The directory of an archive, which need not be there.
-    pub(crate) fn new(root: &Path) -> Directory {
+    pub(super) fn new(root: &Path) -> Directory {
         Directory {
             root: root.to_owned(),
         }
     }
 
     /// The directory's path.
-    pub(crate) fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
@@ -49,7 +41,7 @@ impl Directory {
     ///
     /// # Errors
     /// It cannot be made, or others may write there.
-    pub(crate) fn make(&self) -> io::Result<()> {
+    pub(super) fn make(&self) -> io::Result<()> {
         if !self.root.exists() {
             DirBuilder::new().mode(0o700).create(&self.root)?;
             if let Some(above) = self.root.parent() {
@@ -63,7 +55,7 @@ impl Directory {
     ///
     /// # Errors
     /// Others may write there, or it is not there.
-    pub(crate) fn is_ours(&self) -> io::Result<()> {
+    pub(super) fn is_ours(&self) -> io::Result<()> {
         if fs::metadata(&self.root)?.mode() & 0o022 != 0 {
             let text = format!("{}: others may write there", self.root.display());
             return Err(io::Error::other(text));
@@ -76,7 +68,7 @@ impl Directory {
     ///
     /// # Errors
     /// Nothing of that name was made; or it was, and the answer was lost.
-    pub(crate) fn create(&self, path: &str, pieces: &[&[u8]]) -> io::Result<Create> {
+    pub(super) fn create(&self, path: &str, pieces: &[&[u8]]) -> io::Result<Create> {
         let mut unfinished = self.begin(path)?;
         for piece in pieces {
             unfinished.write_all(piece)?;
@@ -85,7 +77,7 @@ impl Directory {
     }
 
     /// Begins a file that is written piece by piece, and has its name only when it is whole.
-    pub(crate) fn begin(&self, path: &str) -> io::Result<Unfinished> {
+    pub(super) fn begin(&self, path: &str) -> io::Result<Unfinished> {
         let path = self.root.join(path);
         let directory = path.parent().unwrap_or(&self.root);
         self.make_below(directory)?;
@@ -97,7 +89,7 @@ impl Directory {
 
     /// Has the names in a directory and above it, up to the root, survive a power cut: a process that was killed may
     /// have made some that it has not made safe yet.
-    pub(crate) fn settle(&self, path: &str) -> io::Result<()> {
+    pub(super) fn settle(&self, path: &str) -> io::Result<()> {
         for directory in Path::new(path).ancestors() {
             match File::open(self.root.join(directory)) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -125,7 +117,7 @@ impl Directory {
 
     /// The names in a directory, in their order; none if the directory is missing. Files that are not whole are left
     /// out.
-    pub(crate) fn list(&self, path: &str) -> io::Result<Vec<String>> {
+    pub(super) fn list(&self, path: &str) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(self.root.join(path)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
@@ -142,7 +134,7 @@ impl Directory {
     }
 
     /// A file's first bytes, enough for the line of a segment, and the file's size.
-    pub(crate) fn head(&self, path: &str) -> io::Result<(Vec<u8>, u64)> {
+    pub(super) fn head(&self, path: &str) -> io::Result<(Vec<u8>, u64)> {
         let file = File::open(self.root.join(path))?;
         let size = file.metadata()?.len();
         let mut bytes = Vec::with_capacity(4096);
@@ -156,7 +148,7 @@ impl Directory {
     }
 
     /// A file's bytes; None: there is no such file.
-    pub(crate) fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         match fs::read(self.root.join(path)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             read => read.map(Some),
@@ -164,22 +156,32 @@ impl Directory {
     }
 
     /// A file's size.
-    pub(crate) fn size(&self, path: &str) -> io::Result<u64> {
+    pub(super) fn size(&self, path: &str) -> io::Result<u64> {
         Ok(fs::metadata(self.root.join(path))?.len())
     }
 
     /// Whether there is a file of that name.
-    pub(crate) fn has(&self, path: &str) -> io::Result<bool> {
+    pub(super) fn has(&self, path: &str) -> io::Result<bool> {
         self.root.join(path).try_exists()
     }
 
     /// Opens a file for reading.
-    pub(crate) fn open(&self, path: &str) -> io::Result<File> {
+    pub(super) fn open(&self, path: &str) -> io::Result<File> {
         File::open(self.root.join(path))
     }
 
+    /// Locks a file, until what this gives is dropped; None: another process has it.
+    pub(super) fn lock(&self, path: &str) -> io::Result<Option<File>> {
+        let file = self.open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// Removes a file, which need not be there.
-    pub(crate) fn remove(&self, path: &str) -> io::Result<()> {
+    pub(super) fn remove(&self, path: &str) -> io::Result<()> {
         match fs::remove_file(self.root.join(path)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
@@ -187,7 +189,7 @@ impl Directory {
     }
 
     /// Removes a directory with all that is in it; it need not be there.
-    pub(crate) fn remove_all(&self, path: &str) -> io::Result<()> {
+    pub(super) fn remove_all(&self, path: &str) -> io::Result<()> {
         match fs::remove_dir_all(self.root.join(path)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
@@ -195,7 +197,7 @@ impl Directory {
     }
 
     /// Removes a directory if nothing is in it.
-    pub(crate) fn remove_empty(&self, path: &str) -> io::Result<()> {
+    pub(super) fn remove_empty(&self, path: &str) -> io::Result<()> {
         match fs::remove_dir(self.root.join(path)) {
             Err(error) if error.kind() != ErrorKind::DirectoryNotEmpty => Err(error),
             Ok(()) | Err(_) => Ok(()),
@@ -203,7 +205,7 @@ impl Directory {
     }
 
     /// Removes what processes that were killed have left unfinished in a directory and above it, a day ago.
-    pub(crate) fn sweep(&self, path: &str) -> io::Result<()> {
+    pub(super) fn sweep(&self, path: &str) -> io::Result<()> {
         for directory in Path::new(path).ancestors() {
             self.sweep_one(directory)?;
         }
@@ -246,7 +248,7 @@ impl io::Write for Unfinished {
 
 impl Unfinished {
     /// Gives the file its name, if there is none of that name. When this returns, file and name survive a power cut.
-    pub(crate) fn finish(self) -> io::Result<Create> {
+    pub(super) fn finish(self) -> io::Result<Create> {
         let Unfinished { file, path } = self;
         let directory = path.parent().unwrap_or(Path::new("/"));
         file.as_file().sync_all()?;
