@@ -32,6 +32,8 @@ const SIGNED: &str = "Authorization: AWS4-HMAC-SHA256 Credential=t/20261128/us-e
 pub enum Fault {
     /// It answers with this code, and the store learns of nothing.
     Answers(u16),
+    /// It answers so, with a reason, and repeats what the request is signed with; the store learns of nothing.
+    Repeats(u16, &'static str),
     /// It closes the connection, and the store learns of nothing.
     Closes,
     /// The store does what was asked, and its answer is lost.
@@ -44,7 +46,7 @@ pub enum Fault {
     Holds,
 }
 
-/// A rule: the method, a piece of the path, what happens, and how often.
+/// A rule: the method, a piece of the path or of the range that is asked for, what happens, and how often.
 #[derive(Debug)]
 struct Rule {
     method: &'static str,
@@ -127,7 +129,8 @@ impl Bucket {
         format!("http://127.0.0.1:{}", self.front.number())
     }
 
-    /// Has a fault befall the next `times` requests of a method whose path has this piece.
+    /// Has a fault befall the next `times` requests of a method whose path, or the range that is asked for, has this
+    /// piece.
     pub fn fault(&self, method: &'static str, path: &'static str, fault: Fault, times: usize) {
         if fault == Fault::Holds {
             *self.proxy.held.lock().expect("a lock") = (0, false);
@@ -263,8 +266,26 @@ impl Proxy {
                 seen.pop_front();
             }
         }
-        let fault = self.fault_of(method, path);
+        let header = |wanted: &str| {
+            let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+            let found = lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map_or("", |(_, value)| value.trim())
+        };
+        let fault = self.fault_of(method, &format!("{path} {}", header("range")));
         match fault {
+            Some(Fault::Repeats(code, reason)) => {
+                let body = format!(
+                    "<Error><Code>{reason}</Code><Message>No</Message><AWSAccessKeyId>{}</AWSAccessKeyId>\
+                     <Token-0>{}</Token-0></Error>",
+                    header("authorization"),
+                    header("x-amz-security-token")
+                );
+                let text = format!(
+                    "HTTP/1.1 {code} Fault\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                return stream.write_all(text.as_bytes()).ok();
+            }
             Some(Fault::Answers(code)) => {
                 let text = format!(
                     "HTTP/1.1 {code} Fault\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -294,7 +315,13 @@ impl Proxy {
                     .write_all(&answer[..end + (answer.len() - end) / 2])
                     .ok()
             }
-            Some(Fault::Answers(_) | Fault::Closes | Fault::IgnoresCondition | Fault::Holds)
+            Some(
+                Fault::Answers(_)
+                | Fault::Repeats(..)
+                | Fault::Closes
+                | Fault::IgnoresCondition
+                | Fault::Holds,
+            )
             | None => stream.write_all(&answer).ok(),
         }
     }

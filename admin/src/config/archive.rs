@@ -139,7 +139,7 @@ pub(super) fn sources(section: &Section<'_>, archives: &[ArchiveConfig]) -> Vec<
                 continue;
             }
         };
-        if sources.iter().any(|one| one.address == address) {
+        if sources.iter().any(|one| one.address.is_place_of(&address)) {
             section.problem(KEY, &format!("has {name} twice"));
         }
         sources.push(ArchiveSource { name, address });
@@ -162,8 +162,8 @@ pub(super) const TUNING: [&str; 8] = [
 /// Reads the keys of an archive; name and consumer are left empty.
 pub(super) fn read(section: &Section<'_>) -> Option<ArchiveConfig> {
     let text = section.text(ARCHIVE.name)?.value;
-    let address = match archive_address::read(&text, options(section)) {
-        Ok(address) => address,
+    let address = match archive_address::read(&text, Vec::new()) {
+        Ok(address) => with_options(section, address),
         Err(why) => {
             section.problem(ARCHIVE.name, &why);
             return None;
@@ -197,12 +197,17 @@ fn retention(section: &Section<'_>) -> RetentionPolicy {
     })
 }
 
-/// The options of the object store; what is wrong with one is told.
-fn options(section: &Section<'_>) -> Vec<(String, String)> {
+/// The address with the options of its object store; what is wrong with one is told.
+fn with_options(section: &Section<'_>, address: ArchiveAddress) -> ArchiveAddress {
+    let ArchiveAddress::Bucket(mut bucket) = address else {
+        return address;
+    };
     let mut options = section.pairs(ARCHIVE_OPTIONS.name).unwrap_or_default();
     options.sort();
-    for why in archive_address::wrong_options(&options) {
+    let (options, wrong) = archive_address::checked(&bucket, options);
+    for why in wrong {
         section.problem(ARCHIVE_OPTIONS.name, &why);
     }
-    options
+    bucket.options = options;
+    ArchiveAddress::Bucket(bucket)
 }

@@ -144,7 +144,7 @@ pub(super) fn takers(
                     .then(|| item.flag(&ALLOW_EXECUTE)),
             }),
             Target::Archive(target) => {
-                let same = |one: &ArchiveConfig| one.address == target.address;
+                let same = |one: &ArchiveConfig| one.address.is_place_of(&target.address);
                 if takers.archives.iter().any(same) {
                     item.problem(ARCHIVE.name, "is the archive of another subscriber too");
                 }

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{
     hashed::{Hashed, Seen},
-    store::Store,
+    store::{Store, is_away},
 };
 use crate::frames::manifest::{FILE, LONGEST, Manifest, Name};
 
@@ -159,6 +159,7 @@ pub(crate) fn damage(store: &Store, manifest: &Manifest) -> io::Result<Vec<(Stri
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 faults.push((path, "it is missing".into()));
             }
+            Err(error) if is_away(&error) => return Err(error),
             Err(error) => faults.push((path, format!("it cannot be read: {error}"))),
             Ok(seen) if seen.bytes != object.bytes => {
                 let why = format!("it has {} bytes in place of {}", seen.bytes, object.bytes);

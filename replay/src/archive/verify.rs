@@ -4,13 +4,13 @@ use std::io;
 
 use super::{
     bases::{self, Bases},
-    chain::{self, Follow, Listing, Stored},
+    chain::{self, Follow, Listing, Stored, Unreadable},
     identity::Identity,
-    store::Store,
+    store::{Store, is_away},
     unpacked,
 };
 use crate::frames::{
-    body::{Counts, Frames},
+    body::{BadBody, Counts, Frames},
     place::Place,
     segment::{Line, Name},
 };
@@ -47,7 +47,7 @@ pub(crate) enum Depth {
 /// Checks an archive.
 ///
 /// # Errors
-/// The directory cannot be listed.
+/// The directory cannot be listed, or the object store does not answer: then nothing is known of what follows.
 pub(crate) fn archive(store: &Store, identity: &Identity, depth: Depth) -> io::Result<Verified> {
     let listing = Listing::read(store)?;
     let mut verified = Verified::default();
@@ -58,12 +58,16 @@ pub(crate) fn archive(store: &Store, identity: &Identity, depth: Depth) -> io::R
     let mut follow = Follow::new(&identity.clone().now(store)?);
     let mut frames = Frames::default();
     for (name, read) in chain::lines(store, listing.segments) {
+        let read = match read {
+            Err(Unreadable::Io(error)) if is_away(&error) => return Err(error),
+            read => read,
+        };
         let mut faults = follow.next(name, &read);
         if depth == Depth::Bodies {
             match &read {
                 // What a name or a line tells is said once.
                 Ok(stored) if faults.is_empty() => {
-                    faults.extend(body(store, name, stored, &mut frames));
+                    faults.extend(body(store, name, stored, &mut frames)?);
                 }
                 Ok(stored) => frames.go_on_at(stored.line.to),
                 Err(_) => frames = Frames::default(),
@@ -90,7 +94,15 @@ pub(crate) fn archive(store: &Store, identity: &Identity, depth: Depth) -> io::R
 }
 
 /// What is wrong with the body of a segment that follows from the one before.
-fn body(store: &Store, name: Name, stored: &Stored, frames: &mut Frames) -> Option<String> {
+///
+/// # Errors
+/// The object store does not answer.
+fn body(
+    store: &Store,
+    name: Name,
+    stored: &Stored,
+    frames: &mut Frames,
+) -> io::Result<Option<String>> {
     let line = &stored.line;
     if frames.at().is_none() {
         frames.go_on_at(line.from);
@@ -100,13 +112,14 @@ fn body(store: &Store, name: Name, stored: &Stored, frames: &mut Frames) -> Opti
     }
     let followed = unpacked::checked(store, name, stored, |body| frames.follow(body));
     let fault = match followed {
+        Err(BadBody::Record(error)) if is_away(&error) => return Err(error),
         Err(bad) => Some(bad.to_string()),
         Ok(counts) => differing(line, counts, frames.at()),
     };
     if fault.is_some() {
         frames.go_on_at(line.to);
     }
-    fault
+    Ok(fault)
 }
 
 /// What the line says and the body does not.

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::{
-    chain::{self, Listing, Stored},
+    chain::{self, Listing, Stored, Unreadable},
     filling::{Filling, Sealed},
     identity::{Identity, NoArchive, uuid},
     store::{Create, Store, is_config},
@@ -154,8 +154,11 @@ fn end(store: &Store, identity: &Identity, name: Name) -> Result<End, Trouble> {
         advice: "see replay archive check; a segment that is damaged is never written over".into(),
         source: anyhow::anyhow!(why),
     };
-    let Stored { line, sha, .. } =
-        chain::line(store, name).map_err(|error| damaged(error.to_string()))?;
+    let Stored { line, sha, .. } = chain::line(store, name).map_err(|error| match error {
+        // What cannot be read now may be whole.
+        Unreadable::Io(error) => unwritable(error),
+        Unreadable::Line(bad) => damaged(bad.to_string()),
+    })?;
     if line.archive != identity.archive || line.name() != name {
         return Err(damaged("its line is that of another segment".into()));
     }

@@ -19,7 +19,7 @@ use sql::{
 use tracing::info;
 
 use super::{
-    making::{Kept, Making, Writing, already, unwritable},
+    making::{Kept, Making, Writing, already, blocking, unwritable},
     part,
     schema::{self, Dumped},
     source::Source,
@@ -138,7 +138,9 @@ impl Making<'_> {
             sealed: Vec::new(),
         };
         let text = manifest.written().context("could not write the manifest")?;
-        match store.create(&name.path(FILE), &[text.as_bytes()]) {
+        let (of, path) = (store.clone(), name.path(FILE));
+        let made = blocking(move || of.create(&path, &[text.as_bytes()])).await?;
+        match made {
             Ok(Create::Made) => {}
             Ok(Create::Exists) => return Err(already(&name)),
             Err(error) => return Err(unwritable(&name, error)),
@@ -321,14 +323,6 @@ struct Opened {
 async fn now(provider: &Session) -> Result<Time, Failure> {
     let clock = base::clock(&**provider).await?;
     Ok(Time::of(clock).context("the provider's clock is beyond the year 9999")?)
-}
-
-/// Works on files, beside which the daemon's other tasks go on.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> anyhow::Result<T> {
-    let worked = tokio::task::spawn_blocking(work).await;
-    worked.context("work on the archive's files broke off")
 }
 
 /// Removes what was written of a base that has failed. What cannot be removed now goes when the next one is made.

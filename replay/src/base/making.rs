@@ -6,7 +6,7 @@ use admin::{
     config::{ArchiveConfig, ReplayConfig, SubscriberConfig},
     exit::{Exit, Failure},
 };
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use sql::{
     connect::{ApplicationName, ConnectInfo, Purpose, Session},
     event::shape::Shape,
@@ -117,4 +117,12 @@ pub(super) fn already(name: &Name) -> Failure {
 pub(super) fn unwritable(name: &Name, error: std::io::Error) -> Failure {
     let error = anyhow!(error).context(format!("base {name} cannot be written"));
     Failure::new(Exit::Failed, error)
+}
+
+/// Works on files, beside which the daemon's other tasks go on.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    let worked = tokio::task::spawn_blocking(work).await;
+    worked.context("work on the archive's files broke off")
 }

@@ -55,6 +55,9 @@ struct Job {
     path: String,
     /// The path in the archive.
     full_path: String,
+    /// The bytes of its relation, with what lies beside the rows. One part may have nearly all of them: pages are cut
+    /// by the rows alone, and before PostgreSQL 14 they are not cut.
+    relation_bytes: u64,
 }
 
 /// Reads all tables, by several streams.
@@ -134,6 +137,7 @@ fn jobs(source: &Source, writing: Writing<'_>) -> Vec<Job> {
                 copy: format!("copy ({select}) to stdout{form}"),
                 binary: table.binary,
                 full_path: writing.name.path(&path),
+                relation_bytes: u64::try_from(relation.bytes).unwrap_or_default(),
                 path,
             });
         }
@@ -168,7 +172,7 @@ async fn one(
     let out = session.copy_out(&job.copy).await?;
     futures::pin_mut!(out);
     let (pieces, taken) = mpsc::channel::<Bytes>(PIECES);
-    let file = store.begin(&job.full_path)?;
+    let file = store.begin(&job.full_path, job.relation_bytes)?;
     let packing = tokio::task::spawn_blocking(move || pack(file, taken));
     let mut piece = BytesMut::with_capacity(2 * PIECE_BYTES);
     let mut messages: u64 = 0;

@@ -23,9 +23,9 @@ use super::{
 use crate::{
     archive::{
         bases::Bases,
-        chain::{self, Listing},
+        chain::{self, Listing, Unreadable},
         identity::Identity,
-        store::Store,
+        store::{Store, is_away},
     },
     frames::{manifest::Manifest, place::Time},
 };
@@ -124,11 +124,24 @@ impl Schedule {
         // The tick may lie in the segment before those that begin at it or later.
         let first = listing.segments.partition_point(|name| name.tick < tick);
         let near = listing.segments.iter().skip(first.saturating_sub(1));
+        let mut all_read = true;
         for name in near.filter(|name| name.seq > seen) {
-            let Ok(stored) = chain::line(store, *name) else {
-                continue;
+            let stored = match chain::line(store, *name) {
+                Ok(stored) => Some(stored),
+                // It has expired meanwhile, or will never be another one.
+                Err(Unreadable::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(Unreadable::Line(_)) => None,
+                Err(Unreadable::Io(error)) if is_away(&error) => return Err(error),
+                Err(Unreadable::Io(_)) => {
+                    all_read = false;
+                    None
+                }
             };
-            self.seen = name.seq;
+            // What could not be read is read again the next time.
+            if all_read {
+                self.seen = name.seq;
+            }
+            let Some(stored) = stored else { continue };
             self.now = stored.line.to_time.or(self.now);
             if stored.line.hole.is_some() {
                 self.hole = Some(stored.line.to.1.0);

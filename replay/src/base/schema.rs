@@ -18,7 +18,7 @@ use sql::{
 };
 
 use super::{
-    making::{Kept, Making, Writing, already, unwritable},
+    making::{Kept, Making, Writing, already, blocking, unwritable},
     source::Source,
 };
 use crate::{
@@ -76,17 +76,19 @@ pub(super) async fn dump(
         .and_then(|()| file.read_to_end(&mut bytes))
         .context("could not read what pg_dump has written")?;
     let path = writing.name.path(SCHEMA);
-    match writing.store.create(&path, &[&bytes]) {
+    let object = Object {
+        path: SCHEMA.into(),
+        bytes: bytes.len() as u64,
+        sha: sha(&bytes),
+    };
+    let store = writing.store.clone();
+    match blocking(move || store.create(&path, &[&bytes])).await? {
         Ok(Create::Made) => {}
         Ok(Create::Exists) => return Err(already(writing.name)),
         Err(error) => return Err(unwritable(writing.name, error)),
     }
     Ok(Some(Dumped {
-        object: Object {
-            path: SCHEMA.into(),
-            bytes: bytes.len() as u64,
-            sha: sha(&bytes),
-        },
+        object,
         server,
         major: pg_dump.major(),
         of: "provider".into(),

@@ -172,6 +172,7 @@ mod tests {
         Relation {
             name: TableName::new("public", "t"),
             pages,
+            bytes: pages * 8192,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    archive::store::is_outage,
+    archive::store::{is_config, is_outage},
     frames::{body::BadBody, segment::Name},
     trouble::Trouble,
 };
@@ -29,8 +29,16 @@ pub(super) fn of_body(name: Name, bad: BadBody) -> Trouble {
     }
 }
 
-/// The directory cannot be read now.
+/// The directory cannot be read now, or the config asks for what cannot be read at all.
 pub(crate) fn unreadable(error: io::Error) -> Trouble {
+    if is_config(&error) {
+        return Trouble::Operator {
+            doing: "could not read the archive".into(),
+            advice: "put `archive`, `archive_options` or `archive_sources` right, or take the package's replay"
+                .into(),
+            source: anyhow::Error::new(error),
+        };
+    }
     Trouble::Passing {
         doing: "the archive cannot be read".into(),
         advice: Some(

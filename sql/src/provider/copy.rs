@@ -49,6 +49,8 @@ pub struct Relation {
     pub name: TableName,
     /// Pages of the table's main fork.
     pub pages: i64,
+    /// Bytes of the table, with those of its TOAST table.
+    pub bytes: i64,
 }
 
 /// The relations with the rows of the table with an oid, the largest first: the table itself; if it is partitioned, its
@@ -66,7 +68,8 @@ pub async fn relations(client: &impl GenericClient, oid: u32) -> Result<Vec<Rela
                    join pg_inherits i on t.relkind = 'p' and i.inhparent = t.oid \
                    join pg_class c on c.oid = i.inhrelid) \
              select n.nspname::text, c.relname::text, \
-                    pg_relation_size(c.oid) / current_setting('block_size')::int8 \
+                    pg_relation_size(c.oid) / current_setting('block_size')::int8, \
+                    pg_table_size(c.oid) \
              from tree t join pg_class c on c.oid = t.oid \
              join pg_namespace n on n.oid = c.relnamespace \
              where t.relkind <> 'p' order by 3 desc, 1, 2",
@@ -79,6 +82,7 @@ pub async fn relations(client: &impl GenericClient, oid: u32) -> Result<Vec<Rela
                     Ok(Relation {
                         name: TableName::of(row)?,
                         pages: row.try_get(2)?,
+                        bytes: row.try_get(3)?,
                     })
                 })
                 .collect()

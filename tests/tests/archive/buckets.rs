@@ -125,6 +125,10 @@ fn expired(replication: &Replication, bucket: &Bucket) {
     assert!(!said.contains("bases/"), "{said}");
     replay.run(&["archive", "keep", "--release", &first]).ok();
     assert!(!bucket.names().contains(&pin));
+    // What lies beside it in the bucket is another archive's.
+    bucket.put("x/db10/turns/other", b"{}");
+    bucket.put("x/db10/frames/strange", b"");
+    bucket.put("x/db10/bases/strange/manifest.json", b"");
     // Of a process on another host it is not known whether it lives.
     let other = br#"{"boot":"x","namespace":"x","pid":1,"started":"1"}"#;
     bucket.put("x/db1/turns/other", other);
@@ -143,7 +147,7 @@ fn expired(replication: &Replication, bucket: &Bucket) {
     assert!(
         !names
             .iter()
-            .any(|name| name.contains(&first) || name.contains("/turns/")),
+            .any(|name| name.contains(&first) || name.contains("x/db1/turns/")),
         "{names:?}"
     );
     assert_eq!(lists(replication)["bases"].as_array().unwrap().len(), 1);
@@ -208,12 +212,49 @@ fn answers_that_are_lost_cut_or_refused_lose_nothing_and_publish_nothing_twice()
     replication.wait_log("the store denies it");
     bucket.heal();
     assert_all_once(&replication, &bucket);
+    outages(&replication, &bucket);
     // The daemon asks, too, whether the store is one for an archive.
     replay.run(&["stop"]).ok();
     bucket.fault("PUT", "archive.json", Fault::IgnoresCondition, 1);
     replay.run(&["start", "-d"]).ok();
     replication.wait_log("makes an object that is there already");
     assert_all_once(&replication, &bucket);
+}
+
+/// What cannot be read for the moment is not called damaged.
+fn outages(replication: &Replication, bucket: &Bucket) {
+    let replay = &replication.replay;
+    // A segment that comes in several pieces, of which the first one comes.
+    replication.on_provider(
+        "insert into t (v) select string_agg(md5(random()::text), '') from generate_series(1, 400000)",
+    );
+    assert_whole(replication);
+    let denied = Fault::Repeats(403, "AccessDenied");
+    bucket.fault("GET", "bytes=4194304-", denied, 1000);
+    let failed = replay.run(&["archive", "verify"]).code(3);
+    let failed = failed.says(&["the store denies it (AccessDenied: No)"]);
+    assert!(!failed.stderr.contains("hash"), "{}", failed.stderr);
+    bucket.heal();
+    replay.run(&["archive", "verify"]).ok();
+    // A daemon that cannot read the newest line when it starts waits for it.
+    replay.run(&["stop"]).ok();
+    let skewed = Fault::Repeats(403, "RequestTimeTooSkewed");
+    bucket.fault("GET", ".seg", skewed, 1000);
+    replay.run(&["start", "-d"]).ok();
+    replication.wait_log("the store denies it (RequestTimeTooSkewed: No)");
+    assert!(
+        !replay.log().contains("archive damaged"),
+        "{}",
+        replay.log()
+    );
+    bucket.heal();
+    replication.on_provider("insert into t (v) values ('after')");
+    assert_all_once(replication, bucket);
+    // A bucket that is not there is no archive that nobody has made.
+    change(replication, "s3://bucket1/", "s3://bucket9/");
+    let gone = replay.run(&["archive", "check"]).code(1);
+    gone.says(&["the bucket is not there (NoSuchBucket"]);
+    change(replication, "s3://bucket9/", "s3://bucket1/");
 }
 
 #[test]
@@ -316,6 +357,15 @@ fn keys_of_a_store_come_from_the_environment_and_are_said_nowhere() {
     bucket.fault("PUT", ".seg", Fault::Answers(401), 1000);
     bucket.fault("GET", "archive.json", Fault::Answers(400), 1);
     keyed(&["archive", "check"]).code(1);
+    bucket.fault(
+        "GET",
+        "archive.json",
+        Fault::Repeats(400, "ExpiredToken"),
+        1,
+    );
+    keyed(&["archive", "check"])
+        .code(1)
+        .says(&["(ExpiredToken: No)"]);
     replication.on_provider("insert into t (v) values ('b')");
     replication.wait_log("does not accept the keys");
     keyed(&["status", "--json"]);

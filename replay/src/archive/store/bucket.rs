@@ -17,7 +17,8 @@ use object_store::{
 };
 
 use super::{
-    client::{self, RETRY, failed},
+    answer::{self, failed},
+    client::{self, RETRY},
     create::Create,
 };
 use crate::frames::segment::LONGEST_LINE;
@@ -56,7 +57,7 @@ impl Bucket {
     pub(super) fn open(address: &BucketAddress) -> io::Result<Bucket> {
         Ok(Bucket {
             address: Arc::new(address.clone()),
-            store: client::of(address)?,
+            store: client::of(address, 0)?,
         })
     }
 
@@ -85,7 +86,22 @@ impl Bucket {
         T: Send + 'static,
         F: Future<Output = object_store::Result<T>> + Send + 'static,
     {
-        let asked = client::wait(work(Arc::clone(&self.store), self.object(path)))?;
+        self.ask_for(0, path, work)
+    }
+
+    /// Asks the store by requests of so many bytes, and waits for the answer.
+    pub(super) fn ask_for<T, F>(
+        &self,
+        bytes: u64,
+        path: &str,
+        work: impl FnOnce(Arc<dyn ObjectStore>, Path) -> F,
+    ) -> io::Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = object_store::Result<T>> + Send + 'static,
+    {
+        let store = client::of(&self.address, bytes)?;
+        let asked = client::wait(work(store, self.object(path)))?;
         asked.map_err(|error| failed(&self.named(path), &error))
     }
 
@@ -110,15 +126,15 @@ impl Bucket {
                 Ok(()) => return Ok(Create::Made),
                 Err(error) => error,
             };
-            let kind = error.kind();
-            if kind == ErrorKind::AlreadyExists {
-                match self.read(path)? {
+            if error.kind() == ErrorKind::AlreadyExists {
+                match self.read_for(bytes.len() as u64, path)? {
                     Some(there) if *there == *bytes => return Ok(Create::Made),
                     Some(_) => return Ok(Create::Exists),
                     // Two that are made at the same time may both be refused.
                     None => {}
                 }
-            } else if [ErrorKind::NotFound, ErrorKind::PermissionDenied].contains(&kind) {
+            } else if !answer::is_lost(&error) {
+                // What the store refuses for the moment, the client has asked again.
                 return Err(error);
             }
             // The answer may be lost of an object that is there.
@@ -140,8 +156,8 @@ impl Bucket {
     }
 
     fn put(&self, path: &str, bytes: &Bytes) -> io::Result<()> {
-        let bytes = PutPayload::from(bytes.clone());
-        self.ask(path, |store, at| async move {
+        let (count, bytes) = (bytes.len() as u64, PutPayload::from(bytes.clone()));
+        self.ask_for(count, path, |store, at| async move {
             store.put_opts(&at, bytes, PutMode::Create.into()).await
         })?;
         Ok(())
@@ -213,7 +229,11 @@ impl Bucket {
 
     /// An object's bytes; None: there is no such object.
     pub(super) fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        let read = self.ask(path, |store, at| async move {
+        self.read_for(0, path)
+    }
+
+    fn read_for(&self, bytes: u64, path: &str) -> io::Result<Option<Vec<u8>>> {
+        let read = self.ask_for(bytes, path, |store, at| async move {
             store.get(&at).await?.bytes().await
         });
         match read {

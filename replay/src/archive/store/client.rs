@@ -2,20 +2,25 @@
 
 use std::{
     collections::HashMap,
-    io::{self, ErrorKind},
+    io,
     sync::{Arc, LazyLock, Mutex, PoisonError, mpsc},
     time::Duration,
 };
 
 use admin::config::{BucketAddress, StoreKind};
 use object_store::{
-    BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder,
-    azure::MicrosoftAzureBuilder, gcp::GoogleCloudStorageBuilder,
+    BackoffConfig, ObjectStore, RetryConfig, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder,
+    gcp::GoogleCloudStorageBuilder,
 };
 use tokio::runtime::{Builder, Runtime};
 
+use super::answer;
+
 /// The longest time for one request, with its body, unless the option `timeout` says another.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The bytes that are sent or taken in that time even by a slow line; more bytes have more time.
+const PER_TIMEOUT: u64 = 8 << 20;
 
 /// The longest time for a connection, unless the option `connect_timeout` says another.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -32,71 +37,11 @@ static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
         .build()
 });
 
+/// The clients of this process, by their place and the patience that they have.
+type Clients = HashMap<(BucketAddress, u32), Arc<dyn ObjectStore>>;
+
 /// The stores that are open, with their connections.
-static OPEN: LazyLock<Mutex<HashMap<BucketAddress, Arc<dyn ObjectStore>>>> =
-    LazyLock::new(Mutex::default);
-
-/// What an object store has answered, or that it has not.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Answer(String);
-
-/// Whether an error is an answer of an object store, or that there was none.
-pub(super) fn is_answer(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Answer>())
-}
-
-/// The error of a request for an object.
-pub(super) fn failed(path: &str, error: &object_store::Error) -> io::Error {
-    use object_store::Error;
-    let known = if matches!(error, Error::NotFound { .. }) {
-        Some((ErrorKind::NotFound, "it is not there"))
-    } else if matches!(error, Error::AlreadyExists { .. }) {
-        Some((ErrorKind::AlreadyExists, "it is there already"))
-    } else if matches!(error, Error::PermissionDenied { .. }) {
-        Some((ErrorKind::PermissionDenied, "the store denies it"))
-    } else if matches!(error, Error::Unauthenticated { .. }) {
-        let what =
-            "the store does not accept the keys (AWS_*, GOOGLE_* or AZURE_* in the environment)";
-        Some((ErrorKind::PermissionDenied, what))
-    } else {
-        None
-    };
-    match known {
-        Some((kind, what)) => io::Error::new(kind, Answer(format!("{path}: {what}"))),
-        None => io::Error::other(Answer(format!("{path}: {}", plain(&chain(error))))),
-    }
-}
-
-/// An error that is none of the store's.
-pub(super) fn refused(path: &str, what: &str) -> io::Error {
-    io::Error::other(Answer(format!("{path}: {what}")))
-}
-
-/// An error and its causes, each once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-/// One line that is not too long, without what stands behind a `?` of an address: a signature may.
-fn plain(text: &str) -> String {
-    const LONGEST: usize = 400;
-    let word = |word: &str| match word.split_once('?') {
-        Some((before, _)) if before.contains("://") => before.to_owned(),
-        Some(_) | None => word.to_owned(),
-    };
-    let words: Vec<String> = text.split_whitespace().map(word).collect();
-    words.join(" ").chars().take(LONGEST).collect()
-}
+static OPEN: LazyLock<Mutex<Clients>> = LazyLock::new(Mutex::default);
 
 /// Does work on a store, and waits for it. May be called anywhere, also by a task: it takes its thread, as reading a
 /// file does.
@@ -122,24 +67,78 @@ pub(super) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> io::Resu
     }
 }
 
-/// The client for a bucket. It keeps its connections, and is made once in a process.
-pub(super) fn of(address: &BucketAddress) -> io::Result<Arc<dyn ObjectStore>> {
+/// The client for requests of so many bytes. It keeps its connections, and is made once in a process.
+pub(super) fn of(address: &BucketAddress, bytes: u64) -> io::Result<Arc<dyn ObjectStore>> {
+    let patience = patience(bytes);
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = open.get(address) {
+    let key = (address.clone(), patience);
+    if let Some(known) = open.get(&key) {
         return Ok(Arc::clone(known));
     }
     // Another one is there where this process has done so before, and it is the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let made = make(address).map_err(|error| {
-        let text = format!("{address}: {}", plain(&chain(&error)));
-        io::Error::new(ErrorKind::InvalidInput, Answer(text))
-    })?;
-    open.insert(address.clone(), Arc::clone(&made));
+    let made = make(address, patience);
+    let made = made.map_err(|error| answer::unusable(&address.to_string(), &error))?;
+    open.insert(key, Arc::clone(&made));
     Ok(made)
 }
 
+/// How many times [`TIMEOUT`] a request of so many bytes may take: a power of two, so that there are few clients.
+fn patience(bytes: u64) -> u32 {
+    let begun = bytes.div_ceil(PER_TIMEOUT).clamp(1, 1024);
+    u32::try_from(begun).map_or(1024, u32::next_power_of_two)
+}
+
+/// What a client is told after the environment, which counts less. `has_env`: whether the environment has a variable of
+/// the store's that ends so. Pure.
+fn settings(
+    address: &BucketAddress,
+    patience: u32,
+    has_env: impl Fn(&str) -> bool,
+) -> Vec<(&'static str, String)> {
+    let mut settings = Vec::new();
+    let given = |name: &str| {
+        let mut options = address.options.iter();
+        options
+            .find(|(option, _)| option == name)
+            .map(|(_, value)| value.as_str())
+    };
+    // The config has them in milliseconds.
+    let time = |name: &str| given(name)?.strip_suffix("ms")?.parse().ok();
+    let timeout = time("timeout").map(Duration::from_millis);
+    if timeout.is_some() || !has_env("TIMEOUT") {
+        let timeout = timeout.unwrap_or(TIMEOUT) * patience;
+        settings.push(("timeout", format!("{}ms", timeout.as_millis())));
+    }
+    let connect = time("connect_timeout").map(Duration::from_millis);
+    if connect.is_some() || !has_env("CONNECT_TIMEOUT") {
+        let connect = connect.unwrap_or(CONNECT);
+        settings.push(("connect_timeout", format!("{}ms", connect.as_millis())));
+    }
+    for name in [
+        "account_name",
+        "allow_http",
+        "region",
+        "service_account",
+        "skip_signature",
+        "virtual_hosted_style_request",
+    ] {
+        settings.extend(given(name).map(|value| (name, value.to_owned())));
+    }
+    if let Some(endpoint) = given("endpoint") {
+        let names: &[&str] = match address.kind {
+            // The second one of the environment would count more than the first one of the config.
+            StoreKind::S3 => &["endpoint", "aws_endpoint_url_s3"],
+            StoreKind::Google => &["base_url"],
+            StoreKind::Azure => &["endpoint"],
+        };
+        settings.extend(names.iter().map(|name| (*name, endpoint.to_owned())));
+    }
+    settings
+}
+
 /// Makes a client from the environment, and from the options, which count more.
-fn make(address: &BucketAddress) -> object_store::Result<Arc<dyn ObjectStore>> {
+fn make(address: &BucketAddress, patience: u32) -> object_store::Result<Arc<dyn ObjectStore>> {
     let retry = RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(100),
@@ -149,47 +148,35 @@ fn make(address: &BucketAddress) -> object_store::Result<Arc<dyn ObjectStore>> {
         max_retries: 10,
         retry_timeout: RETRY,
     };
-    let mut client = ClientOptions::new()
-        .with_timeout(TIMEOUT)
-        .with_connect_timeout(CONNECT);
-    let mut rest = Vec::new();
-    for (name, value) in &address.options {
-        let key = match name.as_str() {
-            "allow_http" => ClientConfigKey::AllowHttp,
-            "timeout" => ClientConfigKey::Timeout,
-            "connect_timeout" => ClientConfigKey::ConnectTimeout,
-            _ => {
-                rest.push((name, value));
-                continue;
-            }
-        };
-        client = client.with_config(key, value);
-    }
     let bucket = address.bucket.as_str();
+    let settings = |prefix: &str| {
+        let has_env = |name: &str| std::env::var_os(format!("{prefix}_{name}")).is_some();
+        settings(address, patience, has_env)
+    };
     Ok(match address.kind {
         StoreKind::S3 => {
             let mut builder = AmazonS3Builder::from_env();
-            for (name, value) in rest {
+            for (name, value) in settings("AWS") {
                 builder = builder.with_config(name.parse()?, value);
             }
             let builder = builder.with_bucket_name(bucket).with_retry(retry);
-            Arc::new(builder.with_client_options(client).build()?)
+            Arc::new(builder.build()?)
         }
         StoreKind::Google => {
             let mut builder = GoogleCloudStorageBuilder::from_env();
-            for (name, value) in rest {
+            for (name, value) in settings("GOOGLE") {
                 builder = builder.with_config(name.parse()?, value);
             }
             let builder = builder.with_bucket_name(bucket).with_retry(retry);
-            Arc::new(builder.with_client_options(client).build()?)
+            Arc::new(builder.build()?)
         }
         StoreKind::Azure => {
             let mut builder = MicrosoftAzureBuilder::from_env();
-            for (name, value) in rest {
+            for (name, value) in settings("AZURE") {
                 builder = builder.with_config(name.parse()?, value);
             }
             let builder = builder.with_container_name(bucket).with_retry(retry);
-            Arc::new(builder.with_client_options(client).build()?)
+            Arc::new(builder.build()?)
         }
     })
 }
@@ -198,11 +185,62 @@ fn make(address: &BucketAddress) -> object_store::Result<Arc<dyn ObjectStore>> {
 mod tests {
     use super::*;
 
+    fn address(kind: StoreKind, options: &[(&str, &str)]) -> BucketAddress {
+        let options = options.iter();
+        let options = options.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        BucketAddress {
+            kind,
+            bucket: "b".into(),
+            prefix: String::new(),
+            options: options.collect(),
+        }
+    }
+
     #[test]
-    fn an_error_is_one_line_without_a_signature() {
-        let text = plain("Error at https://host/a/b?sig=SECRET&x=1\n  <Code>Slow</Code>");
-        assert_eq!(text, "Error at https://host/a/b <Code>Slow</Code>");
-        assert!(is_answer(&refused("a", "no")));
-        assert!(!is_answer(&io::Error::other("no")));
+    fn a_client_of_each_kind_takes_all_options_that_the_config_may_have() {
+        let both = [
+            ("timeout", "60000ms"),
+            ("connect_timeout", "500ms"),
+            ("endpoint", "http://h"),
+            ("allow_http", "true"),
+            ("skip_signature", "true"),
+        ];
+        let own = |kind| match kind {
+            StoreKind::S3 => [("region", "r"), ("virtual_hosted_style_request", "false")].to_vec(),
+            StoreKind::Google => Vec::new(),
+            StoreKind::Azure => vec![("account_name", "a")],
+        };
+        for kind in [StoreKind::S3, StoreKind::Google, StoreKind::Azure] {
+            let options = [&both[..], &own(kind)].concat();
+            of(&address(kind, &options), 0).unwrap();
+        }
+    }
+
+    #[test]
+    fn options_count_more_than_the_environment_and_that_more_than_defaults() {
+        let options = [("endpoint", "http://h"), ("timeout", "90000ms")];
+        let all = settings(&address(StoreKind::S3, &options), 4, |_| true);
+        let endpoint = |name| (name, "http://h".to_owned());
+        let long = ("timeout", "360000ms".to_owned());
+        let expected = vec![long, endpoint("endpoint"), endpoint("aws_endpoint_url_s3")];
+        assert_eq!(all, expected);
+        let all = settings(&address(StoreKind::Google, &options[..1]), 1, |_| false);
+        let times = [("timeout", "60000ms"), ("connect_timeout", "5000ms")];
+        let times = times.map(|(name, value)| (name, value.to_owned()));
+        assert_eq!(all, [&times[..], &[endpoint("base_url")]].concat());
+    }
+
+    #[test]
+    fn a_long_request_has_more_time() {
+        for (megabytes, times) in [
+            (0, 1),
+            (8, 1),
+            (9, 2),
+            (17, 4),
+            (1024, 128),
+            (u64::MAX >> 21, 1024),
+        ] {
+            assert_eq!(patience(megabytes << 20), times, "{megabytes}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use object_store::ObjectStoreExt as _;
 
 use super::{
+    answer,
     bucket::{self, Bucket},
     client,
 };
@@ -27,6 +28,8 @@ pub(crate) struct Download {
     /// Where the piece that comes next begins.
     next: u64,
     coming: Option<mpsc::Receiver<io::Result<Bytes>>>,
+    /// The error that reading has ended with: who reads on must not take it for the object's end.
+    failed: Option<io::Error>,
 }
 
 impl Download {
@@ -41,6 +44,7 @@ impl Download {
             piece: Bytes::new(),
             next: 0,
             coming: None,
+            failed: None,
         };
         download.ask()?;
         Ok(download)
@@ -64,24 +68,38 @@ impl Download {
                 Ok((bytes, _)) if bytes.len() as u64 == count => Ok(bytes),
                 Ok((bytes, _)) => {
                     let what = format!("{} bytes came in place of {count}", bytes.len());
-                    Err(client::refused(&bucket.named(&path), &what))
+                    Err(answer::refused(&bucket.named(&path), &what))
                 }
-                Err(error) => Err(client::failed(&bucket.named(&path), &error)),
+                Err(error) => Err(answer::failed(&bucket.named(&path), &error)),
             };
             let _ = found.send(read);
         })
     }
 }
 
+impl Download {
+    /// Takes the piece that comes next, and asks for the one behind it.
+    fn take(&mut self, coming: &mpsc::Receiver<io::Result<Bytes>>) -> io::Result<()> {
+        let broken = |_| answer::refused(&self.path, "the work on an object store broke off");
+        self.piece = coming.recv().map_err(broken)??;
+        self.ask()
+    }
+}
+
 impl Read for Download {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if let Some(error) = &self.failed {
+            return Err(answer::again(error));
+        }
         if self.piece.is_empty() {
             let Some(coming) = self.coming.take() else {
                 return Ok(0);
             };
-            let broken = |_| io::Error::other("the work on an object store broke off");
-            self.piece = coming.recv().map_err(broken)??;
-            self.ask()?;
+            if let Err(error) = self.take(&coming) {
+                let told = answer::again(&error);
+                self.failed = Some(error);
+                return Err(told);
+            }
         }
         let count = bytes.len().min(self.piece.len());
         bytes[..count].copy_from_slice(&self.piece.split_to(count));

@@ -2,8 +2,11 @@
 //! under its final name, and never changed.
 //!
 //! - `directory`: files;
-//! - `bucket`: objects of a store; `client` asks it, `download` and `upload` go piece by piece, `lease` is its lock.
+//! - `bucket`: objects of a store; `client` asks it, `answer` is what an error of it tells, `download` and `upload` go
+//!   piece by piece, `lease` is its lock.
 
+#[cfg(feature = "stores")]
+mod answer;
 #[cfg(feature = "stores")]
 mod bucket;
 #[cfg(feature = "stores")]
@@ -109,12 +112,18 @@ impl Store {
         }
     }
 
-    /// Begins an object that is written piece by piece, and has its name only when it is whole.
-    pub(crate) fn begin(&self, path: &str) -> io::Result<Unfinished> {
+    /// Begins an object that is written piece by piece, and has its name only when it is whole. `expected`: the bytes
+    /// that may come, about.
+    #[cfg_attr(not(feature = "stores"), expect(unused_variables))]
+    pub(crate) fn begin(&self, path: &str, expected: u64) -> io::Result<Unfinished> {
         match self {
             Store::Directory(directory) => Ok(Unfinished::File(directory.begin(path)?)),
             #[cfg(feature = "stores")]
-            Store::Bucket(bucket) => Ok(Unfinished::Object(Upload::new(bucket.clone(), path))),
+            Store::Bucket(bucket) => Ok(Unfinished::Object(Upload::new(
+                bucket.clone(),
+                path,
+                expected,
+            ))),
         }
     }
 
@@ -234,10 +243,21 @@ pub(crate) type Heads = Box<dyn Iterator<Item = io::Result<(Vec<u8>, u64)>>>;
 /// be.
 pub(crate) fn is_outage(error: &io::Error) -> bool {
     #[cfg(feature = "stores")]
-    if client::is_answer(error) {
+    if answer::is_answer(error) {
         return true;
     }
     error.raw_os_error().is_some()
+}
+
+/// Whether an error is one of the whole store, so that nothing else can be asked of it either. A disk gives errors for
+/// one file.
+#[cfg_attr(not(feature = "stores"), expect(unused_variables))]
+pub(crate) fn is_away(error: &io::Error) -> bool {
+    #[cfg(feature = "stores")]
+    if answer::is_answer(error) {
+        return error.kind() != io::ErrorKind::NotFound;
+    }
+    false
 }
 
 /// Whether an error says that the config asks for what this program cannot do.

@@ -50,7 +50,7 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let opened = open(job, one)?;
     let found = verify::archive(&opened.store, &opened.identity, Depth::Bodies)
-        .with_context(|| format!("archive {} cannot be listed", one.name))?;
+        .with_context(|| format!("archive {} cannot be read", one.name))?;
     for Fault { object, what } in &found.faults {
         eprintln!("{object}: {what}");
     }
