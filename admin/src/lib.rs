@@ -11,7 +11,7 @@ pub mod http;
 pub mod log;
 pub mod notice;
 pub mod output;
-mod own_file;
+pub mod own_file;
 pub mod page;
 pub mod status;
 pub mod terminal;

@@ -91,7 +91,7 @@ fn others_may_write(directory: &Path) -> io::Result<bool> {
 }
 
 /// Whether a user is root or the user of this process.
-pub(crate) fn is_trusted(user: u32) -> bool {
+pub fn is_trusted(user: u32) -> bool {
     user == 0 || user == geteuid().as_raw()
 }
 

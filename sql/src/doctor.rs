@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use tokio_postgres::GenericClient;
 
 use crate::error::{Error, column};
+use crate::name::quote_ident;
 
 /// What was read of one database.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,33 @@ pub struct Facts {
     pub types: Vec<String>,
     /// Transactions that are open for a minute and longer, prepared ones included.
     pub transactions: Vec<Transaction>,
+    /// Tables of extensions that have rows of users, quoted with their schemas; also those whose rows cannot be seen.
+    pub extension_rows: Vec<String>,
+    /// Settings of the database, as statements; the database's name is written as `{database}`.
+    pub settings: Vec<String>,
+    /// Rights to the database, as `(right, role)`, without those of its owner.
+    pub rights: Vec<(String, String)>,
+}
+
+/// The statements that give a database the settings and the rights of another one, which no dump of a schema has. Pure.
+pub fn of_database(from: &Facts, to: &Facts) -> Vec<String> {
+    let database = quote_ident(&to.server.database);
+    let settings = from
+        .settings
+        .iter()
+        .filter(|one| !to.settings.contains(one));
+    let granted = from.rights.iter().filter(|one| !to.rights.contains(one));
+    let revoked = to.rights.iter().filter(|one| !from.rights.contains(one));
+    settings
+        .map(|one| one.replacen("{database}", &database, 1))
+        .chain(
+            granted.map(|(right, role)| format!("grant {right} on database {database} to {role}")),
+        )
+        .chain(
+            revoked
+                .map(|(right, role)| format!("revoke {right} on database {database} from {role}")),
+        )
+        .collect()
 }
 
 /// A server, a database and a role.
@@ -258,6 +286,18 @@ fn roles_used() -> String {
             where {0} \
          union select n.nspowner from pg_namespace n where {0} \
          union select a.grantee from pg_namespace n, aclexplode(n.nspacl) a where {0} \
+         union select a.grantee from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+            join pg_attribute t on t.attrelid = c.oid, aclexplode(t.attacl) a where {0} \
+         union select r.role from pg_policy p join pg_class c on c.oid = p.polrelid \
+            join pg_namespace n on n.oid = c.relnamespace, unnest(p.polroles) r (role) where {0} \
+         union select d.defaclrole from pg_default_acl d left join pg_namespace n on n.oid = d.defaclnamespace \
+            where n.oid is null or {0} \
+         union select a.grantee from pg_default_acl d left join pg_namespace n on n.oid = d.defaclnamespace, \
+            aclexplode(d.defaclacl) a where n.oid is null or {0} \
+         union select t.typowner from pg_type t join pg_namespace n on n.oid = t.typnamespace \
+            where {0} and t.typrelid = 0 and t.typelem = 0 \
+         union select a.grantee from pg_type t join pg_namespace n on n.oid = t.typnamespace, aclexplode(t.typacl) a \
+            where {0} \
          union select p.proowner from pg_proc p join pg_namespace n on n.oid = p.pronamespace where {0} \
          union select a.grantee from pg_proc p join pg_namespace n on n.oid = p.pronamespace, aclexplode(p.proacl) a \
             where {0}) u where u.role <> 0 order by 1) x",
@@ -288,7 +328,60 @@ const TRANSACTIONS: &str = "select coalesce(json_agg(x), '[]')::text from (selec
     from pg_stat_activity a where a.datname = current_database() and a.pid <> pg_backend_pid() \
         and a.backend_type = 'client backend' and a.xact_start < clock_timestamp() - interval '1 minute' \
     union all select null, p.gid, p.owner::text, extract(epoch from clock_timestamp() - p.prepared)::float8 \
-    from pg_prepared_xacts p where p.database = current_database() order by 4 desc) x";
+    from pg_prepared_xacts p where p.database = current_database() \
+        and p.prepared < clock_timestamp() - interval '1 minute' order by 4 desc) x";
+
+/// The marked place is the database's name: databases of two names may have the same settings. What keeps sessions from
+/// writing is a matter of each side, and ours where it is a standby.
+const SETTINGS: &str = "select coalesce(json_agg(x.line order by x.line), '[]')::text from (select \
+    case when s.setrole = 0 then 'alter database {database}' \
+        else format('alter role %I in database {database}', pg_get_userbyid(s.setrole)) end \
+    || format(' set %I to %s', v.name, case when lower(v.name) in ('search_path', 'temp_tablespaces', \
+        'local_preload_libraries', 'session_preload_libraries') then v.value else quote_literal(v.value) end) as line \
+    from pg_db_role_setting s join pg_database b on b.oid = s.setdatabase, unnest(s.setconfig) c (text), \
+        lateral (select split_part(c.text, '=', 1), substr(c.text, strpos(c.text, '=') + 1)) v (name, value) \
+    where b.datname = current_database() and v.name <> 'default_transaction_read_only') x";
+
+const RIGHTS: &str = "select coalesce(json_agg(x.given order by x.given::text), '[]')::text from (select \
+    json_build_array(lower(a.privilege_type), \
+        case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end) as given \
+    from pg_database b, aclexplode(coalesce(b.datacl, acldefault('d', b.datdba))) a \
+    where b.datname = current_database() and a.grantee <> b.datdba) x";
+
+/// The tables whose rows a dump of an extension takes along, each with the condition that these rows meet, and whether
+/// reading it runs nobody's code but a superuser's or the role's own: planning runs what an index's predicate calls.
+fn extension_tables() -> String {
+    format!(
+        "select coalesce(json_agg(json_build_array(x.name, x.condition, x.trusted) order by x.name), '[]')::text \
+         from (select format('%I.%I', n.nspname, c.relname) as name, t.condition, \
+            r.rolsuper or r.rolname = current_user as trusted from pg_extension e, \
+            unnest(e.extconfig, e.extcondition) t (oid, condition) join pg_class c on c.oid = t.oid \
+            join pg_namespace n on n.oid = c.relnamespace join pg_roles r on r.oid = c.relowner \
+            where c.relkind in ('r', 'p') and {OURS_OR_THE_SERVERS}) x"
+    )
+}
+
+/// The tables of extensions that have rows of users. One that is not read counts: nobody knows that it has none.
+async fn extension_rows(client: &impl GenericClient) -> Result<Vec<String>, Error> {
+    let doing = "look for rows in tables of extensions";
+    let tables: Vec<(String, String, bool)> = ask(client, &extension_tables(), doing).await?;
+    let mut found = Vec::new();
+    for (table, condition, is_trusted) in tables {
+        let question = format!("select exists (select from {table} {condition})");
+        let has_rows = match is_trusted {
+            false => true,
+            true => match client.query_one(&question, &[]).await {
+                Ok(row) => column(&row, 0)?,
+                Err(error) if error.as_db_error().is_some() => true,
+                Err(error) => return Err(Error::database(doing)(error)),
+            },
+        };
+        if has_rows {
+            found.push(table);
+        }
+    }
+    Ok(found)
+}
 
 /// Reads all of it. The questions are several statements: what changes meanwhile may be seen in a part of them only.
 ///
@@ -317,6 +410,9 @@ pub async fn read(client: &impl GenericClient) -> Result<Facts, Error> {
         types_used: ask(client, &types_used(), "list the types of columns").await?,
         types: ask(client, TYPES, "list the types").await?,
         transactions: ask(client, TRANSACTIONS, "list the open transactions").await?,
+        extension_rows: extension_rows(client).await?,
+        settings: ask(client, SETTINGS, "list the settings of the database").await?,
+        rights: ask(client, RIGHTS, "list the rights to the database").await?,
     })
 }
 

@@ -54,6 +54,15 @@ impl Pace {
         }
     }
 
+    /// The time from the end of a look to the next one. A round that takes longer than `max_lag` leaves nothing of the
+    /// delay: then the server still gets as much time for others as the round took, up to `max_lag`, unless ticks may
+    /// take all of the time.
+    pub(crate) fn rest(&self, delay: Duration, round: Duration) -> Duration {
+        let others = round.mul_f64((100.0 / self.tick_cost as f64 - 1.0).max(0.0));
+        let least = others.min(round).min(self.max_lag);
+        delay.saturating_sub(round).max(least)
+    }
+
     /// The rests between tries: they grow to `retry_delay`.
     pub(crate) fn rests(&self) -> Rests {
         Rests::new(FIRST_RETRY, self.retry_delay)
@@ -135,6 +144,20 @@ mod tests {
         pace.tick_cost = 1;
         pace.max_lag = 10 * MILLI;
         assert_eq!(delays(&pace), [20 * MILLI; 5], "loop_delay is the least");
+    }
+
+    #[test]
+    fn a_round_that_is_longer_than_max_lag_leaves_time_for_others() {
+        let mut pace = pace(20 * MILLI);
+        let rest =
+            |pace: &Pace, round: Duration| pace.rest(pace.look_delay(Duration::ZERO, round), round);
+        assert_eq!(rest(&pace, MILLI), 19 * MILLI);
+        assert_eq!(rest(&pace, 4 * MILLI), 76 * MILLI);
+        for slow in [80, 100, 5000] {
+            assert_eq!(rest(&pace, slow * MILLI), 80 * MILLI);
+        }
+        pace.tick_cost = 100;
+        assert_eq!(rest(&pace, 100 * MILLI), Duration::ZERO);
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub(crate) async fn run(
         }
         // The delay counts from start to start, so that slow looks do not make the ticks rarer; but there always is a
         // pause.
-        let rest = delay.saturating_sub(started.elapsed()).max(SHORTEST_PAUSE);
+        let rest = pace.rest(delay, started.elapsed()).max(SHORTEST_PAUSE);
         if database.sleep(rest).await {
             break;
         }

@@ -184,7 +184,7 @@ impl Judge<'_> {
         );
         self.about(
             (Topic::Tables, Level::Warning),
-            "unlogged tables: they are empty after a crash of the server, on each side by itself",
+            "unlogged tables: they are not replicated; replay upgrade goes on only with --leave, without their rows",
             names(all, |one| is_table(one) && one.unlogged),
             |name| format!("alter table {name} set logged"),
         );

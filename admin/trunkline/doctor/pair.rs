@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sql::doctor::{Facts, Kind, Relation};
+use sql::doctor::{Facts, Kind, Relation, of_database};
 use sql::name::quote_ident;
 
 use super::finding::{Finding, Side, Topic};
@@ -15,6 +15,7 @@ use crate::check::Level;
 pub(super) fn judge(from: &Facts, to: &Facts, free: Option<u64>, findings: &mut Vec<Finding>) {
     versions(from, to, findings);
     roles_and_extensions(from, to, findings);
+    beside_the_schema(from, to, findings);
     room(from, to, free, findings);
     let has_tables = to.relations.iter().any(|one| one.kind != Kind::Foreign);
     if has_tables {
@@ -119,6 +120,24 @@ fn roles_and_extensions(from: &Facts, to: &Facts, findings: &mut Vec<Finding>) {
                 .about(from.server.event_triggers.clone())
                 .fixed_by(fix),
         );
+    }
+}
+
+/// What no dump of a schema has, and no trigger sees.
+fn beside_the_schema(from: &Facts, to: &Facts, findings: &mut Vec<Finding>) {
+    let commands = of_database(from, to);
+    if let Some(first) = commands.first() {
+        let what = "settings of the database, or rights to it, that differ on the other side and are not carried over";
+        let finding = Finding::new(Topic::Settings, Side::To, Level::Warning, what);
+        findings.push(finding.fixed_by(first.clone()).about(commands));
+    }
+    if let Some(first) = from.extension_rows.first() {
+        let what = "tables of extensions that have rows: these rows are not carried over";
+        let fix = format!(
+            "pg_dump --data-only -t {first} FROM | psql TO -- after the extension is there"
+        );
+        let finding = Finding::new(Topic::Extensions, Side::From, Level::Warning, what);
+        findings.push(finding.about(from.extension_rows.clone()).fixed_by(fix));
     }
 }
 

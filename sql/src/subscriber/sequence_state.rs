@@ -34,6 +34,23 @@ pub async fn list(client: &impl GenericClient, consumer: &str) -> Result<Vec<Seq
         .map_err(Error::database("read the sequences"))
 }
 
+/// The sequences that the jobs of a queue carry over to this database, by name.
+pub async fn of_queue(client: &impl GenericClient, queue: &str) -> Result<Vec<TableName>, Error> {
+    let rows = client
+        .query(
+            "select s.schema_name, s.sequence_name from trunkline.sequence_state s \
+             join trunkline.position p on p.consumer = s.consumer where p.queue = $1 \
+             group by s.schema_name, s.sequence_name order by s.schema_name, s.sequence_name",
+            &[&queue],
+        )
+        .await
+        .map_err(Error::database("read the sequences of a queue"))?;
+    rows.iter()
+        .map(TableName::of)
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(Error::database("read the sequences of a queue"))
+}
+
 /// Another consumer that carries a sequence over to the same database: two would set it against each other.
 pub async fn other_carrier(
     client: &impl GenericClient,

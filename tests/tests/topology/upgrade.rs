@@ -11,7 +11,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tests::{Node, Output, Programs, choose, compare, run, signal, tables_of};
+use tests::{Cluster, Node, Output, Programs, choose, compare, run, signal, tables_of};
 
 use crate::set::{DB, Hosts};
 use crate::switchover::{TABLES, Writers};
@@ -23,7 +23,13 @@ const MORE: &str = "\
     create index numbered_writer on numbered (writer); \
     create function touched() returns trigger language plpgsql as 'begin return new; end'; \
     create trigger touched before insert on numbered for each row execute procedure touched(); \
-    create table child (id int primary key, n int references numbered)";
+    create table child (id int primary key, n int references numbered); \
+    create sequence alone; select setval('alone', 41)";
+
+/// The next number of a sequence that no table uses.
+fn next_number(node: &Cluster) -> String {
+    node.psql(DB, "begin read write; select nextval('alone'); commit")
+}
 
 /// An upgrade of two servers in a directory.
 struct Upgrade {
@@ -181,6 +187,15 @@ fn there_back_and_there_again(versions: [u32; 2], kills: &[(&str, u64)]) {
     );
     assert_ne!(from, "0");
     assert_ne!(new.psql(DB, to), "0");
+    // A table that was made since the copy would be empty on the new one.
+    let late = "begin read write; create table late (id int primary key); commit";
+    old.psql(DB, late);
+    upgrade.run("--yes").code(3).says(&["public.late"]);
+    old.psql(DB, "drop table late");
+    // Wherever a switchover is killed, the way back leads back.
+    upgrade.kill_at("switchover", Duration::from_millis(80));
+    upgrade.run("--back").ok();
+    writers.wait_for_more(20);
     // Nobody is asked, and nobody has agreed.
     let asked = upgrade.json_code(1);
     assert_eq!(asked["provider"], "old", "{asked}");
@@ -201,7 +216,13 @@ fn there_back_and_there_again(versions: [u32; 2], kills: &[(&str, u64)]) {
     let refused = old.try_psql(DB, "begin read write; insert into plain values (3, 'lost')");
     assert!(refused.stderr.contains("takes no writes"), "{refused:?}");
 
-    // The way back, with what the new one has taken.
+    // A sequence goes on, though no table uses it.
+    assert_eq!(next_number(new), "42");
+
+    // The way back, with what the new one has taken: all of it, or none.
+    new.psql(DB, late);
+    upgrade.run("--back").code(3).says(&["public.late"]);
+    new.psql(DB, "begin read write; drop table late; commit");
     new.psql(
         DB,
         "begin read write; insert into plain values (7, 'of the new one'); commit",
@@ -214,6 +235,7 @@ fn there_back_and_there_again(versions: [u32; 2], kills: &[(&str, u64)]) {
     );
     writers.wait_for_more(20);
     assert_eq!(old.psql(DB, "select count(*) from plain where a = 7"), "1");
+    assert_eq!(next_number(old), "43");
     let again = upgrade.run("--yes").ok();
     assert!(
         again
@@ -230,12 +252,14 @@ fn there_back_and_there_again(versions: [u32; 2], kills: &[(&str, u64)]) {
             .unwrap_or_else(|| panic!("{pause}: {state}"));
         println!("{versions:?} {pause} {ms:.0}");
     }
+    assert_eq!(next_number(new), "44");
     writers.stop(&upgrade.hosts, 1);
     upgrade.wait("old");
     upgrade.assert_same();
 
     upgrade.run("--finish --yes").ok();
     assert_eq!(new.psql(DB, "select to_regnamespace('trunkline')"), "");
+    upgrade.finish_again_after_a_kill();
     new.psql(DB, "insert into plain values (8, 'alone')");
     let closed = old.try_psql(DB, "begin read write; insert into plain values (8, 'lost')");
     assert!(closed.stderr.contains("takes no writes"), "{closed:?}");
@@ -245,6 +269,36 @@ fn there_back_and_there_again(versions: [u32; 2], kills: &[(&str, u64)]) {
 }
 
 impl Upgrade {
+    /// The end, killed after it has taken everything of ours out, and before it has noted that: what the databases say
+    /// is that the old one has a part in the upgrade, and the new one has none.
+    fn finish_again_after_a_kill(&self) {
+        let path = self.dir.join("upgrade.json");
+        let read = || -> Value { serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap() };
+        let write = |notes: &Value| std::fs::write(&path, notes.to_string()).unwrap();
+        let noted = read();
+        let mut killed = noted.clone();
+        assert_eq!(killed["finished"], "new");
+        killed["finished"] = Value::Null;
+        // Without any note nobody is taken for the provider.
+        let mut lost = killed.clone();
+        lost["finishing"] = Value::Null;
+        write(&lost);
+        self.run("--finish --yes")
+            .code(3)
+            .says(&["the new database has no part in the upgrade"]);
+        write(&killed);
+        self.run("--back").code(3).says(&["is being finished"]);
+        let again = self.run("--finish --yes").ok();
+        assert!(
+            again
+                .stdout
+                .contains("the new database has nothing of ours any more"),
+            "{}",
+            again.stdout
+        );
+        assert_eq!(read(), noted);
+    }
+
     /// Runs it without anybody who could be asked, up to this exit code.
     #[track_caller]
     fn json_code(&self, code: i32) -> Value {
@@ -301,13 +355,24 @@ fn an_upgrade_needs_no_superuser_where_a_role_may_have_the_rights() {
         "set role owner; create schema app; create table app.t (id serial primary key, v text); \
          insert into app.t (v) select 'v' from generate_series(1, 100)",
     );
-    let done = upgrade.run("--until ready").ok();
+    old.psql(
+        "postgres",
+        &format!("alter database {DB} set work_mem to '9MB'"),
+    );
+    // A table that is there already keeps the whole schema from being made.
+    new.psql(DB, "create table stray (a int)");
+    let refused = upgrade.run("--until ready").code(3);
+    let refused = refused.says(&["public.stray", "--keep-schema"]);
     // What it could not see is said.
     assert!(
-        done.stdout.contains("UNKNOWN transactions from"),
+        refused.stdout.contains("UNKNOWN transactions from"),
         "{}",
-        done.stdout
+        refused.stdout
     );
+    new.psql(DB, "drop table stray");
+    let done = upgrade.run("--until ready").ok();
+    let setting = format!("not made: alter database {DB} set work_mem to '9MB'");
+    assert!(done.stderr.contains(&setting), "{}", done.stderr);
     assert_eq!(new.psql(DB, "select count(*) from app.t"), "100");
     upgrade.run("--yes").ok();
     assert_eq!(upgrade.json(&[])["provider"], "new");

@@ -62,6 +62,9 @@ fn facts(major: u32, relations: Vec<Relation>) -> Facts {
         types_used: Vec::new(),
         types: Vec::new(),
         transactions: Vec::new(),
+        extension_rows: Vec::new(),
+        settings: Vec::new(),
+        rights: vec![("connect".into(), "public".into())],
     }
 }
 
@@ -221,6 +224,37 @@ fn each_obstacle_is_found_with_what_mends_it() {
         To,
         Critical,
         "postgis",
+    );
+    finds(
+        |from, _| from.extension_rows.push("app.kept".into()),
+        Topic::Extensions,
+        From,
+        Warning,
+        "-t app.kept",
+    );
+    finds(
+        |from, _| {
+            let setting = "alter role app in database {database} set work_mem to '9MB'";
+            from.settings.push(setting.into());
+        },
+        Topic::Settings,
+        To,
+        Warning,
+        "alter role app in database db1 set work_mem to '9MB'",
+    );
+    finds(
+        |from, _| from.rights.push(("create".into(), "app".into())),
+        Topic::Settings,
+        To,
+        Warning,
+        "grant create on database db1 to app",
+    );
+    finds(
+        |from, _| from.rights.clear(),
+        Topic::Settings,
+        To,
+        Warning,
+        "revoke connect on database db1 from public",
     );
     finds(
         |from, _| from.types_used.push("public.mood".into()),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sql::connect::ConnectInfo;
+use sql::{connect::ConnectInfo, name::TableName};
 
 use super::plan::Step;
 
@@ -33,9 +33,12 @@ pub(crate) struct UpgradeArgs {
     /// Go on although the doctor says that it will fail
     #[arg(long)]
     pub(super) force: bool,
-    /// Leave these tables behind, which cannot be replicated, as `replay missing` names them
+    /// Leave these tables or sequences behind, which cannot be replicated, as `replay missing` names them
     #[arg(long, value_name = "TABLE")]
-    pub(super) leave: Vec<String>,
+    pub(super) leave: Vec<TableName>,
+    /// The new database has the schema already: make nothing there but tables that are missing
+    #[arg(long)]
+    pub(super) keep_schema: bool,
     /// Compare no rows before the switchover
     #[arg(long)]
     pub(super) no_compare: bool,

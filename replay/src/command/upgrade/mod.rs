@@ -3,6 +3,7 @@
 //! moment, and goes on where it was.
 
 mod args;
+mod carry;
 mod child;
 mod place;
 mod plan;
@@ -50,10 +51,7 @@ pub(crate) async fn run(args: &UpgradeArgs, common: &CommonArgs) -> Result<Exit,
         dry_run: args.dry_run,
     };
     let place = Place::open(&opening, common).await?;
-    let now = match place.notes.finished {
-        Some(side) => side,
-        None => provider(&place).await?,
-    };
+    let now = known(&place).await?;
     let done = plan::done(now, &place.notes);
     let goal = goal(args.back, args.finish);
     if args.dry_run {
@@ -70,10 +68,29 @@ pub(crate) async fn run(args: &UpgradeArgs, common: &CommonArgs) -> Result<Exit,
         return Err(Failure::message(Exit::Failed, what)
             .with_hint("begin another one in another directory"));
     }
+    if place.notes.finishing.is_some() && goal != Goal::Finish {
+        let what = format!(
+            "nothing was done: the upgrade in {} is being finished",
+            args.dir.display()
+        );
+        return Err(Failure::message(Exit::Failed, what)
+            .with_hint(format!("{} --finish ends it", place.words())));
+    }
     let mut upgrade = Upgrade {
         place,
         args,
         common,
+    };
+    let now = match goal {
+        Goal::Finish => now,
+        Goal::Forward | Goal::Back => {
+            let to = match goal {
+                Goal::Back => Provider::Old,
+                Goal::Forward | Goal::Finish => Provider::New,
+            };
+            upgrade.settle(to).await?;
+            upgrade.now().await?
+        }
     };
     let exit = match goal {
         Goal::Forward if now == Provider::New => upgrade.after(Provider::New).await?,
@@ -85,6 +102,14 @@ pub(crate) async fn run(args: &UpgradeArgs, common: &CommonArgs) -> Result<Exit,
     Ok(exit)
 }
 
+/// Who takes the writes. From the beginning of the end on only the notes know.
+async fn known(place: &Place) -> Result<Provider, Failure> {
+    match place.notes.finished.or(place.notes.finishing) {
+        Some(side) => Ok(side),
+        None => provider(place).await,
+    }
+}
+
 /// What is told at the end.
 async fn report(
     upgrade: &Upgrade<'_>,
@@ -92,10 +117,7 @@ async fn report(
     common: &CommonArgs,
 ) -> Result<(), Failure> {
     let notes = &upgrade.place.notes;
-    let now = match notes.finished {
-        Some(side) => side,
-        None => provider(&upgrade.place).await?,
-    };
+    let now = known(&upgrade.place).await?;
     let done = plan::done(now, notes);
     let next = plan::next(now, notes, &upgrade.place.words());
     if args.json {

@@ -12,6 +12,7 @@ use std::{
 use admin::{
     cli::{CommonArgs, say},
     exit::{Exit, Failure},
+    own_file,
 };
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ const LOCK: &str = "upgrade.lock";
 /// The queue, whose name the set of the two databases has.
 pub(super) const QUEUE: &str = "upgrade";
 
+/// The configs of each of the two databases.
+const CONFIGS: [&str; 3] = ["ticker", "replay", "alone"];
+
 /// How long the lock is waited for: a command that a killed upgrade has left is over soon.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -41,6 +45,9 @@ pub(super) struct Notes {
     /// The schema is on the new server.
     #[serde(default)]
     pub(super) schema: bool,
+    /// The new database had no tables when the schema was begun: those that are there are of this upgrade.
+    #[serde(default)]
+    pub(super) schema_begun: bool,
     /// All tables were in step.
     #[serde(default)]
     pub(super) copied: bool,
@@ -59,6 +66,10 @@ pub(super) struct Notes {
     /// The role cannot have the old database follow the new one.
     #[serde(default)]
     pub(super) no_way_back: bool,
+    /// Who took the writes when the end was begun. From then on no database can be asked: the one that took them has
+    /// nothing of ours any more.
+    #[serde(default)]
+    pub(super) finishing: Option<Provider>,
     /// Who took the writes when the upgrade was finished.
     #[serde(default)]
     pub(super) finished: Option<Provider>,
@@ -102,10 +113,13 @@ impl Place {
         let notes = match fs::read(&noted) {
             Ok(text) => serde_json::from_slice(&text)
                 .with_context(|| format!("could not read {}", noted.display()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Notes {
-                databases: given.clone().unwrap_or_default(),
-                ..Notes::default()
-            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                refuse_configs(&directory)?;
+                Notes {
+                    databases: given.clone().unwrap_or_default(),
+                    ..Notes::default()
+                }
+            }
             Err(error) => {
                 return Err(anyhow::Error::new(error)
                     .context(format!("could not read {}", noted.display()))
@@ -129,8 +143,9 @@ impl Place {
             notes,
         };
         if !opening.dry_run {
-            place.write_configs()?;
+            // First the notes: a config without notes would be taken for that of other databases.
             place.save()?;
+            place.write_configs()?;
         }
         Ok(place)
     }
@@ -231,6 +246,21 @@ impl Place {
     }
 }
 
+/// Refuses a directory that has a config of an upgrade and no notes: nobody knows which databases it is of.
+fn refuse_configs(directory: &Path) -> Result<(), Failure> {
+    let nodes = ["old", "new"].into_iter();
+    let names = nodes.flat_map(|node| CONFIGS.map(|one| format!("{node}-{one}.toml")));
+    let mut there = names
+        .map(|name| directory.join(name))
+        .filter(|path| path.exists());
+    let Some(one) = there.next() else {
+        return Ok(());
+    };
+    let what = format!("{} is there, and no notes of an upgrade are", one.display());
+    Err(Failure::message(Exit::Usage, what)
+        .with_hint("it may be of other databases: remove it, or name another directory"))
+}
+
 /// The three connection strings of two databases.
 fn databases(from: &ConnectInfo, to: &ConnectInfo) -> Result<[String; 3], Failure> {
     let usage = |what: String| Failure::message(Exit::Usage, what);
@@ -268,6 +298,15 @@ fn make(path: &Path) -> Result<(), Failure> {
     made.with_context(|| format!("could not make {}", path.display()))?;
     let metadata =
         fs::metadata(path).with_context(|| format!("could not look at {}", path.display()))?;
+    if !own_file::is_trusted(metadata.uid()) {
+        let what = format!(
+            "{} belongs to another user, who may change what is there",
+            path.display()
+        );
+        return Err(
+            Failure::message(Exit::Usage, what).with_hint("name a directory of the role's own")
+        );
+    }
     if metadata.mode() & 0o022 != 0 {
         let what = format!("{}: others may make files there", path.display());
         return Err(
@@ -309,5 +348,32 @@ async fn locked(directory: &Path, common: &CommonArgs) -> Result<File, Failure> 
             say(common, "waiting: another command works in the directory")?;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_with_a_config_and_without_notes_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        refuse_configs(directory.path()).unwrap();
+        fs::write(directory.path().join("new-alone.toml"), "").unwrap();
+        let failure = refuse_configs(directory.path()).unwrap_err();
+        assert!(
+            failure.error.to_string().contains("new-alone.toml"),
+            "{:#}",
+            failure.error
+        );
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        make(directory.path()).unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o770)).unwrap();
+        make(directory.path()).unwrap_err();
     }
 }

@@ -56,7 +56,9 @@ impl Step {
                 "ticker install and start -d, replay install and start -d, on both sides; the new one is a standby"
             }
             Step::Schema => "pg_dump --schema-only FROM, into TO, in one transaction",
-            Step::Copy => "replay add --all --create --with-seqs; replay wait",
+            Step::Copy => {
+                "replay add --all --create --with-seqs; replay add-seq --all; replay wait"
+            }
             Step::Compare => "replay compare",
             Step::Ready => "trunkline switchover --dry-run, until nothing is refused",
             Step::Switchover => "trunkline switchover --to new: writes wait for a moment",

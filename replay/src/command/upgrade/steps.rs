@@ -7,7 +7,7 @@ use admin::{
 };
 use sql::{
     connect::ConnectInfo,
-    doctor::{self, Facts, Kind, Relation},
+    doctor::{self, Facts, Kind},
 };
 
 use super::{
@@ -17,15 +17,9 @@ use super::{
     plan::Step,
     provider::Provider,
     schema,
-    side::{self, bare},
+    side::{self, facts},
 };
 use crate::pg_dump::Owners;
-
-/// How long one wait for the copy takes, after which it is told how far it is.
-const LOOK: &str = "5";
-
-/// Tables that one command adds by all their columns.
-const AT_ONCE: usize = 50;
 
 /// An upgrade at work.
 pub(super) struct Upgrade<'a> {
@@ -125,6 +119,7 @@ impl Upgrade<'_> {
             return Err(Failure::message(Exit::Failed, what)
                 .with_hint("trunkline doctor says how to grant it"));
         }
+        self.has_tables(&rights)?;
         self.place.save()?;
         if ended.code == 2 && !self.args.force {
             let what = "nothing was done: the doctor has found what would make it fail";
@@ -178,15 +173,36 @@ impl Upgrade<'_> {
         Ok(())
     }
 
+    /// Whether the new database has tables: those that an earlier run has made, or that are said to be the schema.
+    fn has_tables(&self, to: &Facts) -> Result<bool, Failure> {
+        let there = to.relations.iter().find(|one| one.kind != Kind::Foreign);
+        let Some(one) = there else {
+            return Ok(false);
+        };
+        let notes = &self.place.notes;
+        if notes.schema || notes.schema_begun || self.args.keep_schema {
+            return Ok(true);
+        }
+        let what = format!(
+            "nothing was done: the new database has tables already, such as {}",
+            one.name
+        );
+        Err(Failure::message(Exit::Failed, what).with_hint(
+            "drop them, and the schema is made; --keep-schema: it is there already, without rows",
+        ))
+    }
+
     async fn schema(&mut self) -> Result<(), Failure> {
-        let (old, new) = (&self.place.old, &self.place.new);
-        let (from, to) = (facts(old).await?, facts(new).await?);
-        if to.relations.iter().any(|one| one.kind != Kind::Foreign) {
+        let (from, to) = (facts(&self.place.old).await?, facts(&self.place.new).await?);
+        if self.has_tables(&to)? {
             say(
                 self.common,
                 "the new database has tables: its schema stays as it is",
             )?;
         } else {
+            self.place.notes.schema_begun = true;
+            self.place.save()?;
+            let (old, new) = (&self.place.old, &self.place.new);
             let owners = match self.args.no_owner {
                 true => Owners::Left,
                 false => Owners::Kept,
@@ -196,96 +212,17 @@ impl Upgrade<'_> {
             }
             say(self.common, "the schema is made")?;
         }
+        let (database, rows) = (doctor::of_database(&from, &to), &from.extension_rows);
+        for left in database {
+            eprintln!("not made: {left}");
+        }
+        for table in rows {
+            eprintln!(
+                "not made: the rows of {table}, which belongs to an extension (pg_dump -a -t {table})"
+            );
+        }
         self.place.notes.schema = true;
         self.place.save()
-    }
-
-    async fn copy(&mut self) -> Result<(), Failure> {
-        if self.place.notes.copied {
-            self.nothing_is_missing().await?;
-            return self.wait_for_all().await;
-        }
-        let all = ["add", "--all", "--create", "--with-seqs"];
-        // 1: some cannot be added like that.
-        self.on("new-replay", &[1], ("replay", &all)).await?;
-        let from = facts(&self.place.old).await?;
-        let lacks_key = |one: &&Relation| {
-            matches!(one.kind, Kind::Table | Kind::Partitioned) && !one.is_partition && !one.has_key
-        };
-        let keyless: Vec<&str> = from
-            .relations
-            .iter()
-            .filter(lacks_key)
-            .map(|one| one.name.as_str())
-            .filter(|name| !self.is_left(name))
-            .collect();
-        for some in keyless.chunks(AT_ONCE) {
-            let args = [
-                &["add", "--identity", "full", "--create", "--with-seqs"],
-                some,
-            ]
-            .concat();
-            self.on("new-replay", &[1], ("replay", &args)).await?;
-        }
-        self.nothing_is_missing().await?;
-        self.wait_for_all().await?;
-        self.place.notes.copied = true;
-        self.place.save()
-    }
-
-    fn is_left(&self, name: &str) -> bool {
-        let short = name.strip_prefix("public.").unwrap_or(name);
-        let left = self.args.leave.iter().chain(&self.place.notes.left);
-        left.into_iter().any(|one| one == name || one == short)
-    }
-
-    /// A table that is not replicated would be empty on the new database, and nobody would notice.
-    async fn nothing_is_missing(&mut self) -> Result<(), Failure> {
-        let missing = self.read("new-replay", ("replay", &["missing"])).await?;
-        if missing.code != 0 {
-            return Err(child::failed(&missing, "replay", &["missing"]));
-        }
-        let (mut left, mut lacking) = (Vec::new(), Vec::new());
-        for line in missing.stdout.lines() {
-            let name = line.split_whitespace().next().unwrap_or_default();
-            match self.is_left(name) {
-                true => left.push(name.to_owned()),
-                false => lacking.push(line.to_owned()),
-            }
-        }
-        if !lacking.is_empty() {
-            let what = format!("these are not replicated: {}", lacking.join("; "));
-            return Err(Failure::message(Exit::Failed, what).with_hint(
-                "replay add says why, and how they could be; --leave TABLE leaves one behind, without its rows",
-            ));
-        }
-        for name in &left {
-            eprintln!("left behind: {name}");
-        }
-        self.place.notes.left = left;
-        self.place.save()
-    }
-
-    /// Waits until all tables are in step, and tells how far they are.
-    async fn wait_for_all(&self) -> Result<(), Failure> {
-        const TIMED_OUT: i32 = Exit::TimedOut as i32;
-        let wait = ["wait", "--timeout", LOOK];
-        while self
-            .on("new-replay", &[TIMED_OUT], ("replay", &wait))
-            .await?
-            .code
-            != 0
-        {
-            let tables = self.read("new-replay", ("replay", &["tables"])).await?;
-            let states = tables.stdout.lines().skip(1);
-            let states: Vec<&str> = states.filter_map(|line| line.split(' ').nth(1)).collect();
-            let ok = states.iter().filter(|state| **state == "ok").count();
-            say(
-                self.common,
-                &format!("{ok} of {} tables are in step", states.len()),
-            )?;
-        }
-        Ok(())
     }
 
     async fn compare(&mut self) -> Result<(), Failure> {
@@ -320,12 +257,6 @@ impl Upgrade<'_> {
 
     /// The way back.
     pub(super) async fn back(&mut self, now: Provider) -> Result<Exit, Failure> {
-        if self.place.notes.no_way_back {
-            let what = "there is no way back: the old database does not follow the new one";
-            return Err(Failure::message(Exit::Failed, what).with_hint(
-                "its role may not set session_replication_role; copy the rows back as into a new database",
-            ));
-        }
         if now != Provider::New {
             say(self.common, "the old database takes the writes already")?;
             return match now {
@@ -333,7 +264,14 @@ impl Upgrade<'_> {
                 Provider::Nobody | Provider::New => Ok(Exit::Done),
             };
         }
+        if self.place.notes.no_way_back {
+            let what = "there is no way back: the old database does not follow the new one";
+            return Err(Failure::message(Exit::Failed, what).with_hint(
+                "its role may not set session_replication_role; copy the rows back as into a new database",
+            ));
+        }
         self.start_all().await?;
+        self.nothing_is_missing(Provider::Old).await?;
         say(self.common, "==> 1/2: ready")?;
         self.ready("old").await?;
         say(self.common, "==> 2/2: switchover")?;
@@ -345,6 +283,9 @@ impl Upgrade<'_> {
     pub(super) async fn finish(&mut self, now: Provider) -> Result<Exit, Failure> {
         if self.place.notes.finished.is_some() {
             return Ok(Exit::Done);
+        }
+        if self.place.notes.finishing.is_none() {
+            self.refuse_while_turning().await?;
         }
         let question = format!(
             "The {} database keeps all, and there is no way back to the other one. Do it?",
@@ -363,24 +304,45 @@ impl Upgrade<'_> {
             }
         }
         say(self.common, "==> 1/2: stop")?;
+        let stopped = Exit::Running as i32;
         for program in ["replay", "ticker"] {
             for node in ["old", "new"] {
                 let config = format!("{node}-{program}");
                 if !self.is_stopped(&config, program).await? {
-                    self.on(&config, &[], (program, &["stop"])).await?;
+                    self.on(&config, &[stopped], (program, &["stop"])).await?;
                 }
             }
         }
         say(self.common, "==> 2/2: uninstall")?;
+        // From here on the side that has nothing of ours may be the one with all rows, which only the notes know.
+        let now = match now {
+            Provider::New => Provider::New,
+            Provider::Old | Provider::Nobody => Provider::Old,
+        };
+        self.place.notes.finishing = Some(now);
+        self.place.save()?;
         let alone = format!("{}-alone", now.word());
         let args = ["uninstall", "--provider", "--force"];
         self.on(&alone, &[], ("replay", &args)).await?;
-        self.place.notes.finished = Some(match now {
-            Provider::New => Provider::New,
-            Provider::Old | Provider::Nobody => Provider::Old,
-        });
+        self.place.notes.finished = Some(now);
         self.place.save()?;
         Ok(Exit::Done)
+    }
+
+    /// Refuses the end in the midst of a switchover, when neither database takes writes. One that does not answer has
+    /// no say: the other one is the provider then.
+    async fn refuse_while_turning(&self) -> Result<(), Failure> {
+        let begun = side::running(&self.place).await.unwrap_or_default();
+        let Some(one) = begun.iter().find(|one| !one.is_promoted) else {
+            return Ok(());
+        };
+        let what = format!(
+            "nothing was done: a switchover to the {} database has been begun",
+            one.to.word()
+        );
+        Err(Failure::message(Exit::Failed, what).with_hint(
+            "the same command without --finish goes on to the new database, with --back to the old one",
+        ))
     }
 
     /// Who is provider now.
@@ -391,10 +353,4 @@ impl Upgrade<'_> {
 
 fn text(database: &ConnectInfo) -> String {
     database.for_libpq().conninfo
-}
-
-/// What a database says of itself.
-async fn facts(database: &ConnectInfo) -> Result<Facts, Failure> {
-    let session = bare(database).await?;
-    Ok(doctor::read(&*session).await?)
 }

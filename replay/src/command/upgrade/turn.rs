@@ -9,7 +9,7 @@ use admin::{
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::{child, place::QUEUE, provider::Provider, steps::Upgrade};
+use super::{child, place::QUEUE, provider::Provider, side, steps::Upgrade};
 
 /// How long what is in the way of a switchover may take to pass.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -76,7 +76,19 @@ impl Upgrade<'_> {
 
     /// Switches over, or goes on with what was begun, until the node is the provider.
     pub(super) async fn turn(&mut self, to: Provider) -> Result<Exit, Failure> {
+        let notes = &mut self.place.notes;
+        match to {
+            Provider::New => notes.pause_ms = None,
+            Provider::Old | Provider::Nobody => {
+                notes.back_pause_ms = None;
+                // What was equal is written on another server from now on.
+                notes.compared = false;
+            }
+        }
+        self.place.save()?;
         for _ in 0..TRIES {
+            // Tables may have been made since the copy; the rows of one that is not replicated would be lost.
+            self.nothing_is_missing(to).await?;
             let Turned::Done(pause) = self.switch(to).await? else {
                 say(
                     self.common,
@@ -89,7 +101,7 @@ impl Upgrade<'_> {
                 Provider::New => &mut self.place.notes.pause_ms,
                 Provider::Old | Provider::Nobody => &mut self.place.notes.back_pause_ms,
             };
-            *noted = pause.or(*noted);
+            *noted = pause;
             let known = *noted;
             self.place.save()?;
             let waited = match known {
@@ -139,7 +151,7 @@ impl Upgrade<'_> {
                 self.common,
                 "a switchover was left by a command that has died: it goes on",
             )?;
-            args = vec!["switchover", QUEUE, "--resume", "--json"];
+            args = vec!["switchover", QUEUE, "--to", to.word(), "--resume", "--json"];
             if let Some(how) = &self.args.verify {
                 args.extend(["--verify", how]);
             }
@@ -155,6 +167,29 @@ impl Upgrade<'_> {
         }
     }
 
+    /// Gives up a switchover to the other database that a killed command has left, as long as nothing is promoted; one
+    /// that has been promoted is ended. To go on with it would bring about what nobody has asked for now.
+    pub(super) async fn settle(&mut self, to: Provider) -> Result<(), Failure> {
+        for begun in side::running(&self.place).await? {
+            if begun.to == to {
+                continue;
+            }
+            if begun.is_promoted {
+                self.start_all().await?;
+                self.end_operation(begun.to).await?;
+                continue;
+            }
+            let what = format!(
+                "a switchover to the {} database was begun and has come to nothing: it is given up",
+                begun.to.word()
+            );
+            say(self.common, &what)?;
+            let args = ["switchover", QUEUE, "--to", begun.to.word(), "--abort"];
+            self.on("new-replay", &[], ("trunkline", &args)).await?;
+        }
+        Ok(())
+    }
+
     /// Ends what is left of a switchover after the promotion: the other database follows, or cannot.
     pub(super) async fn end_operation(&mut self, now: Provider) -> Result<Exit, Failure> {
         let list = ["switchover", QUEUE, "--to", now.word(), "--dry-run"];
@@ -162,7 +197,14 @@ impl Upgrade<'_> {
         if left.code != Exit::Running as i32 {
             return Ok(Exit::Done);
         }
-        let mut args = vec!["switchover", QUEUE, "--resume", "--json"];
+        let mut args = vec![
+            "switchover",
+            QUEUE,
+            "--to",
+            now.word(),
+            "--resume",
+            "--json",
+        ];
         if self.place.notes.no_way_back {
             // The old database cannot follow, which was told at the beginning.
             args.push("--force");

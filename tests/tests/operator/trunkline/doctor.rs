@@ -50,7 +50,12 @@ fn the_doctor_finds_what_is_planted_and_says_what_it_cannot_see() {
                  create materialized view kept as select 1 as one; \
                  create function f() returns trigger language plpgsql as 'begin return new; end'; \
                  create trigger only_here before insert on t for each row execute procedure f(); \
-                 select lo_create(0)"
+                 alter database sick set search_path to public, 'My'; revoke connect on database sick from public; \
+                 create table kept_rows (id int primary key); insert into kept_rows values (1); \
+                 create table no_rows (id int primary key); insert into no_rows values (-1); \
+                 update pg_extension set extcondition = array['where id > 0', 'where id > 0'], \
+                     extconfig = array['kept_rows'::regclass::oid, 'no_rows'::regclass::oid] where extname = 'plpgsql'; \
+                 grant connect on database sick to guest; select lo_create(0)"
             ),
         );
         cluster.psql("well", "create table t (id int primary key, v text)");
@@ -64,6 +69,7 @@ fn the_doctor_finds_what_is_planted_and_says_what_it_cannot_see() {
             ("keys from", "warning"),
             ("large-objects from", "critical"),
             ("sequences from", "critical"),
+            ("settings to", "warning"),
             ("tables from", "warning"),
             ("tables to", "warning"),
             ("triggers from", "warning"),
@@ -96,6 +102,10 @@ fn the_doctor_finds_what_is_planted_and_says_what_it_cannot_see() {
             "WARNING keys from: tables without a key",
             "public.keyless",
             "    alter sequence public.ends maxvalue",
+            "    alter database well set search_path to public, \"My\"",
+            "these rows are not carried over: public.kept_rows\n",
+            "grant connect on database well to guest",
+            "revoke connect on database well from public",
             "OK tables from: 1 partitioned tables, each replicated as one: public.parted",
         ] {
             assert!(text.contains(part), "no {part:?} in {text}");
