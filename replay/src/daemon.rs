@@ -313,7 +313,7 @@ fn archive(
         queue: config.queue.clone(),
         provider: config.provider.clone(),
         hosts: hosts.to_vec(),
-        alone_since: None,
+        hole_wait: Default::default(),
         auto_add: AutoAdd::read(&config.auto_add)?,
         ticks: ticks.clone(),
         requests: requests.clone(),

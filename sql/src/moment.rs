@@ -37,6 +37,12 @@ pub async fn prepare(session: &Client) -> Result<(), crate::Error> {
     set.map_err(crate::Error::database("set a limit for locks"))
 }
 
+/// Ends what [`prepare`] has set.
+pub async fn end(session: &Client) -> Result<(), crate::Error> {
+    let set = session.batch_execute("reset lock_timeout").await;
+    set.map_err(crate::Error::database("take the limit for locks away"))
+}
+
 /// The statement that sets `lock_timeout` to a moment for the open transaction.
 pub fn in_transaction() -> String {
     format!("set local lock_timeout = {}", MOMENT.as_millis())

@@ -58,6 +58,12 @@ impl Listing {
         Ok(())
     }
 
+    /// The last segment that begins at a place or before it, in the same queue.
+    pub(crate) fn holding(&self, at: Place) -> Option<&Name> {
+        let mut newest = self.segments.iter().rev();
+        newest.find(|name| name.epoch == at.0.0 && name.tick <= at.1.0)
+    }
+
     /// The newest segment's name, and the directory that it lies in; None: there is no segment.
     pub(crate) fn newest(store: &Store) -> io::Result<Option<Name>> {
         let mut directories = store.list(FRAMES)?;
@@ -70,6 +76,20 @@ impl Listing {
             }
         }
         Ok(None)
+    }
+}
+
+/// The newest segment that has no frames, as a border or a hole: its number, and the place behind it, after which
+/// nothing has come yet. None: the newest one has frames, or cannot be read, which whoever comes there is told.
+pub(crate) fn nothing_behind(store: &Store, listing: &Listing) -> io::Result<Option<(u64, Place)>> {
+    let Some(newest) = listing.segments.last() else {
+        return Ok(None);
+    };
+    match line(store, *newest) {
+        Ok(stored) if stored.line.has_frames() => Ok(None),
+        Ok(stored) => Ok(Some((newest.seq, stored.line.to))),
+        Err(Unreadable::Io(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(Unreadable::Io(_) | Unreadable::Line(_)) => Ok(None),
     }
 }
 
@@ -168,12 +188,12 @@ pub(crate) enum OutOfReach {
 pub(crate) fn reaches(store: &Store, identity: &Identity, at: Place) -> Result<(), OutOfReach> {
     let begin = identity.begin;
     let listing = Listing::read(store)?;
-    // The last segment that begins at the position or before it.
-    let name = listing
-        .segments
-        .iter()
-        .rfind(|name| name.epoch == at.0.0 && name.tick <= at.1.0);
-    let Some(name) = name else {
+    // A queue that comes back has older segments, which do not tell where its new ones will be left.
+    let is_behind = |(_, to): (u64, Place)| to.0 == at.0 && to.1.0 <= at.1.0;
+    if nothing_behind(store, &listing)?.is_some_and(is_behind) {
+        return Ok(());
+    }
+    let Some(name) = listing.holding(at) else {
         if begin.0 != at.0 {
             return Err(OutOfReach::OtherEpoch(begin.0.0));
         }

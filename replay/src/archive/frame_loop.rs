@@ -70,9 +70,16 @@ pub(super) async fn run(
     provider: &Session,
     runs: impl FnOnce(),
 ) -> Result<(), Trouble> {
-    let mut this = FrameLoop::open(archive, provider).await?;
+    let stop = archive.stop.clone();
+    let opened = tokio::select! {
+        opened = FrameLoop::open(archive, provider) => Some(opened?),
+        () = silence(&stop) => None,
+    };
+    // Until the loop is open nothing of it is in memory.
+    let Some(mut this) = opened else {
+        return Ok(());
+    };
     runs();
-    let stop = this.archive.stop.clone();
     let ended = tokio::select! {
         ended = this.turns() => ended,
         () = silence(&stop) => Ok(()),

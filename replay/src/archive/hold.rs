@@ -30,6 +30,14 @@ pub(super) async fn position(
     let (queue, name) = (&archive.queue, &archive.config.consumer);
     let end = Position::from(writer.end().at);
     let known = provider::consumer_position(&**provider, queue, name).await?;
+    // A provider of the past begins its log anew, and lets go of all consumers. The epoch is asked for behind the
+    // consumer, so that a consumer that is not there is missing in this queue.
+    let now = provider::queue_epoch(&**provider, queue).await?;
+    if now.is_some_and(|now| now != end.epoch)
+        || known.is_some_and(|known| known.epoch != end.epoch)
+    {
+        return Err(Trouble::Stale);
+    }
     let detached = match known {
         // The provider is told after a segment is published, so its place may be an older one.
         Some(known) if known.tick.id <= end.tick.id => return Ok(end),
@@ -89,6 +97,10 @@ async fn leave_hole(
         Some(known) => known,
         None => registered_anew(queue, name, provider, end).await?,
     };
+    // A hole is one of a queue: to another queue only a hop leads.
+    if begin.epoch != end.epoch {
+        return Err(Trouble::Stale);
+    }
     let why = match detached {
         Some(why) => format!("the queue detached the archive's consumer: {why}"),
         None => format!(

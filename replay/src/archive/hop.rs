@@ -12,24 +12,29 @@
 //!
 //! The process may die between any two steps: until the segment is there the next start begins anew.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 use sql::{
     Class, beyond,
     connect::Session,
+    moment::{self, Tries},
+    name::TableName,
     provider::{self, Heir, PlaceAnswer, Places, TickFound, WantedIdentity},
     queue::{
         consumer,
         tick::{Epoch, Tick, TickId, TickTag},
     },
     reigns::{self, Reign},
+    role::{self, Role},
     subscriber::position::Position,
 };
 use tracing::{error, info, warn};
 
 use super::{
     hold::{self, is_gone},
+    hole_wait::{HoleWait, Others},
+    left::others,
     shared::Archive,
     writer::{Writer, unwritable},
 };
@@ -43,9 +48,6 @@ use crate::{
     queue::track::OffTrack,
     trouble::Trouble,
 };
-
-/// How long a host that does not answer is waited for, where it may have what is missing.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How a queue that follows is come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +74,7 @@ pub(super) async fn run(
 ) -> Result<Position, Trouble> {
     let (queue, name) = (archive.queue.clone(), archive.config.consumer.clone());
     let end = Position::from(writer.end().at);
+    may_be_gone_to(archive, provider).await?;
     let reigns = reigns::list(&**provider, &queue).await?;
     // Steps 1 and 2.
     let mut way = match way(archive, provider, end).await? {
@@ -85,7 +88,20 @@ pub(super) async fn run(
         }
     };
     // Step 3.
-    match consumer::register_at(&**provider, &queue, &name, way.to.tick.id).await {
+    // A try before may have registered it where the hole would end by then: what follows that is held since.
+    let held = match way.hole {
+        Some(_) => provider::consumer_position(&**provider, &queue, &name).await?,
+        None => None,
+    };
+    let held = held.filter(|held| held.epoch == way.to.epoch && held.tick.id.0 > way.to.tick.id.0);
+    let registered = match held {
+        Some(held) => {
+            way.to = held;
+            Ok(false)
+        }
+        None => consumer::register_at(&**provider, &queue, &name, way.to.tick.id).await,
+    };
+    match registered {
         Ok(_) => {}
         Err(error) if error.class() == Class::Transient => return Err(Trouble::queue(error)),
         Err(error) if is_gone(&error) && way.hole.is_some() => {
@@ -94,43 +110,66 @@ pub(super) async fn run(
         }
         Err(error) => return Err(Trouble::queue(error)),
     }
-    if way.hole.is_some() && !archive.has_waited(PATIENCE).await {
-        let missing = anyhow::anyhow!(
-            "its log goes on from a later tick than tick {}",
-            end.tick.id
-        );
-        return Err(Trouble::Passing {
-            doing: "the provider does not have what follows the archive's end".into(),
-            advice: Some(
-                "start the host that was the provider before: it has the rest; after a while the archive goes on \
-                 behind a hole"
-                    .into(),
-            ),
-            source: missing,
-        });
+    if way.hole.is_some() {
+        archive.wait_for_others(end).await?;
     }
     let heirs = provider::heirs(&**provider, &queue, way.from, way.to.tick.id).await?;
+    moment::prepare(provider).await?;
     capture(&queue, &name, provider, &heirs).await?;
+    moment::end(provider).await?;
     // Step 4.
     let kind = reigns.iter().rfind(|one| one.begins.epoch == way.to.epoch);
     let hop = Hop {
         from: Place::from(way.from),
         to: Place::from(way.to),
         kind: kind.map_or_else(|| "move".into(), |one| one.kind.clone()),
+        flaws: flaws(&heirs),
     };
     let listed = listed(heirs)?;
+    let flaws = hop.flaws.unwrap_or(0);
     writer.publish_hop((way.to_time, hop), &listed, way.hole.as_deref())?;
-    archive.alone_since = None;
+    archive.hole_wait = HoleWait::default();
     let (from_tick, to_tick) = (way.from.tick.id.0, way.to.tick.id.0);
     let (from_epoch, epoch) = (way.from.epoch.0, way.to.epoch.0);
     let end_tick = end.tick.id.0;
     let consumer = name;
-    info!(%consumer, from_epoch, from_tick, end_tick, epoch, to_tick, "archive hopped");
+    info!(%consumer, from_epoch, from_tick, end_tick, epoch, to_tick, flaws, "archive hopped");
+    for one in &listed.tables {
+        if let Some(why) = &one.flaw {
+            let table = TableName::new(&one.schema, &one.name);
+            error!(%consumer, %table, why, to_tick, "archive table lacks changes");
+        }
+    }
     if let Some(why) = way.hole {
         let (after_tick, next_tick) = (end_tick, to_tick);
         error!(%consumer, after_tick, next_tick, why, "archive hole");
     }
     Ok(way.to)
+}
+
+/// Checks that the archive may go on in the host's queue: that of a node of a set which is no provider ends, or is what
+/// a standby logs for others.
+async fn may_be_gone_to(archive: &Archive, host: &Session) -> Result<(), Trouble> {
+    let roles = role::list(&**host).await?;
+    let own = roles.iter().find(|one| one.queue == archive.queue);
+    let Some(role) = own.map(|one| one.role).filter(|one| *one != Role::Provider) else {
+        return Ok(());
+    };
+    // Of several hosts the meetings name the provider.
+    if archive.hosts.len() > 1 {
+        return Err(Trouble::Stale);
+    }
+    Err(Trouble::Passing {
+        doing: "the server is another one than the archive's, and no provider".into(),
+        advice: Some("name all hosts of the set in provider_db".into()),
+        source: anyhow::anyhow!("its role is {}", role.as_str()),
+    })
+}
+
+/// How many tables lack changes behind the border; none: no table does.
+fn flaws(heirs: &[Heir]) -> Option<u64> {
+    let flawed = heirs.iter().filter(|heir| heir.flaw.is_some()).count();
+    (flawed > 0).then_some(flawed as u64)
 }
 
 /// Step 1; the inner error: why there is no such place.
@@ -150,11 +189,17 @@ async fn way(
             (before(&from, end.epoch).map(|at| (at, from)), why)
         }
         PlaceAnswer::Ahead(why) | PlaceAnswer::Gone(why) => {
-            let beyond = beyond::ask(&**provider, &archive.queue, end).await?;
-            let found = match beyond {
+            let queue = &archive.queue;
+            let beyond = beyond::ask(&**provider, queue, end).await?;
+            // Somebody may have gone on behind the border, and applied several ticks of the archive's queue at once.
+            let earlier = match beyond {
+                Some(beyond) => Some(beyond.border),
+                None => provider::last_origin(&**provider, queue, end).await?,
+            };
+            let found = match earlier {
                 None => None,
-                Some(beyond) => match ask(archive, provider, beyond.border).await? {
-                    PlaceAnswer::At(to) => Some((beyond.border, to)),
+                Some(earlier) => match ask(archive, provider, earlier).await? {
+                    PlaceAnswer::At(to) => Some((earlier, to)),
                     PlaceAnswer::Wait(_)
                     | PlaceAnswer::Overlap { .. }
                     | PlaceAnswer::Ahead(_)
@@ -234,7 +279,12 @@ async fn capture(
 ) -> Result<(), Trouble> {
     for heir in heirs {
         let own = WantedIdentity::Own;
-        provider::add_table(&**provider, queue, name, &heir.table, &own).await?;
+        let tries = Tries::within(moment::LIMIT);
+        while let Err(error) =
+            provider::add_table(&**provider, queue, name, &heir.table, &own).await
+        {
+            tries.again(error).await?;
+        }
     }
     for one in provider::captures(&**provider, Some(queue)).await? {
         if !one.is_sequence || one.dropped || one.is_of(name) {
@@ -271,10 +321,35 @@ fn listed(heirs: Vec<Heir>) -> Result<Heirs, Trouble> {
 }
 
 impl Archive {
-    /// Whether a hole has been waited for long enough: all hosts answer, or some time has passed.
-    async fn has_waited(&mut self, patience: Duration) -> bool {
-        let since = *self.alone_since.get_or_insert_with(Instant::now);
-        since.elapsed() >= patience || !super::left::is_any_silent(self).await
+    /// Lets a hole be made only where nobody else has what is missing.
+    ///
+    /// # Errors
+    /// [`Trouble::Passing`]: a host has it, or it was not waited for long enough.
+    async fn wait_for_others(&mut self, end: Position) -> Result<(), Trouble> {
+        let others = others(self, end).await;
+        let hosts = self.hosts.len();
+        if self.hole_wait.is_over(&others, hosts, Instant::now()) {
+            return Ok(());
+        }
+        let advice = match others {
+            Others::More(host) => format!(
+                "{host} has the rest, and is read as soon as it knows that another node is the provider: see \
+                 replay status there"
+            ),
+            Others::Silent | Others::Nothing => {
+                "start the host that was the provider before: it has the rest; after a while the archive goes on \
+                 behind a hole"
+                    .into()
+            }
+        };
+        Err(Trouble::Passing {
+            doing: "the provider does not have what follows the archive's end".into(),
+            advice: Some(advice),
+            source: anyhow::anyhow!(
+                "its log goes on from a later tick than tick {}",
+                end.tick.id
+            ),
+        })
     }
 }
 

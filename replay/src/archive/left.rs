@@ -5,14 +5,16 @@ use std::{convert::Infallible, time::Duration};
 
 use sql::{
     connect::{ApplicationName, ConnectInfo, Purpose, Session},
+    daemon_lock::DaemonLock,
     install::ownership::Schema,
-    moment, provider,
-    queue::consumer,
+    moment,
+    provider::{self, PlaceAnswer, Places},
+    queue::{consumer, tick},
     subscriber::position::Position,
 };
 use tracing::{debug, info};
 
-use super::shared::Archive;
+use super::{hole_wait::Others, shared::Archive};
 use crate::{queue::leave, trouble::Trouble};
 
 /// Time between two looks at all hosts.
@@ -76,11 +78,19 @@ impl Left {
         let Some(epoch) = provider::queue_epoch(client, queue).await? else {
             return Ok(false);
         };
-        let at: Position = tokio::task::block_in_place(|| self.place.end())?;
         let known = consumer::list(client).await.map_err(Trouble::queue)?;
         let is_known =
             |one: &consumer::ConsumerInfo| one.queue == queue && one.name == self.consumer;
-        if at.epoch == epoch || !known.iter().any(is_known) {
+        if !known.iter().any(is_known) {
+            return Ok(false);
+        }
+        // Another process of the same archive may have gone on here: its consumer is not ours to end.
+        let consumer = &self.consumer;
+        if !(DaemonLock::Replay { consumer }).try_take(client).await? {
+            return Ok(false);
+        }
+        let at: Position = tokio::task::block_in_place(|| self.place.end())?;
+        if at.epoch == epoch {
             return Ok(false);
         }
         moment::prepare(&session).await?;
@@ -89,15 +99,40 @@ impl Left {
     }
 }
 
-/// Whether a host of the archive's set does not answer now.
-pub(super) async fn is_any_silent(archive: &Archive) -> bool {
+/// What an archive's hosts have of what follows its end, in the queue that it ends in.
+pub(super) async fn others(archive: &Archive, end: Position) -> Others {
     let name = ApplicationName::new(Purpose::Admin, &archive.job);
-    let tries = archive.hosts.iter().map(|host| async {
-        let answer = tokio::time::timeout(LIMIT, connect(host, &name)).await;
-        !matches!(answer, Ok(Ok(_)))
-    });
-    let silent = futures::future::join_all(tries).await;
-    silent.into_iter().any(|is_silent| is_silent)
+    let queue = archive.queue.as_str();
+    let hosts = archive.hosts.iter();
+    let tries = hosts.map(|host| async { other(host, &name, queue, end).await });
+    let all = futures::future::join_all(tries).await;
+    all.into_iter().max().unwrap_or(Others::Nothing)
+}
+
+async fn other(host: &ConnectInfo, name: &ApplicationName, queue: &str, end: Position) -> Others {
+    let asked = async {
+        let session = connect(host, name).await?;
+        has_more(&session, queue, end).await
+    };
+    match tokio::time::timeout(LIMIT, asked).await {
+        Ok(Ok(true)) => Others::More(host.place()),
+        Ok(Ok(false)) => Others::Nothing,
+        Ok(Err(_)) | Err(_) => Others::Silent,
+    }
+}
+
+/// Whether a host's queue is the one that the archive ends in, and holds what follows.
+async fn has_more(host: &Session, queue: &str, end: Position) -> Result<bool, Trouble> {
+    // The newest tick of a log that has ended is its last one.
+    let newest = tick::newest(&**host).await.map_err(Trouble::queue)?;
+    let is_later = |(name, (epoch, tick)): &(String, (_, tick::Tick))| {
+        name == queue && *epoch == end.epoch && tick.id > end.tick.id
+    };
+    if !newest.iter().any(is_later) {
+        return Ok(false);
+    }
+    let found = provider::place_of(&**host, queue, &Places(vec![end])).await?;
+    Ok(found.is_some_and(|found| matches!(found.answer, PlaceAnswer::At(_))))
 }
 
 async fn connect(host: &ConnectInfo, name: &ApplicationName) -> Result<Session, Trouble> {

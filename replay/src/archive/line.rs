@@ -142,6 +142,7 @@ pub(crate) mod tests {
                 from,
                 to,
                 kind: "failover".into(),
+                flaws: None,
             }),
         }
     }

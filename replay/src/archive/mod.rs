@@ -17,6 +17,7 @@ mod filling;
 mod frame_loop;
 pub(crate) mod hashed;
 pub(crate) mod hold;
+mod hole_wait;
 mod hop;
 pub(crate) mod identity;
 pub(crate) mod keep;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{
+    hole_wait::HoleWait,
     identity::Identity,
     place::ArchivePlace,
     store::Store,
@@ -36,8 +37,8 @@ pub(crate) struct Archive {
     pub provider: ConnectInfo,
     /// All hosts of the set; one: there is no set.
     pub hosts: Vec<ConnectInfo>,
-    /// Since when nobody is found who has what follows the archive's end.
-    pub alone_since: Option<Instant>,
+    /// How long a hole has been waited for.
+    pub hole_wait: HoleWait,
     /// The tables that are added as soon as they exist.
     pub auto_add: AutoAdd,
     /// Hints that there may be a new tick.

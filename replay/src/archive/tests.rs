@@ -87,6 +87,7 @@ impl Made {
             from: place(left_at),
             to,
             kind: "failover".into(),
+            flaws: None,
         };
         let heir = HeirEntry {
             was: 5,
@@ -100,6 +101,19 @@ impl Made {
         self.writer()
             .publish_hop((None, hop), &heirs, None)
             .unwrap();
+    }
+
+    /// Publishes that the history goes on in the first queue again.
+    pub(crate) fn publish_hop_back(&self, to: i64) {
+        let mut writer = self.writer();
+        let hop = Hop {
+            from: writer.end().at,
+            to: place(to),
+            kind: "switchover".into(),
+            flaws: None,
+        };
+        let heirs = Heirs { tables: Vec::new() };
+        writer.publish_hop((None, hop), &heirs, None).unwrap();
     }
 
     fn writer(&self) -> Writer {
@@ -126,7 +140,7 @@ impl Made {
         self.root().join(Name::of(seq, place(tick)).path())
     }
 
-    pub(super) fn opened(&self) -> (Store, Identity) {
+    pub(crate) fn opened(&self) -> (Store, Identity) {
         let store = self.store();
         let identity = Identity::read(&store, JOB, QUEUE).unwrap();
         (store, identity)

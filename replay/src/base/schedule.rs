@@ -23,11 +23,15 @@ use super::{
 use crate::{
     archive::{
         bases::Bases,
-        chain::{self, Listing, Unreadable},
+        chain::{self, Listing, OutOfReach, Unreadable},
         identity::Identity,
         store::{Store, is_away},
     },
-    frames::{manifest::Manifest, place::Time},
+    frames::{
+        manifest::Manifest,
+        place::{Place, Time},
+        segment::Line,
+    },
 };
 
 /// The shortest and the longest time between two looks; in between it is a tenth of `base_every`.
@@ -48,8 +52,8 @@ pub(crate) struct Schedule {
     owns: Arc<AtomicBool>,
     /// The newest segment that was looked at.
     seen: u64,
-    /// The tick behind the newest hole that was seen.
-    hole: Option<i64>,
+    /// The newest hole that was seen, or the newest border that tables lack changes behind.
+    gap: Option<Gap>,
     /// The time of the newest tick that was seen.
     now: Option<Time>,
 }
@@ -66,7 +70,7 @@ impl Schedule {
             archive,
             owns,
             seen: 0,
-            hole: None,
+            gap: None,
             now: None,
         }
     }
@@ -112,18 +116,36 @@ impl Schedule {
         let (job, queue) = (&self.config.daemon.job_name, &self.config.queue);
         let identity = Identity::read(&store, job, queue).map_err(io::Error::other)?;
         let bases = Bases::read(&store, &identity.archive)?;
-        let newest = bases.made().rfind(|base| base.is_complete());
-        self.look(&store, newest.map_or(0, |base| base.at.1.0))?;
-        Ok(why(newest, self.hole, self.now, self.archive.base_every))
+        let listing = Listing::read(&store)?;
+        let behind = chain::nothing_behind(&store, &listing)?;
+        let mut complete: Vec<&Manifest> = bases.made().filter(|one| one.is_complete()).collect();
+        complete.sort_by_key(|one| (segment_of(&listing, behind, one.at), one.at.1.0));
+        // From one on a branch nothing of the history that goes on is restored.
+        let mut newest = None;
+        while let Some(one) = complete.pop() {
+            match chain::reaches(&store, &identity, one.at) {
+                Err(OutOfReach::OnBranch(..)) => {}
+                Err(OutOfReach::Io(error) | OutOfReach::Segment(_, Unreadable::Io(error))) => {
+                    return Err(error);
+                }
+                Ok(()) | Err(_) => {
+                    newest = Some(one);
+                    break;
+                }
+            }
+        }
+        let seq = newest.and_then(|one| segment_of(&listing, behind, one.at));
+        self.look(&store, &listing, seq)?;
+        let gap = newest
+            .zip(self.gap)
+            .and_then(|(one, gap)| gap.is_after(one.at, seq));
+        Ok(why(newest, gap, self.now, self.archive.base_every))
     }
 
-    /// Reads the lines of segments that are new, as far as they follow a tick.
-    fn look(&mut self, store: &Store, tick: i64) -> io::Result<()> {
-        let listing = Listing::read(store)?;
-        let seen = self.seen;
-        // The tick may lie in the segment before those that begin at it or later.
-        let first = listing.segments.partition_point(|name| name.tick < tick);
-        let near = listing.segments.iter().skip(first.saturating_sub(1));
+    /// Reads the lines of segments that are new, from the one on that a base lies in.
+    fn look(&mut self, store: &Store, listing: &Listing, first: Option<u64>) -> io::Result<()> {
+        let (first, seen) = (first.unwrap_or(0), self.seen);
+        let near = listing.segments.iter().filter(|name| name.seq >= first);
         let mut all_read = true;
         for name in near.filter(|name| name.seq > seen) {
             let stored = match chain::line(store, *name) {
@@ -143,9 +165,7 @@ impl Schedule {
             }
             let Some(stored) = stored else { continue };
             self.now = stored.line.to_time.or(self.now);
-            if stored.line.hole.is_some() {
-                self.hole = Some(stored.line.to.1.0);
-            }
+            self.gap = Gap::of(&stored.line).or(self.gap);
         }
         Ok(())
     }
@@ -166,18 +186,59 @@ impl Schedule {
     }
 }
 
+/// The segment that a base lies in, or the one that comes next behind the border that the archive ends with; none: the
+/// archive has no segment of its queue before it. Pure.
+fn segment_of(listing: &Listing, behind: Option<(u64, Place)>, at: Place) -> Option<u64> {
+    match behind {
+        Some((last, to)) if to.0 == at.0 && to.1.0 <= at.1.0 => Some(last + 1),
+        Some(_) | None => listing.holding(at).map(|name| name.seq),
+    }
+}
+
+/// A place that no base before it is restored over, or not with all tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Gap {
+    /// The segment that says so.
+    seq: u64,
+    /// Where the archive goes on.
+    to: Place,
+    /// What the log says of it.
+    why: &'static str,
+}
+
+impl Gap {
+    fn of(line: &Line) -> Option<Gap> {
+        let is_flawed = line.hop.as_ref().is_some_and(|hop| hop.flaws.is_some());
+        let why = match (&line.hole, is_flawed) {
+            (Some(_), _) => "the newest one is before a hole",
+            (None, true) => "the newest one is before a border that tables lack changes behind",
+            (None, false) => return None,
+        };
+        let (seq, to) = (line.seq, line.to);
+        Some(Gap { seq, to, why })
+    }
+
+    /// What the log says, if it comes after a base in this segment. The numbers of two queues are not compared: the
+    /// archive's own numbers are. A queue that comes back goes on with greater numbers. Pure.
+    fn is_after(self, base: Place, segment: Option<u64>) -> Option<&'static str> {
+        let is_behind = base.0 == self.to.0 && base.1.0 >= self.to.1.0;
+        let is_after = !is_behind && segment.is_none_or(|segment| segment <= self.seq);
+        is_after.then_some(self.why)
+    }
+}
+
 /// Why a base is due: `now` is the time of the newest tick, so an archive that stands still gets none. Pure.
 fn why(
     newest: Option<&Manifest>,
-    hole: Option<i64>,
+    gap: Option<&'static str>,
     now: Option<Time>,
     every: Duration,
 ) -> Option<&'static str> {
     let Some(newest) = newest else {
         return Some("there is none");
     };
-    if hole.is_some_and(|hole| hole > newest.at.1.0) {
-        return Some("the newest one is before a hole");
+    if gap.is_some() {
+        return gap;
     }
     // The rows may be older than the base, off a subscriber that is behind: a further base would be as old.
     let made = newest.time.system().max(newest.began.system());
@@ -188,7 +249,10 @@ fn why(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frames::manifest::sample;
+    use crate::{
+        archive::line::tests::{at, line},
+        frames::{manifest::sample, segment::Hole},
+    };
 
     #[test]
     fn a_base_is_due_without_one_behind_a_hole_and_by_the_time_of_ticks() {
@@ -198,9 +262,7 @@ mod tests {
         let soon = at("2026-11-28T03:00:00Z");
         assert_eq!(why(None, None, None, hour), Some("there is none"));
         assert_eq!(why(Some(&base), None, soon, hour), None);
-        assert_eq!(why(Some(&base), Some(48_212), soon, hour), None);
-        let hole = why(Some(&base), Some(48_213), soon, hour);
-        assert_eq!(hole, Some("the newest one is before a hole"));
+        assert_eq!(why(Some(&base), Some("gap"), soon, hour), Some("gap"));
         let late = at("2026-11-28T03:07:11.500000Z");
         assert_eq!(
             why(Some(&base), None, late, hour),
@@ -215,5 +277,47 @@ mod tests {
         let back = at("2026-11-27T00:00:00Z");
         assert_eq!(why(Some(&base), None, back, hour), None);
         assert_eq!(why(Some(&base), None, None, hour), None);
+    }
+
+    #[test]
+    fn a_base_is_before_a_gap_by_the_archives_own_numbers_and_not_by_those_of_two_queues() {
+        let from_to = |seq, from, to| line(seq, from, to, Some(from));
+        let mut hole = from_to(4, at(7, 500), at(8, 30));
+        hole.hole = Some(Hole {
+            after: at(7, 500),
+            why: "gone".into(),
+        });
+        let gap = Gap::of(&hole).unwrap();
+        let names = [
+            line(3, at(7, 400), at(7, 500), None).name(),
+            hole.name(),
+            line(5, at(8, 30), at(8, 60), None).name(),
+            from_to(6, at(8, 60), at(7, 510)).name(),
+        ];
+        let listing = Listing {
+            segments: names.to_vec(),
+            strangers: Vec::new(),
+        };
+        let behind = Some((6, at(7, 510)));
+        let found = |place| {
+            let segment = segment_of(&listing, behind, place);
+            (segment, gap.is_after(place, segment).is_some())
+        };
+        assert_eq!(found(at(7, 450)), (Some(3), true));
+        assert_eq!(found(at(7, 500)), (Some(4), true));
+        // Its number is less, and it is behind.
+        assert_eq!(found(at(8, 30)), (Some(5), false));
+        // Nothing has come yet behind the border back.
+        assert_eq!(found(at(7, 510)), (Some(7), false));
+        assert_eq!(found(at(7, 520)), (Some(7), false));
+        // What followed it is gone.
+        assert_eq!(found(at(6, 900)), (None, true));
+        // Behind the hole, before the archive has a segment there.
+        assert_eq!(gap.is_after(at(8, 31), None), None);
+        // A border is a gap where tables lack changes.
+        let mut border = from_to(4, at(7, 500), at(8, 30));
+        assert_eq!(Gap::of(&border), None);
+        border.hop.as_mut().unwrap().flaws = Some(2);
+        assert!(Gap::of(&border).is_some());
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     frames::{
         body::{self, Pieces},
         frame::Heirs,
-        place::{Place, Time},
+        place::Time,
         segment::{Hop, Name},
     },
     trouble::Trouble,
@@ -27,15 +27,6 @@ pub(crate) struct Border {
     pub hop: Hop,
     /// When the first tick behind it was made, by that provider's clock; none: not known.
     pub to_time: Option<Time>,
-}
-
-/// The number of a segment, and where it ends.
-pub(super) fn ends(store: &Store, name: Name) -> Result<(u64, Place), Trouble> {
-    match chain::line(store, name) {
-        Ok(stored) => Ok((name.seq, stored.line.to)),
-        Err(Unreadable::Io(error)) => Err(unreadable(error)),
-        Err(Unreadable::Line(bad)) => Err(damaged(name, &bad.to_string())),
-    }
 }
 
 pub(super) fn border(name: Name, stored: &Stored) -> Option<Border> {

@@ -14,7 +14,10 @@ use super::{
     trail::{Ahead, NotThere},
 };
 use crate::{
-    archive::tests::{Made, Part, QUEUE, place},
+    archive::{
+        chain::{self, OutOfReach},
+        tests::{Made, Part, QUEUE, place},
+    },
     trouble::Trouble,
 };
 
@@ -308,5 +311,27 @@ fn a_queue_is_read_up_to_the_border_and_what_it_has_behind_that_is_a_branch() {
         let ids = found.into_iter().flat_map(|(_, ids)| ids).collect();
         assert_eq!(sorted(ids), between(5, 9));
         assert!(matches!(ended, Next::Nothing(Ahead::End)), "{ended:?}");
+    });
+}
+
+#[test]
+fn right_behind_a_border_back_to_a_queue_there_is_nothing_yet_and_it_is_no_branch() {
+    run(async {
+        let made = made();
+        made.publish_hop(5);
+        made.publish_hop_back(70);
+        let (store, identity) = made.opened();
+        let reaches = |tick| chain::reaches(&store, &identity, place(tick));
+        assert!(reaches(70).is_ok() && reaches(75).is_ok());
+        assert!(matches!(reaches(6), Err(OutOfReach::OnBranch(6, 5))));
+        let mut files = opened(&made, 70);
+        let next = files.next(0, UpTo::End).unwrap();
+        assert!(matches!(next, Next::Nothing(Ahead::End)));
+        let not_there = |at| open(&made, at).unwrap().unwrap_err();
+        assert_eq!(not_there(position(75)), NotThere::Beyond(75));
+        assert_eq!(not_there(position(6)), NotThere::OnBranch(6, 5));
+        let mut other = position(70);
+        other.tick.tag.0 += 1;
+        assert_eq!(not_there(other), NotThere::OtherTick(70));
     });
 }

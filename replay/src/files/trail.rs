@@ -173,22 +173,19 @@ impl Trail {
     ) -> Result<Result<Trail, NotThere>, Trouble> {
         let (place, tick) = (Place::from(position), position.tick.id.0);
         let listing = Listing::read(&store).map_err(unreadable)?;
+        let behind = chain::nothing_behind(&store, &listing).map_err(unreadable)?;
+        let behind = behind.filter(|(_, end)| end.0 == place.0 && end.1.0 <= tick);
         let begins = |name: &&Name| name.epoch == position.epoch.0 && name.tick <= tick;
         let latest = listing.segments.iter().filter(begins);
         let first = latest.max_by_key(|name| (name.tick, std::cmp::Reverse(name.seq)));
-        let first = match first {
-            Some(first) => *first,
-            None if identity.begin == place => Name::of(identity.first, place),
-            // Nothing has come yet behind a border.
-            None => match listing
-                .segments
-                .last()
-                .map(|name| border::ends(&store, *name))
-                .transpose()?
-            {
-                Some((last, end)) if end == place => Name::of(last + 1, place),
-                Some(_) | None => return Ok(Err(NotThere::Before(tick))),
-            },
+        let first = match (behind, first) {
+            // Nothing has come yet behind a border. The same queue may have older segments.
+            (Some((last, end)), _) if end == place => Name::of(last + 1, place),
+            (Some((_, end)), _) if end.1.0 < tick => return Ok(Err(NotThere::Beyond(tick))),
+            (Some(_), _) => return Ok(Err(NotThere::OtherTick(tick))),
+            (None, Some(first)) => *first,
+            (None, None) if identity.begin == place => Name::of(identity.first, place),
+            (None, None) => return Ok(Err(NotThere::Before(tick))),
         };
         let leaves = match stays {
             true => None,

@@ -67,6 +67,9 @@ pub struct Hop {
     pub to: Place,
     /// How the provider has moved: `switchover`, `failover`, or `move`, where no history tells.
     pub kind: String,
+    /// How many tables lack changes behind it; none: no table does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flaws: Option<u64>,
 }
 
 /// A gap that had to be: the provider gave events away.

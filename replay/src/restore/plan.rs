@@ -11,7 +11,7 @@ use sql::{
 
 use crate::{
     archive::{
-        line::{At, History},
+        line::{At, History, Stretch},
         verify::Verified,
     },
     files::batches::UpTo,
@@ -202,10 +202,7 @@ pub(crate) fn plan<'a>(
         // A number before the archive's first tick may be that of a base that has outlived what followed it.
         To::Tick(tick) => match of_tick(tick) {
             Some(at) => Target::Tick(at, tick),
-            None if asked.epoch.is_some_and(|epoch| epoch != end.0.0) => {
-                return Err(Refused::NoEpoch(tick, asked.epoch.unwrap_or(0)));
-            }
-            None => Target::Tick(last, tick),
+            None => last_before(&history, asked.epoch, tick)?,
         },
         To::Time(time) => Target::Time(time),
     };
@@ -243,6 +240,25 @@ pub(crate) fn plan<'a>(
         up_to,
         on_branch,
     })
+}
+
+/// The target of a number that no stretch has: the end of the newest stretch that begins before it, unless a queue is
+/// asked for. A number before all of them may be that of a base of the first queue that has outlived what followed it.
+fn last_before(history: &History, epoch: Option<i64>, tick: i64) -> Result<Target, Refused> {
+    let is_of = |one: &Stretch| epoch.is_none_or(|epoch| one.from.0.0 == epoch);
+    let is_before = |one: &Stretch| is_of(one) && one.from.1.0 <= tick;
+    let target = |stretch, tick| {
+        let on_branch = false;
+        Target::Tick(At { stretch, on_branch }, tick)
+    };
+    let before = history.0.iter().rposition(is_before);
+    let end = before.and_then(|number| Some((number, history.0.get(number)?.living_end())));
+    match (end, epoch) {
+        // The way to the number itself would go on in the queues that follow.
+        (Some((number, end)), None) => Ok(target(number, tick.min(end.1.0))),
+        (None, _) if history.0.first().is_some_and(is_of) => Ok(target(0, tick)),
+        (Some(_) | None, epoch) => Err(Refused::NoEpoch(tick, epoch.unwrap_or(0))),
+    }
 }
 
 fn epoch_of(history: &History, at: At) -> Option<i64> {

@@ -26,8 +26,8 @@ pub use self::{
     names::{last_names, table_name},
     path::{node_path, path_of_rows},
     place::{
-        Heir, PlaceAnswer, PlaceFound, Places, TableOrigin, TickFound, heirs, place_of,
-        queue_epoch, table_origins,
+        Heir, PlaceAnswer, PlaceFound, Places, TableOrigin, TickFound, heirs, last_origin,
+        place_of, queue_epoch, table_origins,
     },
     problems::{CaptureProblem, capture_problems},
     sequences::{

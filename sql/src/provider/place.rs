@@ -159,6 +159,31 @@ pub async fn queue_epoch(client: &impl GenericClient, queue: &str) -> Result<Opt
         .map_err(Error::database("ask the provider for the queue"))
 }
 
+/// The last tick of another log, at a place or before it, that a tick of the queue contains whose events are held;
+/// none: there is none.
+pub async fn last_origin(
+    client: &impl GenericClient,
+    queue: &str,
+    place: Position,
+) -> Result<Option<Position>, Error> {
+    let row = client
+        .query_opt(
+            "select (o->>0)::int8, (o->>1)::int8, (o->>2)::int8 \
+               from pgq.queue q join pgq.tick t on t.tick_queue = q.queue_id \
+              cross join lateral jsonb_array_elements(t.tick_origins) o \
+              where q.queue_name = $1 and (o->>0)::int8 = $2 and (o->>1)::int8 <= $3 \
+                and txid_snapshot_xmin(t.tick_snapshot) > q.queue_truncated_txid \
+              order by (o->>1)::int8 desc, t.tick_id limit 1",
+            &[&queue, &place.epoch.0, &place.tick.id.0],
+        )
+        .await
+        .map_err(Error::database("ask the provider for an earlier place"))?;
+    row.as_ref()
+        .map(Position::of)
+        .transpose()
+        .map_err(Error::database("ask the provider for an earlier place"))
+}
+
 /// A table of the provider, and the same table in another log.
 #[derive(Clone, Debug)]
 pub struct Heir {

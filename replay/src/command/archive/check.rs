@@ -91,7 +91,10 @@ fn of_files(verified: &verify::Verified) -> Vec<Answer> {
             found: Ok(format!("whole, {} segments", lines.len())),
         });
     }
-    let newest = verified.bases.made().rfind(|base| base.is_complete());
+    let history = expire::history(verified);
+    let on_branch = |at| history.find(at).is_some_and(|at| at.on_branch);
+    let mut bases = verified.bases.made();
+    let newest = bases.rfind(|base| base.is_complete() && !on_branch(base.at));
     answers.push(Answer {
         what: "bases",
         found: Ok(match newest {
@@ -110,6 +113,17 @@ fn of_files(verified: &verify::Verified) -> Vec<Answer> {
             )),
         },
     });
+    let flawed = lines.iter().filter_map(|line| {
+        let flaws = line.hop.as_ref()?.flaws?;
+        Some(Answer {
+            what: "border",
+            found: Err(format!(
+                "{flaws} tables lack changes behind {}: see `archive table lacks changes` in the log",
+                line.name()
+            )),
+        })
+    });
+    answers.extend(flawed);
     let end = lines.last();
     answers.push(Answer {
         what: "end",

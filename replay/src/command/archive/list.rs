@@ -219,10 +219,13 @@ fn border(hop: &Hop, branch: Option<Place>) -> String {
             "; after tick {first}, up to {last}, is a branch that nothing goes on from: --epoch {epoch}"
         )
     });
+    let flaws = hop.flaws;
+    let flaws = flaws.map(|flaws| format!("; {flaws} tables lack changes behind it"));
     format!(
-        "{kind} after tick {}{}",
+        "{kind} after tick {}{}{}",
         from.1.0,
-        branch.unwrap_or_default()
+        branch.unwrap_or_default(),
+        flaws.unwrap_or_default()
     )
 }
 

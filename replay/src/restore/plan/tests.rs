@@ -4,7 +4,7 @@ use crate::{
     frames::{
         manifest::sample,
         place::Number,
-        segment::{FORMAT, Hole},
+        segment::{FORMAT, Hole, Hop},
     },
 };
 
@@ -128,5 +128,55 @@ fn a_base_whose_segments_are_gone_serves_for_its_own_tick_only() {
     for to in [To::Latest, To::Tick(48_213)] {
         let name = sample().base.to_string();
         assert_eq!(planned(&found, to), Err(Refused::Alone(name, 48_212)));
+    }
+}
+
+/// A queue, which a second one follows, and a third part in the first again.
+fn moved() -> Vec<Line> {
+    let place = |epoch, tick| Place(Number(epoch), Number(tick), Number(5));
+    let part = |seq, (epoch, from), (to_epoch, to), left: Option<i64>| Line {
+        from: place(epoch, from),
+        to: place(to_epoch, to),
+        hop: left.map(|left| Hop {
+            from: place(epoch, left),
+            to: place(to_epoch, to),
+            kind: "switchover".into(),
+            flaws: None,
+        }),
+        frames: u64::from(left.is_none()),
+        ..line(seq, from, to, Some(("02:00:00", "03:00:00")))
+    };
+    vec![
+        part(1, (7, 48_100), (7, 48_300), None),
+        part(2, (7, 48_300), (8, 49_000), Some(48_300)),
+        part(3, (8, 49_000), (8, 49_100), None),
+        part(4, (8, 49_100), (7, 50_000), Some(49_100)),
+        part(5, (7, 50_000), (7, 50_100), None),
+    ]
+}
+
+#[test]
+fn a_number_that_no_queue_has_is_the_end_of_what_comes_before_it_and_none_of_what_comes_after() {
+    let found = found(moved());
+    let before = Refused::Before(48_212, sample().time.into());
+    // Before the base, and before all that the archive has.
+    assert_eq!(planned(&found, To::Tick(48_150)), Err(before.clone()));
+    assert_eq!(planned(&found, To::Tick(50)), Err(before));
+    let last = To::Tick(48_300);
+    assert_eq!(planned(&found, To::Tick(48_700)), Ok((vec![1], last)));
+    let last = To::Tick(49_100);
+    assert_eq!(planned(&found, To::Tick(49_900)), Ok((vec![1, 2, 3], last)));
+    let last = To::Tick(50_050);
+    assert_eq!(planned(&found, last), Ok((vec![1, 2, 3, 4, 5], last)));
+    // A queue that is asked for by name must have it.
+    let asked = |epoch, tick| Asked {
+        wanted: Wanted::Newest,
+        to: To::Tick(tick),
+        epoch: Some(epoch),
+        tables: &[],
+    };
+    for (epoch, tick) in [(7, 48_700), (8, 50), (8, 49_900), (9, 48_300)] {
+        let refused = plan(&found, at(48_100), &asked(epoch, tick)).map(|plan| plan.to);
+        assert_eq!(refused, Err(Refused::NoEpoch(tick, epoch)));
     }
 }
