@@ -162,20 +162,7 @@ pub async fn hold(
     consumer: &str,
     script: &Script,
 ) -> Result<Option<(State, Option<Why>)>, Error> {
-    let row = client
-        .query_opt(
-            "select state, error, advice from trunkline.script \
-              where consumer = $3 and script_id = $1 and digest = $2 for update",
-            &[&script.id, &script.digest, &consumer],
-        )
-        .await
-        .map_err(failed())?;
-    let Some(row) = row else { return Ok(None) };
-    let state: String = row.try_get(0).map_err(failed())?;
-    Ok(Some((
-        State::parse(&state)?,
-        why(&row, 1).map_err(failed())?,
-    )))
+    stored(client, consumer, script, " for update").await
 }
 
 /// The state of a script, read without a lock; none: it did not come yet.
@@ -184,9 +171,21 @@ pub async fn state(
     consumer: &str,
     script: &Script,
 ) -> Result<Option<(State, Option<Why>)>, Error> {
+    stored(client, consumer, script, "").await
+}
+
+async fn stored(
+    client: &impl GenericClient,
+    consumer: &str,
+    script: &Script,
+    lock: &str,
+) -> Result<Option<(State, Option<Why>)>, Error> {
     let row = client
         .query_opt(
-            "select state, error, advice from trunkline.script where consumer = $3 and script_id = $1 and digest = $2",
+            &format!(
+                "select state, error, advice from trunkline.script \
+                  where consumer = $3 and script_id = $1 and digest = $2{lock}"
+            ),
             &[&script.id, &script.digest, &consumer],
         )
         .await
