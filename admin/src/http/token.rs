@@ -107,6 +107,7 @@ fn knows(header: &[u8], token: &str) -> bool {
     let given = if scheme.eq_ignore_ascii_case(b"bearer") {
         rest.to_vec()
     } else if scheme.eq_ignore_ascii_case(b"basic") {
+        // What is no base64 is no password: a token is never empty.
         let decoded = STANDARD.decode(rest).unwrap_or_default();
         let after = decoded.iter().position(|byte| *byte == b':');
         after.map_or(Vec::new(), |colon| decoded[colon + 1..].to_vec())

@@ -282,6 +282,7 @@ impl Judge<'_> {
                     ),
                     format!("select pg_terminate_backend({pid})"),
                 ),
+                // Who has no process is prepared, and has a name.
                 (None, name) => {
                     let name = quote_literal(name.as_deref().unwrap_or_default());
                     (

@@ -66,12 +66,12 @@ fn versions(from: &Facts, to: &Facts, findings: &mut Vec<Finding>) {
             columns.map(|column| format!("{} {column}", one.name))
         });
         let removed: Vec<String> = removed.collect();
-        if let Some(first) = removed.first() {
-            let table = first.split(' ').next().unwrap_or_default();
+        let first = from.relations.iter().find(|one| !one.old_types.is_empty());
+        if let Some(Relation { name: table, .. }) = first {
             let what = "columns of types that servers from 12 on do not have";
             let fix = format!("alter table {table} alter column ... type timestamptz");
             let finding = Finding::new(Topic::Types, Side::From, Level::Critical, what);
-            findings.push(finding.about(removed.clone()).fixed_by(fix));
+            findings.push(finding.about(removed).fixed_by(fix));
         }
     }
 }
@@ -144,6 +144,7 @@ fn beside_the_schema(from: &Facts, to: &Facts, findings: &mut Vec<Finding>) {
 /// A server does not say how much room its disk has, so only a disk of this machine is seen.
 fn room(from: &Facts, to: &Facts, free: Option<u64>, findings: &mut Vec<Finding>) {
     let needed = from.server.bytes.saturating_sub(to.server.bytes);
+    // A database that is larger already needs nothing.
     let needed = u64::try_from(needed).unwrap_or_default();
     let mb = |bytes: u64| format!("{} MB", bytes / 1_000_000);
     let needs = format!(
