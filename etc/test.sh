@@ -24,7 +24,8 @@ need_debian /usr/lib/postgresql/15/bin/postgres=postgresql-15 \
     pgqd=pgqd pgbouncer=pgbouncer /usr/lib/python3/dist-packages/pgq=python3-pgq \
     /usr/lib/python3/dist-packages/psycopg2=python3-psycopg2 \
     /usr/share/postgresql/15/extension/pgq.control=postgresql-15-pgq3 \
-    /usr/share/postgresql/15/extension/pgq_node.control=postgresql-15-pgq-node
+    /usr/share/postgresql/15/extension/pgq_node.control=postgresql-15-pgq-node \
+    londiste=python3-londiste /usr/share/postgresql/15/extension/londiste.control=postgresql-15-londiste-sql
 need_rust
 
 # The package of the programs, and the tutorial on machines that have nothing else: minutes, so not in the set for CI.

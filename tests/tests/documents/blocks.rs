@@ -15,11 +15,11 @@ use tests::{Cluster, Node, Programs, Replication, run_in};
 use crate::pages;
 
 /// A fenced block of a page.
-struct Block {
+pub(crate) struct Block {
     page: String,
     line: usize,
-    info: String,
-    text: String,
+    pub(crate) info: String,
+    pub(crate) text: String,
 }
 
 impl Block {
@@ -29,7 +29,7 @@ impl Block {
     }
 }
 
-fn blocks(page: &pages::Page) -> Vec<Block> {
+pub(crate) fn blocks(page: &pages::Page) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
     for (index, line) in page.text.lines().enumerate() {
@@ -84,8 +84,8 @@ const CONFIGS: [(&str, &str); 3] = [
 ];
 
 /// Where the blocks are run.
-struct Place {
-    replication: Replication,
+pub(crate) struct Place {
+    pub(crate) replication: Replication,
     etc: String,
 }
 
@@ -96,6 +96,11 @@ impl Place {
             .running(FOLLOWS);
         replication.on_provider(PROVIDER);
         replication.on_subscriber(SUBSCRIBER);
+        Self::of(replication)
+    }
+
+    /// The files and programs that the blocks ask for, for these servers.
+    pub(crate) fn of(replication: Replication) -> Self {
         let etc = pages::root().join("etc");
         for folder in ["roles", "examples"] {
             let here = replication.scratch.path().join("etc").join(folder);
@@ -122,11 +127,13 @@ impl Place {
             let folder = cluster.socket_dir().display();
             format!("-h {folder} -p {} -U postgres", cluster.port())
         };
-        text.replace("-h host1", &host(&self.replication.provider))
+        text.replace("/etc/", "etc/")
+            .replace("db1-queue", "q1")
+            .replace("-h host1", &host(&self.replication.provider))
             .replace("-h host2", &host(&self.replication.subscribers[0]))
     }
 
-    fn run(&self, block: &Block) {
+    pub(crate) fn run(&self, block: &Block) {
         println!("== {}", block.place());
         let words: Vec<&str> = block.info.split_whitespace().collect();
         match words.as_slice() {
@@ -224,9 +231,11 @@ fn every_command_block_of_the_manual_runs_as_written() {
         );
     }
     for page in manual {
+        // Its commands are run by the test of the tutorial, under load, or on servers of their own; its configs here.
+        let path = page.path.as_str();
+        let is_elsewhere = path == "docs/tutorial.md" || pages::PLAYED_ALONE.contains(&path);
         for block in blocks(page) {
-            // Its commands are run by the test of the tutorial, under load; its configs here.
-            if page.path != "docs/tutorial.md" || block.info == "toml" {
+            if !is_elsewhere || block.info == "toml" {
                 place.run(&block);
             }
         }

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Pages of the manual that end a replication, or begin with another program's: each is played on servers of its own.
+pub(crate) const PLAYED_ALONE: [&str; 2] = ["docs/cut-over.md", "docs/moving-from-londiste.md"];
+
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,0 +1,254 @@
+//! Pages that move an application, or a replication of another program: each is played on servers of its own, while
+//! somebody writes, and both sides are compared at the end.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tests::{Load, Replication, Writes, run, tables_of, wait_until};
+
+use crate::blocks::{Place, blocks};
+use crate::pages;
+
+const DB: &str = "db1";
+
+/// The tables that are moved.
+const TABLES: &str = "\
+    create table customers (id int primary key, name text); \
+    insert into customers select i, 'customer ' || i from generate_series(1, 1000) i; \
+    create table orders (id serial primary key, customer int, total numeric); \
+    insert into orders (customer, total) select 1 + i % 1000, i from generate_series(1, 3000) i; \
+    create sequence numbers";
+
+/// What writers do all the time.
+fn load(place: &Place) -> Load {
+    let writes: Writes = Arc::new(|_, number| {
+        format!(
+            "insert into orders (customer, total) values ({0}, 1); select nextval('numbers'); \
+             update customers set name = name || 'x' where id = {0} + 1; \
+             delete from orders where id = 1 + {0} % 3000",
+            number % 1000
+        )
+    });
+    place
+        .replication
+        .load(1, Duration::from_millis(20), &writes)
+}
+
+/// The blocks of a page, in their order; `before` is told each one's place and text.
+fn play(place: &Place, page: &str, mut before: impl FnMut(&str)) {
+    let all = pages::all();
+    let page = all.iter().find(|one| one.path == page).unwrap();
+    let mut run = 0;
+    for block in blocks(page).iter().filter(|block| block.info != "toml") {
+        before(&block.text);
+        place.run(block);
+        run += usize::from(!block.info.contains("skip:") && block.info != "text");
+    }
+    assert!(run > 3, "only {run} blocks of {} were run", page.path);
+}
+
+/// Every table has the same rows on both sides.
+fn assert_same(place: &Place) {
+    let replication = &place.replication;
+    for table in tables_of(&replication.provider, DB) {
+        let sides = [&replication.provider, &replication.subscribers[0]];
+        let sql = format!(
+            "select count(*), md5(string_agg(t::text, '|' order by t::text)) from {table} t"
+        );
+        let [provider, subscriber] = sides.map(|cluster| cluster.psql(DB, &sql));
+        assert_eq!(provider, subscriber, "{table}");
+    }
+}
+
+#[test]
+fn every_page_that_is_played_alone_is_played_here() {
+    for page in pages::PLAYED_ALONE {
+        let call = format!("play(&place, \"{page}\"");
+        assert!(
+            include_str!("moves.rs").contains(&call),
+            "who plays {page}?"
+        );
+    }
+}
+
+#[test]
+fn an_application_moves_for_good_as_the_manual_says_and_no_number_comes_twice() {
+    let place = Place::of(Replication::running(TABLES));
+    let mut writers = Some(load(&place));
+    play(&place, "docs/cut-over.md", |text| {
+        // The application is stopped by the fence: its sessions meet the error that the page tells of.
+        if text.starts_with("replay wait") {
+            let totals = writers.take().unwrap().stop();
+            let is_refused = |error: &String| error.starts_with("25006");
+            assert!(totals.errors.iter().all(is_refused), "{:?}", totals.errors);
+        }
+    });
+    assert!(writers.is_none(), "the page never waits");
+    assert_same(&place);
+    // The next number is one that the old database has never given out.
+    for sequence in ["numbers", "orders_id_seq"] {
+        let sql = format!("select last_value from {sequence}");
+        let old: i64 = place.replication.on_provider(&sql).parse().unwrap();
+        let next = format!("select nextval('{sequence}')");
+        let new: i64 = place.replication.on_subscriber(&next).parse().unwrap();
+        assert_eq!(new, old + 1, "{sequence}");
+    }
+}
+
+#[test]
+fn the_page_about_londiste_has_each_of_its_commands_options_and_settings() {
+    need_londiste();
+    let page = std::fs::read_to_string(pages::root().join("docs/moving-from-londiste.md")).unwrap();
+    let says = |word: &str| {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        page.match_indices(word).any(|(at, _)| {
+            let before = page[..at].chars().next_back();
+            let after = page[at + word.len()..].chars().next();
+            !before.is_some_and(is_name) && !after.is_some_and(is_name)
+        })
+    };
+    let help = run(Command::new("londiste").arg("--help")).ok().stdout;
+    let mut words: Vec<&str> = help
+        .lines()
+        .take_while(|line| !line.starts_with("Options:"))
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()) && word.len() > 3)
+        .collect();
+    assert!(words.len() > 30, "{words:?}");
+    words.extend(help.split_whitespace().filter_map(|word| {
+        let name = word.split('=').next()?;
+        (name.starts_with("--") && name != "--help").then_some(name)
+    }));
+    let ini = |program: &str| run(Command::new(program).arg("--ini")).ok().stdout;
+    let samples = ini("londiste") + &ini("pgqd");
+    let keys = samples.lines().filter_map(|line| {
+        let (key, _) = line.trim_start_matches('#').split_once('=')?;
+        let key = key.trim();
+        (!key.is_empty() && !key.contains([' ', '/'])).then_some(key)
+    });
+    words.extend(keys);
+    assert!(words.len() > 90, "{words:?}");
+    let missing: Vec<&&str> = words.iter().filter(|word| !says(word)).collect();
+    assert!(
+        missing.is_empty(),
+        "docs/moving-from-londiste.md lacks {missing:?}"
+    );
+}
+
+/// Londiste, its SQL and its ticker are there.
+fn need_londiste() {
+    for (file, package) in [
+        ("/usr/bin/londiste", "python3-londiste"),
+        ("/usr/bin/pgqd", "pgqd"),
+        (
+            "/usr/share/postgresql/15/extension/londiste.control",
+            "postgresql-15-londiste-sql",
+        ),
+    ] {
+        assert!(
+            Path::new(file).exists(),
+            "{file} is missing: install the package {package} (etc/test.sh does)"
+        );
+    }
+}
+
+/// Ends what a test has started of Londiste, whatever becomes of the test.
+struct Ended(Vec<std::path::PathBuf>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        for pidfile in &self.0 {
+            let pid = std::fs::read_to_string(pidfile).ok();
+            let pid = pid.and_then(|text| text.trim().parse().ok());
+            if let Some(pid) = pid {
+                tests::signal(pid, nix::sys::signal::Signal::SIGKILL);
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "etc/test.sh --full: Londiste's commands take a second and more each"]
+fn a_replication_of_londiste_is_taken_over_without_a_pause_and_without_a_copy() {
+    need_londiste();
+    let replication = Replication::builder().make();
+    replication.on_provider(TABLES);
+    replication.copy_schema();
+    let place = Place::of(replication);
+    let Place { replication, .. } = &place;
+    let here = replication.scratch.path().display().to_string();
+    let sides = [
+        ("provider", &replication.provider),
+        ("subscriber", &replication.subscribers[0]),
+    ];
+    let mut ended = Ended(Vec::new());
+    for (node, cluster) in sides {
+        for extension in ["pgq", "pgq_node", "londiste"] {
+            cluster.psql(DB, &format!("create extension {extension}"));
+        }
+        replication.scratch.file(
+            &format!("etc/londiste/{node}.ini"),
+            &format!(
+                "[londiste]\njob_name = l-{node}\ndb = {}\nqueue_name = replika\nloop_delay = 0.1\n\
+                 logfile = {here}/log/%(job_name)s.log\npidfile = {here}/run/%(job_name)s.pid\n",
+                cluster.conninfo(DB)
+            ),
+        );
+        ended.0.push(format!("{here}/run/l-{node}.pid").into());
+    }
+    // One pgqd for both servers: a leaf has no queue of its own to be ticked.
+    replication.scratch.file(
+        "etc/pgqd.ini",
+        &format!(
+            "[pgqd]\nbase_connstr = host=127.0.0.1 port={} user=postgres\ndatabase_list = {DB}\n\
+             logfile = {here}/log/pgqd.log\npidfile = {here}/run/pgqd.pid\nticker_period = 0.1\n",
+            replication.provider.port()
+        ),
+    );
+    ended.0.push(format!("{here}/run/pgqd.pid").into());
+    let shell = |line: &str| {
+        run(Command::new("bash").args(["-euc", line]).current_dir(&here))
+            .ok()
+            .stdout
+    };
+    let [provider, subscriber] = sides.map(|(_, cluster)| cluster.conninfo(DB));
+    shell(&format!(
+        "londiste etc/londiste/provider.ini create-root p1 '{provider}'
+         londiste etc/londiste/subscriber.ini create-leaf s1 '{subscriber}' --provider='{provider}'"
+    ));
+    replication.on_provider(
+        "update pgq.queue set queue_ticker_max_lag = '0.1 s', queue_ticker_idle_period = '0.3 s'",
+    );
+    shell(
+        "pgqd -d etc/pgqd.ini
+         londiste -d etc/londiste/provider.ini worker
+         londiste -d etc/londiste/subscriber.ini worker
+         londiste etc/londiste/provider.ini add-table --all
+         londiste etc/londiste/provider.ini add-seq --all
+         londiste etc/londiste/subscriber.ini add-table --all
+         londiste etc/londiste/subscriber.ini add-seq --all",
+    );
+    wait_until(
+        "Londiste to have copied the tables",
+        Duration::from_secs(120),
+        || {
+            replication.on_subscriber(
+            "select count(*) from londiste.table_info where local and merge_state is distinct from 'ok'",
+        ) == "0"
+        },
+    );
+    let writers = load(&place);
+    writers.wait_for_more(20);
+    play(&place, "docs/moving-from-londiste.md", |_| {});
+    writers.wait_for_more(20);
+    assert_eq!(writers.stop().errors, Vec::<String>::new());
+    replication.sync();
+    assert_same(&place);
+    let left = "select count(*) from pg_namespace where nspname in ('londiste', 'pgq_node')";
+    assert_eq!(
+        replication.on_provider(left) + &replication.on_subscriber(left),
+        "00"
+    );
+}
