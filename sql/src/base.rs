@@ -208,3 +208,24 @@ pub async fn join(client: &impl GenericClient, snapshot: &str) -> Result<(), Err
         .await
         .map_err(Error::database("read an exported snapshot"))
 }
+
+/// The shape of each table of a queue as it was at a tick, as the provider wrote it; tables that came later have none.
+pub async fn shapes_at(
+    client: &impl GenericClient,
+    queue: &str,
+    tick: i64,
+) -> Result<Vec<String>, Error> {
+    client
+        .query(
+            "select distinct on (s.table_oid) s.definition::text \
+               from trunkline.shape s \
+               join pgq.queue q on q.queue_id = s.queue_id \
+               join pgq.tick t on t.tick_queue = q.queue_id and t.tick_id = $2 \
+              where q.queue_name = $1 and pg_catalog.txid_visible_in_snapshot(s.logged_txid, t.tick_snapshot) \
+              order by s.table_oid, s.shape_id desc",
+            &[&queue, &tick],
+        )
+        .await
+        .and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())
+        .map_err(Error::database("read the shapes of a tick on the provider"))
+}

@@ -19,7 +19,7 @@ use sql::{
 use tracing::info;
 
 use super::{
-    making::{Kept, Making, Writing, already, blocking, unwritable},
+    making::{From, Kept, Making, Writing, already, blocking, unwritable},
     part,
     schema::{self, Dumped},
     source::Source,
@@ -161,6 +161,24 @@ impl Making<'_> {
             let (source, missing) = Source::open(self, provider, &kept).await?;
             let at = source.at;
             reaches(store, identity, at).await?;
+            // A subscriber that lags has rows of a schema that the provider does not have any more.
+            let queue = &self.config.queue;
+            match (
+                schema::changed_since(provider, queue, &kept, at.1.0).await?,
+                self.from,
+            ) {
+                (None, _) => {}
+                (Some(_), From::Provider) => continue,
+                (Some(table), From::Subscriber(one)) => {
+                    let (name, tick) = (one.source_name(), at.1.0);
+                    let text = format!(
+                        "{name} is at tick {tick}, and the columns of {table} have changed since"
+                    );
+                    return Err(Failure::message(Exit::Failed, text).with_hint(
+                        "wait until it is level, or read the provider: --from provider",
+                    ));
+                }
+            }
             let time = time_of(provider, &self.config.queue, at).await?;
             let name = Name::of(began, at, self.from.kind());
             let writing = Writing { store, name: &name };

@@ -110,3 +110,23 @@ pub(super) async fn newest_shapes(
     }
     Ok(newest)
 }
+
+/// The first table whose columns or name have changed since a tick; none: none has.
+pub(super) async fn changed_since(
+    provider: &Session,
+    queue: &str,
+    kept: &[Kept],
+    tick: i64,
+) -> Result<Option<TableName>, Failure> {
+    for text in base::shapes_at(&**provider, queue, tick).await? {
+        let then = Shape::from_json(&text).context("could not read a shape of the provider")?;
+        let differs = |one: &&Kept| {
+            one.oid == then.table.oid
+                && (one.shape.columns != then.columns || one.shape.table != then.table)
+        };
+        if let Some(one) = kept.iter().find(differs) {
+            return Ok(Some(one.table.clone()));
+        }
+    }
+    Ok(None)
+}

@@ -23,6 +23,7 @@ use crate::{
     restore::{
         Restored, Restoring,
         plan::{Asked, Begun, Plan, To, Wanted, plan},
+        schema,
     },
 };
 
@@ -56,6 +57,9 @@ pub(crate) struct FromArchiveArgs {
     /// Only say what would be read
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// End a restore that has not ended and is not wanted any more, and drop the tables that --table has made for it
+    #[arg(long, conflicts_with_all = ["dry_run", "base", "tables", "epoch"])]
+    pub(super) abandon: bool,
 }
 
 /// Runs the command.
@@ -68,6 +72,10 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
         return Err(Failure::message(Exit::Usage, text));
     }
     let tables = tables(&args.tables)?;
+    let consumer = format!("{}#restore", archive.consumer);
+    if args.abandon {
+        return abandon(job, &into, &consumer).await;
+    }
     let opened = open(job, archive)?;
     let found = verify::archive(&opened.store, &opened.identity, Depth::Lines)
         .with_context(|| format!("archive {} cannot be read", archive.name))?;
@@ -77,7 +85,7 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
         job,
         opened: &opened,
         into: &into,
-        consumer: format!("{}#restore", archive.consumer),
+        consumer,
         args,
         tables,
     };
@@ -171,6 +179,42 @@ fn database(job: &Job, text: &str) -> Result<ConnectInfo, Failure> {
 async fn bare(job: &Job, into: &ConnectInfo) -> Result<Session, Failure> {
     let name = ApplicationName::new(Purpose::Restore, job.name());
     Ok(into.connect(&name).await?)
+}
+
+/// Ends a restore that was begun in a database. The archive is not asked: it may be gone.
+async fn abandon(job: &Job, into: &ConnectInfo, consumer: &str) -> Result<Exit, Failure> {
+    let nothing = |text: &str| Failure::message(Exit::Failed, format!("nothing was done: {text}"));
+    let session = bare(job, into).await?;
+    if !(DaemonLock::Replay { consumer }).take(&*session).await? {
+        let text = "nothing was done: the restore into this database is under way";
+        return Err(Failure::message(Exit::Running, text).with_hint("end that process first"));
+    }
+    let begun = noted::unfinished(&*session).await?;
+    let (of, detail) =
+        begun.ok_or_else(|| nothing("no restore in this database waits to go on"))?;
+    if of != consumer {
+        let text = "the restore in this database is one of another archive";
+        return Err(nothing(text).with_hint("name that one: --from"));
+    }
+    let begun: Begun = serde_json::from_str(&detail)
+        .context("what is noted in trunkline.restore cannot be read")?;
+    let made = begun.tables.iter();
+    let made: Vec<TableName> = made
+        .map(|(_, new)| TableName::from_str(new))
+        .collect::<Result<_, _>>()
+        .context("what is noted in trunkline.restore cannot be read")?;
+    if noted::done(&*session, consumer)
+        .await?
+        .contains(schema::MADE)
+    {
+        noted::drop_tables(&*session, &made).await?;
+    }
+    noted::end(&*session, consumer, !begun.had_schema).await?;
+    job.say(match begun.tables.is_empty() {
+        true => "the restore is given up: what it has made is half of a database, drop that",
+        false => "the restore is given up, and its tables are gone",
+    })?;
+    Ok(Exit::Done)
 }
 
 /// A restore as it is asked for.
@@ -401,6 +445,12 @@ impl Restore<'_> {
         }
         for table in &restored.newer {
             eprintln!("not restored: {table}: the archive keeps it since after the base");
+        }
+        for table in &restored.of_others {
+            eprintln!(
+                "not restored: {table}: the archive did not keep it when the base was made; its changes are there for \
+                 another subscriber"
+            );
         }
         for out in &restored.left_out {
             eprintln!("not made: {out}");

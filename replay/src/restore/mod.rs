@@ -16,7 +16,7 @@ pub(crate) mod entries;
 mod load;
 pub(crate) mod plan;
 mod run;
-mod schema;
+pub(crate) mod schema;
 pub(crate) mod server;
 mod target;
 

@@ -1,7 +1,7 @@
 //! The steps of a restore, in order.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Instant,
 };
 
@@ -30,6 +30,7 @@ use crate::{
     files::{
         apply::{self, Database, Done, Reached},
         batches::{FileBatch, Files, Next, UpTo},
+        stream::Wanted,
         trail::Ahead,
     },
     frames::{
@@ -38,6 +39,9 @@ use crate::{
     },
     trouble::Trouble,
 };
+
+/// Events that are looked through at once.
+const EVENTS: i64 = 1 << 20;
 
 /// What is noted when the tables are followed.
 const FOLLOWED: &str = "followed";
@@ -65,6 +69,8 @@ pub(crate) struct Restored {
     pub not_filled: Vec<TableName>,
     /// Tables that the archive has got since the base: without a base of their own they are not restored.
     pub newer: Vec<TableName>,
+    /// Tables that the archive has changes of and did not keep when the base was made: they are another subscriber's.
+    pub of_others: Vec<TableName>,
 }
 
 impl Restoring<'_> {
@@ -96,7 +102,12 @@ impl Restoring<'_> {
             self.follow(&session).await?;
         }
         // Step 5.
-        let (reached, newer) = self.apply(&session).await?;
+        let (reached, unknown) = self.apply(&session).await?;
+        let is_left_out = |table: &TableName| {
+            let what = format!("table {table}");
+            self.manifest.left_out.iter().any(|one| one.what == what)
+        };
+        let (of_others, newer) = unknown.into_iter().partition(is_left_out);
         // Step 6.
         let no_sequence = match self.is_whole {
             true => self.set_sequences(&session, &reached).await?,
@@ -138,6 +149,7 @@ impl Restoring<'_> {
             left_out,
             not_filled,
             newer,
+            of_others,
         };
         let seconds = began.elapsed().as_secs_f64();
         let (tick, rows) = (restored.tick, loaded + restored.rows);
@@ -199,7 +211,7 @@ impl Restoring<'_> {
             return Ok((reached, Vec::new()));
         }
         let mut rows_before = 0;
-        let (tick, mut reached) = loop {
+        let (begun_at, tick, mut reached) = loop {
             let from = self.position(session).await?;
             let open = match self.on_branch {
                 true => Files::open_branch,
@@ -218,7 +230,7 @@ impl Restoring<'_> {
             let (mut tick, mut rows) = (from.tick.id, 0);
             let told = |tick_now, rows_now| (tick, rows) = (tick_now, rows_now);
             match self.apply_once(&mut files, told).await {
-                Ok(reached) => break (tick, reached),
+                Ok(reached) => break (from, tick, reached),
                 Err(trouble) => {
                     rows_before += rows;
                     if !self.set_aside(session, &trouble).await? {
@@ -256,11 +268,75 @@ impl Restoring<'_> {
                 Err(Failure::message(Exit::Failed, text))
             }
             Some(Ahead::End | Ahead::Segment | Ahead::Hop(_)) | None => {
-                let newer = match self.is_whole {
-                    true => reached.unknown.iter().cloned().collect(),
+                let mut unknown = reached.unknown.clone();
+                if self.is_whole && Place::from(begun_at) != self.manifest.at {
+                    // What was applied before names tables, too, and nobody has heard of those.
+                    unknown.extend(self.passed(begun_at).await?);
+                }
+                let unknown = match self.is_whole {
+                    true => unknown.into_iter().collect(),
                     false => Vec::new(),
                 };
-                Ok((reached, newer))
+                Ok((reached, unknown))
+            }
+        }
+    }
+
+    /// The tables that are named between the base and a position, and that are not in the base.
+    async fn passed(&self, up_to: Position) -> Result<BTreeSet<TableName>, Failure> {
+        let failed = |trouble: Trouble| {
+            let error = anyhow!(trouble.chain()).context("could not read what was applied before");
+            Failure::new(Exit::Failed, error)
+        };
+        let open = match self.on_branch {
+            true => Files::open_branch,
+            false => Files::open,
+        };
+        let opened = open(
+            self.store.clone(),
+            &self.config.queue,
+            self.manifest.at.into(),
+        );
+        let opened = opened.map_err(failed)?;
+        let mut files = opened.map_err(|absent| {
+            let text = format!("could not read what was applied before: {absent}");
+            Failure::message(Exit::Failed, text)
+        })?;
+        let mut known: HashSet<u32> = self.tables.iter().map(|(table, _)| table.oid).collect();
+        let mut found = BTreeSet::new();
+        let up_to = UpTo::Tick(up_to.epoch, up_to.tick.id);
+        let none = Wanted {
+            tables: Some(HashSet::new()),
+            not_shown_by: None,
+        };
+        loop {
+            let next = files.next(EVENTS, up_to).map_err(failed)?;
+            if let Next::Batch(batch) = &next {
+                // Shapes come with the events.
+                let mut events = files.events(batch, none.clone());
+                while events.next().await.map_err(failed)?.is_some() {}
+                continue;
+            }
+            let named = files.tables().into_iter();
+            found.extend(
+                named
+                    .filter(|(oid, _)| !known.contains(oid))
+                    .map(|(_, name)| name),
+            );
+            match next {
+                Next::Nothing(Ahead::Hop(border))
+                    if files.goes_over(&border, up_to).map_err(failed)? =>
+                {
+                    let heirs = files.heirs(&border).map_err(failed)?;
+                    let heirs = heirs.tables.iter().filter(|one| known.contains(&one.was));
+                    known = heirs.map(|one| one.oid).collect();
+                    let behind = files.behind(&border).map_err(failed)?;
+                    files = behind.map_err(|absent| {
+                        let text = format!("could not read what was applied before: {absent}");
+                        Failure::message(Exit::Failed, text)
+                    })?;
+                }
+                Next::Batch(_) | Next::Reached(_) | Next::Nothing(_) => return Ok(found),
             }
         }
     }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What is noted when the tables are made.
-const MADE: &str = "schema";
+pub(crate) const MADE: &str = "schema";
 
 /// The schema of a base, read.
 pub(super) struct BaseSchema {

@@ -199,7 +199,7 @@ pub async fn missing_roles(
 }
 
 /// Forgets a restore, in one transaction: its steps, position and table states. `with_schema`: the whole of schema
-/// trunkline goes, which was made for it.
+/// trunkline goes, which was made for it, unless somebody else has something in it by now.
 ///
 /// # Errors
 /// [`Error::Database`] if something cannot be taken away; all of it stays then.
@@ -211,7 +211,7 @@ pub async fn end(
     let failed = || Error::database("end a restore");
     client.batch_execute("begin").await.map_err(failed())?;
     let ended = async {
-        if with_schema {
+        if with_schema && !has_others(client, consumer).await? {
             let drop = "drop schema trunkline cascade";
             return client.batch_execute(drop).await.map_err(failed());
         }
@@ -232,4 +232,37 @@ pub async fn end(
     let end = if ended.is_ok() { "commit" } else { "rollback" };
     let said = client.batch_execute(end).await;
     ended.and_then(|()| said.map_err(failed()))
+}
+
+/// Whether schema trunkline has something of others: another job's position, another restore, or an install of a
+/// provider or of a node of a set. Who registers a job at the same moment is waited for.
+async fn has_others(client: &impl GenericClient, consumer: &str) -> Result<bool, Error> {
+    let failed = || Error::database("look for others in schema trunkline");
+    let lock = "lock table trunkline.position in share row exclusive mode";
+    client.batch_execute(lock).await.map_err(failed())?;
+    client
+        .query_one(
+            "select exists (select from trunkline.position where consumer <> $1) \
+                 or exists (select from trunkline.restore where consumer <> $1) \
+                 or pg_catalog.to_regclass('trunkline.captured') is not null \
+                 or pg_catalog.to_regclass('trunkline.role') is not null",
+            &[&consumer],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(failed())
+}
+
+/// Drops tables that a restore has made and that are not wanted any more, with all that depends on them.
+///
+/// # Errors
+/// [`Error::Database`] if one cannot be dropped; those before it are gone.
+pub async fn drop_tables(client: &impl GenericClient, tables: &[TableName]) -> Result<(), Error> {
+    for table in tables {
+        client
+            .batch_execute(&format!("drop table if exists {} cascade", table.quoted()))
+            .await
+            .map_err(Error::database(format!("drop {table}")))?;
+    }
+    Ok(())
 }

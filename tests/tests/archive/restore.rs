@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -14,7 +13,7 @@ use tests::{Cluster, Output, Replication, Server, choose, same};
 use super::{
     assert_whole,
     base::{newest, writes},
-    made, root, running, segments,
+    in_no_base, made, root, running, segments,
 };
 
 /// Tables with all that a schema can have around them, and a role.
@@ -30,7 +29,7 @@ const SCHEMA: &str = "create type mood as enum ('sad', 'glad'); \
      grant select on t to app; alter table u owner to app; comment on table t is 'the rows'";
 
 /// A provider with an archive, a base in the middle of a load, and what followed it.
-fn archived(server: &Server) -> Replication {
+pub(super) fn archived(server: &Server) -> Replication {
     let replication = made(server, "", "segment_every = 0.5");
     replication.on_provider("create role app");
     running(&replication, SCHEMA);
@@ -45,7 +44,7 @@ fn archived(server: &Server) -> Replication {
 }
 
 /// Makes a database to restore into.
-fn database(cluster: &Cluster, name: &str) -> String {
+pub(super) fn database(cluster: &Cluster, name: &str) -> String {
     cluster.create_db(name);
     cluster.socket_conninfo(name)
 }
@@ -242,7 +241,7 @@ fn a_restore_that_is_killed_anywhere_goes_on_and_is_exact() {
 }
 
 /// Has an object damaged while something runs.
-fn with_damaged(path: &Path, run: impl FnOnce()) {
+pub(super) fn with_damaged(path: &Path, run: impl FnOnce()) {
     let bytes = fs::read(path).unwrap();
     let mut flipped = bytes.clone();
     let middle = flipped.len() / 2;
@@ -312,9 +311,12 @@ fn what_cannot_be_restored_is_refused_by_name() {
         .code(3)
         .says(&["the server lacks roles of the schema: app"]);
     // Damage of each kind of object.
-    let of_t = manifest["tables"].as_array().unwrap();
-    let of_t = of_t.iter().find(|one: &&Value| one["name"] == "t").unwrap();
-    let part = of_t["parts"][0]["path"].as_str().unwrap();
+    let part_of = |name: &str| -> &str {
+        let mut tables = manifest["tables"].as_array().unwrap().iter();
+        let table = tables.find(|one: &&Value| one["name"] == name).unwrap();
+        table["parts"][0]["path"].as_str().unwrap()
+    };
+    let part = part_of("t");
     let segment = segments(&replication).pop().unwrap();
     let in_base = |name: &str| -> PathBuf { root(&replication).join(&base).join(name) };
     for (path, words) in [
@@ -337,9 +339,38 @@ fn what_cannot_be_restored_is_refused_by_name() {
     fs::rename(gone, &away).unwrap();
     refused(&[], 3, "before it is missing");
     fs::rename(&away, gone).unwrap();
-    // What the refused ones have done is no obstacle.
+    // What the refused ones have done is no obstacle, and what somebody else has got there meanwhile stays.
+    let other = "insert into trunkline.position (consumer, job, queue, epoch, tick_id, tick_tag, tick_time) \
+                 values ('other', 'other', 'q2', 1, 1, 1, now())";
+    cluster.psql("r", other);
     replay.run(&["restore", "--into", &into]).ok();
+    let positions = "select string_agg(consumer, ' ') from trunkline.position";
+    assert_eq!(cluster.psql("r", positions), "other");
+    cluster.psql("r", "drop schema trunkline cascade");
     assert_like_the_provider(&replication, cluster, "r");
+    // One that is not wanted any more is given up.
+    let half = database(cluster, "half");
+    let table = [
+        "restore",
+        "--into",
+        &half,
+        "--table",
+        "public.u=public.again",
+    ];
+    with_damaged(&in_base(part_of("u")), || {
+        replay.run(&table).code(3).says(&[part_of("u")]);
+    });
+    let again =
+        "select to_regclass('public.again') is not null, to_regnamespace('trunkline') is not null";
+    assert_eq!(cluster.psql("half", again), "t|t");
+    let abandon = ["restore", "--into", &half, "--abandon"];
+    replay.run(&abandon).ok();
+    assert_eq!(cluster.psql("half", again), "f|f");
+    replay
+        .run(&abandon)
+        .code(3)
+        .says(&["no restore in this database waits"]);
+    in_no_base::are_told(&replication);
 }
 
 #[test]
@@ -392,56 +423,4 @@ fn what_an_old_server_had_comes_back_on_a_new_one_and_off_a_subscriber() {
     replication.on_provider("drop table later");
     assert_like_the_provider(&replication, subscriber, "r");
     replication.assert_clean(&[]);
-}
-
-#[test]
-fn a_base_is_proven_by_restoring_it_into_a_server_of_its_own() {
-    let replication = archived(&Server::debian15());
-    let replay = &replication.replay;
-    let verified = || {
-        let all = ["archive", "verify", "--restore"];
-        if !tests::is_root() {
-            return replay.run(&all);
-        }
-        // A server refuses root, and the archive is its owner's alone.
-        replay
-            .run(&all)
-            .code(3)
-            .says(&["initdb failed: initdb: error: cannot be run as root"]);
-        tests::run(
-            Command::new("chown")
-                .args(["-R", "postgres:"])
-                .arg(replication.scratch.path()),
-        )
-        .ok();
-        let program = replay.command(&all);
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--reuid=postgres", "--regid=postgres", "--init-groups"])
-            .arg(program.get_program())
-            .args(program.get_args())
-            .env("HOME", "/")
-            .current_dir("/");
-        tests::run(&mut command)
-    };
-    let list = replay.run(&["archive", "list"]).ok().stdout;
-    assert!(list.contains("never"), "{list}");
-    replay.run(&["stop"]).ok();
-    let said = verified().ok().stdout;
-    assert!(said.contains("is proven: it was restored"), "{said}");
-    let proven = newest_in_list(&replication)["verified"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        proven.starts_with("20") && proven.ends_with('Z'),
-        "{proven}"
-    );
-}
-
-/// The newest base in the list.
-fn newest_in_list(replication: &Replication) -> Value {
-    let list = replication.replay.run(&["archive", "list", "--json"]);
-    let list: Value = serde_json::from_str(&list.stdout).unwrap();
-    list["bases"].as_array().unwrap().last().unwrap().clone()
 }

@@ -12,6 +12,7 @@ use sql::{
     name::quote_ident,
     subscriber::restore as noted,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     opened::{Opened, open},
@@ -94,35 +95,20 @@ async fn prove(
     manifest: &Manifest,
 ) -> Result<Exit, Failure> {
     let pg_dump = PgDump::find(manifest.dump, "verify --restore").await?;
+    // A signal that comes while the server is made is seen behind that.
+    let (mut interrupted, mut terminated) = (
+        signal(SignalKind::interrupt()).context("could not listen to signals")?,
+        signal(SignalKind::terminate()).context("could not listen to signals")?,
+    );
     let server = Server::start(pg_dump.directory()).await?;
-    let superuser: ConnectInfo = server
-        .conninfo("postgres")
-        .parse()
-        .context("could not connect to the server that was made")?;
-    let name = ApplicationName::new(Purpose::Restore, job.name());
-    let session = superuser.connect(&name).await?;
-    for role in noted::missing_roles(&*session, &manifest.roles).await? {
-        let create = format!("create role {}", quote_ident(&role));
-        let made = session.batch_execute(&create).await;
-        made.with_context(|| format!("could not make role {role}"))?;
-    }
-    let made = session.batch_execute("create database restored template template0");
-    made.await.context("could not make a database")?;
-    let args = FromArchiveArgs {
-        epoch: None,
-        from: Some(one.name.clone()),
-        into: server.conninfo("restored"),
-        to: "latest".into(),
-        tables: Vec::new(),
-        base: Some(manifest.base.to_string()),
-        jobs: 1,
-        no_owner: false,
-        dry_run: false,
+    // Whoever leaves here drops the server, which ends it and removes its files.
+    let restored = tokio::select! {
+        restored = restored(job, one, manifest, &server) => restored?,
+        _ = interrupted.recv() => return Err(told_to_end(manifest)),
+        _ = terminated.recv() => return Err(told_to_end(manifest)),
     };
-    let restored = restore::run(job, &args).await;
-    drop(session);
     server.stop().await?;
-    if restored? != Exit::Done {
+    if restored != Exit::Done {
         eprintln!("base {} is not proven", manifest.base);
         return Ok(Exit::Part);
     }
@@ -139,4 +125,49 @@ async fn prove(
         manifest.base
     ))?;
     Ok(Exit::Done)
+}
+
+fn told_to_end(manifest: &Manifest) -> Failure {
+    let text = format!(
+        "base {} is not proven: the command was told to end",
+        manifest.base
+    );
+    Failure::message(Exit::Failed, text)
+}
+
+/// Restores a base into a server that is made for it.
+async fn restored(
+    job: &Job,
+    one: &ArchiveConfig,
+    manifest: &Manifest,
+    server: &Server,
+) -> Result<Exit, Failure> {
+    let superuser: ConnectInfo = server
+        .conninfo("postgres")
+        .parse()
+        .context("could not connect to the server that was made")?;
+    let name = ApplicationName::new(Purpose::Restore, job.name());
+    let session = superuser.connect(&name).await?;
+    for role in noted::missing_roles(&*session, &manifest.roles).await? {
+        let create = format!("create role {}", quote_ident(&role));
+        let made = session.batch_execute(&create).await;
+        made.with_context(|| format!("could not make role {role}"))?;
+    }
+    let made = session.batch_execute("create database restored template template0");
+    made.await.context("could not make a database")?;
+    let args = FromArchiveArgs {
+        epoch: None,
+        abandon: false,
+        from: Some(one.name.clone()),
+        into: server.conninfo("restored"),
+        to: "latest".into(),
+        tables: Vec::new(),
+        base: Some(manifest.base.to_string()),
+        jobs: 1,
+        no_owner: false,
+        dry_run: false,
+    };
+    let restored = restore::run(job, &args).await;
+    drop(session);
+    restored
 }
