@@ -12,13 +12,21 @@ use std::{
 
 use admin::{
     config::{ArchiveConfig, ReplayConfig},
-    exit::{Failure, one_line},
+    exit::{Exit, Failure, one_line},
+};
+use serde::Deserialize as _;
+use sql::{
+    connect::{ApplicationName, Purpose},
+    event::shape::{Shape, ShapeId},
+    install::ownership::Schema,
+    provider,
 };
 use tracing::{error, info};
 
 use super::{
     making::{From, Making},
     pace::Pace,
+    schema,
 };
 use crate::{
     archive::{
@@ -56,6 +64,16 @@ pub(crate) struct Schedule {
     gap: Option<Gap>,
     /// The time of the newest tick that was seen.
     now: Option<Time>,
+    /// What the last look found that the newest base has not: the reason, and the newest shape then.
+    outgrown: Option<(&'static str, ShapeId)>,
+}
+
+/// What a look at the files finds.
+struct Looked {
+    /// Why a base is due; none: the files do not say so.
+    why: Option<&'static str>,
+    /// The newest base that counts.
+    newest: Option<Manifest>,
 }
 
 impl Schedule {
@@ -72,6 +90,7 @@ impl Schedule {
             seen: 0,
             gap: None,
             now: None,
+            outgrown: None,
         }
     }
 
@@ -96,9 +115,17 @@ impl Schedule {
             };
             self = looked;
             // What cannot be read is told by the frame loop, and by check.
-            let Ok(Some(why)) = due else { continue };
+            let Ok(looked) = due else { continue };
+            let why = match (looked.why, &looked.newest) {
+                (Some(why), _) => Some(why),
+                (None, Some(newest)) => self.outgrown(newest).await,
+                (None, None) => None,
+            };
+            let Some(why) = why else { continue };
             info!(%consumer, why, "base due");
-            match self.make().await {
+            let made = self.make().await.and_then(is_whole);
+            self.outgrown = None;
+            match made {
                 Ok(()) => rest = FIRST_REST,
                 Err(failure) => {
                     let error = one_line(failure.error.as_ref());
@@ -110,8 +137,40 @@ impl Schedule {
         }
     }
 
-    /// Why a base is due; None: it is not.
-    fn due(&mut self) -> io::Result<Option<&'static str>> {
+    /// Why the provider has outgrown a base, if it had so at the look before, too, and no table has changed since: DDL
+    /// that comes in many steps makes one base. A provider that cannot be asked is told by the frame loop.
+    async fn outgrown(&mut self, newest: &Manifest) -> Option<&'static str> {
+        let found = self.ask_shapes(newest).await.ok().flatten();
+        let is_at_rest = found.is_some() && found == self.outgrown;
+        self.outgrown = found;
+        found.filter(|_| is_at_rest).map(|(why, _)| why)
+    }
+
+    /// What the tables of the provider have that a base has not.
+    async fn ask_shapes(
+        &self,
+        newest: &Manifest,
+    ) -> Result<Option<(&'static str, ShapeId)>, Failure> {
+        let name = ApplicationName::new(Purpose::Base, &self.config.daemon.job_name);
+        let provider = &self.config.provider;
+        let provider = provider.connect_for(&name, Schema::PROVIDER).await?;
+        let queue = &self.config.queue;
+        let epoch = provider::queue_epoch(&*provider, queue).await?;
+        // Behind a border tables have other numbers, and the border says which of them lack something.
+        if epoch.is_none_or(|epoch| epoch.0 != newest.at.0.0) {
+            return Ok(None);
+        }
+        let mut captures = provider::captures(&*provider, Some(queue)).await?;
+        captures.retain(|one| one.is_table_of(&self.archive.consumer) && !one.dropped);
+        let shapes = schema::newest_shapes(&provider, queue).await?;
+        let kept = captures.iter().filter_map(|one| shapes.get(&one.oid));
+        let kept: Vec<&Shape> = kept.map(|(shape, _)| shape).collect();
+        let last = kept.iter().map(|shape| shape.shape.0).max();
+        Ok(lacks(newest, &kept).zip(last.map(ShapeId)))
+    }
+
+    /// Why a base is due, as far as the files say it.
+    fn due(&mut self) -> io::Result<Looked> {
         let store = Store::open(&self.archive.address)?;
         let (job, queue) = (&self.config.daemon.job_name, &self.config.queue);
         let identity = Identity::read(&store, job, queue).map_err(io::Error::other)?;
@@ -139,7 +198,10 @@ impl Schedule {
         let gap = newest
             .zip(self.gap)
             .and_then(|(one, gap)| gap.is_after(one.at, seq));
-        Ok(why(newest, gap, self.now, self.archive.base_every))
+        Ok(Looked {
+            why: why(newest, gap, self.now, self.archive.base_every),
+            newest: newest.cloned(),
+        })
     }
 
     /// Reads the lines of segments that are new, from the one on that a base lies in.
@@ -170,7 +232,7 @@ impl Schedule {
         Ok(())
     }
 
-    async fn make(&self) -> Result<(), Failure> {
+    async fn make(&self) -> Result<Manifest, Failure> {
         let from = self.archive.base_from.as_deref();
         let making = Making {
             config: &self.config,
@@ -182,8 +244,37 @@ impl Schedule {
             pace: Pace::new(self.archive.base_rate).map(Into::into),
             deadline: None,
         };
-        making.make().await.map(|_| ())
+        making.make().await
     }
+}
+
+/// Refuses a base that lacks tables: it counts for nothing, and the next look would make another one like it.
+fn is_whole(made: Manifest) -> Result<(), Failure> {
+    let missing = made.missing.iter();
+    let missing: Vec<String> = missing
+        .map(|one| format!("{}.{}: {}", one.schema, one.name, one.why))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let text = format!("base {} is incomplete: {}", made.base, missing.join("; "));
+    Err(Failure::message(Exit::Part, text))
+}
+
+/// What the tables that an archive keeps have, and a base of them has not: it cannot be restored beyond that. Pure.
+fn lacks(base: &Manifest, kept: &[&Shape]) -> Option<&'static str> {
+    for now in kept {
+        let mut tables = base.tables.iter();
+        let Some(there) = tables.find(|table| table.oid == now.table.oid) else {
+            return Some("a table has come since the newest one");
+        };
+        // A shape that this version cannot read is another one.
+        let then = Shape::deserialize(&there.shape).ok();
+        if then.is_none_or(|then| then.columns != now.columns || then.table != now.table) {
+            return Some("the columns or the name of a table have changed since the newest one");
+        }
+    }
+    None
 }
 
 /// The segment that a base lies in, or the one that comes next behind the border that the archive ends with; none: the
@@ -277,6 +368,37 @@ mod tests {
         let back = at("2026-11-27T00:00:00Z");
         assert_eq!(why(Some(&base), None, back, hour), None);
         assert_eq!(why(Some(&base), None, None, hour), None);
+    }
+
+    #[test]
+    fn a_base_is_outgrown_by_a_table_a_column_and_a_name() {
+        let shape = |oid: u32, name: &str, columns: &[&str]| -> Shape {
+            let columns: Vec<_> = columns
+                .iter()
+                .map(|name| {
+                    serde_json::json!({"name": name, "type": "text", "key": null, "text_equal": true})
+                })
+                .collect();
+            let table = serde_json::json!({"schema": "public", "name": name, "oid": oid});
+            let shape = serde_json::json!({
+                "shape": 1, "table": table, "identity": "full", "columns": columns
+            });
+            serde_json::from_value(shape).unwrap()
+        };
+        let was = shape(7, "t", &["a"]);
+        let mut base = sample();
+        base.tables.truncate(1);
+        base.tables[0].oid = 7;
+        base.tables[0].shape = serde_json::to_value(&was).unwrap();
+        assert_eq!(lacks(&base, &[&was]), None);
+        assert_eq!(lacks(&base, &[]), None);
+        let other = shape(8, "u", &["a"]);
+        assert!(lacks(&base, &[&was, &other]).unwrap().contains("come"));
+        for changed in [shape(7, "t", &["a", "b"]), shape(7, "renamed", &["a"])] {
+            assert!(lacks(&base, &[&changed]).unwrap().contains("changed"));
+        }
+        base.tables[0].shape = serde_json::json!({"later": 1});
+        assert!(lacks(&base, &[&was]).is_some());
     }
 
     #[test]

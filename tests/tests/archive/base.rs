@@ -124,6 +124,25 @@ fn a_base_has_the_rows_of_one_tick_wherever_it_is_read() {
     is_of_one_moment(&replication, "provider", bases);
     replication.replay.run(&["archive", "verify"]).ok();
     replication.replay.run(&["archive", "check"]).ok();
+    // Rows of a tick before a change of the columns do not go with the schema after it.
+    replication.replay.run(&["stop"]).ok();
+    replication.on_provider("alter table u add column w int");
+    wait_until("the shape", SOON, || {
+        let has = "select count(*) from trunkline.shape where definition::text like '%\"w\"%'";
+        replication.on_provider(has) != "0"
+    });
+    replication
+        .replay
+        .run(&["base", "--from", "subscriber"])
+        .code(3)
+        .says(&["the columns of public.u have changed since"]);
+    replication.on_subscriber("alter table u add column w int");
+    replication.replay.run(&["start", "-d"]).ok();
+    replication.replay.run(&["wait", "--timeout", "120"]).ok();
+    replication
+        .replay
+        .run(&["base", "--from", "subscriber"])
+        .ok();
     replication.assert_clean(&[]);
 }
 
@@ -312,5 +331,53 @@ fn the_daemon_makes_a_base_when_one_is_due() {
     let bases = bases();
     assert!(rows(&bases[1]) > rows(&bases[0]), "{bases:?}");
     replication.wait_log("base due consumer=replay1/backup why=\"the newest one is old\"");
+    is_made_after_ddl(&replication);
     replication.assert_clean(&[]);
+}
+
+/// A base is made when the tables have outgrown the newest one, whatever its age.
+fn is_made_after_ddl(replication: &Replication) {
+    let config = replication.scratch.path().join("etc/replay.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("\"2 s\"", "\"30 s\"")).unwrap();
+    replication.replay.run(&["restart"]).ok();
+    let tables = |manifest: &Value| -> (usize, usize) {
+        let tables = manifest["tables"].as_array().unwrap();
+        let columns = |one: &Value| one["columns"].as_array().unwrap().len();
+        (tables.len(), tables.iter().map(columns).sum())
+    };
+    let mut number = 0;
+    for (why, ddl) in [
+        (
+            "the columns or the name of a table have changed",
+            "alter table t add column w",
+        ),
+        ("a table has come", "create table later"),
+    ] {
+        let mut before = None;
+        wait_until("a base after DDL", SOON, || {
+            let log = replication.replay.log();
+            if log.contains(&format!("why=\"{why} since the newest one\"")) {
+                return true;
+            }
+            // On a slow machine the newest one may have grown old in between.
+            let now = tables(&newest(replication));
+            if before.is_none_or(|before| before != now) {
+                before = Some(now);
+                number += 1;
+                let columns = if ddl.starts_with("create") {
+                    "(id int primary key)"
+                } else {
+                    " int"
+                };
+                replication.on_provider(&format!("{ddl}{number}{columns}"));
+                replication.replay.run(&["add", "--all"]).ok();
+            }
+            false
+        });
+    }
+    wait_until("a base with all of it", SOON, || {
+        let (tables, columns) = tables(&newest(replication));
+        tables >= 2 && columns >= 4
+    });
 }
