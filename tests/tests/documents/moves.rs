@@ -98,17 +98,102 @@ fn an_application_moves_for_good_as_the_manual_says_and_no_number_comes_twice() 
 }
 
 #[test]
+fn a_server_that_others_manage_is_replicated_as_the_manual_says_by_a_role_that_is_no_superuser() {
+    let replication = Replication::builder()
+        .replay_line("session_role = \"origin\"")
+        .make();
+    replication.everywhere("create role owner login createrole; alter database db1 owner to owner");
+    replication.everywhere("alter schema public owner to owner");
+    replication.on_provider(&format!("set role owner; {TABLES}"));
+    replication.on_subscriber(&format!(
+        "set role owner; {TABLES}; truncate customers, orders"
+    ));
+    for config in [&replication.ticker.config, &replication.replay.config] {
+        let text = std::fs::read_to_string(config).unwrap();
+        std::fs::write(config, text.replace("user=postgres", "user=owner")).unwrap();
+    }
+    let place = Place::of(replication);
+    let writers = load(&place);
+    play(&place, "docs/managed.md", |_| {});
+    writers.wait_for_more(10);
+    assert_eq!(writers.stop().errors, Vec::<String>::new());
+    place.replication.sync();
+    assert_same(&place);
+    let said = |sql: &str| place.replication.on_provider(sql);
+    assert_eq!(said("select trunkline.capture_mode()"), "fingerprint");
+    let used = "select string_agg(distinct usename, ' ') from pg_stat_activity where application_name like 'trunkline%'";
+    assert_eq!(said(used), "owner");
+    assert_eq!(place.replication.on_subscriber(used), "owner");
+}
+
+/// What another program leaves on the provider: tables of its own, with rows and without keys.
+const OTHER: &str = "\
+    create schema _rep; create table _rep.sl_log_1 (log_data text); create table _rep.sl_node (no_id int primary key); \
+    insert into _rep.sl_node values (1)";
+
+#[test]
+fn what_another_program_has_replicated_is_taken_over_without_a_pause_and_without_a_copy() {
+    let replication = Replication::builder().make();
+    replication.on_provider(TABLES);
+    replication.copy_schema();
+    // The subscriber has the rows of a moment ago: the other program has just ended.
+    let rows = run(replication
+        .provider
+        .client("pg_dump", DB)
+        .args(["-a", "-t", "public.*"]))
+    .ok();
+    let file = replication.scratch.file("rows.sql", &rows.stdout);
+    replication.subscribers[0].psql_file(DB, &file).ok();
+    replication.on_provider(OTHER);
+    let place = Place::of(replication);
+    let writers = load(&place);
+    writers.wait_for_more(10);
+    let mut copies = String::new();
+    play(&place, "docs/moving-from-others.md", |text| {
+        if text.starts_with("replay compare") {
+            copies = place.replication.replay.log();
+        }
+    });
+    writers.wait_for_more(10);
+    assert_eq!(writers.stop().errors, Vec::<String>::new());
+    place.replication.sync();
+    let tables: Vec<String> = place
+        .replication
+        .tables()
+        .into_iter()
+        .map(|one| one.table)
+        .collect();
+    assert_eq!(tables, ["public.customers", "public.orders"]);
+    assert!(copies.contains("table repaired by keys"), "{copies}");
+    for table in ["public.customers", "public.orders"] {
+        let sql = format!("select md5(string_agg(t::text, '|' order by t::text)) from {table} t");
+        assert_eq!(
+            place.replication.on_provider(&sql),
+            place.replication.on_subscriber(&sql)
+        );
+    }
+}
+
+/// The words of code in a page, and whether each of these is one of them.
+fn assert_named(page: &str, words: &[String]) {
+    let text = std::fs::read_to_string(pages::root().join(page)).unwrap();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let missing: Vec<&String> = words
+        .iter()
+        .filter(|word| {
+            !text.match_indices(word.as_str()).any(|(at, _)| {
+                let before = text[..at].chars().next_back();
+                let after = text[at + word.len()..].chars().next();
+                !before.is_some_and(is_name) && !after.is_some_and(is_name)
+            })
+        })
+        .collect();
+    assert!(missing.is_empty(), "{page} lacks {missing:?}");
+}
+
+#[test]
 fn the_page_about_londiste_has_each_of_its_commands_options_and_settings() {
     need_londiste();
-    let page = std::fs::read_to_string(pages::root().join("docs/moving-from-londiste.md")).unwrap();
-    let says = |word: &str| {
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        page.match_indices(word).any(|(at, _)| {
-            let before = page[..at].chars().next_back();
-            let after = page[at + word.len()..].chars().next();
-            !before.is_some_and(is_name) && !after.is_some_and(is_name)
-        })
-    };
     let help = run(Command::new("londiste").arg("--help")).ok().stdout;
     let mut words: Vec<&str> = help
         .lines()
@@ -130,11 +215,8 @@ fn the_page_about_londiste_has_each_of_its_commands_options_and_settings() {
     });
     words.extend(keys);
     assert!(words.len() > 90, "{words:?}");
-    let missing: Vec<&&str> = words.iter().filter(|word| !says(word)).collect();
-    assert!(
-        missing.is_empty(),
-        "docs/moving-from-londiste.md lacks {missing:?}"
-    );
+    let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+    assert_named("docs/moving-from-londiste.md", &words);
 }
 
 /// Londiste, its SQL and its ticker are there.

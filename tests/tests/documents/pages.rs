@@ -3,7 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// Pages of the manual that end a replication, or begin with another program's: each is played on servers of its own.
-pub(crate) const PLAYED_ALONE: [&str; 2] = ["docs/cut-over.md", "docs/moving-from-londiste.md"];
+pub(crate) const PLAYED_ALONE: [&str; 4] = [
+    "docs/cut-over.md",
+    "docs/managed.md",
+    "docs/moving-from-londiste.md",
+    "docs/moving-from-others.md",
+];
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
