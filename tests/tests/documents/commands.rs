@@ -20,6 +20,9 @@ const PROGRAMS: [(&str, &str); 5] = [
 /// What ends a command within a line of shell.
 const ENDS: [&str; 8] = ["|", "||", "&&", ";", "#", ">", "do", "then"];
 
+/// Commands that are there for the shell, not for the operator.
+const FOR_SHELLS: [&str; 3] = ["completions", "help", "man"];
+
 /// What the programs say of themselves, each asked once.
 #[derive(Default)]
 struct Helps(BTreeMap<Vec<String>, String>);
@@ -34,14 +37,22 @@ impl Helps {
         })
     }
 
-    /// Whether a command has this one below it.
-    fn has(&mut self, words: &[&str], below: &str) -> bool {
+    /// The commands below a command.
+    fn below(&mut self, words: &[&str]) -> Vec<String> {
         let help = self.of(words);
         let listed = help.split_once("Commands:\n").map_or("", |(_, rest)| rest);
         listed
             .lines()
-            .take_while(|line| line.starts_with(' ') || line.is_empty())
-            .any(|line| line.starts_with("  ") && line.split_whitespace().next() == Some(below))
+            .take_while(|line| !line.is_empty())
+            // What goes on with a description stands further to the right.
+            .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+            .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+            .collect()
+    }
+
+    /// Whether a command has this one below it.
+    fn has(&mut self, words: &[&str], below: &str) -> bool {
+        self.below(words).iter().any(|one| one == below)
     }
 
     /// Whether a command has an option, as `--dry-run` or `-j`.
@@ -180,6 +191,31 @@ fn every_command_of_ours_that_the_manual_names_is_one() {
     }
     assert!(seen > 300, "only {seen} commands were found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_command_of_ours_is_in_the_table_of_commands() {
+    let mut helps = Helps::default();
+    let page = std::fs::read_to_string(pages::root().join("docs/operate.md")).unwrap();
+    let mut missing = Vec::new();
+    for program in ["ticker", "replay", "trunkline"] {
+        let row = page
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("| `{program}` | ")))
+            .unwrap_or_else(|| panic!("docs/operate.md has no row for {program}"));
+        for command in helps.below(&[program]) {
+            let is_there = row.contains(&format!("`{command}`"));
+            if !is_there && !FOR_SHELLS.contains(&command.as_str()) {
+                missing.push(format!("{program} {command}"));
+            }
+            for below in helps.below(&[program, &command]) {
+                if !row.contains(&format!("`{below}`")) && below != "help" {
+                    missing.push(format!("{program} {command} {below}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "docs/operate.md lacks {missing:?}");
 }
 
 #[test]
