@@ -1,8 +1,14 @@
 //! `replay restore`: makes a database, or single tables, as they were at a tick, from a base and what follows it.
 
+mod abandon;
+mod told;
+
 use std::str::FromStr as _;
 
-use admin::exit::{Exit, Failure};
+use admin::{
+    config::ArchiveConfig,
+    exit::{Exit, Failure},
+};
 use anyhow::Context as _;
 use sql::{
     connect::{ApplicationName, ConnectInfo, Purpose, Session},
@@ -21,10 +27,10 @@ use crate::{
     files::batches::UpTo,
     frames::{manifest::Manifest, place::Time},
     restore::{
-        Restored, Restoring,
+        Heir, Restoring,
         plan::{Asked, Begun, Plan, To, Wanted, plan},
-        schema,
     },
+    set::host,
 };
 
 /// The arguments of `restore`.
@@ -60,6 +66,18 @@ pub(crate) struct FromArchiveArgs {
     /// End a restore that has not ended and is not wanted any more, and drop the tables that --table has made for it
     #[arg(long, conflicts_with_all = ["dry_run", "base", "tables", "epoch"])]
     pub(super) abandon: bool,
+    /// What the database is afterwards: on its own, or the subscriber that --into names, from the archive's end on
+    #[arg(long, value_enum, default_value_t = Then::Stop)]
+    pub(super) then: Then,
+}
+
+/// What a restored database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Then {
+    /// An ordinary database
+    Stop,
+    /// A subscriber
+    Subscribe,
 }
 
 /// Runs the command.
@@ -74,8 +92,10 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
     let tables = tables(&args.tables)?;
     let consumer = format!("{}#restore", archive.consumer);
     if args.abandon {
-        return abandon(job, &into, &consumer).await;
+        let session = bare(job, &into).await?;
+        return abandon::abandon(job, &session, &consumer).await;
     }
+    let heir = heir(job, archive, args)?;
     let opened = open(job, archive)?;
     let found = verify::archive(&opened.store, &opened.identity, Depth::Lines)
         .with_context(|| format!("archive {} cannot be read", archive.name))?;
@@ -88,6 +108,7 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
         consumer,
         args,
         tables,
+        heir,
     };
     let consumer = restore.consumer.as_str();
     if !args.dry_run && !(DaemonLock::Replay { consumer }).take(&*session).await? {
@@ -125,6 +146,44 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
         return restore.say_plan(&plan);
     }
     restore.run(session, begun, &plan).await
+}
+
+/// The subscriber that goes on with the database.
+fn heir<'a>(
+    job: &'a Job,
+    archive: &'a ArchiveConfig,
+    args: &FromArchiveArgs,
+) -> Result<Option<Heir<'a>>, Failure> {
+    if args.then == Then::Stop {
+        return Ok(None);
+    }
+    let usage = |text: String| Err(Failure::message(Exit::Usage, text));
+    let mut databases = job.config.subscribers.iter();
+    let Some(subscriber) = databases.find(|one| one.source_name() == args.into) else {
+        let text = "--then subscribe: --into names the subscriber of the config that goes on";
+        return usage(text.into());
+    };
+    if args.to != "latest" || !args.tables.is_empty() {
+        let text = "--then subscribe: all tables go on from the archive's end: no --to, no --table";
+        return usage(text.into());
+    }
+    if job.config.is_member() || host::are_several(&job.config) {
+        let text = "--then subscribe: a node of a set is made by replay install and add, or rejoin";
+        return usage(text.into());
+    }
+    let mut sources = job.config.archive_sources.iter();
+    if !sources.any(|source| source.address == archive.address) {
+        let text = format!(
+            "--then subscribe: archive {} is none of archive_sources, and what comes while the restore lasts is read \
+             from there: nothing holds the queue for it",
+            archive.name
+        );
+        return usage(text);
+    }
+    Ok(Some(Heir {
+        archive,
+        subscriber,
+    }))
 }
 
 /// Reads a target.
@@ -181,42 +240,6 @@ async fn bare(job: &Job, into: &ConnectInfo) -> Result<Session, Failure> {
     Ok(into.connect(&name).await?)
 }
 
-/// Ends a restore that was begun in a database. The archive is not asked: it may be gone.
-async fn abandon(job: &Job, into: &ConnectInfo, consumer: &str) -> Result<Exit, Failure> {
-    let nothing = |text: &str| Failure::message(Exit::Failed, format!("nothing was done: {text}"));
-    let session = bare(job, into).await?;
-    if !(DaemonLock::Replay { consumer }).take(&*session).await? {
-        let text = "nothing was done: the restore into this database is under way";
-        return Err(Failure::message(Exit::Running, text).with_hint("end that process first"));
-    }
-    let begun = noted::unfinished(&*session).await?;
-    let (of, detail) =
-        begun.ok_or_else(|| nothing("no restore in this database waits to go on"))?;
-    if of != consumer {
-        let text = "the restore in this database is one of another archive";
-        return Err(nothing(text).with_hint("name that one: --from"));
-    }
-    let begun: Begun = serde_json::from_str(&detail)
-        .context("what is noted in trunkline.restore cannot be read")?;
-    let made = begun.tables.iter();
-    let made: Vec<TableName> = made
-        .map(|(_, new)| TableName::from_str(new))
-        .collect::<Result<_, _>>()
-        .context("what is noted in trunkline.restore cannot be read")?;
-    if noted::done(&*session, consumer)
-        .await?
-        .contains(schema::MADE)
-    {
-        noted::drop_tables(&*session, &made).await?;
-    }
-    noted::end(&*session, consumer, !begun.had_schema).await?;
-    job.say(match begun.tables.is_empty() {
-        true => "the restore is given up: what it has made is half of a database, drop that",
-        false => "the restore is given up, and its tables are gone",
-    })?;
-    Ok(Exit::Done)
-}
-
 /// A restore as it is asked for.
 struct Restore<'a> {
     job: &'a Job,
@@ -226,6 +249,8 @@ struct Restore<'a> {
     args: &'a FromArchiveArgs,
     /// The only tables, and what they are to be called; empty: all.
     tables: Vec<(TableName, TableName)>,
+    /// Who goes on with the database.
+    heir: Option<Heir<'a>>,
 }
 
 impl Restore<'_> {
@@ -245,6 +270,7 @@ impl Restore<'_> {
                 .as_ref()
                 .is_none_or(|base| *base == begun.base)
             && begun.tables == self.words()
+            && begun.subscribes == self.heir.is_some()
             && begun.no_owner == self.args.no_owner;
         if is_same {
             return Ok(Some(begun));
@@ -255,14 +281,20 @@ impl Restore<'_> {
             .map(|(table, new)| format!(" --table {table}={new}"))
             .collect();
         let text = format!(
-            "nothing was done: another restore has begun in this database and not ended: --to {} --base {}{}{}",
+            "nothing was done: another restore has begun in this database and not ended: --to {} --base {}{}{}{}",
             begun.asked,
             begun.base,
             tables.concat(),
-            if begun.no_owner { " --no-owner" } else { "" }
+            if begun.no_owner { " --no-owner" } else { "" },
+            if begun.subscribes {
+                " --then subscribe"
+            } else {
+                ""
+            }
         );
-        Err(Failure::message(Exit::Failed, text)
-            .with_hint("end that one with the same words, or begin in another database"))
+        Err(Failure::message(Exit::Failed, text).with_hint(
+            "end that one with the same words, give it up with --abandon, or begin in another database",
+        ))
     }
 
     /// The target, as it was asked for.
@@ -309,6 +341,10 @@ impl Restore<'_> {
         let manifest = plan.manifest;
         let tables = self.chosen(manifest);
         if begun.is_none() {
+            if let Some(heir) = &self.heir {
+                let refused = heir.refuse(&self.job.config, &session, plan.up_to);
+                refused.await?;
+            }
             self.refuse(&session, manifest, &tables).await?;
         }
         let had_schema = match &begun {
@@ -342,6 +378,7 @@ impl Restore<'_> {
                 tables: self.words(),
                 no_owner: self.args.no_owner,
                 had_schema,
+                subscribes: self.heir.is_some(),
             };
             let detail = serde_json::to_string(&begun).context("could not note the restore")?;
             noted::begin(&*session, consumer, &detail).await?;
@@ -359,9 +396,10 @@ impl Restore<'_> {
             streams: usize::from(self.args.jobs),
             no_owner: self.args.no_owner,
             had_schema,
+            heir: self.heir.as_ref(),
         };
         match restoring.run().await {
-            Ok(restored) => self.tell(manifest, &restored),
+            Ok(restored) => told::tell(self.job, manifest, &restored, self.tables.is_empty()),
             Err(failure) => {
                 // Where nothing was made, nothing is left.
                 let done = noted::done(&*session, consumer).await;
@@ -425,66 +463,5 @@ impl Restore<'_> {
             return Err(failed(text).with_hint("create them, or leave owners out: --no-owner"));
         }
         Ok(())
-    }
-
-    fn tell(&self, manifest: &Manifest, restored: &Restored) -> Result<Exit, Failure> {
-        let next = restored
-            .next
-            .map(|(tick, time)| format!(", the next tick {tick} is of {}", String::from(time)));
-        self.job.say(&format!(
-            "restored to tick {}{}: {} rows of base {}, {} rows after it, {} conflicts",
-            restored.tick,
-            next.unwrap_or_default(),
-            restored.loaded,
-            manifest.base,
-            restored.rows,
-            restored.conflicts
-        ))?;
-        for left in &restored.left {
-            eprintln!("not restored: {left}");
-        }
-        for table in &restored.newer {
-            eprintln!("not restored: {table}: the archive keeps it since after the base");
-        }
-        for table in &restored.of_others {
-            eprintln!(
-                "not restored: {table}: the archive did not keep it when the base was made; its changes are there for \
-                 another subscriber"
-            );
-        }
-        for out in &restored.left_out {
-            eprintln!("not made: {out}");
-        }
-        for view in &restored.not_filled {
-            eprintln!("not filled: materialized view {view}: refresh it");
-        }
-        for sequence in &restored.no_sequence {
-            eprintln!("not set: sequence {sequence} is not there");
-        }
-        if self.tables.is_empty() {
-            for out in &manifest.left_out {
-                eprintln!("not in the archive: {}: {}", out.what, out.why);
-            }
-        }
-        let conflicts: u64 = manifest.tables.iter().map(|table| table.conflicts).sum();
-        if restored.conflicts > 0 {
-            eprintln!(
-                "{} changes met another row than they said: these tables are not the provider's",
-                restored.conflicts
-            );
-        }
-        if conflicts > 0 {
-            eprintln!(
-                "where the base was read {conflicts} changes had met another row than they said"
-            );
-        }
-        let is_good = restored.conflicts == 0
-            && conflicts == 0
-            && restored.left.is_empty()
-            && restored.newer.is_empty();
-        Ok(match is_good {
-            true => Exit::Done,
-            false => Exit::Part,
-        })
     }
 }

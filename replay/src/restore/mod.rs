@@ -7,12 +7,14 @@
 //! 5. The tables are followed from the base's tick, and the archive's frames are applied up to the target (`run`).
 //! 6. The sequences are set.
 //! 7. All else of the schema is made: foreign keys, triggers, rules and the like (`schema`).
-//! 8. What was noted is forgotten; where schema trunkline was made for the restore, it goes.
+//! 8. What was noted is forgotten; where schema trunkline was made for the restore, it goes. With `--then subscribe`
+//!    the position and the tables become a subscriber's, in one transaction (`heir`).
 //!
 //! Each step is noted in the transaction that does it. So a restore that was killed is made again with the same words,
 //! and goes on where it was.
 
 pub(crate) mod entries;
+mod heir;
 mod load;
 pub(crate) mod plan;
 mod run;
@@ -20,4 +22,4 @@ pub(crate) mod schema;
 pub(crate) mod server;
 mod target;
 
-pub(crate) use self::{run::Restored, target::Restoring};
+pub(crate) use self::{heir::Heir, run::Restored, target::Restoring};

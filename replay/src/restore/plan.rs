@@ -77,6 +77,9 @@ pub(crate) struct Begun {
     pub no_owner: bool,
     /// Schema trunkline was in the database before.
     pub had_schema: bool,
+    /// The database goes on as a subscriber.
+    #[serde(default)]
+    pub subscribes: bool,
 }
 
 /// Why an archive cannot be restored from, to this target.

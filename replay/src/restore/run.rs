@@ -22,6 +22,7 @@ use sql::{
 use tracing::info;
 
 use super::{
+    heir::Subscribed,
     load,
     schema::{self, BaseSchema},
     target::Restoring,
@@ -71,6 +72,8 @@ pub(crate) struct Restored {
     pub newer: Vec<TableName>,
     /// Tables that the archive has changes of and did not keep when the base was made: they are another subscriber's.
     pub of_others: Vec<TableName>,
+    /// The subscriber that goes on with the database; none: nobody does.
+    pub subscribed: Option<Subscribed>,
 }
 
 impl Restoring<'_> {
@@ -135,7 +138,17 @@ impl Restoring<'_> {
             })
             .collect();
         // Step 8.
-        restore::end(&*session, self.consumer, !self.had_schema).await?;
+        let subscribed = match self.heir {
+            None => {
+                restore::end(&*session, self.consumer, !self.had_schema).await?;
+                None
+            }
+            Some(heir) => {
+                let at = reached.position;
+                let taken = heir.take_over(self.config, &session, (self.consumer, at));
+                Some(taken.await?)
+            }
+        };
         let restored = Restored {
             tick: reached.position.tick.id.0,
             next: reached
@@ -150,6 +163,7 @@ impl Restoring<'_> {
             not_filled,
             newer,
             of_others,
+            subscribed,
         };
         let seconds = began.elapsed().as_secs_f64();
         let (tick, rows) = (restored.tick, loaded + restored.rows);

@@ -7,6 +7,7 @@ use sql::{
     name::TableName,
 };
 
+use super::heir::Heir;
 use crate::{
     archive::store::Store,
     files::batches::UpTo,
@@ -39,6 +40,8 @@ pub(crate) struct Restoring<'a> {
     pub no_owner: bool,
     /// Schema trunkline was in the database before.
     pub had_schema: bool,
+    /// Who goes on with the database; none: it is an ordinary one.
+    pub heir: Option<&'a Heir<'a>>,
 }
 
 impl Restoring<'_> {

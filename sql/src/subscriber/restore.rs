@@ -266,3 +266,122 @@ pub async fn drop_tables(client: &impl GenericClient, tables: &[TableName]) -> R
     }
     Ok(())
 }
+
+/// A subscriber that goes on with a restored database.
+#[derive(Clone, Copy, Debug)]
+pub struct Taker<'a> {
+    /// Its consumer.
+    pub consumer: &'a str,
+    /// Its job.
+    pub job: &'a str,
+    /// The tables that it follows, by their oids on the provider.
+    pub tables: &'a [u32],
+    /// The sequences that are carried over to it.
+    pub sequences: &'a [TableName],
+}
+
+/// Ends a restore so that a subscriber goes on from its position, in one transaction. A position that the subscriber
+/// had without tables is given up: a loop that knows that one cannot commit any more.
+///
+/// # Errors
+/// [`Error::Database`] if the subscriber has tables by now, or something cannot be stored; all of the restore stays
+/// then.
+pub async fn hand_over(
+    client: &impl GenericClient,
+    from: &str,
+    taker: &Taker<'_>,
+) -> Result<(), Error> {
+    let failed = || Error::database("hand a restored database over to its subscriber");
+    client
+        .batch_execute("begin isolation level read committed")
+        .await
+        .map_err(failed())?;
+    let handed = hand_over_in_transaction(client, from, taker).await;
+    let end = if handed.is_ok() { "commit" } else { "rollback" };
+    let ended = client.batch_execute(end).await;
+    handed.and_then(|()| ended.map_err(failed()))
+}
+
+async fn hand_over_in_transaction(
+    client: &impl GenericClient,
+    from: &str,
+    taker: &Taker<'_>,
+) -> Result<(), Error> {
+    let failed = || Error::database("hand a restored database over to its subscriber");
+    let to = taker.consumer;
+    let before = client
+        .query_opt(
+            "select tables_version, paused from trunkline.position where consumer = $1 for update",
+            &[&to],
+        )
+        .await
+        .map_err(failed())?;
+    let (version, paused): (i64, bool) = match before {
+        None => (0, false),
+        Some(row) => {
+            let columns = (row.try_get(0), row.try_get(1));
+            (columns.0.map_err(failed())?, columns.1.map_err(failed())?)
+        }
+    };
+    super::position::remove(client, to).await?;
+    // The version is one that no loop has read: else a loop without tables could move the new position.
+    client
+        .execute(
+            "insert into trunkline.position \
+                 (consumer, job, queue, epoch, tick_id, tick_tag, tick_time, tables_version, paused, conflicts, \
+                  origins, path) \
+             select $2, $3, queue, epoch, tick_id, tick_tag, tick_time, greatest(tables_version, $4) + 1, $5, \
+                    conflicts, origins, path \
+               from trunkline.position where consumer = $1",
+            &[&from, &to, &taker.job, &version, &paused],
+        )
+        .await
+        .map_err(failed())?;
+    // A restored table has its name said; a subscriber's has it only where it is another one than the provider's.
+    let states = client
+        .query(
+            "update trunkline.table_state \
+                set consumer = $2, \
+                    target_schema = case when o.is_same then null else target_schema end, \
+                    target_name = case when o.is_same then null else target_name end \
+               from (select s.provider_oid as oid, s.name_now is null and s.target_schema = s.schema_name \
+                            and s.target_name = s.table_name as is_same \
+                       from trunkline.table_state s where s.consumer = $1) o \
+              where consumer = $1 and provider_oid = o.oid and provider_oid = any ($3) \
+             returning coalesce(target_schema, schema_name), coalesce(target_name, table_name)",
+            &[&from, &to, &taker.tables],
+        )
+        .await
+        .map_err(failed())?;
+    for table in ["conflict", "applied_tick"] {
+        let moved = format!("update trunkline.{table} set consumer = $2 where consumer = $1");
+        client
+            .execute(&moved, &[&from, &to])
+            .await
+            .map_err(failed())?;
+    }
+    for sequence in taker.sequences {
+        client
+            .execute(
+                "insert into trunkline.sequence_state (consumer, schema_name, sequence_name) values ($1, $2, $3)",
+                &[&to, &sequence.schema, &sequence.name],
+            )
+            .await
+            .map_err(failed())?;
+    }
+    for statement in [
+        "delete from trunkline.table_state where consumer = $1",
+        "delete from trunkline.restore where consumer = $1",
+    ] {
+        client
+            .execute(statement, &[&from])
+            .await
+            .map_err(failed())?;
+    }
+    super::position::remove(client, from).await?;
+    for row in &states {
+        let target = TableName::of(row).map_err(failed())?;
+        table_state::log_what_is_written(client, &target).await?;
+    }
+    Ok(())
+}

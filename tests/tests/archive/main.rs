@@ -20,6 +20,7 @@ mod proof;
 mod queue;
 mod restore;
 mod sources;
+mod subscribe;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 

@@ -25,7 +25,7 @@ use crate::{
     },
     command::{
         Job,
-        restore::{self, FromArchiveArgs},
+        restore::{self, FromArchiveArgs, Then},
     },
     frames::{manifest::Manifest, place::Time},
     pg_dump::PgDump,
@@ -158,6 +158,7 @@ async fn restored(
     let args = FromArchiveArgs {
         epoch: None,
         abandon: false,
+        then: Then::Stop,
         from: Some(one.name.clone()),
         into: server.conninfo("restored"),
         to: "latest".into(),
