@@ -14,7 +14,7 @@ esac
 
 need_debian /usr/lib/postgresql/15/bin/postgres=postgresql-15 \
     /usr/lib/postgresql/15/bin/psql=postgresql-client-15 \
-    gcc=gcc g++=g++ /usr/include/stdio.h=libc6-dev python3=python3 npm=npm node=nodejs setpriv=util-linux \
+    gcc=gcc g++=g++ /usr/include/stdio.h=libc6-dev python3=python3 strace=strace npm=npm node=nodejs setpriv=util-linux \
     make=make dpkg-deb=dpkg systemd-analyze=systemd \
     /usr/lib/python3.11/ensurepip=python3-venv \
     /usr/sbin/haproxy=haproxy /usr/sbin/keepalived=keepalived /usr/sbin/ip=iproute2 unshare=util-linux \

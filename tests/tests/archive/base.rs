@@ -339,7 +339,7 @@ fn the_daemon_makes_a_base_when_one_is_due() {
 fn is_made_after_ddl(replication: &Replication) {
     let config = replication.scratch.path().join("etc/replay.toml");
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("\"2 s\"", "\"30 s\"")).unwrap();
+    fs::write(&config, text.replace("\"2 s\"", "\"10 s\"")).unwrap();
     replication.replay.run(&["restart"]).ok();
     let tables = |manifest: &Value| -> (usize, usize) {
         let tables = manifest["tables"].as_array().unwrap();

@@ -20,6 +20,7 @@ mod proof;
 mod queue;
 mod restore;
 mod sources;
+mod steps;
 mod subscribe;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
