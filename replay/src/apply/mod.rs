@@ -1,6 +1,7 @@
 //! The subscriber's side: writes change sets in one transaction, which ends by moving a position. Replicated tables are
 //! written only here and by the initial copy.
 
+mod beside;
 mod commit;
 mod conflicts;
 mod deferred;

@@ -145,6 +145,8 @@ async fn is_equal_by_rows(
         options: &options,
         command: "compare",
         names_rows: false,
+        since: None,
+        journal: None,
     };
     let done = match table.compare().await {
         Ok(done) => done,

@@ -2,24 +2,36 @@
 
 use std::{
     cell::Cell,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use sql::{
     connect::Session,
+    event::shape::Shape,
     provider,
-    queue::tick::{self, SnapshotText},
-    subscriber::{foreign_keys, session_role::SessionRole, table_state::TableRow},
+    queue::tick::{self, SnapshotText, TickId},
+    subscriber::{
+        foreign_keys,
+        position::Position,
+        session_role::SessionRole,
+        table_state::{self, TableRow},
+    },
 };
 
 use super::{
     judge::{self, Look},
     plan::{self, Plan},
-    sides::{Provider, Question, Subscriber},
+    report::Sum,
+    sides::{Provider, Question, Standing, Subscriber},
+    since::Changes,
     statements::{Side, fields},
+    stop::Stop,
+    sums::{self, Between, Counts},
 };
-use crate::trouble::Trouble;
+use crate::{fold::ChangeSet, trouble::Trouble};
 
 /// Rows of a stretch of keys. Each question takes a fraction of a second, and a stretch that differs is listed whole.
 pub(super) const STRETCH: u32 = 50_000;
@@ -29,27 +41,6 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Time between two requests for a tick.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-
-/// Why a comparison ends early.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// The table cannot be compared.
-    Trouble(Trouble),
-    /// Changes in flight have not arrived in time.
-    Late(String),
-}
-
-impl From<Trouble> for Stop {
-    fn from(trouble: Trouble) -> Stop {
-        Stop::Trouble(trouble)
-    }
-}
-
-impl From<sql::Error> for Stop {
-    fn from(error: sql::Error) -> Stop {
-        Stop::Trouble(error.into())
-    }
-}
 
 /// What a comparison is to do.
 #[derive(Clone, Debug)]
@@ -159,17 +150,95 @@ impl<'a> Comparison<'a> {
         self.subscriber.target.name.quoted()
     }
 
+    /// The table's changes after a place, over a session of their own.
+    ///
+    /// # Errors
+    /// Its rows have no key by which a change could name them.
+    pub(super) async fn changes(
+        &self,
+        session: Session,
+        from: Position,
+    ) -> Result<Changes<'_>, Stop> {
+        let row = self.subscriber.row;
+        if !self.has_key() {
+            let why = "its rows have no key, so no change names one of them";
+            return Err(Stop::Trouble(Trouble::unfollowable(
+                &row.table,
+                why.into(),
+                "compare it as a whole, without --since",
+            )));
+        }
+        Changes::open(
+            session,
+            self.queue,
+            row,
+            from,
+            self.plan.key_of_events.clone(),
+        )
+        .await
+    }
+
+    /// What the table and the way in which it is compared are, as a text: a comparison that has ended early goes on
+    /// only where the text is the same. Another one after each copy of the table, and each repair.
+    ///
+    /// # Errors
+    /// The subscriber cannot be asked.
+    pub(crate) async fn identity(&self) -> Result<String, Stop> {
+        let Subscriber {
+            session,
+            consumer,
+            row,
+            ..
+        } = &self.subscriber;
+        let changed = table_state::changed_at(&***session, consumer, &row.table).await?;
+        let Plan {
+            here,
+            there,
+            by_range,
+            digits,
+            ..
+        } = &self.plan;
+        Ok(format!(
+            "{} {changed:?} {by_range} {digits} {here:?} {there:?}",
+            row.provider_oid
+        ))
+    }
+
+    /// The subscriber's table for reading and deleting its rows, as SQL writes it.
+    pub(crate) fn own_rows(&self) -> String {
+        self.subscriber.target.own_rows()
+    }
+
+    /// The expression for the hash that a row without a key is known by, on the subscriber's table under the alias `t`.
+    pub(crate) fn hash_there(&self) -> String {
+        self.plan.there.key_text()
+    }
+
+    /// The changes that make rows without a key equal; none: they are not counted exactly.
+    pub(crate) fn change_set(&self, sums: &BTreeMap<String, Sum>) -> Option<ChangeSet> {
+        let shape = self.plan.sums.as_ref()?;
+        let fields = &self.subscriber.target.fields;
+        let row = |sum: &Sum| Bytes::from(sums::row_of(shape, fields, &sum.values));
+        Some(ChangeSet {
+            sums: sums.values().map(|sum| (row(sum), sum.more)).collect(),
+            ..ChangeSet::new(Arc::clone(shape))
+        })
+    }
+
     /// Why rows cannot be repaired by their keys; none: they can.
     pub(crate) fn no_repair(&self) -> Option<&'static str> {
         let (here, there) = (&self.plan.here.key, &self.plan.there.key);
         let mut types = here.iter().zip(there);
-        if here.is_empty() {
-            return Some("its rows are not told apart by a key");
+        if here.is_empty() && self.plan.sums.is_none() {
+            return Some(
+                "its rows have no key, and what differs cannot be counted from events: its identity is not full, or it \
+                 has a filter, a merge, or columns of other types on the subscriber",
+            );
         }
         if !self.subscriber.target.shape.key_text_is_equality() {
             return Some("keys that are equal can have different texts");
         }
-        if self.subscriber.target.has_own_columns() {
+        if !here.is_empty() && self.subscriber.target.has_own_columns() {
             return Some(
                 "it has columns that only the subscriber has, and a row that is fetched anew would lose their values",
             );
@@ -201,28 +270,35 @@ impl<'a> Comparison<'a> {
             .collect()
     }
 
-    /// Waits until the subscriber has applied all that a snapshot of the provider shows.
-    pub(super) async fn arrive(&self, snapshot: &SnapshotText) -> Result<(), Stop> {
-        let started = Instant::now();
-        let late = |what: &str| {
-            let seconds = self.options.patience.as_secs_f64();
-            Stop::Late(format!("{what} within {seconds} s"))
-        };
+    fn late(&self, what: &str) -> Stop {
+        let seconds = self.options.patience.as_secs_f64();
+        Stop::Late(format!("{what} within {seconds} s"))
+    }
+
+    /// The first tick that shows all that a snapshot of the provider shows; it is waited for.
+    async fn tick_of(&self, snapshot: &SnapshotText, started: Instant) -> Result<TickId, Stop> {
         let session = &**self.sessions.provider;
         let mut asked: Option<Instant> = None;
-        let wanted = loop {
+        loop {
             if let Some(tick) = provider::tick_containing(session, self.queue, snapshot).await? {
-                break tick;
+                return Ok(tick);
             }
             if started.elapsed() > self.options.patience {
-                return Err(late("there was no tick: does the ticker run?"));
+                return Err(self.late("there was no tick: does the ticker run?"));
             }
             if asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
                 tick::force(session, self.queue).await?;
                 asked = Some(Instant::now());
             }
             tokio::time::sleep(LOOK).await;
-        };
+        }
+    }
+
+    /// Waits until the subscriber has applied all that a snapshot of the provider shows.
+    pub(super) async fn arrive(&self, snapshot: &SnapshotText) -> Result<(), Stop> {
+        let started = Instant::now();
+        let session = &**self.sessions.provider;
+        let wanted = self.tick_of(snapshot, started).await?;
         let epoch = provider::queue_epoch(session, self.queue).await?;
         loop {
             let place = self.subscriber.place().await?;
@@ -241,7 +317,7 @@ impl<'a> Comparison<'a> {
                     "the subscriber stands at tick {} and did not come to tick {wanted} ({why})",
                     place.tick
                 );
-                return Err(late(&what));
+                return Err(self.late(&what));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -284,6 +360,50 @@ impl<'a> Comparison<'a> {
         let question = self.look_question(&self.plan.there, keys);
         let lines = self.subscriber.ask(&question).await?;
         judge::look(&lines, keys, self.has_key()).map_err(unreadable)
+    }
+
+    /// The counts of rows without a key: on the subscriber, with where it stands, then on the provider, with the snapshot.
+    pub(super) async fn counts(
+        &self,
+        hashes: &[&str],
+    ) -> Result<((Counts, Standing), (Counts, SnapshotText)), Stop> {
+        let names = &self.plan.names;
+        let of = |side: &Side| Question {
+            statement: side.count_rows(names, hashes),
+            by_key: false,
+            exact: true,
+        };
+        let (there, standing) = self.subscriber.ask_at(&of(&self.plan.there)).await?;
+        let (here, snapshot) = self.provider.ask(&of(&self.plan.here)).await?;
+        let read = |lines: &[String]| -> Result<Counts, Stop> {
+            let lines = lines
+                .iter()
+                .map(|line| sums::counted(line).map_err(unreadable));
+            lines.collect()
+        };
+        Ok(((read(&there)?, standing), (read(&here)?, snapshot)))
+    }
+
+    /// What the events say of rows between where the subscriber stands and a snapshot of the provider that was taken
+    /// later; none: that is not known.
+    pub(super) async fn between(
+        &self,
+        shape: &Arc<Shape>,
+        from: Position,
+        to: &SnapshotText,
+        rows: &HashSet<sums::Values>,
+    ) -> Result<Option<HashMap<sums::Values, i64>>, Stop> {
+        let up_to = self.tick_of(to, Instant::now()).await?;
+        let between = Between {
+            session: self.sessions.beside,
+            queue: self.queue,
+            row: self.subscriber.row,
+            shape,
+            fields: &self.subscriber.target.fields,
+            from,
+            up_to,
+        };
+        between.sums(to, rows).await
     }
 
     fn look_question(&self, side: &Side, keys: &[&str]) -> Question {

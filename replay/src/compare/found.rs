@@ -1,20 +1,34 @@
 //! Which rows of a table differ: candidates are found by stretches or groups, and then looked at.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rand::RngExt as _;
-use sql::provider;
+use sql::{connect::Session, event::shape::Shape, provider, subscriber::position::Position};
 
 use super::{
-    comparison::{Comparison, STRETCH, Stop},
+    comparison::{Comparison, STRETCH},
     groups::{per_million, rows, sets, swapped},
     judge::{self, Kind, Look, Memory, ROUNDS, Verdict},
-    report::{Difference, Report},
+    report::{Difference, Report, Sum},
+    since::Hearer,
     statements::{Groups, Range, Sample, Side, fields, has_null, record},
+    stop::Stop,
+    sums::Counts,
 };
 
 /// Keys that are looked at with one question.
 const LOOKED_AT: usize = 500;
+
+/// Time after which candidates are looked at, however few they are: only behind them can a comparison go on that has
+/// ended.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// Keys whose rows are listed with one question.
+const LISTED_AT_ONCE: usize = 2_000;
 
 /// Candidates that are gathered before they are looked at.
 const GATHERED: usize = 4 * LOOKED_AT;
@@ -25,24 +39,30 @@ pub(crate) async fn run(
     report: &mut Report,
     tell: &mut (dyn FnMut(&Report) + Send),
 ) -> Result<(), Stop> {
-    // Changes that are in flight for long would all be candidates.
-    if !comparison.sessions.is_level.get() {
-        let snapshot = provider::current_snapshot(&**comparison.sessions.provider).await?;
-        comparison.arrive(&snapshot).await?;
-        comparison.sessions.is_level.set(true);
+    let mut found = Found::of(comparison, report, tell).await?;
+    found.all().await
+}
+
+/// Compares the rows that were changed after a place, over a session to the provider for the changes alone. Where these
+/// may be all rows, the report says so, and the table is compared as a whole.
+pub(crate) async fn run_since(
+    comparison: &Comparison<'_>,
+    from: Position,
+    session: Session,
+    report: &mut Report,
+    tell: &mut (dyn FnMut(&Report) + Send),
+) -> Result<(), Stop> {
+    let mut found = Found::of(comparison, report, tell).await?;
+    let mut changes = comparison.changes(session, from).await?;
+    let all = changes.tell(&mut found).await?;
+    found.settle().await?;
+    if let (Some(why), false) = (all, found.report.is_cut) {
+        found.report.is_whole = Some(why);
+        found.report.rows = 0;
+        return found.all().await;
     }
-    let mut found = Found {
-        comparison,
-        candidates: Vec::new(),
-        known: HashSet::new(),
-        report,
-        tell,
-    };
-    if comparison.plan.by_range {
-        found.by_stretches().await
-    } else {
-        found.by_groups().await
-    }
+    (found.tell)(found.report);
+    Ok(())
 }
 
 /// Looks at the rows of some keys alone.
@@ -55,11 +75,19 @@ pub(crate) async fn run_again(
         comparison,
         candidates: keys,
         known: HashSet::new(),
+        settled: None,
         report: &mut report,
         tell: &mut |_| {},
     };
     found.settle().await?;
     Ok(report)
+}
+
+impl Hearer for Found<'_, '_> {
+    async fn hear(&mut self, keys: Vec<String>) -> Result<bool, Stop> {
+        self.of_keys(&keys).await?;
+        Ok(!self.report.is_cut)
+    }
 }
 
 /// What was found so far.
@@ -69,15 +97,52 @@ struct Found<'a, 'b> {
     candidates: Vec<String>,
     /// The keys of both sides of rows that differ. A key that is spelled in two ways is a candidate twice.
     known: HashSet<(Option<String>, Option<String>)>,
+    /// When candidates were last looked at.
+    settled: Option<Instant>,
     report: &'b mut Report,
     tell: &'b mut (dyn FnMut(&Report) + Send),
 }
 
-impl Found<'_, '_> {
+impl<'a, 'b> Found<'a, 'b> {
+    /// Begins when changes that were in flight have arrived: they would all be candidates. Rows that a report names
+    /// already are looked at again.
+    async fn of(
+        comparison: &'b Comparison<'a>,
+        report: &'b mut Report,
+        tell: &'b mut (dyn FnMut(&Report) + Send),
+    ) -> Result<Found<'a, 'b>, Stop> {
+        if !comparison.sessions.is_level.get() {
+            let snapshot = provider::current_snapshot(&**comparison.sessions.provider).await?;
+            comparison.arrive(&snapshot).await?;
+            comparison.sessions.is_level.set(true);
+        }
+        let named = std::mem::take(&mut report.differences);
+        Ok(Found {
+            comparison,
+            candidates: named.into_iter().map(|one| one.key).collect(),
+            known: HashSet::new(),
+            settled: None,
+            report,
+            tell,
+        })
+    }
+
+    /// All rows; where the report is one of a comparison that has ended early, those behind its last key.
+    async fn all(&mut self) -> Result<(), Stop> {
+        self.settle().await?;
+        if self.comparison.plan.by_range {
+            self.by_stretches().await
+        } else {
+            self.by_groups().await
+        }
+    }
+
     async fn by_stretches(&mut self) -> Result<(), Stop> {
         let comparison = self.comparison;
+        let after = self.report.upto.as_ref();
+        let after = after.or(comparison.options.after.as_ref());
         let mut range = Range {
-            after: comparison.options.after.as_deref().map(fields),
+            after: after.map(|key| fields(key)),
             upto: None,
         };
         range.upto = comparison.border(range.after.as_deref()).await?;
@@ -103,7 +168,8 @@ impl Found<'_, '_> {
                 next.await?
             };
             let is_last = range.upto.is_none();
-            if is_last || self.candidates.len() >= GATHERED {
+            let is_due = self.settled.is_none_or(|at| at.elapsed() >= SETTLED);
+            if is_last || self.candidates.len() >= GATHERED || is_due {
                 self.settle().await?;
             }
             if self.report.is_cut || is_last {
@@ -226,9 +292,31 @@ impl Found<'_, '_> {
         }
     }
 
+    /// Compares the rows of some keys.
+    async fn of_keys(&mut self, keys: &[String]) -> Result<(), Stop> {
+        for some in keys.chunks(LISTED_AT_ONCE) {
+            let asked: Vec<&str> = some.iter().map(String::as_str).collect();
+            let lists = self.comparison.both(true, |side| side.list_of_keys(&asked));
+            let (here, there) = lists.await?;
+            self.report.rows += some.len() as u64;
+            self.gather(&here, &there);
+            if self.candidates.len() >= GATHERED {
+                self.settle().await?;
+            }
+            (self.tell)(self.report);
+            if self.report.is_cut {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Looks at the candidates until each is known to be equal, to differ, or to be followed.
     async fn settle(&mut self) -> Result<(), Stop> {
         let candidates = std::mem::take(&mut self.candidates);
+        if !candidates.is_empty() {
+            self.settled = Some(Instant::now());
+        }
         for some in candidates.chunks(LOOKED_AT) {
             self.settle_some(some).await?;
             if self.is_much() {
@@ -245,6 +333,9 @@ impl Found<'_, '_> {
 
     async fn settle_some(&mut self, candidates: &[String]) -> Result<(), Stop> {
         let comparison = self.comparison;
+        if let Some(shape) = &comparison.plan.sums {
+            return self.settle_sums(shape, candidates).await;
+        }
         let has_key = comparison.has_key();
         let mut open: Vec<(&str, Memory)> = candidates
             .iter()
@@ -277,6 +368,45 @@ impl Found<'_, '_> {
             open = left;
         }
         Ok(())
+    }
+
+    /// Counts rows without a key. Where the subscriber stands at a tick, and the provider was read later, the events in
+    /// between say by how much a count must have changed: so one round is exact, also of a row that comes and goes.
+    async fn settle_sums(&mut self, shape: &Arc<Shape>, candidates: &[String]) -> Result<(), Stop> {
+        let comparison = self.comparison;
+        let hashes: Vec<&str> = candidates.iter().map(String::as_str).collect();
+        for _ in 1..=ROUNDS {
+            let ((there, standing), (here, snapshot)) = comparison.counts(&hashes).await?;
+            let rows = here.values().chain(there.values());
+            let rows: HashSet<_> = rows.map(|(_, values)| values.clone()).collect();
+            let between = comparison
+                .between(shape, standing.at, &snapshot, &rows)
+                .await?;
+            let Some(between) = between else { continue };
+            for hash in candidates {
+                let values = here.get(hash).or_else(|| there.get(hash));
+                let Some((_, values)) = values else { continue };
+                let count = |side: &Counts| side.get(hash).map_or(0, |(count, _)| *count);
+                let passed = between.get(values).copied().unwrap_or_default();
+                let more = count(&here) - count(&there) - passed;
+                if more == 0 || !self.known.insert((None, Some(hash.clone()))) {
+                    continue;
+                }
+                let values = values.clone();
+                let mark = standing.mark.clone();
+                self.report
+                    .sums
+                    .insert(hash.clone(), Sum { values, more, mark });
+                self.report.differences.push(Difference {
+                    key: hash.clone(),
+                    kind: if more > 0 { Kind::Missing } else { Kind::Extra },
+                    columns: Vec::new(),
+                });
+            }
+            return Ok(());
+        }
+        let why = "its rows were changed all the time in a way that no event tells";
+        Err(Stop::Late(format!("{why}, in {ROUNDS} looks")))
     }
 
     fn differs(&mut self, key: &str, here: &[judge::Seen], there: &[judge::Seen]) {

@@ -8,7 +8,8 @@
 //!    changed all the time and followed (`judge`).
 //!
 //! No snapshot and no lock is held from one question to the next, so a comparison that ends at any time leaves nothing
-//! behind. It can go on after the key that it has told last.
+//! behind. It can go on after the key that it has told last. `since` takes the place of step 1: it names the rows that were
+//! changed after a time.
 
 mod comparison;
 mod found;
@@ -17,12 +18,17 @@ mod judge;
 mod plan;
 mod report;
 mod sides;
+mod since;
 mod statements;
+mod stop;
+mod sums;
 
 pub(crate) use self::{
-    comparison::{Comparison, Options, Sessions, Stop},
-    found::{run, run_again},
+    comparison::{Comparison, Options, Sessions},
+    found::{run, run_again, run_since},
     judge::Kind,
-    report::{Difference, Report, describe_key},
+    report::{Difference, Report, Sum, describe_key},
+    sides::Standing,
     statements::{fields, has_null, nullable_fields},
+    stop::Stop,
 };

@@ -5,14 +5,17 @@ use std::{collections::HashMap, sync::Arc};
 use sql::{
     columns::{self, Described},
     connect::Session,
-    event::shape::Shape,
+    event::shape::{Identity, Shape},
     name::quote_ident,
     provider::filter,
     server,
     subscriber::{session_role::SessionRole, table_state::TableRow},
 };
 
-use super::statements::{KeyColumn, Side, text};
+use super::{
+    since::key_of,
+    statements::{KeyColumn, Side, text},
+};
 use crate::{
     apply::table::Target, copy::select::FilterNow, queue::batches, table, trouble::Trouble,
 };
@@ -49,6 +52,10 @@ pub(super) struct Plan {
     pub(super) there: Side,
     /// The names of the compared columns.
     pub(super) names: Vec<String>,
+    /// The key as events have it: the names and types of its columns.
+    pub(super) key_of_events: Vec<(String, String)>,
+    /// The rows have no key, and events and both sides write them as the same texts: they are counted exactly.
+    pub(super) sums: Option<Arc<Shape>>,
     /// Stretches of keys hold the same rows on both sides.
     pub(super) by_range: bool,
     /// `extra_float_digits` of both sides.
@@ -129,7 +136,7 @@ impl Sides {
     fn plan(
         &self,
         target: &Target,
-        shape: &Shape,
+        shape: &Arc<Shape>,
         names: Vec<String>,
         filter: Option<FilterNow>,
         converts: bool,
@@ -162,6 +169,7 @@ impl Sides {
             and_own: String::new(),
             converts,
         };
+        let filter_is_there = filter.is_some();
         let only = if shape.partitioned { "" } else { "only " };
         let relation = format!("{only}{}", shape.table_name().quoted());
         Plan {
@@ -175,10 +183,31 @@ impl Sides {
             },
             by_range: key.iter().all(|name| self.has_same_order(name))
                 && key.first().is_some_and(|name| self.is_in_order(name)),
+            sums: self.sums(target, shape, &names, filter_is_there),
             names,
+            key_of_events: key_of(shape),
             // As many digits as both servers write alike.
             digits: if self.mixed { 0 } else { 3 },
         }
+    }
+
+    /// The shape of rows without a key that are counted exactly; none: events tell them otherwise than a side does, or
+    /// of more rows.
+    fn sums(
+        &self,
+        target: &Target,
+        shape: &Arc<Shape>,
+        names: &[String],
+        filtered: bool,
+    ) -> Option<Arc<Shape>> {
+        let is_same = names
+            .iter()
+            .all(|name| match (self.here.get(name), self.there.get(name)) {
+                (Some(here), Some(there)) => here.type_name == there.type_name,
+                (_, _) => false,
+            });
+        let is_whole = shape.identity == Identity::Full && !filtered && target.and_own().is_empty();
+        (is_whole && is_same && !self.mixed).then(|| Arc::clone(shape))
     }
 
     fn has_same_order(&self, name: &str) -> bool {

@@ -1,5 +1,7 @@
 //! What a comparison has found out. Pure.
 
+use std::collections::BTreeMap;
+
 use sql::name::quote_ident;
 
 use super::{judge::Kind, statements::nullable_fields};
@@ -15,6 +17,17 @@ pub(crate) struct Difference {
     pub(crate) columns: Vec<String>,
 }
 
+/// A row without a key, as an event would say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sum {
+    /// The texts of the compared columns.
+    pub(crate) values: Vec<Option<String>>,
+    /// How many more of it the subscriber must have; below 0: how many fewer.
+    pub(crate) more: i64,
+    /// What the table's stand was then: the number holds only where it still is the same.
+    pub(crate) mark: (String, i64),
+}
+
 /// How far a comparison is.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
@@ -22,8 +35,12 @@ pub(crate) struct Report {
     pub(crate) rows: u64,
     /// Rows that differ.
     pub(crate) differences: Vec<Difference>,
+    /// By their hashes, the rows without a key that differ, with what the subscriber lacks of each.
+    pub(crate) sums: BTreeMap<String, Sum>,
     /// Rows that are changed all the time, each time with all values, and that are followed.
     pub(crate) in_motion: u64,
+    /// Why the table was compared as a whole, though only what was changed since was asked for; none: it was not.
+    pub(crate) is_whole: Option<&'static str>,
     /// So many rows differ that it has ended.
     pub(crate) is_cut: bool,
     /// The last key of what was compared, as a record; none: no stretch of keys is finished.

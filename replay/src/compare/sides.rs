@@ -6,11 +6,11 @@ use sql::{
     provider,
     queue::tick::{Epoch, SnapshotText, TickId},
     subscriber::{
-        position,
+        position::{self, Position},
         table_state::{self, Stand, TableRow},
     },
 };
-use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::{
     apply::{owner::Hold, table::Target},
@@ -104,13 +104,30 @@ pub(super) struct Subscriber<'a> {
 impl Subscriber<'_> {
     /// The lines of an answer. The table is in step with the position in the same snapshot.
     pub(super) async fn ask(&self, question: &Question) -> Result<Vec<String>, Trouble> {
+        Ok(self.ask_and_stand(question, false).await?.0)
+    }
+
+    /// The same, with where the table stands in the same snapshot.
+    pub(super) async fn ask_at(
+        &self,
+        question: &Question,
+    ) -> Result<(Vec<String>, Standing), Trouble> {
+        let (lines, standing) = self.ask_and_stand(question, true).await?;
+        Ok((lines, standing.ok_or(Trouble::Stale)?))
+    }
+
+    async fn ask_and_stand(
+        &self,
+        question: &Question,
+        stands: bool,
+    ) -> Result<(Vec<String>, Option<Standing>), Trouble> {
         let failed = || Trouble::at_table(&self.row.table, "could not read it on the subscriber");
         let begin = format!(
             "begin isolation level repeatable read; set local row_security = off; {}",
             settings(question.digits(self.digits), question.by_key)
         );
         let answer = match self.session.batch_execute(&begin).await {
-            Ok(()) => self.lines(question).await,
+            Ok(()) => self.lines(question, stands).await,
             Err(error) => Err(failed()(error)),
         };
         let ended = self.session.batch_execute("rollback").await;
@@ -119,7 +136,11 @@ impl Subscriber<'_> {
         Ok(answer)
     }
 
-    async fn lines(&self, question: &Question) -> Result<Vec<String>, Trouble> {
+    async fn lines(
+        &self,
+        question: &Question,
+        stands: bool,
+    ) -> Result<(Vec<String>, Option<Standing>), Trouble> {
         let acting = &self.target.acting;
         acting
             .hold(self.session, &self.row.table, Hold::ToRead)
@@ -135,10 +156,15 @@ impl Subscriber<'_> {
             ));
         }
         let lines = acting.lines(self.session, &question.statement).await;
-        lines.map_err(Trouble::at_table(
+        let lines = lines.map_err(Trouble::at_table(
             &self.row.table,
             "could not read it on the subscriber",
-        ))
+        ))?;
+        let standing = match stands {
+            true => Standing::read(self.session, self.consumer, self.row).await?,
+            false => None,
+        };
+        Ok((lines, standing))
     }
 
     /// Where the subscriber stands.
@@ -155,6 +181,43 @@ impl Subscriber<'_> {
             } else {
                 None
             },
+        })
+    }
+}
+
+/// Where a table that is `ok` stands, in one snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The consumer's position, which the table is in step with.
+    pub(super) at: Position,
+    /// When the table's state last changed, and how many changes have not found their rows so far. As long as both stay
+    /// the same, each change of the provider has done to the table what it has done there.
+    pub(crate) mark: (String, i64),
+}
+
+impl Standing {
+    /// The tick that the table is in step with.
+    pub(crate) fn tick(&self) -> TickId {
+        self.at.tick.id
+    }
+
+    /// Reads it; none: the table is not `ok`.
+    pub(crate) async fn read(
+        session: &Client,
+        consumer: &str,
+        row: &TableRow,
+    ) -> Result<Option<Standing>, Trouble> {
+        let found = table_state::find(session, consumer, &row.table).await?;
+        let changed = table_state::changed_at(session, consumer, &row.table).await?;
+        let stored = position::find(session, consumer)
+            .await?
+            .ok_or(Trouble::Stale)?;
+        Ok(match (found, changed) {
+            (Some(found), Some(changed)) if matches!(found.stand, Stand::Ok) => Some(Standing {
+                at: stored.position,
+                mark: (changed, found.conflicts),
+            }),
+            _ => None,
         })
     }
 }

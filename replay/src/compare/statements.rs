@@ -151,6 +151,28 @@ impl Side {
         )
     }
 
+    /// The rows without a key that have some hashes, each as a JSON array: its hash, how many there are, and the JSON
+    /// array of the texts of these columns.
+    pub(super) fn count_rows(&self, names: &[String], hashes: &[&str]) -> String {
+        let (k, c) = (self.name("k"), self.name("c"));
+        let values = format!("to_json(array[{}]::text[])::text", texts(names));
+        let hashes: Vec<String> = hashes.iter().map(|hash| quote_literal(hash)).collect();
+        // Not fenced: the texts are made of the rows that are meant, and of no others.
+        format!(
+            "select json_build_array({k}, count(*), min({c}))::text from ({rows}) x \
+             where {k} = any (array[{}]::text[]) group by {k}",
+            hashes.join(", "),
+            rows = self.rows(&[(&k, self.key_text()), (&c, values)], &[], false)
+        )
+    }
+
+    /// The rows of some keys as [`Side::list`] has them.
+    pub(super) fn list_of_keys(&self, keys: &[&str]) -> String {
+        let (h, k) = (self.name("h"), self.name("k"));
+        let wanted = [(h.as_str(), self.hash(&self.row())), (&k, self.key_text())];
+        self.of_each(keys, &wanted, &format!("{h}::text || ' ' || {k}"))
+    }
+
     /// The rows of some keys, each as a JSON array: the key's number in the list, the version of the row, its key, and
     /// a hash of each column. Of rows without a key the number is 0, the version is how many there are, and the key is
     /// the hash of the row.
@@ -175,19 +197,19 @@ impl Side {
             (&k, self.key_text()),
             (&c, format!("array[{}]", hashes.join(", "))),
         ];
-        self.of_each(keys, &wanted, &format!("w.n, {v}, {k}, {c}"))
+        self.of_each(
+            keys,
+            &wanted,
+            &format!("json_build_array(w.n, {v}, {k}, {c})::text"),
+        )
     }
 
     /// The values of the rows of some keys, each as a JSON array: the key's number in the list, and the array of the
     /// texts of these columns.
     pub(super) fn values_of(&self, names: &[String], keys: &[&str]) -> String {
         let c = self.name("c");
-        let texts: Vec<String> = names
-            .iter()
-            .map(|name| text(&format!("t.{}", quote_ident(name))))
-            .collect();
-        let wanted = [(c.as_str(), format!("array[{}]", texts.join(", ")))];
-        self.of_each(keys, &wanted, &format!("w.n, {c}"))
+        let wanted = [(c.as_str(), format!("array[{}]", texts(names)))];
+        self.of_each(keys, &wanted, &format!("json_build_array(w.n, {c})::text"))
     }
 
     /// The values of a key that has no null, each as its type reads it.
@@ -241,7 +263,7 @@ impl Side {
             })
             .collect();
         format!(
-            "select json_build_array({output})::text from (values {}) w (n, {}) cross join lateral ({}) x",
+            "select {output} from (values {}) w (n, {}) cross join lateral ({}) x",
             lines.join(", "),
             names.join(", "),
             self.rows(wanted, &conditions, true)
@@ -323,7 +345,7 @@ impl Side {
     }
 
     /// The text that a row is known by.
-    fn key_text(&self) -> String {
+    pub(super) fn key_text(&self) -> String {
         if self.key.is_empty() {
             return format!("md5({})", self.bytes(&self.row()));
         }
@@ -355,6 +377,14 @@ impl Side {
             Some(filter) => filter.free_name(name),
         }
     }
+}
+
+/// The texts of columns, as a list.
+fn texts(names: &[String]) -> String {
+    let texts = names
+        .iter()
+        .map(|name| text(&format!("t.{}", quote_ident(name))));
+    texts.collect::<Vec<_>>().join(", ")
 }
 
 /// The text of a value as its type writes it, which a cast does not give of each type; null stays null.
@@ -408,85 +438,4 @@ fn where_all(conditions: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn side(filter: Option<FilterNow>) -> Side {
-        let column = |name: &str, type_name: &str| KeyColumn {
-            name: name.into(),
-            type_name: type_name.into(),
-            is_bits: false,
-        };
-        Side {
-            relation: "only public.t".into(),
-            values: vec!["t.\"A\"".into(), "t.b".into(), "t.v".into()],
-            key: vec![column("b", "integer"), column("A", "text")],
-            key_values: vec![1, 0],
-            filter,
-            and_own: String::new(),
-            converts: false,
-        }
-    }
-
-    #[test]
-    fn a_stretch_has_its_last_key_and_not_the_one_before_it() {
-        let range = Range {
-            after: Some(vec!["1".into(), "it's".into()]),
-            upto: Some(vec!["2".into(), "b".into()]),
-        };
-        assert_eq!(
-            side(None).within(&range),
-            [
-                "(t.b, t.\"A\") > ('1'::integer, 'it''s'::text)",
-                "(t.b, t.\"A\") <= ('2'::integer, 'b'::text)"
-            ]
-        );
-        assert!(side(None).within(&Range::default()).is_empty());
-        assert!(side(None).border(None, 10).ends_with("offset 9 limit 1"));
-    }
-
-    #[test]
-    fn a_filter_sees_its_columns_under_its_own_names_and_they_hide_none_of_ours() {
-        let filter = FilterNow {
-            condition: "(k > 1)".into(),
-            names: vec![("now".into(), "k".into())],
-        };
-        let list = side(Some(filter)).list(&Range::default(), None, None);
-        assert!(
-            list.contains("row(t.b, t.\"A\")::text as k_, t.now as k from"),
-            "{list}"
-        );
-        assert!(list.contains("f where ((k > 1)) offset 0"), "{list}");
-    }
-
-    #[test]
-    fn the_rows_of_a_job_are_told_from_others_with_or_without_another_condition() {
-        let mut side = side(None);
-        side.and_own = " and (t.k = 3)".into();
-        let sums = side.sums(&Range::default(), None, None);
-        assert!(sums.contains("t where true and (t.k = 3)"), "{sums}");
-        let look = side.look(&["(1,a)"]);
-        assert!(
-            look.contains("t.b = w.w0::integer and t.\"A\" = w.w1::text and (t.k = 3)"),
-            "{look}"
-        );
-    }
-
-    #[test]
-    fn the_fields_of_a_key_are_read_as_a_record_writes_them() {
-        assert_eq!(fields("(1,\"a \"\"b\"\" \\\\\")"), ["1", "a \"b\" \\"]);
-        assert_eq!(fields("(\"\")"), [""]);
-        assert!(has_null("()") && has_null("(1,)") && !has_null("(\"\",1)"));
-    }
-
-    #[test]
-    fn a_float_in_a_key_is_looked_up_by_its_value() {
-        let mut side = side(None);
-        side.key[0].is_bits = true;
-        side.key[0].type_name = "double precision".into();
-        let look = side.look(&["(3fb999999999999a,x)"]);
-        assert!(look.contains("(0, '1e-1', 'x')"), "{look}");
-        assert_eq!(side.shown("(NaN,x)"), "(\"NaN\",\"x\")");
-        assert_eq!(float_of_bits("bf800000"), "-1e0");
-    }
-}
+mod tests;

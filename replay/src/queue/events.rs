@@ -73,7 +73,7 @@ enum Rows {
 
 impl<'a> Events<'a> {
     /// Opens a batch's events on a session that does nothing else until they are read.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         client: &Client,
         batch: &Batch,
         decoder: &'a mut Decoder,

@@ -1,6 +1,6 @@
 //! Ticks: their identities as types, and the calls that make them. Touches pgq.tick through pgq.ticker() only.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use serde::Deserialize;
 use tokio_postgres::{GenericClient, Statement};
@@ -197,6 +197,55 @@ pub async fn find(
         .await
         .map_err(Error::database(format!("look for a tick of queue {queue}")))?;
     row.map(|row| column(&row, 0).map(TickId)).transpose()
+}
+
+/// The last tick before which nothing was made after a time, by the provider's clock, and after which no event is gone;
+/// None: the queue does not hold all events from that time on. A clock that was set back makes ticks of one time twice:
+/// then it is the tick before the first of them. Source: pgq.tick and pgq.queue.
+pub async fn before(
+    client: &impl GenericClient,
+    queue: &str,
+    time: SystemTime,
+) -> Result<Option<(Epoch, Tick)>, Error> {
+    let failed = || Error::database(format!("look for a tick of queue {queue} before a time"));
+    let row = client
+        .query_opt(
+            "with q as (select * from pgq.queue where queue_name = $1), \
+                  later as (select pg_catalog.min(o.tick_id) as first \
+                              from q join pgq.tick o on o.tick_queue = q.queue_id where o.tick_time > $2) \
+             select q.queue_epoch, t.tick_id, t.tick_tag \
+               from q join pgq.tick t on t.tick_queue = q.queue_id \
+              where t.tick_id < coalesce((select first from later), 9223372036854775807) \
+                and pg_catalog.txid_snapshot_xmin(t.tick_snapshot) > q.queue_truncated_txid \
+              order by t.tick_id desc limit 1",
+            &[&queue, &time],
+        )
+        .await
+        .map_err(failed())?;
+    row.map(|row| {
+        let tick = Tick {
+            id: TickId(column(&row, 1)?),
+            tag: TickTag(column(&row, 2)?),
+        };
+        Ok((Epoch(column(&row, 0)?), tick))
+    })
+    .transpose()
+}
+
+/// The time of the oldest tick after which no event is gone; None: there is none. Source: pgq.tick and pgq.queue.
+pub async fn held_since(
+    client: &impl GenericClient,
+    queue: &str,
+) -> Result<Option<SystemTime>, Error> {
+    let row = client
+        .query_one(
+            "select pg_catalog.min(t.tick_time) from pgq.queue q join pgq.tick t on t.tick_queue = q.queue_id \
+              where q.queue_name = $1 and pg_catalog.txid_snapshot_xmin(t.tick_snapshot) > q.queue_truncated_txid",
+            &[&queue],
+        )
+        .await
+        .map_err(Error::database(format!("ask since when queue {queue} holds events")))?;
+    column(&row, 0)
 }
 
 /// The count of events numbered between two ticks of a queue, negative backwards; None: a tick is not there any more.

@@ -17,6 +17,8 @@ mod mapping;
 mod merge;
 mod partitions;
 mod passing;
+mod repair;
 mod rewrites;
 mod schema_changes;
 mod scripts;
+mod since;

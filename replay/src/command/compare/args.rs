@@ -1,10 +1,13 @@
 //! The command line of `compare`, and of commands that compare first.
 
-use std::time::Duration;
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use admin::exit::{Exit, Failure};
 
-use crate::{compare::Options, join::choose::TablePattern};
+use crate::{compare::Options, frames::place::Time, join::choose::TablePattern};
 
 /// The arguments of `compare`.
 #[derive(Debug, clap::Args)]
@@ -14,6 +17,9 @@ pub(crate) struct CompareArgs {
     /// As JSON
     #[arg(long)]
     pub(super) json: bool,
+    /// Keep in this file what is compared, and go on where the file says; it is removed when all is compared
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sample", "after"])]
+    pub(super) resume: Option<PathBuf>,
 }
 
 /// What is compared.
@@ -28,6 +34,9 @@ pub(crate) struct WhatArgs {
     /// Compare about so many percent of the rows, chosen at random
     #[arg(long, value_name = "PERCENT", conflicts_with = "after")]
     sample: Option<f64>,
+    /// Compare the rows that were changed after this time, as 2026-11-28T02:00:00Z: only the queue's events are read for it
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with_all = ["sample", "after"])]
+    pub(super) since: Option<Time>,
     /// Begin after this key, where an earlier comparison of the table has ended
     #[arg(long, value_name = "KEY")]
     after: Option<String>,
@@ -39,7 +48,24 @@ pub(crate) struct WhatArgs {
     timeout: f64,
 }
 
+/// A time that a person has written.
+fn time(text: &str) -> Result<Time, String> {
+    let time = Time::read(text).ok_or("no time with its zone, as 2026-11-28T02:00:00Z")?;
+    if time.system() > SystemTime::now() {
+        return Err("that time is still to come".into());
+    }
+    Ok(time)
+}
+
 impl WhatArgs {
+    /// All that says what is compared and how, as a text.
+    pub(super) fn text(&self) -> String {
+        format!(
+            "{:?}",
+            (&self.tables, &self.subscriber, &self.since, self.most)
+        )
+    }
+
     /// The arguments as a comparison takes them.
     pub(in crate::command) fn options(&self) -> Result<Options, Failure> {
         let usage = |text: String| Failure::message(Exit::Usage, text);

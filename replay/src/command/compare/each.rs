@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,16 +14,25 @@ use anyhow::anyhow;
 use sql::{
     connect::Session,
     provider,
-    subscriber::table_state::{Stand, TableRow},
+    queue::tick,
+    subscriber::{
+        position::Position,
+        table_state::{Stand, TableRow},
+    },
 };
 
 use super::super::{
     Job, label,
     subscriber::{self, Opened},
 };
-use super::{args::WhatArgs, tell::Told};
+use super::{
+    args::WhatArgs,
+    journal::{Earlier, Journal},
+    tell::{Told, WhatIsTold},
+};
 use crate::{
     compare::{self, Comparison, Options, Report, Sessions, Stop},
+    frames::place::Time,
     join::choose::{Choice, Unmatched},
     trouble::Trouble,
 };
@@ -37,6 +47,8 @@ pub(in crate::command) struct All<'a> {
     options: &'a Options,
     /// The command's name, for words how to go on; and what is said of a table on which it cannot work.
     command: (&'static str, &'static str),
+    /// What is compared already, of a comparison that can go on.
+    pub(super) journal: Option<&'a Mutex<Journal>>,
 }
 
 /// One table of one subscriber.
@@ -50,6 +62,10 @@ pub(in crate::command) struct Table<'a> {
     pub(in crate::command) command: &'static str,
     /// Each row that differs is named on standard error.
     pub(in crate::command) names_rows: bool,
+    /// Compare what was changed after this place of the queue, which is that of a time; none: all.
+    pub(in crate::command) since: Option<(Position, Time)>,
+    /// What is compared already.
+    pub(in crate::command) journal: Option<&'a Mutex<Journal>>,
 }
 
 /// A comparison that has ended.
@@ -72,6 +88,7 @@ impl<'a> All<'a> {
             what,
             options,
             command,
+            journal: None,
         }
     }
 
@@ -88,6 +105,10 @@ impl<'a> All<'a> {
         };
         let (provider, beside) = (job.provider().await?, job.provider().await?);
         job.has_queue(&provider).await?;
+        let since = match what.since {
+            None => None,
+            Some(time) => Some((place_before(job, &provider, time).await?, time)),
+        };
         let (mut refused, mut done, mut differ) = (0, 0, false);
         let mut unmatched = Unmatched::default();
         for one in job.subscribers(what.subscriber.as_deref())? {
@@ -110,6 +131,8 @@ impl<'a> All<'a> {
                     options: self.options,
                     command: self.command.0,
                     names_rows: true,
+                    since,
+                    journal: self.journal,
                 };
                 match self.one(&table, &mut work).await? {
                     Some(exit) => {
@@ -174,10 +197,42 @@ impl<'a> Table<'a> {
         )
         .await
         .map_err(|stop| self.failure(stop))?;
+        let identity = match self.journal {
+            None => String::new(),
+            Some(_) => {
+                let identity = comparison.identity().await;
+                sql::script::digest(&identity.map_err(|stop| self.failure(stop))?)
+            }
+        };
+        let of = (self.one.consumer.clone(), self.row.table.to_string());
+        let (mut report, mut earlier_seconds) = (Report::default(), 0.0);
+        match self.earlier(&of, &identity) {
+            None => {}
+            Some(Earlier {
+                report,
+                is_done: true,
+                seconds,
+                ..
+            }) => {
+                let took = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                let told = Told::of(self.told(), &comparison, &report, took);
+                told.name_rows();
+                return Ok(Done {
+                    comparison,
+                    report,
+                    told,
+                });
+            }
+            Some(earlier) => (report, earlier_seconds) = (earlier.report, earlier.seconds),
+        }
+        let took = || started.elapsed().as_secs_f64() + earlier_seconds;
         let expected = rows_expected(self.sessions.provider, self.row.provider_oid).await?;
-        let mut report = Report::default();
         let mut next = Instant::now() + PROGRESS;
+        let (journal, since) = (self.journal, self.since);
         let mut tell = |report: &Report| {
+            if let Some(mut journal) = locked(journal) {
+                journal.note(&of, &identity, report, took());
+            }
             if Instant::now() < next || self.job.common.quiet {
                 return;
             }
@@ -186,30 +241,42 @@ impl<'a> Table<'a> {
                 .upto
                 .as_ref()
                 .map_or_else(String::new, |upto| format!(", up to {upto}"));
-            eprintln!(
-                "{}: {} of about {expected} rows compared{upto}",
-                self.row.table, report.rows
-            );
+            let about = match since {
+                Some(_) if report.is_whole.is_none() => " changed rows".to_owned(),
+                Some(_) | None => format!(" of about {expected} rows"),
+            };
+            eprintln!("{}: {}{about} compared{upto}", self.row.table, report.rows);
+        };
+        let work = async {
+            match self.since {
+                None => compare::run(&comparison, &mut report, &mut tell).await,
+                Some((from, _)) => {
+                    let session = self.job.provider().await;
+                    let session = session.map_err(Trouble::connect("provider"))?;
+                    compare::run_since(&comparison, from, session, &mut report, &mut tell).await
+                }
+            }
         };
         let ended = tokio::select! {
-            ended = compare::run(&comparison, &mut report, &mut tell) => ended.map_err(|stop| self.failure(stop)),
+            ended = work => ended.map_err(|stop| self.failure(stop)),
             _ = tokio::signal::ctrl_c() => {
                 Err(Failure::message(Exit::Failed, format!("table {}: interrupted", self.row.table)))
             }
         };
-        let told = Told::of(
-            &self.row.table,
-            self.one,
-            &comparison,
-            &report,
-            self.options,
-            started.elapsed(),
-        );
+        let seconds = took();
+        let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let told = Told::of(self.told(), &comparison, &report, duration);
         if self.names_rows {
             told.name_rows();
         }
+        if let (Ok(()), Some(mut journal)) = (&ended, locked(self.journal)) {
+            journal.done(&of, &identity, &report, seconds);
+            journal.check()?;
+        }
         if let Err(failure) = ended {
-            if let Some(upto) = &report.upto {
+            if self.journal.is_some() {
+                eprintln!("{}: to go on: the same command again", self.row.table);
+            } else if let (Some(upto), None) = (&report.upto, self.since) {
                 let upto = upto.replace('\'', "'\\''");
                 eprintln!(
                     "{}: compared so far: {} rows; to go on: replay {} {} --after '{upto}'",
@@ -223,6 +290,36 @@ impl<'a> Table<'a> {
             report,
             told,
         })
+    }
+
+    fn told(&self) -> WhatIsTold<'a> {
+        WhatIsTold {
+            table: &self.row.table,
+            one: self.one,
+            options: self.options,
+            since: self.since.map(|(_, time)| time),
+        }
+    }
+
+    /// What an earlier run has compared of the table, which is told.
+    fn earlier(&self, of: &(String, String), identity: &str) -> Option<Earlier> {
+        let earlier = locked(self.journal)?.earlier(of, identity)?;
+        let (table, at, rows) = (&self.row.table, &earlier.at, earlier.report.rows);
+        if earlier.is_done {
+            self.note(&format!("{table}: compared at {at}, in an earlier run"));
+        } else {
+            let upto = earlier.report.upto.as_deref().unwrap_or_default();
+            self.note(&format!(
+                "{table}: {rows} rows up to {upto} were compared by {at}, in an earlier run; it goes on behind them"
+            ));
+        }
+        Some(earlier)
+    }
+
+    fn note(&self, text: &str) {
+        if !self.job.common.quiet {
+            eprintln!("{text}");
+        }
     }
 
     /// A comparison that has ended early. [`Exit::Part`]: because of this table alone.
@@ -245,6 +342,31 @@ impl<'a> Table<'a> {
             None => failure,
         }
     }
+}
+
+fn locked<'a>(journal: Option<&'a Mutex<Journal>>) -> Option<MutexGuard<'a, Journal>> {
+    Some(journal?.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The last place of the provider's queue before a time.
+///
+/// # Errors
+/// [`Exit::Failed`]: the queue does not hold all changes since then.
+async fn place_before(job: &Job, provider: &Session, time: Time) -> Result<Position, Failure> {
+    if let Some((epoch, tick)) = tick::before(&**provider, job.queue(), time.system()).await? {
+        return Ok(Position { epoch, tick });
+    }
+    let held = tick::held_since(&**provider, job.queue()).await?;
+    let since = held.and_then(Time::of).map_or_else(
+        || "no change".to_owned(),
+        |time| format!("changes since {} only", String::from(time)),
+    );
+    let text = format!(
+        "the queue holds {since}, and not since {}",
+        String::from(time)
+    );
+    Err(Failure::message(Exit::Failed, text)
+        .with_hint("take a later time, or compare all rows: leave out --since"))
 }
 
 /// About how many rows the provider's table has, as its catalog says: planning a query could run code of the table's

@@ -2,22 +2,35 @@
 
 mod args;
 mod each;
+mod journal;
 mod tell;
+
+use std::sync::{Mutex, PoisonError};
 
 use admin::{
     exit::{Exit, Failure},
     output,
 };
 use serde_json::Value;
+use sql::provider;
 
 pub(crate) use self::args::{CompareArgs, WhatArgs};
 pub(super) use self::each::{All, Done, Table};
+use self::journal::Journal;
 use super::Job;
 
-/// Runs the command. It changes nothing, and can be ended at any time.
+/// Runs the command. It changes nothing in a database, and can be ended at any time.
 pub(crate) async fn run(job: &Job, args: &CompareArgs) -> Result<Exit, Failure> {
     let options = args.what.options()?;
-    let all = All::new(job, &args.what, &options, ("compare", "not compared"));
+    let journal = match &args.resume {
+        None => None,
+        Some(path) => {
+            let digest = digest(job, &args.what).await?;
+            Some(Mutex::new(Journal::open(path, &digest)?))
+        }
+    };
+    let mut all = All::new(job, &args.what, &options, ("compare", "not compared"));
+    all.journal = journal.as_ref();
     let mut listed = Vec::new();
     let exit = all
         .each(async |table| {
@@ -32,5 +45,21 @@ pub(crate) async fn run(job: &Job, args: &CompareArgs) -> Result<Exit, Failure> 
     if args.json {
         output::print_json(&Value::Array(listed))?;
     }
+    if let (Ok(_), Some(journal)) = (&exit, journal) {
+        journal
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .end()?;
+    }
     exit
+}
+
+/// What a comparison is of, as a digest: the job, the provider's queue, and what was asked for. A queue that was made
+/// anew or followed at another node is another one.
+async fn digest(job: &Job, what: &WhatArgs) -> Result<String, Failure> {
+    let provider = job.provider().await?;
+    job.has_queue(&provider).await?;
+    let epoch = provider::queue_epoch(&*provider, job.queue()).await?;
+    let text = format!("{:?}", (job.name(), job.queue(), epoch, what.text()));
+    Ok(sql::script::digest(&text))
 }

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use sql::name::{TableName, quote_ident};
 
 use super::super::{Job, label};
-use crate::compare::{
-    Comparison, Difference, Kind, Options, Report, describe_key, nullable_fields,
+use crate::{
+    compare::{Comparison, Difference, Kind, Options, Report, describe_key, nullable_fields},
+    frames::place::Time,
 };
 
 /// A table's comparison, as it is told.
@@ -26,16 +27,30 @@ pub(in crate::command) struct Told {
     sampled: bool,
     /// It has begun after a key.
     is_rest: bool,
+    /// Only rows that were changed after this time were compared.
+    since: Option<Time>,
     seconds: f64,
+}
+
+/// What a comparison was of.
+#[derive(Clone, Copy)]
+pub(super) struct WhatIsTold<'a> {
+    pub(super) table: &'a TableName,
+    pub(super) one: &'a SubscriberConfig,
+    pub(super) options: &'a Options,
+    pub(super) since: Option<Time>,
 }
 
 impl Told {
     pub(super) fn of(
-        table: &TableName,
-        one: &SubscriberConfig,
+        WhatIsTold {
+            table,
+            one,
+            options,
+            since,
+        }: WhatIsTold<'_>,
         comparison: &Comparison<'_>,
         report: &Report,
-        options: &Options,
         took: Duration,
     ) -> Told {
         Told {
@@ -50,6 +65,7 @@ impl Told {
             report: report.clone(),
             sampled: options.share < 1.0,
             is_rest: options.after.is_some(),
+            since: since.filter(|_| report.is_whole.is_none()),
             seconds: took.as_secs_f64(),
         }
     }
@@ -87,11 +103,18 @@ impl Told {
             differences,
             in_motion,
             is_cut,
+            is_whole,
             ..
         } = &self.report;
         let mut line = format!("{}: {rows} rows", self.table);
         if self.sampled {
             line.push_str(" of a sample");
+        }
+        if let Some(since) = self.since {
+            line.push_str(&format!(" changed since {}", String::from(since)));
+        }
+        if let Some(why) = is_whole {
+            line.push_str(&format!(" (all of them: {why})"));
         }
         if differences.is_empty() {
             line.push_str(", the same");
@@ -149,7 +172,8 @@ impl Told {
             "table": self.table.to_string(),
             "rows": self.report.rows,
             "equal": differing.is_empty() && !self.report.is_cut,
-            "complete": !self.report.is_cut && !self.sampled && !self.is_rest,
+            "complete": !self.report.is_cut && !self.sampled && !self.is_rest && self.since.is_none(),
+            "since": self.since.map(String::from),
             "in_motion": self.report.in_motion,
             "differing": differing,
             "seconds": self.seconds,

@@ -88,3 +88,21 @@ pub async fn find(
         .map_err(could_not_read())?;
     row.as_ref().map(table_row).transpose()
 }
+
+/// When the state of a consumer's table last changed, as the subscriber writes it: another text after each copy, repair
+/// and stop; none if the table is not replicated.
+pub async fn changed_at(
+    client: &impl GenericClient,
+    consumer: &str,
+    table: &TableName,
+) -> Result<Option<String>, Error> {
+    client
+        .query_opt(
+            "select changed_at::text from trunkline.table_state \
+              where consumer = $1 and schema_name = $2 and table_name = $3",
+            &[&consumer, &table.schema, &table.name],
+        )
+        .await
+        .and_then(|row| row.map(|row| row.try_get(0)).transpose())
+        .map_err(could_not_read())
+}

@@ -13,7 +13,7 @@ use tokio_postgres::{GenericClient, Row};
 
 use self::stand::Columns;
 pub use self::{
-    find::{UNFINISHED, find, list, none_unfinished, unfinished},
+    find::{UNFINISHED, changed_at, find, list, none_unfinished, unfinished},
     names_now::{NamesNow, note_names},
     origin_oids::OriginOids,
     register::{Registered, register, remove},

@@ -1,6 +1,8 @@
 //! `replay repair`: compares, and makes the rows that differ equal to the provider's: the daemon does it, or the
 //! statements for it are printed.
 
+mod without_key;
+
 use std::time::{Duration, Instant};
 
 use admin::{
@@ -89,6 +91,9 @@ pub(super) async fn apply(table: &Table<'_>, done: &Done<'_>) -> Result<Exit, Fa
         return Err(Failure::message(Exit::Part, text)
             .with_hint(format!("copy the table again: replay resync {name} --swap")));
     }
+    if !done.comparison.has_key() {
+        return without_key::apply(table, done).await;
+    }
     let started = Instant::now();
     let keys = done.report.differences.iter().map(|one| one.key.clone());
     let keys: Vec<String> = keys.collect();
@@ -170,8 +175,11 @@ async fn wait(table: &Table<'_>) -> Result<(), Failure> {
 async fn print(table: &Table<'_>, done: &Done<'_>) -> Result<(), Failure> {
     let comparison = &done.comparison;
     let (name, keys) = (&table.row.table, comparison.key_names());
+    if keys.is_empty() && done.comparison.no_repair().is_none() {
+        return without_key::print(table, done);
+    }
     let nameless = if keys.is_empty() {
-        Some("they are not told apart by a key")
+        Some("they have no key, and what differs cannot be counted from events")
     } else {
         has_nameless(done).then_some(NAMELESS)
     };
