@@ -7,7 +7,6 @@ use sql::{
     connect::Session,
     event::shape::{Identity, Shape},
     name::quote_ident,
-    provider::filter,
     server,
     subscriber::{session_role::SessionRole, table_state::TableRow},
 };
@@ -17,7 +16,9 @@ use super::{
     statements::{KeyColumn, Side, text},
 };
 use crate::{
-    apply::table::Target, copy::select::FilterNow, queue::batches, table, trouble::Trouble,
+    apply::table::Target,
+    copy::{self, select::FilterNow},
+    trouble::Trouble,
 };
 
 /// The first version that writes floats with as few digits as bring them back.
@@ -62,21 +63,6 @@ pub(super) struct Plan {
     pub(super) digits: u8,
 }
 
-/// The present shape of a table's rows.
-async fn shape(provider: &Session, queue: &str, row: &TableRow) -> Result<Arc<Shape>, Trouble> {
-    let decoder = batches::decoder(provider, queue, Some(row.provider_oid)).await?;
-    let shape = decoder.newest(row.provider_oid).ok_or_else(|| {
-        Trouble::unfollowable(
-            &row.table,
-            "the provider does not capture it".into(),
-            "remove the table from the job and add it again",
-        )
-    })?;
-    table::shape_can_go_on(shape, &row.mapping)
-        .map_err(|misfit| Trouble::unfollowable(&row.table, misfit.why, misfit.advice))?;
-    Ok(Arc::clone(shape))
-}
-
 /// Plans the comparison of a table.
 pub(super) async fn plan(
     queue: &str,
@@ -85,20 +71,13 @@ pub(super) async fn plan(
     subscriber: &Session,
     role: SessionRole,
 ) -> Result<(Plan, Target), Trouble> {
-    let shape = shape(provider, queue, row).await?;
+    let shape = copy::newest_shape(provider, queue, row).await?;
     let target = Target::find(&**subscriber, &shape, &row.mapping, role).await?;
     target.acting.refuse_code(&row.table)?;
-    let filter = match &row.mapping.filter {
-        None => None,
-        Some(filter) => {
-            let again = filter::check_again(&**provider, row.provider_oid, filter).await;
-            let again = again.map_err(Trouble::sql_at_table(
-                &row.table,
-                "its filter does not fit it any more on the provider",
-            ))?;
-            Some(FilterNow::of(&again, &shape)?)
-        }
-    };
+    let filter = copy::filter_now(provider, row).await?;
+    let filter = filter
+        .map(|filter| FilterNow::of(&filter, &shape))
+        .transpose()?;
     let of_table = || Trouble::of_table(&row.table);
     let here = columns::described(&**provider, &shape.table_name()).await;
     let there = columns::described(&**subscriber, &target.name).await;

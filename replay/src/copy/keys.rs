@@ -8,21 +8,17 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use futures::future::try_join_all;
 use sql::{
-    connect::{Purpose, Session},
+    connect::Session,
     event::{row, shape::Shape},
     name::quote_ident,
-    provider::{self, BatchFinder, Want, filter},
+    provider::{self, BatchFinder, Want},
     queue::tick::{Tick, TickId},
     subscriber::{repair_key::RepairKeys, table_state::TableRow},
 };
 use tokio_postgres::{Statement, types::ToSql};
 
 use super::{select::FilterNow, source};
-use crate::{
-    apply::text_value::TextValue,
-    subscriber::{above, shared::Subscription},
-    trouble::Trouble,
-};
+use crate::{apply::text_value::TextValue, subscriber::shared::Subscription, trouble::Trouble};
 
 /// Questions that are on their way at the same time.
 const AT_ONCE: usize = 64;
@@ -55,38 +51,21 @@ pub(crate) async fn fetch(
     wanted: &RepairKeys,
     from: TickId,
 ) -> Result<Fetched, Trouble> {
-    let session = sub.provider_session(Purpose::CopyOut).await?;
-    let of_table = |trouble: Trouble| trouble.at(&row.table);
-    above::join(sub, &session, subscriber)
-        .await
-        .map_err(of_table)?;
+    let session = source::begin(sub, row, subscriber).await?;
     let finder = BatchFinder::prepare(&*session).await?;
     let nothing = Want {
         up_to: Some(from),
         ..Want::default()
     };
     let queue = &sub.settings.queue;
-    let filter = match &row.mapping.filter {
-        None => None,
-        Some(filter) => {
-            let again = filter::check_again(&*session, row.provider_oid, filter).await;
-            Some(again.map_err(Trouble::sql_at_table(
-                &row.table,
-                "its filter does not fit it any more on the provider",
-            ))?)
-        }
-    };
+    let filter = source::filter_now(&session, row).await?;
     let before = finder
         .after(&*session, queue, from, &nothing)
         .await?
         .last_tick;
     source::lock(&session, row).await?;
     let snapshot = provider::current_snapshot(&*session).await?;
-    let path = provider::path_of_rows(&*session, queue).await?;
-    above::take_in(sub, subscriber, &path)
-        .await
-        .map_err(of_table)?;
-    let shape = source::newest_shape(sub, row, &session).await?;
+    let shape = source::shown_shape(sub, row, &session, subscriber).await?;
     let fields = shape.key_fields();
     let names = fields.iter().filter_map(|&at| shape.columns.get(at));
     if !shape.has_key() || !names.map(|column| &column.name).eq(&wanted.columns) {

@@ -28,7 +28,10 @@ mod source;
 mod stream;
 mod table_lock;
 
-pub(crate) use self::{forget::forget, source::lock};
+pub(crate) use self::{
+    forget::forget,
+    source::{filter_now, lock, newest_shape},
+};
 
 use std::{sync::Arc, time::Duration};
 

@@ -61,21 +61,9 @@ impl Source {
         row: &TableRow,
         subscriber: &Session,
     ) -> Result<Source, Trouble> {
-        let session = sub.provider_session(Purpose::CopyOut).await?;
-        above::join(sub, &session, subscriber)
-            .await
-            .map_err(|trouble| trouble.at(&row.table))?;
+        let session = begin(sub, row, subscriber).await?;
         let tick = hold_queue(sub, row, &session).await?;
-        let filter = match &row.mapping.filter {
-            None => None,
-            Some(filter) => {
-                let again = filter::check_again(&*session, row.provider_oid, filter).await;
-                Some(again.map_err(Trouble::sql_at_table(
-                    &row.table,
-                    "its filter does not fit it any more on the provider",
-                ))?)
-            }
-        };
+        let filter = filter_now(&session, row).await?;
         lock(&session, row).await?;
         let exported = copy::export_snapshot(&*session).await?;
         if let Some(script) = elsewhere::shown_by_copy(sub, (&session, subscriber), row).await? {
@@ -86,12 +74,7 @@ impl Source {
                  replay resume TABLE",
             ));
         }
-        // Asked in the snapshot: the nodes whose rows it shows, and which may be others than a moment ago.
-        let path = provider::path_of_rows(&*session, &sub.settings.queue).await?;
-        above::take_in(sub, subscriber, &path)
-            .await
-            .map_err(|trouble| trouble.at(&row.table))?;
-        let shape = newest_shape(sub, row, &session).await?;
+        let shape = shown_shape(sub, row, &session, subscriber).await?;
         let read = || {
             let doing = "could not read its definition on the provider";
             Trouble::sql_at_table(&row.table, doing)
@@ -276,12 +259,55 @@ async fn hold_queue(
     position.map(|at| at.tick).ok_or(Trouble::Stale)
 }
 
-pub(super) async fn newest_shape(
+/// A session to the provider for reading a table, which has joined the nodes above the subscriber.
+pub(super) async fn begin(
+    sub: &Subscription,
+    row: &TableRow,
+    subscriber: &Session,
+) -> Result<Session, Trouble> {
+    let session = sub.provider_session(Purpose::CopyOut).await?;
+    let joined = above::join(sub, &session, subscriber).await;
+    joined.map_err(|trouble| trouble.at(&row.table))?;
+    Ok(session)
+}
+
+/// A table's filter, as the provider understands it now; none: all rows are wanted.
+pub(crate) async fn filter_now(
+    session: &Session,
+    row: &TableRow,
+) -> Result<Option<Filter>, Trouble> {
+    let Some(filter) = &row.mapping.filter else {
+        return Ok(None);
+    };
+    let again = filter::check_again(&**session, row.provider_oid, filter).await;
+    again.map(Some).map_err(Trouble::sql_at_table(
+        &row.table,
+        "its filter does not fit it any more on the provider",
+    ))
+}
+
+/// The shape of the rows that the open snapshot shows. The nodes whose rows these are may be others than a moment ago:
+/// they are asked for in the snapshot, and taken in.
+pub(super) async fn shown_shape(
     sub: &Subscription,
     row: &TableRow,
     session: &Session,
+    subscriber: &Session,
 ) -> Result<Arc<Shape>, Trouble> {
-    let decoder = batches::decoder(session, &sub.settings.queue, Some(row.provider_oid)).await?;
+    let queue = &sub.settings.queue;
+    let path = provider::path_of_rows(&**session, queue).await?;
+    let taken = above::take_in(sub, subscriber, &path).await;
+    taken.map_err(|trouble| trouble.at(&row.table))?;
+    newest_shape(session, queue, row).await
+}
+
+/// The newest shape of a table, which its mapping can go on with.
+pub(crate) async fn newest_shape(
+    session: &Session,
+    queue: &str,
+    row: &TableRow,
+) -> Result<Arc<Shape>, Trouble> {
+    let decoder = batches::decoder(session, queue, Some(row.provider_oid)).await?;
     let shape = decoder.newest(row.provider_oid).ok_or_else(|| {
         Trouble::unfollowable(
             &row.table,
