@@ -382,7 +382,11 @@ impl<'a, 'b> Found<'a, 'b> {
             let between = comparison
                 .between(shape, standing.at, &snapshot, &rows)
                 .await?;
-            let Some(between) = between else { continue };
+            let Some(between) = between else {
+                // Once the subscriber is past such an event, it lies between no more.
+                comparison.arrive(&snapshot).await?;
+                continue;
+            };
             for hash in candidates {
                 let values = here.get(hash).or_else(|| there.get(hash));
                 let Some((_, values)) = values else { continue };
