@@ -276,6 +276,9 @@ const EXTENSIONS: &str =
 const AVAILABLE: &str =
     "select coalesce(json_agg(e.name order by e.name), '[]')::text from pg_available_extensions e";
 
+/// Of the kinds that objects of ours have, those of users are asked for; that finds roles, too, which the server does not
+/// list: its first superuser. Of all other kinds the server's own list of what depends on a role is asked. Event
+/// triggers, publications and subscriptions are not carried over.
 fn roles_used() -> String {
     format!(
         "select coalesce(json_agg(x.role), '[]')::text from (select distinct \
@@ -300,7 +303,12 @@ fn roles_used() -> String {
             where {0} \
          union select p.proowner from pg_proc p join pg_namespace n on n.oid = p.pronamespace where {0} \
          union select a.grantee from pg_proc p join pg_namespace n on n.oid = p.pronamespace, aclexplode(p.proacl) a \
-            where {0}) u where u.role <> 0 order by 1) x",
+            where {0} \
+         union select d.refobjid from pg_shdepend d join pg_database b on b.oid = d.dbid \
+            where b.datname = current_database() and d.refclassid = 'pg_authid'::regclass \
+            and d.classid not in ('pg_class'::regclass, 'pg_namespace'::regclass, 'pg_policy'::regclass, \
+                'pg_default_acl'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass, 'pg_event_trigger'::regclass, \
+                'pg_publication'::regclass, 'pg_subscription'::regclass)) u where u.role <> 0 order by 1) x",
         OURS_OR_THE_SERVERS
     )
 }

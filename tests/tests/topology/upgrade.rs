@@ -18,7 +18,9 @@ use crate::switchover::{TABLES, Writers};
 
 /// What a schema has beside tables.
 const MORE: &str = "\
-    create role app nologin; create table plain (a int, b text); insert into plain values (1, 'x'), (1, 'x'), (2, null); \
+    create role app nologin; create role linguist nologin; \
+    create text search dictionary words (template = simple); alter text search dictionary words owner to linguist; \
+    create table plain (a int, b text); insert into plain values (1, 'x'), (1, 'x'), (2, null); \
     create view seen as select * from counted; grant select on counted to app; alter table plain owner to app; \
     create index numbered_writer on numbered (writer); \
     create function touched() returns trigger language plpgsql as 'begin return new; end'; \
@@ -167,12 +169,12 @@ fn there_back_and_there_again(versions: [u32; 2], kills: &[(&str, u64)]) {
     // The doctor keeps it from beginning: a role is not there.
     let refused = upgrade.run("--until check").code(3);
     assert!(
-        refused.stdout.contains("not there: app"),
+        refused.stdout.contains("not there: app, linguist"),
         "{}",
         refused.stdout
     );
     assert_eq!(old.psql(DB, "select to_regnamespace('trunkline')"), "");
-    new.psql(DB, "create role app nologin");
+    new.psql(DB, "create role app nologin; create role linguist nologin");
 
     for (step, ms) in kills.iter().filter(|(step, _)| *step != "switchover") {
         upgrade.kill_at(step, Duration::from_millis(*ms));
