@@ -202,15 +202,21 @@ end
 $$;
 revoke all on function trunkline.log_script(text, bigint, text, text, text, bigint, jsonb, jsonb, text, bool) from public;
 
--- trunkline.scripts(i_queue): the scripts of a queue that were executed here, without their texts. Users: pgq_admin.
+-- trunkline.scripts(i_queue): the scripts of a queue that were executed here, without their texts: those that were executed here
+-- first, and those that came through the queue while this node followed another one of its set. Users: pgq_admin.
 create or replace function trunkline.scripts(i_queue text)
 returns table (number bigint, script_id text, digest text, state text, error text, advice text, executed_by text, told_by text,
                changed_at timestamptz, made jsonb)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select s.number, s.script_id, s.digest, s.state, s.error, s.advice, s.executed_by, s.told_by, s.changed_at, s.made
-      from trunkline.script s where s.queue = i_queue and s.consumer = '' order by s.number;
+    select o.number, o.script_id, o.digest, o.state, o.error, o.advice, o.executed_by, o.told_by, o.changed_at, o.made
+      from (select distinct on (s.script_id, s.digest) s.*
+              from trunkline.script s
+             where s.queue = i_queue and (s.consumer = '' or s.state = 'done')
+             -- What it has made is in the row of the consumer that has executed it.
+             order by s.script_id, s.digest, s.consumer = '' desc, s.made <> '[]' desc, s.number) o
+     order by o.number;
 $$;
 revoke all on function trunkline.scripts(text) from public;
 grant execute on function trunkline.scripts(text) to pgq_admin;

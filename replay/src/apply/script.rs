@@ -6,9 +6,11 @@
 
 use sql::{
     connect::SETUP,
+    name::TableName,
     script::{
         Script,
         logged::{self, LoggedScript},
+        made::Relations,
         needs,
         record::{self, OpenScript, State, Why},
         statements::{self, Statement},
@@ -79,15 +81,18 @@ impl ApplyTx<'_> {
     ) -> Result<(), Trouble> {
         let of = (queue, self.applier.consumer.as_str());
         let session = &*self.applier.session;
-        record::note(session, of, script, State::Waiting, Some(why)).await?;
+        record::note(session, of, script, State::Waiting, (Some(why), &[])).await?;
         self.pass_script(script).await
     }
 
-    /// Executes a script, with everything before it written.
+    /// Executes a script, with everything before it written. Gives the tables and sequences that it has made.
     ///
     /// # Errors
     /// The trouble of the statement that failed; the transaction is then of no use.
-    pub(crate) async fn execute(&mut self, script: &Script) -> Result<(), Trouble> {
+    pub(crate) async fn execute(
+        &mut self,
+        script: &Script,
+    ) -> Result<Vec<(String, TableName)>, Trouble> {
         let cut = statements::statements(&script.sql).map_err(|bad| Trouble::Operator {
             doing: format!("script {} cannot be executed here", script.id),
             advice: "the provider is of another version: upgrade this program".into(),
@@ -98,6 +103,7 @@ impl ApplyTx<'_> {
                 .await?;
         }
         self.set(LOCK_TIMEOUT).await?;
+        let before = Relations::read(&*self.applier.session).await?;
         for statement in &cut {
             self.run_statement(script, statement).await?;
         }
@@ -111,7 +117,7 @@ impl ApplyTx<'_> {
         self.set("release savepoint chunk; savepoint chunk").await?;
         self.applier.writable.clear();
         self.done.held.clear();
-        Ok(())
+        Ok(before.made_since(&*self.applier.session).await?)
     }
 
     async fn run_statement(&self, script: &Script, one: &Statement<'_>) -> Result<(), Trouble> {
@@ -127,16 +133,16 @@ impl ApplyTx<'_> {
         set.map_err(Trouble::database("could not set the session for a script"))
     }
 
-    /// Notes that a script is over, in the transaction that has executed it, or has found that it is not for this
-    /// database.
+    /// Notes that a script is over, in the transaction that has executed it, and has made something; or has found that it
+    /// is not for this database.
     pub(crate) async fn note_script(
         &self,
         queue: &str,
         script: &Script,
-        state: State,
+        (state, made): (State, &[(String, TableName)]),
     ) -> Result<(), Trouble> {
         let of = (queue, self.applier.consumer.as_str());
-        if record::note(&*self.applier.session, of, script, state, None).await? {
+        if record::note(&*self.applier.session, of, script, state, (None, made)).await? {
             return Ok(());
         }
         // Somebody has dropped it meanwhile.

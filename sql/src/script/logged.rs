@@ -3,7 +3,7 @@
 
 use tokio_postgres::GenericClient;
 
-use super::{Made, Script, Touched};
+use super::{Script, Touched};
 use crate::{
     error::Error, name::TableName, queue::tick::TickId, subscriber::definition::has_function,
 };
@@ -148,16 +148,7 @@ pub async fn log(
     logged: Logged<'_>,
 ) -> Result<(), tokio_postgres::Error> {
     let tables = serde_json::json!(script.tables).to_string();
-    let made: Vec<Made> = logged
-        .made
-        .iter()
-        .map(|(kind, name)| Made {
-            kind: kind.clone(),
-            schema: name.schema.clone(),
-            name: name.name.clone(),
-        })
-        .collect();
-    let made = serde_json::json!(made).to_string();
+    let made = super::made_json(logged.made);
     client
         .execute(
             "select trunkline.log_script($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8::text::jsonb, $9, $10)",

@@ -2,6 +2,7 @@
 
 pub mod attributes;
 pub mod logged;
+pub mod made;
 pub mod needs;
 pub mod record;
 pub mod statements;
@@ -49,6 +50,19 @@ pub(crate) struct Made {
     pub(crate) kind: String,
     pub(crate) schema: String,
     pub(crate) name: String,
+}
+
+/// What a script has made, as JSON for its row.
+pub(crate) fn made_json(made: &[(String, TableName)]) -> String {
+    let made: Vec<Made> = made
+        .iter()
+        .map(|(kind, name)| Made {
+            kind: kind.clone(),
+            schema: name.schema.clone(),
+            name: name.name.clone(),
+        })
+        .collect();
+    serde_json::json!(made).to_string()
 }
 
 impl Script {

@@ -208,14 +208,7 @@ pub async fn is_done_here(client: &impl GenericClient, script: &Script) -> Resul
         )
         .await
         .map_err(Error::database("wait for another consumer's script"))?;
-    client
-        .query_one(
-            "select exists (select from trunkline.script where script_id = $1 and digest = $2 and state = 'done')",
-            &[&script.id, &script.digest],
-        )
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(failed())
+    was_done_here(client, script).await
 }
 
 /// Notes that a consumer's position goes past a script that is not over, in the transaction that moves the position.
@@ -367,24 +360,26 @@ fn open_script(row: &Row) -> Result<OpenScript, Error> {
     })
 }
 
-/// Notes how far a script is that came to a consumer. What is over stays so. Gives whether the row is as said.
+/// Notes how far a script is that came to a consumer, and what it has made here. What is over stays so. Gives whether the
+/// row is as said.
 pub async fn note(
     client: &impl GenericClient,
     (queue, consumer): (&str, &str),
     script: &Script,
     state: State,
-    why: Option<&Why>,
+    (why, made): (Option<&Why>, &[(String, TableName)]),
 ) -> Result<bool, Error> {
+    let made = super::made_json(made);
     let tables = serde_json::to_string(&script.tables)
         .map_err(|error| Error::Unexpected(error.to_string()))?;
     let (error, advice) = (why.map(|why| &why.error), why.map(|why| &why.advice));
     let noted = client
         .execute(
             "insert into trunkline.script as s (script_id, digest, body, state, queue, consumer, tick_id, tables, \
-                 error, advice) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10) \
+                 error, advice, made) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10, $11::text::jsonb) \
              on conflict (consumer, script_id, digest) do update \
-                set state = excluded.state, error = excluded.error, advice = excluded.advice, \
+                set state = excluded.state, error = excluded.error, advice = excluded.advice, made = excluded.made, \
                     changed_at = clock_timestamp() \
               where s.state in ('failed', 'waiting', 'wanted')",
             &[
@@ -398,6 +393,7 @@ pub async fn note(
                 &tables,
                 &error,
                 &advice,
+                &made,
             ],
         )
         .await
@@ -437,7 +433,19 @@ pub async fn list(client: &impl GenericClient, queue: &str) -> Result<Vec<Record
     rows.iter().map(record).collect()
 }
 
-/// All scripts that were executed first at the provider. Source: `trunkline.scripts`.
+/// Whether a script was executed in this database, for whichever consumer, or at first.
+pub async fn was_done_here(client: &impl GenericClient, script: &Script) -> Result<bool, Error> {
+    client
+        .query_one(
+            "select exists (select from trunkline.script where script_id = $1 and digest = $2 and state = 'done')",
+            &[&script.id, &script.digest],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(failed())
+}
+
+/// All scripts that were executed at the provider, also while it followed another one. Source: `trunkline.scripts`.
 pub async fn of_provider(client: &impl GenericClient, queue: &str) -> Result<Vec<Record>, Error> {
     let rows = client
         .query(

@@ -3,6 +3,7 @@
 use tests::{Cluster, Server};
 
 use crate::link::{Chain, DB};
+use crate::set::{Hosts, NAMES, TABLE, command, wait_can};
 
 #[test]
 fn a_script_goes_down_a_chain_once_and_in_order_whether_the_node_in_the_middle_needs_it_or_not() {
@@ -59,4 +60,51 @@ fn a_script_goes_down_a_chain_once_and_in_order_whether_the_node_in_the_middle_n
         chain.nodes[1].psql(DB, "select to_regclass('down.made') is null"),
         "t"
     );
+}
+
+#[test]
+fn a_script_that_adds_what_it_makes_goes_on_after_a_promotion() {
+    let hosts = Hosts::make(&[15; 2], "standby = true\nallow_execute = true", TABLE);
+    hosts.replays[0].run(&["install", "--first"]).ok();
+    for replay in &hosts.replays {
+        replay.run(&["install"]).ok();
+        replay.run(&["start", "-d"]).ok();
+    }
+    hosts.replays[1].run(&["add", "--all", "--wait"]).ok();
+    let sql = "create table public.made (id int primary key); create sequence public.numbers";
+    let path = hosts.scratches[0].file("make", sql);
+    let execute = |node: usize| {
+        let args = ["execute", path.to_str().unwrap(), "--add"];
+        hosts.replays[node].run(&args).ok().stdout
+    };
+    let said = execute(1);
+    assert!(said.contains("make: executed"), "{said}");
+    hosts.replays[1].run(&["wait", "--timeout", "120"]).ok();
+    // What the follower has made is noted there, too: it may be the provider one day.
+    let made = "select consumer <> '' and made @> '[{\"kind\": \"table\", \"schema\": \"public\", \"name\": \"made\"}]' \
+        and jsonb_array_length(made) = 2 from trunkline.script";
+    assert_eq!(hosts.nodes[1].psql(DB, made), "t");
+
+    wait_can(&hosts, 1);
+    command(&hosts, 0)
+        .run(&["switchover", "q1", "--to", NAMES[1]])
+        .ok();
+    hosts.on(1, "insert into made values (1)");
+    hosts.replays[0].wait_level();
+    let said = execute(0);
+    for says in [
+        "make: was executed on the provider already",
+        "make: done on",
+    ] {
+        assert!(said.contains(says), "{says}: {said}");
+    }
+    hosts.replays[0].wait_level();
+    assert_eq!(hosts.nodes[0].psql(DB, "select count(*) from made"), "1");
+    let listed = hosts.replays[0]
+        .run(&["execute", "--list", "--json"])
+        .ok()
+        .stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed[0]["at"], "provider", "{listed}");
+    assert_eq!(listed[0]["state"], "done", "{listed}");
 }

@@ -66,6 +66,11 @@ pub(super) async fn wait(
                         exit = Exit::Part;
                         break;
                     }
+                    // It has come to another consumer, or was executed here first, before this database followed another.
+                    None if record::was_done_here(&*opened.session, script).await? => {
+                        job.say(&format!("{}: done on {}", script.id, label(one)))?;
+                        break;
+                    }
                     Some(_) | None => {}
                 }
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline) {

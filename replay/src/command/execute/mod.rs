@@ -12,19 +12,19 @@ mod after;
 mod answer;
 
 use std::{
-    collections::HashSet,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use admin::exit::{Exit, Failure};
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use sql::{
     connect::{SETUP, Session},
     name::TableName,
     script::{
         LONGEST, Script, digest,
         logged::{self, Logged},
+        made::Relations,
         record,
         statements::{self, Statement},
     },
@@ -259,10 +259,10 @@ async fn in_transaction(
     .await?;
     let begun = logged::begin(&**provider, job.queue(), &script.id, &script.digest).await;
     let after = begun.map_err(failed("could not begin".into()))?;
-    let before = if args.add {
-        relations(provider, &[]).await?
-    } else {
-        Vec::new()
+    let made = || "could not read the provider's tables";
+    let before = match args.add {
+        true => Relations::read(&**provider).await.with_context(made)?,
+        false => Relations::default(),
     };
     if !args.subscribers_only {
         for statement in &read.statements {
@@ -272,13 +272,10 @@ async fn in_transaction(
         say("reset session authorization; reset role; reset all").await?;
         say(SETUP).await?;
     }
-    let oids: Vec<u32> = before.iter().map(|one| one.oid).collect();
-    let made = if args.add {
-        relations(provider, &oids).await?
-    } else {
-        Vec::new()
+    let made = match args.add {
+        true => before.made_since(&**provider).await.with_context(made)?,
+        false => Vec::new(),
     };
-    let made: Vec<(String, TableName)> = made.into_iter().map(|one| (one.kind, one.name)).collect();
     let tables = logged::touched(&**provider, job.queue()).await?;
     let tick = match args.provider_only {
         true => None,
@@ -356,43 +353,4 @@ fn not_executed(id: &str, doing: String, error: tokio_postgres::Error) -> Failur
         Some(hint) => failure.with_hint(hint),
         None => failure,
     }
-}
-
-/// A table or sequence of the provider.
-struct Relation {
-    oid: u32,
-    kind: String,
-    name: TableName,
-}
-
-/// The tables and sequences of users, without those with these oids, and without partitions.
-async fn relations(provider: &Session, without: &[u32]) -> Result<Vec<Relation>, Failure> {
-    let known: HashSet<u32> = without.iter().copied().collect();
-    let read = async || -> Result<Vec<Relation>, tokio_postgres::Error> {
-        let rows = provider
-            .query(
-                "select c.oid, case c.relkind when 'S' then 'sequence' else 'table' end, n.nspname, c.relname \
-                   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-                  where c.relkind in ('r', 'p', 'S') and not c.relispartition and c.relpersistence = 'p' \
-                    and n.nspname not in ('pg_catalog', 'information_schema', 'pgq', 'trunkline') \
-                  order by n.nspname, c.relname",
-                &[],
-            )
-            .await?;
-        let mut found = Vec::new();
-        for row in rows {
-            let oid: u32 = row.try_get(0)?;
-            if !known.contains(&oid) {
-                let name =
-                    TableName::new(row.try_get::<_, String>(2)?, row.try_get::<_, String>(3)?);
-                let kind = row.try_get(1)?;
-                found.push(Relation { oid, kind, name });
-            }
-        }
-        Ok(found)
-    };
-    Ok(read()
-        .await
-        .map_err(|error| anyhow!(error))
-        .context("could not read the provider's tables")?)
 }

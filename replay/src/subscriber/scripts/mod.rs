@@ -101,7 +101,7 @@ pub(super) async fn at(
     let standing = Standing::read(&session, &sub.consumer, header.from.epoch).await?;
     if !sub.allow_execute && !standing.touches_own(script) {
         let lacks = "allow_execute is false, and it touches no table of the job";
-        tx.note_script(&sub.settings.queue, script, State::Ignored)
+        tx.note_script(&sub.settings.queue, script, (State::Ignored, &[]))
             .await?;
         info!(consumer = %sub.consumer, script = %script.id, %lacks, "script is not for this subscriber");
         return Ok(Met::GoOn);
@@ -243,7 +243,7 @@ async fn try_to_run(
     let queue = &sub.settings.queue;
     let (consumer, id) = (&sub.consumer, &script.id);
     if tx.script_is_done_here(script).await? {
-        tx.note_script(queue, script, State::Done).await?;
+        tx.note_script(queue, script, (State::Done, &[])).await?;
         info!(%consumer, script = %id, "script was executed for another job");
         return Ok(Met::GoOn);
     }
@@ -266,11 +266,11 @@ async fn try_to_run(
             tx.pass_script_on(queue, script, (*mark, tick(session, queue).await?))
                 .await?;
         }
-        tx.note_script(queue, script, State::Ignored).await?;
+        tx.note_script(queue, script, (State::Ignored, &[])).await?;
         info!(%consumer, script = %id, %lacks, "script is not for this subscriber");
         return Ok(Met::GoOn);
     }
-    tx.execute(script).await?;
+    let made = tx.execute(script).await?;
     for (queue, mark) in &further {
         // A tick with the script's locks held: whoever follows this node stands there before the script.
         let Some(tick) = tick(session, queue).await? else {
@@ -287,7 +287,7 @@ async fn try_to_run(
         tx.pass_script_on(queue, script, (*mark, Some(tick)))
             .await?;
     }
-    tx.note_script(queue, script, State::Done).await?;
+    tx.note_script(queue, script, (State::Done, &made)).await?;
     info!(%consumer, script = %id, "script executed");
     Ok(Met::Executed)
 }
@@ -312,7 +312,7 @@ pub(super) async fn note(
 ) -> Result<(), Trouble> {
     let session = sub.subscriber_session(Purpose::Parking).await?;
     let of = (sub.settings.queue.as_str(), sub.consumer.as_str());
-    record::note(&*session, of, script, state, Some(why)).await?;
+    record::note(&*session, of, script, state, (Some(why), &[])).await?;
     let (consumer, id, Why { error, advice }) = (&sub.consumer, &script.id, why);
     if state == State::Failed || !sub.allow_execute {
         error!(%consumer, script = %id, %error, %advice, "script is not executed");
