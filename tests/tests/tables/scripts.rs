@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use tests::{Cluster, Output, Replication, Server, Session, wait_until};
+use tests::{Cluster, Daemons, Node, Output, Replication, Server, Session, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -510,4 +510,49 @@ fn dd10_kills_of_the_command_the_daemon_and_both_servers_neither_lose_nor_repeat
     assert_eq!(replication.on_subscriber(rows), all);
     let done = "select count(*) from trunkline.script where state = 'done'";
     assert_eq!(replication.on_subscriber(done), rounds.to_string());
+}
+
+#[test]
+fn two_jobs_of_one_database_execute_a_script_once_and_one_goes_on_without_the_other() {
+    let r = replicating("create table t (id int primary key)");
+    r.everywhere("create table u (id int primary key); create table mine (n int)");
+    let config = std::fs::read_to_string(&r.replay.config).unwrap();
+    let config = config.replace("replay1", "replay2");
+    let config = r.scratch.file("etc/replay2.toml", &config);
+    let second = Node::new("replay", &r.scratch, &config, "replay2");
+    let _daemons = Daemons(vec![second.clone()]);
+    second.run(&["install"]).ok();
+    second.run(&["start", "-d"]).ok();
+    second.run(&["add", "u", "--wait"]).ok();
+    let write = |round: u32| {
+        let sql = format!(
+            "insert into public.mine values ({round}); alter table public.t add c{round} int default {round}; \
+             alter table public.u add c{round} int"
+        );
+        execute(&r, &round.to_string(), &sql, &["--wait", "60"]).ok();
+        r.on_provider(&format!(
+            "insert into t (id) values ({round}); insert into u values ({round})"
+        ));
+    };
+    for round in 1..=3 {
+        write(round);
+    }
+    r.sync();
+    second.wait_level();
+    let done = "select string_agg(script_id, ' ' order by number) from trunkline.script \
+        where state = 'done' and consumer = ";
+    for consumer in ["'replay1'", "'replay2'"] {
+        assert_eq!(r.on_subscriber(&format!("{done}{consumer}")), "1 2 3");
+    }
+    let once = "select string_agg(n::text, ' ' order by n) from mine";
+    assert_eq!(r.on_subscriber(once), "1 2 3");
+    // The second one goes, and takes no script with it that the first one needs.
+    second.run(&["stop"]).ok();
+    second.run(&["uninstall"]).ok();
+    write(4);
+    r.sync();
+    assert_eq!(r.on_subscriber(once), "1 2 3 4");
+    assert_eq!(r.on_subscriber(&format!("{done}'replay1'")), "1 2 3 4");
+    assert_eq!(r.on_subscriber("select count(*) from u"), "3");
+    r.assert_clean(&[]);
 }
