@@ -276,8 +276,8 @@ const EXTENSIONS: &str =
 const AVAILABLE: &str =
     "select coalesce(json_agg(e.name order by e.name), '[]')::text from pg_available_extensions e";
 
-/// Of the kinds that objects of ours have, those of users are asked for; that finds roles, too, which the server does not
-/// list: its first superuser. Of all other kinds the server's own list of what depends on a role is asked. Event
+/// Of the kinds that objects of ours have, those of users are asked for; that finds roles, too, which the server does
+/// not list: its first superuser. Of all other kinds the server's own list of what depends on a role is asked. Event
 /// triggers, publications and subscriptions are not carried over.
 fn roles_used() -> String {
     format!(

@@ -1,5 +1,5 @@
-//! A transaction beside the batch loop: a repair of rows without a key, which says how many more or fewer of a row a table
-//! must have. Such a number stays right whatever the loop applies before or after it.
+//! A transaction beside the batch loop: a repair of rows without a key, which says how many more or fewer of a row a
+//! table must have. Such a number stays right whatever the loop applies before or after it.
 
 use std::sync::Arc;
 

@@ -133,7 +133,7 @@ impl ApplyTx<'_> {
         set.map_err(Trouble::database("could not set the session for a script"))
     }
 
-    /// Notes that a script is over, in the transaction that has executed it, and has made something; or has found that it
+    /// Notes that a script is over, and what it has made, in the transaction that has executed it, or has found that it
     /// is not for this database.
     pub(crate) async fn note_script(
         &self,

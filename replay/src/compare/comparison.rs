@@ -362,7 +362,8 @@ impl<'a> Comparison<'a> {
         judge::look(&lines, keys, self.has_key()).map_err(unreadable)
     }
 
-    /// The counts of rows without a key: on the subscriber, with where it stands, then on the provider, with the snapshot.
+    /// The counts of rows without a key: on the subscriber, with where it stands, then on the provider, with the
+    /// snapshot.
     pub(super) async fn counts(
         &self,
         hashes: &[&str],

@@ -8,8 +8,8 @@
 //!    changed all the time and followed (`judge`).
 //!
 //! No snapshot and no lock is held from one question to the next, so a comparison that ends at any time leaves nothing
-//! behind. It can go on after the key that it has told last. `since` takes the place of step 1: it names the rows that were
-//! changed after a time.
+//! behind. It can go on after the key that it has told last. `since` takes the place of step 1: it names the rows that
+//! were changed after a time.
 
 mod comparison;
 mod found;

@@ -1,8 +1,8 @@
 //! Which rows of a table were changed after a tick, as the events of the provider's queue say it: a large table is
 //! compared in the time that its changes need.
 //!
-//! The obvious way is the `xmin` of the provider's rows. It takes a reading of the whole table, and says nothing of rows
-//! that were deleted. What capture has not seen is in no event, and is not found here.
+//! The obvious way is the `xmin` of the provider's rows. It takes a reading of the whole table, and says nothing of
+//! rows that were deleted. What capture has not seen is in no event, and is not found here.
 
 use std::collections::HashSet;
 

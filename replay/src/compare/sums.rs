@@ -1,5 +1,5 @@
-//! Rows without a key are counted. What the subscriber lacks of a row, or has too many, is exact: the provider's count in
-//! a snapshot, less the subscriber's at its tick, less what the events between that tick and the snapshot add.
+//! Rows without a key are counted. What the subscriber lacks of a row, or has too many, is exact: the provider's count
+//! in a snapshot, less the subscriber's at its tick, less what the events between that tick and the snapshot add.
 
 use std::collections::{HashMap, HashSet};
 

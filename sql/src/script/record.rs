@@ -360,8 +360,8 @@ fn open_script(row: &Row) -> Result<OpenScript, Error> {
     })
 }
 
-/// Notes how far a script is that came to a consumer, and what it has made here. What is over stays so. Gives whether the
-/// row is as said.
+/// Notes how far a script is that came to a consumer, and what it has made here. What is over stays so. Gives whether
+/// the row is as said.
 pub async fn note(
     client: &impl GenericClient,
     (queue, consumer): (&str, &str),

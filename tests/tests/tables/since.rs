@@ -1,5 +1,5 @@
-//! `replay compare` of large tables: the rows that were changed since a time, and a comparison that goes on after it was
-//! killed.
+//! `replay compare` of large tables: the rows that were changed since a time, and a comparison that goes on after
+//! it was killed.
 
 use std::{fs, thread, time::Duration};
 

@@ -34,7 +34,7 @@ pub(crate) struct WhatArgs {
     /// Compare about so many percent of the rows, chosen at random
     #[arg(long, value_name = "PERCENT", conflicts_with = "after")]
     sample: Option<f64>,
-    /// Compare the rows that were changed after this time, as 2026-11-28T02:00:00Z: only the queue's events are read for it
+    /// Compare the rows that were changed after this time, as 2026-11-28T02:00:00Z; the queue's events name them
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with_all = ["sample", "after"])]
     pub(super) since: Option<Time>,
     /// Begin after this key, where an earlier comparison of the table has ended

@@ -66,7 +66,7 @@ pub(super) async fn wait(
                         exit = Exit::Part;
                         break;
                     }
-                    // It has come to another consumer, or was executed here first, before this database followed another.
+                    // It has come to another consumer, or was executed here first, when this was the provider.
                     None if record::was_done_here(&*opened.session, script).await? => {
                         job.say(&format!("{}: done on {}", script.id, label(one)))?;
                         break;

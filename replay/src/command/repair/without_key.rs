@@ -1,6 +1,6 @@
-//! Rows without a key are repaired by numbers: how many more or fewer of each the subscriber must have. A number is exact
-//! (`compare`), and whatever the batch loop applies meanwhile changes both sides alike. So the command writes them itself,
-//! in one transaction, for which it has the table alone: a kill leaves all of it or nothing.
+//! Rows without a key are repaired by numbers: how many more or fewer of each the subscriber must have. A number is
+//! exact (`compare`), and whatever the batch loop applies meanwhile changes both sides alike. So the command writes
+//! them itself, in one transaction, for which it has the table alone: a kill leaves all of it or nothing.
 
 use std::{
     collections::BTreeMap,
