@@ -278,13 +278,13 @@ const AVAILABLE: &str =
 
 /// Of the kinds that objects of ours have, those of users are asked for; that finds roles, too, which the server does
 /// not list: its first superuser. Of all other kinds the server's own list of what depends on a role is asked. Event
-/// triggers, publications and subscriptions are not carried over.
+/// triggers, publications and subscriptions are not carried over, and extensions are made anew, whoever owned them.
 fn roles_used() -> String {
     format!(
         "select coalesce(json_agg(x.role), '[]')::text from (select distinct \
          pg_get_userbyid(u.role)::text as role from ( \
          select c.relowner as role from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-            where {0} and c.relpersistence <> 't' and c.relkind in ('r', 'p', 'f', 'm', 'v', 'S') \
+            where {0} and {1} and c.relpersistence <> 't' and c.relkind in ('r', 'p', 'f', 'm', 'v', 'S') \
          union select a.grantee from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) a \
             where {0} \
          union select n.nspowner from pg_namespace n where {0} \
@@ -298,18 +298,23 @@ fn roles_used() -> String {
          union select a.grantee from pg_default_acl d left join pg_namespace n on n.oid = d.defaclnamespace, \
             aclexplode(d.defaclacl) a where n.oid is null or {0} \
          union select t.typowner from pg_type t join pg_namespace n on n.oid = t.typnamespace \
-            where {0} and t.typrelid = 0 and t.typelem = 0 \
+            where {0} and {2} and t.typrelid = 0 and t.typelem = 0 \
          union select a.grantee from pg_type t join pg_namespace n on n.oid = t.typnamespace, aclexplode(t.typacl) a \
             where {0} \
-         union select p.proowner from pg_proc p join pg_namespace n on n.oid = p.pronamespace where {0} \
+         union select p.proowner from pg_proc p join pg_namespace n on n.oid = p.pronamespace where {0} and {3} \
          union select a.grantee from pg_proc p join pg_namespace n on n.oid = p.pronamespace, aclexplode(p.proacl) a \
             where {0} \
          union select d.refobjid from pg_shdepend d join pg_database b on b.oid = d.dbid \
             where b.datname = current_database() and d.refclassid = 'pg_authid'::regclass \
             and d.classid not in ('pg_class'::regclass, 'pg_namespace'::regclass, 'pg_policy'::regclass, \
                 'pg_default_acl'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass, 'pg_event_trigger'::regclass, \
-                'pg_publication'::regclass, 'pg_subscription'::regclass)) u where u.role <> 0 order by 1) x",
-        OURS_OR_THE_SERVERS
+                'pg_publication'::regclass, 'pg_subscription'::regclass, 'pg_extension'::regclass) \
+            and not exists (select from pg_depend e where e.classid = d.classid and e.objid = d.objid \
+                and e.deptype = 'e')) u where u.role <> 0 order by 1) x",
+        OURS_OR_THE_SERVERS,
+        of_none("pg_class", "c.oid"),
+        of_none("pg_type", "t.oid"),
+        of_none("pg_proc", "p.oid")
     )
 }
 
