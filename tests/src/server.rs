@@ -101,6 +101,17 @@ impl Server {
         (server, copy.join("share/postgresql/extension"))
     }
 
+    /// A library that came with a fetched server.
+    ///
+    /// # Panics
+    ///
+    /// For Debian's server, whose libraries are the system's.
+    #[must_use]
+    pub fn library(&self, name: &str) -> PathBuf {
+        assert!(self.bin.ends_with("native/bin"), "not a fetched server");
+        self.bin.with_file_name("lib").join(name)
+    }
+
     /// All major versions of the table, oldest first.
     pub fn majors() -> impl Iterator<Item = u32> {
         PINNED.iter().map(|(major, _)| *major)

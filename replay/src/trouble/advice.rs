@@ -42,7 +42,9 @@ pub(super) fn advice(error: &Error) -> String {
         SqlState::OUT_OF_MEMORY => {
             "raise max_locks_per_transaction, or give the server more memory"
         }
-        SqlState::TOO_MANY_CONNECTIONS => "raise max_connections, or end idle sessions",
+        SqlState::TOO_MANY_CONNECTIONS => {
+            "raise max_connections or CONNECTION LIMIT, or end idle sessions"
+        }
         _ => "end the cause; it is tried again by itself",
     }
     .into()

@@ -122,7 +122,9 @@ fn server_hint(error: &tokio_postgres::Error) -> Option<&'static str> {
                 "check user and password (PGPASSFILE or ~/.pgpass, mode 0600) and the server's pg_hba.conf",
             ),
             SqlState::INVALID_CATALOG_NAME => Some("check dbname"),
-            SqlState::TOO_MANY_CONNECTIONS => Some("raise max_connections or end idle sessions"),
+            SqlState::TOO_MANY_CONNECTIONS => {
+                Some("raise max_connections or CONNECTION LIMIT, or end idle sessions")
+            }
             _ => None,
         };
     }

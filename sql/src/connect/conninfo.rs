@@ -42,6 +42,14 @@ pub enum ConninfoError {
         /// What to do instead.
         instead: &'static str,
     },
+    /// A variable of the environment that stands for such a keyword.
+    #[error("environment: {variable} is not supported ({instead})")]
+    UnsupportedVariable {
+        /// The variable.
+        variable: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
     /// A value outside of what the keyword allows.
     #[error("connection string: {keyword} must be {allowed}")]
     Value {
@@ -74,22 +82,33 @@ pub(crate) fn read(text: &str, env: Env<'_>) -> Result<Words, ConninfoError> {
             problem,
         };
         for (keyword, value) in service::lookup(&name, env).map_err(wrong)? {
-            let keyword = known(&keyword).map_err(|error| wrong(error.to_string()))?;
-            if let Some(keyword) = keyword {
-                words.entry(keyword).or_insert(value);
-            }
-        }
-    }
-    for (keyword, variable, support) in KEYWORDS {
-        if let (Some(variable), Support::Used) = (variable, support)
-            && let Some(value) = env(variable)
-        {
+            let (keyword, value) = translated(keyword, value);
+            let keyword = known(&keyword, &value).map_err(|error| wrong(error.to_string()))?;
             words.entry(keyword).or_insert(value);
         }
     }
-    if env("PGREQUIRESSL").as_deref() == Some("1") {
+    for (keyword, variable, support) in KEYWORDS {
+        let Some((variable, value)) = variable.and_then(|name| Some((name, env(name)?))) else {
+            continue;
+        };
+        if words.contains_key(keyword) {
+            continue;
+        }
+        // What a variable asks for is not left out in silence: it may be that the server must prove itself.
+        if let Some(instead) = support.refuses(&value) {
+            return Err(ConninfoError::UnsupportedVariable { variable, instead });
+        }
+        words.insert(keyword, value);
+    }
+    if env("PGREQUIRESSL").is_some_and(|value| value.starts_with('1')) {
         words.entry("sslmode").or_insert_with(|| "require".into());
     }
+    // The others have kept the environment from being asked, and have no effect.
+    words.retain(|name, _| {
+        KEYWORDS
+            .iter()
+            .any(|(known, _, support)| known == name && matches!(support, Support::Used))
+    });
     Ok(words)
 }
 
@@ -110,11 +129,11 @@ fn parse(text: &str) -> Result<Words, ConninfoError> {
     let mut words = Words::new();
     let mut previous = String::new();
     for (keyword, value) in pairs {
-        match known(&keyword) {
-            Ok(Some(keyword)) => {
+        let (keyword, value) = translated(keyword, value);
+        match known(&keyword, &value) {
+            Ok(keyword) => {
                 words.insert(keyword, value);
             }
-            Ok(None) => {}
             Err(ConninfoError::UnknownKeyword { .. }) if previous == "password" => {
                 return Err(ConninfoError::UnquotedPassword);
             }
@@ -125,18 +144,29 @@ fn parse(text: &str) -> Result<Words, ConninfoError> {
     Ok(words)
 }
 
-/// The keyword as `KEYWORDS` has it; None: the keyword is accepted without effect.
-fn known(keyword: &str) -> Result<Option<&'static str>, ConninfoError> {
-    match KEYWORDS.iter().find(|(name, ..)| *name == keyword) {
-        Some((name, _, Support::Used)) => Ok(Some(name)),
-        Some((_, _, Support::Ignored)) => Ok(None),
-        Some((name, _, Support::Refused(instead))) => Err(ConninfoError::Unsupported {
-            keyword: name,
-            instead,
-        }),
-        None => Err(ConninfoError::UnknownKeyword {
+/// `requiressl`, which is older than sslmode, as libpq translates it.
+fn translated(keyword: String, value: String) -> (String, String) {
+    if keyword != "requiressl" {
+        return (keyword, value);
+    }
+    let mode = if value.starts_with('1') {
+        "require"
+    } else {
+        "prefer"
+    };
+    ("sslmode".to_owned(), mode.to_owned())
+}
+
+/// The keyword as `KEYWORDS` has it, if it and its value are accepted.
+fn known(keyword: &str, value: &str) -> Result<&'static str, ConninfoError> {
+    let Some((keyword, _, support)) = KEYWORDS.iter().find(|(name, ..)| *name == keyword) else {
+        return Err(ConninfoError::UnknownKeyword {
             keyword: keyword.to_owned(),
-        }),
+        });
+    };
+    match support.refuses(value) {
+        None => Ok(keyword),
+        Some(instead) => Err(ConninfoError::Unsupported { keyword, instead }),
     }
 }
 
@@ -144,7 +174,7 @@ fn known(keyword: &str) -> Result<Option<&'static str>, ConninfoError> {
 fn did_you_mean(keyword: &str) -> String {
     let near = KEYWORDS
         .iter()
-        .filter(|(.., support)| !matches!(support, Support::Refused(_)))
+        .filter(|(.., support)| matches!(support, Support::Used | Support::Ignored))
         .map(|(name, ..)| (strsim::levenshtein(keyword, name), name))
         .min();
     match near {
@@ -361,6 +391,58 @@ mod tests {
         );
         let error = parse("sslpassword=x").unwrap_err().to_string();
         assert!(error.contains("not supported"), "{error}");
+    }
+
+    #[test]
+    fn se_17_what_is_refused_is_refused_in_string_service_and_environment_alike() {
+        let asks = |support: &Support| match support {
+            Support::Used | Support::Ignored => None,
+            Support::Refused(instead) => Some((&[][..], *instead)),
+            Support::RefusedBut(values, instead) => Some((*values, *instead)),
+        };
+        let mut refused = 0;
+        for (keyword, variable, support) in KEYWORDS {
+            let Some((harmless, instead)) = asks(support) else {
+                continue;
+            };
+            refused += 1;
+            let error = read(&format!("{keyword}=asked"), &|_| None).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("connection string: {keyword} is not supported ({instead})")
+            );
+            for value in harmless.iter().chain(&[""]) {
+                let words = read(&format!("{keyword}='{value}'"), &|_| None).unwrap();
+                assert_eq!(words, Words::new(), "{keyword}={value}");
+            }
+            if let Some(variable) = variable {
+                let env = |name: &str| (name == *variable).then(|| "asked".to_owned());
+                let error = read("host=h", &env).unwrap_err().to_string();
+                assert!(
+                    error.contains(variable) && error.contains(instead),
+                    "{error}"
+                );
+                let empty = |name: &str| (name == *variable).then(String::new);
+                assert_eq!(read("", &empty).unwrap(), Words::new(), "{variable}");
+                // The string decides before the environment.
+                for value in harmless.iter() {
+                    assert_eq!(
+                        read(&format!("{keyword}={value}"), &env).unwrap(),
+                        Words::new()
+                    );
+                }
+            }
+        }
+        assert!(refused > 10, "{refused}");
+    }
+
+    #[test]
+    fn requiressl_is_an_older_sslmode() {
+        assert_eq!(words("requiressl=1"), [pair("sslmode", "require")]);
+        assert_eq!(words("requiressl=0"), [pair("sslmode", "prefer")]);
+        let env = |name: &str| (name == "PGREQUIRESSL").then(|| "1".to_owned());
+        assert_eq!(read("", &env).unwrap()["sslmode"], "require");
+        assert_eq!(read("sslmode=allow", &env).unwrap()["sslmode"], "allow");
     }
 
     #[test]

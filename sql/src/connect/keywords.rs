@@ -3,7 +3,7 @@
 /// Reads an environment variable; tests give their own.
 pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// What libpq does with a keyword, and what we do.
+/// What becomes of a keyword.
 pub(crate) enum Support {
     /// Used.
     Used,
@@ -11,12 +11,35 @@ pub(crate) enum Support {
     Ignored,
     /// Refused, with what to do instead.
     Refused(&'static str),
+    /// The same, but for these values, which ask for what is done anyway.
+    RefusedBut(&'static [&'static str], &'static str),
 }
+
+impl Support {
+    /// What to do instead of giving this value; None: it is accepted. An empty value is one that is not given, as in
+    /// libpq.
+    pub(crate) fn refuses(&self, value: &str) -> Option<&'static str> {
+        match self {
+            Support::Used | Support::Ignored => None,
+            Support::Refused(instead) => (!value.is_empty()).then_some(instead),
+            Support::RefusedBut(values, instead) => {
+                (!value.is_empty() && !values.contains(&value)).then_some(instead)
+            }
+        }
+    }
+}
+
+/// The keywords of libpq 18 that log in by a token of OAuth.
+const OAUTH: Support = Support::Refused("OAuth is not built in: use a password or a certificate");
+
+/// The keywords of libpq 18 that stand for a password.
+const SCRAM_KEY: Support = Support::Refused("give the password, or a password file");
 
 /// Every keyword of libpq 10 to 18, the environment variable that stands in for it, and what
 /// becomes of it here.
 pub(crate) const KEYWORDS: &[(&str, Option<&str>, Support)] = &[
     ("application_name", Some("PGAPPNAME"), Support::Ignored),
+    ("authtype", Some("PGAUTHTYPE"), Support::Ignored),
     ("channel_binding", Some("PGCHANNELBINDING"), Support::Used),
     (
         "client_encoding",
@@ -29,7 +52,10 @@ pub(crate) const KEYWORDS: &[(&str, Option<&str>, Support)] = &[
     (
         "gssdelegation",
         Some("PGGSSDELEGATION"),
-        Support::Refused("GSSAPI is not built in"),
+        Support::RefusedBut(
+            &["0"],
+            "GSSAPI is not built in: use a password or a certificate",
+        ),
     ),
     ("gssencmode", Some("PGGSSENCMODE"), Support::Used),
     ("gsslib", Some("PGGSSLIB"), Support::Ignored),
@@ -43,7 +69,10 @@ pub(crate) const KEYWORDS: &[(&str, Option<&str>, Support)] = &[
     (
         "load_balance_hosts",
         Some("PGLOADBALANCEHOSTS"),
-        Support::Refused("hosts are tried in the order given"),
+        Support::RefusedBut(
+            &["disable"],
+            "hosts are tried in the order given: leave it out",
+        ),
     ),
     (
         "max_protocol_version",
@@ -53,8 +82,15 @@ pub(crate) const KEYWORDS: &[(&str, Option<&str>, Support)] = &[
     (
         "min_protocol_version",
         Some("PGMINPROTOCOLVERSION"),
-        Support::Ignored,
+        Support::RefusedBut(
+            &["3.0"],
+            "protocol 3.0 is spoken, with every server: leave it out",
+        ),
     ),
+    ("oauth_client_id", None, OAUTH),
+    ("oauth_client_secret", None, OAUTH),
+    ("oauth_issuer", None, OAUTH),
+    ("oauth_scope", None, OAUTH),
     ("options", Some("PGOPTIONS"), Support::Used),
     ("passfile", Some("PGPASSFILE"), Support::Used),
     ("password", Some("PGPASSWORD"), Support::Used),
@@ -62,7 +98,10 @@ pub(crate) const KEYWORDS: &[(&str, Option<&str>, Support)] = &[
     (
         "replication",
         None,
-        Support::Refused("no replication protocol is used"),
+        Support::RefusedBut(
+            &["false", "off", "no", "0"],
+            "no replication protocol is used: leave it out",
+        ),
     ),
     (
         "require_auth",
@@ -74,20 +113,14 @@ pub(crate) const KEYWORDS: &[(&str, Option<&str>, Support)] = &[
         Some("PGREQUIREPEER"),
         Support::Refused("use a socket directory that only the server's owner can write"),
     ),
+    ("scram_client_key", None, SCRAM_KEY),
+    ("scram_server_key", None, SCRAM_KEY),
     ("service", Some("PGSERVICE"), Support::Used),
     ("sslcert", Some("PGSSLCERT"), Support::Used),
-    (
-        "sslcertmode",
-        Some("PGSSLCERTMODE"),
-        Support::Refused("give sslcert, or leave it out"),
-    ),
+    ("sslcertmode", Some("PGSSLCERTMODE"), Support::Used),
     ("sslcompression", Some("PGSSLCOMPRESSION"), Support::Ignored),
     ("sslcrl", Some("PGSSLCRL"), Support::Used),
-    (
-        "sslcrldir",
-        Some("PGSSLCRLDIR"),
-        Support::Refused("put the lists into one file and use sslcrl"),
-    ),
+    ("sslcrldir", Some("PGSSLCRLDIR"), Support::Used),
     ("sslkey", Some("PGSSLKEY"), Support::Used),
     (
         "sslkeylogfile",
@@ -119,5 +152,6 @@ pub(crate) const KEYWORDS: &[(&str, Option<&str>, Support)] = &[
         Support::Used,
     ),
     ("tcp_user_timeout", None, Support::Used),
+    ("tty", Some("PGTTY"), Support::Ignored),
     ("user", Some("PGUSER"), Support::Used),
 ];

@@ -175,12 +175,27 @@ impl ConnectInfo {
 
     /// Opens a connection and sets it up; the caller decides how it is driven.
     pub(crate) async fn open(&self, name: &ApplicationName) -> Result<Wire, ConnectError> {
+        if self.0.target == SessionAttrs::PreferStandby {
+            if let Ok(wire) = self.open_one(name, SessionAttrs::Standby).await {
+                return Ok(wire);
+            }
+            return self.open_one(name, SessionAttrs::Any).await;
+        }
+        self.open_one(name, self.0.target).await
+    }
+
+    /// Opens a connection to the first host that is of this kind.
+    async fn open_one(
+        &self,
+        name: &ApplicationName,
+        target: SessionAttrs,
+    ) -> Result<Wire, ConnectError> {
         let mut causes = Vec::new();
         for endpoint in &self.0.endpoints {
             for place in places(endpoint, self.0.connect_timeout).await {
                 let attempt = match &place.problem {
                     Some(problem) => Err(Cause::Resolve(problem.to_string())),
-                    None => self.try_place(&place, name).await,
+                    None => self.try_place(&place, name, target).await,
                 };
                 match attempt {
                     Ok(wire) => return Ok(wire),
@@ -195,7 +210,12 @@ impl ConnectInfo {
     }
 
     /// Tries one address, with the falls back from and to TLS that the sslmode allows.
-    async fn try_place(&self, place: &HostAddress, name: &ApplicationName) -> Result<Wire, Cause> {
+    async fn try_place(
+        &self,
+        place: &HostAddress,
+        name: &ApplicationName,
+        target: SessionAttrs,
+    ) -> Result<Wire, Cause> {
         let plan: &[Channel] = match (place.is_socket(), self.0.tls.mode) {
             // libpq ignores sslmode on sockets.
             (true, _) | (false, SslMode::Disable) => &[Channel::Plain],
@@ -213,7 +233,7 @@ impl ConnectInfo {
             let config = self.driver_config(place, *channel, name);
             let opening = async {
                 let wire = session::open(&config, &connector, *channel).await?;
-                check_target(&wire, self.0.target).await?;
+                check_target(&wire, target).await?;
                 Ok(wire)
             };
             let opened = match self.0.connect_timeout {
@@ -429,7 +449,8 @@ async fn check_target(wire: &Wire, target: SessionAttrs) -> Result<(), Cause> {
         SessionAttrs::ReadWrite
         | SessionAttrs::ReadOnly
         | SessionAttrs::Primary
-        | SessionAttrs::Standby => Ok(()),
+        | SessionAttrs::Standby
+        | SessionAttrs::PreferStandby => Ok(()),
     }
 }
 

@@ -69,7 +69,11 @@ pub(crate) enum Roots {
 pub(crate) struct TlsSettings {
     pub(crate) mode: SslMode,
     pub(crate) roots: Roots,
+    /// Revocation lists: a file, and a directory of files.
     pub(crate) crl: Option<PathBuf>,
+    pub(crate) crl_dir: Option<PathBuf>,
+    /// Whether a client certificate is sent if there is one (`sslcertmode`).
+    pub(crate) send_cert: bool,
     /// Client certificate and key, given by name.
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
@@ -98,6 +102,8 @@ pub(crate) enum SessionAttrs {
     ReadOnly,
     Primary,
     Standby,
+    /// A standby if one of the hosts is one that answers, else any of them.
+    PreferStandby,
 }
 
 /// `channel_binding`.
@@ -318,10 +324,11 @@ fn target(words: &Reader<'_>) -> Result<SessionAttrs, ConninfoError> {
         Some("read-only") => SessionAttrs::ReadOnly,
         Some("primary") => SessionAttrs::Primary,
         Some("standby") => SessionAttrs::Standby,
+        Some("prefer-standby") => SessionAttrs::PreferStandby,
         Some(_) => {
             return Err(value(
                 "target_session_attrs",
-                "any, read-write, read-only, primary or standby",
+                "any, read-write, read-only, primary, standby or prefer-standby",
             ));
         }
     })
@@ -373,6 +380,13 @@ fn tls(words: &Reader<'_>, env: Env<'_>) -> Result<TlsSettings, ConninfoError> {
         mode,
         roots,
         crl: words.text("sslcrl").map(PathBuf::from),
+        crl_dir: words.text("sslcrldir").map(PathBuf::from),
+        send_cert: match words.text("sslcertmode") {
+            None | Some("allow") => true,
+            Some("disable") => false,
+            // Whether a server asked for the certificate that it was given is not told by the driver.
+            Some(_) => return Err(value("sslcertmode", "disable or allow")),
+        },
         cert: words.text("sslcert").map(PathBuf::from),
         key: words.text("sslkey").map(PathBuf::from),
         sni: words.text("sslsni") != Some("0"),

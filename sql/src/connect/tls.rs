@@ -70,10 +70,14 @@ impl TlsError {
 /// Largest file of certificates or keys that is read: the authorities of a whole system take a quarter of a megabyte.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
+/// Most revocation lists in a directory: one for each authority of a chain, and some that nobody took away.
+const MAX_LISTS: usize = 1000;
+
 /// What an operator can do about a handshake that failed.
 pub(crate) fn handshake_hint(error: &rustls::Error) -> Option<&'static str> {
     use rustls::CertificateError::{
-        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
+        Expired, ExpiredContext, ExpiredRevocationList, ExpiredRevocationListContext,
+        NotValidForName, NotValidForNameContext, Revoked, UnknownIssuer, UnknownRevocationStatus,
     };
     let rustls::Error::InvalidCertificate(problem) = error else {
         return None;
@@ -82,6 +86,15 @@ pub(crate) fn handshake_hint(error: &rustls::Error) -> Option<&'static str> {
         Some("renew the server's certificate")
     } else if matches!(problem, NotValidForName | NotValidForNameContext { .. }) {
         Some("connect by the name in the server's certificate, or use sslmode=verify-ca")
+    } else if matches!(problem, Revoked) {
+        Some("the server's certificate was taken back: give the server another one")
+    } else if matches!(
+        problem,
+        UnknownRevocationStatus | ExpiredRevocationList | ExpiredRevocationListContext { .. }
+    ) {
+        Some(
+            "put the present revocation list of each authority of the chain into sslcrl or sslcrldir",
+        )
     } else if matches!(problem, UnknownIssuer) {
         Some("put the authority that signed the server's certificate into the file of sslrootcert")
     } else {
@@ -147,7 +160,9 @@ fn verifier(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Ve
     } else {
         let builder =
             WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
-                .with_crls(lists);
+                .with_crls(lists)
+                // As in OpenSSL: who holds a new list back must not have an old one believed.
+                .enforce_revocation_expiration();
         let built = builder.build().map_err(|error| TlsError::File {
             what: "sslcrl",
             path: settings.crl.clone().unwrap_or_default(),
@@ -205,26 +220,84 @@ fn root_certificates(
     }
 }
 
+/// The revocation lists of `sslcrl` and `sslcrldir`; those of `~/.postgresql/root.crl` if neither is given.
 fn revocation_lists(
     settings: &TlsSettings,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    let what = "sslcrl";
     let default = settings.home.as_ref().map(|home| home.join("root.crl"));
-    let path = match (&settings.crl, &default) {
-        (Some(path), _) => path,
-        (None, Some(path)) if !is_missing(path) => path,
-        (None, _) => return Ok(Vec::new()),
+    let file = match (&settings.crl, &settings.crl_dir) {
+        (Some(path), _) => Some(path),
+        (None, Some(_)) => None,
+        (None, None) => default.as_ref().filter(|path| !is_missing(path)),
     };
+    let mut found = Vec::new();
+    if let Some(path) = file {
+        found = lists_of("sslcrl", path)?;
+    }
+    if let Some(dir) = &settings.crl_dir {
+        for path in hashed_lists(dir)? {
+            found.extend(lists_of("sslcrldir", &path)?);
+        }
+    }
+    Ok(found)
+}
+
+fn lists_of(
+    what: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     let (pem, _) = read(what, path)?;
     CertificateRevocationListDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| unusable(what, path, &pem, &error))
 }
 
+/// The lists of a directory, which have the names that OpenSSL looks for: `HASH.rN`.
+///
+/// A directory without any is an error. It would mean that nothing is checked, where OpenSSL trusts no certificate.
+fn hashed_lists(dir: &Path) -> Result<Vec<PathBuf>, TlsError> {
+    let wrong = |problem: String| TlsError::File {
+        what: "sslcrldir",
+        path: dir.to_owned(),
+        problem,
+    };
+    let mut lists = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|error| wrong(error.to_string()))? {
+        let entry = entry.map_err(|error| wrong(error.to_string()))?;
+        if entry.file_name().to_str().is_some_and(is_hashed_list) {
+            lists.push(entry.path());
+        }
+        if lists.len() > MAX_LISTS {
+            return Err(wrong(format!(
+                "holds more than {MAX_LISTS} revocation lists"
+            )));
+        }
+    }
+    if lists.is_empty() {
+        return Err(wrong(
+            "holds no revocation list HASH.r0 (openssl rehash makes the names)".to_owned(),
+        ));
+    }
+    lists.sort();
+    Ok(lists)
+}
+
+fn is_hashed_list(name: &str) -> bool {
+    name.split_once(".r").is_some_and(|(hash, number)| {
+        hash.len() == 8
+            && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
 /// Client certificate and key, from the named files or from `~/.postgresql`.
 fn client_identity(
     settings: &TlsSettings,
 ) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>, TlsError> {
+    if !settings.send_cert {
+        return Ok(None);
+    }
     let in_home = |name: &str| settings.home.as_ref().map(|home| home.join(name));
     let cert = match &settings.cert {
         Some(path) => path.clone(),
@@ -296,7 +369,7 @@ fn unusable(
         && matches!(error, Error::NoItemsFound)
         && String::from_utf8_lossy(pem).contains("ENCRYPTED");
     let problem = if encrypted {
-        "is encrypted; keys with a pass phrase are not supported".into()
+        "is encrypted; keys with a pass phrase are not supported, take it off: openssl pkey -in KEY -out NEW".into()
     } else if matches!(error, Error::NoItemsFound) {
         "holds no PEM item of this kind".into()
     } else {

@@ -6,8 +6,10 @@
     reason = "tests: a panic is the report"
 )]
 
+mod authority;
 mod bad_input;
 mod daemon;
+mod keywords;
 mod logs;
 mod packages;
 mod pooler;

@@ -2,11 +2,12 @@
 //! sslmode, as in libpq's table.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use sql::connect::{ApplicationName, ConnectInfo, Purpose};
-use tests::{Cluster, Scratch, Server, is_root, run};
+use tests::{Cluster, Scratch, Server, run};
+
+use super::authority::{Authority, Certificate, openssl, serve};
 
 const MODES: [&str; 6] = [
     "disable",
@@ -26,98 +27,9 @@ enum Outcome {
 }
 use Outcome::{Plain, Refused, Tls};
 
-/// Makes keys and certificates with openssl in a directory of its own.
-struct Authority {
-    dir: PathBuf,
-}
-
-impl Authority {
-    fn new(scratch: &Scratch, name: &str) -> Authority {
-        Authority::named(scratch, name, name)
-    }
-
-    /// One whose name is not its directory's.
-    fn named(scratch: &Scratch, dir: &str, name: &str) -> Authority {
-        let dir = scratch.dir(dir);
-        openssl(
-            &dir,
-            &format!(
-                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
-                 -keyout ca.key -out ca.crt -subj /CN={name} -addext basicConstraints=critical,CA:TRUE"
-            ),
-        );
-        Authority { dir }
-    }
-
-    fn root(&self) -> PathBuf {
-        self.dir.join("ca.crt")
-    }
-
-    /// A certificate signed by this authority; without extensions openssl makes version 1.
-    fn issue(&self, name: &str, subject: &str, extensions: &str, days: i32) -> Certificate {
-        let key = format!("{name}.key");
-        openssl(
-            &self.dir,
-            &format!(
-                "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-                 -keyout {key} -out {name}.csr -subj /CN={subject}"
-            ),
-        );
-        let mut sign = format!(
-            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial \
-             -days {days} -out {name}.crt"
-        );
-        if !extensions.is_empty() {
-            std::fs::write(self.dir.join(format!("{name}.ext")), extensions).unwrap();
-            sign.push_str(&format!(" -extfile {name}.ext"));
-        }
-        openssl(&self.dir, &sign);
-        Certificate {
-            cert: self.dir.join(format!("{name}.crt")),
-            key: self.dir.join(key),
-        }
-    }
-
-    /// A good certificate for the host `localhost`.
-    fn for_localhost(&self) -> Certificate {
-        self.issue("good", "db", "subjectAltName=DNS:localhost", 30)
-    }
-}
-
-struct Certificate {
-    cert: PathBuf,
-    key: PathBuf,
-}
-
 #[track_caller]
 fn name() -> ApplicationName {
     ApplicationName::new(Purpose::Status, "j")
-}
-
-fn openssl(dir: &Path, arguments: &str) {
-    run(Command::new("openssl")
-        .args(arguments.split_whitespace())
-        .current_dir(dir))
-    .ok();
-}
-
-/// Gives the server a certificate and switches TLS on.
-fn serve(cluster: &Cluster, certificate: &Certificate) {
-    for (from, name) in [
-        (&certificate.cert, "server.crt"),
-        (&certificate.key, "server.key"),
-    ] {
-        let to = cluster.data().join(name);
-        let _ = std::fs::remove_file(&to);
-        std::fs::copy(from, &to).unwrap();
-        std::fs::set_permissions(&to, PermissionsExt::from_mode(0o600)).unwrap();
-        if is_root() {
-            run(Command::new("chown").arg("postgres").arg(&to)).ok();
-        }
-    }
-    cluster.psql("postgres", "alter system set ssl = on");
-    cluster.psql("postgres", "alter system set ssl_ca_file = ''");
-    cluster.restart();
 }
 
 fn conninfo(cluster: &Cluster, mode: &str, more: &str) -> String {
@@ -174,7 +86,7 @@ async fn expect(cluster: &Cluster, case: &str, more: &str, expected: [Outcome; 6
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_sslmode_believes_whom_libpq_believes() {
+async fn se_15_each_sslmode_believes_whom_libpq_believes() {
     let scratch = Scratch::new();
     let cluster = Cluster::start();
     let authority = Authority::new(&scratch, "ours");
@@ -215,7 +127,7 @@ async fn each_sslmode_believes_whom_libpq_believes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn certificates_made_by_hand_are_believed_as_by_libpq() {
+async fn se_15_certificates_made_by_hand_are_believed_as_by_libpq() {
     let scratch = Scratch::new();
     let cluster = Cluster::start();
     let authority = Authority::new(&scratch, "ours");
@@ -278,7 +190,7 @@ async fn certificates_made_by_hand_are_believed_as_by_libpq() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_wants_tls_gets_it_unless_it_is_switched_off() {
+async fn se_15_a_server_that_wants_tls_gets_it_unless_it_is_switched_off() {
     let scratch = Scratch::new();
     let cluster = Cluster::start();
     let authority = Authority::new(&scratch, "ours");
@@ -304,7 +216,7 @@ async fn a_server_that_wants_tls_gets_it_unless_it_is_switched_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_certificate_logs_in_and_its_key_must_be_private() {
+async fn se_15_a_client_certificate_logs_in_and_its_key_must_be_private() {
     let scratch = Scratch::new();
     let cluster = Cluster::start();
     let authority = Authority::new(&scratch, "ours");
@@ -337,6 +249,25 @@ async fn a_client_certificate_logs_in_and_its_key_must_be_private() {
     let (found, error) = outcome(&conninfo(&cluster, "verify-full", &with_key)).await;
     assert_eq!(found, Refused);
     assert!(error.contains("(mode 0644), refused"), "{error}");
+    let not_sent = format!("{with_key} sslcertmode=disable");
+    std::fs::set_permissions(&me.key, PermissionsExt::from_mode(0o600)).unwrap();
+    let (found, error) = outcome(&conninfo(&cluster, "verify-full", &not_sent)).await;
+    assert_eq!(found, Refused);
+    assert!(error.contains("28000"), "{error}");
+    // A key with a pass phrase is named as such, with the command that takes it off.
+    openssl(
+        &authority.dir,
+        "pkcs8 -topk8 -in me.key -out locked.key -passout pass:secret",
+    );
+    let locked = with_key.replace("me.key", "locked.key");
+    let key = authority.dir.join("locked.key");
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    let (found, error) = outcome(&conninfo(&cluster, "verify-full", &locked)).await;
+    assert_eq!(found, Refused);
+    assert!(
+        error.contains("is encrypted") && error.contains("openssl pkey"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -379,4 +310,80 @@ async fn tls_1_2_and_rsa_and_cancelling_work_too() {
     ))
     .await;
     assert_eq!(found, Refused, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn se_15_revocation_lists_and_channel_binding_hold_as_for_libpq() {
+    const LATER: &str = "20490101000000Z";
+    let scratch = Scratch::new();
+    let cluster = Cluster::start();
+    let authority = Authority::new(&scratch, "ours");
+    serve(&cluster, &authority.for_localhost());
+    let root = format!("sslrootcert={}", authority.root().display());
+    let with = |list: &Path| format!("{root} sslcrl={}", list.display());
+    let all = [Plain, Plain, Tls, Tls, Tls, Tls];
+    let distrusted = [Plain, Plain, Plain, Refused, Refused, Refused];
+
+    let old = authority.revocations("old.crl", None, "20200102000000Z");
+    expect(&cluster, "a list that has run out", &with(&old), distrusted).await;
+    let good = authority.revocations("none.crl", None, LATER);
+    expect(&cluster, "a list without it", &with(&good), all).await;
+    let other = Authority::new(&scratch, "other");
+    let others = other.revocations("others.crl", None, LATER);
+    expect(&cluster, "another's list", &with(&others), distrusted).await;
+    let bad = authority.revocations("bad.crl", Some("good"), LATER);
+    expect(&cluster, "taken back", &with(&bad), distrusted).await;
+    let info: ConnectInfo = conninfo(&cluster, "verify-full", &with(&bad))
+        .parse()
+        .unwrap();
+    let error = info.connect(&name()).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("taken back"), "{error}");
+
+    // A directory has the lists under names that openssl makes.
+    for (list, expected) in [(&good, all), (&bad, distrusted)] {
+        let dir = scratch.dir(&format!("lists-{}", expected == all));
+        let more = format!("{root} sslcrldir={}", dir.display());
+        let (found, error) = outcome(&conninfo(&cluster, "verify-full", &more)).await;
+        assert_eq!(found, Refused, "an empty directory");
+        assert!(
+            error.contains("sslcrldir") && error.contains("openssl rehash"),
+            "{error}"
+        );
+        std::fs::copy(list, dir.join("ours.pem")).unwrap();
+        openssl(&dir, "rehash .");
+        expect(&cluster, "a directory of lists", &more, expected).await;
+    }
+
+    cluster.psql("postgres", "create role bound login password 'x'");
+    std::fs::write(
+        cluster.data().join("pg_hba.conf"),
+        "local all all trust\nhost all bound all scram-sha-256\nhost all all all trust\n",
+    )
+    .unwrap();
+    cluster.reload();
+    let bound = format!("{root} user=bound password=x channel_binding=require");
+    wait_for_login(&cluster).await;
+    for (mode, expected) in MODES.iter().zip([Refused, Tls, Tls, Tls, Tls, Tls]) {
+        let conninfo = conninfo(&cluster, mode, &bound);
+        let (found, error) = outcome(&conninfo).await;
+        assert_eq!(found, expected, "bound to the channel, {mode}: {error}");
+        // Without TLS nothing can be bound. Under allow libpq gives up there, and we go on by TLS, as prefer does.
+        if *mode != "allow" {
+            assert_eq!(libpq(&cluster, &conninfo), expected, "{mode}, libpq");
+        }
+    }
+    let trusted = format!("{root} channel_binding=require");
+    expect(&cluster, "nothing is bound", &trusted, [Refused; 6]).await;
+}
+
+/// Waits until the server asks the role `bound` for its password: it reads its files again in its own time.
+async fn wait_for_login(cluster: &Cluster) {
+    let wrong = conninfo(cluster, "disable", "user=bound password=wrong");
+    for _ in 0..1000 {
+        if outcome(&wrong).await.0 == Refused {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the server goes on trusting");
 }
