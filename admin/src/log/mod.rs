@@ -9,8 +9,10 @@
 //! - detached: to its file only;
 //! - in the foreground with a `logfile`: to that file, and to standard error too if that is a terminal (a person
 //!   watches);
-//! - in the foreground without a `logfile`: to standard error (a service manager watches).
+//! - in the foreground without a `logfile`: to standard error (a service manager watches). Where that is the journal,
+//!   each line begins with its priority, which the journal takes off.
 
+mod journal;
 pub mod line;
 mod once;
 mod rotate;
@@ -83,10 +85,13 @@ pub fn start_daemon_log(
         let file = RotatingFile::open(path, config.log_size, config.log_count)
             .map_err(|error| LogError::new(path, error))?;
         guard.reopen = Some(file.reopen_handle());
-        outputs.push(queued(file, &mut guard));
+        outputs.push(Output::plain(queued(file, &mut guard)));
     }
     if !detached && (config.logfile.is_none() || io::stderr().is_terminal()) {
-        outputs.push(queued(io::stderr(), &mut guard));
+        outputs.push(Output {
+            is_journal: journal::is_journal(io::stderr()),
+            ..Output::plain(queued(io::stderr(), &mut guard))
+        });
     }
     install(JobLayer {
         job_name: config.job_name.clone(),
@@ -110,7 +115,7 @@ pub fn start_command_log(program: &str, verbosity: Verbosity) -> LogGuard {
         reopen: None,
         dropped: Vec::new(),
     };
-    let outputs = vec![queued(io::stderr(), &mut guard)];
+    let outputs = vec![Output::plain(queued(io::stderr(), &mut guard))];
     let verbosity = match verbosity {
         // A command prints what it does; its log is for the unexpected.
         Verbosity::Quiet | Verbosity::Normal => Verbosity::Quiet,
@@ -160,11 +165,27 @@ fn install(layer: JobLayer) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
+/// Where lines go.
+struct Output {
+    lines: NonBlocking,
+    /// Whether each line begins with its priority.
+    is_journal: bool,
+}
+
+impl Output {
+    fn plain(lines: NonBlocking) -> Output {
+        Output {
+            lines,
+            is_journal: false,
+        }
+    }
+}
+
 struct JobLayer {
     job_name: String,
     format: LogFormat,
     verbosity: Verbosity,
-    outputs: Vec<NonBlocking>,
+    outputs: Vec<Output>,
 }
 
 impl JobLayer {
@@ -241,7 +262,12 @@ where
         };
         for output in &self.outputs {
             // One write is one line, because the queue holds whole lines.
-            let _ = output.clone().write_all(line.as_bytes());
+            let mut lines = output.lines.clone();
+            let _ = if output.is_journal {
+                lines.write_all(format!("{}{line}", journal::priority(head.level)).as_bytes())
+            } else {
+                lines.write_all(line.as_bytes())
+            };
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A daemon under a service manager: it says when it is ready, that it lives, and that it ends. logrotate moves its
-//! log, and a change of health is told.
+//! log, the journal gets priorities, and a change of health is told.
 
 use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -96,6 +96,66 @@ fn a_service_manager_is_told_and_logrotate_takes_the_log_away() {
     signal(child.id().try_into().unwrap(), Signal::SIGTERM);
     heard(&socket, &["STOPPING=1"]);
     assert!(child.wait().unwrap().success());
+}
+
+/// What a daemon without a log file writes to its standard error until its first WARN, which is the end of a pair of
+/// sockets, as the journal's stream is. JOURNAL_STREAM is what `named` makes of the stream's device and inode.
+fn written(named: impl Fn(&str) -> String) -> String {
+    let scratch = Scratch::new();
+    let config = format!(
+        "[ticker]\njob_name = \"t\"\ndb = \"host=/nonexistent dbname=x user=u\"\npidfile = \"{}\"\n",
+        scratch.path().join("t.pid").display()
+    );
+    let config = scratch.file("t.toml", &config);
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(LIMIT)).unwrap();
+    let stat = nix::sys::stat::fstat(&theirs).unwrap();
+    let mut child = Command::new(Programs::get().path("ticker"))
+        .arg("-c")
+        .arg(&config)
+        .arg("start")
+        .env(
+            "JOURNAL_STREAM",
+            named(&format!("{}:{}", stat.st_dev, stat.st_ino)),
+        )
+        .stdout(Stdio::null())
+        .stderr(std::os::fd::OwnedFd::from(theirs))
+        .spawn()
+        .unwrap();
+    let mut text = String::new();
+    let mut bytes = [0; 4096];
+    while !text
+        .lines()
+        .any(|line| line.contains(" WARN ") || line.contains(" ERROR "))
+    {
+        let count = ours.read(&mut bytes).unwrap();
+        assert!(count > 0, "{text}");
+        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    signal(child.id().try_into().unwrap(), Signal::SIGTERM);
+    assert!(child.wait().unwrap().success());
+    text
+}
+
+#[test]
+fn the_journal_gets_the_priority_of_each_line_and_nobody_else_does() {
+    let text = written(str::to_owned);
+    let priority = |level: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.contains(&format!("Z {level} t ")));
+        line.map(|line| line[..3].to_owned())
+    };
+    assert_eq!(priority("INFO").as_deref(), Some("<6>"), "{text}");
+    assert!(
+        priority("WARN").is_none_or(|begin| begin == "<4>")
+            && priority("ERROR").is_none_or(|begin| begin == "<3>")
+            && text.lines().all(|line| line.starts_with('<')),
+        "{text}"
+    );
+    // Another stream than the one that is named: the variable was inherited.
+    let text = written(|stream| format!("{stream}0"));
+    assert!(text.lines().all(|line| line.starts_with("20")), "{text}");
 }
 
 /// A listener that takes one request and gives its body.
