@@ -20,6 +20,7 @@ need_debian /usr/lib/postgresql/15/bin/postgres=postgresql-15 \
     /usr/sbin/haproxy=haproxy /usr/sbin/keepalived=keepalived /usr/sbin/ip=iproute2 unshare=util-linux \
     /usr/sbin/ocf-tester=resource-agents /usr/share/heartbeat/ResourceManager=heartbeat \
     barman=barman /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1=libfaketime \
+    /usr/lib/x86_64-linux-gnu/libnss_wrapper.so=libnss-wrapper \
     chromium=chromium promtool=prometheus logrotate=logrotate curl=curl \
     pgqd=pgqd pgbouncer=pgbouncer /usr/lib/python3/dist-packages/pgq=python3-pgq \
     /usr/lib/python3/dist-packages/psycopg2=python3-psycopg2 \
@@ -30,7 +31,9 @@ need_rust
 
 # The package of the programs, and the tutorial on machines that have nothing else: minutes, so not in the set for CI.
 if [ -n "$full" ]; then
-    need_debian dpkg-shlibdeps=dpkg-dev lintian=lintian debootstrap=debootstrap ip=iproute2 nsenter=util-linux
+    need_debian dpkg-shlibdeps=dpkg-dev lintian=lintian debootstrap=debootstrap ip=iproute2 nsenter=util-linux \
+        musl-gcc=musl-tools
+    [ -d "$(rustc --print target-libdir --target x86_64-unknown-linux-musl)" ] || rustup target add x86_64-unknown-linux-musl
     cargo deb --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deb
 fi
 

@@ -1,10 +1,16 @@
 //! The package of the programs: what it is made of, what is in it, and the tutorial on machines that have nothing else.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tests::{Programs, Scratch, run, run_in};
+use nix::sys::signal::Signal;
+
+use tests::{
+    Daemons, Node, Programs, Replication, Scratch, is_root, run, run_in, signal, wait_until,
+};
+
+use super::authority::{Authority, serve};
 
 /// A file of the repository.
 fn repository(path: &str) -> PathBuf {
@@ -115,9 +121,21 @@ fn u15_what_the_package_is_made_of_is_there() {
         };
         assert!(path.exists(), "{}", path.display());
     }
-    for script in ["postinst", "prerm", "postrm"] {
-        let path = repository("etc/deb").join(script);
+    for script in ["deb/postinst", "deb/prerm", "deb/postrm", "static.sh"] {
+        let path = repository("etc").join(script);
         run(Command::new("sh").arg("-n").arg(path)).ok();
+    }
+    // Each unit and sample is in it: those that the table of units does not find are named.
+    for unit in std::fs::read_dir(repository("etc/systemd")).unwrap() {
+        let name = unit.unwrap().file_name().into_string().unwrap();
+        let (base, _) = name.split_once('.').unwrap();
+        assert!(
+            manifest.contains(&format!("unit-name = \"{base}\""))
+                || manifest.contains(&format!(
+                    "../etc/systemd/{name}\", \"usr/lib/systemd/system/"
+                )),
+            "{name}"
+        );
     }
     // No programs: said, and nothing half built.
     let scratch = Scratch::new();
@@ -153,6 +171,8 @@ fn u15_the_packages_hold_what_a_host_needs_and_lintian_is_content() {
         "etc/default/trunkline",
         "usr/lib/systemd/system/trunkline-ticker.service",
         "usr/lib/systemd/system/trunkline-replay.service",
+        "usr/lib/systemd/system/trunkline-ticker@.service",
+        "usr/lib/systemd/system/trunkline-replay@.service",
         "usr/lib/tmpfiles.d/trunkline.conf",
         "usr/share/man/man1/trunkline-queue-create.1.gz",
         "usr/share/man/man1/trunkline-ticker-install.1.gz",
@@ -189,19 +209,139 @@ fn u15_the_packages_hold_what_a_host_needs_and_lintian_is_content() {
 #[test]
 #[ignore = "needs cargo-deb, debootstrap and root, and takes two minutes, four at the first time"]
 fn the_tutorial_works_at_every_line_on_machines_that_have_debian_and_our_package() {
-    assert!(tests::is_root(), "machines in directories are made by root");
     let scratch = Scratch::new();
     let [deb, _] = packages(&scratch);
+    on_debian("tutorial.sh", &deb, "every line of the tutorial works");
+}
+
+/// Runs a script of tests/debian with a directory that keeps what it has fetched, and says how it must end.
+fn on_debian(script: &str, of: &str, end: &str) {
+    assert!(is_root(), "machines in directories are made by root");
     let said = run_in(
         Command::new("bash")
-            .arg(repository("tests/debian/tutorial.sh"))
-            .args(["/var/cache/trunkline-tests", &deb]),
+            .arg(repository("tests/debian").join(script))
+            .args(["/var/cache/trunkline-tests", of]),
         Duration::from_secs(1200),
     );
     println!("{}{}", said.stdout, said.stderr);
-    assert!(
-        said.ok()
-            .stdout
-            .ends_with("every line of the tutorial works\n")
+    assert!(said.ok().stdout.ends_with(&format!("{end}\n")));
+}
+
+#[test]
+#[ignore = "needs cargo-deb, debootstrap and root, and takes a minute, two at the first time"]
+fn u15_the_package_is_upgraded_under_a_daemon_removed_and_purged_beside_debians_ticker() {
+    let scratch = Scratch::new();
+    let [deb, _] = packages(&scratch);
+    on_debian(
+        "package.sh",
+        &deb,
+        "installed, upgraded, removed, purged and installed again",
     );
+}
+
+#[test]
+#[ignore = "needs debootstrap and root, and takes half a minute, two at the first time"]
+fn u15_the_image_of_the_container_file_runs_each_daemon_as_its_first_process() {
+    let programs = Programs::get().dir().to_str().unwrap();
+    on_debian("container.sh", programs, "the image is as it should be");
+}
+
+/// A program in a directory that is the whole file system to it.
+fn rooted(root: &Path, program: &str, config: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    if !is_root() {
+        command.arg("--map-root-user");
+    }
+    command.arg("--root").arg(root).arg(format!("/{program}"));
+    command.args(["-c", config]).args(args).env_clear();
+    command
+}
+
+#[test]
+#[ignore = "needs musl, and builds for minutes"]
+fn u15_the_static_programs_replicate_by_tls_from_a_directory_that_has_nothing_else() {
+    let scratch = Scratch::new();
+    let out = scratch.dir("static");
+    let mut make = Command::new("make");
+    make.args(["-s", "-C"]).arg(repository(".")).arg("static");
+    make.arg(format!("OUT={}", out.display()));
+    // Unoptimised: it is not its speed that is looked at.
+    make.arg("PROFILE=dev");
+    let packed = run_in(&mut make, Duration::from_secs(3000)).ok();
+    run(Command::new("tar")
+        .args(["-xzf", packed.text(), "--strip-components=1", "-C"])
+        .arg(&out))
+    .ok();
+
+    let replication = Replication::builder().make();
+    let authority = Authority::new(&scratch, "ours");
+    serve(&replication.provider, &authority.for_localhost());
+    let root = scratch.dir("root");
+    for directory in ["log", "run"] {
+        std::fs::create_dir(root.join(directory)).unwrap();
+    }
+    std::fs::copy(authority.root(), root.join("ca.crt")).unwrap();
+    let mut daemons = Daemons(Vec::new());
+    let there = replication.scratch.path().to_str().unwrap();
+    let port = format!("host=127.0.0.1 port={}", replication.provider.port());
+    let checked = port.replace(
+        "host=127.0.0.1",
+        "host=localhost hostaddr=127.0.0.1 sslmode=verify-full sslrootcert=/ca.crt",
+    );
+    for node in [&replication.ticker, &replication.replay] {
+        let text = std::fs::read_to_string(&node.config).unwrap();
+        let name = node.config.file_name().unwrap();
+        let text = text.replace(there, "").replace(&port, &checked);
+        std::fs::write(root.join(name), text).unwrap();
+        let mut inside: Node = node.clone();
+        inside.pidfile = root.join("run").join(node.pidfile.file_name().unwrap());
+        inside.logfile = root.join("log").join(node.logfile.file_name().unwrap());
+        daemons.0.push(inside);
+    }
+    for program in ["ticker", "replay", "trunkline"] {
+        std::fs::copy(out.join("bin").join(program), root.join(program)).unwrap();
+    }
+    let call = |program: &str, args: &[&str]| {
+        run(&mut rooted(
+            &root,
+            program,
+            &format!("/{program}.toml"),
+            args,
+        ))
+    };
+    replication.on_provider(
+        "create table t (id int primary key, v text); insert into t select g, 'v' from generate_series(1, 1000) g",
+    );
+    replication.copy_schema();
+    call("ticker", &["install"]).ok();
+    call("replay", &["install"]).ok();
+    let mut running: Vec<std::process::Child> = ["ticker", "replay"]
+        .map(|program| {
+            rooted(&root, program, &format!("/{program}.toml"), &["start"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .into();
+    for node in &daemons.0 {
+        node.wait_log(" started");
+    }
+    call("replay", &["add", "--all", "--wait", "120"]).ok();
+    replication.on_provider("update t set v = 'w' where id % 3 = 0");
+    call("replay", &["wait", "--timeout", "120"]).ok();
+    let said = run(&mut rooted(&root, "trunkline", "/replay.toml", &["status"]));
+    assert!(said.stdout.contains("1 ok"), "{said:?}");
+    let by_tls = "select count(*) > 0 and bool_and(ssl) from pg_stat_ssl join pg_stat_activity using (pid) \
+         where application_name like 'trunkline%'";
+    assert_eq!(replication.on_provider(by_tls), "t");
+    replication.assert_same();
+    for (node, child) in daemons.0.iter().zip(&mut running) {
+        assert!(signal(node.running(), Signal::SIGTERM));
+        assert!(child.wait().unwrap().success());
+        wait_until("the pid file to go", Duration::from_secs(60), || {
+            !node.pidfile.exists()
+        });
+        tests::assert_clean(&node.logfile, &[]);
+    }
 }
