@@ -311,3 +311,46 @@ fn a_role_may_have_any_name() {
     replication.sync();
     replication.assert_same();
 }
+
+#[test]
+fn fa_18_servers_without_a_place_for_a_session_are_named_and_met_again_when_there_is_one() {
+    let replication = with_roles();
+    let (ticker, replay) = (&replication.ticker, &replication.replay);
+    let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name like 'trunkline%'";
+    let (ticker_from, replay_from) = (ticker.log().len(), replay.log().len());
+    replication.on_subscriber(&format!(
+        "alter role trunkline_replay connection limit 0; {end}"
+    ));
+    replication.on_provider(&format!(
+        "alter role trunkline_ticker connection limit 0; {end}"
+    ));
+    replay.wait_log_from(replay_from, "53300");
+    ticker.wait_log_from(ticker_from, "53300");
+    for node in [ticker, replay] {
+        node.run(&["install"])
+            .code(3)
+            .says(&["too many connections", "CONNECTION LIMIT"]);
+    }
+    replication.on_provider("insert into t (id, v) values (30001, 'limit')");
+    replication.on_subscriber("alter role trunkline_replay connection limit -1");
+    replication.on_provider("alter role trunkline_ticker connection limit -1");
+    replication.sync();
+
+    // All places but one are superusers'.
+    let restarted = |sql: &str| {
+        for cluster in [&replication.provider, &replication.subscribers[0]] {
+            cluster.psql(replication.db(), sql);
+            cluster.restart();
+        }
+    };
+    let replay_from = replay.log().len();
+    restarted("alter system set superuser_reserved_connections = 99");
+    replay.wait_log_from(replay_from, "53300");
+    replication.on_provider("insert into t (id, v) values (30002, 'reserved')");
+    restarted("alter system reset superuser_reserved_connections");
+    replication.sync();
+    replication.assert_same();
+    for node in [ticker, replay] {
+        node.running();
+    }
+}

@@ -6,6 +6,7 @@
     reason = "tests: a panic is the report"
 )]
 
+mod around;
 mod kill;
 mod memory;
 mod phase;

@@ -121,7 +121,7 @@ fn every_session_of_ticker_and_replay_may_be_terminated() {
 }
 
 #[test]
-fn a_fast_stop_of_the_provider_does_not_wait_for_us() {
+fn fa_08_a_fast_stop_of_the_provider_does_not_wait_for_us() {
     let replication = durable();
     let started = Instant::now();
     replication.provider.stop(Stop::Fast);

@@ -110,7 +110,7 @@ fn of_many_starts_at_once_one_wins() {
 }
 
 #[test]
-fn term_ends_a_daemon_within_five_seconds_even_if_its_server_hangs() {
+fn fa_29_term_ends_a_daemon_within_five_seconds_even_if_its_server_hangs() {
     let (scratch, cluster) = (Scratch::new(), Cluster::start());
     let node = installed(&scratch, &cluster);
     let _daemons = Daemons(vec![node.clone()]);
@@ -431,7 +431,7 @@ fn a7_a_log_that_is_a_link_or_a_pipe_ends_the_start_and_is_not_waited_for() {
 }
 
 #[test]
-fn a_daemon_leaves_nothing_that_others_can_write() {
+fn se_17_a_daemon_leaves_nothing_that_others_can_write() {
     let (scratch, cluster) = (Scratch::new(), Cluster::start());
     let node = installed(&scratch, &cluster);
     let _daemons = Daemons(vec![node.clone()]);

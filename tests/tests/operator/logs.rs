@@ -111,7 +111,7 @@ fn json_lines_are_objects() {
 }
 
 #[test]
-fn hup_reopens_the_log_and_refuses_a_bad_config() {
+fn fa_29_hup_reopens_the_log_and_refuses_a_bad_config() {
     let (scratch, cluster) = (Scratch::new(), Cluster::start());
     let node = ticker(&scratch, &cluster.conninfo("postgres"), "");
     let _daemons = Daemons(vec![node.clone()]);

@@ -13,6 +13,7 @@ mod keywords;
 mod logs;
 mod packages;
 mod pooler;
+mod repeated;
 mod service;
 mod sessions;
 mod tls;

@@ -132,7 +132,7 @@ async fn a_dropped_session_leaves_the_server_even_in_the_middle_of_a_statement()
 }
 
 #[tokio::test]
-async fn a_password_comes_from_the_string_or_a_private_file_and_is_never_shown() {
+async fn se_17_a_password_comes_from_the_string_or_a_private_file_and_is_never_shown() {
     let cluster = Cluster::builder(&Server::debian15())
         .host_auth("scram-sha-256")
         .start();

@@ -245,7 +245,7 @@ fn write_files(sources: &Path, to: &Path) {
 }
 
 #[test]
-fn alter_extension_update_brings_an_older_release_up_and_keeps_queues_and_rights() {
+fn op_01_alter_extension_update_brings_an_older_release_up_and_keeps_queues_and_rights() {
     let scratch = Scratch::new();
     let sources = older_sources(&scratch);
     let (server, directory) = Server::version(18).own_copy(&scratch);

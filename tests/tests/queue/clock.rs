@@ -31,7 +31,7 @@ async fn slow_queue(cluster: &Cluster) -> Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fa19_after_a_clock_was_put_back_ticks_and_rotation_go_on_at_once() {
+async fn fa_19_after_a_clock_was_put_back_ticks_and_rotation_go_on_at_once() {
     let cluster = Cluster::start();
     let client = slow_queue(&cluster).await;
     for by in ["-1 hour", "-50 s", "-1 day"] {
@@ -56,7 +56,7 @@ async fn fa19_after_a_clock_was_put_back_ticks_and_rotation_go_on_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fa19_after_a_clock_was_put_forward_one_rotation_is_made_and_nothing_is_lost() {
+async fn fa_19_after_a_clock_was_put_forward_one_rotation_is_made_and_nothing_is_lost() {
     let cluster = Cluster::start();
     let client = slow_queue(&cluster).await;
     let id = event(&client, "x").await;

@@ -25,7 +25,7 @@ async fn a_second_install_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_component_is_upgraded_and_keeps_its_rows() {
+async fn op_01_a_changed_component_is_upgraded_and_keeps_its_rows() {
     let cluster = Cluster::start();
     let mut client = with_queue(&cluster).await;
     crate::setup::event(&client, "x").await;
@@ -49,7 +49,7 @@ async fn a_changed_component_is_upgraded_and_keeps_its_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_program_refuses_a_newer_database() {
+async fn op_01_an_older_program_refuses_a_newer_database() {
     let cluster = Cluster::start();
     let mut client = with_queue(&cluster).await;
     client

@@ -58,7 +58,7 @@ const THERE: &str = "
     alter table pair owner to alice; alter table heap owner to alice;";
 
 #[test]
-fn planted_differences_are_all_found_and_none_is_invented() {
+fn op_07_planted_differences_are_all_found_and_none_is_invented() {
     let r = Replication::builder().make();
     r.on_provider(TABLES);
     r.on_subscriber(THERE);
@@ -233,7 +233,7 @@ const PLANTED: &str = "
 const OWN: &str = "update t set extra = 9 where id = 9;";
 
 #[test]
-fn rows_that_differ_are_made_equal_by_statements_or_by_the_daemon() {
+fn op_07_rows_that_differ_are_made_equal_by_statements_or_by_the_daemon() {
     let r = Replication::builder().make();
     r.on_provider(TABLES);
     r.on_subscriber(THERE);
@@ -377,7 +377,7 @@ fn rows_that_differ_are_made_equal_by_statements_or_by_the_daemon() {
 }
 
 #[test]
-fn a_comparison_under_load_names_what_differs_and_nothing_else() {
+fn op_07_a_comparison_under_load_names_what_differs_and_nothing_else() {
     let r = Replication::running(
         "create table hot (id int primary key, n int); insert into hot values (1, 0);
          create table big (id int primary key, n int, v text);

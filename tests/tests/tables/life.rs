@@ -226,7 +226,7 @@ fn one_dead_subscriber_delays_no_other_and_catches_up() {
 }
 
 #[test]
-fn a_subscriber_that_is_stuck_delays_no_other_and_reads_with_it_again() {
+fn fa_14_a_subscriber_that_is_stuck_delays_no_other_and_reads_with_it_again() {
     let server = Server::debian15();
     let replication = Replication::builder()
         .subscribers(vec![Cluster::builder(&server), Cluster::builder(&server)])

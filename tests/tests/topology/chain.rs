@@ -28,7 +28,7 @@ fn writes() -> Writes {
 }
 
 #[test]
-fn the_third_node_has_each_change_of_the_first_once_whoever_is_killed_on_the_way() {
+fn op_05_the_third_node_has_each_change_of_the_first_once_whoever_is_killed_on_the_way() {
     let mut random = StdRng::seed_from_u64(7);
     let chain = Chain::make(three(), false);
     for node in &chain.nodes {
@@ -79,7 +79,7 @@ fn the_third_node_has_each_change_of_the_first_once_whoever_is_killed_on_the_way
 }
 
 #[test]
-fn a_chain_passes_on_what_every_statement_does_from_version_10_to_15_to_18() {
+fn op_05_a_chain_passes_on_what_every_statement_does_from_version_10_to_15_to_18() {
     let clusters = [10, 15, 18].map(|major| Cluster::builder(&Server::version(major)));
     let chain = Chain::make(clusters.into(), false);
     chain.start(

@@ -90,7 +90,7 @@ fn begun_at_one_moment(nodes: usize) {
 }
 
 #[test]
-fn two_nodes_that_turn_to_each_other_at_one_moment_stop() {
+fn op_06_two_nodes_that_turn_to_each_other_at_one_moment_stop() {
     begun_at_one_moment(2);
 }
 
@@ -100,7 +100,7 @@ fn three_nodes_that_close_a_circle_at_one_moment_stop() {
 }
 
 #[test]
-fn a_job_that_would_close_a_running_chain_to_a_circle_is_refused_and_stops() {
+fn op_06_a_job_that_would_close_a_running_chain_to_a_circle_is_refused_and_stops() {
     let chain = ring(3);
     chain.start("create table t (id int primary key, v text)");
     let closing = &chain.links[2];

@@ -68,7 +68,7 @@ fn a_right_config_is_checked_without_a_connection() {
 }
 
 #[test]
-fn values_out_of_range_and_of_the_wrong_type_name_file_key_and_line() {
+fn cf_01_values_out_of_range_and_of_the_wrong_type_name_file_key_and_line() {
     let scratch = Scratch::new();
     // The line that is added is line 7 of ticker's and line 8 of replay's file.
     let cases: &[(&'static str, &str, &str)] = &[
@@ -107,7 +107,7 @@ fn values_out_of_range_and_of_the_wrong_type_name_file_key_and_line() {
 }
 
 #[test]
-fn unknown_and_duplicate_keys_missing_sections_and_missing_keys_are_named() {
+fn cf_01_unknown_and_duplicate_keys_missing_sections_and_missing_keys_are_named() {
     let scratch = Scratch::new();
     let text = good(&scratch, "ticker");
     refused(
@@ -176,7 +176,7 @@ fn unknown_and_duplicate_keys_missing_sections_and_missing_keys_are_named() {
 }
 
 #[test]
-fn all_problems_are_told_in_one_go() {
+fn cf_01_all_problems_are_told_in_one_go() {
     let scratch = Scratch::new();
     let text = good(&scratch, "replay").replace("pgq_queue_name = \"q\"", "pgq_queue_name = 17");
     let text = format!("{text}parallel_copies = 0\nretry_delay = -1\nsurprise = 1\n");
@@ -194,7 +194,7 @@ fn all_problems_are_told_in_one_go() {
 }
 
 #[test]
-fn files_that_are_no_config_are_refused() {
+fn cf_01_files_that_are_no_config_are_refused() {
     let scratch = Scratch::new();
     let text = good(&scratch, "ticker");
     refused(&scratch, "ticker", b"", &["ticker"]);

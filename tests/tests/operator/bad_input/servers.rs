@@ -152,7 +152,7 @@ fn a_queue_schema_that_is_not_ours_is_left_alone() {
 }
 
 #[test]
-fn a_pid_file_that_is_a_symbolic_link_is_not_followed() {
+fn se_17_a_pid_file_that_is_a_symbolic_link_is_not_followed() {
     let replication = Replication::builder().make();
     replication.ticker.run(&["install"]).ok();
     let victim = replication.scratch.file("victim", "precious");

@@ -19,7 +19,7 @@ fn json(config: &std::path::Path, args: &[&str], code: i32) -> Value {
 }
 
 #[test]
-fn checks_follow_a_replication_from_order_to_trouble_and_back() {
+fn op_04_checks_follow_a_replication_from_order_to_trouble_and_back() {
     let replication = Replication::builder().make();
     replication.everywhere("create table t (id int primary key, v text)");
     let (ticker, replay) = (&replication.ticker, &replication.replay);
@@ -131,7 +131,7 @@ fn checks_follow_a_replication_from_order_to_trouble_and_back() {
 }
 
 #[test]
-fn what_is_installed_is_compared_with_the_programs() {
+fn op_01_what_is_installed_is_compared_with_the_programs() {
     let replication = Replication::builder().make();
     replication.ticker.run(&["install"]).ok();
     let versions = || check(&replication.ticker.config, &["versions"]);

@@ -171,7 +171,7 @@ fn a_queue_is_made_listed_set_shown_and_dropped() {
 }
 
 #[test]
-fn settings_are_all_changed_or_none() {
+fn cf_02_settings_are_all_changed_or_none() {
     let desk = Desk::new();
     desk.run(&["queue", "create", "q"]).ok();
     desk.run(&[

@@ -17,7 +17,7 @@ fn status(config: &Path, code: i32) -> Value {
 }
 
 #[test]
-fn status_tells_the_truth_when_idle_behind_paused_and_disconnected() {
+fn op_04_status_tells_the_truth_when_idle_behind_paused_and_disconnected() {
     let replication = Replication::builder().make();
     replication.everywhere("create table t (id int primary key, v text)");
     let (ticker, replay) = (&replication.ticker, &replication.replay);
@@ -96,7 +96,7 @@ fn status_tells_the_truth_when_idle_behind_paused_and_disconnected() {
 }
 
 #[test]
-fn connection_strings_follow_the_environment_as_psql_does() {
+fn se_17_connection_strings_follow_the_environment_as_psql_does() {
     let replication = Replication::builder().make();
     let cluster = &replication.provider;
     let scratch = Scratch::new();
