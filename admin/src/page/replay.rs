@@ -224,7 +224,11 @@ fn nodes(status: &ReplayStatus) -> Vec<Node> {
         kind: format!("{kind}, queue {}", status.queue),
         note: match (provider.reachable, provider.last_tick) {
             (false, _) => "cannot be asked".to_owned(),
-            (true, Some(tick)) => format!("tick {tick}, {} ago", time(provider.tick_age_seconds)),
+            (true, Some(tick)) => format!(
+                "tick {}, {} ago",
+                grouped(tick),
+                time(provider.tick_age_seconds)
+            ),
             (true, None) => "no tick yet".to_owned(),
         },
         health: health(&provider.reasons),

@@ -1,5 +1,6 @@
 //! Units of plots: where an axis ends, and how its labels and values are written. Pure.
 
+use super::parts::grouped;
 use crate::output;
 
 /// What a plot's numbers are.
@@ -89,7 +90,7 @@ fn count(value: f64) -> String {
         value if value >= 1e9 => format!("{} G", short(value / 1e9)),
         value if value >= 1e6 => format!("{} M", short(value / 1e6)),
         value if value >= 1e4 => format!("{} k", short(value / 1e3)),
-        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 100.0 => grouped(value.round() as i64),
         value => short(value),
     }
 }
@@ -127,6 +128,7 @@ mod tests {
             (Unit::Seconds, 200.0, "4 min", "2 min"),
             (Unit::Bytes, 3_000_000.0, "4 MB", "2 MB"),
             (Unit::PerSecond, 33_000.0, "40 k/s", "20 k/s"),
+            (Unit::PerSecond, 1_900.0, "2,000/s", "1,000/s"),
             (Unit::Count, 0.0, "10", "5"),
         ];
         for (unit, most, top, half) in said {

@@ -221,7 +221,11 @@ fn nodes(status: &TickerStatus) -> Vec<Node> {
             name: name.clone(),
             kind: format!("queue in {database}"),
             note: match queue.last_tick {
-                Some(tick) => format!("tick {tick}, {} ago", time(queue.tick_age_seconds)),
+                Some(tick) => format!(
+                    "tick {}, {} ago",
+                    grouped(tick),
+                    time(queue.tick_age_seconds)
+                ),
                 None => queue
                     .error
                     .clone()
