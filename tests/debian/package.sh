@@ -93,7 +93,7 @@ for unit in ticker replay ticker@ replay@; do
 done
 on bash -n /usr/share/bash-completion/completions/trunkline-replay
 # A running daemon goes on with the program that it has, and a restart takes the new one.
-on kill -0 "$pid" || fail "the upgrade has ended a daemon"
+on sh -c 'kill -0 "$1"' _ "$pid" || fail "the upgrade has ended a daemon"
 user trunkline-ticker restart > /dev/null 2>&1 || true
 until now=$(on cat /run/trunkline/t1.pid 2> /dev/null) && [ -n "$now" ] && [ "$now" != "$pid" ]; do sleep 0.1; done
 [ "$(on readlink "/proc/$now/exe")" = /usr/bin/trunkline-ticker ] || fail "the old program runs on"
