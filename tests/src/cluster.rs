@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 
 use crate::port::Port;
 use crate::process::{Output, children, kill9, pid_alive, run, signal};
 use crate::scratch::Scratch;
 use crate::server::{Server, cache_dir, cache_lock, client, give_to_cluster_owner, is_root};
+use crate::session::print;
 use crate::wait::wait_until;
 
 /// How a server is stopped, as in `pg_ctl stop -m`.
@@ -212,18 +213,25 @@ impl Cluster {
         client
     }
 
-    /// Runs SQL with psql (stopping at the first error) and gives its plain
-    /// output: no header, columns separated by `|`.
+    /// Runs SQL in a session of its own and gives what psql would print: no header, columns separated by `|`.
     ///
     /// # Panics
     ///
     /// If the SQL fails.
     #[track_caller]
     pub fn psql(&self, dbname: &str, sql: &str) -> String {
-        self.try_psql(dbname, sql).ok().text().to_owned()
+        let mut config = Config::new();
+        config
+            .host_path(&self.home)
+            .port(self.port())
+            .user("postgres")
+            .dbname(dbname)
+            .application_name("psql")
+            .options(self.no_time_limits());
+        print(config, sql)
     }
 
-    /// As [`Cluster::psql`], for SQL that may fail.
+    /// As [`Cluster::psql`], by the program, for SQL that may fail.
     pub fn try_psql(&self, dbname: &str, sql: &str) -> Output {
         run(self
             .client("psql", dbname)
@@ -249,20 +257,21 @@ impl Cluster {
             .env("PGPORT", self.port().to_string())
             .env("PGUSER", "postgres")
             .env("PGDATABASE", dbname)
-            // Time limits that a test gives the role are for the daemons; the test's own statements may take longer on
-            // a busy machine.
-            .env(
-                "PGOPTIONS",
-                format!(
-                    "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0{}",
-                    if self.version() >= 14 {
-                        " -c idle_session_timeout=0"
-                    } else {
-                        ""
-                    }
-                ),
-            );
+            .env("PGOPTIONS", self.no_time_limits());
         command
+    }
+
+    /// Options of a test's own sessions. Time limits that a test gives the role are for the daemons; the test's own
+    /// statements may take longer on a busy machine.
+    fn no_time_limits(&self) -> String {
+        let newer = if self.version() >= 14 {
+            " -c idle_session_timeout=0"
+        } else {
+            ""
+        };
+        format!(
+            "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0{newer}"
+        )
     }
 
     /// Makes a database.

@@ -10,7 +10,7 @@ use crate::logs::assert_clean;
 use crate::node::{Daemons, Node};
 use crate::scratch::Scratch;
 use crate::server::Server;
-use crate::wait::wait_until;
+use crate::wait::{pause, wait_until};
 
 /// The database on every node.
 const DB: &str = "db1";
@@ -296,6 +296,7 @@ impl Replication {
         let mut last = String::new();
         let started = std::time::Instant::now();
         loop {
+            let begin = std::time::Instant::now();
             let said = self.replay.run(&["tables", "--json"]).stdout;
             let tables: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap_or_default();
             let found = tables.into_iter().find(|one| one["table"] == table);
@@ -311,7 +312,7 @@ impl Replication {
                 started.elapsed() < Duration::from_secs(120),
                 "{table} is not parked with {words:?}: {last}"
             );
-            std::thread::sleep(Duration::from_millis(50));
+            pause(started, begin.elapsed());
         }
     }
 

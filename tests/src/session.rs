@@ -1,10 +1,11 @@
 //! One session that stays open, for a caller that blocks: to hold a lock or a transaction, or to look often without the
 //! cost of a connection.
 
+use std::sync::{LazyLock, mpsc};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
 
 use crate::cluster::Cluster;
 
@@ -90,4 +91,55 @@ pub async fn ask(client: &Client, sql: &str) -> String {
             }
         })
         .unwrap_or_default()
+}
+
+/// Drives the sessions of [`print`]: their callers may be inside of a runtime, which must not be blocked by another one.
+static SESSIONS: LazyLock<Runtime> = LazyLock::new(|| {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("make a runtime")
+});
+
+/// Runs SQL in a session of its own and gives what `psql -At` prints. The start of the program psql costs more than the
+/// session, and tests look at their servers thousands of times.
+///
+/// # Panics
+///
+/// If the session cannot be opened, or the SQL fails.
+#[track_caller]
+pub(crate) fn print(config: Config, sql: &str) -> String {
+    let (answer, answered) = mpsc::sync_channel(1);
+    let text = sql.to_owned();
+    SESSIONS.spawn(async move {
+        let _ = answer.send(rows(&config, &text).await);
+    });
+    answered
+        .recv()
+        .expect("the session's task to answer")
+        .unwrap_or_else(|error| panic!("{error:?} in: {sql}"))
+}
+
+async fn rows(config: &Config, sql: &str) -> Result<String, Error> {
+    let (client, connection) = config.connect(NoTls).await?;
+    let driven = tokio::spawn(connection);
+    let messages = client.simple_query(sql).await;
+    // The server has been told of the end when this returns, as after psql.
+    drop(client);
+    let _ = driven.await;
+    let lines: Vec<String> = messages?
+        .iter()
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        })
+        .map(|row| {
+            let columns: Vec<&str> = (0..row.len())
+                .map(|column| row.get(column).unwrap_or_default())
+                .collect();
+            columns.join("|")
+        })
+        .collect();
+    Ok(lines.join("\n").trim_end().to_owned())
 }

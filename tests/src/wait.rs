@@ -2,6 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+/// Pauses between two looks.
+const SHORTEST: Duration = Duration::from_millis(4);
+const LONGEST: Duration = Duration::from_millis(200);
+
 /// Looks again and again until `ready` is true.
 ///
 /// # Panics
@@ -20,8 +24,8 @@ pub fn wait_until(what: &str, limit: Duration, mut ready: impl FnMut() -> bool) 
 #[track_caller]
 pub fn wait_value<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
-    let mut pause = Duration::from_millis(2);
     loop {
+        let begin = Instant::now();
         if let Some(value) = look() {
             return value;
         }
@@ -29,9 +33,15 @@ pub fn wait_value<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Opti
             started.elapsed() < limit,
             "waited {limit:?} in vain for {what}"
         );
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(100));
+        pause(started, begin.elapsed());
     }
+}
+
+/// Sleeps until the next look. Each look costs the machine, so the pause is as long as the `look` took, and
+/// a tenth of the wait so far at least.
+pub(crate) fn pause(started: Instant, look: Duration) {
+    let pause = look.max(started.elapsed() / 10);
+    std::thread::sleep(pause.clamp(SHORTEST, LONGEST));
 }
 
 /// The shortest of up to five tries, or the first that is within the limit. It checks a promise of time on a machine
