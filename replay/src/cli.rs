@@ -180,6 +180,9 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
 
 fn run_configured(common: CommonArgs, command: Configured) -> Result<Exit, Failure> {
     let config = ReplayConfig::load(&common.config_path("replay"))?;
+    if matches!(command, Configured::Start { .. } | Configured::Restart) {
+        daemon::keep_no_large_blocks();
+    }
     admin::cli::warn(&config.daemon);
     match command {
         Configured::CheckConfig => say_config_is_ok(&common, &config.daemon),

@@ -8,6 +8,7 @@
 //! 4. The log, which has a thread.
 //! 5. The runtime.
 
+mod allocator;
 mod detach;
 mod first_reports;
 mod open_files;
@@ -29,6 +30,7 @@ use crate::config::DaemonConfig;
 use crate::exit::{self, Exit, Failure};
 use crate::log::{self, Verbosity};
 use crate::own_file;
+pub use allocator::keep_no_large_blocks;
 use detach::ForkSide;
 pub use first_reports::{FirstReports, Reports};
 pub use open_files::open_files;
