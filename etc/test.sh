@@ -19,7 +19,7 @@ need_debian /usr/lib/postgresql/15/bin/postgres=postgresql-15 \
     /usr/lib/python3.11/ensurepip=python3-venv \
     /usr/sbin/haproxy=haproxy /usr/sbin/keepalived=keepalived /usr/sbin/ip=iproute2 unshare=util-linux \
     /usr/sbin/ocf-tester=resource-agents /usr/share/heartbeat/ResourceManager=heartbeat \
-    barman=barman /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1=libfaketime \
+    barman=barman age=age /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1=libfaketime \
     /usr/lib/x86_64-linux-gnu/libnss_wrapper.so=libnss-wrapper \
     chromium=chromium promtool=prometheus logrotate=logrotate curl=curl \
     pgqd=pgqd pgbouncer=pgbouncer /usr/lib/python3/dist-packages/pgq=python3-pgq \

@@ -1,10 +1,15 @@
 //! The keys of a `[[subscriber]]` that is an archive.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::archive_address::{self, ArchiveAddress};
+use super::daemon_keys;
 use super::document::Section;
 use super::key::{NumberKey, Reload, SizeKey, TextKey, TimeKey};
+use super::recipients;
 use super::retention::RetentionPolicy;
 use super::value::{NumberRange, TimeRange};
 
@@ -32,6 +37,8 @@ pub struct ArchiveConfig {
     pub retention: RetentionPolicy,
     /// How many bases are kept whatever `retention` says (`minimum_redundancy`).
     pub minimum_redundancy: u64,
+    /// The public keys to whose owners it is sealed (`encrypt_to`); none: it is not.
+    pub encrypt_to: Vec<String>,
 }
 
 /// An archive that batches are read from where the queue has given them away.
@@ -41,6 +48,8 @@ pub struct ArchiveSource {
     pub name: String,
     /// Where it lies.
     pub address: ArchiveAddress,
+    /// The file with the identities that open it (`archive_identity`); none: it is read if it is not sealed.
+    pub identity: Option<PathBuf>,
 }
 
 pub(super) const ARCHIVE: TextKey = TextKey {
@@ -109,6 +118,21 @@ pub(super) const MINIMUM_REDUNDANCY: NumberKey = NumberKey {
     reload: Reload::Taken,
 };
 
+pub(super) const ENCRYPT_TO: TextKey = TextKey {
+    name: "encrypt_to",
+    form: recipients::FORM,
+    default: "none: nothing is encrypted",
+    range: "at most 16",
+    reload: Reload::Taken,
+};
+
+pub(super) const ARCHIVE_IDENTITY: TextKey = TextKey {
+    name: "archive_identity",
+    form: "path",
+    default: "none",
+    range: daemon_keys::PATH_RANGE,
+    reload: Reload::Taken,
+};
 pub(super) const ARCHIVE_SOURCES: TextKey = TextKey {
     name: "archive_sources",
     form: "list of archives' names or addresses",
@@ -118,7 +142,11 @@ pub(super) const ARCHIVE_SOURCES: TextKey = TextKey {
 };
 
 /// Reads the archives that batches are read from: names of the file's own, or addresses.
-pub(super) fn sources(section: &Section<'_>, archives: &[ArchiveConfig]) -> Vec<ArchiveSource> {
+pub(super) fn sources(
+    section: &Section<'_>,
+    archives: &[ArchiveConfig],
+    identity: Option<&Path>,
+) -> Vec<ArchiveSource> {
     const KEY: &str = ARCHIVE_SOURCES.name;
     let mut sources: Vec<ArchiveSource> = Vec::new();
     for text in section.texts(KEY).unwrap_or_default() {
@@ -142,13 +170,17 @@ pub(super) fn sources(section: &Section<'_>, archives: &[ArchiveConfig]) -> Vec<
         if sources.iter().any(|one| one.address.is_place_of(&address)) {
             section.problem(KEY, &format!("has {name} twice"));
         }
-        sources.push(ArchiveSource { name, address });
+        sources.push(ArchiveSource {
+            name,
+            address,
+            identity: identity.map(Path::to_owned),
+        });
     }
     sources
 }
 
 /// The keys that say something of an archive only.
-pub(super) const TUNING: [&str; 8] = [
+pub(super) const TUNING: [&str; 9] = [
     ARCHIVE_OPTIONS.name,
     SEGMENT_EVERY.name,
     SEGMENT_SIZE.name,
@@ -157,6 +189,7 @@ pub(super) const TUNING: [&str; 8] = [
     BASE_RATE.name,
     RETENTION.name,
     MINIMUM_REDUNDANCY.name,
+    ENCRYPT_TO.name,
 ];
 
 /// Reads the keys of an archive; name and consumer are left empty.
@@ -184,6 +217,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<ArchiveConfig> {
         base_rate: section.size(&BASE_RATE),
         retention: retention(section),
         minimum_redundancy: section.number(&MINIMUM_REDUNDANCY),
+        encrypt_to: recipients::read(section, ENCRYPT_TO.name),
     })
 }
 

@@ -192,7 +192,7 @@ fn job_name(section: &Section<'_>) -> String {
 }
 
 /// An absolute path with `%(job_name)s` put in.
-fn path(section: &Section<'_>, key: &str, job_name: &str) -> Option<PathBuf> {
+pub(super) fn path(section: &Section<'_>, key: &str, job_name: &str) -> Option<PathBuf> {
     let text = section.text(key)?;
     let path = text.value.replace("%(job_name)s", job_name);
     if path.contains("%(") {

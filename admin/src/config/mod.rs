@@ -12,6 +12,7 @@ mod file;
 mod key;
 mod names;
 mod programs;
+mod recipients;
 mod replay;
 mod retention;
 mod takers;

@@ -7,7 +7,7 @@ use sql::connect::ConnectInfo;
 use sql::subscriber::conflict::OnConflict;
 use sql::subscriber::session_role::SessionRole;
 
-use super::archive::{self, ARCHIVE_SOURCES, ArchiveConfig, ArchiveSource};
+use super::archive::{self, ARCHIVE_IDENTITY, ARCHIVE_SOURCES, ArchiveConfig, ArchiveSource};
 use super::daemon_keys::DaemonConfig;
 use super::databases::{self, Referred};
 use super::document::Document;
@@ -34,6 +34,8 @@ pub struct ReplayConfig {
     pub archives: Vec<ArchiveConfig>,
     /// The archives that batches are read from where the queue has given them away (`archive_sources`).
     pub archive_sources: Vec<ArchiveSource>,
+    /// The file with the identities that open archives that are sealed (`archive_identity`).
+    pub archive_identity: Option<PathBuf>,
     /// Connections that copy at the same time.
     pub parallel_copies: usize,
     /// What happens when a row is not as its change says.
@@ -183,7 +185,7 @@ const LOST_DIR: TextKey = TextKey {
 };
 
 /// The keys of `[replay]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 18] = [
+pub(super) const KEYS: [&dyn Key; 19] = [
     &PROVIDER_DB,
     &SUBSCRIBER_DB,
     &QUEUE_NAME,
@@ -192,6 +194,7 @@ pub(super) const KEYS: [&dyn Key; 18] = [
     &SESSION_ROLE,
     &AUTO_ADD,
     &ARCHIVE_SOURCES,
+    &ARCHIVE_IDENTITY,
     &RETRY_DELAY,
     &LOOP_DELAY,
     &MAX_BATCH_EVENTS,
@@ -254,7 +257,8 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let on_conflict = section.choice(&ON_CONFLICT);
     let session_role = section.choice(&SESSION_ROLE);
     let auto_add = names::tables(section, AUTO_ADD.name);
-    let archive_sources = archive::sources(section, &archives);
+    let archive_identity = daemon_keys::path(section, ARCHIVE_IDENTITY.name, &daemon.job_name);
+    let archive_sources = archive::sources(section, &archives, archive_identity.as_deref());
     let retry_delay = section.time(&RETRY_DELAY);
     let loop_delay = section.time(&LOOP_DELAY);
     let stats_period = section.time(&daemon_keys::STATS_PERIOD);
@@ -305,6 +309,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         subscribers,
         archives,
         archive_sources,
+        archive_identity,
         parallel_copies: usize::try_from(parallel_copies).unwrap_or(1),
         on_conflict,
         session_role,

@@ -3,7 +3,7 @@
 use sql::connect::ConnectInfo;
 
 use super::archive::{
-    self, ARCHIVE, ARCHIVE_OPTIONS, ArchiveConfig, BASE_EVERY, BASE_FROM, BASE_RATE,
+    self, ARCHIVE, ARCHIVE_OPTIONS, ArchiveConfig, BASE_EVERY, BASE_FROM, BASE_RATE, ENCRYPT_TO,
     MINIMUM_REDUNDANCY, RETENTION, SEGMENT_EVERY, SEGMENT_SIZE,
 };
 use super::daemon_keys;
@@ -61,7 +61,7 @@ const ALLOW_EXECUTE: FlagKey = FlagKey {
 };
 
 /// The keys of `[[subscriber]]`.
-pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 12] = [
+pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 13] = [
     &NAME,
     &DB,
     &ALLOW_EXECUTE,
@@ -74,6 +74,7 @@ pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 12] = [
     &BASE_RATE,
     &RETENTION,
     &MINIMUM_REDUNDANCY,
+    &ENCRYPT_TO,
 ];
 
 /// Most subscribers of one replay.
@@ -152,7 +153,7 @@ pub(super) fn takers(
                 takers.archives.push(ArchiveConfig {
                     name,
                     consumer,
-                    ..target
+                    ..*target
                 });
             }
         }
@@ -178,7 +179,7 @@ impl Takers {
 enum Target {
     Database(ConnectInfo),
     /// Without name and consumer.
-    Archive(ArchiveConfig),
+    Archive(Box<ArchiveConfig>),
 }
 
 fn subscriber(section: &Section<'_>, found: &mut Referred) -> Option<(String, Target)> {
@@ -193,7 +194,7 @@ fn subscriber(section: &Section<'_>, found: &mut Referred) -> Option<(String, Ta
                 section.problem(ARCHIVE.name, &format!("cannot be used together with {key}"));
             }
         }
-        archive::read(section).map(Target::Archive)
+        archive::read(section).map(Box::new).map(Target::Archive)
     } else {
         for key in archive::TUNING {
             if section.has(key) {

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use sql::queue::lineage::Lineage;
 use zstd::stream::write::Encoder;
 
+use super::seal::Recipients;
 use crate::frames::{
     frame::{Header, Heirs, SequenceEntry, TickEntry},
     place::{Number, Place, Time},
@@ -97,6 +98,17 @@ pub(super) struct Filling {
     shapes: HashSet<i64>,
     has_sequences: bool,
     body: Encoder<'static, Vec<u8>>,
+}
+
+/// Who writes segments, and to whom they are sealed.
+#[derive(Clone, Debug)]
+pub(super) struct Author {
+    /// The archive's identity.
+    pub archive: String,
+    /// The identity of this process among those that may write.
+    pub writer: String,
+    /// To whom.
+    pub recipients: Recipients,
 }
 
 /// A segment's line and its body, but for what the chain says.
@@ -214,12 +226,12 @@ impl Filling {
     }
 
     /// Ends the segment.
-    pub(super) fn seal(self, archive: &str, writer: &str) -> io::Result<Sealed> {
-        let body = self.body.finish()?;
+    pub(super) fn seal(self, author: &Author) -> io::Result<Sealed> {
+        let body = author.recipients.sealed(self.body.finish()?)?;
         Ok(Sealed {
             line: Line {
                 trunkline: FORMAT.into(),
-                archive: archive.into(),
+                archive: author.archive.clone(),
                 seq: 0,
                 prev: String::new(),
                 from: self.from,
@@ -232,8 +244,8 @@ impl Filling {
                 raw_bytes: self.raw_bytes,
                 body_bytes: body.len() as u64,
                 body_sha: sha(&body),
-                sealed: Vec::new(),
-                writer: writer.into(),
+                sealed: author.recipients.keys(),
+                writer: author.writer.clone(),
                 node: self.node.map(|node| node.to_string()),
                 hole: None,
                 hop: None,
@@ -248,12 +260,12 @@ impl Filling {
         (to, to_time): (Place, Option<Time>),
         hop: Hop,
         (heirs, hole): (&Heirs, Option<&str>),
-        (archive, writer): (&str, &str),
+        author: &Author,
     ) -> io::Result<Sealed> {
         let mut filling = Filling::new(from, None)?;
         let heirs = serde_json::to_vec(heirs).map_err(io::Error::other)?;
         filling.raw_bytes += record::write(&mut filling.body, Kind::Heirs, &heirs)?;
-        let mut sealed = filling.seal(archive, writer)?;
+        let mut sealed = filling.seal(author)?;
         (sealed.line.to, sealed.line.to_time) = (to, to_time);
         sealed.line.hole = hole.map(|why| Hole {
             after: from,
@@ -264,14 +276,8 @@ impl Filling {
     }
 
     /// A segment that says that events are missing, and nothing else.
-    pub(super) fn hole(
-        from: Place,
-        to: Place,
-        why: &str,
-        archive: &str,
-        writer: &str,
-    ) -> io::Result<Sealed> {
-        let mut sealed = Filling::new(from, None)?.seal(archive, writer)?;
+    pub(super) fn hole(from: Place, to: Place, why: &str, author: &Author) -> io::Result<Sealed> {
+        let mut sealed = Filling::new(from, None)?.seal(author)?;
         sealed.line.to = to;
         sealed.line.hole = Some(Hole {
             after: from,

@@ -19,6 +19,7 @@ use tracing::debug;
 use super::{
     filling::{Filling, FrameSpan, PartEvents},
     hold, hop,
+    seal::Recipients,
     shapes::Shapes,
     shared::Archive,
     store::Store,
@@ -130,7 +131,8 @@ impl<'a> FrameLoop<'a> {
         // the life's.)
         let mut writer = tokio::task::block_in_place(|| {
             let store = Store::open(&archive.config.address).map_err(unwritable)?;
-            Writer::open(store, &archive.job, &archive.queue)
+            let recipients = Recipients::read(&archive.config.encrypt_to).map_err(unwritable)?;
+            Writer::open(store, recipients, &archive.job, &archive.queue)
         })?;
         let end = Position::from(writer.end().at);
         let now = provider::queue_epoch(&**provider, &archive.queue).await?;

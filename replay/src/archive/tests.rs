@@ -8,6 +8,7 @@ use sql::queue::lineage::Lineage;
 use super::{
     filling::{Filling, FrameSpan, PartEvents},
     identity::Identity,
+    seal::Recipients,
     store::Store,
     verify::{self, Depth},
     writer::Writer,
@@ -30,6 +31,8 @@ pub(crate) fn place(tick: i64) -> Place {
 pub(crate) struct Made {
     scratch: tempfile::TempDir,
     name: &'static str,
+    /// To whom it is encrypted from now on.
+    pub(crate) recipients: Recipients,
 }
 
 impl Made {
@@ -37,6 +40,7 @@ impl Made {
         let made = Made {
             scratch: tempfile::tempdir().unwrap(),
             name: "a",
+            recipients: Recipients::default(),
         };
         made.store().make().unwrap();
         Identity::make(&made.store(), JOB, QUEUE, place(1)).unwrap();
@@ -117,7 +121,7 @@ impl Made {
     }
 
     fn writer(&self) -> Writer {
-        Writer::open(self.store(), JOB, QUEUE).unwrap()
+        Writer::open(self.store(), self.recipients.clone(), JOB, QUEUE).unwrap()
     }
 
     /// An archive with this many segments, each of two ticks.
@@ -372,7 +376,7 @@ fn a_segment_of_another_place_or_archive_is_named() {
 fn nothing_is_written_behind_a_segment_that_is_damaged() {
     let made = Made::with(2);
     fs::write(made.path(2), "").unwrap();
-    let refused = Writer::open(made.store(), JOB, QUEUE)
+    let refused = Writer::open(made.store(), Recipients::default(), JOB, QUEUE)
         .err()
         .unwrap()
         .chain();

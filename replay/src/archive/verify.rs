@@ -33,6 +33,8 @@ pub(crate) struct Verified {
     pub lines: Vec<Line>,
     /// The bases.
     pub bases: Bases,
+    /// Segments whose bodies are as they were stored, by their hashes, and which nobody opened to look further.
+    pub closed: u64,
 }
 
 /// How much of an archive is read.
@@ -66,9 +68,11 @@ pub(crate) fn archive(store: &Store, identity: &Identity, depth: Depth) -> io::R
         if depth == Depth::Bodies {
             match &read {
                 // What a name or a line tells is said once.
-                Ok(stored) if faults.is_empty() => {
-                    faults.extend(body(store, name, stored, &mut frames)?);
-                }
+                Ok(stored) if faults.is_empty() => match body(store, name, stored, &mut frames)? {
+                    Body::Well => {}
+                    Body::Closed => verified.closed += 1,
+                    Body::Wrong(what) => faults.push(what),
+                },
                 Ok(stored) => frames.go_on_at(stored.line.to),
                 Err(_) => frames = Frames::default(),
             }
@@ -93,16 +97,19 @@ pub(crate) fn archive(store: &Store, identity: &Identity, depth: Depth) -> io::R
     Ok(verified)
 }
 
-/// What is wrong with the body of a segment that follows from the one before.
+/// How the body of a segment is.
+enum Body {
+    Well,
+    /// Its hash is right, and no identity was given that it could be opened by.
+    Closed,
+    Wrong(String),
+}
+
+/// How the body of a segment is that follows from the one before.
 ///
 /// # Errors
 /// The object store does not answer.
-fn body(
-    store: &Store,
-    name: Name,
-    stored: &Stored,
-    frames: &mut Frames,
-) -> io::Result<Option<String>> {
+fn body(store: &Store, name: Name, stored: &Stored, frames: &mut Frames) -> io::Result<Body> {
     let line = &stored.line;
     if frames.at().is_none() {
         frames.go_on_at(line.from);
@@ -113,13 +120,25 @@ fn body(
     let followed = unpacked::checked(store, name, stored, |body| frames.follow(body));
     let fault = match followed {
         Err(BadBody::Record(error)) if is_away(&error) => return Err(error),
+        // Who gives identities wants to know what none of them opens.
+        Err(BadBody::Closed(_)) if store.identities().are_none() => {
+            frames.go_on_behind(line.to);
+            return Ok(Body::Closed);
+        }
+        Err(bad @ BadBody::Closed(_)) => {
+            frames.go_on_behind(line.to);
+            return Ok(Body::Wrong(bad.to_string()));
+        }
         Err(bad) => Some(bad.to_string()),
         Ok(counts) => differing(line, counts, frames.at()),
     };
-    if fault.is_some() {
-        frames.go_on_at(line.to);
-    }
-    Ok(fault)
+    Ok(match fault {
+        None => Body::Well,
+        Some(fault) => {
+            frames.go_on_at(line.to);
+            Body::Wrong(fault)
+        }
+    })
 }
 
 /// What the line says and the body does not.

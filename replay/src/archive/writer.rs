@@ -5,8 +5,9 @@ use std::io;
 
 use super::{
     chain::{self, Listing, Stored, Unreadable},
-    filling::{Filling, Sealed},
+    filling::{Author, Filling, Sealed},
     identity::{Identity, NoArchive, uuid},
+    seal::Recipients,
     store::{Create, Store, is_config},
 };
 use crate::{
@@ -33,9 +34,7 @@ pub(super) struct End {
 /// The one that writes an archive, as far as this process knows.
 pub(super) struct Writer {
     store: Store,
-    identity: Identity,
-    /// The identity of this process among those that may write.
-    writer: String,
+    author: Author,
     end: End,
 }
 
@@ -49,8 +48,13 @@ pub(super) struct Published {
 }
 
 impl Writer {
-    /// Reads the end of an archive.
-    pub(super) fn open(store: Store, job: &str, queue: &str) -> Result<Writer, Trouble> {
+    /// Reads the end of an archive. That needs no identity: a segment's line is never sealed.
+    pub(super) fn open(
+        store: Store,
+        recipients: Recipients,
+        job: &str,
+        queue: &str,
+    ) -> Result<Writer, Trouble> {
         let identity = Identity::read(&store, job, queue).map_err(no_archive)?;
         Identity::refuses_again(&store).map_err(no_archive)?;
         store.is_ours().map_err(unwritable)?;
@@ -72,8 +76,11 @@ impl Writer {
         };
         Ok(Writer {
             store,
-            identity,
-            writer: uuid(),
+            author: Author {
+                archive: identity.archive,
+                writer: uuid(),
+                recipients,
+            },
             end,
         })
     }
@@ -89,7 +96,7 @@ impl Writer {
     /// Another writer has published one of that name; or the directory cannot be written, and then the segment may be
     /// there all the same: who opens the archive again sees that.
     pub(super) fn publish(&mut self, filling: Filling) -> Result<Published, Trouble> {
-        let sealed = filling.seal(&self.identity.archive, &self.writer);
+        let sealed = filling.seal(&self.author);
         self.put(sealed.map_err(unwritable)?)
     }
 
@@ -100,7 +107,7 @@ impl Writer {
         to: Place,
         why: &str,
     ) -> Result<Published, Trouble> {
-        let sealed = Filling::hole(from, to, why, &self.identity.archive, &self.writer);
+        let sealed = Filling::hole(from, to, why, &self.author);
         self.put(sealed.map_err(unwritable)?)
     }
 
@@ -113,8 +120,7 @@ impl Writer {
         hole: Option<&str>,
     ) -> Result<Published, Trouble> {
         let (from, to) = (self.end.at, (hop.to, to_time));
-        let who = (self.identity.archive.as_str(), self.writer.as_str());
-        let sealed = Filling::hop(from, to, hop, (heirs, hole), who);
+        let sealed = Filling::hop(from, to, hop, (heirs, hole), &self.author);
         self.put(sealed.map_err(unwritable)?)
     }
 
@@ -193,7 +199,7 @@ pub(super) fn unwritable(error: io::Error) -> Trouble {
     if is_config(&error) {
         return Trouble::Operator {
             doing: "stopped, nothing was archived".into(),
-            advice: "put `archive` and `archive_options` right, or take the package's replay"
+            advice: "put `archive`, `archive_options` and `encrypt_to` right, or take the package's replay"
                 .into(),
             source: anyhow::Error::new(error),
         };

@@ -26,8 +26,9 @@ use super::{
 };
 use crate::{
     archive::{
-        bases, chain,
+        bases, chain, detail,
         identity::Identity,
+        seal::Recipients,
         store::{Create, Store},
     },
     frames::{
@@ -66,6 +67,7 @@ impl Making<'_> {
             Identity::refuses_again(&of).map(|()| identity)
         });
         let identity = identity.await?.with_context(cannot)?;
+        let recipients = Recipients::read(&self.archive.encrypt_to).with_context(cannot)?;
         let provider = self.provider().await?;
         // Step 1.
         self.lock(&provider).await?;
@@ -73,9 +75,10 @@ impl Making<'_> {
         blocking(move || bases::sweep(&of, &id))
             .await?
             .context("could not look for old bases")?;
-        let opened = self.open(&provider, &store, &identity).await?;
+        let to = (&store, &recipients);
+        let opened = self.open(&provider, to, &identity).await?;
         let name = opened.name.clone();
-        let made = self.fill(&provider, &store, identity, opened).await;
+        let made = self.fill(&provider, to, identity, opened).await;
         if made.is_err() {
             remove(&store, &name).await;
         }
@@ -90,7 +93,7 @@ impl Making<'_> {
     async fn fill(
         &self,
         provider: &Session,
-        store: &Store,
+        (store, recipients): (&Store, &Recipients),
         identity: Identity,
         opened: Opened,
     ) -> Result<Manifest, Failure> {
@@ -103,7 +106,11 @@ impl Making<'_> {
             dumped,
         } = opened;
         let at = source.at;
-        let writing = Writing { store, name: &name };
+        let writing = Writing {
+            store,
+            recipients,
+            name: &name,
+        };
         // Step 4.
         let tables = part::read_all(self, &mut source, writing).await?;
         let ended = now(provider).await?;
@@ -136,7 +143,11 @@ impl Making<'_> {
             missing,
             left_out,
             sealed: Vec::new(),
+            detail: None,
         };
+        let (of, to) = (store.clone(), recipients.clone());
+        let manifest = blocking(move || detail::leave_out(&of, &to, manifest)).await?;
+        let manifest = manifest.map_err(|error| unwritable(&name, error))?;
         let text = manifest.written().context("could not write the manifest")?;
         let (of, path) = (store.clone(), name.path(FILE));
         let made = blocking(move || of.create(&path, &[text.as_bytes()])).await?;
@@ -152,7 +163,7 @@ impl Making<'_> {
     async fn open(
         &self,
         provider: &Session,
-        store: &Store,
+        (store, recipients): (&Store, &Recipients),
         identity: &Identity,
     ) -> Result<Opened, Failure> {
         for _ in 0..TRIES {
@@ -181,7 +192,11 @@ impl Making<'_> {
             }
             let time = time_of(provider, &self.config.queue, at).await?;
             let name = Name::of(began, at, self.from.kind());
-            let writing = Writing { store, name: &name };
+            let writing = Writing {
+                store,
+                recipients,
+                name: &name,
+            };
             let dumped = schema::dump(self, provider, &source, &kept, writing).await;
             if !matches!(dumped, Ok(Some(_))) {
                 remove(store, &name).await;

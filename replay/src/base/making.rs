@@ -16,7 +16,7 @@ use sql::{
 
 use super::pace::Pace;
 use crate::{
-    archive::store::Store,
+    archive::{seal::Recipients, store::Store},
     frames::manifest::{Kind, Missing, Name},
 };
 
@@ -95,6 +95,8 @@ impl Making<'_> {
 #[derive(Clone, Copy)]
 pub(super) struct Writing<'a> {
     pub(super) store: &'a Store,
+    /// To whom they are sealed.
+    pub(super) recipients: &'a Recipients,
     pub(super) name: &'a Name,
 }
 

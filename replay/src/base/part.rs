@@ -26,6 +26,7 @@ use super::{
 use crate::{
     archive::{
         hashed::{Hashed, Seen},
+        seal::Recipients,
         store::{Create, Store, Unfinished},
     },
     copy::plan::CopyPart,
@@ -80,8 +81,9 @@ pub(super) async fn read_all(
                 None => joined(making, source).await?,
             };
             let (store, pace) = (writing.store.clone(), pace.clone());
+            let recipients = writing.recipients.clone();
             running.spawn(async move {
-                let read = one(&session, &store, &job, pace).await;
+                let read = one(&session, (&store, recipients), &job, pace).await;
                 (job, session, read)
             });
         }
@@ -109,6 +111,7 @@ pub(super) async fn read_all(
                 oid: table.kept.oid,
                 columns: shape.columns.iter().map(|one| one.name.clone()).collect(),
                 shape: table.kept.text.clone(),
+                shape_sha: None,
                 binary: table.binary,
                 rows: parts.iter().map(|part| part.rows).sum(),
                 conflicts: table.conflicts,
@@ -165,7 +168,7 @@ async fn joined(making: &Making<'_>, source: &Source) -> Result<Session, Failure
 /// Reads a part. Rows are packed beside, so that the server does not wait for it.
 async fn one(
     session: &Session,
-    store: &Store,
+    (store, recipients): (&Store, Recipients),
     job: &Job,
     pace: Option<Arc<Pace>>,
 ) -> anyhow::Result<Part> {
@@ -173,7 +176,7 @@ async fn one(
     futures::pin_mut!(out);
     let (pieces, taken) = mpsc::channel::<Bytes>(PIECES);
     let file = store.begin(&job.full_path, job.relation_bytes)?;
-    let packing = tokio::task::spawn_blocking(move || pack(file, taken));
+    let packing = tokio::task::spawn_blocking(move || pack(file, &recipients, taken));
     let mut piece = BytesMut::with_capacity(2 * PIECE_BYTES);
     let mut messages: u64 = 0;
     let mut sent = true;
@@ -212,15 +215,19 @@ async fn one(
     })
 }
 
-/// Packs and writes what comes. Gives what was written, and the number of bytes before.
-fn pack(file: Unfinished, mut pieces: mpsc::Receiver<Bytes>) -> io::Result<(Seen, u64)> {
-    let mut packing = Encoder::new(Hashed::new(file), LEVEL)?;
+/// Packs, seals and writes what comes. Gives what was written, and the number of bytes before.
+fn pack(
+    file: Unfinished,
+    recipients: &Recipients,
+    mut pieces: mpsc::Receiver<Bytes>,
+) -> io::Result<(Seen, u64)> {
+    let mut packing = Encoder::new(recipients.seal(Hashed::new(file))?, LEVEL)?;
     let mut raw_bytes = 0;
     while let Some(piece) = pieces.blocking_recv() {
         raw_bytes += piece.len() as u64;
         packing.write_all(&piece)?;
     }
-    let (file, seen) = packing.finish()?.finish();
+    let (file, seen) = packing.finish()?.finish()?.finish();
     match file.finish()? {
         Create::Made => Ok((seen, raw_bytes)),
         Create::Exists => Err(io::Error::from(io::ErrorKind::AlreadyExists)),

@@ -14,7 +14,6 @@ use admin::{
     config::{ArchiveConfig, ReplayConfig},
     exit::{Exit, Failure, one_line},
 };
-use serde::Deserialize as _;
 use sql::{
     connect::{ApplicationName, Purpose},
     event::shape::{Shape, ShapeId},
@@ -36,6 +35,7 @@ use crate::{
         store::{Store, is_away},
     },
     frames::{
+        detail::has_shape,
         manifest::Manifest,
         place::{Place, Time},
         segment::Line,
@@ -268,9 +268,7 @@ fn lacks(base: &Manifest, kept: &[&Shape]) -> Option<&'static str> {
         let Some(there) = tables.find(|table| table.oid == now.table.oid) else {
             return Some("a table has come since the newest one");
         };
-        // A shape that this version cannot read is another one.
-        let then = Shape::deserialize(&there.shape).ok();
-        if then.is_none_or(|then| then.columns != now.columns || then.table != now.table) {
+        if !has_shape(there, now) {
             return Some("the columns or the name of a table have changed since the newest one");
         }
     }

@@ -75,6 +75,8 @@ pub(super) async fn dump(
     file.rewind()
         .and_then(|()| file.read_to_end(&mut bytes))
         .context("could not read what pg_dump has written")?;
+    let bytes = writing.recipients.sealed(bytes);
+    let bytes = bytes.context("could not encrypt the schema")?;
     let path = writing.name.path(SCHEMA);
     let object = Object {
         path: SCHEMA.into(),

@@ -20,7 +20,10 @@ use sql::{
 
 use super::{
     Job,
-    archive::opened::{Opened, chosen, open},
+    archive::{
+        identity::{self, IdentityArgs},
+        opened::{Opened, chosen, open},
+    },
 };
 use crate::{
     archive::verify::{self, Depth},
@@ -69,6 +72,8 @@ pub(crate) struct FromArchiveArgs {
     /// What the database is afterwards: on its own, or the subscriber that --into names, from the archive's end on
     #[arg(long, value_enum, default_value_t = Then::Stop)]
     pub(super) then: Then,
+    #[command(flatten)]
+    pub(super) identity: IdentityArgs,
 }
 
 /// What a restored database is.
@@ -96,13 +101,14 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
         return abandon::abandon(job, &session, &consumer).await;
     }
     let heir = heir(job, archive, args)?;
-    let opened = open(job, archive)?;
+    let opened = args.identity.opens(job, open(job, archive)?)?;
     let found = verify::archive(&opened.store, &opened.identity, Depth::Lines)
         .with_context(|| format!("archive {} cannot be read", archive.name))?;
     let names: Vec<TableName> = tables.iter().map(|(table, _)| table.clone()).collect();
     let session = bare(job, &into).await?;
     let restore = Restore {
         job,
+        archive,
         opened: &opened,
         into: &into,
         consumer,
@@ -145,6 +151,7 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
     if args.dry_run {
         return restore.say_plan(&plan);
     }
+    identity::fits(archive, &opened, &plan.segments)?;
     restore.run(session, begun, &plan).await
 }
 
@@ -243,6 +250,7 @@ async fn bare(job: &Job, into: &ConnectInfo) -> Result<Session, Failure> {
 /// A restore as it is asked for.
 struct Restore<'a> {
     job: &'a Job,
+    archive: &'a ArchiveConfig,
     opened: &'a Opened,
     into: &'a ConnectInfo,
     consumer: String,
@@ -338,7 +346,7 @@ impl Restore<'_> {
         begun: Option<Begun>,
         plan: &Plan<'_>,
     ) -> Result<Exit, Failure> {
-        let manifest = plan.manifest;
+        let manifest = &identity::whole(self.archive, self.opened, plan.manifest)?;
         let tables = self.chosen(manifest);
         if begun.is_none() {
             if let Some(heir) = &self.heir {

@@ -23,6 +23,12 @@ pub(super) fn damaged(name: Name, why: &str) -> Trouble {
 pub(super) fn of_body(name: Name, bad: BadBody) -> Trouble {
     match bad {
         BadBody::Record(error) if is_outage(&error) => unreadable(error),
+        BadBody::Closed(why) => Trouble::Operator {
+            doing: format!("stopped, nothing of it was applied: segment {name} cannot be opened"),
+            advice: "give the identity that it is encrypted to: --identity FILE, or archive_identity in the config"
+                .into(),
+            source: anyhow::anyhow!(why),
+        },
         bad @ (BadBody::Record(_) | BadBody::Header(_) | BadBody::Event(_) | BadBody::Wrong(_)) => {
             damaged(name, &bad.to_string())
         }
@@ -34,7 +40,8 @@ pub(crate) fn unreadable(error: io::Error) -> Trouble {
     if is_config(&error) {
         return Trouble::Operator {
             doing: "could not read the archive".into(),
-            advice: "put `archive`, `archive_options` or `archive_sources` right, or take the package's replay"
+            advice: "put `archive`, `archive_options`, `archive_sources` or `archive_identity` right, or take the \
+                     package's replay"
                 .into(),
             source: anyhow::Error::new(error),
         };

@@ -42,6 +42,9 @@ pub enum BadBody {
     /// Events are no rows of COPY.
     #[error("its events cannot be read: {0}")]
     Event(#[from] BadTuple),
+    /// It is encrypted, and nothing that is at hand opens it. Nothing is wrong with it.
+    #[error("its body cannot be read: {0}")]
+    Closed(String),
     /// Something that no writer writes.
     #[error("{0}")]
     Wrong(String),
@@ -116,6 +119,8 @@ pub struct Frames {
     shown: Option<Snapshot>,
     /// A frame whose last part has not come.
     open: Option<Open>,
+    /// What came before could not be opened: a frame may have begun there.
+    is_open_before: bool,
 }
 
 #[derive(Debug)]
@@ -124,7 +129,8 @@ struct Open {
     to: Place,
     parts: u32,
     is_last: bool,
-    shows: Snapshot,
+    /// None: not known, as the frame's first part could not be opened.
+    shows: Option<Snapshot>,
     last_event: Option<i64>,
 }
 
@@ -153,6 +159,12 @@ impl Frames {
             at: Some(place),
             ..Frames::default()
         };
+    }
+
+    /// Goes on behind a segment that nothing opens, and that ends at a position.
+    pub fn go_on_behind(&mut self, place: Place) {
+        self.go_on_at(place);
+        self.is_open_before = true;
     }
 
     /// Follows the frames of a body.
@@ -193,6 +205,18 @@ impl Frames {
     }
 
     fn begin_part(&mut self, header: &Header) -> Result<(), String> {
+        let is_open_before = std::mem::take(&mut self.is_open_before);
+        if header.part > 0 && self.open.is_none() && is_open_before {
+            self.open = Some(Open {
+                from: header.from,
+                to: header.to,
+                parts: header.part + 1,
+                is_last: header.last,
+                shows: None,
+                last_event: None,
+            });
+            return Ok(());
+        }
         if header.part > 0 {
             let open = self.open.as_mut().filter(|open| {
                 open.from == header.from && open.to == header.to && open.parts == header.part
@@ -222,7 +246,7 @@ impl Frames {
             to: header.to,
             parts: 1,
             is_last: header.last,
-            shows: shows.ok_or_else(|| format!("tick {} has no snapshot", last.0.0))?,
+            shows: Some(shows.ok_or_else(|| format!("tick {} has no snapshot", last.0.0))?),
             last_event: None,
         });
         Ok(())
@@ -234,7 +258,7 @@ impl Frames {
             return false;
         };
         self.at = Some(open.to);
-        self.shown = Some(open.shows);
+        self.shown = open.shows;
         true
     }
 
@@ -248,7 +272,7 @@ impl Frames {
             return wrong("does not come after the event before it");
         }
         open.last_event = Some(id);
-        if !open.shows.shows(txid) {
+        if open.shows.as_ref().is_some_and(|shows| !shows.shows(txid)) {
             return wrong("is not shown by the tick that its frame ends at");
         }
         if self.shown.as_ref().is_some_and(|shown| shown.shows(txid)) {

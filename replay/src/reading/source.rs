@@ -133,7 +133,9 @@ impl Source {
         }
         let mut without = Vec::new();
         for (at, source) in self.archives.iter().enumerate() {
-            let opened = Store::open(&source.address).map_err(unreadable::unreadable);
+            let opened = Store::open(&source.address)
+                .and_then(|store| store.opened_by(source.identity.as_deref()))
+                .map_err(unreadable::unreadable);
             let why = match opened.and_then(|store| Files::open(store, &self.name, from)) {
                 Err(trouble) => Without::Trouble(trouble),
                 Ok(Err(absent)) => Without::Absent(absent),

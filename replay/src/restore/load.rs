@@ -1,6 +1,6 @@
 //! Loads the parts of a base: each in a transaction of its own, in which it is noted, counted and hashed.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 
 use admin::exit::Failure;
 use anyhow::{Context as _, anyhow, ensure};
@@ -18,7 +18,7 @@ use super::target::Restoring;
 use crate::{
     archive::{
         hashed::{Hashed, Seen},
-        store::{Reader, Store},
+        store::Store,
     },
     frames::manifest::{Part, Table},
 };
@@ -37,6 +37,8 @@ struct Job {
     step: String,
     /// The object's path in the archive.
     path: String,
+    /// To whom it is sealed.
+    sealed: Vec<String>,
     part: Part,
     /// `copy ... from stdin`.
     copy: String,
@@ -85,6 +87,7 @@ fn jobs(restoring: &Restoring<'_>) -> Vec<Job> {
                 consumer: restoring.consumer.to_owned(),
                 step: format!("part {} {number}", table.oid),
                 path: restoring.manifest.base.path(&part.object.path),
+                sealed: restoring.manifest.sealed.clone(),
                 part: part.clone(),
                 copy: copy(table, target),
             });
@@ -124,8 +127,8 @@ async fn one(session: &Session, store: &Store, job: &Job) -> anyhow::Result<()> 
 
 async fn load(session: &Session, store: &Store, job: &Job) -> anyhow::Result<()> {
     let (pieces, mut taken) = mpsc::channel::<Bytes>(PIECES);
-    let (store, path) = (store.clone(), job.path.clone());
-    let unpacking = tokio::task::spawn_blocking(move || unpack(&store, &path, &pieces));
+    let (store, path, sealed) = (store.clone(), job.path.clone(), job.sealed.clone());
+    let unpacking = tokio::task::spawn_blocking(move || unpack(&store, (&path, &sealed), &pieces));
     let into = session.copy_in::<_, Bytes>(&job.copy).await?;
     futures::pin_mut!(into);
     let mut raw_bytes = 0;
@@ -169,9 +172,14 @@ fn is_as_written(seen: &Seen, job: &Job) -> anyhow::Result<()> {
 }
 
 /// Reads a part. Where nobody takes the pieces any more, it goes on to the end for the hash.
-fn unpack(store: &Store, path: &str, pieces: &mpsc::Sender<Bytes>) -> anyhow::Result<Seen> {
+fn unpack(
+    store: &Store,
+    (path, sealed): (&str, &[String]),
+    pieces: &mpsc::Sender<Bytes>,
+) -> anyhow::Result<Seen> {
     let mut file = Hashed::new(store.open_object(path)?);
-    let unpacked = send(&mut file, pieces);
+    let opened = store.identities().open(sealed, &mut file);
+    let unpacked = opened.and_then(|opened| send(opened, pieces));
     io::copy(&mut file, &mut io::sink())?;
     let seen = file.finish().1;
     match unpacked {
@@ -184,8 +192,8 @@ fn unpack(store: &Store, path: &str, pieces: &mpsc::Sender<Bytes>) -> anyhow::Re
     }
 }
 
-fn send(file: &mut Hashed<Reader>, pieces: &mpsc::Sender<Bytes>) -> io::Result<()> {
-    let mut unpacking = Decoder::new(file)?;
+fn send(from: impl Read, pieces: &mpsc::Sender<Bytes>) -> io::Result<()> {
+    let mut unpacking = Decoder::new(from)?;
     loop {
         let mut piece = Vec::with_capacity(PIECE_BYTES);
         let read = unpacking

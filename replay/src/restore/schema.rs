@@ -51,13 +51,20 @@ impl BaseSchema {
         let mut file = Hashed::new(restoring.store.open_object(&path).with_context(failed)?);
         // `pg_restore` reads a file.
         let mut dump = tempfile::tempfile().context("could not make a temporary file")?;
-        io::copy(&mut file, &mut dump).with_context(failed)?;
+        // A file that was changed is told by its hash.
+        let copied = restoring
+            .store
+            .identities()
+            .open(&manifest.sealed, &mut file)
+            .and_then(|mut opened| io::copy(&mut opened, &mut dump));
+        io::copy(&mut file, &mut io::sink()).with_context(failed)?;
         let seen = file.finish().1;
         if seen.sha != manifest.schema.sha || seen.bytes != manifest.schema.bytes {
             let text =
                 format!("{path}: it is not what was written: its size or its hash is another one");
             return Err(Failure::message(Exit::Failed, text));
         }
+        copied.with_context(failed)?;
         let pg_dump = PgDump::find(manifest.dump, "restore").await?;
         let list = pg_dump.list_section(&dump, "post-data").await;
         let list = list.with_context(failed)?;

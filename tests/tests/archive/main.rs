@@ -19,6 +19,7 @@ mod kill;
 mod proof;
 mod queue;
 mod restore;
+mod sealed;
 mod sources;
 mod steps;
 mod subscribe;

@@ -11,7 +11,7 @@ use std::{
 use rand::RngExt as _;
 use tests::{Replication, Stop, choose, wait_until};
 
-use super::{SOON, add_archive, assert_whole, queue::tick, root, segments};
+use super::{SOON, add_archive, assert_whole, queue::tick, root, sealed, segments};
 
 const TABLES: &str =
     "create table t (id serial primary key, v text); create table u (id int primary key, v text)";
@@ -54,13 +54,18 @@ fn carry(replication: &Replication, to: &Path) -> PathBuf {
 #[test]
 fn a_subscriber_that_was_detached_comes_back_through_the_archive_and_goes_on_from_the_queue() {
     let replication = Replication::builder()
-        .replay_line("archive_sources = [\"file://COPY\"]\nmax_batch_events = 1")
+        .replay_line(
+            "archive_sources = [\"file://COPY\"]\narchive_identity = \"IDENTITY\"\nmax_batch_events = 1",
+        )
         .make();
-    add_archive(&replication, "");
+    // The daemon reads an encrypted archive by the identity that its config names.
+    let (file, key) = sealed::identity(&replication, "archive.key");
+    add_archive(&replication, &format!("encrypt_to = '{key}'"));
     // What somebody carries elsewhere is an archive, too.
     let copy = replication.scratch.path().join("copy");
     let config = fs::read_to_string(&replication.replay.config).unwrap();
     let config = config.replace("COPY", copy.to_str().unwrap());
+    let config = config.replace("IDENTITY", file.to_str().unwrap());
     fs::write(&replication.replay.config, config).unwrap();
     replication.on_provider(TABLES);
     replication.copy_schema();

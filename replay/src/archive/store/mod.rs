@@ -24,6 +24,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read, Write},
+    path::Path,
 };
 
 use admin::config::ArchiveAddress;
@@ -31,12 +32,20 @@ use admin::config::ArchiveAddress;
 use self::directory::Directory;
 #[cfg(feature = "stores")]
 use self::{bucket::Bucket, download::Download, lease::Lease, upload::Upload};
+use super::seal::Identities;
 
 pub(crate) use self::create::Create;
 
 /// The objects of an archive. Whatever this says is there survives a power cut.
 #[derive(Clone, Debug)]
-pub(crate) enum Store {
+pub(crate) struct Store {
+    objects: Objects,
+    identities: Identities,
+}
+
+/// Where the objects lie.
+#[derive(Clone, Debug)]
+enum Objects {
     /// Files of a directory.
     Directory(Directory),
     /// Objects of a bucket.
@@ -47,10 +56,10 @@ pub(crate) enum Store {
 /// Calls the function of that name of a directory or a bucket.
 macro_rules! either {
     ($self:expr, $store:ident => $call:expr) => {
-        match $self {
-            Store::Directory($store) => $call,
+        match &$self.objects {
+            Objects::Directory($store) => $call,
             #[cfg(feature = "stores")]
-            Store::Bucket($store) => $call,
+            Objects::Bucket($store) => $call,
         }
     };
 }
@@ -61,16 +70,36 @@ impl Store {
     /// # Errors
     /// Its options are wrong, or this program was built without object stores.
     pub(crate) fn open(address: &ArchiveAddress) -> io::Result<Store> {
-        match address {
-            ArchiveAddress::Directory(root) => Ok(Store::Directory(Directory::new(root))),
+        let objects = match address {
+            ArchiveAddress::Directory(root) => Objects::Directory(Directory::new(root)),
             #[cfg(feature = "stores")]
-            ArchiveAddress::Bucket(address) => Bucket::open(address).map(Store::Bucket),
+            ArchiveAddress::Bucket(address) => Objects::Bucket(Bucket::open(address)?),
             #[cfg(not(feature = "stores"))]
-            ArchiveAddress::Bucket(address) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!("{address}: {}", without(address.kind.scheme())),
-            )),
-        }
+            ArchiveAddress::Bucket(address) => {
+                let why = format!("{address}: {}", without(address.kind.scheme()));
+                return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+            }
+        };
+        Ok(Store {
+            objects,
+            identities: Identities::default(),
+        })
+    }
+
+    /// The same objects, of which those that are sealed are opened by the identities in a file; None: they are not.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no identity.
+    pub(crate) fn opened_by(self, file: Option<&Path>) -> io::Result<Store> {
+        Ok(Store {
+            identities: file.map(Identities::read).transpose()?.unwrap_or_default(),
+            ..self
+        })
+    }
+
+    /// Who opens what is sealed.
+    pub(crate) fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// Makes the place, for this user alone. What a directory lies in must be there: a disk that is not mounted would
@@ -87,10 +116,10 @@ impl Store {
     /// # Errors
     /// Others may write there, or it is not there.
     pub(crate) fn is_ours(&self) -> io::Result<()> {
-        match self {
-            Store::Directory(directory) => directory.is_ours(),
+        match &self.objects {
+            Objects::Directory(directory) => directory.is_ours(),
             #[cfg(feature = "stores")]
-            Store::Bucket(_) => Ok(()),
+            Objects::Bucket(_) => Ok(()),
         }
     }
 
@@ -105,10 +134,12 @@ impl Store {
     /// Whether an object that is there is refused when it is made once more, with these bytes, which are its own. A
     /// store that does not refuse it would let two writers overwrite each other.
     pub(crate) fn refuses_again(&self, path: &str, bytes: &[u8]) -> io::Result<bool> {
-        match self {
-            Store::Directory(directory) => Ok(directory.create(path, &[bytes])? == Create::Exists),
+        match &self.objects {
+            Objects::Directory(directory) => {
+                Ok(directory.create(path, &[bytes])? == Create::Exists)
+            }
             #[cfg(feature = "stores")]
-            Store::Bucket(bucket) => bucket.refuses_again(path, bytes),
+            Objects::Bucket(bucket) => bucket.refuses_again(path, bytes),
         }
     }
 
@@ -116,10 +147,10 @@ impl Store {
     /// that may come, about.
     #[cfg_attr(not(feature = "stores"), expect(unused_variables))]
     pub(crate) fn begin(&self, path: &str, expected: u64) -> io::Result<Unfinished> {
-        match self {
-            Store::Directory(directory) => Ok(Unfinished::File(directory.begin(path)?)),
+        match &self.objects {
+            Objects::Directory(directory) => Ok(Unfinished::File(directory.begin(path)?)),
             #[cfg(feature = "stores")]
-            Store::Bucket(bucket) => Ok(Unfinished::Object(Upload::new(
+            Objects::Bucket(bucket) => Ok(Unfinished::Object(Upload::new(
                 bucket.clone(),
                 path,
                 expected,
@@ -130,10 +161,10 @@ impl Store {
     /// Has the names in a directory and above it, up to the root, survive a power cut: a process that was killed may
     /// have made some that it has not made safe yet.
     pub(crate) fn settle(&self, path: &str) -> io::Result<()> {
-        match self {
-            Store::Directory(directory) => directory.settle(path),
+        match &self.objects {
+            Objects::Directory(directory) => directory.settle(path),
             #[cfg(feature = "stores")]
-            Store::Bucket(_) => Ok(()),
+            Objects::Bucket(_) => Ok(()),
         }
     }
 
@@ -151,13 +182,13 @@ impl Store {
     /// The first bytes of many objects, in their order, as [`Store::head`] gives them. Of a bucket several are asked
     /// for at the same time.
     pub(crate) fn heads(&self, paths: Vec<String>) -> Heads {
-        match self {
-            Store::Directory(directory) => {
+        match &self.objects {
+            Objects::Directory(directory) => {
                 let directory = directory.clone();
                 Box::new(paths.into_iter().map(move |path| directory.head(&path)))
             }
             #[cfg(feature = "stores")]
-            Store::Bucket(bucket) => Box::new(bucket.heads(paths)),
+            Objects::Bucket(bucket) => Box::new(bucket.heads(paths)),
         }
     }
 
@@ -178,20 +209,20 @@ impl Store {
 
     /// Opens an object for reading.
     pub(crate) fn open_object(&self, path: &str) -> io::Result<Reader> {
-        match self {
-            Store::Directory(directory) => Ok(Reader::File(directory.open(path)?)),
+        match &self.objects {
+            Objects::Directory(directory) => Ok(Reader::File(directory.open(path)?)),
             #[cfg(feature = "stores")]
-            Store::Bucket(bucket) => Ok(Reader::Object(Download::open(bucket.clone(), path)?)),
+            Objects::Bucket(bucket) => Ok(Reader::Object(Download::open(bucket.clone(), path)?)),
         }
     }
 
     /// Takes a lock of the archive, until what this gives is dropped; None: another process has it. `path` is an object
     /// that is there.
     pub(crate) fn lock(&self, path: &str) -> io::Result<Option<Lock>> {
-        match self {
-            Store::Directory(directory) => Ok(directory.lock(path)?.map(Lock::File)),
+        match &self.objects {
+            Objects::Directory(directory) => Ok(directory.lock(path)?.map(Lock::File)),
             #[cfg(feature = "stores")]
-            Store::Bucket(bucket) => Ok(Lease::take(bucket)?.map(Lock::Object)),
+            Objects::Bucket(bucket) => Ok(Lease::take(bucket)?.map(Lock::Object)),
         }
     }
 
@@ -207,31 +238,31 @@ impl Store {
 
     /// Removes a directory if nothing is in it.
     pub(crate) fn remove_empty(&self, path: &str) -> io::Result<()> {
-        match self {
-            Store::Directory(directory) => directory.remove_empty(path),
+        match &self.objects {
+            Objects::Directory(directory) => directory.remove_empty(path),
             // A bucket has no directories of its own.
             #[cfg(feature = "stores")]
-            Store::Bucket(_) => Ok(()),
+            Objects::Bucket(_) => Ok(()),
         }
     }
 
     /// Removes what processes that were killed have left unfinished in a directory and above it, a day ago.
     pub(crate) fn sweep(&self, path: &str) -> io::Result<()> {
-        match self {
-            Store::Directory(directory) => directory.sweep(path),
+        match &self.objects {
+            Objects::Directory(directory) => directory.sweep(path),
             // The pieces of an upload that was not finished are no object, and the bucket's own rule removes them.
             #[cfg(feature = "stores")]
-            Store::Bucket(_) => Ok(()),
+            Objects::Bucket(_) => Ok(()),
         }
     }
 }
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Store::Directory(directory) => directory.root().display().fmt(f),
+        match &self.objects {
+            Objects::Directory(directory) => directory.root().display().fmt(f),
             #[cfg(feature = "stores")]
-            Store::Bucket(bucket) => bucket.fmt(f),
+            Objects::Bucket(bucket) => bucket.fmt(f),
         }
     }
 }

@@ -9,7 +9,10 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use sql::event::tuple::{BadTuple, Tuple};
 
-use super::opened::{Opened, open};
+use super::{
+    identity::IdentityArgs,
+    opened::{Opened, open},
+};
 use crate::{
     archive::{
         chain::{self, Listing},
@@ -29,6 +32,8 @@ pub(super) struct CatArgs {
     /// Segments, by number
     #[arg(value_name = "SEGMENT", required = true)]
     segments: Vec<u64>,
+    #[command(flatten)]
+    identity: IdentityArgs,
 }
 
 /// The names of the columns that are texts.
@@ -43,7 +48,7 @@ const TEXTS: [&str; 6] = [
 
 /// Runs the command.
 pub(super) fn run(job: &Job, one: &ArchiveConfig, args: &CatArgs) -> Result<Exit, Failure> {
-    let opened = open(job, one)?;
+    let opened = args.identity.opens(job, open(job, one)?)?;
     let listing = Listing::read(&opened.store)
         .with_context(|| format!("archive {} cannot be listed", one.name))?;
     for number in &args.segments {

@@ -13,7 +13,7 @@ use sql::{
     subscriber::position::Position,
 };
 
-use super::opened::open_store;
+use super::{identity::IdentityArgs, opened::open_store};
 use crate::{
     archive::{
         identity::Identity,
@@ -39,6 +39,8 @@ pub(super) struct FeedArgs {
     /// The last tick, by its number or by a time of the provider's clock (UTC): all that is there, by default
     #[arg(long, value_name = "TICK|TIME", value_parser = to)]
     to: Option<To>,
+    #[command(flatten)]
+    identity: IdentityArgs,
 }
 
 /// Reads a tick's number, or a time.
@@ -94,7 +96,7 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig, args: &FeedArgs) -> Resu
     }
     let from = stored.position;
     let up_to = up_to(job, one, args.to.unwrap_or(To::Latest), from)?;
-    let found = open_store(one)?;
+    let found = args.identity.open(job, open_store(one)?)?;
     let found = Files::open(found, job.queue(), from)
         .with_context(|| format!("nothing was done: archive {} cannot be read", one.name))?;
     let mut files = found.map_err(|absent: NotThere| not_there(one, into, &absent))?;

@@ -13,6 +13,7 @@ use crate::{
         chain::{self, Listing},
         hold::is_gone,
         identity::{Identity, NoArchive},
+        seal::Recipients,
         store::Store,
     },
     command::Job,
@@ -27,6 +28,8 @@ pub(in crate::command) async fn install(
     of_several: bool,
 ) -> Result<(), Failure> {
     let store = open_store(one)?;
+    Recipients::read(&one.encrypt_to)
+        .with_context(|| format!("archive {} cannot be used", one.name))?;
     let directory = &one.address;
     store
         .make()

@@ -4,6 +4,7 @@ mod cat;
 mod check;
 mod expire;
 mod feed;
+pub(super) mod identity;
 mod install;
 mod list;
 pub(super) mod opened;

@@ -96,6 +96,9 @@ fn text(manifest: &Manifest) -> String {
     if let Some(label) = &manifest.label {
         text += &format!("label: {label}\n");
     }
+    if !manifest.sealed.is_empty() {
+        text += &format!("encrypted to: {}\n", manifest.sealed.join(", "));
+    }
     for one in &manifest.tables {
         let conflicts = match one.conflicts {
             0 => String::new(),

@@ -15,6 +15,7 @@ use sql::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
+    identity::{self, IdentityArgs},
     opened::{Opened, open},
     show,
 };
@@ -41,6 +42,8 @@ pub(super) struct VerifyArgs {
     /// The base that is restored; else the newest complete one
     #[arg(long, value_name = "BASE", requires = "restore")]
     base: Option<String>,
+    #[command(flatten)]
+    identity: IdentityArgs,
 }
 
 /// Runs the command: one line for each fault.
@@ -49,7 +52,7 @@ pub(super) async fn run(
     one: &ArchiveConfig,
     args: &VerifyArgs,
 ) -> Result<Exit, Failure> {
-    let opened = open(job, one)?;
+    let opened = args.identity.opens(job, open(job, one)?)?;
     let found = verify::archive(&opened.store, &opened.identity, Depth::Bodies)
         .with_context(|| format!("archive {} cannot be read", one.name))?;
     for Fault { object, what } in &found.faults {
@@ -65,8 +68,22 @@ pub(super) async fn run(
         found.lines.len(),
         found.bases.made().count()
     ))?;
+    if found.closed > 0 {
+        job.say(&format!(
+            "{} segments are encrypted: that is what their hashes say; what is in them was not read (--identity)",
+            found.closed
+        ))?;
+    }
     match args.restore {
-        true => prove(job, one, &opened, chosen(one, &found, args)?).await,
+        true => {
+            prove(
+                job,
+                one,
+                (&opened, &args.identity),
+                chosen(one, &found, args)?,
+            )
+            .await
+        }
         false => Ok(Exit::Done),
     }
 }
@@ -91,9 +108,10 @@ fn chosen<'a>(
 async fn prove(
     job: &Job,
     one: &ArchiveConfig,
-    opened: &Opened,
+    (opened, by): (&Opened, &IdentityArgs),
     manifest: &Manifest,
 ) -> Result<Exit, Failure> {
+    let manifest = &identity::whole(one, opened, manifest)?;
     let pg_dump = PgDump::find(manifest.dump, "verify --restore").await?;
     // A signal that comes while the server is made is seen behind that.
     let (mut interrupted, mut terminated) = (
@@ -103,7 +121,7 @@ async fn prove(
     let server = Server::start(pg_dump.directory()).await?;
     // Whoever leaves here drops the server, which ends it and removes its files.
     let restored = tokio::select! {
-        restored = restored(job, one, manifest, &server) => restored?,
+        restored = restored(job, one, (manifest, by), &server) => restored?,
         _ = interrupted.recv() => return Err(told_to_end(manifest)),
         _ = terminated.recv() => return Err(told_to_end(manifest)),
     };
@@ -139,7 +157,7 @@ fn told_to_end(manifest: &Manifest) -> Failure {
 async fn restored(
     job: &Job,
     one: &ArchiveConfig,
-    manifest: &Manifest,
+    (manifest, by): (&Manifest, &IdentityArgs),
     server: &Server,
 ) -> Result<Exit, Failure> {
     let superuser: ConnectInfo = server
@@ -167,6 +185,7 @@ async fn restored(
         jobs: 1,
         no_owner: false,
         dry_run: false,
+        identity: by.clone(),
     };
     let restored = restore::run(job, &args).await;
     drop(session);
