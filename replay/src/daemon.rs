@@ -320,6 +320,8 @@ fn archive(
         max_events: max_events(config),
         chunk_bytes: chunk_bytes(config),
         retry_delay: config.retry_delay,
+        hook: Default::default(),
+        stuck: Default::default(),
         stats: Stats::new(&one.consumer, config.stats_period),
         told: Once::default(),
         stop: stop.clone(),

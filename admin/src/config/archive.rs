@@ -8,10 +8,12 @@ use std::{
 use super::archive_address::{self, ArchiveAddress};
 use super::daemon_keys;
 use super::document::Section;
-use super::key::{NumberKey, Reload, SizeKey, TextKey, TimeKey};
+use super::key::{FlagKey, NumberKey, Reload, SizeKey, TextKey, TimeKey};
+use super::programs;
 use super::recipients;
 use super::retention::RetentionPolicy;
 use super::value::{NumberRange, TimeRange};
+use crate::notice::{Command, Letter};
 
 /// A subscriber that keeps the changes themselves, in files.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,12 @@ pub struct ArchiveConfig {
     pub minimum_redundancy: u64,
     /// The public keys to whose owners it is sealed (`encrypt_to`); none: it is not.
     pub encrypt_to: Vec<String>,
+    /// Time between two verifications that the daemon makes by itself (`verify_every`); zero: it makes none.
+    pub verify_every: Duration,
+    /// Whether these restore a base, too (`verify_restore`).
+    pub verify_restore: bool,
+    /// What is run when something happens to it (`hook`).
+    pub hook: Option<Command>,
 }
 
 /// An archive that batches are read from where the queue has given them away.
@@ -126,6 +134,25 @@ pub(super) const ENCRYPT_TO: TextKey = TextKey {
     reload: Reload::Taken,
 };
 
+pub(super) const VERIFY_EVERY: TimeKey = TimeKey {
+    name: "verify_every",
+    default: Duration::ZERO,
+    range: TimeRange::millis(0, 366 * 86_400_000),
+    reload: Reload::Taken,
+};
+pub(super) const VERIFY_RESTORE: FlagKey = FlagKey {
+    name: "verify_restore",
+    default: true,
+    reload: Reload::Taken,
+};
+pub(super) const HOOK: TextKey = TextKey {
+    name: "hook",
+    form: "command",
+    default: "none",
+    range: "%e %s %t %d %q %u %b %k %%",
+    reload: Reload::Taken,
+};
+
 pub(super) const ARCHIVE_IDENTITY: TextKey = TextKey {
     name: "archive_identity",
     form: "path",
@@ -180,7 +207,7 @@ pub(super) fn sources(
 }
 
 /// The keys that say something of an archive only.
-pub(super) const TUNING: [&str; 9] = [
+pub(super) const TUNING: [&str; 12] = [
     ARCHIVE_OPTIONS.name,
     SEGMENT_EVERY.name,
     SEGMENT_SIZE.name,
@@ -190,6 +217,9 @@ pub(super) const TUNING: [&str; 9] = [
     RETENTION.name,
     MINIMUM_REDUNDANCY.name,
     ENCRYPT_TO.name,
+    VERIFY_EVERY.name,
+    VERIFY_RESTORE.name,
+    HOOK.name,
 ];
 
 /// Reads the keys of an archive; name and consumer are left empty.
@@ -218,6 +248,9 @@ pub(super) fn read(section: &Section<'_>) -> Option<ArchiveConfig> {
         retention: retention(section),
         minimum_redundancy: section.number(&MINIMUM_REDUNDANCY),
         encrypt_to: recipients::read(section, ENCRYPT_TO.name),
+        verify_every: section.time(&VERIFY_EVERY),
+        verify_restore: section.flag(&VERIFY_RESTORE),
+        hook: programs::command(section, HOOK.name, Letter::OF_ARCHIVES),
     })
 }
 

@@ -141,7 +141,8 @@ fn client(section: &Section<'_>) -> Option<String> {
     Some(text.value)
 }
 
-fn command(section: &Section<'_>, key: &str, letters: &[Letter]) -> Option<Command> {
+/// Reads a command.
+pub(super) fn command(section: &Section<'_>, key: &str, letters: &[Letter]) -> Option<Command> {
     let text = section.text(key)?;
     Command::parse(&text.value, letters)
         .inspect_err(|problem| section.problem(key, problem))

@@ -4,7 +4,7 @@ use sql::connect::ConnectInfo;
 
 use super::archive::{
     self, ARCHIVE, ARCHIVE_OPTIONS, ArchiveConfig, BASE_EVERY, BASE_FROM, BASE_RATE, ENCRYPT_TO,
-    MINIMUM_REDUNDANCY, RETENTION, SEGMENT_EVERY, SEGMENT_SIZE,
+    HOOK, MINIMUM_REDUNDANCY, RETENTION, SEGMENT_EVERY, SEGMENT_SIZE, VERIFY_EVERY, VERIFY_RESTORE,
 };
 use super::daemon_keys;
 use super::databases::{self, Referred};
@@ -61,7 +61,7 @@ const ALLOW_EXECUTE: FlagKey = FlagKey {
 };
 
 /// The keys of `[[subscriber]]`.
-pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 13] = [
+pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 16] = [
     &NAME,
     &DB,
     &ALLOW_EXECUTE,
@@ -75,6 +75,9 @@ pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 13] = [
     &RETENTION,
     &MINIMUM_REDUNDANCY,
     &ENCRYPT_TO,
+    &VERIFY_EVERY,
+    &VERIFY_RESTORE,
+    &HOOK,
 ];
 
 /// Most subscribers of one replay.

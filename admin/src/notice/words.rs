@@ -26,6 +26,12 @@ pub enum Letter {
     Queue,
     /// `%E`: the term.
     Term,
+    /// `%u`: the subscriber.
+    Subscriber,
+    /// `%b`: a base of an archive.
+    Base,
+    /// `%k`: a tick.
+    Tick,
 }
 
 impl Letter {
@@ -51,6 +57,18 @@ impl Letter {
         Letter::Term,
     ];
 
+    /// The letters of a command that is told what happens to an archive.
+    pub const OF_ARCHIVES: &[Letter] = &[
+        Letter::Event,
+        Letter::Success,
+        Letter::Time,
+        Letter::Details,
+        Letter::Queue,
+        Letter::Subscriber,
+        Letter::Base,
+        Letter::Tick,
+    ];
+
     /// As it stands behind the `%`.
     fn sign(self) -> char {
         match self {
@@ -64,6 +82,9 @@ impl Letter {
             Letter::Client => 'c',
             Letter::Queue => 'q',
             Letter::Term => 'E',
+            Letter::Subscriber => 'u',
+            Letter::Base => 'b',
+            Letter::Tick => 'k',
         }
     }
 
@@ -80,6 +101,9 @@ impl Letter {
             Letter::Client => "TRUNKLINE_CLIENT",
             Letter::Queue => "TRUNKLINE_QUEUE",
             Letter::Term => "TRUNKLINE_TERM",
+            Letter::Subscriber => "TRUNKLINE_SUBSCRIBER",
+            Letter::Base => "TRUNKLINE_BASE",
+            Letter::Tick => "TRUNKLINE_TICK",
         }
     }
 }

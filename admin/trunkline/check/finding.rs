@@ -78,6 +78,8 @@ pub(crate) enum Check {
     Members,
     /// Whether a standby could become the provider; of a replay's config
     Promotable,
+    /// Whether each archive is whole, near, verified and has its bases; of a replay's config, and only if it is named
+    Archive,
     /// Lag of each subscriber, in seconds; tables that are not ok, conflicts of the last day
     Replication,
     /// Whether what is installed fits these programs
@@ -100,6 +102,7 @@ impl Check {
             Check::Lost => "lost",
             Check::Members => "members",
             Check::Promotable => "promotable",
+            Check::Archive => "archive",
             Check::Replication => "replication",
             Check::Versions => "versions",
         }
@@ -122,6 +125,7 @@ impl Check {
             | Check::Lost
             | Check::Members
             | Check::Promotable
+            | Check::Archive
             | Check::Versions => None,
         }
     }

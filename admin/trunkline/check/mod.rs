@@ -1,6 +1,8 @@
 //! `trunkline check`: health checks for monitoring. `finding` has the words, `queues` and `replication` judge what
-//! status tells, `versions` judges what is installed, `print` formats the findings. Reads only.
+//! status tells, `archive` what replay finds in files, `versions` judges what is installed, `print` formats the
+//! findings. Reads only.
 
+mod archive;
 mod finding;
 mod members;
 mod print;
@@ -97,7 +99,11 @@ impl CheckArgs {
             return wrong("--warn is above --crit");
         }
         let mut checks = if self.checks.is_empty() {
-            Check::value_variants().to_vec()
+            // It reads what may lie far away, and more than a look each minute should.
+            let all = Check::value_variants().iter();
+            all.filter(|check| **check != Check::Archive)
+                .copied()
+                .collect()
         } else {
             self.checks.clone()
         };
@@ -117,7 +123,9 @@ pub(crate) async fn run(
     let (checks, limits) = args.plan()?;
     let asking = asking(args.timeout, limits);
     let replays = configs.iter().filter_map(|config| match config {
-        AnyConfig::Replay(replay) => Some(of_replay(&checks, replay, limits, &asking)),
+        AnyConfig::Replay(replay) => {
+            Some(of_replay(&checks, (replay, args.timeout), limits, &asking))
+        }
         AnyConfig::Ticker(_) => None,
     });
     let queues = of_queues(&checks, configs, &args.place, limits, &asking);
@@ -182,17 +190,23 @@ async fn of_queues(
 
 /// Whether a check is of a replay's subscribers, and not of a database with queues.
 fn is_of_replay(check: Check) -> bool {
-    matches!(check, Check::Replication | Check::Promotable)
+    matches!(
+        check,
+        Check::Replication | Check::Promotable | Check::Archive
+    )
 }
 
 /// The findings about a replay and its subscribers.
 async fn of_replay(
     checks: &[Check],
-    replay: &ReplayConfig,
+    (replay, patience): (&ReplayConfig, Duration),
     limits: Limits,
     asking: &Asking,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if checks.contains(&Check::Archive) {
+        findings.extend(archive::findings(replay, patience).await);
+    }
     let told = checks.contains(&Check::Replication);
     let of_promotion = checks.contains(&Check::Promotable) && replay.subscribers.len() == 1;
     if told || of_promotion {
@@ -232,7 +246,7 @@ async fn of_place(
     let mut found = Vec::new();
     for &check in checks {
         match check {
-            Check::Replication | Check::Promotable => {}
+            Check::Replication | Check::Promotable | Check::Archive => {}
             Check::Versions => {
                 found.extend(versions::of(&place.session, &place.name, asking).await);
             }

@@ -55,7 +55,7 @@ pub(crate) fn findings(
                 queue.role.as_ref(),
                 &queue.consumer_list,
             )),
-            Check::Promotable | Check::Replication | Check::Versions => {}
+            Check::Promotable | Check::Archive | Check::Replication | Check::Versions => {}
         }
     }
     found

@@ -14,7 +14,11 @@ use sql::{
 };
 use tracing::error;
 
-use super::{shared::Archive, writer::Writer};
+use super::{
+    hook::{Event, What},
+    shared::Archive,
+    writer::Writer,
+};
 use crate::{frames::place::Place, queue::track::OffTrack, trouble::Trouble};
 
 /// What to do where an archive's queue is not the provider's any more.
@@ -113,6 +117,9 @@ async fn leave_hole(
     })?;
     let (after_tick, next_tick) = (end.tick.id.0, begin.tick.id.0);
     error!(consumer = %name, after_tick, next_tick, why, "archive hole");
+    archive
+        .hook
+        .tell(Event::new(What::Hole, why).at(after_tick));
     Ok(begin)
 }
 

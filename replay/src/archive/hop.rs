@@ -34,6 +34,7 @@ use tracing::{error, info, warn};
 use super::{
     hold::{self, is_gone},
     hole_wait::{HoleWait, Others},
+    hook::{Event, What},
     left::others,
     shared::Archive,
     writer::{Writer, unwritable},
@@ -143,6 +144,9 @@ pub(super) async fn run(
     if let Some(why) = way.hole {
         let (after_tick, next_tick) = (end_tick, to_tick);
         error!(%consumer, after_tick, next_tick, why, "archive hole");
+        archive
+            .hook
+            .tell(Event::new(What::Hole, why).at(after_tick));
     }
     Ok(way.to)
 }

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use admin::daemon::{self, Reports, Rests, Turn};
@@ -18,7 +18,14 @@ use sql::{
 };
 use tracing::{error, info, warn};
 
-use super::{frame_loop, left::Left, shared::Archive, upkeep};
+use super::{
+    frame_loop,
+    hook::{Event, Hook, What},
+    left::Left,
+    self_verify::SelfVerify,
+    shared::Archive,
+    upkeep,
+};
 use crate::{base::schedule::Schedule, join::auto_add::ArchiveTables, trouble::Trouble};
 
 /// The shortest rest after trouble; each further rest in a row is longer, up to `retry_delay`.
@@ -32,14 +39,25 @@ pub(crate) fn task_name(consumer: &str) -> String {
 /// Runs until asked to stop.
 pub(crate) async fn run(mut archive: Archive, reports: Reports) {
     let owns = Arc::new(AtomicBool::new(false));
+    let (hook, teller) = Hook::of(&archive.config, &archive.queue, &archive.stop);
+    archive.hook = hook;
     // Trouble of the archive's loop passes; a base that is being made, and the rest after one that failed, outlive it.
     let bases = Schedule::new(
         archive.all.clone(),
         archive.config.clone(),
         Arc::clone(&owns),
+        archive.hook.clone(),
+    );
+    let verify = SelfVerify::new(
+        archive.all.clone(),
+        archive.config.clone(),
+        Arc::clone(&owns),
+        archive.hook.clone(),
     );
     tokio::select! {
         never = bases.run() => match never {},
+        never = verify.run() => match never {},
+        never = teller.run() => match never {},
         () = live(&mut archive, &reports, &owns) => {}
     }
 }
@@ -99,7 +117,12 @@ impl Archive {
         };
         let left = Left::of(self).run();
         owns.store(true, Ordering::Relaxed);
-        let upkeep = upkeep::run(self.config.clone(), self.job.clone(), self.queue.clone());
+        let upkeep = upkeep::run(
+            self.config.clone(),
+            self.job.clone(),
+            self.queue.clone(),
+            self.hook.clone(),
+        );
         tokio::select! {
             ended = frame_loop::run(self, &session, || reports.tell(&task, None)) => ended,
             never = tables => match never {},
@@ -135,7 +158,15 @@ impl Archive {
         let consumer = &self.config.consumer;
         reports.tell(&task_name(consumer), Some(trouble.chain()));
         let error = trouble.log_line();
-        if matches!(trouble, Trouble::Stale) || !self.told.say((), &error) {
+        if matches!(trouble, Trouble::Stale) {
+            return;
+        }
+        let passes = matches!(trouble, Trouble::Passing { .. });
+        let rest = self.retry_delay + self.config.segment_every;
+        if self.stuck.is_news(passes, Instant::now(), rest) {
+            self.hook.tell(Event::new(What::Stuck, &error));
+        }
+        if !self.told.say((), &error) {
             return;
         }
         match (trouble, trouble.advice()) {

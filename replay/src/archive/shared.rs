@@ -12,6 +12,7 @@ use tracing::info;
 
 use super::{
     hole_wait::HoleWait,
+    hook::{Hook, Stuck},
     identity::Identity,
     place::ArchivePlace,
     store::Store,
@@ -51,6 +52,10 @@ pub(crate) struct Archive {
     pub chunk_bytes: usize,
     /// The longest rest between two tries after trouble.
     pub retry_delay: Duration,
+    /// Where it is told what happens.
+    pub hook: Hook,
+    /// Whether that nothing is archived was told.
+    pub stuck: Stuck,
     /// The counters of the `stats` line.
     pub stats: Stats,
     /// The trouble that the log has been told of.
@@ -79,6 +84,7 @@ impl Archive {
     /// The same trouble is news the next time.
     pub(super) fn goes_on(&mut self) {
         self.told.over(&());
+        self.stuck = Stuck::default();
     }
 }
 

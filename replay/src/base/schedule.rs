@@ -31,6 +31,7 @@ use crate::{
     archive::{
         bases::Bases,
         chain::{self, Listing, OutOfReach, Unreadable},
+        hook::{Event, Hook, What},
         identity::Identity,
         store::{Store, is_away},
     },
@@ -58,6 +59,7 @@ pub(crate) struct Schedule {
     archive: ArchiveConfig,
     /// This process writes the archive: else no base is begun.
     owns: Arc<AtomicBool>,
+    hook: Hook,
     /// The newest segment that was looked at.
     seen: u64,
     /// The newest hole that was seen, or the newest border that tables lack changes behind.
@@ -82,11 +84,13 @@ impl Schedule {
         config: ReplayConfig,
         archive: ArchiveConfig,
         owns: Arc<AtomicBool>,
+        hook: Hook,
     ) -> Schedule {
         Schedule {
             config,
             archive,
             owns,
+            hook,
             seen: 0,
             gap: None,
             now: None,
@@ -123,13 +127,22 @@ impl Schedule {
             };
             let Some(why) = why else { continue };
             info!(%consumer, why, "base due");
-            let made = self.make().await.and_then(is_whole);
+            let made = self
+                .make()
+                .await
+                .and_then(|made| is_whole(&made).map(|()| made));
             self.outgrown = None;
             match made {
-                Ok(()) => rest = FIRST_REST,
+                Ok(made) => {
+                    rest = FIRST_REST;
+                    let what = format!("{} rows, {} bytes", made.rows(), made.bytes());
+                    let event = Event::new(What::BaseDone, what);
+                    self.hook.tell(event.of_base(&made.base).at(made.at.1.0));
+                }
                 Err(failure) => {
                     let error = one_line(failure.error.as_ref());
                     error!(%consumer, error, "base failed");
+                    self.hook.tell(Event::new(What::BaseFailed, error));
                     tokio::time::sleep(rest).await;
                     rest = LONGEST_REST.min(rest * 2);
                 }
@@ -249,7 +262,7 @@ impl Schedule {
 }
 
 /// Refuses a base that lacks tables: it counts for nothing, and the next look would make another one like it.
-fn is_whole(made: Manifest) -> Result<(), Failure> {
+fn is_whole(made: &Manifest) -> Result<(), Failure> {
     let missing = made.missing.iter();
     let missing: Vec<String> = missing
         .map(|one| format!("{}.{}: {}", one.schema, one.name, one.why))

@@ -14,6 +14,7 @@ mod expire;
 mod feed;
 mod files;
 mod hole;
+mod hook;
 mod in_no_base;
 mod kill;
 mod proof;

@@ -1,7 +1,7 @@
 //! `replay archive check`: whether archive and queue fit together. One line for each check; what is wrong goes to
 //! standard error.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use admin::{
     config::{ArchiveConfig, RetentionPolicy},
@@ -9,6 +9,8 @@ use admin::{
     output,
 };
 use anyhow::{Context as _, ensure};
+use serde::Serialize;
+use serde_json::json;
 use sql::{provider, queue::tick, standing, subscriber::position::Position};
 
 use super::{
@@ -17,15 +19,44 @@ use super::{
 };
 use crate::{
     archive::{
-        expire, retention,
+        expire, proofs, retention,
         store::Store,
         verify::{self, Depth},
     },
     command::Job,
+    frames::{manifest::Manifest, place::Time},
 };
 
 /// How much longer than `segment_every` a change may wait for its segment.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How much longer than twice `verify_every` a verification may take.
+const VERIFY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The arguments of `archive check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArgs {
+    /// As JSON: {"archive", "checks": [{"check", "ok", "message"}], ...} and numbers
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is measured; None: not known.
+#[derive(Debug, Default, Serialize)]
+struct Numbers {
+    /// Age of the oldest change that is not archived.
+    end_age_seconds: Option<f64>,
+    /// Between the newest complete base and the archive's end, by the time of ticks.
+    base_age_seconds: Option<f64>,
+    /// Since the archive was verified, and well.
+    verified_age_seconds: Option<f64>,
+    /// Between the oldest moment from which on everything can be restored, and the archive's end.
+    window_seconds: Option<f64>,
+    /// Holes.
+    holes: Option<usize>,
+    /// Bytes of segments and bases.
+    bytes: Option<u64>,
+}
 
 /// The answer of one check.
 struct Answer {
@@ -35,8 +66,9 @@ struct Answer {
 }
 
 /// Runs the command.
-pub(super) async fn run(job: &Job, one: &ArchiveConfig) -> Result<Exit, Failure> {
+pub(super) async fn run(job: &Job, one: &ArchiveConfig, args: &CheckArgs) -> Result<Exit, Failure> {
     let mut answers = Vec::new();
+    let mut numbers = Numbers::default();
     let end = match open(job, one) {
         Err(failure) => {
             let why = exit::one_line(failure.error.as_ref());
@@ -55,16 +87,23 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig) -> Result<Exit, Failure>
             });
             answers.extend(of_files(&verified));
             answers.extend(of_bases(&opened.store, one, &verified)?);
+            answers.extend(of_proofs(&opened.store, one, &verified)?);
+            answers.extend(of_age(one, &verified));
+            numbers.of_files(&verified);
+            numbers.of_proofs(&opened.store);
             let end = verified.lines.last().map(|line| line.to);
             Some(Position::from(end.unwrap_or(opened.identity.begin)))
         }
     };
-    let queue = of_queue(job, one, end).await;
+    let queue = of_queue(job, one, end, &mut numbers).await;
     answers.push(Answer {
         what: "queue",
         found: queue.map_err(|error| exit::one_line(error.as_ref())),
     });
-    for Answer { what, found } in &answers {
+    if args.json {
+        print_json(one, &answers, &numbers)?;
+    }
+    for Answer { what, found } in answers.iter().filter(|_| !args.json) {
         match found {
             Ok(found) => output::print(&format!("{what}: OK, {found}\n"))?,
             Err(why) => eprintln!("{what}: {why}"),
@@ -74,6 +113,65 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig) -> Result<Exit, Failure>
         true => Exit::Done,
         false => Exit::Part,
     })
+}
+
+fn print_json(one: &ArchiveConfig, answers: &[Answer], numbers: &Numbers) -> Result<(), Failure> {
+    let checks: Vec<serde_json::Value> = answers
+        .iter()
+        .map(|Answer { what, found }| {
+            let message = found.as_ref().unwrap_or_else(|why| why);
+            json!({ "check": what, "ok": found.is_ok(), "message": message })
+        })
+        .collect();
+    let mut all = json!({ "archive": one.name, "checks": checks });
+    let numbers = serde_json::to_value(numbers).context("writing the numbers")?;
+    if let (Some(all), Some(numbers)) = (all.as_object_mut(), numbers.as_object()) {
+        all.extend(numbers.clone());
+    }
+    output::print_json(&all)
+}
+
+impl Numbers {
+    fn of_files(&mut self, found: &verify::Verified) {
+        let lines = &found.lines;
+        self.holes = Some(lines.iter().filter(|line| line.hole.is_some()).count());
+        let of_lines: u64 = lines.iter().map(|line| line.body_bytes).sum();
+        let of_bases: u64 = found.bases.made().map(Manifest::bytes).sum();
+        self.bytes = Some(of_lines + of_bases);
+        let Some(end) = lines.iter().rev().find_map(|line| line.to_time) else {
+            return;
+        };
+        let before_end = |time: Time| {
+            let age = end.system().duration_since(time.system());
+            age.unwrap_or_default().as_secs_f64()
+        };
+        let history = expire::history(found);
+        let is_on_way = |base: &&Manifest| {
+            base.is_complete() && !history.find(base.at).is_some_and(|at| at.on_branch)
+        };
+        let newest = found.bases.made().rfind(is_on_way);
+        self.base_age_seconds = newest.map(|base| before_end(base.time));
+        // Nothing is restored over a hole.
+        let hole = lines.iter().rposition(|line| line.hole.is_some());
+        let behind = lines.iter().skip(hole.map_or(0, |hole| hole + 1));
+        let begin = behind.filter_map(|line| line.from_time).next();
+        let mut bases = found.bases.made();
+        let oldest = bases.find(|base| {
+            is_on_way(base) && (hole.is_none() || begin.is_some_and(|begin| base.time >= begin))
+        });
+        self.window_seconds = oldest.map(|base| before_end(base.time));
+    }
+
+    fn of_proofs(&mut self, store: &Store) {
+        let now = SystemTime::now();
+        // What cannot be read is told by the check of the same name.
+        let newest = proofs::newest(store, now).ok().flatten();
+        let good = newest.filter(|proof| proof.is_good);
+        self.verified_age_seconds = good.map(|proof| {
+            let age = now.duration_since(proof.time.system());
+            age.unwrap_or_default().as_secs_f64()
+        });
+    }
 }
 
 fn of_files(verified: &verify::Verified) -> Vec<Answer> {
@@ -168,8 +266,69 @@ fn of_bases(
     }))
 }
 
+/// Whether the archive has verified itself as often as it is to, and how that went.
+fn of_proofs(
+    store: &Store,
+    one: &ArchiveConfig,
+    found: &verify::Verified,
+) -> Result<Option<Answer>, Failure> {
+    let every = one.verify_every;
+    if every.is_zero() {
+        return Ok(None);
+    }
+    let now = SystemTime::now();
+    let newest = proofs::newest(store, now)
+        .with_context(|| format!("archive {} cannot be listed", one.name))?;
+    // Without one the archive itself is as old as what was not verified.
+    let begin = found.lines.first().and_then(|line| line.to_time);
+    let since = newest.as_ref().map(|one| one.time).or(begin);
+    let age = since.and_then(|since| now.duration_since(since.system()).ok());
+    let is_late = age.is_some_and(|age| age > every * 2 + VERIFY_PATIENCE);
+    let found = match newest {
+        Some(proof) if !proof.is_good => Err(format!(
+            "it failed at {}: {}",
+            String::from(proof.time),
+            proof.what
+        )),
+        Some(proof) if is_late => Err(format!(
+            "late: the last time was {}",
+            String::from(proof.time)
+        )),
+        Some(proof) => Ok(format!("at {}: {}", String::from(proof.time), proof.what)),
+        None if is_late => Err("late: it never was; see `verify failed` in the log".into()),
+        None => Ok("not yet".into()),
+    };
+    let what = "verified";
+    Ok(Some(Answer { what, found }))
+}
+
+/// Whether the newest base is as new as the daemon is to make them, by the time of the ticks.
+fn of_age(one: &ArchiveConfig, found: &verify::Verified) -> Option<Answer> {
+    let every = one.base_every;
+    if every.is_zero() {
+        return None;
+    }
+    let end = found.lines.iter().rev().find_map(|line| line.to_time)?;
+    let mut bases = found.bases.made();
+    let newest = bases.rfind(|base| base.is_complete())?;
+    let made = newest.time.max(newest.began);
+    let age = end.system().duration_since(made.system()).ok()?;
+    (age > every * 2 + PATIENCE).then(|| Answer {
+        what: "bases",
+        found: Err(format!(
+            "late: the newest complete one is of {}; see `base failed` in the log",
+            String::from(newest.time)
+        )),
+    })
+}
+
 /// Whether the queue holds what the archive lacks, and how much that is; an error: why not.
-async fn of_queue(job: &Job, one: &ArchiveConfig, end: Option<Position>) -> anyhow::Result<String> {
+async fn of_queue(
+    job: &Job,
+    one: &ArchiveConfig,
+    end: Option<Position>,
+    numbers: &mut Numbers,
+) -> anyhow::Result<String> {
     let provider = job.provider().await?;
     let name = &one.consumer;
     let held = provider::consumer_position(&*provider, job.queue(), name).await?;
@@ -192,6 +351,7 @@ async fn of_queue(job: &Job, one: &ArchiveConfig, end: Option<Position>) -> anyh
     );
     let waits = standing::unapplied(&*provider, job.queue(), end.tick.id).await?;
     let waits = waits.seconds.unwrap_or(0.0);
+    numbers.end_age_seconds = Some(waits);
     ensure!(
         waits < (one.segment_every + PATIENCE).as_secs_f64(),
         "changes wait for {waits:.0} s to be archived: see replay status"

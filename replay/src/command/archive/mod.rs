@@ -16,6 +16,7 @@ use admin::exit::{Exit, Failure};
 
 use self::{
     cat::CatArgs,
+    check::CheckArgs,
     expire::{ExpireArgs, KeepArgs},
     feed::FeedArgs,
     list::ListArgs,
@@ -43,7 +44,7 @@ enum Deed {
     /// Show what a base has, and what it has not
     Show(ShowArgs),
     /// Check that archive and queue fit together, by names and first lines: exit code 1 if something is wrong
-    Check,
+    Check(CheckArgs),
     /// Read every object, and name each that is not as it was written: exit code 1 if there is one
     Verify(VerifyArgs),
     /// Publish what was committed before the call, and wait until it is on the disk
@@ -64,10 +65,10 @@ pub(crate) async fn run(job: &Job, args: &ArchiveArgs) -> Result<Exit, Failure> 
     match &args.deed {
         Deed::List(args) => list::run(job, one, args),
         Deed::Show(args) => show::run(job, one, args),
-        Deed::Check => {
+        Deed::Check(args) => {
             // Where nobody is followed the check of the queue says so.
             let at_host = job.at_host().await;
-            check::run(at_host.as_ref().unwrap_or(job), one).await
+            check::run(at_host.as_ref().unwrap_or(job), one, args).await
         }
         Deed::Verify(args) => verify::run(job, one, args).await,
         Deed::Switch(args) => switch::run(&job.at_host().await?, one, args).await,
