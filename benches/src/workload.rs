@@ -3,6 +3,7 @@
 pub(crate) mod backlog;
 pub(crate) mod capture;
 pub(crate) mod capture_bulk;
+pub(crate) mod compare;
 pub(crate) mod copy;
 pub(crate) mod growth;
 pub(crate) mod idle;
@@ -60,6 +61,8 @@ pub(crate) enum Work {
     Queue,
     /// How rows reach a set statement: COPY or arrays, text or binary.
     Staging,
+    /// `replay compare` and `replay repair`, beside one digest of the table.
+    Compare,
 }
 
 impl Work {
@@ -86,6 +89,7 @@ impl Work {
             Self::Growth => Box::new(growth::Growth),
             Self::Queue => Box::new(queue::Queue),
             Self::Staging => Box::new(staging::Staging),
+            Self::Compare => Box::new(compare::Compare),
         }
     }
 }
