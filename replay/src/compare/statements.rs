@@ -3,7 +3,10 @@
 //! A row is known by the text of its key and by a hash of the text of all compared columns. Both servers compute the
 //! hash in the same way from the same text, whatever their versions and encodings are.
 
-use sql::name::{quote_ident, quote_literal};
+use sql::{
+    name::{quote_ident, quote_literal},
+    verify,
+};
 
 use crate::copy::select::FilterNow;
 
@@ -359,8 +362,7 @@ impl Side {
     }
 
     fn hash(&self, text: &str) -> String {
-        let bytes = self.bytes(text);
-        format!("('x' || substr(md5({bytes}), 1, 16))::bit(64)::bigint")
+        verify::row_hash(&self.bytes(text))
     }
 
     fn bytes(&self, text: &str) -> String {
