@@ -25,7 +25,7 @@ const LOOKED_AT: usize = 500;
 
 /// Time after which candidates are looked at, however few they are: only behind them can a comparison go on that has
 /// ended.
-const SETTLED: Duration = Duration::from_secs(1);
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// Keys whose rows are listed with one question.
 const LISTED_AT_ONCE: usize = 2_000;

@@ -85,7 +85,7 @@ fn rows_without_a_key_are_counted_and_repaired_exactly_while_they_come_and_go_an
     let planted = differing(&compare(&both).code(1).stdout);
     assert_eq!(planted, 8);
     let writers = load(&r);
-    for _ in 0..4 {
+    for _ in 0..3 {
         let found = compare(&both).code(1).stdout;
         assert_eq!(differing(&found), planted, "{found}");
     }
@@ -106,7 +106,7 @@ fn rows_without_a_key_are_counted_and_repaired_exactly_while_they_come_and_go_an
     compare(&both).ok();
 
     // A kill of the command leaves all of a table's repair or nothing, and a repair after it doubles nothing.
-    let rounds = if tests::full() { 30 } else { 4 };
+    let rounds = if tests::full() { 30 } else { 3 };
     for round in 0..rounds {
         r.on_subscriber(PLANTED);
         r.on_subscriber("update t set v = 'w' where id % 7 = 0; delete from t where id % 11 = 0");
