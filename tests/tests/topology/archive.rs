@@ -1,9 +1,13 @@
 //! An archive as a further node of a set: it follows the provider by itself, and what it has is one history.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
-use tests::{Digest, Node, Scratch, compare, digest, wait_until};
+use tests::{Digest, Node, Scratch, Session, compare, digest, pid_alive, wait_until};
 
 use crate::SOON;
 use crate::failover::fail_over;
@@ -191,8 +195,10 @@ fn an_archive_follows_switchovers_under_load_and_has_one_history_over_them() {
     });
     write(&hosts, 1, 102, 30);
     keeper.switch();
+    keeper.replay.run(&["stop"]).ok();
     wait_can(&hosts, 0);
     switch(&hosts, 1, 0, &[]);
+    killed_at_the_border(&hosts, &keeper, 0);
     write(&hosts, 0, 103, 40);
     keeper.switch();
     let oldest = keeper.list()["bases"][0]["base"]
@@ -203,6 +209,9 @@ fn an_archive_follows_switchovers_under_load_and_has_one_history_over_them() {
     keeper.assert_is(&hosts, (0, "twice"), 0);
     keeper.restore(&hosts, 0, "once", &[]);
     keeper.assert_is(&hosts, (0, "once"), 0);
+    wait_until("the provider before to be told", SOON, || {
+        hosts.on(1, left) == "0"
+    });
     // What nobody has any more is a hole, and nothing is restored over it.
     keeper.replay.run(&["stop"]).ok();
     write(&hosts, 0, 104, 10);
@@ -233,6 +242,63 @@ fn an_archive_follows_switchovers_under_load_and_has_one_history_over_them() {
     keeper.replay.run(&["base"]).ok();
     keeper.restore(&hosts, 1, "behind", &[]);
     keeper.assert_is(&hosts, (1, "behind"), 1);
+}
+
+/// SIGKILL between the steps of going over to a provider: before its tables know the archive, before the border is
+/// written, and before the provider before is told. Each time the next start goes on.
+fn killed_at_the_border(hosts: &Hosts, keeper: &Keeper, node: usize) {
+    let replay = &keeper.replay;
+    let borders = || keeper.list()["stretches"].as_array().unwrap().len();
+    let before = borders();
+    let registered =
+        "select count(*) from pgq.get_consumer_info() where consumer_name = 'keeper/backup'";
+    let hold = || {
+        Session::holding(
+            &hosts.nodes[node],
+            DB,
+            "select 1 from trunkline.captured for update",
+        )
+    };
+    let start = || {
+        replay.run(&["start", "-d"]).ok();
+        wait_until("the consumer", SOON, || hosts.on(node, registered) == "1");
+        assert_eq!(borders(), before);
+        replay.pid().unwrap()
+    };
+    let holder = hold();
+    start();
+    replay.kill9();
+    holder.ask("rollback");
+    // The next file that gets its name is the border.
+    let holder = hold();
+    let pid = start();
+    let mut strace = Command::new("strace");
+    let calls = "link,linkat,rename,renameat,renameat2";
+    let mut strace = strace
+        .args(["-f", "-qq", "-o", "/dev/null", "-p", &pid.to_string()])
+        .args(["-e", &format!("trace={calls}")])
+        .args(["-e", &format!("inject={calls}:signal=SIGKILL")])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the daemon to be traced", SOON, || {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        tasks.into_iter().all(|task| {
+            let status = fs::read_to_string(task.unwrap().path().join("status"));
+            status.is_ok_and(|status| !status.contains("TracerPid:\t0\n"))
+        })
+    });
+    holder.ask("rollback");
+    strace.wait().unwrap();
+    wait_until("the daemon to be dead", SOON, || !pid_alive(pid));
+    assert_eq!(borders(), before);
+    replay.run(&["archive", "verify"]).ok();
+    replay.run(&["start", "-d"]).ok();
+    wait_until("the border", SOON, || borders() > before);
+    replay.kill9();
+    replay.run(&["archive", "verify"]).ok();
+    replay.run(&["start", "-d"]).ok();
+    assert_eq!(borders(), before + 1);
 }
 
 #[test]
