@@ -130,9 +130,12 @@ async fn rows(config: &Config, sql: &str) -> Result<String, Error> {
     let _ = driven.await;
     let lines: Vec<String> = messages?
         .iter()
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
+        .filter_map(|message| {
+            if let SimpleQueryMessage::Row(row) = message {
+                Some(row)
+            } else {
+                None
+            }
         })
         .map(|row| {
             let columns: Vec<&str> = (0..row.len())
