@@ -93,7 +93,7 @@ pub async fn ask(client: &Client, sql: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Drives the sessions of [`print`]: their callers may be inside of a runtime, which must not be blocked by another one.
+/// Drives the sessions of [`print`]: their callers may be inside of a runtime, where no other one may block.
 static SESSIONS: LazyLock<Runtime> = LazyLock::new(|| {
     Builder::new_multi_thread()
         .worker_threads(1)

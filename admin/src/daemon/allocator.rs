@@ -13,8 +13,8 @@ const SETTINGS: [(&str, &str); 2] = [
 ];
 
 /// Begins the program anew, in the same process, with an allocator that keeps no large blocks; it returns in the program
-/// that has been begun so, and wherever somebody has made these settings already. Call it before anything is locked, and
-/// before any thread is started.
+/// that was begun so, and wherever somebody has made these settings already. Call it before anything is locked, and before
+/// any thread is started.
 pub fn keep_no_large_blocks() {
     let are_made = SETTINGS.iter().any(|(name, _)| env::var_os(name).is_some());
     if cfg!(not(target_env = "gnu")) || are_made {
