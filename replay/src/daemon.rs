@@ -357,7 +357,7 @@ fn subscription(
             retry_delay: config.retry_delay,
             standby: config.standby,
             relay: config.relay,
-            has_archives: !config.archive_sources.is_empty(),
+            archives: config.archive_sources.clone().into(),
             of_several: are_several(config),
         },
         consumer: one.consumer.clone(),

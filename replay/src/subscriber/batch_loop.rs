@@ -407,7 +407,7 @@ impl<'a> BatchLoop<'a> {
         self.stats.batch(events, rows, header);
         self.sub.goes_on(TroubledPart::BatchLoop).await;
         self.hold_again().await?;
-        if self.sub.settings.has_archives {
+        if self.sub.settings.has_archives() {
             self.note_source();
         }
         self.sub.for_provider.notify_one();

@@ -65,7 +65,7 @@ async fn hold(sub: &Subscription, provider: &Session, stands: Position) -> Resul
         let Err(why) = consumer::advance(&**provider, queue, &sub.consumer, tick).await else {
             return Err(Trouble::Stale);
         };
-        if !is_detached(&why) || !sub.settings.has_archives {
+        if !is_detached(&why) || !sub.settings.has_archives() {
             return Err(Trouble::no_consumer(&sub.consumer, tick, why));
         }
         return match consumer::register_at(&**provider, queue, &sub.consumer, tick).await {
@@ -85,7 +85,7 @@ async fn hold(sub: &Subscription, provider: &Session, stands: Position) -> Resul
     match consumer::register_at(&**provider, queue, &sub.consumer, tick).await {
         Ok(_) => Ok(true),
         Err(error) if error.class() == sql::Class::Transient => Err(Trouble::queue(error)),
-        Err(gone) if sub.settings.has_archives && is_gone(&gone) => Ok(false),
+        Err(gone) if sub.settings.has_archives() && is_gone(&gone) => Ok(false),
         Err(gone) => {
             let lost = OffTrack::Behind { stored: tick.0 };
             Err(Trouble::Operator {

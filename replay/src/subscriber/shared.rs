@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use admin::daemon::Beat;
+use admin::{config::ArchiveSource, daemon::Beat};
 use sql::{
     connect::{ApplicationName, CancelToken, ConnectInfo, Pool, Purpose, Session},
     install::ownership::Schema,
@@ -62,13 +62,18 @@ pub(crate) struct JobSettings {
     pub standby: bool,
     /// A standby logs what it applies where others could need it.
     pub relay: bool,
-    /// There are archives that the subscriber can be fed from where the queue has given its events away.
-    pub has_archives: bool,
+    /// The archives that the subscriber is fed from where the queue has given its events away.
+    pub archives: Arc<[ArchiveSource]>,
     /// The provider is one of several hosts: the role of the subscriber may change while the daemon runs.
     pub of_several: bool,
 }
 
 impl JobSettings {
+    /// Whether there are archives that the subscriber can be fed from.
+    pub(crate) fn has_archives(&self) -> bool {
+        !self.archives.is_empty()
+    }
+
     /// How long a parked table rests between two tries.
     pub(crate) fn parked_rest(&self) -> Duration {
         PARKED_REST.min(self.retry_delay)

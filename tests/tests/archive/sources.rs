@@ -155,3 +155,66 @@ fn a_subscriber_that_was_detached_comes_back_through_the_archive_and_goes_on_fro
         "connect",
     ]);
 }
+
+#[test]
+fn a_parked_table_whose_changes_the_queue_has_given_away_comes_back_through_the_archive() {
+    let replication = Replication::builder()
+        .replay_line("archive_sources = [\"backup\"]\nmax_batch_events = 1")
+        .make();
+    add_archive(&replication, "");
+    replication.on_provider(TABLES);
+    replication.copy_schema();
+    replication.start();
+    let replay = &replication.replay;
+    replay.run(&["add", "--all", "--wait", "120"]).ok();
+    replication.on_subscriber("alter table u drop column v");
+    replication.on_provider("insert into u values (1, 'one')");
+    replication.wait_parked("public.u", &["no column v"]);
+    for id in 2..6 {
+        replication.on_provider(&format!(
+            "insert into u values ({id}, 'x'); update u set v = 'y' where id = 1; insert into t (v) values ('t')"
+        ));
+        tick(&replication);
+    }
+    replication
+        .on_provider("insert into t (v) select repeat('x', 100) from generate_series(1, 500)");
+    assert_whole(&replication);
+    // The queue detaches what holds it for the table, and gives the changes away.
+    replication.on_provider(
+        "select pgq.set_queue_config('q1', 'retention_bytes', '8 kB'), \
+                pgq.set_queue_config('q1', 'retention_action', 'detach')",
+    );
+    let detached = "select count(*) from pgq.get_holder_info() \
+                     where holder_kind = 'detached' and holder_name like 'replay1#parked:%'";
+    wait_until("the table's consumer to be detached", SOON, || {
+        replication.on_provider("select pgq.maint_retention('q1')");
+        replication.on_provider(detached) == "1"
+    });
+    replication.on_provider("select pgq.set_queue_config('q1', 'retention_action', 'warn')");
+    replication.give_away(|number| {
+        let id = 3000 + number;
+        replication.on_provider(&format!("insert into u values ({id}, 'given away')"));
+        tick(&replication);
+        assert_whole(&replication);
+    });
+    replication.on_provider("alter system set log_statement = 'all'");
+    replication.provider.reload();
+    let logged_before = replication.provider.log().len();
+    replication.on_subscriber("alter table u add column v text");
+    replication.wait_log("table reads from archive table=public.u source=backup");
+    replication.wait_log("table reads from queue again table=public.u");
+    let ok = "select count(*) from trunkline.table_state where state = 'ok'";
+    wait_until("both tables to be in sync", SOON, || {
+        replication.on_subscriber(ok) == "2"
+    });
+    replication.on_provider("insert into u values (9, 'behind'); delete from u where id = 2");
+    replay.run(&["wait", "--timeout", "120"]).ok();
+    replication.assert_same();
+    replication.assert_no_conflicts();
+    let log = replication.provider.log();
+    let copies = log[logged_before..].lines().filter(|line| {
+        let line = line.to_lowercase();
+        line.contains("copy (") && !line.contains("event_data") && line.contains(" public.u")
+    });
+    assert_eq!(copies.collect::<Vec<_>>(), Vec::<&str>::new());
+}

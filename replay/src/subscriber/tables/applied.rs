@@ -78,7 +78,7 @@ async fn tell(
         provider::tell_applied(&**provider, queue, &sub.consumer, &applied, with_tables).await;
     match told {
         Ok(awaited) => Ok(awaited),
-        Err(error) if sub.settings.has_archives && is_detached(&error) => {
+        Err(error) if sub.settings.has_archives() && is_detached(&error) => {
             // The batch loop registers it again, where the queue has what follows or else an archive.
             sub.set_held(false);
             Ok(false)

@@ -6,12 +6,14 @@ use std::time::Duration;
 use sql::{
     connect::Purpose,
     queue::{
+        consumer,
         lineage::NodePath,
-        tick::{Epoch, TickId},
+        tick::{Epoch, Tick, TickId},
     },
     script::Script,
     subscriber::{
-        position, repair_key,
+        position::{self, Position},
+        repair_key,
         table_state::{self, Deed, Existing, Place, Stand, TableRow},
     },
 };
@@ -25,12 +27,20 @@ use super::{
 };
 use crate::{
     apply::Applier,
+    archive::{hold::is_gone, store::Store},
     batch::BatchPart,
     copy::keys,
-    subscriber::{above, scripts::elsewhere, shared::Subscription},
+    files::{
+        batches::{FileBatch, Files, Next, UpTo},
+        unreadable,
+    },
+    subscriber::{above, hold::is_detached, scripts::elsewhere, shared::Subscription},
     table::helper,
     trouble::Trouble,
 };
+
+/// An archive that is read: its name, its files, and whether it was not read before.
+type OfFiles<'a> = (&'a str, Files, bool);
 
 /// How often it is looked for a script that the batch loop is to come to.
 const LOOK: Duration = Duration::from_millis(200);
@@ -115,7 +125,16 @@ impl<'a> CatchUp<'a> {
             }
             ticks.mark();
             let max_events = self.sub.settings.max_batch_events;
-            let found = self.own.find(self.place()?, max_events).await?;
+            let found = match self.own.find(self.place()?, max_events).await {
+                Err(trouble @ Trouble::Table(_)) => {
+                    // From here on the next task goes on, which knows the shapes that the files have brought.
+                    return match self.read_files().await? {
+                        true => Ok(()),
+                        false => Err(trouble),
+                    };
+                }
+                found => found?,
+            };
             if let Some(batch) = found.batch {
                 self.take_in(&batch.lineage.path).await?;
                 let step = table_state::step(
@@ -159,6 +178,116 @@ impl<'a> CatchUp<'a> {
         info!(table = %self.row.table, tick = self.place()?.tick.id.0, "table caught up");
         self.sub.wants_over(&self.row.table);
         Ok(())
+    }
+
+    /// Applies what an archive has after the table's place, where the queue has given that away, until the queue can
+    /// hold what follows for the table again. False: it is not that, or no archive has what follows.
+    async fn read_files(&mut self) -> Result<bool, Trouble> {
+        let place = self.place()?;
+        let is_behind_copy = place
+            .copied
+            .as_ref()
+            .is_none_or(|copied| copied.shown_by.id <= place.tick.id);
+        // What is applied once more, and what a copy has already, only the queue can say.
+        let may_be_fed = place.overlap.is_none() && is_behind_copy;
+        if !self.sub.settings.has_archives()
+            || !may_be_fed
+            || !self.own.is_given_away(place).await?
+        {
+            return Ok(false);
+        }
+        let table = &self.row.table;
+        let mut read: Option<(&str, Files)> = None;
+        let mut up_to_script: Option<(TickId, Trouble)> = None;
+        while !self.sub.stop.is_cancelled() {
+            let tick = self.place()?.tick;
+            if let Some((_, trouble)) = up_to_script.take_if(|(before, _)| tick.id >= *before) {
+                return Err(trouble);
+            }
+            if self.is_held_at(tick.id).await? {
+                info!(%table, tick = tick.id.0, "table reads from queue again");
+                return Ok(true);
+            }
+            let up_to = match &up_to_script {
+                Some((before, _)) => UpTo::Tick(self.epoch, *before),
+                None => UpTo::End,
+            };
+            let found = self.next_of_files(read.take(), tick, up_to)?;
+            let Some((source, batch)) = found else {
+                return match up_to_script {
+                    Some((_, trouble)) => Err(trouble),
+                    None => Ok(false),
+                };
+            };
+            let (name, mut files, is_new) = source;
+            self.take_in(&batch.lineage.path).await?;
+            let deed = Deed::CatchUp(batch.to.tick, batch.lineage.origins.clone());
+            let step = table_state::step(&self.stand, deed)?;
+            let mut tx = self.applier.begin().await?;
+            let written = self.own.write_files(&mut tx, &mut files, &batch).await;
+            if let Err(trouble) = written {
+                tx.rollback().await?;
+                let before = self.own.take_tick_before_script();
+                match (self.own.take_unknown(), before) {
+                    (Some(script), _) => self.until_known(&script, batch.to.tick.id).await?,
+                    // The table is to stand where the script finds it.
+                    (None, Some(before)) if tick.id < before && before < batch.to.tick.id => {
+                        up_to_script = Some((before, trouble));
+                    }
+                    (None, Some(_) | None) => return Err(trouble),
+                }
+                continue;
+            }
+            tx.commit_step(table, &step).await?;
+            self.stand = step.to().clone();
+            if is_new {
+                info!(%table, source = name, tick = tick.id.0, "table reads from archive");
+            }
+            read = Some((name, files));
+        }
+        Ok(true)
+    }
+
+    /// The next batch of the archive that is read, else of the first one that has what follows a tick; none: no archive
+    /// has.
+    fn next_of_files<'s>(
+        &self,
+        read: Option<(&'s str, Files)>,
+        tick: Tick,
+        up_to: UpTo,
+    ) -> Result<Option<(OfFiles<'s>, FileBatch)>, Trouble>
+    where
+        'a: 's,
+    {
+        let (settings, epoch) = (&self.sub.settings, self.epoch);
+        let max_events = settings.max_batch_events;
+        if let Some((name, mut files)) = read
+            && let Next::Batch(batch) = files.next(max_events, up_to)?
+        {
+            return Ok(Some(((name, files, false), batch)));
+        }
+        for source in &*settings.archives {
+            let store = Store::open(&source.address)
+                .and_then(|store| store.opened_by(source.identity.as_deref()))
+                .map_err(unreadable::unreadable)?;
+            let opened = Files::open(store, &settings.queue, Position { epoch, tick })?;
+            let Ok(mut files) = opened else { continue };
+            if let Next::Batch(batch) = files.next(max_events, up_to)? {
+                return Ok(Some(((source.name.as_str(), files, true), batch)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Has the queue hold what follows a tick for the table; false: it has given some of that away.
+    async fn is_held_at(&self, tick: TickId) -> Result<bool, Trouble> {
+        let holds = helper::holding(self.place()?, &self.sub.consumer, self.row.provider_oid);
+        let (provider, queue) = (&**self.own.session(), &self.sub.settings.queue);
+        match consumer::register_at(provider, queue, &holds, tick).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(Trouble::queue(error)),
+        }
     }
 
     /// Waits until the batch loop has come to a script that the table's events have, which are known up to a tick.
@@ -258,14 +387,21 @@ impl<'a> CatchUp<'a> {
     async fn tell_provider(&self) -> Result<(), Trouble> {
         let place = self.place()?;
         let holds = helper::holding(place, &self.sub.consumer, self.row.provider_oid);
-        sql::queue::consumer::advance(
+        let told = consumer::advance(
             &**self.own.session(),
             &self.sub.settings.queue,
             &holds,
             place.tick.id,
         )
-        .await
-        .map_err(|error| match error.code() {
+        .await;
+        if let Err(error) = &told
+            && is_detached(error)
+            && self.sub.settings.has_archives()
+        {
+            // What the queue gives away from here on, an archive has.
+            return self.is_held_at(place.tick.id).await.map(|_| ());
+        }
+        told.map_err(|error| match error.code() {
             // The helper held too much and was detached: events that the table still needs may be dropped at any time.
             Some(state) if *state == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
                 Trouble::unfollowable(

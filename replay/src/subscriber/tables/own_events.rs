@@ -1,7 +1,7 @@
 //! One table's own events between two ticks: how a table is read and written whose place is not the subscriber's
 //! position.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{collections::HashSet, ops::RangeInclusive, sync::Arc};
 
 use sql::{
     connect::Session,
@@ -19,6 +19,10 @@ use crate::{
     apply::ApplyTx,
     batch::{Barrier, BatchPart, End},
     change::Change,
+    files::{
+        batches::{FileBatch, Files},
+        stream::Wanted,
+    },
     fold::ChangeSet,
     queue::{
         batches::{Answer, Next, Queue},
@@ -226,39 +230,58 @@ impl<'a> OwnEvents<'a> {
             once_more,
             ..PartSizes::default()
         };
-        let mut parts = Parts::new(self.queue.events(batch).await?, settings);
-        while let Some(part) = parts.next(|| false).await? {
-            if once_more && let Some(found) = unmendable(&part, |oid| self.followed.has(oid)) {
-                let why = found.why.to_owned();
-                return Err(Trouble::unfollowable(&self.row.table, why, NEEDS_RESYNC));
-            }
-            see(&part)?;
-            for event in &part.skipped {
-                warn!(table = %self.row.table, event, "change skipped");
-            }
-            self.followed.write(tx, &part, batch.to.id).await?;
-            if let End::Before(Barrier::Script(script)) = &part.end
-                && script.touches(self.row.provider_oid, &self.row.table)
-            {
-                // The table's changes behind a script are of what the script makes of it. The batch loop executes
-                // scripts, and no table's own task does: a script may touch several tables.
-                match tx.script_state(script).await? {
-                    Some((state, _)) if state.is_over() => {}
-                    Some((_, why)) => {
-                        self.stopped_by = Some(Script::clone(script));
-                        return Err(scripts::is_open(&self.row.table, script, why.as_ref()));
-                    }
-                    None => {
-                        self.unknown = Some(Script::clone(script));
-                        return Err(Trouble::passing(
-                            format!("table {} waits for script {}", self.row.table, script.id),
-                            anyhow::anyhow!("the subscriber has not come to it yet"),
-                        ));
-                    }
-                }
-            }
-        }
-        Ok(())
+        let parts = Parts::new(self.queue.events(batch).await?, settings);
+        let mut writing = Writing {
+            row: self.row,
+            followed: &mut self.followed,
+            stopped_by: &mut self.stopped_by,
+            unknown: &mut self.unknown,
+        };
+        let how = (batch.to.id, once_more);
+        writing.write(tx, parts, how, &mut see).await
+    }
+
+    /// Writes the table's events of a batch of an archive in the open transaction, but for what an operator has
+    /// dropped. The place is behind the table's copy, and nothing is applied once more.
+    pub(crate) async fn write_files(
+        &mut self,
+        tx: &mut ApplyTx<'_>,
+        files: &mut Files,
+        batch: &FileBatch,
+    ) -> Result<(), Trouble> {
+        let settings = PartSizes {
+            chunk_bytes: self.chunk_bytes,
+            skipped: tx.skipped(self.epoch, self.row.provider_oid).await?,
+            ..PartSizes::default()
+        };
+        let wanted = Wanted {
+            tables: Some(HashSet::from([self.row.provider_oid])),
+            not_shown_by: None,
+        };
+        let parts = Parts::new(files.events(batch, wanted), settings);
+        let mut writing = Writing {
+            row: self.row,
+            followed: &mut self.followed,
+            stopped_by: &mut self.stopped_by,
+            unknown: &mut self.unknown,
+        };
+        let how = (batch.to.tick.id, false);
+        writing.write(tx, parts, how, &mut |_| Ok(())).await
+    }
+
+    /// Whether the queue has given away events after the table's place.
+    pub(crate) async fn is_given_away(&self, place: &Place) -> Result<bool, Trouble> {
+        let stands = Position {
+            epoch: self.epoch,
+            tick: place.tick,
+        };
+        let want = Want {
+            max_events: 0,
+            only: self.only(place),
+            up_to: None,
+        };
+        let answer = self.queue.after(stands, &want).await?;
+        Ok(matches!(answer, Answer::Off(OffTrack::Behind { .. })))
     }
 
     /// The tick before the script that the last write has stopped at; none: it has not stopped at one, or the tick is
@@ -302,5 +325,56 @@ impl<'a> OwnEvents<'a> {
     ) -> Result<Result<(), Trouble>, Trouble> {
         let sets = self.followed.narrowed(sets.iter().collect()).await?;
         tx.try_sets(&sets, tick).await
+    }
+}
+
+/// The table's side of a batch that is written.
+struct Writing<'a> {
+    row: &'a TableRow,
+    followed: &'a mut Followed,
+    stopped_by: &'a mut Option<Script>,
+    unknown: &'a mut Option<Script>,
+}
+
+impl Writing<'_> {
+    async fn write(
+        &mut self,
+        tx: &mut ApplyTx<'_>,
+        mut parts: Parts<'_>,
+        (to, once_more): (TickId, bool),
+        see: &mut impl FnMut(&BatchPart) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
+        while let Some(part) = parts.next(|| false).await? {
+            if once_more && let Some(found) = unmendable(&part, |oid| self.followed.has(oid)) {
+                let why = found.why.to_owned();
+                return Err(Trouble::unfollowable(&self.row.table, why, NEEDS_RESYNC));
+            }
+            see(&part)?;
+            for event in &part.skipped {
+                warn!(table = %self.row.table, event, "change skipped");
+            }
+            self.followed.write(tx, &part, to).await?;
+            if let End::Before(Barrier::Script(script)) = &part.end
+                && script.touches(self.row.provider_oid, &self.row.table)
+            {
+                // The table's changes behind a script are of what the script makes of it. The batch loop executes
+                // scripts, and no table's own task does: a script may touch several tables.
+                match tx.script_state(script).await? {
+                    Some((state, _)) if state.is_over() => {}
+                    Some((_, why)) => {
+                        *self.stopped_by = Some(Script::clone(script));
+                        return Err(scripts::is_open(&self.row.table, script, why.as_ref()));
+                    }
+                    None => {
+                        *self.unknown = Some(Script::clone(script));
+                        return Err(Trouble::passing(
+                            format!("table {} waits for script {}", self.row.table, script.id),
+                            anyhow::anyhow!("the subscriber has not come to it yet"),
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
