@@ -12,9 +12,9 @@ const SETTINGS: [(&str, &str); 2] = [
     ("MALLOC_TRIM_THRESHOLD_", "8388608"),
 ];
 
-/// Begins the program anew, in the same process, with an allocator that keeps no large blocks; it returns in the program
-/// that was begun so, and wherever somebody has made these settings already. Call it before anything is locked, and before
-/// any thread is started.
+/// Begins the program anew, in the same process, with an allocator that keeps no large blocks. It returns in the one
+/// that was begun so, and wherever somebody has made these settings already. Call it before anything is locked, and
+/// before any thread is started.
 pub fn keep_no_large_blocks() {
     let are_made = SETTINGS.iter().any(|(name, _)| env::var_os(name).is_some());
     if cfg!(not(target_env = "gnu")) || are_made {
