@@ -3,6 +3,7 @@
 -- The last consumer's call drops the functions and with them the triggers, which takes ACCESS EXCLUSIVE on the table
 -- for a moment: the caller sets lock_timeout and tries again (55P03). Works for a table that is gone, too. The functions
 -- are dropped, not the triggers: who has made a trigger by the right TRIGGER may not drop it, but may drop its function.
+-- The deny trigger of a fenced provider stays until the fence is taken away.
 --
 -- i_oid, if it is known, finds a table that was renamed; the name is for one that nobody knows the oid of.
 -- Result: false if the consumer did not have the table.
@@ -19,6 +20,7 @@ declare
     v_captured trunkline.captured;
     v_table    regclass;
     v_left     text[];
+    v_stays    bool := false;
 begin
     select c.* into v_captured
       from trunkline.captured c
@@ -46,10 +48,16 @@ begin
         perform trunkline.log_shape(v_captured.queue_id,
             v_captured.plan || jsonb_build_object('problem', 'its capture was ended'), null, false);
     end if;
-    -- A table that leaves a set takes writes again, whatever the set does.
+    -- A table that leaves a set takes writes again. One of a fenced provider stays closed: the last subscriber has mostly
+    -- become the place where the application writes, and a row that was written here would be lost in silence.
+    -- trunkline.open_tables takes its trigger away, and trunkline.leave_set where the queue is dropped.
+    if to_regclass('trunkline.role') is not null then
+        perform from trunkline.role r where r.queue_name = i_queue and r.role = 'fenced' for share;
+        v_stays := found;
+    end if;
     for v_table in
         select t.tgrelid::regclass from pg_trigger t
-         where t.tgname = 'deny_trunkline' and t.tgfoid = to_regprocedure('trunkline.deny()')
+         where not v_stays and t.tgname = 'deny_trunkline' and t.tgfoid = to_regprocedure('trunkline.deny()')
            and t.tgrelid in (select v_captured.table_oid union all
                              select p.part_oid from trunkline.parts(v_captured.table_oid) p)
     loop

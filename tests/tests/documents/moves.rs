@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tests::{Load, Replication, Writes, run, wait_until};
+use tests::{Load, Node, Replication, Writes, run, wait_until};
 
 use crate::blocks::{Place, blocks};
 use crate::pages;
@@ -110,9 +110,17 @@ fn a_server_that_others_manage_is_replicated_as_the_manual_says_by_a_role_that_i
         Duration::from_secs(120),
         || said(used) == "owner" && place.replication.on_subscriber(used) == "owner",
     );
+    // The fence of the cut-over is the provider's own matter, whatever the subscriber's session_role.
+    let operator = operator(&place);
+    operator.run(&["fence", "q1"]).ok();
+    let late = "begin read write; delete from orders; commit";
+    let provider = &place.replication.provider;
+    let refused = "this node takes no writes for queue q1: table public.orders";
+    provider.try_psql(DB, late).code(1).says(&[refused]);
+    operator.run(&["unfence", "q1"]).ok();
 }
 
-/// What another program leaves on the provider: tables of its own, with rows and without keys.
+/// What another program has on both sides: tables of its own, with rows and without keys.
 const OTHER: &str = "\
     create schema _rep; create table _rep.sl_log_1 (log_data text); create table _rep.sl_node (no_id int primary key); \
     insert into _rep.sl_node values (1)";
@@ -127,7 +135,7 @@ fn what_another_program_has_replicated_is_taken_over_and_the_application_moves_f
     let rows = run(dump.args(["-a", "-t", "public.*"])).ok();
     let file = replication.scratch.file("rows.sql", &rows.stdout);
     replication.subscribers[0].psql_file(DB, &file).ok();
-    replication.on_provider(OTHER);
+    replication.everywhere(OTHER);
     let place = Place::of(replication);
     let writers = load(&place);
     writers.wait_for_more(10);
@@ -139,6 +147,14 @@ fn what_another_program_has_replicated_is_taken_over_and_the_application_moves_f
     let tables = place.replication.tables();
     let tables: Vec<&str> = tables.iter().map(|one| one.table.as_str()).collect();
     assert_eq!(tables, ["public.customers", "public.orders"]);
+    // What the page says of all tables: without its `--exclude` the other program's would be emptied.
+    let all = |more: &[&str]| {
+        let args = [&["add", "--all", "--truncate", "--dry-run"], more].concat();
+        place.replication.replay.run(&args).text().to_owned()
+    };
+    assert!(all(&[]).contains("_rep.sl_node"), "{}", all(&[]));
+    let said = all(&["--exclude", "_rep.*"]);
+    assert!(!said.contains("_rep"), "{said}");
 
     let mut writers = Some(writers);
     play(&place, "docs/cut-over.md", |text| {
@@ -153,6 +169,15 @@ fn what_another_program_has_replicated_is_taken_over_and_the_application_moves_f
     });
     assert!(writers.is_none(), "the page never waits");
     assert_same(&place);
+    // The old database is closed although replay has gone from it, until somebody takes the fence away.
+    let late =
+        "begin read write; update customers set name = 'late'; update orders set total = 0; commit";
+    let old = &place.replication.provider;
+    let refused = "this node takes no writes for queue q1: table public.customers";
+    old.try_psql(DB, late).code(1).says(&[refused]);
+    let triggers = "select count(*) from pg_trigger where tgname = 'deny_trunkline'";
+    assert_eq!(old.psql(DB, triggers), "2");
+    assert_same(&place);
     // The next number is one that the old database has never given out.
     for sequence in ["numbers", "orders_id_seq"] {
         let sql = format!("select last_value from {sequence}");
@@ -161,6 +186,17 @@ fn what_another_program_has_replicated_is_taken_over_and_the_application_moves_f
         let new: i64 = place.replication.on_subscriber(&next).parse().unwrap();
         assert_eq!(new, old + 1, "{sequence}");
     }
+    // The page has stopped the ticker: only the command is left to open the tables.
+    operator(&place).run(&["unfence", "q1"]).ok();
+    assert_eq!(old.psql(DB, triggers), "0");
+    old.psql(DB, late);
+}
+
+fn operator(place: &Place) -> Node {
+    let Replication {
+        scratch, ticker, ..
+    } = &place.replication;
+    Node::new("trunkline", scratch, &ticker.config, "ticker1")
 }
 
 /// The words of code in a page, and whether each of these is one of them.
