@@ -206,7 +206,11 @@ fn root_certificates(
         Roots::File(path) => Some(path),
         Roots::Default(path) => path.as_ref(),
     };
-    let exists = path.filter(|path| !is_missing(path));
+    let exists = path.filter(|path| match (&settings.roots, needed) {
+        (Roots::Default(_), None) => is_there(path),
+        // Where the check is asked for, a file that cannot be looked at is an error that says so.
+        (Roots::Default(_) | Roots::File(_) | Roots::System, _) => !is_missing(path),
+    });
     match (exists, needed) {
         (Some(path), _) => certificates("sslrootcert", path).map(Some),
         (None, None) => Ok(None),
@@ -228,7 +232,7 @@ fn revocation_lists(
     let file = match (&settings.crl, &settings.crl_dir) {
         (Some(path), _) => Some(path),
         (None, Some(_)) => None,
-        (None, None) => default.as_ref().filter(|path| !is_missing(path)),
+        (None, None) => default.as_ref().filter(|path| is_there(path)),
     };
     let mut found = Vec::new();
     if let Some(path) = file {
@@ -247,9 +251,19 @@ fn lists_of(
     path: &Path,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     let (pem, _) = read(what, path)?;
-    CertificateRevocationListDer::pem_slice_iter(&pem)
+    let found: Vec<_> = CertificateRevocationListDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| unusable(what, path, &pem, &error))
+        .map_err(|error| unusable(what, path, &pem, &error))?;
+    // No list would mean that nothing is checked. Most authorities give their list as DER, in which there is no PEM.
+    if found.is_empty() {
+        return Err(TlsError::File {
+            what,
+            path: path.to_owned(),
+            problem: "holds no revocation list in PEM (openssl crl -inform DER -in FILE -out NEW)"
+                .into(),
+        });
+    }
+    Ok(found)
 }
 
 /// The lists of a directory, which have the names that OpenSSL looks for: `HASH.rN`.
@@ -301,7 +315,7 @@ fn client_identity(
     let in_home = |name: &str| settings.home.as_ref().map(|home| home.join(name));
     let cert = match &settings.cert {
         Some(path) => path.clone(),
-        None => match in_home("postgresql.crt").filter(|path| !is_missing(path)) {
+        None => match in_home("postgresql.crt").filter(|path| is_there(path)) {
             Some(path) => path,
             None => return Ok(None),
         },
@@ -379,6 +393,20 @@ fn unusable(
         what,
         path: path.to_owned(),
         problem,
+    }
+}
+
+/// Whether a default file exists. As in libpq one that cannot be looked at is missing: a daemon that was started with
+/// another user's HOME may not search that directory, and nobody has asked for the file.
+fn is_there(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(_) => true,
+        Err(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::NotFound
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::NotADirectory
+        ),
     }
 }
 

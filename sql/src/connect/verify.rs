@@ -31,7 +31,8 @@ use super::verify_v1;
 pub(crate) struct Trust {
     /// Authorities and revocation lists; None if the root file holds none that can sign.
     pub(crate) authorities: Option<Arc<WebPkiServerVerifier>>,
-    /// The root file's certificates: a server that shows one of these certificates is the right server.
+    /// The root file's certificates: a server that shows one of these certificates is the right server,
+    /// unless there are revocation lists.
     pub(crate) pinned: Vec<CertificateDer<'static>>,
     /// verify-full: the certificate must also be made out to this host.
     pub(crate) check_name: bool,
@@ -80,8 +81,17 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         };
         if trust.pinned.contains(end_entity) {
-            check_dates(&parse(end_entity)?, now)?;
-            return trust.check_name(end_entity, server_name);
+            let parsed = parse(end_entity)?;
+            check_dates(&parsed, now)?;
+            if trust.without_revocation {
+                return trust.check_name(end_entity, server_name);
+            }
+            // With lists OpenSSL goes on to the issuer, who may have taken the certificate back. One that signed itself
+            // has no issuer whose list could be believed.
+            let tbs = &parsed.tbs_certificate;
+            if tbs.issuer == tbs.subject {
+                return Err(CertificateError::UnknownRevocationStatus.into());
+            }
         }
         if trust.without_revocation && verify_v1::is_version_1(end_entity) {
             verify_v1::verify(end_entity, &trust.pinned, now, &self.algorithms)?;

@@ -3,9 +3,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use sql::connect::{ApplicationName, ConnectInfo, Purpose};
-use tests::{Cluster, Scratch, Server, run};
+use tests::{Cluster, Programs, Scratch, Server, is_root, run};
 
 use super::authority::{Authority, Certificate, openssl, serve};
 
@@ -208,11 +209,45 @@ async fn se_15_a_server_that_wants_tls_gets_it_unless_it_is_switched_off() {
         [Refused, Tls, Tls, Tls, Tls, Tls],
     )
     .await;
+    a_home_that_cannot_be_searched_has_no_default_files(&scratch, &cluster);
     let socket = format!(
         "{} sslmode=verify-full",
         cluster.socket_conninfo("postgres")
     );
     assert_eq!(outcome(&socket).await.0, Plain, "a socket has no TLS");
+}
+
+/// As when `runuser -u` keeps root's HOME. What is in it lets no server pass, so that one sees whether it is read.
+fn a_home_that_cannot_be_searched_has_no_default_files(scratch: &Scratch, cluster: &Cluster) {
+    let home = scratch.dir("home");
+    let files = home.join(".postgresql");
+    std::fs::create_dir(&files).unwrap();
+    let other = Authority::new(scratch, "other");
+    for name in ["root.crt", "root.crl", "postgresql.crt"] {
+        std::fs::copy(other.root(), files.join(name)).unwrap();
+    }
+    let program = scratch.path().join("trunkline-copy");
+    std::fs::copy(Programs::get().path("trunkline"), &program).unwrap();
+    let says = |mode: u32, sslmode: &str| {
+        std::fs::set_permissions(&home, PermissionsExt::from_mode(mode)).unwrap();
+        let mut command = Command::new("setpriv");
+        if is_root() {
+            command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
+        }
+        command.arg(&program).arg("doctor").env("HOME", &home);
+        run(command.arg(conninfo(cluster, sslmode, ""))).stdout
+    };
+    let unreachable = "CRITICAL reachable from";
+    let read = says(0o755, "require");
+    assert!(read.contains(unreachable), "{read}");
+    let unread = says(0, "require");
+    assert!(unread.contains("OK version from"), "{unread}");
+    let checked = says(0, "verify-ca");
+    assert!(
+        checked.contains(unreachable) && checked.contains("Permission denied"),
+        "{checked}"
+    );
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,7 +353,8 @@ async fn se_15_revocation_lists_and_channel_binding_hold_as_for_libpq() {
     let scratch = Scratch::new();
     let cluster = Cluster::start();
     let authority = Authority::new(&scratch, "ours");
-    serve(&cluster, &authority.for_localhost());
+    let certificate = authority.for_localhost();
+    serve(&cluster, &certificate);
     let root = format!("sslrootcert={}", authority.root().display());
     let with = |list: &Path| format!("{root} sslcrl={}", list.display());
     let all = [Plain, Plain, Tls, Tls, Tls, Tls];
@@ -338,6 +374,8 @@ async fn se_15_revocation_lists_and_channel_binding_hold_as_for_libpq() {
         .unwrap();
     let error = info.connect(&name()).await.unwrap_err();
     assert!(error.hint().unwrap().contains("taken back"), "{error}");
+    lists_that_are_none_and_certificates_in_the_root_file(&cluster, &authority).await;
+    serve(&cluster, &certificate);
 
     // A directory has the lists under names that openssl makes.
     for (list, expected) in [(&good, all), (&bad, distrusted)] {
@@ -374,6 +412,73 @@ async fn se_15_revocation_lists_and_channel_binding_hold_as_for_libpq() {
     }
     let trusted = format!("{root} channel_binding=require");
     expect(&cluster, "nothing is bound", &trusted, [Refused; 6]).await;
+}
+
+/// What holds no list is an error, where libpq checks nothing; and with lists no certificate is believed for
+/// standing in the root file. The lists none.crl and bad.crl, which takes back good.crt, are there.
+async fn lists_that_are_none_and_certificates_in_the_root_file(
+    cluster: &Cluster,
+    authority: &Authority,
+) {
+    let all = [Plain, Plain, Tls, Tls, Tls, Tls];
+    let distrusted = [Plain, Plain, Plain, Refused, Refused, Refused];
+    let dir = &authority.dir;
+    openssl(dir, "crl -in bad.crl -outform DER -out der.crl");
+    std::fs::write(dir.join("empty.crl"), "").unwrap();
+    let hashed = dir.join("none-at-all");
+    std::fs::create_dir(&hashed).unwrap();
+    std::fs::write(hashed.join("0123abcd.r0"), "").unwrap();
+    let list = |name: &str| format!("sslcrl={}", dir.join(name).display());
+    let root = format!("sslrootcert={}", authority.root().display());
+    for no_list in [
+        list("der.crl"),
+        list("empty.crl"),
+        list("good.crt"),
+        format!("sslcrldir={}", hashed.display()),
+    ] {
+        let (found, error) = outcome(&conninfo(
+            cluster,
+            "verify-full",
+            &format!("{root} {no_list}"),
+        ))
+        .await;
+        assert_eq!(found, Refused, "{no_list}");
+        assert!(error.contains("holds no revocation list in PEM"), "{error}");
+    }
+
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let both = read(&authority.root()) + &read(&dir.join("good.crt"));
+    std::fs::write(dir.join("both.crt"), both).unwrap();
+    let pinned = |name: &str| {
+        let root = dir.join("both.crt");
+        format!("sslrootcert={} {}", root.display(), list(name))
+    };
+    expect(
+        cluster,
+        "taken back, in the root file",
+        &pinned("bad.crl"),
+        distrusted,
+    )
+    .await;
+    expect(
+        cluster,
+        "not taken back, in the root file",
+        &pinned("none.crl"),
+        all,
+    )
+    .await;
+    openssl(
+        dir,
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+         -keyout alone.key -out alone.crt -subj /CN=localhost",
+    );
+    let alone = Certificate {
+        cert: dir.join("alone.crt"),
+        key: dir.join("alone.key"),
+    };
+    serve(cluster, &alone);
+    let more = format!("sslrootcert={} {}", alone.cert.display(), list("none.crl"));
+    expect(cluster, "signed by itself, with lists", &more, distrusted).await;
 }
 
 /// Waits until the server asks the role `bound` for its password: it reads its files again in its own time.
