@@ -50,6 +50,12 @@ pub enum ConninfoError {
         /// What to do instead.
         instead: &'static str,
     },
+    /// A variable of the environment that is asked for and cannot be read.
+    #[error("environment: {variable} is not UTF-8")]
+    NotUtf8 {
+        /// The variable.
+        variable: String,
+    },
     /// A value outside of what the keyword allows.
     #[error("connection string: {keyword} must be {allowed}")]
     Value {
@@ -82,18 +88,21 @@ pub(crate) fn read(text: &str, env: Env<'_>) -> Result<Words, ConninfoError> {
             problem,
         };
         for (keyword, value) in service::lookup(&name, env).map_err(wrong)? {
+            if keyword == "service" {
+                return Err(wrong("a service cannot name another service".to_owned()));
+            }
             let (keyword, value) = translated(keyword, value);
             let keyword = known(&keyword, &value).map_err(|error| wrong(error.to_string()))?;
             words.entry(keyword).or_insert(value);
         }
     }
     for (keyword, variable, support) in KEYWORDS {
-        let Some((variable, value)) = variable.and_then(|name| Some((name, env(name)?))) else {
-            continue;
-        };
         if words.contains_key(keyword) {
             continue;
         }
+        let Some((variable, value)) = variable.and_then(|name| Some((name, env(name)?))) else {
+            continue;
+        };
         // What a variable asks for is not left out in silence: it may be that the server must prove itself.
         if let Some(instead) = support.refuses(&value) {
             return Err(ConninfoError::UnsupportedVariable { variable, instead });
@@ -275,7 +284,14 @@ fn url_hosts(hosts: &str, offset: usize) -> Result<(String, String), ConninfoErr
                 let (name, after) = inner
                     .split_once(']')
                     .ok_or(syntax(offset, "IPv6 address without its closing ]"))?;
-                (name, after.strip_prefix(':').unwrap_or(""))
+                let port = match after.strip_prefix(':') {
+                    Some(port) => port,
+                    None if after.is_empty() => "",
+                    None => {
+                        return Err(syntax(offset, "expected : or the host's end after ]"));
+                    }
+                };
+                (name, port)
             }
             None => host.split_once(':').unwrap_or((host, "")),
         };
@@ -328,160 +344,4 @@ fn syntax(index: usize, problem: &'static str) -> ConninfoError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(text: &str) -> Vec<(&'static str, String)> {
-        parse(text).unwrap().into_iter().collect()
-    }
-
-    fn pair(keyword: &'static str, value: &str) -> (&'static str, String) {
-        (keyword, value.to_owned())
-    }
-
-    #[test]
-    fn keyword_value_strings_are_read_as_libpq_reads_them() {
-        assert_eq!(
-            words(r"host = 'a b'  port=5433 dbname='it\'s' user=x\ y"),
-            [
-                pair("dbname", "it's"),
-                pair("host", "a b"),
-                pair("port", "5433"),
-                pair("user", "x y"),
-            ]
-        );
-        assert_eq!(words(""), []);
-        assert_eq!(words("dbname="), [pair("dbname", "")]);
-        assert_eq!(words("password=a=b"), [pair("password", "a=b")]);
-    }
-
-    #[test]
-    fn urls_are_read_as_libpq_reads_them() {
-        assert_eq!(
-            words("postgresql://us%40er:p%3Aw@[::1]:5433,b/my%20db?connect_timeout=3&ssl=true"),
-            [
-                pair("connect_timeout", "3"),
-                pair("dbname", "my db"),
-                pair("host", "::1,b"),
-                pair("password", "p:w"),
-                pair("port", "5433,"),
-                pair("sslmode", "require"),
-                pair("user", "us@er"),
-            ]
-        );
-        assert_eq!(words("postgres://"), []);
-        assert_eq!(
-            words("postgres://%2Fvar%2Frun/db?user=me"),
-            [
-                pair("dbname", "db"),
-                pair("host", "/var/run"),
-                pair("user", "me"),
-            ]
-        );
-        assert!(parse("postgres://a/%zz").is_err());
-        assert!(parse("postgres://a/%00").is_err());
-    }
-
-    #[test]
-    fn an_unknown_keyword_is_named_with_the_nearest_one() {
-        let error = parse("dbnme=x").unwrap_err().to_string();
-        assert!(
-            error.contains("\"dbnme\", did you mean \"dbname\"?"),
-            "{error}"
-        );
-        let error = parse("sslpassword=x").unwrap_err().to_string();
-        assert!(error.contains("not supported"), "{error}");
-    }
-
-    #[test]
-    fn se_17_what_is_refused_is_refused_in_string_service_and_environment_alike() {
-        let asks = |support: &Support| match support {
-            Support::Used | Support::Ignored => None,
-            Support::Refused(instead) => Some((&[][..], *instead)),
-            Support::RefusedBut(values, instead) => Some((*values, *instead)),
-        };
-        let mut refused = 0;
-        for (keyword, variable, support) in KEYWORDS {
-            let Some((harmless, instead)) = asks(support) else {
-                continue;
-            };
-            refused += 1;
-            let error = read(&format!("{keyword}=asked"), &|_| None).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("connection string: {keyword} is not supported ({instead})")
-            );
-            for value in harmless.iter().chain(&[""]) {
-                let words = read(&format!("{keyword}='{value}'"), &|_| None).unwrap();
-                assert_eq!(words, Words::new(), "{keyword}={value}");
-            }
-            if let Some(variable) = variable {
-                let env = |name: &str| (name == *variable).then(|| "asked".to_owned());
-                let error = read("host=h", &env).unwrap_err().to_string();
-                assert!(
-                    error.contains(variable) && error.contains(instead),
-                    "{error}"
-                );
-                let empty = |name: &str| (name == *variable).then(String::new);
-                assert_eq!(read("", &empty).unwrap(), Words::new(), "{variable}");
-                // The string decides before the environment.
-                for value in harmless.iter() {
-                    assert_eq!(
-                        read(&format!("{keyword}={value}"), &env).unwrap(),
-                        Words::new()
-                    );
-                }
-            }
-        }
-        assert!(refused > 10, "{refused}");
-    }
-
-    #[test]
-    fn requiressl_is_an_older_sslmode() {
-        assert_eq!(words("requiressl=1"), [pair("sslmode", "require")]);
-        assert_eq!(words("requiressl=0"), [pair("sslmode", "prefer")]);
-        let env = |name: &str| (name == "PGREQUIRESSL").then(|| "1".to_owned());
-        assert_eq!(read("", &env).unwrap()["sslmode"], "require");
-        assert_eq!(read("sslmode=allow", &env).unwrap()["sslmode"], "allow");
-    }
-
-    #[test]
-    fn no_error_repeats_a_part_of_a_password() {
-        for text in [
-            "password=my secret dbname=x",
-            "password=my secret=1",
-            "password='secret",
-            "postgres://u:se%cret@h/d",
-            "secret",
-        ] {
-            let error = parse(text).unwrap_err();
-            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_string_wins_over_the_environment() {
-        let env = |name: &str| match name {
-            "PGHOST" => Some("from-env".to_owned()),
-            "PGPORT" => Some("1".to_owned()),
-            _ => None,
-        };
-        let words = read("host=given", &env).unwrap();
-        assert_eq!(words.get("host").map(String::as_str), Some("given"));
-        assert_eq!(words.get("port").map(String::as_str), Some("1"));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn a_quoted_value_comes_back_as_it_was(value in "\\PC{0,40}") {
-            let quoted = value.replace('\\', "\\\\").replace('\'', "\\'");
-            let text = format!("password='{quoted}' host=h");
-            proptest::prop_assert_eq!(words(&text), [pair("host", "h"), pair("password", &value)]);
-        }
-
-        #[test]
-        fn any_text_is_read_or_refused(text in "(postgres://)?\\PC{0,60}") {
-            let _ = parse(&text);
-        }
-    }
-}
+mod tests;

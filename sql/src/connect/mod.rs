@@ -7,6 +7,7 @@ mod beside;
 mod certificate;
 mod connect_error;
 mod conninfo;
+mod environment;
 mod keywords;
 mod passfile;
 mod pool;
@@ -90,8 +91,10 @@ impl FromStr for ConnectInfo {
     type Err = ConninfoError;
 
     fn from_str(text: &str) -> Result<ConnectInfo, ConninfoError> {
-        let env = |name: &str| std::env::var(name).ok();
-        let settings = Settings::read(text, &env)?;
+        let settings = environment::with(
+            |name| std::env::var_os(name),
+            |env| Settings::read(text, env),
+        )?;
         Ok(ConnectInfo(Arc::new(settings), Arc::default()))
     }
 }

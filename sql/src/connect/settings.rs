@@ -273,7 +273,7 @@ fn endpoints(words: &Reader<'_>) -> Result<Vec<Endpoint>, ConninfoError> {
         let hostaddr = item(&addresses, index)
             .map(|text| text.parse())
             .transpose()
-            .map_err(|_| value("hostaddr", "an IPv4 or IPv6 address"))?;
+            .map_err(|_| value("hostaddr", "an IPv4 or IPv6 address, without a zone"))?;
         Ok(Endpoint {
             host: item(&hosts, index),
             hostaddr,
@@ -389,7 +389,11 @@ fn tls(words: &Reader<'_>, env: Env<'_>) -> Result<TlsSettings, ConninfoError> {
         },
         cert: words.text("sslcert").map(PathBuf::from),
         key: words.text("sslkey").map(PathBuf::from),
-        sni: words.text("sslsni") != Some("0"),
+        sni: match words.text("sslsni") {
+            None | Some("1") => true,
+            Some("0") => false,
+            Some(_) => return Err(value("sslsni", "0 or 1")),
+        },
         direct,
         versions: versions(words)?,
         home,
@@ -397,13 +401,15 @@ fn tls(words: &Reader<'_>, env: Env<'_>) -> Result<TlsSettings, ConninfoError> {
 }
 
 fn versions(words: &Reader<'_>) -> Result<TlsVersions, ConninfoError> {
+    const NAMES: [&str; 4] = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
+    // Letters in any case, as in libpq.
     let rank = |keyword| match words.text(keyword) {
         None => Ok(None),
-        Some("TLSv1") => Ok(Some(0)),
-        Some("TLSv1.1") => Ok(Some(1)),
-        Some("TLSv1.2") => Ok(Some(2)),
-        Some("TLSv1.3") => Ok(Some(3)),
-        Some(_) => Err(value(keyword, "TLSv1.2 or TLSv1.3")),
+        Some(text) => NAMES
+            .iter()
+            .position(|name| name.eq_ignore_ascii_case(text))
+            .map(Some)
+            .ok_or(value(keyword, "TLSv1.2 or TLSv1.3")),
     };
     let least = rank("ssl_min_protocol_version")?.unwrap_or(2);
     let most = rank("ssl_max_protocol_version")?.unwrap_or(3);
@@ -430,70 +436,4 @@ fn os_user() -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Settings, ConninfoError> {
-        Settings::read(text, &|_| None)
-    }
-
-    #[test]
-    fn lists_of_hosts_and_ports_go_together() {
-        let settings = read("host=a,b,/tmp port=1,2,3 user=u").unwrap();
-        let ports: Vec<u16> = settings.endpoints.iter().map(|e| e.port).collect();
-        assert_eq!(ports, [1, 2, 3]);
-        assert_eq!(read("host=a,b port=7 user=u").unwrap().endpoints[1].port, 7);
-        assert!(read("host=a,b port=1,2,3").is_err());
-        assert!(read("host=a,b hostaddr=127.0.0.1").is_err());
-        assert!(read("port=0").is_err());
-        assert!(read("port=65536").is_err());
-        assert!(read("hostaddr=localhost").is_err());
-    }
-
-    #[test]
-    fn the_database_is_named_like_the_user_by_default() {
-        assert_eq!(read("user=me").unwrap().dbname, "me");
-        assert_eq!(read("user=me dbname=x").unwrap().dbname, "x");
-    }
-
-    #[test]
-    fn an_unknown_sslmode_is_an_error_and_no_fall_back() {
-        for mode in [
-            "disable",
-            "allow",
-            "prefer",
-            "require",
-            "verify-ca",
-            "verify-full",
-        ] {
-            assert!(read(&format!("sslmode={mode}")).is_ok(), "{mode}");
-        }
-        for mode in ["verify_full", "VERIFY-FULL", "on", "require "] {
-            assert!(read(&format!("sslmode='{mode}'")).is_err(), "{mode}");
-        }
-    }
-
-    #[test]
-    fn the_systems_authorities_ask_for_the_name_check() {
-        assert_eq!(
-            read("sslrootcert=system").unwrap().tls.mode,
-            SslMode::VerifyFull
-        );
-        assert!(read("sslrootcert=system sslmode=require").is_err());
-    }
-
-    #[test]
-    fn times_follow_libpqs_units() {
-        let settings = read("connect_timeout=1 tcp_user_timeout=1500").unwrap();
-        assert_eq!(settings.connect_timeout, Some(Duration::from_secs(2)));
-        assert_eq!(settings.keepalive.user_timeout, Duration::from_millis(1500));
-        assert_eq!(read("connect_timeout=0").unwrap().connect_timeout, None);
-        assert!(read("connect_timeout=soon").is_err());
-    }
-
-    #[test]
-    fn debug_output_hides_the_password() {
-        let settings = read("password=hunter2 user=u").unwrap();
-        assert!(!format!("{settings:?}").contains("hunter2"));
-    }
-}
+mod tests;
