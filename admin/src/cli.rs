@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
+use crate::journal;
 use crate::log::{self, Verbosity};
 use crate::output;
 
@@ -108,6 +109,7 @@ pub fn say_config_is_ok(common: &CommonArgs, config: &DaemonConfig) -> Result<Ex
 /// Prints what is questionable in a config on standard error.
 pub fn warn(config: &DaemonConfig) {
     for warning in &config.warnings {
-        eprintln!("warning: {}: {warning}", config.config_file.display());
+        let line = format!("warning: {}: {warning}\n", config.config_file.display());
+        eprint!("{}", journal::for_stderr(&line, tracing::Level::WARN));
     }
 }

@@ -8,6 +8,7 @@ use sql::connect::ConnectError;
 use tokio_postgres::error::DbError;
 
 use crate::config::ConfigErrors;
+use crate::journal;
 use crate::terminal::visible;
 
 /// The exit codes, which scripts rely on.
@@ -71,8 +72,9 @@ impl Failure {
 
     /// Prints the failure on standard error and gives the exit code.
     pub fn print(&self) -> ExitCode {
+        let text = journal::for_stderr(&self.to_text(), tracing::Level::ERROR);
         // Standard error may be closed; then there is no reader to tell.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), self.to_text().as_bytes());
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
         self.exit.into()
     }
 

@@ -8,6 +8,7 @@ pub mod databases;
 pub mod documents;
 pub mod exit;
 pub mod http;
+mod journal;
 pub mod log;
 pub mod notice;
 pub mod output;

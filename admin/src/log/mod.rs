@@ -12,7 +12,6 @@
 //! - in the foreground without a `logfile`: to standard error (a service manager watches). Where that is the journal,
 //!   each line begins with its priority, which the journal takes off.
 
-mod journal;
 pub mod line;
 mod once;
 mod rotate;
@@ -26,6 +25,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{DaemonConfig, LogFormat};
+use crate::journal;
 use line::{Fields, Head};
 pub use once::Once;
 pub use rotate::Reopen;

@@ -2,6 +2,7 @@
 //! log, the journal gets priorities, and a change of health is told.
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -103,10 +104,12 @@ fn a_service_manager_is_told_and_logrotate_takes_the_log_away() {
 fn written(named: impl Fn(&str) -> String) -> String {
     let scratch = Scratch::new();
     let config = format!(
-        "[ticker]\njob_name = \"t\"\ndb = \"host=/nonexistent dbname=x user=u\"\npidfile = \"{}\"\n",
+        "[ticker]\njob_name = \"t\"\ndb = \"host=/nonexistent dbname=x user=u password=p\"\npidfile = \"{}\"\n",
         scratch.path().join("t.pid").display()
     );
     let config = scratch.file("t.toml", &config);
+    // A password that others can read is warned of before there is a log.
+    std::fs::set_permissions(&config, PermissionsExt::from_mode(0o644)).unwrap();
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     ours.set_read_timeout(Some(LIMIT)).unwrap();
     let stat = nix::sys::stat::fstat(&theirs).unwrap();
@@ -150,12 +153,35 @@ fn the_journal_gets_the_priority_of_each_line_and_nobody_else_does() {
     assert!(
         priority("WARN").is_none_or(|begin| begin == "<4>")
             && priority("ERROR").is_none_or(|begin| begin == "<3>")
-            && text.lines().all(|line| line.starts_with('<')),
+            && text.lines().all(|line| line.starts_with('<'))
+            && text.contains("<4>warning: "),
         "{text}"
+    );
+    // What ends a unit before its log is open has a priority in each line, its hint too.
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(LIMIT)).unwrap();
+    let stat = nix::sys::stat::fstat(&theirs).unwrap();
+    let ended = Command::new(Programs::get().path("ticker"))
+        .args(["-c", "/nonexistent/t.toml", "start"])
+        .env("JOURNAL_STREAM", format!("{}:{}", stat.st_dev, stat.st_ino))
+        .stdout(Stdio::null())
+        .stderr(std::os::fd::OwnedFd::from(theirs))
+        .status()
+        .unwrap();
+    let mut said = String::new();
+    ours.read_to_string(&mut said).unwrap();
+    assert_eq!(ended.code(), Some(2), "{said}");
+    assert!(
+        said.starts_with("<3>error: ") && said.lines().all(|line| line.starts_with("<3>")),
+        "{said}"
     );
     // Another stream than the one that is named: the variable was inherited.
     let text = written(|stream| format!("{stream}0"));
-    assert!(text.lines().all(|line| line.starts_with("20")), "{text}");
+    assert!(
+        text.contains("\nwarning: ") || text.starts_with("warning: "),
+        "{text}"
+    );
+    assert!(!text.lines().any(|line| line.starts_with('<')), "{text}");
 }
 
 /// A listener that takes one request and gives its body.
