@@ -31,7 +31,7 @@ programs=$CARGO_TARGET_DIR/$target/$directory
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 root=$tree/trunkline-$version
-mkdir -p "$root/bin" "$root/man/man1" "$root/completions" "$root/systemd" "$root/examples"
+mkdir -p "$root/bin" "$root/man/man1" "$root/completions" "$root/systemd" "$root/logrotate" "$root/examples"
 for program in ticker replay trunkline; do
     install -m 755 "$programs/$program" "$root/bin/"
     "$root/bin/$program" man "$root/man/man1"
@@ -44,6 +44,11 @@ install -m 644 LICENSE README.md CHANGELOG.md "$root/"
 for unit in etc/systemd/*.service; do
     sed 's#/usr/bin/trunkline-#/usr/local/bin/#' "$unit" > "$root/systemd/$(basename "$unit")"
 done
+install -m 644 etc/deb/tmpfiles.conf "$root/systemd/"
+install -m 644 etc/logrotate/trunkline "$root/logrotate/"
+# The user, the directories and the units, in the manual's words.
+sed -n '/^useradd --system/,/^```/p' docs/operate.md | grep -v '^```' > "$root/INSTALL"
+grep -q '^systemctl enable' "$root/INSTALL"
 install -m 644 etc/ticker.toml etc/replay.toml etc/roles/*.sql "$root/examples/"
 mkdir -p "$out"
 packed=$out/trunkline-$version-$machine-static.tar.gz

@@ -38,7 +38,7 @@ sed -e '/^#/d' "$repository/etc/Containerfile" | sed -e ':a' -e '/\\$/N; s/\\\n 
 stages=$(grep -c '^FROM ' "$place/lines")
 [ "$stages" -eq 2 ] || { echo "two stages were expected, not $stages" >&2; exit 1; }
 grep -qx 'FROM debian:bookworm-slim' "$place/lines" || { echo "the image is not Debian 12" >&2; exit 1; }
-stage=0 user=root command=
+stage=0 user=root command= volume=
 while read -r -u 3 word rest; do
     case $word in
         FROM) stage=$((stage + 1)) ;;
@@ -54,6 +54,9 @@ while read -r -u 3 word rest; do
                         cp "$programs/$(basename "$name")" "$root${names[-1]}"
                     done ;;
                 USER) user=$rest ;;
+                VOLUME) [ "$(chroot "$root" stat -c '%U %a' "$rest")" = 'trunkline 750' ] ||
+                    { echo "$rest is not the daemons'" >&2; exit 1; }
+                    volume=$rest ;;
                 WORKDIR) [ -d "$root$rest" ] ;;
                 CMD) command=$(tr -d '[],"' <<< "$rest") ;;
                 *) echo "$word is not known here" >&2; exit 1 ;;
@@ -68,9 +71,10 @@ inside() {
         root=$1 user=$2; shift 2
         mount -t proc proc "$root/proc"; mount --rbind /dev "$root/dev"
         exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/var/lib/trunkline \
-            chroot --userspec="$user:$user" "$root" "$@"' _ "$root" "$user" "$@"
+            chroot --userspec="$user" "$root" "$@"' _ "$root" "$user" "$@"
 }
-[ "$user" != root ] || { echo "the daemons would run as root" >&2; exit 1; }
+[[ "$user" =~ ^[1-9][0-9]*:[1-9][0-9]*$ ]] || { echo "the daemons' user must be a number, not $user" >&2; exit 1; }
+[ "$volume" = /var/lib/trunkline ] || { echo "lost changes would go with the container" >&2; exit 1; }
 # shellcheck disable=SC2086
 inside $command | grep -q '^Usage: trunkline'
 inside pg_dump --version

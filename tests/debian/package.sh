@@ -71,12 +71,15 @@ printf '%s\n' '[ticker]' 'job_name = "t1"' 'db = "host=127.0.0.1 port=1 dbname=x
 echo 'PROVIDER_PASSWORD=mine' >> "$root/etc/default/trunkline"
 echo '*:*:*:*:mine' > "$root/var/lib/trunkline/.pgpass"
 id=$(on id trunkline)
+# A mode that the administrator has chosen.
+on chmod 700 /var/log/trunkline
 user trunkline-ticker start -d > /dev/null 2>&1
 pid=$(on cat /run/trunkline/t1.pid)
 
 quietly apt-get -qq install --no-install-recommends -y -o Dpkg::Options::=--force-confold /packages/new.deb
 [ "$(on dpkg-query -W -f '${Version}' trunkline)" = "$version" ] || fail "it is not the new version"
 [ "$(on id trunkline)" = "$id" ] || fail "the user has changed"
+[ "$(on stat -c '%a' /var/log/trunkline)" = 700 ] || fail "an upgrade has changed the mode of a directory"
 on test ! -e /usr/share/trunkline/gone || fail "a file of the older release is left"
 for line in 'etc/default/trunkline PROVIDER_PASSWORD=mine' 'etc/trunkline/ticker.toml t1' 'var/lib/trunkline/.pgpass mine'; do
     grep -q "${line#* }" "$root/${line% *}" || fail "${line% *} is not the administrator's any more"
@@ -97,6 +100,11 @@ on sh -c 'kill -0 "$1"' _ "$pid" || fail "the upgrade has ended a daemon"
 user trunkline-ticker restart > /dev/null 2>&1 || true
 until now=$(on cat /run/trunkline/t1.pid 2> /dev/null) && [ -n "$now" ] && [ "$now" != "$pid" ]; do sleep 0.1; done
 [ "$(on readlink "/proc/$now/exe")" = /usr/bin/trunkline-ticker ] || fail "the old program runs on"
+# An administrator may delete a config file; the package goes on without it.
+on rm /etc/default/trunkline
+quietly apt-get -qq install --reinstall --no-install-recommends -y /packages/new.deb
+[ "$(on dpkg-query -W -f '${Status}' trunkline)" = 'install ok installed' ] || fail "the package is left half installed"
+on test ! -e /etc/default/trunkline || fail "a config file that was deleted is back"
 # Debian's program of the short name is untouched.
 [ "$(on dpkg -S "$(on sh -c 'command -v ticker')")" = "ticker: /usr/bin/ticker" ] || fail "ticker is not Debian's"
 [ -z "$(on dpkg --verify ticker)" ] || fail "a file of Debian's ticker was changed"
@@ -107,11 +115,19 @@ on test -e /var/log/trunkline/t1.log || fail "a removal took the logs"
 left=$(on sh -c 'ls -d /usr/bin/trunkline* /usr/lib/trunkline /usr/lib/systemd/system/trunkline* 2> /dev/null' || true)
 [ -z "$left" ] || fail "a removal left $left"
 quietly apt-get -qq purge -y trunkline
-left=$(on sh -c 'getent passwd trunkline; ls -d /var/log/trunkline /run/trunkline /etc/default/trunkline 2> /dev/null' || true)
+left=$(on sh -c 'ls -d /var/log/trunkline /run/trunkline /etc/default/trunkline 2> /dev/null' || true)
 [ -z "$left" ] || fail "a purge left $left"
 grep -q t1 "$root/etc/trunkline/ticker.toml" || fail "a purge took the administrator's config"
+# What is left of ours belongs to nobody else, whichever users are made from now on.
+nobodys=$(on find /var/lib/trunkline /etc/trunkline \( -nouser -o -nogroup \))
+[ -z "$nobodys" ] || fail "the next user gets $nobodys"
 # Once more, over what the administrator has kept.
 quietly apt-get -qq install --no-install-recommends -y /packages/new.deb
 [ "$(on stat -c '%U:%G %a' /etc/trunkline)" = 'root:trunkline 750' ] || fail "/etc/trunkline is not group trunkline's"
 user trunkline-ticker check-config > /dev/null || fail "the config that was kept cannot be read"
+# With nothing left the user goes too.
+on sh -c 'rm -rf /etc/trunkline/* /var/lib/trunkline/.[!.]* /var/lib/trunkline/*'
+quietly apt-get -qq purge -y trunkline
+left=$(on sh -c 'getent passwd trunkline; getent group trunkline; ls -d /etc/trunkline /var/lib/trunkline 2> /dev/null' || true)
+[ -z "$left" ] || fail "a purge with nothing to keep left $left"
 echo "installed, upgraded, removed, purged and installed again"

@@ -272,6 +272,13 @@ fn u15_the_static_programs_replicate_by_tls_from_a_directory_that_has_nothing_el
         .args(["-xzf", packed.text(), "--strip-components=1", "-C"])
         .arg(&out))
     .ok();
+    let install = std::fs::read_to_string(out.join("INSTALL")).unwrap();
+    for file in ["systemd/tmpfiles.conf", "examples/replay.toml"] {
+        assert!(
+            install.contains(file) && out.join(file).is_file(),
+            "{file} in {install}"
+        );
+    }
 
     let replication = Replication::builder().make();
     let authority = Authority::new(&scratch, "ours");
