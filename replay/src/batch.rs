@@ -10,7 +10,7 @@ use sql::{
     subscriber::position::Position,
 };
 
-use crate::fold::ChangeSet;
+use crate::{change::altered::Altered, fold::ChangeSet};
 
 /// What a reader hands over: first `Begin`, then the parts of the batch, at least one.
 #[derive(Clone, Debug)]
@@ -78,6 +78,8 @@ pub(crate) enum End {
 pub(crate) enum Barrier {
     /// What capture says of a table's rows without giving them.
     Mark(Arc<Shape>, Mark),
+    /// The columns of a table were changed.
+    Altered(Arc<Shape>, Arc<Altered>),
     /// A script of DDL, which the reader's owner executes, or has executed.
     Script(Arc<Script>),
 }

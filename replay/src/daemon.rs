@@ -377,6 +377,7 @@ fn subscription(
         provider: config.provider.clone(),
         subscriber: one.db.clone(),
         allow_execute: one.allow_execute.unwrap_or(config.allow_execute),
+        replicates_columns: config.replicates_columns(one),
         readers: shared.readers,
         tick_by_tick: TickByTick::default(),
         totals: Arc::default(),

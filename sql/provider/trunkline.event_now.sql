@@ -3,7 +3,7 @@
 -- and ev_extra3.
 -- Result:
 --   of a shape            the definition of the last shape that its transaction gave to the same table, if that is another
---                         shape
+--                         shape, with `made_of` (trunkline.shape) beside it
 --   of a mark "filled"    the numbers of the table's columns that take no null, with a space between them
 --   of all other events   null
 -- A function, since replay's COPY is planned anew for each batch: a session plans these questions at most once, and not at
@@ -17,7 +17,8 @@ declare
     v_shape bigint := case when i_extra2 ~ '^[0-9]{1,18}$' then i_extra2::bigint end;
 begin
     if i_type = 'trunkline.1.shape' then
-        return (select l.definition::text
+        return (select (l.definition || case when l.made_of is null then '{}'
+                                             else jsonb_build_object('made_of', l.made_of) end)::text
                   from trunkline.shape s
                   join trunkline.shape l on l.table_oid = s.table_oid and l.queue_id = s.queue_id and l.shape_id > s.shape_id
                  where s.logged_txid = i_txid and l.logged_txid = i_txid and s.shape_id = v_shape

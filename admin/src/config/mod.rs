@@ -35,7 +35,7 @@ pub use key::Setting;
 pub use programs::ProgramsConfig;
 pub use replay::ReplayConfig;
 pub use retention::{RetentionPolicy, Unit as RetentionUnit};
-pub use takers::SubscriberConfig;
+pub use takers::{ReplicateDdl, SubscriberConfig};
 pub use ticker::{Databases, TickerConfig};
 
 /// A file of either kind.

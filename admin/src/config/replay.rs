@@ -15,7 +15,7 @@ use super::failover::{self, FailoverConfig};
 use super::file::{self, ConfigErrors, absolute, process_env};
 use super::key::{self, FlagKey, Key, NumberKey, Reload, SizeKey, TextKey, TimeKey, WordKey};
 use super::programs::{self, ProgramsConfig};
-use super::takers::{self, SUBSCRIBER_DB, SubscriberConfig, Takers};
+use super::takers::{self, REPLICATE_DDL, ReplicateDdl, SUBSCRIBER_DB, SubscriberConfig, Takers};
 use super::value::{self, NumberRange, TimeRange};
 use super::{daemon_keys, names};
 
@@ -64,6 +64,9 @@ pub struct ReplayConfig {
     /// Scripts of `replay execute` run on the subscribers (`allow_execute`), where a `[[subscriber]]` does not say
     /// otherwise.
     pub allow_execute: bool,
+    /// Which changes of the provider's tables are made on the subscribers by themselves (`replicate_ddl`), where a
+    /// `[[subscriber]]` does not say otherwise.
+    pub replicate_ddl: ReplicateDdl,
     /// What the node is called in a set (`node`); None: nobody says.
     pub node: Option<String>,
     /// The programs beside the node.
@@ -185,7 +188,7 @@ const LOST_DIR: TextKey = TextKey {
 };
 
 /// The keys of `[replay]` beside those of every daemon.
-pub(super) const KEYS: [&dyn Key; 19] = [
+pub(super) const KEYS: [&dyn Key; 20] = [
     &PROVIDER_DB,
     &SUBSCRIBER_DB,
     &QUEUE_NAME,
@@ -203,6 +206,7 @@ pub(super) const KEYS: [&dyn Key; 19] = [
     &READ_ONLY,
     &RELAY,
     &ALLOW_EXECUTE,
+    &REPLICATE_DDL,
     &NODE,
     &LOST_DIR,
 ];
@@ -211,6 +215,11 @@ impl ReplayConfig {
     /// Whether a file says by itself that the database is a node of a set. Several hosts in `provider_db` say so, too.
     pub fn is_member(&self) -> bool {
         self.standby || self.node.is_some() || self.programs.are_any() || self.failover.is_special()
+    }
+
+    /// Whether columns of a subscriber's tables are changed as the provider's were (`replicate_ddl`).
+    pub fn replicates_columns(&self, one: &SubscriberConfig) -> bool {
+        one.replicate_ddl.unwrap_or(self.replicate_ddl) == ReplicateDdl::Columns
     }
 
     /// Reads and checks a file. Errors: all problems at once. Touches no database.
@@ -268,6 +277,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
     let read_only = section.flag(&READ_ONLY);
     let relay = section.flag(&RELAY);
     let allow_execute = section.flag(&ALLOW_EXECUTE);
+    let replicate_ddl = section.choice(&REPLICATE_DDL);
     let node = section.text(NODE.name).map(|text| text.value);
     if node
         .as_deref()
@@ -323,6 +333,7 @@ fn read(document: &Document<'_>, file: PathBuf, mode: u32) -> Option<ReplayConfi
         read_only,
         relay,
         allow_execute,
+        replicate_ddl,
         node,
         programs,
         lost_dir,

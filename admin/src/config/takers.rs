@@ -9,8 +9,17 @@ use super::archive::{
 use super::daemon_keys;
 use super::databases::{self, Referred};
 use super::document::{Document, Section};
-use super::key::{self, FlagKey, Key, Reload, TextKey};
+use super::key::{self, FlagKey, Key, Reload, TextKey, WordKey};
 use super::value;
+
+/// Which changes of the provider's tables are made on a subscriber by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplicateDdl {
+    /// None.
+    Off,
+    /// Columns that come, go, or get another name or type.
+    Columns,
+}
 
 /// One subscriber database.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +32,8 @@ pub struct SubscriberConfig {
     pub consumer: String,
     /// Whether scripts of `replay execute` run on it (`allow_execute`); None: as the job says.
     pub allow_execute: Option<bool>,
+    /// Which changes of the provider's tables are made on it by themselves (`replicate_ddl`); None: as the job says.
+    pub replicate_ddl: Option<ReplicateDdl>,
 }
 
 impl SubscriberConfig {
@@ -60,11 +71,19 @@ const ALLOW_EXECUTE: FlagKey = FlagKey {
     reload: Reload::Taken,
 };
 
+pub(super) const REPLICATE_DDL: WordKey<ReplicateDdl> = WordKey {
+    name: "replicate_ddl",
+    default: ("off", ReplicateDdl::Off),
+    others: &[("columns", ReplicateDdl::Columns)],
+    reload: Reload::Taken,
+};
+
 /// The keys of `[[subscriber]]`.
-pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 16] = [
+pub(super) const SUBSCRIBER_KEYS: [&dyn Key; 17] = [
     &NAME,
     &DB,
     &ALLOW_EXECUTE,
+    &REPLICATE_DDL,
     &ARCHIVE,
     &ARCHIVE_OPTIONS,
     &SEGMENT_EVERY,
@@ -115,6 +134,7 @@ pub(super) fn takers(
             db,
             consumer: job_name.to_owned(),
             allow_execute: None,
+            replicate_ddl: None,
         }));
     }
     if listed.is_empty() && !document.has("subscriber") && !section.has(SINGLE) {
@@ -146,6 +166,9 @@ pub(super) fn takers(
                 allow_execute: item
                     .has(ALLOW_EXECUTE.name)
                     .then(|| item.flag(&ALLOW_EXECUTE)),
+                replicate_ddl: item
+                    .has(REPLICATE_DDL.name)
+                    .then(|| item.choice(&REPLICATE_DDL)),
             }),
             Target::Archive(target) => {
                 let same = |one: &ArchiveConfig| one.address.is_place_of(&target.address);
@@ -192,7 +215,7 @@ fn subscriber(section: &Section<'_>, found: &mut Referred) -> Option<(String, Ta
         section.missing(NAME.name, FORM);
     }
     let target = if section.has(ARCHIVE.name) {
-        for key in [DB.name, ALLOW_EXECUTE.name] {
+        for key in [DB.name, ALLOW_EXECUTE.name, REPLICATE_DDL.name] {
             if section.has(key) {
                 section.problem(ARCHIVE.name, &format!("cannot be used together with {key}"));
             }

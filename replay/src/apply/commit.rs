@@ -127,6 +127,9 @@ impl ApplyTx<'_> {
         self.is_ended = true;
         self.applier.made.extend(self.done.made.drain());
         self.done.conflicts.tell();
+        for altered in &self.done.altered {
+            altered.tell();
+        }
         Ok(())
     }
 

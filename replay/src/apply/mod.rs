@@ -1,6 +1,8 @@
 //! The subscriber's side: writes change sets in one transaction, which ends by moving a position. Replicated tables are
 //! written only here and by the initial copy.
 
+pub(crate) mod alter;
+mod altered_table;
 mod beside;
 mod commit;
 mod conflicts;

@@ -19,6 +19,7 @@ use sql::{
 
 use super::{
     Applier,
+    altered_table::AlteredTable,
     open_conflicts::Conflicts,
     order,
     pending::Pending,
@@ -57,6 +58,8 @@ pub(super) struct Done {
     pub(super) gathered: Pending,
     pub(super) conflicts: Conflicts,
     pub(super) rows: u64,
+    /// Changes of tables' columns.
+    pub(super) altered: Vec<AlteredTable>,
 }
 
 /// A savepoint, with what the transaction had done when it was set.

@@ -1,7 +1,9 @@
 //! Events decoded into changes. Pure: knows neither tokio nor a database.
 
+pub(crate) mod altered;
 mod passing;
 mod rows;
+mod text_stays;
 
 use std::{
     borrow::Cow,
@@ -14,15 +16,18 @@ use sql::{
     event::{
         BadEvent, Event, EventKind, Mark, RawEvent,
         row::{self, BadBlock},
-        shape::{BadShape, Shape, ShapeId},
+        shape::{
+            BadShape, Shape, ShapeId,
+            since::{MadeOf, Since},
+        },
     },
     name::TableName,
     script::Script,
     subscriber::skipped_change::RowNumber,
 };
 
-use self::passing::Passing;
 pub(crate) use self::rows::{RowAt, Said, Span};
+use self::{altered::Altered, passing::Passing};
 
 /// An event decoded, with the shape of its rows.
 #[derive(Debug)]
@@ -33,6 +38,9 @@ pub(crate) enum Change {
     Truncate(Arc<Shape>),
     /// The table has this shape from this event on.
     Shape(Arc<Shape>),
+    /// The columns of the table with this shape are others than before. The shape is new, too, but for one that its own
+    /// transaction replaces.
+    Altered(Arc<Shape>, Arc<Altered>, IsNew),
     /// A change of the table that is not given as rows.
     Mark(Arc<Shape>, Mark),
     /// Rows that are too large for an event, by their keys.
@@ -41,6 +49,15 @@ pub(crate) enum Change {
     Script(Arc<Script>),
     /// Nothing to replicate: an event of another program, or a shape that its own transaction replaces.
     Nothing,
+}
+
+/// Whether the table has a shape from an event on, or its own transaction replaces the shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IsNew {
+    /// It has.
+    Yes,
+    /// It is replaced.
+    No,
 }
 
 /// A block of rows, with the places of its rows and keys.
@@ -137,6 +154,12 @@ impl Later<'_> {
         self.0.map(Shape::from_json).transpose()
     }
 
+    /// For the event of a shape: of what the columns of that last shape are made.
+    fn made_of(self) -> Result<Option<Vec<MadeOf>>, BadShape> {
+        let since = self.0.map(Since::from_json).transpose()?;
+        Ok(since.and_then(|since| since.made_of))
+    }
+
     /// For a mark `filled`: whether the column with this number takes no null.
     fn is_never_null(self, attnum: i16) -> bool {
         // The provider gives null if no column of the table is NOT NULL.
@@ -170,6 +193,31 @@ impl Decoder {
         };
         self.shapes.insert(shape.shape, known);
         change
+    }
+
+    /// The change that a shape's event is, with what the event says beside the shape.
+    fn shape(&mut self, shape: Shape, since: &Since, later: Later<'_>) -> Result<Change, BadShape> {
+        let (number, last) = (shape.shape, later.last_shape()?);
+        let change = self.learn(shape, last.as_ref());
+        let (Some(was), Some(known)) = (&since.was, self.shapes.get(&number)) else {
+            return Ok(change);
+        };
+        // The rows of a transaction's passing shapes are told in its last shape. So the first of its events changes the
+        // columns to what the transaction has made of them in the end, and what was said of those between is no news.
+        let is_told = |known: &Known| known.passing.is_some();
+        if self.shapes.get(&was.shape).is_some_and(is_told) {
+            return Ok(change);
+        }
+        let (now, is_new, made_of) = match (&known.passing, &last) {
+            (Some(_), Some(last)) => (last, IsNew::No, later.made_of()?),
+            (Some(_) | None, _) => (&*known.shape, IsNew::Yes, None),
+        };
+        let made_of = made_of.as_ref().or(since.made_of.as_ref());
+        let altered = Altered::between(&was.columns, now, made_of.map_or(&[], Vec::as_slice));
+        Ok(match altered {
+            None => change,
+            Some(altered) => Change::Altered(Arc::clone(known.told()), Arc::new(altered), is_new),
+        })
     }
 
     /// Learns a shape that stands beside events, unless it is known: what its own event has said of it counts.
@@ -239,7 +287,14 @@ impl Decoder {
                 let known = self.known(shape, || table.to_string())?;
                 Change::Truncate(Arc::clone(known.told()))
             }
-            Event::Shape(shape) => self.learn(*shape, later.last_shape()?.as_ref()),
+            Event::Shape(shape) => {
+                let since = event
+                    .ev_data
+                    .and_then(|data| std::str::from_utf8(data).ok());
+                let since = since.map(Since::from_json).transpose();
+                let since = since.map_err(BadShape::from)?.unwrap_or_default();
+                self.shape(*shape, &since, later)?
+            }
             Event::Mark { table, shape, mark } => {
                 mark_of(self.known(shape, || table.to_string())?, mark, later)
             }

@@ -67,6 +67,7 @@ pub(crate) async fn run(job: &Job, args: &SkipArgs) -> Result<Exit, Failure> {
         place: &place,
         max_batch_events: i64::try_from(settings.max_batch_events).unwrap_or(i64::MAX),
         chunk_bytes: usize::try_from(settings.chunk_size).unwrap_or(usize::MAX),
+        alters: settings.replicates_columns(one),
     };
     let refused = match search.run(&mut applier).await.map_err(failure)? {
         Standing::Change(refused) => refused,

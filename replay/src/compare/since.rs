@@ -143,7 +143,7 @@ fn changed(change: &Change, row: &TableRow, key: &[(String, String)]) -> Changed
         Change::Script(script) if script.touches(row.provider_oid, &row.table) => {
             Changed::All("a script was executed on it since")
         }
-        Change::Shape(_) | Change::Script(_) | Change::Nothing => nothing(),
+        Change::Shape(_) | Change::Altered(..) | Change::Script(_) | Change::Nothing => nothing(),
     }
 }
 

@@ -116,6 +116,7 @@ impl Between<'_> {
                 Change::Rows(_)
                 | Change::Truncate(_)
                 | Change::Shape(_)
+                | Change::Altered(..)
                 | Change::Mark(..)
                 | Change::Large(_) => is_told = false,
             }

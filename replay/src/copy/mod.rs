@@ -13,6 +13,7 @@
 
 mod aside;
 mod attempt;
+mod columns;
 mod files;
 mod forget;
 pub(crate) mod keys;
@@ -36,7 +37,6 @@ pub(crate) use self::{
 use std::{sync::Arc, time::Duration};
 
 use sql::{
-    columns,
     connect::{Purpose, Session},
     name::TableName,
     subscriber::{
@@ -197,6 +197,7 @@ impl Copy<'_> {
         let (sub, row) = (self.sub, self.row);
         // Steps 1 and 2.
         let source = Source::open(sub, row, &self.session).await?;
+        columns::make(sub, row, &source, &self.session).await?;
         let target = Target::find(
             &*self.session,
             &source.shape,
@@ -266,7 +267,7 @@ impl Copy<'_> {
     ) -> Result<Load, Trouble> {
         let types = async {
             let oid = relation::oid(&*self.session, &target.name).await?;
-            columns::types(&*self.session, oid).await
+            sql::columns::types(&*self.session, oid).await
         };
         let types = types.await.map_err(Trouble::sql_at_table(
             &self.row.table,

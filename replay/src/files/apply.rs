@@ -63,6 +63,8 @@ pub(crate) struct Database<'a> {
     /// The tables are beside those that the changes are of, under names of their own: changes may come from the
     /// database itself, and nobody follows them from here.
     pub beside: bool,
+    /// Columns of the tables are changed as the provider's were (`replicate_ddl`).
+    pub alters: bool,
 }
 
 /// What has been applied so far.
@@ -173,6 +175,7 @@ struct Writing<'a> {
     max_events: i64,
     chunk_bytes: usize,
     beside: bool,
+    alters: bool,
     /// Its own queue logs what is applied: others may stand at any tick.
     relays: bool,
     done: Done,
@@ -192,6 +195,7 @@ impl<'a> Writing<'a> {
             chunk_bytes,
             max_events,
             beside,
+            alters,
         } = database;
         let stored = stored(&session, consumer).await?;
         if stored.position != at || stored.is_held {
@@ -217,7 +221,7 @@ impl<'a> Writing<'a> {
         applier.map_tables(&ok);
         applier.guard().await?;
         let tables = ok.iter().map(|row| row.provider_oid).collect();
-        let mut followed = Followed::new(None);
+        let mut followed = Followed::new(None).altering(alters);
         followed.replace(ok);
         Ok(Writing {
             applier,
@@ -234,6 +238,7 @@ impl<'a> Writing<'a> {
             max_events: if relays { TICK_BY_TICK } else { max_events },
             chunk_bytes,
             beside,
+            alters,
             relays,
             done: Done::default(),
         })
@@ -302,7 +307,7 @@ impl<'a> Writing<'a> {
             .partition(|row| row.stand == Stand::Ok);
         self.applier.choose(&ok);
         self.applier.map_tables(&ok);
-        self.followed = Followed::new(None);
+        self.followed = Followed::new(None).altering(self.alters);
         self.wanted.tables = Some(ok.iter().map(|row| row.provider_oid).collect());
         // A snapshot's numbers are another server's.
         self.wanted.not_shown_by = None;

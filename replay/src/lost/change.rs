@@ -66,7 +66,7 @@ pub(super) fn changes(event: &Change, number: &mut i64) -> Vec<Told> {
             }
             Mark::Filled { value: None, .. } | Mark::Own => Vec::new(),
         },
-        Change::Shape(_) | Change::Script(_) | Change::Nothing => Vec::new(),
+        Change::Shape(_) | Change::Altered(..) | Change::Script(_) | Change::Nothing => Vec::new(),
     }
 }
 

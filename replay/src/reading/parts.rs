@@ -1,10 +1,12 @@
 //! The events of one batch, folded into parts. This is the only way from events to change sets, for every writer.
 
+use std::sync::Arc;
+
 use sql::subscriber::skipped_change::Skipped;
 
 use crate::{
     batch::{Barrier, BatchPart, End},
-    change::Change,
+    change::{Change, IsNew},
     fold::chunk::Chunk,
     queue::events::Events,
     trouble::Trouble,
@@ -87,6 +89,7 @@ impl<'a> Parts<'a> {
         let left_out = match change {
             Change::Rows(_) | Change::Truncate(_) => self.settings.skipped.of_event(event_id),
             Change::Shape(_)
+            | Change::Altered(..)
             | Change::Large(_)
             | Change::Mark(..)
             | Change::Script(_)
@@ -107,6 +110,12 @@ impl<'a> Parts<'a> {
             Change::Truncate(_) if left_out.is_some() => {}
             Change::Truncate(shape) => self.chunk.truncate(&shape),
             Change::Shape(shape) => part.shapes.push(shape),
+            Change::Altered(shape, altered, is_new) => {
+                if is_new == IsNew::Yes {
+                    part.shapes.push(Arc::clone(&shape));
+                }
+                part.end = End::Before(Barrier::Altered(shape, altered));
+            }
             Change::Large(rows) => part.large.push(rows.shape.table.oid),
             Change::Mark(shape, mark) => part.end = End::Before(Barrier::Mark(shape, mark)),
             Change::Script(script) => part.end = End::Before(Barrier::Script(script)),

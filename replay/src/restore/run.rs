@@ -380,6 +380,8 @@ impl Restoring<'_> {
             chunk_bytes: usize::try_from(self.config.chunk_size).unwrap_or(usize::MAX),
             max_events: i64::try_from(self.config.max_batch_events).unwrap_or(i64::MAX),
             beside: !self.is_whole,
+            // The tables are the provider's own, as they were at the base.
+            alters: true,
         };
         let told = |batch: &FileBatch, done: &Done| told(batch.to.tick.id, done.rows);
         apply::apply(files, database, self.up_to, None, told).await

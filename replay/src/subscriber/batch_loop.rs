@@ -124,7 +124,7 @@ impl<'a> BatchLoop<'a> {
         info!(consumer = %sub.consumer, tick = stored.position.tick.id.0, "batch loop started");
         Ok(BatchLoop {
             in_sync: InSync::new(
-                Followed::new(Some(Arc::clone(&provider))),
+                Followed::new(Some(Arc::clone(&provider))).altering(sub.replicates_columns),
                 stored.tables_version,
             ),
             sequences,

@@ -32,6 +32,8 @@ pub(crate) struct Followed {
     filters: Option<Filters>,
     /// A table's rows have become the provider's own since that was asked last.
     has_own: bool,
+    /// The tables' columns are changed as on the provider (`replicate_ddl`).
+    alters: bool,
 }
 
 impl Followed {
@@ -43,7 +45,13 @@ impl Followed {
             names: HashMap::new(),
             filters: provider.map(Filters::new),
             has_own: false,
+            alters: false,
         }
+    }
+
+    /// The same list, whose tables' columns are changed as the provider's were, or are not (`replicate_ddl`).
+    pub(crate) fn altering(self, alters: bool) -> Followed {
+        Followed { alters, ..self }
     }
 
     /// Replaces all tables by these.
@@ -124,6 +132,14 @@ impl Followed {
         };
         written.map_err(|trouble| self.under_its_stored_name(trouble))?;
         match &part.end {
+            End::Before(Barrier::Altered(shape, altered)) => {
+                if !self.alters || !self.has(shape.table.oid) {
+                    return Ok(());
+                }
+                self.names.insert(shape.table_name(), shape.table.oid);
+                let done = tx.alter(shape, altered, tick).await;
+                done.map_err(|trouble| self.under_its_stored_name(trouble))
+            }
             // Who has asked for the part sees to the script.
             End::Open | End::Last { .. } | End::Before(Barrier::Script(_)) => Ok(()),
             End::Before(Barrier::Mark(shape, mark)) => self.mark(tx, shape, mark, tick).await,

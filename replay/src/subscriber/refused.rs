@@ -70,6 +70,8 @@ pub(crate) struct Search<'a, C: AsyncFn() -> Result<Session, Trouble>> {
     pub max_batch_events: i64,
     /// The daemon's setting of this name.
     pub chunk_bytes: usize,
+    /// The daemon changes columns as the provider's were changed (`replicate_ddl`).
+    pub alters: bool,
 }
 
 impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
@@ -132,6 +134,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
             Some(Change::Truncate(_)) => Ok(Standing::Change(refused)),
             Some(
                 Change::Shape(_)
+                | Change::Altered(..)
                 | Change::Mark(..)
                 | Change::Large(_)
                 | Change::Script(_)
@@ -156,6 +159,7 @@ impl<C: AsyncFn() -> Result<Session, Trouble>> Search<'_, C> {
             self.chunk_bytes,
         )
         .await
+        .map(|own| own.altering(self.alters))
     }
 
     /// Tries to apply a batch, rolls all of it back, and gives the result.

@@ -92,6 +92,8 @@ pub(crate) struct Subscription {
     pub subscriber: ConnectInfo,
     /// Whether scripts of the provider run on the subscriber.
     pub allow_execute: bool,
+    /// Whether columns of its tables are changed as the provider's were (`replicate_ddl`).
+    pub replicates_columns: bool,
     /// A permit for each stream that copies, and for each session that builds an index: `parallel_copies`. The longest
     /// waiting task gets the next permit, so a new table waits for one part at most.
     pub streams: Arc<Semaphore>,

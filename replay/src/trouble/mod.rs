@@ -220,6 +220,16 @@ impl Trouble {
         TableTrouble::new(table, doing, advice, anyhow::anyhow!(why)).into()
     }
 
+    /// A table that somebody holds: it waits by itself, and is tried again.
+    pub(crate) fn waiting_table(
+        table: &TableName,
+        doing: &str,
+        error: tokio_postgres::Error,
+    ) -> Trouble {
+        let advice = "end what holds the table, or wait: it is tried again by itself";
+        TableTrouble::new(table, doing, advice, anyhow::Error::new(error)).into()
+    }
+
     /// A table whose definition on the subscriber does not take its rows.
     pub(crate) fn misfit(table: &TableName, why: String, advice: impl Into<String>) -> Trouble {
         let doing = "the subscriber's table does not take its rows";

@@ -97,10 +97,14 @@ impl Merge {
 impl ProviderColumn {
     /// Whether a shape's column is this column.
     pub fn is(&self, column: &Column) -> bool {
-        match column.attnum {
+        self.has(column.attnum, &column.name)
+    }
+
+    fn has(&self, attnum: Option<i16>, name: &str) -> bool {
+        match attnum {
             Some(attnum) => attnum == self.attnum,
             // An older version of capture writes no column numbers.
-            None => column.name == self.name,
+            None => name == self.name,
         }
     }
 
@@ -130,9 +134,13 @@ impl Mapping {
 
     /// Whether a column of the provider is replicated.
     pub fn takes(&self, column: &Column) -> bool {
-        self.columns
-            .as_ref()
-            .is_none_or(|columns| columns.iter().any(|one| one.is(column)))
+        self.takes_column(column.attnum, &column.name)
+    }
+
+    /// The same of a column with this number, where it is known, and name.
+    pub fn takes_column(&self, attnum: Option<i16>, name: &str) -> bool {
+        let columns = self.columns.as_ref();
+        columns.is_none_or(|columns| columns.iter().any(|one| one.has(attnum, name)))
     }
 
     /// The mapping that a row holds in its columns from `first` on: target_schema, target_name, column_attnums,

@@ -1,5 +1,7 @@
 //! What a row of an event consists of, as the shape's own event and `trunkline.shape` say it. Pure.
 
+pub mod since;
+
 use serde::{Deserialize, Serialize};
 
 use crate::name::TableName;

@@ -8,6 +8,7 @@ pub mod filter;
 mod batch;
 mod captures;
 pub mod foreign_code;
+mod made_of;
 mod names;
 mod path;
 mod place;
@@ -23,6 +24,7 @@ pub use self::{
         tell_applied, tick_containing, ticks_between,
     },
     captures::{Capture, CapturedFor, captures, end_capture},
+    made_of::made_of,
     names::{last_names, table_name},
     path::{node_path, path_of_rows},
     place::{

@@ -1,5 +1,6 @@
 //! The subscriber's tables, schema `trunkline`. Only replay writes them, each in its caller's transaction.
 
+pub mod altering; // what must be known of a table to change its columns, from the catalog
 pub mod conflict; // trunkline.conflict, and the counter in table_state
 pub mod copy_attempt; // trunkline.copied_range, and what table_state says of a copy's tries
 pub mod definition; // what tables, indexes and constraints are like, from the catalog

@@ -37,7 +37,12 @@ pub(super) fn archived(server: &Server) -> Replication {
     let load = replication.load(2, Duration::from_millis(2), &writes());
     load.wait_for_more(30);
     replication.replay.run(&["base", "-j", "2"]).ok();
-    load.wait_for_more(60);
+    load.wait_for_more(30);
+    // A restore follows the tables' columns.
+    replication.on_provider(
+        "alter table t add column extra int not null default 7; alter table u alter sum type bigint",
+    );
+    load.wait_for_more(30);
     assert_eq!(load.stop().errors, Vec::<String>::new());
     assert_whole(&replication);
     replication

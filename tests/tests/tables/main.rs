@@ -6,6 +6,7 @@
     reason = "support code of tests: a panic is the report"
 )]
 
+mod columns;
 mod compare;
 mod filter_texts;
 mod filters;

@@ -1,4 +1,5 @@
-//! Scripts of DDL in a cascade: the node in the middle passes on what it has executed, and what is not for it.
+//! Scripts of DDL, and columns by themselves, in a cascade: the node in the middle passes on what it has executed, and
+//! what is not for it.
 
 use tests::{Cluster, Server};
 
@@ -11,7 +12,11 @@ fn a_script_goes_down_a_chain_once_and_in_order_whether_the_node_in_the_middle_n
     let chain = Chain::make((0..3).map(|_| Cluster::builder(&server)).collect(), false);
     for link in &chain.links {
         let config = std::fs::read_to_string(&link.replay.config).unwrap();
-        std::fs::write(&link.replay.config, config + "allow_execute = true\n").unwrap();
+        std::fs::write(
+            &link.replay.config,
+            config + "allow_execute = true\nreplicate_ddl = \"columns\"\n",
+        )
+        .unwrap();
     }
     chain.start("create table t (id int primary key, v text, gone int)");
     chain.add_all();
@@ -46,6 +51,12 @@ fn a_script_goes_down_a_chain_once_and_in_order_whether_the_node_in_the_middle_n
     chain.on(
         0,
         "delete from t where name = 'new'; insert into t values (52, 'last', 2)",
+    );
+    // Columns follow beside scripts, and each node goes by what it has: the last one has `gone` no more.
+    chain.on(
+        0,
+        "alter table t add plain int default 3; alter table t alter id type bigint; \
+         insert into t values (5000000000, 'plain', 4, 5)",
     );
     chain.links[1].replay.run(&["start", "-d"]).ok();
     chain.assert_followed(&[]);

@@ -108,6 +108,7 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig, args: &FeedArgs) -> Resu
         chunk_bytes: usize::try_from(job.config.chunk_size).unwrap_or(usize::MAX),
         max_events: i64::try_from(job.config.max_batch_events).unwrap_or(i64::MAX),
         beside: false,
+        alters: job.config.replicates_columns(into),
     };
     let (mut rows, mut tick) = (0, from.tick.id);
     let ended = apply::apply(&mut files, database, up_to, None, |batch, done| {

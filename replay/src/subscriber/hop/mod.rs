@@ -350,7 +350,8 @@ impl Hopping<'_> {
         let rows: Vec<&TableRow> = self.tables.iter().map(|(_, after)| after).collect();
         applier.choose(rows.iter().copied());
         applier.map_tables(rows.iter().copied());
-        let mut followed = Followed::new(Some(Arc::clone(&self.provider)));
+        let mut followed =
+            Followed::new(Some(Arc::clone(&self.provider))).altering(self.sub.replicates_columns);
         let ok = rows.into_iter().filter(|row| row.stand == Stand::Ok);
         followed.replace(ok.cloned());
         let mut tx = applier.begin().await?;

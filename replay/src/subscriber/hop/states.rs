@@ -53,6 +53,8 @@ pub(crate) fn unmendable(part: &BatchPart, follows: impl Fn(u32) -> bool) -> Opt
             ),
             Mark::Emptied(_) | Mark::Filled { .. } | Mark::Own | Mark::Ignored { .. } => None,
         },
-        End::Open | End::Last { .. } | End::Before(Barrier::Script(_)) => None,
+        End::Open | End::Last { .. } | End::Before(Barrier::Altered(..) | Barrier::Script(_)) => {
+            None
+        }
     })
 }

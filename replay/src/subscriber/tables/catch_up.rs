@@ -98,7 +98,8 @@ impl<'a> CatchUp<'a> {
             row,
             sub.settings.chunk_bytes,
         )
-        .await?;
+        .await?
+        .altering(sub.replicates_columns);
         Ok(CatchUp {
             sub,
             row,

@@ -76,6 +76,14 @@ impl<'a> OwnEvents<'a> {
         })
     }
 
+    /// The same; the table's columns are changed as the provider's were, or are not (`replicate_ddl`).
+    pub(crate) fn altering(self, alters: bool) -> OwnEvents<'a> {
+        OwnEvents {
+            followed: self.followed.altering(alters),
+            ..self
+        }
+    }
+
     /// The provider's session, for questions between two batches.
     pub(crate) fn session(&self) -> &Session {
         self.queue.session()
@@ -186,6 +194,7 @@ impl<'a> OwnEvents<'a> {
             match change {
                 Change::Rows(_) | Change::Truncate(_) => ids.push(event_id),
                 Change::Shape(_)
+                | Change::Altered(..)
                 | Change::Mark(..)
                 | Change::Large(_)
                 | Change::Script(_)

@@ -38,7 +38,8 @@ pub(crate) async fn run(
             row,
             sub.settings.chunk_bytes,
         )
-        .await?;
+        .await?
+        .altering(sub.replicates_columns);
         if let Some(batch) = own.find_up_to(place, position.tick.id).await? {
             sub.refuse_circle(&batch.lineage.path)
                 .map_err(|trouble| trouble.at(&row.table))?;
