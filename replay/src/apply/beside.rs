@@ -1,16 +1,13 @@
 //! A transaction beside the batch loop: a repair of rows without a key, which says how many more or fewer of a row a
-//! table must have. Such a number stays right whatever the loop applies before or after it.
+//! table must have. It counts them under its lock.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sql::{event::shape::Shape, queue::tick::TickId};
 use tokio_postgres::Client;
 
 use super::ApplyTx;
 use crate::trouble::Trouble;
-
-/// The batch loop waits behind this lock, and this lock behind everybody who writes the table.
-const LOCK_TIMEOUT: &str = "set local lock_timeout = '2s'";
 
 impl ApplyTx<'_> {
     /// The session, for questions within the transaction.
@@ -20,17 +17,22 @@ impl ApplyTx<'_> {
 
     /// Keeps everybody else from writing the table that takes the rows of a shape, until the transaction ends; it is
     /// readable. Two who take away one of two equal rows could else choose the same one. What was written before is
-    /// committed by now.
+    /// committed by now. The batch loop waits behind this lock, and this lock behind everybody who writes the table.
     ///
     /// # Errors
-    /// SQLSTATE 55P03: somebody writes it for longer than two seconds.
-    pub(crate) async fn keep_others_off(&mut self, shape: &Arc<Shape>) -> Result<(), Trouble> {
+    /// SQLSTATE 55P03: somebody writes it for longer than the patience.
+    pub(crate) async fn keep_others_off(
+        &mut self,
+        shape: &Arc<Shape>,
+        patience: Duration,
+    ) -> Result<(), Trouble> {
         self.look_up([shape].into_iter()).await?;
         let writable = self.writable(shape)?;
         let (target, table) = (&writable.target, shape.table_name());
         let failed = || Trouble::at_table(&table, "could not lock it on the subscriber");
         let client = self.client();
-        client.batch_execute(LOCK_TIMEOUT).await.map_err(failed())?;
+        let limit = format!("set local lock_timeout = {}", patience.as_millis().max(1));
+        client.batch_execute(&limit).await.map_err(failed())?;
         let lock = format!(
             "lock table {} in share row exclusive mode",
             target.own_rows()
@@ -41,6 +43,23 @@ impl ApplyTx<'_> {
             .await
             .map_err(failed())?;
         Ok(())
+    }
+
+    /// The lines of a question about the rows of the table that takes the rows of a shape.
+    pub(crate) async fn lines(
+        &mut self,
+        shape: &Arc<Shape>,
+        question: &str,
+    ) -> Result<Vec<String>, Trouble> {
+        let writable = self.writable(shape)?;
+        let (target, table) = (&writable.target, shape.table_name());
+        let failed = || Trouble::at_table(&table, "could not read it on the subscriber");
+        let client = self.client();
+        // Rows that a policy hides would count as missing.
+        let all = "set local row_security = off; set local work_mem = '64MB'";
+        client.batch_execute(all).await.map_err(failed())?;
+        let lines = target.acting.lines(client, question).await;
+        lines.map_err(failed())
     }
 
     /// Ends the transaction, and leaves the position and the table's state as they are.

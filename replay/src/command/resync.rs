@@ -157,12 +157,12 @@ async fn is_equal_by_rows(
         Err(failure) => return Err(failure),
     };
     done.told.print(job)?;
-    let differing = done.report.differences.len();
+    let differing = done.report.differing();
     if differing == 0 {
         return Ok(true);
     }
     let one_percent = done.report.rows / 100;
-    let is_few = u64::try_from(differing).is_ok_and(|rows| rows <= FEW.max(one_percent));
+    let is_few = differing <= FEW.max(one_percent);
     if !is_few || repair::refusal(&done).is_some() {
         return Ok(false);
     }

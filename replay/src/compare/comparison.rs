@@ -13,6 +13,7 @@ use sql::{
     event::shape::Shape,
     provider,
     queue::tick::{self, SnapshotText, TickId},
+    standing,
     subscriber::{
         foreign_keys,
         position::Position,
@@ -191,6 +192,9 @@ impl<'a> Comparison<'a> {
             ..
         } = &self.subscriber;
         let changed = table_state::changed_at(&***session, consumer, &row.table).await?;
+        // A database that was made of a dump of this one has all that the table's row says, and one that went back to
+        // an earlier time too: its server has started since.
+        let database = standing::identity(&***session).await?;
         let Plan {
             here,
             there,
@@ -199,7 +203,7 @@ impl<'a> Comparison<'a> {
             ..
         } = &self.plan;
         Ok(format!(
-            "{} {changed:?} {by_range} {digits} {here:?} {there:?}",
+            "{database:?} {} {changed:?} {by_range} {digits} {here:?} {there:?}",
             row.provider_oid
         ))
     }
@@ -395,7 +399,25 @@ impl<'a> Comparison<'a> {
         rows: &HashSet<sums::Values>,
     ) -> Result<Option<HashMap<sums::Values, i64>>, Stop> {
         let up_to = self.tick_of(to, Instant::now()).await?;
-        let between = Between {
+        self.events(shape, from, up_to).sums(to, rows).await
+    }
+
+    /// What the events say of rows between two places of the subscriber; none: that is not known.
+    pub(super) async fn passed(
+        &self,
+        from: Position,
+        to: Position,
+        rows: &HashSet<sums::Values>,
+    ) -> Result<Option<HashMap<sums::Values, i64>>, Trouble> {
+        match &self.plan.sums {
+            None => Ok(None),
+            Some(_) if from == to => Ok(Some(HashMap::new())),
+            Some(shape) => self.events(shape, from, to.tick.id).passed(rows).await,
+        }
+    }
+
+    fn events<'b>(&'b self, shape: &'b Shape, from: Position, up_to: TickId) -> Between<'b> {
+        Between {
             session: self.sessions.beside,
             queue: self.queue,
             row: self.subscriber.row,
@@ -403,8 +425,7 @@ impl<'a> Comparison<'a> {
             fields: &self.subscriber.target.fields,
             from,
             up_to,
-        };
-        between.sums(to, rows).await
+        }
     }
 
     fn look_question(&self, side: &Side, keys: &[&str]) -> Question {

@@ -287,6 +287,7 @@ impl<'a, 'b> Found<'a, 'b> {
                     key,
                     kind: Kind::Extra,
                     columns: Vec::new(),
+                    count: 1,
                 });
             }
         }
@@ -328,7 +329,7 @@ impl<'a, 'b> Found<'a, 'b> {
     }
 
     fn is_much(&self) -> bool {
-        self.report.differences.len() > self.comparison.options.most
+        self.report.differing() > self.comparison.options.most as u64
     }
 
     async fn settle_some(&mut self, candidates: &[String]) -> Result<(), Stop> {
@@ -392,19 +393,24 @@ impl<'a, 'b> Found<'a, 'b> {
                 let Some((_, values)) = values else { continue };
                 let count = |side: &Counts| side.get(hash).map_or(0, |(count, _)| *count);
                 let passed = between.get(values).copied().unwrap_or_default();
-                let more = count(&here) - count(&there) - passed;
+                let wanted = count(&here) - passed;
+                let more = wanted - count(&there);
                 if more == 0 || !self.known.insert((None, Some(hash.clone()))) {
                     continue;
                 }
                 let values = values.clone();
-                let mark = standing.mark.clone();
-                self.report
-                    .sums
-                    .insert(hash.clone(), Sum { values, more, mark });
+                let sum = Sum {
+                    values,
+                    wanted,
+                    more,
+                    at: standing.at,
+                };
+                self.report.sums.insert(hash.clone(), sum);
                 self.report.differences.push(Difference {
                     key: hash.clone(),
                     kind: if more > 0 { Kind::Missing } else { Kind::Extra },
                     columns: Vec::new(),
+                    count: more.unsigned_abs(),
                 });
             }
             return Ok(());
@@ -431,6 +437,11 @@ impl<'a, 'b> Found<'a, 'b> {
                     .iter()
                     .filter_map(|&at| names.get(at).cloned())
                     .collect(),
+                count: if self.comparison.has_key() {
+                    1
+                } else {
+                    judge::apart(here, there)
+                },
             });
         }
     }

@@ -173,6 +173,16 @@ pub(super) fn kind(here: &[Seen], there: &[Seen]) -> (Kind, Vec<usize>) {
     }
 }
 
+/// How many equal rows without a key one side has more than the other.
+pub(super) fn apart(here: &[Seen], there: &[Seen]) -> u64 {
+    let count = |seen: &[Seen]| -> u64 {
+        let one = seen.first();
+        one.and_then(|one| one.version.parse().ok())
+            .unwrap_or_default()
+    };
+    count(here).abs_diff(count(there))
+}
+
 /// The keys whose rows are not the same in two lists of `HASH KEY`; a key can come more than once.
 pub(super) fn differing(here: &[String], there: &[String]) -> Vec<String> {
     let mut left: HashMap<&str, u32> = HashMap::with_capacity(here.len());

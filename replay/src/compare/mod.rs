@@ -16,6 +16,7 @@ mod found;
 mod groups;
 mod judge;
 mod plan;
+mod recount;
 mod report;
 mod sides;
 mod since;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sql::name::quote_ident;
+use sql::{name::quote_ident, subscriber::position::Position};
 
 use super::{judge::Kind, statements::nullable_fields};
 
@@ -15,6 +15,8 @@ pub(crate) struct Difference {
     pub(crate) kind: Kind,
     /// The names of the columns that differ, of a changed row.
     pub(crate) columns: Vec<String>,
+    /// How many equal rows without a key are missing or too many; else 1.
+    pub(crate) count: u64,
 }
 
 /// A row without a key, as an event would say it.
@@ -22,10 +24,12 @@ pub(crate) struct Difference {
 pub(crate) struct Sum {
     /// The texts of the compared columns.
     pub(crate) values: Vec<Option<String>>,
+    /// How many of it the provider had where it was counted.
+    pub(crate) wanted: i64,
     /// How many more of it the subscriber must have; below 0: how many fewer.
     pub(crate) more: i64,
-    /// What the table's stand was then: the number holds only where it still is the same.
-    pub(crate) mark: (String, i64),
+    /// Where it was counted.
+    pub(crate) at: Position,
 }
 
 /// How far a comparison is.
@@ -45,6 +49,13 @@ pub(crate) struct Report {
     pub(crate) is_cut: bool,
     /// The last key of what was compared, as a record; none: no stretch of keys is finished.
     pub(crate) upto: Option<String>,
+}
+
+impl Report {
+    /// How many rows differ; equal rows without a key are as many as they are.
+    pub(crate) fn differing(&self) -> u64 {
+        self.differences.iter().map(|one| one.count).sum()
+    }
 }
 
 /// A key for a person: `id = 5`, `a = 1, b = x`; of a row without a key: its hash.

@@ -189,18 +189,10 @@ impl Subscriber<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// The consumer's position, which the table is in step with.
-    pub(super) at: Position,
-    /// When the table's state last changed, and how many changes have not found their rows so far. As long as both stay
-    /// the same, each change of the provider has done to the table what it has done there.
-    pub(crate) mark: (String, i64),
+    pub(crate) at: Position,
 }
 
 impl Standing {
-    /// The tick that the table is in step with.
-    pub(crate) fn tick(&self) -> TickId {
-        self.at.tick.id
-    }
-
     /// Reads it; none: the table is not `ok`.
     pub(crate) async fn read(
         session: &Client,
@@ -208,17 +200,13 @@ impl Standing {
         row: &TableRow,
     ) -> Result<Option<Standing>, Trouble> {
         let found = table_state::find(session, consumer, &row.table).await?;
-        let changed = table_state::changed_at(session, consumer, &row.table).await?;
         let stored = position::find(session, consumer)
             .await?
             .ok_or(Trouble::Stale)?;
-        Ok(match (found, changed) {
-            (Some(found), Some(changed)) if matches!(found.stand, Stand::Ok) => Some(Standing {
-                at: stored.position,
-                mark: (changed, found.conflicts),
-            }),
-            _ => None,
-        })
+        let is_ok = found.is_some_and(|found| matches!(found.stand, Stand::Ok));
+        Ok(is_ok.then_some(Standing {
+            at: stored.position,
+        }))
     }
 }
 

@@ -143,7 +143,11 @@ fn changed(change: &Change, row: &TableRow, key: &[(String, String)]) -> Changed
         Change::Script(script) if script.touches(row.provider_oid, &row.table) => {
             Changed::All("a script was executed on it since")
         }
-        Change::Shape(_) | Change::Altered(..) | Change::Script(_) | Change::Nothing => nothing(),
+        // Rows that were written before it was added, or after its capture was ended, are in no event.
+        Change::Shape(_) | Change::Altered(..) => {
+            Changed::All("it was added, or its columns or its capture changed, since")
+        }
+        Change::Script(_) | Change::Nothing => nothing(),
     }
 }
 

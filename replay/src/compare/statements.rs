@@ -169,11 +169,13 @@ impl Side {
         )
     }
 
-    /// The rows of some keys as [`Side::list`] has them.
+    /// The rows of some keys, which are as events have them, as [`Side::list`] has them.
     pub(super) fn list_of_keys(&self, keys: &[&str]) -> String {
         let (h, k) = (self.name("h"), self.name("k"));
         let wanted = [(h.as_str(), self.hash(&self.row())), (&k, self.key_text())];
-        self.of_each(keys, &wanted, &format!("{h}::text || ' ' || {k}"))
+        // An event has a float as a number, and one of eight digits reads like bits.
+        let keys = keys.iter().map(|key| fields(key)).collect();
+        self.of_each_key(keys, &wanted, &format!("{h}::text || ' ' || {k}"))
     }
 
     /// The rows of some keys, each as a JSON array: the key's number in the list, the version of the row, its key, and
@@ -238,17 +240,24 @@ impl Side {
         }
     }
 
-    /// One search of the key's index for each key.
+    /// One search of the key's index for each key, as [`Side::key_text`] has them.
     fn of_each(&self, keys: &[&str], wanted: &[(&str, String)], output: &str) -> String {
+        let keys = keys.iter().map(|key| self.values_of_key(key)).collect();
+        self.of_each_key(keys, wanted, output)
+    }
+
+    /// The same for keys as their types read them.
+    fn of_each_key(
+        &self,
+        keys: Vec<Vec<String>>,
+        wanted: &[(&str, String)],
+        output: &str,
+    ) -> String {
         let lines: Vec<String> = keys
             .iter()
             .enumerate()
             .map(|(n, key)| {
-                let fields: Vec<String> = self
-                    .values_of_key(key)
-                    .iter()
-                    .map(|f| quote_literal(f))
-                    .collect();
+                let fields: Vec<String> = key.iter().map(|f| quote_literal(f)).collect();
                 format!("({n}, {})", fields.join(", "))
             })
             .collect();

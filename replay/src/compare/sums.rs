@@ -71,6 +71,14 @@ impl Between<'_> {
         Ok(Some(all))
     }
 
+    /// By how much they change in all events up to the tick.
+    pub(super) async fn passed(
+        &self,
+        rows: &HashSet<Values>,
+    ) -> Result<Option<HashMap<Values, i64>>, Trouble> {
+        self.read(None, rows).await
+    }
+
     /// The same of all events, or of those that a snapshot does not show.
     async fn read(
         &self,

@@ -172,7 +172,7 @@ fn op_07_planted_differences_are_all_found_and_none_is_invented() {
     );
     assert_eq!(
         one["differing"],
-        serde_json::json!([{"key": {"n": "1.0"}, "kind": "changed", "columns": ["n"]}])
+        serde_json::json!([{"key": {"n": "1.0"}, "kind": "changed", "columns": ["n"], "count": 1}])
     );
 
     // A comparison is cut after some rows, begins after a key, and says what it cannot compare.

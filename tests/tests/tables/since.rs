@@ -104,6 +104,24 @@ fn a_large_table_is_compared_by_its_changes_and_a_killed_comparison_goes_on_wher
         "{}",
         whole.stdout
     );
+    let emptied = r.on_provider(
+        "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+    );
+    r.replay.run(&["remove", "w"]).ok();
+    r.on_provider("insert into w values (10)");
+    r.replay.run(&["add", "w", "--truncate", "--wait"]).ok();
+    r.sync();
+    r.on_subscriber("delete from w where id = 10");
+    let uncaptured = compare(&["w", "--since", &emptied]).code(1);
+    assert_eq!(
+        rows_named(&uncaptured.stderr),
+        ["public.w: id = 10: missing on the subscriber"]
+    );
+    assert!(
+        uncaptured.stdout.contains("all of them: it was added"),
+        "{}",
+        uncaptured.stdout
+    );
     compare(&[&["heap"][..], &since].concat())
         .code(3)
         .says(&["have no key", "without --since"]);
@@ -184,7 +202,23 @@ fn a_large_table_is_compared_by_its_changes_and_a_killed_comparison_goes_on_wher
         "{}",
         ended.stdout
     );
-    // It is over, and the next one compares all.
+    // A result of before says so, whoever reads it.
+    assert!(
+        ended.stdout.contains("; compared at 20"),
+        "{}",
+        ended.stdout
+    );
+    // It is over, and the next one compares all. While a table could not be compared, it is not over.
     assert!(!file.exists());
     assert_eq!(rows_named(&r.replay.run(&resume).code(1).stderr).len(), 3);
+    assert!(!file.exists());
+    let unknown = ["compare", "num", "none", "--resume", file.to_str().unwrap()];
+    r.replay
+        .run(&unknown)
+        .code(1)
+        .says(&["not all was compared"]);
+    let again = r.replay.run(&[&unknown[..], &["--json"]].concat()).code(1);
+    let json: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    let at = json[0]["compared_at"].as_str().unwrap();
+    assert!(at.starts_with("20"), "{at}");
 }

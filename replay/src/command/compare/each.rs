@@ -49,6 +49,8 @@ pub(in crate::command) struct All<'a> {
     command: (&'static str, &'static str),
     /// What is compared already, of a comparison that can go on.
     pub(super) journal: Option<&'a Mutex<Journal>>,
+    /// Each table that was meant was compared.
+    pub(super) is_complete: Cell<bool>,
 }
 
 /// One table of one subscriber.
@@ -89,6 +91,7 @@ impl<'a> All<'a> {
             options,
             command,
             journal: None,
+            is_complete: Cell::new(false),
         }
     }
 
@@ -144,6 +147,7 @@ impl<'a> All<'a> {
             }
             unmatched.also(chosen.unmatched);
         }
+        self.is_complete.set(refused == 0 && done > 0);
         let exit = match subscriber::exit(refused, done) {
             Exit::Done if differ => Exit::Part,
             Exit::Failed if differ => Exit::Part,
@@ -212,10 +216,11 @@ impl<'a> Table<'a> {
                 report,
                 is_done: true,
                 seconds,
-                ..
+                at,
             }) => {
                 let took = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-                let told = Told::of(self.told(), &comparison, &report, took);
+                let mut told = Told::of(self.told(), &comparison, &report, took);
+                told.compared_at = Some(at);
                 told.name_rows();
                 return Ok(Done {
                     comparison,

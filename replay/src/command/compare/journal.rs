@@ -16,16 +16,19 @@ use std::{
 
 use admin::exit::{Exit, Failure};
 use anyhow::Context as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::compare::{Difference, Kind, Report};
 
 /// The form of the file.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// Time between two records of one table.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// What was compared longer ago says nothing of today: the table is compared anew.
+const OLDEST: SignedDuration = SignedDuration::from_hours(24);
 
 /// A table of a subscriber, by the subscriber's consumer and the table's name.
 type Of = (String, String);
@@ -64,6 +67,7 @@ struct Row {
     key: String,
     kind: Word,
     columns: Vec<String>,
+    count: u64,
 }
 
 /// A [`Kind`] as the file has it.
@@ -85,6 +89,7 @@ impl Row {
                 Kind::Changed => Word::Changed,
             },
             columns: one.columns.clone(),
+            count: one.count,
         }
     }
 
@@ -97,6 +102,7 @@ impl Row {
                 Word::Changed => Kind::Changed,
             },
             columns: self.columns.clone(),
+            count: self.count,
         }
     }
 }
@@ -183,7 +189,7 @@ impl Journal {
         let stand = self
             .known
             .get(of)
-            .filter(|stand| stand.identity == identity)?;
+            .filter(|stand| stand.identity == identity && !is_old(&stand.at, Timestamp::now()))?;
         Some(Earlier {
             report: Report {
                 rows: stand.rows,
@@ -295,6 +301,12 @@ impl Journal {
     }
 }
 
+/// Whether a stand of this time does not count any more; one of a time that cannot be read does not. Pure.
+fn is_old(at: &str, now: Timestamp) -> bool {
+    at.parse::<Timestamp>()
+        .map_or(true, |at| now.duration_since(at) > OLDEST)
+}
+
 /// What the lines of a file say of a comparison of this digest, and how many bytes whole lines have. Pure.
 fn read(bytes: &[u8], digest: &str) -> Result<(HashMap<Of, Stand>, usize), String> {
     let whole = bytes
@@ -350,6 +362,7 @@ mod tests {
             key: (*key).to_owned(),
             kind: Kind::Changed,
             columns: vec!["v".into()],
+            count: 1,
         };
         Report {
             rows: 10,
@@ -412,6 +425,19 @@ mod tests {
         }
         Journal::open(&path, "d").unwrap().end().unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_was_compared_more_than_a_day_ago_does_not_count() {
+        let now: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+        for (at, old) in [
+            ("2026-11-30T11:00:00Z", false),
+            ("2026-11-29T12:00:01Z", false),
+            ("2026-11-29T11:59:59Z", true),
+            ("no time", true),
+        ] {
+            assert_eq!(is_old(at, now), old, "{at}");
+        }
     }
 
     #[test]

@@ -45,11 +45,16 @@ pub(crate) async fn run(job: &Job, args: &CompareArgs) -> Result<Exit, Failure> 
     if args.json {
         output::print_json(&Value::Array(listed))?;
     }
+    let is_complete = all.is_complete.get();
     if let (Ok(_), Some(journal)) = (&exit, journal) {
-        journal
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .end()?;
+        if is_complete {
+            journal
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner)
+                .end()?;
+        } else {
+            eprintln!("not all was compared: the same command again goes on");
+        }
     }
     exit
 }

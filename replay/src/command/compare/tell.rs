@@ -29,6 +29,8 @@ pub(in crate::command) struct Told {
     is_rest: bool,
     /// Only rows that were changed after this time were compared.
     since: Option<Time>,
+    /// When an earlier run has compared it; none: it was compared now.
+    pub(super) compared_at: Option<String>,
     seconds: f64,
 }
 
@@ -66,19 +68,32 @@ impl Told {
             sampled: options.share < 1.0,
             is_rest: options.after.is_some(),
             since: since.filter(|_| report.is_whole.is_none()),
+            compared_at: None,
             seconds: took.as_secs_f64(),
         }
     }
 
-    fn count(&self, kind: Kind) -> usize {
+    fn count(&self, kind: Kind) -> u64 {
         let all = self.report.differences.iter();
-        all.filter(|one| one.kind == kind).count()
+        all.filter(|one| one.kind == kind)
+            .map(|one| one.count)
+            .sum()
     }
 
     /// Names each row that differs on standard error.
     pub(super) fn name_rows(&self) {
         let names: Vec<&str> = self.keys.iter().map(String::as_str).collect();
-        for Difference { key, kind, columns } in &self.report.differences {
+        for Difference {
+            key,
+            kind,
+            columns,
+            count,
+        } in &self.report.differences
+        {
+            let many = match count {
+                1 => String::new(),
+                more => format!(", {more} times"),
+            };
             let how = match kind {
                 Kind::Missing => format!("missing on {}", self.at),
                 Kind::Extra => format!("only on {}", self.at),
@@ -89,7 +104,7 @@ impl Told {
                 }
             };
             eprintln!(
-                "{}: {}: {how}",
+                "{}: {}: {how}{many}",
                 self.table,
                 visible(&describe_key(&names, key))
             );
@@ -122,7 +137,7 @@ impl Told {
             let (missing, extra) = (self.count(Kind::Missing), self.count(Kind::Extra));
             line.push_str(&format!(
                 ", {} differ: {missing} missing, {extra} extra, {} changed",
-                differences.len(),
+                self.report.differing(),
                 self.count(Kind::Changed)
             ));
         }
@@ -133,6 +148,9 @@ impl Told {
             line.push_str(&format!(
                 "; {in_motion} in motion all the time, and followed"
             ));
+        }
+        if let Some(at) = &self.compared_at {
+            line.push_str(&format!("; compared at {at}, in an earlier run"));
         }
         let at = self
             .subscriber
@@ -165,7 +183,7 @@ impl Told {
             .report
             .differences
             .iter()
-            .map(|one| json!({ "key": key(one), "kind": word(one.kind), "columns": one.columns }))
+            .map(|one| json!({ "key": key(one), "kind": word(one.kind), "columns": one.columns, "count": one.count }))
             .collect();
         json!({
             "subscriber": self.subscriber,
@@ -174,6 +192,7 @@ impl Told {
             "equal": differing.is_empty() && !self.report.is_cut,
             "complete": !self.report.is_cut && !self.sampled && !self.is_rest && self.since.is_none(),
             "since": self.since.map(String::from),
+            "compared_at": self.compared_at,
             "in_motion": self.report.in_motion,
             "differing": differing,
             "seconds": self.seconds,

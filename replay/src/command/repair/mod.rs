@@ -66,7 +66,7 @@ pub(crate) async fn run(job: &Job, args: &RepairArgs) -> Result<Exit, Failure> {
 /// Why the rows of a table that differ cannot be repaired one by one; none: they can.
 pub(super) fn refusal(done: &Done<'_>) -> Option<String> {
     if done.report.is_cut {
-        let rows = done.report.differences.len();
+        let rows = done.report.differing();
         return Some(format!("{rows} rows differ and the rest was not compared"));
     }
     if has_nameless(done) {
@@ -275,6 +275,7 @@ mod tests {
                 key: "(1)".into(),
                 kind,
                 columns: vec!["V".into(), "w".into()],
+                count: 1,
             };
             statement("public.t", &["id"], &names, &difference, row)
         };

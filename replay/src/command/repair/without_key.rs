@@ -1,6 +1,7 @@
-//! Rows without a key are repaired by numbers: how many more or fewer of each the subscriber must have. A number is
-//! exact (`compare`), and whatever the batch loop applies meanwhile changes both sides alike. So the command writes
-//! them itself, in one transaction, for which it has the table alone: a kill leaves all of it or nothing.
+//! Rows without a key are repaired by numbers: how many more or fewer of each the subscriber must have. The command
+//! writes them itself, in one transaction, for which it has the table alone: it counts the subscriber's rows again
+//! there, and brings what the provider had to the subscriber's place by the events in between. A kill leaves all of it
+//! or nothing.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,6 @@ use admin::{
 };
 use sql::{
     name::{quote_ident, quote_literal},
-    queue::tick::TickId,
     subscriber::{conflict::OnConflict, table_state::TableRow},
 };
 
@@ -30,12 +30,26 @@ use crate::{
 /// Time between two tries.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long the first try waits for its lock, and the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
 /// Equal rows of one statement that is printed.
 const AT_ONCE: usize = 100;
 
 /// What a session writes differently by its settings, as the hashes need it.
 const PINNED: &str = "set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'; set timezone = 'UTC'; \
      set extra_float_digits = 3; set bytea_output = 'hex'; set lc_monetary = 'C'; set quote_all_identifiers = off;";
+
+/// What a try has done.
+enum Tried {
+    /// The rows that differed under the lock are written; so many.
+    Written(u64),
+    /// Somebody else has the table.
+    Locked,
+    /// What was counted is not known to hold any more.
+    Stale,
+}
 
 /// Makes the rows equal, and counts them again.
 pub(super) async fn apply(table: &Table<'_>, done: &Done<'_>) -> Result<Exit, Failure> {
@@ -55,94 +69,123 @@ pub(super) async fn apply(table: &Table<'_>, done: &Done<'_>) -> Result<Exit, Fa
         on_conflict: Some(OnConflict::Stop),
         ..table.row.clone()
     });
-    let mut sums = done.report.sums.clone();
+    let (mut sums, mut written, mut wait) = (done.report.sums.clone(), 0, FIRST_WAIT);
     while !sums.is_empty() {
-        if write(table, done, &mut applier, &sums)
-            .await
-            .map_err(failure)?
-        {
-            sums = count().await?;
-            break;
+        let tried = write(table, done, &mut applier, &sums, wait).await;
+        match tried.map_err(failure)? {
+            Tried::Written(rows) => {
+                written = rows;
+                sums = count().await?;
+                break;
+            }
+            Tried::Locked => {
+                // Replay waits behind each try for the lock, and goes on in each pause.
+                tokio::time::sleep(wait.max(LOOK)).await;
+                wait = (2 * wait).min(LONGEST_WAIT);
+            }
+            Tried::Stale => {
+                tokio::time::sleep(LOOK).await;
+                sums = count().await?;
+            }
         }
         if started.elapsed() > table.options.patience {
             let seconds = table.options.patience.as_secs_f64();
             let text = format!(
                 "table {name}: {} rows are not repaired on {} within {seconds} s: it is written for long, copied or \
                  repaired by others, or its changes do not find their rows",
-                sums.len(),
+                rows_of(&sums),
                 label(one)
             );
             return Err(Failure::message(Exit::TimedOut, text));
         }
-        tokio::time::sleep(LOOK).await;
-        sums = count().await?;
     }
-    let (all, at, seconds) = (keys.len(), label(one), started.elapsed().as_secs_f64());
+    let (at, seconds) = (label(one), started.elapsed().as_secs_f64());
     if !sums.is_empty() {
         eprintln!(
-            "{name}: {} of {all} rows that were repaired on {at} differ again",
-            sums.len()
+            "{name}: {} of {written} rows that were repaired on {at} differ again",
+            rows_of(&sums)
         );
         return Ok(Exit::Part);
     }
+    let others = match done.report.differing().saturating_sub(written) {
+        0 => String::new(),
+        others => format!(", {others} were right by then"),
+    };
     job.say(&format!(
-        "{name}: {all} rows repaired on {at} ({seconds:.2} s)"
+        "{name}: {written} rows repaired on {at}{others} ({seconds:.2} s)"
     ))?;
     Ok(Exit::Done)
 }
 
-/// Writes the rows in one transaction. False: the numbers do not hold any more, or the table is not to be had now; then
-/// nothing is written.
+/// How many rows these are.
+fn rows_of(sums: &BTreeMap<String, Sum>) -> u64 {
+    sums.values().map(|sum| sum.more.unsigned_abs()).sum()
+}
+
+/// Counts the rows again and writes them, in one transaction; or does nothing.
 async fn write(
     table: &Table<'_>,
     done: &Done<'_>,
     applier: &mut Applier,
     sums: &BTreeMap<String, Sum>,
-) -> Result<bool, Trouble> {
-    let consumer = &table.one.consumer;
-    let Some(set) = done.comparison.change_set(sums) else {
+    wait: Duration,
+) -> Result<Tried, Trouble> {
+    let (comparison, consumer) = (&done.comparison, &table.one.consumer);
+    let Some(set) = comparison.change_set(sums) else {
         return Err(Trouble::Stale);
     };
     let mut tx = applier.begin().await?;
     let written = async {
-        tx.keep_others_off(&set.shape).await?;
+        tx.keep_others_off(&set.shape, wait).await?;
         // No other transaction writes the table, so what it is now is what it is at the commit.
         let standing = Standing::read(tx.client(), consumer, table.row).await?;
-        let holds = |standing: &Standing| sums.values().all(|sum| sum.mark == standing.mark);
-        if !standing.as_ref().is_some_and(holds) {
+        let Some(Standing { at }) = standing else {
             return Ok(None);
+        };
+        let question = comparison.count_there(sums);
+        let lines = tx.lines(&set.shape, &question).await?;
+        let Some(sums) = comparison.recount(sums, &lines, at).await? else {
+            return Ok(None);
+        };
+        let set = comparison.change_set(&sums).ok_or(Trouble::Stale)?;
+        if !sums.is_empty() {
+            tx.write(&[&set], at.tick.id).await?;
         }
-        let tick = standing.map_or(TickId(0), |standing| standing.tick());
-        tx.write(&[&set], tick).await?;
-        Ok(Some(tick))
+        Ok(Some((at.tick.id, rows_of(&sums))))
     };
     let written = written.await;
     let ended = match written {
-        Ok(Some(tick)) => tx.commit_beside(tick).await.map(|()| true),
-        Ok(None) => tx.rollback().await.map(|()| false),
+        Ok(Some((tick, rows))) => tx.commit_beside(tick).await.map(|()| Tried::Written(rows)),
+        Ok(None) => tx.rollback().await.map(|()| Tried::Stale),
         Err(trouble) => {
             tx.rollback().await?;
             Err(trouble)
         }
     };
     match ended {
-        Err(trouble) if passes(&trouble) => Ok(false),
+        Err(trouble) if is_locked(&trouble) => Ok(Tried::Locked),
+        Err(trouble) if passes(&trouble) => Ok(Tried::Stale),
         ended => ended,
     }
 }
 
-/// Somebody else has the table, was first, or has changed it.
+/// Somebody else has the table.
+fn is_locked(trouble: &Trouble) -> bool {
+    let code = trouble.sqlstate().map(|state| state.code().to_owned());
+    code.as_deref() == Some("55P03")
+}
+
+/// Somebody else was first, or has changed the table.
 fn passes(trouble: &Trouble) -> bool {
     let code = trouble.sqlstate().map(|state| state.code().to_owned());
-    matches!(trouble, Trouble::Stale)
-        || matches!(code.as_deref(), Some("55P03" | "40P01" | "40001"))
+    matches!(trouble, Trouble::Stale) || matches!(code.as_deref(), Some("40P01" | "40001"))
 }
 
 /// Prints the statements that make the rows equal.
 pub(super) fn print(table: &Table<'_>, done: &Done<'_>) -> Result<(), Failure> {
     let comparison = &done.comparison;
     let name = &table.row.table;
-    let differing = done.report.sums.len();
+    let differing = done.report.differing();
     output::print(&format!(
         "-- {name} on {}: {differing} rows differ\n{PINNED}\n",
         label(table.one)
@@ -203,6 +246,11 @@ fn statements(
 
 #[cfg(test)]
 mod tests {
+    use sql::{
+        queue::tick::{Epoch, Tick, TickId, TickTag},
+        subscriber::position::Position,
+    };
+
     use super::*;
 
     #[test]
@@ -210,8 +258,15 @@ mod tests {
         let names = ["a".to_owned(), "B".to_owned()];
         let sum = |more| Sum {
             values: vec![Some("it's".into()), None],
+            wanted: 0,
             more,
-            mark: (String::new(), 0),
+            at: Position {
+                epoch: Epoch(0),
+                tick: Tick {
+                    id: TickId(0),
+                    tag: TickTag(0),
+                },
+            },
         };
         let of = |more| {
             statements(

@@ -75,6 +75,9 @@ fn a_float_in_a_key_is_looked_up_by_its_value() {
     side.key[0].type_name = "double precision".into();
     let look = side.look(&["(3fb999999999999a,x)"]);
     assert!(look.contains("(0, '1e-1', 'x')"), "{look}");
+    // An event has the number, also where it reads like bits.
+    let list = side.list_of_keys(&["(12345678,x)"]);
+    assert!(list.contains("(0, '12345678', 'x')"), "{list}");
     assert_eq!(side.shown("(NaN,x)"), "(\"NaN\",\"x\")");
     assert_eq!(float_of_bits("bf800000"), "-1e0");
 }
