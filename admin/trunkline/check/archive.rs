@@ -15,7 +15,7 @@ use super::finding::{Check, Finding, Level, Unit};
 const REPLAY: [&str; 2] = ["trunkline-replay", "replay"];
 
 /// The checks that are a warning: nobody can mend a hole any more, and what is there can be restored without the bases
-/// that are wanted.
+/// that are wanted. Where there is none at all, the check is `base`.
 const LESS: [&str; 3] = ["bases", "border", "holes"];
 
 /// What `replay archive check --json` prints.
@@ -159,6 +159,7 @@ mod tests {
             (few.status, few.message.as_str()),
             (Level::Warning, "bases: word of bases")
         );
+        assert_eq!(of_answers(&[("base", false)]).status, Level::Critical);
         let bad = of_answers(&[("chain", false), ("bases", false), ("end", true)]);
         assert_eq!(bad.status, Level::Critical);
         assert_eq!(bad.message, "chain: word of chain; bases: word of bases");

@@ -76,8 +76,13 @@ pub(crate) fn note(store: &Store, proof: &Proof) -> io::Result<()> {
     };
     let text = serde_json::to_vec(&body).map_err(io::Error::other)?;
     store.create(&format!("{PROOFS}/{}", name(proof)), &[&text])?;
-    let names = store.list(PROOFS)?;
-    for old in names.iter().take(names.len().saturating_sub(KEPT)) {
+    // Those of a clock that was ahead go first: they would take the places of all that are true.
+    let latest = proof.time.system() + SKEW;
+    let is_ahead = |name: &String| read(name).is_some_and(|(time, _)| time.system() > latest);
+    let (ahead, names): (Vec<String>, Vec<String>) =
+        store.list(PROOFS)?.into_iter().partition(is_ahead);
+    let surplus = names.len().saturating_sub(KEPT);
+    for old in ahead.iter().chain(names.iter().take(surplus)) {
         // What a lock of the store keeps does no harm.
         let _ = store.remove(&format!("{PROOFS}/{old}"));
     }
@@ -175,5 +180,13 @@ mod tests {
             .unwrap();
         }
         assert!(store.list(PROOFS).unwrap().len() <= KEPT);
+        // Ten of a clock that was a year ahead take no place of the next one.
+        for minute in 10..20 {
+            let text = format!("2027-11-28T11:{minute}:00Z");
+            note(&store, &proof(&text, true, "ahead")).unwrap();
+        }
+        let next = proof("2026-11-28T12:00:00Z", true, "z");
+        note(&store, &next).unwrap();
+        assert_eq!(newest(&store, now).unwrap().as_ref(), Some(&next));
     }
 }

@@ -31,7 +31,7 @@ use crate::frames::place::Time;
 /// The shortest and the longest time between two looks; in between it is a tenth of `verify_every`.
 const LOOK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// The rest after one that failed: a tenth of `verify_every`, and a day at most, for it may read terabytes.
+/// The rest after each: a tenth of `verify_every`, and a day at most, for it may read terabytes.
 const LONGEST_REST: Duration = Duration::from_secs(86_400);
 
 /// How long one may take.
@@ -40,8 +40,11 @@ const LIMIT: Duration = Duration::from_secs(7 * 86_400);
 /// Bytes that are read of what it says.
 const TOLD: u64 = 64 << 10;
 
-/// Lines of what it says that are told, from the last one on.
+/// Lines of what it says that are told: the first ones of objects, else the last ones.
 const LINES: usize = 3;
+
+/// What the line of an object that is not as it was written begins with.
+const OBJECTS: [&str; 2] = ["frames/", "bases/"];
 
 /// Verifies an archive now and then.
 pub(crate) struct SelfVerify {
@@ -84,9 +87,9 @@ impl SelfVerify {
             let Ok(Ok(Some(restore))) = tokio::task::spawn_blocking(look).await else {
                 continue;
             };
-            if !self.verify(restore).await {
-                tokio::time::sleep((every / 10).min(LONGEST_REST)).await;
-            }
+            self.verify(restore).await;
+            // Also behind one that was well: where a proof cannot be read or does not count, the next one is due.
+            tokio::time::sleep((every / 10).min(LONGEST_REST)).await;
         }
     }
 
@@ -114,8 +117,8 @@ impl SelfVerify {
         }
     }
 
-    /// Verifies, and notes and tells how it went; whether all was well.
-    async fn verify(&self, restore: bool) -> bool {
+    /// Verifies, and notes and tells how it went.
+    async fn verify(&self, restore: bool) {
         let consumer = &self.archive.consumer;
         let began = Instant::now();
         let verified = self.program(restore).await;
@@ -151,13 +154,9 @@ impl SelfVerify {
             )
         };
         match tokio::task::spawn_blocking(note).await {
-            Ok(Ok(())) => is_good,
             // Then it is made again.
-            Ok(Err(error)) => {
-                warn!(%consumer, %error, "how verifying went could not be noted");
-                false
-            }
-            Err(_) => false,
+            Ok(Err(error)) => warn!(%consumer, %error, "how verifying went could not be noted"),
+            Ok(Ok(())) | Err(_) => {}
         }
     }
 
@@ -185,12 +184,89 @@ impl SelfVerify {
             .rewind()
             .and_then(|()| said.take(TOLD).read_to_end(&mut text));
         read.map_err(cannot)?;
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().rev().take(LINES).collect();
-        let lines: Vec<&str> = lines.into_iter().rev().collect();
-        Err(match lines.is_empty() {
-            true => ended,
-            false => lines.join("; "),
-        })
+        let is_sealed = !self.archive.encrypt_to.is_empty();
+        Err(reason(&String::from_utf8_lossy(&text), &ended, is_sealed))
+    }
+}
+
+/// Why verifying failed, in words that may stand in the archive, in the log and on a command line: so without rows,
+/// and of an archive that is encrypted only which objects are wrong. Pure.
+fn reason(said: &str, ended: &str, is_sealed: bool) -> String {
+    let is_object = |line: &&str| OBJECTS.iter().any(|one| line.starts_with(one));
+    let of_objects: Vec<&str> = said.lines().filter(is_object).collect();
+    let told: Vec<&str> = match (of_objects.is_empty(), is_sealed) {
+        (false, true) => {
+            let paths = of_objects.iter().take(LINES);
+            paths.filter_map(|line| line.split(": ").next()).collect()
+        }
+        (false, false) => of_objects.iter().copied().take(LINES).collect(),
+        (true, true) => Vec::new(),
+        (true, false) => {
+            // What the server says beside its message is mostly the row itself; it stands in the lines further in.
+            let lines: Vec<&str> = said
+                .lines()
+                .filter(|line| !line.starts_with("    "))
+                .collect();
+            let last = lines.iter().skip(lines.len().saturating_sub(LINES));
+            last.map(|line| without_detail(line)).collect()
+        }
+    };
+    match (told.is_empty(), is_sealed && !of_objects.is_empty()) {
+        (true, _) => {
+            format!(
+                "{ended}: `replay archive verify`, with --restore, says why when it is run by hand"
+            )
+        }
+        (false, true) => format!("not as they were written: {}", told.join("; ")),
+        (false, false) => told.join("; "),
+    }
+}
+
+/// A line of a program of the server's without what may be a row.
+fn without_detail(line: &str) -> &str {
+    let ends = ["DETAIL:", "CONTEXT:"]
+        .iter()
+        .filter_map(|one| line.find(one));
+    let end = ends.min().unwrap_or(line.len());
+    line.get(..end).unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: &str = "error: could not restore public.t\n  caused by: could not create unique index (23505)\n    \
+                           Key (mail)=(a@b.c) is duplicated.\n    in COPY t, line 3, column mail: \"a@b.c\"\n";
+
+    #[test]
+    fn why_verifying_failed_is_told_without_a_row() {
+        assert_eq!(
+            reason(REFUSED, "exit status: 3", false),
+            "error: could not restore public.t;   caused by: could not create unique index (23505)"
+        );
+        let of_program = "error: pg_restore failed: it is there; DETAIL: Key (mail)=(a@b.c)";
+        assert_eq!(
+            reason(of_program, "exit status: 3", false),
+            "error: pg_restore failed: it is there; "
+        );
+        let faults = "frames/0000/1.seg: bad \"a@b.c\"\nbases/x/data: it is missing\n";
+        assert_eq!(
+            reason(faults, "exit status: 1", false),
+            "frames/0000/1.seg: bad \"a@b.c\"; bases/x/data: it is missing"
+        );
+    }
+
+    #[test]
+    fn of_an_encrypted_archive_only_the_objects_are_told() {
+        let told = reason(REFUSED, "exit status: 3", true);
+        assert!(told.starts_with("exit status: 3: "), "{told}");
+        for word in ["a@b.c", "mail", "public.t"] {
+            assert!(!told.contains(word), "{told}");
+        }
+        let faults = "frames/0000/1.seg: bad \"a@b.c\"\nbases/x/data: it is missing\n";
+        assert_eq!(
+            reason(faults, "exit status: 1", true),
+            "not as they were written: frames/0000/1.seg; bases/x/data"
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use super::{
     bases::{self, Bases},
+    begin,
     chain::{self, Follow, Listing, Stored, Unreadable},
     identity::Identity,
     store::{Store, is_away},
@@ -51,8 +52,19 @@ pub(crate) enum Depth {
 /// # Errors
 /// The directory cannot be listed, or the object store does not answer: then nothing is known of what follows.
 pub(crate) fn archive(store: &Store, identity: &Identity, depth: Depth) -> io::Result<Verified> {
-    let listing = Listing::read(store)?;
+    listed(store, identity, depth, Listing::read(store)?)
+}
+
+/// Checks the segments of a listing, and the bases.
+pub(super) fn listed(
+    store: &Store,
+    identity: &Identity,
+    depth: Depth,
+    listing: Listing,
+) -> io::Result<Verified> {
     let mut verified = Verified::default();
+    // Each fault of a segment, with its number.
+    let mut of_segments = Vec::new();
     for object in listing.strangers {
         let what = "it is no segment of this archive".to_owned();
         verified.faults.push(Fault { object, what });
@@ -78,12 +90,18 @@ pub(crate) fn archive(store: &Store, identity: &Identity, depth: Depth) -> io::R
             }
         }
         let object = name.path();
-        verified.faults.extend(faults.into_iter().map(|what| Fault {
-            object: object.clone(),
-            what,
+        of_segments.extend(faults.into_iter().map(|what| {
+            let object = object.clone();
+            (name.seq, Fault { object, what })
         }));
         verified.lines.extend(read.ok().map(|stored| stored.line));
     }
+    // Reading may take hours. Nobody misses what has expired meanwhile.
+    let first = begin::first(store)?;
+    of_segments.retain(|(seq, _)| *seq >= first);
+    verified.lines.retain(|line| line.seq >= first);
+    let of_segments = of_segments.into_iter().map(|(_, fault)| fault);
+    verified.faults.extend(of_segments);
     verified.bases = Bases::read(store, &identity.archive)?;
     let mut faults: Vec<(String, String)> = verified.bases.faults().collect();
     if depth == Depth::Bodies {

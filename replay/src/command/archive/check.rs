@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How much longer than twice `verify_every` a verification may take.
 const VERIFY_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How much of its history an archive may have without a complete base, where the operator makes the bases.
+const WITHOUT_BASE: Duration = Duration::from_secs(86_400);
+
 /// The arguments of `archive check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
@@ -88,6 +91,7 @@ pub(super) async fn run(job: &Job, one: &ArchiveConfig, args: &CheckArgs) -> Res
             answers.extend(of_files(&verified));
             answers.extend(of_bases(&opened.store, one, &verified)?);
             answers.extend(of_proofs(&opened.store, one, &verified)?);
+            answers.extend(of_none(one, &verified));
             answers.extend(of_age(one, &verified));
             numbers.of_files(&verified);
             numbers.of_proofs(&opened.store);
@@ -189,10 +193,7 @@ fn of_files(verified: &verify::Verified) -> Vec<Answer> {
             found: Ok(format!("whole, {} segments", lines.len())),
         });
     }
-    let history = expire::history(verified);
-    let on_branch = |at| history.find(at).is_some_and(|at| at.on_branch);
-    let mut bases = verified.bases.made();
-    let newest = bases.rfind(|base| base.is_complete() && !on_branch(base.at));
+    let newest = newest_living(verified);
     answers.push(Answer {
         what: "bases",
         found: Ok(match newest {
@@ -302,6 +303,39 @@ fn of_proofs(
     Ok(Some(Answer { what, found }))
 }
 
+/// The newest complete base that is on no branch.
+fn newest_living(found: &verify::Verified) -> Option<&Manifest> {
+    let history = expire::history(found);
+    let on_branch = |at| history.find(at).is_some_and(|at| at.on_branch);
+    let mut bases = found.bases.made();
+    bases.rfind(|base| base.is_complete() && !on_branch(base.at))
+}
+
+/// Whether an archive has had time enough for a complete base, and has none.
+fn of_none(one: &ArchiveConfig, found: &verify::Verified) -> Option<Answer> {
+    if newest_living(found).is_some() {
+        return None;
+    }
+    let begin = found.lines.iter().find_map(|line| line.from_time)?;
+    let end = found.lines.iter().rev().find_map(|line| line.to_time)?;
+    let age = end.system().duration_since(begin.system()).ok()?;
+    without_base(one.base_every, age)
+}
+
+/// What is wrong with an archive of this age that has no complete base. Where the daemon is to make them, it is a
+/// check of its own, since nothing of the archive can be restored. Pure.
+fn without_base(every: Duration, age: Duration) -> Option<Answer> {
+    let none = "there is no complete one, so nothing can be restored as a whole";
+    let (what, limit, see) = match every.is_zero() {
+        true => ("bases", WITHOUT_BASE, "make one with replay base"),
+        false => ("base", every * 2 + PATIENCE, "see `base failed` in the log"),
+    };
+    (age > limit).then(|| Answer {
+        what,
+        found: Err(format!("{none}: {see}")),
+    })
+}
+
 /// Whether the newest base is as new as the daemon is to make them, by the time of the ticks.
 fn of_age(one: &ArchiveConfig, found: &verify::Verified) -> Option<Answer> {
     let every = one.base_every;
@@ -309,8 +343,7 @@ fn of_age(one: &ArchiveConfig, found: &verify::Verified) -> Option<Answer> {
         return None;
     }
     let end = found.lines.iter().rev().find_map(|line| line.to_time)?;
-    let mut bases = found.bases.made();
-    let newest = bases.rfind(|base| base.is_complete())?;
+    let newest = newest_living(found)?;
     let made = newest.time.max(newest.began);
     let age = end.system().duration_since(made.system()).ok()?;
     (age > every * 2 + PATIENCE).then(|| Answer {
@@ -358,4 +391,21 @@ async fn of_queue(
     );
     let behind = last.newest.id.0 - end.tick.id.0;
     Ok(format!("it holds what follows the archive, {behind} ticks"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_that_never_had_a_base_is_not_well_for_long() {
+        let hour = Duration::from_secs(3600);
+        let name = |every, age| without_base(every, age).map(|answer| answer.what);
+        assert_eq!(name(hour, hour * 2), None);
+        assert_eq!(name(hour, hour * 3), Some("base"));
+        // Where the operator makes them it is a warning.
+        assert_eq!(name(Duration::ZERO, hour * 23), None);
+        assert_eq!(name(Duration::ZERO, hour * 25), Some("bases"));
+        assert!(without_base(hour, hour * 3).unwrap().found.is_err());
+    }
 }
