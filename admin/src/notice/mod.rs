@@ -8,5 +8,5 @@
 mod run;
 mod words;
 
-pub use run::{Ended, run_within};
+pub use run::{Ended, run_until, run_within};
 pub use words::{Command, Letter, Values};

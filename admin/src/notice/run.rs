@@ -97,6 +97,40 @@ pub async fn run_within(
     error.map_or(Ok(()), Err)
 }
 
+/// As [`run_within`], and when `stop` is cancelled, or the time is up, the group is asked to end (SIGTERM) and given
+/// `patience` to undo what it has begun, before it is killed.
+///
+/// # Errors
+/// Why the program has not ended with 0.
+pub async fn run_until(
+    program: &mut tokio::process::Command,
+    limit: Duration,
+    stop: &CancellationToken,
+    patience: Duration,
+) -> Result<(), String> {
+    let mut group =
+        Group::start(program).map_err(|error| format!("it cannot be started: {error}"))?;
+    let error = tokio::select! {
+        ended = group.0.wait() => {
+            let status = ended.map_err(|error| error.to_string())?;
+            return problem(status).map_or(Ok(()), Err);
+        }
+        () = tokio::time::sleep(limit) => {
+            format!("has not ended within {} s, and was ended", limit.as_secs_f64())
+        }
+        () = stop.cancelled() => "was ended, since the daemon stops".to_owned(),
+    };
+    group.signal(Signal::SIGTERM);
+    if tokio::time::timeout(patience, group.0.wait())
+        .await
+        .is_err()
+    {
+        group.signal(Signal::SIGKILL);
+        let _ = tokio::time::timeout(REAPED, group.0.wait()).await;
+    }
+    Err(error)
+}
+
 /// A running command, which leads a process group.
 struct Group(Child);
 
@@ -259,6 +293,29 @@ mod tests {
             Err("has not ended within 0.2 s, and was ended".to_owned())
         );
         stop.cancel();
+        // One that undoes what it has begun is given the time, and one that does not end is killed.
+        let undone = std::env::temp_dir().join(format!("undone-{mark}"));
+        let undo = format!(
+            "trap 'sleep 1; echo undone > {}; exit 1' TERM; {sleep} & wait",
+            undone.display()
+        );
+        let why = Err("was ended, since the daemon stops".to_owned());
+        let later = CancellationToken::new();
+        let mut program = tokio::process::Command::new("sh");
+        program.args(["-c", &undo]);
+        let (ended, ()) = tokio::join!(run_until(&mut program, LONG, &later, LONG), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            later.cancel();
+        });
+        assert_eq!(ended, why);
+        assert_eq!(std::fs::read_to_string(&undone).unwrap(), "undone\n");
+        std::fs::remove_file(&undone).unwrap();
+        let mut program = tokio::process::Command::new("sh");
+        program.args(["-c", &format!("trap '' TERM; {sleep}; {sleep}")]);
+        assert_eq!(
+            run_until(&mut program, LONG, &stop, Duration::from_millis(200)).await,
+            why
+        );
         let ended = run(&sleep, LONG, &stop).await;
         assert_eq!(
             ended.error.as_deref(),

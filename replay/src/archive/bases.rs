@@ -196,4 +196,15 @@ mod tests {
         assert!(age("20261128T020711Z-9-p") < age("20261128T020711Z-13-p"));
         assert!(age("20261128T020711Z-13-p") < age("20261128T020712Z-9-p"));
     }
+
+    #[test]
+    fn a_base_that_expires_while_it_is_read_is_not_damaged() {
+        let made = crate::archive::tests::Made::new();
+        let (store, manifest) = (made.store(), crate::frames::manifest::sample());
+        let path = manifest.base.path(FILE);
+        store.create(&path, &[b"x"]).unwrap();
+        assert!(!damage(&store, &manifest).unwrap().is_empty());
+        store.remove(&path).unwrap();
+        assert_eq!(damage(&store, &manifest).unwrap(), []);
+    }
 }

@@ -54,11 +54,18 @@ pub(crate) async fn run(mut archive: Archive, reports: Reports) {
         Arc::clone(&owns),
         archive.hook.clone(),
     );
+    let ends = archive.stop.child_token();
+    // A program that verifies is waited for: it ends a server that it has made.
+    let (ending, reports, owns) = (&ends, &reports, &owns);
+    let living = async {
+        live(&mut archive, reports, owns).await;
+        ending.cancel();
+    };
+    let both = async { tokio::join!(verify.run(ending), living) };
     tokio::select! {
         never = bases.run() => match never {},
-        never = verify.run() => match never {},
         never = teller.run() => match never {},
-        () = live(&mut archive, &reports, &owns) => {}
+        ((), ()) = both => {}
     }
 }
 

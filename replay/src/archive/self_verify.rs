@@ -2,7 +2,6 @@
 //! that what that takes is not the daemon's, and notes in the archive how it went.
 
 use std::{
-    convert::Infallible,
     io::{self, Read as _, Seek as _},
     process::Stdio,
     sync::{
@@ -14,9 +13,10 @@ use std::{
 
 use admin::{
     config::{ArchiveConfig, ReplayConfig},
-    notice::run_within,
+    notice::run_until,
 };
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
@@ -37,6 +37,9 @@ const LONGEST_REST: Duration = Duration::from_secs(86_400);
 /// How long one may take.
 const LIMIT: Duration = Duration::from_secs(7 * 86_400);
 
+/// How long it may take to end its server when the daemon stops, before it is killed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Bytes that are read of what it says.
 const TOLD: u64 = 64 << 10;
 
@@ -45,6 +48,35 @@ const LINES: usize = 3;
 
 /// What the line of an object that is not as it was written begins with.
 const OBJECTS: [&str; 2] = ["frames/", "bases/"];
+
+/// How an archive is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// All is read, and the newest complete base is restored.
+    Restore,
+    /// All is read.
+    Read,
+    /// All is read: the base is encrypted, and who verifies has no identity to open it.
+    Closed,
+}
+
+impl How {
+    /// What was done where all was well.
+    fn done(self) -> &'static str {
+        match self {
+            How::Restore => "all was read, and the newest complete base restored",
+            How::Read => "all was read, and nothing restored",
+            How::Closed => {
+                "all was read, and nothing restored: the base is encrypted, and there is no archive_identity"
+            }
+        }
+    }
+}
+
+/// Rests; whether it was asked to stop meanwhile.
+async fn rested(rest: Duration, stop: &CancellationToken) -> bool {
+    tokio::time::timeout(rest, stop.cancelled()).await.is_ok()
+}
 
 /// Verifies an archive now and then.
 pub(crate) struct SelfVerify {
@@ -71,31 +103,33 @@ impl SelfVerify {
         }
     }
 
-    /// Verifies whenever it is time.
-    pub(crate) async fn run(self) -> Infallible {
+    /// Verifies whenever it is time, until asked to stop.
+    pub(crate) async fn run(self, stop: &CancellationToken) {
         let every = self.archive.verify_every;
         if every.is_zero() {
-            return std::future::pending().await;
+            return;
         }
-        loop {
-            tokio::time::sleep((every / 10).clamp(LOOK.0, LOOK.1)).await;
+        while !rested((every / 10).clamp(LOOK.0, LOOK.1), stop).await {
             if !self.owns.load(Ordering::Relaxed) {
                 continue;
             }
             let look = self.look();
             // What cannot be read is told by the frame loop, and by check.
-            let Ok(Ok(Some(restore))) = tokio::task::spawn_blocking(look).await else {
+            let Ok(Ok(Some(how))) = tokio::task::spawn_blocking(look).await else {
                 continue;
             };
-            self.verify(restore).await;
+            self.verify(how, stop).await;
             // Also behind one that was well: where a proof cannot be read or does not count, the next one is due.
-            tokio::time::sleep((every / 10).min(LONGEST_REST)).await;
+            if rested((every / 10).min(LONGEST_REST), stop).await {
+                return;
+            }
         }
     }
 
-    /// Whether it is due, and whether there is a base to be restored; None: it is not due.
-    fn look(&self) -> impl FnOnce() -> io::Result<Option<bool>> + use<> {
+    /// How it is to be verified; None: it is not due.
+    fn look(&self) -> impl FnOnce() -> io::Result<Option<How>> + use<> {
         let archive = self.archive.clone();
+        let can_open = self.config.archive_identity.is_some();
         let (job, queue) = (
             self.config.daemon.job_name.clone(),
             self.config.queue.clone(),
@@ -112,25 +146,32 @@ impl SelfVerify {
             }
             let identity = Identity::read(&store, &job, &queue).map_err(io::Error::other)?;
             let bases = Bases::read(&store, &identity.archive)?;
-            let has_base = bases.made().any(|base| base.is_complete());
-            Ok(Some(archive.verify_restore && has_base))
+            let newest = bases.made().rfind(|base| base.is_complete());
+            Ok(Some(match newest.filter(|_| archive.verify_restore) {
+                None => How::Read,
+                Some(base) if !base.sealed.is_empty() && !can_open => How::Closed,
+                Some(_) => How::Restore,
+            }))
         }
     }
 
     /// Verifies, and notes and tells how it went.
-    async fn verify(&self, restore: bool) {
+    async fn verify(&self, how: How, stop: &CancellationToken) {
         let consumer = &self.archive.consumer;
         let began = Instant::now();
-        let verified = self.program(restore).await;
+        let verified = self.program(how, stop).await;
+        if verified.is_err() && stop.is_cancelled() {
+            // It was ended, which says nothing of the archive; it is due as before.
+            return;
+        }
         let seconds = began.elapsed().as_secs_f64();
         let is_good = verified.is_ok();
         let what = match &verified {
-            Ok(()) if restore => "all was read, and the newest complete base restored",
-            Ok(()) => "all was read, and nothing restored",
+            Ok(()) => how.done(),
             Err(why) => why.as_str(),
         };
         match is_good {
-            true => info!(%consumer, restored = restore, seconds, "verified"),
+            true => info!(%consumer, restored = how == How::Restore, seconds, "verified"),
             false => error!(%consumer, error = what, seconds, "verify failed"),
         }
         let event = if is_good {
@@ -153,16 +194,15 @@ impl SelfVerify {
                 },
             )
         };
-        match tokio::task::spawn_blocking(note).await {
-            // Then it is made again.
-            Ok(Err(error)) => warn!(%consumer, %error, "how verifying went could not be noted"),
-            Ok(Ok(())) | Err(_) => {}
+        // What is not noted is made again.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(note).await {
+            warn!(%consumer, %error, "how verifying went could not be noted");
         }
     }
 
-    async fn program(&self, restore: bool) -> Result<(), String> {
+    async fn program(&self, how: How, stop: &CancellationToken) -> Result<(), String> {
         let cannot = |error: io::Error| format!("it cannot be begun: {error}");
-        // What it makes goes with this, also where it is killed.
+        // What it makes goes with this.
         let directory = TempDir::with_prefix("trunkline-verify-").map_err(cannot)?;
         let mut said = tempfile::tempfile_in(directory.path()).map_err(cannot)?;
         let program = std::env::current_exe().map_err(cannot)?;
@@ -171,12 +211,12 @@ impl SelfVerify {
             .arg("-c")
             .arg(&self.config.daemon.config_file)
             .args(["archive", "verify", "--subscriber", &self.archive.name])
-            .args(restore.then_some("--restore"))
+            .args((how == How::Restore).then_some("--restore"))
             .env("TMPDIR", directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(said.try_clone().map_err(cannot)?);
-        let Err(ended) = run_within(&mut command, LIMIT).await else {
+        let Err(ended) = run_until(&mut command, LIMIT, stop, PATIENCE).await else {
             return Ok(());
         };
         let mut text = Vec::new();

@@ -6,6 +6,8 @@ use admin::config::ArchiveAddress;
 use sql::queue::lineage::Lineage;
 
 use super::{
+    begin::Mark,
+    chain::{self, Listing},
     filling::{Filling, FrameSpan, PartEvents},
     identity::Identity,
     seal::Recipients,
@@ -394,4 +396,31 @@ fn a_border_is_checked_like_all_else_and_one_that_is_not_said_is_named() {
     writer.publish_hole(from, to, "another server").unwrap();
     let faults = made.faults(Depth::Lines);
     assert_eq!(faults.len(), 1, "{faults:?}");
+}
+
+#[test]
+fn what_expires_while_an_archive_is_verified_is_not_missed() {
+    let made = Made::with(4);
+    let (store, identity) = made.opened();
+    let listing = Listing::read(&store).unwrap();
+    let before = chain::line(&store, listing.segments[1]).unwrap();
+    let mark = Mark::new(&identity.archive, 3, &before.sha, place(5), None);
+    fs::remove_file(made.path(1)).unwrap();
+    fs::remove_file(made.path(2)).unwrap();
+    // What is gone without a mark is missed.
+    let again = || Listing {
+        segments: listing.segments.clone(),
+        strangers: Vec::new(),
+    };
+    let missed = verify::listed(&store, &identity, Depth::Bodies, again()).unwrap();
+    assert_eq!(missed.faults.len(), 2, "{:?}", missed.faults);
+    mark.make(&store).unwrap();
+    let found = verify::listed(&store, &identity, Depth::Bodies, again()).unwrap();
+    assert_eq!(found.faults, []);
+    let left: Vec<u64> = found.lines.iter().map(|line| line.seq).collect();
+    assert_eq!(left, [3, 4]);
+    // A segment that is kept is missed as ever.
+    fs::remove_file(made.path(4)).unwrap();
+    let missed = verify::listed(&store, &identity, Depth::Bodies, again()).unwrap();
+    assert_eq!(missed.faults.len(), 1, "{:?}", missed.faults);
 }

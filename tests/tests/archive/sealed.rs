@@ -233,4 +233,17 @@ fn an_encrypted_archive_is_written_without_an_identity_and_nothing_is_read_witho
         cluster.psql("then", "select count(*) from beside"),
         replication.on_provider("select count(*) from orders_of_x")
     );
+
+    // Without an identity the daemon verifies what it can, and says what it could not.
+    let to = format!("encrypt_to = {:?}", [&to_one, &to_other]);
+    let config = fs::read_to_string(&replay.config).unwrap();
+    assert!(config.contains(&to), "{config}");
+    let config = config.replace(&to, &format!("{to}\nverify_every = 1"));
+    fs::write(&replay.config, config).unwrap();
+    replay.run(&["reload"]).ok();
+    let what = "nothing restored: the base is encrypted, and there is no archive_identity";
+    wait_until("a verification without an identity", SOON, || {
+        let said = replay.run(&["archive", "check"]);
+        said.code == 0 && said.stdout.contains(what)
+    });
 }
