@@ -125,7 +125,7 @@ async fn leave_hole(
 
 /// Registers a consumer that was detached at the queue's newest tick: one call, so that a crash leaves it detached or
 /// registered.
-pub(super) async fn registered_anew(
+pub(crate) async fn registered_anew(
     queue: &str,
     name: &str,
     provider: &Session,

@@ -19,7 +19,7 @@ use sql::{
 use tracing::info;
 
 use super::{
-    making::{From, Kept, Making, Writing, already, blocking, unwritable},
+    making::{From, Kept, Making, Writing, already, blocking, newest_shapes, unwritable},
     part,
     schema::{self, Dumped},
     source::Source,
@@ -166,24 +166,40 @@ impl Making<'_> {
         (store, recipients): (&Store, &Recipients),
         identity: &Identity,
     ) -> Result<Opened, Failure> {
-        for _ in 0..TRIES {
+        for tried in 1..=TRIES {
             let began = now(provider).await?;
             let kept = self.kept(provider).await?;
             let (source, missing) = Source::open(self, provider, &kept).await?;
+            if self.whole && !missing.is_empty() {
+                let missing = missing.iter();
+                let missing: Vec<String> = missing
+                    .map(|one| format!("{}.{}: {}", one.schema, one.name, one.why))
+                    .collect();
+                let text = format!("{} lacks {}", self.from.name(), missing.join("; "));
+                return Err(Failure::message(Exit::Part, text));
+            }
             let at = source.at;
             reaches(store, identity, at).await?;
+            let mut read = kept.clone();
+            read.retain(|one| self.tables.is_empty() || self.tables.contains(&one.table));
             // A subscriber that lags has rows of a schema that the provider does not have any more.
             let queue = &self.config.queue;
             match (
-                schema::changed_since(provider, queue, &kept, at.1.0).await?,
+                schema::changed_since(provider, queue, &read, at.1.0).await?,
                 self.from,
             ) {
                 (None, _) => {}
                 (Some(_), From::Provider) => continue,
+                // It may be a tick behind.
+                (Some(_), From::Subscriber(_)) if tried < TRIES => {
+                    drop(source);
+                    tokio::time::sleep(ASK_AGAIN).await;
+                    continue;
+                }
                 (Some(table), From::Subscriber(one)) => {
                     let (name, tick) = (one.source_name(), at.1.0);
                     let text = format!(
-                        "{name} is at tick {tick}, and the columns of {table} have changed since"
+                        "{name} is at tick {tick}, and the columns or the name of {table} have changed since"
                     );
                     return Err(Failure::message(Exit::Failed, text).with_hint(
                         "wait until it is level, or read the provider: --from provider",
@@ -248,7 +264,7 @@ impl Making<'_> {
                 Failure::message(Exit::Usage, text).with_hint("replay tables lists what it keeps")
             );
         }
-        let shapes = schema::newest_shapes(provider, queue).await?;
+        let shapes = newest_shapes(provider, queue).await?;
         let kept = |one: Capture| {
             let (shape, text) = shapes
                 .get(&one.oid)

@@ -1,17 +1,19 @@
 //! What a base is made of, and how.
 
-use std::{fmt::Display, sync::Arc, time::Instant};
+use std::{collections::HashMap, fmt::Display, sync::Arc, time::Instant};
 
 use admin::{
     config::{ArchiveConfig, ReplayConfig, SubscriberConfig},
     exit::{Exit, Failure},
 };
 use anyhow::{Context as _, anyhow};
+use serde_json::Value;
 use sql::{
     connect::{ApplicationName, ConnectInfo, Purpose, Session},
     event::shape::Shape,
     install::ownership::Schema,
     name::TableName,
+    provider,
 };
 
 use super::pace::Pace;
@@ -56,6 +58,8 @@ pub(crate) struct Making<'a> {
     pub from: From<'a>,
     /// The only tables; empty: all.
     pub tables: &'a [TableName],
+    /// A source that lacks one of the archive's tables is refused: the base would count for nothing.
+    pub whole: bool,
     /// What the operator calls it.
     pub label: Option<String>,
     /// Streams that read at the same time.
@@ -76,7 +80,7 @@ pub(super) struct Kept {
     /// Its newest shape.
     pub(super) shape: Shape,
     /// The shape as the provider wrote it.
-    pub(super) text: serde_json::Value,
+    pub(super) text: Value,
 }
 
 impl Making<'_> {
@@ -89,6 +93,20 @@ impl Making<'_> {
         let name = ApplicationName::new(Purpose::Base, &self.config.daemon.job_name);
         Ok(to.connect_for(&name, schemas).await?)
     }
+}
+
+/// Shapes by the oids of their tables, each also as the provider wrote it.
+pub(super) type Shapes = HashMap<u32, (Shape, Value)>;
+
+/// The newest shape of each table of a queue, by the table's oid, and as the provider wrote it.
+pub(super) async fn newest_shapes(provider: &Session, queue: &str) -> Result<Shapes, Failure> {
+    let mut newest = HashMap::new();
+    for text in provider::shapes(&**provider, queue, None).await? {
+        let shape = Shape::from_json(&text).context("could not read a shape of the provider")?;
+        let text = serde_json::from_str(&text).context("could not read a shape of the provider")?;
+        newest.insert(shape.table.oid, (shape, text));
+    }
+    Ok(newest)
 }
 
 /// Where the objects of a base go.

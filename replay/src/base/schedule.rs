@@ -12,7 +12,7 @@ use std::{
 
 use admin::{
     config::{ArchiveConfig, ReplayConfig},
-    exit::{Exit, Failure, one_line},
+    exit::{Failure, one_line},
 };
 use sql::{
     connect::{ApplicationName, Purpose},
@@ -23,9 +23,8 @@ use sql::{
 use tracing::{error, info};
 
 use super::{
-    making::{From, Making},
+    making::{From, Making, newest_shapes},
     pace::Pace,
-    schema,
 };
 use crate::{
     archive::{
@@ -37,7 +36,7 @@ use crate::{
     },
     frames::{
         detail::has_shape,
-        manifest::Manifest,
+        manifest::{Manifest, Table},
         place::{Place, Time},
         segment::Line,
     },
@@ -127,10 +126,7 @@ impl Schedule {
             };
             let Some(why) = why else { continue };
             info!(%consumer, why, "base due");
-            let made = self
-                .make()
-                .await
-                .and_then(|made| is_whole(&made).map(|()| made));
+            let made = self.make().await;
             self.outgrown = None;
             match made {
                 Ok(made) => {
@@ -169,17 +165,17 @@ impl Schedule {
         let provider = provider.connect_for(&name, Schema::PROVIDER).await?;
         let queue = &self.config.queue;
         let epoch = provider::queue_epoch(&*provider, queue).await?;
-        // Behind a border tables have other numbers, and the border says which of them lack something.
-        if epoch.is_none_or(|epoch| epoch.0 != newest.at.0.0) {
+        let Some(epoch) = epoch else {
             return Ok(None);
-        }
+        };
         let mut captures = provider::captures(&*provider, Some(queue)).await?;
         captures.retain(|one| one.is_table_of(&self.archive.consumer) && !one.dropped);
-        let shapes = schema::newest_shapes(&provider, queue).await?;
+        let shapes = newest_shapes(&provider, queue).await?;
         let kept = captures.iter().filter_map(|one| shapes.get(&one.oid));
         let kept: Vec<&Shape> = kept.map(|(shape, _)| shape).collect();
         let last = kept.iter().map(|shape| shape.shape.0).max();
-        Ok(lacks(newest, &kept).zip(last.map(ShapeId)))
+        let is_its_queue = epoch.0 == newest.at.0.0;
+        Ok(lacks(newest, &kept, is_its_queue).zip(last.map(ShapeId)))
     }
 
     /// Why a base is due, as far as the files say it.
@@ -252,6 +248,7 @@ impl Schedule {
             archive: &self.archive,
             from: From::named(&self.config, &self.archive, from).await?,
             tables: &[],
+            whole: true,
             label: None,
             streams: 1,
             pace: Pace::new(self.archive.base_rate).map(Into::into),
@@ -261,27 +258,22 @@ impl Schedule {
     }
 }
 
-/// Refuses a base that lacks tables: it counts for nothing, and the next look would make another one like it.
-fn is_whole(made: &Manifest) -> Result<(), Failure> {
-    let missing = made.missing.iter();
-    let missing: Vec<String> = missing
-        .map(|one| format!("{}.{}: {}", one.schema, one.name, one.why))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let text = format!("base {} is incomplete: {}", made.base, missing.join("; "));
-    Err(Failure::message(Exit::Part, text))
-}
-
 /// What the tables that an archive keeps have, and a base of them has not: it cannot be restored beyond that. Pure.
-fn lacks(base: &Manifest, kept: &[&Shape]) -> Option<&'static str> {
+///
+/// In another provider's queue tables have other numbers, and are known by their names.
+fn lacks(base: &Manifest, kept: &[&Shape], is_its_queue: bool) -> Option<&'static str> {
     for now in kept {
         let mut tables = base.tables.iter();
-        let Some(there) = tables.find(|table| table.oid == now.table.oid) else {
+        let is_it = |table: &&Table| match is_its_queue {
+            true => table.oid == now.table.oid,
+            false => table.schema == now.table.schema && table.name == now.table.name,
+        };
+        let Some(there) = tables.find(is_it) else {
             return Some("a table has come since the newest one");
         };
-        if !has_shape(there, now) {
+        let mut now = Shape::clone(now);
+        now.table.oid = there.oid;
+        if !has_shape(there, &now) {
             return Some("the columns or the name of a table have changed since the newest one");
         }
     }
@@ -401,15 +393,34 @@ mod tests {
         base.tables.truncate(1);
         base.tables[0].oid = 7;
         base.tables[0].shape = serde_json::to_value(&was).unwrap();
-        assert_eq!(lacks(&base, &[&was]), None);
-        assert_eq!(lacks(&base, &[]), None);
+        assert_eq!(lacks(&base, &[&was], true), None);
+        assert_eq!(lacks(&base, &[], true), None);
         let other = shape(8, "u", &["a"]);
-        assert!(lacks(&base, &[&was, &other]).unwrap().contains("come"));
+        assert!(
+            lacks(&base, &[&was, &other], true)
+                .unwrap()
+                .contains("come")
+        );
         for changed in [shape(7, "t", &["a", "b"]), shape(7, "renamed", &["a"])] {
-            assert!(lacks(&base, &[&changed]).unwrap().contains("changed"));
+            assert!(lacks(&base, &[&changed], true).unwrap().contains("changed"));
         }
+        // Behind a border the table has another number, and its name is what counts.
+        let there = shape(9, "t", &["a"]);
+        assert_eq!(lacks(&base, &[&there], false), None);
+        assert!(lacks(&base, &[&there], true).unwrap().contains("come"));
+        let changed = shape(9, "t", &["a", "b"]);
+        assert!(
+            lacks(&base, &[&changed], false)
+                .unwrap()
+                .contains("changed")
+        );
+        assert!(
+            lacks(&base, &[&shape(7, "u", &["a"])], false)
+                .unwrap()
+                .contains("come")
+        );
         base.tables[0].shape = serde_json::json!({"later": 1});
-        assert!(lacks(&base, &[&was]).is_some());
+        assert!(lacks(&base, &[&was], true).is_some());
     }
 
     #[test]

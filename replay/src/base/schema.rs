@@ -1,24 +1,20 @@
 //! The schema of a base. The shapes of the tables are read before and after it is dumped: where they are the same, it
 //! is the schema that they are the shapes of.
 
-use std::{
-    collections::HashMap,
-    io::{Read as _, Seek as _},
-};
+use std::io::{Read as _, Seek as _};
 
 use admin::exit::Failure;
 use anyhow::Context as _;
-use serde_json::Value;
 use sql::{
     base,
     connect::{ApplicationName, Purpose, Session},
     event::shape::Shape,
     name::TableName,
-    provider::{self, definition},
+    provider::definition,
 };
 
 use super::{
-    making::{Kept, Making, Writing, already, blocking, unwritable},
+    making::{Kept, Making, Writing, already, blocking, newest_shapes, unwritable},
     source::Source,
 };
 use crate::{
@@ -97,20 +93,6 @@ pub(super) async fn dump(
         roles,
         unreadable,
     }))
-}
-
-/// The newest shape of each table of a queue, by the table's oid, and as the provider wrote it.
-pub(super) async fn newest_shapes(
-    provider: &Session,
-    queue: &str,
-) -> Result<HashMap<u32, (Shape, Value)>, Failure> {
-    let mut newest = HashMap::new();
-    for text in provider::shapes(&**provider, queue, None).await? {
-        let shape = Shape::from_json(&text).context("could not read a shape of the provider")?;
-        let text = serde_json::from_str(&text).context("could not read a shape of the provider")?;
-        newest.insert(shape.table.oid, (shape, text));
-    }
-    Ok(newest)
 }
 
 /// The first table whose columns or name have changed since a tick; none: none has.

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use sql::{
     base::{self, ExportedTick, Found},
     connect::{ApplicationName, ConnectInfo, Purpose, Session},
+    event::shape::Shape,
     install::ownership::Schema,
     name::TableName,
     near,
@@ -26,7 +27,7 @@ use sql::{
     },
 };
 
-use super::making::{From, Kept, Making, missing};
+use super::making::{From, Kept, Making, Shapes, missing, newest_shapes};
 use crate::{
     copy::plan::{Sizes, may_be_binary},
     frames::{manifest::Missing, place::Place},
@@ -131,8 +132,8 @@ impl<'a> From<'a> {
     }
 }
 
-/// The first subscriber that answers, follows closely and has a copy of each table that the archive keeps; else the
-/// provider.
+/// The first subscriber that answers, follows closely and has a copy of each table that the archive keeps, with all of
+/// its columns; else the provider.
 async fn by_itself<'a>(
     config: &'a ReplayConfig,
     archive: &ArchiveConfig,
@@ -141,6 +142,7 @@ async fn by_itself<'a>(
     let provider = config.provider.connect_for(&name, Schema::PROVIDER).await?;
     let mut kept = sql::provider::captures(&*provider, Some(&config.queue)).await?;
     kept.retain(|one| one.is_table_of(&archive.consumer) && !one.dropped);
+    let shapes = newest_shapes(&provider, &config.queue).await?;
     for one in &config.subscribers {
         let Ok(session) = one.db.connect_for(&name, Schema::SUBSCRIBER).await else {
             continue;
@@ -157,11 +159,25 @@ async fn by_itself<'a>(
             let row = rows.find(|row| row.provider_oid == capture.oid);
             row.is_some_and(|row| why_no_copy(row, &capture.name).is_none())
         };
-        if kept.iter().all(is_copied) {
+        if kept.iter().all(is_copied) && have_all(&session, &kept, &shapes).await {
             return Ok(From::Subscriber(one));
         }
     }
     Ok(From::Provider)
+}
+
+/// Whether all tables of a subscriber can be read, with each column that the provider's have.
+async fn have_all(session: &Session, kept: &[Capture], shapes: &Shapes) -> bool {
+    for one in kept {
+        let Some((shape, _)) = shapes.get(&one.oid) else {
+            return false;
+        };
+        let found = base::look(&**session, &one.name).await;
+        if !found.is_ok_and(|found| fits(shape, &found).is_ok()) {
+            return false;
+        }
+    }
+    true
 }
 
 async fn off_subscriber(
@@ -190,7 +206,7 @@ async fn off_subscriber(
         let mut tables = Vec::new();
         for (kept, row) in chosen {
             let found = base::look(&*session, &kept.table).await?;
-            match fits(kept, &found) {
+            match fits(&kept.shape, &found) {
                 Err(why) => left.push(missing(&kept.table, why)),
                 Ok(binary) => tables.push(Table {
                     relations: copy::relations(&*session, found.oid).await?,
@@ -283,29 +299,29 @@ fn why_no_copy(row: &TableRow, table: &TableName) -> Option<String> {
 }
 
 /// Whether a table's rows are read in binary form; an error: why they cannot be read. Pure.
-fn fits(kept: &Kept, found: &Found) -> Result<bool, String> {
+fn fits(shape: &Shape, found: &Found) -> Result<bool, String> {
     if let Some(code) = &found.code {
         return Err(format!(
             "{code}, which would run with the rights of replay's role where it is read"
         ));
     }
     let mut is_same = true;
-    for column in &kept.shape.columns {
+    for column in &shape.columns {
         let there = found.columns.iter().find(|(name, ..)| *name == column.name);
         let Some((_, type_name, _)) = there else {
             return Err(format!("it has no column {} there", column.name));
         };
         is_same &= *type_name == column.type_name;
     }
-    Ok(is_same && is_binary(kept, &found.columns))
+    Ok(is_same && is_binary(shape, &found.columns))
 }
 
-fn is_binary(kept: &Kept, found: &[(String, String, u32)]) -> bool {
+fn is_binary(shape: &Shape, found: &[(String, String, u32)]) -> bool {
     let types = found
         .iter()
         .map(|(name, _, oid)| (name.clone(), *oid))
         .collect();
-    let columns = &kept.shape.columns;
+    let columns = &shape.columns;
     let names = columns.iter().map(|column| column.name.as_str());
     !columns.is_empty() && may_be_binary(names, &types, &types)
 }
@@ -342,7 +358,7 @@ async fn off_provider(
         tables.push(Table {
             relations: copy::relations(&*session, one.oid).await?,
             kept: one.clone(),
-            binary: is_binary(one, &columns),
+            binary: is_binary(&one.shape, &columns),
             conflicts: 0,
         });
     }

@@ -43,6 +43,7 @@ pub(crate) async fn run(job: &Job, args: &BaseArgs) -> Result<Exit, Failure> {
         archive,
         from: From::named(&job.config, archive, from).await?,
         tables: &args.tables,
+        whole: false,
         label: args.label.clone(),
         streams: usize::from(args.jobs),
         pace: Pace::new(archive.base_rate).map(Into::into),

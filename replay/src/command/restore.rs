@@ -69,9 +69,10 @@ pub(crate) struct FromArchiveArgs {
     /// End a restore that has not ended and is not wanted any more, and drop the tables that --table has made for it
     #[arg(long, conflicts_with_all = ["dry_run", "base", "tables", "epoch"])]
     pub(super) abandon: bool,
-    /// What the database is afterwards: on its own, or the subscriber that --into names, from the archive's end on
-    #[arg(long, value_enum, default_value_t = Then::Stop)]
-    pub(super) then: Then,
+    /// What the database is afterwards: on its own (the default; given so, it ends one that was begun with subscribe),
+    /// or the subscriber that --into names, from the archive's end on
+    #[arg(long, value_enum)]
+    pub(super) then: Option<Then>,
     #[command(flatten)]
     pub(super) identity: IdentityArgs,
 }
@@ -98,7 +99,7 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
     let consumer = format!("{}#restore", archive.consumer);
     if args.abandon {
         let session = bare(job, &into).await?;
-        return abandon::abandon(job, &session, &consumer).await;
+        return abandon::abandon(job, (&session, &into), (&consumer, &args.into)).await;
     }
     let heir = heir(job, archive, args)?;
     let opened = args.identity.opens(job, open(job, archive)?)?;
@@ -149,6 +150,9 @@ pub(crate) async fn run(job: &Job, args: &FromArchiveArgs) -> Result<Exit, Failu
     };
     let plan = plan(&found, opened.identity.begin, &what).map_err(refused)?;
     if args.dry_run {
+        if let (Some(heir), None) = (&restore.heir, &begun) {
+            heir.refuse(&job.config, &session, plan.up_to).await?;
+        }
         return restore.say_plan(&plan);
     }
     identity::fits(archive, &opened, &plan.segments)?;
@@ -161,7 +165,7 @@ fn heir<'a>(
     archive: &'a ArchiveConfig,
     args: &FromArchiveArgs,
 ) -> Result<Option<Heir<'a>>, Failure> {
-    if args.then == Then::Stop {
+    if args.then != Some(Then::Subscribe) {
         return Ok(None);
     }
     let usage = |text: String| Err(Failure::message(Exit::Usage, text));
@@ -278,7 +282,9 @@ impl Restore<'_> {
                 .as_ref()
                 .is_none_or(|base| *base == begun.base)
             && begun.tables == self.words()
-            && begun.subscribes == self.heir.is_some()
+            // Nothing but the last step differs.
+            && (begun.subscribes == self.heir.is_some()
+                || begun.subscribes && self.args.then == Some(Then::Stop))
             && begun.no_owner == self.args.no_owner;
         if is_same {
             return Ok(Some(begun));
@@ -393,6 +399,7 @@ impl Restore<'_> {
         }
         let restoring = Restoring {
             config: &self.job.config,
+            archive: &self.archive.consumer,
             store: &self.opened.store,
             manifest,
             up_to: plan.up_to,
@@ -407,7 +414,15 @@ impl Restore<'_> {
             heir: self.heir.as_ref(),
         };
         match restoring.run().await {
-            Ok(restored) => told::tell(self.job, manifest, &restored, self.tables.is_empty()),
+            Ok(restored) => {
+                let told = told::tell(self.job, manifest, &restored, self.tables.is_empty())?;
+                let was_to_subscribe = begun.is_some_and(|begun| begun.subscribes);
+                if was_to_subscribe && self.heir.is_none() {
+                    let left = abandon::left_behind(self.job, self.into, &self.args.into).await?;
+                    return Ok(if left { Exit::Part } else { told });
+                }
+                Ok(told)
+            }
             Err(failure) => {
                 // Where nothing was made, nothing is left.
                 let done = noted::done(&*session, consumer).await;

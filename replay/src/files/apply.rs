@@ -1,9 +1,6 @@
 //! Writes what an archive has to a subscriber's database, without a provider.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, time::SystemTime};
 
 use sql::{
     connect::Session,
@@ -95,8 +92,8 @@ pub(crate) struct Reached {
     pub left: Vec<TableRow>,
     /// Rows that were not as their change said.
     pub conflicts: i64,
-    /// The tables that frames have named and the consumer does not have.
-    pub unknown: BTreeSet<TableName>,
+    /// The tables that frames have named and the consumer does not have, by their oids on the provider.
+    pub unknown: BTreeMap<u32, TableName>,
     /// What was applied.
     pub done: Done,
 }
@@ -169,7 +166,7 @@ struct Writing<'a> {
     followed: Followed,
     wanted: Wanted,
     left: Vec<TableRow>,
-    unknown: BTreeSet<TableName>,
+    unknown: BTreeMap<u32, TableName>,
     tables_version: i64,
     conflicts_before: i64,
     max_events: i64,
@@ -232,7 +229,7 @@ impl<'a> Writing<'a> {
                 not_shown_by,
             },
             left,
-            unknown: BTreeSet::new(),
+            unknown: BTreeMap::new(),
             tables_version: stored.tables_version,
             conflicts_before: stored.conflicts,
             max_events: if relays { TICK_BY_TICK } else { max_events },
@@ -249,8 +246,7 @@ impl<'a> Writing<'a> {
         let left = |oid| self.left.iter().any(|row| row.provider_oid == oid);
         let tables = files.tables().into_iter();
         let unknown = tables.filter(|(oid, _)| !self.followed.has(*oid) && !left(*oid));
-        self.unknown
-            .extend(unknown.map(|(_, table)| table).collect::<Vec<_>>());
+        self.unknown.extend(unknown.collect::<Vec<_>>());
     }
 
     /// Goes over the border to another provider's queue: position and tables get the names that they have there.

@@ -5,20 +5,29 @@ use admin::{
     config::{ArchiveConfig, ReplayConfig, SubscriberConfig},
     exit::{Exit, Failure},
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use sql::{
     connect::{ApplicationName, Purpose, Session},
     install::ownership::Schema,
     moment,
+    name::TableName,
     provider::{self, Capture, WantedIdentity},
     queue::{consumer, tick::Epoch},
     subscriber::{
         position::{self, Position},
-        relation, restore, sequence_state, table_state,
+        relation, restore, sequence_state,
+        table_state::{self, Stand},
     },
 };
 
-use crate::{archive::hold::is_gone, files::batches::UpTo};
+use crate::{
+    archive::hold::{is_gone, registered_anew},
+    files::batches::UpTo,
+};
+
+/// How a restore ends that nobody can go on with.
+const OTHERWISE: &str =
+    "with the same words and --then stop the restore ends as a database of its own";
 
 /// A subscriber that is to go on with a restored database.
 pub(crate) struct Heir<'a> {
@@ -50,10 +59,8 @@ impl Heir<'_> {
     ) -> Result<(), Failure> {
         let failed =
             |text: String| Failure::message(Exit::Failed, format!("nothing was done: {text}"));
-        let (name, consumer) = (self.subscriber.source_name(), &self.subscriber.consumer);
-        if position::is_installed(&**target).await?
-            && !table_state::list(&**target, consumer).await?.is_empty()
-        {
+        let name = self.subscriber.source_name();
+        if self.has_tables(target).await? {
             let text = format!("{name} replicates tables already");
             return Err(failed(text).with_hint(
                 "it comes back by itself through archive_sources, or by replay archive feed",
@@ -81,14 +88,26 @@ impl Heir<'_> {
         session: &Session,
         (from, at): (&str, Position),
     ) -> Result<Subscribed, Failure> {
-        let provider = self.provider(config).await?;
-        let now = self.epoch(config, &provider).await?;
+        // Before anything is done on the provider: the restore's position is not the one that this subscriber needs.
+        if self.has_tables(session).await? {
+            let text = format!(
+                "{} has got tables while the restore lasted, and cannot go on with what is restored",
+                self.subscriber.source_name()
+            );
+            return Err(Failure::message(Exit::Failed, text).with_hint(format!(
+                "replay remove them and repeat the command; {OTHERWISE}"
+            )));
+        }
+        let provider = self.provider(config).await;
+        let provider = provider.map_err(|failure| failure.with_hint(OTHERWISE))?;
+        let now = self.epoch(config, &provider).await;
+        let now = now.map_err(|failure| failure.with_hint(OTHERWISE))?;
         if now != at.epoch {
             let text = format!(
                 "the database is at tick {} of a queue with epoch {}, and that of queue {} is {now}",
                 at.tick.id, at.epoch, config.queue
             );
-            return Err(Failure::message(Exit::Failed, text));
+            return Err(Failure::message(Exit::Failed, text).with_hint(OTHERWISE));
         }
         let queue = &config.queue;
         self.register(queue, &provider, at).await?;
@@ -113,11 +132,19 @@ impl Heir<'_> {
             sequences: &sequences,
         };
         restore::hand_over(&**session, from, &taker).await?;
-        provider::hint_tables(&*provider, queue).await?;
+        // It is done: whoever reads the queue looks by himself each second, and comes later without the hint.
+        let _ = provider::hint_tables(&*provider, queue).await;
         Ok(Subscribed {
             name: self.subscriber.source_name().to_owned(),
             not_followed,
         })
+    }
+
+    /// Whether the subscriber replicates tables in this database.
+    async fn has_tables(&self, target: &Session) -> Result<bool, Failure> {
+        let consumer = &self.subscriber.consumer;
+        Ok(position::is_installed(&**target).await?
+            && !table_state::list(&**target, consumer).await?.is_empty())
     }
 
     async fn provider(&self, config: &ReplayConfig) -> Result<Session, Failure> {
@@ -142,9 +169,11 @@ impl Heir<'_> {
         }
         let held = provider::consumer_position(&**provider, queue, consumer).await?;
         if held.is_none() {
-            // One that was detached keeps its name.
-            consumer::unregister(&**provider, queue, consumer).await?;
-            consumer::register(&**provider, queue, consumer).await?;
+            let registered = registered_anew(queue, consumer, provider, at).await;
+            registered.map_err(|trouble| {
+                let error = anyhow!(trouble.chain()).context("could not register the subscriber");
+                Failure::new(Exit::Failed, error)
+            })?;
         }
         Ok(())
     }
@@ -160,7 +189,25 @@ impl Heir<'_> {
     ) -> Result<Vec<u32>, Failure> {
         moment::prepare(provider).await?;
         let mut tables = Vec::new();
-        for row in table_state::list(&**session, from).await? {
+        let rows = table_state::list(&**session, from).await?;
+        for one in captures {
+            let is_kept = one.is_table_of(&self.archive.consumer) && !one.dropped;
+            if is_kept && !rows.iter().any(|row| row.provider_oid == one.oid) {
+                not_followed.push(format!(
+                    "{}: the archive keeps it since after the base: replay add it",
+                    one.name
+                ));
+            }
+        }
+        for row in rows {
+            if row.stand != Stand::Ok {
+                // What it waits for is in the archive, and the provider's queue holds nothing of it.
+                not_followed.push(format!(
+                    "{}: it has not taken its changes: replay add it with --truncate",
+                    row.table
+                ));
+                continue;
+            }
             let is_it = |one: &&Capture| {
                 one.oid == row.provider_oid
                     && !one.dropped
@@ -192,9 +239,11 @@ impl Heir<'_> {
         session: &Session,
         captures: &[Capture],
         not_followed: &mut Vec<String>,
-    ) -> Result<Vec<sql::name::TableName>, Failure> {
+    ) -> Result<Vec<TableName>, Failure> {
         let consumer = &self.subscriber.consumer;
-        let mut sequences = Vec::new();
+        // What it carries over already stays so, whether the archive has it or not.
+        let own = sequence_state::list(&**session, consumer).await?;
+        let mut sequences: Vec<TableName> = own.into_iter().map(|one| one.sequence).collect();
         for one in captures {
             if !one.is_sequence || one.dropped || !one.is_of(&self.archive.consumer) {
                 continue;
@@ -209,7 +258,9 @@ impl Heir<'_> {
                 )),
                 (true, None) => {
                     provider::add_sequence(&**provider, queue, consumer, &one.name).await?;
-                    sequences.push(one.name.clone());
+                    if !sequences.contains(&one.name) {
+                        sequences.push(one.name.clone());
+                    }
                 }
             }
         }

@@ -21,5 +21,6 @@ mod run;
 pub(crate) mod schema;
 pub(crate) mod server;
 mod target;
+mod unknown;
 
 pub(crate) use self::{heir::Heir, run::Restored, target::Restoring};

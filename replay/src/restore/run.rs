@@ -1,7 +1,7 @@
 //! The steps of a restore, in order.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     time::Instant,
 };
 
@@ -26,6 +26,7 @@ use super::{
     load,
     schema::{self, BaseSchema},
     target::Restoring,
+    unknown::Unknown,
 };
 use crate::{
     files::{
@@ -68,10 +69,8 @@ pub(crate) struct Restored {
     pub left_out: Vec<String>,
     /// Materialized views that have no rows yet.
     pub not_filled: Vec<TableName>,
-    /// Tables that the archive has got since the base: without a base of their own they are not restored.
-    pub newer: Vec<TableName>,
-    /// Tables that the archive has changes of and did not keep when the base was made: they are another subscriber's.
-    pub of_others: Vec<TableName>,
+    /// Tables that frames name and the base has not.
+    pub unknown: Unknown,
     /// The subscriber that goes on with the database; none: nobody does.
     pub subscribed: Option<Subscribed>,
 }
@@ -106,11 +105,7 @@ impl Restoring<'_> {
         }
         // Step 5.
         let (reached, unknown) = self.apply(&session).await?;
-        let is_left_out = |table: &TableName| {
-            let what = format!("table {table}");
-            self.manifest.left_out.iter().any(|one| one.what == what)
-        };
-        let (of_others, newer) = unknown.into_iter().partition(is_left_out);
+        let unknown = self.sorted(unknown, reached.position).await;
         // Step 6.
         let no_sequence = match self.is_whole {
             true => self.set_sequences(&session, &reached).await?,
@@ -161,8 +156,7 @@ impl Restoring<'_> {
             no_sequence,
             left_out,
             not_filled,
-            newer,
-            of_others,
+            unknown,
             subscribed,
         };
         let seconds = began.elapsed().as_secs_f64();
@@ -202,7 +196,10 @@ impl Restoring<'_> {
     }
 
     /// Applies what follows.
-    async fn apply(&self, session: &Session) -> Result<(Reached, Vec<TableName>), Failure> {
+    async fn apply(
+        &self,
+        session: &Session,
+    ) -> Result<(Reached, BTreeMap<u32, TableName>), Failure> {
         let from = self.position(session).await?;
         let queue = &self.config.queue;
         if self.up_to.is(from) && Place::from(from) == self.manifest.at {
@@ -219,10 +216,10 @@ impl Restoring<'_> {
                 ahead: None,
                 left: Vec::new(),
                 conflicts: 0,
-                unknown: BTreeSet::new(),
+                unknown: BTreeMap::new(),
                 done: Done::default(),
             };
-            return Ok((reached, Vec::new()));
+            return Ok((reached, BTreeMap::new()));
         }
         let mut rows_before = 0;
         let (begun_at, tick, mut reached) = loop {
@@ -288,8 +285,8 @@ impl Restoring<'_> {
                     unknown.extend(self.passed(begun_at).await?);
                 }
                 let unknown = match self.is_whole {
-                    true => unknown.into_iter().collect(),
-                    false => Vec::new(),
+                    true => unknown,
+                    false => BTreeMap::new(),
                 };
                 Ok((reached, unknown))
             }
@@ -297,7 +294,7 @@ impl Restoring<'_> {
     }
 
     /// The tables that are named between the base and a position, and that are not in the base.
-    async fn passed(&self, up_to: Position) -> Result<BTreeSet<TableName>, Failure> {
+    async fn passed(&self, up_to: Position) -> Result<BTreeMap<u32, TableName>, Failure> {
         let failed = |trouble: Trouble| {
             let error = anyhow!(trouble.chain()).context("could not read what was applied before");
             Failure::new(Exit::Failed, error)
@@ -317,7 +314,7 @@ impl Restoring<'_> {
             Failure::message(Exit::Failed, text)
         })?;
         let mut known: HashSet<u32> = self.tables.iter().map(|(table, _)| table.oid).collect();
-        let mut found = BTreeSet::new();
+        let mut found = BTreeMap::new();
         let up_to = UpTo::Tick(up_to.epoch, up_to.tick.id);
         let none = Wanted {
             tables: Some(HashSet::new()),
@@ -332,11 +329,7 @@ impl Restoring<'_> {
                 continue;
             }
             let named = files.tables().into_iter();
-            found.extend(
-                named
-                    .filter(|(oid, _)| !known.contains(oid))
-                    .map(|(_, name)| name),
-            );
+            found.extend(named.filter(|(oid, _)| !known.contains(oid)));
             match next {
                 Next::Nothing(Ahead::Hop(border))
                     if files.goes_over(&border, up_to).map_err(failed)? =>

@@ -18,6 +18,8 @@ use crate::{
 pub(crate) struct Restoring<'a> {
     /// The job.
     pub config: &'a ReplayConfig,
+    /// The archive's consumer.
+    pub archive: &'a str,
     /// The archive.
     pub store: &'a Store,
     /// The base.

@@ -21,6 +21,17 @@ pub(super) fn are_told(replication: &Replication) {
     let said = replay.run(&["restore", "--into", &into]).ok().stderr;
     let words = "not restored: public.log: the archive did not keep it when the base was made";
     assert!(said.contains(words), "{said}");
+    // What was left out at the base and has come since is the archive's, whatever the base says of it.
+    replay
+        .run(&["add", "--subscriber", "backup", "public.log"])
+        .ok();
+    replication.on_provider("insert into log values (2)");
+    assert_whole(replication);
+    let into = database(cluster, "kept_since");
+    replay
+        .run(&["restore", "--into", &into])
+        .code(1)
+        .says(&["not restored: public.log: the archive keeps it since after the base"]);
     replication.on_provider("create table later (id int primary key)");
     replay.run(&["add", "public.later"]).ok();
     replication.on_provider("insert into later values (1)");

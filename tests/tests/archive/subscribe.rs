@@ -65,12 +65,29 @@ fn a_restored_database_goes_on_as_a_subscriber_from_the_archive_and_then_the_que
         .join(manifest["base"].as_str().unwrap());
     let mut tables = manifest["tables"].as_array().unwrap().iter();
     let of_t = tables.find(|table| table["name"] == "t").unwrap();
-    with_damaged(
-        &base.join(of_t["parts"][0]["path"].as_str().unwrap()),
-        || {
-            replay.run(&RESTORE).code(3);
-        },
+    let part = base.join(of_t["parts"][0]["path"].as_str().unwrap());
+    with_damaged(&part, || {
+        replay.run(&RESTORE).code(3);
+    });
+    // One that nobody can go on with ends as a database of its own.
+    let stop = ["restore", "--into", "subscriber", "--then", "stop"];
+    replay.run(&stop).ok();
+    assert_eq!(
+        replication.on_subscriber("select count(*) from u"),
+        replication.on_provider("select count(*) from u")
     );
+    replication.on_subscriber("drop table t, u, gone");
+    with_damaged(&part, || {
+        replay.run(&RESTORE).code(3);
+    });
+    // Nobody else fills what it is making.
+    let said = replay.run(&["add", "public.u"]);
+    assert!(said.stderr.contains("#restore"), "{}", said.stderr);
+    // What comes to the archive from here on is in no frame that the restore reads.
+    replication.on_provider("create table n (id int primary key)");
+    replay
+        .run(&["add", "--subscriber", "backup", "public.n"])
+        .ok();
     replay
         .run(&["remove", "--subscriber", "backup", "public.gone"])
         .ok();
@@ -108,10 +125,11 @@ fn a_restored_database_goes_on_as_a_subscriber_from_the_archive_and_then_the_que
     holder.ask("rollback");
     let followed = "select count(*) from trunkline.table_state where consumer = 'replay1'";
     assert_eq!(replication.on_subscriber(followed), "0");
-    replay
-        .run(&RESTORE)
-        .code(1)
-        .says(&["not followed: public.gone: the archive does not keep it now"]);
+    replay.run(&RESTORE).code(1).says(&[
+        "not followed: public.gone: the archive does not keep it now",
+        "not followed: public.n: the archive keeps it since after the base: replay add it",
+    ]);
+    replication.on_provider("drop table n");
     replication.wait_log("reading from archive source=backup");
     replication.wait_log("reading from queue again");
     replication.on_provider(
@@ -137,6 +155,10 @@ fn a_restored_database_goes_on_as_a_subscriber_from_the_archive_and_then_the_que
     // What is a subscriber is restored into no more.
     replay
         .run(&RESTORE)
+        .code(3)
+        .says(&["replicates tables already"]);
+    replay
+        .run(&[&RESTORE[..], &["--dry-run"]].concat())
         .code(3)
         .says(&["replicates tables already"]);
     replication.assert_clean(&["subscriber waits", "connect"]);

@@ -176,7 +176,7 @@ async fn restored(
     let args = FromArchiveArgs {
         epoch: None,
         abandon: false,
-        then: Then::Stop,
+        then: Some(Then::Stop),
         from: Some(one.name.clone()),
         into: server.conninfo("restored"),
         to: "latest".into(),

@@ -5,7 +5,12 @@ use std::str::FromStr as _;
 use admin::exit::{Exit, Failure};
 use anyhow::Context as _;
 use sql::{
-    connect::Session, daemon_lock::DaemonLock, name::TableName, subscriber::restore as noted,
+    connect::{ApplicationName, ConnectInfo, Purpose, Session},
+    daemon_lock::DaemonLock,
+    install::ownership::Schema,
+    name::TableName,
+    provider,
+    subscriber::{position, restore as noted},
 };
 
 use crate::{
@@ -14,7 +19,11 @@ use crate::{
 };
 
 /// Ends a restore that was begun in a database. The archive is not asked: it may be gone.
-pub(super) async fn abandon(job: &Job, session: &Session, consumer: &str) -> Result<Exit, Failure> {
+pub(super) async fn abandon(
+    job: &Job,
+    (session, into): (&Session, &ConnectInfo),
+    (consumer, name): (&str, &str),
+) -> Result<Exit, Failure> {
     let nothing = |text: &str| Failure::message(Exit::Failed, format!("nothing was done: {text}"));
     if !(DaemonLock::Replay { consumer }).take(&**session).await? {
         let text = "nothing was done: the restore into this database is under way";
@@ -42,8 +51,55 @@ pub(super) async fn abandon(job: &Job, session: &Session, consumer: &str) -> Res
     }
     noted::end(&**session, consumer, !begun.had_schema).await?;
     job.say(match begun.tables.is_empty() {
-        true => "the restore is given up: what it has made is half of a database, drop that",
+        true => "the restore is given up: what it has made stays, and may be half of a database",
         false => "the restore is given up, and its tables are gone",
     })?;
-    Ok(Exit::Done)
+    Ok(
+        match begun.subscribes && left_behind(job, into, name).await? {
+            true => Exit::Part,
+            false => Exit::Done,
+        },
+    )
+}
+
+/// Whether the provider holds its queue for a subscriber that a restore was to make and that has no place in the
+/// database, which is told: the last step registers it before the database is its own, and nobody moves it then.
+pub(super) async fn left_behind(
+    job: &Job,
+    into: &ConnectInfo,
+    name: &str,
+) -> Result<bool, Failure> {
+    let mut subscribers = job.config.subscribers.iter();
+    let Some(one) = subscribers.find(|one| one.source_name() == name) else {
+        eprintln!(
+            "the provider may hold its queue for the subscriber that was to go on: --into names none of the config"
+        );
+        return Ok(true);
+    };
+    let purpose = ApplicationName::new(Purpose::Restore, job.name());
+    let session = into.connect_for(&purpose, Schema::SUBSCRIBER).await?;
+    let consumer = &one.consumer;
+    let is_there = position::is_installed(&*session).await?;
+    if is_there && position::find(&*session, consumer).await?.is_some() {
+        return Ok(false);
+    }
+    let what = format!("queue {} for consumer {consumer}", job.config.queue);
+    let unregister = format!(
+        "if nobody goes on with it: trunkline consumer unregister {} {consumer}",
+        job.config.queue
+    );
+    let held = async {
+        let provider = job.config.provider.connect_for(&purpose, Schema::PROVIDER);
+        let (provider, queue) = (provider.await?, &job.config.queue);
+        let held = provider::consumer_position(&*provider, queue, consumer).await?;
+        anyhow::Ok(held)
+    };
+    match held.await {
+        Ok(None) => return Ok(false),
+        Ok(Some(_)) => eprintln!("the provider holds {what}; {unregister}"),
+        Err(error) => {
+            eprintln!("the provider cannot be asked, and may hold {what}; {unregister}: {error:#}")
+        }
+    }
+    Ok(true)
 }

@@ -26,13 +26,13 @@ pub(super) fn tell(
     for left in &restored.left {
         eprintln!("not restored: {left}");
     }
-    for table in &restored.newer {
-        eprintln!("not restored: {table}: the archive keeps it since after the base");
+    for (table, why) in &restored.unknown.lacking {
+        eprintln!("not restored: {table}: {why}");
     }
-    for table in &restored.of_others {
+    for table in &restored.unknown.of_others {
         eprintln!(
-            "not restored: {table}: the archive did not keep it when the base was made; its changes are there for \
-             another subscriber"
+            "not restored: {table}: the archive did not keep it when the base was made, and does not now; its changes \
+             are there for another subscriber"
         );
     }
     for out in &restored.left_out {
@@ -71,7 +71,7 @@ pub(super) fn tell(
     let is_good = restored.conflicts == 0
         && conflicts == 0
         && restored.left.is_empty()
-        && restored.newer.is_empty()
+        && restored.unknown.lacking.is_empty()
         && restored
             .subscribed
             .as_ref()

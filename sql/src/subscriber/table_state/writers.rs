@@ -6,6 +6,7 @@ use tokio_postgres::GenericClient;
 use crate::{
     error::Error,
     event::mapping::{Mapping, Merge},
+    install::ownership::{Schema, relation_exists},
     name::TableName,
 };
 
@@ -31,7 +32,33 @@ pub async fn other_writer(
     let others = writers(client, target).await?.into_iter();
     let mut others = others.filter(|one| one.consumer != consumer || one.table != *table);
     let own = mapping.merge.as_ref();
-    Ok(others.find(|other| in_the_way(own, other.merge.as_ref())))
+    if let Some(other) = others.find(|other| in_the_way(own, other.merge.as_ref())) {
+        return Ok(Some(other));
+    }
+    let restoring = restoring(client).await?;
+    Ok(restoring.map(|consumer| Writer {
+        consumer,
+        table: target.clone(),
+        merge: None,
+    }))
+}
+
+/// The consumer of a restore of the whole database that has not ended: it writes each table that it has made, and lists
+/// them only when all are loaded.
+async fn restoring(client: &impl GenericClient) -> Result<Option<String>, Error> {
+    if !relation_exists(client, Schema::Trunkline, "restore").await? {
+        return Ok(None);
+    }
+    client
+        .query_opt(
+            "select consumer from trunkline.restore \
+             where step = 'plan' and pg_catalog.jsonb_array_length(detail::jsonb -> 'tables') = 0 \
+             order by 1 limit 1",
+            &[],
+        )
+        .await
+        .and_then(|row| row.map(|row| row.try_get(0)).transpose())
+        .map_err(Error::database("look for a restore that has not ended"))
 }
 
 /// The table that is written to `target` without a condition on its rows.
