@@ -15,7 +15,7 @@ set quote_all_identifiers = off
 set datestyle = 'ISO, MDY'
 set intervalstyle = 'postgres'
 set timezone = 'UTC'
-set extra_float_digits = 1
+set extra_float_digits = 3
 set bytea_output = 'hex'
 set lc_monetary = 'C'
 as $$

@@ -7,7 +7,7 @@ set search_path = pg_catalog, pg_temp
 set datestyle = 'ISO, MDY'
 set intervalstyle = 'postgres'
 set timezone = 'UTC'
-set extra_float_digits = 1
+set extra_float_digits = 3
 set bytea_output = 'hex'
 set lc_monetary = 'C'
 as $$

@@ -62,12 +62,13 @@ impl ApplyTx<'_> {
             name: mapping.target_of(&table),
             session_role: self.applier.session_role,
         };
-        let here = alter.columns().await?;
-        let steps = alter.steps(&altered, &here)?;
-        if steps.is_empty() {
+        if alter.steps(&altered, &alter.columns().await?)?.is_empty() {
             return Ok(());
         }
-        let done = alter.run(&steps).await?;
+        // Somebody may have changed the columns while the lock was waited for.
+        alter.lock().await?;
+        let here = alter.columns().await?;
+        let done = alter.run(&alter.steps(&altered, &here)?).await?;
         self.done
             .altered
             .extend(done.into_iter().map(|doing| AlteredTable {
@@ -106,17 +107,19 @@ impl Alter<'_> {
         })
     }
 
-    /// Takes these steps, of which there is one at least, and gives each in words.
-    pub(crate) async fn run(&self, steps: &[Step<'_>]) -> Result<Vec<String>, Trouble> {
-        // Locked first: nobody gives the table code or another owner between the look and the change.
+    /// Locks the table: nobody gives it other columns, code or another owner between the look and the change.
+    pub(crate) async fn lock(&self) -> Result<(), Trouble> {
         let lock = format!(
             "{LOCK_TIMEOUT}; lock table {} in access exclusive mode",
             self.name.quoted()
         );
         let locked = self.session.batch_execute(&lock).await;
-        locked.map_err(|error| {
-            refused(self.table, "could not lock it to change its columns", error)
-        })?;
+        locked
+            .map_err(|error| refused(self.table, "could not lock it to change its columns", error))
+    }
+
+    /// Takes these steps on the table, which is locked, and gives each in words.
+    pub(crate) async fn run(&self, steps: &[Step<'_>]) -> Result<Vec<String>, Trouble> {
         let acting = Acting::find(&**self.session, self.table, self.name).await?;
         acting.refuse_code(self.table)?;
         if self.session_role == SessionRole::Origin {
@@ -141,7 +144,8 @@ impl Alter<'_> {
                 .await?;
         }
         self.set(
-            "set local lock_timeout to default",
+            // As replay's sessions have it, and not as the role or the database has.
+            "set local lock_timeout = 0",
             "could not set the session",
         )
         .await?;

@@ -49,6 +49,11 @@ pub(crate) struct NotDone {
 }
 
 impl Altered {
+    /// Whether a name means another column than before, or none.
+    pub(crate) fn takes_names_away(&self) -> bool {
+        !self.dropped.is_empty() || !self.renamed.is_empty()
+    }
+
     /// What became of the columns `was` of a table; `made_of` says of what those of the later shape are made. None if
     /// nothing did, or if an older version of capture has not numbered the columns.
     pub(super) fn between(was: &[WasColumn], now: &Shape, made_of: &[MadeOf]) -> Option<Altered> {

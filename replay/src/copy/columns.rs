@@ -31,15 +31,22 @@ pub(super) async fn make(
         name: row.mapping.target_of(&now),
         session_role: sub.settings.session_role,
     };
+    let lacking = |here: &_| {
+        let lacking = Altered::lacking(shape, &made_of, here);
+        lacking.taken(|attnum, name| row.mapping.takes_column(attnum, name))
+    };
     let here = alter.columns().await?;
-    let lacking = Altered::lacking(shape, &made_of, &here);
-    let lacking = lacking.taken(|attnum, name| row.mapping.takes_column(attnum, name));
-    let steps = alter.steps(&lacking, &here)?;
-    if steps.is_empty() {
+    if alter.steps(&lacking(&here), &here)?.is_empty() {
         return Ok(());
     }
     table_lock::begin(session, sub.settings.session_role).await?;
-    let done = match alter.run(&steps).await {
+    let made = async {
+        // Somebody may have changed the columns while the lock was waited for.
+        alter.lock().await?;
+        let here = alter.columns().await?;
+        alter.run(&alter.steps(&lacking(&here), &here)?).await
+    };
+    let done = match made.await {
         Ok(done) => done,
         Err(trouble) => {
             let rolled_back = session.batch_execute("rollback").await;

@@ -49,7 +49,13 @@ impl Followed {
         }
     }
 
+    /// Whether columns follow the provider's (`replicate_ddl`).
+    pub(crate) fn alters(&self) -> bool {
+        self.alters
+    }
+
     /// The same list, whose tables' columns are changed as the provider's were, or are not (`replicate_ddl`).
+
     pub(crate) fn altering(self, alters: bool) -> Followed {
         Followed { alters, ..self }
     }

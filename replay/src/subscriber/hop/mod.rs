@@ -381,7 +381,9 @@ impl Hopping<'_> {
             };
             let mut parts = Parts::new(queue.events(&batch).await?, settings);
             while let Some(part) = parts.next(|| false).await? {
-                if let Some(found) = states::unmendable(&part, |oid| followed.has(oid)) {
+                if let Some(found) =
+                    states::unmendable(&part, |oid| followed.has(oid), followed.alters())
+                {
                     return Ok(TryEnd::Unmendable(found));
                 }
                 if let Err(trouble) = followed.write(&mut tx, &part, batch.to.id).await {

@@ -20,8 +20,13 @@ pub(crate) struct Unmendable {
     pub why: &'static str,
 }
 
-/// The first of the tables that `follows` takes of which the part cannot be applied once more.
-pub(crate) fn unmendable(part: &BatchPart, follows: impl Fn(u32) -> bool) -> Option<Unmendable> {
+/// The first of the tables that `follows` takes of which the part cannot be applied once more; `alters` says whether
+/// columns follow the provider's.
+pub(crate) fn unmendable(
+    part: &BatchPart,
+    follows: impl Fn(u32) -> bool,
+    alters: bool,
+) -> Option<Unmendable> {
     let of = |shape: &Shape, why| {
         let oid = shape.table.oid;
         follows(oid).then_some(Unmendable { oid, why })
@@ -53,6 +58,11 @@ pub(crate) fn unmendable(part: &BatchPart, follows: impl Fn(u32) -> bool) -> Opt
             ),
             Mark::Emptied(_) | Mark::Filled { .. } | Mark::Own | Mark::Ignored { .. } => None,
         },
+        // The name of a column that is gone may be another one's by now, which a second drop would take away.
+        End::Before(Barrier::Altered(shape, altered)) if alters && altered.takes_names_away() => of(
+            shape,
+            "columns of it were dropped or renamed meanwhile, and nothing tells whether that was done here",
+        ),
         End::Open | End::Last { .. } | End::Before(Barrier::Altered(..) | Barrier::Script(_)) => {
             None
         }

@@ -354,7 +354,10 @@ impl Writing<'_> {
         see: &mut impl FnMut(&BatchPart) -> Result<(), Trouble>,
     ) -> Result<(), Trouble> {
         while let Some(part) = parts.next(|| false).await? {
-            if once_more && let Some(found) = unmendable(&part, |oid| self.followed.has(oid)) {
+            if once_more
+                && let Some(found) =
+                    unmendable(&part, |oid| self.followed.has(oid), self.followed.alters())
+            {
                 let why = found.why.to_owned();
                 return Err(Trouble::unfollowable(&self.row.table, why, NEEDS_RESYNC));
             }
