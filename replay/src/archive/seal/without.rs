@@ -83,7 +83,7 @@ impl<W: Write> Write for Sealing<W> {
 
 /// The identities that open what is sealed: none.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Identities;
+pub(crate) struct Identities(());
 
 impl Identities {
     /// Refuses a file of identities.
