@@ -47,7 +47,8 @@ impl Restoring<'_> {
                     continue;
                 }
                 (true, Err(error)) => format!(
-                    "the archive did not keep it when the base was made, and whether it does now is not known: {error:#}"
+                    "the archive did not keep it when the base was made, and whether it does now is not \
+                     known: {error:#}"
                 ),
             };
             unknown.lacking.push((table, why));
