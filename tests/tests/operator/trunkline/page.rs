@@ -176,9 +176,16 @@ fn alerts_and_dashboard_name_what_is_there(replay: u16, ticker: u16) {
         let text = std::fs::read_to_string(path).unwrap();
         let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
         let words = text.split(|c| !is_name(c));
+        // `trunkline check archive` tells these, and the test of an archive's hook holds them to it.
+        let is_checked = |word: &str| {
+            ["trunkline_check_", "trunkline_archive_"]
+                .iter()
+                .any(|prefix| word.starts_with(prefix))
+        };
         // A pattern of names is cut where its bracket begins.
         let named: BTreeSet<&str> = words
             .filter(|word| word.starts_with("trunkline_") && !word.ends_with('_'))
+            .filter(|word| !is_checked(word))
             .collect();
         assert!(named.len() > 5, "{file}: {named:?}");
         wait_until("each metric to be told", LIMIT, || {
