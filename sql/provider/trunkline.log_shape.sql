@@ -40,12 +40,14 @@ begin
             v_definition := v_definition || jsonb_build_object('dropped', true);
         end if;
         v_event := v_definition;
-        select s.* into v_before
-          from trunkline.shape s
-          join trunkline.captured c on c.table_oid = s.table_oid and c.queue_id = s.queue_id and c.dropped_at is null
-         where s.table_oid = (i_plan ->> 'oid')::oid and s.queue_id = i_queue_id and not i_dropped
-         order by s.shape_id desc limit 1;
+        perform from trunkline.captured c
+          where c.table_oid = (i_plan ->> 'oid')::oid and c.queue_id = i_queue_id and c.dropped_at is null and not i_dropped;
         if found then
+            -- An aggregate: for the first one in the order of numbers the server may read the shapes of all tables.
+            v_before := (select (array_agg(s order by s.shape_id desc))[1] from trunkline.shape s
+                          where s.table_oid = (i_plan ->> 'oid')::oid and s.queue_id = i_queue_id);
+        end if;
+        if v_before.shape_id is not null then
             v_made_of := trunkline.column_facts((i_plan ->> 'oid')::oid, i_plan ->> 'fingerprint' is null);
             if trunkline.plain_columns(v_before.definition) <> trunkline.plain_columns(v_definition) then
                 v_event := v_event || jsonb_build_object('made_of', v_made_of, 'was', jsonb_build_object(
