@@ -55,7 +55,6 @@ impl Followed {
     }
 
     /// The same list, whose tables' columns are changed as the provider's were, or are not (`replicate_ddl`).
-
     pub(crate) fn altering(self, alters: bool) -> Followed {
         Followed { alters, ..self }
     }
