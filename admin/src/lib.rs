@@ -14,5 +14,6 @@ pub mod notice;
 pub mod output;
 pub mod own_file;
 pub mod page;
+pub mod programs;
 pub mod status;
 pub mod terminal;

@@ -176,6 +176,7 @@ pub(super) fn sources(
 ) -> Vec<ArchiveSource> {
     const KEY: &str = ARCHIVE_SOURCES.name;
     let mut sources: Vec<ArchiveSource> = Vec::new();
+    // A key that is not given names none. A wrong list is reported, and nothing is done.
     for text in section.texts(KEY).unwrap_or_default() {
         let name = text.value;
         let own = archives.iter().find(|one| one.name == name);
@@ -269,6 +270,7 @@ fn with_options(section: &Section<'_>, address: ArchiveAddress) -> ArchiveAddres
     let ArchiveAddress::Bucket(mut bucket) = address else {
         return address;
     };
+    // A key that is not given leaves the store as it is. A wrong one is reported, and nothing is done.
     let mut options = section.pairs(ARCHIVE_OPTIONS.name).unwrap_or_default();
     options.sort();
     let (options, wrong) = archive_address::checked(&bucket, options);

@@ -20,6 +20,7 @@ pub(super) fn read(section: &Section<'_>, key: &str) -> Vec<String> {
     if texts.as_ref().is_some_and(Vec::is_empty) {
         section.problem(key, "is empty: whoever wants no encryption leaves it out");
     }
+    // A key that is not given encrypts nothing. A wrong list is reported, and nothing is done.
     for text in texts.unwrap_or_default() {
         let one = text.value.trim().to_owned();
         if let Err(why) = check(&one) {

@@ -1,18 +1,15 @@
 //! The check `archive`: what `replay archive check` finds out about each archive of a replay. It is a program beside
 //! this one, which knows the files.
 
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use admin::config::{ArchiveConfig, ReplayConfig};
+use admin::programs;
 use futures::future::join_all;
 use serde::Deserialize;
 
 use super::finding::{Check, Finding, Level, Unit};
-
-/// The names that replay has; Debian has another program of the short one.
-const REPLAY: [&str; 2] = ["trunkline-replay", "replay"];
 
 /// The checks that are a warning: nobody can mend a hole any more, and what is there can be restored without the bases
 /// that are wanted. Where there is none at all, the check is `base`.
@@ -60,7 +57,7 @@ async fn of(replay: &ReplayConfig, one: &ArchiveConfig, patience: Duration) -> F
 
 /// Runs the program; it is killed when this is dropped.
 async fn ask(replay: &ReplayConfig, one: &ArchiveConfig) -> Result<Said, String> {
-    let program = program();
+    let program = programs::beside("replay");
     let mut command = tokio::process::Command::new(&program);
     command
         .arg("-c")
@@ -75,14 +72,6 @@ async fn ask(replay: &ReplayConfig, one: &ArchiveConfig) -> Result<Said, String>
         let last = text.lines().rev().find(|line| !line.trim().is_empty());
         last.map_or_else(|| ended.status.to_string(), str::to_owned)
     })
-}
-
-fn program() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    let directory = own.parent().unwrap_or(Path::new(""));
-    let mut beside = REPLAY.iter().map(|name| directory.join(name));
-    let found = beside.find(|path| path.exists());
-    found.unwrap_or_else(|| PathBuf::from(REPLAY[0]))
 }
 
 /// What is not as it should be, the worst level of it, and all numbers. Pure.

@@ -1,14 +1,12 @@
 //! Runs the commands of the three programs. Each child has the directory's lock as its standard input: if this process
 //! is killed the next one waits until the child is done, and a child that becomes a daemon lets go of it.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::process::Stdio;
 
 use admin::{
     cli::CommonArgs,
     exit::{Exit, Failure},
+    programs,
 };
 use anyhow::Context as _;
 use tokio::process::Command;
@@ -41,7 +39,7 @@ pub(super) async fn run(
     print: Print,
     (program, args): (&str, &[&str]),
 ) -> Result<Ended, Failure> {
-    let path = path_of(program);
+    let path = programs::beside(program);
     let shown = || format!("{program} {}", args.join(" "));
     let lock = place.lock.try_clone().context("could not share the lock")?;
     let mut command = Command::new(&path);
@@ -93,15 +91,4 @@ pub(super) fn failed(ended: &Ended, program: &str, args: &[&str]) -> Failure {
     let text = format!("{program} {} ended with {}", args.join(" "), ended.code);
     Failure::message(exit, text)
         .with_hint("end the cause, and run the upgrade again: it goes on here")
-}
-
-/// A program of the same build: beside this one, also under the name that Debian gives it.
-fn path_of(program: &str) -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    let directory = own.parent().unwrap_or(Path::new(""));
-    let names = [program.to_owned(), format!("trunkline-{program}")];
-    let mut beside = names.iter().map(|name| directory.join(name));
-    beside
-        .find(|path| path.exists())
-        .unwrap_or_else(|| PathBuf::from(program))
 }
