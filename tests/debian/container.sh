@@ -10,14 +10,8 @@ set -euo pipefail
 cache=${1:?usage: container.sh CACHE PROGRAMS}
 programs=$(realpath "${2:?usage: container.sh CACHE PROGRAMS}")
 repository=$(realpath "$(dirname "$0")/../..")
-base=$cache/debian12-slim
-if [ ! -d "$base" ]; then
-    mkdir -p "$cache"
-    rm -rf "$base.new"
-    debootstrap --variant=minbase bookworm "$base.new" http://deb.debian.org/debian > "$base.log"
-    cp /etc/resolv.conf "$base.new/etc/resolv.conf"
-    mv "$base.new" "$base"
-fi
+. "$(dirname "$0")/base.sh"
+minimal_debian "$cache"
 place=$(mktemp -d "${TMPDIR:-/tmp}/trunkline-container-XXXXXX")
 chmod 755 "$place"
 root=$place/root

@@ -14,18 +14,16 @@ cache=${1:?usage: tutorial.sh CACHE PACKAGE}
 package=$(realpath "${2:?usage: tutorial.sh CACHE PACKAGE}")
 repository=$(realpath "$(dirname "$0")/../..")
 base=$cache/debian12-postgresql15
+. "$(dirname "$0")/base.sh"
 hosts="host1 host2"
 
 make_base() {
-    mkdir -p "$cache"
-    rm -rf "$base.new"
-    debootstrap --variant=minbase bookworm "$base.new" http://deb.debian.org/debian > "$base.log"
-    cp /etc/resolv.conf "$base.new/etc/resolv.conf"
+    bare_debian "$base.new"
     # Nothing is started while packages are put in.
     printf '#!/bin/sh\nexit 101\n' > "$base.new/usr/sbin/policy-rc.d"
     chmod 755 "$base.new/usr/sbin/policy-rc.d"
-    chroot "$base.new" apt-get -qq update >> "$base.log" 2>&1
-    chroot "$base.new" env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y postgresql >> "$base.log" 2>&1
+    chroot "$base.new" apt-get -qq update >> "$base.new.log" 2>&1
+    chroot "$base.new" env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y postgresql >> "$base.new.log" 2>&1
     rm "$base.new/usr/sbin/policy-rc.d"
     rm -rf "$base.new/var/cache/apt/archives/"*.deb
     mv "$base.new" "$base"
