@@ -22,4 +22,5 @@ mod repair;
 mod rewrites;
 mod schema_changes;
 mod scripts;
+mod scripts_failed;
 mod since;
