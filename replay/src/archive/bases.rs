@@ -3,10 +3,11 @@
 use std::io;
 
 use super::{
+    detail,
     hashed::{Hashed, Seen},
     store::{Store, is_away},
 };
-use crate::frames::manifest::{FILE, LONGEST, Manifest, Name};
+use crate::frames::manifest::{DETAIL, FILE, LONGEST, Manifest, Name};
 
 /// The directory of the bases.
 const BASES: &str = "bases";
@@ -150,7 +151,8 @@ pub(crate) fn sweep(store: &Store, archive: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// What is wrong with the files of a base, by path, as far as sizes and hashes tell.
+/// What is wrong with the files of a base, by path: what sizes and hashes tell, and that no identity that was given
+/// opens it.
 pub(crate) fn damage(store: &Store, manifest: &Manifest) -> io::Result<Vec<(String, String)>> {
     let mut faults = Vec::new();
     for object in manifest.objects() {
@@ -170,6 +172,14 @@ pub(crate) fn damage(store: &Store, manifest: &Manifest) -> io::Result<Vec<(Stri
                 faults.push((path, why.into()));
             }
             Ok(_) => {}
+        }
+    }
+    // Who gives identities wants to know what none of them opens: a hash says nothing of that.
+    if faults.is_empty() && !manifest.sealed.is_empty() && !store.identities().are_none() {
+        match detail::whole(store, manifest) {
+            Ok(_) => {}
+            Err(detail::Unreadable::Io(error)) if is_away(&error) => return Err(error),
+            Err(error) => faults.push((manifest.base.path(DETAIL), error.to_string())),
         }
     }
     // A base that expires while it is read loses its manifest first. Nobody misses what is left of it.

@@ -3,6 +3,8 @@
 
 use std::io;
 
+use tracing::warn;
+
 use super::{
     chain::{self, Listing, Stored, Unreadable},
     filling::{Author, Filling, Sealed},
@@ -72,7 +74,7 @@ impl Writer {
                 at: identity.begin,
                 time: None,
             },
-            Some(name) => end(&store, &identity, name)?,
+            Some(name) => end(&store, &identity, name, &recipients)?,
         };
         Ok(Writer {
             store,
@@ -154,7 +156,12 @@ impl Writer {
 }
 
 /// The end that an archive's newest segment says.
-fn end(store: &Store, identity: &Identity, name: Name) -> Result<End, Trouble> {
+fn end(
+    store: &Store,
+    identity: &Identity,
+    name: Name,
+    recipients: &Recipients,
+) -> Result<End, Trouble> {
     let damaged = |why: String| Trouble::Operator {
         doing: format!("stopped, nothing was archived: archive damaged at {name}"),
         advice: "see replay archive check; a segment that is damaged is never written over".into(),
@@ -167,6 +174,10 @@ fn end(store: &Store, identity: &Identity, name: Name) -> Result<End, Trouble> {
     })?;
     if line.archive != identity.archive || line.name() != name {
         return Err(damaged("its line is that of another segment".into()));
+    }
+    // A config that lacks the keys, such as that of a standby, would go on in the clear without a word.
+    if !line.sealed.is_empty() && recipients.keys().is_empty() {
+        warn!(segment = %name, "archive is not encrypted any more");
     }
     Ok(End {
         seq: line.seq,

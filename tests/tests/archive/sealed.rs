@@ -186,6 +186,13 @@ fn an_encrypted_archive_is_written_without_an_identity_and_nothing_is_read_witho
         .filter(|line| line.contains("no identity that is given opens it"));
     assert_eq!(told.count(), said.stderr.lines().count(), "{}", said.stderr);
 
+    let said = by(&["archive", "verify"], Some(&other)).code(1);
+    let closed = format!(
+        "bases/{}/detail: it is encrypted to {to_one}",
+        bases(&replication)[0]
+    );
+    assert!(said.stderr.contains(&closed), "{closed}: {}", said.stderr);
+
     // A restore says before it makes anything that it could not be ended.
     let cluster = &replication.provider;
     cluster.create_db("then");
@@ -246,4 +253,11 @@ fn an_encrypted_archive_is_written_without_an_identity_and_nothing_is_read_witho
         let said = replay.run(&["archive", "check"]);
         said.code == 0 && said.stdout.contains(what)
     });
+
+    // An encryption that ends is told.
+    let config = fs::read_to_string(&replay.config).unwrap();
+    assert!(!replay.log().contains("archive is not encrypted any more"));
+    fs::write(&replay.config, config.replace(&to, "")).unwrap();
+    replay.run(&["reload"]).ok();
+    replay.wait_log("archive is not encrypted any more");
 }
